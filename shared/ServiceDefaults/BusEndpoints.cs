@@ -1,0 +1,20 @@
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>Names of the bus endpoints: the queue names in RabbitMQ, and the EndpointName of each consumer's definition.</summary>
+public static class BusEndpoints
+{
+    /// <summary>MessageAccepted, consumed by Queue.</summary>
+    public const string MessageAccepted = "message-accepted";
+
+    /// <summary>DeliverMessages for domains in good standing, consumed by Delivery.</summary>
+    public const string Deliver = "deliver";
+
+    /// <summary>DeliverMessages for domains that are failing, consumed by Delivery, so that dead domains never hold up healthy ones.</summary>
+    public const string DeliverRetry = "deliver-retry";
+
+    /// <summary>StoreMessages, consumed by Mailbox.</summary>
+    public const string Store = "store";
+
+    /// <summary>AttemptsCompleted, consumed by Queue.</summary>
+    public const string AttemptsCompleted = "attempts-completed";
+}

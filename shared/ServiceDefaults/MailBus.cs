@@ -1,0 +1,47 @@
+using System.Collections.Concurrent;
+using MassTransit;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// Sends to a named endpoint, with a bound on the time it may take: a broker that is away, or that blocks publishers under
+/// a memory or disk alarm, otherwise keeps the caller waiting without an error. A send that fails may be given up, since
+/// storage knows all that the bus carries.
+/// </summary>
+public sealed class MailBus(IBus bus, TimeProvider time)
+{
+    // Well above a busy broker's confirm, well below a claim's lease of 15 s.
+    private static readonly TimeSpan SendTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<string, ISendEndpoint> _endpoints = new(StringComparer.Ordinal);
+
+    /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
+    /// <exception cref="BusUnavailableException">The transport did not take the message in time, or refused it.</exception>
+    public async Task SendAsync<T>(string endpoint, T message, CancellationToken cancellation)
+        where T : class
+    {
+        using var timeout = new CancellationTokenSource(SendTimeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, timeout.Token);
+        try
+        {
+            if (!_endpoints.TryGetValue(endpoint, out var target))
+            {
+                // "exchange:", not "queue:": the latter would declare the queue anew, without the arguments its consumer gave it.
+                target = await bus.GetSendEndpoint(new Uri($"exchange:{endpoint}")).WaitAsync(either.Token);
+                target = _endpoints.GetOrAdd(endpoint, target);
+            }
+            await target.Send(message, either.Token).WaitAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new BusUnavailableException($"The bus did not take a message for '{endpoint}' within {SendTimeout.TotalSeconds:0} s");
+        }
+        catch (Exception refused) when (refused is not OperationCanceledException)
+        {
+            throw new BusUnavailableException($"The bus refused a message for '{endpoint}'", refused);
+        }
+    }
+}
+
+/// <summary>The bus did not take a message. Whether it is delivered all the same is unknown.</summary>
+public sealed class BusUnavailableException(string message, Exception? inner = null) : Exception(message, inner);

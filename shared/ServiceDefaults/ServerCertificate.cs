@@ -1,0 +1,121 @@
+using System.Net;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// The certificate of this machine's listeners. PEM files are read again when they change, so a renewal needs no restart;
+/// a renewal that cannot be read leaves the certificate before it in use. Without PEM files a self-signed one is made once
+/// and kept. Safe to ask from any thread; asking is cheap.
+/// </summary>
+public sealed partial class ServerCertificate
+{
+    private readonly TlsOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger<ServerCertificate> _logger;
+    private readonly Lock _gate = new();
+    private volatile Loaded? _loaded;
+    private long _checkedAt;
+
+    public ServerCertificate(IOptions<TlsOptions> options, TimeProvider time, ILogger<ServerCertificate> logger)
+    {
+        _options = options.Value;
+        _time = time;
+        _logger = logger;
+    }
+
+    /// <summary>The certificate with its private key.</summary>
+    public X509Certificate2 Current => CurrentContext.TargetCertificate;
+
+    /// <summary>
+    /// The same with its intermediates, for <see cref="SslServerAuthenticationOptions.ServerCertificateContext"/>: cheaper
+    /// than <see cref="Current"/> there, since the chain is built once and not per session.
+    /// </summary>
+    /// <exception cref="ServerCertificateException">At first use only: the configured files cannot be used.</exception>
+    public SslStreamCertificateContext CurrentContext
+    {
+        get
+        {
+            if (_loaded is { } loaded && _time.GetElapsedTime(Interlocked.Read(ref _checkedAt)) < _options.CheckInterval)
+                return loaded.Context;
+            lock (_gate)
+                return Check().Context;
+        }
+    }
+
+    private Loaded Check()
+    {
+        var before = _loaded;
+        if (before is not null && _time.GetElapsedTime(Interlocked.Read(ref _checkedAt)) < _options.CheckInterval)
+            return before;
+        try
+        {
+            var (certificatePath, keyPath) = Locate(before);
+            var stamp = Stamp(certificatePath) + Stamp(keyPath);
+            if (before is null || before.Stamp != stamp)
+            {
+                _loaded = new Loaded(certificatePath, keyPath, stamp, Read(certificatePath, keyPath));
+                LogLoaded(certificatePath, _loaded.Context.TargetCertificate.NotAfter.ToUniversalTime());
+            }
+        }
+        catch (Exception unusable) when (unusable is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            if (before is null)
+            {
+                throw new ServerCertificateException(_options.CertificatePath is null
+                    ? $"Tls:SelfSignedDirectory is '{_options.SelfSignedDirectory}', where no certificate can be made or read: {unusable.Message}"
+                    : $"Tls:CertificatePath and Tls:KeyPath must name readable PEM files that belong together: {unusable.Message}", unusable);
+            }
+            // Half a renewal (new certificate, old key) looks like this for a moment.
+            LogNotReloaded(unusable);
+        }
+        Interlocked.Exchange(ref _checkedAt, _time.GetTimestamp());
+        return _loaded!;
+    }
+
+    private (string CertificatePath, string KeyPath) Locate(Loaded? before)
+    {
+        if (_options.CertificatePath is { } configured)
+            return (configured, _options.KeyPath ?? configured);
+        // Renewed in place only when it nears its end, so that whoever trusts it by hand does it once.
+        var now = _time.GetUtcNow();
+        if (before is not null && before.Context.TargetCertificate.NotAfter.ToUniversalTime() > now.UtcDateTime + TimeSpan.FromDays(30))
+            return (before.CertificatePath, before.KeyPath);
+        IEnumerable<string> hostNames = _options.HostNames.Count > 0 ? _options.HostNames : [Dns.GetHostName()];
+        return SelfSignedCertificate.Ensure(_options.SelfSignedDirectory, hostNames, now);
+    }
+
+    private static SslStreamCertificateContext Read(string certificatePath, string keyPath)
+    {
+        var certificate = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
+        var intermediates = new X509Certificate2Collection();
+        intermediates.ImportFromPemFile(certificatePath);
+        // Offline: no download of missing intermediates while a session waits.
+        return SslStreamCertificateContext.Create(certificate, intermediates, offline: true);
+    }
+
+    private static string Stamp(string path)
+    {
+        // Follows links: Kubernetes replaces a mounted secret by moving a link.
+        var file = new FileInfo(path);
+        var target = file.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? file;
+        return target.Exists
+            ? $"{target.FullName} {target.Length} {target.LastWriteTimeUtc.Ticks};"
+            : throw new FileNotFoundException($"'{path}' does not exist", path);
+    }
+
+    private sealed record Loaded(string CertificatePath, string KeyPath, string Stamp, SslStreamCertificateContext Context);
+
+    [LoggerMessage(6001, LogLevel.Debug, "TLS certificate read from {Path}, valid until {NotAfter:u}")]
+    private partial void LogLoaded(string path, DateTime notAfter);
+
+    [LoggerMessage(6002, LogLevel.Error, "TLS certificate changed but cannot be read; the one before it stays in use")]
+    private partial void LogNotReloaded(Exception reason);
+}
+
+/// <summary>The configured certificate cannot be used; the message names the setting.</summary>
+public sealed class ServerCertificateException(string message, Exception inner) : Exception(message, inner);

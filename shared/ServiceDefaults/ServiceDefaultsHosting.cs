@@ -1,0 +1,105 @@
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+using OpenTelemetry;
+using OpenTelemetry.Logs;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// What every service has in the same way: telemetry, health, the HTTP listener they are read from, the TLS certificate,
+/// the clock. One call when building (<see cref="AddServiceDefaults"/>), one when running (<see cref="MapServiceDefaults"/>).
+/// </summary>
+public static class ServiceDefaultsHosting
+{
+    /// <summary>Tag of health checks that decide /health/ready. Checks without it are never asked.</summary>
+    public const string ReadyTag = "ready";
+
+    private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+    /// <summary>Registers the defaults; <paramref name="serviceName"/> is the OpenTelemetry service.name.</summary>
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string serviceName)
+    {
+        var services = builder.Services;
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddHealthChecks();
+        services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
+        services.AddSingleton<ServerCertificate>();
+
+        services.AddSettings<HttpOptions, HttpOptionsValidator>(HttpOptions.Section)
+            .Validate(http => IPAddress.TryParse(http.Address, out _), "Http:Address must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1");
+        services.AddOptions<KestrelServerOptions>().Configure<IOptions<HttpOptions>>((kestrel, http) =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Listen(http.Value.EndPoint);
+        });
+
+        services.AddSettings<TelemetryOptions, TelemetryOptionsValidator>(TelemetryOptions.Section);
+        AddTelemetry(builder, serviceName);
+        return builder;
+    }
+
+    /// <summary>Maps /health/live (the process answers), /health/ready (it can do its work) and /metrics (Prometheus text).</summary>
+    public static WebApplication MapServiceDefaults(this WebApplication app)
+    {
+        app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false });
+        app.MapHealthChecks("/health/ready", new HealthCheckOptions
+        {
+            Predicate = check => check.Tags.Contains(ReadyTag),
+            ResponseWriter = WriteReportAsync,
+        });
+        app.MapPrometheusScrapingEndpoint("/metrics");
+        return app;
+    }
+
+    private static void AddTelemetry(WebApplicationBuilder builder, string serviceName)
+    {
+        var telemetry = builder.Configuration.ReadSettings<TelemetryOptions>(TelemetryOptions.Section);
+        var otlp = !string.IsNullOrWhiteSpace(builder.Configuration[OtlpEndpoint]);
+
+        var openTelemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(resource => resource.AddService(serviceName, serviceNamespace: "MailPipeline"))
+            .WithMetrics(metrics =>
+            {
+                metrics.AddMeter("MailPipeline.*", "System.Runtime").AddMeter([.. telemetry.Meters]);
+                metrics.AddPrometheusExporter();
+                if (otlp)
+                    metrics.AddOtlpExporter();
+            });
+
+        if (otlp)
+        {
+            openTelemetry.WithLogging(
+                logs => logs.AddOtlpExporter(),
+                options => options.IncludeFormattedMessage = true);
+        }
+
+        // No TracerProvider, no listener: ActivitySource.StartActivity then returns null at the price of one comparison.
+        if (otlp || telemetry.Traces)
+        {
+            openTelemetry.WithTracing(traces => traces
+                .AddSource("MailPipeline.*")
+                .SetSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(telemetry.TraceRatio)))
+                .AddOtlpExporter());
+        }
+    }
+
+    // Names and states only: descriptions can hold host names and paths.
+    private static Task WriteReportAsync(HttpContext context, HealthReport report)
+    {
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        var lines = report.Entries.Select(entry => $"{entry.Key}: {entry.Value.Status}\n");
+        return context.Response.WriteAsync($"{report.Status}\n{string.Concat(lines)}");
+    }
+}
