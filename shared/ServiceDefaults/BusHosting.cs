@@ -1,5 +1,4 @@
 using MassTransit;
-using MassTransit.Logging;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -57,7 +56,14 @@ public static class BusHosting
             endpoint.DiscardFaultedMessages();
             endpoint.DiscardSkippedMessages();
         });
-        bus.UsingInMemory((context, transport) => transport.ConfigureEndpoints(context));
+        bus.UsingInMemory((context, transport) =>
+        {
+            var serializer = new ReferenceSerializer();
+            transport.ClearSerialization();
+            transport.AddSerializer(serializer);
+            transport.AddDeserializer(serializer, isDefault: true);
+            transport.ConfigureEndpoints(context);
+        });
     }
 
     private static void UseRabbitMq(IBusRegistrationConfigurator bus, string connection)
