@@ -1,0 +1,149 @@
+using System.Globalization;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage;
+
+/// <summary>
+/// Claims: the right to try recipients once. A claim is won by a conditional update and carries a lease on the store's
+/// clock; every later write of its holder names the claim and does nothing when the claim is no longer his.
+/// </summary>
+public sealed class ClaimStore(MailDatabase database)
+{
+    private static readonly Statement s_take = new(
+        "UPDATE recipients SET claim = $2 WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $3");
+
+    private static readonly Statement s_insertClaim = new(
+        "INSERT INTO claims (id, domain, lease_until, recipients) VALUES ($1, $2, {now} + $3, $4)");
+
+    private static readonly Statement s_renew = new(
+        "UPDATE claims SET lease_until = {now} + $2 WHERE id = $1 AND lease_until >= {now}");
+
+    private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
+
+    private static readonly Statement s_deleteClaim = new("DELETE FROM claims WHERE id = $1 RETURNING recipients");
+
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1");
+
+    private static readonly Statement s_deliver = new(
+        """
+        UPDATE recipients SET state = 1, claim = 0, attempts = attempts + 1, updated_at = $3
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    /// <summary>
+    /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
+    /// that a command delivered again wins nothing. Returns the ids won.
+    /// </summary>
+    public Task<IReadOnlySet<long>> TakeAsync(
+        long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+        {
+            var counts = new ValueTask<int>[recipients.Count];
+            for (var i = 0; i < counts.Length; i++)
+                counts[i] = transaction.ExecuteAsync(s_take, recipients[i].RecipientId, claimId, recipients[i].Attempts);
+            var won = new HashSet<long>(counts.Length);
+            for (var i = 0; i < counts.Length; i++)
+            {
+                if (await counts[i] == 1)
+                    won.Add(recipients[i].RecipientId);
+            }
+            if (won.Count > 0)
+                await InsertClaimAsync(transaction, claimId, domain, won);
+            return won;
+        });
+    }
+
+    /// <summary>Prolongs the claims by a lease from now. Returns those that are still held.</summary>
+    public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var lease = (long)database.Options.ClaimLease.TotalMilliseconds;
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+        {
+            var counts = claimIds.Select(id => (Id: id, Count: transaction.ExecuteAsync(s_renew, id, lease))).ToArray();
+            var held = new HashSet<long>(counts.Length);
+            foreach (var (id, count) in counts)
+            {
+                if (await count == 1)
+                    held.Add(id);
+            }
+            return held;
+        });
+    }
+
+    /// <summary>
+    /// Records that the far end took the message for these recipients: outcome, attempt, and the bytes when nobody needs
+    /// them any more. Returns those recorded; the others' claim was lost.
+    /// </summary>
+    public Task<IReadOnlySet<long>> RecordDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+        {
+            var updates = new ValueTask<List<long>>[results.Count];
+            for (var i = 0; i < updates.Length; i++)
+            {
+                updates[i] = transaction.QueryAsync(
+                    s_deliver, r => r.GetInt64(0), results[i].RecipientId, claimId, results[i].FinishedAt);
+            }
+            var recorded = new HashSet<long>(updates.Length);
+            var perMessage = new Dictionary<long, int>();
+            for (var i = 0; i < updates.Length; i++)
+            {
+                if (await updates[i] is not [var attempts])
+                    continue;
+                var id = results[i].RecipientId;
+                recorded.Add(id);
+                perMessage[RecipientIds.MessageId(id)] = perMessage.GetValueOrDefault(RecipientIds.MessageId(id)) + 1;
+                await transaction.InsertAttemptAsync(results[i], attempts);
+            }
+            foreach (var (messageId, count) in perMessage)
+                await transaction.DropHoldsAsync(messageId, count);
+            return recorded;
+        });
+    }
+
+    /// <summary>Hands back what the claim still holds: due as before, no attempt counted.</summary>
+    public Task ReleaseAsync(long claimId, string domain, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(async transaction =>
+        {
+            if (await transaction.QueryAsync(s_deleteClaim, r => r.GetString(0), claimId) is not [var recipients])
+                return false;
+            foreach (var id in Ids(recipients))
+                await transaction.ExecuteAsync(s_release, id, claimId);
+            return true;
+        });
+    }
+
+    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId) =>
+        transaction.ExecuteAsync(s_end, claimId);
+
+    internal static IEnumerable<long> Ids(string recipients) =>
+        recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
+
+    internal async ValueTask InsertClaimAsync(
+        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
+        await transaction.ExecuteAsync(
+            s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
+            string.Join(',', won.Select(id => id.ToString(CultureInfo.InvariantCulture))));
+}
+
+internal static class AttemptStatements
+{
+    // The same attempt recorded again changes nothing.
+    private static readonly Statement s_insert = new(
+        """
+        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+        """);
+
+    public static ValueTask<int> InsertAttemptAsync(this IWriteTransaction transaction, AttemptResult result, long number) =>
+        transaction.ExecuteAsync(
+            s_insert, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt, result.Status,
+            result.Reply, result.RemoteHost);
+}

@@ -1,0 +1,123 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.Storage;
+
+/// <summary>
+/// The only way into the store. Callers await; one thread takes all that are waiting and carries them in one transaction,
+/// so that a sync of the disk is shared by everybody who came while the last one was under way. A caller whose statements
+/// fail does not spoil the others: the batch is rolled back and everybody runs alone.
+/// </summary>
+internal sealed partial class GroupCommitWriter : IDisposable
+{
+    private readonly StorageEngine _engine;
+    private readonly int _maxBatch;
+    private readonly StorageTelemetry _telemetry;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _arrived = new(0);
+    private readonly Thread _thread;
+    private List<WriteWork> _waiting = [];
+    private List<WriteWork> _taken = [];
+    private bool _signalled;
+    private bool _closed;
+
+    public GroupCommitWriter(
+        StorageEngine engine, int maxBatch, StorageTelemetry telemetry, TimeProvider time, ILogger log)
+    {
+        _engine = engine;
+        _maxBatch = maxBatch;
+        _telemetry = telemetry;
+        _time = time;
+        _log = log;
+        _thread = new Thread(Loop) { IsBackground = true, Name = "mail storage writer" };
+        _thread.Start();
+    }
+
+    /// <exception cref="StorageUnavailableException">Nothing was written, or it is unknown whether it was.</exception>
+    public Task<T> WriteAsync<T>(Func<IWriteTransaction, ValueTask<T>> run)
+    {
+        var work = new WriteWork<T>(run);
+        lock (_gate)
+        {
+            if (_closed)
+                return Task.FromException<T>(new StorageUnavailableException(StorageFault.Unavailable, "The store is closed."));
+            _waiting.Add(work);
+            if (_signalled)
+                return work.Task;
+            _signalled = true;
+        }
+        _arrived.Release();
+        return work.Task;
+    }
+
+    /// <summary>Writes what waits, then ends.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_closed)
+                return;
+            _closed = true;
+        }
+        _arrived.Release();
+        _thread.Join();
+        _arrived.Dispose();
+    }
+
+    private void Loop()
+    {
+        while (true)
+        {
+            _arrived.Wait();
+            bool closed;
+            lock (_gate)
+            {
+                (_waiting, _taken) = (_taken, _waiting);
+                _signalled = false;
+                closed = _closed;
+            }
+            var works = CollectionsMarshal.AsSpan(_taken);
+            for (var start = 0; start < works.Length; start += _maxBatch)
+                Commit(works.Slice(start, Math.Min(_maxBatch, works.Length - start)));
+            _taken.Clear();
+            if (closed)
+                return;
+        }
+    }
+
+    private void Commit(ReadOnlySpan<WriteWork> works)
+    {
+        var started = _time.GetTimestamp();
+        try
+        {
+            _engine.RunTransaction(works);
+        }
+        catch (Exception exception) when (works.Length > 1 && _engine.Classify(exception) is null)
+        {
+            LogBatchSplit(_log, works.Length, exception);
+            foreach (var work in works)
+                Commit([work]);
+            return;
+        }
+        catch (Exception exception)
+        {
+            var fault = _engine.Classify(exception);
+            _telemetry.CommitFailed(fault?.Fault);
+            LogCommitFailed(_log, works.Length, exception);
+            foreach (var work in works)
+                work.Fail(fault is null ? exception : fault);
+            return;
+        }
+        _telemetry.Committed(works.Length, _time.GetElapsedTime(started));
+        foreach (var work in works)
+            work.Complete();
+    }
+
+    [LoggerMessage(5001, LogLevel.Warning, "A transaction of {Count} callers failed; each runs alone")]
+    private static partial void LogBatchSplit(ILogger log, int count, Exception exception);
+
+    [LoggerMessage(5002, LogLevel.Error, "A transaction of {Count} callers failed")]
+    private static partial void LogCommitFailed(ILogger log, int count, Exception exception);
+}

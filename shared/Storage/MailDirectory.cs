@@ -1,0 +1,142 @@
+using System.Collections.Concurrent;
+
+namespace MailPipeline.Storage;
+
+/// <summary>A user of ours: logs in with the address and owns the maildrop of the same id.</summary>
+public sealed record Account(long Id, string Address, string PasswordHash);
+
+public sealed record Alias(string Address, string Target);
+
+/// <summary>
+/// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
+/// are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
+/// </summary>
+public sealed class MailDirectory(MailDatabase database)
+{
+    /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
+    private const int MaxCached = 20_000;
+
+    private static readonly Statement s_findDomain = new("SELECT 1 FROM domains WHERE name = $1");
+    private static readonly Statement s_listDomains = new("SELECT name FROM domains ORDER BY name");
+    private static readonly Statement s_addDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
+    private static readonly Statement s_findAccount = new("SELECT id, address, password_hash FROM accounts WHERE address = $1");
+    private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
+    private static readonly Statement s_nextAccount = new("UPDATE id_blocks SET next = next + 1 WHERE name = 'account' RETURNING next");
+
+    private static readonly Statement s_addAccount = new(
+        "INSERT INTO accounts (id, address, password_hash, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
+
+    private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1 RETURNING id");
+    private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
+    private static readonly Statement s_dropMaildrop = new("DELETE FROM maildrop_messages WHERE account_id = $1 RETURNING message_id");
+    private static readonly Statement s_findAlias = new("SELECT target FROM aliases WHERE address = $1 ORDER BY target");
+    private static readonly Statement s_listAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
+
+    private static readonly Statement s_addAlias = new(
+        "INSERT INTO aliases (address, target, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+
+    private static readonly Statement s_removeAlias = new("DELETE FROM aliases WHERE address = $1 AND target = $2");
+
+    private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
+    private readonly ConcurrentDictionary<string, (long At, Account? Account)> _accounts = [];
+    private readonly ConcurrentDictionary<string, (long At, IReadOnlyList<string> Targets)> _aliases = [];
+
+    public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
+        CachedAsync(_domains, Normalize(domain), async name =>
+            (await database.QueryAsync(s_findDomain, r => true, cancellationToken, name)).Count > 0);
+
+    public ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>
+        CachedAsync(_accounts, Normalize(address), async name =>
+            (await database.QueryAsync(s_findAccount, ReadAccount, cancellationToken, name)).FirstOrDefault());
+
+    /// <summary>
+    /// Targets of the alias; empty when there is none. An alias "@example.org" stands for every address of the domain that
+    /// has neither an account nor an alias of its own; the caller asks for it last.
+    /// </summary>
+    public ValueTask<IReadOnlyList<string>> FindAliasAsync(string address, CancellationToken cancellationToken) =>
+        CachedAsync(_aliases, Normalize(address), async name =>
+            (IReadOnlyList<string>)await database.QueryAsync(s_findAlias, r => r.GetString(0), cancellationToken, name));
+
+    public async Task<IReadOnlyList<string>> ListDomainsAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listDomains, r => r.GetString(0), cancellationToken);
+
+    public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
+
+    public async Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listAliases, r => new Alias(r.GetString(0), r.GetString(1)), cancellationToken);
+
+    /// <summary>False: it is there already.</summary>
+    public Task<bool> AddDomainAsync(string domain) => ChangeAsync(s_addDomain, Normalize(domain), Now);
+
+    public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(s_removeDomain, Normalize(domain));
+
+    public async Task<bool> AddAccountAsync(string address, string passwordHash)
+    {
+        var added = await database.WriteAsync(async transaction =>
+        {
+            var id = (await transaction.QueryAsync(s_nextAccount, r => r.GetInt64(0)))[0] - 1;
+            return await transaction.ExecuteAsync(s_addAccount, id, Normalize(address), passwordHash, Now) == 1;
+        });
+        Forget();
+        return added;
+    }
+
+    /// <summary>Removes the account and its maildrop. False: there is none.</summary>
+    public async Task<bool> RemoveAccountAsync(string address)
+    {
+        var removed = await database.WriteAsync(async transaction =>
+        {
+            if (await transaction.QueryAsync(s_removeAccount, r => r.GetInt64(0), Normalize(address)) is not [var id])
+                return false;
+            foreach (var messageId in await transaction.QueryAsync(s_dropMaildrop, r => r.GetInt64(0), id))
+                await transaction.DropHoldsAsync(messageId, 1);
+            return true;
+        });
+        Forget();
+        return removed;
+    }
+
+    public Task<bool> SetPasswordAsync(string address, string passwordHash) =>
+        ChangeAsync(s_setPassword, Normalize(address), passwordHash);
+
+    public Task<bool> AddAliasAsync(string address, string target) =>
+        ChangeAsync(s_addAlias, Normalize(address), Normalize(target), Now);
+
+    public Task<bool> RemoveAliasAsync(string address, string target) =>
+        ChangeAsync(s_removeAlias, Normalize(address), Normalize(target));
+
+    internal static string Normalize(string name) => name.ToLowerInvariant();
+
+    private SqlValue Now => database.Time.GetUtcNow();
+
+    private async Task<bool> ChangeAsync(Statement statement, params SqlValue[] values)
+    {
+        var changed = await database.WriteAsync(transaction => transaction.ExecuteAsync(statement, values)) == 1;
+        Forget();
+        return changed;
+    }
+
+    private async ValueTask<T> CachedAsync<T>(
+        ConcurrentDictionary<string, (long At, T Answer)> cache, string key, Func<string, Task<T>> read)
+    {
+        if (cache.TryGetValue(key, out var known) && database.Time.GetElapsedTime(known.At) < database.Options.DirectoryCacheTime)
+            return known.Answer;
+        var asked = database.Time.GetTimestamp();
+        var answer = await read(key);
+        if (cache.Count >= MaxCached)
+            cache.Clear();
+        cache[key] = (asked, answer);
+        return answer;
+    }
+
+    private void Forget()
+    {
+        _domains.Clear();
+        _accounts.Clear();
+        _aliases.Clear();
+    }
+
+    private static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
+}

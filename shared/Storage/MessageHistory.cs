@@ -1,0 +1,144 @@
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage;
+
+/// <summary>A message and all that is known of its way.</summary>
+/// <param name="Envelope">The recipients as accepted, while the router has not seen the message; else empty.</param>
+public sealed record MessageTimeline(
+    long MessageId, DateTimeOffset AcceptedAt, string Sender, long SizeBytes, IReadOnlyList<string> Envelope,
+    IReadOnlyList<RecipientTimeline> Recipients);
+
+/// <summary>One recipient, its state and every attempt in order.</summary>
+public sealed record RecipientTimeline(
+    long RecipientId, string Address, string Original, string Domain, RecipientRoute Route, RecipientState State,
+    DateTimeOffset NextAttemptAt, bool Claimed, DateTimeOffset UpdatedAt, IReadOnlyList<AttemptResult> Attempts);
+
+/// <summary>What waits for one domain.</summary>
+public sealed record DomainSummary(
+    string Domain, long Queued, long Claimed, DateTimeOffset OldestNextAttemptAt, int Failures, DateTimeOffset BackoffUntil, string Reason);
+
+/// <summary>Counts over the whole store.</summary>
+/// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
+public sealed record StoreSummary(long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner);
+
+/// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
+public sealed class MessageHistory(MailDatabase database)
+{
+    private static readonly Statement s_message = new(
+        """
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, '')
+        FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id WHERE m.id = $1
+        """);
+
+    private static readonly Statement s_recipients = new(
+        """
+        SELECT id, address, original, domain, route, state, next_attempt_at, claim, updated_at
+        FROM recipients WHERE id BETWEEN $1 AND $2 ORDER BY id
+        """);
+
+    private static readonly Statement s_attempts = new(
+        """
+        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at
+        FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
+        """);
+
+    private static readonly Statement s_domains = new(
+        """
+        SELECT r.domain, COUNT(*), SUM(CASE WHEN r.claim <> 0 THEN 1 ELSE 0 END), MIN(r.next_attempt_at),
+               COALESCE(MAX(q.failures), 0), COALESCE(MAX(q.backoff_until), 0), COALESCE(MAX(q.reason), '')
+        FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain
+        WHERE r.state = 0 GROUP BY r.domain ORDER BY 2 DESC, 1 LIMIT $1
+        """);
+
+    private static readonly Statement s_summary = new(
+        """
+        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
+               (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
+               (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
+               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0))
+        """);
+
+    private static readonly Statement s_old = new(
+        "SELECT id FROM messages WHERE id > $1 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+
+    private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id BETWEEN $1 AND $2");
+    private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id BETWEEN $1 AND $2");
+    private static readonly Statement s_forgetMessage = new("DELETE FROM messages WHERE id = $1 AND holds = 0");
+
+    public async Task<MessageTimeline?> FindAsync(long messageId, CancellationToken cancellationToken)
+    {
+        var rows = await database.QueryAsync(
+            s_message,
+            r => new MessageTimeline(
+                r.GetInt64(0), QueueStore.Time(r, 1), r.GetString(2), r.GetInt64(3),
+                r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), []),
+            cancellationToken, messageId);
+        if (rows is not [var message])
+            return null;
+        var (first, last) = Range(messageId);
+        var attempts = (await database.QueryAsync(
+            s_attempts,
+            r => new AttemptResult(
+                r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
+                QueueStore.Time(r, 5), QueueStore.Time(r, 6)),
+            cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
+        var recipients = await database.QueryAsync(
+            s_recipients,
+            r => new RecipientTimeline(
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
+                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8),
+                attempts[r.GetInt64(0)].ToList()),
+            cancellationToken, first, last);
+        return message with { Recipients = recipients };
+    }
+
+    /// <summary>The domains with most queued recipients first.</summary>
+    public async Task<IReadOnlyList<DomainSummary>> ListDomainsAsync(int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_domains,
+            r => new DomainSummary(
+                r.GetString(0), r.GetInt64(1), Convert.ToInt64(r.GetValue(2), null), QueueStore.Time(r, 3), r.GetInt32(4),
+                QueueStore.Time(r, 5), r.GetString(6)),
+            cancellationToken, limit);
+
+    public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
+        (await database.QueryAsync(
+            s_summary,
+            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5)),
+            cancellationToken))[0];
+
+    /// <summary>Removes all trace of finished messages accepted before the given time. Returns how many there were.</summary>
+    public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
+    {
+        var total = 0;
+        for (var after = 0L; ;)
+        {
+            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore);
+            if (ids.Count == 0)
+                return total;
+            total += await database.WriteAsync(transaction => ForgetAsync(transaction, ids));
+            after = ids[^1];
+        }
+    }
+
+    /// <summary>Gives back disk space of content that is gone. Returns the bytes.</summary>
+    public Task<long> ReclaimSpaceAsync(CancellationToken cancellationToken) => database.ReclaimAsync(cancellationToken);
+
+    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<long> ids)
+    {
+        var forgotten = 0;
+        foreach (var id in ids)
+        {
+            if (await transaction.ExecuteAsync(s_forgetMessage, id) == 0)
+                continue;
+            var (first, last) = Range(id);
+            await transaction.ExecuteAsync(s_forgetAttempts, first, last);
+            await transaction.ExecuteAsync(s_forgetRecipients, first, last);
+            forgotten++;
+        }
+        return forgotten;
+    }
+
+    private static (long First, long Last) Range(long messageId) =>
+        (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+}

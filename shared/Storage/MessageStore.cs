@@ -1,0 +1,154 @@
+using System.Runtime.CompilerServices;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage;
+
+/// <summary>
+/// Accepted messages: bytes and envelope. What <see cref="AcceptAsync"/> has returned for survives the death of every
+/// process.
+/// </summary>
+public sealed class MessageStore(MailDatabase database)
+{
+    private static readonly Statement s_insertMessage = new(
+        """
+        INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """);
+
+    private static readonly Statement s_insertChunk = new(
+        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)");
+
+    // PostgreSQL: spilled chunks are rows already.
+    private static readonly Statement s_countChunks = new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 AND $2");
+
+    private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)");
+
+    private static readonly Statement s_exists = new("SELECT 1 FROM messages WHERE id = $1");
+
+    private static readonly Statement s_readChunks = new(
+        "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
+
+    private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>A new id, unique for ever; costs no I/O but once in a thousand calls.</summary>
+    public ValueTask<long> NextMessageIdAsync(CancellationToken cancellationToken) => database.MessageIds.NextAsync(cancellationToken);
+
+    public ContentWriter CreateContent(long messageId) => new(database, messageId);
+
+    /// <summary>Commits the message, its bytes and its envelope; durable when this returns.</summary>
+    /// <exception cref="StorageUnavailableException">
+    /// Not accepted; or, with <see cref="StorageFault.OutcomeUnknown"/>, nobody can say.
+    /// </exception>
+    public async Task AcceptAsync(AcceptedMessage message, ContentWriter content, CancellationToken cancellationToken)
+    {
+        if (content.MessageId != message.MessageId)
+            throw new ArgumentException($"Content of message {content.MessageId} given for {message.MessageId}.", nameof(content));
+        database.Engine.EnsureRoom();
+        var chunks = await content.CompleteAsync(cancellationToken);
+        try
+        {
+            // Not cancelled from here on: the caller must learn what became of it.
+            await database.WriteAsync(transaction => InsertAsync(transaction, message, chunks));
+        }
+        catch (StorageUnavailableException fault) when (fault.Fault == StorageFault.OutcomeUnknown)
+        {
+            if (!await WasAcceptedAsync(message.MessageId, fault, cancellationToken))
+                throw new StorageUnavailableException(StorageFault.Unavailable, "The commit did not happen.", fault);
+        }
+        content.MarkAccepted();
+    }
+
+    /// <summary>
+    /// The bytes of the message, chunk by chunk, each at most <see cref="StorageOptions.ChunkBytes"/>; nothing when the
+    /// message is not there or no longer needs its bytes.
+    /// </summary>
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadContentAsync(
+        long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var last = RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1);
+        for (var next = RecipientIds.Of(messageId, 0); next <= last;)
+        {
+            if (await ReadChunkAsync(next, last, cancellationToken) is not var (id, bytes))
+                yield break;
+            yield return bytes;
+            next = id + 1;
+        }
+    }
+
+    internal static async ValueTask<bool> InsertAsync(
+        IWriteTransaction transaction, AcceptedMessage message, IReadOnlyList<ContentChunk> chunks)
+    {
+        var size = 0L;
+        var inRows = 0;
+        var pending = new List<ValueTask<int>>(chunks.Count + 2);
+        foreach (var chunk in chunks)
+        {
+            size += chunk.SizeBytes;
+            transaction.RequireDurable(chunk);
+            if (chunk.Inline is null && chunk.Segment == 0)
+                inRows++;
+            else
+                pending.Add(transaction.ExecuteAsync(
+                    s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline?.Length ?? 0),
+                    chunk.Segment, chunk.Position));
+        }
+        pending.Add(transaction.ExecuteAsync(
+            s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, size, (long)message.Body,
+            message.TraceParent, message.Recipients.Length));
+        pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
+        foreach (var statement in pending)
+            await statement;
+        if (inRows > 0)
+        {
+            var counted = await transaction.QueryAsync(
+                s_countChunks, r => r.GetInt64(0), RecipientIds.Of(message.MessageId, 0),
+                RecipientIds.Of(message.MessageId, RecipientIds.MaxPerMessage - 1));
+            if (counted[0] != inRows)
+                throw new StorageUnavailableException(StorageFault.Unavailable, "The message's content is no longer whole.");
+        }
+        return true;
+    }
+
+    private async Task<(long Id, ReadOnlyMemory<byte> Bytes)?> ReadChunkAsync(
+        long first, long last, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var rows = await database.QueryAsync(
+                s_readChunks,
+                r => new ContentChunk(r.GetInt64(0), r.GetInt32(1), r.GetFieldValue<byte[]>(2), r.GetInt64(3), r.GetInt64(4)),
+                cancellationToken, first, last);
+            if (rows.Count == 0)
+                return null;
+            var chunk = rows[0];
+            if (chunk.Segment == 0)
+                return (chunk.Id, chunk.Inline);
+            try
+            {
+                return (chunk.Id, await database.Engine.ReadSegmentAsync(chunk, cancellationToken));
+            }
+            catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
+            {
+                // The segment was rewritten between the two reads; the row now names another one.
+            }
+        }
+    }
+
+    /// <summary>Reads again by id after a commit of unknown outcome; never assumes.</summary>
+    private async Task<bool> WasAcceptedAsync(long messageId, StorageUnavailableException fault, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < 20; attempt++)
+        {
+            await Task.Delay(s_askAgain, database.Time, cancellationToken);
+            try
+            {
+                return (await database.QueryAsync(s_exists, r => r.GetInt64(0), cancellationToken, messageId)).Count > 0;
+            }
+            catch (StorageUnavailableException)
+            {
+                // Still away.
+            }
+        }
+        throw fault;
+    }
+}

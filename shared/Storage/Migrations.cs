@@ -1,0 +1,74 @@
+namespace MailPipeline.Storage;
+
+/// <summary>
+/// The schema, as a list that only grows: entry n leads from version n to n + 1. Both engines run the same text. Changes
+/// are additive, so that an older program of the same release line still works on a newer schema during a rolling upgrade.
+/// </summary>
+internal static class Migrations
+{
+    public static readonly string[][] All =
+    [
+        [
+            // Next unused id by name; processes take blocks.
+            "CREATE TABLE id_blocks (name TEXT PRIMARY KEY, next BIGINT NOT NULL)",
+            "INSERT INTO id_blocks (name, next) VALUES ('message', 1), ('claim', 1), ('account', 1), ('fence', 1)",
+
+            // holds: what still needs the bytes: recipients without a final outcome, and maildrop rows.
+            """
+            CREATE TABLE messages (
+                id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, size_bytes BIGINT NOT NULL,
+                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, holds BIGINT NOT NULL)
+            """,
+
+            // id: message id and number of the chunk in one key, like recipients. segment 0: the bytes are in the row.
+            """
+            CREATE TABLE chunks (
+                id {id}, size_bytes BIGINT NOT NULL, bytes {bytes} NOT NULL, segment BIGINT NOT NULL, position BIGINT NOT NULL)
+            """,
+            "CREATE INDEX chunks_segment ON chunks (segment) WHERE segment > 0",
+
+            // Accepted, and the router has not seen it yet. recipients: forward-paths, one a line.
+            "CREATE TABLE unrouted (message_id {id}, recipients TEXT NOT NULL)",
+
+            // state: see RecipientState. claim 0: nobody holds it. original: the address before aliases, or empty.
+            """
+            CREATE TABLE recipients (
+                id {id}, address TEXT NOT NULL, original TEXT NOT NULL, domain TEXT NOT NULL, route BIGINT NOT NULL,
+                state BIGINT NOT NULL, attempts BIGINT NOT NULL, next_attempt_at BIGINT NOT NULL, claim BIGINT NOT NULL,
+                updated_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at) WHERE state = 0",
+
+            """
+            CREATE TABLE attempts (
+                recipient_id BIGINT NOT NULL, number BIGINT NOT NULL, outcome BIGINT NOT NULL, started_at BIGINT NOT NULL,
+                finished_at BIGINT NOT NULL, status TEXT NOT NULL, reply TEXT NOT NULL, remote_host TEXT NOT NULL,
+                PRIMARY KEY (recipient_id, number)) {without_rowid}
+            """,
+
+            // due_at: never later than the earliest next_attempt_at of the domain's queued recipients.
+            """
+            CREATE TABLE domain_queues (
+                domain TEXT PRIMARY KEY, due_at BIGINT NOT NULL, failures BIGINT NOT NULL, backoff_until BIGINT NOT NULL,
+                reason TEXT NOT NULL)
+            """,
+            "CREATE INDEX domain_queues_due ON domain_queues (due_at, domain)",
+
+            // recipients: the ids won, separated by commas.
+            "CREATE TABLE claims (id {id}, domain TEXT NOT NULL, lease_until BIGINT NOT NULL, recipients TEXT NOT NULL)",
+
+            "CREATE TABLE domains (name TEXT PRIMARY KEY, created_at BIGINT NOT NULL)",
+            "CREATE TABLE accounts (id {id}, address TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, created_at BIGINT NOT NULL)",
+            "CREATE TABLE aliases (address TEXT NOT NULL, target TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (address, target))",
+
+            // uid is the recipient id: unique for ever, ascending.
+            """
+            CREATE TABLE maildrop_messages (
+                account_id BIGINT NOT NULL, uid BIGINT NOT NULL, message_id BIGINT NOT NULL, size_bytes BIGINT NOT NULL,
+                header TEXT NOT NULL, stored_at BIGINT NOT NULL, PRIMARY KEY (account_id, uid)) {without_rowid}
+            """,
+            "CREATE UNIQUE INDEX maildrop_messages_once ON maildrop_messages (account_id, message_id)",
+            "CREATE TABLE maildrop_leases (account_id {id}, fence BIGINT NOT NULL, lease_until BIGINT NOT NULL)",
+        ],
+    ];
+}

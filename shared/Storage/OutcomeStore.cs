@@ -1,0 +1,110 @@
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage;
+
+/// <summary>What the queue decided after an attempt that was not delivered.</summary>
+/// <param name="State">Queued (try again at <paramref name="NextAttemptAt"/>), Bounced or Expired.</param>
+public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt);
+
+/// <summary>A message of our own and its bytes, committed together with the outcome it reports.</summary>
+public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
+
+/// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
+/// <param name="Recorded">Recipients whose claim was still held.</param>
+/// <param name="Composed">DSNs that were accepted with it; they wait for the router.</param>
+public sealed record RecordedOutcomes(IReadOnlySet<long> Recorded, IReadOnlyList<AcceptedMessage> Composed);
+
+/// <summary>Writes what the queue decided: outcome, next attempt time and DSN in one transaction.</summary>
+public sealed class OutcomeStore(MailDatabase database)
+{
+    private static readonly Statement s_queueAgain = new(
+        """
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $4
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    private static readonly Statement s_handBack = new(
+        """
+        UPDATE recipients SET claim = 0, next_attempt_at = $3, updated_at = $4
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    private static readonly Statement s_end = new(
+        """
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, state = $3, updated_at = $4
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    private static readonly Statement s_putOff = new(
+        """
+        UPDATE recipients SET next_attempt_at = $2, updated_at = $3
+        WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $4
+        """);
+
+    /// <summary>
+    /// Ends the claim and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
+    /// asked for the DSNs of what was really recorded as bounced or expired; it must give the same answer when asked again.
+    /// </summary>
+    public Task<RecordedOutcomes> RecordAsync(
+        long claimId, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            var recorded = new HashSet<long>(decisions.Count);
+            var ended = new List<RecipientDecision>();
+            foreach (var decision in decisions)
+            {
+                if (await UpdateAsync(transaction, claimId, decision, now) is not [var attempts])
+                    continue;
+                recorded.Add(decision.Result.RecipientId);
+                if (decision.Result.Outcome != AttemptOutcome.NotAttempted)
+                    await transaction.InsertAttemptAsync(decision.Result, attempts);
+                if (decision.State != RecipientState.Queued)
+                    ended.Add(decision);
+            }
+            await ClaimStore.EndAsync(transaction, claimId);
+            var composed = new List<AcceptedMessage>();
+            if (ended.Count > 0)
+            {
+                foreach (var (message, content) in compose(ended))
+                {
+                    var chunk = new ContentChunk(RecipientIds.Of(message.MessageId, 0), content.Length, content, 0, 0);
+                    await MessageStore.InsertAsync(transaction, message, [chunk]);
+                    composed.Add(message);
+                }
+                foreach (var group in ended.GroupBy(decision => RecipientIds.MessageId(decision.Result.RecipientId)))
+                    await transaction.DropHoldsAsync(group.Key, group.Count());
+            }
+            return new RecordedOutcomes(recorded, composed);
+        });
+    }
+
+    /// <summary>
+    /// Moves the next attempt of recipients that nobody holds, without counting an attempt: their domain is known to be
+    /// unreachable. Those that changed meanwhile are left alone.
+    /// </summary>
+    public Task PutOffAsync(IReadOnlyList<(QueuedRecipient Recipient, DateTimeOffset NextAttemptAt)> recipients)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            var counts = new List<ValueTask<int>>(recipients.Count);
+            foreach (var (recipient, nextAttemptAt) in recipients)
+                counts.Add(transaction.ExecuteAsync(s_putOff, recipient.RecipientId, nextAttemptAt, now, recipient.Attempts));
+            foreach (var count in counts)
+                await count;
+            return true;
+        });
+    }
+
+    private static ValueTask<List<long>> UpdateAsync(
+        IWriteTransaction transaction, long claimId, RecipientDecision decision, DateTimeOffset now)
+    {
+        var id = decision.Result.RecipientId;
+        if (decision.State != RecipientState.Queued)
+            return transaction.QueryAsync(s_end, r => r.GetInt64(0), id, claimId, (long)decision.State, now);
+        var statement = decision.Result.Outcome == AttemptOutcome.NotAttempted ? s_handBack : s_queueAgain;
+        return transaction.QueryAsync(statement, r => r.GetInt64(0), id, claimId, decision.NextAttemptAt, now);
+    }
+}

@@ -1,0 +1,169 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
+using Npgsql;
+
+namespace MailPipeline.Storage.Postgres;
+
+/// <summary>PostgreSQL, shared by all processes of a cluster. Content lies in chunk rows.</summary>
+internal sealed class PostgresEngine : StorageEngine
+{
+    /// <summary>Any number that no other program of the database takes.</summary>
+    private const long MigrationLock = 0x4D61696C50697065;
+
+    private static readonly Statement s_insertChunk = new(
+        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, 0, 0)");
+
+    private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
+
+    private readonly NpgsqlDataSource _source;
+    private readonly ConcurrentDictionary<Statement, string> _translated = [];
+    private NpgsqlConnection? _writer;
+
+    public PostgresEngine(StorageOptions options)
+    {
+        var builder = new NpgsqlConnectionStringBuilder(options.ConnectionString)
+        {
+            MaxAutoPrepare = 200,
+            AutoPrepareMinUsages = 2,
+        };
+        _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
+    }
+
+    public override SqlDialect Dialect => SqlDialect.Postgres;
+
+    public override bool SingleProcess => false;
+
+    public override async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await _source.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await RunAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock})", cancellationToken);
+        await RunAsync(connection, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)", cancellationToken);
+        await using var read = new NpgsqlCommand("SELECT COALESCE(MAX(version), 0) FROM schema_version", connection);
+        var version = (int)(long)(await read.ExecuteScalarAsync(cancellationToken))!;
+        if (version > Migrations.All.Length)
+            throw new SchemaTooNewException(version, Migrations.All.Length);
+        for (var next = version; next < Migrations.All.Length; next++)
+        {
+            foreach (var sql in Migrations.All[next])
+                await RunAsync(connection, Dialect.Translate(sql), cancellationToken);
+            await RunAsync(connection, $"INSERT INTO schema_version (version) VALUES ({next + 1})", cancellationToken);
+        }
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    public override void RunTransaction(ReadOnlySpan<WriteWork> works)
+    {
+        var committing = false;
+        try
+        {
+            _writer ??= _source.OpenConnection();
+            using var transaction = _writer.BeginTransaction();
+            var rounds = new PostgresRounds(_writer, TextOf);
+            rounds.Run(works);
+            committing = true;
+            transaction.Commit();
+        }
+        catch (Exception exception)
+        {
+            if (_writer is { FullState: not System.Data.ConnectionState.Open } || exception is NpgsqlException { IsTransient: true } and not PostgresException)
+            {
+                _writer?.Dispose();
+                _writer = null;
+            }
+            // The server answered: it did not commit. It did not answer: nobody knows.
+            if (committing && exception is not PostgresException)
+                throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "Contact with PostgreSQL was lost while committing.", exception);
+            throw;
+        }
+    }
+
+    public override async Task<List<T>> QueryAsync<T>(
+        Statement statement, Func<DbDataReader, T> map, SqlValue[] values, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var command = _source.CreateCommand(TextOf(statement));
+            foreach (var value in values)
+                command.Parameters.Add(PostgresRounds.Parameter(value));
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            var rows = new List<T>();
+            while (await reader.ReadAsync(cancellationToken))
+                rows.Add(map(reader));
+            return rows;
+        }
+        catch (Exception exception) when (Classify(exception) is { } fault)
+        {
+            throw fault;
+        }
+    }
+
+    public override async ValueTask<ContentChunk> SpillAsync(
+        long chunkId, byte[] bytes, int length, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var command = _source.CreateCommand(s_insertChunk.Sql);
+            command.Parameters.Add(PostgresRounds.Parameter(chunkId));
+            command.Parameters.Add(PostgresRounds.Parameter(length));
+            command.Parameters.Add(new NpgsqlParameter<ReadOnlyMemory<byte>> { TypedValue = bytes.AsMemory(0, length) });
+            await command.ExecuteNonQueryAsync(cancellationToken);
+            return new ContentChunk(chunkId, length, null, 0, 0);
+        }
+        catch (Exception exception) when (Classify(exception) is { } fault)
+        {
+            throw fault;
+        }
+    }
+
+    public override async ValueTask DiscardAsync(IReadOnlyList<ContentChunk> chunks)
+    {
+        try
+        {
+            foreach (var chunk in chunks)
+            {
+                await using var command = _source.CreateCommand(s_deleteChunk.Sql);
+                command.Parameters.Add(PostgresRounds.Parameter(chunk.Id));
+                await command.ExecuteNonQueryAsync();
+            }
+        }
+        catch (NpgsqlException)
+        {
+            // What is left belongs to no message and is collected later.
+        }
+    }
+
+    public override ValueTask<ReadOnlyMemory<byte>> ReadSegmentAsync(ContentChunk chunk, CancellationToken cancellationToken) =>
+        throw new InvalidOperationException($"Chunk {chunk.Id} names segment {chunk.Segment}, but PostgreSQL keeps content in rows.");
+
+    // Class 53 is "insufficient resources", 53100 is disk_full (PostgreSQL, Appendix A).
+    public override StorageUnavailableException? Classify(Exception exception) => exception switch
+    {
+        StorageUnavailableException fault => fault,
+        PostgresException { SqlState: PostgresErrorCodes.DiskFull } => new(StorageFault.Full, "The disk of PostgreSQL is full.", exception),
+        PostgresException postgres when postgres.IsTransient || postgres.SqlState.StartsWith("53", StringComparison.Ordinal)
+            || postgres.SqlState.StartsWith("57", StringComparison.Ordinal) || postgres.SqlState.StartsWith("58", StringComparison.Ordinal)
+            || postgres.SqlState.StartsWith("08", StringComparison.Ordinal) || postgres.SqlState.StartsWith("25006", StringComparison.Ordinal) =>
+            new(StorageFault.Unavailable, "PostgreSQL cannot be used now: " + postgres.MessageText, exception),
+        PostgresException => null,
+        NpgsqlException or TimeoutException or System.Net.Sockets.SocketException or IOException =>
+            new(StorageFault.Unavailable, "PostgreSQL cannot be reached: " + exception.Message, exception),
+        _ => null,
+    };
+
+    public override async ValueTask DisposeAsync()
+    {
+        if (_writer is not null)
+            await _writer.DisposeAsync();
+        await _source.DisposeAsync();
+    }
+
+    private string TextOf(Statement statement) =>
+        _translated.GetOrAdd(statement, static (s, dialect) => dialect.Translate(s.Sql), Dialect);
+
+    private static async Task RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}

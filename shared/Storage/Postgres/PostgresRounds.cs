@@ -1,0 +1,130 @@
+using System.Data.Common;
+using System.Runtime.InteropServices;
+using Npgsql;
+
+namespace MailPipeline.Storage.Postgres;
+
+/// <summary>
+/// Runs the works of one transaction in rounds: every work goes on until it waits for a statement, then all statements
+/// that are waited for travel together in one batch, their results let the works go on, and so forth. A transaction of
+/// fifty callers takes as many round trips as its longest caller has steps.
+/// </summary>
+internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement, string> textOf) : IWriteTransaction
+{
+    private List<Pending> _pending = [];
+
+    public void Run(ReadOnlySpan<WriteWork> works)
+    {
+        var running = new List<Task>(works.Length);
+        foreach (var work in works)
+            running.Add(work.RunAsync(this).AsTask());
+        while (_pending.Count > 0)
+        {
+            var round = _pending;
+            _pending = [];
+            Send(round);
+            // Continuations run here, on this thread, and put the statements of the next round into _pending.
+            foreach (var pending in CollectionsMarshal.AsSpan(round))
+                pending.Resume();
+        }
+        foreach (var task in running)
+        {
+            if (!task.IsCompleted)
+                throw new InvalidOperationException("A transaction's work awaited something that is not the transaction.");
+            task.GetAwaiter().GetResult();
+        }
+    }
+
+    public ValueTask<int> ExecuteAsync(Statement statement, params ReadOnlySpan<SqlValue> values)
+    {
+        var pending = new PendingCount(Command(statement, values));
+        _pending.Add(pending);
+        return new ValueTask<int>(pending.Done.Task);
+    }
+
+    public ValueTask<List<T>> QueryAsync<T>(
+        Statement statement, Func<DbDataReader, T> map, params ReadOnlySpan<SqlValue> values)
+    {
+        var pending = new PendingRows<T>(Command(statement, values), map);
+        _pending.Add(pending);
+        return new ValueTask<List<T>>(pending.Done.Task);
+    }
+
+    public void RequireDurable(ContentChunk chunk)
+    {
+        // Rows are made durable by the commit.
+    }
+
+    public static NpgsqlParameter Parameter(SqlValue value) => value.Reference switch
+    {
+        null => new NpgsqlParameter<long> { TypedValue = value.Number },
+        string text => new NpgsqlParameter<string> { TypedValue = text },
+        byte[] bytes => new NpgsqlParameter<byte[]> { TypedValue = bytes },
+        _ => throw new InvalidOperationException("Unknown parameter type."),
+    };
+
+    private NpgsqlBatchCommand Command(Statement statement, ReadOnlySpan<SqlValue> values)
+    {
+        var command = new NpgsqlBatchCommand(textOf(statement));
+        foreach (var value in values)
+            command.Parameters.Add(Parameter(value));
+        return command;
+    }
+
+    private void Send(List<Pending> round)
+    {
+        using var batch = new NpgsqlBatch(connection);
+        foreach (var pending in round)
+            batch.BatchCommands.Add(pending.Command);
+        using var reader = batch.ExecuteReader();
+        foreach (var pending in round)
+        {
+            if (!pending.ReturnsRows)
+                continue;
+            pending.Read(reader);
+            reader.NextResult();
+        }
+        while (reader.NextResult())
+        {
+        }
+    }
+
+    private abstract class Pending(NpgsqlBatchCommand command)
+    {
+        public NpgsqlBatchCommand Command { get; } = command;
+
+        public abstract bool ReturnsRows { get; }
+
+        public abstract void Read(NpgsqlDataReader reader);
+
+        public abstract void Resume();
+    }
+
+    private sealed class PendingCount(NpgsqlBatchCommand command) : Pending(command)
+    {
+        public TaskCompletionSource<int> Done { get; } = new();
+
+        public override bool ReturnsRows => false;
+
+        public override void Read(NpgsqlDataReader reader) => throw new InvalidOperationException("No rows.");
+
+        public override void Resume() => Done.SetResult(Command.RecordsAffected);
+    }
+
+    private sealed class PendingRows<T>(NpgsqlBatchCommand command, Func<DbDataReader, T> map) : Pending(command)
+    {
+        private readonly List<T> _rows = [];
+
+        public TaskCompletionSource<List<T>> Done { get; } = new();
+
+        public override bool ReturnsRows => true;
+
+        public override void Read(NpgsqlDataReader reader)
+        {
+            while (reader.Read())
+                _rows.Add(map(reader));
+        }
+
+        public override void Resume() => Done.SetResult(_rows);
+    }
+}

@@ -1,0 +1,257 @@
+using System.Data.Common;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage;
+
+/// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
+public sealed record RoutedMessage(AcceptedMessage Message, IReadOnlyList<RoutedRecipient> Recipients);
+
+/// <param name="Address">Where it goes, after aliases.</param>
+/// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
+/// <param name="Domain">Name of the domain queue: the address's domain, lower case.</param>
+public sealed record RoutedRecipient(string Address, string Original, string Domain, RecipientRoute Route);
+
+/// <summary>A domain with recipients that may be due.</summary>
+public sealed record DueDomain(string Domain, DateTimeOffset DueAt);
+
+/// <summary>What the store remembers of a domain while its grain sleeps.</summary>
+/// <param name="Failures">Attempts in a row in which no host of the domain could be reached.</param>
+/// <param name="BackoffUntil">No attempt before this time.</param>
+/// <param name="Reason">Why, in one line; empty when in good standing.</param>
+public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, string Reason)
+{
+    public static readonly DomainStanding Good = new(0, DateTimeOffset.UnixEpoch, "");
+}
+
+/// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
+public sealed class QueueStore(MailDatabase database)
+{
+    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1");
+
+    private static readonly Statement s_insertRecipient = new(
+        """
+        INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+        VALUES ($1, $2, $3, $4, $5, 0, 0, $6, 0, $6)
+        """);
+
+    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1");
+
+    private static readonly Statement s_dueNoLater = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, 0, 0, '')
+        ON CONFLICT (domain) DO UPDATE SET due_at = excluded.due_at WHERE domain_queues.due_at > excluded.due_at
+        """);
+
+    private static readonly Statement s_unrouted = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        FROM unrouted u JOIN messages m ON m.id = u.message_id
+        WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
+        """);
+
+    private static readonly Statement s_due = new(
+        """
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
+        FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2
+        ORDER BY r.next_attempt_at LIMIT $3
+        """);
+
+    private static readonly Statement s_dueDomains = new(
+        """
+        SELECT domain, due_at FROM domain_queues
+        WHERE due_at <= $1 AND (due_at, domain) > ($2, $3) ORDER BY due_at, domain LIMIT $4
+        """);
+
+    private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
+
+    private static readonly Statement s_setStanding = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
+        """);
+
+    private static readonly Statement s_lockQueue = new("UPDATE domain_queues SET due_at = due_at WHERE domain = $1");
+
+    private static readonly Statement s_earliest = new(
+        "SELECT COALESCE(MIN(next_attempt_at), 0) FROM recipients WHERE domain = $1 AND state = 0");
+
+    private static readonly Statement s_setDue = new("UPDATE domain_queues SET due_at = $2 WHERE domain = $1");
+
+    private static readonly Statement s_forgetQueue = new("DELETE FROM domain_queues WHERE domain = $1 AND failures = 0");
+
+    private static readonly Statement s_restQueue = new("UPDATE domain_queues SET due_at = 9223372036854775807 WHERE domain = $1");
+
+    private static readonly Statement s_expiredClaims = new(
+        "SELECT id, domain, recipients FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
+
+    private static readonly Statement s_allClaims = new("SELECT id, domain, recipients FROM claims ORDER BY id LIMIT $1");
+
+    private static readonly Statement s_takeBack = new(
+        """
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $3
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now}");
+
+    public ValueTask<long> NextClaimIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
+
+    /// <summary>
+    /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
+    /// that hints may be repeated. Returns the recipients made, due at once.
+    /// </summary>
+    public Task<IReadOnlyList<(string Domain, QueuedRecipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync<IReadOnlyList<(string, QueuedRecipient)>>(async transaction =>
+        {
+            var taken = new ValueTask<int>[messages.Count];
+            for (var i = 0; i < taken.Length; i++)
+                taken[i] = transaction.ExecuteAsync(s_takeUnrouted, messages[i].Message.MessageId);
+            var made = new List<(string, QueuedRecipient)>(messages.Count);
+            var pending = new List<ValueTask<int>>(messages.Count);
+            for (var i = 0; i < taken.Length; i++)
+            {
+                if (await taken[i] == 1)
+                    Insert(transaction, messages[i], now, made, pending);
+            }
+            foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
+                pending.Add(transaction.ExecuteAsync(s_dueNoLater, domain, now));
+            foreach (var statement in pending)
+                await statement;
+            return made;
+        });
+    }
+
+    /// <summary>Messages that were accepted before the given time and still wait for the router, in order of their ids.</summary>
+    public async Task<IReadOnlyList<AcceptedMessage>> ListUnroutedAsync(
+        long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_unrouted,
+            r => new AcceptedMessage(
+                r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4),
+                Time(r, 5), r.GetString(6)),
+            cancellationToken, afterMessageId, acceptedBefore, limit);
+
+    /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
+    public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
+        string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_due,
+            r => new QueuedRecipient(
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5),
+                Time(r, 6), Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9)),
+            cancellationToken, domain, dueBefore, limit);
+
+    /// <summary>Domains that may have due recipients, after the given one in the order of their due times.</summary>
+    public async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(
+        DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_dueDomains, r => new DueDomain(r.GetString(0), Time(r, 1)), cancellationToken, dueBefore, after.DueAt,
+            after.Domain, limit);
+
+    public async Task<DomainStanding> FindStandingAsync(string domain, CancellationToken cancellationToken)
+    {
+        var rows = await database.QueryAsync(
+            s_standing, r => new DomainStanding(r.GetInt32(0), Time(r, 1), r.GetString(2)), cancellationToken, domain);
+        return rows is [var standing] ? standing : DomainStanding.Good;
+    }
+
+    public Task SetStandingAsync(string domain, DomainStanding standing) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(
+            s_setStanding, domain, standing.BackoffUntil, standing.Failures, standing.BackoffUntil, standing.Reason));
+
+    /// <summary>
+    /// Reads the domain's earliest next attempt and notes it, so that the warden need not look before. Returns null when
+    /// nothing is queued for the domain.
+    /// </summary>
+    public Task<DateTimeOffset?> SettleAsync(string domain) =>
+        database.WriteAsync<DateTimeOffset?>(async transaction =>
+        {
+            // The row is locked first: a router that inserts for this domain at the same time comes wholly before or after.
+            await transaction.ExecuteAsync(s_lockQueue, domain);
+            var earliest = (await transaction.QueryAsync(s_earliest, r => r.GetInt64(0), domain))[0];
+            if (earliest > 0)
+            {
+                await transaction.ExecuteAsync(s_setDue, domain, earliest);
+                return DateTimeOffset.FromUnixTimeMilliseconds(earliest);
+            }
+            if (await transaction.ExecuteAsync(s_forgetQueue, domain) == 0)
+                await transaction.ExecuteAsync(s_restQueue, domain);
+            return null;
+        });
+
+    /// <summary>
+    /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead).
+    /// Each counts as an attempt of uncertain outcome, because its holder may have been past the final dot. Returns their
+    /// number.
+    /// </summary>
+    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken)
+    {
+        var total = 0;
+        while (true)
+        {
+            var claims = await database.QueryAsync(
+                evenIfLeased ? s_allClaims : s_expiredClaims, r => (Id: r.GetInt64(0), Domain: r.GetString(1), Recipients: r.GetString(2)),
+                cancellationToken, 200);
+            if (claims.Count == 0)
+                return total;
+            foreach (var (id, domain, recipients) in claims)
+                total += await TakeBackAsync(id, domain, ClaimStore.Ids(recipients), evenIfLeased);
+        }
+    }
+
+    internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
+        transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);
+
+    internal static DateTimeOffset Time(DbDataReader row, int column) =>
+        row.GetInt64(column) is var milliseconds and < 253_402_300_800_000
+            ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
+            : DateTimeOffset.MaxValue;
+
+    private Task<int> TakeBackAsync(long claimId, string domain, IEnumerable<long> recipients, bool evenIfLeased)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            var ended = evenIfLeased
+                ? await ClaimStore.EndAsync(transaction, claimId)
+                : await transaction.ExecuteAsync(s_endIfExpired, claimId);
+            if (ended == 0)
+                return 0;
+            var taken = 0;
+            foreach (var id in recipients)
+            {
+                if (await transaction.QueryAsync(s_takeBack, r => r.GetInt64(0), id, claimId, now) is not [var attempts])
+                    continue;
+                taken++;
+                await transaction.InsertAttemptAsync(
+                    new AttemptResult(id, AttemptOutcome.Uncertain, "4.4.2", "the worker that held the claim died or lost its lease", "", now, now),
+                    attempts);
+            }
+            if (taken > 0)
+                await DueNoLaterAsync(transaction, domain, now);
+            return taken;
+        });
+    }
+
+    private static void Insert(
+        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,
+        List<ValueTask<int>> pending)
+    {
+        var message = routed.Message;
+        for (var number = 0; number < routed.Recipients.Count; number++)
+        {
+            var recipient = routed.Recipients[number];
+            var id = RecipientIds.Of(message.MessageId, number);
+            pending.Add(transaction.ExecuteAsync(
+                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, now));
+            made.Add((recipient.Domain, new QueuedRecipient(
+                id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
+                recipient.Route, message.TraceParent)));
+        }
+        if (routed.Recipients.Count != message.Recipients.Length)
+            pending.Add(transaction.ExecuteAsync(s_setHolds, message.MessageId, routed.Recipients.Count));
+    }
+}

@@ -1,0 +1,216 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+
+namespace MailPipeline.Storage.Sqlite;
+
+/// <summary>
+/// SQLite in WAL mode with synchronous=FULL: every commit reaches the disk. One connection writes, a few read. Content
+/// above a threshold lies in segment files next to the database.
+/// </summary>
+internal sealed class SqliteEngine : StorageEngine
+{
+    // The error codes that say "no room" and "not now" (https://www.sqlite.org/rescode.html).
+    private const int SqliteFull = 13;
+    private static readonly int[] s_notNow = [5, 6, 8, 10, 14, 26];
+
+    private readonly StorageOptions _options;
+    private readonly string _connectionString;
+    private readonly string _folder;
+    private readonly ContentLog _content;
+    private readonly ConcurrentBag<SqliteStatements> _readers = [];
+    private SqliteStatements? _writer;
+    private SqliteTransactionScope? _scope;
+    private long _freeAskedAt = long.MinValue / 2;
+    private long _freeBytes;
+    private bool _disposed;
+
+    public SqliteEngine(StorageOptions options)
+    {
+        _options = options;
+        var builder = new SqliteConnectionStringBuilder(options.ConnectionString)
+        {
+            Pooling = false,
+            DefaultTimeout = 5,
+        };
+        var file = Path.GetFullPath(builder.DataSource);
+        builder.DataSource = file;
+        _connectionString = builder.ToString();
+        _folder = Path.GetDirectoryName(file)!;
+        _content = new ContentLog(Path.Combine(_folder, "content"), options.SegmentBytes);
+    }
+
+    public override SqlDialect Dialect => SqlDialect.Sqlite;
+
+    public override bool SingleProcess => true;
+
+    public override Task OpenAsync(CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(_folder);
+        var writer = Connect();
+        try
+        {
+            Migrate(writer);
+        }
+        catch
+        {
+            writer.Dispose();
+            throw;
+        }
+        _writer = writer;
+        _scope = new SqliteTransactionScope(writer, _content);
+        return Task.CompletedTask;
+    }
+
+    public override void RunTransaction(ReadOnlySpan<WriteWork> works)
+    {
+        var writer = _writer ?? throw new StorageUnavailableException(StorageFault.Unavailable, "The database is not open.");
+        writer.Run("BEGIN IMMEDIATE");
+        try
+        {
+            _scope!.Begin();
+            foreach (var work in works)
+            {
+                var running = work.RunAsync(_scope);
+                if (!running.IsCompleted)
+                    throw new InvalidOperationException("A transaction's work awaited something that is not the transaction.");
+                running.GetAwaiter().GetResult();
+            }
+            _scope.SyncContent();
+            writer.Run("COMMIT");
+        }
+        catch
+        {
+            writer.Rollback();
+            throw;
+        }
+    }
+
+    public override Task<List<T>> QueryAsync<T>(
+        Statement statement, Func<DbDataReader, T> map, SqlValue[] values, CancellationToken cancellationToken)
+    {
+        if (!_readers.TryTake(out var reader))
+            reader = Connect();
+        try
+        {
+            return Task.FromResult(reader.Query(statement, map, values));
+        }
+        catch (Exception exception) when (Classify(exception) is { } fault)
+        {
+            return Task.FromException<List<T>>(fault);
+        }
+        finally
+        {
+            if (_disposed)
+                reader.Dispose();
+            else
+                _readers.Add(reader);
+        }
+    }
+
+    public override long BeginSpill() => _content.Pin();
+
+    public override void EndSpill(long spill) => _content.Unpin(spill);
+
+    public override ValueTask<ContentChunk> SpillAsync(
+        long chunkId, byte[] bytes, int length, CancellationToken cancellationToken)
+    {
+        try
+        {
+            EnsureRoom();
+            var (segment, position) = _content.Append(bytes.AsSpan(0, length));
+            return ValueTask.FromResult(new ContentChunk(chunkId, length, null, segment, position));
+        }
+        catch (IOException exception)
+        {
+            return ValueTask.FromException<ContentChunk>(Classify(exception)!);
+        }
+    }
+
+    /// <summary>Bytes that no row names are collected with their segment.</summary>
+    public override ValueTask DiscardAsync(IReadOnlyList<ContentChunk> chunks) => ValueTask.CompletedTask;
+
+    public override ValueTask<ReadOnlyMemory<byte>> ReadSegmentAsync(ContentChunk chunk, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<ReadOnlyMemory<byte>>(_content.Read(chunk));
+
+    public override void EnsureRoom()
+    {
+        if (_options.ReservedFreeBytes <= 0)
+            return;
+        // Asking the file system for every message would cost more than the answer is worth.
+        var now = Environment.TickCount64;
+        if (now - Volatile.Read(ref _freeAskedAt) > 200)
+        {
+            Volatile.Write(ref _freeBytes, new DriveInfo(_folder).AvailableFreeSpace);
+            Volatile.Write(ref _freeAskedAt, now);
+        }
+        if (Volatile.Read(ref _freeBytes) < _options.ReservedFreeBytes)
+        {
+            throw new StorageUnavailableException(
+                StorageFault.Full, $"Less than {_options.ReservedFreeBytes} bytes are free on the disk of {_folder}.");
+        }
+    }
+
+    public override Task<long> ReclaimAsync(GroupCommitWriter writer, CancellationToken cancellationToken) =>
+        _content.ReclaimAsync(this, writer, cancellationToken);
+
+    public override StorageUnavailableException? Classify(Exception exception) => exception switch
+    {
+        StorageUnavailableException fault => fault,
+        SqliteException { SqliteErrorCode: SqliteFull } => new(StorageFault.Full, "The disk is full.", exception),
+        SqliteException sqlite when s_notNow.Contains(sqlite.SqliteErrorCode) =>
+            new(StorageFault.Unavailable, "The database cannot be used now: " + sqlite.Message, exception),
+        // ENOSPC and EDQUOT surface as "disk full" HResults of IOException on Unix.
+        IOException { HResult: 28 or 122 } => new(StorageFault.Full, "The disk is full.", exception),
+        IOException => new(StorageFault.Unavailable, "The content cannot be written now: " + exception.Message, exception),
+        _ => null,
+    };
+
+    public override ValueTask DisposeAsync()
+    {
+        _disposed = true;
+        while (_readers.TryTake(out var reader))
+            reader.Dispose();
+        _writer?.Dispose();
+        _content.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private SqliteStatements Connect()
+    {
+        var connection = new SqliteConnection(_connectionString);
+        connection.Open();
+        var statements = new SqliteStatements(connection);
+        statements.Run("PRAGMA journal_mode = WAL");
+        statements.Run("PRAGMA synchronous = FULL");
+        statements.Run("PRAGMA busy_timeout = 5000");
+        statements.Run("PRAGMA temp_store = MEMORY");
+        statements.Run("PRAGMA cache_size = -8000");
+        statements.Run("PRAGMA wal_autocheckpoint = 4000");
+        return statements;
+    }
+
+    private static void Migrate(SqliteStatements writer)
+    {
+        writer.Run("BEGIN IMMEDIATE");
+        try
+        {
+            var version = (int)writer.Number("PRAGMA user_version");
+            if (version > Migrations.All.Length)
+                throw new SchemaTooNewException(version, Migrations.All.Length);
+            for (var next = version; next < Migrations.All.Length; next++)
+            {
+                foreach (var sql in Migrations.All[next])
+                    writer.Run(SqlDialect.Sqlite.Translate(sql));
+                writer.Run(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {next + 1}"));
+            }
+            writer.Run("COMMIT");
+        }
+        catch
+        {
+            writer.Rollback();
+            throw;
+        }
+    }
+}

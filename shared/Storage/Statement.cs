@@ -1,0 +1,55 @@
+namespace MailPipeline.Storage;
+
+/// <summary>
+/// One parameterised SQL statement for both engines, prepared once per connection. Parameters are written $1, $2, ...;
+/// the few words that differ between the engines are written in braces (see <see cref="SqlDialect"/>).
+/// </summary>
+internal sealed class Statement(string sql)
+{
+    public string Sql { get; } = sql;
+
+    public override string ToString() => Sql;
+}
+
+/// <summary>The words of SQL that differ between the engines.</summary>
+internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, string Now)
+{
+    /// <summary>Times are milliseconds since 1970 UTC; {now} is the store's own clock, read anew by each statement.</summary>
+    public static readonly SqlDialect Sqlite = new(
+        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)");
+
+    public static readonly SqlDialect Postgres = new(
+        "BIGINT PRIMARY KEY", "BYTEA", "", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)");
+
+    public string Translate(string sql) => sql
+        .Replace("{id}", Id, StringComparison.Ordinal)
+        .Replace("{bytes}", Bytes, StringComparison.Ordinal)
+        .Replace("{without_rowid}", WithoutRowId, StringComparison.Ordinal)
+        .Replace("{now}", Now, StringComparison.Ordinal);
+}
+
+/// <summary>A parameter value: a 64-bit number, text or bytes. There is no null: absent is 0 or empty in every column.</summary>
+internal readonly struct SqlValue
+{
+    private SqlValue(long number, object? reference, int length)
+    {
+        Number = number;
+        Reference = reference;
+        Length = length;
+    }
+
+    public long Number { get; }
+
+    /// <summary>Null for a number, a string, or a byte array of which the first <see cref="Length"/> bytes count.</summary>
+    public object? Reference { get; }
+
+    public int Length { get; }
+
+    public static SqlValue FromBytes(byte[] bytes, int length) => new(0, bytes, length);
+
+    public static implicit operator SqlValue(long number) => new(number, null, 0);
+
+    public static implicit operator SqlValue(string text) => new(0, text, text.Length);
+
+    public static implicit operator SqlValue(DateTimeOffset time) => new(time.ToUnixTimeMilliseconds(), null, 0);
+}

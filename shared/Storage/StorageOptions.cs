@@ -1,0 +1,45 @@
+namespace MailPipeline.Storage;
+
+/// <summary>Where the durable truth lives and how it is written. Section "Storage"; the connection string is "maildb".</summary>
+public sealed class StorageOptions
+{
+    public const string SectionName = "Storage";
+
+    /// <summary>
+    /// ADO.NET connection string; it chooses the engine. "Data Source=..." is SQLite (one process), "Host=..." is PostgreSQL.
+    /// </summary>
+    public string ConnectionString { get; set; } = "";
+
+    /// <summary>
+    /// How long a claim is held without being renewed. Default 15 s: three renewals of 5 s may be missed before another
+    /// worker takes over. It is measured by the store's clock.
+    /// </summary>
+    public TimeSpan ClaimLease { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long a POP3 session holds its maildrop without renewing. Default 30 s.</summary>
+    public TimeSpan MaildropLease { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Content up to this size lies in its table row beside SQLite; larger content goes to segment files. Default 16 KiB:
+    /// above it the WAL's second copy costs more than the segment's own sync.
+    /// </summary>
+    public int InlineContentBytes { get; set; } = 16 * 1024;
+
+    /// <summary>Most bytes of one message held in memory while it is received or sent. Default 256 KiB.</summary>
+    public int ChunkBytes { get; set; } = 256 * 1024;
+
+    /// <summary>A segment file is closed for appending at this size. Default 64 MiB.</summary>
+    public long SegmentBytes { get; set; } = 64L * 1024 * 1024;
+
+    /// <summary>Most callers that share one transaction. Default 256; bounds the latency of a commit.</summary>
+    public int MaxCommitBatch { get; set; } = 256;
+
+    /// <summary>
+    /// Free space on the disk of the data folder below which new mail is refused with 452, so that what was accepted can
+    /// still be moved on. Default 64 MiB; SQLite only.
+    /// </summary>
+    public long ReservedFreeBytes { get; set; } = 64L * 1024 * 1024;
+
+    /// <summary>How long a change by the command line may go unnoticed by a running server. Default 1 s.</summary>
+    public TimeSpan DirectoryCacheTime { get; set; } = TimeSpan.FromSeconds(1);
+}

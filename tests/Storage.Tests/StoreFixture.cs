@@ -1,0 +1,124 @@
+using System.Diagnostics.Metrics;
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Storage.Tests;
+
+/// <summary>A store of its own with all its views, on one of the engines.</summary>
+public sealed class StoreFixture : IAsyncDisposable
+{
+    private readonly Meters _meters = new();
+    private readonly Func<ValueTask> _remove;
+
+    private StoreFixture(StorageOptions options, Func<ValueTask> remove)
+    {
+        _remove = remove;
+        Options = options;
+        Database = new MailDatabase(options, _meters, Time, NullLogger<MailDatabase>.Instance);
+        Messages = new MessageStore(Database);
+        Queue = new QueueStore(Database);
+        Claims = new ClaimStore(Database);
+        Outcomes = new OutcomeStore(Database);
+        Maildrops = new MaildropStore(Database, Messages, Claims);
+        Directory = new MailDirectory(Database);
+        History = new MessageHistory(Database);
+    }
+
+    public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
+
+    public StorageOptions Options { get; }
+
+    public MailDatabase Database { get; }
+
+    public MessageStore Messages { get; }
+
+    public QueueStore Queue { get; }
+
+    public ClaimStore Claims { get; }
+
+    public OutcomeStore Outcomes { get; }
+
+    public MaildropStore Maildrops { get; }
+
+    public MailDirectory Directory { get; }
+
+    public MessageHistory History { get; }
+
+    public static async Task<StoreFixture> SqliteAsync(Action<StorageOptions>? configure = null)
+    {
+        var folder = System.IO.Directory.CreateTempSubdirectory("mailpipeline-store-").FullName;
+        var options = new StorageOptions { ConnectionString = $"Data Source={Path.Combine(folder, "mail.db")}" };
+        configure?.Invoke(options);
+        var store = new StoreFixture(options, () =>
+        {
+            System.IO.Directory.Delete(folder, recursive: true);
+            return ValueTask.CompletedTask;
+        });
+        await store.Database.OpenAsync(default);
+        return store;
+    }
+
+    public static async Task<StoreFixture> PostgresAsync(string connectionString, Action<StorageOptions>? configure, Func<ValueTask> remove)
+    {
+        var options = new StorageOptions { ConnectionString = connectionString };
+        configure?.Invoke(options);
+        var store = new StoreFixture(options, remove);
+        await store.Database.OpenAsync(default);
+        return store;
+    }
+
+    /// <summary>Accepts one message and gives back what was accepted.</summary>
+    public async Task<AcceptedMessage> AcceptAsync(byte[] content, params string[] recipients)
+    {
+        var id = await Messages.NextMessageIdAsync(default);
+        var message = new AcceptedMessage(id, "sender@example.org", recipients, content.Length, BodyType.SevenBit, Time.GetUtcNow(), "");
+        await using var writer = Messages.CreateContent(id);
+        await writer.AppendAsync(content, default);
+        await Messages.AcceptAsync(message, writer, default);
+        return message;
+    }
+
+    /// <summary>Accepts and routes one message for remote or local recipients.</summary>
+    public async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(byte[] content, RecipientRoute route, params string[] recipients)
+    {
+        var message = await AcceptAsync(content, recipients);
+        var made = await Queue.RouteAsync([Route(message, route)]);
+        return [.. made.Select(row => row.Recipient)];
+    }
+
+    public static RoutedMessage Route(AcceptedMessage message, RecipientRoute route) =>
+        new(message, [.. message.Recipients.Select(r => new RoutedRecipient(r, "", r[(r.LastIndexOf('@') + 1)..], route))]);
+
+    public async Task<byte[]> ReadAsync(long messageId)
+    {
+        var all = new MemoryStream();
+        await foreach (var chunk in Messages.ReadContentAsync(messageId, default))
+            all.Write(chunk.Span);
+        return all.ToArray();
+    }
+
+    public AttemptResult Result(QueuedRecipient recipient, AttemptOutcome outcome, string status, string reply) =>
+        new(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", Time.GetUtcNow(), Time.GetUtcNow());
+
+    public async ValueTask DisposeAsync()
+    {
+        await Database.DisposeAsync();
+        _meters.Dispose();
+        await _remove();
+    }
+
+    private sealed class Meters : IMeterFactory
+    {
+        private readonly List<Meter> _made = [];
+
+        public Meter Create(MeterOptions options)
+        {
+            var meter = new Meter(options);
+            _made.Add(meter);
+            return meter;
+        }
+
+        public void Dispose() => _made.ForEach(meter => meter.Dispose());
+    }
+}

@@ -1,0 +1,350 @@
+using System.Security.Cryptography;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage.Tests;
+
+/// <summary>What the store promises, the same on both engines.</summary>
+public abstract class StoreTests : IAsyncLifetime
+{
+    private StoreFixture? _store;
+
+    protected StoreFixture Store => _store!;
+
+    protected abstract Task<StoreFixture> OpenAsync();
+
+    public async ValueTask InitializeAsync() => _store = await OpenAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_store is not null)
+            await _store.DisposeAsync();
+        GC.SuppressFinalize(this);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(16 * 1024)]
+    [InlineData(16 * 1024 + 1)]
+    [InlineData(256 * 1024)]
+    [InlineData(256 * 1024 + 1)]
+    [InlineData(3_000_000)]
+    public async Task Content_comes_back_byte_for_byte(int size)
+    {
+        var content = RandomNumberGenerator.GetBytes(size);
+        var message = await Store.AcceptAsync(content, "a@example.net");
+        Assert.Equal(content, await Store.ReadAsync(message.MessageId));
+    }
+
+    [Fact]
+    public async Task Content_that_is_not_accepted_leaves_nothing_behind()
+    {
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        await using (var writer = Store.Messages.CreateContent(id))
+            await writer.AppendAsync(new byte[700_000], default);
+        Assert.Empty(await Store.ReadAsync(id));
+        Assert.Equal(0, (await Store.History.SummarizeAsync(default)).ChunksWithoutOwner);
+    }
+
+    [Fact]
+    public async Task Accepted_messages_wait_for_the_router_until_they_are_routed_once()
+    {
+        var message = await Store.AcceptAsync("x"u8.ToArray(), "a@example.net", "b@example.com");
+        var waiting = await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default);
+        Assert.Equal(message.Recipients, Assert.Single(waiting).Recipients);
+
+        var routed = StoreFixture.Route(message, RecipientRoute.Remote);
+        var both = await Task.WhenAll(Store.Queue.RouteAsync([routed]), Store.Queue.RouteAsync([routed]));
+        Assert.Equal(2, both.Sum(made => made.Count));
+        Assert.Empty(await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default));
+        Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+    }
+
+    [Fact]
+    public async Task A_claim_is_won_by_one_worker_only()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        var won = await Task.WhenAll(Enumerable.Range(1, 8).Select(claim =>
+            Store.Claims.TakeAsync(claim, "example.net", recipients, default)));
+        Assert.Equal(1, won.Sum(ids => ids.Count));
+        Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+    }
+
+    [Fact]
+    public async Task Delivered_is_recorded_once_and_takes_the_bytes_along()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        var results = recipients.Select(r => Store.Result(r, AttemptOutcome.Delivered, "2.0.0", "250 ok")).ToList();
+
+        Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
+        Assert.NotEmpty(await Store.ReadAsync(recipients[0].MessageId));
+        Assert.Empty(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
+        Assert.NotEmpty(await Store.ReadAsync(recipients[0].MessageId));
+        Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[1]], default));
+        Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
+
+        var timeline = await Store.History.FindAsync(recipients[0].MessageId, default);
+        Assert.All(timeline!.Recipients, r => Assert.Equal(RecipientState.Delivered, r.State));
+        Assert.All(timeline.Recipients, r => Assert.Single(r.Attempts));
+    }
+
+    [Fact]
+    public async Task A_command_delivered_again_after_its_attempt_wins_nothing()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await DeferAsync(7, recipients[0], Store.Time.GetUtcNow());
+        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, default));
+        Assert.Equal(1, Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).Attempts);
+    }
+
+    [Fact]
+    public async Task A_holder_whose_claim_was_taken_back_can_record_nothing()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        Assert.Equal(1, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: true, default));
+
+        var delivered = Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok");
+        Assert.Empty(await Store.Claims.RecordDeliveredAsync(7, [delivered], default));
+        Assert.Empty(await Store.Claims.RenewAsync([7], default));
+        var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        Assert.Equal(1, due.Attempts);
+        Assert.Equal(1, (await Store.History.SummarizeAsync(default)).Uncertain);
+    }
+
+    [Fact]
+    public async Task A_live_lease_is_not_taken_back()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default));
+        Assert.Single(await Store.Claims.RenewAsync([7], default));
+    }
+
+    [Fact]
+    public async Task A_released_claim_leaves_its_recipients_as_they_were()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.ReleaseAsync(7, "example.net", default);
+        Assert.Equal(0, Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).Attempts);
+        Assert.Equal(0, (await Store.History.SummarizeAsync(default)).Claims);
+    }
+
+    [Fact]
+    public async Task A_bounce_and_its_report_are_one_transaction()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        var refused = new RecipientDecision(
+            Store.Result(recipients[0], AttemptOutcome.Failed, "5.1.1", "550 no such user"), RecipientState.Bounced, default);
+        var dsnId = await Store.Messages.NextMessageIdAsync(default);
+        var dsn = new ComposedMessage(
+            new AcceptedMessage(dsnId, "", ["sender@example.org"], 3, BodyType.SevenBit, Store.Time.GetUtcNow(), ""), "dsn"u8.ToArray());
+
+        var first = await Store.Outcomes.RecordAsync(7, [refused], _ => [dsn]);
+        Assert.Equal(dsnId, Assert.Single(first.Composed).MessageId);
+        var second = await Store.Outcomes.RecordAsync(7, [refused], _ => throw new InvalidOperationException("asked for a second DSN"));
+        Assert.Empty(second.Recorded);
+        Assert.Equal("dsn"u8.ToArray(), await Store.ReadAsync(dsnId));
+        Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
+        Assert.Single(await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default));
+    }
+
+    [Fact]
+    public async Task A_domain_is_due_no_later_than_its_earliest_recipient()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        Assert.Equal("example.net", Assert.Single(await DueDomainsAsync()).Domain);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        var later = Store.Time.GetUtcNow().AddMinutes(10);
+        await DeferAsync(7, recipients[0], later);
+
+        Assert.Equal(later, await Store.Queue.SettleAsync("example.net"));
+        Assert.Empty(await DueDomainsAsync());
+        Store.Time.Advance(TimeSpan.FromMinutes(10));
+        Assert.Single(await DueDomainsAsync());
+
+        await Store.Claims.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], default);
+        await Store.Claims.RecordDeliveredAsync(8, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
+        Assert.Null(await Store.Queue.SettleAsync("example.net"));
+        Assert.Empty(await DueDomainsAsync());
+    }
+
+    [Fact]
+    public async Task Due_domains_are_read_page_by_page()
+    {
+        for (var i = 0; i < 25; i++)
+            await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, $"a@d{i:00}.example.net");
+        var seen = new List<string>();
+        var after = new DueDomain("", DateTimeOffset.UnixEpoch);
+        while (await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), after, 10, default) is { Count: > 0 } page)
+        {
+            seen.AddRange(page.Select(domain => domain.Domain));
+            after = page[^1];
+        }
+        Assert.Equal(25, seen.Distinct().Count());
+        Assert.Equal(25, seen.Count);
+    }
+
+    [Fact]
+    public async Task Standing_of_a_domain_is_remembered()
+    {
+        var until = Store.Time.GetUtcNow().AddMinutes(5);
+        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(3, until, "connection refused"));
+        Assert.Equal(new DomainStanding(3, until, "connection refused"), await Store.Queue.FindStandingAsync("example.net", default));
+        Assert.Equal(DomainStanding.Good, await Store.Queue.FindStandingAsync("example.com", default));
+    }
+
+    [Fact]
+    public async Task Local_delivery_is_idempotent_per_message_and_mailbox()
+    {
+        await Store.Directory.AddAccountAsync("User@Example.org", "hash");
+        var account = await Store.Directory.FindAccountAsync("user@example.org", default);
+        var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org", "USER@example.org");
+        var command = new StoreMessages("example.org", 9, [.. recipients]);
+
+        var first = await Store.Maildrops.StoreAsync(command, _ => "Return-Path: <>\r\n", default);
+        Assert.All(first, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
+        var again = await Store.Maildrops.StoreAsync(command, _ => "Return-Path: <>\r\n", default);
+        Assert.All(again, result => Assert.Equal(AttemptOutcome.NotAttempted, result.Outcome));
+
+        var message = Assert.Single(await Store.Maildrops.ListAsync(account!.Id, default));
+        Assert.Equal("Return-Path: <>\r\nbody".Length, message.SizeBytes);
+        var read = new MemoryStream();
+        await foreach (var chunk in Store.Maildrops.ReadAsync(message, default))
+            read.Write(chunk.Span);
+        Assert.Equal("Return-Path: <>\r\nbody"u8.ToArray(), read.ToArray());
+    }
+
+    [Fact]
+    public async Task A_recipient_without_account_is_refused_under_a_claim_so_that_the_queue_decides()
+    {
+        var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");
+        var results = await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        Assert.Equal("5.1.1", Assert.Single(results).Status);
+        var recorded = await Store.Outcomes.RecordAsync(9, [new(results[0], RecipientState.Bounced, default)], _ => []);
+        Assert.Single(recorded.Recorded);
+        Assert.Equal(0, (await Store.History.SummarizeAsync(default)).Claims);
+    }
+
+    [Fact]
+    public async Task A_maildrop_belongs_to_one_session_and_loses_only_what_that_session_deletes()
+    {
+        await Store.Directory.AddAccountAsync("user@example.org", "hash");
+        var account = (await Store.Directory.FindAccountAsync("user@example.org", default))!;
+        var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
+        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+
+        var lease = await Store.Maildrops.LockAsync(account.Id, default);
+        Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
+        Assert.True(await Store.Maildrops.RenewAsync(lease!, default));
+        var uid = (await Store.Maildrops.ListAsync(account.Id, default))[0].Uid;
+        Assert.False(await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], default));
+        Assert.Single(await Store.Maildrops.ListAsync(account.Id, default));
+        Assert.True(await Store.Maildrops.DeleteAsync(lease!, [uid], default));
+        Assert.Empty(await Store.Maildrops.ListAsync(account.Id, default));
+        Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
+        Assert.NotNull(await Store.Maildrops.LockAsync(account.Id, default));
+    }
+
+    [Fact]
+    public async Task Removing_an_account_removes_its_maildrop_and_the_bytes()
+    {
+        await Store.Directory.AddAccountAsync("user@example.org", "hash");
+        var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
+        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        Assert.True(await Store.Directory.RemoveAccountAsync("USER@example.org"));
+        Assert.False(await Store.Directory.RemoveAccountAsync("user@example.org"));
+        Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
+    }
+
+    [Fact]
+    public async Task The_directory_forgets_its_answers_after_a_while()
+    {
+        Assert.False(await Store.Directory.IsLocalDomainAsync("example.org", default));
+        await using var other = new MailDatabase(Store.Options, new NoMeters(), Store.Time, Microsoft.Extensions.Logging.Abstractions.NullLogger<MailDatabase>.Instance);
+        await other.OpenAsync(default);
+        Assert.True(await new MailDirectory(other).AddDomainAsync("Example.ORG"));
+        Assert.False(await Store.Directory.IsLocalDomainAsync("example.org", default));
+        Store.Time.Advance(Store.Options.DirectoryCacheTime);
+        Assert.True(await Store.Directory.IsLocalDomainAsync("EXAMPLE.org", default));
+    }
+
+    [Fact]
+    public async Task History_is_forgotten_only_of_finished_messages()
+    {
+        var done = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        var open = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "b@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", done, default);
+        await Store.Claims.RecordDeliveredAsync(7, [Store.Result(done[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
+        Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddSeconds(1), default));
+        Assert.Null(await Store.History.FindAsync(done[0].MessageId, default));
+        Assert.NotNull(await Store.History.FindAsync(open[0].MessageId, default));
+    }
+
+    [Fact]
+    public async Task Ids_are_unique_over_processes()
+    {
+        await using var other = new MailDatabase(Store.Options, new NoMeters(), Store.Time, Microsoft.Extensions.Logging.Abstractions.NullLogger<MailDatabase>.Instance);
+        await other.OpenAsync(default);
+        var otherMessages = new MessageStore(other);
+        var ids = new List<long>();
+        for (var i = 0; i < 2500; i++)
+        {
+            ids.Add(await Store.Messages.NextMessageIdAsync(default));
+            ids.Add(await otherMessages.NextMessageIdAsync(default));
+        }
+        Assert.Equal(ids.Count, ids.Distinct().Count());
+    }
+
+    [Fact]
+    public async Task Many_callers_at_once_all_get_what_they_wrote()
+    {
+        var messages = await Task.WhenAll(Enumerable.Range(0, 500).Select(i =>
+            Store.AcceptAsync(BitConverter.GetBytes(i), $"user{i}@example.net")));
+        for (var i = 0; i < messages.Length; i++)
+            Assert.Equal(BitConverter.GetBytes(i), await Store.ReadAsync(messages[i].MessageId));
+    }
+
+    [Fact]
+    public async Task A_caller_that_fails_does_not_spoil_the_others()
+    {
+        var good = await Store.AcceptAsync("x"u8.ToArray(), "a@example.net");
+        var works = Enumerable.Range(0, 20).Select(i => i % 5 == 0 ? AcceptAgainAsync(good) : Store.AcceptAsync("y"u8.ToArray(), "b@example.net")).ToArray();
+        await Task.WhenAll(works.Select(work => work.ContinueWith(_ => { }, TaskScheduler.Default)));
+        Assert.Equal(4, works.Count(work => work.IsFaulted));
+        Assert.Equal(17, (await Store.History.SummarizeAsync(default)).Messages);
+    }
+
+    private async Task<AcceptedMessage> AcceptAgainAsync(AcceptedMessage message)
+    {
+        await using var writer = Store.Messages.CreateContent(message.MessageId);
+        await writer.AppendAsync("z"u8.ToArray(), default);
+        await Store.Messages.AcceptAsync(message, writer, default);
+        return message;
+    }
+
+    private Task DeferAsync(long claimId, QueuedRecipient recipient, DateTimeOffset next) =>
+        Store.Outcomes.RecordAsync(
+            claimId, [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], _ => []);
+
+    private Task<IReadOnlyList<DueDomain>> DueDomainsAsync() =>
+        Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 10, default);
+
+    private sealed class NoMeters : System.Diagnostics.Metrics.IMeterFactory
+    {
+        public System.Diagnostics.Metrics.Meter Create(System.Diagnostics.Metrics.MeterOptions options) => new(options);
+
+        public void Dispose()
+        {
+        }
+    }
+}
+
+public sealed class Sqlite_store : StoreTests
+{
+    protected override Task<StoreFixture> OpenAsync() => StoreFixture.SqliteAsync();
+}
