@@ -1,0 +1,69 @@
+using System.Globalization;
+
+namespace MailPipeline.Smtp;
+
+/// <summary>What a server offers in its reply to EHLO (RFC 5321 §4.1.1.1). A reply to HELO offers nothing.</summary>
+public sealed class EhloCapabilities
+{
+    private readonly Dictionary<string, string> _keywords = new(StringComparer.OrdinalIgnoreCase);
+
+    private EhloCapabilities()
+    {
+    }
+
+    /// <summary>After HELO: no extension at all.</summary>
+    public static EhloCapabilities None { get; } = new();
+
+    public bool Pipelining => Has("PIPELINING");
+
+    public bool EightBitMime => Has("8BITMIME");
+
+    public bool SmtpUtf8 => Has("SMTPUTF8");
+
+    public bool StartTls => Has("STARTTLS");
+
+    public bool EnhancedStatusCodes => Has("ENHANCEDSTATUSCODES");
+
+    public bool Chunking => Has("CHUNKING");
+
+    public bool DeliveryStatus => Has("DSN");
+
+    /// <summary>RFC 1870 §4: SIZE is known to the server.</summary>
+    public bool Size { get; private init; }
+
+    /// <summary>The largest message taken, in octets; null when there is no fixed limit (absent, 0 or not a number).</summary>
+    public long? MaxMessageBytes { get; private init; }
+
+    /// <summary>SASL mechanisms, upper case.</summary>
+    public IReadOnlyList<string> AuthMechanisms { get; private init; } = [];
+
+    /// <summary>Reads the lines after the first. Lines that are no keyword are passed over.</summary>
+    public static EhloCapabilities Parse(SmtpReply reply)
+    {
+        ArgumentNullException.ThrowIfNull(reply);
+        var keywords = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        foreach (var line in reply.Lines.Skip(1))
+        {
+            // "AUTH=LOGIN" is a form from before RFC 4954 that servers still send beside the right one.
+            var end = line.AsSpan().IndexOfAny(' ', '=');
+            var keyword = end < 0 ? line : line[..end];
+            if (keyword.Length > 0)
+                keywords.TryAdd(keyword, end < 0 ? "" : line[(end + 1)..].Trim());
+        }
+
+        var hasSize = keywords.TryGetValue("SIZE", out var size);
+        var capabilities = new EhloCapabilities
+        {
+            Size = hasSize,
+            MaxMessageBytes = long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) && bytes > 0 ? bytes : null,
+            AuthMechanisms = keywords.TryGetValue("AUTH", out var mechanisms)
+                ? mechanisms.ToUpperInvariant().Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+                : [],
+        };
+        foreach (var (keyword, parameters) in keywords)
+            capabilities._keywords[keyword] = parameters;
+        return capabilities;
+    }
+
+    public bool Has(string keyword) => _keywords.ContainsKey(keyword);
+}
