@@ -40,7 +40,7 @@ public static class BusHosting
             if (string.IsNullOrWhiteSpace(broker))
                 UseInMemory(bus);
             else
-                UseRabbitMq(bus, broker);
+                UseRabbitMq(bus, ParseBroker(broker));
         });
         // In memory, a service that starts before the endpoints would speak to nobody. A broker may be away at start: wait for none.
         services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = string.IsNullOrWhiteSpace(broker));
@@ -66,7 +66,7 @@ public static class BusHosting
         });
     }
 
-    private static void UseRabbitMq(IBusRegistrationConfigurator bus, string connection)
+    private static void UseRabbitMq(IBusRegistrationConfigurator bus, Uri broker)
     {
         bus.AddConfigureEndpointsCallback((_, _, endpoint) =>
         {
@@ -76,7 +76,7 @@ public static class BusHosting
         });
         bus.UsingRabbitMq((context, transport) =>
         {
-            transport.Host(new Uri(connection), host => host.PublisherConfirmation = true);
+            transport.Host(broker, host => host.PublisherConfirmation = true);
             // A message for which no queue stands comes back as an error instead of vanishing.
             transport.ConfigureSend(send => send.UseExecute(sent =>
             {
@@ -86,4 +86,10 @@ public static class BusHosting
             transport.ConfigureEndpoints(context);
         });
     }
+
+    private static Uri ParseBroker(string connection) =>
+        Uri.TryCreate(connection, UriKind.Absolute, out var broker) && broker.Scheme is ("amqp" or "amqps")
+            ? broker
+            : throw new StartupException(
+                $"ConnectionStrings:{ConnectionName} must be a URI like amqp://user:password@host:5672/vhost, or be left out for a bus in memory");
 }

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Logs;
@@ -34,6 +34,8 @@ public static class ServiceDefaultsHosting
         var services = builder.Services;
         services.TryAddSingleton(TimeProvider.System);
         services.AddHealthChecks();
+        builder.Logging.ClearProviders();
+        services.AddSingleton<ILoggerProvider, LineLog>();
         services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
         services.AddSingleton<ServerCertificate>();
 

@@ -1,0 +1,3 @@
+using MailPipeline.Standalone;
+
+return await CommandTable.RunAsync(args, Terminal.Process);

@@ -1,0 +1,44 @@
+using System.Runtime.InteropServices;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Standalone;
+
+/// <summary>The command without a name: the server, until it is told to stop.</summary>
+internal static class Server
+{
+    public static async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
+    {
+        using var folder = DataFolder.Lock(call.Arguments.DataFolder);
+        var builder = StandaloneHost.CreateBuilder(call.Arguments, folder.FullPath);
+        var app = await StartAsync(builder, cancellation);
+        await using (app)
+        {
+            Greeting.Write(call.Terminal.Out, builder.Configuration, call.Arguments);
+            await app.WaitForShutdownAsync(cancellation);
+        }
+        return CommandTable.Done;
+    }
+
+    /// <summary>Builds and starts; every failure the operator can put right comes out as <see cref="StartupException"/>.</summary>
+    public static async Task<WebApplication> StartAsync(WebApplicationBuilder builder, CancellationToken cancellation)
+    {
+        WebApplication? app = null;
+        try
+        {
+            app = StandaloneHost.Build(builder);
+            // Now, not when the first client says STARTTLS.
+            _ = app.Services.GetRequiredService<ServerCertificate>().CurrentContext;
+            await app.StartAsync(cancellation);
+            return app;
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            var explained = StartupFailure.Explain(failure, builder.Configuration);
+            if (app is not null)
+                await app.DisposeAsync();
+            if (explained is null)
+                throw;
+            throw new StartupException(explained, failure);
+        }
+    }
+}

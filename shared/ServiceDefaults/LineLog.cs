@@ -1,0 +1,133 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Text;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// The log on standard output: one event, one line, whatever is in it (control characters are escaped, so no client can
+/// forge a line). Lines are written in batches by one task, and dropped and counted rather than waited for when the
+/// reader of the output is too slow: a stuck terminal must not hold up mail.
+/// </summary>
+[ProviderAlias("Console")]
+internal sealed class LineLog : ILoggerProvider
+{
+    private const int MaxWaitingLines = 8192;
+
+    // Whoever starts the host says what went wrong, in one line for the operator; this is the same once more with its stack.
+    private const string HostCategory = "Microsoft.Extensions.Hosting.Internal.Host";
+    private const int HostedServiceStartupFaulted = 11;
+
+    private readonly Channel<string> _lines = Channel.CreateBounded<string>(
+        new BoundedChannelOptions(MaxWaitingLines) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+    private readonly ConcurrentDictionary<string, CategoryLogger> _loggers = new(StringComparer.Ordinal);
+    private readonly TimeProvider _time;
+    private readonly TextWriter _output;
+    private readonly Task _writing;
+    private long _dropped;
+
+    public LineLog(TimeProvider time)
+        : this(time, new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), bufferSize: 16 * 1024) { AutoFlush = false })
+    {
+    }
+
+    internal LineLog(TimeProvider time, TextWriter output)
+    {
+        _time = time;
+        _output = output;
+        _writing = Task.Run(WriteAsync);
+    }
+
+    public ILogger CreateLogger(string categoryName) =>
+        _loggers.GetOrAdd(categoryName, static (name, log) => new CategoryLogger(name, log), this);
+
+    public void Dispose()
+    {
+        // What was logged last, just before the end, is what matters most.
+        _lines.Writer.TryComplete();
+        _writing.Wait(TimeSpan.FromSeconds(2));
+    }
+
+    private void Add(string line)
+    {
+        if (!_lines.Writer.TryWrite(line))
+            Interlocked.Increment(ref _dropped);
+    }
+
+    private async Task WriteAsync()
+    {
+        var reader = _lines.Reader;
+        try
+        {
+            while (await reader.WaitToReadAsync())
+            {
+                while (reader.TryRead(out var line))
+                    await _output.WriteAsync(line);
+                if (Interlocked.Exchange(ref _dropped, 0) is > 0 and var dropped)
+                    await _output.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{Now()} warn Log: {dropped} lines were dropped, the output was too slow\n"));
+                await _output.FlushAsync();
+            }
+        }
+        catch (IOException)
+        {
+            // The reader of our output is gone; what is logged from here on is dropped.
+            _lines.Writer.TryComplete();
+        }
+    }
+
+    private string Now() => _time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+
+    private sealed class CategoryLogger(string category, LineLog log) : ILogger
+    {
+        private static readonly SearchValues<char> s_controls = SearchValues.Create(
+            [.. Enumerable.Range(0, 32).Concat(Enumerable.Range(127, 33)).Select(code => (char)code), '\u2028', '\u2029']);
+
+        // "MailPipeline.Ingress.SmtpConnection" -> "Ingress": the service says enough, the event id says the rest.
+        private readonly string _name = category.StartsWith("MailPipeline.", StringComparison.Ordinal) ? category.Split('.')[1] : category;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel != LogLevel.None;
+
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (eventId.Id == HostedServiceStartupFaulted && category == HostCategory)
+                return;
+            var text = Escape(formatter(state, exception));
+            var line = eventId.Id == 0
+                ? $"{log.Now()} {Name(logLevel)} {_name}: {text}\n"
+                : string.Create(CultureInfo.InvariantCulture, $"{log.Now()} {Name(logLevel)} {_name}[{eventId.Id}]: {text}\n");
+            log.Add(exception is null ? line : $"{line}    {exception.ToString().ReplaceLineEndings("\n    ")}\n");
+        }
+
+        private static string Name(LogLevel level) => level switch
+        {
+            LogLevel.Trace => "trce",
+            LogLevel.Debug => "dbug",
+            LogLevel.Information => "info",
+            LogLevel.Warning => "warn",
+            LogLevel.Error => "fail",
+            _ => "crit",
+        };
+
+        private static string Escape(string text)
+        {
+            if (!text.AsSpan().ContainsAny(s_controls))
+                return text;
+            var escaped = new StringBuilder(text.Length + 16);
+            foreach (var character in text)
+            {
+                if (s_controls.Contains(character))
+                    escaped.Append(CultureInfo.InvariantCulture, $"\\x{(int)character:X2}");
+                else
+                    escaped.Append(character);
+            }
+            return escaped.ToString();
+        }
+    }
+}
