@@ -1,4 +1,6 @@
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Standalone.Commands;
+using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone;
 
@@ -25,6 +27,8 @@ internal static class CommandTable
     private static readonly Command[] s_commands =
     [
         new("", "", "run the server until SIGTERM or Ctrl+C", Server.RunAsync),
+        .. DirectoryCommands.All,
+        .. QueueCommands.All,
         new("help", "", "this text", (call, _) => Task.FromResult(Help(call.Terminal.Out, Done))),
     ];
 
@@ -40,6 +44,11 @@ internal static class CommandTable
         {
             await terminal.Error.WriteLineAsync($"{misused.Message}. 'help' shows what there is.");
             return BadStart;
+        }
+        catch (StorageUnavailableException busy)
+        {
+            await terminal.Error.WriteLineAsync($"Not done: {busy.Message}");
+            return NotDone;
         }
         catch (StartupException stopped)
         {

@@ -26,6 +26,7 @@ internal static class StandaloneHost
     {
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
         builder.AddServiceDefaults("standalone");
+        builder.AddMailDatabase();
         builder.AddMailBus(static bus =>
         {
         });

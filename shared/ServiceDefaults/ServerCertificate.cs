@@ -62,8 +62,9 @@ public sealed partial class ServerCertificate
                 LogLoaded(certificatePath, _loaded.Context.TargetCertificate.NotAfter.ToUniversalTime());
             }
         }
-        catch (Exception unusable) when (unusable is CryptographicException or IOException or UnauthorizedAccessException)
+        catch (Exception unusable) when (unusable is CryptographicException or ArgumentException or IOException or UnauthorizedAccessException)
         {
+            // ArgumentException: the key is not the certificate's.
             if (before is null)
             {
                 throw new ServerCertificateException(_options.CertificatePath is null

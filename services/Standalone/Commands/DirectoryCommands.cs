@@ -1,0 +1,147 @@
+using MailPipeline.Storage;
+
+namespace MailPipeline.Standalone.Commands;
+
+/// <summary>Domains, accounts and aliases: who is at home here.</summary>
+internal static class DirectoryCommands
+{
+    public static readonly Command[] All =
+    [
+        new("domain add", "DOMAIN", "receive mail for a domain", AddDomainAsync),
+        new("domain list", "", "domains of ours", ListDomainsAsync),
+        new("domain remove", "DOMAIN", "no longer receive mail for it", RemoveDomainAsync),
+        new("account add", "ADDRESS", "a maildrop and the right to submit mail", AddAccountAsync),
+        new("account list", "", "accounts", ListAccountsAsync),
+        new("account remove", "ADDRESS", "remove the account and all mail in its maildrop", RemoveAccountAsync),
+        new("account password", "ADDRESS", "give the account another password", SetPasswordAsync),
+        new("alias add", "ADDRESS TARGET", "mail for ADDRESS (or @DOMAIN: for all of a domain) goes to TARGET", AddAliasAsync),
+        new("alias list", "", "aliases", ListAliasesAsync),
+        new("alias remove", "ADDRESS TARGET", "no longer", RemoveAliasAsync),
+    ];
+
+    private static Task<int> AddDomainAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var domain = MailNames.Domain(call.Values[0]);
+            return await directory.AddDomainAsync(domain)
+                ? (true, $"{domain} added")
+                : (false, $"{domain} is there already");
+        });
+
+    private static Task<int> RemoveDomainAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var domain = MailNames.Domain(call.Values[0]);
+            var left = (await directory.ListAccountsAsync(cancellation)).Count(account => MailNames.DomainOf(account.Address) == domain);
+            if (left > 0)
+                return (false, $"{domain} has {left} accounts; remove them first");
+            return await directory.RemoveDomainAsync(domain)
+                ? (true, $"{domain} removed")
+                : (false, $"There is no domain {domain}");
+        });
+
+    private static Task<int> ListDomainsAsync(Invocation call, CancellationToken cancellation) =>
+        ListAsync(call, cancellation, directory => directory.ListDomainsAsync(cancellation));
+
+    private static Task<int> AddAccountAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var address = MailNames.Address(call.Values[0]);
+            if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
+                return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
+            // Asked before the password: nobody likes to type it twice in vain.
+            if (await directory.FindAccountAsync(address, cancellation) is not null)
+                return (false, $"{address} is there already; 'account password {address}' changes its password");
+            return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
+                ? (true, $"{address} added")
+                : (false, $"{address} is there already");
+        });
+
+    private static Task<int> SetPasswordAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var address = MailNames.Address(call.Values[0]);
+            if (await directory.FindAccountAsync(address, cancellation) is null)
+                return (false, $"There is no account {address}");
+            return await directory.SetPasswordAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
+                ? (true, $"{address} has its new password")
+                : (false, $"There is no account {address}");
+        });
+
+    private static Task<int> RemoveAccountAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var address = MailNames.Address(call.Values[0]);
+            return await directory.RemoveAccountAsync(address)
+                ? (true, $"{address} removed, with its mail")
+                : (false, $"There is no account {address}");
+        });
+
+    private static Task<int> ListAccountsAsync(Invocation call, CancellationToken cancellation) =>
+        ListAsync(call, cancellation, async directory =>
+            (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address));
+
+    private static Task<int> AddAliasAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
+            if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
+                return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
+            return await directory.AddAliasAsync(address, target)
+                ? (true, $"{address} -> {target} added")
+                : (false, $"{address} -> {target} is there already");
+        });
+
+    private static Task<int> RemoveAliasAsync(Invocation call, CancellationToken cancellation) =>
+        ChangeAsync(call, cancellation, async directory =>
+        {
+            var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
+            return await directory.RemoveAliasAsync(address, target)
+                ? (true, $"{address} -> {target} removed")
+                : (false, $"There is no alias {address} -> {target}");
+        });
+
+    private static Task<int> ListAliasesAsync(Invocation call, CancellationToken cancellation) =>
+        ListAsync(call, cancellation, async directory =>
+            (await directory.ListAliasesAsync(cancellation)).Select(alias => $"{alias.Address} -> {alias.Target}"));
+
+    private static async Task<int> ChangeAsync(
+        Invocation call, CancellationToken cancellation, Func<MailDirectory, Task<(bool Done, string Text)>> change)
+    {
+        await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
+        var (done, text) = await change(store.Directory);
+        await (done ? call.Terminal.Out : call.Terminal.Error).WriteLineAsync(text);
+        return done ? CommandTable.Done : CommandTable.NotDone;
+    }
+
+    private static async Task<int> ListAsync(
+        Invocation call, CancellationToken cancellation, Func<MailDirectory, Task<IEnumerable<string>>> list)
+    {
+        await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
+        foreach (var line in await list(store.Directory))
+            await call.Terminal.Out.WriteLineAsync(line);
+        return CommandTable.Done;
+    }
+
+    private static Task<int> ListAsync(
+        Invocation call, CancellationToken cancellation, Func<MailDirectory, Task<IReadOnlyList<string>>> list) =>
+        ListAsync(call, cancellation, async directory => (IEnumerable<string>)await list(directory));
+
+    private static async Task<string> ReadPasswordAsync(Terminal terminal, CancellationToken cancellation)
+    {
+        string? password;
+        if (terminal.PromptSecret is { } prompt)
+        {
+            password = prompt("Password: ");
+            if (password is not null && prompt("Once more: ") != password)
+                throw new UsageException("The two passwords differ");
+        }
+        else
+        {
+            password = await terminal.In.ReadLineAsync(cancellation);
+        }
+        return string.IsNullOrEmpty(password)
+            ? throw new UsageException("A password must not be empty; it is typed at the prompt or is the first line of standard input")
+            : password;
+    }
+}

@@ -1,0 +1,30 @@
+using MailPipeline.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>The durable store, from the connection string named <c>maildb</c> and the section <c>Storage</c>.</summary>
+public static class DatabaseHosting
+{
+    public const string ConnectionName = "maildb";
+
+    /// <summary>Registers the store; it is opened before any other hosted service starts.</summary>
+    public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
+        return builder;
+    }
+
+    /// <exception cref="StartupException">No store is named.</exception>
+    public static StorageOptions ReadStorageOptions(this IConfiguration configuration)
+    {
+        var options = configuration.ReadSettings<StorageOptions>(StorageOptions.SectionName);
+        if (configuration.GetConnectionString(ConnectionName) is { Length: > 0 } connection)
+            options.ConnectionString = connection;
+        return options.ConnectionString.Length > 0
+            ? options
+            : throw new StartupException(
+                $"ConnectionStrings:{ConnectionName} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
+    }
+}
