@@ -20,16 +20,16 @@ internal static class DirectoryCommands
     ];
 
     private static Task<int> AddDomainAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var domain = MailNames.Domain(call.Values[0]);
             return await directory.AddDomainAsync(domain)
                 ? (true, $"{domain} added")
                 : (false, $"{domain} is there already");
-        });
+        }, cancellation);
 
     private static Task<int> RemoveDomainAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var domain = MailNames.Domain(call.Values[0]);
             var left = (await directory.ListAccountsAsync(cancellation)).Count(account => MailNames.DomainOf(account.Address) == domain);
@@ -38,13 +38,13 @@ internal static class DirectoryCommands
             return await directory.RemoveDomainAsync(domain)
                 ? (true, $"{domain} removed")
                 : (false, $"There is no domain {domain}");
-        });
+        }, cancellation);
 
     private static Task<int> ListDomainsAsync(Invocation call, CancellationToken cancellation) =>
-        ListAsync(call, cancellation, directory => directory.ListDomainsAsync(cancellation));
+        ListAsync(call, directory => directory.ListDomainsAsync(cancellation), cancellation);
 
     private static Task<int> AddAccountAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var address = MailNames.Address(call.Values[0]);
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
@@ -55,10 +55,10 @@ internal static class DirectoryCommands
             return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
                 ? (true, $"{address} added")
                 : (false, $"{address} is there already");
-        });
+        }, cancellation);
 
     private static Task<int> SetPasswordAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var address = MailNames.Address(call.Values[0]);
             if (await directory.FindAccountAsync(address, cancellation) is null)
@@ -66,23 +66,23 @@ internal static class DirectoryCommands
             return await directory.SetPasswordAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
                 ? (true, $"{address} has its new password")
                 : (false, $"There is no account {address}");
-        });
+        }, cancellation);
 
     private static Task<int> RemoveAccountAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var address = MailNames.Address(call.Values[0]);
             return await directory.RemoveAccountAsync(address)
                 ? (true, $"{address} removed, with its mail")
                 : (false, $"There is no account {address}");
-        });
+        }, cancellation);
 
     private static Task<int> ListAccountsAsync(Invocation call, CancellationToken cancellation) =>
-        ListAsync(call, cancellation, async directory =>
-            (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address));
+        ListAsync(call, async directory =>
+            [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)], cancellation);
 
     private static Task<int> AddAliasAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
@@ -90,23 +90,23 @@ internal static class DirectoryCommands
             return await directory.AddAliasAsync(address, target)
                 ? (true, $"{address} -> {target} added")
                 : (false, $"{address} -> {target} is there already");
-        });
+        }, cancellation);
 
     private static Task<int> RemoveAliasAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, cancellation, async directory =>
+        ChangeAsync(call, async directory =>
         {
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
             return await directory.RemoveAliasAsync(address, target)
                 ? (true, $"{address} -> {target} removed")
                 : (false, $"There is no alias {address} -> {target}");
-        });
+        }, cancellation);
 
     private static Task<int> ListAliasesAsync(Invocation call, CancellationToken cancellation) =>
-        ListAsync(call, cancellation, async directory =>
-            (await directory.ListAliasesAsync(cancellation)).Select(alias => $"{alias.Address} -> {alias.Target}"));
+        ListAsync(call, async directory =>
+            [.. (await directory.ListAliasesAsync(cancellation)).Select(alias => $"{alias.Address} -> {alias.Target}")], cancellation);
 
     private static async Task<int> ChangeAsync(
-        Invocation call, CancellationToken cancellation, Func<MailDirectory, Task<(bool Done, string Text)>> change)
+        Invocation call, Func<MailDirectory, Task<(bool Done, string Text)>> change, CancellationToken cancellation)
     {
         await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
         var (done, text) = await change(store.Directory);
@@ -115,17 +115,13 @@ internal static class DirectoryCommands
     }
 
     private static async Task<int> ListAsync(
-        Invocation call, CancellationToken cancellation, Func<MailDirectory, Task<IEnumerable<string>>> list)
+        Invocation call, Func<MailDirectory, Task<IReadOnlyList<string>>> list, CancellationToken cancellation)
     {
         await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
         foreach (var line in await list(store.Directory))
             await call.Terminal.Out.WriteLineAsync(line);
         return CommandTable.Done;
     }
-
-    private static Task<int> ListAsync(
-        Invocation call, CancellationToken cancellation, Func<MailDirectory, Task<IReadOnlyList<string>>> list) =>
-        ListAsync(call, cancellation, async directory => (IEnumerable<string>)await list(directory));
 
     private static async Task<string> ReadPasswordAsync(Terminal terminal, CancellationToken cancellation)
     {
