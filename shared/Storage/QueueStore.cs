@@ -57,11 +57,19 @@ public sealed class QueueStore(MailDatabase database)
         ORDER BY r.next_attempt_at LIMIT $3
         """);
 
+    private static readonly Statement s_queued = new(
+        """
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
+        FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
+        """);
+
     private static readonly Statement s_dueDomains = new(
         """
         SELECT domain, due_at FROM domain_queues
-        WHERE due_at <= $1 AND (due_at, domain) > ($2, $3) ORDER BY due_at, domain LIMIT $4
+        WHERE due_at <= $1 AND backoff_until <= $1 AND (due_at, domain) > ($2, $3) ORDER BY due_at, domain LIMIT $4
         """);
+
+    private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
 
     private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
 
@@ -137,14 +145,18 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
         string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken) =>
-        await database.QueryAsync(
-            s_due,
-            r => new QueuedRecipient(
-                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5),
-                Time(r, 6), Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9)),
-            cancellationToken, domain, dueBefore, limit);
+        await database.QueryAsync(s_due, ReadQueued, cancellationToken, domain, dueBefore, limit);
 
-    /// <summary>Domains that may have due recipients, after the given one in the order of their due times.</summary>
+    /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
+    public async Task<QueuedRecipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
+
+    public async Task<bool> IsClaimHeldAsync(long claimId, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId)).Count > 0;
+
+    /// <summary>
+    /// Domains that may have due recipients and do not rest, after the given one in the order of their due times.
+    /// </summary>
     public async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(
         DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
@@ -209,6 +221,10 @@ public sealed class QueueStore(MailDatabase database)
         row.GetInt64(column) is var milliseconds and < 253_402_300_800_000
             ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
             : DateTimeOffset.MaxValue;
+
+    private static QueuedRecipient ReadQueued(DbDataReader r) => new(
+        r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9));
 
     private Task<int> TakeBackAsync(long claimId, string domain, IEnumerable<long> recipients, bool evenIfLeased)
     {

@@ -1,10 +1,11 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Storage;
 
-public static class StorageHosting
+public static partial class StorageHosting
 {
     /// <summary>
     /// Registers the store and its views. It is opened before any other hosted service starts, and closed after all of
@@ -27,9 +28,23 @@ public static class StorageHosting
         return services;
     }
 
-    private sealed class StorageLifetime(MailDatabase database) : IHostedLifecycleService
+    private sealed partial class StorageLifetime(
+        MailDatabase database, QueueStore queue, MaildropStore maildrops, ILogger<StorageLifetime> log) : IHostedLifecycleService
     {
-        public Task StartingAsync(CancellationToken cancellationToken) => database.OpenAsync(cancellationToken);
+        public async Task StartingAsync(CancellationToken cancellationToken)
+        {
+            await database.OpenAsync(cancellationToken);
+            if (!database.SingleProcess)
+                return;
+            // Whoever held something here died with the last process.
+            await maildrops.ReleaseAllAsync();
+            var taken = await queue.TakeBackClaimsAsync(evenIfLeased: true, cancellationToken);
+            if (taken > 0)
+                LogTakenBack(log, taken);
+        }
+
+        [LoggerMessage(5003, LogLevel.Warning, "{Count} recipients were being tried when the last process ended; they are tried again and may arrive twice")]
+        private static partial void LogTakenBack(ILogger log, int count);
 
         public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

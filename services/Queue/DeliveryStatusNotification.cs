@@ -1,0 +1,134 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+using MimeKit;
+
+namespace MailPipeline.Queue;
+
+/// <summary>A message of which some recipients failed, and what its report needs.</summary>
+/// <param name="ReportId">Message id kept for the report.</param>
+/// <param name="Header">The original header section, at most <see cref="DeliveryStatusNotification.MaxHeaderBytes"/>.</param>
+internal sealed record FailedMessage(
+    long ReportId, string Sender, DateTimeOffset AcceptedAt, byte[] Header, string TraceParent, Dictionary<long, string> Addresses);
+
+/// <summary>
+/// Tells a sender that his message was not delivered (RFC 3464), with the null reverse-path, so that no report is ever
+/// answered by a report (RFC 3464 §2, RFC 5321 §6.1). The original's header section is returned, not its body (RFC 6522 §4).
+/// </summary>
+internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options, TimeProvider time)
+{
+    public const int MaxHeaderBytes = 64 * 1024;
+
+    /// <summary>One report for each message, about those of its recipients that were really recorded as ended.</summary>
+    public IReadOnlyList<ComposedMessage> Compose(
+        IReadOnlyDictionary<long, FailedMessage> messages, IReadOnlyList<RecipientDecision> ended)
+    {
+        var composed = new List<ComposedMessage>();
+        foreach (var group in ended.GroupBy(decision => RecipientIds.MessageId(decision.Result.RecipientId)))
+        {
+            if (!messages.TryGetValue(group.Key, out var failed))
+                continue;
+            var content = Write(failed, [.. group]);
+            composed.Add(new ComposedMessage(
+                new AcceptedMessage(
+                    failed.ReportId, "", [failed.Sender], content.Length, BodyType.SevenBit, time.GetUtcNow(), failed.TraceParent),
+                content));
+        }
+        return composed;
+    }
+
+    /// <summary>The header section of a stored message, up to its empty line.</summary>
+    public static async Task<byte[]> ReadHeaderAsync(MessageStore store, long messageId, CancellationToken cancellationToken)
+    {
+        var header = new ArrayBufferWriter<byte>();
+        await foreach (var chunk in store.ReadContentAsync(messageId, cancellationToken))
+        {
+            header.Write(chunk.Span[..Math.Min(chunk.Length, MaxHeaderBytes - header.WrittenCount)]);
+            var end = header.WrittenSpan.IndexOf("\r\n\r\n"u8);
+            if (end >= 0)
+                return header.WrittenSpan[..(end + 2)].ToArray();
+            if (header.WrittenCount == MaxHeaderBytes)
+                break;
+        }
+        return header.WrittenSpan.ToArray();
+    }
+
+    private byte[] Write(FailedMessage failed, IReadOnlyList<RecipientDecision> ended)
+    {
+        var hostname = options.Value.Hostname;
+        var report = new MultipartReport("delivery-status") { Explain(failed, ended), Status(failed, ended), Returned(failed) };
+        using var message = new MimeMessage { Body = report };
+        message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostname}"));
+        message.Headers.Add(HeaderId.To, failed.Sender);
+        message.Subject = "Undelivered Mail Returned to Sender";
+        message.Date = time.GetUtcNow();
+        message.MessageId = $"{MessageIds.ToText(failed.ReportId)}.dsn@{hostname}";
+        // RFC 3834 §5: nobody should answer this automatically.
+        message.Headers.Add("Auto-Submitted", "auto-replied");
+        var format = FormatOptions.Default.Clone();
+        format.NewLineFormat = NewLineFormat.Dos;
+        format.EnsureNewLine = true;
+        using var bytes = new MemoryStream();
+        message.WriteTo(format, bytes);
+        return bytes.ToArray();
+    }
+
+    private TextPart Explain(FailedMessage failed, IReadOnlyList<RecipientDecision> ended)
+    {
+        var text = new StringBuilder()
+            .Append("This is the mail system at ").Append(options.Value.Hostname).Append(".\r\n\r\n")
+            .Append("Your message of ").Append(Rfc5322Date(failed.AcceptedAt))
+            .Append(" could not be delivered to:\r\n\r\n");
+        foreach (var decision in ended)
+        {
+            text.Append("  <").Append(failed.Addresses.GetValueOrDefault(decision.Result.RecipientId, "unknown")).Append(">\r\n    ")
+                .Append(decision.State == RecipientState.Expired ? "given up after too many attempts; last: " : "")
+                .Append(decision.Result.RemoteHost.Length > 0 ? $"{decision.Result.RemoteHost} said: " : "")
+                .Append(decision.Result.Reply).Append("\r\n\r\n");
+        }
+        text.Append("The technical details and the header of your message follow.\r\n");
+        return new TextPart("plain") { Text = text.ToString(), ContentDescription = "Notification" };
+    }
+
+    private MessageDeliveryStatus Status(FailedMessage failed, IReadOnlyList<RecipientDecision> ended)
+    {
+        // RFC 3464 §2.2: one group about the message, then one for each recipient.
+        var status = new MessageDeliveryStatus { ContentDescription = "Delivery report" };
+        status.StatusGroups.Add(new HeaderList
+        {
+            { "Reporting-MTA", $"dns; {options.Value.Hostname}" },
+            { "Arrival-Date", Rfc5322Date(failed.AcceptedAt) },
+        });
+        foreach (var decision in ended)
+        {
+            var result = decision.Result;
+            var group = new HeaderList
+            {
+                { "Final-Recipient", $"rfc822; {failed.Addresses.GetValueOrDefault(result.RecipientId, "unknown")}" },
+                { "Action", "failed" },
+                // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said.
+                { "Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status },
+            };
+            if (result.RemoteHost.Length > 0)
+                group.Add("Remote-MTA", $"dns; {result.RemoteHost}");
+            group.Add("Diagnostic-Code", $"smtp; {result.Reply}");
+            group.Add("Last-Attempt-Date", Rfc5322Date(result.FinishedAt));
+            status.StatusGroups.Add(group);
+        }
+        return status;
+    }
+
+    private static MimePart Returned(FailedMessage failed) => new("text", "rfc822-headers")
+    {
+        Content = new MimeContent(new MemoryStream(failed.Header)),
+        // A header with 8-bit text must not make the report need more than 7 bits.
+        ContentTransferEncoding = Ascii.IsValid(failed.Header) ? ContentEncoding.SevenBit : ContentEncoding.Base64,
+        ContentDescription = "Header of the undelivered message",
+    };
+
+    private static string Rfc5322Date(DateTimeOffset at) =>
+        at.ToString("ddd, dd MMM yyyy HH:mm:ss '+0000'", CultureInfo.InvariantCulture);
+}

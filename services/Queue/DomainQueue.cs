@@ -1,0 +1,170 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue;
+
+/// <summary>Recipients given to a worker under one claim.</summary>
+public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe);
+
+/// <summary>
+/// What one destination domain has in memory: a bounded window of due recipients, what is handed out, how many hand-outs
+/// are allowed at once, and whether the domain rests. Pure: time comes in, decisions come out.
+/// </summary>
+internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
+{
+    /// <summary>Recipients with which a domain that could not be reached is tried again.</summary>
+    private const int ProbeRecipients = 2;
+
+    private readonly Queue<QueuedRecipient> _window = new();
+    private readonly HashSet<long> _known = [];
+    private readonly Dictionary<long, (HandOut HandOut, DateTimeOffset At)> _handedOut = [];
+    private int _allowed = options.InitialConcurrency;
+
+    public DomainStanding Standing { get; private set; } = DomainStanding.Good;
+
+    /// <summary>Storage may hold due recipients that are not in the window.</summary>
+    public bool MoreInStore { get; private set; } = true;
+
+    public int Waiting => _window.Count;
+
+    public int HandedOut => _handedOut.Count;
+
+    public bool IsIdle => _window.Count == 0 && _handedOut.Count == 0;
+
+    public void Remember(DomainStanding standing) => Standing = standing;
+
+    public void NoteMoreInStore() => MoreInStore = true;
+
+    public bool Rests(DateTimeOffset now) => now < Standing.BackoffUntil;
+
+    public bool WantsMore(DateTimeOffset now) => MoreInStore && !Rests(now) && _window.Count <= options.WindowRecipients / 2;
+
+    public int Room => options.WindowRecipients - _window.Count;
+
+    /// <summary>Takes recipients that have just become due, as far as there is room and nobody older waits in storage.</summary>
+    public void Offer(IReadOnlyList<QueuedRecipient> recipients, DateTimeOffset now)
+    {
+        if (MoreInStore || Rests(now) || recipients.Count > Room)
+        {
+            MoreInStore = true;
+            return;
+        }
+        Add(recipients);
+    }
+
+    /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
+    public void Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
+    {
+        MoreInStore = recipients.Count >= askedFor;
+        Add(recipients);
+    }
+
+    /// <summary>Removes recipients whose time is over from the window and returns them.</summary>
+    public List<QueuedRecipient> TakeExpired(DateTimeOffset now)
+    {
+        var expired = new List<QueuedRecipient>();
+        if (!_window.Any(recipient => IsOver(recipient, now)))
+            return expired;
+        for (var left = _window.Count; left > 0; left--)
+        {
+            var recipient = _window.Dequeue();
+            if (IsOver(recipient, now))
+            {
+                _known.Remove(recipient.RecipientId);
+                expired.Add(recipient);
+            }
+            else
+            {
+                _window.Enqueue(recipient);
+            }
+        }
+        return expired;
+    }
+
+    /// <summary>The next recipients to hand out, or null: none wait, enough are under way, or the domain rests.</summary>
+    public HandOut? TryHandOut(long claimId, DateTimeOffset now)
+    {
+        if (!CanHandOut(now))
+            return null;
+        var probe = Standing.Failures > 0;
+        var route = _window.Peek().Route;
+        var most = probe && route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
+        var recipients = new List<QueuedRecipient>(Math.Min(most, _window.Count));
+        while (recipients.Count < most && _window.TryPeek(out var next) && next.Route == route)
+            recipients.Add(_window.Dequeue());
+        var handOut = new HandOut(claimId, route, [.. recipients], probe);
+        _handedOut.Add(claimId, (handOut, now));
+        return handOut;
+    }
+
+    public bool CanHandOut(DateTimeOffset now) =>
+        !options.DeliveryPaused && _window.Count > 0 && !Rests(now)
+        && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
+
+    /// <summary>The hand-out could not be sent: its recipients wait again, behind what storage says.</summary>
+    public void TakeBack(long claimId)
+    {
+        Forget(claimId);
+        MoreInStore = true;
+    }
+
+    /// <summary>Ends a hand-out. Returns its recipients by id; empty when it is not known (any more).</summary>
+    public IReadOnlyDictionary<long, QueuedRecipient> Complete(long claimId) =>
+        Forget(claimId) is { } handOut
+            ? handOut.Recipients.ToDictionary(recipient => recipient.RecipientId)
+            : new Dictionary<long, QueuedRecipient>();
+
+    /// <summary>
+    /// Draws the conclusion for the domain. Returns true when its standing changed and must be stored.
+    /// </summary>
+    public bool Conclude(bool unreachable, string reason, DateTimeOffset now, double random)
+    {
+        if (!unreachable)
+        {
+            // Slow start: one more at a time while the domain answers.
+            _allowed = Math.Min(_allowed + 1, options.DomainConcurrency);
+            if (Standing.Failures == 0)
+                return false;
+            Standing = DomainStanding.Good;
+            return true;
+        }
+        // Hand-outs that were under way together failed together: that is one failure, not many.
+        if (Rests(now))
+            return false;
+        _allowed = options.InitialConcurrency;
+        var failures = Standing.Failures + 1;
+        Standing = new DomainStanding(failures, now + schedule.Pause(failures, random), reason);
+        // What waits here waits in storage while the domain rests.
+        foreach (var recipient in _window)
+            _known.Remove(recipient.RecipientId);
+        _window.Clear();
+        MoreInStore = true;
+        return true;
+    }
+
+    /// <summary>Hand-outs of which nothing has been heard for longer than they may take to be claimed.</summary>
+    public List<HandOut> Overdue(DateTimeOffset now) =>
+        [.. _handedOut.Values.Where(entry => now - entry.At > options.HandOutTimeout).Select(entry => entry.HandOut)];
+
+    /// <summary>Nobody is given up without an attempt, of his own or of his domain.</summary>
+    private bool IsOver(QueuedRecipient recipient, DateTimeOffset now) =>
+        schedule.IsOver(recipient.AcceptedAt, now) && (recipient.Attempts > 0 || Standing.Failures > 0);
+
+    private HandOut? Forget(long claimId)
+    {
+        if (!_handedOut.Remove(claimId, out var entry))
+            return null;
+        foreach (var recipient in entry.HandOut.Recipients)
+            _known.Remove(recipient.RecipientId);
+        return entry.HandOut;
+    }
+
+    private void Add(IReadOnlyList<QueuedRecipient> recipients)
+    {
+        foreach (var recipient in recipients)
+        {
+            if (_known.Add(recipient.RecipientId))
+                _window.Enqueue(recipient);
+        }
+    }
+}

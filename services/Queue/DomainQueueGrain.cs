@@ -1,0 +1,187 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+
+namespace MailPipeline.Queue;
+
+/// <summary>The delivery queue of one destination domain; the key is the domain in lower case.</summary>
+internal interface IDomainQueueGrain : IGrainWithStringKey
+{
+    /// <summary>These recipients have just become due.</summary>
+    Task OfferAsync(QueuedRecipient[] recipients);
+
+    /// <summary>Storage says that something of the domain is due.</summary>
+    Task WakeAsync();
+
+    /// <summary>A worker reports what became of a hand-out.</summary>
+    Task CompleteAsync(AttemptsCompleted report);
+}
+
+/// <summary>
+/// Keeps a <see cref="DomainQueue"/> going: loads what is due, hands it out, records outcomes, and leaves memory when
+/// nothing is due. Everything it knows can be read again from storage, so a second activation for a while does no harm:
+/// claims are won in storage.
+/// </summary>
+[Reentrant]
+internal sealed partial class DomainQueueGrain(
+    QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, IOptions<QueueOptions> options, RetrySchedule schedule,
+    QueueTelemetry telemetry, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
+{
+    /// <summary>Idle ticks after which the activation leaves memory.</summary>
+    private const int IdleTicksBeforeLeaving = 5;
+
+    private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
+
+    private readonly DomainQueue _queue = new(options.Value, schedule);
+    private bool _pumping;
+    private bool _pumpAgain;
+    private int _idleTicks;
+
+    private string Domain => this.GetPrimaryKeyString();
+
+    public override async Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        _queue.Remember(await store.FindStandingAsync(Domain, cancellationToken));
+        this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
+    }
+
+    public Task OfferAsync(QueuedRecipient[] recipients)
+    {
+        _idleTicks = 0;
+        _queue.Offer(recipients, time.GetUtcNow());
+        return PumpAsync();
+    }
+
+    public Task WakeAsync()
+    {
+        _idleTicks = 0;
+        // Storage is asked only when the window has nothing to do; while it is busy it asks by itself.
+        if (_queue.IsIdle)
+            _queue.NoteMoreInStore();
+        return PumpAsync();
+    }
+
+    public async Task CompleteAsync(AttemptsCompleted report)
+    {
+        _idleTicks = 0;
+        var recipients = _queue.Complete(report.ClaimId);
+        var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
+        if (_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
+        {
+            if (report.Unreachable)
+                LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
+            await store.SetStandingAsync(Domain, _queue.Standing);
+        }
+        // The next hand-out need not wait for the records of this one.
+        var recording = outcomes.RecordAsync(report, recipients);
+        await PumpAsync();
+        if (await recording)
+            _queue.NoteMoreInStore();
+    }
+
+    private async Task PumpAsync()
+    {
+        if (_pumping)
+        {
+            _pumpAgain = true;
+            return;
+        }
+        _pumping = true;
+        try
+        {
+            do
+            {
+                _pumpAgain = false;
+                await LoadAsync();
+                while (_queue.CanHandOut(time.GetUtcNow()))
+                    await HandOutAsync();
+            }
+            while (_pumpAgain || (_queue.WantsMore(time.GetUtcNow()) && _queue.CanHandOut(time.GetUtcNow())));
+        }
+        finally
+        {
+            _pumping = false;
+        }
+    }
+
+    private async Task LoadAsync()
+    {
+        var now = time.GetUtcNow();
+        if (!_queue.WantsMore(now) || options.Value.DeliveryPaused)
+            return;
+        var room = _queue.Room;
+        _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room);
+        var expired = _queue.TakeExpired(now);
+        if (expired.Count > 0)
+            await outcomes.ExpireAsync(Domain, expired, _queue.Standing.Reason);
+    }
+
+    private async Task HandOutAsync()
+    {
+        var claimId = await store.NextClaimIdAsync(CancellationToken.None);
+        if (_queue.TryHandOut(claimId, time.GetUtcNow()) is not { } handOut)
+            return;
+        if (await sender.TrySendAsync(Domain, handOut))
+            telemetry.HandedOut(handOut.Route, handOut.Recipients.Length);
+        else
+            _queue.TakeBack(claimId);
+    }
+
+    private async Task TickAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await CheckOverdueAsync(cancellationToken);
+            if (!_queue.IsIdle)
+            {
+                await PumpAsync();
+                return;
+            }
+            _idleTicks++;
+            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && !options.Value.DeliveryPaused)
+                await SettleAsync();
+            else if (_idleTicks >= IdleTicksBeforeLeaving)
+                DeactivateOnIdle();
+        }
+        catch (StorageUnavailableException exception)
+        {
+            LogStorageAway(log, Domain, exception);
+        }
+    }
+
+    /// <summary>Nothing to do: notes in storage when there will be, so that the warden leaves the domain alone until then.</summary>
+    private async Task SettleAsync()
+    {
+        if (await store.SettleAsync(Domain) is { } next && next <= time.GetUtcNow())
+        {
+            _queue.NoteMoreInStore();
+            await PumpAsync();
+        }
+    }
+
+    /// <summary>
+    /// A hand-out that nobody holds a claim for was lost on the bus, before or after it was worked on: what is still due
+    /// of it is read from storage again.
+    /// </summary>
+    private async Task CheckOverdueAsync(CancellationToken cancellationToken)
+    {
+        foreach (var handOut in _queue.Overdue(time.GetUtcNow()))
+        {
+            if (await store.IsClaimHeldAsync(handOut.ClaimId, cancellationToken))
+                continue;
+            telemetry.HandOutLost(handOut.Route);
+            LogHandOutLost(log, Domain, handOut.ClaimId, handOut.Recipients.Length);
+            _queue.TakeBack(handOut.ClaimId);
+        }
+    }
+
+    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until}: {Reason}")]
+    private static partial void LogResting(ILogger log, string domain, DateTimeOffset until, string reason);
+
+    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: hand-out {ClaimId} of {Count} recipients was lost on its way; they are read again")]
+    private static partial void LogHandOutLost(ILogger log, string domain, long claimId, int count);
+
+    [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
+    private static partial void LogStorageAway(ILogger log, string domain, Exception exception);
+}

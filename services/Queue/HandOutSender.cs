@@ -1,0 +1,39 @@
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Puts a hand-out on the bus. Domains that could not be reached go by an endpoint of their own, so that waiting for them
+/// holds up nobody else.
+/// </summary>
+internal sealed partial class HandOutSender(MailBus bus, ILogger<HandOutSender> log)
+{
+    /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
+    public async Task<bool> TrySendAsync(string domain, HandOut handOut)
+    {
+        try
+        {
+            if (handOut.Route == RecipientRoute.Local)
+            {
+                await bus.SendAsync(
+                    BusEndpoints.Store, new StoreMessages(domain, handOut.ClaimId, handOut.Recipients), CancellationToken.None);
+            }
+            else
+            {
+                await bus.SendAsync(
+                    handOut.Probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver,
+                    new DeliverMessages(domain, handOut.ClaimId, handOut.Recipients), CancellationToken.None);
+            }
+            return true;
+        }
+        catch (BusUnavailableException exception)
+        {
+            LogNotSent(log, domain, handOut.Recipients.Length, exception);
+            return false;
+        }
+    }
+
+    [LoggerMessage(2010, LogLevel.Warning, "{Domain}: a hand-out of {Count} recipients could not be sent; they wait")]
+    private static partial void LogNotSent(ILogger log, string domain, int count, Exception exception);
+}

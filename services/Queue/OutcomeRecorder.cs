@@ -1,0 +1,137 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Turns the results of a hand-out into decisions and records them: outcome, next attempt time and the report to the
+/// sender in one transaction.
+/// </summary>
+internal sealed partial class OutcomeRecorder(
+    QueueStore queue, OutcomeStore outcomes, ClaimStore claims, MessageStore messages, DeliveryStatusNotification notification,
+    AcceptedHints hints, RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
+{
+    /// <summary>Storage may be away for a moment; beyond it the claim's lease decides.</summary>
+    private static readonly TimeSpan[] s_storagePauses =
+        [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
+
+    /// <param name="recipients">The hand-out's recipients as far as the caller knows them.</param>
+    /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
+    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    {
+        var now = time.GetUtcNow();
+        var decisions = new List<RecipientDecision>();
+        foreach (var result in report.Results)
+        {
+            telemetry.Completed(result.Outcome);
+            if (result.Outcome == AttemptOutcome.Delivered)
+                continue;
+            var recipient = recipients.GetValueOrDefault(result.RecipientId)
+                ?? await queue.FindQueuedAsync(result.RecipientId, CancellationToken.None);
+            if (recipient is not null)
+                decisions.Add(Decide(recipient, result, now));
+        }
+        await RecordAsync(report.ClaimId, decisions, recipients);
+        return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
+    }
+
+    /// <summary>Gives up recipients that nobody holds and whose time is over.</summary>
+    public async Task ExpireAsync(string domain, IReadOnlyList<QueuedRecipient> expired, string reason)
+    {
+        var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
+        var won = await claims.TakeAsync(claimId, domain, expired, CancellationToken.None);
+        var now = time.GetUtcNow();
+        var reply = reason.Length > 0 ? reason : "not delivered in time";
+        var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))
+            .Select(recipient => new RecipientDecision(
+                new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now))
+            .ToList();
+        await RecordAsync(claimId, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
+    }
+
+    private RecipientDecision Decide(QueuedRecipient recipient, AttemptResult result, DateTimeOffset now)
+    {
+        switch (result.Outcome)
+        {
+            case AttemptOutcome.Failed:
+                return new RecipientDecision(result, RecipientState.Bounced, now);
+            case AttemptOutcome.NotAttempted:
+                return new RecipientDecision(result, RecipientState.Queued, now);
+            default:
+                var next = schedule.Next(recipient.Attempts + 1, recipient.AcceptedAt, now, Random.Shared.NextDouble());
+                return next is { } at
+                    ? new RecipientDecision(result, RecipientState.Queued, at)
+                    : new RecipientDecision(result, RecipientState.Expired, now);
+        }
+    }
+
+    private async Task RecordAsync(
+        long claimId, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                var reports = await PrepareReportsAsync(decisions, recipients);
+                var recorded = await outcomes.RecordAsync(claimId, decisions, ended => notification.Compose(reports, ended));
+                foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
+                    Note(decision);
+                foreach (var message in recorded.Composed)
+                    hints.Offer(message);
+                return;
+            }
+            catch (StorageUnavailableException exception) when (attempt < s_storagePauses.Length)
+            {
+                LogNotRecorded(log, claimId, exception);
+                await Task.Delay(s_storagePauses[attempt], time);
+            }
+        }
+    }
+
+    /// <summary>What a report needs of the messages it is about, read before the transaction.</summary>
+    private async Task<IReadOnlyDictionary<long, FailedMessage>> PrepareReportsAsync(
+        List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    {
+        var failed = new Dictionary<long, FailedMessage>();
+        foreach (var decision in decisions)
+        {
+            if (decision.State == RecipientState.Queued)
+                continue;
+            var recipient = recipients.GetValueOrDefault(decision.Result.RecipientId)
+                ?? await queue.FindQueuedAsync(decision.Result.RecipientId, CancellationToken.None);
+            // Never a report about a report: a null sender has nobody to tell (RFC 5321 §4.5.5, §6.1).
+            if (recipient is null || recipient.Sender.Length == 0)
+                continue;
+            if (!failed.TryGetValue(recipient.MessageId, out var message))
+            {
+                message = new FailedMessage(
+                    await messages.NextMessageIdAsync(CancellationToken.None), recipient.Sender, recipient.AcceptedAt,
+                    await DeliveryStatusNotification.ReadHeaderAsync(messages, recipient.MessageId, CancellationToken.None), recipient.TraceParent, []);
+                failed.Add(recipient.MessageId, message);
+            }
+            message.Addresses[recipient.RecipientId] = recipient.Address;
+        }
+        return failed;
+    }
+
+    private void Note(RecipientDecision decision)
+    {
+        var result = decision.Result;
+        telemetry.Decided(decision.State);
+        if (result.Outcome == AttemptOutcome.Uncertain)
+            telemetry.Uncertain(1);
+        if (decision.State != RecipientState.Queued)
+            LogGivenUp(log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), decision.State, result.Status, result.Reply);
+        else if (result.Outcome != AttemptOutcome.NotAttempted)
+            LogDeferred(log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), decision.NextAttemptAt, result.Status, result.Reply);
+    }
+
+    [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]
+    private static partial void LogNotRecorded(ILogger log, long claimId, Exception exception);
+
+    [LoggerMessage(2021, LogLevel.Information, "{MessageId} {State} {Status}: {Reply}")]
+    private static partial void LogGivenUp(ILogger log, string messageId, RecipientState state, string status, string reply);
+
+    [LoggerMessage(2022, LogLevel.Information, "{MessageId} deferred until {NextAttemptAt}, {Status}: {Reply}")]
+    private static partial void LogDeferred(ILogger log, string messageId, DateTimeOffset nextAttemptAt, string status, string reply);
+}

@@ -1,0 +1,66 @@
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using MassTransit;
+
+namespace MailPipeline.Queue;
+
+/// <summary>Accepted messages to the router.</summary>
+internal sealed partial class MessageAcceptedConsumer(Router router, ILogger<MessageAcceptedConsumer> log) : IConsumer<MessageAccepted>
+{
+    public async Task Consume(ConsumeContext<MessageAccepted> context)
+    {
+        try
+        {
+            await router.RouteAsync(context.Message.Messages, context.CancellationToken);
+        }
+        catch (StorageUnavailableException exception)
+        {
+            // Only a hint: the messages are in storage, and the warden routes them when storage is back.
+            LogPostponed(log, context.Message.Messages.Length, exception);
+        }
+    }
+
+    [LoggerMessage(2040, LogLevel.Warning, "{Count} messages are routed later: the store is away")]
+    private static partial void LogPostponed(ILogger log, int count, Exception exception);
+}
+
+/// <summary>Reports to the queue of their domain.</summary>
+internal sealed partial class AttemptsCompletedConsumer(IGrainFactory grains, ILogger<AttemptsCompletedConsumer> log)
+    : IConsumer<AttemptsCompleted>
+{
+    public async Task Consume(ConsumeContext<AttemptsCompleted> context)
+    {
+        try
+        {
+            await grains.GetGrain<IDomainQueueGrain>(context.Message.Domain).CompleteAsync(context.Message);
+        }
+        catch (Exception exception) when (exception is StorageUnavailableException or OrleansException or TimeoutException)
+        {
+            // The claim's lease runs out and the recipients become due again.
+            LogLost(log, context.Message.Domain, context.Message.ClaimId, exception);
+        }
+    }
+
+    [LoggerMessage(2041, LogLevel.Warning, "{Domain}: the report of claim {ClaimId} could not be recorded; its lease decides")]
+    private static partial void LogLost(ILogger log, string domain, long claimId, Exception exception);
+}
+
+internal sealed class MessageAcceptedConsumerDefinition : ConsumerDefinition<MessageAcceptedConsumer>
+{
+    public MessageAcceptedConsumerDefinition()
+    {
+        EndpointName = BusEndpoints.MessageAccepted;
+        // Each waits for a commit that they share.
+        ConcurrentMessageLimit = 16;
+    }
+}
+
+internal sealed class AttemptsCompletedConsumerDefinition : ConsumerDefinition<AttemptsCompletedConsumer>
+{
+    public AttemptsCompletedConsumerDefinition()
+    {
+        EndpointName = BusEndpoints.AttemptsCompleted;
+        ConcurrentMessageLimit = 256;
+    }
+}

@@ -1,0 +1,62 @@
+using System.Net;
+using MailPipeline.ServiceDefaults;
+using MassTransit;
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
+
+namespace MailPipeline.Queue;
+
+/// <summary>Composition of the queue: options, grains, router, consumers, and the silo they live in.</summary>
+public static class QueueHosting
+{
+    private const string ClusterName = "mailpipeline";
+
+    public static WebApplicationBuilder AddQueue(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddSingleton(provider =>
+        {
+            var options = provider.GetRequiredService<IOptions<QueueOptions>>().Value;
+            return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
+        });
+        services.AddSingleton<QueueTelemetry>();
+        services.AddSingleton<Router>();
+        services.AddSingleton<AcceptedHints>();
+        services.AddSingleton<HandOutSender>();
+        services.AddSingleton<OutcomeRecorder>();
+        services.AddSingleton<DeliveryStatusNotification>();
+        builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
+        services.AddHostedService<WardenTicks>();
+        return builder;
+    }
+
+    public static void AddQueueConsumers(this IBusRegistrationConfigurator bus)
+    {
+        bus.AddConsumer<MessageAcceptedConsumer, MessageAcceptedConsumerDefinition>();
+        bus.AddConsumer<AttemptsCompletedConsumer, AttemptsCompletedConsumerDefinition>();
+    }
+
+    private static void ConfigureSilo(ISiloBuilder silo, ConfigurationManager configuration)
+    {
+        var port = configuration.ReadSettings<QueueOptions>(QueueOptions.SectionName).SiloPort;
+        var redis = configuration.GetConnectionString("redis");
+        silo.Configure<ClusterOptions>(cluster => cluster.ClusterId = cluster.ServiceId = ClusterName);
+        // An idle queue leaves by itself; this only bounds what does not.
+        silo.Configure<GrainCollectionOptions>(collection => collection.CollectionAge = TimeSpan.FromMinutes(5));
+        if (string.IsNullOrWhiteSpace(redis))
+        {
+            // One process: a silo that nobody else joins. No gateway: its clients live in the same process.
+            silo.UseLocalhostClustering(siloPort: port, gatewayPort: 0, serviceId: ClusterName, clusterId: ClusterName);
+            return;
+        }
+        silo.UseRedisClustering(redis);
+        silo.ConfigureEndpoints(Address(configuration), port, gatewayPort: 0, listenOnAnyHostAddress: true);
+    }
+
+    /// <summary>The pod's own address, from the downward API; loopback elsewhere.</summary>
+    private static IPAddress Address(ConfigurationManager configuration) =>
+        IPAddress.TryParse(configuration["POD_IP"], out var address) ? address : IPAddress.Loopback;
+}

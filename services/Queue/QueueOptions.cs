@@ -1,0 +1,101 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue;
+
+/// <summary>When mail is tried, how much at once, and when it is given up. Section "Queue".</summary>
+public sealed class QueueOptions
+{
+    public const string SectionName = "Queue";
+
+    /// <summary>Name of this mail system in reports to senders (Reporting-MTA, RFC 3464 §2.2.2). Default: the machine's name.</summary>
+    [Required]
+    public string Hostname { get; set; } = Environment.MachineName.ToLowerInvariant();
+
+    /// <summary>
+    /// Pauses between attempts, in order; the last one repeats. Default 5 m, 10 m, 20 m, 30 m, 1 h, 2 h: early steps are
+    /// short because most temporary failures (greylisting) are, later ones respect RFC 5321 §4.5.4.1, at least 30 minutes.
+    /// </summary>
+    [Required, MinLength(1)]
+    public IReadOnlyList<TimeSpan> RetrySteps { get; set; } = [];
+
+    /// <summary>Each pause is lengthened by a random part of up to this share, so that retries spread. Default 0.1.</summary>
+    [Range(0, 1)]
+    public double RetryJitter { get; set; } = 0.1;
+
+    /// <summary>A recipient is given up at this age. Default 5 days (RFC 5321 §4.5.4.1).</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "60.00:00:00")]
+    public TimeSpan MaxAge { get; set; } = TimeSpan.FromDays(5);
+
+    /// <summary>Most hand-outs under way for one domain, which is most connections to it. Default 20, as Postfix.</summary>
+    [Range(1, 1000)]
+    public int DomainConcurrency { get; set; } = 20;
+
+    /// <summary>Hand-outs under way at first; one more for each that reached the domain. Default 5, as Postfix.</summary>
+    [Range(1, 1000)]
+    public int InitialConcurrency { get; set; } = 5;
+
+    /// <summary>Most recipients of one hand-out; they share one connection. Default 100.</summary>
+    [Range(1, 1000)]
+    public int BatchRecipients { get; set; } = 100;
+
+    /// <summary>Due recipients of one domain held in memory; the rest stays in storage. Default 2,000.</summary>
+    [Range(1, 100_000)]
+    public int WindowRecipients { get; set; } = 2_000;
+
+    /// <summary>
+    /// How long a hand-out may go unclaimed and unreported before the queue looks into storage. Default 30 s.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan HandOutTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often the warden looks for what has been forgotten. Default 1 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.050", "00:10:00")]
+    public TimeSpan WardenInterval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Age at which the warden routes an accepted message whose hint did not arrive. Default 2 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
+    public TimeSpan UnroutedGrace { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long finished messages are remembered for operators. Default 24 h.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
+    public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);
+
+    /// <summary>Keeps everything queued and hands nothing out. Default false.</summary>
+    public bool DeliveryPaused { get; set; }
+
+    /// <summary>Port of the Orleans silo on loopback, or on the pod's address in a cluster. Default 11111.</summary>
+    [Range(1, 65535)]
+    public int SiloPort { get; set; } = 11111;
+
+    internal static readonly TimeSpan[] DefaultRetrySteps =
+    [
+        TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(20), TimeSpan.FromMinutes(30),
+        TimeSpan.FromHours(1), TimeSpan.FromHours(2),
+    ];
+}
+
+[OptionsValidator]
+internal sealed partial class QueueOptionsValidator : IValidateOptions<QueueOptions>;
+
+/// <summary>Rules over more than one setting, and the default of a list (configuration binding appends to lists).</summary>
+internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, IValidateOptions<QueueOptions>
+{
+    public void PostConfigure(string? name, QueueOptions options)
+    {
+        if (options.RetrySteps.Count == 0)
+            options.RetrySteps = QueueOptions.DefaultRetrySteps;
+    }
+
+    public ValidateOptionsResult Validate(string? name, QueueOptions options)
+    {
+        if (options.RetrySteps.Any(step => step <= TimeSpan.Zero))
+            return ValidateOptionsResult.Fail("Queue:RetrySteps must be positive times, e.g. 00:05:00.");
+        if (options.InitialConcurrency > options.DomainConcurrency)
+        {
+            return ValidateOptionsResult.Fail(
+                $"Queue:InitialConcurrency ({options.InitialConcurrency}) must not exceed Queue:DomainConcurrency ({options.DomainConcurrency}).");
+        }
+        return ValidateOptionsResult.Success;
+    }
+}

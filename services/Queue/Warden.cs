@@ -1,0 +1,174 @@
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue;
+
+/// <summary>One for the cluster, key 0. Ticks come from every silo; those that come too early do nothing.</summary>
+internal interface IWardenGrain : IGrainWithIntegerKey
+{
+    Task TickAsync();
+}
+
+/// <summary>
+/// Repairs what was lost on the way, from storage: messages that nobody routed, due recipients whose queue sleeps, claims
+/// whose lease ran out. A broker outage, a lost hint, a dead silo and a dead worker all end here.
+/// </summary>
+internal sealed partial class WardenGrain(
+    QueueStore store, MessageHistory history, Router router, IOptions<QueueOptions> options, QueueTelemetry telemetry,
+    TimeProvider time, ILogger<WardenGrain> log) : Grain, IWardenGrain
+{
+    private const int Page = 500;
+
+    /// <summary>Most domains woken in one tick; the rest in the next.</summary>
+    private const int MaxWakes = 10_000;
+
+    private const int WakesAtOnce = 64;
+
+    private static readonly TimeSpan s_housekeeping = TimeSpan.FromMinutes(1);
+
+    private long _lastTick;
+    private long _lastHousekeeping;
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        _lastTick = time.GetTimestamp() - (long)(options.Value.WardenInterval.TotalSeconds * time.TimestampFrequency);
+        _lastHousekeeping = time.GetTimestamp();
+        return Task.CompletedTask;
+    }
+
+    public async Task TickAsync()
+    {
+        // Half an interval: the ticks of several silos are not in step.
+        if (time.GetElapsedTime(_lastTick) < options.Value.WardenInterval / 2)
+            return;
+        _lastTick = time.GetTimestamp();
+        await RouteForgottenAsync();
+        await TakeBackClaimsAsync();
+        if (!options.Value.DeliveryPaused)
+            await WakeDueDomainsAsync();
+        if (time.GetElapsedTime(_lastHousekeeping) >= s_housekeeping)
+        {
+            _lastHousekeeping = time.GetTimestamp();
+            await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
+            await history.ReclaimSpaceAsync(CancellationToken.None);
+        }
+    }
+
+    private async Task RouteForgottenAsync()
+    {
+        var before = time.GetUtcNow() - options.Value.UnroutedGrace;
+        for (var after = 0L; ;)
+        {
+            var messages = await store.ListUnroutedAsync(after, before, Page, CancellationToken.None);
+            if (messages.Count == 0)
+                return;
+            telemetry.Forgotten(messages.Count);
+            await router.RouteAsync(messages, CancellationToken.None);
+            after = messages[^1].MessageId;
+        }
+    }
+
+    private async Task TakeBackClaimsAsync()
+    {
+        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None);
+        if (taken == 0)
+            return;
+        telemetry.Uncertain(taken);
+        LogTakenBack(log, taken);
+    }
+
+    private async Task WakeDueDomainsAsync()
+    {
+        var now = time.GetUtcNow();
+        var after = new DueDomain("", DateTimeOffset.UnixEpoch);
+        for (var woken = 0; woken < MaxWakes;)
+        {
+            var domains = await store.ListDueDomainsAsync(now, after, Page, CancellationToken.None);
+            if (domains.Count == 0)
+                return;
+            // Grain calls from a grain stay on its scheduler: a bounded number at a time.
+            foreach (var part in domains.Chunk(WakesAtOnce))
+                await Task.WhenAll(part.Select(WakeAsync));
+            woken += domains.Count;
+            after = domains[^1];
+        }
+    }
+
+    private async Task WakeAsync(DueDomain due)
+    {
+        try
+        {
+            await GrainFactory.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync();
+        }
+        catch (Exception exception) when (exception is OrleansException or TimeoutException or StorageUnavailableException)
+        {
+            LogNotWoken(log, due.Domain, exception);
+        }
+    }
+
+    [LoggerMessage(2050, LogLevel.Warning, "{Count} recipients were taken back from workers that died; they may arrive twice")]
+    private static partial void LogTakenBack(ILogger log, int count);
+
+    [LoggerMessage(2051, LogLevel.Warning, "{Domain} could not be woken; next time")]
+    private static partial void LogNotWoken(ILogger log, string domain, Exception exception);
+}
+
+/// <summary>Ticks for the warden, and the way of this process's own messages to the router.</summary>
+internal sealed partial class WardenTicks(
+    IGrainFactory grains, AcceptedHints hints, Router router, IOptions<QueueOptions> options, TimeProvider time,
+    ILogger<WardenTicks> log) : BackgroundService
+{
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(TickAsync(stoppingToken), RouteHintsAsync(stoppingToken));
+
+    private async Task TickAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
+        var warden = grains.GetGrain<IWardenGrain>(0);
+        while (await WaitAsync(timer, stoppingToken))
+        {
+            try
+            {
+                await warden.TickAsync();
+            }
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+            {
+                LogTickFailed(log, exception);
+            }
+        }
+    }
+
+    private async Task RouteHintsAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await router.RouteAsync(await hints.TakeAsync(stoppingToken), stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception exception)
+            {
+                LogTickFailed(log, exception);
+            }
+        }
+    }
+
+    private static async ValueTask<bool> WaitAsync(PeriodicTimer timer, CancellationToken stoppingToken)
+    {
+        try
+        {
+            return await timer.WaitForNextTickAsync(stoppingToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    [LoggerMessage(2052, LogLevel.Warning, "The warden's round failed; next time")]
+    private static partial void LogTickFailed(ILogger log, Exception exception);
+}
