@@ -32,6 +32,12 @@ public sealed class SmtpReply
     {
     }
 
+    /// <summary>A one-line reply without an enhanced status: greeting, EHLO and 3xx.</summary>
+    public SmtpReply(int code, string text)
+        : this(code, (EnhancedStatus?)null, [text])
+    {
+    }
+
     /// <summary>Three digits, 200 to 599.</summary>
     public int Code { get; }
 

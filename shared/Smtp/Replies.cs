@@ -1,0 +1,64 @@
+namespace MailPipeline.Smtp;
+
+/// <summary>
+/// The replies our server gives, each with its number in its name (RFC 5321 §4.2.3, RFC 3463, RFC 5248). They are encoded
+/// once. Public text names no host, path or other person's address.
+/// </summary>
+public static class Replies
+{
+    public static readonly SmtpReply C214Help = new(214, new EnhancedStatus(2, 0, 0),
+        "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP STARTTLS AUTH", "See RFC 5321");
+    public static readonly SmtpReply C220ReadyForTls = new(220, "2.0.0", "Ready to start TLS");
+    public static readonly SmtpReply C221Bye = new(221, "2.0.0", "Bye");
+    public static readonly SmtpReply C235Authenticated = new(235, "2.7.0", "Authentication successful");
+    public static readonly SmtpReply C250Ok = new(250, "2.0.0", "Ok");
+    public static readonly SmtpReply C250SenderOk = new(250, "2.1.0", "Ok");
+    public static readonly SmtpReply C250RecipientOk = new(250, "2.1.5", "Ok");
+    public static readonly SmtpReply C252CannotVerify = new(252, "2.5.0", "Cannot verify the user; try to send mail");
+    public static readonly SmtpReply C354StartInput = new(354, "End data with <CR><LF>.<CR><LF>");
+
+    public static readonly SmtpReply C421ShuttingDown = new(421, "4.3.2", "Service shutting down, try again later");
+    public static readonly SmtpReply C421TimedOut = new(421, "4.4.2", "Idle for too long, closing");
+    public static readonly SmtpReply C421TooManyConnections = new(421, "4.7.0", "Too many connections, try again later");
+    public static readonly SmtpReply C421TooManyErrors = new(421, "4.7.0", "Too many errors, closing");
+    public static readonly SmtpReply C421TooManyCommands = new(421, "4.7.0", "Too many commands without mail, closing");
+    public static readonly SmtpReply C421NotSmtp = new(421, "4.7.0", "This is a mail server, closing");
+    public static readonly SmtpReply C421Internal = new(421, "4.3.0", "Internal error, try again later");
+    public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
+    public static readonly SmtpReply C452StorageFull = new(452, "4.3.1", "Insufficient storage, try again later");
+    public static readonly SmtpReply C452TooManyRecipients = new(452, "4.5.3", "Too many recipients in one message");
+    public static readonly SmtpReply C454AuthUnavailable = new(454, "4.7.0", "Temporary authentication failure");
+
+    public static readonly SmtpReply C500BadCommand = new(500, "5.5.2", "Command not recognized");
+    public static readonly SmtpReply C500BareLineFeed = new(500, "5.5.2", "Lines must end in <CR><LF>");
+    public static readonly SmtpReply C500ControlOctets = new(500, "5.5.2", "Control characters in the command line");
+    public static readonly SmtpReply C500LineTooLong = new(500, "5.5.2", "Line too long");
+    public static readonly SmtpReply C501BadArgument = new(501, "5.5.4", "Syntax error in parameters");
+    public static readonly SmtpReply C501BadAuth = new(501, "5.5.2", "Cannot decode the response");
+    public static readonly SmtpReply C501AuthCancelled = new(501, "5.7.0", "Authentication cancelled");
+    public static readonly SmtpReply C501BadSender = new(501, "5.1.7", "Bad sender address syntax");
+    public static readonly SmtpReply C501BadRecipient = new(501, "5.1.3", "Bad recipient address syntax");
+    public static readonly SmtpReply C501NoArgument = new(501, "5.5.4", "No parameters allowed");
+    public static readonly SmtpReply C502NotImplemented = new(502, "5.5.1", "Command not implemented");
+    public static readonly SmtpReply C503AlreadyAuthenticated = new(503, "5.5.1", "Already authenticated");
+    public static readonly SmtpReply C503AlreadyTls = new(503, "5.5.1", "TLS is already active");
+    public static readonly SmtpReply C503GreetFirst = new(503, "5.5.1", "Send EHLO or HELO first");
+    public static readonly SmtpReply C503MailFirst = new(503, "5.5.1", "Send MAIL first");
+    public static readonly SmtpReply C503NestedMail = new(503, "5.5.1", "Sender already given");
+    public static readonly SmtpReply C503InTransaction = new(503, "5.5.1", "Not during a mail transaction");
+    public static readonly SmtpReply C504UnknownMechanism = new(504, "5.5.4", "Unknown authentication mechanism");
+    public static readonly SmtpReply C530AuthRequired = new(530, "5.7.0", "Authentication required");
+    public static readonly SmtpReply C530TlsRequired = new(530, "5.7.0", "Issue STARTTLS first");
+    public static readonly SmtpReply C535BadCredentials = new(535, "5.7.8", "Authentication failed");
+    public static readonly SmtpReply C538EncryptionRequired = new(538, "5.7.11", "Encryption required for authentication");
+    public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
+    public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");
+    public static readonly SmtpReply C550BareCrLf = new(550, "5.6.0", "Message contains bare <CR> or <LF>");
+    public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");
+    public static readonly SmtpReply C552TooLarge = new(552, "5.3.4", "Message size exceeds the limit");
+    public static readonly SmtpReply C553NeedsUtf8 = new(553, "5.6.7", "Address needs SMTPUTF8");
+    public static readonly SmtpReply C553SenderNotOwned = new(553, "5.7.1", "Sender address not owned by the user");
+    public static readonly SmtpReply C554LoopDetected = new(554, "5.4.6", "Too many hops, mail loop");
+    public static readonly SmtpReply C554NoRecipients = new(554, "5.5.1", "No valid recipients");
+    public static readonly SmtpReply C555BadParameter = new(555, "5.5.4", "Parameter not recognized");
+}

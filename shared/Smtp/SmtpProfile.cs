@@ -1,0 +1,70 @@
+using System.Globalization;
+
+namespace MailPipeline.Smtp;
+
+/// <summary>How a listener speaks: what it offers and where it draws its limits. Shared by all of its sessions.</summary>
+public sealed class SmtpProfile
+{
+    private readonly SmtpReply?[] _ehlo = new SmtpReply?[2];
+    private SmtpReply? _greeting;
+    private SmtpReply? _helo;
+
+    /// <summary>Our name, in the greeting and in the replies to HELO and EHLO.</summary>
+    public required string HostName { get; init; }
+
+    /// <summary>RFC 1870; octets of content as received.</summary>
+    public long MaxMessageBytes { get; init; } = 50 * 1024 * 1024;
+
+    /// <summary>Recipients of one message; never below <see cref="SmtpLimits.MinimumRecipients"/> for a public server.</summary>
+    public int MaxRecipients { get; init; } = 1000;
+
+    /// <summary>5xx replies since the last accepted message before the session is closed.</summary>
+    public int MaxErrors { get; init; } = 20;
+
+    /// <summary>NOOP, RSET, VRFY, HELP, EHLO and HELO since the last accepted message before the session is closed.</summary>
+    public int MaxCommandsWithoutMail { get; init; } = 100;
+
+    /// <summary>Refused credentials before the session is closed.</summary>
+    public int MaxAuthFailures { get; init; } = 3;
+
+    public bool OffersStartTls { get; init; }
+
+    /// <summary>AUTH is offered, over TLS.</summary>
+    public bool OffersAuth { get; init; }
+
+    /// <summary>AUTH is offered without TLS too. P7: only when the operator says so.</summary>
+    public bool AllowsCleartextAuth { get; init; }
+
+    /// <summary>MAIL only after AUTH (RFC 6409 §4.3).</summary>
+    public bool RequiresAuth { get; init; }
+
+    public bool OffersSmtpUtf8 { get; init; }
+
+    /// <summary>RFC 5321 §3.1.</summary>
+    public SmtpReply Greeting => _greeting ??= new SmtpReply(220, $"{HostName} ESMTP");
+
+    internal SmtpReply HeloReply => _helo ??= new SmtpReply(250, HostName);
+
+    internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
+
+    internal SmtpReply EhloReply(bool isTls) => _ehlo[isTls ? 1 : 0] ??= BuildEhlo(isTls);
+
+    private SmtpReply BuildEhlo(bool isTls)
+    {
+        List<string> lines =
+        [
+            HostName,
+            "PIPELINING", // RFC 2920
+            string.Create(CultureInfo.InvariantCulture, $"SIZE {MaxMessageBytes}"), // RFC 1870
+            "8BITMIME", // RFC 6152
+            "ENHANCEDSTATUSCODES", // RFC 2034
+        ];
+        if (OffersSmtpUtf8)
+            lines.Add("SMTPUTF8"); // RFC 6531
+        if (OffersStartTls && !isTls)
+            lines.Add("STARTTLS"); // RFC 3207 §4.2: never again once TLS runs
+        if (AllowsAuth(isTls))
+            lines.Add("AUTH PLAIN LOGIN"); // RFC 4954
+        return new SmtpReply(250, null, lines);
+    }
+}

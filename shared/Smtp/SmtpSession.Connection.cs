@@ -1,0 +1,99 @@
+using System.Text;
+
+namespace MailPipeline.Smtp;
+
+// What lasts longer than a transaction: greeting, TLS and authentication.
+public sealed partial class SmtpSession
+{
+    /// <summary>RFC 3207 §4.2: all that was learned before TLS is forgotten.</summary>
+    public void TlsStarted()
+    {
+        if (_question is not (SmtpAction.StartTls or SmtpAction.Continue))
+            throw new InvalidOperationException("TLS cannot begin here.");
+
+        _question = SmtpAction.Continue;
+        Reset();
+        IsTls = true;
+        _isGreeted = false;
+        IsExtended = false;
+        ClientName = "";
+        UserName = null;
+    }
+
+    internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: true);
+
+    internal SmtpStep Helo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: false);
+
+    // RFC 3207 §4
+    internal SmtpStep StartTls(ReadOnlySpan<byte> argument)
+    {
+        if (IsTls)
+            return Respond(Replies.C503AlreadyTls);
+        if (!profile.OffersStartTls)
+            return Respond(Replies.C502NotImplemented);
+        if (!argument.IsEmpty)
+            return Respond(Replies.C501NoArgument);
+
+        _question = SmtpAction.StartTls;
+        return new SmtpStep(SmtpAction.StartTls, Replies.C220ReadyForTls);
+    }
+
+    // RFC 4954 §4
+    internal SmtpStep Auth(ReadOnlySpan<byte> argument)
+    {
+        if (!profile.OffersAuth)
+            return Respond(Replies.C502NotImplemented);
+        if (UserName is not null)
+            return Respond(Replies.C503AlreadyAuthenticated);
+        if (!profile.AllowsAuth(IsTls))
+            return Respond(Replies.C538EncryptionRequired);
+
+        (_sasl, var reply) = SaslExchange.Begin(argument);
+        return AuthStep(reply);
+    }
+
+    private SmtpStep AuthLine(ReadOnlySpan<byte> line) => AuthStep(_sasl!.Read(line));
+
+    private SmtpStep AuthStep(SmtpReply? reply)
+    {
+        if (reply is null)
+            return Ask(SmtpAction.Authenticate);
+        if (reply.IsIntermediate)
+            return Respond(reply);
+        return reply.Code == 535 ? AuthEnded(reply) : AuthAbandoned(reply);
+    }
+
+    private SmtpStep AuthAbandoned(SmtpReply reply)
+    {
+        _sasl = null;
+        return Respond(reply);
+    }
+
+    private SmtpStep AuthEnded(SmtpReply? refusal)
+    {
+        var userName = _sasl?.Credentials?.UserName;
+        _sasl = null;
+        if (refusal is null)
+        {
+            UserName = userName;
+            return Respond(Replies.C235Authenticated);
+        }
+
+        return refusal.IsPermanentFailure && ++_authFailures >= profile.MaxAuthFailures
+            ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyErrors)
+            : Respond(refusal);
+    }
+
+    // RFC 5321 §4.1.1.1, §4.1.4: it may come again, and then resets. The name proves nothing, so nearly any is taken.
+    private SmtpStep Greet(ReadOnlySpan<byte> argument, bool isExtended)
+    {
+        if (argument.IsEmpty || argument.Length > SmtpLimits.DomainBytes || argument.ContainsAnyExceptInRange((byte)'!', (byte)'~'))
+            return Respond(Replies.C501BadArgument);
+
+        Reset();
+        _isGreeted = true;
+        IsExtended = isExtended;
+        ClientName = Encoding.ASCII.GetString(argument);
+        return WithoutMail(isExtended ? profile.EhloReply(IsTls) : profile.HeloReply);
+    }
+}

@@ -1,0 +1,309 @@
+using System.Text;
+
+namespace MailPipeline.Smtp;
+
+/// <summary>What the host of a session has to do next.</summary>
+public enum SmtpAction
+{
+    /// <summary>Send the reply and read the next line.</summary>
+    Continue,
+
+    /// <summary>Decide about <see cref="SmtpSession.ProposedSender"/> and give an answer.</summary>
+    CheckSender,
+
+    /// <summary>Decide about <see cref="SmtpSession.ProposedRecipient"/> and give an answer.</summary>
+    CheckRecipient,
+
+    /// <summary>Verify <see cref="SmtpSession.ProposedCredentials"/> and give an answer.</summary>
+    Authenticate,
+
+    /// <summary>Send the reply, drop what is buffered, negotiate TLS, then call <see cref="SmtpSession.TlsStarted"/>.</summary>
+    StartTls,
+
+    /// <summary>Send the reply, read the content, then call <see cref="SmtpSession.ContentEnded"/>.</summary>
+    ReceiveContent,
+
+    /// <summary>Send the reply and close.</summary>
+    Close,
+}
+
+/// <summary>The outcome of one line. The reply is null exactly while the host owes an answer.</summary>
+public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply);
+
+/// <summary>
+/// The server side of one SMTP connection, without sockets, clock or storage: lines go in, replies and questions to the host
+/// come out. Every line gets exactly one reply. A question blocks the dialogue until <see cref="Answer"/>.
+/// </summary>
+public sealed partial class SmtpSession(SmtpProfile profile)
+{
+    // State of the connection: lasts until TLS begins.
+    private bool _isGreeted;
+    private int _authFailures;
+    private SaslExchange? _sasl;
+
+    // State of the transaction: one reference, so that Reset clears all of it.
+    private SmtpTransaction? _transaction;
+
+    // The open question.
+    private SmtpAction _question = SmtpAction.Continue;
+    private SmtpTransaction? _proposed;
+
+    // Abuse counters: since the last accepted message.
+    private int _errors;
+    private int _commandsWithoutMail;
+
+    public SmtpProfile Profile => profile;
+
+    public SmtpSessionState State =>
+        _transaction is { } transaction
+            ? transaction.Recipients.Count > 0 ? SmtpSessionState.Recipients : SmtpSessionState.Mail
+            : _isGreeted ? SmtpSessionState.Greeted : SmtpSessionState.Connected;
+
+    public bool IsTls { get; private set; }
+
+    /// <summary>The client greeted with EHLO.</summary>
+    public bool IsExtended { get; private set; }
+
+    /// <summary>The argument of EHLO or HELO: printable ASCII, unverified; empty before.</summary>
+    public string ClientName { get; private set; } = "";
+
+    /// <summary>The user name of the verified credentials; null when the client is a stranger.</summary>
+    public string? UserName { get; private set; }
+
+    /// <summary>The transaction under way; null outside of one.</summary>
+    public SmtpTransaction? Transaction => _transaction;
+
+    /// <summary>With <see cref="SmtpAction.CheckSender"/>: the reverse-path, null for the null path.</summary>
+    public SmtpAddress? ProposedSender => _proposed?.Sender;
+
+    /// <summary>With <see cref="SmtpAction.CheckRecipient"/>.</summary>
+    public SmtpAddress? ProposedRecipient { get; private set; }
+
+    /// <summary>With <see cref="SmtpAction.Authenticate"/>.</summary>
+    public SmtpCredentials? ProposedCredentials => _sasl?.Credentials;
+
+    /// <summary>Longest line to read next, CRLF included.</summary>
+    public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
+
+    /// <summary>The next line is part of an authentication exchange and must not be logged.</summary>
+    public bool ExpectsSecret => _sasl is not null;
+
+    /// <summary>Takes one line without its CRLF.</summary>
+    public SmtpStep Read(ReadOnlySpan<byte> line)
+    {
+        ThrowIfQuestionOpen();
+        if (line.ContainsAny((byte)0, (byte)'\r'))
+            return Broken(Replies.C500ControlOctets);
+        if (_sasl is not null)
+            return AuthLine(line);
+
+        // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
+        line = line.TrimEnd(" \t"u8);
+        var end = line.IndexOf((byte)' ');
+        var verb = end < 0 ? line : line[..end];
+        if (SmtpCommands.Find(verb) is not { } command)
+            return Unknown(verb);
+        if (command.Refusal(State) is { } refusal)
+            return Respond(refusal);
+
+        return command.Run(this, end < 0 ? default : line[(end + 1)..].TrimStart((byte)' '));
+    }
+
+    /// <summary>Takes note of a line that was none (<see cref="LineStatus.TooLong"/>, <see cref="LineStatus.BareLineFeed"/>).</summary>
+    public SmtpStep ReadBroken(LineStatus status) =>
+        // RFC 5321 §2.3.8: only CRLF ends a line. RFC 5321 §4.5.3.1.9: 500 for one too long.
+        Broken(status == LineStatus.TooLong ? Replies.C500LineTooLong : Replies.C500BareLineFeed);
+
+    /// <summary>Answers the open question: null accepts, a 4xx or 5xx reply refuses.</summary>
+    public SmtpStep Answer(SmtpReply? refusal)
+    {
+        var question = _question;
+        _question = SmtpAction.Continue;
+        switch (question)
+        {
+            case SmtpAction.CheckSender:
+                _transaction = refusal is null ? _proposed : null;
+                _proposed = null;
+                return Respond(refusal ?? Replies.C250SenderOk);
+            case SmtpAction.CheckRecipient:
+                if (refusal is null)
+                    _transaction!.Add(ProposedRecipient!);
+                ProposedRecipient = null;
+                return Respond(refusal ?? Replies.C250RecipientOk);
+            case SmtpAction.Authenticate:
+                return AuthEnded(refusal);
+            default:
+                throw new InvalidOperationException("No question is open.");
+        }
+    }
+
+    /// <summary>
+    /// The content has been read and this is its reply, positive only if the message is in durable storage. Ends the
+    /// transaction either way.
+    /// </summary>
+    public SmtpStep ContentEnded(SmtpReply reply)
+    {
+        ArgumentNullException.ThrowIfNull(reply);
+        if (_question != SmtpAction.ReceiveContent)
+            throw new InvalidOperationException("No content was asked for.");
+
+        _question = SmtpAction.Continue;
+        Reset();
+        if (reply.IsSuccess)
+        {
+            _errors = 0;
+            _commandsWithoutMail = 0;
+        }
+
+        return Respond(reply);
+    }
+
+    // RFC 5321 §4.1.1.2
+    internal SmtpStep Mail(ReadOnlySpan<byte> argument)
+    {
+        if (profile.RequiresAuth && UserName is null)
+            return Respond(profile.AllowsAuth(IsTls) ? Replies.C530AuthRequired : Replies.C530TlsRequired);
+        if (!TryReadPath("FROM:"u8, argument, out var sender, out var rest))
+            return Respond(Replies.C501BadSender);
+
+        var parameters = new MailParameters();
+        if (parameters.Read(rest, profile) is { } refusal)
+            return Respond(refusal);
+        if (sender is { HasDomain: false })
+            return Respond(Replies.C501BadSender);
+        if (sender is { NeedsSmtpUtf8: true } && !parameters.SmtpUtf8)
+            return Respond(Replies.C553NeedsUtf8);
+        // RFC 1870 §6.1
+        if (parameters.SizeBytes > profile.MaxMessageBytes)
+            return Respond(Replies.C552TooLarge);
+
+        _proposed = new SmtpTransaction
+        {
+            Sender = sender,
+            Body = parameters.Body,
+            SmtpUtf8 = parameters.SmtpUtf8,
+            DeclaredBytes = parameters.SizeBytes,
+        };
+        return Ask(SmtpAction.CheckSender);
+    }
+
+    // RFC 5321 §4.1.1.3
+    internal SmtpStep Rcpt(ReadOnlySpan<byte> argument)
+    {
+        if (!TryReadPath("TO:"u8, argument, out var recipient, out var rest) || recipient is null)
+            return Respond(Replies.C501BadRecipient);
+        // No extension we offer has a parameter here.
+        if (!rest.Trim((byte)' ').IsEmpty)
+            return Respond(rest[0] == ' ' ? Replies.C555BadParameter : Replies.C501BadArgument);
+        if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
+            return Respond(Replies.C553NeedsUtf8);
+        // RFC 5321 §4.5.3.1.10
+        if (_transaction!.Recipients.Count >= profile.MaxRecipients)
+            return Respond(Replies.C452TooManyRecipients);
+
+        ProposedRecipient = recipient;
+        return Ask(SmtpAction.CheckRecipient);
+    }
+
+    // RFC 5321 §4.1.1.4
+    internal SmtpStep Data(ReadOnlySpan<byte> argument)
+    {
+        if (!argument.IsEmpty)
+            return Respond(Replies.C501NoArgument);
+
+        _question = SmtpAction.ReceiveContent;
+        return new SmtpStep(SmtpAction.ReceiveContent, Replies.C354StartInput);
+    }
+
+    // RFC 5321 §4.1.1.5
+    internal SmtpStep Rset(ReadOnlySpan<byte> argument)
+    {
+        if (!argument.IsEmpty)
+            return Respond(Replies.C501NoArgument);
+
+        Reset();
+        return WithoutMail(Replies.C250Ok);
+    }
+
+    // RFC 5321 §4.1.1.6. Who exists is only told at RCPT (RFC 5321 §7.3).
+    internal SmtpStep Vrfy(ReadOnlySpan<byte> argument) =>
+        WithoutMail(argument.IsEmpty ? Replies.C501BadArgument : Replies.C252CannotVerify);
+
+    // RFC 5321 §4.1.1.8
+    internal SmtpStep Help() => WithoutMail(Replies.C214Help);
+
+    // RFC 5321 §4.1.1.9: with or without an argument.
+    internal SmtpStep Noop() => WithoutMail(Replies.C250Ok);
+
+    // RFC 5321 §4.1.1.10
+    internal SmtpStep Quit(ReadOnlySpan<byte> argument)
+    {
+        if (!argument.IsEmpty)
+            return Respond(Replies.C501NoArgument);
+
+        Reset();
+        return new SmtpStep(SmtpAction.Close, Replies.C221Bye);
+    }
+
+    // RFC 5321 §4.1.1.2 allows no space behind the colon; so many clients send one that it is taken.
+    private bool TryReadPath(ReadOnlySpan<byte> keyword, ReadOnlySpan<byte> argument, out SmtpAddress? path, out ReadOnlySpan<byte> rest)
+    {
+        path = null;
+        rest = default;
+        if (argument.Length < keyword.Length || !Ascii.EqualsIgnoreCase(argument[..keyword.Length], keyword))
+            return false;
+
+        var text = argument[keyword.Length..].TrimStart((byte)' ');
+        if (!SmtpPath.TryRead(text, profile.OffersSmtpUtf8, out path, out var length))
+            return false;
+
+        rest = text[length..];
+        return true;
+    }
+
+    private SmtpStep Unknown(ReadOnlySpan<byte> verb)
+    {
+        // A browser that was made to post mail here (cross-protocol attack): nothing it says may be taken for a command.
+        if (verb.SequenceEqual("GET"u8) || verb.SequenceEqual("POST"u8) || verb.SequenceEqual("PUT"u8) || verb.SequenceEqual("CONNECT"u8))
+            return new SmtpStep(SmtpAction.Close, Replies.C421NotSmtp);
+        return Respond(Replies.C500BadCommand);
+    }
+
+    private SmtpStep Broken(SmtpReply reply)
+    {
+        ThrowIfQuestionOpen();
+        _sasl = null;
+        return Respond(reply);
+    }
+
+    private SmtpStep Ask(SmtpAction question)
+    {
+        _question = question;
+        return new SmtpStep(question, null);
+    }
+
+    private SmtpStep WithoutMail(SmtpReply reply) =>
+        ++_commandsWithoutMail > profile.MaxCommandsWithoutMail
+            ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands)
+            : Respond(reply);
+
+    private SmtpStep Respond(SmtpReply reply)
+    {
+        if (reply.IsPermanentFailure && ++_errors > profile.MaxErrors)
+            return new SmtpStep(SmtpAction.Close, Replies.C421TooManyErrors);
+        return new SmtpStep(SmtpAction.Continue, reply);
+    }
+
+    private void Reset()
+    {
+        _transaction = null;
+        _proposed = null;
+        ProposedRecipient = null;
+    }
+
+    private void ThrowIfQuestionOpen()
+    {
+        if (_question != SmtpAction.Continue)
+            throw new InvalidOperationException($"The session waits for the host: {_question}.");
+    }
+}

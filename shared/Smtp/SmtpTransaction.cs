@@ -1,0 +1,44 @@
+namespace MailPipeline.Smtp;
+
+/// <summary>The BODY parameter of MAIL (RFC 6152).</summary>
+public enum SmtpBody
+{
+    SevenBit,
+    EightBitMime,
+}
+
+/// <summary>
+/// What MAIL and RCPT have gathered: everything that RSET, EHLO, STARTTLS and the end of a message forget, in one group
+/// (RFC 5321 §4.1.1.5). It is thrown away whole, never cleared field by field.
+/// </summary>
+public sealed class SmtpTransaction
+{
+    private readonly List<SmtpAddress> _recipients = new(1);
+    private HashSet<SmtpAddress>? _known;
+
+    /// <summary>The reverse-path; null for the null path (RFC 5321 §4.5.5).</summary>
+    public SmtpAddress? Sender { get; internal init; }
+
+    public SmtpBody Body { get; internal init; }
+
+    public bool SmtpUtf8 { get; internal init; }
+
+    /// <summary>The SIZE parameter (RFC 1870 §6); null when there was none.</summary>
+    public long? DeclaredBytes { get; internal init; }
+
+    /// <summary>The accepted forward-paths, each once, in order.</summary>
+    public IReadOnlyList<SmtpAddress> Recipients => _recipients;
+
+    // A recipient given twice gets one copy.
+    internal void Add(SmtpAddress recipient)
+    {
+        if (_recipients.Count > 0)
+        {
+            _known ??= [_recipients[0]];
+            if (!_known.Add(recipient))
+                return;
+        }
+
+        _recipients.Add(recipient);
+    }
+}

@@ -1,0 +1,339 @@
+using System.Buffers;
+using System.Text;
+using CsCheck;
+
+namespace MailPipeline.Smtp.Tests;
+
+public sealed class SmtpSessionTests
+{
+    private static SmtpProfile Mx => new() { HostName = "mx.example.com", OffersStartTls = true, MaxMessageBytes = 1000, MaxRecipients = 3 };
+
+    private static SmtpProfile Submission => new() { HostName = "mx.example.com", OffersStartTls = true, OffersAuth = true, RequiresAuth = true };
+
+    [Fact]
+    public void A_message_goes_through()
+    {
+        var host = Transcript.Run("""
+            S: 220 mx.example.com ESMTP
+            C: EHLO client.example.net
+            S: 250-mx.example.com
+            S: 250-PIPELINING
+            S: 250-SIZE 1000
+            S: 250-8BITMIME
+            S: 250-ENHANCEDSTATUSCODES
+            S: 250 STARTTLS
+            C: MAIL FROM:<a@example.net> SIZE=20 BODY=8BITMIME
+            S: 250 2.1.0 Ok
+            C: RCPT TO:<b@example.com>
+            S: 250 2.1.5 Ok
+            C: RCPT TO:<unknown@example.com>
+            S: 550 5.1.1 No such user here
+            C: RCPT TO:<Postmaster>
+            S: 250 2.1.5 Ok
+            C: rcpt to: <b@EXAMPLE.com>
+            S: 250 2.1.5 Ok
+            C: DATA
+            S: 354 End data with <CR><LF>.<CR><LF>
+            C: Subject: x
+            C:
+            C: ..dot
+            C: .
+            S: 250 2.0.0 Ok: queued as 1E240
+            C: QUIT
+            S: 221 2.0.0 Bye
+            """, Mx);
+        var (sender, recipients, content) = Assert.Single(host.Accepted);
+        Assert.Equal("a@example.net", sender);
+        Assert.Equal(["b@example.com", "Postmaster"], recipients);
+        Assert.Equal("Subject: x\r\n\r\n.dot\r\n", content);
+        Assert.True(host.IsClosed);
+    }
+
+    [Fact]
+    public void Commands_out_of_order_are_refused_by_the_table() => Transcript.Run("""
+        S: 220 mx.example.com ESMTP
+        C: MAIL FROM:<a@example.net>
+        S: 503 5.5.1 Send EHLO or HELO first
+        C: DATA
+        S: 503 5.5.1 Send EHLO or HELO first
+        C: NOOP whatever
+        S: 250 2.0.0 Ok
+        C: RSET
+        S: 250 2.0.0 Ok
+        C: HELO client.example.net
+        S: 250 mx.example.com
+        C: RCPT TO:<b@example.com>
+        S: 503 5.5.1 Send MAIL first
+        C: DATA
+        S: 503 5.5.1 Send MAIL first
+        C: MAIL FROM:<>
+        S: 250 2.1.0 Ok
+        C: MAIL FROM:<>
+        S: 503 5.5.1 Sender already given
+        C: DATA
+        S: 554 5.5.1 No valid recipients
+        C: STARTTLS
+        S: 503 5.5.1 Not during a mail transaction
+        C: RCPT TO:<b@example.com>
+        S: 250 2.1.5 Ok
+        C: RSET
+        S: 250 2.0.0 Ok
+        C: RCPT TO:<b@example.com>
+        S: 503 5.5.1 Send MAIL first
+        C: MAIL FROM:<a@example.net>
+        S: 250 2.1.0 Ok
+        C: HELO client.example.net
+        S: 250 mx.example.com
+        C: RCPT TO:<b@example.com>
+        S: 503 5.5.1 Send MAIL first
+        C: AUTH PLAIN AGEAYg==
+        S: 502 5.5.1 Command not implemented
+        C: BDAT 5 LAST
+        S: 502 5.5.1 Command not implemented
+        C: FOO
+        S: 500 5.5.2 Command not recognized
+        C:
+        S: 500 5.5.2 Command not recognized
+        C: VRFY somebody
+        S: 252 2.5.0 Cannot verify the user; try to send mail
+        C: QUIT now
+        S: 501 5.5.4 No parameters allowed
+        C: GET / HTTP/1.1
+        S: 421 4.7.0 This is a mail server, closing
+        C: QUIT
+        """, Mx);
+
+    [Fact]
+    public void Bad_parameters_are_refused_by_kind() => Transcript.Run("""
+        S: 220 mx.example.com ESMTP
+        C: EHLO
+        S: 501 5.5.4 Syntax error in parameters
+        C: HELO client.example.net
+        S: 250 mx.example.com
+        C: MAIL
+        S: 501 5.1.7 Bad sender address syntax
+        C: MAIL TO:<a@example.net>
+        S: 501 5.1.7 Bad sender address syntax
+        C: MAIL FROM:a@example.net
+        S: 501 5.1.7 Bad sender address syntax
+        C: MAIL FROM:<postmaster>
+        S: 501 5.1.7 Bad sender address syntax
+        C: MAIL FROM:<a@example.net>SIZE=1
+        S: 501 5.5.4 Syntax error in parameters
+        C: MAIL FROM:<a@example.net> SIZE=1001
+        S: 552 5.3.4 Message size exceeds the limit
+        C: MAIL FROM:<a@example.net> SIZE=99999999999999999999
+        S: 552 5.3.4 Message size exceeds the limit
+        C: MAIL FROM:<a@example.net> SIZE=x
+        S: 501 5.5.4 Syntax error in parameters
+        C: MAIL FROM:<a@example.net> SIZE=1 SIZE=1
+        S: 501 5.5.4 Syntax error in parameters
+        C: MAIL FROM:<a@example.net> BODY=BINARYMIME
+        S: 501 5.5.4 Syntax error in parameters
+        C: MAIL FROM:<a@example.net> RET=FULL
+        S: 555 5.5.4 Parameter not recognized
+        C: MAIL FROM:<a@example.net> SMTPUTF8
+        S: 555 5.5.4 Parameter not recognized
+        C: MAIL FROM:<a@example.net>  SIZE=1000  body=7bit
+        S: 250 2.1.0 Ok
+        C: RCPT TO:<>
+        S: 501 5.1.3 Bad recipient address syntax
+        C: RCPT TO:<b>
+        S: 501 5.1.3 Bad recipient address syntax
+        C: RCPT TO:<b@example.com> NOTIFY=NEVER
+        S: 555 5.5.4 Parameter not recognized
+        C: RCPT TO:<b@example.com>
+        S: 250 2.1.5 Ok
+        C: RCPT TO:<c@example.com>
+        S: 250 2.1.5 Ok
+        C: RCPT TO:<d@example.com>
+        S: 250 2.1.5 Ok
+        C: RCPT TO:<e@example.com>
+        S: 452 4.5.3 Too many recipients in one message
+        C: DATA now
+        S: 501 5.5.4 No parameters allowed
+        """, Mx);
+
+    [Fact]
+    public void Submission_wants_tls_then_authentication_then_mail() => Transcript.Run("""
+        S: 220 mx.example.com ESMTP
+        C: EHLO client.example.net
+        S: 250-mx.example.com
+        S: 250-PIPELINING
+        S: 250-SIZE 52428800
+        S: 250-8BITMIME
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 STARTTLS
+        C: MAIL FROM:<a@example.com>
+        S: 530 5.7.0 Issue STARTTLS first
+        C: AUTH PLAIN AGEAc2VjcmV0
+        S: 538 5.7.11 Encryption required for authentication
+        C: STARTTLS
+        S: 220 2.0.0 Ready to start TLS
+        C: MAIL FROM:<a@example.com>
+        S: 503 5.5.1 Send EHLO or HELO first
+        C: EHLO client.example.net
+        S: 250-mx.example.com
+        S: 250-PIPELINING
+        S: 250-SIZE 52428800
+        S: 250-8BITMIME
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 AUTH PLAIN LOGIN
+        C: STARTTLS
+        S: 503 5.5.1 TLS is already active
+        C: MAIL FROM:<a@example.com>
+        S: 530 5.7.0 Authentication required
+        C: AUTH CRAM-MD5
+        S: 504 5.5.4 Unknown authentication mechanism
+        C: AUTH PLAIN AGEAc2VjcmV0
+        S: 235 2.7.0 Authentication successful
+        C: AUTH PLAIN AGEAc2VjcmV0
+        S: 503 5.5.1 Already authenticated
+        C: MAIL FROM:<a@example.com> AUTH=<>
+        S: 250 2.1.0 Ok
+        """, Submission);
+
+    [Theory]
+    [InlineData("C: AUTH PLAIN|S: 334 |C: AGEAc2VjcmV0|S: 235 2.7.0 Authentication successful")]
+    [InlineData("C: AUTH PLAIN YQBhAHNlY3JldA==|S: 235 2.7.0 Authentication successful")]
+    [InlineData("C: AUTH LOGIN|S: 334 VXNlcm5hbWU6|C: YQ==|S: 334 UGFzc3dvcmQ6|C: c2VjcmV0|S: 235 2.7.0 Authentication successful")]
+    [InlineData("C: auth login YQ==|S: 334 UGFzc3dvcmQ6|C: c2VjcmV0|S: 235 2.7.0 Authentication successful")]
+    [InlineData("C: AUTH LOGIN|S: 334 VXNlcm5hbWU6|C: *|S: 501 5.7.0 Authentication cancelled|C: NOOP|S: 250 2.0.0 Ok")]
+    [InlineData("C: AUTH PLAIN|S: 334 |C: !!!|S: 501 5.5.2 Cannot decode the response|C: NOOP|S: 250 2.0.0 Ok")]
+    [InlineData("C: AUTH PLAIN =|S: 501 5.5.2 Cannot decode the response")]
+    [InlineData("C: AUTH|S: 501 5.5.4 Syntax error in parameters")]
+    [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: NOOP|S: 250 2.0.0 Ok")]
+    [InlineData("C: AUTH PLAIN YgBhAHNlY3JldA==|S: 535 5.7.8 Authentication failed")]
+    [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 421 4.7.0 Too many errors, closing")]
+    public void Authentication_takes_plain_and_login_with_and_without_an_initial_response(string exchange)
+    {
+        var profile = new SmtpProfile { HostName = "mx.example.com", OffersAuth = true, AllowsCleartextAuth = true };
+        Transcript.Run("S: 220 mx.example.com ESMTP\nC: HELO x\nS: 250 mx.example.com\n" + exchange.Replace('|', '\n'), profile);
+    }
+
+    [Fact]
+    public void A_session_of_errors_is_closed()
+    {
+        var host = new ScriptedHost(Mx);
+        for (var i = 0; i < Mx.MaxErrors; i++)
+            host.Feed("FOO\r\n"u8);
+        Assert.False(host.IsClosed);
+        host.Feed("FOO\r\n"u8);
+        Assert.True(host.IsClosed);
+        Assert.EndsWith("421 4.7.0 Too many errors, closing\r\n", host.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_session_that_never_sends_mail_is_closed()
+    {
+        var host = new ScriptedHost(Mx);
+        for (var i = 0; i <= Mx.MaxCommandsWithoutMail; i++)
+            host.Feed("NOOP\r\n"u8);
+        Assert.True(host.IsClosed);
+    }
+
+    [Fact]
+    public void Broken_lines_get_one_reply_each_and_hide_no_command()
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed(Wire.Bytes("NOOP\nNOOP\r\nNO\rOP\r\nNO\0OP\r\n" + new string('x', 5000) + "\r\nNOOP\r\n"));
+        Assert.Equal("500,250,500,500,500,250", string.Join(',', Codes(host.Output)));
+    }
+
+    [Fact]
+    public void An_endless_line_takes_no_memory()
+    {
+        var host = new ScriptedHost(Mx);
+        for (var i = 0; i < 1000; i++)
+        {
+            host.Feed(Wire.Bytes(new string('x', 1500)));
+            Assert.InRange(host.Held, 0, SmtpLimits.ExtendedCommandLineBytes);
+        }
+    }
+
+    [Theory]
+    [InlineData("\r\n.\n")]
+    [InlineData("\n.\r\n")]
+    [InlineData("\n.\n")]
+    [InlineData("\r.\r")]
+    [InlineData("\r\n.\r")]
+    [InlineData("\r\n\0.\r\n")]
+    public void Smuggled_commands_stay_content_and_the_content_is_refused(string ending)
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed(Wire.Bytes("HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\nhi" + ending + "MAIL FROM:<evil@example.net>\r\nRCPT TO:<b@example.com>\r\nDATA\r\nspoofed\r\n.\r\nQUIT\r\n"));
+        Assert.Equal("250,250,250,354,550,221", string.Join(',', Codes(host.Output)));
+        Assert.Empty(host.Accepted);
+    }
+
+    [Fact]
+    public void Commands_pipelined_past_data_are_read_when_the_content_has_ended()
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed("HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\na\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<unknown@example.com>\r\nDATA\r\nRSET\r\nQUIT\r\n"u8);
+        Assert.Equal("250,250,250,354,250,250,550,554,250,221", string.Join(',', Codes(host.Output)));
+        Assert.Equal("a\r\n", Assert.Single(host.Accepted).Content);
+    }
+
+    [Fact]
+    public void A_message_ends_its_transaction_and_pardons_errors()
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed("HELO x\r\n"u8);
+        for (var i = 0; i < 10; i++)
+            host.Feed(Wire.Bytes(string.Concat(Enumerable.Repeat("FOO\r\n", 15)) + "MAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n.\r\nRCPT TO:<b@example.com>\r\n"));
+        Assert.False(host.IsClosed);
+        Assert.Equal(10, host.Accepted.Count);
+        Assert.All(host.Accepted, message => Assert.Single(message.Recipients));
+    }
+
+    [Fact]
+    public void Every_line_gets_exactly_one_well_formed_reply() =>
+        Gen.Select(
+                Gen.OneOf(
+                    Gen.OneOfConst("EHLO x", "HELO y", "MAIL FROM:<a@example.net>", "RCPT TO:<b@example.com>", "RCPT TO:<unknown@example.com>", "RSET", "NOOP",
+                        "VRFY x", "HELP", "STARTTLS", "AUTH PLAIN", "AUTH LOGIN", "AGEAc2VjcmV0", "*", "mail from:<", "EXPN x", ""),
+                    Gen.Char[' ', '~'].Array[0, 60].Select(chars => new string(chars)),
+                    Gen.Byte.Array[0, 60].Select(bytes => Wire.Text(bytes).Replace("\n", "", StringComparison.Ordinal))).Array[1, 60],
+                Gen.Int[1, 50])
+            .Sample((lines, size) =>
+            {
+                var profile = new SmtpProfile { HostName = "mx.example.com", OffersStartTls = true, OffersAuth = true, AllowsCleartextAuth = true, MaxErrors = 1000 };
+                var host = new ScriptedHost(profile);
+                foreach (var piece in Wire.Bytes(string.Concat(lines.Select(line => line + "\r\n"))).Chunk(size))
+                    host.Feed(piece);
+                var codes = Codes(host.Output).ToArray();
+                if (!host.IsClosed)
+                    Assert.Equal(lines.Length, codes.Length);
+                else
+                    Assert.True(codes[^1] is 421);
+            });
+
+    [Fact]
+    public void Credentials_are_starred_in_text() =>
+        Assert.DoesNotContain("secret", new SmtpCredentials("a", "secret").ToString(), StringComparison.Ordinal);
+
+    [Fact]
+    public void An_address_beyond_ascii_needs_smtputf8()
+    {
+        var profile = new SmtpProfile { HostName = "mx.example.com", OffersSmtpUtf8 = true };
+        var host = new ScriptedHost(profile);
+        host.Feed(Encoding.UTF8.GetBytes("EHLO x\r\nMAIL FROM:<jos\u00e9@example.net>\r\nMAIL FROM:<jos\u00e9@example.net> SMTPUTF8\r\nRCPT TO:<ren\u00e9@example.com>\r\nRSET\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ren\u00e9@example.com>\r\n"));
+        Assert.Equal("250,553,250,250,250,250,553", string.Join(',', Codes(host.Output)));
+    }
+
+    private static IEnumerable<int> Codes(string output)
+    {
+        var buffer = new ReadOnlySequence<byte>(Wire.Bytes(output));
+        var parser = new ReplyParser();
+        var codes = new List<int>();
+        while (parser.TryRead(ref buffer, out var reply) is var status && status != ReplyStatus.Incomplete)
+        {
+            Assert.Equal(ReplyStatus.Reply, status);
+            codes.Add(reply!.Code);
+        }
+
+        Assert.True(buffer.IsEmpty);
+        return codes;
+    }
+}
