@@ -1,0 +1,44 @@
+using MailPipeline.Mailbox.Pop3;
+using MailPipeline.ServiceDefaults;
+using MassTransit;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mailbox;
+
+/// <summary>Composition of Mailbox. The host adds service defaults, storage and the bus.</summary>
+public static class MailboxHosting
+{
+    /// <summary>Adds POP3 on the listeners of section <c>Mailbox</c>, and what <see cref="AddMailboxConsumers"/> needs.</summary>
+    public static WebApplicationBuilder AddMailbox(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddSettings<MailboxOptions, MailboxOptionsValidator>(MailboxOptions.Section);
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<MailboxTelemetry>();
+        services.AddSingleton<IMaildrops, StoredMaildrops>();
+        services.AddSingleton<Pop3Server>();
+        services.AddOptions<KestrelServerOptions>().Configure<IOptions<MailboxOptions>>((kestrel, mailbox) =>
+        {
+            foreach (var listener in mailbox.Value.Listeners)
+            {
+                kestrel.Listen(listener.EndPoint, listen =>
+                {
+                    // At the first connection, not now: storage is opened between.
+                    var server = new Lazy<Pop3Server>(listen.ApplicationServices.GetRequiredService<Pop3Server>);
+                    listen.Run(connection => server.Value.ServeAsync(connection, listener.Tls));
+                });
+            }
+        });
+        return builder;
+    }
+
+    /// <summary>Adds the consumer of local deliveries.</summary>
+    public static IBusRegistrationConfigurator AddMailboxConsumers(this IBusRegistrationConfigurator bus)
+    {
+        bus.AddConsumer<StoreMessagesConsumer, StoreMessagesConsumerDefinition>();
+        return bus;
+    }
+}

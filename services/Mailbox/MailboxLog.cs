@@ -1,0 +1,50 @@
+using System.Net;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Mailbox;
+
+/// <summary>Event ids 4000 to 4999. User names come from clients; they hold no control characters (Pop3Session refuses such lines).</summary>
+internal static partial class MailboxLog
+{
+    [LoggerMessage(4001, LogLevel.Information, "{MessageId} for {Recipient}: {Outcome} {Status}")]
+    internal static partial void RecipientStored(this ILogger logger, string messageId, string recipient, AttemptOutcome outcome, string status);
+
+    [LoggerMessage(4002, LogLevel.Warning, "Storing {Count} messages for {Domain} failed; they are deferred")]
+    internal static partial void StoreFailed(this ILogger logger, int count, string domain, Exception failure);
+
+    [LoggerMessage(4003, LogLevel.Debug, "The report for {Domain}, claim {ClaimId}, was not taken by the bus; the claim's lease will show it")]
+    internal static partial void ReportLost(this ILogger logger, string domain, long claimId, Exception failure);
+
+    [LoggerMessage(4010, LogLevel.Information, "{ConnectionId} {UserName}: {Sent} messages ({Octets} octets) sent, {Deleted} deleted")]
+    internal static partial void SessionEnded(this ILogger logger, string connectionId, string userName, int sent, long octets, int deleted);
+
+    [LoggerMessage(4011, LogLevel.Warning, "{ConnectionId} login refused for {UserName} from {RemoteEndPoint}")]
+    internal static partial void LoginRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string userName);
+
+    [LoggerMessage(4012, LogLevel.Warning, "{ConnectionId} the maildrop cannot be opened")]
+    internal static partial void MaildropUnavailable(this ILogger logger, string connectionId, Exception failure);
+
+    [LoggerMessage(4013, LogLevel.Warning, "{ConnectionId} {MessageId} cannot be read")]
+    internal static partial void MessageUnreadable(this ILogger logger, string connectionId, string messageId, Exception failure);
+
+    [LoggerMessage(4014, LogLevel.Warning, "{ConnectionId} {UserName}: the deletions failed, nothing is deleted")]
+    internal static partial void CommitFailed(this ILogger logger, string connectionId, string userName, Exception failure);
+
+    [LoggerMessage(4015, LogLevel.Warning, "{ConnectionId} {UserName}: the hold on the maildrop is lost, the session ends without deleting")]
+    internal static partial void LeaseLost(this ILogger logger, string connectionId, string userName);
+
+    [LoggerMessage(4016, LogLevel.Warning, "The hold on the maildrop of account {AccountId} could not be renewed; it is tried again")]
+    internal static partial void RenewalFailed(this ILogger logger, long accountId, Exception failure);
+
+    [LoggerMessage(4017, LogLevel.Warning, "The maildrop of account {AccountId} could not be unlocked; its lease will run out")]
+    internal static partial void UnlockFailed(this ILogger logger, long accountId, Exception failure);
+
+    [LoggerMessage(4020, LogLevel.Warning, "{ConnectionId} refused from {RemoteEndPoint}: too many connections")]
+    internal static partial void ConnectionRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint);
+
+    [LoggerMessage(4021, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} ended without QUIT: {Reason}")]
+    internal static partial void ConnectionLost(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string reason);
+
+    [LoggerMessage(4022, LogLevel.Error, "{ConnectionId} from {RemoteEndPoint} failed")]
+    internal static partial void ConnectionFailed(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, Exception failure);
+}

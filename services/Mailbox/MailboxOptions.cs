@@ -1,0 +1,142 @@
+using System.ComponentModel.DataAnnotations;
+using System.Net;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mailbox;
+
+/// <summary>Section <c>Mailbox</c>: where POP3 is spoken, and its limits.</summary>
+public sealed class MailboxOptions
+{
+    public const string Section = "Mailbox";
+
+    /// <summary>Where POP3 clients are waited for. Default: nowhere; mail is then stored and not served.</summary>
+    public IList<MailboxListener> Listeners { get; init; } = [];
+
+    /// <summary>From whom passwords are taken without TLS. Default Never (RFC 8314 §3).</summary>
+    public CleartextLogin AllowCleartextLogin { get; set; } = CleartextLogin.Never;
+
+    /// <summary>
+    /// How long a client may be silent, or fail to take what is sent to it. Default 10 minutes, which is also the least
+    /// allowed (RFC 1939 §3).
+    /// </summary>
+    public TimeSpan InactivityTimeout { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>How long a TLS handshake may take. Default 10 s, as Kestrel's own for HTTPS.</summary>
+    public TimeSpan TlsHandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long the answer to a wrong password is held back. Default 2 s, as Dovecot's auth_failure_delay.</summary>
+    public TimeSpan LoginFailureDelay { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Logins that may fail before the connection is closed. Default 3: one slip, one check of the note, one more.</summary>
+    [Range(1, 100)]
+    public int MaxLoginFailures { get; set; } = 3;
+
+    /// <summary>Commands that are none, before the connection is closed. Default 20, as Postfix's smtpd_hard_error_limit.</summary>
+    [Range(1, 1000)]
+    public int MaxBadCommands { get; set; } = 20;
+
+    /// <summary>Connections at the same time. Default 1,000: with some 40 KB each they stay below 50 MB.</summary>
+    [Range(1, 1_000_000)]
+    public int MaxConnections { get; set; } = 1000;
+
+    /// <summary>Connections at the same time from one address. Default 100: an office behind one address is an ordinary case.</summary>
+    [Range(1, 1_000_000)]
+    public int MaxConnectionsPerAddress { get; set; } = 100;
+
+    /// <summary>
+    /// How often a session renews its hold on the maildrop. Default 10 s, a third of Storage:MaildropLease, so that two
+    /// renewals may fail.
+    /// </summary>
+    public TimeSpan LeaseRenewalInterval { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Batches of messages stored at the same time. Default 8: they share commits, so that more would only wait in line.
+    /// </summary>
+    [Range(1, 256)]
+    public int StoreConcurrency { get; set; } = 8;
+}
+
+/// <summary>One address and port where POP3 clients are waited for.</summary>
+public sealed class MailboxListener
+{
+    /// <summary>What the listener is called in logs and errors. Default "pop3".</summary>
+    public string Name { get; set; } = "pop3";
+
+    /// <summary>IP address to listen on. Default 127.0.0.1: reachable from elsewhere only when the operator says so.</summary>
+    public string Address { get; set; } = "127.0.0.1";
+
+    /// <summary>TCP port, 0 to 65535; 0 takes a free one. Default 110 (RFC 1939 §3).</summary>
+    public int Port { get; set; } = 110;
+
+    /// <summary>How TLS comes about. Default StartTls.</summary>
+    public ListenerTls Tls { get; set; } = ListenerTls.StartTls;
+
+    internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), Port);
+}
+
+/// <summary>How TLS comes about on a listener.</summary>
+public enum ListenerTls
+{
+    /// <summary>Not at all.</summary>
+    None,
+
+    /// <summary>By the STLS command (RFC 2595).</summary>
+    StartTls,
+
+    /// <summary>From the first octet (RFC 8314 §3.3, "pop3s", port 995).</summary>
+    Implicit,
+}
+
+/// <summary>From whom passwords are taken without TLS.</summary>
+public enum CleartextLogin
+{
+    Never,
+
+    /// <summary>From clients on this machine.</summary>
+    Loopback,
+
+    /// <summary>From everybody: whoever listens on the way reads the passwords.</summary>
+    Always,
+}
+
+[OptionsValidator]
+internal sealed partial class MailboxOptionsAttributes : IValidateOptions<MailboxOptions>;
+
+/// <summary>What is allowed, including what attributes cannot say.</summary>
+internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
+{
+    // RFC 1939 §3
+    private static readonly TimeSpan LeastInactivity = TimeSpan.FromMinutes(10);
+
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(1);
+
+    public ValidateOptionsResult Validate(string? name, MailboxOptions options)
+    {
+        var failures = new List<string>();
+        if (new MailboxOptionsAttributes().Validate(name, options) is { Failed: true } limits)
+            failures.AddRange(limits.Failures!);
+        Between(nameof(options.InactivityTimeout), options.InactivityTimeout, LeastInactivity);
+        Between(nameof(options.TlsHandshakeTimeout), options.TlsHandshakeTimeout, TimeSpan.FromSeconds(1));
+        Between(nameof(options.LoginFailureDelay), options.LoginFailureDelay, TimeSpan.Zero);
+        Between(nameof(options.LeaseRenewalInterval), options.LeaseRenewalInterval, TimeSpan.FromMilliseconds(100));
+        for (var index = 0; index < options.Listeners.Count; index++)
+            Check(options.Listeners[index], $"{MailboxOptions.Section}:{nameof(options.Listeners)}:{index}", failures);
+        return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+
+        void Between(string setting, TimeSpan value, TimeSpan least)
+        {
+            if (value < least || value > LongestTimer)
+                failures.Add($"{MailboxOptions.Section}:{setting} is {value}; allowed is {least} to {LongestTimer}");
+        }
+    }
+
+    private static void Check(MailboxListener listener, string setting, List<string> failures)
+    {
+        if (!IPAddress.TryParse(listener.Address, out _))
+            failures.Add($"{setting}:Address is '{listener.Address}'; allowed is an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::");
+        if (listener.Port is < 0 or > 65535)
+            failures.Add($"{setting}:Port is {listener.Port}; allowed is 0 to 65535");
+        if (!Enum.IsDefined(listener.Tls))
+            failures.Add($"{setting}:Tls is {listener.Tls}; allowed is None, StartTls or Implicit");
+    }
+}

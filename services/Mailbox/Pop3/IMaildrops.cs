@@ -1,0 +1,53 @@
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mailbox.Pop3;
+
+/// <summary>
+/// What POP3 needs of storage. Any method may throw <see cref="StorageUnavailableException"/>; where it does, nothing was
+/// changed, unless the fault says that the outcome is unknown.
+/// </summary>
+internal interface IMaildrops
+{
+    /// <summary>The account of these credentials; null when they are wrong.</summary>
+    ValueTask<Account?> VerifyAsync(string userName, string password, CancellationToken cancellation);
+
+    /// <summary>Takes the maildrop for one session; null when another has it.</summary>
+    Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
+
+    /// <summary>Keeps it; false when it is lost.</summary>
+    Task<bool> RenewAsync(MaildropLease lease, CancellationToken cancellation);
+
+    Task UnlockAsync(MaildropLease lease, CancellationToken cancellation);
+
+    /// <summary>The messages, oldest first.</summary>
+    Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation);
+
+    /// <summary>Deletes all of these and unlocks, in one step; false when the lease is lost and nothing was deleted.</summary>
+    Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation);
+
+    /// <summary>The octets of a message, in chunks that are valid until the next one is asked for.</summary>
+    IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation);
+}
+
+/// <summary>The maildrops in the store.</summary>
+internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier credentials) : IMaildrops
+{
+    public ValueTask<Account?> VerifyAsync(string userName, string password, CancellationToken cancellation) =>
+        credentials.VerifyAsync(userName, password, cancellation);
+
+    public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
+        store.LockAsync(accountId, cancellation);
+
+    public Task<bool> RenewAsync(MaildropLease lease, CancellationToken cancellation) => store.RenewAsync(lease, cancellation);
+
+    public Task UnlockAsync(MaildropLease lease, CancellationToken cancellation) => store.UnlockAsync(lease, cancellation);
+
+    public Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation) =>
+        store.ListAsync(accountId, cancellation);
+
+    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation) =>
+        store.DeleteAsync(lease, uids, cancellation);
+
+    public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation) =>
+        store.ReadAsync(message, cancellation);
+}

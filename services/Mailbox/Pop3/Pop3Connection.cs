@@ -1,0 +1,287 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Security;
+using System.Security.Authentication;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace MailPipeline.Mailbox.Pop3;
+
+/// <summary>
+/// One connection: reads lines, asks <see cref="Pop3Session"/> what to do, and does it. However it ends, messages are deleted
+/// only by a QUIT that storage committed.
+/// </summary>
+internal sealed class Pop3Connection : IAsyncDisposable
+{
+    private readonly Pop3Server _server;
+    private readonly ConnectionContext _connection;
+    private readonly ListenerTls _tls;
+    private readonly Pop3Session _session;
+    private readonly Pop3LineReader _lines = new();
+    private readonly CancellationTokenSource _activity;
+    private readonly CancellationTokenRegistration _stopping;
+    private PipeReader _input;
+    private Pop3Output _output;
+    private SslStream? _secure;
+    private MaildropLock? _lock;
+    private string _userName = "";
+    private bool _ended;
+
+    // For the log line at the end
+    private int _messagesSent;
+    private long _octetsSent;
+    private int _messagesDeleted;
+
+    public Pop3Connection(Pop3Server server, ConnectionContext connection, ListenerTls tls)
+    {
+        _server = server;
+        _connection = connection;
+        _tls = tls;
+        _activity = new CancellationTokenSource(server.Options.InactivityTimeout, server.Time);
+        _input = connection.Transport.Input;
+        _output = new Pop3Output(connection.Transport.Output, RestartInactivityTimer);
+        _session = new Pop3Session(new Pop3Terms(
+            Secure: tls == ListenerTls.Implicit,
+            StartTls: tls == ListenerTls.StartTls,
+            server.AllowsCleartextLogin(connection.RemoteEndPoint),
+            server.Options.MaxLoginFailures,
+            server.Options.MaxBadCommands));
+        // At a graceful stop a command under way is finished, and none is waited for.
+        _stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
+            .Register(() => Volatile.Read(ref _input).CancelPendingRead()) ?? default;
+    }
+
+    private CancellationToken Cancellation => _activity.Token;
+
+    /// <summary>Serves the connection until it ends.</summary>
+    public async Task RunAsync()
+    {
+        if (_tls == ListenerTls.Implicit)
+            await SecureAsync();
+        await PerformAsync(Pop3Session.Greeting);
+        await _output.FlushAsync(Cancellation);
+        while (!_ended)
+            await ServeAsync();
+        if (_secure is not null)
+            await _secure.ShutdownAsync().WaitAsync(Cancellation);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.DisposeAsync();
+        if (_lock is not null)
+            await _lock.DisposeAsync();
+        if (_secure is not null)
+            await _secure.DisposeAsync();
+        _activity.Dispose();
+        if (_userName.Length > 0)
+            _server.Logger.SessionEnded(_connection.ConnectionId, _userName, _messagesSent, _octetsSent, _messagesDeleted);
+    }
+
+    /// <summary>Answers what has come in, and flushes once (RFC 2449 §6.6: replies to pipelined commands travel together).</summary>
+    private async Task ServeAsync()
+    {
+        var read = await _input.ReadAsync(Cancellation);
+        var buffer = read.Buffer;
+        while (!_ended && Next(ref buffer) is { } step)
+        {
+            // RFC 1939 §3: a command restarts the timer, octets do not.
+            RestartInactivityTimer();
+            if (step is Pop3Step.StartTls startTls)
+            {
+                await StartTlsAsync(startTls, read);
+                return;
+            }
+            await PerformAsync(step);
+            await _output.FlushIfFullAsync(Cancellation);
+        }
+        await _output.FlushAsync(Cancellation);
+        _input.AdvanceTo(buffer.Start, buffer.End);
+        _ended |= read.IsCompleted || read.IsCanceled;
+    }
+
+    private Pop3Step? Next(ref ReadOnlySequence<byte> buffer)
+    {
+        if (!_lines.TryRead(ref buffer, out var line, out var fault))
+            return null;
+        return fault is { } wrong ? _session.Malformed(wrong) : _session.Command(line);
+    }
+
+    private async Task PerformAsync(Pop3Step step)
+    {
+        switch (step)
+        {
+            case Pop3Step.Reply reply:
+                _output.Line(reply.Line);
+                break;
+            case Pop3Step.Listing listing:
+                _output.Line(listing.Line);
+                await _output.LinesAsync(listing.Lines, Cancellation);
+                break;
+            case Pop3Step.LogIn login:
+                await PerformAsync(await LogInAsync(login));
+                break;
+            case Pop3Step.Send send:
+                await SendAsync(send);
+                break;
+            case Pop3Step.Commit commit:
+                await PerformAsync(await CommitAsync(commit));
+                break;
+            case Pop3Step.Close close:
+                _output.Line(close.Line);
+                _ended = true;
+                break;
+            default:
+                throw new InvalidOperationException($"No way to perform {step.GetType().Name}");
+        }
+    }
+
+    private async Task<Pop3Step> LogInAsync(Pop3Step.LogIn login)
+    {
+        try
+        {
+            if (await _server.Maildrops.VerifyAsync(login.UserName, login.Password, Cancellation) is not { } account)
+            {
+                _server.LoginRefused(_connection, login.UserName);
+                await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, Cancellation);
+                return _session.LoginFailed(LoginFailure.BadCredentials);
+            }
+            _lock = await MaildropLock.TakeAsync(
+                _server.Maildrops, account, _server.Options.LeaseRenewalInterval, _server.Time, _server.Logger);
+            if (_lock is null)
+            {
+                _server.Telemetry.Login(LoginResult.InUse);
+                return _session.LoginFailed(LoginFailure.InUse);
+            }
+            _lock.Lost.Register(OnLockLost);
+            var messages = await _server.Maildrops.ListAsync(account.Id, Cancellation);
+            _server.Telemetry.Login(LoginResult.Accepted);
+            _userName = account.Address;
+            return _session.LoggedIn(messages);
+        }
+        catch (StorageUnavailableException failure)
+        {
+            await UnlockAsync();
+            _server.Telemetry.Login(LoginResult.Unavailable);
+            _server.Logger.MaildropUnavailable(_connection.ConnectionId, failure);
+            return _session.LoginFailed(LoginFailure.Unavailable);
+        }
+    }
+
+    private async Task SendAsync(Pop3Step.Send send)
+    {
+        await using var chunks = _server.Maildrops.ReadAsync(send.Message, Cancellation).GetAsyncEnumerator(Cancellation);
+        bool more;
+        try
+        {
+            // Before the "+OK": now a failure can still be said.
+            more = await chunks.MoveNextAsync();
+        }
+        catch (StorageUnavailableException failure)
+        {
+            _server.Logger.MessageUnreadable(_connection.ConnectionId, MessageIds.ToText(send.Message.MessageId), failure);
+            await PerformAsync(Pop3Session.Unreadable());
+            return;
+        }
+
+        _output.Line(send.Line);
+        var stuffing = new DotStuffing();
+        var top = new MessageTop(send.BodyLines ?? 0);
+        var octets = 0L;
+        for (; more && !top.IsComplete; more = await chunks.MoveNextAsync())
+        {
+            var chunk = send.BodyLines is null ? chunks.Current : chunks.Current[..top.Take(chunks.Current.Span)];
+            await _output.OctetsAsync(stuffing, chunk, Cancellation);
+            octets += chunk.Length;
+        }
+        // Half a message must not look like a whole one: without its end the client discards it.
+        if (send.BodyLines is null && octets < send.Message.SizeBytes)
+            throw new InvalidDataException($"Message {send.Message.MessageId:X} has {octets} of {send.Message.SizeBytes} octets");
+        _output.EndOfMessage(stuffing);
+
+        _octetsSent += octets;
+        if (send.BodyLines is null)
+            _messagesSent++;
+        _server.Telemetry.Sent(octets, isWhole: send.BodyLines is null);
+    }
+
+    private async Task<Pop3Step> CommitAsync(Pop3Step.Commit commit)
+    {
+        try
+        {
+            var deleted = await _lock!.CommitAsync(commit.Uids);
+            _server.Telemetry.Committed(deleted ? CommitResult.Done : CommitResult.LeaseLost, commit.Uids.Count);
+            _messagesDeleted = deleted ? commit.Uids.Count : 0;
+            return _session.Committed(deleted);
+        }
+        catch (StorageUnavailableException failure) when (failure.Fault != StorageFault.OutcomeUnknown)
+        {
+            await UnlockAsync();
+            _server.Telemetry.Committed(CommitResult.Unavailable, commit.Uids.Count);
+            _server.Logger.CommitFailed(_connection.ConnectionId, _userName, failure);
+            return _session.Committed(deleted: false);
+        }
+        catch (StorageUnavailableException)
+        {
+            // Neither answer would be known to be true.
+            _server.Telemetry.Committed(CommitResult.Unknown, commit.Uids.Count);
+            throw;
+        }
+    }
+
+    private async Task UnlockAsync()
+    {
+        if (_lock is not { } held)
+            return;
+        _lock = null;
+        await held.DisposeAsync();
+    }
+
+    private async Task StartTlsAsync(Pop3Step.StartTls step, ReadResult read)
+    {
+        _output.Line(step.Line);
+        await _output.FlushAsync(Cancellation);
+        // RFC 2595 §4, RFC 3207 §4.2: whatever came in clear text after the command is dropped, never obeyed.
+        _input.AdvanceTo(read.Buffer.End);
+        if (read.IsCompleted || read.IsCanceled)
+        {
+            _ended = true;
+            return;
+        }
+        await SecureAsync();
+        _session.TlsStarted();
+    }
+
+    private async Task SecureAsync()
+    {
+        _secure = new SslStream(new DuplexPipeStream(_connection.Transport));
+        using var timeout = new CancellationTokenSource(_server.Options.TlsHandshakeTimeout, _server.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, Cancellation);
+        try
+        {
+            await _secure.AuthenticateAsServerAsync(_server.TlsOptions(), either.Token);
+        }
+        catch (Exception failure) when (failure is AuthenticationException or IOException or OperationCanceledException)
+        {
+            _server.Telemetry.HandshakeFailed();
+            throw new IOException("The TLS handshake failed", failure);
+        }
+        Volatile.Write(ref _input, PipeReader.Create(_secure, new StreamPipeReaderOptions(leaveOpen: true)));
+        _output = new Pop3Output(PipeWriter.Create(_secure, new StreamPipeWriterOptions(leaveOpen: true)), RestartInactivityTimer);
+    }
+
+    private void OnLockLost()
+    {
+        _server.Telemetry.LeaseLost();
+        _server.Logger.LeaseLost(_connection.ConnectionId, _userName);
+        _activity.Cancel();
+    }
+
+    private void RestartInactivityTimer()
+    {
+        if (!_activity.IsCancellationRequested)
+            _activity.CancelAfter(_server.Options.InactivityTimeout);
+    }
+}

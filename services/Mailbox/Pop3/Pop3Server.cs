@@ -1,0 +1,90 @@
+using System.Net;
+using System.Net.Security;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mailbox.Pop3;
+
+/// <summary>
+/// Serves POP3 on connections that Kestrel accepted, and holds what they share. A connection that fails takes no other with
+/// it.
+/// </summary>
+internal sealed class Pop3Server(
+    IMaildrops maildrops,
+    IOptions<MailboxOptions> options,
+    ServerCertificate certificate,
+    MailboxTelemetry telemetry,
+    TimeProvider time,
+    ILogger<Pop3Server> logger)
+{
+    private readonly ConnectionBudget _budget = new(options.Value.MaxConnections, options.Value.MaxConnectionsPerAddress);
+
+    internal IMaildrops Maildrops => maildrops;
+
+    internal MailboxOptions Options => options.Value;
+
+    internal MailboxTelemetry Telemetry => telemetry;
+
+    internal TimeProvider Time => time;
+
+    internal ILogger Logger => logger;
+
+    /// <summary>Serves one connection to its end; what goes wrong with it ends here.</summary>
+    public async Task ServeAsync(ConnectionContext connection, ListenerTls tls)
+    {
+        var address = AddressOf(connection.RemoteEndPoint);
+        if (!_budget.TryTake(address))
+        {
+            telemetry.ConnectionRefused();
+            logger.ConnectionRefused(connection.ConnectionId, connection.RemoteEndPoint);
+            // Nothing is owed to such a client, least of all a TLS handshake.
+            if (tls != ListenerTls.Implicit)
+                await connection.Transport.Output.WriteAsync("-ERR [SYS/TEMP] too many connections\r\n"u8.ToArray());
+            return;
+        }
+        telemetry.ConnectionOpened(tls);
+        try
+        {
+            await using var session = new Pop3Connection(this, connection, tls);
+            await session.RunAsync();
+        }
+        catch (Exception failure) when (failure is IOException or OperationCanceledException)
+        {
+            // RFC 1939 §3: a session that ends without QUIT deletes nothing and says nothing.
+            logger.ConnectionLost(connection.ConnectionId, connection.RemoteEndPoint, failure.Message);
+            connection.Abort(new ConnectionAbortedException("The session ended without QUIT"));
+        }
+        catch (Exception failure)
+        {
+            logger.ConnectionFailed(connection.ConnectionId, connection.RemoteEndPoint, failure);
+            connection.Abort(new ConnectionAbortedException("The session failed"));
+        }
+        finally
+        {
+            telemetry.ConnectionClosed(tls);
+            _budget.GiveBack(address);
+        }
+    }
+
+    /// <summary>Whether a client there may send its password without TLS.</summary>
+    internal bool AllowsCleartextLogin(EndPoint? client) => options.Value.AllowCleartextLogin switch
+    {
+        CleartextLogin.Always => true,
+        CleartextLogin.Loopback => IPAddress.IsLoopback(AddressOf(client)),
+        _ => false,
+    };
+
+    internal SslServerAuthenticationOptions TlsOptions() => new() { ServerCertificateContext = certificate.CurrentContext };
+
+    internal void LoginRefused(ConnectionContext connection, string userName)
+    {
+        telemetry.Login(LoginResult.Refused);
+        logger.LoginRefused(connection.ConnectionId, connection.RemoteEndPoint, userName);
+    }
+
+    private static IPAddress AddressOf(EndPoint? endPoint) => endPoint is IPEndPoint { Address: var address }
+        ? address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address
+        : IPAddress.None;
+}

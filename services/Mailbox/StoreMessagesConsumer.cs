@@ -1,0 +1,86 @@
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using MassTransit;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mailbox;
+
+/// <summary>
+/// Local delivery: puts the messages of a command into their maildrops and reports to the domain's queue. Storing the same
+/// command again changes nothing. When storage fails nothing is stored and everything is deferred; when even the report is
+/// lost, the claim's lease runs out and the recipients become due again.
+/// </summary>
+internal sealed class StoreMessagesConsumer(
+    MaildropStore maildrops, MailBus bus, MailboxTelemetry telemetry, TimeProvider time, ILogger<StoreMessagesConsumer> logger)
+    : IConsumer<StoreMessages>
+{
+    public async Task Consume(ConsumeContext<StoreMessages> context)
+    {
+        var command = context.Message;
+        using var activity = telemetry.StartStore(command);
+        var startedAt = time.GetUtcNow();
+        var started = telemetry.StoreStarted();
+        IReadOnlyList<AttemptResult> results;
+        try
+        {
+            results = await maildrops.StoreAsync(command, MaildropHeader.For, context.CancellationToken);
+        }
+        catch (StorageUnavailableException failure)
+        {
+            logger.StoreFailed(command.Recipients.Length, command.Domain, failure);
+            results = StoreFailure.Defer(command, failure.Fault, startedAt, time.GetUtcNow());
+        }
+        telemetry.StoreEnded(started, results);
+        Log(command, results);
+        try
+        {
+            var report = new AttemptsCompleted(command.Domain, command.ClaimId, [.. results], Unreachable: false);
+            await bus.SendAsync(BusEndpoints.AttemptsCompleted, report, context.CancellationToken);
+        }
+        catch (BusUnavailableException failure)
+        {
+            logger.ReportLost(command.Domain, command.ClaimId, failure);
+        }
+    }
+
+    private void Log(StoreMessages command, IReadOnlyList<AttemptResult> results)
+    {
+        if (!logger.IsEnabled(LogLevel.Information))
+            return;
+        var addresses = command.Recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Address);
+        foreach (var result in results)
+        {
+            if (result.Outcome != AttemptOutcome.NotAttempted && addresses.TryGetValue(result.RecipientId, out var address))
+                logger.RecipientStored(MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), address, result.Outcome, result.Status);
+        }
+    }
+}
+
+/// <summary>What a storage failure means for the recipients of a command.</summary>
+internal static class StoreFailure
+{
+    /// <summary>
+    /// All are deferred, whatever the fault: a recipient that was stored after all is no longer queued, and storage ignores
+    /// the deferral.
+    /// </summary>
+    public static AttemptResult[] Defer(StoreMessages command, StorageFault fault, DateTimeOffset startedAt, DateTimeOffset finishedAt)
+    {
+        // RFC 3463 §3.4: X.3.1 mail system full, X.3.0 other mail system status
+        var (status, reply) = fault == StorageFault.Full
+            ? ("4.3.1", "The mail system is full")
+            : ("4.3.0", "The maildrops cannot be written now");
+        return [.. command.Recipients.Select(recipient => new AttemptResult(
+            recipient.RecipientId, AttemptOutcome.Deferred, status, reply, RemoteHost: "", startedAt, finishedAt))];
+    }
+}
+
+/// <summary>The endpoint "store": as many batches at once as <see cref="MailboxOptions.StoreConcurrency"/> says.</summary>
+internal sealed class StoreMessagesConsumerDefinition : ConsumerDefinition<StoreMessagesConsumer>
+{
+    public StoreMessagesConsumerDefinition(IOptions<MailboxOptions> options)
+    {
+        EndpointName = BusEndpoints.Store;
+        ConcurrentMessageLimit = options.Value.StoreConcurrency;
+    }
+}
