@@ -15,7 +15,7 @@ internal static class Pop3Commands
         new("STLS", Login, 0, 0, "STLS", (session, argument) => session.Stls(argument)),
         new("CAPA", Login | Mail, 0, 0, "CAPA", (session, argument) => session.Capa(argument)),
         new("QUIT", Login | Mail, 0, 0, "QUIT", (session, argument) => session.Quit(argument)),
-        new("NOOP", Mail, 0, 0, "NOOP", (session, argument) => session.Noop(argument)),
+        new("NOOP", Mail, 0, 0, "NOOP", (_, _) => Pop3Session.Noop()),
         new("STAT", Mail, 0, 0, "STAT", (session, argument) => session.Stat(argument)),
         new("LIST", Mail, 0, 1, "LIST [number]", (session, argument) => session.List(argument)),
         new("UIDL", Mail, 0, 1, "UIDL [number]", (session, argument) => session.Uidl(argument)),

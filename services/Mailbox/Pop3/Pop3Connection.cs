@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Net.Security;
 using System.Security.Authentication;
 using MailPipeline.Contracts;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -19,9 +20,9 @@ internal sealed class Pop3Connection : IAsyncDisposable
     private readonly ConnectionContext _connection;
     private readonly ListenerTls _tls;
     private readonly Pop3Session _session;
-    private readonly Pop3LineReader _lines = new();
     private readonly CancellationTokenSource _activity;
     private readonly CancellationTokenRegistration _stopping;
+    private LineReader _lines = new(Pop3Session.MaxLineBytes);
     private PipeReader _input;
     private Pop3Output _output;
     private SslStream? _secure;
@@ -102,12 +103,13 @@ internal sealed class Pop3Connection : IAsyncDisposable
         _ended |= read.IsCompleted || read.IsCanceled;
     }
 
-    private Pop3Step? Next(ref ReadOnlySequence<byte> buffer)
+    private Pop3Step? Next(ref ReadOnlySequence<byte> buffer) => _lines.TryRead(ref buffer, out var line) switch
     {
-        if (!_lines.TryRead(ref buffer, out var line, out var fault))
-            return null;
-        return fault is { } wrong ? _session.Malformed(wrong) : _session.Command(line);
-    }
+        LineStatus.Incomplete => null,
+        LineStatus.Line => _session.Command(line.IsSingleSegment ? line.FirstSpan : line.ToArray()),
+        LineStatus.BareLineFeed => _session.Malformed(LineFault.BareLineFeed),
+        _ => _session.Malformed(LineFault.TooLong),
+    };
 
     private async Task PerformAsync(Pop3Step step)
     {
@@ -187,19 +189,19 @@ internal sealed class Pop3Connection : IAsyncDisposable
         }
 
         _output.Line(send.Line);
-        var stuffing = new DotStuffing();
+        _output.BeginMessage();
         var top = new MessageTop(send.BodyLines ?? 0);
         var octets = 0L;
         for (; more && !top.IsComplete; more = await chunks.MoveNextAsync())
         {
             var chunk = send.BodyLines is null ? chunks.Current : chunks.Current[..top.Take(chunks.Current.Span)];
-            await _output.OctetsAsync(stuffing, chunk, Cancellation);
+            await _output.OctetsAsync(chunk, Cancellation);
             octets += chunk.Length;
         }
         // Half a message must not look like a whole one: without its end the client discards it.
         if (send.BodyLines is null && octets < send.Message.SizeBytes)
             throw new InvalidDataException($"Message {send.Message.MessageId:X} has {octets} of {send.Message.SizeBytes} octets");
-        _output.EndOfMessage(stuffing);
+        _output.EndMessage();
 
         _octetsSent += octets;
         if (send.BodyLines is null)

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Text;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Mailbox.Pop3;
 
@@ -13,6 +14,7 @@ internal sealed class Pop3Output(PipeWriter writer, Action progress)
     /// <summary>Most octets that wait for a flush.</summary>
     private const int FlushThreshold = 16 * 1024;
 
+    private DotStuffing _stuffing;
     private int _unflushed;
 
     public void Line(string line)
@@ -34,21 +36,29 @@ internal sealed class Pop3Output(PipeWriter writer, Action progress)
         Line(".");
     }
 
-    /// <summary>Writes octets of a message, dot-stuffed (RFC 1939 §3).</summary>
-    public async ValueTask OctetsAsync(DotStuffing stuffing, ReadOnlyMemory<byte> octets, CancellationToken cancellation)
+    /// <summary>Begins a message, to be written by <see cref="OctetsAsync"/> and ended by <see cref="EndMessage"/>.</summary>
+    public void BeginMessage() => _stuffing = new DotStuffing();
+
+    /// <summary>Writes octets of a message, dot-stuffed (RFC 1939 §3), however they are cut.</summary>
+    public async ValueTask OctetsAsync(ReadOnlyMemory<byte> octets, CancellationToken cancellation)
     {
         while (octets.Length > 0)
         {
             var slice = octets[..Math.Min(octets.Length, FlushThreshold)];
-            _unflushed += stuffing.Write(slice.Span, writer);
+            _stuffing.Write(slice.Span, writer);
+            _unflushed += slice.Length;
             octets = octets[slice.Length..];
             if (_unflushed >= FlushThreshold)
                 await FlushAsync(cancellation);
         }
     }
 
-    /// <summary>Ends a message; its last line gets the CRLF it may lack.</summary>
-    public void EndOfMessage(DotStuffing stuffing) => _unflushed += stuffing.End(writer);
+    /// <summary>Writes the line that ends a message, after the CRLF that its last line may lack.</summary>
+    public void EndMessage()
+    {
+        _stuffing.Finish(writer);
+        _unflushed++;
+    }
 
     public async ValueTask FlushIfFullAsync(CancellationToken cancellation)
     {

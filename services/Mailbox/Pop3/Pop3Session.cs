@@ -74,7 +74,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     public Pop3Step Malformed(LineFault fault) => Bad(fault switch
     {
         LineFault.TooLong => "line too long",
-        LineFault.BareLineEnd => "lines end with CR LF",
+        LineFault.BareLineFeed => "lines end with CR LF",
         _ => "bad character",
     });
 
@@ -182,7 +182,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
         return Ok($"message {number} deleted");
     });
 
-    internal Pop3Step Noop(string argument) => new Pop3Step.Reply("+OK");
+    internal static Pop3Step Noop() => new Pop3Step.Reply("+OK");
 
     internal Pop3Step Rset(string argument)
     {

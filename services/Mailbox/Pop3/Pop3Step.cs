@@ -54,9 +54,9 @@ internal enum LineFault
     /// <summary>Longer than <see cref="Pop3Session.MaxLineBytes"/>.</summary>
     TooLong,
 
-    /// <summary>A line feed without a carriage return before it, or a carriage return without a line feed after it.</summary>
-    BareLineEnd,
+    /// <summary>A line feed without a carriage return before it.</summary>
+    BareLineFeed,
 
-    /// <summary>A control character, or text that is not UTF-8.</summary>
+    /// <summary>A control character (NUL and a bare carriage return among them), or text that is not UTF-8.</summary>
     BadCharacter,
 }
