@@ -20,6 +20,7 @@ public static class MailboxHosting
         services.AddSingleton<MailboxTelemetry>();
         services.AddSingleton<IMaildrops, StoredMaildrops>();
         services.AddSingleton<Pop3Server>();
+        services.AddHostedService<MaildropRelease>();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<MailboxOptions>>((kestrel, mailbox) =>
         {
             foreach (var listener in mailbox.Value.Listeners)
