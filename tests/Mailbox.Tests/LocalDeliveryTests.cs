@@ -1,0 +1,149 @@
+using System.Text;
+using MailKit.Net.Pop3;
+using MailKit.Security;
+using MailPipeline.Contracts;
+using MailPipeline.Mailbox.Tests.Kit;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mailbox.Tests;
+
+/// <summary>From the command on the bus to what a POP3 client reads, on SQLite and Kestrel.</summary>
+public sealed class LocalDeliveryTests
+{
+    private static readonly byte[] Content = Encoding.UTF8.GetBytes("Subject: hello\r\n\r\n.dot\r\nÄpfel\r\n");
+
+    [Fact]
+    public async Task A_message_is_stored_reported_and_read_with_its_trace_header()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var recipients = await host.QueueAsync(Content, "bob@example.net", "Ann@example.org");
+
+        var report = await host.StoreAsync(recipients);
+
+        var result = Assert.Single(report.Results);
+        Assert.Equal((recipients[0].RecipientId, AttemptOutcome.Delivered), (result.RecipientId, result.Outcome));
+        var expected = (byte[])[.. "Return-Path: <bob@example.net>\r\nDelivered-To: Ann@example.org\r\n"u8, .. Content];
+        using var client = await LogInAsync(host);
+        Assert.Equal(expected.Length, await client.GetMessageSizeAsync(0));
+        using var stream = await client.GetStreamAsync(0);
+        Assert.Equal(expected, ReadAll(stream));
+        await client.DeleteMessageAsync(0);
+        await client.DisconnectAsync(quit: true);
+
+        using var again = await LogInAsync(host);
+        Assert.Equal(0, again.Count);
+        Assert.Equal(0, (await host.Get<MessageHistory>().SummarizeAsync(default)).ChunksWithoutOwner);
+    }
+
+    [Fact]
+    public async Task The_null_sender_is_shown_as_an_empty_path()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        var ann = await host.AddAccountAsync("ann@example.org");
+        await host.StoreAsync(await host.QueueAsync(Content, "", "ann@example.org"));
+        Assert.StartsWith("Return-Path: <>\r\n", (await host.Maildrops.ListAsync(ann.Id, default))[0].Header, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_repeated_command_changes_nothing()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        var ann = await host.AddAccountAsync("ann@example.org");
+        var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
+        var command = new StoreMessages("example.org", 77, recipients);
+
+        var first = await host.SendAsync(command);
+        var second = await host.SendAsync(command);
+
+        Assert.Equal(AttemptOutcome.Delivered, first.Results[0].Outcome);
+        Assert.Equal(AttemptOutcome.NotAttempted, second.Results[0].Outcome);
+        Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
+    }
+
+    [Fact]
+    public async Task A_recipient_without_account_fails_and_the_others_are_stored()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        var ann = await host.AddAccountAsync("ann@example.org");
+
+        var report = await host.StoreAsync(await host.QueueAsync(Content, "bob@example.net", "gone@example.org", "ann@example.org"));
+
+        Assert.Equal(
+            [(AttemptOutcome.Failed, "5.1.1"), (AttemptOutcome.Delivered, "2.0.0")],
+            report.Results.Select(result => (result.Outcome, result.Status)));
+        Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
+    }
+
+    [Fact]
+    public async Task When_storage_fails_all_are_deferred_and_reported()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
+        await host.Get<MailDatabase>().DisposeAsync();
+
+        var report = await host.SendAsync(new StoreMessages("example.org", 77, recipients));
+
+        var result = Assert.Single(report.Results);
+        Assert.Equal((AttemptOutcome.Deferred, "4.3.0"), (result.Outcome, result.Status));
+    }
+
+    [Theory]
+    [InlineData(StorageFault.Full, "4.3.1")]
+    [InlineData(StorageFault.Unavailable, "4.3.0")]
+    [InlineData(StorageFault.OutcomeUnknown, "4.3.0")]
+    public void Every_storage_fault_defers_every_recipient(StorageFault fault, string status)
+    {
+        var recipients = Enumerable.Range(1, 3).Select(number => Recipient($"user{number}@example.org", number)).ToArray();
+        var results = StoreFailure.Defer(new StoreMessages("example.org", 1, recipients), fault, default, default);
+        Assert.Equal([1, 2, 3], results.Select(result => result.RecipientId));
+        Assert.All(results, result => Assert.Equal((AttemptOutcome.Deferred, status), (result.Outcome, result.Status)));
+    }
+
+    [Fact]
+    public void An_address_with_a_line_end_writes_no_header_of_its_own()
+    {
+        var header = MaildropHeader.For(Recipient("ann@example.org\r\nX-Evil: yes", 1));
+        Assert.Equal(2, header.Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Length);
+    }
+
+    [Fact]
+    public async Task A_big_message_comes_back_as_it_was()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var random = new Random(20260101);
+        var content = new StringBuilder("Subject: big\r\n\r\n");
+        while (content.Length < 25_000_000)
+            content.Append(random.Next(8) == 0 ? "." : "").Append('x', random.Next(200)).Append("\r\n");
+        var octets = Encoding.ASCII.GetBytes(content.ToString());
+        await host.StoreAsync(await host.QueueAsync(octets, "bob@example.net", "ann@example.org"));
+
+        using var client = await LogInAsync(host);
+        using var stream = await client.GetStreamAsync(0);
+        var got = ReadAll(stream);
+        Assert.Equal(octets.Length + got.AsSpan().IndexOf("Subject:"u8), got.Length);
+        Assert.True(got.AsSpan().EndsWith(octets));
+    }
+
+    private static async Task<Pop3Client> LogInAsync(MailboxHost host)
+    {
+        var ours = host.Get<ServerCertificate>().Current.GetCertHashString();
+        var client = new Pop3Client { ServerCertificateValidationCallback = (_, shown, _, _) => shown?.GetCertHashString() == ours };
+        await client.ConnectAsync("127.0.0.1", host.EndPoints[0].Port, SecureSocketOptions.StartTls);
+        await client.AuthenticateAsync("ann@example.org", "secret");
+        return client;
+    }
+
+    private static byte[] ReadAll(Stream stream)
+    {
+        var all = new MemoryStream();
+        stream.CopyTo(all);
+        return all.ToArray();
+    }
+
+    private static QueuedRecipient Recipient(string address, long id) =>
+        new(id, address, "bob@example.net", 1, BodyType.SevenBit, 0, default, default, RecipientRoute.Local, "");
+}
