@@ -1,0 +1,221 @@
+using CsCheck;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue.Tests;
+
+public sealed class DomainQueueTests
+{
+    private static readonly DateTimeOffset s_now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private readonly QueueOptions _options = new()
+    {
+        RetrySteps = QueueOptions.DefaultRetrySteps, WindowRecipients = 10, BatchRecipients = 3, InitialConcurrency = 2, DomainConcurrency = 4,
+    };
+
+    private readonly DomainQueue _queue;
+    private long _claim;
+
+    public DomainQueueTests()
+    {
+        _queue = new DomainQueue(_options, new RetrySchedule(_options.RetrySteps, 0, TimeSpan.FromDays(5)));
+        _queue.Load([], 10);
+    }
+
+    [Fact]
+    public void Hands_out_in_batches_up_to_the_allowed_number()
+    {
+        _queue.Offer(Recipients(1, 10), s_now);
+        Assert.Equal([1, 2, 3], Ids(HandOut()));
+        Assert.Equal([4, 5, 6], Ids(HandOut()));
+        Assert.Null(HandOut());
+        Assert.Equal(4, _queue.Waiting);
+    }
+
+    [Fact]
+    public void Each_hand_out_that_reaches_the_domain_allows_one_more_up_to_the_cap()
+    {
+        for (var round = 0; round < 20; round++)
+        {
+            _queue.Offer([Recipient(100 + round)], s_now);
+            _queue.Complete(HandOut()!.ClaimId);
+            _queue.Conclude(unreachable: false, "", s_now, 0);
+        }
+        _queue.Offer(Recipients(1, 10), s_now);
+        _queue.NoteMoreInStore();
+        _queue.Load(Recipients(11, 10), 10);
+        var handedOut = 0;
+        while (HandOut() is not null)
+            handedOut++;
+        Assert.Equal(_options.DomainConcurrency, handedOut);
+    }
+
+    [Fact]
+    public void The_window_is_bounded_and_the_rest_is_left_in_storage()
+    {
+        _queue.Offer(Recipients(1, 11), s_now);
+        Assert.Equal(0, _queue.Waiting);
+        Assert.True(_queue.MoreInStore);
+        _queue.Offer([Recipient(50)], s_now);
+        Assert.Equal(0, _queue.Waiting);
+    }
+
+    [Fact]
+    public void The_same_recipient_is_never_in_memory_twice()
+    {
+        _queue.Offer(Recipients(1, 3), s_now);
+        var handOut = HandOut()!;
+        _queue.NoteMoreInStore();
+        _queue.Load(Recipients(1, 5), 10);
+        Assert.Equal([4, 5], Ids(HandOut()));
+        _queue.Complete(handOut.ClaimId);
+        _queue.Offer([Recipient(1)], s_now);
+        Assert.Equal([1], Ids(HandOut()));
+    }
+
+    [Fact]
+    public void An_unreachable_domain_rests_longer_each_time_and_is_then_tried_with_few()
+    {
+        _queue.Offer(Recipients(1, 9), s_now);
+        var (first, second) = (HandOut()!, HandOut()!);
+        _queue.Complete(first.ClaimId);
+        Assert.True(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
+        _queue.Complete(second.ClaimId);
+        Assert.False(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
+        Assert.Equal(new DomainStanding(1, s_now.AddMinutes(5), "connection refused"), _queue.Standing);
+        Assert.Equal(0, _queue.Waiting);
+
+        _queue.Offer(Recipients(20, 3), s_now);
+        Assert.Null(HandOut());
+
+        var later = s_now.AddMinutes(5);
+        _queue.Load(Recipients(1, 9), 10);
+        var probe = HandOut(later)!;
+        Assert.True(probe.Probe);
+        Assert.Equal(2, probe.Recipients.Length);
+        Assert.Null(HandOut(later));
+        _queue.Complete(probe.ClaimId);
+        _queue.Conclude(unreachable: true, "connection refused", later, 0);
+        Assert.Equal(later.AddMinutes(10), _queue.Standing.BackoffUntil);
+    }
+
+    [Fact]
+    public void A_domain_that_answers_again_is_in_good_standing_at_once()
+    {
+        _queue.Remember(new DomainStanding(3, s_now, "down"));
+        _queue.Offer(Recipients(1, 3), s_now);
+        var probe = HandOut()!;
+        _queue.Complete(probe.ClaimId);
+        Assert.True(_queue.Conclude(unreachable: false, "", s_now, 0));
+        Assert.Equal(DomainStanding.Good, _queue.Standing);
+        Assert.False(HandOut()!.Probe);
+    }
+
+    [Fact]
+    public void Nobody_is_given_up_without_an_attempt()
+    {
+        var late = s_now.AddDays(6);
+        _queue.Offer([Recipient(1), Recipient(2) with { Attempts = 1 }], late);
+        Assert.Equal(2, Assert.Single(_queue.TakeExpired(late)).RecipientId);
+        Assert.Equal([1], Ids(HandOut(late)));
+    }
+
+    [Fact]
+    public void A_hand_out_that_is_not_heard_of_becomes_overdue()
+    {
+        _queue.Offer(Recipients(1, 3), s_now);
+        var handOut = HandOut()!;
+        Assert.Empty(_queue.Overdue(s_now + _options.HandOutTimeout));
+        Assert.Equal(handOut, Assert.Single(_queue.Overdue(s_now + _options.HandOutTimeout + TimeSpan.FromTicks(1))));
+        _queue.TakeBack(handOut.ClaimId);
+        Assert.True(_queue.IsIdle);
+        Assert.True(_queue.MoreInStore);
+    }
+
+    [Fact]
+    public void A_hand_out_never_mixes_routes()
+    {
+        _queue.Offer([Recipient(1), Recipient(2) with { Route = RecipientRoute.Local }, Recipient(3)], s_now);
+        Assert.Equal([1], Ids(HandOut()));
+        Assert.Equal([2], Ids(HandOut()));
+    }
+
+    [Fact]
+    public void Paused_delivery_hands_nothing_out()
+    {
+        _options.DeliveryPaused = true;
+        _queue.Offer(Recipients(1, 3), s_now);
+        Assert.Null(HandOut());
+    }
+
+    [Fact]
+    public void No_order_of_events_loses_a_recipient_or_hands_one_out_twice() =>
+        Gen.Int[0, 5].Array[0, 200].Sample(steps =>
+        {
+            var stored = new Dictionary<long, bool>();
+            var queue = new DomainQueue(_options, new RetrySchedule(_options.RetrySteps, 0, TimeSpan.FromDays(5)));
+            var under = new Dictionary<long, HandOut>();
+            var (next, claim, now) = (1L, 1L, s_now);
+            void Step(int step)
+            {
+                now = now.AddSeconds(1);
+                switch (step)
+                {
+                    case 0:
+                        stored[next] = false;
+                        queue.Offer([Recipient(next++)], now);
+                        break;
+                    case 1 or 2:
+                        Load();
+                        if (queue.TryHandOut(claim++, now) is { } handOut)
+                        {
+                            if (under.Values.SelectMany(h => h.Recipients).Any(r => handOut.Recipients.Contains(r)))
+                                throw new InvalidOperationException("handed out twice");
+                            under.Add(handOut.ClaimId, handOut);
+                        }
+                        break;
+                    case 3 or 4 when under.Count > 0:
+                        var (id, done) = under.First();
+                        under.Remove(id);
+                        queue.Complete(id);
+                        foreach (var recipient in done.Recipients)
+                            stored[recipient.RecipientId] = step == 3;
+                        queue.Conclude(unreachable: step == 4, "down", now, 0);
+                        queue.NoteMoreInStore();
+                        break;
+                    case 5 when under.Count > 0:
+                        queue.TakeBack(under.First().Key);
+                        under.Remove(under.First().Key);
+                        break;
+                }
+            }
+
+            void Load()
+            {
+                if (!queue.WantsMore(now))
+                    return;
+                var held = under.Values.SelectMany(h => h.Recipients).Select(r => r.RecipientId).ToHashSet();
+                var room = queue.Room;
+                queue.Load([.. stored.Where(row => !row.Value && !held.Contains(row.Key)).Take(room).Select(row => Recipient(row.Key))], room);
+            }
+
+            foreach (var step in steps)
+                Step(step);
+            for (var i = 0; i < 1000 && stored.ContainsValue(false); i++)
+            {
+                now = now.AddHours(3);
+                Step(1);
+                Step(3);
+            }
+            return !stored.ContainsValue(false);
+        });
+
+    private HandOut? HandOut(DateTimeOffset? at = null) => _queue.TryHandOut(++_claim, at ?? s_now);
+
+    private static long[] Ids(HandOut? handOut) => [.. handOut!.Recipients.Select(r => r.RecipientId)];
+
+    private static QueuedRecipient[] Recipients(long first, int count) => [.. Enumerable.Range(0, count).Select(i => Recipient(first + i))];
+
+    private static QueuedRecipient Recipient(long id) =>
+        new(id, $"user{id}@example.net", "sender@example.org", 100, BodyType.SevenBit, 0, s_now, s_now, RecipientRoute.Remote, "");
+}
