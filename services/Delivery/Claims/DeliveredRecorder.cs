@@ -1,0 +1,100 @@
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// Makes the deliveries of one batch durable while the batch goes on: one write is under way, what arrives meanwhile goes
+/// with the next. Repeats until storage has answered; a delivery is never given up silently.
+/// </summary>
+internal sealed class DeliveredRecorder(
+    IClaims claims, ActiveClaim claim, DeliveryTelemetry telemetry, TimeProvider time, ILogger log, CancellationToken abandon)
+{
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+
+    private readonly Lock _lock = new();
+    private readonly HashSet<long> _unrecorded = [];
+    private List<AttemptResult> _waiting = [];
+    private bool _isWriting;
+    private Task _written = Task.CompletedTask;
+
+    public void Add(IEnumerable<AttemptResult> delivered)
+    {
+        lock (_lock)
+        {
+            _waiting.AddRange(delivered);
+            if (_isWriting || _waiting.Count == 0)
+                return;
+            _isWriting = true;
+        }
+
+        _written = WriteAllAsync();
+    }
+
+    /// <summary>Ends when everything added is answered for; returns the recipients that storage refused: their claim was lost.</summary>
+    public async Task<IReadOnlySet<long>> CompleteAsync()
+    {
+        await _written;
+        return _unrecorded;
+    }
+
+    private async Task WriteAllAsync()
+    {
+        while (true)
+        {
+            List<AttemptResult> batch;
+            lock (_lock)
+            {
+                if (_waiting.Count == 0)
+                {
+                    _isWriting = false;
+                    return;
+                }
+
+                batch = _waiting;
+                _waiting = [];
+            }
+
+            var recorded = await RecordAsync(batch);
+            foreach (var result in batch)
+            {
+                if (recorded.Contains(result.RecipientId))
+                    continue;
+                _unrecorded.Add(result.RecipientId);
+                telemetry.DeliveryUnrecorded();
+                log.DeliveryUnrecorded(MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), claim.Id, result.Reply);
+            }
+        }
+    }
+
+    private async Task<IReadOnlySet<long>> RecordAsync(List<AttemptResult> batch)
+    {
+        var pause = FirstPause;
+        while (true)
+        {
+            try
+            {
+                return await claims.RecordDeliveredAsync(claim.Id, batch, CancellationToken.None);
+            }
+#pragma warning disable CA1031 // Whatever went wrong, the far end has the messages: ask until storage answers.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                telemetry.RecordRetried();
+                log.RecordFailed(error, claim.Id, batch.Count);
+            }
+
+            try
+            {
+                await Task.Delay(pause, time, abandon);
+            }
+            catch (OperationCanceledException)
+            {
+                return new HashSet<long>();
+            }
+
+            pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>The fences of storage, as delivery uses them. Every call may throw while storage is away.</summary>
+internal interface IClaims
+{
+    /// <summary>How long a claim lives without renewal, on the store's clock.</summary>
+    TimeSpan Lease { get; }
+
+    /// <summary>Wins the claim for those recipients that are still free; returns the ids won.</summary>
+    Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken);
+
+    /// <summary>Returns the claims that are still held.</summary>
+    Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken);
+
+    /// <summary>Makes "delivered" durable; returns the recipients recorded, which lacks those whose claim was lost.</summary>
+    Task<IReadOnlySet<long>> RecordDeliveredAsync(long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken);
+}
+
+/// <summary>The bytes of accepted messages.</summary>
+internal interface IMessageContent
+{
+    /// <summary>The content in order, in chunks that are valid until the next is asked for.</summary>
+    IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken);
+}

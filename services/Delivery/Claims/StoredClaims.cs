@@ -1,0 +1,27 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>Claims in the mail storage.</summary>
+internal sealed class StoredClaims(ClaimStore claims, StorageOptions options) : IClaims
+{
+    public TimeSpan Lease => options.ClaimLease;
+
+    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken) =>
+        claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, cancellationToken);
+
+    public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
+        claims.RenewAsync(claimIds, cancellationToken);
+
+    public Task<IReadOnlySet<long>> RecordDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken) =>
+        claims.RecordDeliveredAsync(claimId, results, cancellationToken);
+}
+
+/// <summary>Content in the mail storage.</summary>
+internal sealed class StoredContent(MessageStore messages) : IMessageContent
+{
+    public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken) =>
+        messages.ReadContentAsync(messageId, cancellationToken);
+}

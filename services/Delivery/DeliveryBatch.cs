@@ -1,0 +1,252 @@
+using System.Diagnostics;
+using MailPipeline.Contracts;
+using MailPipeline.Smtp;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>What a batch needs of its surroundings.</summary>
+internal sealed record BatchContext(
+    DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, CancellationToken Stopping);
+
+/// <summary>
+/// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;
+/// those that nothing was tried for are handed back.
+/// </summary>
+internal sealed class DeliveryBatch
+{
+    private const string TooManyRecipients = "4.5.3";
+    private const int TooManyRecipientsCode = 452;
+
+    private readonly BatchContext _context;
+    private readonly DeliverMessages _command;
+    private readonly DeliveredRecorder _recorder;
+    private readonly Stack<OutboundMessage> _messages = [];
+    private readonly Dictionary<long, AttemptResult> _results;
+    private readonly long _startedAt;
+
+    public DeliveryBatch(
+        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder)
+    {
+        _context = context;
+        _command = command;
+        _recorder = recorder;
+        _results = new Dictionary<long, AttemptResult>(command.Recipients.Length);
+        _startedAt = context.Time.GetTimestamp();
+        Claim = claim;
+        Fill(won);
+    }
+
+    public ActiveClaim Claim { get; }
+
+    public string Domain => _command.Domain;
+
+    /// <summary>Recipients of the whole hand-out.</summary>
+    public int Recipients => _command.Recipients.Length;
+
+    /// <summary>No host could be spoken to at all.</summary>
+    public bool IsUnreachable { get; set; }
+
+    public bool HasWork => _messages.Count > 0;
+
+    /// <summary>True as long as another message may be begun.</summary>
+    public bool MayGoOn =>
+        Claim.IsValid && !_context.Stopping.IsCancellationRequested
+        && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
+
+    /// <summary>The next message that can be sent over this connection, opened; null when there is none or the batch has to end.</summary>
+    public async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection)
+    {
+        while (MayGoOn && _messages.TryPop(out var message))
+        {
+            if (Unsendable(message, connection.Capabilities) is var (status, text))
+            {
+                await SettleAsync(message, AttemptOutcome.Failed, status, text, connection.RemoteHost);
+                continue;
+            }
+
+            try
+            {
+                await message.OpenAsync(_context.Content, _context.Time, _context.Telemetry.StartAttempt);
+                return message;
+            }
+#pragma warning disable CA1031 // Whatever keeps the content away, the message stays queued and the others go on.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                await UnreadableAsync(message, error, connection.RemoteHost);
+            }
+        }
+
+        return null;
+    }
+
+    public ValueTask UnreadableAsync(OutboundMessage message, Exception error, string remoteHost)
+    {
+        _context.Log.ContentUnreadable(error, MessageIds.ToText(message.MessageId));
+        return SettleAsync(message, AttemptOutcome.Deferred, "4.3.0", "The content of the message cannot be read now", remoteHost);
+    }
+
+    public void Unexpected(Exception error) => _context.Log.BatchFailed(error, _command.ClaimId, Domain);
+
+    /// <summary>Back to the front of the queue; nothing of it was accepted.</summary>
+    public async ValueTask PutBackAsync(OutboundMessage message)
+    {
+        await message.ResetAsync();
+        _messages.Push(message);
+    }
+
+    /// <summary>The far end's reply to the message decides for all recipients that it had not refused before.</summary>
+    public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, SmtpStep step, SmtpClientConnection connection)
+    {
+        var outcome = RemoteReply.Outcome(reply, step, connection.FellBackToClear);
+        return SettleAsync(
+            message, outcome, RemoteReply.Status(reply, outcome), RemoteReply.Line(reply), connection.RemoteHost, connection.FellBackToClear);
+    }
+
+    /// <summary>Gives every recipient of the message its result: its own refusal, or the outcome given here.</summary>
+    public async ValueTask SettleAsync(
+        OutboundMessage message, AttemptOutcome outcome, string status, string reply, string remoteHost, bool fellBackToClear = false)
+    {
+        var finishedAt = _context.Time.GetUtcNow();
+        var startedAt = message.StartedAt == default ? finishedAt : message.StartedAt;
+        List<AttemptResult>? delivered = outcome == AttemptOutcome.Delivered ? new(message.Recipients.Count) : null;
+        List<QueuedRecipient>? again = null;
+        var counted = 0;
+        for (var i = 0; i < message.Recipients.Count; i++)
+        {
+            var recipient = message.Recipients[i];
+            if (message.Refusals[i] is not { } refusal)
+            {
+                var result = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt);
+                _results[recipient.RecipientId] = result;
+                delivered?.Add(result);
+                counted++;
+            }
+            else if (IsTooMany(refusal) && message.Refusals.Contains(null))
+            {
+                (again ??= []).Add(recipient);
+            }
+            else
+            {
+                var refused = RemoteReply.Outcome(refusal, SmtpStep.Rcpt, fellBackToClear);
+                var line = RemoteReply.Line(refusal);
+                _results[recipient.RecipientId] = new AttemptResult(
+                    recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt);
+                LogAttempt(message, refused, 1, remoteHost, line, finishedAt);
+            }
+        }
+
+        if (delivered is { Count: > 0 })
+            _recorder.Add(delivered);
+        // RFC 5321 §4.5.3.1.10: recipients over the far end's limit go with the next transaction.
+        if (again is not null)
+            _messages.Push(new OutboundMessage(again));
+        if (counted > 0)
+            LogAttempt(message, outcome, counted, remoteHost, reply, finishedAt);
+        Trace(message, _results.GetValueOrDefault(message.First.RecipientId)?.Outcome ?? outcome, status, remoteHost);
+        message.IsSettled = true;
+        await message.CloseAsync();
+    }
+
+    /// <summary>What is left gets this outcome without having been tried on its own: no host can be spoken to.</summary>
+    public async ValueTask SettleRestAsync(AttemptOutcome outcome, string status, string reply, string remoteHost)
+    {
+        var now = _context.Time.GetUtcNow();
+        while (_messages.TryPop(out var message))
+        {
+            await message.CloseAsync();
+            foreach (var recipient in message.Recipients)
+                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, now, now);
+        }
+    }
+
+    /// <summary>One result for each recipient of the command. <paramref name="unrecorded"/>: delivered, but storage refused the record.</summary>
+    public AttemptsCompleted Report(IReadOnlySet<long> unrecorded)
+    {
+        var now = _context.Time.GetUtcNow();
+        var results = new AttemptResult[_command.Recipients.Length];
+        for (var i = 0; i < results.Length; i++)
+        {
+            var id = _command.Recipients[i].RecipientId;
+            var result = _results.GetValueOrDefault(id) ?? NotAttempted(id, now);
+            // Perhaps sent again by the next holder of the claim: the same doubt as a lost reply.
+            if (unrecorded.Contains(id))
+                result = result with { Outcome = AttemptOutcome.Uncertain, Status = "4.4.2" };
+            results[i] = result;
+            _context.Telemetry.Attempted(result.Outcome, 1);
+        }
+
+        return new AttemptsCompleted(Domain, _command.ClaimId, results, IsUnreachable);
+    }
+
+    public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>
+        new(recipientId, AttemptOutcome.NotAttempted, "4.0.0", "Not attempted", "", now, now);
+
+    private static bool IsTooMany(SmtpReply refusal) =>
+        refusal.Code == TooManyRecipientsCode && refusal.Status is null or { Class: 4, Subject: 5, Detail: 3 };
+
+    /// <summary>Why the message cannot go over this connection at all, if so.</summary>
+    private static (string Status, string Text)? Unsendable(OutboundMessage message, EhloCapabilities capabilities)
+    {
+        // RFC 1870 §6.1
+        if (capabilities.MaxMessageBytes is { } limit && message.First.SizeBytes > limit)
+            return ("5.3.4", $"The message has {message.First.SizeBytes} octets, the far end takes {limit}");
+        // RFC 6531 §3.2
+        if (message.NeedsSmtpUtf8 && !capabilities.SmtpUtf8)
+            return ("5.6.7", "The message needs SMTPUTF8, which the far end does not offer");
+        if (HasControls(message.First.Sender) || message.Recipients.Any(recipient => HasControls(recipient.Address)))
+            return ("5.1.3", "The address cannot be put into a command");
+        return null;
+    }
+
+    private static bool HasControls(string address) =>
+        address.AsSpan().IndexOfAnyInRange('\0', '\x1F') >= 0 || address.Contains('\x7F', StringComparison.Ordinal);
+
+    /// <summary>Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise.</summary>
+    private void Fill(IReadOnlySet<long> won)
+    {
+        var byMessage = new Dictionary<long, List<QueuedRecipient>>(won.Count);
+        var groups = new List<List<QueuedRecipient>>(won.Count);
+        foreach (var recipient in _command.Recipients)
+        {
+            if (!won.Contains(recipient.RecipientId))
+                continue;
+            if (!byMessage.TryGetValue(recipient.MessageId, out var group) || group.Count >= _context.Options.MaxRecipients)
+            {
+                byMessage[recipient.MessageId] = group = new List<QueuedRecipient>(1);
+                groups.Add(group);
+            }
+
+            group.Add(recipient);
+        }
+
+        for (var i = groups.Count - 1; i >= 0; i--)
+            _messages.Push(new OutboundMessage(groups[i]));
+    }
+
+    private void LogAttempt(
+        OutboundMessage message, AttemptOutcome outcome, int recipients, string remoteHost, string reply, DateTimeOffset finishedAt)
+    {
+        if (_context.Log.IsEnabled(LogLevel.Information))
+        {
+            _context.Log.MessageAttempted(
+                MessageIds.ToText(message.MessageId), outcome, recipients, Domain, remoteHost, reply,
+                (finishedAt - message.First.AcceptedAt).TotalSeconds);
+        }
+    }
+
+    private void Trace(OutboundMessage message, AttemptOutcome outcome, string status, string remoteHost)
+    {
+        if (message.StartedTimestamp != 0)
+            _context.Telemetry.AttemptTook(_context.Time.GetElapsedTime(message.StartedTimestamp));
+        if (message.Activity is not { } activity)
+            return;
+        activity.SetTag("mailpipeline.message_id", MessageIds.ToText(message.MessageId));
+        activity.SetTag("mailpipeline.outcome", DeliveryTelemetry.OutcomeTag(outcome));
+        activity.SetTag("mailpipeline.status", status);
+        activity.SetTag("server.address", remoteHost);
+        if (outcome != AttemptOutcome.Delivered)
+            activity.SetStatus(ActivityStatusCode.Error);
+    }
+}

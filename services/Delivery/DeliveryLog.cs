@@ -1,0 +1,50 @@
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>Log lines of delivery, event ids 3xxx. Replies come from strangers and are escaped before they get here.</summary>
+internal static partial class DeliveryLog
+{
+    [LoggerMessage(3001, LogLevel.Information,
+        "{MessageId}: {Outcome} for {Recipients} recipient(s) of {Domain} at {RemoteEndPoint}: {Reply} (delay {DelaySeconds:0.###} s)")]
+    public static partial void MessageAttempted(
+        this ILogger log, string messageId, AttemptOutcome outcome, int recipients, string domain, string remoteEndPoint, string reply, double delaySeconds);
+
+    [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) wait: {Reply}")]
+    public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string reply);
+
+    [LoggerMessage(3003, LogLevel.Debug, "{Domain}: {RemoteEndPoint} cannot be used: {Reply}")]
+    public static partial void HostFailed(this ILogger log, string domain, string remoteEndPoint, string reply);
+
+    [LoggerMessage(3004, LogLevel.Debug, "{Domain}: connected to {RemoteEndPoint}, TLS {Tls}")]
+    public static partial void Connected(this ILogger log, string domain, string remoteEndPoint, string tls);
+
+    [LoggerMessage(3005, LogLevel.Warning, "Claim {ClaimId} was lost while its batch was under way")]
+    public static partial void ClaimLost(this ILogger log, long claimId);
+
+    [LoggerMessage(3006, LogLevel.Warning, "Claims could not be renewed; batches end when their leases do")]
+    public static partial void RenewalFailed(this ILogger log, Exception error);
+
+    [LoggerMessage(3007, LogLevel.Warning, "Storage did not take {Count} delivered recipient(s) of claim {ClaimId}; trying again")]
+    public static partial void RecordFailed(this ILogger log, Exception error, long claimId, int count);
+
+    [LoggerMessage(3008, LogLevel.Warning,
+        "{MessageId}: delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
+    public static partial void DeliveryUnrecorded(this ILogger log, string messageId, long claimId, string reply);
+
+    [LoggerMessage(3009, LogLevel.Warning, "Claim {ClaimId} of {Domain} could not be taken")]
+    public static partial void ClaimNotTaken(this ILogger log, Exception error, long claimId, string domain);
+
+    [LoggerMessage(3010, LogLevel.Error, "{MessageId}: its content could not be read; the message stays queued")]
+    public static partial void ContentUnreadable(this ILogger log, Exception error, string messageId);
+
+    [LoggerMessage(3011, LogLevel.Error, "Batch {ClaimId} of {Domain} ended by an unexpected error; what is open counts as deferred")]
+    public static partial void BatchFailed(this ILogger log, Exception error, long claimId, string domain);
+
+    [LoggerMessage(3012, LogLevel.Warning, "The report of claim {ClaimId} of {Domain} was not taken by the bus; its lease will run out")]
+    public static partial void ReportLost(this ILogger log, Exception error, long claimId, string domain);
+
+    [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
+    public static partial void ConnectionEnded(this ILogger log, string domain, string remoteEndPoint, string reply);
+}

@@ -1,0 +1,202 @@
+using System.ComponentModel.DataAnnotations;
+using System.Net;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>Settings of the section "Delivery"; each is described in the README of this folder.</summary>
+public sealed class DeliveryOptions
+{
+    public const string Section = "Delivery";
+
+    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: the machine's host name.</summary>
+    [Required(AllowEmptyStrings = false)]
+    public string HostName { get; set; } = Environment.MachineName;
+
+    /// <summary>Further MX names that mean this system (RFC 5321 §5.1).</summary>
+    public string[] OwnNames { get; set; } = [];
+
+    /// <summary>Addresses that mean this system, e.g. of its load balancer; an MX that resolves to one of them is a loop.</summary>
+    public string[] OwnAddresses { get; set; } = [];
+
+    /// <summary>Port of hosts found by MX. Default: 25.</summary>
+    [Range(1, 65535)]
+    public int Port { get; set; } = 25;
+
+    /// <summary>DNS servers as address or address:port. Default: those of the machine.</summary>
+    public string[] DnsServers { get; set; } = [];
+
+    /// <summary>How long one DNS question may take at one server. Default: 3 s; the queue tries again, so waiting longer gains nothing.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00")]
+    public TimeSpan DnsTimeout { get; set; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>Repetitions of an unanswered DNS question at each server. Default: 1.</summary>
+    [Range(0, 10)]
+    public int DnsRetries { get; set; } = 1;
+
+    /// <summary>Longest time a DNS answer is remembered, whatever its TTL says. Default: 15 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan DnsCacheTime { get; set; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>Which addresses of a host are used, and in which order. Default: IPv4 first, then IPv6.</summary>
+    public AddressPreference Addresses { get; set; } = AddressPreference.IPv4First;
+
+    /// <summary>Addresses tried for one batch before it is deferred. Default: 5, as Postfix's smtp_mx_address_limit.</summary>
+    [Range(1, 100)]
+    public int MaxHosts { get; set; } = 5;
+
+    /// <summary>Hand-outs worked on at once for domains in good standing. Default: 1,000; most of them only wait for DNS or a connection.</summary>
+    [Range(1, 100_000)]
+    public int Consumers { get; set; } = 1000;
+
+    /// <summary>The same for failing domains. Default: 500.</summary>
+    [Range(1, 100_000)]
+    public int RetryConsumers { get; set; } = 500;
+
+    /// <summary>SMTP connections open at once to domains in good standing. Default: 200.</summary>
+    [Range(1, 60_000)]
+    public int Connections { get; set; } = 200;
+
+    /// <summary>The same for failing domains. Default: 50.</summary>
+    [Range(1, 60_000)]
+    public int RetryConnections { get; set; } = 50;
+
+    /// <summary>No further message of a batch is begun after this time; the rest is handed back. Default: 5 min, well below the broker's 30.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
+    public TimeSpan BatchTime { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Longest time from MAIL to the final dot of one message. Default: 12 min, so that batch and last reply end below the broker's 30.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:15:00")]
+    public TimeSpan TransactionTime { get; set; } = TimeSpan.FromMinutes(12);
+
+    /// <summary>How long a connection waits for the next batch of its domain before QUIT. Default: 2 s; zero ends it at once.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]
+    public TimeSpan IdleTime { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Recipients of one transaction. Default: 100, what every server must take (RFC 5321 §4.5.3.1.8).</summary>
+    [Range(1, 1000)]
+    public int MaxRecipients { get; set; } = 100;
+
+    /// <summary>Use PIPELINING where it is offered. Default: true.</summary>
+    public bool Pipelining { get; set; } = true;
+
+    /// <summary>TLS towards all domains without an entry in <see cref="TlsDomains"/>. Default: opportunistic (RFC 7435).</summary>
+    public TlsPolicy Tls { get; set; } = TlsPolicy.Opportunistic;
+
+    /// <summary>TLS policy by domain.</summary>
+    public Dictionary<string, TlsPolicy> TlsDomains { get; set; } = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Time-outs of the dialogue.</summary>
+    [ValidateObjectMembers]
+    public SmtpTimeouts Timeouts { get; set; } = new();
+
+    /// <summary>
+    /// Static routes, domain to host:port, which take the place of the MX look-up; "*" is a smarthost for all. Also taken as
+    /// one text, "example.com=127.0.0.1:2526, *=smarthost.example.net", and as a list of such texts.
+    /// </summary>
+    public Dictionary<string, string> Routes { get; set; } = [];
+
+    /// <summary><see cref="Routes"/> in all its forms, parsed.</summary>
+    internal RouteTable RouteTable { get; set; } = RouteTable.Empty;
+
+    /// <summary>Reads what the binder passes over: lists and routes that are written as one text.</summary>
+    internal void ReadLists(IConfigurationSection section)
+    {
+        DnsServers = ReadList(section.GetSection(nameof(DnsServers)), DnsServers);
+        OwnNames = ReadList(section.GetSection(nameof(OwnNames)), OwnNames);
+        OwnAddresses = ReadList(section.GetSection(nameof(OwnAddresses)), OwnAddresses);
+        RouteTable = RouteTable.Parse(section.GetSection(nameof(Routes)));
+    }
+
+    private static string[] ReadList(IConfigurationSection section, string[] bound) => section.Value is { } text
+        ? text.Split([',', ';', ' '], StringSplitOptions.RemoveEmptyEntries)
+        : bound;
+}
+
+/// <summary>Per-command time-outs of RFC 5321 §4.5.3.2; each covers one whole reply, not one packet of it.</summary>
+public sealed class SmtpTimeouts
+{
+    /// <summary>TCP connection. Default: 30 s; RFC 5321 names none.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Connect { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>§4.5.3.2.1: 5 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Greeting { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>EHLO, HELO, STARTTLS and the TLS handshake; RFC 5321 names none. Default: 1 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Hello { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>§4.5.3.2.2: 5 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Mail { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>§4.5.3.2.3: 5 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Rcpt { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>§4.5.3.2.4: 2 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Data { get; set; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>§4.5.3.2.5, one block of the content: 3 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00")]
+    public TimeSpan Block { get; set; } = TimeSpan.FromMinutes(3);
+
+    /// <summary>§4.5.3.2.6, the reply to the final dot: 10 min. Shorter means duplicates.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:30:00")]
+    public TimeSpan FinalDot { get; set; } = TimeSpan.FromMinutes(10);
+}
+
+/// <summary>What is asked of TLS towards a domain.</summary>
+public enum TlsPolicy
+{
+    /// <summary>STARTTLS where offered, any certificate; in clear when it is not offered or fails (RFC 7435).</summary>
+    Opportunistic = 0,
+
+    /// <summary>Never STARTTLS.</summary>
+    None,
+
+    /// <summary>Never in clear; any certificate. Protects against listeners, not against impostors.</summary>
+    Required,
+
+    /// <summary>Never in clear, and the certificate must be valid for the host's name.</summary>
+    Verified,
+}
+
+/// <summary>Which addresses of a host are used, and in which order.</summary>
+public enum AddressPreference
+{
+    IPv4First = 0,
+    IPv6First,
+    IPv4Only,
+    IPv6Only,
+}
+
+/// <summary>Checks ranges; says setting, value and what is allowed.</summary>
+[OptionsValidator]
+internal sealed partial class DeliveryOptionsValidator : IValidateOptions<DeliveryOptions>;
+
+/// <summary>Checks what attributes cannot say.</summary>
+internal sealed class DeliveryListsValidator : IValidateOptions<DeliveryOptions>
+{
+    public ValidateOptionsResult Validate(string? name, DeliveryOptions options)
+    {
+        List<string> errors = [.. options.RouteTable.Errors];
+        foreach (var server in options.DnsServers)
+        {
+            if (!DnsLookup.TryParseServer(server, out _))
+                errors.Add($"Delivery:DnsServers has '{server}'; expected an IP address or address:port, for example 127.0.0.1:5353.");
+        }
+
+        foreach (var address in options.OwnAddresses)
+        {
+            if (!IPAddress.TryParse(address, out _))
+                errors.Add($"Delivery:OwnAddresses has '{address}'; expected an IP address.");
+        }
+
+        return errors.Count > 0 ? ValidateOptionsResult.Fail(errors) : ValidateOptionsResult.Success;
+    }
+}

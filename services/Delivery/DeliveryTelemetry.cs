@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// What delivery shows of itself: counters and durations without domains or addresses, and one activity per attempt, a child
+/// of the SMTP transaction that brought the message.
+/// </summary>
+internal sealed class DeliveryTelemetry : IDisposable
+{
+    public const string SourceName = "MailPipeline.Delivery";
+
+    private readonly Meter _meter;
+    private readonly ActivitySource _activities = new(SourceName);
+    private readonly Counter<long> _attempts;
+    private readonly Histogram<double> _attemptDuration;
+    private readonly UpDownCounter<long> _connections;
+    private readonly Counter<long> _handshakes;
+    private readonly Counter<long> _reused;
+    private readonly Counter<long> _uncertain;
+    private readonly Counter<long> _unrecorded;
+    private readonly Counter<long> _recordRetries;
+    private readonly Counter<long> _claimsLost;
+    private readonly Counter<long> _reportsLost;
+    private readonly Histogram<double> _resolution;
+
+    public DeliveryTelemetry(IMeterFactory meters)
+    {
+        _meter = meters.Create(SourceName);
+        _attempts = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.attempts", "{recipient}", "Attempts by outcome.");
+        _attemptDuration = _meter.CreateHistogram<double>(
+            "mailpipeline.delivery.attempt.duration", "s", "Time from MAIL to the last reply of one message.");
+        _connections = _meter.CreateUpDownCounter<long>(
+            "mailpipeline.delivery.connections", "{connection}", "SMTP connections open now.");
+        _handshakes = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.handshakes", "{connection}", "Connections tried, by result and by TLS.");
+        _reused = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.connections.reused", "{connection}", "Batches that went over a connection left by the one before.");
+        _uncertain = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.uncertain", "{recipient}", "Contact lost between final dot and reply; a copy may be sent twice.");
+        _unrecorded = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.unrecorded", "{recipient}", "Delivered, but the claim was lost before it was recorded; a copy may be sent twice.");
+        _recordRetries = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.record.retries", "{write}", "Failed writes of delivered recipients, each repeated.");
+        _claimsLost = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.claims.lost", "{claim}", "Claims that ran out while their batch was under way.");
+        _reportsLost = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.reports.lost", "{report}", "Reports that the bus did not take; the lease repairs it.");
+        _resolution = _meter.CreateHistogram<double>(
+            "mailpipeline.delivery.resolution.duration", "s", "Time to find the hosts of a domain, by result.");
+    }
+
+    public void Attempted(AttemptOutcome outcome, int recipients)
+    {
+        _attempts.Add(recipients, new KeyValuePair<string, object?>("outcome", OutcomeTag(outcome)));
+        if (outcome == AttemptOutcome.Uncertain)
+            _uncertain.Add(recipients);
+    }
+
+    public void AttemptTook(TimeSpan duration) => _attemptDuration.Record(duration.TotalSeconds);
+
+    public void ConnectionOpened() => _connections.Add(1);
+
+    public void ConnectionClosed() => _connections.Add(-1);
+
+    public void ConnectionReused() => _reused.Add(1);
+
+    /// <param name="result">ready, connect, greeting, hello or tls: the step that failed.</param>
+    /// <param name="tls">TLS protocol in use, or none.</param>
+    public void Handshake(string result, string tls) => _handshakes.Add(
+        1, new KeyValuePair<string, object?>("result", result), new KeyValuePair<string, object?>("tls", tls));
+
+    /// <summary>Delivered, but storage refused the record: counted as uncertain too, because the copy may be sent again.</summary>
+    public void DeliveryUnrecorded() => _unrecorded.Add(1);
+
+    public void RecordRetried() => _recordRetries.Add(1);
+
+    public void ClaimLost() => _claimsLost.Add(1);
+
+    public void ReportLost() => _reportsLost.Add(1);
+
+    public void Resolved(ResolutionFailure? failure, TimeSpan duration) => _resolution.Record(
+        duration.TotalSeconds,
+        new KeyValuePair<string, object?>("result", failure is null ? "found" : failure.IsPermanent ? "permanent" : "temporary"));
+
+    /// <summary>Null when nobody listens; then nothing is parsed.</summary>
+    public Activity? StartAttempt(string traceParent)
+    {
+        if (!_activities.HasListeners())
+            return null;
+        var batch = Activity.Current?.Context;
+        var links = batch is { } context ? new[] { new ActivityLink(context) } : null;
+        return ActivityContext.TryParse(traceParent, null, isRemote: true, out var parent)
+            ? _activities.StartActivity("deliver", ActivityKind.Client, parent, tags: null, links)
+            : _activities.StartActivity("deliver", ActivityKind.Client);
+    }
+
+    public void Dispose()
+    {
+        _meter.Dispose();
+        _activities.Dispose();
+    }
+
+    internal static string OutcomeTag(AttemptOutcome outcome) => outcome switch
+    {
+        AttemptOutcome.Delivered => "delivered",
+        AttemptOutcome.Deferred => "deferred",
+        AttemptOutcome.Failed => "failed",
+        AttemptOutcome.Uncertain => "uncertain",
+        _ => "not_attempted",
+    };
+}

@@ -1,0 +1,217 @@
+using System.Globalization;
+using System.Net;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>A host that may take the mail of a domain.</summary>
+/// <param name="Name">Host name, or an address in text for literals.</param>
+internal sealed record TargetHost(string Name, int Port, int Preference = 0);
+
+/// <summary>Why a domain has no host to speak to.</summary>
+internal sealed record ResolutionFailure(bool IsPermanent, string Status, string Text);
+
+/// <summary>The hosts of a domain in the order they are to be tried, or why there are none.</summary>
+internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFailure? Failure);
+
+/// <summary>The addresses of one host in the order they are to be tried, or why there are none.</summary>
+internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure);
+
+/// <summary>
+/// Domain to hosts: static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a
+/// failure permanent; silence and SERVFAIL are temporary.
+/// </summary>
+internal sealed class MxResolver
+{
+    private const int CacheEntries = 20_000;
+
+    private static readonly TimeSpan HalfAnswerTime = TimeSpan.FromSeconds(10);
+
+    private readonly IDnsLookup _dns;
+    private readonly DeliveryOptions _options;
+    private readonly Random _random;
+    private readonly TtlCache<DnsAnswer<MxRecord>> _exchanges;
+    private readonly TtlCache<HostAddresses> _addresses;
+    private readonly HashSet<string> _ownNames;
+    private readonly HashSet<IPAddress> _ownAddresses;
+
+    public MxResolver(IDnsLookup dns, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
+    {
+        _dns = dns;
+        _options = options.Value;
+        _random = random;
+        _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time);
+        _addresses = new TtlCache<HostAddresses>(CacheEntries, time);
+        _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
+        _ownAddresses = [.. _options.OwnAddresses.Select(IPAddress.Parse)];
+    }
+
+    public async Task<Resolution> ResolveAsync(string domain)
+    {
+        if (_options.RouteTable.Find(domain) is { } route)
+            return new Resolution([new TargetHost(route.Host, route.Port)], null);
+        if (domain.StartsWith('['))
+            return Literal(domain);
+        if (!TryToAscii(domain, out var name))
+            return Permanent("5.1.2", "The domain is not a name that DNS can hold");
+
+        var exchanges = await _exchanges.GetAsync(name, LookUpExchangesAsync);
+        return exchanges.Status switch
+        {
+            DnsStatus.Found => await OrderAsync(exchanges.Records),
+            DnsStatus.NoData => await ImplicitAsync(name),
+            DnsStatus.NoSuchName => Permanent("5.1.2", "Domain not found"),
+            _ => Temporary($"DNS gave no answer for the MX of the domain ({exchanges.Error})"),
+        };
+    }
+
+    public Task<HostAddresses> AddressesAsync(TargetHost host) =>
+        IPAddress.TryParse(host.Name, out var address)
+            ? Task.FromResult(new HostAddresses([address], null))
+            : _addresses.GetAsync(host.Name, LookUpAddressesAsync);
+
+    private static Resolution Permanent(string status, string text) =>
+        new([], new ResolutionFailure(IsPermanent: true, status, text));
+
+    private static Resolution Temporary(string text) =>
+        new([], new ResolutionFailure(IsPermanent: false, "4.4.3", text));
+
+    // RFC 5321 §4.1.3
+    private Resolution Literal(string domain)
+    {
+        var inner = domain.AsSpan().TrimStart('[').TrimEnd(']');
+        const string IPv6Tag = "IPv6:";
+        if (inner.StartsWith(IPv6Tag, StringComparison.OrdinalIgnoreCase))
+            inner = inner[IPv6Tag.Length..];
+        return IPAddress.TryParse(inner, out var address)
+            ? new Resolution([new TargetHost(address.ToString(), _options.Port)], null)
+            : Permanent("5.1.2", "The address literal is not an address");
+    }
+
+    // RFC 5890: DNS holds the A-label form.
+    private static bool TryToAscii(string domain, out string name)
+    {
+        name = domain;
+        if (System.Text.Ascii.IsValid(domain))
+            return domain.Length is > 0 and <= 253;
+        try
+        {
+            name = new IdnMapping().GetAscii(domain);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
+    private async Task<(DnsAnswer<MxRecord> Value, TimeSpan TimeToLive)> LookUpExchangesAsync(string name)
+    {
+        var answer = await _dns.MxAsync(name, CancellationToken.None);
+        return (answer, Bounded(answer.TimeToLive));
+    }
+
+    private async Task<Resolution> OrderAsync(IReadOnlyList<MxRecord> records)
+    {
+        // RFC 7505 §3: a single MX of the root name says that the domain takes no mail. Beside others it is void.
+        if (records.All(record => record.Host.Length == 0))
+            return Permanent("5.1.10", "The domain takes no mail (null MX)");
+
+        // RFC 5321 §5.1: equal preference in random order, to spread the load.
+        var ordered = records
+            .Where(record => record.Host.Length > 0)
+            .Select(record => (Record: record, Order: _random.Next()))
+            .OrderBy(item => item.Record.Preference).ThenBy(item => item.Order)
+            .Select(item => new TargetHost(item.Record.Host, _options.Port, item.Record.Preference))
+            .ToList();
+
+        // RFC 5321 §5.1: where we are an MX ourselves, only hosts of lower preference number may be used.
+        var own = await OwnPreferenceAsync(ordered);
+        var usable = own is { } limit ? ordered.FindAll(host => host.Preference < limit) : ordered;
+        return usable.Count > 0
+            ? new Resolution(usable, null)
+            : Permanent("5.4.6", "The mail of the domain loops back to this host");
+    }
+
+    private async Task<int?> OwnPreferenceAsync(List<TargetHost> hosts)
+    {
+        int? own = null;
+        foreach (var host in hosts)
+        {
+            if (own is null && (_ownNames.Contains(host.Name) || await HasOwnAddressAsync(host)))
+                own = host.Preference;
+        }
+
+        return own;
+    }
+
+    private async Task<bool> HasOwnAddressAsync(TargetHost host)
+    {
+        if (_ownAddresses.Count == 0)
+            return false;
+        var addresses = await AddressesAsync(host);
+        return addresses.Addresses.Any(_ownAddresses.Contains);
+    }
+
+    // RFC 5321 §5.1: the domain itself counts as its MX only when there is no MX at all.
+    private async Task<Resolution> ImplicitAsync(string name)
+    {
+        var host = new TargetHost(name, _options.Port);
+        if (_ownNames.Contains(name) || await HasOwnAddressAsync(host))
+            return Permanent("5.4.6", "The mail of the domain loops back to this host");
+        var addresses = await AddressesAsync(host);
+        return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
+    }
+
+    private async Task<(HostAddresses Value, TimeSpan TimeToLive)> LookUpAddressesAsync(string name)
+    {
+        var preference = _options.Addresses;
+        var none = new DnsAnswer<IPAddress>(DnsStatus.NoData, [], TimeSpan.MaxValue);
+        var asked4 = preference == AddressPreference.IPv6Only ? null : _dns.IPv4Async(name, CancellationToken.None);
+        var asked6 = preference == AddressPreference.IPv4Only ? null : _dns.IPv6Async(name, CancellationToken.None);
+        var four = asked4 is null ? none : await asked4;
+        var six = asked6 is null ? none : await asked6;
+
+        var (first, second) = preference is AddressPreference.IPv6First or AddressPreference.IPv6Only ? (six, four) : (four, six);
+        if (first.Records.Count + second.Records.Count > 0)
+            return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null), FoundTimeToLive(first, second));
+        if (first.Status == DnsStatus.Failed || second.Status == DnsStatus.Failed)
+        {
+            var error = first.Status == DnsStatus.Failed ? first.Error : second.Error;
+            return (Nowhere(isPermanent: false, "4.4.3", $"DNS gave no answer for the address of {name} ({error})"), TimeSpan.Zero);
+        }
+
+        var timeToLive = first.TimeToLive < second.TimeToLive ? first.TimeToLive : second.TimeToLive;
+        return (Nowhere(isPermanent: true, "5.4.4", $"Host {name} has no address"), Bounded(timeToLive));
+    }
+
+    private static HostAddresses Nowhere(bool isPermanent, string status, string text) =>
+        new([], new ResolutionFailure(isPermanent, status, text));
+
+    private IPAddress[] Shuffled(IReadOnlyList<IPAddress> addresses)
+    {
+        IPAddress[] shuffled = [.. addresses];
+        _random.Shuffle(shuffled);
+        return shuffled;
+    }
+
+    // Half an answer is used, but not kept for long.
+    private TimeSpan FoundTimeToLive(DnsAnswer<IPAddress> first, DnsAnswer<IPAddress> second)
+    {
+        var timeToLive = _options.DnsCacheTime;
+        foreach (var answer in (ReadOnlySpan<DnsAnswer<IPAddress>>)[first, second])
+        {
+            var limit = answer.Status switch
+            {
+                DnsStatus.Found => answer.TimeToLive,
+                DnsStatus.Failed => HalfAnswerTime,
+                _ => timeToLive,
+            };
+            timeToLive = limit < timeToLive ? limit : timeToLive;
+        }
+
+        return timeToLive;
+    }
+
+    private TimeSpan Bounded(TimeSpan timeToLive) => timeToLive < _options.DnsCacheTime ? timeToLive : _options.DnsCacheTime;
+}

@@ -1,0 +1,180 @@
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// One hand-out of the queue from claim to report: wins the claim, finds the hosts, speaks SMTP, records what was delivered.
+/// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
+/// </summary>
+internal sealed class DomainDelivery(
+    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, SmtpConnector connector,
+    IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time, IHostApplicationLifetime lifetime,
+    ILogger<DomainDelivery> log)
+{
+    private readonly BatchContext _context = new(options.Value, content, telemetry, time, log, lifetime.ApplicationStopping);
+
+    public async Task<AttemptsCompleted> RunAsync(DeliverMessages command, ConnectionSlots slots)
+    {
+        var askedAt = time.GetTimestamp();
+        if (await TakeAsync(command) is not { Count: > 0 } won)
+            return NothingWon(command);
+
+        var claim = renewal.Begin(command.ClaimId, askedAt);
+        try
+        {
+            var recorder = new DeliveredRecorder(claims, claim, telemetry, time, log, lifetime.ApplicationStopped);
+            var batch = new DeliveryBatch(_context, command, won, claim, recorder);
+            try
+            {
+                await DeliverAsync(batch, slots);
+            }
+            catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+            {
+                // What is left is handed back.
+            }
+#pragma warning disable CA1031 // The boundary of a batch: in doubt, temporary.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                log.BatchFailed(error, command.ClaimId, command.Domain);
+                await batch.SettleRestAsync(AttemptOutcome.Deferred, "4.3.0", "Internal error", "");
+            }
+
+            return batch.Report(await recorder.CompleteAsync());
+        }
+        finally
+        {
+            renewal.End(claim);
+        }
+    }
+
+    private async Task<IReadOnlySet<long>?> TakeAsync(DeliverMessages command)
+    {
+        try
+        {
+            return await claims.TakeAsync(command, lifetime.ApplicationStopping);
+        }
+#pragma warning disable CA1031 // Without a claim nothing is tried; if it was won all the same, its lease runs out.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.ClaimNotTaken(error, command.ClaimId, command.Domain);
+            return null;
+        }
+    }
+
+    private AttemptsCompleted NothingWon(DeliverMessages command)
+    {
+        var now = time.GetUtcNow();
+        telemetry.Attempted(AttemptOutcome.NotAttempted, command.Recipients.Length);
+        return new AttemptsCompleted(
+            command.Domain, command.ClaimId,
+            Array.ConvertAll(command.Recipients, recipient => DeliveryBatch.NotAttempted(recipient.RecipientId, now)),
+            Unreachable: false);
+    }
+
+    private async Task DeliverAsync(DeliveryBatch batch, ConnectionSlots slots)
+    {
+        var started = time.GetTimestamp();
+        var resolution = await resolver.ResolveAsync(batch.Domain);
+        telemetry.Resolved(resolution.Failure, time.GetElapsedTime(started));
+        if (resolution.Failure is { } failure)
+        {
+            await GiveUpAsync(batch, failure, "", hasSpoken: false);
+            return;
+        }
+
+        SmtpClientConnection? connection;
+        using (var patience = new CancellationTokenSource(options.Value.BatchTime, time))
+        using (var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, lifetime.ApplicationStopping))
+        {
+            try
+            {
+                connection = await slots.TakeAsync(batch.Domain, either.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+
+        try
+        {
+            connection = await SpeakAsync(batch, resolution, connection);
+        }
+        catch
+        {
+            slots.Release();
+            throw;
+        }
+
+        if (connection is not null)
+            slots.Keep(batch.Domain, connection);
+        else
+            slots.Release();
+    }
+
+    /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
+    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, SmtpClientConnection? kept)
+    {
+        var policy = options.Value.TlsDomains.GetValueOrDefault(batch.Domain, options.Value.Tls);
+        var walk = new HostWalk(resolution.Hosts, policy, resolver, connector, batch, _context);
+        var connection = await ReuseAsync(kept);
+        while (true)
+        {
+            connection ??= await walk.NextAsync();
+            if (connection is null)
+            {
+                if (batch.MayGoOn)
+                    await GiveUpAsync(batch, walk.Failure, walk.FailedHost, walk.HasSpoken);
+                return null;
+            }
+
+            var pipeline = new TransactionPipeline(connection, batch, options.Value, time);
+            try
+            {
+                await pipeline.RunAsync();
+            }
+            catch
+            {
+                await connection.DisposeAsync();
+                throw;
+            }
+
+            if (pipeline.Failure is null && !connection.NeedsReset && !connection.HasUnreadInput)
+                return connection;
+            await connection.DisposeAsync();
+            if (pipeline.Failure is { } failure && connection.HasAnswered)
+                walk.Broke(failure, connection.RemoteHost, pipeline.HasProgressed);
+            if (!batch.HasWork || !batch.MayGoOn)
+                return null;
+            connection = null;
+        }
+    }
+
+    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept)
+    {
+        if (kept is null)
+            return null;
+        if (!kept.IsQuiet)
+        {
+            await kept.DisposeAsync();
+            return null;
+        }
+
+        kept.HasAnswered = false;
+        telemetry.ConnectionReused();
+        return kept;
+    }
+
+    private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost, bool hasSpoken)
+    {
+        batch.IsUnreachable = !failure.IsPermanent && !hasSpoken;
+        log.DomainUnreachable(batch.Domain, batch.Recipients, failure.Text);
+        await batch.SettleRestAsync(
+            failure.IsPermanent ? AttemptOutcome.Failed : AttemptOutcome.Deferred, failure.Status, failure.Text, remoteHost);
+    }
+}

@@ -1,0 +1,28 @@
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// The one clock of a connection: armed before each command, it ends the connection when the reply is late. It covers a
+/// whole reply, so a server that sends an octet now and then gains nothing.
+/// </summary>
+internal sealed class Deadline : IDisposable
+{
+    private readonly ITimer _timer;
+    private volatile bool _expired;
+
+    public Deadline(TimeProvider time, Action end) =>
+        _timer = time.CreateTimer(
+            _ =>
+            {
+                _expired = true;
+                end();
+            },
+            null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+
+    public bool IsExpired => _expired;
+
+    public void Arm(TimeSpan time) => _timer.Change(time, Timeout.InfiniteTimeSpan);
+
+    public void Disarm() => _timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+
+    public void Dispose() => _timer.Dispose();
+}

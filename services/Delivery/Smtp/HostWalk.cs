@@ -1,0 +1,84 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1). Starts
+/// anew after a connection that got something done.
+/// </summary>
+internal sealed class HostWalk(
+    IReadOnlyList<TargetHost> hosts, TlsPolicy policy, MxResolver resolver, SmtpConnector connector, DeliveryBatch batch, BatchContext context)
+{
+    private readonly Queue<TargetHost> _hosts = new(hosts);
+    private readonly Queue<IPAddress> _addresses = [];
+    private TargetHost? _host;
+    private int _tries;
+
+    /// <summary>A host was ready for MAIL at some time.</summary>
+    public bool HasSpoken { get; private set; }
+
+    /// <summary>Why nothing is left to try. A temporary reason stands before a permanent one.</summary>
+    public ResolutionFailure Failure { get; private set; } = new(IsPermanent: true, "5.4.4", "The domain has no host");
+
+    public string FailedHost { get; private set; } = "";
+
+    /// <summary>The connection ended in mid-batch; unless it got something done, its host counts as tried.</summary>
+    public void Broke(SmtpConnectionException error, string remoteHost, bool hasProgressed)
+    {
+        Note(new ResolutionFailure(IsPermanent: false, error.Status, error.Reply), remoteHost);
+        context.Log.ConnectionEnded(batch.Domain, remoteHost, error.Reply);
+        if (!hasProgressed)
+            return;
+        _hosts.Clear();
+        _addresses.Clear();
+        _tries = 0;
+        foreach (var host in hosts)
+            _hosts.Enqueue(host);
+    }
+
+    /// <summary>The next connection; null when no address is left, or the batch's time is over.</summary>
+    public async Task<SmtpClientConnection?> NextAsync()
+    {
+        while (batch.MayGoOn && _tries < context.Options.MaxHosts && await NextAddressAsync() is { } address)
+        {
+            _tries++;
+            var result = await connector.ConnectAsync(_host!, address, policy, context.Stopping);
+            if (result.Connection is { } connection)
+            {
+                HasSpoken = true;
+                context.Log.Connected(batch.Domain, result.RemoteHost, connection.Tls);
+                return connection;
+            }
+
+            Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost);
+            context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
+        }
+
+        return null;
+    }
+
+    private async Task<IPAddress?> NextAddressAsync()
+    {
+        while (_addresses.Count == 0)
+        {
+            if (!_hosts.TryDequeue(out _host))
+                return null;
+            var found = await resolver.AddressesAsync(_host);
+            if (found.Failure is { } failure)
+                Note(failure, "");
+            foreach (var address in found.Addresses)
+                _addresses.Enqueue(address);
+        }
+
+        return _addresses.Dequeue();
+    }
+
+    private void Note(ResolutionFailure failure, string remoteHost)
+    {
+        if (failure.IsPermanent && !Failure.IsPermanent)
+            return;
+        Failure = failure;
+        FailedHost = remoteHost;
+    }
+}

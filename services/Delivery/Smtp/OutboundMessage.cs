@@ -1,0 +1,83 @@
+using System.Diagnostics;
+using MailPipeline.Contracts;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>One message of a batch and the recipients it is sent to in one transaction.</summary>
+internal sealed class OutboundMessage(IReadOnlyList<QueuedRecipient> recipients)
+{
+    private IAsyncEnumerator<ReadOnlyMemory<byte>>? _content;
+
+    public IReadOnlyList<QueuedRecipient> Recipients { get; } = recipients;
+
+    public QueuedRecipient First => Recipients[0];
+
+    public long MessageId => First.MessageId;
+
+    /// <summary>The far end's refusal of a recipient at RCPT, by position; null for those it accepted or was not asked about.</summary>
+    public SmtpReply?[] Refusals { get; } = new SmtpReply?[recipients.Count];
+
+    /// <summary>The next piece of content; valid until <see cref="ReadAsync"/> is called again. Null at the end.</summary>
+    public ReadOnlyMemory<byte>? Chunk { get; private set; }
+
+    public DateTimeOffset StartedAt { get; private set; }
+
+    public long StartedTimestamp { get; private set; }
+
+    public Activity? Activity { get; private set; }
+
+    /// <summary>Connections that broke under this message before its final dot.</summary>
+    public int Interruptions { get; set; }
+
+    /// <summary>The final dot may have reached the far end, and no reply has come.</summary>
+    public bool IsDotSent { get; set; }
+
+    public bool IsSettled { get; set; }
+
+    public bool NeedsSmtpUtf8 { get; } =
+        recipients[0].Body.HasFlag(BodyType.SmtpUtf8)
+        || !System.Text.Ascii.IsValid(recipients[0].Sender)
+        || recipients.Any(recipient => !System.Text.Ascii.IsValid(recipient.Address));
+
+    /// <summary>Opens the content up to its first piece, so that a message that cannot be read disturbs no dialogue.</summary>
+    public async ValueTask OpenAsync(IMessageContent content, TimeProvider time, Func<string, Activity?> start)
+    {
+        StartedAt = time.GetUtcNow();
+        StartedTimestamp = time.GetTimestamp();
+        Activity = start(First.TraceParent);
+        _content = content.ReadAsync(MessageId, CancellationToken.None).GetAsyncEnumerator();
+        await ReadAsync();
+    }
+
+    // Not "? x : null": null would be taken for an empty piece.
+    public async ValueTask ReadAsync() => Chunk = await _content!.MoveNextAsync() ? _content.Current : default(ReadOnlyMemory<byte>?);
+
+    /// <summary>Ends the reading and the activity; the message may be opened again.</summary>
+    public async ValueTask CloseAsync()
+    {
+        if (_content is { } content)
+        {
+            _content = null;
+            Chunk = null;
+            await content.DisposeAsync();
+        }
+
+        if (Activity is { } activity)
+        {
+            // Stopping an activity makes its parent the current one; here two messages overlap.
+            var current = Activity.Current;
+            activity.Dispose();
+            Activity.Current = current == activity ? null : current;
+            Activity = null;
+        }
+    }
+
+    /// <summary>As if it had never been tried on this connection.</summary>
+    public async ValueTask ResetAsync()
+    {
+        await CloseAsync();
+        Array.Clear(Refusals);
+        IsDotSent = false;
+    }
+}

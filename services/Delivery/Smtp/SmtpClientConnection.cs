@@ -1,0 +1,240 @@
+using System.Buffers;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Text;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// One connection to a far end, from the greeting on: what is written is collected until it is flushed, each reply is read
+/// whole under its deadline. Every failure is a <see cref="SmtpConnectionException"/>; after one the connection is closed.
+/// </summary>
+internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposable
+{
+    // Holds a small message with the commands around it; larger content goes out piece by piece.
+    private const int OutputBytes = 32 * 1024;
+    private const int InputBytes = 4 * 1024;
+
+    private static readonly TimeSpan QuitTime = TimeSpan.FromSeconds(5);
+
+    private readonly Socket _socket;
+    private readonly Deadline _deadline;
+    private readonly DeliveryTelemetry _telemetry;
+    private readonly ReplyParser _parser = new();
+    private Stream _stream;
+    private byte[] _output = ArrayPool<byte>.Shared.Rent(OutputBytes);
+    private byte[] _input = ArrayPool<byte>.Shared.Rent(InputBytes);
+    private int _written;
+    private int _inputStart;
+    private int _inputEnd;
+    private int _closed;
+
+    public SmtpClientConnection(Socket connected, string remoteHost, TimeProvider time, DeliveryTelemetry telemetry)
+    {
+        _socket = connected;
+        _stream = new NetworkStream(connected, ownsSocket: true);
+        _deadline = new Deadline(time, Abort);
+        _telemetry = telemetry;
+        RemoteHost = remoteHost;
+        telemetry.ConnectionOpened();
+    }
+
+    /// <summary>Name and address of the far end, e.g. "mx.example.net[192.0.2.1]:25".</summary>
+    public string RemoteHost { get; }
+
+    public EhloCapabilities Capabilities { get; set; } = EhloCapabilities.None;
+
+    /// <summary>TLS protocol in use, or "none".</summary>
+    public string Tls => _stream is SslStream tls ? tls.SslProtocol.ToString() : "none";
+
+    public bool IsEncrypted => _stream is SslStream;
+
+    /// <summary>STARTTLS was offered, but TLS failed and the policy let the dialogue go on in clear.</summary>
+    public bool FellBackToClear { get; init; }
+
+    /// <summary>The far end has answered a command of this batch; a kept connection that never did was closed meanwhile.</summary>
+    public bool HasAnswered { get; set; }
+
+    /// <summary>A refused transaction may still be open at the far end: RSET goes before the next MAIL.</summary>
+    public bool NeedsReset { get; set; }
+
+    /// <summary>The far end has said more than it was asked.</summary>
+    public bool HasUnreadInput => _inputEnd > _inputStart;
+
+    public int UnsentBytes => _written;
+
+    /// <summary>
+    /// Nothing arrived unasked while the connection was idle: a farewell (421) or the end of the stream would have.
+    /// </summary>
+    public bool IsQuiet
+    {
+        get
+        {
+            try
+            {
+                return !HasUnreadInput && !_socket.Poll(0, SelectMode.SelectRead);
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Free room in the output, after what is there was sent if it stood in the way.</summary>
+    public async ValueTask<int> ReserveAsync(int bytes, TimeSpan timeout)
+    {
+        if (_output.Length - _written < bytes)
+            await FlushAsync(timeout);
+        return _output.Length - _written;
+    }
+
+    /// <summary>Collects a command line, without CRLF; sends earlier output when it does not fit.</summary>
+    public async ValueTask WriteLineAsync(string line, TimeSpan timeout)
+    {
+        await ReserveAsync(Encoding.UTF8.GetMaxByteCount(line.Length) + 2, timeout);
+        var output = _output.AsSpan(_written);
+        var length = Encoding.UTF8.GetBytes(line, output);
+        "\r\n"u8.CopyTo(output[length..]);
+        _written += length + 2;
+    }
+
+    public void Advance(int count) => _written += count;
+
+    public Memory<byte> GetMemory(int sizeHint = 0) => _output.AsMemory(_written);
+
+    public Span<byte> GetSpan(int sizeHint = 0) => _output.AsSpan(_written);
+
+    public async ValueTask FlushAsync(TimeSpan timeout)
+    {
+        if (_written == 0)
+            return;
+        _deadline.Arm(timeout);
+        var bytes = _output.AsMemory(0, _written);
+        _written = 0;
+        try
+        {
+            await _stream.WriteAsync(bytes);
+        }
+        catch (Exception error) when (IsConnectionError(error))
+        {
+            throw Lost("sending", error);
+        }
+    }
+
+    /// <summary>Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report.</summary>
+    public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout)
+    {
+        _deadline.Arm(timeout);
+        while (true)
+        {
+            var input = new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart);
+            var status = _parser.TryRead(ref input, out var reply);
+            _inputStart = _inputEnd - (int)input.Length;
+            if (status == ReplyStatus.Malformed)
+                throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} is not an SMTP reply");
+            if (status == ReplyStatus.Incomplete)
+            {
+                await FillAsync(waitingFor);
+                continue;
+            }
+
+            _deadline.Disarm();
+            HasAnswered = true;
+            return reply!;
+        }
+    }
+
+    /// <summary>Changes to TLS. What the far end sent in clear behind its 220 would be an injection and ends the connection.</summary>
+    public async Task StartTlsAsync(SslClientAuthenticationOptions options, TimeSpan timeout)
+    {
+        if (HasUnreadInput)
+            throw new SmtpConnectionException("4.5.0", "The far end sent data in clear behind its answer to STARTTLS");
+        _deadline.Arm(timeout);
+        var tls = new SslStream(_stream, leaveInnerStreamOpen: false);
+        try
+        {
+            await tls.AuthenticateAsClientAsync(options);
+        }
+        catch (Exception error) when (IsConnectionError(error) || error is AuthenticationException)
+        {
+            await tls.DisposeAsync();
+            throw Lost("the TLS handshake", error, status: "4.7.5");
+        }
+
+        _deadline.Disarm();
+        _stream = tls;
+    }
+
+    /// <summary>Says goodbye in the background of others (RFC 5321 §4.1.1.10) and closes; never throws.</summary>
+    public async Task QuitAsync()
+    {
+        try
+        {
+            _written = 0;
+            await WriteLineAsync("QUIT", QuitTime);
+            await FlushAsync(QuitTime);
+            await ReadReplyAsync("QUIT", QuitTime);
+        }
+        catch (SmtpConnectionException)
+        {
+            // It is gone already.
+        }
+
+        await DisposeAsync();
+    }
+
+    /// <summary>Ends the connection at once, from any thread; what waits on it fails.</summary>
+    public void Abort() => _socket.Dispose();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _closed, 1) != 0)
+            return;
+        _deadline.Dispose();
+        _socket.Dispose();
+        try
+        {
+            await _stream.DisposeAsync();
+        }
+        catch (Exception error) when (IsConnectionError(error))
+        {
+            // Closing notices of TLS cannot be sent over a closed socket.
+        }
+
+        ArrayPool<byte>.Shared.Return(_output);
+        ArrayPool<byte>.Shared.Return(_input);
+        _output = _input = [];
+        _telemetry.ConnectionClosed();
+    }
+
+    private static bool IsConnectionError(Exception error) =>
+        error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException;
+
+    private async ValueTask FillAsync(string waitingFor)
+    {
+        // What is left is part of one line, and the parser refuses lines that this buffer could not hold.
+        _input.AsSpan(_inputStart, _inputEnd - _inputStart).CopyTo(_input);
+        _inputEnd -= _inputStart;
+        _inputStart = 0;
+        int read;
+        try
+        {
+            read = await _stream.ReadAsync(_input.AsMemory(_inputEnd));
+        }
+        catch (Exception error) when (IsConnectionError(error))
+        {
+            throw Lost($"waiting for the reply to {waitingFor}", error);
+        }
+
+        if (read == 0)
+            throw Lost($"waiting for the reply to {waitingFor}", null);
+        _inputEnd += read;
+    }
+
+    private SmtpConnectionException Lost(string during, Exception? cause, string status = "4.4.2") => _deadline.IsExpired
+        ? new SmtpConnectionException(status, $"Timed out while {during}", isTimeout: true, cause)
+        : new SmtpConnectionException(status, $"Connection lost while {during}", isTimeout: false, cause);
+}

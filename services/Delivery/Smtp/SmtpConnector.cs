@@ -1,0 +1,172 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+using MailPipeline.Smtp;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>An open connection, or why this address cannot be used; then the next one may be tried.</summary>
+internal sealed record ConnectResult(SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply);
+
+/// <summary>From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO.</summary>
+internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time)
+{
+    private const int Greeting = 220;
+    private const int Okay = 250;
+
+    private readonly DeliveryOptions _options = options.Value;
+    private readonly string _name = HelloName(options.Value.HostName);
+
+    public async Task<ConnectResult> ConnectAsync(
+        TargetHost host, IPAddress address, TlsPolicy policy, CancellationToken cancellationToken)
+    {
+        var endPoint = new IPEndPoint(address, host.Port);
+        var remote = $"{host.Name}[{address}]:{host.Port}";
+        var attempt = new Attempt(host, endPoint, remote, policy);
+        var result = await TryAsync(attempt, cancellationToken);
+        // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
+        if (result.Connection is null && attempt.TlsFailed && policy == TlsPolicy.Opportunistic)
+            result = await TryAsync(attempt with { Policy = TlsPolicy.None, TlsFailed = true }, cancellationToken);
+        return result;
+    }
+
+    // RFC 5321 §4.1.3: a machine without a domain name gives its address.
+    private static string HelloName(string name) => IPAddress.TryParse(name, out var address)
+        ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
+        : name;
+
+    private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken cancellationToken)
+    {
+        var step = "connect";
+        SmtpClientConnection? connection = null;
+        try
+        {
+            var socket = await OpenAsync(attempt.EndPoint, cancellationToken);
+            connection = new SmtpClientConnection(socket, attempt.Remote, time, telemetry) { FellBackToClear = attempt.TlsFailed };
+            using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
+
+            step = "greeting";
+            var greeting = await connection.ReadReplyAsync("the connection", _options.Timeouts.Greeting);
+            if (greeting.Code != Greeting)
+                return await RefusedAsync(connection, step, greeting);
+
+            step = "hello";
+            if (await HelloAsync(connection) is { } refusal)
+                return await RefusedAsync(connection, step, refusal);
+
+            step = "tls";
+            if (await SecureAsync(connection, attempt) is { } reply)
+                return await RefusedAsync(connection, step, reply);
+            telemetry.Handshake("ready", connection.Tls);
+            return new ConnectResult(connection, attempt.Remote, "", "");
+        }
+        catch (SmtpConnectionException error)
+        {
+            telemetry.Handshake(step, connection?.Tls ?? "none");
+            if (connection is not null)
+                await connection.DisposeAsync();
+            cancellationToken.ThrowIfCancellationRequested();
+            attempt.TlsFailed |= step == "tls";
+            return new ConnectResult(null, attempt.Remote, error.Status, error.Reply);
+        }
+    }
+
+    private async Task<Socket> OpenAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        using var timeout = new CancellationTokenSource(_options.Timeouts.Connect, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        try
+        {
+            await socket.ConnectAsync(endPoint, either.Token);
+            return socket;
+        }
+        catch (Exception error) when (error is SocketException or OperationCanceledException)
+        {
+            socket.Dispose();
+            cancellationToken.ThrowIfCancellationRequested();
+            var text = error is SocketException failure ? $"Cannot connect: {failure.SocketErrorCode}" : "Timed out while connecting";
+            throw new SmtpConnectionException("4.4.1", text, isTimeout: error is OperationCanceledException, error);
+        }
+    }
+
+    private async Task<ConnectResult> RefusedAsync(SmtpClientConnection connection, string step, SmtpReply reply)
+    {
+        telemetry.Handshake(step, connection.Tls);
+        _ = connection.QuitAsync();
+        // Whatever a host answers before MAIL is about the host, not about the mail: another may take it, or this one later.
+        return new ConnectResult(null, connection.RemoteHost, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
+    }
+
+    /// <summary>Null when the far end knows us; its refusal otherwise.</summary>
+    private async Task<SmtpReply?> HelloAsync(SmtpClientConnection connection)
+    {
+        var timeout = _options.Timeouts.Hello;
+        await connection.WriteLineAsync($"EHLO {_name}", timeout);
+        await connection.FlushAsync(timeout);
+        var reply = await connection.ReadReplyAsync("EHLO", timeout);
+        if (reply.Code == Okay)
+        {
+            connection.Capabilities = EhloCapabilities.Parse(reply);
+            return null;
+        }
+
+        // RFC 5321 §3.2: a server without extensions refuses EHLO and knows HELO.
+        if (reply.Code / 100 != 5)
+            return reply;
+        await connection.WriteLineAsync($"HELO {_name}", timeout);
+        await connection.FlushAsync(timeout);
+        reply = await connection.ReadReplyAsync("HELO", timeout);
+        connection.Capabilities = EhloCapabilities.None;
+        return reply.Code == Okay ? null : reply;
+    }
+
+    /// <summary>Null when the connection satisfies the policy; the reply that stands in the way otherwise.</summary>
+    private async Task<SmtpReply?> SecureAsync(SmtpClientConnection connection, Attempt attempt)
+    {
+        if (attempt.Policy == TlsPolicy.None)
+            return null;
+        var mandatory = attempt.Policy is TlsPolicy.Required or TlsPolicy.Verified;
+        if (!connection.Capabilities.StartTls)
+        {
+            return mandatory
+                ? throw new SmtpConnectionException("4.7.4", "TLS is required, but the far end does not offer STARTTLS")
+                : null;
+        }
+
+        var timeout = _options.Timeouts.Hello;
+        await connection.WriteLineAsync("STARTTLS", timeout);
+        await connection.FlushAsync(timeout);
+        var reply = await connection.ReadReplyAsync("STARTTLS", timeout);
+        // RFC 3207 §4: 454, TLS not available now; the dialogue goes on in clear where that is allowed.
+        if (reply.Code != Greeting)
+            return mandatory || reply.Code == 421 ? reply : null;
+        await connection.StartTlsAsync(TlsOptions(attempt), timeout);
+        // RFC 3207 §4.2: what was learnt in clear is forgotten.
+        return await HelloAsync(connection);
+    }
+
+    private static SslClientAuthenticationOptions TlsOptions(Attempt attempt)
+    {
+        var tls = new SslClientAuthenticationOptions
+        {
+            TargetHost = IPAddress.TryParse(attempt.Host.Name, out _) ? "" : attempt.Host.Name,
+            CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        };
+        if (attempt.Policy != TlsPolicy.Verified)
+        {
+#pragma warning disable CA5359 // RFC 7435: without a published policy nobody could say which certificate is the right one.
+            tls.RemoteCertificateValidationCallback = (_, _, _, _) => true;
+#pragma warning restore CA5359
+        }
+
+        return tls;
+    }
+
+    private sealed record Attempt(TargetHost Host, IPEndPoint EndPoint, string Remote, TlsPolicy Policy)
+    {
+        public bool TlsFailed { get; set; }
+    }
+}

@@ -1,0 +1,326 @@
+using System.Globalization;
+using MailPipeline.Contracts;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// The transactions of one batch over one connection. With PIPELINING the commands of a message travel in one flight, and
+/// behind the final dot of the message before (RFC 2920 §3.1 allows content as the first part of a group), so that a message
+/// costs one round trip. Content is sent only after a 354 has been read: every message starts in step with the far end.
+/// </summary>
+internal sealed class TransactionPipeline(SmtpClientConnection connection, DeliveryBatch batch, DeliveryOptions options, TimeProvider time)
+{
+    // Of the content before the dot no more is held back than goes out with it in one stroke.
+    private const int HeldBackBytes = 16 * 1024;
+    private const int SmallestPiece = 1024;
+    private const int StartMailInput = 354;
+    private const int Closing = 421;
+
+    private static readonly TimeSpan LastWordTime = TimeSpan.FromSeconds(1);
+
+    private readonly SmtpTimeouts _timeouts = options.Timeouts;
+    private readonly bool _pipelining = options.Pipelining && connection.Capabilities.Pipelining;
+
+    private DotStuffing _stuffing;
+
+    /// <summary>The message whose transaction is open or about to be.</summary>
+    private OutboundMessage? _current;
+
+    /// <summary>The message whose commands went out behind the dot of the current one.</summary>
+    private OutboundMessage? _next;
+
+    /// <summary>The commands of the current message are on their way already.</summary>
+    private bool _isAnnounced;
+
+    /// <summary>A message was answered for over this connection.</summary>
+    public bool HasProgressed { get; private set; }
+
+    /// <summary>What ended the connection; null while it is good.</summary>
+    public SmtpConnectionException? Failure { get; private set; }
+
+    /// <summary>Sends until the batch has no more, or the connection ends.</summary>
+    public async Task RunAsync()
+    {
+        try
+        {
+            while ((_current ??= await batch.NextAsync(connection)) is { } message)
+            {
+                if (await OpenTransactionAsync(message))
+                    await SendContentAsync(message);
+                _current = _next;
+                _isAnnounced = _next is not null;
+                _next = null;
+            }
+        }
+        catch (SmtpConnectionException error)
+        {
+            Failure = error;
+            await BreakOffAsync(error);
+        }
+#pragma warning disable CA1031 // The loop of a connection: what it was about is not lost, and the dot decides how much is known.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            batch.Unexpected(error);
+            Failure = new SmtpConnectionException("4.3.0", "Internal error", isTimeout: true, error);
+            await BreakOffAsync(Failure);
+        }
+    }
+
+    /// <summary>MAIL, RCPT, DATA. True when the far end waits for the content; the message is settled otherwise.</summary>
+    private async ValueTask<bool> OpenTransactionAsync(OutboundMessage message)
+    {
+        if (_pipelining && !_isAnnounced)
+        {
+            await AnnounceAsync(message);
+            await connection.FlushAsync(_timeouts.Mail);
+        }
+
+        if (connection.NeedsReset && !_isAnnounced)
+        {
+            var reset = await AskAsync("RSET", "RSET", _timeouts.Mail);
+            if (!reset.IsSuccess)
+                throw OutOfStep("RSET", reset);
+            connection.NeedsReset = false;
+        }
+
+        var mail = await AskAsync(MailCommand(message), "MAIL", _timeouts.Mail);
+        if (mail.IsIntermediate)
+            throw OutOfStep("MAIL", mail);
+        var accepted = 0;
+        for (var i = 0; i < message.Recipients.Count && (mail.IsSuccess || _pipelining); i++)
+        {
+            var reply = await AskAsync(RcptCommand(message.Recipients[i]), "RCPT", _timeouts.Rcpt);
+            if (!mail.IsSuccess)
+                continue;
+            if (reply.IsIntermediate)
+                throw OutOfStep("RCPT", reply);
+            message.Refusals[i] = reply.IsSuccess ? null : reply;
+            accepted += reply.IsSuccess ? 1 : 0;
+        }
+
+        if (accepted == 0 && !_pipelining)
+        {
+            connection.NeedsReset = mail.IsSuccess;
+            await RefusedAsync(message, mail, SmtpStep.Mail);
+            return false;
+        }
+
+        var data = await AskAsync("DATA", "DATA", _timeouts.Data);
+        return await JudgeAsync(message, mail, data, accepted);
+    }
+
+    private async ValueTask<bool> JudgeAsync(OutboundMessage message, SmtpReply mail, SmtpReply data, int accepted)
+    {
+        if (data.Code == StartMailInput)
+        {
+            if (accepted > 0)
+                return true;
+            // RFC 2920 §3.1: the far end waits for content that has no recipients; only the dot ends that.
+            await connection.WriteLineAsync(".", _timeouts.Block);
+            await connection.FlushAsync(_timeouts.Block);
+            await ReadAsync("the empty message", _timeouts.FinalDot);
+            await RefusedAsync(message, mail, SmtpStep.Mail);
+            return false;
+        }
+
+        // 2xx or another 3xx: whoever answers so does not know where the dialogue stands.
+        if (data.Code < 400)
+            throw OutOfStep("DATA", data);
+        // RFC 5321 §4.1.1.4: a refused DATA leaves the transaction open.
+        connection.NeedsReset = mail.IsSuccess;
+        await (accepted > 0 ? RefusedAsync(message, data, SmtpStep.Data) : RefusedAsync(message, mail, SmtpStep.Mail));
+        return false;
+    }
+
+    /// <summary>The content and its dot, and with it the commands of the next message.</summary>
+    private async ValueTask SendContentAsync(OutboundMessage message)
+    {
+        // DATA ends a group: whatever stands behind its 354 answers nothing that was asked.
+        if (connection.HasUnreadInput)
+            throw new SmtpConnectionException("4.5.0", "The far end sent more replies than it was sent commands");
+        try
+        {
+            await WriteContentAsync(message);
+            if (_pipelining)
+                _next = await batch.NextAsync(connection);
+            await FinishAsync(message, _next);
+        }
+        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && !message.IsSettled)
+        {
+            // A far end that refuses in the middle of the content says so and closes; its word counts if it can still be read.
+            if (await LastWordAsync() is { } lastWord)
+                await RefusedAsync(message, lastWord, SmtpStep.Data);
+            throw;
+        }
+
+        var reply = await ReadAsync("the final dot", _timeouts.FinalDot);
+        HasProgressed = true;
+        await batch.SettleAsync(message, reply, SmtpStep.FinalDot, connection);
+        if (reply.Code == Closing)
+            throw Farewell(reply);
+        if (reply.IsIntermediate)
+            throw OutOfStep("the final dot", reply);
+    }
+
+    private async ValueTask WriteContentAsync(OutboundMessage message)
+    {
+        _stuffing = new DotStuffing();
+        var total = 0L;
+        while (message.Chunk is { } chunk)
+        {
+            total += chunk.Length;
+            while (chunk.Length > 0)
+            {
+                var room = await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
+                // Stuffing makes at most four octets of three.
+                var piece = chunk[..Math.Min(chunk.Length, (room / 4 * 3) - 4)];
+                _stuffing.Write(piece.Span, connection);
+                chunk = chunk[piece.Length..];
+                CheckTime(message);
+            }
+
+            await ReadOnAsync(message);
+        }
+
+        // Never a dot behind content that is not whole.
+        if (total != message.First.SizeBytes)
+            await UnreadableAsync(message, new InvalidDataException($"{total} octets of {message.First.SizeBytes} are there"));
+    }
+
+    private async ValueTask ReadOnAsync(OutboundMessage message)
+    {
+        try
+        {
+            await message.ReadAsync();
+        }
+#pragma warning disable CA1031 // Whatever keeps the content away: the message is not sent half, and stays queued.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            await UnreadableAsync(message, error);
+        }
+    }
+
+    private async ValueTask UnreadableAsync(OutboundMessage message, Exception error)
+    {
+        await batch.UnreadableAsync(message, error, connection.RemoteHost);
+        // A connection that ends before the dot takes the begun message with it (RFC 5321 §4.1.1.4).
+        throw new SmtpConnectionException("4.3.0", "The content of a message could not be read", cause: error);
+    }
+
+    /// <summary>The dot leaves only under a claim that is proven to be ours at this moment.</summary>
+    private async ValueTask FinishAsync(OutboundMessage message, OutboundMessage? next)
+    {
+        if (connection.UnsentBytes > HeldBackBytes)
+            await connection.FlushAsync(_timeouts.Block);
+        await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
+        if (!batch.Claim.IsValid)
+            throw new SmtpConnectionException("4.3.0", "The claim was lost before the end of the message");
+        message.IsDotSent = true;
+        _stuffing.Finish(connection);
+        if (next is not null)
+            await AnnounceAsync(next);
+        await connection.FlushAsync(_timeouts.Block);
+    }
+
+    /// <summary>Collects all commands of a message; they leave in one stroke.</summary>
+    private async ValueTask AnnounceAsync(OutboundMessage message)
+    {
+        if (connection.NeedsReset)
+            await connection.WriteLineAsync("RSET", _timeouts.Mail);
+        await connection.WriteLineAsync(MailCommand(message), _timeouts.Mail);
+        foreach (var recipient in message.Recipients)
+            await connection.WriteLineAsync(RcptCommand(recipient), _timeouts.Rcpt);
+        await connection.WriteLineAsync("DATA", _timeouts.Data);
+    }
+
+    private string MailCommand(OutboundMessage message)
+    {
+        var capabilities = connection.Capabilities;
+        // RFC 1870 §3. RFC 6152 §3 wants 8-bit content converted or returned where 8BITMIME is missing. We do neither: P4 forbids
+        // to convert, and servers without the keyword that damage it have died out; so it is sent as it is.
+        var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
+        var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
+        var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";
+        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}";
+    }
+
+    private static string RcptCommand(QueuedRecipient recipient) => $"RCPT TO:<{recipient.Address}>";
+
+    /// <summary>Sends a command, unless it is on its way already, and reads its reply. A 421 ends the connection (RFC 5321 §3.8).</summary>
+    private async ValueTask<SmtpReply> AskAsync(string command, string name, TimeSpan timeout)
+    {
+        if (!_pipelining)
+        {
+            await connection.WriteLineAsync(command, timeout);
+            await connection.FlushAsync(timeout);
+        }
+
+        var reply = await ReadAsync(name, timeout);
+        return reply.Code == Closing ? throw Farewell(reply) : reply;
+    }
+
+    private async ValueTask<SmtpReply> ReadAsync(string name, TimeSpan timeout)
+    {
+        if (_current is { IsDotSent: false } message)
+            CheckTime(message);
+        return await connection.ReadReplyAsync(name, timeout);
+    }
+
+    /// <summary>A 4xx or 5xx that the far end sent before it closed; nothing else is believed.</summary>
+    private async ValueTask<SmtpReply?> LastWordAsync()
+    {
+        try
+        {
+            var reply = await connection.ReadReplyAsync("the content", LastWordTime);
+            return reply.Code >= 400 ? reply : null;
+        }
+        catch (SmtpConnectionException)
+        {
+            return null;
+        }
+    }
+
+    private async ValueTask RefusedAsync(OutboundMessage message, SmtpReply reply, SmtpStep step)
+    {
+        HasProgressed = true;
+        await batch.SettleAsync(message, reply, step, connection);
+    }
+
+    /// <summary>What becomes of the messages under way when the connection ends.</summary>
+    private async ValueTask BreakOffAsync(SmtpConnectionException error)
+    {
+        if (_next is { } next)
+        {
+            await batch.PutBackAsync(next);
+            _next = null;
+        }
+
+        if (_current is not { IsSettled: false } message)
+            return;
+        _current = null;
+        if (message.IsDotSent)
+            await batch.SettleAsync(message, AttemptOutcome.Uncertain, "4.4.2", error.Reply, connection.RemoteHost);
+        else if (!batch.Claim.IsValid || !connection.HasAnswered)
+            // Not ours to judge any more; or a kept connection that had been closed before this batch said a word.
+            await batch.PutBackAsync(message);
+        else if (!error.IsTimeout && message.Interruptions++ == 0)
+            await batch.PutBackAsync(message);
+        else
+            await batch.SettleAsync(message, AttemptOutcome.Deferred, error.Status, error.Reply, connection.RemoteHost);
+    }
+
+    private void CheckTime(OutboundMessage message)
+    {
+        if (time.GetElapsedTime(message.StartedTimestamp) > options.TransactionTime)
+            throw new SmtpConnectionException("4.4.2", $"The transaction took longer than {options.TransactionTime}", isTimeout: true);
+    }
+
+    private static SmtpConnectionException Farewell(SmtpReply reply) =>
+        new(RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
+
+    private static SmtpConnectionException OutOfStep(string command, SmtpReply reply) =>
+        new("4.5.0", $"Not an answer to {command}: {RemoteReply.Line(reply)}");
+}

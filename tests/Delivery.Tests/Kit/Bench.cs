@@ -1,0 +1,98 @@
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using Microsoft.Extensions.Logging.Testing;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>Delivery put together with fakes at its edges, and short ways to hand it messages.</summary>
+internal sealed class Bench : IAsyncDisposable
+{
+    public const string Domain = "example.net";
+
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly FakeLifetime _lifetime = new();
+    private long _nextMessage = 1;
+
+    public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null)
+    {
+        Time = time ?? TimeProvider.System;
+        Options = new DeliveryOptions { HostName = "client.example.com", IdleTime = TimeSpan.Zero };
+        configure?.Invoke(Options);
+        var options = Microsoft.Extensions.Options.Options.Create(Options);
+        Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
+        Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
+        Resolver = new MxResolver(Dns, options, Time, new Random(1));
+        Slots = new ConnectionSlots(Options.Connections, Options.IdleTime, Time);
+        Delivery = new DomainDelivery(
+            Claims, Content, Renewal, Resolver, new SmtpConnector(options, Telemetry, Time), options, Telemetry, Time, _lifetime, Log);
+    }
+
+    public TimeProvider Time { get; }
+
+    public FakeTimeProvider Clock => (FakeTimeProvider)Time;
+
+    public DeliveryOptions Options { get; }
+
+    public FakeClaims Claims { get; } = new();
+
+    public FakeContent Content { get; } = new();
+
+    public FakeDns Dns { get; } = new();
+
+    public FakeLogger<DomainDelivery> Log { get; } = new();
+
+    public DeliveryTelemetry Telemetry { get; }
+
+    public ClaimRenewal Renewal { get; }
+
+    public MxResolver Resolver { get; }
+
+    public ConnectionSlots Slots { get; }
+
+    public DomainDelivery Delivery { get; }
+
+    public void StopHost() => _lifetime.StopApplication();
+
+    /// <summary>Everything of every domain goes to this server.</summary>
+    public void RouteTo(ScriptedServer server) => RouteTo($"127.0.0.1:{server.Port}");
+
+    public void RouteTo(string host)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection([new("Routes", $"*={host}")]).Build();
+        Options.RouteTable = RouteTable.Parse(configuration.GetSection("Routes"));
+    }
+
+    public QueuedRecipient[] Message(
+        string content, string[]? recipients = null, string sender = "sender@example.com", BodyType body = BodyType.SevenBit)
+    {
+        var id = _nextMessage++;
+        var size = Content.Add(id, content);
+        recipients ??= [string.Create(CultureInfo.InvariantCulture, $"user{id}@{Domain}")];
+        return [.. recipients.Select((address, number) => new QueuedRecipient(
+            RecipientIds.Of(id, number), address, sender, size, body, 0, Time.GetUtcNow(), Time.GetUtcNow(), RecipientRoute.Remote, ""))];
+    }
+
+    public Task<AttemptsCompleted> RunAsync(params QueuedRecipient[][] messages) =>
+        Delivery.RunAsync(new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Slots);
+
+    public MetricCollector<long> Collect(string instrument) =>
+        new(_services.GetRequiredService<IMeterFactory>(), DeliveryTelemetry.SourceName, instrument);
+
+    public async ValueTask DisposeAsync()
+    {
+        await Slots.DisposeAsync();
+        Telemetry.Dispose();
+        Renewal.Dispose();
+        _lifetime.Dispose();
+        await _services.DisposeAsync();
+    }
+
+    /// <summary>The outcomes in the order of the command, as "Delivered 2.0.0" lines.</summary>
+    public static string[] Outcomes(AttemptsCompleted report) => [.. report.Results.Select(result => $"{result.Outcome} {result.Status}")];
+}

@@ -1,0 +1,177 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+using System.Text;
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Hosting;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>Claims in memory. Faults are planted by the test.</summary>
+internal sealed class FakeClaims : IClaims
+{
+    public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(15);
+
+    public HashSet<long> Refused { get; } = [];
+
+    public HashSet<long> LostClaims { get; } = [];
+
+    public HashSet<long> Unrecordable { get; } = [];
+
+    /// <summary>Writes that fail before one succeeds.</summary>
+    public int FailingRecords { get; set; }
+
+    public bool IsAway { get; set; }
+
+    public int Renewals { get; private set; }
+
+    public List<AttemptResult> Recorded { get; } = [];
+
+    public Action? OnRecord { get; set; }
+
+    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        return Task.FromResult<IReadOnlySet<long>>(
+            command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
+    }
+
+    public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken)
+    {
+        Renewals++;
+        ThrowIfAway();
+        return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => !LostClaims.Contains(id)).ToHashSet());
+    }
+
+    public Task<IReadOnlySet<long>> RecordDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken)
+    {
+        OnRecord?.Invoke();
+        ThrowIfAway();
+        if (FailingRecords > 0)
+        {
+            FailingRecords--;
+            throw new IOException("storage is away");
+        }
+
+        var taken = results.Where(result => !Unrecordable.Contains(result.RecipientId)).ToList();
+        lock (Recorded)
+            Recorded.AddRange(taken);
+        return Task.FromResult<IReadOnlySet<long>>(taken.Select(result => result.RecipientId).ToHashSet());
+    }
+
+    private void ThrowIfAway()
+    {
+        if (IsAway)
+            throw new IOException("storage is away");
+    }
+}
+
+/// <summary>Message bytes in memory, cut into chunks of a chosen size.</summary>
+internal sealed class FakeContent : IMessageContent
+{
+    private readonly Dictionary<long, byte[]> _messages = [];
+
+    public int ChunkBytes { get; set; } = 256 * 1024;
+
+    /// <summary>Messages whose content breaks off with an error after so many octets.</summary>
+    public Dictionary<long, int> Unreadable { get; } = [];
+
+    public Action<long>? OnRead { get; set; }
+
+    public long Add(long messageId, byte[] content)
+    {
+        _messages[messageId] = content;
+        return content.Length;
+    }
+
+    public long Add(long messageId, string content) => Add(messageId, Encoding.Latin1.GetBytes(content));
+
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(
+        long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        OnRead?.Invoke(messageId);
+        await Task.CompletedTask;
+        if (!_messages.TryGetValue(messageId, out var bytes))
+            yield break;
+        for (var position = 0; position < bytes.Length; position += ChunkBytes)
+        {
+            if (Unreadable.TryGetValue(messageId, out var limit) && position >= limit)
+                throw new IOException("storage is away");
+            yield return bytes.AsMemory(position, Math.Min(ChunkBytes, bytes.Length - position));
+        }
+    }
+}
+
+/// <summary>DNS from a dictionary; a name that is not in it does not exist.</summary>
+internal sealed class FakeDns : IDnsLookup
+{
+    public Dictionary<string, DnsAnswer<MxRecord>> Mx { get; } = new(StringComparer.OrdinalIgnoreCase);
+
+    public Dictionary<string, DnsAnswer<IPAddress>> IPv4 { get; } = new(StringComparer.OrdinalIgnoreCase);
+
+    public Dictionary<string, DnsAnswer<IPAddress>> IPv6 { get; } = new(StringComparer.OrdinalIgnoreCase);
+
+    public List<string> Questions { get; } = [];
+
+    public TimeSpan TimeToLive { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>When set, answers come only after it completes.</summary>
+    public TaskCompletionSource? Gate { get; set; }
+
+    public FakeDns WithMx(string domain, params (int Preference, string Host)[] records)
+    {
+        Mx[domain] = records.Length == 0
+            ? new DnsAnswer<MxRecord>(DnsStatus.NoData, [], TimeToLive)
+            : new DnsAnswer<MxRecord>(DnsStatus.Found, [.. records.Select(record => new MxRecord(record.Preference, record.Host))], TimeToLive);
+        return this;
+    }
+
+    public FakeDns WithAddress(string host, params string[] addresses)
+    {
+        var all = addresses.Select(IPAddress.Parse).ToLookup(address => address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6);
+        IPv4[host] = Answer([.. all[false]]);
+        IPv6[host] = Answer([.. all[true]]);
+        return this;
+    }
+
+    public FakeDns WithFailure(string name)
+    {
+        Mx[name] = DnsAnswer<MxRecord>.Failure("ServerFailure");
+        IPv4[name] = DnsAnswer<IPAddress>.Failure("ServerFailure");
+        IPv6[name] = DnsAnswer<IPAddress>.Failure("ServerFailure");
+        return this;
+    }
+
+    public Task<DnsAnswer<MxRecord>> MxAsync(string name, CancellationToken cancellationToken) => AskAsync(Mx, "MX", name);
+
+    public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) => AskAsync(IPv4, "A", name);
+
+    public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => AskAsync(IPv6, "AAAA", name);
+
+    private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
+        new(addresses.Length > 0 ? DnsStatus.Found : DnsStatus.NoData, addresses, TimeToLive);
+
+    private async Task<DnsAnswer<T>> AskAsync<T>(Dictionary<string, DnsAnswer<T>> answers, string type, string name)
+    {
+        lock (Questions)
+            Questions.Add($"{type} {name}");
+        if (Gate is { } gate)
+            await gate.Task;
+        return answers.GetValueOrDefault(name) ?? new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeToLive);
+    }
+}
+
+internal sealed class FakeLifetime : IHostApplicationLifetime, IDisposable
+{
+    private readonly CancellationTokenSource _stopping = new();
+
+    public CancellationToken ApplicationStarted => CancellationToken.None;
+
+    public CancellationToken ApplicationStopping => _stopping.Token;
+
+    public CancellationToken ApplicationStopped => CancellationToken.None;
+
+    public void StopApplication() => _stopping.Cancel();
+
+    public void Dispose() => _stopping.Dispose();
+}
