@@ -1,0 +1,166 @@
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Text;
+using MailPipeline.Mailbox.Tests.Kit;
+using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mailbox.Tests;
+
+/// <summary>Real sockets and real TLS.</summary>
+public sealed class KestrelTests
+{
+    [Fact]
+    public async Task Plaintext_sent_behind_STLS_is_dropped_and_what_was_said_before_is_forgotten()
+    {
+        await using var host = await MailboxHost.StartAsync(new() { ["Mailbox:AllowCleartextLogin"] = "Always" });
+        await host.AddAccountAsync("ann@example.org");
+        await using var client = await Client.ConnectAsync(host, listener: 0);
+        Assert.StartsWith("+OK", await client.LineAsync(), StringComparison.Ordinal);
+        await client.SendAsync("USER ann@example.org\r\nSTLS\r\nUSER mallory@example.org\r\nCAPA\r\n");
+        Assert.Equal("+OK send PASS", await client.LineAsync());
+        Assert.Equal("+OK start TLS", await client.LineAsync());
+
+        await client.SecureAsync();
+
+        // Had the injected USER, or the USER before TLS, been kept, this would be a login.
+        Assert.Equal("-ERR send USER first", await client.AskAsync("PASS secret"));
+        Assert.Equal("+OK send PASS", await client.AskAsync("USER ann@example.org"));
+        Assert.StartsWith("+OK", await client.AskAsync("PASS secret"), StringComparison.Ordinal);
+        Assert.Equal("+OK bye", await client.AskAsync("QUIT"));
+        Assert.Null(await client.LineOrEndAsync());
+    }
+
+    [Fact]
+    public async Task The_implicit_listener_speaks_TLS_from_the_first_octet_and_offers_no_STLS()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        await using var client = await Client.ConnectAsync(host, listener: 1);
+        await client.SecureAsync();
+        Assert.StartsWith("+OK", await client.LineAsync(), StringComparison.Ordinal);
+        Assert.Equal("-ERR TLS is on already", await client.AskAsync("STLS"));
+        await client.AskAsync("USER ann@example.org");
+        Assert.Equal("+OK 0 messages (0 octets)", await client.AskAsync("PASS secret"));
+    }
+
+    [Fact]
+    public async Task A_reset_in_the_middle_of_a_message_frees_the_maildrop()
+    {
+        await using var host = await MailboxHost.StartAsync(new() { ["Mailbox:AllowCleartextLogin"] = "Always" });
+        await host.AddAccountAsync("ann@example.org");
+        var content = Encoding.ASCII.GetBytes("Subject: big\r\n\r\n" + new string('x', 20_000_000) + "\r\n");
+        await host.StoreAsync(await host.QueueAsync(content, "bob@example.net", "ann@example.org"));
+        var first = await Client.ConnectAsync(host, listener: 0);
+        await first.LineAsync();
+        await first.AskAsync("USER ann@example.org");
+        await first.AskAsync("PASS secret");
+        Assert.StartsWith("+OK", await first.AskAsync("RETR 1"), StringComparison.Ordinal);
+        first.Reset();
+
+        await using var second = await Client.ConnectAsync(host, listener: 0);
+        await second.LineAsync();
+        string answer;
+        do
+        {
+            await second.AskAsync("USER ann@example.org");
+            answer = await second.AskAsync("PASS secret");
+            if (await second.ReconnectIfClosedAsync(answer, host))
+                continue;
+        }
+        while (answer.StartsWith("-ERR [IN-USE]", StringComparison.Ordinal));
+        Assert.StartsWith("+OK 1 messages", answer, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Mailbox:InactivityTimeout", "0:09:59", "Mailbox:InactivityTimeout")]
+    [InlineData("Mailbox:Listeners:0:Port", "70000", "Mailbox:Listeners:0:Port is 70000; allowed is 0 to 65535")]
+    [InlineData("Mailbox:Listeners:1:Address", "localhost", "Mailbox:Listeners:1:Address is 'localhost'")]
+    [InlineData("Mailbox:Listeners:1:Tls", "Maybe", "Mailbox:Listeners:1:Tls")]
+    [InlineData("Mailbox:MaxLoginFailures", "0", "MaxLoginFailures")]
+    [InlineData("Mailbox:MaxLoginFailure", "3", "MaxLoginFailure")]
+    [InlineData("Mailbox:LeaseRenewalInterval", "1.00:00:01", "Mailbox:LeaseRenewalInterval")]
+    public async Task A_bad_setting_stops_the_start_and_is_named(string setting, string value, string expected)
+    {
+        var failure = await Assert.ThrowsAnyAsync<Exception>(() => MailboxHost.StartAsync(new() { [setting] = value }));
+        Assert.Contains(expected, Assert.IsType<OptionsValidationException>(failure).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A client on a socket, with TLS when it is asked for.</summary>
+    private sealed class Client : IAsyncDisposable
+    {
+        private readonly string _certificate;
+        private TcpClient _socket;
+        private Stream _stream;
+
+        private Client(TcpClient socket, string certificate)
+        {
+            _socket = socket;
+            _stream = socket.GetStream();
+            _certificate = certificate;
+        }
+
+        public static async Task<Client> ConnectAsync(MailboxHost host, int listener)
+        {
+            var socket = new TcpClient();
+            await socket.ConnectAsync(host.EndPoints[listener], TestContext.Current.CancellationToken);
+            return new Client(socket, host.Get<ServerCertificate>().Current.GetCertHashString());
+        }
+
+        public async Task SecureAsync()
+        {
+            var secure = new SslStream(_stream, false, (_, shown, _, _) => shown?.GetCertHashString() == _certificate);
+            await secure.AuthenticateAsClientAsync("localhost");
+            _stream = secure;
+        }
+
+        public async Task SendAsync(string text) =>
+            await _stream.WriteAsync(Encoding.ASCII.GetBytes(text), TestContext.Current.CancellationToken);
+
+        public async Task<string> AskAsync(string command)
+        {
+            await SendAsync(command + "\r\n");
+            return await LineAsync();
+        }
+
+        public async Task<string> LineAsync() => await LineOrEndAsync() ?? throw new EndOfStreamException();
+
+        public async Task<string?> LineOrEndAsync()
+        {
+            var line = new StringBuilder();
+            var octet = new byte[1];
+            while (await _stream.ReadAsync(octet, TestContext.Current.CancellationToken) == 1)
+            {
+                if (octet[0] == '\n')
+                    return line.ToString().TrimEnd('\r');
+                line.Append((char)octet[0]);
+            }
+            return null;
+        }
+
+        public void Reset()
+        {
+            _socket.Client.LingerState = new LingerOption(true, 0);
+            _socket.Close();
+        }
+
+        /// <summary>The third failed login ends a connection; then a new one is made.</summary>
+        public async Task<bool> ReconnectIfClosedAsync(string answer, MailboxHost host)
+        {
+            if (!answer.StartsWith("-ERR", StringComparison.Ordinal))
+                return false;
+            await _stream.DisposeAsync();
+            _socket = new TcpClient();
+            await _socket.ConnectAsync(host.EndPoints[0], TestContext.Current.CancellationToken);
+            _stream = _socket.GetStream();
+            await LineAsync();
+            return true;
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _stream.DisposeAsync();
+            _socket.Dispose();
+        }
+    }
+}

@@ -1,0 +1,216 @@
+using System.Text;
+using MailPipeline.Mailbox.Tests.Kit;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mailbox.Tests;
+
+/// <summary>What happens to connections: silence, slowness, disconnects, limits, a stop, storage that fails under way.</summary>
+public sealed class Pop3ConnectionTests
+{
+    public static TheoryData<string> Dialogues => ["", "U", "USER ann@example.org\r\n", "USER ann@example.org\r\nPASS secret\r\n",
+        "USER ann@example.org\r\nPASS secret\r\nDELE 1\r\n", "USER ann@example.org\r\nPASS secret\r\nDELE 1\r\nQUI",
+        "USER ann@example.org\r\nPASS secret\r\nDELE 1\r\nRETR 2\r\n"];
+
+    [Theory, MemberData(nameof(Dialogues))]
+    public async Task A_client_that_vanishes_leaves_nothing_behind(string dialogue)
+    {
+        using var harness = Harness(bodyBytes: 500_000);
+        var wire = harness.Connect();
+        await wire.LineAsync();
+        await wire.SendAsync(dialogue);
+        await wire.DisconnectAsync();
+        await wire.Served;
+        Assert.Equal(2, harness.Maildrops.Uids.Length);
+        Assert.False(harness.Maildrops.IsLocked(harness.AnnId));
+    }
+
+    [Fact]
+    public async Task A_client_that_closes_its_side_after_QUIT_gets_all_answers()
+    {
+        using var harness = Harness(bodyBytes: 100);
+        var wire = harness.Connect();
+        await wire.SendAsync("USER ann@example.org\r\nPASS secret\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n");
+        await wire.HalfCloseAsync();
+        Assert.EndsWith("+OK message 1 deleted\r\n+OK bye\r\n", await wire.RestAsync(), StringComparison.Ordinal);
+        Assert.Single(harness.Maildrops.Uids);
+    }
+
+    [Fact]
+    public async Task Silence_ends_the_session_without_a_word_and_without_deleting()
+    {
+        using var harness = Harness(bodyBytes: 100);
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        await wire.AskAsync("DELE 1");
+        harness.Time.Advance(TimeSpan.FromMinutes(9));
+        Assert.Equal("+OK", await wire.AskAsync("NOOP"));
+        harness.Time.Advance(TimeSpan.FromMinutes(9));
+        Assert.False(wire.Served.IsCompleted);
+        // Octets are no command (RFC 1939 §3).
+        await wire.SendAsync("NOO");
+        harness.Time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal("", await wire.RestAsync());
+        await wire.Served;
+        Assert.Equal(2, harness.Maildrops.Uids.Length);
+    }
+
+    [Fact]
+    public async Task A_client_that_reads_nothing_holds_up_the_reading_of_its_message_and_is_dropped()
+    {
+        using var harness = Harness(bodyBytes: 5_000_000);
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        await wire.SendAsync("RETR 1\r\n");
+        var read = await wire.FromServer.ReadAsync(TestContext.Current.CancellationToken);
+        while (read.Buffer.Length < 64 * 1024)
+        {
+            wire.FromServer.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            read = await wire.FromServer.ReadAsync(TestContext.Current.CancellationToken);
+        }
+        // 64 KB in the pipe and less than one flush behind it, out of 5 MB.
+        Assert.InRange(harness.Maildrops.ChunksRead, 64, 64 * 1024 / 1000 + 20);
+        wire.FromServer.AdvanceTo(read.Buffer.Start);
+        harness.Time.Advance(TimeSpan.FromMinutes(10));
+        await wire.Served;
+        Assert.False(harness.Maildrops.IsLocked(harness.AnnId));
+    }
+
+    [Fact]
+    public async Task The_answer_to_a_wrong_password_is_held_back()
+    {
+        using var harness = new Pop3Harness(options => options.LoginFailureDelay = TimeSpan.FromSeconds(2));
+        using var logins = harness.Measure("mailpipeline.mailbox.logins");
+        var wire = harness.Connect();
+        await wire.LineAsync();
+        await wire.AskAsync("USER ann@example.org");
+        await wire.SendAsync("PASS wrong\r\n");
+        await harness.Time.TimerStartedAsync(TimeSpan.FromSeconds(2));
+        Assert.False(wire.FromServer.TryRead(out _));
+        harness.Time.Advance(TimeSpan.FromSeconds(2));
+        Assert.StartsWith("-ERR [AUTH]", await wire.LineAsync(), StringComparison.Ordinal);
+        Assert.Equal("refused", logins.LastMeasurement?.Tags["result"]);
+        Assert.Contains(harness.Log.GetSnapshot(), record => record.Id.Id == 4011);
+        Assert.DoesNotContain(harness.Log.GetSnapshot(), record => record.Message.Contains("wrong", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_message_that_cannot_be_read_is_a_temporary_failure_and_the_session_goes_on()
+    {
+        using var harness = Harness(bodyBytes: 100);
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        harness.Maildrops.Faults["ReadAsync"] = StorageFault.Unavailable;
+        Assert.Equal("-ERR [SYS/TEMP] the message cannot be read now", await wire.AskAsync("RETR 1"));
+        harness.Maildrops.Faults.Clear();
+        Assert.EndsWith(".\r\n", await wire.AskForLinesAsync("RETR 1"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_message_that_breaks_off_ends_the_connection_and_never_looks_whole()
+    {
+        using var harness = Harness(bodyBytes: 5000);
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        harness.Maildrops.ReadBreaksAfter = 2000;
+        await wire.SendAsync("RETR 1\r\n");
+        var got = await wire.RestAsync();
+        Assert.DoesNotContain("\r\n.\r\n", got, StringComparison.Ordinal);
+        await wire.Served;
+        Assert.Equal(2, harness.Maildrops.Uids.Length);
+    }
+
+    [Fact]
+    public async Task A_stop_ends_waiting_sessions_and_lets_commands_finish()
+    {
+        using var harness = Harness(bodyBytes: 5_000_000);
+        var waiting = harness.Connect();
+        await waiting.LogInAsync();
+        await waiting.AskAsync("DELE 1");
+        waiting.RequestStop();
+        Assert.Equal("", await waiting.RestAsync());
+        await waiting.Served;
+        Assert.Equal(2, harness.Maildrops.Uids.Length);
+
+        var reading = harness.Connect();
+        await reading.LogInAsync();
+        await reading.SendAsync("RETR 1\r\n");
+        Assert.StartsWith("+OK", await reading.LineAsync(), StringComparison.Ordinal);
+        reading.RequestStop();
+        Assert.EndsWith("\r\n.\r\n", await reading.RestAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Connections_over_a_limit_are_refused_and_counted()
+    {
+        using var harness = new Pop3Harness(options => (options.MaxConnections, options.MaxConnectionsPerAddress) = (3, 2));
+        using var refused = harness.Measure("mailpipeline.mailbox.connections.refused");
+        var first = harness.Connect(address: "192.0.2.1");
+        var second = harness.Connect(address: "192.0.2.1");
+        await first.LineAsync();
+        await second.LineAsync();
+        Assert.Equal("-ERR [SYS/TEMP] too many connections\r\n", await harness.Connect(address: "::ffff:192.0.2.1").RestAsync());
+        await harness.Connect(address: "192.0.2.2").LineAsync();
+        Assert.Equal("-ERR [SYS/TEMP] too many connections\r\n", await harness.Connect(address: "192.0.2.3").RestAsync());
+        Assert.Equal(2, refused.GetMeasurementSnapshot().Sum(measurement => measurement.Value));
+
+        await first.AskAsync("QUIT");
+        await first.Served;
+        Assert.StartsWith("+OK", await harness.Connect(address: "192.0.2.1").LineAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Loopback_clients_may_be_trusted_with_clear_text_and_others_not()
+    {
+        using var harness = new Pop3Harness(options => options.AllowCleartextLogin = CleartextLogin.Loopback);
+        var near = harness.Connect(address: "127.0.0.1");
+        var far = harness.Connect(address: "192.0.2.1");
+        await near.LineAsync();
+        await far.LineAsync();
+        Assert.StartsWith("+OK", await near.AskAsync("USER ann@example.org"), StringComparison.Ordinal);
+        Assert.StartsWith("-ERR", await far.AskAsync("USER ann@example.org"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_TLS_handshake_that_does_not_come_ends_the_connection()
+    {
+        using var harness = new Pop3Harness();
+        using var failed = harness.Measure("mailpipeline.mailbox.handshakes.failed");
+        var wire = harness.Connect(ListenerTls.Implicit);
+        await harness.Time.TimerStartedAsync(harness.Options.TlsHandshakeTimeout);
+        harness.Time.Advance(harness.Options.TlsHandshakeTimeout);
+        Assert.Equal("", await wire.RestAsync());
+        await wire.Served;
+        Assert.Equal(1, failed.LastMeasurement?.Value);
+    }
+
+    [Fact]
+    public async Task Clear_text_where_a_TLS_handshake_is_due_ends_the_connection()
+    {
+        using var harness = new Pop3Harness();
+        var wire = harness.Connect(ListenerTls.Implicit);
+        await wire.SendAsync("USER ann@example.org\r\nPASS secret\r\n");
+        Assert.DoesNotContain("+OK", await wire.RestAsync(), StringComparison.Ordinal);
+        await wire.Served;
+    }
+
+    [Fact]
+    public async Task STLS_is_refused_where_it_is_not_offered()
+    {
+        using var harness = new Pop3Harness();
+        var wire = harness.Connect(ListenerTls.None);
+        await wire.LineAsync();
+        Assert.Equal("-ERR TLS is not offered here", await wire.AskAsync("STLS"));
+        Assert.DoesNotContain("STLS", await wire.AskForLinesAsync("CAPA"), StringComparison.Ordinal);
+    }
+
+    private static Pop3Harness Harness(int bodyBytes)
+    {
+        var harness = new Pop3Harness();
+        var body = new StringBuilder("Subject: big\r\n\r\n");
+        while (body.Length < bodyBytes)
+            body.Append("0123456789012345678901234567890123456789012345678\r\n");
+        harness.Maildrops.AddMessage(harness.AnnId, body.ToString());
+        harness.Maildrops.AddMessage(harness.AnnId, body.ToString());
+        return harness;
+    }
+}
