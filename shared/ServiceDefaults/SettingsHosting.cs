@@ -60,6 +60,9 @@ public static class SettingsHosting
 
     private static string Describe(string section, InvalidOperationException unreadable)
     {
+        // What is wrong inside a list is the cause of a failure that names nothing.
+        while (unreadable.InnerException is InvalidOperationException cause)
+            unreadable = cause;
         // "Failed to convert configuration value 'x' at 'Ingress:Port' to type 'System.Int32'." names setting and type.
         if (unreadable.InnerException is { } reason && !unreadable.Message.Contains("ErrorOnUnknownConfiguration", StringComparison.Ordinal))
             return $"{unreadable.Message} {reason.Message}";
