@@ -1,0 +1,230 @@
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using MailPipeline.Testing;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using MimeKit;
+
+namespace MailPipeline.Queue.Tests;
+
+public sealed class QueueServiceTests
+{
+    [Fact]
+    public async Task A_hinted_message_is_routed_handed_out_and_done()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net", "c@example.com");
+        var timeline = await queue.OutcomeOfAsync(id);
+        Assert.All(timeline.Recipients, r => Assert.Equal(RecipientState.Delivered, r.State));
+        Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
+        Assert.Equal(1, queue.Worker.AttemptsAt("example.com"));
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_message_whose_hint_was_lost_is_found_by_the_warden()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var forgotten = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.forgotten");
+        var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        Assert.Equal(1, forgotten.GetMeasurementSnapshot().Sum(m => m.Value));
+    }
+
+    [Fact]
+    public async Task A_deferred_recipient_is_tried_again_until_it_is_delivered()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.Answer = r => r.Attempts < 3
+            ? (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later")
+            : (AttemptOutcome.Delivered, "2.0.0", "250 Ok");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        var recipient = Assert.Single((await queue.OutcomeOfAsync(id)).Recipients);
+        Assert.Equal(
+            [AttemptOutcome.Deferred, AttemptOutcome.Deferred, AttemptOutcome.Deferred, AttemptOutcome.Delivered],
+            recipient.Attempts.Select(attempt => attempt.Outcome));
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_refused_recipient_is_reported_to_the_sender_once()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = r => r.Address == "good@example.net"
+            ? (AttemptOutcome.Delivered, "2.0.0", "250 Ok")
+            : (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net", "good@example.net", "worse@example.net");
+        await queue.OutcomeOfAsync(id);
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+        await DrainedAsync(queue);
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        var report = Assert.IsType<MultipartReport>((await MimeMessage.LoadAsync(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(text)))).Body);
+        Assert.Equal("delivery-status", report.ReportType);
+        Assert.Contains("Final-Recipient: rfc822; bad@example.net", text, StringComparison.Ordinal);
+        Assert.Contains("Final-Recipient: rfc822; worse@example.net", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("good@example.net", text, StringComparison.Ordinal);
+        Assert.Contains("Status: 5.1.1", text, StringComparison.Ordinal);
+        Assert.Contains("Message-ID: <1@example.org>", text, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("Auto-Submitted: auto-replied", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bounce_is_never_bounced()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        var id = await queue.AcceptAsync(hint: true, "", "a@example.net");
+        Assert.Equal(RecipientState.Bounced, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await DrainedAsync(queue);
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Messages);
+    }
+
+    [Fact]
+    public async Task A_report_that_cannot_be_delivered_ends_there()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net"));
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.AttemptsAt("example.org") == 1), "the report was tried");
+        await DrainedAsync(queue);
+        Assert.Equal(2, (await queue.History.SummarizeAsync(default)).Messages);
+    }
+
+    [Fact]
+    public async Task A_recipient_whose_time_is_over_expires_with_a_report()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:MaxAge"] = "00:00:01" });
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+        Assert.Contains("Status: 5.4.7", await queue.ReadAsync((await queue.MaildropAsync("sender@example.org"))[0]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Mail_to_a_domain_that_stays_unreachable_expires_even_if_it_was_never_tried_itself()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:MaxAge"] = "00:00:01" });
+        queue.Worker.Reachable = domain => domain != "example.net";
+        var ids = new List<long>();
+        for (var i = 0; i < 20; i++)
+            ids.Add(await queue.AcceptAsync(hint: true, "", $"user{i}@example.net"));
+        foreach (var id in ids)
+            Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_dead_domain_rests_and_does_not_hold_up_a_healthy_one()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
+        queue.Worker.Reachable = domain => domain != "dead.example.net";
+        for (var i = 0; i < 50; i++)
+            await queue.AcceptAsync(hint: true, "sender@example.org", $"user{i}@dead.example.net");
+        await Until.TrueAsync(
+            async () => (await queue.History.ListDomainsAsync(10, default)).Any(d => d is { Domain: "dead.example.net", Failures: > 0 }),
+            "the dead domain rests");
+        var attempts = queue.Worker.AttemptsAt("dead.example.net");
+        var healthy = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.com");
+        await queue.OutcomeOfAsync(healthy);
+        await queue.AcceptAsync(hint: true, "sender@example.org", "late@dead.example.net");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.com"));
+        Assert.InRange(queue.Worker.AttemptsAt("dead.example.net"), attempts, 50);
+    }
+
+    [Fact]
+    public async Task Commands_and_reports_that_come_twice_change_nothing()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.FateOf = _ => Worker.Fate.Twice;
+        queue.Worker.Answer = r => r.Attempts < 1
+            ? (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later")
+            : (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        var id = await queue.AcceptAsync(hint: true, "", "a@example.net");
+        Assert.Equal(2, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Count);
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_hint_that_comes_twice_changes_nothing()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
+        var message = new AcceptedMessage(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        for (var i = 0; i < 5; i++)
+            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+        Assert.Single((await queue.OutcomeOfAsync(id)).Recipients);
+        await DrainedAsync(queue);
+        Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));
+    }
+
+    [Fact]
+    public async Task A_hand_out_lost_on_the_bus_is_given_again()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.Lost : Worker.Fate.Done;
+        using var lost = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.hand_outs_lost");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
+        Assert.Equal(1, lost.GetMeasurementSnapshot().Sum(m => m.Value));
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_worker_that_dies_with_its_claim_leaves_a_counted_uncertain_attempt_and_another_takes_over()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(claimLease: TimeSpan.FromMilliseconds(500));
+        queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.DiesWithClaim : Worker.Fate.Done;
+        using var uncertain = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.uncertain");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        Assert.Equal(
+            [AttemptOutcome.Uncertain, AttemptOutcome.Delivered],
+            Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Select(attempt => attempt.Outcome));
+        Assert.Equal(1, uncertain.GetMeasurementSnapshot().Sum(m => m.Value));
+        await DrainedAsync(queue);
+    }
+
+    [Theory]
+    [InlineData("list@example.org", "a@example.net", "b@example.com", "carol@example.org")]
+    [InlineData("LIST@Example.ORG", "a@example.net", "b@example.com", "carol@example.org")]
+    [InlineData("anything@catchall.example.org", "carol@example.org")]
+    [InlineData("carol@example.org", "carol@example.org")]
+    [InlineData("dave@example.org", "dave@example.org", "a@example.net")]
+    [InlineData("loop@example.org", "loop@example.org")]
+    [InlineData("stranger@example.com", "stranger@example.com")]
+    public async Task Aliases_lead_to_each_recipient_once(string address, params string[] expected)
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
+        var directory = queue.Directory;
+        await directory.AddDomainAsync("example.org");
+        await directory.AddDomainAsync("catchall.example.org");
+        await directory.AddAccountAsync("carol@example.org", "hash");
+        await directory.AddAccountAsync("dave@example.org", "hash");
+        foreach (var (alias, target) in new[]
+        {
+            ("list@example.org", "a@example.net"), ("list@example.org", "inner@example.org"), ("inner@example.org", "b@example.com"),
+            ("inner@example.org", "a@example.net"), ("inner@example.org", "carol@example.org"), ("@catchall.example.org", "carol@example.org"),
+            ("loop@example.org", "pool@example.org"), ("pool@example.org", "loop@example.org"),
+            ("dave@example.org", "dave@example.org"), ("dave@example.org", "a@example.net"),
+        })
+        {
+            await directory.AddAliasAsync(alias, target);
+        }
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", address);
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+        var routed = (await queue.History.FindAsync(id, default))!.Recipients;
+        Assert.Equal(expected.Order(), routed.Select(r => r.Address).Order());
+        Assert.All(routed, r => Assert.Equal(
+            r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
+    }
+
+    /// <summary>Nothing is left to do: no unrouted message, no queued recipient, no claim, no bytes without an owner.</summary>
+    private static Task DrainedAsync(QueueUnderTest queue) => Until.TrueAsync(
+        async () => await queue.History.SummarizeAsync(default) is { Unrouted: 0, Queued: 0, Claims: 0, ChunksWithoutOwner: 0 },
+        "nothing is left to do");
+}
