@@ -28,8 +28,12 @@ internal sealed partial class OutcomeRecorder(
                 continue;
             var recipient = recipients.GetValueOrDefault(result.RecipientId)
                 ?? await queue.FindQueuedAsync(result.RecipientId, CancellationToken.None);
-            if (recipient is not null)
-                decisions.Add(Decide(recipient, result, now));
+            if (recipient is null)
+                continue;
+            var decision = Decide(recipient, result, now);
+            decisions.Add(decision);
+            using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
+            activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
         await RecordAsync(report.ClaimId, decisions, recipients);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);

@@ -20,7 +20,11 @@ internal sealed partial class Router(
     {
         var routed = new RoutedMessage[messages.Count];
         for (var i = 0; i < routed.Length; i++)
+        {
+            using var activity = telemetry.StartActivity("route", messages[i].TraceParent);
             routed[i] = new RoutedMessage(messages[i], await ResolveAsync(messages[i], cancellationToken));
+            activity?.SetTag("mailpipeline.recipients", routed[i].Recipients.Count);
+        }
         var made = await store.RouteAsync(routed);
         telemetry.Routed(made.Count);
         foreach (var group in made.GroupBy(row => row.Domain, row => row.Recipient))

@@ -25,8 +25,10 @@ internal sealed partial class WardenGrain(
     private const int WakesAtOnce = 64;
 
     private static readonly TimeSpan s_housekeeping = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_measuring = TimeSpan.FromSeconds(5);
 
     private long _lastTick;
+    private long _lastMeasure;
     private long _lastHousekeeping;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
@@ -46,6 +48,11 @@ internal sealed partial class WardenGrain(
         await TakeBackClaimsAsync();
         if (!options.Value.DeliveryPaused)
             await WakeDueDomainsAsync();
+        if (time.GetElapsedTime(_lastMeasure) >= s_measuring)
+        {
+            _lastMeasure = time.GetTimestamp();
+            telemetry.Measured(await store.MeasureAsync(CancellationToken.None));
+        }
         if (time.GetElapsedTime(_lastHousekeeping) >= s_housekeeping)
         {
             _lastHousekeeping = time.GetTimestamp();

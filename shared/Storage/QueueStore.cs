@@ -23,6 +23,10 @@ public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, s
     public static readonly DomainStanding Good = new(0, DateTimeOffset.UnixEpoch, "");
 }
 
+/// <summary>How much waits, for gauges.</summary>
+/// <param name="OldestDueAt">Earliest next attempt of those nobody holds; null when nothing is queued.</param>
+public sealed record QueueMeasure(long Queued, long Claimed, DateTimeOffset? OldestDueAt, long Unrouted);
+
 /// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
 {
@@ -102,6 +106,13 @@ public sealed class QueueStore(MailDatabase database)
         """);
 
     private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now}");
+
+    private static readonly Statement s_measure = new(
+        """
+        SELECT COUNT(*), COALESCE(SUM(CASE WHEN claim <> 0 THEN 1 ELSE 0 END), 0),
+               COALESCE(MIN(CASE WHEN claim = 0 THEN next_attempt_at END), 0), (SELECT COUNT(*) FROM unrouted)
+        FROM recipients WHERE state = 0
+        """);
 
     public ValueTask<long> NextClaimIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
 
@@ -193,6 +204,14 @@ public sealed class QueueStore(MailDatabase database)
                 await transaction.ExecuteAsync(s_restQueue, domain);
             return null;
         });
+
+    /// <summary>Counts what waits. Reads an index over all queued recipients: for every few seconds, not for every message.</summary>
+    public async Task<QueueMeasure> MeasureAsync(CancellationToken cancellationToken) =>
+        (await database.QueryAsync(
+            s_measure,
+            r => new QueueMeasure(
+                r.GetInt64(0), Convert.ToInt64(r.GetValue(1), null), r.GetInt64(2) == 0 ? null : Time(r, 2), r.GetInt64(3)),
+            cancellationToken))[0];
 
     /// <summary>
     /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead).

@@ -29,15 +29,14 @@ public static partial class StorageHosting
     }
 
     private sealed partial class StorageLifetime(
-        MailDatabase database, QueueStore queue, MaildropStore maildrops, ILogger<StorageLifetime> log) : IHostedLifecycleService
+        MailDatabase database, QueueStore queue, ILogger<StorageLifetime> log) : IHostedLifecycleService
     {
         public async Task StartingAsync(CancellationToken cancellationToken)
         {
             await database.OpenAsync(cancellationToken);
             if (!database.SingleProcess)
                 return;
-            // Whoever held something here died with the last process.
-            await maildrops.ReleaseAllAsync();
+            // Whoever held a claim here died with the last process.
             var taken = await queue.TakeBackClaimsAsync(evenIfLeased: true, cancellationToken);
             if (taken > 0)
                 LogTakenBack(log, taken);
