@@ -29,7 +29,7 @@ public static class MailboxHosting
                 {
                     // At the first connection, not now: storage is opened between.
                     var server = new Lazy<Pop3Server>(listen.ApplicationServices.GetRequiredService<Pop3Server>);
-                    listen.Run(connection => server.Value.ServeAsync(connection, listener.Tls));
+                    listen.Run(connection => server.Value.ServeAsync(connection, listener));
                 });
             }
         });

@@ -39,8 +39,11 @@ internal static partial class MailboxLog
     [LoggerMessage(4017, LogLevel.Warning, "The maildrop of account {AccountId} could not be unlocked; its lease will run out")]
     internal static partial void UnlockFailed(this ILogger logger, long accountId, Exception failure);
 
-    [LoggerMessage(4020, LogLevel.Warning, "{ConnectionId} refused from {RemoteEndPoint}: too many connections")]
-    internal static partial void ConnectionRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint);
+    [LoggerMessage(4019, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} on {Listener}")]
+    internal static partial void ConnectionOpened(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener);
+
+    [LoggerMessage(4020, LogLevel.Warning, "{ConnectionId} refused from {RemoteEndPoint} on {Listener}: too many connections")]
+    internal static partial void ConnectionRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener);
 
     [LoggerMessage(4021, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} ended without QUIT: {Reason}")]
     internal static partial void ConnectionLost(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string reason);

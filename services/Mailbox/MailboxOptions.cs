@@ -59,7 +59,7 @@ public sealed class MailboxOptions
 /// <summary>One address and port where POP3 clients are waited for.</summary>
 public sealed class MailboxListener
 {
-    /// <summary>What the listener is called in logs and errors. Default "pop3".</summary>
+    /// <summary>What the listener is called in logs. Default "pop3".</summary>
     public string Name { get; set; } = "pop3";
 
     /// <summary>IP address to listen on. Default 127.0.0.1: reachable from elsewhere only when the operator says so.</summary>

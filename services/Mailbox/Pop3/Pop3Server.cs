@@ -32,19 +32,21 @@ internal sealed class Pop3Server(
     internal ILogger Logger => logger;
 
     /// <summary>Serves one connection to its end; what goes wrong with it ends here.</summary>
-    public async Task ServeAsync(ConnectionContext connection, ListenerTls tls)
+    public async Task ServeAsync(ConnectionContext connection, MailboxListener listener)
     {
+        var tls = listener.Tls;
         var address = AddressOf(connection.RemoteEndPoint);
         if (!_budget.TryTake(address))
         {
             telemetry.ConnectionRefused();
-            logger.ConnectionRefused(connection.ConnectionId, connection.RemoteEndPoint);
+            logger.ConnectionRefused(connection.ConnectionId, connection.RemoteEndPoint, listener.Name);
             // Nothing is owed to such a client, least of all a TLS handshake.
             if (tls != ListenerTls.Implicit)
                 await connection.Transport.Output.WriteAsync("-ERR [SYS/TEMP] too many connections\r\n"u8.ToArray());
             return;
         }
         telemetry.ConnectionOpened(tls);
+        logger.ConnectionOpened(connection.ConnectionId, connection.RemoteEndPoint, listener.Name);
         try
         {
             await using var session = new Pop3Connection(this, connection, tls);

@@ -78,7 +78,7 @@ internal sealed class Pop3Harness : IDisposable
     {
         await Task.Yield();
         context.ConnectionClosed.Register(() => wire.IsAborted = true);
-        await Server.ServeAsync(context, tls);
+        await Server.ServeAsync(context, new MailboxListener { Tls = tls });
         // What Kestrel does when the handler returns.
         await input.Reader.CompleteAsync();
         await output.Writer.CompleteAsync();
