@@ -73,6 +73,8 @@ internal sealed class SmtpCommands
 
     public sealed class Row(string verb, Handler? handler, SmtpReply?[] refusals)
     {
+        public string Name => verb;
+
         public byte[] Verb { get; } = Encoding.ASCII.GetBytes(verb);
 
         public SmtpReply? Refusal(SmtpSessionState state) => refusals[(int)state];

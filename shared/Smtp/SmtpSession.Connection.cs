@@ -94,6 +94,7 @@ public sealed partial class SmtpSession
         _isGreeted = true;
         IsExtended = isExtended;
         ClientName = Encoding.ASCII.GetString(argument);
+        HasWellFormedClientName = AddressSyntax.IsDomainOrLiteral(argument, allowUtf8: false);
         return WithoutMail(isExtended ? profile.EhloReply(IsTls) : profile.HeloReply);
     }
 }

@@ -67,6 +67,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>The argument of EHLO or HELO: printable ASCII, unverified; empty before.</summary>
     public string ClientName { get; private set; } = "";
 
+    /// <summary><see cref="ClientName"/> is a domain or address literal by the grammar (RFC 5321 §4.1.1.1).</summary>
+    public bool HasWellFormedClientName { get; private set; }
+
     /// <summary>The user name of the verified credentials; null when the client is a stranger.</summary>
     public string? UserName { get; private set; }
 
@@ -81,6 +84,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
     /// <summary>With <see cref="SmtpAction.Authenticate"/>.</summary>
     public SmtpCredentials? ProposedCredentials => _sasl?.Credentials;
+
+    /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
+    public string LastVerb { get; private set; } = "";
 
     /// <summary>Longest line to read next, CRLF included.</summary>
     public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
@@ -97,12 +103,15 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (_sasl is not null)
             return AuthLine(line);
 
+        LastVerb = "";
+
         // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
         line = line.TrimEnd(" \t"u8);
         var end = line.IndexOf((byte)' ');
         var verb = end < 0 ? line : line[..end];
         if (SmtpCommands.Find(verb) is not { } command)
             return Unknown(verb);
+        LastVerb = command.Name;
         if (command.Refusal(State) is { } refusal)
             return Respond(refusal);
 
@@ -113,6 +122,14 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     public SmtpStep ReadBroken(LineStatus status) =>
         // RFC 5321 §2.3.8: only CRLF ends a line. RFC 5321 §4.5.3.1.9: 500 for one too long.
         Broken(status == LineStatus.TooLong ? Replies.C500LineTooLong : Replies.C500BareLineFeed);
+
+    /// <summary>With <see cref="SmtpAction.CheckRecipient"/>: another mailbox takes the recipient's place, if it is accepted.</summary>
+    public void RedirectRecipient(SmtpAddress recipient)
+    {
+        if (_question != SmtpAction.CheckRecipient)
+            throw new InvalidOperationException("No recipient is proposed.");
+        ProposedRecipient = recipient;
+    }
 
     /// <summary>Answers the open question: null accepts, a 4xx or 5xx reply refuses.</summary>
     public SmtpStep Answer(SmtpReply? refusal)

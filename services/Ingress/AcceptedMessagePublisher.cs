@@ -1,0 +1,68 @@
+using System.Threading.Channels;
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>
+/// Tells the queue of accepted messages, as many as have gathered in one <see cref="MessageAccepted"/>. Only a hint: what is
+/// dropped here (bus away, too much at once, process killed) is in storage, and the warden finds it there.
+/// </summary>
+internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelemetry telemetry, TimeProvider time, ILogger<AcceptedMessagePublisher> log)
+    : BackgroundService
+{
+    /// <summary>Envelopes of one hint; with a thousand recipients each they stay well below a broker's message limit.</summary>
+    private const int MaxBatch = 200;
+
+    /// <summary>Envelopes that wait while the bus is away; some megabytes.</summary>
+    private const int MaxWaiting = 10_000;
+
+    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(2);
+
+    private readonly Channel<AcceptedMessage> _waiting = Channel.CreateBounded<AcceptedMessage>(
+        new BoundedChannelOptions(MaxWaiting) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+
+    /// <summary>Never waits.</summary>
+    public void Offer(AcceptedMessage message)
+    {
+        if (!_waiting.Writer.TryWrite(message))
+            telemetry.HintsLost(1);
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        // No session is left by now: what has gathered goes out, if the bus takes it.
+        _waiting.Writer.TryComplete();
+        if (ExecuteTask is { } sending)
+            await sending.WaitAsync(s_farewell, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await base.StopAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var batch = new List<AcceptedMessage>(MaxBatch);
+        while (await _waiting.Reader.WaitToReadAsync(stoppingToken))
+        {
+            while (batch.Count < MaxBatch && _waiting.Reader.TryRead(out var message))
+                batch.Add(message);
+            await SendAsync([.. batch], stoppingToken);
+            batch.Clear();
+        }
+    }
+
+    private async Task SendAsync(AcceptedMessage[] messages, CancellationToken cancellation)
+    {
+        try
+        {
+            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(messages), cancellation);
+        }
+        catch (BusUnavailableException away)
+        {
+            telemetry.HintsLost(messages.Length);
+            LogNotTold(log, messages.Length, away);
+        }
+    }
+
+    [LoggerMessage(1020, LogLevel.Warning, "The queue could not be told of {Count} accepted messages; the warden will find them")]
+    private static partial void LogNotTold(ILogger log, int count, Exception exception);
+}

@@ -1,0 +1,37 @@
+using System.Net;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>A set of client addresses, given as addresses and CIDR networks.</summary>
+internal sealed class ClientNetworks
+{
+    private readonly IPNetwork[] _networks;
+
+    public ClientNetworks(IEnumerable<string> texts) =>
+        _networks = [.. texts.Select(text => TryParse(text, out var network) ? network : throw new FormatException($"Not a network: {text}"))];
+
+    public static bool TryParse(string text, out IPNetwork network)
+    {
+        if (!text.Contains('/', StringComparison.Ordinal) && IPAddress.TryParse(text, out var address))
+        {
+            network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
+            return true;
+        }
+
+        return IPNetwork.TryParse(text, out network);
+    }
+
+    /// <summary>IPv4 addresses as such, whatever socket they came through.</summary>
+    public static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+
+    public bool Contains(IPAddress address)
+    {
+        foreach (var network in _networks)
+        {
+            if (network.Contains(address))
+                return true;
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,62 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>A connection's pipes as the stream that TLS is put on.</summary>
+internal sealed class DuplexPipeStream(IDuplexPipe pipe) : Stream
+{
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        var result = await pipe.Input.ReadAsync(cancellationToken);
+        var available = result.Buffer;
+        // An empty buffer asks to be told when there is something (TLS does, to wait without holding memory).
+        if (available.IsEmpty || buffer.IsEmpty)
+        {
+            pipe.Input.AdvanceTo(available.Start);
+            return 0;
+        }
+
+        var taken = available.Slice(0, Math.Min(available.Length, buffer.Length));
+        taken.CopyTo(buffer.Span);
+        pipe.Input.AdvanceTo(taken.End);
+        return (int)taken.Length;
+    }
+
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
+        await pipe.Output.WriteAsync(buffer, cancellationToken);
+
+    public override async Task FlushAsync(CancellationToken cancellationToken) => await pipe.Output.FlushAsync(cancellationToken);
+
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Flush()
+    {
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+}

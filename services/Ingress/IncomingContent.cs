@@ -1,0 +1,132 @@
+using System.Buffers;
+using System.Net;
+using System.Text;
+using MailPipeline.Smtp;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>
+/// The content of one message on its way into storage. Once something is wrong with it, it is read to its end and thrown
+/// away, so that the client sees the reply; storage holds nothing of it then.
+/// </summary>
+internal sealed class IncomingContent(MessageStore store, IngressOptions options) : IAsyncDisposable
+{
+    private EndOfDataReader _reader = new();
+    private HopCounter _hops = new();
+    private ContentWriter? _writer;
+    private StorageUnavailableException? _fault;
+
+    public long MessageId { get; private set; }
+
+    public bool IsEnded => _reader.IsEnded;
+
+    /// <summary>Some octet is beyond ASCII, whatever MAIL said.</summary>
+    public bool HasEightBitOctets { get; private set; }
+
+    /// <summary>The client goes on long after its content can no longer be taken.</summary>
+    public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
+
+    /// <summary>Content for <see cref="MessageStore.AcceptAsync"/>; only when nothing is refused.</summary>
+    public ContentWriter Writer => _writer ?? throw new InvalidOperationException("The content was refused.");
+
+    /// <summary>Why the content cannot be accepted; null when it can.</summary>
+    public SmtpReply? Refusal => this switch
+    {
+        // RFC 5321 §2.3.8: they would end the content for some other server (SMTP smuggling).
+        { _reader.Faults: ContentFaults.Nul } => Replies.C550Nul,
+        { _reader.Faults: not ContentFaults.None } => Replies.C550BareCrLf,
+        { IsTooLarge: true } => Replies.C552TooLarge,
+        // RFC 5321 §6.3
+        { IsLooping: true } => Replies.C554LoopDetected,
+        { _fault: { } fault } => ReplyTo(fault),
+        _ => null,
+    };
+
+    public StorageUnavailableException? Fault => _fault;
+
+    private bool IsTooLarge => _reader.ContentBytes > options.MaxMessageBytes;
+
+    private bool IsLooping => _hops.Count > options.MaxHops;
+
+    /// <summary>The reply to a fault of storage that left nothing committed.</summary>
+    public static SmtpReply ReplyTo(StorageUnavailableException fault) =>
+        fault.Fault == StorageFault.Full ? Replies.C452StorageFull : Replies.C451StorageUnavailable;
+
+    /// <summary>Takes an id and puts our trace field before all else.</summary>
+    public async ValueTask BeginAsync(SmtpSession session, IPAddress? client, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var trace = ArrayPool<byte>.Shared.Rent(TraceHeader.MaxBytes);
+        try
+        {
+            MessageId = await store.NextMessageIdAsync(cancellation);
+            _writer = store.CreateContent(MessageId);
+            var length = TraceHeader.Write(trace, session, client, MessageId, now);
+            await _writer.AppendAsync(trace.AsMemory(0, length), cancellation);
+        }
+        catch (StorageUnavailableException fault)
+        {
+            await AbandonAsync(fault);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(trace);
+        }
+    }
+
+    /// <summary>Takes octets as they come and says up to where: all of them, or the end of the content.</summary>
+    public async ValueTask<SequencePosition> TakeAsync(ReadOnlySequence<byte> buffer, CancellationToken cancellation)
+    {
+        var consumed = 0L;
+        foreach (var segment in buffer)
+        {
+            for (var memory = segment; !memory.IsEmpty;)
+            {
+                var slice = _reader.Read(memory.Span);
+                consumed += slice.Consumed;
+                if (slice.Length > 0 && _writer is not null)
+                    await KeepAsync(memory.Slice(slice.Start, slice.Length), cancellation);
+                if (slice.IsEnd)
+                    return buffer.GetPosition(consumed);
+                memory = memory[slice.Consumed..];
+            }
+        }
+
+        return buffer.End;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_writer is { } writer)
+            await writer.DisposeAsync();
+        _writer = null;
+    }
+
+    private async ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    {
+        if (!_hops.IsBody)
+            _hops.Read(content.Span);
+        if (!HasEightBitOctets)
+            HasEightBitOctets = !Ascii.IsValid(content.Span);
+        if (_reader.Faults != ContentFaults.None || IsTooLarge || IsLooping)
+        {
+            await AbandonAsync(null);
+            return;
+        }
+
+        try
+        {
+            await _writer!.AppendAsync(content, cancellation);
+        }
+        catch (StorageUnavailableException fault)
+        {
+            await AbandonAsync(fault);
+        }
+    }
+
+    private async ValueTask AbandonAsync(StorageUnavailableException? fault)
+    {
+        _fault ??= fault;
+        await DisposeAsync();
+    }
+}

@@ -1,0 +1,44 @@
+using MailPipeline.ServiceDefaults;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>Composition of the door: options, sessions, and Kestrel listeners that lead to them.</summary>
+public static class IngressHosting
+{
+    // A message in flight holds at most this much on the way from its socket; what storage has not taken stays with the client.
+    private const long MaxUnreadBytes = 64 * 1024;
+
+    /// <summary>Needs the store (AddMailDatabase), the bus (AddMailBus) and the service defaults in the same host.</summary>
+    public static WebApplicationBuilder AddIngress(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<IngressTelemetry>();
+        services.AddSingleton<AddressPolicy>();
+        services.AddSingleton<SessionRegistry>();
+        services.AddSingleton<AcceptedMessagePublisher>();
+        services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
+        services.AddSingleton<SmtpServer>();
+
+        services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = MaxUnreadBytes);
+        services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>, IServiceProvider>(Listen);
+        return builder;
+    }
+
+    private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options, IServiceProvider provider)
+    {
+        foreach (var listener in options.Value.Listeners)
+        {
+            var server = provider.GetRequiredService<SmtpServer>();
+            var seen = new SmtpListener(listener, options.Value);
+            kestrel.Listen(listener.EndPoint, socket => socket.Run(connection => server.RunAsync(connection, seen)));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+using System.ComponentModel.DataAnnotations;
+using System.Net;
+using MailPipeline.Smtp;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>Where mail is taken, from whom, and how much. Section "Ingress".</summary>
+public sealed class IngressOptions
+{
+    public const string SectionName = "Ingress";
+
+    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: the machine's name.</summary>
+    [Required]
+    public string Hostname { get; set; } = Environment.MachineName.ToLowerInvariant();
+
+    /// <summary>Where to listen. Default: nowhere.</summary>
+    public IList<ListenerOptions> Listeners { get; init; } = [];
+
+    /// <summary>Addresses and networks (CIDR) that may relay without authentication. Default: none (P7).</summary>
+    public IList<string> RelayClients { get; init; } = [];
+
+    /// <summary>
+    /// Mailbox that takes mail for postmaster at every domain of ours without an account or alias of that name, and for
+    /// the bare "Postmaster" (RFC 5321 §4.5.1). Default: none, such mail is refused.
+    /// </summary>
+    public string Postmaster { get; set; } = "";
+
+    /// <summary>Authenticated users may give any sender address, not only their own. Default false.</summary>
+    public bool AllowForeignSenders { get; set; }
+
+    /// <summary>AUTH is offered without TLS too. Default false (P7, RFC 4954 §4).</summary>
+    public bool AllowCleartextAuth { get; set; }
+
+    /// <summary>Largest message, in octets of content. Default 50 MiB: what large providers take, base64 included.</summary>
+    [Range(64 * 1024, 2_000_000_000)]
+    public long MaxMessageBytes { get; set; } = 50 * 1024 * 1024;
+
+    /// <summary>
+    /// Octets beyond <see cref="MaxMessageBytes"/> that are read and thrown away so that the client sees its 552; after them
+    /// the connection is closed. Default 50 MiB.
+    /// </summary>
+    [Range(0, 2_000_000_000)]
+    public long MaxDiscardedBytes { get; set; } = 50 * 1024 * 1024;
+
+    /// <summary>Recipients of one message. Default 1,000, as Postfix; at least 100 (RFC 5321 §4.5.3.1.8).</summary>
+    [Range(SmtpLimits.MinimumRecipients, 65_000)]
+    public int MaxRecipients { get; set; } = 1000;
+
+    /// <summary>5xx replies since the last accepted message that end a session with 421. Default 20, as Postfix.</summary>
+    [Range(1, 100_000)]
+    public int MaxErrors { get; set; } = 20;
+
+    /// <summary>NOOP, RSET, VRFY, HELP, HELO, EHLO since the last accepted message that end a session. Default 100, as Postfix.</summary>
+    [Range(2, 100_000)]
+    public int MaxCommandsWithoutMail { get; set; } = 100;
+
+    /// <summary>Refused credentials that end a session. Default 3.</summary>
+    [Range(1, 1000)]
+    public int MaxAuthFailures { get; set; } = 3;
+
+    /// <summary>Received fields from which a message counts as looping. Default 100 (RFC 5321 §6.3).</summary>
+    [Range(10, 10_000)]
+    public int MaxHops { get; set; } = 100;
+
+    /// <summary>Longest wait for the next command. Default 5 minutes (RFC 5321 §4.5.3.2.7).</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Longest wait for more content. Default 5 minutes (RFC 5321 §4.5.3.2.7).</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan ContentTimeout { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Longest time for the whole content of one message. Default 1 hour: 50 MiB at 14 KiB/s.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan MaxContentTime { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>Longest TLS handshake. Default 30 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
+    public TimeSpan TlsTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Sessions at once; more are greeted with 421. Default 1,000.</summary>
+    [Range(1, 1_000_000)]
+    public int MaxSessions { get; set; } = 1000;
+
+    /// <summary>Sessions at once from one address. Default 250: a quarter of all, so that one client leaves room for others.</summary>
+    [Range(1, 1_000_000)]
+    public int MaxSessionsPerAddress { get; set; } = 250;
+}
+
+/// <summary>One listening socket. Section "Ingress:Listeners:N".</summary>
+public sealed class ListenerOptions
+{
+    /// <summary>Its name in logs and metrics. Default: the kind in lower case.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>Whom it is for. Default Mx.</summary>
+    public ListenerKind Kind { get; set; }
+
+    /// <summary>IP address to bind. Default 127.0.0.1.</summary>
+    public string Address { get; set; } = "127.0.0.1";
+
+    /// <summary>TCP port; 0 takes a free one. Default 25 (RFC 5321 §4.5.4.2) for Mx; Submission has 587 or, with implicit TLS, 465 (RFC 8314 §3.3).</summary>
+    public int? Port { get; set; }
+
+    /// <summary>Default StartTls.</summary>
+    public TlsMode Tls { get; set; } = TlsMode.StartTls;
+
+    /// <summary>Offer AUTH. Default true; a Submission listener cannot do without.</summary>
+    public bool Auth { get; set; } = true;
+
+    internal int PortOrDefault => Port ?? (Kind, Tls) switch
+    {
+        (ListenerKind.Mx, _) => 25,
+        (_, TlsMode.Implicit) => 465,
+        _ => 587,
+    };
+
+    internal string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
+
+    internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), PortOrDefault);
+}
+
+/// <summary>Whom a listener is for.</summary>
+public enum ListenerKind
+{
+    /// <summary>Other mail servers: recipients of ours, from anybody.</summary>
+    Mx,
+
+    /// <summary>Our users: any recipient, after authentication (RFC 6409).</summary>
+    Submission,
+}
+
+/// <summary>How TLS begins on a listener.</summary>
+public enum TlsMode
+{
+    None,
+
+    /// <summary>Upgraded by command (RFC 3207).</summary>
+    StartTls,
+
+    /// <summary>From the first octet (RFC 8314).</summary>
+    Implicit,
+}
+
+[OptionsValidator]
+internal sealed partial class IngressOptionsValidator : IValidateOptions<IngressOptions>;
+
+/// <summary>Rules that no attribute can say.</summary>
+internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
+{
+    public ValidateOptionsResult Validate(string? name, IngressOptions options)
+    {
+        var failures = new List<string>();
+        if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
+            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org");
+        if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
+            failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
+        for (var i = 0; i < options.RelayClients.Count; i++)
+        {
+            if (!ClientNetworks.TryParse(options.RelayClients[i], out _))
+                failures.Add($"Ingress:RelayClients:{i} is '{options.RelayClients[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
+        }
+
+        for (var i = 0; i < options.Listeners.Count; i++)
+            Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
+        return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+    }
+
+    private static void Validate(string setting, ListenerOptions listener, IngressOptions options, List<string> failures)
+    {
+        if (!IPAddress.TryParse(listener.Address, out _))
+            failures.Add($"{setting}:Address is '{listener.Address}'; it must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::");
+        if (listener.PortOrDefault is < 0 or > 65535)
+            failures.Add($"{setting}:Port is {listener.Port}; it must be 0 to 65535");
+        if (!Enum.IsDefined(listener.Kind))
+            failures.Add($"{setting}:Kind is {listener.Kind}; it must be Mx or Submission");
+        if (!Enum.IsDefined(listener.Tls))
+            failures.Add($"{setting}:Tls is {listener.Tls}; it must be None, StartTls or Implicit");
+        if (listener is { Kind: ListenerKind.Submission, Auth: false })
+            failures.Add($"{setting}:Auth is false; a Submission listener needs AUTH");
+        if (listener is { Kind: ListenerKind.Submission, Tls: TlsMode.None } && !options.AllowCleartextAuth)
+            failures.Add($"{setting}:Tls is None; a Submission listener needs StartTls or Implicit, or Ingress:AllowCleartextAuth");
+    }
+}

@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>Metrics and traces of the door: sessions, refusals, accepted messages, how long an acceptance takes.</summary>
+internal sealed class IngressTelemetry : IDisposable
+{
+    public const string SourceName = "MailPipeline.Ingress";
+
+    private readonly ActivitySource _source = new(SourceName);
+    private readonly UpDownCounter<long> _sessions;
+    private readonly Counter<long> _turnedAway;
+    private readonly Counter<long> _refused;
+    private readonly Counter<long> _accepted;
+    private readonly Counter<long> _acceptedBytes;
+    private readonly Histogram<double> _acceptDuration;
+    private readonly Counter<long> _broken;
+    private readonly Counter<long> _hintsLost;
+
+    public IngressTelemetry(IMeterFactory meters)
+    {
+        var meter = meters.Create(SourceName);
+        _sessions = meter.CreateUpDownCounter<long>("mailpipeline.ingress.sessions", "{session}", "Sessions under way, by listener kind");
+        _turnedAway = meter.CreateCounter<long>("mailpipeline.ingress.sessions_refused", "{session}", "Connections turned away, by limit");
+        _refused = meter.CreateCounter<long>("mailpipeline.ingress.refusals", "{command}", "Commands and contents refused, by command and class of the reply");
+        _accepted = meter.CreateCounter<long>("mailpipeline.ingress.accepted", "{message}", "Messages committed and answered 250, by listener kind");
+        _acceptedBytes = meter.CreateCounter<long>("mailpipeline.ingress.accepted_bytes", "By", "Octets of accepted messages");
+        _acceptDuration = meter.CreateHistogram<double>("mailpipeline.ingress.accept.duration", "s", "Time from the end of data to the commit");
+        _broken = meter.CreateCounter<long>("mailpipeline.ingress.sessions_broken", "{session}", "Sessions that did not end by QUIT, by reason");
+        _hintsLost = meter.CreateCounter<long>("mailpipeline.ingress.hints_lost", "{message}", "Accepted messages the bus was not told of; the warden finds them");
+    }
+
+    public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));
+
+    public void SessionEnded(ListenerKind kind) => _sessions.Add(-1, Kind(kind));
+
+    public void SessionTurnedAway(string limit) => _turnedAway.Add(1, new KeyValuePair<string, object?>("limit", limit));
+
+    public void SessionBroken(SessionEnd end) => _broken.Add(1, new KeyValuePair<string, object?>("reason", Name(end)));
+
+    /// <param name="command">From the command table: a closed set.</param>
+    public void Refused(string command, SmtpReply reply) => _refused.Add(
+        1,
+        new KeyValuePair<string, object?>("command", command.Length == 0 ? "unknown" : command),
+        new KeyValuePair<string, object?>("class", reply.IsTemporaryFailure ? "4xx" : "5xx"));
+
+    public void Accepted(ListenerKind kind, long sizeBytes, TimeSpan duration)
+    {
+        _accepted.Add(1, Kind(kind));
+        _acceptedBytes.Add(sizeBytes);
+        _acceptDuration.Record(duration.TotalSeconds);
+    }
+
+    public void HintsLost(int messages) => _hintsLost.Add(messages);
+
+    /// <summary>The receipt of one message; null when nobody listens.</summary>
+    public Activity? StartReceive(ListenerKind kind)
+    {
+        // A session is the root of its messages' traces, whatever ran before on this thread.
+        if (!_source.HasListeners())
+            return null;
+        Activity.Current = null;
+        return _source.StartActivity("smtp receive", ActivityKind.Server)?.SetTag("mailpipeline.listener", Kind(kind).Value);
+    }
+
+    public void Dispose() => _source.Dispose();
+
+    private static KeyValuePair<string, object?> Kind(ListenerKind kind) => new("listener", kind == ListenerKind.Mx ? "mx" : "submission");
+
+    private static string Name(SessionEnd end) => end switch
+    {
+        SessionEnd.Disconnected => "disconnected",
+        SessionEnd.TimedOut => "timed_out",
+        SessionEnd.Stopped => "stopped",
+        SessionEnd.TlsFailed => "tls_failed",
+        SessionEnd.OutcomeUnknown => "outcome_unknown",
+        SessionEnd.Refused => "refused",
+        _ => "bug",
+    };
+}
+
+/// <summary>Why a session ended.</summary>
+internal enum SessionEnd
+{
+    /// <summary>By QUIT.</summary>
+    Quit,
+
+    /// <summary>The client went away.</summary>
+    Disconnected,
+
+    TimedOut,
+
+    /// <summary>We are shutting down.</summary>
+    Stopped,
+
+    TlsFailed,
+
+    /// <summary>Nobody knows whether the message was committed: closed without a reply.</summary>
+    OutcomeUnknown,
+
+    /// <summary>Over a limit: errors, commands, credentials, octets.</summary>
+    Refused,
+
+    Bug,
+}

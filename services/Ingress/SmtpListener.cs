@@ -1,0 +1,27 @@
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>One listener as its sessions see it.</summary>
+internal sealed class SmtpListener(ListenerOptions listener, IngressOptions options)
+{
+    public string Name { get; } = listener.NameOrDefault;
+
+    public ListenerKind Kind { get; } = listener.Kind;
+
+    public bool HasImplicitTls { get; } = listener.Tls == TlsMode.Implicit;
+
+    public SmtpProfile Profile { get; } = new()
+    {
+        HostName = options.Hostname,
+        MaxMessageBytes = options.MaxMessageBytes,
+        MaxRecipients = options.MaxRecipients,
+        MaxErrors = options.MaxErrors,
+        MaxCommandsWithoutMail = options.MaxCommandsWithoutMail,
+        MaxAuthFailures = options.MaxAuthFailures,
+        OffersStartTls = listener.Tls == TlsMode.StartTls,
+        OffersAuth = listener.Auth,
+        AllowsCleartextAuth = options.AllowCleartextAuth,
+        RequiresAuth = listener.Kind == ListenerKind.Submission,
+    };
+}

@@ -1,0 +1,134 @@
+using System.Net;
+using System.Net.Sockets;
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
+using MailPipeline.Storage;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>
+/// What all sessions share, and the beginning and end of each. A connection that Kestrel has accepted becomes a session
+/// here, or is turned away; whatever goes wrong in a session ends that session only.
+/// </summary>
+internal sealed partial class SmtpServer(
+    IOptions<IngressOptions> options,
+    MessageStore store,
+    AddressPolicy policy,
+    CredentialVerifier credentials,
+    ServerCertificate certificate,
+    AcceptedMessagePublisher publisher,
+    SessionRegistry sessions,
+    IngressTelemetry telemetry,
+    TimeProvider time,
+    ILogger<SmtpServer> log)
+{
+    private readonly ClientNetworks _relayClients = new(options.Value.RelayClients);
+
+    public IngressOptions Options { get; } = options.Value;
+
+    public MessageStore Store => store;
+
+    public AddressPolicy Policy => policy;
+
+    public CredentialVerifier Credentials => credentials;
+
+    public ServerCertificate Certificate => certificate;
+
+    public IngressTelemetry Telemetry => telemetry;
+
+    public TimeProvider Time => time;
+
+    public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
+
+    /// <summary>Serves one connection until it ends.</summary>
+    public async Task RunAsync(ConnectionContext connection, SmtpListener listener)
+    {
+        var client = connection.RemoteEndPoint is IPEndPoint remote ? ClientNetworks.Plain(remote.Address) : null;
+        var session = new SmtpConnection(this, connection, listener, client);
+        if (!sessions.TryEnter(session, client, out var limit))
+        {
+            telemetry.SessionTurnedAway(limit);
+            LogTurnedAway(log, connection.ConnectionId, client, limit);
+            await session.TurnAwayAsync();
+            return;
+        }
+
+        telemetry.SessionStarted(listener.Kind);
+        var end = SessionEnd.Bug;
+        var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
+        try
+        {
+            using var stop = stopping.Register(static session => ((SmtpConnection)session!).Stop(), session);
+            end = await session.RunAsync();
+        }
+        catch (Exception gone) when (gone is IOException or SocketException or OperationCanceledException or ObjectDisposedException or ConnectionAbortedException)
+        {
+            end = SessionEnd.Disconnected;
+        }
+        catch (Exception bug)
+        {
+            // In doubt, temporary: no reply has left, or the right one.
+            LogBug(log, connection.ConnectionId, client, bug);
+            connection.Abort();
+        }
+        finally
+        {
+            sessions.Leave(session, client);
+            telemetry.SessionEnded(listener.Kind);
+            if (end != SessionEnd.Quit)
+            {
+                telemetry.SessionBroken(end);
+                LogEnded(log, connection.ConnectionId, client, end);
+            }
+        }
+    }
+
+    /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
+    public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
+    {
+        publisher.Offer(message);
+        telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
+        if (log.IsEnabled(LogLevel.Information))
+        {
+            LogAccepted(
+                log, MessageIds.ToText(message.MessageId), session.ConnectionId, session.Client, PlainText.Of(message.Sender),
+                PlainText.Of(message.Recipients[0]), message.Recipients.Length, message.SizeBytes);
+        }
+    }
+
+    public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault) =>
+        LogFault(log, MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
+
+    public void TlsFailed(SmtpConnection session, Exception failure) =>
+        LogTlsFailed(log, session.ConnectionId, session.Client, failure);
+
+    public void AuthFailed(SmtpConnection session, string userName) =>
+        LogAuthFailed(log, session.ConnectionId, session.Client, PlainText.Of(userName));
+
+    [LoggerMessage(1001, LogLevel.Information,
+        "{MessageId} accepted: {SizeBytes} octets from <{Sender}> for <{Recipient}> ({Recipients} in all), {ConnectionId} {RemoteEndPoint}")]
+    private static partial void LogAccepted(
+        ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, int recipients, long sizeBytes);
+
+    [LoggerMessage(1002, LogLevel.Warning, "{MessageId} not accepted ({Fault}), {ConnectionId}")]
+    private static partial void LogFault(ILogger log, string messageId, string connectionId, StorageFault fault, Exception exception);
+
+    [LoggerMessage(1003, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: session ended: {Reason}")]
+    private static partial void LogEnded(ILogger log, string connectionId, IPAddress? remoteEndPoint, SessionEnd reason);
+
+    [LoggerMessage(1004, LogLevel.Error, "{ConnectionId} {RemoteEndPoint}: session failed")]
+    private static partial void LogBug(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);
+
+    [LoggerMessage(1005, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: turned away, limit of sessions reached ({Limit})")]
+    private static partial void LogTurnedAway(ILogger log, string connectionId, IPAddress? remoteEndPoint, string limit);
+
+    [LoggerMessage(1006, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: no TLS")]
+    private static partial void LogTlsFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);
+
+    [LoggerMessage(1007, LogLevel.Warning, "{ConnectionId} {RemoteEndPoint}: authentication failed for {UserName}")]
+    private static partial void LogAuthFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, string userName);
+}
