@@ -1,0 +1,186 @@
+using System.Security.Cryptography;
+using System.Text;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Ingress.Tests;
+
+public sealed class ReceivingTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task An_accepted_message_is_in_storage_byte_for_byte_behind_a_trace_field()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        var reply = await client.MessageAsync("Subject: test\r\n\r\n..dots\r\n\u00e9ight bits");
+        var message = await host.NextHintAsync();
+
+        Assert.Equal($"250 2.0.0 Ok: queued as {MessageIds.ToText(message.MessageId)}", reply);
+        Assert.Equal("bob@example.net", message.Sender);
+        Assert.Equal(["ann@example.com"], message.Recipients);
+        Assert.Equal(BodyType.EightBitMime, message.Body);
+        var content = await host.ContentAsync(message.MessageId);
+        Assert.Equal(message.SizeBytes, content.Length);
+        Assert.Equal("Subject: test\r\n\r\n.dots\r\n\u00e9ight bits\r\n", Encoding.Latin1.GetString(await host.ReceivedContentAsync(message.MessageId)));
+        var trace = Encoding.Latin1.GetString(content).Split("\r\nSubject")[0];
+        Assert.Matches(@"\AReceived: from client\.example\.net \(\[127\.0\.0\.1\]\)\r\n\tby mx\.example\.com with ESMTP id [0-9A-F]+\r\n\tfor <ann@example\.com>;\r\n\t\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\z", trace);
+        await client.SayAsync("QUIT", "221");
+        await client.ExpectEndAsync();
+    }
+
+    [Fact]
+    public async Task Several_recipients_are_not_told_of_each_other_and_each_is_named_once()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<>", "250");
+        await client.SayAsync("RCPT TO:<ann@example.com>", "250");
+        await client.SayAsync("RCPT TO:<sales@example.com>", "250");
+        await client.SayAsync("RCPT TO:<ann@EXAMPLE.com>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n\r\n.", "250");
+        var message = await host.NextHintAsync();
+        Assert.Equal("", message.Sender);
+        Assert.Equal(["ann@example.com", "sales@example.com"], message.Recipients);
+        Assert.DoesNotContain("for <", Encoding.Latin1.GetString(await host.ContentAsync(message.MessageId)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_pipelined_conversation_gets_its_replies_in_order()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.ConnectAsync(host.Mx);
+        await client.SendAsync("EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<nobody@example.com>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nfirst\r\n.\r\n" +
+            "MAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nsecond\r\n.\r\nQUIT\r\n");
+        foreach (var start in (string[])["250", "250 2.1.0", "550 5.1.1", "250 2.1.5", "354", "250 2.0.0 Ok: queued as", "250 2.1.0", "250 2.1.5", "354", "250 2.0.0 Ok: queued as", "221"])
+            await client.ExpectAsync(start);
+        await client.ExpectEndAsync();
+        Assert.Contains("first", Encoding.Latin1.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId)), StringComparison.Ordinal);
+        Assert.Contains("second", Encoding.Latin1.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task One_octet_at_a_time_is_the_same_conversation()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.ConnectAsync(host.Mx);
+        foreach (var octet in "HELO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\n..\r\n...\r\n.\r\nQUIT\r\n")
+            await client.SendAsync(octet.ToString());
+        foreach (var start in (string[])["250", "250", "250", "354", "250 2.0.0 Ok: queued as", "221"])
+            await client.ExpectAsync(start);
+        Assert.Equal("x: y\r\n\r\n.\r\n..\r\n", Encoding.Latin1.GetString(await host.ReceivedContentAsync((await host.NextHintAsync()).MessageId)));
+    }
+
+    [Fact]
+    public async Task Large_content_of_any_octets_arrives_whole()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        // Every octet but NUL, CR and LF, in lines that begin with dots now and then.
+        var random = new Random(17);
+        var content = new MemoryStream();
+        while (content.Length < 25 << 20)
+        {
+            var line = new byte[random.Next(0, 1500)];
+            random.NextBytes(line);
+            for (var i = 0; i < line.Length; i++)
+                line[i] = line[i] is 0 or 10 or 13 ? (byte)'.' : line[i];
+            content.Write(line);
+            content.Write("\r\n"u8);
+        }
+
+        await client.BeginAsync();
+        await client.SendAsync(MailPipeline.Testing.DotStuffing.Stuff(content.ToArray()));
+        await client.SayAsync(".", "250 2.0.0 Ok: queued as ");
+        var received = await host.ReceivedContentAsync((await host.NextHintAsync()).MessageId);
+        Assert.Equal(Convert.ToHexString(SHA256.HashData(content.ToArray())), Convert.ToHexString(SHA256.HashData(received)));
+    }
+
+    [Fact]
+    public async Task Twenty_clients_at_once_lose_and_mix_nothing()
+    {
+        await using var host = await IngressHost.StartAsync();
+        var counted = host.Metric<long>("mailpipeline.ingress.accepted");
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(async number =>
+        {
+            await using var client = await Client.GreetedAsync(host.Mx);
+            for (var i = 0; i < 25; i++)
+                await client.MessageAsync($"Token: {number}-{i}\r\n\r\n{new string((char)('a' + number), 2000)}");
+            await client.SayAsync("QUIT", "221");
+        }));
+
+        var tokens = new HashSet<string>();
+        for (var i = 0; i < 500; i++)
+        {
+            var message = await host.NextHintAsync();
+            var text = Encoding.Latin1.GetString(await host.ReceivedContentAsync(message.MessageId));
+            var token = text[7..text.IndexOf("\r\n", StringComparison.Ordinal)];
+            Assert.EndsWith("\r\n\r\n" + new string((char)('a' + int.Parse(token.Split('-')[0], System.Globalization.CultureInfo.InvariantCulture)), 2000) + "\r\n", text, StringComparison.Ordinal);
+            Assert.True(tokens.Add(token));
+        }
+
+        Assert.Equal(500, counted.GetMeasurementSnapshot().Sum(measurement => measurement.Value));
+    }
+
+    [Theory]
+    [InlineData("RCPT TO:<ann@example.com>", "250 2.1.5")]
+    [InlineData("RCPT TO:<\"ann\"@Example.Com>", "250 2.1.5")]
+    [InlineData("RCPT TO:<SALES@example.com>", "250 2.1.5")]
+    [InlineData("RCPT TO:<anybody@example.org>", "250 2.1.5")]
+    [InlineData("RCPT TO:<nobody@example.com>", "550 5.1.1")]
+    [InlineData("RCPT TO:<ann@example.net>", "550 5.7.1 Relaying denied")]
+    [InlineData("RCPT TO:<ann@[127.0.0.1]>", "550 5.7.1 Relaying denied")]
+    [InlineData("RCPT TO:<ann%example.net@example.com>", "550 5.1.1")]
+    [InlineData("RCPT TO:<@example.com:ann@example.net>", "550 5.7.1 Relaying denied")]
+    [InlineData("RCPT TO:<postmaster@example.com>", "550 5.1.1")]
+    [InlineData("RCPT TO:<Postmaster>", "550 5.1.1")]
+    public async Task A_stranger_reaches_recipients_of_ours_only(string command, string reply)
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync(command, reply);
+    }
+
+    [Fact]
+    public async Task Postmaster_mail_goes_to_whom_the_operator_named()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Postmaster"] = "ann@example.com" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n", recipient: "PostMaster@example.com");
+        Assert.Equal(["ann@example.com"], (await host.NextHintAsync()).Recipients);
+        await client.MessageAsync("x: y\r\n", recipient: "Postmaster");
+        Assert.Equal(["ann@example.com"], (await host.NextHintAsync()).Recipients);
+    }
+
+    [Fact]
+    public async Task Listed_clients_relay()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:RelayClients:0"] = "127.0.0.0/8" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n", recipient: "carol@example.net");
+        Assert.Equal(["carol@example.net"], (await host.NextHintAsync()).Recipients);
+    }
+
+    [Fact]
+    public async Task MailKit_hands_in_mail()
+    {
+        await using var host = await IngressHost.StartAsync();
+        using var client = new MailKit.Net.Smtp.SmtpClient();
+#pragma warning disable CA5359 // The certificate is self-signed.
+        client.ServerCertificateValidationCallback = (_, _, _, _) => true;
+#pragma warning restore CA5359
+        await client.ConnectAsync("127.0.0.1", host.Submission.Port, MailKit.Security.SecureSocketOptions.StartTls, Cancellation);
+        await client.AuthenticateAsync("ann@example.com", IngressHost.Password, Cancellation);
+        using var message = new MimeKit.MimeMessage();
+        message.From.Add(new MimeKit.MailboxAddress("Ann", "ann@example.com"));
+        message.To.Add(new MimeKit.MailboxAddress("Bob", "bob@example.net"));
+        message.Body = new MimeKit.TextPart("plain") { Text = "Hello\r\n.\r\n" };
+        Assert.Contains("queued as", await client.SendAsync(message, Cancellation), StringComparison.Ordinal);
+        await client.DisconnectAsync(true, Cancellation);
+        var accepted = await host.NextHintAsync();
+        Assert.Equal(["bob@example.net"], accepted.Recipients);
+        Assert.Contains("with ESMTPSA id", Encoding.Latin1.GetString(await host.ContentAsync(accepted.MessageId)), StringComparison.Ordinal);
+    }
+}
