@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Storage;
 
@@ -11,8 +12,12 @@ public static partial class StorageHosting
     /// Registers the store and its views. It is opened before any other hosted service starts, and closed after all of
     /// them have stopped.
     /// </summary>
+    /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
     public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options)
     {
+        var checkedOptions = new StorageOptionsValidator().Validate(StorageOptions.SectionName, options);
+        if (checkedOptions.Failed)
+            throw new OptionsValidationException(StorageOptions.SectionName, typeof(StorageOptions), checkedOptions.Failures);
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
         services.AddSingleton<MailDatabase>();

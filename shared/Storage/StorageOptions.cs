@@ -1,3 +1,6 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+
 namespace MailPipeline.Storage;
 
 /// <summary>Where the durable truth lives and how it is written. Section "Storage"; the connection string is "maildb".</summary>
@@ -14,32 +17,43 @@ public sealed class StorageOptions
     /// How long a claim is held without being renewed. Default 15 s: three renewals of 5 s may be missed before another
     /// worker takes over. It is measured by the store's clock.
     /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
     public TimeSpan ClaimLease { get; set; } = TimeSpan.FromSeconds(15);
 
     /// <summary>How long a POP3 session holds its maildrop without renewing. Default 30 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
     public TimeSpan MaildropLease { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
     /// Content up to this size lies in its table row beside SQLite; larger content goes to segment files. Default 16 KiB:
     /// above it the WAL's second copy costs more than the segment's own sync.
     /// </summary>
+    [Range(0, 1024 * 1024)]
     public int InlineContentBytes { get; set; } = 16 * 1024;
 
     /// <summary>Most bytes of one message held in memory while it is received or sent. Default 256 KiB.</summary>
+    [Range(4096, 16 * 1024 * 1024)]
     public int ChunkBytes { get; set; } = 256 * 1024;
 
     /// <summary>A segment file is closed for appending at this size. Default 64 MiB.</summary>
+    [Range(1024 * 1024, 16L * 1024 * 1024 * 1024)]
     public long SegmentBytes { get; set; } = 64L * 1024 * 1024;
 
     /// <summary>Most callers that share one transaction. Default 256; bounds the latency of a commit.</summary>
+    [Range(1, 10_000)]
     public int MaxCommitBatch { get; set; } = 256;
 
     /// <summary>
     /// Free space on the disk of the data folder below which new mail is refused with 452, so that what was accepted can
     /// still be moved on. Default 64 MiB; SQLite only.
     /// </summary>
+    [Range(0, long.MaxValue)]
     public long ReservedFreeBytes { get; set; } = 64L * 1024 * 1024;
 
     /// <summary>How long a change by the command line may go unnoticed by a running server. Default 1 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DirectoryCacheTime { get; set; } = TimeSpan.FromSeconds(1);
 }
+
+[OptionsValidator]
+internal sealed partial class StorageOptionsValidator : IValidateOptions<StorageOptions>;
