@@ -49,10 +49,11 @@ internal sealed class DeliveryBatch
 
     public bool HasWork => _messages.Count > 0;
 
+    /// <summary>The claim is ours and the process is not asked to stop.</summary>
+    public bool IsHeld => Claim.IsValid && !_context.Stopping.IsCancellationRequested;
+
     /// <summary>True as long as another message may be begun.</summary>
-    public bool MayGoOn =>
-        Claim.IsValid && !_context.Stopping.IsCancellationRequested
-        && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
+    public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
 
     /// <summary>The next message that can be sent over this connection, opened; null when there is none or the batch has to end.</summary>
     public async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection)

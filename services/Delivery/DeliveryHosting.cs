@@ -2,7 +2,6 @@ using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
@@ -15,8 +14,7 @@ public static class DeliveryHosting
     public static WebApplicationBuilder AddDelivery(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section)
-            .Configure<IConfiguration>((options, configuration) => options.ReadLists(configuration.GetSection(DeliveryOptions.Section)));
+        services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
         services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(Random.Shared);

@@ -1,6 +1,5 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
@@ -15,17 +14,17 @@ public sealed class DeliveryOptions
     public string HostName { get; set; } = Environment.MachineName;
 
     /// <summary>Further MX names that mean this system (RFC 5321 §5.1).</summary>
-    public string[] OwnNames { get; set; } = [];
+    public TextList OwnNames { get; set; } = [];
 
     /// <summary>Addresses that mean this system, e.g. of its load balancer; an MX that resolves to one of them is a loop.</summary>
-    public string[] OwnAddresses { get; set; } = [];
+    public TextList OwnAddresses { get; set; } = [];
 
     /// <summary>Port of hosts found by MX. Default: 25.</summary>
     [Range(1, 65535)]
     public int Port { get; set; } = 25;
 
     /// <summary>DNS servers as address or address:port. Default: those of the machine.</summary>
-    public string[] DnsServers { get; set; } = [];
+    public TextList DnsServers { get; set; } = [];
 
     /// <summary>How long one DNS question may take at one server. Default: 3 s; the queue tries again, so waiting longer gains nothing.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00")]
@@ -95,23 +94,12 @@ public sealed class DeliveryOptions
     /// Static routes, domain to host:port, which take the place of the MX look-up; "*" is a smarthost for all. Also taken as
     /// one text, "example.com=127.0.0.1:2526, *=smarthost.example.net", and as a list of such texts.
     /// </summary>
-    public Dictionary<string, string> Routes { get; set; } = [];
+    public RouteList Routes { get; set; } = [];
 
-    /// <summary><see cref="Routes"/> in all its forms, parsed.</summary>
-    internal RouteTable RouteTable { get; set; } = RouteTable.Empty;
+    /// <summary><see cref="Routes"/> in all its forms, parsed; <see cref="Routes"/> is not changed after the start.</summary>
+    internal RouteTable RouteTable => _routeTable ??= RouteTable.Parse(Routes);
 
-    /// <summary>Reads what the binder passes over: lists and routes that are written as one text.</summary>
-    internal void ReadLists(IConfigurationSection section)
-    {
-        DnsServers = ReadList(section.GetSection(nameof(DnsServers)), DnsServers);
-        OwnNames = ReadList(section.GetSection(nameof(OwnNames)), OwnNames);
-        OwnAddresses = ReadList(section.GetSection(nameof(OwnAddresses)), OwnAddresses);
-        RouteTable = RouteTable.Parse(section.GetSection(nameof(Routes)));
-    }
-
-    private static string[] ReadList(IConfigurationSection section, string[] bound) => section.Value is { } text
-        ? text.Split([',', ';', ' '], StringSplitOptions.RemoveEmptyEntries)
-        : bound;
+    private RouteTable? _routeTable;
 }
 
 /// <summary>Per-command time-outs of RFC 5321 §4.5.3.2; each covers one whole reply, not one packet of it.</summary>

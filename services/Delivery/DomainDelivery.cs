@@ -128,7 +128,8 @@ internal sealed class DomainDelivery(
             connection ??= await walk.NextAsync();
             if (connection is null)
             {
-                if (batch.MayGoOn)
+                // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
+                if (batch.MayGoOn || (batch.IsHeld && walk.HasTried))
                     await GiveUpAsync(batch, walk.Failure, walk.FailedHost, walk.HasSpoken);
                 return null;
             }

@@ -1,6 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
-using Microsoft.Extensions.Configuration;
 
 namespace MailPipeline.Delivery;
 
@@ -17,15 +16,11 @@ internal sealed class RouteTable
 
     private const int DefaultPort = 25;
 
-    private static readonly char[] Separators = [',', ';', ' ', '\t', '\r', '\n'];
-
     private readonly Dictionary<string, Route> _routes = new(StringComparer.OrdinalIgnoreCase);
 
     private RouteTable()
     {
     }
-
-    public static RouteTable Empty { get; } = new();
 
     /// <summary>What could not be understood, in words for the operator; empty when all is well.</summary>
     public List<string> Errors { get; } = [];
@@ -34,19 +29,15 @@ internal sealed class RouteTable
     /// Three forms, which may be mixed: "example.com=host:25, *=host" as one text, a list of such texts, and a dictionary
     /// with the domain as key.
     /// </summary>
-    public static RouteTable Parse(IConfigurationSection section)
+    public static RouteTable Parse(IReadOnlyDictionary<string, string> routes)
     {
         var table = new RouteTable();
-        if (section.Value is { } text)
-            table.AddAll(text);
-        foreach (var child in section.GetChildren())
+        foreach (var (key, value) in routes)
         {
-            if (child.Value is not { } value)
-                table.Errors.Add($"{child.Path} has no value; expected host:port.");
-            else if (value.Contains('=', StringComparison.Ordinal))
+            if (value.Contains('=', StringComparison.Ordinal) || int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out _))
                 table.AddAll(value);
             else
-                table.Add(child.Key, value);
+                table.Add(key, value);
         }
 
         return table;
@@ -91,7 +82,7 @@ internal sealed class RouteTable
 
     private void AddAll(string text)
     {
-        foreach (var item in text.Split(Separators, StringSplitOptions.RemoveEmptyEntries))
+        foreach (var item in TextList.Split(text))
         {
             var equals = item.IndexOf('=', StringComparison.Ordinal);
             if (equals <= 0)

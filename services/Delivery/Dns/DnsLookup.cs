@@ -48,7 +48,7 @@ internal sealed class DnsLookup : IDnsLookup
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
         AskAddressAsync(name, QueryType.AAAA, cancellationToken);
 
-    private static List<NameServer> Servers(string[] configured)
+    private static List<NameServer> Servers(TextList configured)
     {
         var servers = new List<NameServer>();
         foreach (var text in configured)
@@ -58,7 +58,7 @@ internal sealed class DnsLookup : IDnsLookup
         }
 
         // Never a public resolver that nobody chose: who gets mail from here is the operator's secret.
-        if (configured.Length == 0)
+        if (configured.Count == 0)
             servers.AddRange(NameServer.ResolveNameServers(skipIPv6SiteLocal: true, fallbackToGooglePublicDns: false));
         return servers;
     }

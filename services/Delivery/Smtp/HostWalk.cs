@@ -18,6 +18,8 @@ internal sealed class HostWalk(
     /// <summary>A host was ready for MAIL at some time.</summary>
     public bool HasSpoken { get; private set; }
 
+    public bool HasTried => _tries > 0;
+
     /// <summary>Why nothing is left to try. A temporary reason stands before a permanent one.</summary>
     public ResolutionFailure Failure { get; private set; } = new(IsPermanent: true, "5.4.4", "The domain has no host");
 

@@ -1,7 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using MailPipeline.Contracts;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Testing;
@@ -62,11 +61,7 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>Everything of every domain goes to this server.</summary>
     public void RouteTo(ScriptedServer server) => RouteTo($"127.0.0.1:{server.Port}");
 
-    public void RouteTo(string host)
-    {
-        var configuration = new ConfigurationBuilder().AddInMemoryCollection([new("Routes", $"*={host}")]).Build();
-        Options.RouteTable = RouteTable.Parse(configuration.GetSection("Routes"));
-    }
+    public void RouteTo(string host) => Options.Routes["*"] = host;
 
     public QueuedRecipient[] Message(
         string content, string[]? recipients = null, string sender = "sender@example.com", BodyType body = BodyType.SevenBit)

@@ -28,6 +28,9 @@ internal sealed class FakeClaims : IClaims
 
     public Action? OnRecord { get; set; }
 
+    /// <summary>Records are not answered before this completes.</summary>
+    public Task RecordGate { get; set; } = Task.CompletedTask;
+
     public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken)
     {
         ThrowIfAway();
@@ -42,10 +45,11 @@ internal sealed class FakeClaims : IClaims
         return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => !LostClaims.Contains(id)).ToHashSet());
     }
 
-    public Task<IReadOnlySet<long>> RecordDeliveredAsync(
+    public async Task<IReadOnlySet<long>> RecordDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken)
     {
         OnRecord?.Invoke();
+        await RecordGate;
         ThrowIfAway();
         if (FailingRecords > 0)
         {
@@ -56,7 +60,7 @@ internal sealed class FakeClaims : IClaims
         var taken = results.Where(result => !Unrecordable.Contains(result.RecipientId)).ToList();
         lock (Recorded)
             Recorded.AddRange(taken);
-        return Task.FromResult<IReadOnlySet<long>>(taken.Select(result => result.RecipientId).ToHashSet());
+        return taken.Select(result => result.RecipientId).ToHashSet();
     }
 
     private void ThrowIfAway()
@@ -78,6 +82,8 @@ internal sealed class FakeContent : IMessageContent
 
     public Action<long>? OnRead { get; set; }
 
+    public Action<int>? OnChunk { get; set; }
+
     public long Add(long messageId, byte[] content)
     {
         _messages[messageId] = content;
@@ -97,6 +103,7 @@ internal sealed class FakeContent : IMessageContent
         {
             if (Unreadable.TryGetValue(messageId, out var limit) && position >= limit)
                 throw new IOException("storage is away");
+            OnChunk?.Invoke(position);
             yield return bytes.AsMemory(position, Math.Min(ChunkBytes, bytes.Length - position));
         }
     }

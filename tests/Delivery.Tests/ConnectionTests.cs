@@ -1,0 +1,111 @@
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>Connections are limited, kept a short while, and used again.</summary>
+public sealed class ConnectionTests
+{
+    private const string Hello =
+        """
+        S: 220 mx.example.net ESMTP
+        C: EHLO client.example.com
+        S: 250-mx.example.net
+        S: 250 PIPELINING
+
+        """;
+
+    private const string One =
+        """
+        C: MAIL FROM:<sender@example.com>
+        C: RCPT TO:<user1@example.net>
+        C: DATA
+        S: 250 Ok
+        S: 250 Ok
+        S: 354 Go on
+        C: one
+        C: .
+        S: 250 Taken
+
+        """;
+
+    private static readonly string s_two = One.Replace("user1", "user2", StringComparison.Ordinal);
+
+    [Fact]
+    public async Task The_next_batch_of_a_domain_uses_the_connection_of_the_one_before()
+    {
+        await using var server = new ScriptedServer(Hello + One + s_two + "C: QUIT\nS: 221 Bye");
+        await using var bench = new Bench(options => options.IdleTime = TimeSpan.FromSeconds(2), new FakeTimeProvider());
+        bench.RouteTo(server);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal(1, bench.Slots.Taken);
+        bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(1, bench.Slots.Taken);
+        bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        await server.FinishAsync();
+        Assert.Equal(0, bench.Slots.Taken);
+    }
+
+    [Theory]
+    [InlineData("! close")]
+    [InlineData("S: 421 4.4.2 Idle too long\n! close")]
+    [InlineData("* MAIL\n! close")]
+    public async Task A_kept_connection_that_died_meanwhile_costs_no_attempt(string end)
+    {
+        await using var server = new ScriptedServer([Hello + One + end, Hello + s_two]);
+        await using var bench = new Bench(options => options.IdleTime = TimeSpan.FromSeconds(30));
+        bench.RouteTo(server);
+        await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal(2, server.Connections);
+    }
+
+    [Fact]
+    public async Task A_slot_is_waited_for_and_an_idle_connection_makes_room()
+    {
+        await using var slots = new ConnectionSlots(2, TimeSpan.FromSeconds(5), TimeProvider.System);
+        await slots.TakeAsync("a", CancellationToken.None);
+        await slots.TakeAsync("b", CancellationToken.None);
+        var third = slots.TakeAsync("c", CancellationToken.None);
+        using var cancelled = new CancellationTokenSource();
+        var fourth = slots.TakeAsync("d", cancelled.Token);
+        Assert.False(third.IsCompleted);
+        await cancelled.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fourth);
+        slots.Release();
+        await third;
+        Assert.Equal(2, slots.Taken);
+        slots.Release();
+        slots.Release();
+        Assert.Equal(0, slots.Taken);
+    }
+
+    [Fact]
+    public async Task No_more_connections_than_allowed_are_open_at_once()
+    {
+        await using var server = new ScriptedServer([.. Enumerable.Repeat(Hello + "* MAIL\nS: 450 Not now\n* RCPT\nS: 503 No\n* DATA\nS: 503 No\nC: QUIT\nS: 221 Bye", 20)]);
+        await using var bench = new Bench(options => options.Connections = 3);
+        using var open = bench.Collect("mailpipeline.delivery.connections");
+        bench.RouteTo(server);
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bench.RunAsync(bench.Message("one\r\n"))));
+        await server.FinishAsync();
+        Assert.Equal(20, server.Connections);
+        Assert.Equal(0, bench.Slots.Taken);
+    }
+
+    [Fact]
+    public async Task Each_outcome_is_counted_and_each_message_logged_once()
+    {
+        await using var server = new ScriptedServer(Hello + One + "C: QUIT\nS: 221 Bye");
+        await using var bench = new Bench();
+        using var attempts = bench.Collect("mailpipeline.delivery.attempts");
+        bench.RouteTo(server);
+        await bench.RunAsync(bench.Message("one\r\n"));
+        var counted = Assert.Single(attempts.GetMeasurementSnapshot());
+        Assert.Equal("delivered", counted.Tags["outcome"]);
+        var line = Assert.Single(bench.Log.Collector.GetSnapshot(), record => record.Id.Id == 3001);
+        Assert.StartsWith("1: Delivered for 1 recipient(s) of example.net at 127.0.0.1[127.0.0.1]:", line.Message, StringComparison.Ordinal);
+        Assert.Contains("250 Taken (delay ", line.Message, StringComparison.Ordinal);
+    }
+}

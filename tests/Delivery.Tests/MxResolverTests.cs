@@ -1,0 +1,174 @@
+using System.Net;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>From a domain to hosts, by RFC 5321 §5.1 and RFC 7505.</summary>
+public sealed class MxResolverTests
+{
+    [Fact]
+    public async Task Hosts_come_by_preference()
+    {
+        await using var bench = new Bench();
+        bench.Dns.WithMx("example.net", (30, "c"), (10, "a"), (20, "b"));
+        Assert.Equal(["a", "b", "c"], await HostsAsync(bench, "example.net"));
+    }
+
+    [Fact]
+    public async Task Equals_are_shuffled_and_never_cross_a_preference()
+    {
+        await using var bench = new Bench();
+        bench.Dns.WithMx("example.net", (10, "a"), (10, "b"), (20, "c"), (20, "d"));
+        var orders = new HashSet<string>();
+        for (var i = 0; i < 200; i++)
+        {
+            var hosts = await HostsAsync(bench, "example.net");
+            Assert.Equal(["a", "b"], hosts[..2].Order());
+            Assert.Equal(["c", "d"], hosts[2..].Order());
+            orders.Add(string.Concat(hosts));
+        }
+
+        Assert.Equal(4, orders.Count);
+    }
+
+    [Theory]
+    [InlineData("nomx.example.net", "nomx.example.net", null)]
+    [InlineData("nothing.example.net", null, "5.4.4")]
+    [InlineData("unknown.example.net", null, "5.1.2")]
+    [InlineData("null.example.net", null, "5.1.10")]
+    [InlineData("failing.example.net", null, "4.4.3")]
+    [InlineData("halffailing.example.net", null, "4.4.3")]
+    [InlineData("loop.example.net", null, "5.4.6")]
+    [InlineData("ownaddress.example.net", null, "5.4.6")]
+    [InlineData("client.example.com", null, "5.4.6")]
+    [InlineData("backup.example.net", "better", null)]
+    [InlineData("backupaddress.example.net", "better", null)]
+    [InlineData("[192.0.2.7]", "192.0.2.7", null)]
+    [InlineData("[IPv6:2001:db8::7]", "2001:db8::7", null)]
+    [InlineData("[nonsense]", null, "5.1.2")]
+    [InlineData("b\u00fccher.example.net", "xn", null)]
+    [InlineData("mixednull.example.net", "better", null)]
+    public async Task A_domain_leads_to_hosts_or_to_a_reason(string domain, string? host, string? status)
+    {
+        await using var bench = new Bench(options => options.OwnAddresses = ["203.0.113.5"]);
+        bench.Dns.WithMx("nomx.example.net").WithAddress("nomx.example.net", "192.0.2.1")
+            .WithMx("nothing.example.net").WithAddress("nothing.example.net")
+            .WithMx("null.example.net", (0, ""))
+            .WithFailure("failing.example.net")
+            .WithFailure("halffailing.example.net").WithMx("halffailing.example.net")
+            .WithMx("loop.example.net", (10, "CLIENT.example.com"), (10, "equal"), (20, "worse"))
+            .WithMx("ownaddress.example.net", (10, "alias"), (20, "worse")).WithAddress("alias", "203.0.113.5")
+            .WithMx("client.example.com").WithAddress("client.example.com", "192.0.2.1")
+            .WithMx("backup.example.net", (5, "better"), (10, "client.example.com"), (20, "worse"))
+            .WithMx("backupaddress.example.net", (5, "better"), (10, "alias"), (10, "worse"))
+            .WithMx("xn--bcher-kva.example.net", (5, "xn"))
+            .WithMx("mixednull.example.net", (0, ""), (5, "better"));
+        var resolution = await bench.Resolver.ResolveAsync(domain);
+        Assert.Equal(host is null ? [] : new[] { host }, resolution.Hosts.Select(target => target.Name));
+        Assert.Equal(status, resolution.Failure?.Status);
+        if (status is not null)
+            Assert.Equal(status[0] == '5', resolution.Failure!.IsPermanent);
+    }
+
+    [Theory]
+    [InlineData(AddressPreference.IPv4First, "192.0.2.1 2001:db8::1")]
+    [InlineData(AddressPreference.IPv6First, "2001:db8::1 192.0.2.1")]
+    [InlineData(AddressPreference.IPv4Only, "192.0.2.1")]
+    [InlineData(AddressPreference.IPv6Only, "2001:db8::1")]
+    public async Task Addresses_come_in_the_order_asked_for(AddressPreference preference, string expected)
+    {
+        await using var bench = new Bench(options => options.Addresses = preference);
+        bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1");
+        var found = await bench.Resolver.AddressesAsync(new TargetHost("mx", 25));
+        Assert.Equal(expected, string.Join(' ', found.Addresses));
+    }
+
+    [Fact]
+    public async Task Half_an_answer_is_used()
+    {
+        await using var bench = new Bench();
+        bench.Dns.WithAddress("mx", "192.0.2.1");
+        bench.Dns.IPv6["mx"] = DnsAnswer<IPAddress>.Failure("timeout");
+        Assert.Equal("192.0.2.1", Assert.Single((await bench.Resolver.AddressesAsync(new TargetHost("mx", 25))).Addresses).ToString());
+    }
+
+    [Fact]
+    public async Task A_host_without_any_address_answer_is_a_temporary_failure()
+    {
+        await using var bench = new Bench();
+        bench.Dns.WithFailure("mx");
+        var found = await bench.Resolver.AddressesAsync(new TargetHost("mx", 25));
+        Assert.Equal("4.4.3", found.Failure!.Status);
+        Assert.False(found.Failure.IsPermanent);
+    }
+
+    [Fact]
+    public async Task Answers_are_remembered_as_long_as_they_live_and_no_longer_than_the_bound()
+    {
+        await using var bench = new Bench(options => options.DnsCacheTime = TimeSpan.FromMinutes(2), new FakeTimeProvider());
+        bench.Dns.TimeToLive = TimeSpan.FromMinutes(1);
+        bench.Dns.WithMx("short.example.net", (1, "a"));
+        bench.Dns.TimeToLive = TimeSpan.FromDays(1);
+        bench.Dns.WithMx("long.example.net", (1, "a"));
+        await AskBothAsync(bench);
+        bench.Clock.Advance(TimeSpan.FromSeconds(59));
+        await AskBothAsync(bench);
+        Assert.Equal(2, bench.Dns.Questions.Count);
+        bench.Clock.Advance(TimeSpan.FromSeconds(2));
+        await AskBothAsync(bench);
+        Assert.Equal(3, bench.Dns.Questions.Count);
+        bench.Clock.Advance(TimeSpan.FromSeconds(59));
+        await AskBothAsync(bench);
+        Assert.Equal(4, bench.Dns.Questions.Count);
+    }
+
+    [Fact]
+    public async Task Failures_are_not_remembered()
+    {
+        await using var bench = new Bench();
+        bench.Dns.WithFailure("example.net");
+        Assert.NotNull((await bench.Resolver.ResolveAsync("example.net")).Failure);
+        bench.Dns.WithMx("example.net", (1, "a"));
+        Assert.Equal(["a"], await HostsAsync(bench, "example.net"));
+    }
+
+    [Fact]
+    public async Task All_who_ask_at_once_share_one_question()
+    {
+        await using var bench = new Bench();
+        bench.Dns.Gate = new TaskCompletionSource();
+        bench.Dns.WithFailure("example.net");
+        var asked = Enumerable.Range(0, 50).Select(_ => bench.Resolver.ResolveAsync("example.net")).ToArray();
+        bench.Dns.Gate.SetResult();
+        Assert.All(await Task.WhenAll(asked), resolution => Assert.Equal("4.4.3", resolution.Failure!.Status));
+        Assert.Single(bench.Dns.Questions);
+    }
+
+    [Fact]
+    public async Task The_cache_is_bounded()
+    {
+        var cache = new TtlCache<int>(100, TimeProvider.System);
+        for (var i = 0; i < 1000; i++)
+            Assert.Equal(i, await cache.GetAsync($"{i}", _ => Task.FromResult((i, TimeSpan.FromHours(1)))));
+        Assert.InRange(cache.Count, 1, 100);
+    }
+
+    [Fact]
+    public async Task A_route_goes_before_DNS()
+    {
+        await using var bench = new Bench();
+        bench.RouteTo("smarthost.example.org:2525");
+        var resolution = await bench.Resolver.ResolveAsync("example.net");
+        Assert.Equal(new TargetHost("smarthost.example.org", 2525), Assert.Single(resolution.Hosts));
+        Assert.Empty(bench.Dns.Questions);
+    }
+
+    private static async Task AskBothAsync(Bench bench)
+    {
+        await bench.Resolver.ResolveAsync("short.example.net");
+        await bench.Resolver.ResolveAsync("long.example.net");
+    }
+
+    private static async Task<string[]> HostsAsync(Bench bench, string domain) =>
+        [.. (await bench.Resolver.ResolveAsync(domain)).Hosts.Select(host => host.Name)];
+}

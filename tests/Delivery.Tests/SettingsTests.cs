@@ -1,0 +1,61 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>Settings in all their forms, and what is said of those that cannot be.</summary>
+public sealed class SettingsTests
+{
+    [Theory]
+    [InlineData("Delivery:Routes", "example.com=127.0.0.1:2526", "example.com", "127.0.0.1:2526")]
+    [InlineData("Delivery:Routes:example.com", "127.0.0.1:2526", "EXAMPLE.com", "127.0.0.1:2526")]
+    [InlineData("Delivery:Routes:0", "example.com=127.0.0.1:2526", "example.com", "127.0.0.1:2526")]
+    [InlineData("Delivery:Routes", "example.org=h, *=smarthost.example.net", "example.com", "smarthost.example.net:25")]
+    [InlineData("Delivery:Routes", "*.example.com=sub:1 *=all:2", "a.b.example.com", "sub:1")]
+    [InlineData("Delivery:Routes", "*.example.com=sub:1 *=all:2", "example.com", "all:2")]
+    [InlineData("Delivery:Routes", "*.example.com=sub:1 b.example.com=own:3", "b.example.com", "own:3")]
+    [InlineData("Delivery:Routes", "*=[::1]:2525", "example.com", "::1:2525")]
+    [InlineData("Delivery:Routes", "*=::1", "example.com", "::1:25")]
+    [InlineData("Delivery:Routes", "example.org=h", "example.com", null)]
+    public void Routes_may_be_written_in_three_forms(string key, string value, string domain, string? expected)
+    {
+        var route = Read((key, value)).RouteTable.Find(domain);
+        Assert.Equal(expected, route is null ? null : $"{route.Host}:{route.Port}");
+    }
+
+    [Fact]
+    public void Lists_may_be_one_text()
+    {
+        Assert.Equal(["127.0.0.1:5353", "::1"], Read(("Delivery:DnsServers", "127.0.0.1:5353, ::1")).DnsServers);
+        Assert.Equal(["127.0.0.1:5353"], Read(("Delivery:DnsServers:0", "127.0.0.1:5353")).DnsServers);
+    }
+
+    [Theory]
+    [InlineData("Delivery:Routes", "example.com", "Delivery:Routes", "example.com=192.0.2.1:25")]
+    [InlineData("Delivery:Routes", "example.com=host:99999", "Delivery:Routes", "from 1 to 65535")]
+    [InlineData("Delivery:Routes:example.com", "host:x", "Delivery:Routes", "host:port")]
+    [InlineData("Delivery:DnsServers", "dns.example.com", "Delivery:DnsServers", "127.0.0.1:5353")]
+    [InlineData("Delivery:OwnAddresses", "here", "Delivery:OwnAddresses", "IP address")]
+    [InlineData("Delivery:Connections", "0", "Connections", "between 1 and 60000")]
+    [InlineData("Delivery:BatchTime", "01:00:00", "BatchTime", "00:10:00")]
+    [InlineData("Delivery:Timeouts:FinalDot", "00:00:00", "FinalDot", "00:30:00")]
+    [InlineData("Delivery:Tls", "Sometimes", "Delivery:Tls", "Sometimes")]
+    [InlineData("Delivery:Rotues", "*=a", "Rotues", "Delivery")]
+    public void A_bad_setting_is_named_with_what_is_allowed(string key, string value, string name, string allowed)
+    {
+        var error = Assert.Throws<OptionsValidationException>(() => Read((key, value)));
+        Assert.Contains(name, error.Message, StringComparison.Ordinal);
+        Assert.Contains(allowed, error.Message, StringComparison.Ordinal);
+    }
+
+    private static DeliveryOptions Read(params (string Key, string Value)[] settings)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
+        builder.AddDelivery();
+        using var services = builder.Services.BuildServiceProvider();
+        return services.GetRequiredService<IOptions<DeliveryOptions>>().Value;
+    }
+}

@@ -1,0 +1,137 @@
+using System.Diagnostics;
+using MailPipeline.Contracts;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>RFC 5321 §4.5.3.2: a far end that falls silent is given up in time, on a clock that the test moves.</summary>
+public sealed class TimeoutTests
+{
+    private const string Hello =
+        """
+        S: 220 mx.example.net ESMTP
+        C: EHLO client.example.com
+        S: 250 mx.example.net
+
+        """;
+
+    private const string Mail = Hello + "C: MAIL FROM:<sender@example.com>\n";
+    private const string Rcpt = Mail + "S: 250 Ok\nC: RCPT TO:<user1@example.net>\n";
+    private const string Data = Rcpt + "S: 250 Ok\nC: DATA\n";
+    private const string Dot = Data + "S: 354 Go on\nC: one\nC: .\n";
+
+    public static TheoryData<string, int, string> Silences => new()
+    {
+        { "! hang", 300, "Deferred 4.4.2" },
+        { "S: 220 mx\n* EHLO\n! hang", 60, "Deferred 4.4.2" },
+        { "S: 220 mx\n* EHLO\n! raw 250-mx\\r\\n\n! hang", 60, "Deferred 4.4.2" },
+        { Mail + "! hang", 300, "Deferred 4.4.2" },
+        { Rcpt + "! hang", 300, "Deferred 4.4.2" },
+        { Data + "! hang", 120, "Deferred 4.4.2" },
+        { Dot + "! hang", 600, "Uncertain 4.4.2" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Silences))]
+    public async Task Silence_is_given_up_after_the_time_of_its_command_and_not_before(string script, int seconds, string outcome)
+    {
+        await using var server = new ScriptedServer(script);
+        var clock = new ArmedClock();
+        await using var bench = new Bench(time: clock);
+        // One claim for hours, so that only the command's own time counts.
+        bench.Claims.Lease = TimeSpan.FromHours(5);
+        bench.RouteTo(server);
+        var running = bench.RunAsync(bench.Message("one\r\n"));
+        await server.Signal.Task;
+        while (clock.LastArmed != TimeSpan.FromSeconds(seconds))
+            await Task.Yield();
+        bench.Clock.Advance(TimeSpan.FromSeconds(seconds - 1));
+        Assert.False(running.IsCompleted);
+        bench.Clock.Advance(TimeSpan.FromSeconds(2));
+        var report = await running.WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.Equal([outcome], Bench.Outcomes(report));
+        Assert.Contains("imed out", report.Results[0].Reply, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_rest_of_a_batch_whose_time_is_over_is_handed_back()
+    {
+        await using var server = new ScriptedServer(
+            Dot + "S: 250 Taken\nC: QUIT");
+        await using var bench = new Bench(time: new FakeTimeProvider());
+        bench.Claims.Lease = TimeSpan.FromHours(5);
+        bench.RouteTo(server);
+        bench.Content.OnRead = id =>
+        {
+            if (id == 1)
+                bench.Clock.Advance(bench.Options.BatchTime);
+        };
+        var report = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"));
+        Assert.Equal(["Delivered 2.0.0", "NotAttempted 4.0.0"], Bench.Outcomes(report));
+        Assert.False(report.Unreachable);
+    }
+
+    [Fact]
+    public async Task A_transaction_that_takes_too_long_is_broken_off_before_its_dot()
+    {
+        await using var server = new ScriptedServer(Data + "S: 354 Go on\n! signal");
+        await using var bench = new Bench(options => options.TransactionTime = TimeSpan.FromMinutes(1), new FakeTimeProvider());
+        bench.Claims.Lease = TimeSpan.FromHours(5);
+        bench.RouteTo(server);
+        bench.Content.ChunkBytes = 1000;
+        var message = bench.Message(new string('x', 5000) + "\r\n");
+        bench.Content.OnChunk = position => bench.Clock.Advance(position > 0 ? TimeSpan.FromSeconds(20) : TimeSpan.Zero);
+        var report = await bench.RunAsync(message);
+        Assert.Equal(["Deferred 4.4.2"], Bench.Outcomes(report));
+        Assert.DoesNotContain(".", server.Surplus);
+    }
+
+    [Fact]
+    public async Task Nothing_waits_for_a_host_that_swallows_connections_longer_than_the_connect_time()
+    {
+        // 192.0.2.0/24 (RFC 5737) is nowhere: the attempt either hangs or is refused by the network, never answered.
+        await using var bench = new Bench(options => options.Timeouts.Connect = TimeSpan.FromMilliseconds(200));
+        bench.RouteTo("192.0.2.1:25");
+        var started = Stopwatch.GetTimestamp();
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal(["Deferred 4.4.1"], Bench.Outcomes(report));
+        Assert.True(report.Unreachable);
+        Assert.True(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public async Task Stopping_the_host_hands_back_what_was_not_begun()
+    {
+        await using var server = new ScriptedServer(
+            Dot + "! signal\n! hang");
+        await using var bench = new Bench(options => options.Timeouts.FinalDot = TimeSpan.FromMilliseconds(300));
+        bench.RouteTo(server);
+        var running = bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"));
+        await server.Signal.Task;
+        bench.StopHost();
+        Assert.Equal(["Uncertain 4.4.2", "NotAttempted 4.0.0"], Bench.Outcomes(await running));
+    }
+
+    /// <summary>Knows for how long a timer was set last.</summary>
+    private sealed class ArmedClock : FakeTimeProvider
+    {
+        public TimeSpan LastArmed { get; private set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            new ArmedTimer(this, base.CreateTimer(callback, state, dueTime, period));
+
+        private sealed class ArmedTimer(ArmedClock clock, ITimer timer) : ITimer
+        {
+            public bool Change(TimeSpan dueTime, TimeSpan period)
+            {
+                var changed = timer.Change(dueTime, period);
+                clock.LastArmed = dueTime;
+                return changed;
+            }
+
+            public void Dispose() => timer.Dispose();
+
+            public ValueTask DisposeAsync() => timer.DisposeAsync();
+        }
+    }
+}
