@@ -31,10 +31,12 @@ internal sealed class DuplexPipeStream(IDuplexPipe pipe) : Stream
             return 0;
         }
 
-        var taken = available.Slice(0, Math.Min(available.Length, buffer.Length));
+        var length = (int)Math.Min(available.Length, buffer.Length);
+        var taken = available.Slice(0, length);
         taken.CopyTo(buffer.Span);
+        // From here on the memory behind it is somebody else's.
         pipe.Input.AdvanceTo(taken.End);
-        return (int)taken.Length;
+        return length;
     }
 
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>

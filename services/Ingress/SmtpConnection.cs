@@ -117,17 +117,21 @@ internal sealed class SmtpConnection
             return SessionEnd.TlsFailed;
 
         Write(Listener.Profile.Greeting);
-        while (true)
+        while (!_stopping)
         {
             var result = await ReadAsync(DeadlineAfter(Options.CommandTimeout));
-            if (_stopping || _timedOut)
-                return await EndAsync(_stopping ? Replies.C421ShuttingDown : Replies.C421TimedOut, _stopping ? SessionEnd.Stopped : SessionEnd.TimedOut);
+            if (_stopping)
+                break;
+            if (_timedOut)
+                return await EndAsync(Replies.C421TimedOut, SessionEnd.TimedOut);
             if (await ServeAsync(result) is not { } end)
                 continue;
 
             await FlushAsync();
             return end;
         }
+
+        return await EndAsync(Replies.C421ShuttingDown, SessionEnd.Stopped);
     }
 
     /// <summary>All whole lines that have arrived; null to go on.</summary>

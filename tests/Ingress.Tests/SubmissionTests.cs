@@ -1,0 +1,164 @@
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Text;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Ingress.Tests;
+
+public sealed class SubmissionTests
+{
+    private static readonly string s_right = Convert.ToBase64String("\0ann@example.com\0secret"u8);
+    private static readonly string s_wrong = Convert.ToBase64String("\0ann@example.com\0wrong"u8);
+
+    [Fact]
+    public async Task Authenticated_users_send_anywhere_and_the_trace_says_so()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.BeginAsync("ann@example.com", "carol@example.net");
+        await client.SayAsync("x: y\r\n\r\n.", "250 2.0.0");
+        var message = await host.NextHintAsync();
+        Assert.Contains("with ESMTPSA id", Encoding.Latin1.GetString(await host.ContentAsync(message.MessageId)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Nothing_is_submitted_without_tls_and_authentication()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.ConnectAsync(host.Submission);
+        var ehlo = await client.SayAsync("EHLO x", "250");
+        Assert.Contains("STARTTLS", ehlo, StringComparison.Ordinal);
+        Assert.DoesNotContain("AUTH", ehlo, StringComparison.Ordinal);
+        await client.SayAsync("MAIL FROM:<ann@example.com>", "530 5.7.0");
+        await client.SayAsync("AUTH PLAIN " + s_right, "538 5.7.11");
+        await client.SayAsync("STARTTLS", "220");
+        await client.StartTlsAsync();
+        ehlo = await client.SayAsync("EHLO x", "250");
+        Assert.Contains("AUTH PLAIN LOGIN", ehlo, StringComparison.Ordinal);
+        Assert.DoesNotContain("STARTTLS", ehlo, StringComparison.Ordinal);
+        await client.SayAsync("MAIL FROM:<ann@example.com>", "530 5.7.0 Authentication required");
+    }
+
+    [Fact]
+    public async Task Implicit_tls_needs_no_command()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.OpenAsync(host.Submissions);
+        await client.StartTlsAsync();
+        await client.ExpectAsync("220");
+        await client.SayAsync("EHLO x", "250");
+        await client.SayAsync("STARTTLS", "503");
+        await client.SayAsync("AUTH LOGIN", "334");
+        await client.SayAsync(Convert.ToBase64String("ann@example.com"u8), "334");
+        await client.SayAsync(Convert.ToBase64String("secret"u8), "235");
+        await client.BeginAsync("sales@example.com");
+        await client.SayAsync("x: y\r\n\r\n.", "250 2.0.0");
+        await client.SayAsync("QUIT", "221");
+        // TLS is ended properly, so that nobody can cut a conversation off unnoticed.
+        await client.ExpectEndAsync();
+    }
+
+    [Fact]
+    public async Task Wrong_credentials_are_counted_and_end_the_session()
+    {
+        await using var host = await IngressHost.StartAsync();
+        var refusals = host.Metric<long>("mailpipeline.ingress.refusals");
+        await using var client = await Client.GreetedAsync(host.Submission);
+        await client.SayAsync("STARTTLS", "220");
+        await client.StartTlsAsync();
+        await client.SayAsync("EHLO x", "250");
+        await client.SayAsync("AUTH PLAIN " + s_wrong, "535 5.7.8");
+        await client.SayAsync("AUTH PLAIN " + Convert.ToBase64String("\0nobody@example.com\0secret"u8), "535 5.7.8");
+        await client.SayAsync("AUTH PLAIN " + s_wrong, "421");
+        await client.ExpectEndAsync();
+        Assert.Equal(3, refusals.GetMeasurementSnapshot().Count(measurement => (string?)measurement.Tags["command"] == "AUTH"));
+    }
+
+    [Theory]
+    [InlineData("ann@example.com", "250")]
+    [InlineData("ANN@Example.com", "250")]
+    [InlineData("sales@example.com", "250")]
+    [InlineData("whoever@example.org", "250")]
+    [InlineData("", "250")]
+    [InlineData("other@example.com", "553 5.7.1")]
+    [InlineData("president@example.net", "553 5.7.1")]
+    public async Task A_user_sends_as_himself(string sender, string reply)
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.SayAsync($"MAIL FROM:<{sender}>", reply);
+    }
+
+    [Fact]
+    public async Task A_user_sends_as_anybody_where_the_operator_allows_it()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:AllowForeignSenders"] = "true" });
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.SayAsync("MAIL FROM:<president@example.net>", "250");
+    }
+
+    [Fact]
+    public async Task The_mx_listener_relays_for_the_authenticated_too()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.AuthenticatedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<ann@example.com>", "250");
+        await client.SayAsync("RCPT TO:<carol@example.net>", "250");
+    }
+
+    /// <summary>CVE-2011-0411 and its kin: what was said in the clear must not be heard under TLS.</summary>
+    [Fact]
+    public async Task Commands_injected_behind_starttls_are_dropped()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SendAsync("STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@example.net>\r\nRCPT TO:<ann@example.com>\r\n");
+        await client.ExpectAsync("220");
+        await client.StartTlsAsync();
+        await client.SayAsync("RCPT TO:<ann@example.com>", "503 5.5.1 Send EHLO");
+        await client.SayAsync("EHLO x", "250");
+        await client.SayAsync("RCPT TO:<ann@example.com>", "503 5.5.1 Send MAIL");
+    }
+
+    [Fact]
+    public async Task Half_a_line_before_tls_is_no_part_of_a_line_under_tls()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SendAsync("STARTTLS\r\nNOO");
+        await client.ExpectAsync("220");
+        await client.StartTlsAsync();
+        await client.SayAsync("P", "500");
+    }
+
+    [Fact]
+    public async Task A_handshake_that_is_none_ends_the_session_and_nothing_else()
+    {
+        await using var host = await IngressHost.StartAsync();
+        var broken = host.Metric<long>("mailpipeline.ingress.sessions_broken");
+        await using (var client = await Client.GreetedAsync(host.Mx))
+        {
+            await client.SayAsync("STARTTLS", "220");
+            await client.SendAsync("EHLO this is not TLS at all, not even a little, whatever you think of it\r\n");
+            while (await client.Socket.ReceiveAsync(new byte[1000], SocketFlags.None, Deadline.Token) > 0)
+            {
+            }
+        }
+
+        await host.NoSessionsAsync();
+        Assert.Contains(broken.GetMeasurementSnapshot(), measurement => (string?)measurement.Tags["reason"] == "tls_failed");
+        await using var next = await Client.GreetedAsync(host.Mx);
+    }
+
+    [Fact]
+    public async Task Large_content_passes_under_tls()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.BeginAsync("ann@example.com");
+        var content = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 200_000).Select(i => $".line {i}\r\n")));
+        await client.SendAsync(DotStuffing.Stuff(content));
+        await client.SayAsync(".", "250 2.0.0");
+        Assert.Equal(content, await host.ReceivedContentAsync((await host.NextHintAsync()).MessageId));
+    }
+}
