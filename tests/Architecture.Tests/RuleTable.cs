@@ -1,0 +1,164 @@
+using MailPipeline.Architecture.Tests.Rules;
+
+namespace MailPipeline.Architecture.Tests;
+
+/// <summary>A rule of the house, and a tree that breaks it: a rule that cannot fail proves nothing.</summary>
+/// <param name="Broken">Files of a tree that breaks the rule once.</param>
+/// <param name="Expected">Part of the one complaint about it.</param>
+/// <param name="Mended">The same files as they should be, where that is not the empty tree.</param>
+internal sealed record Rule(
+    Func<Tree, IEnumerable<string>> Check, (string Path, string Text)[] Broken, string Expected, (string Path, string Text)[] Mended)
+{
+    public string Name => Check.Method.Name;
+}
+
+/// <summary>All rules.</summary>
+internal static class RuleTable
+{
+    private const string Empty = "<Project Sdk=\"Microsoft.NET.Sdk\" />";
+
+    private static readonly (string, string) Smtp = ("shared/Smtp/Smtp.csproj", Empty);
+    private static readonly (string, string) Queue = ("services/Queue/Queue.csproj", Empty);
+
+    public static IReadOnlyList<Rule> All { get; } =
+    [
+        new(ReferenceRules.References_point_down,
+            [Queue, ("services/Mailbox/Mailbox.csproj", References("../Queue/Queue.csproj"))],
+            "services/Mailbox/Mailbox.csproj must not reference services/Queue/Queue.csproj",
+            [Queue, Smtp, ("services/Mailbox/Mailbox.csproj", References("../../shared/Smtp/Smtp.csproj")),
+                ("services/Standalone/Standalone.csproj", References("../Queue/Queue.csproj"))]),
+        new(ReferenceRules.References_point_down,
+            [Smtp, ("shared/Contracts/Contracts.csproj", References("../Smtp/Smtp.csproj"))],
+            "shared/Contracts/Contracts.csproj must not reference shared/Smtp/Smtp.csproj", []),
+        new(ReferenceRules.References_point_down,
+            [Queue, ("shared/Storage/Storage.csproj", References(@"..\..\services\Queue\Queue.csproj"))],
+            "shared/Storage/Storage.csproj must not reference services/Queue/Queue.csproj", []),
+        new(ReferenceRules.References_point_down,
+            [("tests/Testing/Testing.csproj", Empty), ("services/Queue/Queue.csproj", References("../../tests/Testing/Testing.csproj"))],
+            "services/Queue/Queue.csproj must not reference tests/Testing/Testing.csproj",
+            [("tests/Testing/Testing.csproj", Empty), ("tests/Queue.Tests/Queue.Tests.csproj", References("../Testing/Testing.csproj"))]),
+        new(ReferenceRules.References_exist,
+            [("services/Queue/Queue.csproj", References("../../shared/Smtp/Smtp.csproj"))], "which does not exist",
+            [Smtp, ("services/Queue/Queue.csproj", References("../../shared/Smtp/Smtp.csproj"))]),
+        new(ReferenceRules.Contracts_and_Smtp_depend_on_nothing,
+            [("shared/Smtp/Smtp.csproj", Packages("MimeKit"))], "must not need the package MimeKit",
+            [Smtp, ("shared/Contracts/Contracts.csproj", Packages("Microsoft.Orleans.Serialization.Abstractions"))]),
+        new(ReferenceRules.Contracts_and_Smtp_depend_on_nothing,
+            [("shared/Smtp/Smtp.csproj", "<Project Sdk=\"Microsoft.NET.Sdk.Web\" />")], "must use Microsoft.NET.Sdk", []),
+        new(ReferenceRules.Contracts_and_Smtp_depend_on_nothing,
+            [("shared/Smtp/Smtp.csproj", """
+                <Project Sdk="Microsoft.NET.Sdk"><ItemGroup><FrameworkReference Include="Microsoft.AspNetCore.App" /></ItemGroup></Project>
+                """)],
+            "must not need the framework Microsoft.AspNetCore.App", []),
+        new(ReferenceRules.Packages_stay_with_their_owners,
+            [("services/Delivery/Delivery.csproj", Packages("MailKit"))], "must not need the package MailKit",
+            [("tests/Queue.Tests/Queue.Tests.csproj", Packages("MailKit")), ("services/Delivery/Delivery.csproj", Packages("DnsClient"))]),
+        new(ReferenceRules.Packages_stay_with_their_owners,
+            [("services/Queue/Queue.csproj", Packages("Aspire.Npgsql"))], "must not need the package Aspire.Npgsql",
+            [("AppHost/AppHost.csproj", Packages("Aspire.Hosting.Redis"))]),
+        new(ReferenceRules.Versions_are_central,
+            [("services/Queue/Queue.csproj", """
+                <Project Sdk="Microsoft.NET.Sdk"><ItemGroup><PackageReference Include="MimeKit" Version="4.18.2" /></ItemGroup></Project>
+                """)],
+            "names a version of MimeKit", [("services/Queue/Queue.csproj", Packages("MimeKit"))]),
+        new(ReferenceRules.MassTransit_stays_at_8,
+            [("Directory.Packages.props", "<PackageVersion Include=\"MassTransit.RabbitMQ\" Version=\"9.0.1\" />")], "9.0.1",
+            [("Directory.Packages.props", "<PackageVersion Include=\"MassTransit.RabbitMQ\" Version=\"8.5.12\" />")]),
+
+        new(SolutionRules.Every_project_is_in_the_solution,
+            [Queue, ("MailPipeline.sln", "")], "services/Queue/Queue.csproj is not in MailPipeline.sln",
+            [Queue, ("MailPipeline.sln", Listed("services\\Queue\\Queue.csproj"))]),
+        new(SolutionRules.Every_project_of_the_solution_exists,
+            [("MailPipeline.sln", Listed("services\\Queue\\Queue.csproj"))], "which does not exist",
+            [Queue, ("MailPipeline.sln", Listed("services\\Queue\\Queue.csproj"))]),
+        new(SolutionRules.Every_part_has_its_tests,
+            [Queue], "services/Queue/Queue.csproj has no tests/Queue.Tests/Queue.Tests.csproj",
+            [Queue, ("tests/Queue.Tests/Queue.Tests.csproj", Empty)]),
+        new(SolutionRules.AppHost_is_not_built_by_default,
+            [("MailPipeline.sln", Listed("AppHost\\AppHost.csproj") + "\n{0A}.Debug|Any CPU.ActiveCfg = x\n{0A}.Debug|Any CPU.Build.0 = x")],
+            "builds AppHost by default",
+            [("MailPipeline.sln", Listed("AppHost\\AppHost.csproj") + "\n{0A}.Debug|Any CPU.ActiveCfg = x\n{0A}.Aspire|Any CPU.Build.0 = x")]),
+
+        new(NameRules.No_project_is_a_drawer, [("shared/Common/Common.csproj", Empty)], "shared/Common/Common.csproj", [Smtp]),
+        new(NameRules.No_type_is_named_vaguely,
+            [("services/Queue/Retry.cs", "internal sealed partial class RetryManager\n")], "RetryManager",
+            [("services/Queue/Retry.cs", "// class RetryManager was wrong\ninternal sealed class RetrySchedule;\npublic class ManagerOfNothing;\n")]),
+        new(NameRules.No_type_is_named_vaguely,
+            [("shared/Smtp/Reply.cs", "public readonly record struct ReplyInfo(int Code);\n")], "ReplyInfo", []),
+        new(NameRules.No_file_is_named_Extensions,
+            [("services/Queue/ServiceCollectionExtensions.cs", "")], "ServiceCollectionExtensions.cs", [("services/Queue/QueueHosting.cs", "")]),
+        new(NameRules.Namespaces_match_folders,
+            [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Routing;\n")], "its place says MailPipeline.Queue.Routing",
+            [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Queue.Routing;\n"), ("services/Queue/Routing/Route.cs", "namespace MailPipeline.Queue;\n")]),
+
+        new(SourceRules.No_file_is_longer_than_600_lines,
+            [("services/Queue/Long.cs", new string('\n', 601))], "601 lines",
+            [("services/Queue/Long.cs", new string('\n', 600)), ("tests/Queue.Tests/Long.cs", new string('\n', 900))]),
+        new(SourceRules.Event_ids_are_in_range,
+            [Queue, ("services/Queue/Log.cs", "[LoggerMessage(1001, LogLevel.Debug, \"\")]")], "1001 is not in 2000 to 2999",
+            [Queue, ("services/Queue/Log.cs", "[LoggerMessage(2001, LogLevel.Debug, \"\")]")]),
+        new(SourceRules.Event_ids_are_in_range,
+            [Queue, ("services/Queue/Log.cs", "[LoggerMessage(LogLevel.Debug, \"\")]")], "0 is not in 2000 to 2999",
+            [Queue, ("services/Queue/Log.cs", "[LoggerMessage(EventId = 2001, Level = LogLevel.Debug)]")]),
+        new(SourceRules.Event_ids_are_unique,
+            [Queue, ("services/Queue/A.cs", "[LoggerMessage(2001, LogLevel.Debug, \"\")]"), ("services/Queue/B.cs", "[LoggerMessage(2001, LogLevel.Debug, \"\")]")],
+            "event id 2001 is used in services/Queue/A.cs and services/Queue/B.cs",
+            [Queue, ("services/Queue/A.cs", "[LoggerMessage(2001, LogLevel.Debug, \"\")]"), ("services/Queue/B.cs", "[LoggerMessage(2002, LogLevel.Debug, \"\")]")]),
+        new(SourceRules.Nothing_static_is_mutable,
+            [("shared/Smtp/Counter.cs", "    private static int s_count;\n")], "s_count", [("shared/Smtp/Counter.cs", Immutable)]),
+        new(SourceRules.Nothing_static_is_mutable,
+            [("shared/Smtp/Counter.cs", "    internal static Dictionary<string, int> Counts = [];\n")], "Counts", []),
+        new(SourceRules.Nothing_static_is_mutable,
+            [("shared/Smtp/Counter.cs", "    private static (int, string)? s_last;\n")], "s_last", []),
+        new(SourceRules.Nothing_static_is_mutable,
+            [("shared/Smtp/Counter.cs", "    public static int Count { get; set; }\n")], "Count", []),
+        new(SourceRules.The_clock_is_banned_in_every_project,
+            [("Directory.Build.props", "<TreatWarningsAsErrors>true</TreatWarningsAsErrors>")], "does not ban",
+            [("Directory.Build.props", "<TreatWarningsAsErrors>true</TreatWarningsAsErrors> BannedSymbols.txt Microsoft.CodeAnalysis.BannedApiAnalyzers")]),
+
+        new(DocumentationRules.Every_service_has_a_README_with_the_five_headings,
+            [Queue], "services/Queue/README.md is missing", [Queue, ("services/Queue/README.md", FiveHeadings)]),
+        new(DocumentationRules.Every_service_has_a_README_with_the_five_headings,
+            [Queue, ("services/Queue/README.md", FiveHeadings.Replace("## Promises", "## Hopes", StringComparison.Ordinal))],
+            "has no heading '## Promises'", [Queue, ("services/Queue/README.md", FiveHeadings)]),
+        new(DocumentationRules.Every_setting_is_documented,
+            [Queue, Options, ("services/Queue/README.md", "MaxAge is explained, MaxAge without being marked as a setting")], "MaxAge is in no README",
+            [Queue, Options, ("services/Queue/README.md", "| `Queue:MaxAge` | 5 days |")]),
+        new(DocumentationRules.Decisions_have_three_parts,
+            [("docs/adr/0001-x.md", "# X\n## Context\n## Decision\n")], "## Consequences",
+            [("docs/adr/0001-x.md", "# X\n## Context\n## Decision\n## Consequences\n"), ("docs/adr/README.md", "")]),
+        new(DocumentationRules.Links_lead_somewhere,
+            [("docs/a.md", "[b](../shared/b.md)")], "docs/a.md links to ../shared/b.md",
+            [("docs/a.md", "[b](b.md#top) [c](https://example.org/) [d](../shared/)"), ("docs/b.md", ""), ("shared/x.md", "")]),
+    ];
+
+    private const string Immutable = """
+            private const int Count = 1;
+            private static readonly int s_count = 1;
+            public static int Twice => 2 * Count;
+            private static int Add(int a) => a + 1;
+            public static Counter Empty { get; } = new();
+            internal static async Task RunAsync(int count = 0)
+            private static partial Regex Pattern();
+            static readonly string[] Names = [];
+            internal static bool IsLow(int a, int b = 5)
+            public static Outcome Find(Reply reply, bool again = false) => (reply.Code, again) switch
+            public static bool operator ==(Counter a, Counter b) => true;
+            internal static Dictionary<string, int> Empty => [];
+
+        """;
+
+    private const string FiveHeadings =
+        "# Queue\n\n## Does\n\n## Promises\n\n## Messages in and out\n\n## Configuration\n\n## RFC coverage and deviations\n";
+
+    private static (string, string) Options =>
+        ("services/Queue/QueueOptions.cs", "public sealed class QueueOptions\n{\n    public TimeSpan MaxAge { get; set; } = TimeSpan.FromDays(5);\n    internal int Other { get; set; }\n}\n");
+
+    private static string References(string path) =>
+        $"<Project Sdk=\"Microsoft.NET.Sdk\"><ItemGroup><ProjectReference Include=\"{path}\" /></ItemGroup></Project>";
+
+    private static string Packages(string name) =>
+        $"<Project Sdk=\"Microsoft.NET.Sdk\"><ItemGroup><PackageReference Include=\"{name}\" /></ItemGroup></Project>";
+
+    private static string Listed(string path) => $"Project(\"{{X}}\") = \"Name\", \"{path}\", \"{{0A}}\"\nEndProject";
+}

@@ -1,0 +1,91 @@
+using System.Text.RegularExpressions;
+
+namespace MailPipeline.Architecture.Tests.Rules;
+
+/// <summary>What is documented, and where.</summary>
+internal static partial class DocumentationRules
+{
+    private static readonly string[] Headings =
+        ["## Does", "## Promises", "## Messages in and out", "## Configuration", "## RFC coverage and deviations"];
+
+    // The wiring of the others: it has commands, but no protocol and no messages of its own.
+    private const string Composition = "services/Standalone";
+
+    public static IEnumerable<string> Every_service_has_a_README_with_the_five_headings(Tree tree)
+    {
+        foreach (var project in tree.Projects.Where(project => project.Layer == "services" && project.Folder != Composition))
+        {
+            var path = $"{project.Folder}/README.md";
+            if (!tree.Files.TryGetValue(path, out var text))
+            {
+                yield return $"{path} is missing";
+                continue;
+            }
+            foreach (var heading in Headings.Where(heading => !text.Split('\n').Contains(heading)))
+                yield return $"{path} has no heading '{heading}'";
+        }
+    }
+
+    /// <summary>Each setting stands in the README of its service; those of shared parts in the part's or in Standalone's.</summary>
+    public static IEnumerable<string> Every_setting_is_documented(Tree tree)
+    {
+        foreach (var file in tree.Sources("services", "shared").Where(file => file.FileName.EndsWith("Options.cs", StringComparison.Ordinal)))
+        {
+            if (tree.ProjectOf(file.Path) is not { } project)
+                continue;
+            var own = tree.Files.GetValueOrDefault($"{project.Folder}/README.md", "");
+            var text = project.Layer == "shared" ? own + tree.Files.GetValueOrDefault($"{Composition}/README.md", "") : own;
+            foreach (var name in Settings(file).Where(name => !Regex.IsMatch(text, $@"`(?:[\w:]*:)?{name}`")))
+                yield return $"{file.Path}: {name} is in no README";
+        }
+    }
+
+    /// <summary>A decision has context, decision and consequences.</summary>
+    public static IEnumerable<string> Decisions_have_three_parts(Tree tree) =>
+        from file in tree.Files
+        where file.Key.StartsWith("docs/adr/", StringComparison.Ordinal) && char.IsDigit(file.Key["docs/adr/".Length])
+        from heading in new[] { "## Context", "## Decision", "## Consequences" }
+        where !file.Value.Split('\n').Contains(heading)
+        select $"{file.Key} has no heading '{heading}'";
+
+    /// <summary>A link to a file of the repository leads somewhere.</summary>
+    public static IEnumerable<string> Links_lead_somewhere(Tree tree)
+    {
+        foreach (var (path, text) in tree.Files.Where(file => file.Key.EndsWith(".md", StringComparison.Ordinal)))
+        {
+            var folder = path.Contains('/', StringComparison.Ordinal) ? path[..path.LastIndexOf('/')] : "";
+            foreach (Match link in Link().Matches(text))
+            {
+                var target = Resolve(folder, link.Groups[1].Value);
+                if (!tree.Files.Keys.Any(file => file == target || file.StartsWith(target + "/", StringComparison.Ordinal)))
+                    yield return $"{path} links to {link.Groups[1].Value}, which does not exist";
+            }
+        }
+    }
+
+    private static IEnumerable<string> Settings(SourceFile file) =>
+        from line in file.Lines
+        let property = Property().Match(line)
+        where property.Success
+        select property.Groups[1].Value;
+
+    private static string Resolve(string folder, string link)
+    {
+        var parts = folder.Split('/', StringSplitOptions.RemoveEmptyEntries).ToList();
+        foreach (var part in link.TrimEnd('/').Split('/'))
+        {
+            if (part == ".." && parts.Count > 0)
+                parts.RemoveAt(parts.Count - 1);
+            else if (part != ".")
+                parts.Add(part);
+        }
+        return string.Join('/', parts);
+    }
+
+    [GeneratedRegex(@"^\s*public\s+(?!static|const)[\w<>\[\],.? ]+\s+(\w+)\s*\{\s*get;\s*(?:set|init);")]
+    private static partial Regex Property();
+
+    // Not: other sites, anchors, mail addresses.
+    [GeneratedRegex(@"\]\((?!https?:|mailto:|#)([^)#\s]+)")]
+    private static partial Regex Link();
+}

@@ -1,0 +1,53 @@
+using System.Text.RegularExpressions;
+
+namespace MailPipeline.Architecture.Tests.Rules;
+
+/// <summary>Things are named for what they are.</summary>
+internal static partial class NameRules
+{
+    private static readonly string[] VagueProjects = ["Common", "Core", "Utils", "Util", "Helpers", "Abstractions", "Shared", "Misc"];
+
+    private static readonly string[] VagueEndings =
+        ["Manager", "Helper", "Helpers", "Util", "Utils", "Common", "Base", "Impl", "Processor", "Info", "Data", "Service"];
+
+    public static IEnumerable<string> No_project_is_a_drawer(Tree tree) =>
+        from project in tree.Projects
+        where VagueProjects.Contains(project.Name)
+        select $"{project.Path} is named for nothing in particular";
+
+    public static IEnumerable<string> No_type_is_named_vaguely(Tree tree) =>
+        from file in tree.Sources()
+        from type in DeclaredTypes(file)
+        where VagueEndings.Any(ending => type.EndsWith(ending, StringComparison.Ordinal) && type.Length > ending.Length || type == ending)
+        select $"{file.Path}: {type} ends in a word that says nothing";
+
+    /// <summary>AddIngress is found in IngressHosting.cs.</summary>
+    public static IEnumerable<string> No_file_is_named_Extensions(Tree tree) =>
+        from file in tree.Sources()
+        where file.FileName.EndsWith("Extensions.cs", StringComparison.Ordinal)
+        select $"{file.Path}: name it for what it adds, e.g. IngressHosting.cs";
+
+    /// <summary>MailPipeline.(project), and after it all of the folders or none: folders may sort what belongs together.</summary>
+    public static IEnumerable<string> Namespaces_match_folders(Tree tree)
+    {
+        foreach (var file in tree.Sources())
+        {
+            if (tree.ProjectOf(file.Path) is not { } project || Namespace().Match(file.Text) is not { Success: true } declared)
+                continue;
+            var folders = file.Path[(project.Folder.Length + 1)..].Split('/')[..^1];
+            var root = $"MailPipeline.{project.Name}";
+            var full = string.Join('.', [root, .. folders]);
+            if (declared.Groups[1].Value != root && declared.Groups[1].Value != full)
+                yield return $"{file.Path}: the namespace is {declared.Groups[1].Value}; its place says {full}";
+        }
+    }
+
+    private static IEnumerable<string> DeclaredTypes(SourceFile file) =>
+        file.Lines.Select(line => TypeDeclaration().Match(line)).Where(match => match.Success).Select(match => match.Groups[1].Value);
+
+    [GeneratedRegex(@"^namespace\s+([\w.]+)", RegexOptions.Multiline)]
+    private static partial Regex Namespace();
+
+    [GeneratedRegex(@"^\s*(?:(?:public|internal|private|protected|sealed|static|abstract|partial|readonly|ref|file|new)\s+)*(?:class|struct|interface|enum|record(?:\s+struct|\s+class)?)\s+(\w+)")]
+    private static partial Regex TypeDeclaration();
+}

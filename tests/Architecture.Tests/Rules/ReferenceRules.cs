@@ -1,0 +1,104 @@
+namespace MailPipeline.Architecture.Tests.Rules;
+
+/// <summary>Who may reference whom: AppHost and Standalone -> services -> shared -> packages.</summary>
+internal static class ReferenceRules
+{
+    private const string Composition = "services/Standalone/Standalone.csproj";
+
+    // Contracts and Smtp stand alone: everybody can take them without taking a database or a host along.
+    private static readonly Dictionary<string, string[]> SharedReferences = new(StringComparer.Ordinal)
+    {
+        ["shared/Contracts/Contracts.csproj"] = [],
+        ["shared/Smtp/Smtp.csproj"] = [],
+        ["shared/Storage/Storage.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
+    };
+
+    private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)
+    {
+        // What serializers are generated with and from; no silo, no client.
+        ["shared/Contracts/Contracts.csproj"] =
+            ["Microsoft.Orleans.Serialization.Abstractions", "Microsoft.Orleans.Serialization", "Microsoft.Orleans.CodeGenerator"],
+        ["shared/Smtp/Smtp.csproj"] = [],
+    };
+
+    /// <summary>Packages that belong to some projects only; a name that ends with a dot is a prefix.</summary>
+    private static readonly (string Package, string[] Projects)[] Owned =
+    [
+        ("Microsoft.Orleans.Server", ["services/Queue/Queue.csproj"]),
+        ("Microsoft.Orleans.Clustering.Redis", ["services/Queue/Queue.csproj"]),
+        ("DnsClient", ["services/Delivery/Delivery.csproj"]),
+        ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
+        ("Npgsql", ["shared/Storage/Storage.csproj"]),
+        ("MailKit", []),
+        ("Aspire.", ["AppHost/AppHost.csproj"]),
+    ];
+
+    /// <summary>References point down, and services know nothing of each other.</summary>
+    public static IEnumerable<string> References_point_down(Tree tree) =>
+        from project in tree.Projects
+        from reference in project.References
+        where !MayReference(project, reference)
+        select $"{project.Path} must not reference {reference}";
+
+    /// <summary>What a reference names is there.</summary>
+    public static IEnumerable<string> References_exist(Tree tree) =>
+        from project in tree.Projects
+        from reference in project.References
+        where !tree.Files.ContainsKey(reference)
+        select $"{project.Path} references {reference}, which does not exist";
+
+    /// <summary>Contracts and Smtp have no dependency beyond what stands: no hosting, no packages.</summary>
+    public static IEnumerable<string> Contracts_and_Smtp_depend_on_nothing(Tree tree)
+    {
+        foreach (var project in tree.Projects)
+        {
+            if (!SharedPackages.TryGetValue(project.Path, out var allowed))
+                continue;
+            foreach (var package in project.Packages.Except(allowed, StringComparer.Ordinal))
+                yield return $"{project.Path} must not need the package {package}";
+            foreach (var framework in project.Frameworks)
+                yield return $"{project.Path} must not need the framework {framework}";
+            if (project.Sdk != "Microsoft.NET.Sdk")
+                yield return $"{project.Path} must use Microsoft.NET.Sdk, not {project.Sdk}";
+        }
+    }
+
+    /// <summary>A package that is one project's business is no other's. Tests take what they need.</summary>
+    public static IEnumerable<string> Packages_stay_with_their_owners(Tree tree) =>
+        from project in tree.Projects
+        where project.Layer != "tests"
+        from package in project.Packages
+        from owned in Owned
+        where owned.Package.EndsWith('.') ? package.StartsWith(owned.Package, StringComparison.Ordinal) : package == owned.Package
+        where !owned.Projects.Contains(project.Path)
+        select $"{project.Path} must not need the package {package}";
+
+    /// <summary>Versions are named once, in Directory.Packages.props.</summary>
+    public static IEnumerable<string> Versions_are_central(Tree tree) =>
+        from project in tree.Projects
+        from package in project.PackageElements
+        where package.Attribute("Version") is not null || package.Attribute("VersionOverride") is not null
+        select $"{project.Path} names a version of {package.Attribute("Include")?.Value}; Directory.Packages.props does";
+
+    /// <summary>MassTransit 9 is commercial; 8 is under the Apache licence.</summary>
+    public static IEnumerable<string> MassTransit_stays_at_8(Tree tree) =>
+        from line in tree.Files.GetValueOrDefault("Directory.Packages.props", "").Split('\n')
+        where line.Contains("Include=\"MassTransit", StringComparison.Ordinal)
+        where !line.Contains("Version=\"8.", StringComparison.Ordinal)
+        select $"Directory.Packages.props: {line.Trim()}";
+
+    private static bool MayReference(ProjectFile project, string reference)
+    {
+        var target = reference[..reference.IndexOf('/', StringComparison.Ordinal)];
+        return project.Layer switch
+        {
+            "tests" => target is "tests" or "services" or "shared" || project.Name == "AppHost.Tests",
+            "AppHost" => target == "services",
+            "services" when project.Path == Composition => target is "services" or "shared",
+            "services" => target == "shared",
+            "shared" => SharedReferences.TryGetValue(project.Path, out var allowed) && allowed.Contains(reference),
+            _ => false,
+        };
+    }
+}

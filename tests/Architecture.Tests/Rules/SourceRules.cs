@@ -1,0 +1,77 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace MailPipeline.Architecture.Tests.Rules;
+
+/// <summary>How source files are kept.</summary>
+internal static partial class SourceRules
+{
+    private const int MaxLines = 600;
+
+    private static readonly Dictionary<string, int> EventIdThousands = new(StringComparer.Ordinal)
+    {
+        ["services/Ingress"] = 1,
+        ["services/Queue"] = 2,
+        ["services/Delivery"] = 3,
+        ["services/Mailbox"] = 4,
+        ["shared/Storage"] = 5,
+        ["shared/ServiceDefaults"] = 6,
+        ["services/Standalone"] = 7,
+    };
+
+    public static IEnumerable<string> No_file_is_longer_than_600_lines(Tree tree) =>
+        from file in tree.Sources("services", "shared", "AppHost")
+        let lines = file.Text.Count(character => character == '\n')
+        where lines > MaxLines
+        select $"{file.Path} has {lines} lines";
+
+    /// <summary>An event id names one event, in the range of its part.</summary>
+    public static IEnumerable<string> Event_ids_are_in_range(Tree tree)
+    {
+        foreach (var (file, id) in EventIds(tree))
+        {
+            var part = tree.ProjectOf(file.Path)?.Folder ?? "";
+            if (!EventIdThousands.TryGetValue(part, out var thousand))
+                yield return $"{file.Path}: {part} has no range of event ids";
+            else if (id / 1000 != thousand)
+                yield return $"{file.Path}: event id {id} is not in {thousand}000 to {thousand}999";
+        }
+    }
+
+    public static IEnumerable<string> Event_ids_are_unique(Tree tree) =>
+        from entry in EventIds(tree)
+        group entry.File.Path by entry.Id into same
+        where same.Count() > 1
+        select $"event id {same.Key} is used in {string.Join(" and ", same)}";
+
+    /// <summary>Two whole pipelines run in one process, so nothing may be shared by being static.</summary>
+    public static IEnumerable<string> Nothing_static_is_mutable(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from line in file.Lines
+        where MutableStatic().IsMatch(line)
+        select $"{file.Path}: {line.Trim()}";
+
+    /// <summary>Other parts than these see no clock but TimeProvider; the compiler's list of banned symbols must say so.</summary>
+    public static IEnumerable<string> The_clock_is_banned_in_every_project(Tree tree)
+    {
+        var build = tree.Files.GetValueOrDefault("Directory.Build.props", "");
+        if (!build.Contains("BannedSymbols.txt", StringComparison.Ordinal)
+            || !build.Contains("Microsoft.CodeAnalysis.BannedApiAnalyzers", StringComparison.Ordinal))
+            yield return "Directory.Build.props does not ban what BannedSymbols.txt lists";
+        if (!build.Contains("<TreatWarningsAsErrors>true</TreatWarningsAsErrors>", StringComparison.Ordinal))
+            yield return "Directory.Build.props does not treat warnings as errors";
+    }
+
+    private static IEnumerable<(SourceFile File, int Id)> EventIds(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from Match match in LoggerMessage().Matches(file.Text)
+        select (file, int.Parse(match.Groups[1].Success ? match.Groups[1].Value : "0", CultureInfo.InvariantCulture));
+
+    // Group 1: the id, positional or by name; without one the compiler makes an id up, which counts as 0 here.
+    [GeneratedRegex(@"\[LoggerMessage\((?:(?:EventId\s*=\s*)?(\d+))?")]
+    private static partial Regex LoggerMessage();
+
+    // A field that is not readonly, or a property that can be set. A type is a tuple or a name with its arguments.
+    [GeneratedRegex(@"^\s*(?:\[ThreadStatic\]\s*)?(?:(?:public|internal|private|protected)\s+)*static\s+(?!readonly\b)(?:volatile\s+)?(?:\([^()]*\)|[\w.]+(?:<[^;={(]*>)?)(?:\[\])?\??\s+\w+\s*(?:;|=(?![>=])|\{\s*get;[^}]*\bset;)")]
+    private static partial Regex MutableStatic();
+}
