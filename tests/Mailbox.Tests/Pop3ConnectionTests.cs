@@ -106,6 +106,31 @@ public sealed class Pop3ConnectionTests
     }
 
     [Fact]
+    public async Task A_message_whose_content_is_gone_is_never_announced()
+    {
+        using var harness = Harness(bodyBytes: 5000);
+        harness.Maildrops.ReadEndsAfter = 1000;
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        Assert.Equal("-ERR [SYS/TEMP] the message cannot be read now", await wire.AskAsync("RETR 1"));
+        harness.Maildrops.ReadEndsAfter = null;
+        Assert.StartsWith("+OK", await wire.AskForLinesAsync("RETR 1"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_message_that_ends_early_never_looks_whole()
+    {
+        using var harness = Harness(bodyBytes: 5000);
+        harness.Maildrops.ReadEndsAfter = 3000;
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        await wire.SendAsync("RETR 1\r\n");
+        Assert.DoesNotContain("\r\n.\r\n", await wire.RestAsync(), StringComparison.Ordinal);
+        await wire.Served;
+        Assert.Contains(harness.Log.GetSnapshot(), record => record.Id.Id == 4022);
+    }
+
+    [Fact]
     public async Task A_message_that_breaks_off_ends_the_connection_and_never_looks_whole()
     {
         using var harness = Harness(bodyBytes: 5000);

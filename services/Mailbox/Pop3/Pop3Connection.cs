@@ -174,12 +174,11 @@ internal sealed class Pop3Connection : IAsyncDisposable
 
     private async Task SendAsync(Pop3Step.Send send)
     {
-        await using var chunks = _server.Maildrops.ReadAsync(send.Message, Cancellation).GetAsyncEnumerator(Cancellation);
-        bool more;
+        await using var content = new MessageContent(_server.Maildrops, send.Message, Cancellation);
         try
         {
             // Before the "+OK": now a failure can still be said.
-            more = await chunks.MoveNextAsync();
+            await content.OpenAsync();
         }
         catch (StorageUnavailableException failure)
         {
@@ -192,15 +191,14 @@ internal sealed class Pop3Connection : IAsyncDisposable
         _output.BeginMessage();
         var top = new MessageTop(send.BodyLines ?? 0);
         var octets = 0L;
-        for (; more && !top.IsComplete; more = await chunks.MoveNextAsync())
+        while (!top.IsComplete && content.Chunk is { } chunk)
         {
-            var chunk = send.BodyLines is null ? chunks.Current : chunks.Current[..top.Take(chunks.Current.Span)];
+            if (send.BodyLines is not null)
+                chunk = chunk[..top.Take(chunk.Span)];
             await _output.OctetsAsync(chunk, Cancellation);
             octets += chunk.Length;
+            await content.NextAsync();
         }
-        // Half a message must not look like a whole one: without its end the client discards it.
-        if (send.BodyLines is null && octets < send.Message.SizeBytes)
-            throw new InvalidDataException($"Message {send.Message.MessageId:X} has {octets} of {send.Message.SizeBytes} octets");
         _output.EndMessage();
 
         _octetsSent += octets;

@@ -20,6 +20,9 @@ internal sealed class MemoryMaildrops : IMaildrops
     /// <summary>Read of a message fails after so many octets.</summary>
     public int? ReadBreaksAfter { get; set; }
 
+    /// <summary>The content of a message is only so long, as if the rest were lost.</summary>
+    public int? ReadEndsAfter { get; set; }
+
     /// <summary>Size of the chunks in which messages are read.</summary>
     public int ChunkBytes { get; set; } = 1000;
 
@@ -144,6 +147,8 @@ internal sealed class MemoryMaildrops : IMaildrops
         {
             if (position >= ReadBreaksAfter)
                 throw new StorageUnavailableException(StorageFault.Unavailable, "planted");
+            if (position >= ReadEndsAfter)
+                yield break;
             ChunksRead++;
             yield return octets.AsMemory(position, Math.Min(ChunkBytes, octets.Length - position));
         }
