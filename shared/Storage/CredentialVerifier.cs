@@ -17,6 +17,9 @@ public sealed class CredentialVerifier(MailDirectory directory, TimeProvider tim
 
     private readonly byte[] _key = RandomNumberGenerator.GetBytes(32);
     private readonly Lazy<string> _nobody = new(() => PasswordHash.Create("nobody has this password"));
+
+    // Half of the cores: many logins at once keep each other waiting, and not the mail.
+    private readonly SemaphoreSlim _stretching = new(Math.Max(1, Environment.ProcessorCount / 2));
     private readonly ConcurrentDictionary<long, (string Hash, byte[] Digest, long At)> _remembered = [];
 
     /// <summary>Null: no such account, or another password.</summary>
@@ -25,13 +28,26 @@ public sealed class CredentialVerifier(MailDirectory directory, TimeProvider tim
         var account = await directory.FindAccountAsync(userName, cancellationToken);
         if (account is not null && IsRemembered(account, password))
             return account;
-        var right = await Task.Run(() => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value), cancellationToken);
+        var right = await VerifyAsync(password, account, cancellationToken);
         if (account is null || !right)
             return null;
         if (_remembered.Count >= MaxRemembered)
             _remembered.Clear();
         _remembered[account.Id] = (account.PasswordHash, Digest(password), time.GetTimestamp());
         return account;
+    }
+
+    private async Task<bool> VerifyAsync(string password, Account? account, CancellationToken cancellationToken)
+    {
+        await _stretching.WaitAsync(cancellationToken);
+        try
+        {
+            return await Task.Run(() => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value), cancellationToken);
+        }
+        finally
+        {
+            _stretching.Release();
+        }
     }
 
     private bool IsRemembered(Account account, string password) =>
