@@ -52,7 +52,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         """);
 
     private static readonly Statement s_renew = new(
-        "UPDATE maildrop_leases SET lease_until = {now} + $3 WHERE account_id = $1 AND fence = $2 AND lease_until >= {now}");
+        "UPDATE maildrop_leases SET lease_until = {now} + $3 WHERE account_id = $1 AND fence = $2");
 
     private static readonly Statement s_unlock = new("DELETE FROM maildrop_leases WHERE account_id = $1 AND fence = $2");
 

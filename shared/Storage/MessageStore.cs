@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using MailPipeline.Contracts;
 
@@ -60,7 +61,8 @@ public sealed class MessageStore(MailDatabase database)
 
     /// <summary>
     /// The bytes of the message, chunk by chunk, each at most <see cref="StorageOptions.ChunkBytes"/>; nothing when the
-    /// message is not there or no longer needs its bytes.
+    /// message is not there or no longer needs its bytes. A chunk is valid until the next one is asked for: large ones are
+    /// read into buffers that are used again.
     /// </summary>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadContentAsync(
         long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -68,9 +70,17 @@ public sealed class MessageStore(MailDatabase database)
         var last = RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1);
         for (var next = RecipientIds.Of(messageId, 0); next <= last;)
         {
-            if (await ReadChunkAsync(next, last, cancellationToken) is not var (id, bytes))
+            if (await ReadChunkAsync(next, last, cancellationToken) is not var (id, bytes, rented))
                 yield break;
-            yield return bytes;
+            try
+            {
+                yield return bytes;
+            }
+            finally
+            {
+                if (rented is not null)
+                    ArrayPool<byte>.Shared.Return(rented);
+            }
             next = id + 1;
         }
     }
@@ -109,7 +119,7 @@ public sealed class MessageStore(MailDatabase database)
         return true;
     }
 
-    private async Task<(long Id, ReadOnlyMemory<byte> Bytes)?> ReadChunkAsync(
+    private async Task<(long Id, ReadOnlyMemory<byte> Bytes, byte[]? Rented)?> ReadChunkAsync(
         long first, long last, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
@@ -122,14 +132,20 @@ public sealed class MessageStore(MailDatabase database)
                 return null;
             var chunk = rows[0];
             if (chunk.Segment == 0)
-                return (chunk.Id, chunk.Inline);
+                return (chunk.Id, chunk.Inline, null);
+            var buffer = ArrayPool<byte>.Shared.Rent(chunk.SizeBytes);
             try
             {
-                return (chunk.Id, await database.Engine.ReadSegmentAsync(chunk, cancellationToken));
+                await database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
+                return (chunk.Id, buffer.AsMemory(0, chunk.SizeBytes), buffer);
             }
             catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
             {
                 // The segment was rewritten between the two reads; the row now names another one.
+            }
+            catch (IOException exception)
+            {
+                throw new StorageUnavailableException(StorageFault.Unavailable, $"Chunk {chunk.Id} cannot be read.", exception);
             }
         }
     }

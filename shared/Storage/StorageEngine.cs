@@ -38,8 +38,8 @@ internal abstract class StorageEngine : IAsyncDisposable
     /// <summary>Takes back chunks of a message that will not be accepted.</summary>
     public abstract ValueTask DiscardAsync(IReadOnlyList<ContentChunk> chunks);
 
-    /// <summary>Bytes of a chunk whose row names a place outside of the database.</summary>
-    public abstract ValueTask<ReadOnlyMemory<byte>> ReadSegmentAsync(ContentChunk chunk, CancellationToken cancellationToken);
+    /// <summary>Reads a chunk whose row names a place outside of the database into the front of the buffer.</summary>
+    public abstract ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken);
 
     /// <summary>Throws when there is no room for new mail.</summary>
     public virtual void EnsureRoom()

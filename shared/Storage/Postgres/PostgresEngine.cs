@@ -133,7 +133,7 @@ internal sealed class PostgresEngine : StorageEngine
         }
     }
 
-    public override ValueTask<ReadOnlyMemory<byte>> ReadSegmentAsync(ContentChunk chunk, CancellationToken cancellationToken) =>
+    public override ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException($"Chunk {chunk.Id} names segment {chunk.Segment}, but PostgreSQL keeps content in rows.");
 
     // Class 53 is "insufficient resources", 53100 is disk_full (PostgreSQL, Appendix A).

@@ -83,7 +83,8 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
         }
     }
 
-    public byte[] Read(ContentChunk chunk)
+    /// <summary>Reads the chunk's bytes into the front of the buffer.</summary>
+    public void Read(ContentChunk chunk, Span<byte> buffer)
     {
         SafeFileHandle handle;
         lock (_gate)
@@ -95,15 +96,14 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
             }
             handle = segment.Handle;
         }
-        var bytes = GC.AllocateUninitializedArray<byte>(chunk.SizeBytes);
+        var bytes = buffer[..chunk.SizeBytes];
         for (var done = 0; done < bytes.Length;)
         {
-            var read = RandomAccess.Read(handle, bytes.AsSpan(done), chunk.Position + done);
+            var read = RandomAccess.Read(handle, bytes[done..], chunk.Position + done);
             if (read == 0)
                 throw new EndOfStreamException($"Segment {chunk.Segment} ends before position {chunk.Position + chunk.SizeBytes}.");
             done += read;
         }
-        return bytes;
     }
 
     /// <summary>
@@ -151,7 +151,9 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
                 return;
             var moved = chunks.ConvertAll(chunk =>
             {
-                var (segment, position) = Append(Read(chunk));
+                var bytes = GC.AllocateUninitializedArray<byte>(chunk.SizeBytes);
+                Read(chunk, bytes);
+                var (segment, position) = Append(bytes);
                 return chunk with { Segment = segment, Position = position };
             });
             await writer.WriteAsync(async transaction =>

@@ -131,8 +131,11 @@ internal sealed class SqliteEngine : StorageEngine
     /// <summary>Bytes that no row names are collected with their segment.</summary>
     public override ValueTask DiscardAsync(IReadOnlyList<ContentChunk> chunks) => ValueTask.CompletedTask;
 
-    public override ValueTask<ReadOnlyMemory<byte>> ReadSegmentAsync(ContentChunk chunk, CancellationToken cancellationToken) =>
-        ValueTask.FromResult<ReadOnlyMemory<byte>>(_content.Read(chunk));
+    public override ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        _content.Read(chunk, buffer.Span);
+        return ValueTask.CompletedTask;
+    }
 
     public override void EnsureRoom()
     {
