@@ -35,7 +35,7 @@ internal static partial class DocumentationRules
                 continue;
             var own = tree.Files.GetValueOrDefault($"{project.Folder}/README.md", "");
             var text = project.Layer == "shared" ? own + tree.Files.GetValueOrDefault($"{Composition}/README.md", "") : own;
-            foreach (var name in Settings(file).Where(name => !Regex.IsMatch(text, $@"`(?:[\w:]*:)?{name}`")))
+            foreach (var name in Settings(file).Where(name => !Regex.IsMatch(text, $@"`(?:[\w:]*:)?{name}(?::[\w:]+)?`")))
                 yield return $"{file.Path}: {name} is in no README";
         }
     }
