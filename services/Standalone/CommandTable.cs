@@ -1,5 +1,6 @@
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Standalone.Commands;
+using MailPipeline.Standalone.Demo;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone;
@@ -29,6 +30,7 @@ internal static class CommandTable
         new("", "", "run the server until SIGTERM or Ctrl+C", Server.RunAsync),
         .. DirectoryCommands.All,
         .. QueueCommands.All,
+        DemoTour.Command,
         new("help", "", "this text", (call, _) => Task.FromResult(Help(call.Terminal.Out, Done))),
     ];
 

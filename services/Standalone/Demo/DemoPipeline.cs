@@ -1,0 +1,102 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Standalone.Commands;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Standalone.Demo;
+
+/// <summary>One of the two pipelines of the tour: a domain, a user, a folder and ports of its own.</summary>
+internal sealed class DemoPipeline : IAsyncDisposable
+{
+    private WebApplication? _app;
+
+    private DemoPipeline(string domain, string user, string folder, int portOffset)
+    {
+        Domain = domain;
+        User = $"{user}@{domain}";
+        Folder = folder;
+        PortOffset = portOffset;
+    }
+
+    public string Domain { get; }
+
+    public string User { get; }
+
+    public string Password { get; } = RandomNumberGenerator.GetHexString(16, lowercase: true);
+
+    public string Folder { get; }
+
+    public int PortOffset { get; }
+
+    public ServerCertificate Certificate => Running.Services.GetRequiredService<ServerCertificate>();
+
+    public MessageHistory History => Running.Services.GetRequiredService<MessageHistory>();
+
+    private WebApplication Running => _app ?? throw new InvalidOperationException("The pipeline is not started");
+
+    /// <summary>Makes the folder with its domain and its user; nothing listens yet.</summary>
+    public static async Task<DemoPipeline> CreateAsync(string domain, string user, string parentFolder, int afterOffset, CancellationToken cancellation)
+    {
+        var pipeline = new DemoPipeline(domain, user, Path.Combine(parentFolder, domain), FreeOffset(afterOffset));
+        await using var store = await OpenStore.OpenAsync(pipeline.Arguments([]), cancellation);
+        await store.Directory.AddDomainAsync(domain);
+        await store.Directory.AddAccountAsync(pipeline.User, PasswordHash.Create(pipeline.Password));
+        return pipeline;
+    }
+
+    /// <summary>Starts it, with a static route that takes the place of the other domain's MX record.</summary>
+    public async Task StartAsync(DemoPipeline other, CancellationToken cancellation)
+    {
+        var arguments = Arguments(
+        [
+            $"--Delivery:Routes:{other.Domain}=127.0.0.1:{other.PortOf(StandaloneSettings.MxPort)}",
+            $"--Delivery:HostName=mail.{Domain}",
+            $"--Ingress:HostName=mail.{Domain}",
+            $"--Mailbox:HostName=mail.{Domain}",
+            $"--Tls:HostNames:0=mail.{Domain}",
+            "--Logging:LogLevel:MailPipeline=Warning",
+        ]);
+        _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), cancellation);
+    }
+
+    public int PortOf(int defaultPort) => defaultPort + PortOffset;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_app is null)
+            return;
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+    }
+
+    private Arguments Arguments(IReadOnlyList<string> settings) => new([], Folder, PortOffset, settings);
+
+    /// <summary>An offset at which all ports are free now, below the range from which the system takes ports for clients.</summary>
+    private static int FreeOffset(int after)
+    {
+        for (var offset = after + 10; offset < 20_000; offset += 10)
+        {
+            int[] ports = [StandaloneSettings.MxPort, StandaloneSettings.SubmissionPort, StandaloneSettings.Pop3Port, StandaloneSettings.HttpPort, StandaloneSettings.SiloPort];
+            if (Array.TrueForAll(ports, port => IsFree(port + offset)))
+                return offset;
+        }
+        throw new DemoException("no free ports were found on 127.0.0.1");
+    }
+
+    private static bool IsFree(int port)
+    {
+        try
+        {
+            using var probe = new TcpListener(IPAddress.Loopback, port);
+            probe.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+}
