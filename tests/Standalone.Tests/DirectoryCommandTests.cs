@@ -1,0 +1,140 @@
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Standalone.Commands;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Standalone.Tests;
+
+public sealed class DirectoryCommandTests : IDisposable
+{
+    private readonly CommandRun _run = new();
+
+    public void Dispose() => _run.Dispose();
+
+    [Fact]
+    public async Task Domains_are_added_listed_and_removed()
+    {
+        (await _run.RunAsync("domain add Example.ORG")).ShouldBeDone("example.org added");
+        (await _run.RunAsync("domain add example.org")).ShouldNotBeDone("example.org is there already");
+        (await _run.RunAsync("domain add example.net.")).ShouldBeDone("example.net added");
+        (await _run.RunAsync("domain list")).ShouldBeDone($"example.net{Environment.NewLine}example.org");
+        (await _run.RunAsync("domain remove example.net")).ShouldBeDone("example.net removed");
+        (await _run.RunAsync("domain remove example.net")).ShouldNotBeDone("There is no domain example.net");
+    }
+
+    [Fact]
+    public async Task An_account_s_password_comes_from_standard_input_when_that_is_no_terminal()
+    {
+        await _run.RunAsync("domain add example.org");
+
+        (await _run.RunAsync("account add Ann@example.org", input: "s3cret\nanother line\n")).ShouldBeDone("ann@example.org added");
+
+        Assert.True(PasswordHash.Verify("s3cret", await HashOfAsync("ann@example.org")));
+    }
+
+    [Fact]
+    public async Task At_a_terminal_the_password_is_asked_for_twice()
+    {
+        await _run.RunAsync("domain add example.org");
+        var typed = new Queue<string>(["one", "other", "same", "same"]);
+
+        var differing = await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue());
+        Assert.Equal((2, "The two passwords differ. 'help' shows what there is."), (differing.ExitCode, differing.Error));
+        (await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue())).ShouldBeDone("ann@example.org added");
+
+        Assert.True(PasswordHash.Verify("same", await HashOfAsync("ann@example.org")));
+    }
+
+    [Fact]
+    public async Task A_password_can_be_changed_but_not_be_empty_and_not_be_an_argument()
+    {
+        await _run.RunAsync("domain add example.org");
+        await _run.RunAsync("account add ann@example.org", input: "old\n");
+
+        Assert.Equal(2, (await _run.RunAsync("account password ann@example.org", input: "\n")).ExitCode);
+        Assert.Equal(2, (await _run.RunAsync("account password ann@example.org new")).ExitCode);
+        Assert.True(PasswordHash.Verify("old", await HashOfAsync("ann@example.org")));
+        (await _run.RunAsync("account password ann@example.org", input: "new\n")).ShouldBeDone("ann@example.org has its new password");
+        Assert.True(PasswordHash.Verify("new", await HashOfAsync("ann@example.org")));
+        (await _run.RunAsync("account password bob@example.org", input: "new\n")).ShouldNotBeDone("There is no account bob@example.org");
+    }
+
+    [Fact]
+    public async Task An_account_belongs_to_a_domain_of_ours_and_keeps_it()
+    {
+        (await _run.RunAsync("account add ann@example.org", input: "x\n"))
+            .ShouldNotBeDone("example.org is not a domain of ours; 'domain add example.org' makes it one");
+        await _run.RunAsync("domain add example.org");
+        await _run.RunAsync("account add ann@example.org", input: "x\n");
+
+        (await _run.RunAsync("account list")).ShouldBeDone("ann@example.org");
+        (await _run.RunAsync("domain remove example.org")).ShouldNotBeDone("example.org has 1 accounts; remove them first");
+        (await _run.RunAsync("account remove ann@example.org")).ShouldBeDone("ann@example.org removed, with its mail");
+        (await _run.RunAsync("account remove ann@example.org")).ShouldNotBeDone("There is no account ann@example.org");
+        (await _run.RunAsync("domain remove example.org")).ShouldBeDone("example.org removed");
+    }
+
+    [Fact]
+    public async Task Aliases_may_stand_for_one_address_or_for_all_of_a_domain()
+    {
+        await _run.RunAsync("domain add example.org");
+
+        (await _run.RunAsync("alias add sales@example.org ann@example.net")).ShouldBeDone("sales@example.org -> ann@example.net added");
+        (await _run.RunAsync("alias add @example.org ann@example.org")).ShouldBeDone("@example.org -> ann@example.org added");
+        (await _run.RunAsync("alias list")).ShouldBeDone(
+            $"@example.org -> ann@example.org{Environment.NewLine}sales@example.org -> ann@example.net");
+        (await _run.RunAsync("alias remove @example.org ann@example.org")).ShouldBeDone("@example.org -> ann@example.org removed");
+        (await _run.RunAsync("alias remove @example.org ann@example.org")).ShouldNotBeDone("There is no alias @example.org -> ann@example.org");
+        (await _run.RunAsync("alias add ann@example.com bob@example.org"))
+            .ShouldNotBeDone("example.com is not a domain of ours; 'domain add example.com' makes it one");
+    }
+
+    [Theory]
+    [InlineData("domain add -example")]
+    [InlineData("domain add [192.0.2.1]")]
+    [InlineData("domain add ex..org")]
+    [InlineData("account add ann")]
+    [InlineData("account add ann@")]
+    [InlineData("account add @example.org")]
+    [InlineData("account add a<b@example.org")]
+    [InlineData("alias add ann@example.org nobody")]
+    [InlineData("message xyz")]
+    [InlineData("domain")]
+    [InlineData("domain add")]
+    [InlineData("domain add a b")]
+    [InlineData("nonsense")]
+    public async Task Bad_use_says_what_is_wanted_and_ends_with_2(string line)
+    {
+        var result = await _run.RunAsync(line);
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Equal("", result.Output);
+        Assert.DoesNotContain('\n', result.Error);
+        Assert.EndsWith("'help' shows what there is.", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_empty_store_has_an_empty_queue_and_knows_no_message()
+    {
+        (await _run.RunAsync("queue")).ShouldBeDone("0 recipients wait, 0 messages are not routed yet, 0 batches are being tried");
+        (await _run.RunAsync("message 1E240")).ShouldNotBeDone("There is no message 1E240; finished ones are forgotten after a while");
+    }
+
+    [Theory]
+    [InlineData("help")]
+    [InlineData("--help")]
+    [InlineData("help domain")]
+    public async Task Help_names_every_command(string line)
+    {
+        var result = await _run.RunAsync(line);
+
+        Assert.Equal(0, result.ExitCode);
+        foreach (var command in new[] { "domain add", "account password", "alias remove", "message ID", "queue", "demo", "--data", "--port-offset" })
+            Assert.Contains(command, result.Output, StringComparison.Ordinal);
+    }
+
+    private async Task<string> HashOfAsync(string address)
+    {
+        await using var store = await OpenStore.OpenAsync(Arguments.Parse(["--data", _run.DataFolder]), TestContext.Current.CancellationToken);
+        return (await store.Directory.FindAccountAsync(address, TestContext.Current.CancellationToken))!.PasswordHash;
+    }
+}

@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace MailPipeline.Standalone.Tests;
+
+/// <summary>The built program as a process of its own, on free loopback ports.</summary>
+internal sealed class ServerProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly Task<string> _error;
+
+    private ServerProcess(Process process)
+    {
+        _process = process;
+        _error = process.StandardError.ReadToEndAsync();
+    }
+
+    public StreamReader Output => _process.StandardOutput;
+
+    public static ServerProcess Start(string workingFolder, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "MailPipeline.Standalone"), arguments)
+        {
+            WorkingDirectory = workingFolder,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        // Where the tour makes its folder; what it leaves there would show.
+        start.Environment["TMPDIR"] = workingFolder;
+        return new ServerProcess(Process.Start(start)!);
+    }
+
+    /// <summary>Reads the output up to a line that contains the text.</summary>
+    public async Task<string> ReadUntilAsync(string text)
+    {
+        while (await Output.ReadLineAsync(TestContext.Current.CancellationToken) is { } line)
+        {
+            if (line.Contains(text, StringComparison.Ordinal))
+                return line;
+        }
+        throw new InvalidOperationException($"'{text}' did not come; the process said: {await _error}");
+    }
+
+    /// <summary>SIGTERM, as a service manager sends it.</summary>
+    public async Task<int> TerminateAsync()
+    {
+        using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
+        await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return (await EndAsync()).ExitCode;
+    }
+
+    public async Task<CommandResult> EndAsync()
+    {
+        var output = await Output.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await _process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return new CommandResult(_process.ExitCode, output.TrimEnd(), (await _error).TrimEnd());
+    }
+
+    /// <summary>Settings that put every listener on a free port.</summary>
+    public static string[] FreePorts() =>
+    [
+        $"--Ingress:Listeners:0:Port={FreePort()}", $"--Ingress:Listeners:1:Port={FreePort()}",
+        $"--Mailbox:Listeners:0:Port={FreePort()}", $"--Http:Port={FreePort()}", $"--Queue:SiloPort={FreePort()}",
+    ];
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            await _process.WaitForExitAsync(CancellationToken.None);
+        }
+        _process.Dispose();
+    }
+}

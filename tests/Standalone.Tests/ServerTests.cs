@@ -1,0 +1,134 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Data.Sqlite;
+
+namespace MailPipeline.Standalone.Tests;
+
+public sealed class ServerTests : IDisposable
+{
+    private readonly CommandRun _run = new();
+
+    public void Dispose() => _run.Dispose();
+
+    [Fact]
+    public async Task It_says_what_listens_where_is_ready_takes_commands_beside_and_ends_at_SIGTERM()
+    {
+        var http = ServerProcess.FreePort();
+        await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.FreePorts(), $"--Http:Port={http}"]);
+
+        Assert.Equal("MailPipeline runs; its data is in data", await server.ReadUntilAsync("MailPipeline runs"));
+        await server.ReadUntilAsync($"127.0.0.1:{http}");
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{http}") };
+        Assert.StartsWith("Healthy", await GetAsync(client, "/health/ready"), StringComparison.Ordinal);
+        Assert.StartsWith("Healthy", await GetAsync(client, "/health/live"), StringComparison.Ordinal);
+        Assert.Contains("mailpipeline_", await GetAsync(client, "/metrics"), StringComparison.Ordinal);
+        (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added");
+
+        Assert.Equal(0, await server.TerminateAsync());
+    }
+
+    [Fact]
+    public async Task A_second_process_on_the_same_folder_is_refused()
+    {
+        await using var first = ServerProcess.Start(_run.Folder, ServerProcess.FreePorts());
+        await first.ReadUntilAsync("MailPipeline runs");
+
+        await using var second = ServerProcess.Start(_run.Folder, ServerProcess.FreePorts());
+        var result = await second.EndAsync();
+
+        Assert.Equal(
+            new CommandResult(2, "", "--data is 'data', on which another process is running already; stop it, or choose another folder"), result);
+    }
+
+    [Theory]
+    [InlineData("Http:Port")]
+    [InlineData("Ingress:Listeners:0:Port")]
+    [InlineData("Ingress:Listeners:1:Port")]
+    [InlineData("Mailbox:Listeners:0:Port")]
+    [InlineData("Queue:SiloPort")]
+    public async Task A_port_in_use_names_its_setting(string setting)
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var port = ((IPEndPoint)taken.LocalEndpoint).Port;
+
+        await ShouldNotStartAsync($"{setting} is {port}, a port in use by another process", $"--{setting}={port}");
+    }
+
+    [Theory]
+    [InlineData("--Http:Port=70000", "Http:Port is '70000'; must be between 0 and 65535")]
+    [InlineData("--Http:Port=x", "'x' at 'Http:Port'")]
+    [InlineData("--Http:Prot=1", "Section Http has no setting named 'Prot'")]
+    [InlineData("--Mailbox:MaxConnection=1", "Section Mailbox has no setting named 'MaxConnection'")]
+    [InlineData("--Ingress:MaxMesageBytes=1", "Ingress")]
+    [InlineData("--Queue:Foo=1", "Queue")]
+    [InlineData("--Delivery:Foo=1", "Delivery")]
+    [InlineData("--Tls:CertificatePath=/nowhere/a.pem", "Tls:CertificatePath")]
+    [InlineData("--ConnectionStrings:rabbitmq=x", "ConnectionStrings:rabbitmq must be a URI")]
+    [InlineData("--ConnectionStrings:maildb=x", "ConnectionStrings:maildb")]
+    [InlineData("--ConnectionStrings:maildb=Data Source=/nowhere/mail.db", "ConnectionStrings:maildb")]
+    public Task A_bad_setting_is_named(string setting, string message) => ShouldNotStartAsync(message, setting);
+
+    [Fact]
+    public async Task A_folder_that_is_a_file_is_refused()
+    {
+        await File.WriteAllTextAsync(_run.DataFolder, "", TestContext.Current.CancellationToken);
+
+        await ShouldNotStartAsync("--data is 'data'; it must be a folder this user can write");
+    }
+
+    [Fact]
+    public async Task A_store_written_by_a_newer_program_is_refused()
+    {
+        await _run.RunAsync("domain add example.org");
+        using (var database = new SqliteConnection($"Data Source={Path.Combine(_run.DataFolder, "mail.db")};Pooling=False"))
+        {
+            database.Open();
+            using var command = database.CreateCommand();
+            command.CommandText = string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {999}");
+            command.ExecuteNonQuery();
+        }
+
+        await ShouldNotStartAsync("The store has schema version 999");
+        var result = await _run.RunAsync("domain list");
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("999", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_settings_file_that_is_not_JSON_is_refused()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), "{ nonsense", TestContext.Current.CancellationToken);
+
+        await ShouldNotStartAsync("appsettings.json");
+    }
+
+    [Fact]
+    public async Task The_tour_goes_all_the_way_and_leaves_nothing_behind()
+    {
+        await using var tour = ServerProcess.Start(_run.Folder, "demo");
+        var result = await tour.EndAsync();
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Contains("C: AUTH PLAIN ********", result.Output, StringComparison.Ordinal);
+        Assert.Contains("C: PASS ********", result.Output, StringComparison.Ordinal);
+        Assert.Contains("routed to <bob@beta.example>, by SMTP", result.Output, StringComparison.Ordinal);
+        Assert.Contains("routed to <bob@beta.example>, a maildrop here", result.Output, StringComparison.Ordinal);
+        Assert.Contains("S: .a line that begins with a dot", result.Output.Replace("S: ..", "S: .", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetDirectories(_run.Folder, "mailpipeline-demo-*"));
+    }
+
+    private async Task ShouldNotStartAsync(string message, params string[] arguments)
+    {
+        await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.FreePorts(), .. arguments]);
+        var result = await server.EndAsync();
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(message, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', result.Error);
+    }
+
+    private static async Task<string> GetAsync(HttpClient client, string path) =>
+        await client.GetStringAsync(new Uri(path, UriKind.Relative), TestContext.Current.CancellationToken);
+}
