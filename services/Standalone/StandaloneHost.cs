@@ -1,3 +1,6 @@
+using MailPipeline.Delivery;
+using MailPipeline.Mailbox;
+using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Configuration.Memory;
 
@@ -19,6 +22,7 @@ internal static class StandaloneHost
         {
             InitialData = StandaloneSettings.Defaults(dataFolder, arguments.PortOffset),
         });
+        NameTheMachine(builder.Configuration);
         return builder;
     }
 
@@ -27,12 +31,29 @@ internal static class StandaloneHost
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
         builder.AddServiceDefaults("standalone");
         builder.AddMailDatabase();
-        builder.AddMailBus(static bus =>
+        // In this order they start, and in the reverse order they stop: nothing is asked of what is not there yet.
+        builder.AddQueue();
+        builder.AddDelivery();
+        builder.AddMailbox();
+        builder.AddMailBus(bus =>
         {
+            bus.AddQueueConsumers();
+            bus.AddDeliveryConsumers();
+            bus.AddMailboxConsumers();
         });
 
         var app = builder.Build();
         app.MapServiceDefaults();
         return app;
+    }
+
+    /// <summary>One name for the machine is enough: what Ingress is called the others are called too, unless they are given a name.</summary>
+    private static void NameTheMachine(ConfigurationManager configuration)
+    {
+        if (configuration["Ingress:HostName"] is not { Length: > 0 } name)
+            return;
+        string[] others = ["Delivery:HostName", "Queue:Hostname", "Tls:HostNames:0"];
+        var unnamed = others.Where(setting => configuration[setting] is null).ToDictionary(setting => setting, _ => (string?)name);
+        configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = unnamed });
     }
 }

@@ -7,6 +7,8 @@ namespace MailPipeline.Standalone.Tests;
 /// <summary>The built program as a process of its own, on free loopback ports.</summary>
 internal sealed class ServerProcess : IAsyncDisposable
 {
+    // A process that hangs is a failure, not a wait for the runner's own end.
+    private readonly CancellationTokenSource _patience = new(TimeSpan.FromMinutes(2), TimeProvider.System);
     private readonly Process _process;
     private readonly Task<string> _error;
 
@@ -35,7 +37,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>Reads the output up to a line that contains the text.</summary>
     public async Task<string> ReadUntilAsync(string text)
     {
-        while (await Output.ReadLineAsync(TestContext.Current.CancellationToken) is { } line)
+        while (await Output.ReadLineAsync(_patience.Token) is { } line)
         {
             if (line.Contains(text, StringComparison.Ordinal))
                 return line;
@@ -47,14 +49,14 @@ internal sealed class ServerProcess : IAsyncDisposable
     public async Task<int> TerminateAsync()
     {
         using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
-        await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await kill.WaitForExitAsync(_patience.Token);
         return (await EndAsync()).ExitCode;
     }
 
     public async Task<CommandResult> EndAsync()
     {
-        var output = await Output.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await _process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        var output = await Output.ReadToEndAsync(_patience.Token);
+        await _process.WaitForExitAsync(_patience.Token);
         return new CommandResult(_process.ExitCode, output.TrimEnd(), (await _error).TrimEnd());
     }
 
@@ -80,5 +82,6 @@ internal sealed class ServerProcess : IAsyncDisposable
             await _process.WaitForExitAsync(CancellationToken.None);
         }
         _process.Dispose();
+        _patience.Dispose();
     }
 }

@@ -53,10 +53,7 @@ internal sealed class DemoPipeline : IAsyncDisposable
         var arguments = Arguments(
         [
             $"--Delivery:Routes:{other.Domain}=127.0.0.1:{other.PortOf(StandaloneSettings.MxPort)}",
-            $"--Delivery:HostName=mail.{Domain}",
             $"--Ingress:HostName=mail.{Domain}",
-            $"--Mailbox:HostName=mail.{Domain}",
-            $"--Tls:HostNames:0=mail.{Domain}",
             "--Logging:LogLevel:MailPipeline=Warning",
         ]);
         _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), cancellation);
