@@ -1,4 +1,6 @@
-using System.Runtime.InteropServices;
+using System.Net;
+using System.Net.Sockets;
+using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Standalone;
@@ -26,6 +28,7 @@ internal static class Server
         try
         {
             app = StandaloneHost.Build(builder);
+            CheckSiloPort(builder.Configuration);
             // Now, not when the first client says STARTTLS.
             _ = app.Services.GetRequiredService<ServerCertificate>().CurrentContext;
             await app.StartAsync(cancellation);
@@ -39,6 +42,21 @@ internal static class Server
             if (explained is null)
                 throw;
             throw new StartupException(explained, failure);
+        }
+    }
+
+    /// <summary>Orleans binds its port so that two processes can share it, which would mix up their grains without an error.</summary>
+    private static void CheckSiloPort(IConfiguration configuration)
+    {
+        var port = configuration.ReadSettings<QueueOptions>(QueueOptions.SectionName).SiloPort;
+        try
+        {
+            using var probe = new TcpListener(IPAddress.Loopback, port);
+            probe.Start();
+        }
+        catch (SocketException taken) when (taken.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            throw StartupFailure.PortTaken("Queue:SiloPort", port);
         }
     }
 }

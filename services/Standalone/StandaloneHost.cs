@@ -1,4 +1,5 @@
 using MailPipeline.Delivery;
+using MailPipeline.Ingress;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
@@ -35,6 +36,7 @@ internal static class StandaloneHost
         builder.AddQueue();
         builder.AddDelivery();
         builder.AddMailbox();
+        builder.AddIngress();
         builder.AddMailBus(bus =>
         {
             bus.AddQueueConsumers();

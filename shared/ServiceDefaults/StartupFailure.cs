@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Globalization;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using MailPipeline.Storage;
@@ -33,6 +34,10 @@ public static partial class StartupFailure
         _ => failure.InnerException is { } inner && failure is not ObjectDisposedException ? Explain(inner, configuration) : null,
     };
 
+    /// <summary>A port was found in use before it was bound.</summary>
+    public static StartupException PortTaken(string setting, int port) =>
+        new(PortTaken(setting, port.ToString(CultureInfo.InvariantCulture)));
+
     // The source-generated validators say "Port: The field HttpOptions.Port must be between 0 and 65535."
     private static string Describe(OptionsValidationException invalid, string text, IConfiguration configuration)
     {
@@ -53,8 +58,11 @@ public static partial class StartupFailure
             .FirstOrDefault();
         return setting is null
             ? $"A port is in use by another process ({message}); stop it, or move all ports with --port-offset N"
-            : $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535), or move all ports with --port-offset N";
+            : PortTaken(setting, port);
     }
+
+    private static string PortTaken(string setting, string port) =>
+        $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535), or move all ports with --port-offset N";
 
     private static string WithoutSecrets(string? connection)
     {
