@@ -35,7 +35,7 @@ public sealed class MailboxOptions
     [Range(1, 1000)]
     public int MaxBadCommands { get; set; } = 20;
 
-    /// <summary>Connections at the same time. Default 1,000: with some 40 KB each they stay below 50 MB.</summary>
+    /// <summary>Connections at the same time; more are refused. Default 1,000: several thousand users who look in every few minutes.</summary>
     [Range(1, 1_000_000)]
     public int MaxConnections { get; set; } = 1000;
 

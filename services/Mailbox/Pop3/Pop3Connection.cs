@@ -268,7 +268,8 @@ internal sealed class Pop3Connection : IAsyncDisposable
             _server.Telemetry.HandshakeFailed();
             throw new IOException("The TLS handshake failed", failure);
         }
-        Volatile.Write(ref _input, PipeReader.Create(_secure, new StreamPipeReaderOptions(leaveOpen: true)));
+        // An idle session waits without a buffer.
+        Volatile.Write(ref _input, PipeReader.Create(_secure, new StreamPipeReaderOptions(leaveOpen: true, useZeroByteReads: true)));
         _output = new Pop3Output(PipeWriter.Create(_secure, new StreamPipeWriterOptions(leaveOpen: true)), RestartInactivityTimer);
     }
 
