@@ -35,7 +35,7 @@ public sealed class MailboxOptions
     [Range(1, 1000)]
     public int MaxBadCommands { get; set; } = 20;
 
-    /// <summary>Connections at the same time; more are refused. Default 1,000: several thousand users who look in every few minutes.</summary>
+    /// <summary>Connections at the same time; more are refused. Default 1,000: idle they hold 10 MB, and 50 MB with TLS.</summary>
     [Range(1, 1_000_000)]
     public int MaxConnections { get; set; } = 1000;
 
