@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Standalone;
@@ -8,6 +5,8 @@ namespace MailPipeline.Standalone;
 /// <summary>The command without a name: the server, until it is told to stop.</summary>
 internal static class Server
 {
+    private static readonly TimeSpan s_stopAfterFailure = TimeSpan.FromSeconds(5);
+
     public static async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
     {
         using var folder = DataFolder.Lock(call.Arguments.DataFolder);
@@ -27,8 +26,8 @@ internal static class Server
         WebApplication? app = null;
         try
         {
+            PortCheck.Run(builder.Configuration);
             app = StandaloneHost.Build(builder);
-            CheckSiloPort(builder.Configuration);
             // Now, not when the first client says STARTTLS.
             _ = app.Services.GetRequiredService<ServerCertificate>().CurrentContext;
             await app.StartAsync(cancellation);
@@ -38,25 +37,24 @@ internal static class Server
         {
             var explained = StartupFailure.Explain(failure, builder.Configuration);
             if (app is not null)
-                await app.DisposeAsync();
+                await EndAsync(app);
             if (explained is null)
                 throw;
             throw new StartupException(explained, failure);
         }
     }
 
-    /// <summary>Orleans binds its port so that two processes can share it, which would mix up their grains without an error.</summary>
-    private static void CheckSiloPort(IConfiguration configuration)
+    /// <summary>What has started is stopped; what goes wrong on the way says nothing new.</summary>
+    private static async Task EndAsync(WebApplication app)
     {
-        var port = configuration.ReadSettings<QueueOptions>(QueueOptions.SectionName).SiloPort;
         try
         {
-            using var probe = new TcpListener(IPAddress.Loopback, port);
-            probe.Start();
+            using var patience = new CancellationTokenSource(s_stopAfterFailure, TimeProvider.System);
+            await app.StopAsync(patience.Token);
         }
-        catch (SocketException taken) when (taken.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        catch (Exception failure) when (failure is OperationCanceledException or AggregateException or InvalidOperationException)
         {
-            throw StartupFailure.PortTaken("Queue:SiloPort", port);
         }
+        await app.DisposeAsync();
     }
 }

@@ -11,13 +11,22 @@ namespace MailPipeline.Standalone;
 internal static class StandaloneHost
 {
     /// <summary>A builder with all layers of configuration and nothing registered; the commands read their settings from it.</summary>
+    /// <exception cref="StartupException">The settings file cannot be read.</exception>
     public static WebApplicationBuilder CreateBuilder(Arguments arguments, string dataFolder)
     {
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+        WebApplicationBuilder builder;
+        try
         {
-            Args = [.. arguments.Settings, "--hostBuilder:reloadConfigOnChange=false"],
-            ApplicationName = typeof(StandaloneHost).Assembly.GetName().Name,
-        });
+            builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+            {
+                Args = [.. arguments.Settings, "--hostBuilder:reloadConfigOnChange=false"],
+                ApplicationName = typeof(StandaloneHost).Assembly.GetName().Name,
+            });
+        }
+        catch (InvalidDataException unreadable)
+        {
+            throw new StartupException($"appsettings.json must be a JSON object of settings: {unreadable.GetBaseException().Message}", unreadable);
+        }
         // First, and so beneath files, environment and command line.
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource
         {

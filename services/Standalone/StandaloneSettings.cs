@@ -46,6 +46,8 @@ internal static class StandaloneSettings
 
             ["Logging:LogLevel:Default"] = "Warning",
             ["Logging:LogLevel:MailPipeline"] = "Information",
+            // Its warnings are of brokers, of which there is none.
+            ["Logging:LogLevel:MassTransit"] = "Error",
             // It warns of the garbage collector that is chosen for a small heap, and of each pause of a busy machine.
             ["Logging:LogLevel:Orleans.Runtime.Silo"] = "Error",
             ["Logging:LogLevel:Orleans.Runtime.Watchdog"] = "Error",

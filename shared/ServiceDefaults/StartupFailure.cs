@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Globalization;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using MailPipeline.Storage;
@@ -29,14 +28,9 @@ public static partial class StartupFailure
             "A port below 1024 needs the right to bind it (CAP_NET_BIND_SERVICE); choose a higher one or see docs/operations.md",
         SocketException { SocketErrorCode: SocketError.AddressNotAvailable } =>
             $"A listener's Address is not an address of this machine: {failure.Message}",
-        InvalidDataException unreadable => $"appsettings.json cannot be read: {unreadable.InnerException?.Message ?? unreadable.Message}",
         AggregateException { InnerExceptions: [var only] } => Explain(only, configuration),
         _ => failure.InnerException is { } inner && failure is not ObjectDisposedException ? Explain(inner, configuration) : null,
     };
-
-    /// <summary>A port was found in use before it was bound.</summary>
-    public static StartupException PortTaken(string setting, int port) =>
-        new(PortTaken(setting, port.ToString(CultureInfo.InvariantCulture)));
 
     // The source-generated validators say "Port: The field HttpOptions.Port must be between 0 and 65535."
     private static string Describe(OptionsValidationException invalid, string text, IConfiguration configuration)
@@ -58,11 +52,8 @@ public static partial class StartupFailure
             .FirstOrDefault();
         return setting is null
             ? $"A port is in use by another process ({message}); stop it, or move all ports with --port-offset N"
-            : PortTaken(setting, port);
+            : $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535), or move all ports with --port-offset N";
     }
-
-    private static string PortTaken(string setting, string port) =>
-        $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535), or move all ports with --port-offset N";
 
     private static string WithoutSecrets(string? connection)
     {

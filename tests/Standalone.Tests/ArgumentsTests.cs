@@ -7,7 +7,9 @@ public sealed class ArgumentsTests
     {
         var arguments = Arguments.Parse([]);
 
-        Assert.Equal(([], "data", 0, []), (arguments.Words, arguments.DataFolder, arguments.PortOffset, arguments.Settings));
+        Assert.Empty(arguments.Words);
+        Assert.Empty(arguments.Settings);
+        Assert.Equal(("data", 0), (arguments.DataFolder, arguments.PortOffset));
     }
 
     [Fact]

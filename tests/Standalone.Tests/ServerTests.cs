@@ -67,7 +67,7 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Tls:CertificatePath=/nowhere/a.pem", "Tls:CertificatePath")]
     [InlineData("--ConnectionStrings:rabbitmq=x", "ConnectionStrings:rabbitmq must be a URI")]
     [InlineData("--ConnectionStrings:maildb=x", "ConnectionStrings:maildb")]
-    [InlineData("--ConnectionStrings:maildb=Data Source=/nowhere/mail.db", "ConnectionStrings:maildb")]
+    [InlineData("--ConnectionStrings:maildb=Data Source=/proc/nowhere/mail.db", "ConnectionStrings:maildb")]
     public Task A_bad_setting_is_named(string setting, string message) => ShouldNotStartAsync(message, setting);
 
     [Fact]
