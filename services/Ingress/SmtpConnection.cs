@@ -57,7 +57,11 @@ internal sealed class SmtpConnection
 
     private IngressOptions Options => _server.Options;
 
-    private CancellationToken Closed => _connection.ConnectionClosed;
+    /// <summary>
+    /// Storage is not interrupted when the client goes away: its side is closed as well when it has said everything, QUIT
+    /// included, and only waits for our replies. Storage has time-outs of its own.
+    /// </summary>
+    private static CancellationToken Uninterrupted => CancellationToken.None;
 
     /// <summary>Speaks until one side ends it. An I/O exception means that the client is gone.</summary>
     public async Task<SessionEnd> RunAsync()
@@ -183,10 +187,10 @@ internal sealed class SmtpConnection
             switch (question)
             {
                 case SmtpAction.CheckSender:
-                    return await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, Closed);
+                    return await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, Uninterrupted);
                 case SmtpAction.CheckRecipient:
                     var mayRelay = _account is not null || _isRelayClient;
-                    var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, mayRelay, Closed);
+                    var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, mayRelay, Uninterrupted);
                     if (verdict.Redirect is { } redirect)
                         _session.RedirectRecipient(redirect);
                     return verdict.Refusal;
@@ -204,7 +208,7 @@ internal sealed class SmtpConnection
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SmtpCredentials offered)
     {
-        _account = await _server.Credentials.VerifyAsync(offered.UserName, offered.Password, Closed);
+        _account = await _server.Credentials.VerifyAsync(offered.UserName, offered.Password, Uninterrupted);
         if (_account is not null)
             return null;
 
@@ -217,7 +221,7 @@ internal sealed class SmtpConnection
     {
         using var activity = _server.Telemetry.StartReceive(Listener.Kind);
         await using var content = new IncomingContent(_server.Store, Options);
-        await content.BeginAsync(_session, Client, _server.Time.GetUtcNow(), Closed);
+        await content.BeginAsync(_session, Client, _server.Time.GetUtcNow(), Uninterrupted);
 
         var latest = DeadlineAfter(Options.MaxContentTime);
         while (!content.IsEnded)
@@ -226,7 +230,7 @@ internal sealed class SmtpConnection
             if (_timedOut)
                 return await EndAsync(Replies.C421TimedOut, SessionEnd.TimedOut);
 
-            var position = await content.TakeAsync(result.Buffer, Closed);
+            var position = await content.TakeAsync(result.Buffer, Uninterrupted);
             _input.AdvanceTo(position);
             if (content.IsEndless)
                 return await EndAsync(Replies.C552TooLarge, SessionEnd.Refused);
@@ -258,8 +262,7 @@ internal sealed class SmtpConnection
         var message = Envelope(content, traceParent);
         try
         {
-            // Not cancelled: the bytes are here, and a client that is gone by now will send them again if need be.
-            await _server.Store.AcceptAsync(message, content.Writer, CancellationToken.None);
+            await _server.Store.AcceptAsync(message, content.Writer, Uninterrupted);
         }
         catch (StorageUnavailableException fault)
         {
@@ -290,7 +293,6 @@ internal sealed class SmtpConnection
         await FlushAsync();
         var tls = new SslStream(new DuplexPipeStream(_connection.Transport));
         using var timeout = new CancellationTokenSource(Options.TlsTimeout, _server.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, Closed);
         try
         {
             await tls.AuthenticateAsServerAsync(
@@ -299,7 +301,7 @@ internal sealed class SmtpConnection
                     ServerCertificateContext = _server.Certificate.CurrentContext,
                     AllowRenegotiation = false,
                 },
-                either.Token);
+                timeout.Token);
         }
         catch (Exception failed) when (failed is AuthenticationException or IOException or OperationCanceledException or InvalidOperationException)
         {
@@ -332,7 +334,7 @@ internal sealed class SmtpConnection
             await _output.CompleteAsync();
             await _input.CompleteAsync();
             // RFC 8446 §6.1: says that nothing was cut off. The client may be gone.
-            if (!Closed.IsCancellationRequested)
+            if (!_connection.ConnectionClosed.IsCancellationRequested)
                 await tls.ShutdownAsync();
         }
         catch (Exception gone) when (gone is IOException or InvalidOperationException or OperationCanceledException or ConnectionAbortedException)

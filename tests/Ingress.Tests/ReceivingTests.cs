@@ -61,6 +61,19 @@ public sealed class ReceivingTests
     }
 
     [Fact]
+    public async Task A_client_that_has_said_everything_and_closes_its_side_still_gets_its_replies()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.ConnectAsync(host.Mx);
+        await client.SendAsync("HELO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\n" +
+            string.Concat(Enumerable.Repeat("12345678\r\n", 100_000)) + ".\r\nMAIL FROM:<>\r\nQUIT\r\n");
+        client.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+        foreach (var start in (string[])["250", "250", "250", "354", "250 2.0.0 Ok: queued as", "250", "221"])
+            await client.ExpectAsync(start);
+        await client.ExpectEndAsync();
+    }
+
+    [Fact]
     public async Task One_octet_at_a_time_is_the_same_conversation()
     {
         await using var host = await IngressHost.StartAsync();
