@@ -1,4 +1,4 @@
-using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
@@ -175,11 +175,11 @@ internal sealed class ConnectionSlots(int limit, TimeSpan idleTime, TimeProvider
 }
 
 /// <summary>Separate slots for domains in good standing and for failing ones, so that dead hosts hold up nobody.</summary>
-internal sealed class DeliveryLanes(DeliveryOptions options, TimeProvider time) : IAsyncDisposable
+internal sealed class DeliveryLanes(IOptions<DeliveryOptions> options, TimeProvider time) : IAsyncDisposable
 {
-    public ConnectionSlots Healthy { get; } = new(options.Connections, options.IdleTime, time);
+    public ConnectionSlots Healthy { get; } = new(options.Value.Connections, options.Value.IdleTime, time);
 
-    public ConnectionSlots Retry { get; } = new(options.RetryConnections, options.IdleTime, time);
+    public ConnectionSlots Retry { get; } = new(options.Value.RetryConnections, options.Value.IdleTime, time);
 
     public async ValueTask DisposeAsync()
     {
