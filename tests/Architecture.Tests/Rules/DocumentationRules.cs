@@ -48,6 +48,18 @@ internal static partial class DocumentationRules
         where !file.Value.Split('\n').Contains(heading)
         select $"{file.Key} has no heading '{heading}'";
 
+    /// <summary>
+    /// Text speaks of the project: not of tickets, of one machine's folders, or of papers that are not in the repository.
+    /// </summary>
+    public static IEnumerable<string> Text_speaks_of_the_project_alone(Tree tree) =>
+        from file in tree.Files
+        // Here the words stand as examples.
+        where !file.Key.StartsWith("tests/Architecture.Tests/", StringComparison.Ordinal)
+        from line in file.Value.Split('\n')
+        let foreign = Foreign().Match(line)
+        where foreign.Success
+        select $"{file.Key} speaks of '{foreign.Value}'";
+
     /// <summary>A link to a file of the repository leads somewhere.</summary>
     public static IEnumerable<string> Links_lead_somewhere(Tree tree)
     {
@@ -84,6 +96,9 @@ internal static partial class DocumentationRules
 
     [GeneratedRegex(@"^\s*public\s+(?!static|const)[\w<>\[\],.? ]+\s+(\w+)\s*\{\s*get;\s*(?:set|init);")]
     private static partial Regex Property();
+
+    [GeneratedRegex(@"\b(?:DESIGN|STYLE|RELIABILITY|ASPIRE)\.md\b|(?<![\w.~])/(?:work|root|home/\w+)/|/tmp/(?:wt|api|brief)\b|\b[Ii]ssue #?\d+\b")]
+    private static partial Regex Foreign();
 
     // Not: other sites, anchors, mail addresses.
     [GeneratedRegex(@"\]\((?!https?:|mailto:|#)([^)#\s]+)")]
