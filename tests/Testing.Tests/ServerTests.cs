@@ -55,7 +55,10 @@ public sealed class ServerTests
         await using var near = await PostfixServer.StartAsync(new() { RelayHost = far.EndPoint }, Cancellation);
         var message = LedgerMessage.Create("t", "sender@example.org", 1, 5000, new ExpectedRecipient("user@far.example"));
 
-        await near.SendAsync(message.Sender, ["user@far.example"], Encoding.ASCII.GetString(message.ToArray()), Cancellation);
+        using var folder = new TempFolder("kit");
+        await File.WriteAllBytesAsync(folder["message"], message.ToArray(), Cancellation);
+
+        await near.SendAsync(message.Sender, ["user@far.example"], folder["message"], Cancellation);
         await Eventually.TrueAsync(() => far.ReadMaildir().Count > 0, TimeSpan.FromSeconds(20), () => near.Log + far.Log, Cancellation);
 
         // A Maildir has bare LF as line ends.
@@ -72,6 +75,46 @@ public sealed class ServerTests
         var message = LedgerMessage.Create("t", "sender@example.org", 1, 5000, new ExpectedRecipient("user@example.com"));
         await new LoadClient(new() { Login = new(sink.EndPoint) }, ledger).SendAsync([message], Cancellation);
         Assert.Contains("X-Ledger-Token: t", Encoding.ASCII.GetString(Assert.Single(sink.ReadMessages())));
+    }
+
+    [Fact]
+    public async Task Syncs_of_a_running_process_fail_while_the_fault_is_attached()
+    {
+        using var folder = new TempFolder("kit");
+        await using var writer = ServerProcess.Start(
+            DebianProgram.Find("python3", "python3"),
+            [
+                "-c",
+                """
+                import os, sys, time
+                file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+                while True:
+                    try:
+                        os.fsync(file)
+                        print("synced", flush=True)
+                    except OSError as error:
+                        print("failed", error.errno, flush=True)
+                    time.sleep(0.01)
+                """,
+                folder["file"],
+            ]);
+        await Eventually.TrueAsync(() => writer.Output.Contains("synced", StringComparison.Ordinal), TimeSpan.FromSeconds(10), cancellation: Cancellation);
+        await using (var fault = await FailingSync.AttachAsync(writer.Id, Cancellation))
+        {
+            await Eventually.TrueAsync(() => writer.Output.EndsWith("failed 5", StringComparison.Ordinal), TimeSpan.FromSeconds(10), cancellation: Cancellation);
+            Assert.True(fault.Injected > 0);
+        }
+        await Eventually.TrueAsync(() => writer.Output.EndsWith("synced", StringComparison.Ordinal), TimeSpan.FromSeconds(10), cancellation: Cancellation);
+    }
+
+    [Fact]
+    public async Task A_small_disk_is_filled_and_emptied()
+    {
+        using var disk = await SmallDisk.MountAsync(megabytes: 8, Cancellation);
+        disk.Fill();
+        Assert.Throws<IOException>(() => File.WriteAllBytes(Path.Combine(disk.FullPath, "file"), new byte[100_000]));
+        disk.Empty();
+        File.WriteAllBytes(Path.Combine(disk.FullPath, "file"), new byte[100_000]);
     }
 
     [Fact]

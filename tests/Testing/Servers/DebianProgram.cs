@@ -53,6 +53,15 @@ public sealed class TempFolder : IDisposable
         return this[name];
     }
 
+    /// <summary>Writes a file that only its owner can read, as programs with a password in their configuration demand.</summary>
+    public string WriteSecret(string name, string text)
+    {
+        var path = Write(name, text);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return path;
+    }
+
     public void Dispose()
     {
         // Set this variable to keep the folders of failed runs for a look.

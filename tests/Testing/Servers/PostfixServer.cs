@@ -105,11 +105,12 @@ public sealed class PostfixServer : IAsyncDisposable
     }
 
     /// <summary>Hands in a message by its sendmail command, as a program on that host would; it is sent to the relay host.</summary>
-    public async Task SendAsync(string sender, IEnumerable<string> recipients, string message, CancellationToken cancellation = default) =>
-        await ServerProcess.RunAsync(
-            DebianProgram.Find("sendmail", "postfix"),
-            ["-C", _folder["etc"], "-i", "-f", sender.Length == 0 ? "<>" : sender, .. recipients],
-            input: message,
+    /// <param name="messageFile">The message, with CRLF or LF.</param>
+    public Task SendAsync(string sender, IEnumerable<string> recipients, string messageFile, CancellationToken cancellation = default) =>
+        ServerProcess.RunAsync(
+            "/bin/sh",
+            ["-c", "file=$1; shift; exec \"$@\" < \"$file\"", "sh", messageFile,
+                DebianProgram.Find("sendmail", "postfix"), "-C", _folder["etc"], "-i", "-f", sender.Length == 0 ? "<>" : sender, .. recipients],
             cancellation: cancellation);
 
     /// <summary>Tries everything in its queue now.</summary>

@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using MailPipeline.Testing;
+
+namespace MailPipeline.EndToEnd.Tests;
+
+/// <summary>A great many dead domains are an ordinary state: bounded memory, a quick start, no delay for the others.</summary>
+public sealed class DeadDomainsTests
+{
+    private const int Domains = 10_000;
+    private const int RecipientsPerDomain = 5;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Fifty_thousand_deferred_recipients_hold_up_nobody()
+    {
+        await using var silent = new SilentDnsServer();
+        await using var pipeline = new Pipeline("dead");
+        var healthy = pipeline.AddSink("healthy.example");
+        await pipeline.StartAsync(["ann"], [$"--Delivery:DnsServers:0={silent.EndPoint}"], Cancellation);
+
+        var started = Stopwatch.GetTimestamp();
+        await pipeline.SendAsync(DeadMail(), Cancellation, o => o with { Connections = 20 });
+        var accepted = Figures.Since(started);
+        await Eventually.TrueAsync(
+            () => pipeline.Count("SELECT COUNT(*) FROM unrouted") == 0, TimeSpan.FromMinutes(2), () => pipeline.Server.Process.Output, Cancellation);
+        Assert.Equal(Domains * RecipientsPerDomain, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 0"));
+        var first = await SendHealthyAsync(pipeline, healthy, "first");
+
+        await pipeline.Server.StopAsync(TimeSpan.FromMinutes(1));
+        started = Stopwatch.GetTimestamp();
+        await pipeline.Server.StartAsync(Cancellation);
+        var startUp = Figures.Since(started);
+        var second = await SendHealthyAsync(pipeline, healthy, "second");
+
+        // Everything is due at once after a restart: some time for the queue to take it up.
+        await Task.Delay(TimeSpan.FromSeconds(10), TimeProvider.System, Cancellation);
+        var third = await SendHealthyAsync(pipeline, healthy, "third");
+        var peak = pipeline.Server.Process.ReadMemoryKilobytes("VmHWM") / 1024;
+        var now = pipeline.Server.Process.ReadMemoryKilobytes("VmRSS") / 1024;
+        Figures.Write(
+            $"{Domains * RecipientsPerDomain} recipients of {Domains} dead domains accepted in {accepted.TotalSeconds:F1} s, start-up {startUp.TotalSeconds:F1} s, " +
+            $"healthy mail out after {first.TotalSeconds:F2}, {second.TotalSeconds:F2} and {third.TotalSeconds:F2} s, " +
+            $"resident {now} MB, peak {peak} MB, {silent.Questions} questions without an answer");
+
+        Assert.Equal(Domains * RecipientsPerDomain, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 0"));
+        Assert.InRange(startUp.TotalSeconds, 0, 10);
+        Assert.All([first, second, third], took => Assert.InRange(took.TotalSeconds, 0, 10));
+        Assert.InRange(peak, 0, 400);
+    }
+
+    private static LedgerMessage[] DeadMail()
+    {
+        // Fifty recipients a message, each message for ten domains.
+        var body = LedgerBody.Generate(seed: 1, sizeBytes: 500);
+        return [.. Enumerable.Range(0, Domains / 10).Select(i => new LedgerMessage(
+            $"dead{i}", $"ann@{Pipeline.LocalDomain}",
+            [.. Enumerable.Range(0, 10 * RecipientsPerDomain).Select(n => new ExpectedRecipient($"r{n}@d{(i * 10) + (n % 10)}.example"))], body))];
+    }
+
+    /// <summary>From the 250 here to the arrival there.</summary>
+    private static async Task<TimeSpan> SendHealthyAsync(Pipeline pipeline, SinkServer healthy, string token)
+    {
+        var before = healthy.Kept;
+        await pipeline.SendAsync([LedgerMessage.Create(token, "you@example.net", 1, 2000, new ExpectedRecipient("user@healthy.example"))], Cancellation);
+        return await Eventually.TrueAsync(() => healthy.Kept > before, TimeSpan.FromMinutes(2), () => pipeline.Server.Process.Output, Cancellation);
+    }
+}

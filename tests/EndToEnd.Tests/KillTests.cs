@@ -1,0 +1,152 @@
+using System.Diagnostics;
+using System.Globalization;
+using MailPipeline.Testing;
+
+namespace MailPipeline.EndToEnd.Tests;
+
+/// <summary>
+/// The promise: kill -9 at any instant loses nothing, and what is sent twice is bounded and counted. Messages flow in over
+/// twenty connections, out to far ends of every temper and into maildrops that are read and emptied meanwhile.
+/// </summary>
+public sealed class KillTests
+{
+    private const int Messages = 5000;
+    private const int Kills = 20;
+
+    private static readonly string[] Accounts = ["u0", "u1", "u2", "u3", "sender"];
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Killed_at_random_moments_nothing_is_lost_and_duplicates_stay_in_their_windows()
+    {
+        // Set it to repeat a run as far as timing allows.
+        var seed = int.TryParse(Environment.GetEnvironmentVariable("MAILPIPELINE_TEST_SEED"), out var given) ? given : Random.Shared.Next();
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        await using var pipeline = new Pipeline($"kill-{seed}");
+        AddFarEnds(pipeline);
+        await pipeline.StartAsync(Accounts, Pipeline.Impatient, Cancellation);
+        var messages = Compose(seed);
+
+        using var reading = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var readers = Accounts.Select((account, i) => Poller(pipeline, account, seed + i).RunAsync(TimeSpan.FromMilliseconds(300), reading.Token)).ToList();
+        var started = Stopwatch.GetTimestamp();
+        var client = new LoadClient(
+            new() { Login = pipeline.MxLogin, Connections = 20, MessagesPerConnection = 50, ReplyTimeout = TimeSpan.FromSeconds(20), Pace = TimeSpan.FromMilliseconds(80) }, pipeline.Sent);
+        var sending = client.SendAsync(messages, Cancellation);
+        var kills = await KillAsync(pipeline, client, new Random(seed));
+        var flowing = client.Done < messages.Count;
+        await sending;
+        var sent = Figures.Since(started);
+        var drained = await pipeline.DrainAsync(TimeSpan.FromMinutes(3), Cancellation);
+        await reading.CancelAsync();
+        await Task.WhenAll(readers);
+        await pipeline.ReadMaildropsAsync(Accounts, Cancellation);
+
+        var records = await pipeline.RecordsAsync(Cancellation);
+        var budget = kills.Sum(kill => InDoubt(records, kill));
+        Figures.Write($"seed {seed}: {Messages} messages in {sent.TotalSeconds:F0} s with {kills.Count} kills, drained after {drained.TotalSeconds:F1} s more, " +
+            $"{LedgerChecker.CountDuplicates(records)} duplicates, at most {budget} in doubt at kills, {pipeline.CountUncertain()} attempts recorded as uncertain");
+        Assert.True(kills.Count >= Kills && flowing, $"{kills.Count} kills while messages flowed; seed {seed}");
+        await pipeline.AssertCleanAsync(new()
+        {
+            Records = records,
+            DuplicateBudget = budget,
+            UncertainCounted = pipeline.CountUncertain(),
+            Remaining = pipeline.Remaining(),
+        });
+    }
+
+    private static void AddFarEnds(Pipeline pipeline)
+    {
+        pipeline.AddSink("good.example");
+        pipeline.AddSink("slow.example", new() { AtDot = (_, _, _) => SinkStep.SlowAccept(TimeSpan.FromMilliseconds(100)) });
+        pipeline.AddSink("greylist.example", new() { AtRecipient = (_, n) => n == 1 ? SinkStep.Defer : SinkStep.Accept });
+        pipeline.AddSink("busy.example", new() { AtDot = (_, _, n) => n <= 2 ? SinkStep.Defer : SinkStep.Accept });
+        pipeline.AddSink("reject.example", new() { AtRecipient = (_, _) => SinkStep.Reject });
+        pipeline.AddSink("rejectdot.example", new() { AtDot = (_, _, _) => new("554 5.7.1 Not here") });
+        // Hang and close now and then, so that the rest of the domain's mail moves between.
+        pipeline.AddSink("hang.example", new() { AtDot = (_, token, n) => n == 1 && Bucket(token, 10) == 0 ? SinkStep.Hang : SinkStep.Accept });
+        pipeline.AddSink("close.example", new() { AtDot = (_, token, n) => n == 1 && Bucket(token, 5) == 0 ? SinkStep.Close : SinkStep.Accept });
+        pipeline.AddSink("shutdown.example", new() { AtConnect = n => n % 3 == 0 ? SinkStep.ShutDown : new("220 sink.example") });
+        pipeline.AddSink("senders.example");
+    }
+
+    private static int Bucket(string token, int buckets) => int.Parse(token[1..], CultureInfo.InvariantCulture) % buckets;
+
+    private static List<LedgerMessage> Compose(int seed)
+    {
+        var random = new Random(seed);
+        string[] domains =
+            ["good", "good", "slow", "greylist", "busy", "reject", "rejectdot", "hang", "close", "shutdown", "local", "local", "local"];
+        return [.. Enumerable.Range(0, Messages).Select(i =>
+        {
+            var recipients = Enumerable.Range(0, random.Next(10) == 0 ? 3 : 1)
+                .Select(_ => domains[random.Next(domains.Length)])
+                .Distinct()
+                .Select((domain, n) => Recipient(domain, i, n, random))
+                .ToArray();
+            var sender = random.Next(20) switch
+            {
+                0 => "",
+                < 10 => $"sender@{Pipeline.LocalDomain}",
+                _ => $"s{i}@senders.example",
+            };
+            var size = random.Next(200) == 0 ? 300_000 : random.Next(200, 4000);
+            return LedgerMessage.Create($"t{i}", sender, seed + i, size, recipients);
+        })];
+    }
+
+    private static ExpectedRecipient Recipient(string domain, int message, int number, Random random) => domain switch
+    {
+        "local" => new($"u{random.Next(4)}@{Pipeline.LocalDomain}"),
+        "reject" => new($"r{message}.{number}@reject.example", ExpectedOutcome.Bounced, "5.1.1"),
+        "rejectdot" => new($"r{message}.{number}@rejectdot.example", ExpectedOutcome.Bounced, "5.7.1"),
+        _ => new($"r{message}.{number}@{domain}.example"),
+    };
+
+    private static Pop3Poller Poller(Pipeline pipeline, string account, int seed)
+    {
+        var random = new Random(seed);
+        return new(pipeline.Maildrop(account), pipeline.Read)
+        {
+            DeleteWhen = _ => random.Next(3) > 0,
+            ReadAgainWhen = _ => random.Next(20) == 0,
+            SessionTimeout = TimeSpan.FromSeconds(20),
+        };
+    }
+
+    /// <summary>Kills after a random number of further messages and a random time; sometimes while it still starts.</summary>
+    private static async Task<List<DateTimeOffset>> KillAsync(Pipeline pipeline, LoadClient client, Random random)
+    {
+        var kills = new List<DateTimeOffset>();
+        while (kills.Count < Kills)
+        {
+            var until = client.Done + random.Next(10, Math.Max(11, (Messages - client.Done) / (Kills - kills.Count + 2)));
+            await Eventually.TrueAsync(
+                () => client.Done >= until, TimeSpan.FromMinutes(2), () => $"Only {client.Done} messages are in.\n{pipeline.Server.Process.Output}", Cancellation);
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(500)), TimeProvider.System, Cancellation);
+            await pipeline.Server.Kill9Async();
+            kills.Add(TimeProvider.System.GetUtcNow());
+            await pipeline.Server.LaunchAsync();
+            if (random.Next(5) == 0)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(random.Next(2000)), TimeProvider.System, Cancellation);
+                await pipeline.Server.Kill9Async();
+                kills.Add(TimeProvider.System.GetUtcNow());
+                await pipeline.Server.LaunchAsync();
+            }
+            await pipeline.Server.WaitUntilReadyAsync(TimeSpan.FromMinutes(1), Cancellation);
+        }
+        return kills;
+    }
+
+    /// <summary>
+    /// Copies that far ends had just taken when the process was killed: between their 250 and its record lies one commit,
+    /// for which a second is generous on a busy machine.
+    /// </summary>
+    private static int InDoubt(IReadOnlyList<LedgerRecord> records, DateTimeOffset kill) => records
+        .OfType<Arrival>()
+        .Where(a => a.Answered && a.At > kill - TimeSpan.FromSeconds(1) && a.At <= kill)
+        .Sum(a => a.Recipients.Length);
+}

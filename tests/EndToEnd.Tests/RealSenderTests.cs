@@ -1,0 +1,175 @@
+using System.Text;
+using MailKit.Net.Smtp;
+using MailKit.Security;
+using MailPipeline.Testing;
+using MimeKit;
+
+namespace MailPipeline.EndToEnd.Tests;
+
+/// <summary>Other people's clients hand in the corpus; it comes out of the maildrop byte for byte.</summary>
+public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFixture<RealSenderTests.Fixture>
+{
+    public sealed class Fixture : IAsyncLifetime
+    {
+        internal Pipeline Pipeline { get; } = new("senders");
+
+        internal PostfixServer Postfix { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            await Pipeline.StartAsync(["ann", "bob"], [], default);
+            Postfix = await PostfixServer.StartAsync(new() { RelayHost = Pipeline.Server.Smtp });
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Postfix.DisposeAsync();
+            await Pipeline.DisposeAsync();
+        }
+    }
+
+    private const string Ann = $"ann@{Pipeline.LocalDomain}";
+    private const string Bob = $"bob@{Pipeline.LocalDomain}";
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    private Pipeline Pipeline => fixture.Pipeline;
+
+    public static TheoryData<string> AllNames => [.. Corpus.Names];
+
+    [Theory, MemberData(nameof(AllNames))]
+    public async Task Swaks(string name)
+    {
+        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        // As it goes over the wire: swaks is told to leave it alone.
+        var wire = Pipeline.Folder["swaks"];
+        await File.WriteAllBytesAsync(
+            wire, [.. DotStuffing.Stuff(message.ToArray()).Span, .. ".\r\n"u8], Cancellation);
+        await ServerProcess.RunAsync(
+            DebianProgram.Find("swaks", "swaks"),
+            [
+                "--server", "127.0.0.1", "--port", $"{Pipeline.Server.Submission.Port}", "-tls", "--auth", "PLAIN", "--auth-user", Ann,
+                "--auth-password", Pipeline.Password, "--from", Ann, "--to", Bob, "--no-data-fixup", "--data", $"@{wire}", "--suppress-data",
+                "--hide-all", "--timeout", "60",
+            ],
+            cancellation: Cancellation);
+        await AssertArrivesAsync(message);
+    }
+
+    [Theory, MemberData(nameof(AllNames))]
+    public async Task Curl(string name)
+    {
+        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        await ServerProcess.RunAsync(
+            DebianProgram.Find("curl", "curl"),
+            ["-sS", $"smtp://{Pipeline.Server.Smtp}/client.example", "--mail-from", message.Sender, "--mail-rcpt", Bob, "-T", await WriteAsync(message)],
+            cancellation: Cancellation);
+        await AssertArrivesAsync(message);
+    }
+
+    [Theory, MemberData(nameof(AllNames))]
+    public async Task Python_smtplib(string name)
+    {
+        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        await ServerProcess.RunAsync(
+            DebianProgram.Find("python3", "python3"),
+            [
+                "-c",
+                """
+                import smtplib, ssl, sys
+                port, sender, recipient, file, user, password = sys.argv[1:]
+                context = ssl._create_unverified_context()
+                with smtplib.SMTP("127.0.0.1", int(port)) as smtp:
+                    smtp.starttls(context=context)
+                    smtp.login(user, password)
+                    smtp.sendmail(sender, [recipient], open(file, "rb").read(), mail_options=["BODY=8BITMIME"])
+                """,
+                $"{Pipeline.Server.Submission.Port}", Ann, Bob, await WriteAsync(message), Ann, Pipeline.Password,
+            ],
+            cancellation: Cancellation);
+        await AssertArrivesAsync(message);
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("eight bit")]
+    [InlineData("dots")]
+    [InlineData("long header")]
+    [InlineData("25 MB")]
+    public async Task MailKit_with_STARTTLS_and_AUTH(string name)
+    {
+        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        using var stream = new MemoryStream(message.ToArray());
+        var parsed = await MimeMessage.LoadAsync(stream, Cancellation);
+        using var client = new SmtpClient();
+#pragma warning disable CA5359 // The server's certificate is its own.
+        client.ServerCertificateValidationCallback = (_, _, _, _) => true;
+#pragma warning restore CA5359
+        await client.ConnectAsync("127.0.0.1", Pipeline.Server.Submission.Port, SecureSocketOptions.StartTls, Cancellation);
+        await client.AuthenticateAsync(Ann, Pipeline.Password, Cancellation);
+        var reply = await client.SendAsync(parsed, MailboxAddress.Parse(Ann), [MailboxAddress.Parse(Bob)], Cancellation);
+        await client.DisconnectAsync(quit: true, Cancellation);
+        Assert.Contains("queued as", reply, StringComparison.OrdinalIgnoreCase);
+        await AssertArrivesAsync(message);
+    }
+
+    [Theory, MemberData(nameof(AllNames))]
+    public async Task Postfix_as_a_client_of_the_MX_listener(string name)
+    {
+        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        await fixture.Postfix.SendAsync(message.Sender, [Bob], await WriteAsync(message), Cancellation);
+        await AssertArrivesAsync(message, () => fixture.Postfix.Log);
+    }
+
+    [Fact]
+    public async Task Text_without_a_final_line_end_gets_exactly_the_one_that_the_client_adds()
+    {
+        var message = Corpus.Create("plain", Token(), "you@example.net", Bob);
+        var file = Pipeline.Folder["curl"];
+        await File.WriteAllBytesAsync(file, message.ToArray()[..^2], Cancellation);
+        await ServerProcess.RunAsync(
+            DebianProgram.Find("curl", "curl"),
+            ["-sS", $"smtp://{Pipeline.Server.Smtp}/client.example", "--mail-from", message.Sender, "--mail-rcpt", Bob, "-T", file],
+            cancellation: Cancellation);
+        await AssertArrivesAsync(message);
+    }
+
+    private static string Token() => Guid.NewGuid().ToString("N")[..12];
+
+    private async Task<string> WriteAsync(LedgerMessage message)
+    {
+        var file = Pipeline.Folder["message"];
+        await File.WriteAllBytesAsync(file, message.ToArray(), Cancellation);
+        return file;
+    }
+
+    private async Task AssertArrivesAsync(LedgerMessage message, Func<string>? explain = null)
+    {
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                await using var client = await Pop3Client.OpenAsync(Pipeline.Maildrop("bob").Login, Cancellation);
+                var found = false;
+                foreach (var (number, _) in await client.ListAsync(Cancellation))
+                {
+                    var copy = new MemoryStream();
+                    await client.CommandAsync($"RETR {number}", Cancellation);
+                    await foreach (var line in client.ReadLinesAsync(Cancellation))
+                    {
+                        copy.Write(line.Span);
+                        copy.Write("\r\n"u8);
+                    }
+                    if (copy.GetBuffer().AsSpan(0, (int)copy.Length).IndexOf(Encoding.ASCII.GetBytes(message.Token)) < 0)
+                        continue;
+                    found = true;
+                    Received.AssertWhole(message, copy.GetBuffer().AsSpan(0, (int)copy.Length));
+                    await client.DeleteAsync(number, Cancellation);
+                }
+                await client.CommandAsync("QUIT", Cancellation);
+                return found;
+            },
+            TimeSpan.FromSeconds(30),
+            explain,
+            Cancellation);
+    }
+}
