@@ -81,16 +81,10 @@ public sealed class BadStartTests : IDisposable
     private static async Task AssertEndsAsync(StandaloneProcess server, string named)
     {
         await server.LaunchAsync();
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
-        try
-        {
-            await server.Process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            Assert.Fail($"It did not end:\n{server.Process.Output}");
-        }
+        await Eventually.TrueAsync(
+            async () => server.Process.HasExited || await server.IsReadyAsync(Cancellation), TimeSpan.FromSeconds(30), () => server.Process.Output, Cancellation);
+        Assert.True(server.Process.HasExited, $"It started:\n{server.Process.Output}");
+        await server.Process.WaitForExitAsync(Cancellation);
         var output = server.Process.Output;
         Assert.NotEqual(0, server.Process.ExitCode);
         Assert.Contains(named, output, StringComparison.Ordinal);
