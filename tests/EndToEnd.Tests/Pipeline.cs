@@ -72,7 +72,7 @@ internal sealed class Pipeline : IAsyncDisposable
             [
                 .. _sinks.Select(sink => $"--Delivery:Routes:{sink.Name}=127.0.0.1:{sink.EndPoint.Port}"),
                 "--Mailbox:AllowCleartextLogin=Loopback",
-                "--Ingress:RelayNetworks:0=127.0.0.0/8",
+                "--Ingress:RelayClients:0=127.0.0.0/8",
                 "--Logging:LogLevel:MailPipeline=Warning",
                 .. settings,
             ]);
