@@ -21,6 +21,7 @@ needs=(
   "rabbitmq-server rabbitmq-server"
   "redis-server redis-server"
   "swaks swaks"
+  "/usr/lib/*/perl5/*/Net/SSLeay.pm libnet-ssleay-perl"
   "curl curl"
   "mpop mpop"
   "fetchmail fetchmail"

@@ -74,7 +74,8 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
                 var answer = await AttemptAsync(dialogue, next, cancellation);
                 if (IsFinal(answer, next))
                 {
-                    options.OnAnswer?.Invoke(answer, Interlocked.Increment(ref _done));
+                    var done = Interlocked.Increment(ref _done);
+                    options.OnAnswer?.Invoke(answer, done);
                     finished();
                 }
                 else
