@@ -65,6 +65,8 @@ public static class ServiceDefaultsHosting
         return app;
     }
 
+    private const int MaxTagSets = 200;
+
     private static void AddTelemetry(WebApplicationBuilder builder, string serviceName)
     {
         var telemetry = builder.Configuration.ReadSettings<TelemetryOptions>(TelemetryOptions.Section);
@@ -75,6 +77,8 @@ public static class ServiceDefaultsHosting
             .WithMetrics(metrics =>
             {
                 metrics.AddMeter("MailPipeline.*", "System.Runtime").AddMeter([.. telemetry.Meters]);
+                // Tags come from closed sets. The library's own limit is 2,000 and its memory is taken at once, for each instrument.
+                metrics.AddView(_ => new MetricStreamConfiguration { CardinalityLimit = MaxTagSets });
                 metrics.AddPrometheusExporter();
                 if (otlp)
                     metrics.AddOtlpExporter();
