@@ -11,7 +11,16 @@ internal static class Server
     {
         using var folder = DataFolder.Lock(call.Arguments.DataFolder);
         var builder = StandaloneHost.CreateBuilder(call.Arguments, folder.FullPath);
-        var app = await StartAsync(builder, cancellation);
+        WebApplication app;
+        try
+        {
+            app = await StartAsync(builder, cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            // SIGTERM while starting is an order like any other.
+            return CommandTable.Done;
+        }
         await using (app)
         {
             Greeting.Write(call.Terminal.Out, builder.Configuration, call.Arguments);
@@ -33,9 +42,9 @@ internal static class Server
             await app.StartAsync(cancellation);
             return app;
         }
-        catch (Exception failure) when (failure is not OperationCanceledException)
+        catch (Exception failure)
         {
-            var explained = StartupFailure.Explain(failure, builder.Configuration);
+            var explained = failure is OperationCanceledException ? null : StartupFailure.Explain(failure, builder.Configuration);
             if (app is not null)
                 await EndAsync(app);
             if (explained is null)
