@@ -1,6 +1,8 @@
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace MailPipeline.ServiceDefaults;
 
@@ -13,6 +15,7 @@ public static class DatabaseHosting
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
         builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
+        builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsHosting.ReadyTag]);
         return builder;
     }
 
@@ -26,5 +29,23 @@ public static class DatabaseHosting
             ? options
             : throw new StartupException(
                 $"ConnectionStrings:{ConnectionName} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
+    }
+
+    /// <summary>Without its store a service can only say "later": then others should be asked.</summary>
+    private sealed class StoreCheck(MessageHistory history) : IHealthCheck
+    {
+        public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+        {
+            try
+            {
+                // No message has this number; asking for it reads one page of an index.
+                await history.FindAsync(messageId: 0, cancellationToken);
+                return HealthCheckResult.Healthy();
+            }
+            catch (StorageUnavailableException away)
+            {
+                return HealthCheckResult.Unhealthy(exception: away);
+            }
+        }
     }
 }
