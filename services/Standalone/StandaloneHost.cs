@@ -4,7 +4,6 @@ using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Configuration.Memory;
-using Orleans.Configuration;
 
 namespace MailPipeline.Standalone;
 
@@ -40,8 +39,6 @@ internal static class StandaloneHost
     public static WebApplication Build(WebApplicationBuilder builder)
     {
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
-        // Where each grain is: here. The cache of the answers would take 19 MB for the million it is made for.
-        builder.Services.Configure<GrainDirectoryOptions>(directory => directory.CacheSize = 1000);
         builder.AddServiceDefaults("standalone");
         builder.AddMailDatabase();
         // In this order they start, and in the reverse order they stop: nothing is asked of what is not there yet.
