@@ -2,7 +2,7 @@
 # Runs Standalone and Postfix in turn on this machine, with the same client (smtp-source), the same far end (smtp-sink) and
 # the durability each has by default, and prints medians and ratios. README.md says how to read them.
 #
-#   tests/Benchmarks/compare.sh [--quick] [--rounds N] [--only postfix|standalone] [--work DIR] [--no-build]
+#   tests/Benchmarks/compare.sh [--quick] [--large] [--rounds N] [--only postfix|standalone] [--work DIR] [--no-build]
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,10 +10,11 @@ root=$(cd "$here/../.." && pwd)
 source "$here/servers.sh"
 source "$here/measure.sh"
 
-rounds=3 scale=1 only="" build=1 base=${BENCH_DIR:-/var/tmp}
+rounds=3 scale=1 large=0 only="" build=1 base=${BENCH_DIR:-/var/tmp}
 while (($#)); do
     case $1 in
         --quick) rounds=1 scale=5 ;;
+        --large) large=1 ;;
         --rounds) rounds=$2; shift ;;
         --only) only=$2; shift ;;
         --work) base=$2; shift ;;
@@ -34,7 +35,7 @@ chmod 755 "$work"
 results=$work/results
 trap 'stop_server; stop_sink; rm -rf "$work"' EXIT
 
-# name | what is measured | sessions | octets | messages | many: further smtp-source options
+# What is measured, sessions, octets of a message, messages, and how many of them share a session.
 scenarios="
 accept 20 2048 10000 many
 accept 20 2048 5000 one
@@ -48,13 +49,18 @@ forward 100 2048 10000 many
 forward 20 102400 1500 many
 "
 
+((large)) && scenarios+="accept 100 26214400 $((100 * scale)) one
+"
+
 run_mode() { # server mode round
     local server=$1 mode=$2 round=$3 kind sessions octets messages per
     start_sink
     "start_$server" "$mode"
     # The first messages pay for what is loaded and compiled once in the life of a server; both sides get them unmeasured.
-    send 20 2048 $((2000 / scale)) many
-    [[ $mode == forward ]] && wait_for_sink $((2000 / scale))
+    send 20 2048 3000 many
+    send 20 2048 1000 one
+    send 20 102400 200 many
+    [[ $mode == forward ]] && wait_for_sink 4200
     settle
     while read -r kind sessions octets messages per; do
         [[ $kind == "$mode" ]] || continue
@@ -63,6 +69,10 @@ run_mode() { # server mode round
     stop_server
     stop_sink
 }
+
+load=$(cut -d' ' -f1 /proc/loadavg)
+echo "$(nproc) processors, load $load before the start, queues on $(stat -f -c %T "$work"), Postfix $(postconf -h mail_version)" >&2
+awk -v l="$load" -v n="$(nproc)" 'BEGIN { exit !(l > n / 2) }' && echo "others use this machine: rates will be low and uneven, CPU seconds less so" >&2
 
 for ((round = 1; round <= rounds; round++)); do
     for server in postfix standalone; do

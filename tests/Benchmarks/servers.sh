@@ -49,7 +49,7 @@ start_standalone() { # mode
     wait_for_port $server_port || { tail -20 "$work/standalone.log" >&2; return 1; }
 }
 
-# Debian's settings but for the folders; local programs that the comparison does not use are left out.
+# Postfix's own defaults but for folders, ports and Standalone's limit of message size; local delivery is left out.
 start_postfix() { # mode
     local dir=$work/postfix held=""
     # Accepted mail goes straight to the hold queue: durable, and the least that Postfix can do with it.
@@ -78,6 +78,7 @@ alias_database =
 biff = no
 relayhost = [127.0.0.1]:$sink_port
 smtpd_client_connection_count_limit = 0
+message_size_limit = 52428800
 $held
 EOF
     cat >"$dir/etc/master.cf" <<EOF
