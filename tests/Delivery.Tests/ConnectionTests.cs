@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -107,5 +108,37 @@ public sealed class ConnectionTests
         var line = Assert.Single(bench.Log.Collector.GetSnapshot(), record => record.Id.Id == 3001);
         Assert.StartsWith("1: Delivered for 1 recipient(s) of example.net at 127.0.0.1[127.0.0.1]:", line.Message, StringComparison.Ordinal);
         Assert.Contains("250 Taken (delay ", line.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_attempt_continues_the_trace_that_brought_the_message()
+    {
+        const string Trace = "0af7651916cd43dd8448eb211c80319c";
+        var ended = new List<Activity>();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == DeliveryTelemetry.SourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = activity =>
+            {
+                if (activity.TraceId.ToHexString() == Trace)
+                    ended.Add(activity);
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var server = new ScriptedServer(Hello + One + s_two);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var one = bench.Message("one\r\n");
+        one[0] = one[0] with { TraceParent = $"00-{Trace}-b7ad6b7169203331-01" };
+        using var batch = new Activity("batch").Start();
+
+        await bench.RunAsync(one, bench.Message("one\r\n"));
+
+        var attempt = Assert.Single(ended);
+        Assert.Equal("b7ad6b7169203331", attempt.ParentSpanId.ToHexString());
+        Assert.Equal(batch.SpanId, Assert.Single(attempt.Links).Context.SpanId);
+        Assert.Equal("delivered", attempt.GetTagItem("mailpipeline.outcome"));
+        Assert.Same(batch, Activity.Current);
     }
 }
