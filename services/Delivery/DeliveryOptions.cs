@@ -45,7 +45,7 @@ public sealed class DeliveryOptions
     [Range(1, 100)]
     public int MaxHosts { get; set; } = 5;
 
-    /// <summary>Hand-outs worked on at once for domains in good standing. Default: 1,000; most of them only wait for DNS or a connection.</summary>
+    /// <summary>Hand-outs worked on at once for domains in good standing. Default: 1,000; most of them only wait for a connection.</summary>
     [Range(1, 100_000)]
     public int Consumers { get; set; } = 1000;
 

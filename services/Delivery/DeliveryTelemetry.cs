@@ -25,6 +25,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly Counter<long> _claimsLost;
     private readonly Counter<long> _reportsLost;
     private readonly Histogram<double> _resolution;
+    private readonly UpDownCounter<long> _aside;
 
     public DeliveryTelemetry(IMeterFactory meters)
     {
@@ -51,6 +52,8 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.reports.lost", "{report}", "Reports that the bus did not take; the lease repairs it.");
         _resolution = _meter.CreateHistogram<double>(
             "mailpipeline.delivery.resolution.duration", "s", "Time to find the hosts of a domain, by result.");
+        _aside = _meter.CreateUpDownCounter<long>(
+            "mailpipeline.delivery.hand_outs.aside", "{hand_out}", "Hand-outs that DNS is slow about, outside their lane now.");
     }
 
     public void Attempted(AttemptOutcome outcome, int recipients)
@@ -65,6 +68,10 @@ internal sealed class DeliveryTelemetry : IDisposable
     public void ConnectionOpened() => _connections.Add(1);
 
     public void ConnectionClosed() => _connections.Add(-1);
+
+    public void WentAside() => _aside.Add(1);
+
+    public void CameBack() => _aside.Add(-1);
 
     public void ConnectionReused() => _reused.Add(1);
 

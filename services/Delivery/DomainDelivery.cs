@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// One hand-out of the queue from claim to report: wins the claim, finds the hosts, speaks SMTP, records what was delivered.
+/// One hand-out of the queue from claim to report: wins the claim, speaks SMTP to the hosts, records what was delivered.
 /// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
 /// </summary>
 internal sealed class DomainDelivery(
@@ -16,7 +16,10 @@ internal sealed class DomainDelivery(
 {
     private readonly BatchContext _context = new(options.Value, content, telemetry, time, log, lifetime.ApplicationStopping);
 
-    public async Task<AttemptsCompleted> RunAsync(DeliverMessages command, ConnectionSlots slots)
+    /// <param name="command">The hand-out.</param>
+    /// <param name="resolving">The hosts of its domain; may have failed.</param>
+    /// <param name="slots">Where the connection is counted.</param>
+    public async Task<AttemptsCompleted> RunAsync(DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots)
     {
         var askedAt = time.GetTimestamp();
         if (await TakeAsync(command) is not { Count: > 0 } won)
@@ -29,7 +32,7 @@ internal sealed class DomainDelivery(
             var batch = new DeliveryBatch(_context, command, won, claim, recorder);
             try
             {
-                await DeliverAsync(batch, slots);
+                await DeliverAsync(batch, await resolving, slots);
             }
             catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
             {
@@ -76,11 +79,8 @@ internal sealed class DomainDelivery(
             Unreachable: false);
     }
 
-    private async Task DeliverAsync(DeliveryBatch batch, ConnectionSlots slots)
+    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionSlots slots)
     {
-        var started = time.GetTimestamp();
-        var resolution = await resolver.ResolveAsync(batch.Domain);
-        telemetry.Resolved(resolution.Failure, time.GetElapsedTime(started));
         if (resolution.Failure is { } failure)
         {
             await GiveUpAsync(batch, failure, "", hasSpoken: false);

@@ -18,12 +18,73 @@ internal sealed class DeliverRetryConsumer(HandOut handOut, DeliveryLanes lanes)
     public Task Consume(ConsumeContext<DeliverMessages> context) => handOut.DeliverAsync(context.Message, lanes.Retry);
 }
 
-/// <summary>Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again.</summary>
-internal sealed class HandOut(DomainDelivery delivery, MailBus bus, DeliveryTelemetry telemetry, ILogger<HandOut> log)
+/// <summary>
+/// Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A hand-out
+/// whose domain DNS is slow about leaves its place among the consumers to others and goes on aside; should the process die
+/// meanwhile, the queue misses the claim and hands out again.
+/// </summary>
+internal sealed class HandOut(
+    DomainDelivery delivery, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time, ILogger<HandOut> log)
 {
+    /// <summary>Hand-outs aside at once, each with a DNS question under way: a socket and some kilobytes. Beyond it they stay in the lane.</summary>
+    private const int MaxAside = 10_000;
+
+    /// <summary>A resolver that has to ask the world needs some hundred milliseconds; what takes longer is mostly dead.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(500);
+
+    private int _aside;
+
     public async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots)
     {
-        var report = await delivery.RunAsync(command, slots);
+        var started = time.GetTimestamp();
+        var resolving = resolver.ResolveAsync(command.Domain);
+        if (await IsSlowAsync(resolving) && TryGoAside())
+        {
+            _ = DeliverAsideAsync(command, resolving, started, slots);
+            return;
+        }
+
+        await DeliverAsync(command, resolving, started, slots);
+    }
+
+    private async Task<bool> IsSlowAsync(Task resolving)
+    {
+        if (resolving.IsCompleted)
+            return false;
+        using var patience = new CancellationTokenSource();
+        var first = await Task.WhenAny(resolving, Task.Delay(s_patience, time, patience.Token));
+        await patience.CancelAsync();
+        return first != resolving;
+    }
+
+    private bool TryGoAside()
+    {
+        if (Interlocked.Increment(ref _aside) <= MaxAside)
+            return true;
+        Interlocked.Decrement(ref _aside);
+        return false;
+    }
+
+    private async Task DeliverAsideAsync(DeliverMessages command, Task<Resolution> resolving, long started, ConnectionSlots slots)
+    {
+        telemetry.WentAside();
+        try
+        {
+            await DeliverAsync(command, resolving, started, slots);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _aside);
+            telemetry.CameBack();
+        }
+    }
+
+    private async Task DeliverAsync(DeliverMessages command, Task<Resolution> resolving, long started, ConnectionSlots slots)
+    {
+        // A failure of the resolver itself is for the batch to settle.
+        await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
+        var report = await delivery.RunAsync(command, resolving, slots);
         try
         {
             await bus.SendAsync(BusEndpoints.AttemptsCompleted, report, CancellationToken.None);

@@ -30,7 +30,7 @@ public static class IngressHosting
         services.Configure<SocketTransportOptions>(sockets =>
         {
             sockets.MaxReadBufferSize = MaxUnreadBytes;
-            // A dialogue is many short exchanges: without it each costs several changes of thread, a tenth of all CPU time.
+            // A dialogue is many short exchanges: without it each costs several changes of thread, some percent of all CPU time.
             // Nothing here blocks a thread (passwords are checked on another one).
             sockets.UnsafePreferInlineScheduling = true;
         });

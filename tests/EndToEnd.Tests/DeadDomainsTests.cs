@@ -50,9 +50,12 @@ public sealed class DeadDomainsTests
             $"start-up {startUp.TotalSeconds:F1} s; healthy mail out after {untried.TotalSeconds:F2} s amid the first attempts, then {first.TotalSeconds:F2}, " +
             $"{second.TotalSeconds:F2} and {third.TotalSeconds:F2} s; resident {now} MB, peak {peak} MB; {silent.Questions} questions without an answer");
 
-        Assert.Equal(Domains * RecipientsPerDomain, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 0"));
+        // The healthy ones are recorded as delivered just after they have arrived; the dead ones are all still there.
+        await Eventually.TrueAsync(
+            () => pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 0") == Domains * RecipientsPerDomain,
+            TimeSpan.FromSeconds(30), () => pipeline.Server.Process.Output, Cancellation);
         Assert.InRange(startUp.TotalSeconds, 0, 10);
-        Assert.All([first, second, third], took => Assert.InRange(took.TotalSeconds, 0, 5));
+        Assert.All([untried, first, second, third], took => Assert.InRange(took.TotalSeconds, 0, 5));
         Assert.InRange(peak, 0, 400);
     }
 

@@ -15,11 +15,18 @@ internal sealed class SqliteEngine : StorageEngine
     private const int SqliteFull = 13;
     private static readonly int[] s_notNow = [5, 6, 8, 10, 14, 26];
 
+    // A reader is a connection with a cache and prepared statements of its own, some hundred kilobytes, and a query runs on
+    // its caller's thread: more of them than processors and a slow disk keep busy only cost memory.
+    private static readonly int MaxReaders = Math.Max(4, Environment.ProcessorCount);
+    private const int ReaderCacheKilobytes = 500;
+    private const int WriterCacheKilobytes = 2000;
+
     private readonly StorageOptions _options;
     private readonly string _connectionString;
     private readonly string _folder;
     private readonly ContentLog _content;
     private readonly ConcurrentBag<SqliteStatements> _readers = [];
+    private readonly SemaphoreSlim _turns = new(MaxReaders);
     private SqliteStatements? _writer;
     private SqliteTransactionScope? _scope;
     private long _freeAskedAt = long.MinValue / 2;
@@ -48,7 +55,7 @@ internal sealed class SqliteEngine : StorageEngine
     public override Task OpenAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(_folder);
-        var writer = Connect();
+        var writer = Connect(WriterCacheKilobytes);
         try
         {
             Migrate(writer);
@@ -87,25 +94,28 @@ internal sealed class SqliteEngine : StorageEngine
         }
     }
 
-    public override Task<List<T>> QueryAsync<T>(
+    public override async Task<List<T>> QueryAsync<T>(
         Statement statement, Func<DbDataReader, T> map, SqlValue[] values, CancellationToken cancellationToken)
     {
-        if (!_readers.TryTake(out var reader))
-            reader = Connect();
+        await _turns.WaitAsync(cancellationToken);
+        SqliteStatements? reader = null;
         try
         {
-            return Task.FromResult(reader.Query(statement, map, values));
+            if (!_readers.TryTake(out reader))
+                reader = Connect(ReaderCacheKilobytes);
+            return reader.Query(statement, map, values);
         }
         catch (Exception exception) when (Classify(exception) is { } fault)
         {
-            return Task.FromException<List<T>>(fault);
+            throw fault;
         }
         finally
         {
             if (_disposed)
-                reader.Dispose();
-            else
+                reader?.Dispose();
+            else if (reader is not null)
                 _readers.Add(reader);
+            _turns.Release();
         }
     }
 
@@ -180,7 +190,7 @@ internal sealed class SqliteEngine : StorageEngine
         return ValueTask.CompletedTask;
     }
 
-    private SqliteStatements Connect()
+    private SqliteStatements Connect(int cacheKilobytes)
     {
         var connection = new SqliteConnection(_connectionString);
         connection.Open();
@@ -189,7 +199,7 @@ internal sealed class SqliteEngine : StorageEngine
         statements.Run("PRAGMA synchronous = FULL");
         statements.Run("PRAGMA busy_timeout = 5000");
         statements.Run("PRAGMA temp_store = MEMORY");
-        statements.Run("PRAGMA cache_size = -8000");
+        statements.Run(string.Create(CultureInfo.InvariantCulture, $"PRAGMA cache_size = -{cacheKilobytes}"));
         statements.Run("PRAGMA wal_autocheckpoint = 4000");
         return statements;
     }

@@ -73,8 +73,8 @@ internal sealed class Bench : IAsyncDisposable
             RecipientIds.Of(id, number), address, sender, size, body, 0, Time.GetUtcNow(), Time.GetUtcNow(), RecipientRoute.Remote, ""))];
     }
 
-    public Task<AttemptsCompleted> RunAsync(params QueuedRecipient[][] messages) =>
-        Delivery.RunAsync(new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Slots);
+    public Task<AttemptsCompleted> RunAsync(params QueuedRecipient[][] messages) => Delivery.RunAsync(
+        new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Resolver.ResolveAsync(Domain), Slots);
 
     public MetricCollector<long> Collect(string instrument) =>
         new(_services.GetRequiredService<IMeterFactory>(), DeliveryTelemetry.SourceName, instrument);
