@@ -29,6 +29,10 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public int HandedOut => _handedOut.Count;
 
+    /// <summary>Recipients handed out and not reported, by route.</summary>
+    public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _handedOut.Values
+        .GroupBy(entry => entry.HandOut.Route, (route, entries) => (route, entries.Sum(entry => entry.HandOut.Recipients.Length)));
+
     public bool IsIdle => _window.Count == 0 && _handedOut.Count == 0;
 
     public void Remember(DomainStanding standing) => Standing = standing;
@@ -101,11 +105,13 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         !options.DeliveryPaused && _window.Count > 0 && !Rests(now)
         && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
 
-    /// <summary>The hand-out could not be sent: its recipients wait again, behind what storage says.</summary>
-    public void TakeBack(long claimId)
+    /// <summary>
+    /// The hand-out could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.
+    /// </summary>
+    public int TakeBack(long claimId)
     {
-        Forget(claimId);
         MoreInStore = true;
+        return Forget(claimId)?.Recipients.Length ?? 0;
     }
 
     /// <summary>Ends a hand-out. Returns its recipients by id; empty when it is not known (any more).</summary>

@@ -46,6 +46,13 @@ internal sealed partial class DomainQueueGrain(
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
     }
 
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        foreach (var (route, recipients) in _queue.UnderWay)
+            telemetry.UnderWay(route, -recipients);
+        return Task.CompletedTask;
+    }
+
     public Task OfferAsync(QueuedRecipient[] recipients)
     {
         _idleTicks = 0;
@@ -66,6 +73,8 @@ internal sealed partial class DomainQueueGrain(
     {
         _idleTicks = 0;
         var recipients = _queue.Complete(report.ClaimId);
+        if (recipients.Count > 0)
+            telemetry.UnderWay(recipients.Values.First().Route, -recipients.Count);
         var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
         if (_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
         {
@@ -122,10 +131,11 @@ internal sealed partial class DomainQueueGrain(
         var claimId = await store.NextClaimIdAsync(CancellationToken.None);
         if (_queue.TryHandOut(claimId, time.GetUtcNow()) is not { } handOut)
             return;
+        telemetry.UnderWay(handOut.Route, handOut.Recipients.Length);
         if (await sender.TrySendAsync(Domain, handOut))
             telemetry.HandedOut(handOut.Route, handOut.Recipients.Length);
         else
-            _queue.TakeBack(claimId);
+            TakeBack(handOut);
     }
 
     private async Task TickAsync(CancellationToken cancellationToken)
@@ -172,9 +182,11 @@ internal sealed partial class DomainQueueGrain(
                 continue;
             telemetry.HandOutLost(handOut.Route);
             LogHandOutLost(log, Domain, handOut.ClaimId, handOut.Recipients.Length);
-            _queue.TakeBack(handOut.ClaimId);
+            TakeBack(handOut);
         }
     }
+
+    private void TakeBack(HandOut handOut) => telemetry.UnderWay(handOut.Route, -_queue.TakeBack(handOut.ClaimId));
 
     [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until}: {Reason}")]
     private static partial void LogResting(ILogger log, string domain, DateTimeOffset until, string reason);

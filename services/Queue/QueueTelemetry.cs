@@ -13,9 +13,20 @@ internal sealed class QueueTelemetry : IDisposable
 {
     public const string MeterName = "MailPipeline.Queue";
 
-    private readonly ActivitySource _source = new(MeterName);
-    private QueueMeasure _measure = new(0, 0, null, 0);
+    /// <summary>
+    /// Older counts are another silo's business: the warden counts where it lives, and the others say 0, so that the
+    /// largest value of all processes is the true one.
+    /// </summary>
+    private static readonly TimeSpan s_measureLasts = TimeSpan.FromSeconds(15);
 
+    private static readonly QueueMeasure s_nothing = new(0, []);
+
+    private readonly ActivitySource _source = new(MeterName);
+    private readonly TimeProvider _time;
+    private (QueueMeasure Measure, DateTimeOffset At) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
+
+    private readonly Counter<long> _measures;
+    private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
     private readonly Counter<long> _forgotten;
     private readonly Counter<long> _handedOut;
@@ -26,13 +37,17 @@ internal sealed class QueueTelemetry : IDisposable
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
+        _time = time;
         var meter = meters.Create(MeterName);
-        meter.CreateObservableGauge("mailpipeline.queue.queued", () => _measure.Queued, "{recipient}", "Recipients without an outcome");
-        meter.CreateObservableGauge("mailpipeline.queue.claimed", () => _measure.Claimed, "{recipient}", "Recipients being tried");
-        meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => _measure.Unrouted, "{message}", "Accepted messages the router has not seen");
+        meter.CreateObservableGauge("mailpipeline.queue.queued", () => Measure.Routes.Sum(route => route.Queued), "{recipient}", "Recipients without an outcome");
+        meter.CreateObservableGauge("mailpipeline.queue.claimed", () => ByRoute(route => route.Claimed), "{recipient}", "Recipients being tried, by route");
+        meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for");
+        meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => Measure.Unrouted, "{message}", "Accepted messages the router has not seen");
         meter.CreateObservableGauge(
-            "mailpipeline.queue.oldest_due", () => Math.Max(0, (time.GetUtcNow() - (_measure.OldestDueAt ?? time.GetUtcNow())).TotalSeconds), "s",
-            "How long the longest due recipient has been waiting for its attempt");
+            "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
+            "How long the longest due recipient has been waiting for an attempt that no rest and no limit holds back, by route");
+        _measures = meter.CreateCounter<long>("mailpipeline.queue.measures", "{measure}", "Times what waits was counted, for the cluster as a whole");
+        _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients handed out by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
         _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the warden");
         _handedOut = meter.CreateCounter<long>("mailpipeline.queue.handed_out", "{recipient}", "Recipients handed out, by route");
@@ -48,7 +63,11 @@ internal sealed class QueueTelemetry : IDisposable
             ? _source.StartActivity(name, ActivityKind.Internal, parent)
             : null;
 
-    public void Measured(QueueMeasure measure) => _measure = measure;
+    public void Measured(QueueMeasure measure)
+    {
+        _measured = (measure, _time.GetUtcNow());
+        _measures.Add(1);
+    }
 
     public void Dispose() => _source.Dispose();
 
@@ -58,6 +77,9 @@ internal sealed class QueueTelemetry : IDisposable
 
     public void HandedOut(RecipientRoute route, int recipients) => _handedOut.Add(recipients, Tag("route", route));
 
+    /// <param name="change">How many more, or fewer when negative.</param>
+    public void UnderWay(RecipientRoute route, int change) => _underWay.Add(change, Tag("route", route));
+
     public void HandOutLost(RecipientRoute route) => _lost.Add(1, Tag("route", route));
 
     public void Completed(AttemptOutcome outcome) => _attempts.Add(1, Tag("outcome", outcome));
@@ -65,6 +87,35 @@ internal sealed class QueueTelemetry : IDisposable
     public void Decided(RecipientState state) => _decided.Add(1, Tag("state", state));
 
     public void Uncertain(int recipients) => _uncertain.Add(recipients);
+
+    private QueueMeasure Measure => _time.GetUtcNow() - _measured.At < s_measureLasts ? _measured.Measure : s_nothing;
+
+    /// <summary>Every route has a value at all times: what has gone would otherwise be remembered as it was.</summary>
+    private IEnumerable<Measurement<T>> ByRoute<T>(Func<RouteMeasure, T> value)
+        where T : struct
+    {
+        foreach (var route in Enum.GetValues<RecipientRoute>())
+            yield return new Measurement<T>(value(Of(route)), Tag("route", route));
+    }
+
+    private IEnumerable<Measurement<long>> Due()
+    {
+        foreach (var route in Enum.GetValues<RecipientRoute>())
+        {
+            var measure = Of(route);
+            yield return new Measurement<long>(measure.Ready, Tag("route", route), WaitsFor("worker"));
+            yield return new Measurement<long>(measure.Resting, Tag("route", route), WaitsFor("rest"));
+            yield return new Measurement<long>(measure.Limited, Tag("route", route), WaitsFor("limit"));
+        }
+    }
+
+    private RouteMeasure Of(RecipientRoute route) =>
+        Measure.Routes.FirstOrDefault(measure => measure.Route == route) ?? new RouteMeasure(route, 0, 0, 0, 0, 0, null);
+
+    private double OldestDueSeconds(RouteMeasure route) =>
+        route.OldestReadyAt is { } at ? Math.Max(0, (_time.GetUtcNow() - at).TotalSeconds) : 0;
+
+    private static KeyValuePair<string, object?> WaitsFor(string what) => new("waits_for", what);
 
     private static KeyValuePair<string, object?> Tag<T>(string name, T value)
         where T : struct, Enum => new(name, Names<T>.Of(value));

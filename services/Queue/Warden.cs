@@ -51,7 +51,7 @@ internal sealed partial class WardenGrain(
         if (time.GetElapsedTime(_lastMeasure) >= s_measuring)
         {
             _lastMeasure = time.GetTimestamp();
-            telemetry.Measured(await store.MeasureAsync(CancellationToken.None));
+            telemetry.Measured(await store.MeasureAsync(options.Value.DomainConcurrency, CancellationToken.None));
         }
         if (time.GetElapsedTime(_lastHousekeeping) >= s_housekeeping)
         {

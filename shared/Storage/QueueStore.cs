@@ -24,8 +24,18 @@ public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, s
 }
 
 /// <summary>How much waits, for gauges.</summary>
-/// <param name="OldestDueAt">Earliest next attempt of those nobody holds; null when nothing is queued.</param>
-public sealed record QueueMeasure(long Queued, long Claimed, DateTimeOffset? OldestDueAt, long Unrouted);
+/// <param name="Unrouted">Accepted messages the router has not seen.</param>
+/// <param name="Routes">One entry for each route that has queued recipients.</param>
+public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Routes);
+
+/// <summary>The queued recipients of one route. Due and not held is one of <c>Ready</c>, <c>Resting</c> and <c>Limited</c>.</summary>
+/// <param name="Claimed">Held by a worker.</param>
+/// <param name="Ready">Nothing keeps them from being tried but that nobody does.</param>
+/// <param name="Resting">Their domain could not be reached and rests.</param>
+/// <param name="Limited">As many workers as may hold claims of their domain already.</param>
+/// <param name="OldestReadyAt">Earliest next attempt of those nobody holds and nothing keeps back; null when there are none.</param>
+public sealed record RouteMeasure(
+    RecipientRoute Route, long Queued, long Claimed, long Ready, long Resting, long Limited, DateTimeOffset? OldestReadyAt);
 
 /// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
@@ -107,12 +117,30 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now}");
 
+    // $1 now, $2 most claims of a domain; one that failed is tried by one worker alone.
     private static readonly Statement s_measure = new(
         """
-        SELECT COUNT(*), COALESCE(SUM(CASE WHEN claim <> 0 THEN 1 ELSE 0 END), 0),
-               COALESCE(MIN(CASE WHEN claim = 0 THEN next_attempt_at END), 0), (SELECT COUNT(*) FROM unrouted)
-        FROM recipients WHERE state = 0
+        SELECT route, CAST(SUM(queued) AS BIGINT), CAST(SUM(claimed) AS BIGINT),
+               CAST(SUM(CASE WHEN waits = 0 THEN due ELSE 0 END) AS BIGINT),
+               CAST(SUM(CASE WHEN waits = 1 THEN due ELSE 0 END) AS BIGINT),
+               CAST(SUM(CASE WHEN waits = 2 THEN due ELSE 0 END) AS BIGINT),
+               COALESCE(MIN(CASE WHEN waits = 0 THEN oldest END), 0)
+        FROM (
+            SELECT r.route, r.queued, r.claimed, r.due, r.oldest,
+                   CASE WHEN q.backoff_until > $1 THEN 1
+                        WHEN c.held >= CASE WHEN q.failures > 0 THEN 1 ELSE $2 END THEN 2
+                        ELSE 0 END AS waits
+            FROM (
+                SELECT domain, route, COUNT(*) AS queued, SUM(CASE WHEN claim <> 0 THEN 1 ELSE 0 END) AS claimed,
+                       SUM(CASE WHEN claim = 0 AND next_attempt_at <= $1 THEN 1 ELSE 0 END) AS due,
+                       MIN(CASE WHEN claim = 0 THEN next_attempt_at END) AS oldest
+                FROM recipients WHERE state = 0 GROUP BY domain, route) r
+            LEFT JOIN domain_queues q ON q.domain = r.domain
+            LEFT JOIN (SELECT domain, COUNT(*) AS held FROM claims GROUP BY domain) c ON c.domain = r.domain) w
+        GROUP BY route
         """);
+
+    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM unrouted");
 
     public ValueTask<long> NextClaimIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
 
@@ -205,13 +233,21 @@ public sealed class QueueStore(MailDatabase database)
             return null;
         });
 
-    /// <summary>Counts what waits. Reads an index over all queued recipients: for every few seconds, not for every message.</summary>
-    public async Task<QueueMeasure> MeasureAsync(CancellationToken cancellationToken) =>
-        (await database.QueryAsync(
+    /// <summary>
+    /// Counts what waits, and for what. Reads all queued recipients: for every few seconds, not for every message.
+    /// </summary>
+    /// <param name="mostClaims">How many claims a domain in good standing may have at once.</param>
+    public async Task<QueueMeasure> MeasureAsync(int mostClaims, CancellationToken cancellationToken)
+    {
+        var routes = await database.QueryAsync(
             s_measure,
-            r => new QueueMeasure(
-                r.GetInt64(0), Convert.ToInt64(r.GetValue(1), null), r.GetInt64(2) == 0 ? null : Time(r, 2), r.GetInt64(3)),
-            cancellationToken))[0];
+            r => new RouteMeasure(
+                (RecipientRoute)r.GetInt32(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5),
+                r.GetInt64(6) == 0 ? null : Time(r, 6)),
+            cancellationToken, database.Time.GetUtcNow(), mostClaims);
+        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken);
+        return new QueueMeasure(unrouted[0], routes);
+    }
 
     /// <summary>
     /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead).

@@ -13,12 +13,15 @@ public sealed class QueueServiceTests
     public async Task A_hinted_message_is_routed_handed_out_and_done()
     {
         await using var queue = await QueueUnderTest.StartAsync();
+        using var underWay = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net", "c@example.com");
         var timeline = await queue.OutcomeOfAsync(id);
         Assert.All(timeline.Recipients, r => Assert.Equal(RecipientState.Delivered, r.State));
         Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
         Assert.Equal(1, queue.Worker.AttemptsAt("example.com"));
         await DrainedAsync(queue);
+        Assert.Equal(3, underWay.GetMeasurementSnapshot().Where(m => m.Value > 0).Sum(m => m.Value));
+        Assert.Equal(0, underWay.GetMeasurementSnapshot().Sum(m => m.Value));
     }
 
     [Fact]

@@ -61,6 +61,29 @@ public abstract class StoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_waits_is_counted_by_what_it_waits_for()
+    {
+        var now = Store.Time.GetUtcNow();
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@ready.example.net", "b@ready.example.net");
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org");
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@resting.example.net", "b@resting.example.net", "c@resting.example.net");
+        await Store.Queue.SetStandingAsync("resting.example.net", new DomainStanding(1, now.AddMinutes(5), "no route"));
+        var limited = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@limited.example.net", "b@limited.example.net");
+        await Store.Claims.TakeAsync(1, "limited.example.net", [limited[0]], default);
+        await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
+
+        Store.Time.Advance(TimeSpan.FromSeconds(10));
+        var measure = await Store.Queue.MeasureAsync(mostClaims: 1, default);
+        Assert.Equal(1, measure.Unrouted);
+        var remote = Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Remote);
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 7, 1, 2, 3, 1, now), remote);
+        Assert.Equal(new RouteMeasure(RecipientRoute.Local, 1, 0, 1, 0, 0, now), Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Local));
+
+        var roomier = await Store.Queue.MeasureAsync(mostClaims: 2, default);
+        Assert.Equal(3, Assert.Single(roomier.Routes, route => route.Route == RecipientRoute.Remote).Ready);
+    }
+
+    [Fact]
     public async Task A_claim_is_won_by_one_worker_only()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");

@@ -1,0 +1,62 @@
+using System.Diagnostics.Metrics;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>The signals that scaling and alarms go by.</summary>
+public sealed class QueueTelemetryTests : IDisposable
+{
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly IMeterFactory _meters;
+    private readonly QueueTelemetry _telemetry;
+
+    public QueueTelemetryTests()
+    {
+        _meters = _services.GetRequiredService<IMeterFactory>();
+        _telemetry = new QueueTelemetry(_meters, _time);
+    }
+
+    public void Dispose()
+    {
+        _telemetry.Dispose();
+        _services.Dispose();
+    }
+
+    [Fact]
+    public void What_waits_is_told_by_route_and_by_what_it_waits_for()
+    {
+        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
+        Assert.Equal(
+            [("remote", "worker", 3), ("remote", "rest", 5), ("remote", "limit", 7), ("local", "worker", 0), ("local", "rest", 0), ("local", "limit", 0)],
+            Read<long>("due").Select(m => ((string)m.Tags["route"]!, (string)m.Tags["waits_for"]!, (int)m.Value)));
+        _time.Advance(TimeSpan.FromSeconds(10));
+        Assert.Equal([10, 0], Read<double>("oldest_due").Select(m => m.Value));
+        Assert.Equal([2, 0], Read<long>("claimed").Select(m => m.Value));
+        Assert.Equal(20, Assert.Single(Read<long>("queued")).Value);
+        Assert.Equal(4, Assert.Single(Read<long>("unrouted")).Value);
+    }
+
+    [Fact]
+    public void A_silo_that_the_warden_has_left_no_longer_tells_what_it_once_counted()
+    {
+        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
+        _time.Advance(TimeSpan.FromSeconds(15));
+        Assert.All(Read<long>("due"), m => Assert.Equal(0, m.Value));
+        Assert.All(Read<double>("oldest_due"), m => Assert.Equal(0, m.Value));
+        Assert.Equal(0, Assert.Single(Read<long>("queued")).Value);
+        Assert.Equal(0, Assert.Single(Read<long>("unrouted")).Value);
+    }
+
+    private IReadOnlyList<CollectedMeasurement<T>> Read<T>(string name)
+        where T : struct
+    {
+        using var collector = new MetricCollector<T>(_meters, QueueTelemetry.MeterName, $"mailpipeline.queue.{name}");
+        collector.RecordObservableInstruments();
+        return collector.GetMeasurementSnapshot();
+    }
+}
