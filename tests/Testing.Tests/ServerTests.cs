@@ -108,6 +108,47 @@ public sealed class ServerTests
     }
 
     [Fact]
+    public async Task A_broker_keeps_its_queues_over_a_kill_and_blocks_publishers_under_an_alarm()
+    {
+        await using var rabbit = await RabbitMqServer.StartAsync(Cancellation);
+        await rabbit.CreateVirtualHostAsync("test", Cancellation);
+        await rabbit.ControlAsync(["eval", """rabbit_amqqueue:declare({resource, <<"test">>, queue, <<"q">>}, true, false, [], none, <<"test">>)."""], Cancellation);
+        Assert.Equal(("q", 0L), Assert.Single(await rabbit.ListQueuesAsync("test", Cancellation)) is var before ? (before.Name, before.Ready) : default);
+        await rabbit.SetMemoryAlarmAsync(on: true, Cancellation);
+        await Eventually.TrueAsync(
+            async () => (await rabbit.ControlAsync(["eval", "rabbit_alarm:get_alarms()."], Cancellation)).Contains("memory", StringComparison.Ordinal),
+            TimeSpan.FromSeconds(10), cancellation: Cancellation);
+        await rabbit.KillAsync();
+        await rabbit.RestartAsync(Cancellation);
+        await Eventually.TrueAsync(
+            async () => (await rabbit.ListQueuesAsync("test", Cancellation)).Count == 1, TimeSpan.FromSeconds(30), cancellation: Cancellation);
+    }
+
+    [Fact]
+    public async Task A_redis_server_keeps_its_data_over_a_stop()
+    {
+        await using var redis = await RedisServer.StartAsync(Cancellation);
+        var client = DebianProgram.Find("redis-cli", "redis-tools");
+        Task<string> AskAsync(params string[] command) =>
+            ServerProcess.RunAsync(client, ["-p", $"{redis.Port}", .. command], cancellation: Cancellation);
+        await AskAsync("SET", "key", "kept");
+        await redis.StopAsync();
+        await redis.RestartAsync(Cancellation);
+        Assert.Equal("kept", (await AskAsync("GET", "key")).Trim());
+    }
+
+    [Fact]
+    public async Task A_killed_postgres_server_starts_again_with_what_was_committed()
+    {
+        await using var postgres = await PostgresServer.StartAsync(durable: true, Cancellation);
+        await postgres.QueryAsync("CREATE TABLE kept (id int)", Cancellation);
+        await postgres.KillAsync();
+        await postgres.RestartAsync(Cancellation);
+        Assert.Equal("0", (await postgres.QueryAsync("SELECT COUNT(*) FROM kept", Cancellation)).Trim());
+        Assert.Equal(0, await postgres.TerminateSessionsAsync(Cancellation));
+    }
+
+    [Fact]
     public async Task A_small_disk_is_filled_and_emptied()
     {
         using var disk = await SmallDisk.MountAsync(megabytes: 8, Cancellation);

@@ -9,6 +9,9 @@ public sealed record LoadOptions
 {
     public required ServerLogin Login { get; init; }
 
+    /// <summary>Further servers of the same service; each connection goes to the next of them.</summary>
+    public IReadOnlyList<ServerLogin> Others { get; init; } = [];
+
     public int Connections { get; init; } = 1;
 
     /// <summary>A connection says QUIT after so many.</summary>
@@ -42,6 +45,7 @@ public sealed record LoadOptions
 public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
 {
     private int _done;
+    private int _opened;
 
     /// <summary>Messages that got their final answer.</summary>
     public int Done => Volatile.Read(ref _done);
@@ -113,6 +117,12 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
         _ => false,
     };
 
+    private ServerLogin NextLogin()
+    {
+        var turn = (Interlocked.Increment(ref _opened) - 1) % (options.Others.Count + 1);
+        return turn == 0 ? options.Login : options.Others[turn - 1];
+    }
+
     private async Task<SmtpDialogue> ConnectAsync(CancellationToken cancellation)
     {
         while (true)
@@ -121,7 +131,7 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
             limit.CancelAfter(options.ReplyTimeout);
             try
             {
-                return await SmtpDialogue.OpenAsync(options.Login, limit.Token);
+                return await SmtpDialogue.OpenAsync(NextLogin(), limit.Token);
             }
             catch (Exception e) when (IsConnectionFailure(e) || (e is SmtpRefusedException { Reply.Code: < 500 }))
             {

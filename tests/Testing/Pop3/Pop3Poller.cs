@@ -18,6 +18,9 @@ public sealed class Pop3Poller(Maildrop maildrop, LedgerFile ledger)
     /// <summary>Messages retrieved again although they were read before, to see that a unique id keeps naming the same bytes.</summary>
     public Func<string, bool> ReadAgainWhen { get; init; } = _ => false;
 
+    /// <summary>Servers at which the sessions are held in turn; none: the maildrop's own.</summary>
+    public IReadOnlyList<System.Net.IPEndPoint> Servers { get; init; } = [];
+
     /// <summary>How long one session may take.</summary>
     public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
@@ -52,7 +55,7 @@ public sealed class Pop3Poller(Maildrop maildrop, LedgerFile ledger)
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(SessionTimeout);
         var session = ++_session;
-        await using var client = await Pop3Client.OpenAsync(maildrop.Login, limit.Token);
+        await using var client = await Pop3Client.OpenAsync(NextLogin(session), limit.Token);
         var listed = await client.ListAsync(limit.Token);
         await ledger.AppendAsync(new MaildropListed(Now(), maildrop.Mailbox, session, [.. listed.Select(m => m.Uid)]));
         var deleted = new List<string>();
@@ -85,6 +88,9 @@ public sealed class Pop3Poller(Maildrop maildrop, LedgerFile ledger)
         }
         return [.. listed.Select(m => m.Uid)];
     }
+
+    private ServerLogin NextLogin(int session) =>
+        Servers.Count == 0 ? maildrop.Login : maildrop.Login with { Server = Servers[session % Servers.Count] };
 
     private async Task ReadAsync(Pop3Client client, int session, int number, string uid, CancellationToken cancellation)
     {

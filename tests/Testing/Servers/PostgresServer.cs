@@ -1,3 +1,6 @@
+using System.Diagnostics;
+using System.Globalization;
+
 namespace MailPipeline.Testing;
 
 /// <summary>
@@ -62,9 +65,12 @@ public sealed class PostgresServer : IAsyncDisposable
     }
 
     /// <summary>Runs a statement by psql and returns its bare output.</summary>
-    public Task<string> QueryAsync(string sql, CancellationToken cancellation = default) => ServerProcess.RunAsync(
+    public Task<string> QueryAsync(string sql, CancellationToken cancellation = default) => QueryAsync(sql, "postgres", cancellation);
+
+    /// <summary>The same in another database.</summary>
+    public Task<string> QueryAsync(string sql, string database, CancellationToken cancellation = default) => ServerProcess.RunAsync(
         DebianProgram.FindPostgres("psql"),
-        ["-h", "127.0.0.1", "-p", $"{Port}", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-Atqc", sql],
+        ["-h", "127.0.0.1", "-p", $"{Port}", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atqc", sql],
         cancellation: cancellation);
 
     /// <summary>SIGKILL to the postmaster. Its backends notice and end by themselves; the next start repairs.</summary>
@@ -76,10 +82,29 @@ public sealed class PostgresServer : IAsyncDisposable
     /// <summary>Starts it again on the same port after a stop or a kill.</summary>
     public async Task RestartAsync(CancellationToken cancellation = default)
     {
-        await _process.DisposeAsync();
-        _process = Launch();
-        await WaitAsync(cancellation);
+        var started = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            await _process.DisposeAsync();
+            _process = Launch();
+            try
+            {
+                await WaitAsync(cancellation);
+                return;
+            }
+            catch (InvalidOperationException) when (Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(20))
+            {
+                // Backends of a killed postmaster hold its shared memory until they notice, at the end of their statement.
+            }
+        }
     }
+
+    /// <summary>Ends all sessions of clients, as an administrator may at any time; returns how many there were.</summary>
+    public async Task<int> TerminateSessionsAsync(CancellationToken cancellation = default) => int.Parse(
+        await QueryAsync(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+            cancellation),
+        CultureInfo.InvariantCulture);
 
     public async ValueTask DisposeAsync()
     {

@@ -8,8 +8,6 @@ namespace MailPipeline.Testing;
 /// </summary>
 public sealed class StandaloneProcess : IAsyncDisposable
 {
-    private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(5) };
-
     private readonly string[] _settings;
     private ServerProcess? _process;
 
@@ -43,26 +41,7 @@ public sealed class StandaloneProcess : IAsyncDisposable
 
     public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();
 
-    /// <summary>The built program; the configuration (Debug or Release) of the running tests is taken.</summary>
-    public static string ProgramPath
-    {
-        get
-        {
-            // .../tests/X.Tests/bin/Release/net10.0/ -> .../services/Standalone/bin/Release/net10.0/
-            var output = AppContext.BaseDirectory.TrimEnd('/').Split("/bin/")[^1];
-            for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-            {
-                if (File.Exists(Path.Combine(folder.FullName, "MailPipeline.sln")))
-                {
-                    var program = Path.Combine(folder.FullName, "services/Standalone/bin", output, "MailPipeline.Standalone.dll");
-                    return File.Exists(program)
-                        ? program
-                        : throw new FileNotFoundException($"Standalone is not built: {program} is missing. Build MailPipeline.sln first.");
-                }
-            }
-            throw new FileNotFoundException($"No MailPipeline.sln above {AppContext.BaseDirectory}");
-        }
-    }
+    public static string ProgramPath => BuiltProgram.Find("Standalone");
 
     /// <summary>Starts it and waits until /health/ready says so.</summary>
     public async Task StartAsync(CancellationToken cancellation = default)
@@ -76,26 +55,14 @@ public sealed class StandaloneProcess : IAsyncDisposable
     {
         if (_process is not null)
             await _process.DisposeAsync();
-        string[] command = [.. Wrapper, DotNet, ProgramPath, "--data", DataFolder, "--port-offset", $"{PortOffset}", .. _settings];
+        string[] command = [.. Wrapper, BuiltProgram.DotNet, ProgramPath, "--data", DataFolder, "--port-offset", $"{PortOffset}", .. _settings];
         _process = ServerProcess.Start(command[0], command[1..], DataFolderParent, Environment);
     }
 
     public Task WaitUntilReadyAsync(TimeSpan limit, CancellationToken cancellation = default) =>
         Process.WaitUntilAsync(IsReadyAsync, limit, "Standalone", cancellation);
 
-    public async Task<bool> IsReadyAsync(CancellationToken cancellation = default)
-    {
-        try
-        {
-            using var reply = await Http.GetAsync(new Uri(Web, "health/ready"), cancellation);
-            return reply.IsSuccessStatusCode;
-        }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            return false;
-        }
-    }
+    public Task<bool> IsReadyAsync(CancellationToken cancellation = default) => new WebProbe(Web).IsReadyAsync(cancellation);
 
     /// <summary>SIGKILL: nothing is flushed, nobody is told.</summary>
     public Task Kill9Async() => Process.KillAsync();
@@ -105,22 +72,15 @@ public sealed class StandaloneProcess : IAsyncDisposable
 
     /// <summary>Runs a command of it (<c>domain add example.com</c>) on the same data folder; works while it runs.</summary>
     public Task<string> RunAsync(string[] command, string? input = null, CancellationToken cancellation = default) =>
-        ServerProcess.RunAsync(DotNet, [ProgramPath, .. command, "--data", DataFolder], DataFolderParent, Environment, input, cancellation);
+        ServerProcess.RunAsync(BuiltProgram.DotNet, [ProgramPath, .. command, "--data", DataFolder], DataFolderParent, Environment, input, cancellation);
 
     /// <summary>Adds an account whose domain exists; the password goes in by standard input.</summary>
     public Task AddAccountAsync(string address, string password, CancellationToken cancellation = default) =>
         RunAsync(["account", "add", address], password + "\n", cancellation);
 
     /// <summary>The sum of a metric over all its tags from /metrics, by its Prometheus name; null when it is not there.</summary>
-    public async Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default)
-    {
-        var text = await Http.GetStringAsync(new Uri(Web, "metrics"), cancellation);
-        var values = text.Split('\n')
-            .Where(line => line.StartsWith(name, StringComparison.Ordinal) && line.Length > name.Length && line[name.Length] is ' ' or '{')
-            .Select(line => double.Parse(line[(line.LastIndexOf('}') + 1)..].Trim().Split(' ').Last(w => w.Length > 0 && !IsTimestamp(w)), System.Globalization.CultureInfo.InvariantCulture))
-            .ToList();
-        return values.Count == 0 ? null : values.Sum();
-    }
+    public Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default) =>
+        new WebProbe(Web).ReadMetricAsync(name, cancellation);
 
     public async ValueTask DisposeAsync()
     {
@@ -128,12 +88,7 @@ public sealed class StandaloneProcess : IAsyncDisposable
             await _process.DisposeAsync();
     }
 
-    private static string DotNet => System.Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
-
     private string DataFolderParent => Path.GetDirectoryName(Path.GetFullPath(DataFolder))!;
 
     private IPEndPoint At(int port) => new(IPAddress.Loopback, port + PortOffset);
-
-    // The text form may end a line with a time in milliseconds.
-    private static bool IsTimestamp(string word) => word.Length == 13 && word.All(char.IsAsciiDigit);
 }

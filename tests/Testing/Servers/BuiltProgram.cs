@@ -1,0 +1,26 @@
+namespace MailPipeline.Testing;
+
+/// <summary>Finds the built programs of the product; the configuration (Debug or Release) of the running tests is taken.</summary>
+public static class BuiltProgram
+{
+    public static string DotNet => Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
+
+    /// <param name="service">Its folder in services, e.g. <c>Ingress</c>.</param>
+    /// <returns>Path of the assembly, to be run by <see cref="DotNet"/>.</returns>
+    public static string Find(string service)
+    {
+        // .../tests/X.Tests/bin/Release/net10.0/ -> .../services/Ingress/bin/Release/net10.0/
+        var output = AppContext.BaseDirectory.TrimEnd('/').Split("/bin/")[^1];
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "MailPipeline.sln")))
+            {
+                var program = Path.Combine(folder.FullName, "services", service, "bin", output, $"MailPipeline.{service}.dll");
+                return File.Exists(program)
+                    ? program
+                    : throw new FileNotFoundException($"{service} is not built: {program} is missing. Build MailPipeline.sln first.");
+            }
+        }
+        throw new FileNotFoundException($"No MailPipeline.sln above {AppContext.BaseDirectory}");
+    }
+}

@@ -1,0 +1,147 @@
+using System.Globalization;
+using System.Net;
+
+namespace MailPipeline.Testing;
+
+/// <summary>
+/// The product as a cluster: several processes of each service over RabbitMQ, PostgreSQL and Redis. Processes can be
+/// killed, stopped, frozen, started again and added while it runs.
+/// </summary>
+public sealed class MailCluster : IAsyncDisposable
+{
+    private readonly List<ServiceProcess> _services = [];
+    private readonly string[] _settings;
+    private readonly IReadOnlyDictionary<string, string?> _environment;
+    private readonly string _folder;
+
+    /// <param name="folder">For the processes' working directories.</param>
+    /// <param name="settings">As on the command line, of all services: each gets the sections that concern it.</param>
+    public MailCluster(
+        ClusterServers servers, ClusterConnections connections, string folder, IEnumerable<string> settings,
+        IReadOnlyDictionary<string, string?>? environment = null)
+    {
+        Servers = servers;
+        Connections = connections;
+        _folder = folder;
+        _settings = [.. settings];
+        _environment = new Dictionary<string, string?>(environment ?? new Dictionary<string, string?>())
+        {
+            ["ConnectionStrings__maildb"] = connections.Database,
+            ["ConnectionStrings__rabbitmq"] = connections.Rabbit,
+            ["ConnectionStrings__redis"] = connections.Redis,
+        };
+    }
+
+    public ClusterServers Servers { get; }
+
+    public ClusterConnections Connections { get; }
+
+    public IReadOnlyList<ServiceProcess> Services => _services;
+
+    public IReadOnlyList<ServiceProcess> Of(ServiceKind kind) => [.. _services.Where(service => service.Kind == kind)];
+
+    /// <summary>The MX listeners of all Ingress processes.</summary>
+    public IReadOnlyList<IPEndPoint> Smtp => [.. Of(ServiceKind.Ingress).Select(service => service.Smtp)];
+
+    /// <summary>The POP3 listeners of all Mailbox processes.</summary>
+    public IReadOnlyList<IPEndPoint> Pop3 => [.. Of(ServiceKind.Mailbox).Select(service => service.Pop3)];
+
+    /// <summary>Adds a process and launches it; see <see cref="WaitUntilReadyAsync"/>.</summary>
+    public ServiceProcess Add(ServiceKind kind, params string[] settings)
+    {
+        var name = $"{kind.ToString().ToLowerInvariant()}-{Of(kind).Count + 1}";
+        var service = new ServiceProcess(kind, name, Path.Combine(_folder, name), [.. _settings, .. settings], _environment);
+        _services.Add(service);
+        service.Launch();
+        return service;
+    }
+
+    /// <summary>Launches so many of each service.</summary>
+    public void AddEach(int processes)
+    {
+        foreach (var kind in Enum.GetValues<ServiceKind>())
+        {
+            for (var i = 0; i < processes; i++)
+                Add(kind);
+        }
+    }
+
+    /// <summary>Waits for all that run.</summary>
+    public async Task WaitUntilReadyAsync(TimeSpan limit, CancellationToken cancellation = default)
+    {
+        foreach (var service in _services.Where(service => service.IsRunning))
+            await service.WaitUntilReadyAsync(limit, cancellation);
+    }
+
+    /// <summary>Adds a domain and accounts in it with the administrator's program.</summary>
+    public async Task AddAccountsAsync(string domain, string password, IEnumerable<string> accounts, CancellationToken cancellation = default)
+    {
+        await AdministerAsync(["domain", "add", domain], null, cancellation);
+        foreach (var account in accounts)
+            await AdministerAsync(["account", "add", $"{account}@{domain}"], password + "\n", cancellation);
+    }
+
+    /// <summary>Runs a command of the administrator's program on the cluster's database.</summary>
+    public Task<string> AdministerAsync(string[] command, string? input = null, CancellationToken cancellation = default) => ServerProcess.RunAsync(
+        BuiltProgram.DotNet,
+        [BuiltProgram.Find("Standalone"), .. command, "--data", Path.Combine(_folder, "administrator"), $"--ConnectionStrings:maildb={Connections.Database}"],
+        _folder,
+        input: input,
+        cancellation: cancellation);
+
+    /// <summary>Numbers out of the database, in the order of the columns.</summary>
+    public async Task<long[]> CountAsync(string sql, CancellationToken cancellation = default)
+    {
+        var database = Connections.Database.Split("Database=")[1];
+        var text = await Servers.Postgres.QueryAsync(sql, database, cancellation);
+        return [.. text.Trim().Split('|').Select(cell => long.Parse(cell, CultureInfo.InvariantCulture))];
+    }
+
+    /// <summary>
+    /// What is under way by storage: nothing of it is left when everything has its outcome. Empty while the store is away.
+    /// </summary>
+    public async Task<IReadOnlyList<Remainder>> RemainingAsync(CancellationToken cancellation = default)
+    {
+        var counts = await CountAsync(
+            """
+            SELECT (SELECT COUNT(*) FROM unrouted), (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
+                (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0))
+            """,
+            cancellation);
+        return
+        [
+            new("unrouted messages", counts[0]), new("queued recipients", counts[1]), new("claims", counts[2]),
+            new("bytes without an owner", counts[3]),
+        ];
+    }
+
+    /// <summary>What lies in the broker; error queues are among it.</summary>
+    public async Task<IReadOnlyList<Remainder>> RemainingInBrokerAsync(CancellationToken cancellation = default) =>
+    [
+        .. (await Servers.Rabbit.ListQueuesAsync(Connections.VirtualHost, cancellation))
+            .Select(queue => new Remainder($"broker queue {queue.Name}", queue.Ready + queue.Unacknowledged)),
+    ];
+
+    /// <summary>Attempts that ended in doubt between final dot and reply, as the history has them.</summary>
+    public async Task<int> CountUncertainAsync(CancellationToken cancellation = default) =>
+        (int)(await CountAsync("SELECT COUNT(*) FROM attempts WHERE outcome = 4", cancellation))[0];
+
+    /// <summary>A counter summed over the running processes of a service; processes that have died took theirs with them.</summary>
+    public async Task<double> SumMetricAsync(ServiceKind kind, string name, CancellationToken cancellation = default)
+    {
+        var sum = 0.0;
+        foreach (var service in Of(kind).Where(service => service.IsRunning))
+            sum += await service.Web.ReadMetricAsync(name, cancellation) ?? 0;
+        return sum;
+    }
+
+    /// <summary>The newest lines of what each process wrote, for judging a failure.</summary>
+    public string Describe(int lines = 15) => string.Join('\n', _services.Select(service =>
+        $"==== {service.Name} ({(service.IsRunning ? "runs" : "ended")})\n{string.Join('\n', service.Output.Split('\n').TakeLast(lines))}"));
+
+    public async ValueTask DisposeAsync()
+    {
+        // Together, not one after the other: nobody takes over from anybody now.
+        await Task.WhenAll(_services.Select(service => service.DisposeAsync().AsTask()));
+    }
+}

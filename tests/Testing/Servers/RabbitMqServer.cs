@@ -1,0 +1,169 @@
+using System.Globalization;
+using System.Net;
+
+namespace MailPipeline.Testing;
+
+/// <summary>
+/// A RabbitMQ broker from Debian's programs: an Erlang node with a home, cookie, port mapper and data of its own in a
+/// temporary folder, on loopback only. As root it runs as the user <c>rabbitmq</c>.
+/// </summary>
+public sealed class RabbitMqServer : IAsyncDisposable
+{
+    private const string Programs = "/usr/lib/rabbitmq/bin";
+
+    // Each instance has a port mapper of its own, so that all nodes may have the same name.
+    private const string NodeName = "mailpipeline@localhost";
+
+    // Erlang loads all of its code at every start; a busy machine takes long over it.
+    private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(2);
+
+    private readonly TempFolder _folder;
+    private readonly Dictionary<string, string?> _environment;
+    private readonly ServerProcess _portMapper;
+    private ServerProcess _process;
+
+    private RabbitMqServer(TempFolder folder, int port, int mapperPort)
+    {
+        _folder = folder;
+        Port = port;
+        _environment = new()
+        {
+            ["HOME"] = folder["home"],
+            ["RABBITMQ_NODENAME"] = NodeName,
+            ["RABBITMQ_MNESIA_BASE"] = folder["data"],
+            ["RABBITMQ_LOG_BASE"] = folder["log"],
+            ["RABBITMQ_CONFIG_FILE"] = folder["rabbitmq.conf"],
+            ["RABBITMQ_CONF_ENV_FILE"] = folder["none"],
+            ["RABBITMQ_ENABLED_PLUGINS_FILE"] = folder["enabled_plugins"],
+            ["RABBITMQ_LOGS"] = "-",
+            ["RABBITMQ_DIST_PORT"] = $"{FreePorts.Next()}",
+            ["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] = "-kernel inet_dist_use_interface {127,0,0,1}",
+            ["ERL_EPMD_PORT"] = $"{mapperPort}",
+            ["ERL_EPMD_ADDRESS"] = "127.0.0.1",
+            // The script then becomes the broker, so that the process id is the broker's.
+            ["RUNNING_UNDER_SYSTEMD"] = "true",
+        };
+        _portMapper = Launch(DebianProgram.Find("epmd", "erlang-base"), ["-port", $"{mapperPort}", "-address", "127.0.0.1"]);
+        _process = LaunchBroker();
+    }
+
+    public int Port { get; }
+
+    /// <summary>Id of the broker's process.</summary>
+    public int ProcessId => _process.Id;
+
+    public string Output => _process.Output;
+
+    public string ConnectionString => $"amqp://guest:guest@127.0.0.1:{Port}/";
+
+    public static async Task<RabbitMqServer> StartAsync(CancellationToken cancellation = default)
+    {
+        if (!File.Exists(Path.Combine(Programs, "rabbitmq-server")))
+            _ = DebianProgram.Find("rabbitmq-server", "rabbitmq-server");
+        var folder = new TempFolder("rabbitmq");
+        RabbitMqServer? server = null;
+        try
+        {
+            var port = FreePorts.Next();
+            folder.CreateFolder("data");
+            folder.CreateFolder("log");
+            folder.CreateFolder("home");
+            folder.WriteSecret("home/.erlang.cookie", Guid.NewGuid().ToString("N"));
+            folder.Write("enabled_plugins", "[].\n");
+            folder.Write("rabbitmq.conf", $"""
+                listeners.tcp.1 = 127.0.0.1:{port}
+                log.console = true
+                log.console.level = warning
+                disk_free_limit.absolute = 50MB
+
+                """);
+            if (Environment.IsPrivilegedProcess)
+                await ServerProcess.RunAsync(DebianProgram.Find("chown", "coreutils"), ["-R", "rabbitmq", folder.FullPath], cancellation: cancellation);
+            server = new RabbitMqServer(folder, port, FreePorts.Next());
+            await server.WaitAsync(cancellation);
+            return server;
+        }
+        catch
+        {
+            if (server is not null)
+                await server.DisposeAsync();
+            folder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>SIGKILL: nothing is flushed.</summary>
+    public Task KillAsync() => _process.KillAsync();
+
+    /// <summary>Orderly, as for an upgrade.</summary>
+    public Task StopAsync() => _process.StopAsync(TimeSpan.FromSeconds(60));
+
+    /// <summary>Starts it again on the same port and data after a stop or a kill.</summary>
+    public async Task RestartAsync(CancellationToken cancellation = default)
+    {
+        await _process.DisposeAsync();
+        _process = LaunchBroker();
+        await WaitAsync(cancellation);
+    }
+
+    /// <summary>Makes a virtual host, e.g. one per test, and returns its connection string.</summary>
+    public async Task<string> CreateVirtualHostAsync(string name, CancellationToken cancellation = default)
+    {
+        await ControlAsync(["add_vhost", name], cancellation);
+        await ControlAsync(["set_permissions", "-p", name, "guest", ".*", ".*", ".*"], cancellation);
+        return ConnectionString + name;
+    }
+
+    /// <summary>Runs rabbitmqctl and returns its output.</summary>
+    public async Task<string> ControlAsync(IEnumerable<string> arguments, CancellationToken cancellation = default)
+    {
+        var (program, all) = AsBroker(Path.Combine(Programs, "rabbitmqctl"), ["--quiet", .. arguments]);
+        return await ServerProcess.RunAsync(program, all, _folder.FullPath, _environment, cancellation: cancellation);
+    }
+
+    /// <summary>All queues of a virtual host with what lies in them.</summary>
+    public async Task<IReadOnlyList<BrokerQueue>> ListQueuesAsync(string virtualHost = "/", CancellationToken cancellation = default)
+    {
+        var text = await ControlAsync(["list_queues", "-p", virtualHost, "name", "messages_ready", "messages_unacknowledged", "type", "--no-table-headers"], cancellation);
+        return [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => line.Split('\t'))
+            .Where(cells => cells.Length == 4)
+            .Select(cells => new BrokerQueue(cells[0], Number(cells[1]), Number(cells[2]), cells[3]))];
+    }
+
+    /// <summary>With an alarm, publishers are blocked without an error.</summary>
+    public Task SetMemoryAlarmAsync(bool on, CancellationToken cancellation = default) =>
+        ControlAsync(["set_vm_memory_high_watermark", on ? "0.000001" : "0.4"], cancellation);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _process.DisposeAsync();
+        await _portMapper.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    private static long Number(string cell) => long.TryParse(cell, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
+    private Task WaitAsync(CancellationToken cancellation) => _process.WaitUntilAsync(
+        ct => FreePorts.AcceptsAsync(new IPEndPoint(IPAddress.Loopback, Port), ct), s_startLimit, "rabbitmq-server", cancellation);
+
+    private ServerProcess LaunchBroker() => Launch(Path.Combine(Programs, "rabbitmq-server"), []);
+
+    private ServerProcess Launch(string path, IEnumerable<string> arguments)
+    {
+        var (program, all) = AsBroker(path, arguments);
+        return ServerProcess.Start(program, all, _folder.FullPath, _environment);
+    }
+
+    // setpriv replaces itself by the program, so that the process id is the program's.
+    private static (string Program, IEnumerable<string> Arguments) AsBroker(string path, IEnumerable<string> arguments) =>
+        Environment.IsPrivilegedProcess
+            ? (DebianProgram.Find("setpriv", "util-linux"), ["--reuid", "rabbitmq", "--regid", "rabbitmq", "--clear-groups", path, .. arguments])
+            : (path, arguments);
+}
+
+/// <summary>A queue of the broker.</summary>
+/// <param name="Ready">Messages that wait for a consumer.</param>
+/// <param name="Unacknowledged">Messages that consumers are working on.</param>
+/// <param name="Type"><c>quorum</c> or <c>classic</c>.</param>
+public sealed record BrokerQueue(string Name, long Ready, long Unacknowledged, string Type);

@@ -1,0 +1,41 @@
+using System.Globalization;
+
+namespace MailPipeline.Testing;
+
+/// <summary>Asks a service's HTTP listener as probes and Prometheus do.</summary>
+public sealed class WebProbe(Uri address)
+{
+    private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(5) };
+
+    /// <summary>Status code of /health/ready or /health/live; 0 when nobody answers.</summary>
+    public async Task<int> StatusAsync(string path, CancellationToken cancellation = default)
+    {
+        try
+        {
+            using var reply = await Http.GetAsync(new Uri(address, path), cancellation);
+            return (int)reply.StatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            return 0;
+        }
+    }
+
+    public async Task<bool> IsReadyAsync(CancellationToken cancellation = default) =>
+        await StatusAsync("health/ready", cancellation) is >= 200 and < 300;
+
+    /// <summary>The sum of a metric over all its tags from /metrics, by its Prometheus name; null when it is not there.</summary>
+    public async Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default)
+    {
+        var text = await Http.GetStringAsync(new Uri(address, "metrics"), cancellation);
+        var values = text.Split('\n')
+            .Where(line => line.StartsWith(name, StringComparison.Ordinal) && line.Length > name.Length && line[name.Length] is ' ' or '{')
+            .Select(line => double.Parse(line[(line.LastIndexOf('}') + 1)..].Trim().Split(' ').Last(w => w.Length > 0 && !IsTimestamp(w)), CultureInfo.InvariantCulture))
+            .ToList();
+        return values.Count == 0 ? null : values.Sum();
+    }
+
+    // The text form may end a line with a time in milliseconds.
+    private static bool IsTimestamp(string word) => word.Length == 13 && word.All(char.IsAsciiDigit);
+}
