@@ -1,0 +1,239 @@
+using System.Net;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>
+/// A cluster with its ledgers, far ends and maildrops: one local domain, mail.example; every other domain has a far end,
+/// reached by a static route.
+/// </summary>
+internal sealed class ClusterRun : IAsyncDisposable
+{
+    public const string LocalDomain = "mail.example";
+    public const string Password = "correct horse";
+
+    /// <summary>Settings that make the queue and the SMTP client impatient.</summary>
+    public static readonly string[] Impatient =
+    [
+        "--Queue:RetrySteps:0=00:00:01",
+        "--Queue:RetrySteps:1=00:00:02",
+        "--Queue:HandOutTimeout=00:00:05",
+        "--Queue:UnroutedGrace=00:00:01",
+        "--Storage:ClaimLease=00:00:05",
+        "--Delivery:Timeouts:Connect=00:00:05",
+        "--Delivery:Timeouts:Greeting=00:00:03",
+        "--Delivery:Timeouts:Mail=00:00:03",
+        "--Delivery:Timeouts:Rcpt=00:00:03",
+        "--Delivery:Timeouts:Data=00:00:03",
+        "--Delivery:Timeouts:FinalDot=00:00:03",
+    ];
+
+    private readonly List<SinkServer> _sinks = [];
+    private readonly List<string> _routes = [];
+    private readonly SharedServers _servers;
+
+    public ClusterRun(SharedServers servers, string name)
+    {
+        _servers = servers;
+        Folder = new TempFolder(name);
+        Sent = new LedgerFile(Folder["sent"]);
+        Arrived = new LedgerFile(Folder["arrived"]);
+        Read = new LedgerFile(Folder["read"]);
+    }
+
+    public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public TempFolder Folder { get; }
+
+    /// <summary>Ledger of the load client.</summary>
+    public LedgerFile Sent { get; }
+
+    /// <summary>Ledger of all far ends.</summary>
+    public LedgerFile Arrived { get; }
+
+    /// <summary>Ledger of the POP3 readers.</summary>
+    public LedgerFile Read { get; }
+
+    public MailCluster Cluster { get; private set; } = null!;
+
+    public ClusterServers Servers => _servers.Servers;
+
+    /// <summary>Adds a far end for these domains; before the start.</summary>
+    public SinkServer AddSink(SinkScript script, params string[] domains)
+    {
+        var sink = new SinkServer(domains[0], script, Arrived);
+        _sinks.Add(sink);
+        _routes.AddRange(domains.Select(domain => $"{domain}=127.0.0.1:{sink.EndPoint.Port}"));
+        return sink;
+    }
+
+    /// <summary>Makes the cluster with its own part of the servers, the local domain and accounts; no process runs yet.</summary>
+    public async Task PrepareAsync(
+        IEnumerable<string> accounts, IEnumerable<string> settings, IReadOnlyDictionary<string, string?>? environment = null)
+    {
+        Cluster = new MailCluster(
+            Servers, await Servers.CreateConnectionsAsync(Cancellation), Folder.FullPath,
+            [
+                $"--Delivery:Routes={string.Join(", ", _routes)}",
+                "--Mailbox:AllowCleartextLogin=Loopback",
+                "--Ingress:RelayClients:0=127.0.0.0/8",
+                "--Logging:LogLevel:MailPipeline=Warning",
+                .. settings,
+            ],
+            environment);
+        await Cluster.AddAccountsAsync(LocalDomain, Password, accounts, Cancellation);
+    }
+
+    /// <summary>The same, and starts so many processes of each service.</summary>
+    public async Task StartAsync(
+        IEnumerable<string> accounts, IEnumerable<string> settings, int processes = 2, IReadOnlyDictionary<string, string?>? environment = null)
+    {
+        await PrepareAsync(accounts, settings, environment);
+        Cluster.AddEach(processes);
+        await WaitUntilReadyAsync();
+    }
+
+    public async Task WaitUntilReadyAsync()
+    {
+        try
+        {
+            await Cluster.WaitUntilReadyAsync(TimeSpan.FromSeconds(60), Cancellation);
+        }
+        catch (Exception e) when (e is TimeoutException or InvalidOperationException)
+        {
+            throw new InvalidOperationException($"{e.Message}\n{Cluster.Describe()}", e);
+        }
+    }
+
+    /// <summary>A load client over all Ingress processes.</summary>
+    public LoadClient Client(Func<LoadOptions, LoadOptions>? change = null)
+    {
+        var logins = Cluster.Smtp.Select(server => new ServerLogin(server)).ToList();
+        var options = new LoadOptions
+        {
+            Login = logins[0], Others = logins[1..], Connections = 20, MessagesPerConnection = 20, ReplyTimeout = TimeSpan.FromSeconds(20),
+        };
+        return new LoadClient(change?.Invoke(options) ?? options, Sent);
+    }
+
+    /// <summary>Hands in messages, each until it has its final answer.</summary>
+    public Task SendAsync(IReadOnlyCollection<LedgerMessage> messages, Func<LoadOptions, LoadOptions>? change = null) =>
+        Client(change).SendAsync(messages, Cancellation);
+
+    /// <summary>A reader whose sessions go to each Mailbox process in turn.</summary>
+    public Pop3Poller Poller(string account, int seed)
+    {
+        var random = new Random(seed);
+        return new(Maildrop(account), Read)
+        {
+            Servers = Cluster.Pop3,
+            DeleteWhen = _ => random.Next(3) > 0,
+            ReadAgainWhen = _ => random.Next(20) == 0,
+            SessionTimeout = TimeSpan.FromSeconds(20),
+        };
+    }
+
+    /// <summary>Reads the maildrops to their end once, at the Mailbox process of this number.</summary>
+    public async Task ReadMaildropsAsync(IEnumerable<string> accounts, int mailbox = 0)
+    {
+        foreach (var account in accounts)
+            await new Pop3Poller(Maildrop(account), Read) { Servers = [Cluster.Pop3[mailbox]] }.PollAsync(Cancellation);
+    }
+
+    /// <summary>Waits until nothing is under way in storage and broker; returns how long it took.</summary>
+    public async Task<TimeSpan> DrainAsync(TimeSpan limit)
+    {
+        IReadOnlyList<Remainder> left = [];
+        return await Eventually.TrueAsync(
+            async () =>
+            {
+                left = await Cluster.RemainingAsync(Cancellation);
+                if (left.All(r => r.Count == 0))
+                    left = await Cluster.RemainingInBrokerAsync(Cancellation);
+                if (left.All(r => r.Count == 0))
+                    return true;
+                await PauseAsync(TimeSpan.FromMilliseconds(300));
+                return false;
+            },
+            limit,
+            () => $"Left: {string.Join(", ", left.Where(r => r.Count != 0))}\n{DescribeQueue()}\n{Keep()}\n{Cluster.Describe()}",
+            Cancellation);
+    }
+
+    public async Task<IReadOnlyList<LedgerRecord>> RecordsAsync() =>
+        [.. await Sent.ReadAsync(Cancellation), .. await Arrived.ReadAsync(Cancellation), .. await Read.ReadAsync(Cancellation)];
+
+    /// <summary>The evidence of a run without faults: no budget for duplicates, nothing left.</summary>
+    public async Task<LedgerEvidence> EvidenceAsync() => new()
+    {
+        Records = await RecordsAsync(),
+        UncertainCounted = await Cluster.CountUncertainAsync(Cancellation),
+        Remaining = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)],
+    };
+
+    /// <summary>Fails with all findings when there are any.</summary>
+    public void AssertClean(LedgerEvidence evidence)
+    {
+        var found = LedgerChecker.Check(evidence);
+        if (found.Count > 0)
+            Assert.Fail($"{found.Count} findings\n{string.Join('\n', found.Take(40))}\n{Keep()}");
+    }
+
+    public static Task PauseAsync(TimeSpan time) => Task.Delay(time, TimeProvider.System, Cancellation);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Cluster is not null)
+            await Cluster.DisposeAsync();
+        foreach (var sink in _sinks)
+            await sink.DisposeAsync();
+        await Sent.DisposeAsync();
+        await Arrived.DisposeAsync();
+        await Read.DisposeAsync();
+        Folder.Dispose();
+    }
+
+    private Maildrop Maildrop(string account) => new($"{account}@{LocalDomain}", Password, Cluster.Pop3[0]);
+
+    private string DescribeQueue()
+    {
+        try
+        {
+            return Servers.Postgres.QueryAsync(
+                """
+                SELECT domain || ': ' || COUNT(*) || ' queued, attempts ' || MIN(attempts) || '-' || MAX(attempts) || ', claimed ' || SUM((claim <> 0)::int)
+                    || ', next in ' || (MIN(next_attempt_at) / 1000 - extract(epoch from now())::bigint) || ' s'
+                FROM recipients WHERE state = 0 GROUP BY domain LIMIT 20
+                """,
+                Cluster.Connections.Database.Split("Database=")[1]).GetAwaiter().GetResult();
+        }
+        catch (InvalidOperationException unreadable)
+        {
+            return unreadable.Message;
+        }
+    }
+
+    /// <summary>Keeps ledgers and output of a failed run and says where.</summary>
+    private string Keep()
+    {
+        var kept = Path.Combine(Path.GetTempPath(), $"mailpipeline-failed-{Path.GetFileName(Folder.FullPath)}");
+        Directory.CreateDirectory(kept);
+        foreach (var file in new[] { Sent.Path, Arrived.Path, Read.Path })
+            File.Copy(file, Path.Combine(kept, Path.GetFileName(file)), overwrite: true);
+        foreach (var service in Cluster.Services)
+            File.WriteAllText(Path.Combine(kept, service.Name), service.Output);
+        File.WriteAllText(Path.Combine(kept, "broker"), Servers.Rabbit.Output);
+        File.WriteAllText(Path.Combine(kept, "postgres"), Servers.Postgres.Output);
+        return $"Ledgers and output are kept in {kept}";
+    }
+}
+
+/// <summary>Figures of a run, for people.</summary>
+internal static class Figures
+{
+    public static void Write(string text)
+    {
+        TestContext.Current.TestOutputHelper?.WriteLine(text);
+        Console.WriteLine($"  {TestContext.Current.TestMethod?.MethodName}: {text}");
+    }
+}
