@@ -41,12 +41,19 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var batch = new List<AcceptedMessage>(MaxBatch);
-        while (await _waiting.Reader.WaitToReadAsync(stoppingToken))
+        try
         {
-            while (batch.Count < MaxBatch && _waiting.Reader.TryRead(out var message))
-                batch.Add(message);
-            await SendAsync([.. batch], stoppingToken);
-            batch.Clear();
+            while (await _waiting.Reader.WaitToReadAsync(stoppingToken))
+            {
+                while (batch.Count < MaxBatch && _waiting.Reader.TryRead(out var message))
+                    batch.Add(message);
+                await SendAsync([.. batch], stoppingToken);
+                batch.Clear();
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // What is left is found in storage.
         }
     }
 

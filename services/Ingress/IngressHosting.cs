@@ -26,6 +26,7 @@ public static class IngressHosting
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<SmtpServer>();
+        services.RequireServerCertificate();
 
         services.Configure<SocketTransportOptions>(sockets =>
         {

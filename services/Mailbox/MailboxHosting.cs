@@ -21,6 +21,7 @@ public static class MailboxHosting
         services.AddSingleton<IMaildrops, StoredMaildrops>();
         services.AddSingleton<Pop3Server>();
         services.AddHostedService<MaildropRelease>();
+        services.RequireServerCertificate();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<MailboxOptions>>((kestrel, mailbox) =>
         {
             foreach (var listener in mailbox.Value.Listeners)

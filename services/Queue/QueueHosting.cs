@@ -3,6 +3,7 @@ using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
+using StackExchange.Redis;
 
 namespace MailPipeline.Queue;
 
@@ -10,6 +11,7 @@ namespace MailPipeline.Queue;
 public static class QueueHosting
 {
     private const string ClusterName = "mailpipeline";
+    private const string RedisName = "redis";
 
     public static WebApplicationBuilder AddQueue(this WebApplicationBuilder builder)
     {
@@ -30,6 +32,8 @@ public static class QueueHosting
         services.AddSingleton<DeliveryStatusNotification>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<WardenTicks>();
+        if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
+            services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
         return builder;
     }
 
@@ -45,7 +49,7 @@ public static class QueueHosting
     private static void ConfigureSilo(ISiloBuilder silo, ConfigurationManager configuration)
     {
         var port = configuration.ReadSettings<QueueOptions>(QueueOptions.SectionName).SiloPort;
-        var redis = configuration.GetConnectionString("redis");
+        var redis = configuration.GetConnectionString(RedisName);
         silo.Configure<ClusterOptions>(cluster => cluster.ClusterId = cluster.ServiceId = ClusterName);
         // An idle queue leaves by itself; this only bounds what does not.
         silo.Configure<GrainCollectionOptions>(collection => collection.CollectionAge = TimeSpan.FromMinutes(5));
@@ -58,7 +62,44 @@ public static class QueueHosting
             return;
         }
         silo.UseRedisClustering(redis);
+        silo.Configure<ClusterMembershipOptions>(Watchful);
         silo.ConfigureEndpoints(Address(configuration), port, gatewayPort: 0, listenOnAnyHostAddress: true);
+    }
+
+    /// <summary>
+    /// A cluster of few silos that may die at any moment: a dead one is out after three missed probes, well within 20 s,
+    /// and a new one does not wait long for those that died together with the whole cluster.
+    /// </summary>
+    private static void Watchful(ClusterMembershipOptions membership)
+    {
+        membership.ProbeTimeout = TimeSpan.FromSeconds(2);
+        membership.NumMissedProbesLimit = 3;
+        membership.NumVotesForDeathDeclaration = 2;
+        membership.TableRefreshTimeout = TimeSpan.FromSeconds(10);
+        membership.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+        membership.NumMissedTableIAmAliveLimit = 3;
+    }
+
+    private static async Task<string?> ProbeRedisAsync(string connection, CancellationToken cancellation)
+    {
+        ConfigurationOptions options;
+        try
+        {
+            options = ConfigurationOptions.Parse(connection);
+        }
+        catch (ArgumentException unreadable)
+        {
+            throw new StartupException($"ConnectionStrings:{RedisName} must be like 'host:6379,password=...': {unreadable.Message}", unreadable);
+        }
+        try
+        {
+            await using var redis = await ConnectionMultiplexer.ConnectAsync(options).WaitAsync(cancellation);
+            return null;
+        }
+        catch (RedisException away)
+        {
+            return away.Message;
+        }
     }
 
     /// <summary>The pod's own address, from the downward API; loopback elsewhere.</summary>

@@ -37,8 +37,6 @@ internal static class Server
         {
             PortCheck.Run(builder.Configuration);
             app = StandaloneHost.Build(builder);
-            // Now, not when the first client says STARTTLS.
-            _ = app.Services.GetRequiredService<ServerCertificate>().CurrentContext;
             await app.StartAsync(cancellation);
             return app;
         }

@@ -15,6 +15,7 @@ public static class DatabaseHosting
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
         builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
+        builder.Services.AddSingleton(provider => NeedFor(provider.GetRequiredService<MailDatabase>()));
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsHosting.ReadyTag]);
         return builder;
     }
@@ -30,6 +31,19 @@ public static class DatabaseHosting
             : throw new StartupException(
                 $"ConnectionStrings:{ConnectionName} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
     }
+
+    private static Need NeedFor(MailDatabase database) => new($"the store (ConnectionStrings:{ConnectionName})", async cancellation =>
+    {
+        try
+        {
+            await database.OpenAsync(cancellation);
+            return null;
+        }
+        catch (StorageUnavailableException away)
+        {
+            return away.Message;
+        }
+    });
 
     /// <summary>Without its store a service can only say "later": then others should be asked.</summary>
     private sealed class StoreCheck(MessageHistory history) : IHealthCheck

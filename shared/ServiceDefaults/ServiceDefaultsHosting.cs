@@ -7,6 +7,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OpenTelemetry;
@@ -51,6 +52,10 @@ public static class ServiceDefaultsHosting
         AddTelemetry(builder, serviceName);
         return builder;
     }
+
+    /// <summary>Listeners of the service speak TLS: a certificate that cannot be used stops the start, not the first client.</summary>
+    public static IServiceCollection RequireServerCertificate(this IServiceCollection services) =>
+        services.AddHostedService<CertificateAtStart>();
 
     /// <summary>Maps /health/live (the process answers), /health/ready (it can do its work) and /metrics (Prometheus text).</summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
@@ -99,6 +104,17 @@ public static class ServiceDefaultsHosting
                 .SetSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(telemetry.TraceRatio)))
                 .AddOtlpExporter());
         }
+    }
+
+    private sealed class CertificateAtStart(ServerCertificate certificate) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            _ = certificate.CurrentContext;
+            return Task.CompletedTask;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     // Names and states only: descriptions can hold host names and paths.

@@ -10,6 +10,9 @@ internal sealed class PostgresEngine : StorageEngine
     /// <summary>Any number that no other program of the database takes.</summary>
     private const long MigrationLock = 0x4D61696C50697065;
 
+    /// <summary>Times that one thing is tried before its caller hears of it.</summary>
+    private const int MaxAttempts = 4;
+
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, 0, 0)");
 
@@ -54,6 +57,23 @@ internal sealed class PostgresEngine : StorageEngine
 
     public override void RunTransaction(ReadOnlySpan<WriteWork> works)
     {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                RunOnce(works);
+                return;
+            }
+            catch (PostgresException conflict) when (attempt < MaxAttempts
+                && conflict.SqlState is PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure)
+            {
+                // Another process touched the same rows in another order; the server has rolled this one back.
+            }
+        }
+    }
+
+    private void RunOnce(ReadOnlySpan<WriteWork> works)
+    {
         var committing = false;
         try
         {
@@ -66,37 +86,56 @@ internal sealed class PostgresEngine : StorageEngine
         }
         catch (Exception exception)
         {
-            if (_writer is { FullState: not System.Data.ConnectionState.Open } || exception is NpgsqlException { IsTransient: true } and not PostgresException)
+            // Whatever went wrong with a connection that may be broken, the next transaction begins with a new one.
+            if (exception is not PostgresException || _writer is { FullState: not System.Data.ConnectionState.Open })
             {
                 _writer?.Dispose();
                 _writer = null;
             }
             // The server answered: it did not commit. It did not answer: nobody knows.
-            if (committing && exception is not PostgresException)
+            if (committing && (exception is not PostgresException answered || EndsSession(answered)))
                 throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "Contact with PostgreSQL was lost while committing.", exception);
             throw;
         }
     }
 
+    // Class 57P is "operator intervention": the session ends, and a commit that was asked for may have happened.
+    private static bool EndsSession(PostgresException answer) => answer.SqlState.StartsWith("57P", StringComparison.Ordinal);
+
     public override async Task<List<T>> QueryAsync<T>(
         Statement statement, Func<DbDataReader, T> map, SqlValue[] values, CancellationToken cancellationToken)
     {
-        try
+        for (var attempt = 1; ; attempt++)
         {
-            await using var command = _source.CreateCommand(TextOf(statement));
-            foreach (var value in values)
-                command.Parameters.Add(PostgresRounds.Parameter(value));
-            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-            var rows = new List<T>();
-            while (await reader.ReadAsync(cancellationToken))
-                rows.Add(map(reader));
-            return rows;
-        }
-        catch (Exception exception) when (Classify(exception) is { } fault)
-        {
-            throw fault;
+            try
+            {
+                await using var command = _source.CreateCommand(TextOf(statement));
+                foreach (var value in values)
+                    command.Parameters.Add(PostgresRounds.Parameter(value));
+                await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+                var rows = new List<T>();
+                while (await reader.ReadAsync(cancellationToken))
+                    rows.Add(map(reader));
+                return rows;
+            }
+            catch (Exception exception) when (attempt < MaxAttempts && IsStale(exception))
+            {
+                // A pooled connection that died while nobody used it; reading again harms nobody.
+                _source.Clear();
+            }
+            catch (Exception exception) when (Classify(exception) is { } fault)
+            {
+                throw fault;
+            }
         }
     }
+
+    private static bool IsStale(Exception exception) => exception switch
+    {
+        PostgresException answer => EndsSession(answer) && answer.SqlState != PostgresErrorCodes.CannotConnectNow,
+        NpgsqlException lost => lost.InnerException is IOException,
+        _ => false,
+    };
 
     public override async ValueTask<ContentChunk> SpillAsync(
         long chunkId, byte[] bytes, int length, CancellationToken cancellationToken)

@@ -1,0 +1,8 @@
+using MailPipeline.Ingress;
+using MailPipeline.ServiceDefaults;
+
+return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], builder =>
+{
+    builder.AddIngress();
+    builder.AddMailBus(_ => { });
+});

@@ -1,0 +1,8 @@
+using MailPipeline.Mailbox;
+using MailPipeline.ServiceDefaults;
+
+return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], builder =>
+{
+    builder.AddMailbox();
+    builder.AddMailBus(bus => bus.AddMailboxConsumers());
+});

@@ -1,0 +1,90 @@
+using MailPipeline.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// Runs one service as a process of its own, next to others over PostgreSQL, RabbitMQ and Redis. It waits for what it needs,
+/// so that the order in which things are started does not matter, and stops on SIGTERM within <see cref="HostOptions"/>'s grace.
+/// </summary>
+public static class ServiceHost
+{
+    private const int Done = 0;
+    private const int BadStart = 2;
+
+    /// <param name="serviceName">OpenTelemetry's service.name, in lower case.</param>
+    /// <param name="args">Settings: <c>--Section:Key=value</c>.</param>
+    /// <param name="connections">Connection strings without which the service is not part of a cluster.</param>
+    /// <param name="compose">Adds the service, and the bus with its consumers.</param>
+    /// <param name="cancellation">The same as SIGTERM.</param>
+    /// <returns>The exit code: 0 after an orderly stop, 2 when it cannot start as it is configured.</returns>
+    public static async Task<int> RunAsync(
+        string serviceName, string[] args, IReadOnlyList<string> connections, Action<WebApplicationBuilder> compose,
+        CancellationToken cancellation = default)
+    {
+        IConfiguration configuration = new ConfigurationBuilder().Build();
+        try
+        {
+            var builder = WebApplication.CreateSlimBuilder(args);
+            configuration = builder.Configuration;
+            // Beneath files, environment and command line.
+            builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = s_logLevels });
+            foreach (var name in connections)
+                Require(configuration, name);
+            var grace = builder.AddServiceDefaults(serviceName).Configuration.ReadSettings<StopOptions>(StopOptions.Section).StopGrace;
+            builder.Services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
+            builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = grace);
+            builder.AddMailDatabase();
+            compose(builder);
+            await using var app = builder.Build();
+            app.MapServiceDefaults();
+            return await RunAsync(app, cancellation);
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException && StartupFailure.Explain(failure, configuration) is { } line)
+        {
+            await Console.Error.WriteLineAsync(line);
+            return BadStart;
+        }
+    }
+
+    private static async Task<int> RunAsync(WebApplication app, CancellationToken cancellation)
+    {
+        if (app.Services.GetRequiredService<MailDatabase>().SingleProcess)
+        {
+            throw new StartupException(
+                $"ConnectionStrings:{DatabaseHosting.ConnectionName} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
+        }
+        if (!await WaitingRoom.WaitAsync(app.Services, cancellation))
+            return Done;
+        await app.StartAsync(cancellation);
+        await app.WaitForShutdownAsync(cancellation);
+        return Done;
+    }
+
+    private static void Require(IConfiguration configuration, string connection)
+    {
+        if (string.IsNullOrWhiteSpace(configuration.GetConnectionString(connection)))
+            throw new StartupException($"ConnectionStrings:{connection} is not set; a service of its own needs it ({s_examples[connection]})");
+    }
+
+    private static readonly Dictionary<string, string> s_examples = new()
+    {
+        [DatabaseHosting.ConnectionName] = "'Host=...;Database=...;Username=...;Password=...'",
+        [BusHosting.ConnectionName] = "'amqp://user:password@host:5672/vhost'",
+        ["redis"] = "'host:6379'",
+    };
+
+    private static readonly Dictionary<string, string?> s_logLevels = new()
+    {
+        ["Logging:LogLevel:Default"] = "Warning",
+        ["Logging:LogLevel:MailPipeline"] = "Information",
+        // It warns of the garbage collector that is chosen for a small heap, and of each pause of a busy machine.
+        ["Logging:LogLevel:Orleans.Runtime.Silo"] = "Error",
+        ["Logging:LogLevel:Orleans.Runtime.Watchdog"] = "Error",
+    };
+}

@@ -1,0 +1,98 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>Something outside the process without which it cannot begin.</summary>
+/// <param name="Name">As the operator knows it.</param>
+/// <param name="ProbeAsync">Null when it is there, otherwise why it is not. Throws when waiting would not help.</param>
+public sealed record Need(string Name, Func<CancellationToken, Task<string?>> ProbeAsync);
+
+/// <summary>
+/// Where a process waits for what it needs: it says for what, is alive and not ready, and goes on as soon as everything is there.
+/// </summary>
+internal static partial class WaitingRoom
+{
+    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    /// <returns>False when the process was told to stop meanwhile.</returns>
+    public static async Task<bool> WaitAsync(IServiceProvider services, CancellationToken cancellation)
+    {
+        var log = services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults");
+        var time = services.GetRequiredService<TimeProvider>();
+        WebApplication? door = null;
+        try
+        {
+            foreach (var need in services.GetServices<Need>())
+            {
+                var said = "";
+                while (await ProbeAsync(need, time) is { } reason)
+                {
+                    if (said != reason)
+                        LogWaiting(log, need.Name, said = reason);
+                    door ??= await OpenAsync(services.GetRequiredService<IOptions<HttpOptions>>().Value, need.Name);
+                    using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, door.Lifetime.ApplicationStopping);
+                    await Task.Delay(s_pause, time, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    if (stop.IsCancellationRequested)
+                        return false;
+                }
+                if (said.Length > 0)
+                    LogThere(log, need.Name);
+            }
+            return true;
+        }
+        finally
+        {
+            if (door is not null)
+            {
+                await door.StopAsync(CancellationToken.None);
+                await door.DisposeAsync();
+            }
+        }
+    }
+
+    private static async Task<string?> ProbeAsync(Need need, TimeProvider time)
+    {
+        using var patience = new CancellationTokenSource(s_patience, time);
+        try
+        {
+            return await need.ProbeAsync(patience.Token);
+        }
+        catch (OperationCanceledException) when (patience.IsCancellationRequested)
+        {
+            return $"no answer within {s_patience.TotalSeconds:0} s";
+        }
+    }
+
+    /// <summary>Health for as long as we wait; the listeners of the service itself open when there is somebody behind them.</summary>
+    private static async Task<WebApplication> OpenAsync(HttpOptions http, string awaited)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.Configure<KestrelServerOptions>(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Listen(http.EndPoint);
+        });
+        var door = builder.Build();
+        door.Run(context =>
+        {
+            var alive = context.Request.Path == "/health/live";
+            context.Response.StatusCode = alive ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+            return context.Response.WriteAsync($"Waiting for {awaited}\n");
+        });
+        await door.StartAsync();
+        return door;
+    }
+
+    [LoggerMessage(6010, LogLevel.Warning, "Waiting for {Need}: {Reason}")]
+    private static partial void LogWaiting(ILogger log, string need, string reason);
+
+    [LoggerMessage(6011, LogLevel.Information, "{Need} is there")]
+    private static partial void LogThere(ILogger log, string need);
+}

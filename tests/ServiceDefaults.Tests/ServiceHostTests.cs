@@ -1,0 +1,73 @@
+using System.Net;
+using MailPipeline.Testing;
+using Microsoft.AspNetCore.Builder;
+
+namespace MailPipeline.ServiceDefaults.Tests;
+
+/// <summary>A service as a process of its own: what it refuses to start with, and what it waits for.</summary>
+public sealed class ServiceHostTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData("maildb")]
+    [InlineData("rabbitmq")]
+    [InlineData("redis")]
+    public async Task A_missing_connection_string_stops_the_start(string name)
+    {
+        string[] given = [.. new[] { "maildb", "rabbitmq", "redis" }.Where(other => other != name).Select(other => $"--ConnectionStrings:{other}=x")];
+
+        Assert.Equal(2, await ServiceHost.RunAsync("test", given, ["maildb", "rabbitmq", "redis"], NothingToCompose));
+    }
+
+    [Fact]
+    public async Task A_SQLite_file_is_no_store_for_several_processes()
+    {
+        var folder = Directory.CreateTempSubdirectory("mailpipeline-test-");
+        try
+        {
+            Assert.Equal(2, await ServiceHost.RunAsync(
+                "test", [$"--ConnectionStrings:maildb=Data Source={folder.FullName}/mail.db", "--Http:Port=0"], ["maildb"], NothingToCompose));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_grace_out_of_range_stops_the_start() => Assert.Equal(2, await ServiceHost.RunAsync(
+        "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--Host:StopGrace=-1", "--Http:Port=0"], ["maildb"], NothingToCompose));
+
+    [Fact]
+    public async Task While_the_store_is_away_the_process_is_alive_and_not_ready()
+    {
+        var port = FreePorts.Next();
+        using var client = new HttpClient();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var running = ServiceHost.RunAsync(
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], NothingToCompose, stop.Token);
+
+        await Eventually.TrueAsync(async () => await StatusAsync("/health/live") == HttpStatusCode.OK, TimeSpan.FromSeconds(30), () => "", Cancellation);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, await StatusAsync("/health/ready"));
+        await stop.CancelAsync();
+        Assert.Equal(0, await running);
+
+        async Task<HttpStatusCode?> StatusAsync(string path)
+        {
+            try
+            {
+                using var answer = await client.GetAsync(new Uri($"http://127.0.0.1:{port}{path}"), Cancellation);
+                return answer.StatusCode;
+            }
+            catch (HttpRequestException)
+            {
+                return null;
+            }
+        }
+    }
+
+    private static void NothingToCompose(WebApplicationBuilder builder)
+    {
+    }
+}
