@@ -36,9 +36,9 @@ public static class ServiceHost
             builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = s_logLevels });
             foreach (var name in connections)
                 Require(configuration, name);
-            var grace = builder.AddServiceDefaults(serviceName).Configuration.ReadSettings<StopOptions>(StopOptions.Section).StopGrace;
+            builder.AddServiceDefaults(serviceName);
             builder.Services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
-            builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = grace);
+            builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
             builder.AddMailDatabase();
             compose(builder);
             await using var app = builder.Build();
@@ -59,6 +59,8 @@ public static class ServiceHost
             throw new StartupException(
                 $"ConnectionStrings:{DatabaseHosting.ConnectionName} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
         }
+        // Bad settings are said now, not when the last server has come.
+        app.Services.GetRequiredService<IStartupValidator>().Validate();
         if (!await WaitingRoom.WaitAsync(app.Services, cancellation))
             return Done;
         await app.StartAsync(cancellation);
