@@ -67,12 +67,11 @@ internal sealed class ClusterRun : IAsyncDisposable
         return sink;
     }
 
-    /// <summary>Makes the cluster with its own part of the servers, the local domain and accounts; no process runs yet.</summary>
-    public async Task PrepareAsync(
-        IEnumerable<string> accounts, IEnumerable<string> settings, IReadOnlyDictionary<string, string?>? environment = null)
-    {
+    /// <summary>Makes the cluster; no process runs yet.</summary>
+    public void Prepare(
+        ClusterConnections connections, IEnumerable<string> settings, IReadOnlyDictionary<string, string?>? environment = null) =>
         Cluster = new MailCluster(
-            Servers, await Servers.CreateConnectionsAsync(Cancellation), Folder.FullPath,
+            Servers, connections, Folder.FullPath,
             [
                 $"--Delivery:Routes={string.Join(", ", _routes)}",
                 "--Mailbox:AllowCleartextLogin=Loopback",
@@ -81,14 +80,13 @@ internal sealed class ClusterRun : IAsyncDisposable
                 .. settings,
             ],
             environment);
-        await Cluster.AddAccountsAsync(LocalDomain, Password, accounts, Cancellation);
-    }
 
-    /// <summary>The same, and starts so many processes of each service.</summary>
+    /// <summary>Makes the cluster with its own part of the servers, the local domain and accounts, and starts so many processes of each service.</summary>
     public async Task StartAsync(
         IEnumerable<string> accounts, IEnumerable<string> settings, int processes = 2, IReadOnlyDictionary<string, string?>? environment = null)
     {
-        await PrepareAsync(accounts, settings, environment);
+        Prepare(await Servers.CreateConnectionsAsync(Cancellation), settings, environment);
+        await Cluster.AddAccountsAsync(LocalDomain, Password, accounts, Cancellation);
         Cluster.AddEach(processes);
         await WaitUntilReadyAsync();
     }
@@ -137,7 +135,25 @@ internal sealed class ClusterRun : IAsyncDisposable
     public async Task ReadMaildropsAsync(IEnumerable<string> accounts, int mailbox = 0)
     {
         foreach (var account in accounts)
-            await new Pop3Poller(Maildrop(account), Read) { Servers = [Cluster.Pop3[mailbox]] }.PollAsync(Cancellation);
+        {
+            // A session of a process that was killed holds the maildrop until its lease ends, 30 s.
+            var poller = new Pop3Poller(Maildrop(account), Read) { Servers = [Cluster.Pop3[mailbox]] };
+            await Eventually.TrueAsync(() => TryPollAsync(poller), TimeSpan.FromSeconds(60), () => account, Cancellation);
+        }
+    }
+
+    private static async Task<bool> TryPollAsync(Pop3Poller poller)
+    {
+        try
+        {
+            await poller.PollAsync(Cancellation);
+            return true;
+        }
+        catch (Pop3RefusedException)
+        {
+            await PauseAsync(TimeSpan.FromSeconds(1));
+            return false;
+        }
     }
 
     /// <summary>Waits until nothing is under way in storage and broker; returns how long it took.</summary>
