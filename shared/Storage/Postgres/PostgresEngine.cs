@@ -10,6 +10,12 @@ internal sealed class PostgresEngine : StorageEngine
     /// <summary>Any number that no other program of the database takes.</summary>
     private const long MigrationLock = 0x4D61696C50697065;
 
+    /// <summary>
+    /// Connections of one process, unless the connection string says "Maximum Pool Size". Npgsql's own default is 100, which is
+    /// all that a PostgreSQL server takes by default, from all processes together; reads are short, and all writes share one.
+    /// </summary>
+    private const int DefaultPoolSize = 8;
+
     /// <summary>Times that one thing is tried before its caller hears of it.</summary>
     private const int MaxAttempts = 4;
 
@@ -29,6 +35,8 @@ internal sealed class PostgresEngine : StorageEngine
             MaxAutoPrepare = 200,
             AutoPrepareMinUsages = 2,
         };
+        if (!builder.ShouldSerialize("Maximum Pool Size"))
+            builder.MaxPoolSize = DefaultPoolSize;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
     }
 
