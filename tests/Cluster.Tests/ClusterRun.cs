@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using MailPipeline.Testing;
 
@@ -85,10 +86,13 @@ internal sealed class ClusterRun : IAsyncDisposable
     public async Task StartAsync(
         IEnumerable<string> accounts, IEnumerable<string> settings, int processes = 2, IReadOnlyDictionary<string, string?>? environment = null)
     {
+        var started = Stopwatch.GetTimestamp();
         Prepare(await Servers.CreateConnectionsAsync(Cancellation), settings, environment);
         await Cluster.AddAccountsAsync(LocalDomain, Password, accounts, Cancellation);
+        var prepared = Stopwatch.GetElapsedTime(started);
         Cluster.AddEach(processes);
         await WaitUntilReadyAsync();
+        Figures.Write($"accounts after {prepared.TotalSeconds:F0} s, {4 * processes} processes ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s");
     }
 
     public async Task WaitUntilReadyAsync()

@@ -25,7 +25,7 @@ public sealed class FlowTests(SharedServers servers)
         await run.ReadMaildropsAsync(Accounts, mailbox: 1);
 
         foreach (var ingress in run.Cluster.Of(ServiceKind.Ingress))
-            Assert.True(await ingress.Web.ReadMetricAsync("mailpipeline_ingress_accepted_message_total", ClusterRun.Cancellation) > 0, $"{ingress.Name} took nothing");
+            Assert.True(await ingress.Web.ReadMetricAsync("mailpipeline_ingress_accepted_total", ClusterRun.Cancellation) > 0, $"{ingress.Name} took nothing");
         Figures.Write($"{count} messages of two recipients accepted in {sent.TotalSeconds:F1} s, all delivered after {drained.TotalSeconds:F1} s");
         run.AssertClean(await run.EvidenceAsync());
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using MailPipeline.Cluster.Tests;
 using MailPipeline.Testing;
 
@@ -12,7 +13,12 @@ public sealed class SharedServers : IAsyncLifetime
 {
     public ClusterServers Servers { get; private set; } = null!;
 
-    public async ValueTask InitializeAsync() => Servers = await ClusterServers.StartAsync();
+    public async ValueTask InitializeAsync()
+    {
+        var started = Stopwatch.GetTimestamp();
+        Servers = await ClusterServers.StartAsync();
+        Console.WriteLine($"  Servers ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s");
+    }
 
     public ValueTask DisposeAsync() => Servers.DisposeAsync();
 }
