@@ -36,7 +36,7 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
         if (account is null || sender is null || options.Value.AllowForeignSenders)
             return null;
 
-        var address = Key(sender);
+        var address = sender.Canonical;
         if (string.Equals(address, account.Address, StringComparison.OrdinalIgnoreCase))
             return null;
         return LeadsTo(await directory.FindAliasAsync(address, cancellation), account)
@@ -50,7 +50,7 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
 
     private async ValueTask<bool> IsKnownAsync(SmtpAddress address, CancellationToken cancellation)
     {
-        var key = Key(address);
+        var key = address.Canonical;
         return await directory.FindAccountAsync(key, cancellation) is not null
             || (await directory.FindAliasAsync(key, cancellation)).Count > 0
             || (await directory.FindAliasAsync("@" + address.Domain, cancellation)).Count > 0;
@@ -66,8 +66,4 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
 
         return false;
     }
-
-    // Needless quotes do not make another mailbox (RFC 5321 §4.1.2).
-    private static string Key(SmtpAddress address) =>
-        address.Text.StartsWith('"') ? $"{address.LocalPart}@{address.Domain}" : address.Text;
 }

@@ -279,7 +279,7 @@ internal sealed class SmtpConnection
         var transaction = _session.Transaction!;
         var recipients = new string[transaction.Recipients.Count];
         for (var i = 0; i < recipients.Length; i++)
-            recipients[i] = transaction.Recipients[i].Text;
+            recipients[i] = transaction.Recipients[i].Canonical;
 
         var body = transaction.Body == SmtpBody.EightBitMime || content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
         if (transaction.SmtpUtf8)

@@ -48,20 +48,21 @@ internal sealed class MailboxTelemetry : IDisposable
     public void Dispose() => _source.Dispose();
 
     /// <summary>
-    /// The attempt, linked to the traces of the messages it stores: they began in other places and at other times. Null when
-    /// nobody listens.
+    /// One activity for each message stored, a child of the SMTP transaction that brought it: they travel together, but each
+    /// has a way of its own. Nothing when nobody listens.
     /// </summary>
-    internal Activity? StartStore(StoreMessages command)
+    internal void TraceStored(StoreMessages command, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
     {
         if (!_source.HasListeners())
-            return null;
-        var links = new List<ActivityLink>(command.Recipients.Length);
+            return;
+        var outcomes = results.ToDictionary(result => result.RecipientId, result => result.Outcome);
         foreach (var recipient in command.Recipients)
         {
-            if (ActivityContext.TryParse(recipient.TraceParent, null, isRemote: true, out var origin))
-                links.Add(new ActivityLink(origin));
+            if (!ActivityContext.TryParse(recipient.TraceParent, null, isRemote: true, out var parent))
+                continue;
+            using var activity = _source.StartActivity("store", ActivityKind.Consumer, parent, startTime: startedAt);
+            activity?.SetTag("mailpipeline.outcome", Tag(outcomes.GetValueOrDefault(recipient.RecipientId, AttemptOutcome.NotAttempted)));
         }
-        return _source.StartActivity(ActivityKind.Consumer, links: links, name: "mailbox.store");
     }
 
     internal long StoreStarted() => _time.GetTimestamp();

@@ -8,8 +8,8 @@ namespace MailPipeline.Mailbox;
 
 /// <summary>
 /// Local delivery: puts the messages of a command into their maildrops and reports to the domain's queue. Storing the same
-/// command again changes nothing. When storage fails nothing is stored and everything is deferred; when even the report is
-/// lost, the claim's lease runs out and the recipients become due again.
+/// command again changes nothing. When storage fails nothing is stored and no attempt is counted: the recipients stay due
+/// and are handed out again, and the same follows when the report is lost.
 /// </summary>
 internal sealed class StoreMessagesConsumer(
     MaildropStore maildrops, MailBus bus, MailboxTelemetry telemetry, TimeProvider time, ILogger<StoreMessagesConsumer> logger)
@@ -18,7 +18,6 @@ internal sealed class StoreMessagesConsumer(
     public async Task Consume(ConsumeContext<StoreMessages> context)
     {
         var command = context.Message;
-        using var activity = telemetry.StartStore(command);
         var startedAt = time.GetUtcNow();
         var started = telemetry.StoreStarted();
         IReadOnlyList<AttemptResult> results;
@@ -29,9 +28,10 @@ internal sealed class StoreMessagesConsumer(
         catch (StorageUnavailableException failure)
         {
             logger.StoreFailed(command.Recipients.Length, command.Domain, failure);
-            results = StoreFailure.Defer(command, failure.Fault, startedAt, time.GetUtcNow());
+            results = StoreFailure.HandBack(command, failure.Fault, startedAt, time.GetUtcNow());
         }
         telemetry.StoreEnded(started, results);
+        telemetry.TraceStored(command, results, startedAt);
         Log(command, results);
         try
         {
@@ -60,18 +60,15 @@ internal sealed class StoreMessagesConsumer(
 /// <summary>What a storage failure means for the recipients of a command.</summary>
 internal static class StoreFailure
 {
-    /// <summary>
-    /// All are deferred, whatever the fault: a recipient that was stored after all is no longer queued, and storage ignores
-    /// the deferral.
-    /// </summary>
-    public static AttemptResult[] Defer(StoreMessages command, StorageFault fault, DateTimeOffset startedAt, DateTimeOffset finishedAt)
+    /// <summary>All are handed back, whatever the fault: one that was stored after all is no longer queued, and nothing becomes of it.</summary>
+    public static AttemptResult[] HandBack(StoreMessages command, StorageFault fault, DateTimeOffset startedAt, DateTimeOffset finishedAt)
     {
         // RFC 3463 §3.4: X.3.1 mail system full, X.3.0 other mail system status
         var (status, reply) = fault == StorageFault.Full
             ? ("4.3.1", "The mail system is full")
             : ("4.3.0", "The maildrops cannot be written now");
         return [.. command.Recipients.Select(recipient => new AttemptResult(
-            recipient.RecipientId, AttemptOutcome.Deferred, status, reply, RemoteHost: "", startedAt, finishedAt))];
+            recipient.RecipientId, AttemptOutcome.NotAttempted, status, reply, RemoteHost: "", startedAt, finishedAt))];
     }
 }
 

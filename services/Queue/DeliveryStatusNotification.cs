@@ -1,5 +1,7 @@
 using System.Buffers;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Contracts;
 using MailPipeline.Storage;
@@ -68,6 +70,8 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         message.MessageId = $"{MessageIds.ToText(failed.ReportId)}.dsn@{hostname}";
         // RFC 3834 §5: nobody should answer this automatically.
         message.Headers.Add("Auto-Submitted", "auto-replied");
+        // RFC 2045 §6.1: what the far end said may be 8-bit text; the report passes every server all the same.
+        message.Prepare(EncodingConstraint.SevenBit);
         var format = FormatOptions.Default.Clone();
         format.NewLineFormat = NewLineFormat.Dos;
         format.EnsureNewLine = true;
@@ -85,9 +89,11 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         foreach (var decision in ended)
         {
             text.Append("  <").Append(failed.Addresses.GetValueOrDefault(decision.Result.RecipientId, "unknown")).Append(">\r\n    ")
-                .Append(decision.State == RecipientState.Expired ? "given up after too many attempts; last: " : "")
+                .Append(decision.State == RecipientState.Expired ? "given up, its time is over; last: " : "")
                 .Append(decision.Result.RemoteHost.Length > 0 ? $"{decision.Result.RemoteHost} said: " : "")
-                .Append(decision.Result.Reply).Append("\r\n\r\n");
+                .Append(decision.Result.Reply).Append("\r\n")
+                .Append(decision.Result.Outcome == AttemptOutcome.Uncertain ? "    A copy may have arrived: contact was lost while it was being handed over.\r\n" : "")
+                .Append("\r\n");
         }
         text.Append("The technical details and the header of your message follow.\r\n");
         return new TextPart("plain") { Text = text.ToString(), ContentDescription = "Notification" };
@@ -113,9 +119,10 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
                 { "Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status },
             };
             if (result.RemoteHost.Length > 0)
-                group.Add("Remote-MTA", $"dns; {result.RemoteHost}");
-            group.Add("Diagnostic-Code", $"smtp; {result.Reply}");
-            group.Add("Last-Attempt-Date", Rfc5322Date(result.FinishedAt));
+                group.Add("Remote-MTA", $"dns; {RemoteMta(result.RemoteHost)}");
+            group.Add("Diagnostic-Code", $"{(IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline")}; {InAscii(result.Reply)}");
+            if (decision.WasTried)
+                group.Add("Last-Attempt-Date", Rfc5322Date(result.FinishedAt));
             status.StatusGroups.Add(group);
         }
         return status;
@@ -128,6 +135,23 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         ContentTransferEncoding = Ascii.IsValid(failed.Header) ? ContentEncoding.SevenBit : ContentEncoding.Base64,
         ContentDescription = "Header of the undelivered message",
     };
+
+    /// <summary>RFC 3464 §2.3.5: a domain name, or an address literal where there is no name. Given "mx.example.net[192.0.2.1]:25".</summary>
+    private static string RemoteMta(string remoteHost)
+    {
+        var bracket = remoteHost.IndexOf('[', StringComparison.Ordinal);
+        var name = bracket < 0 ? remoteHost : remoteHost[..bracket];
+        return IPAddress.TryParse(name, out var address)
+            ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
+            : name;
+    }
+
+    /// <summary>RFC 3464 §2.3.6: "smtp" is for what an SMTP server said; the rest is our own.</summary>
+    private static bool IsSmtpReply(string reply) =>
+        reply.Length > 3 && char.IsAsciiDigit(reply[0]) && char.IsAsciiDigit(reply[1]) && char.IsAsciiDigit(reply[2]) && reply[3] is ' ' or '-';
+
+    // RFC 3464 §2.1.2: the fields are those of a header, without encoding.
+    private static string InAscii(string text) => string.Concat(text.Select(c => char.IsAscii(c) && !char.IsControl(c) ? c : '?'));
 
     private static string Rfc5322Date(DateTimeOffset at) =>
         at.ToString("ddd, dd MMM yyyy HH:mm:ss '+0000'", CultureInfo.InvariantCulture);

@@ -152,9 +152,12 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public List<HandOut> Overdue(DateTimeOffset now) =>
         [.. _handedOut.Values.Where(entry => now - entry.At > options.HandOutTimeout).Select(entry => entry.HandOut)];
 
-    /// <summary>Nobody is given up without an attempt, of his own or of his domain.</summary>
+    /// <summary>
+    /// Whoever can be tried is tried once more at the end of his time; only where the domain could not be reached just now
+    /// would that tell nothing new.
+    /// </summary>
     private bool IsOver(QueuedRecipient recipient, DateTimeOffset now) =>
-        schedule.IsOver(recipient.AcceptedAt, now) && (recipient.Attempts > 0 || Standing.Failures > 0);
+        Standing.Failures > 0 && schedule.IsOver(recipient.AcceptedAt, now);
 
     private HandOut? Forget(long claimId)
     {

@@ -63,9 +63,8 @@ internal sealed partial class DomainQueueGrain(
     public Task WakeAsync()
     {
         _idleTicks = 0;
-        // Storage is asked only when the window has nothing to do; while it is busy it asks by itself.
-        if (_queue.IsIdle)
-            _queue.NoteMoreInStore();
+        // What was deferred becomes due while others are under way, too.
+        _queue.NoteMoreInStore();
         return PumpAsync();
     }
 

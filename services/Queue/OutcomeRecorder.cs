@@ -48,7 +48,7 @@ internal sealed partial class OutcomeRecorder(
         var reply = reason.Length > 0 ? reason : "not delivered in time";
         var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))
             .Select(recipient => new RecipientDecision(
-                new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now))
+                new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
             .ToList();
         await RecordAsync(claimId, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
     }

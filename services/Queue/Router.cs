@@ -31,31 +31,40 @@ internal sealed partial class Router(
             await OfferAsync(group.Key, [.. group]);
     }
 
-    /// <summary>Every recipient of the message after aliases, each address once.</summary>
+    /// <summary>Every recipient of the message after aliases, each mailbox once. None is without an outcome: RFC 5321 §6.1.</summary>
     internal async Task<IReadOnlyList<RoutedRecipient>> ResolveAsync(AcceptedMessage message, CancellationToken cancellationToken)
     {
-        var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         var recipients = new List<RoutedRecipient>(message.Recipients.Length);
-        foreach (var address in message.Recipients)
-            await ResolveAsync(Qualify(address), address, 0, seen, recipients, cancellationToken);
-        // An alias that leads only to itself must not make a recipient vanish: he fails, and the sender is told.
-        if (recipients.Count == 0)
-            recipients.Add(new RoutedRecipient(Qualify(message.Recipients[0]), "", DomainOf(Qualify(message.Recipients[0])), RecipientRoute.Local));
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        for (var i = 0; i < message.Recipients.Length; i++)
+        {
+            var address = Qualify(message.Recipients[i]);
+            // One place is kept for each of those that follow.
+            var room = RecipientIds.MaxPerMessage - recipients.Count - (message.Recipients.Length - 1 - i);
+            var branch = new AliasBranch(message.Recipients[i], room);
+            await FollowAsync(address, 0, branch, cancellationToken);
+            // An alias that leads nowhere, or to more than a message can have, must not make a recipient vanish: he is refused
+            // as if he were not there, and the sender is told.
+            if (branch.Ends.Count == 0 || branch.IsTooWide)
+                branch = branch.With(Make(address, address, DomainOf(address), RecipientRoute.Local));
+            recipients.AddRange(branch.Ends.Where(end => seen.Add(MailboxKey(end))));
+        }
         return recipients;
     }
 
-    private async Task ResolveAsync(
-        string address, string original, int depth, HashSet<string> seen, List<RoutedRecipient> recipients,
-        CancellationToken cancellationToken)
+    private async Task FollowAsync(string address, int depth, AliasBranch branch, CancellationToken cancellationToken)
     {
-        if (!seen.Add(address) || recipients.Count >= RecipientIds.MaxPerMessage - 1)
+        if (branch.IsTooWide)
             return;
         var domain = DomainOf(address);
         if (!await directory.IsLocalDomainAsync(domain, cancellationToken))
         {
-            recipients.Add(Make(address, original, domain, RecipientRoute.Remote));
+            branch.Ends.Add(Make(address, branch.Original, domain, RecipientRoute.Remote));
             return;
         }
+        // An alias that comes back to itself ends there.
+        if (!branch.Followed.Add(address))
+            return;
         if (depth < MaxAliasDepth)
         {
             var targets = await directory.FindAliasAsync(address, cancellationToken);
@@ -68,16 +77,25 @@ internal sealed partial class Router(
                 {
                     // An alias that names its own address keeps a copy here: "alice -> alice, bob".
                     if (account is not null && string.Equals(target, address, StringComparison.OrdinalIgnoreCase))
-                        recipients.Add(Make(address, original, domain, RecipientRoute.Local));
+                        branch.Ends.Add(Make(address, branch.Original, domain, RecipientRoute.Local));
                     else
-                        await ResolveAsync(target, original, depth + 1, seen, recipients, cancellationToken);
+                        await FollowAsync(target, depth + 1, branch, cancellationToken);
                 }
                 return;
             }
         }
         // Without an account Mailbox refuses it with 5.1.1, and the sender is told.
-        recipients.Add(Make(address, original, domain, RecipientRoute.Local));
+        branch.Ends.Add(Make(address, branch.Original, domain, RecipientRoute.Local));
     }
+
+    /// <summary>
+    /// Our own mailboxes compare without regard to case, as the directory keeps them; what a local part means elsewhere only its
+    /// host knows (RFC 5321 §2.4).
+    /// </summary>
+    private static string MailboxKey(RoutedRecipient recipient) =>
+        recipient.Route == RecipientRoute.Local
+            ? recipient.Address.ToLowerInvariant()
+            : recipient.Address[..recipient.Address.LastIndexOf('@')] + "@" + recipient.Domain;
 
     private async Task OfferAsync(string domain, QueuedRecipient[] recipients)
     {
@@ -97,6 +115,18 @@ internal sealed partial class Router(
 
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
     private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.Hostname}";
+
+    /// <summary>What one address of the envelope leads to.</summary>
+    private sealed record AliasBranch(string Original, int Room)
+    {
+        public List<RoutedRecipient> Ends { get; private init; } = [];
+
+        public HashSet<string> Followed { get; } = new(StringComparer.OrdinalIgnoreCase);
+
+        public bool IsTooWide => Ends.Count > Room;
+
+        public AliasBranch With(RoutedRecipient only) => this with { Ends = [only] };
+    }
 
     private static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 

@@ -35,6 +35,7 @@ public static class ServiceDefaultsHosting
         var services = builder.Services;
         services.TryAddSingleton(TimeProvider.System);
         services.AddHealthChecks();
+        SettingsHosting.CheckSharedSections(builder.Configuration);
         builder.Logging.ClearProviders();
         services.AddSingleton<ILoggerProvider, LineLog>();
         services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
@@ -72,6 +73,10 @@ public static class ServiceDefaultsHosting
 
     private const int MaxTagSets = 200;
 
+    // From a commit to a slow far end. The library's own buckets are made for milliseconds.
+    private static readonly double[] s_secondBuckets =
+        [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
     private static void AddTelemetry(WebApplicationBuilder builder, string serviceName)
     {
         var telemetry = builder.Configuration.ReadSettings<TelemetryOptions>(TelemetryOptions.Section);
@@ -83,7 +88,9 @@ public static class ServiceDefaultsHosting
             {
                 metrics.AddMeter("MailPipeline.*", "System.Runtime").AddMeter([.. telemetry.Meters]);
                 // Tags come from closed sets. The library's own limit is 2,000 and its memory is taken at once, for each instrument.
-                metrics.AddView(_ => new MetricStreamConfiguration { CardinalityLimit = MaxTagSets });
+                metrics.AddView(instrument => instrument.Unit == "s"
+                    ? new ExplicitBucketHistogramConfiguration { CardinalityLimit = MaxTagSets, Boundaries = s_secondBuckets }
+                    : new MetricStreamConfiguration { CardinalityLimit = MaxTagSets });
                 metrics.AddPrometheusExporter();
                 if (otlp)
                     metrics.AddOtlpExporter();

@@ -1,6 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.ServiceDefaults;
@@ -9,7 +11,7 @@ namespace MailPipeline.ServiceDefaults;
 /// The one way settings are bound: a section of configuration, an options class, its validator, checked at start. A key
 /// that the class does not know is an error too, because a misspelt limit is a limit that does not hold.
 /// </summary>
-public static class SettingsHosting
+public static partial class SettingsHosting
 {
     private const DynamicallyAccessedMemberTypes Reflected = DynamicallyAccessedMemberTypes.All;
 
@@ -45,6 +47,29 @@ public static class SettingsHosting
         return options;
     }
 
+    /// <summary>The sections that belong to no options class: log levels and connection strings.</summary>
+    /// <exception cref="StartupException">An unknown key, or a level that is none.</exception>
+    internal static void CheckSharedSections(IConfiguration configuration)
+    {
+        foreach (var connection in configuration.GetSection("ConnectionStrings").GetChildren())
+        {
+            if (!s_connections.Contains(connection.Key, StringComparer.OrdinalIgnoreCase))
+                throw new StartupException($"There is no connection string named '{connection.Path}'; there are {string.Join(", ", s_connections)}");
+        }
+        foreach (var child in configuration.GetSection("Logging").GetChildren())
+        {
+            if (!child.Key.Equals("LogLevel", StringComparison.OrdinalIgnoreCase))
+                throw new StartupException($"Section Logging has no setting named '{child.Key}'; there is Logging:LogLevel:CATEGORY");
+            foreach (var level in child.GetChildren())
+            {
+                if (!Enum.TryParse<LogLevel>(level.Value, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed))
+                    throw new StartupException($"{level.Path} is '{level.Value}'; it must be one of {string.Join(", ", Enum.GetNames<LogLevel>())}");
+            }
+        }
+    }
+
+    private static readonly string[] s_connections = [DatabaseHosting.ConnectionName, BusHosting.ConnectionName, "redis"];
+
     private static void Bind<TOptions>(IConfiguration configuration, string section, TOptions options)
         where TOptions : class
     {
@@ -63,12 +88,34 @@ public static class SettingsHosting
         // What is wrong inside a list is the cause of a failure that names nothing.
         while (unreadable.InnerException is InvalidOperationException cause)
             unreadable = cause;
-        // "Failed to convert configuration value 'x' at 'Ingress:Port' to type 'System.Int32'." names setting and type.
-        if (unreadable.InnerException is { } reason && !unreadable.Message.Contains("ErrorOnUnknownConfiguration", StringComparison.Ordinal))
-            return $"{unreadable.Message} {reason.Message}";
+        if (Unconvertible().Match(unreadable.Message) is { Success: true } match)
+            return $"{match.Groups["setting"].Value} is '{match.Groups["value"].Value}'; it must be {Allowed(match.Groups["type"].Value)}";
         var list = unreadable.Message.LastIndexOf(": ", StringComparison.Ordinal);
         return list < 0
             ? $"Section {section}: {unreadable.Message}"
             : $"Section {section} has no setting named {unreadable.Message[(list + 2)..].TrimEnd('.')}";
     }
+
+    private static string Allowed(string type)
+    {
+        if (Nullable().Match(type) is { Success: true } nullable)
+            type = nullable.Groups["inner"].Value;
+        return type switch
+        {
+            "System.Boolean" => "true or false",
+            "System.TimeSpan" => "a time such as 00:05:00, or 2.00:00:00 for two days",
+            "System.Int32" or "System.Int64" => "a whole number",
+            "System.Double" => "a number such as 0.5",
+            _ => AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetType(type)).FirstOrDefault(found => found is { IsEnum: true }) is { } names
+                ? "one of " + string.Join(", ", Enum.GetNames(names))
+                : $"a {type.Split('.')[^1]}",
+        };
+    }
+
+    // "Failed to convert configuration value 'x' at 'Ingress:MaxErrors' to type 'System.Int32'."
+    [GeneratedRegex("configuration value '(?<value>.*)' at '(?<setting>[^']+)' to type '(?<type>[^']+)'", RegexOptions.Singleline)]
+    private static partial Regex Unconvertible();
+
+    [GeneratedRegex(@"^System\.Nullable`1\[\[?(?<inner>[^,\]]+)")]
+    private static partial Regex Nullable();
 }

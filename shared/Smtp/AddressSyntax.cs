@@ -106,6 +106,15 @@ internal static class AddressSyntax
         return text.ToString();
     }
 
+    /// <summary>Puts a local part into quotes if it needs them.</summary>
+    public static string Quote(string localPart)
+    {
+        var octets = Encoding.UTF8.GetBytes(localPart);
+        if (octets.Length > 0 && DotStringLength(octets, allowUtf8: true) == octets.Length)
+            return localPart;
+        return $"\"{localPart.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+    }
+
     private static int DotStringLength(ReadOnlySpan<byte> text, bool allowUtf8)
     {
         var position = 0;

@@ -27,6 +27,9 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
     /// <summary>The domain or address literal in lower case, for look-ups; empty for a bare postmaster.</summary>
     public string Domain => _domainKey ??= HasDomain ? Text[(_at + 1)..].ToLowerInvariant() : "";
 
+    /// <summary>The same mailbox written with no more quotes than it needs (RFC 5321 §4.1.2): "ann"@example.org is ann@example.org.</summary>
+    public string Canonical => Text.StartsWith('"') ? string.Concat(AddressSyntax.Quote(LocalPart), Text.AsSpan(_at)) : Text;
+
     public bool HasDomain => _at < Text.Length;
 
     /// <summary>True for "[192.0.2.1]", "[IPv6:2001:db8::1]" and other literals (RFC 5321 §4.1.3).</summary>

@@ -4,7 +4,8 @@ namespace MailPipeline.Storage;
 
 /// <summary>What the queue decided after an attempt that was not delivered.</summary>
 /// <param name="State">Queued (try again at <paramref name="NextAttemptAt"/>), Bounced or Expired.</param>
-public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt);
+/// <param name="WasTried">False: given up for what is known of the domain; no attempt of the recipient's own stands behind it.</param>
+public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt, bool WasTried = true);
 
 /// <summary>A message of our own and its bytes, committed together with the outcome it reports.</summary>
 public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
@@ -35,12 +36,6 @@ public sealed class OutcomeStore(MailDatabase database)
         WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
         """);
 
-    private static readonly Statement s_putOff = new(
-        """
-        UPDATE recipients SET next_attempt_at = $2, updated_at = $3
-        WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $4
-        """);
-
     /// <summary>
     /// Ends the claim and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
     /// asked for the DSNs of what was really recorded as bounced or expired; it must give the same answer when asked again.
@@ -58,7 +53,7 @@ public sealed class OutcomeStore(MailDatabase database)
                 if (await UpdateAsync(transaction, claimId, decision, now) is not [var attempts])
                     continue;
                 recorded.Add(decision.Result.RecipientId);
-                if (decision.Result.Outcome != AttemptOutcome.NotAttempted)
+                if (decision.WasTried && decision.Result.Outcome != AttemptOutcome.NotAttempted)
                     await transaction.InsertAttemptAsync(decision.Result, attempts);
                 if (decision.State != RecipientState.Queued)
                     ended.Add(decision);
@@ -77,24 +72,6 @@ public sealed class OutcomeStore(MailDatabase database)
                     await transaction.DropHoldsAsync(group.Key, group.Count());
             }
             return new RecordedOutcomes(recorded, composed);
-        });
-    }
-
-    /// <summary>
-    /// Moves the next attempt of recipients that nobody holds, without counting an attempt: their domain is known to be
-    /// unreachable. Those that changed meanwhile are left alone.
-    /// </summary>
-    public Task PutOffAsync(IReadOnlyList<(QueuedRecipient Recipient, DateTimeOffset NextAttemptAt)> recipients)
-    {
-        var now = database.Time.GetUtcNow();
-        return database.WriteAsync(async transaction =>
-        {
-            var counts = new List<ValueTask<int>>(recipients.Count);
-            foreach (var (recipient, nextAttemptAt) in recipients)
-                counts.Add(transaction.ExecuteAsync(s_putOff, recipient.RecipientId, nextAttemptAt, now, recipient.Attempts));
-            foreach (var count in counts)
-                await count;
-            return true;
         });
     }
 

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text;
 using MailKit.Net.Pop3;
 using MailKit.Security;
@@ -77,7 +79,7 @@ public sealed class LocalDeliveryTests
     }
 
     [Fact]
-    public async Task When_storage_fails_all_are_deferred_and_reported()
+    public async Task When_storage_fails_all_are_handed_back_and_reported()
     {
         await using var host = await MailboxHost.StartAsync();
         await host.AddAccountAsync("ann@example.org");
@@ -87,19 +89,43 @@ public sealed class LocalDeliveryTests
         var report = await host.SendAsync(new StoreMessages("example.org", 77, recipients));
 
         var result = Assert.Single(report.Results);
-        Assert.Equal((AttemptOutcome.Deferred, "4.3.0"), (result.Outcome, result.Status));
+        Assert.Equal((AttemptOutcome.NotAttempted, "4.3.0"), (result.Outcome, result.Status));
+    }
+
+    [Fact]
+    public async Task Each_message_stored_is_seen_in_its_own_trace()
+    {
+        const string Trace = "0af7651916cd43dd8448eb211c80319c";
+        var seen = new ConcurrentQueue<Activity>();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name.StartsWith("MailPipeline.", StringComparison.Ordinal),
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = seen.Enqueue,
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
+
+        await host.SendAsync(new StoreMessages(
+            "example.org", 77, [.. recipients.Select(recipient => recipient with { TraceParent = $"00-{Trace}-b7ad6b7169203331-01" })]));
+
+        var stored = Assert.Single(seen, activity => activity.OperationName == "store" && activity.TraceId.ToString() == Trace);
+        Assert.Equal("b7ad6b7169203331", stored.ParentSpanId.ToString());
+        Assert.Equal("delivered", stored.GetTagItem("mailpipeline.outcome"));
     }
 
     [Theory]
     [InlineData(StorageFault.Full, "4.3.1")]
     [InlineData(StorageFault.Unavailable, "4.3.0")]
     [InlineData(StorageFault.OutcomeUnknown, "4.3.0")]
-    public void Every_storage_fault_defers_every_recipient(StorageFault fault, string status)
+    public void Every_storage_fault_hands_every_recipient_back(StorageFault fault, string status)
     {
         var recipients = Enumerable.Range(1, 3).Select(number => Recipient($"user{number}@example.org", number)).ToArray();
-        var results = StoreFailure.Defer(new StoreMessages("example.org", 1, recipients), fault, default, default);
+        var results = StoreFailure.HandBack(new StoreMessages("example.org", 1, recipients), fault, default, default);
         Assert.Equal([1, 2, 3], results.Select(result => result.RecipientId));
-        Assert.All(results, result => Assert.Equal((AttemptOutcome.Deferred, status), (result.Outcome, result.Status)));
+        Assert.All(results, result => Assert.Equal((AttemptOutcome.NotAttempted, status), (result.Outcome, result.Status)));
     }
 
     [Fact]

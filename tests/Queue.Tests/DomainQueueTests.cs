@@ -116,8 +116,17 @@ public sealed class DomainQueueTests
     {
         var late = s_now.AddDays(6);
         _queue.Offer([Recipient(1), Recipient(2) with { Attempts = 1 }], late);
-        Assert.Equal(2, Assert.Single(_queue.TakeExpired(late)).RecipientId);
-        Assert.Equal([1], Ids(HandOut(late)));
+        Assert.Empty(_queue.TakeExpired(late));
+        Assert.Equal([1, 2], Ids(HandOut(late)));
+    }
+
+    [Fact]
+    public void Whose_time_is_over_is_given_up_while_his_domain_cannot_be_reached()
+    {
+        _queue.Remember(new DomainStanding(3, s_now, "down"));
+        _queue.Offer([Recipient(1), Recipient(2) with { AcceptedAt = s_now.AddDays(-6) }], s_now);
+        Assert.Equal(2, Assert.Single(_queue.TakeExpired(s_now)).RecipientId);
+        Assert.Equal([1], Ids(HandOut()));
     }
 
     [Fact]

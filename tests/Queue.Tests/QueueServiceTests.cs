@@ -50,6 +50,45 @@ public sealed class QueueServiceTests
     }
 
     [Fact]
+    public async Task A_retry_is_made_while_another_hand_out_of_the_domain_is_under_way()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = command => command.Recipients.Any(r => r.Address == "slow@example.net") ? slow.Task : Task.CompletedTask;
+        queue.Worker.Answer = r => r is { Address: "grey@example.net", Attempts: 0 }
+            ? (AttemptOutcome.Deferred, "4.7.1", "450 4.7.1 greylisted")
+            : (AttemptOutcome.Delivered, "2.0.0", "250 Ok");
+        var blocked = await queue.AcceptAsync(hint: true, "sender@example.org", "slow@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.AttemptsAt("example.net") == 1), "the slow one is under way");
+        var grey = await queue.AcceptAsync(hint: true, "sender@example.org", "grey@example.net");
+
+        Assert.Equal(2, Assert.Single((await queue.OutcomeOfAsync(grey)).Recipients).Attempts.Count);
+        Assert.Equal(RecipientState.Queued, Assert.Single((await queue.History.FindAsync(blocked, default))!.Recipients).State);
+        slow.SetResult();
+        await queue.OutcomeOfAsync(blocked);
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_report_passes_every_server_whatever_the_far_end_said()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 kein Empfänger für Sie");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.True(System.Text.Ascii.IsValid(text), text);
+        Assert.Contains("Diagnostic-Code: smtp; 550 5.1.1 kein Empf?nger f?r Sie", text, StringComparison.Ordinal);
+        // RFC 3464 §2.3.5: a name, without address and port.
+        Assert.Contains("Remote-MTA: dns; mx.example.net\r\n", text, StringComparison.Ordinal);
+        var report = Assert.IsType<MultipartReport>((await MimeMessage.LoadAsync(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(text)))).Body);
+        Assert.Contains("kein Empfänger für Sie", Assert.IsType<TextPart>(report[0]).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_refused_recipient_is_reported_to_the_sender_once()
     {
         await using var queue = await QueueUnderTest.StartAsync();
@@ -106,7 +145,13 @@ public sealed class QueueServiceTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
         await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
-        Assert.Contains("Status: 5.4.7", await queue.ReadAsync((await queue.MaildropAsync("sender@example.org"))[0]), StringComparison.Ordinal);
+        var report = await queue.ReadAsync((await queue.MaildropAsync("sender@example.org"))[0]);
+        Assert.Contains("Status: 5.4.7", report, StringComparison.Ordinal);
+        // What the last attempt really heard, and no attempt that was never made.
+        Assert.Contains("Diagnostic-Code: smtp; 450 4.2.1 try later", report, StringComparison.Ordinal);
+        var attempts = Assert.Single((await queue.History.FindAsync(id, default))!.Recipients).Attempts;
+        Assert.All(attempts, attempt => Assert.Equal("450 4.2.1 try later", attempt.Reply));
+        Assert.Equal(queue.Worker.AttemptsAt("example.net"), attempts.Count);
     }
 
     [Fact]
@@ -190,6 +235,32 @@ public sealed class QueueServiceTests
             Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Select(attempt => attempt.Outcome));
         Assert.Equal(1, uncertain.GetMeasurementSnapshot().Sum(m => m.Value));
         await DrainedAsync(queue);
+    }
+
+    [Theory]
+    // Beside a good recipient: nobody who got his 250 may vanish.
+    [InlineData("carol@example.org,loop@example.org", "carol@example.org", "loop@example.org")]
+    [InlineData("carol@example.org,dangling@example.org", "carol@example.org", "gone@example.org")]
+    [InlineData("carol@example.org,dangling@wide.example.org,info@wide.example.org", "carol@example.org", "dangling@wide.example.org", "info@wide.example.org")]
+    [InlineData("Bob@example.net,bob@example.net,bob@EXAMPLE.net", "Bob@example.net", "bob@example.net")]
+    [InlineData("carol@example.org,CAROL@example.org", "carol@example.org")]
+    public async Task No_recipient_vanishes_on_the_way_through_aliases(string envelope, params string[] expected)
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
+        var directory = queue.Directory;
+        await directory.AddDomainAsync("example.org");
+        await directory.AddDomainAsync("wide.example.org");
+        await directory.AddAccountAsync("carol@example.org", "hash");
+        await directory.AddAliasAsync("loop@example.org", "pool@example.org");
+        await directory.AddAliasAsync("pool@example.org", "loop@example.org");
+        await directory.AddAliasAsync("dangling@example.org", "gone@example.org");
+        await directory.AddAliasAsync("dangling@wide.example.org", "gone@wide.example.org");
+        await directory.AddAliasAsync("@wide.example.org", "gone@wide.example.org");
+
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", envelope.Split(','));
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+
+        Assert.Equal(expected.Order(StringComparer.Ordinal), (await queue.History.FindAsync(id, default))!.Recipients.Select(r => r.Address).Order(StringComparer.Ordinal));
     }
 
     [Theory]

@@ -137,6 +137,9 @@ internal sealed class Worker
     /// <summary>What becomes of a command before it is worked on.</summary>
     public Func<DeliverMessages, Fate> FateOf { get; set; } = _ => Fate.Done;
 
+    /// <summary>What a command waits for after its claim is won: a slow far end.</summary>
+    public Func<DeliverMessages, Task> Until { get; set; } = _ => Task.CompletedTask;
+
     public int AttemptsAt(string domain) => Commands.Where(command => command.Domain == domain).Sum(command => command.Recipients.Length);
 
     public enum Fate
@@ -168,6 +171,7 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, default);
             if (fate == Worker.Fate.DiesWithClaim)
                 return;
+            await worker.Until(command);
             var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
             await claims.RecordDeliveredAsync(command.ClaimId, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(

@@ -71,6 +71,20 @@ public sealed class SmtpAddressTests
         Assert.Equal("a \"b", SmtpAddress.Parse("\"a \\\"b\"@example.com").LocalPart);
     }
 
+    [Theory]
+    [InlineData("\"ann\"@example.org", "ann@example.org")]
+    [InlineData("\"a\\nn\"@example.org", "ann@example.org")]
+    [InlineData("\"a b\"@example.org", "\"a b\"@example.org")]
+    [InlineData("\"a\\\"b\"@example.org", "\"a\\\"b\"@example.org")]
+    [InlineData("\"x@y\"@example.org", "\"x@y\"@example.org")]
+    [InlineData("\".a\"@example.org", "\".a\"@example.org")]
+    [InlineData("Ann@Example.org", "Ann@Example.org")]
+    public void The_canonical_form_has_only_the_quotes_it_needs(string text, string canonical)
+    {
+        Assert.Equal(canonical, SmtpAddress.Parse(text).Canonical);
+        Assert.Equal(SmtpAddress.Parse(text), SmtpAddress.Parse(canonical));
+    }
+
     [Fact]
     public void Utf8_is_taken_only_where_it_is_asked_for()
     {

@@ -13,7 +13,7 @@ public sealed class DirectoryCommandTests : IDisposable
     [Fact]
     public async Task Domains_are_added_listed_and_removed()
     {
-        (await _run.RunAsync("domain add Example.ORG")).ShouldBeDone("example.org added");
+        (await _run.RunAsync("domain add Example.ORG")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until an account, an alias or Ingress:Postmaster says who reads it");
         (await _run.RunAsync("domain add example.org")).ShouldNotBeDone("example.org is there already");
         (await _run.RunAsync("domain add example.net.")).ShouldBeDone("example.net added");
         (await _run.RunAsync("domain list")).ShouldBeDone($"example.net{Environment.NewLine}example.org");

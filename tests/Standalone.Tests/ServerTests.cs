@@ -23,7 +23,7 @@ public sealed class ServerTests : IDisposable
         Assert.StartsWith("Healthy", await GetAsync(client, "/health/ready"), StringComparison.Ordinal);
         Assert.StartsWith("Healthy", await GetAsync(client, "/health/live"), StringComparison.Ordinal);
         Assert.Contains("mailpipeline_", await GetAsync(client, "/metrics"), StringComparison.Ordinal);
-        (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added");
+        (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until an account, an alias or Ingress:Postmaster says who reads it");
 
         Assert.Equal(0, await server.TerminateAsync());
     }
@@ -58,7 +58,12 @@ public sealed class ServerTests : IDisposable
 
     [Theory]
     [InlineData("--Http:Port=70000", "Http:Port is '70000'; must be between 0 and 65535")]
-    [InlineData("--Http:Port=x", "'x' at 'Http:Port'")]
+    [InlineData("--Http:Port=x", "Http:Port is 'x'; it must be a whole number")]
+    [InlineData("--Ingress:Listeners:0:Kind=Foo", "Ingress:Listeners:0:Kind is 'Foo'; it must be one of Mx, Submission")]
+    [InlineData("--Queue:MaxAge=soon", "Queue:MaxAge is 'soon'; it must be a time such as 00:05:00")]
+    [InlineData("--Logging:LogLevel:Default=Foo", "Logging:LogLevel:Default is 'Foo'; it must be one of Trace, Debug")]
+    [InlineData("--Logging:Foo=1", "Section Logging has no setting named 'Foo'")]
+    [InlineData("--ConnectionStrings:mialdb=x", "There is no connection string named 'ConnectionStrings:mialdb'")]
     [InlineData("--Http:Prot=1", "Section Http has no setting named 'Prot'")]
     [InlineData("--Mailbox:MaxConnection=1", "Section Mailbox has no setting named 'MaxConnection'")]
     [InlineData("--Ingress:MaxMesageBytes=1", "Ingress")]

@@ -23,8 +23,9 @@ internal static class DirectoryCommands
         ChangeAsync(call, async directory =>
         {
             var domain = MailNames.Domain(call.Values[0]);
+            // RFC 5321 §4.5.1: somebody has to read what is written to the postmaster.
             return await directory.AddDomainAsync(domain)
-                ? (true, $"{domain} added")
+                ? (true, $"{domain} added. Mail to postmaster@{domain} is refused until an account, an alias or Ingress:Postmaster says who reads it")
                 : (false, $"{domain} is there already");
         }, cancellation);
 

@@ -19,7 +19,7 @@ internal static class MailNames
     /// <exception cref="UsageException">It is not an address.</exception>
     public static string Address(string typed) =>
         SmtpAddress.TryParse(typed, out var address, allowUtf8: true) && address!.HasDomain && !address.HasAddressLiteral
-            ? address.Text.ToLowerInvariant()
+            ? address.Canonical.ToLowerInvariant()
             : throw new UsageException($"'{typed}' is not an address; it looks like ann@example.org");
 
     /// <summary>An address, or "@example.org" for all of a domain.</summary>

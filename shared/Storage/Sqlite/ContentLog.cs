@@ -221,7 +221,10 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
     {
         if (!_opened)
         {
-            Directory.CreateDirectory(folder);
+            if (OperatingSystem.IsWindows())
+                Directory.CreateDirectory(folder);
+            else
+                Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             _lastNumber = Directory.EnumerateFiles(folder, "*.seg")
                 .Select(path => long.Parse(Path.GetFileNameWithoutExtension(path), CultureInfo.InvariantCulture))
                 .DefaultIfEmpty(0).Max();

@@ -55,6 +55,7 @@ internal sealed class SqliteEngine : StorageEngine
     public override Task OpenAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(_folder);
+        KeepPrivate(new SqliteConnectionStringBuilder(_connectionString).DataSource);
         var writer = Connect(WriterCacheKilobytes);
         try
         {
@@ -188,6 +189,26 @@ internal sealed class SqliteEngine : StorageEngine
         _writer?.Dispose();
         _content.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Passwords and mail are nobody else's; SQLite gives its other files the mode of the database.</summary>
+    private static void KeepPrivate(string file)
+    {
+        if (OperatingSystem.IsWindows() || File.Exists(file))
+            return;
+        try
+        {
+            using var made = new FileStream(file, new FileStreamOptions
+            {
+                Mode = FileMode.OpenOrCreate,
+                Access = FileAccess.ReadWrite,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            });
+        }
+        catch (Exception unusable) when (unusable is IOException or UnauthorizedAccessException)
+        {
+            // SQLite says it in its own words.
+        }
     }
 
     private SqliteStatements Connect(int cacheKilobytes)
