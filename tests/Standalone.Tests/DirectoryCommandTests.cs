@@ -15,7 +15,7 @@ public sealed class DirectoryCommandTests : IDisposable
     {
         (await _run.RunAsync("domain add Example.ORG")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until an account, an alias or Ingress:Postmaster says who reads it");
         (await _run.RunAsync("domain add example.org")).ShouldNotBeDone("example.org is there already");
-        (await _run.RunAsync("domain add example.net.")).ShouldBeDone("example.net added");
+        (await _run.RunAsync("domain add example.net.")).ShouldBeDone("example.net added. Mail to postmaster@example.net is refused until an account, an alias or Ingress:Postmaster says who reads it");
         (await _run.RunAsync("domain list")).ShouldBeDone($"example.net{Environment.NewLine}example.org");
         (await _run.RunAsync("domain remove example.net")).ShouldBeDone("example.net removed");
         (await _run.RunAsync("domain remove example.net")).ShouldNotBeDone("There is no domain example.net");
