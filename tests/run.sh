@@ -26,6 +26,7 @@ needs=(
   "mpop mpop"
   "fetchmail fetchmail"
   "strace strace"
+  "kubectl kubernetes-client"
   "python3 python3"
   "setpriv util-linux"
 )

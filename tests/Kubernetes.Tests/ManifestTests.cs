@@ -1,0 +1,163 @@
+using k8s.Models;
+
+namespace MailPipeline.Kubernetes.Tests;
+
+/// <summary>The manifests are what they claim to be: readable without an unknown field, and safe where they must be.</summary>
+public sealed class ManifestTests
+{
+    private static readonly string[] s_services = ["delivery", "ingress", "mailbox", "queue"];
+
+    public static TheoryData<string> Files => [.. Manifests.Files];
+
+    public static TheoryData<string> Kustomizations => [.. Manifests.Kustomizations];
+
+    public static TheoryData<string> Overlays => ["overlays/dev", "overlays/prod", "overlays/prod-proxy-protocol"];
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void A_manifest_has_no_unknown_field(string file) => Assert.NotEmpty(Manifests.Read(file));
+
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task A_folder_renders_to_objects_without_unknown_fields_and_without_twins(string folder)
+    {
+        var manifests = await Manifests.RenderAsync(folder);
+        Assert.NotEmpty(manifests);
+        Assert.Empty(manifests.GroupBy(manifest => (manifest.Kind, manifest.Name)).Where(group => group.Count() > 1).Select(group => group.Key));
+    }
+
+    [Theory]
+    [InlineData("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\nspec:\n  replica: 1\n", "replica")]
+    [InlineData("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: x\nspec:\n  maxReplicas: 1\n", "maxReplicas")]
+    [InlineData("apiVersion: apps/v1beta1\nkind: Deployment\nmetadata:\n  name: x\n", "apps/v1beta1 Deployment")]
+    public void An_unknown_field_or_kind_is_a_failure(string text, string named) =>
+        Assert.Contains(named, Assert.Throws<InvalidDataException>(() => Manifests.Parse("test", text)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public async Task All_four_services_run_confined(string overlay)
+    {
+        var deployments = await Manifests.RenderAsync<V1Deployment>(overlay);
+        Assert.Equal(s_services, deployments.Select(deployment => deployment.Metadata.Name).Order(StringComparer.Ordinal));
+        foreach (var (name, pod) in deployments.Select(deployment => (deployment.Metadata.Name, deployment.Spec.Template.Spec)))
+        {
+            Assert.False(pod.AutomountServiceAccountToken, name);
+            Assert.False(pod.EnableServiceLinks, name);
+            Assert.True(pod.SecurityContext.RunAsNonRoot, name);
+            Assert.Equal("RuntimeDefault", pod.SecurityContext.SeccompProfile.Type);
+            Assert.Equal(["topology.kubernetes.io/zone", "kubernetes.io/hostname"], pod.TopologySpreadConstraints.Select(spread => spread.TopologyKey));
+            var container = Assert.Single(pod.Containers);
+            Assert.True(container.SecurityContext.ReadOnlyRootFilesystem, name);
+            Assert.False(container.SecurityContext.AllowPrivilegeEscalation, name);
+            Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
+            Assert.Equal("/health/live", container.LivenessProbe.HttpGet.Path);
+            Assert.Equal("/health/ready", container.ReadinessProbe.HttpGet.Path);
+            Assert.Equal(["cpu", "memory"], container.Resources.Requests.Keys.Order(StringComparer.Ordinal));
+            Assert.Equal(["cpu", "memory"], container.Resources.Limits.Keys.Order(StringComparer.Ordinal));
+            Assert.All(container.VolumeMounts, mount => Assert.Null(mount.SubPath));
+        }
+    }
+
+    [Theory]
+    [InlineData("infrastructure/plain")]
+    [InlineData("overlays/dev")]
+    public async Task Servers_without_operators_run_confined_too(string folder)
+    {
+        var servers = await Manifests.RenderAsync<V1StatefulSet>(folder);
+        Assert.Equal(3, servers.Count);
+        Assert.All(servers, server =>
+        {
+            Assert.True(server.Spec.Template.Spec.SecurityContext.RunAsNonRoot);
+            Assert.False(server.Spec.Template.Spec.AutomountServiceAccountToken);
+            Assert.Equal(["ALL"], Assert.Single(server.Spec.Template.Spec.Containers).SecurityContext.Capabilities.Drop);
+            Assert.NotEmpty(server.Spec.VolumeClaimTemplates);
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public async Task Selectors_find_the_pods_they_are_meant_for(string overlay)
+    {
+        var pods = (await Manifests.RenderAsync<V1Deployment>(overlay)).ToDictionary(
+            deployment => deployment.Metadata.Name, deployment => deployment.Spec.Template.Metadata.Labels);
+        foreach (var budget in await Manifests.RenderAsync<V1PodDisruptionBudget>(overlay))
+            Assert.Equal(budget.Metadata.Name, Assert.Single(Matching(budget.Spec.Selector.MatchLabels)));
+        var services = (await Manifests.RenderAsync<V1Service>(overlay)).Where(service => service.Metadata.Name is "smtp" or "pop3").ToList();
+        Assert.Equal(2, services.Count);
+        foreach (var service in services)
+        {
+            var target = Assert.Single(Matching(service.Spec.Selector));
+            Assert.Equal(service.Metadata.Name == "smtp" ? "ingress" : "mailbox", target);
+            var ports = Assert.Single((await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => d.Metadata.Name == target).Spec.Template.Spec.Containers).Ports;
+            Assert.All(service.Spec.Ports, port => Assert.Contains(ports, open => open.Name == port.TargetPort.Value));
+        }
+
+        IEnumerable<string> Matching(IDictionary<string, string> labels) =>
+            pods.Where(pod => labels.All(label => pod.Value.TryGetValue(label.Key, out var value) && value == label.Value)).Select(pod => pod.Key);
+    }
+
+    [Fact]
+    public async Task Nothing_comes_in_or_goes_out_but_what_is_named()
+    {
+        var policies = await Manifests.RenderAsync<V1NetworkPolicy>("base");
+        var everything = policies.Single(policy => policy.Metadata.Name == "default-deny").Spec;
+        Assert.Empty(everything.PodSelector.MatchLabels ?? new Dictionary<string, string>());
+        Assert.Equal(["Ingress", "Egress"], everything.PolicyTypes);
+        Assert.Null(everything.Ingress);
+        Assert.Null(everything.Egress);
+        // Open to the world: the doors, and nothing else.
+        Assert.Equal(
+            ["ingress 2525", "ingress 2587", "ingress 2465", "mailbox 2110", "mailbox 2995"],
+            from policy in policies
+            from rule in policy.Spec.Ingress ?? []
+            where rule.FromProperty is null or { Count: 0 }
+            from port in rule.Ports
+            select $"{policy.Metadata.Name} {port.Port.Value}");
+        // Out to the world: port 25 of Delivery, to nothing inside.
+        var outside = Assert.Single(
+            from policy in policies
+            from rule in policy.Spec.Egress ?? []
+            where rule.To.Any(peer => peer.IpBlock is not null)
+            select (policy.Metadata.Name, Ports: string.Join(',', rule.Ports.Select(port => port.Port.Value)), rule.To));
+        Assert.Equal(("delivery", "25"), (outside.Name, outside.Ports));
+        Assert.Contains("10.0.0.0/8", outside.To[0].IpBlock.Except);
+    }
+
+    [Fact]
+    public async Task Secrets_are_not_in_the_settings_and_not_in_what_is_meant_for_production()
+    {
+        foreach (var overlay in Overlays.Select(row => row.Data))
+        {
+            Assert.All(await Manifests.RenderAsync<V1ConfigMap>(overlay), settings =>
+                Assert.DoesNotContain((settings.Data ?? new Dictionary<string, string>()).Keys, key =>
+                    key.Contains("Password", StringComparison.OrdinalIgnoreCase) || key.Contains("maildb", StringComparison.Ordinal)
+                    || key.Contains("rabbitmq", StringComparison.Ordinal) && key.Contains("ConnectionStrings", StringComparison.Ordinal)));
+        }
+        Assert.Empty(await Manifests.RenderAsync<V1Secret>("overlays/prod"));
+        Assert.Empty(await Manifests.RenderAsync<V1Secret>("infrastructure/operators"));
+    }
+
+    [Fact]
+    public async Task The_client_s_address_survives_the_load_balancer_one_way_or_the_other()
+    {
+        Assert.All(
+            (await Manifests.RenderAsync<V1Service>("overlays/prod")).Where(service => service.Spec.Type == "LoadBalancer"),
+            service => Assert.Equal("Local", service.Spec.ExternalTrafficPolicy));
+        Assert.DoesNotContain((await Manifests.RenderAsync<V1ConfigMap>("overlays/prod")).SelectMany(map => map.Data.Keys), IsProxySetting);
+        Assert.Equal(
+            ["Ingress__ProxyProtocolFrom__0", "Mailbox__ProxyProtocolFrom__0"],
+            (await Manifests.RenderAsync<V1ConfigMap>("overlays/prod-proxy-protocol")).SelectMany(map => map.Data.Keys).Where(IsProxySetting).Order(StringComparer.Ordinal));
+
+        static bool IsProxySetting(string key) => key.Contains("ProxyProtocol", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Autoscalers_own_the_number_of_pods()
+    {
+        var deployments = await Manifests.RenderAsync<V1Deployment>("overlays/prod");
+        var byCpu = (await Manifests.RenderAsync<V2HorizontalPodAutoscaler>("overlays/prod")).Select(scaler => scaler.Spec.ScaleTargetRef.Name);
+        var byMail = (await Manifests.RenderAsync<ScaledObject>("overlays/prod")).Select(scaler => scaler.Spec.ScaleTargetRef.Name);
+        Assert.Equal(s_services, byCpu.Concat(byMail).Order(StringComparer.Ordinal));
+        Assert.All(deployments, deployment => Assert.Null(deployment.Spec.Replicas));
+    }
+}
