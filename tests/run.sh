@@ -76,6 +76,11 @@ passed=0 failed=0 skipped=0
 for project in tests/*.Tests/*.Tests.csproj; do
   name="$(basename "$project" .csproj)"
   [[ $name == *"$only"* ]] || continue
+  # Built by the solution configuration Aspire only: not every package registry has Aspire.
+  if [[ $name == AppHost.Tests ]]; then
+    echo "== AppHost.Tests: left out; dotnet build MailPipeline.sln -c Aspire, then dotnet run --project tests/AppHost.Tests"
+    continue
+  fi
   program="tests/$name/bin/$configuration/net10.0/MailPipeline.$name"
   log="$results/$name"
   # The runner's own summary: "Total: 67, Errors: 0, Failed: 1, Skipped: 0, Not Run: 0, Time: 12.696s"

@@ -1,0 +1,37 @@
+using k8s;
+using k8s.Models;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Kubernetes.Tests;
+
+/// <summary>The operator's commands run in a pod as confined as the services'.</summary>
+public sealed class CommandTests
+{
+    [Fact]
+    public async Task The_pod_of_a_command_is_confined_and_finds_the_database_as_the_services_do()
+    {
+        // In place of kubectl: echo, which shows what it would have been told.
+        var told = await ServerProcess.RunAsync(
+            Path.Combine(Manifests.Folder, "mail"), ["domain", "add", "example.org"], Manifests.Root,
+            new Dictionary<string, string?> { ["MAIL_KUBECTL"] = "echo" });
+        Assert.StartsWith("-n mailpipeline run mail-", told, StringComparison.Ordinal);
+        Assert.EndsWith(" -- domain add example.org", told.TrimEnd(), StringComparison.Ordinal);
+
+        const string mark = "--overrides=";
+        var start = told.IndexOf(mark, StringComparison.Ordinal) + mark.Length;
+        var pod = KubernetesYaml.Deserialize<V1Pod>(told[start..told.LastIndexOf(" -- ", StringComparison.Ordinal)], strict: true).Spec;
+        var service = (await Manifests.RenderAsync<V1Deployment>("base")).Single(d => d.Metadata.Name == "queue").Spec.Template.Spec;
+        Assert.Equal(service.SecurityContext.RunAsUser, pod.SecurityContext.RunAsUser);
+        Assert.False(pod.AutomountServiceAccountToken);
+        var container = Assert.Single(pod.Containers);
+        Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
+        Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
+        Assert.Equal(
+            Connection(Assert.Single(service.Containers).Env), Connection(container.Env));
+
+        static IEnumerable<string> Connection(IEnumerable<V1EnvVar> variables) =>
+            from variable in variables
+            where variable.Name.StartsWith("MAILDB_", StringComparison.Ordinal) || variable.Name == "ConnectionStrings__maildb"
+            select $"{variable.Name} {variable.Value} {variable.ValueFrom?.SecretKeyRef.Name} {variable.ValueFrom?.SecretKeyRef.Key}";
+    }
+}
