@@ -26,7 +26,7 @@ public sealed class ImageTests
         Assert.Equal("Exe", image.GetProperty("OutputType").GetString());
         Assert.EndsWith("-chiseled", image.GetProperty("ContainerBaseImage").GetString(), StringComparison.Ordinal);
 
-        var pod = (await Manifests.RenderAsync<V1Deployment>("base")).Single(d => d.Metadata.Name == project.ToLowerInvariant()).Spec.Template.Spec;
+        var pod = (await Manifests.RenderAsync<V1Deployment>("base")).Single(d => string.Equals(d.Metadata.Name, project, StringComparison.OrdinalIgnoreCase)).Spec.Template.Spec;
         var container = Assert.Single(pod.Containers);
         Assert.Equal(container.Image, $"{image.GetProperty("ContainerRepository").GetString()}:{image.GetProperty("ContainerImageTag").GetString()}");
         Assert.Equal($"{pod.SecurityContext.RunAsUser}", image.GetProperty("ContainerUser").GetString());

@@ -34,8 +34,7 @@ public sealed class SettingsTests
         environment["ConnectionStrings__maildb"] = environment["ConnectionStrings__maildb"]!.Replace("$(MAILDB_HOST)", "127.0.0.1", StringComparison.Ordinal)
             .Replace("$(MAILDB_PORT)", "9", StringComparison.Ordinal);
         environment["ConnectionStrings__rabbitmq"] = "amqp://user:password@127.0.0.1:9/";
-        if (environment.ContainsKey("ConnectionStrings__redis"))
-            environment["ConnectionStrings__redis"] = "127.0.0.1:9";
+        environment["ConnectionStrings__redis"] = "127.0.0.1:9";
         if (environment.ContainsKey("Tls__CertificatePath"))
             (environment["Tls__CertificatePath"], environment["Tls__KeyPath"]) = WriteCertificate(folder);
         else
@@ -66,7 +65,7 @@ public sealed class SettingsTests
     [MemberData(nameof(Services))]
     public async Task A_pod_has_the_time_to_stop_that_its_service_takes(string overlay, string service)
     {
-        var pod = (await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => d.Metadata.Name == service.ToLowerInvariant()).Spec.Template.Spec;
+        var pod = (await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => string.Equals(d.Metadata.Name, service, StringComparison.OrdinalIgnoreCase)).Spec.Template.Spec;
         var stop = TimeSpan.Parse((await EnvironmentAsync(overlay, service.ToLowerInvariant()))["Host__StopGrace"]!, null);
         var before = TimeSpan.FromSeconds(Assert.Single(pod.Containers).Lifecycle?.PreStop?.Sleep?.Seconds ?? 0);
         Assert.True(TimeSpan.FromSeconds(pod.TerminationGracePeriodSeconds!.Value) >= before + stop + s_margin, "grace exceeds preStop and stop");
@@ -84,7 +83,7 @@ public sealed class SettingsTests
     public async Task Listeners_use_the_ports_of_the_pod(string overlay, string service)
     {
         var container = Assert.Single(
-            (await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => d.Metadata.Name == service.ToLowerInvariant()).Spec.Template.Spec.Containers);
+            (await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => string.Equals(d.Metadata.Name, service, StringComparison.OrdinalIgnoreCase)).Spec.Template.Spec.Containers);
         var listened = (await EnvironmentAsync(overlay, service.ToLowerInvariant()))
             .Where(setting => setting.Key.EndsWith("Port", StringComparison.Ordinal) && setting.Key.Contains("__", StringComparison.Ordinal))
             .Select(setting => setting.Value);
