@@ -14,7 +14,7 @@ public sealed class CommandTests
         var told = await ServerProcess.RunAsync(
             Path.Combine(Manifests.Folder, "mail"), ["domain", "add", "example.org"], Manifests.Root,
             new Dictionary<string, string?> { ["MAIL_KUBECTL"] = "echo" });
-        Assert.StartsWith("-n mailpipeline run mail-", told, StringComparison.Ordinal);
+        Assert.StartsWith("--namespace=mailpipeline run mail-", told, StringComparison.Ordinal);
         Assert.EndsWith(" -- domain add example.org", told.TrimEnd(), StringComparison.Ordinal);
 
         const string mark = "--overrides=";
