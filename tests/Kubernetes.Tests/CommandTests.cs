@@ -8,6 +8,20 @@ namespace MailPipeline.Kubernetes.Tests;
 public sealed class CommandTests
 {
     [Fact]
+    public async Task A_command_of_Standalone_works_on_the_database_that_the_environment_names()
+    {
+        using var folder = new TempFolder("command");
+        await using var postgres = await PostgresServer.StartAsync();
+        var environment = new Dictionary<string, string?> { ["ConnectionStrings__maildb"] = postgres.ConnectionString() };
+        await RunAsync("domain", "add", "example.org");
+        Assert.Contains("example.org", await RunAsync("domain", "list"), StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(folder["data"], "mail.db")));
+
+        Task<string> RunAsync(params string[] command) => ServerProcess.RunAsync(
+            BuiltProgram.DotNet, [BuiltProgram.Find("Standalone"), .. command, "--data", folder["data"]], folder.FullPath, environment);
+    }
+
+    [Fact]
     public async Task The_pod_of_a_command_is_confined_and_finds_the_database_as_the_services_do()
     {
         // In place of kubectl: echo, which shows what it would have been told.
@@ -15,7 +29,8 @@ public sealed class CommandTests
             Path.Combine(Manifests.Folder, "mail"), ["domain", "add", "example.org"], Manifests.Root,
             new Dictionary<string, string?> { ["MAIL_KUBECTL"] = "echo" });
         Assert.StartsWith("--namespace=mailpipeline run mail-", told, StringComparison.Ordinal);
-        Assert.EndsWith(" -- domain add example.org", told.TrimEnd(), StringComparison.Ordinal);
+        // The file system is read-only but for /tmp, and Standalone wants a folder even where PostgreSQL has the data.
+        Assert.EndsWith(" -- domain add example.org --data /tmp/data", told.TrimEnd(), StringComparison.Ordinal);
 
         const string mark = "--overrides=";
         var start = told.IndexOf(mark, StringComparison.Ordinal) + mark.Length;
@@ -26,6 +41,7 @@ public sealed class CommandTests
         var container = Assert.Single(pod.Containers);
         Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
         Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
+        Assert.Equal("/tmp", Assert.Single(container.VolumeMounts).MountPath);
         Assert.Equal(
             Connection(Assert.Single(service.Containers).Env), Connection(container.Env));
 
