@@ -18,12 +18,14 @@ public sealed class ImageTests
             Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
             [
                 "msbuild", Path.Combine(Manifests.Root, "services", project, project + ".csproj"), "-nologo", "-p:Configuration=Release",
-                "-getProperty:ContainerBaseImage,ContainerRepository,ContainerImageTag,ContainerUser,OutputType,EnableSdkContainerSupport",
+                "-getProperty:ContainerBaseImage,ContainerRepository,ContainerImageTag,ContainerUser,ContainerWorkingDirectory,OutputType",
                 "-getItem:ContainerPort",
             ],
             Manifests.Root));
         var image = evaluated.RootElement.GetProperty("Properties");
         Assert.Equal("Exe", image.GetProperty("OutputType").GetString());
+        // The SDK puts the program's name right behind it.
+        Assert.True(image.GetProperty("ContainerWorkingDirectory").GetString() is "" or "/app/", "the entry point is in /app/");
         Assert.EndsWith("-chiseled", image.GetProperty("ContainerBaseImage").GetString(), StringComparison.Ordinal);
 
         var pod = (await Manifests.RenderAsync<V1Deployment>("base")).Single(d => string.Equals(d.Metadata.Name, project, StringComparison.OrdinalIgnoreCase)).Spec.Template.Spec;
