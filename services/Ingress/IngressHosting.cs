@@ -25,6 +25,8 @@ public static class IngressHosting
         services.AddSingleton<SessionRegistry>();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
+        services.AddSingleton<Backpressure>();
+        services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
         services.AddSingleton<SmtpServer>();
         services.RequireServerCertificate();
 
@@ -45,7 +47,11 @@ public static class IngressHosting
         {
             var server = provider.GetRequiredService<SmtpServer>();
             var seen = new SmtpListener(listener, options.Value);
-            kestrel.Listen(listener.EndPoint, socket => socket.Run(connection => server.RunAsync(connection, seen)));
+            kestrel.Listen(listener.EndPoint, socket =>
+            {
+                socket.UseProxyProtocol([.. options.Value.ProxyProtocolFrom]);
+                socket.Run(connection => server.RunAsync(connection, seen));
+            });
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
@@ -19,6 +20,12 @@ public sealed class IngressOptions
 
     /// <summary>Addresses and networks (CIDR) that may relay without authentication. Default: none (P7).</summary>
     public IList<string> RelayClients { get; init; } = [];
+
+    /// <summary>
+    /// Addresses and networks (CIDR) of load balancers that name their client by the PROXY protocol, version 1 or 2; from them
+    /// its header is required. Default: none.
+    /// </summary>
+    public IList<string> ProxyProtocolFrom { get; init; } = [];
 
     /// <summary>
     /// Mailbox that takes mail for postmaster at every domain of ours without an account or alias of that name, and for
@@ -42,6 +49,18 @@ public sealed class IngressOptions
     /// </summary>
     [Range(0, 2_000_000_000)]
     public long MaxDiscardedBytes { get; set; } = 50 * 1024 * 1024;
+
+    /// <summary>Messages that wait for the router beyond which MAIL is answered 451: the queue is away. Default 100,000.</summary>
+    [Range(1, 1_000_000_000)]
+    public long MaxUnrouted { get; set; } = 100_000;
+
+    /// <summary>Recipients without an outcome beyond which MAIL is answered 452. Default 2,000,000.</summary>
+    [Range(1, 1_000_000_000)]
+    public long MaxQueued { get; set; } = 2_000_000;
+
+    /// <summary>Commit of a message beyond which MAIL is answered 451 for a second. Default 10 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "00:10:00")]
+    public TimeSpan MaxCommitTime { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Recipients of one message. Default 1,000, as Postfix; at least 100 (RFC 5321 §4.5.3.1.8).</summary>
     [Range(SmtpLimits.MinimumRecipients, 65_000)]
@@ -160,6 +179,12 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
         {
             if (!ClientNetworks.TryParse(options.RelayClients[i], out _))
                 failures.Add($"Ingress:RelayClients:{i} is '{options.RelayClients[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
+        }
+
+        for (var i = 0; i < options.ProxyProtocolFrom.Count; i++)
+        {
+            if (!ClientNetworks.TryParse(options.ProxyProtocolFrom[i], out _))
+                failures.Add($"Ingress:ProxyProtocolFrom:{i} is '{options.ProxyProtocolFrom[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
         }
 
         for (var i = 0; i < options.Listeners.Count; i++)

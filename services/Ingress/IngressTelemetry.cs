@@ -18,6 +18,8 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Histogram<double> _acceptDuration;
     private readonly Counter<long> _broken;
     private readonly Counter<long> _hintsLost;
+    private readonly Counter<long> _heldBack;
+    private readonly Gauge<double> _pressure;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -30,6 +32,18 @@ internal sealed class IngressTelemetry : IDisposable
         _acceptDuration = meter.CreateHistogram<double>("mailpipeline.ingress.accept.duration", "s", "Time from the end of data to the commit");
         _broken = meter.CreateCounter<long>("mailpipeline.ingress.sessions_broken", "{session}", "Sessions that did not end by QUIT, by reason");
         _hintsLost = meter.CreateCounter<long>("mailpipeline.ingress.hints_lost", "{message}", "Accepted messages the bus was not told of; the warden finds them");
+        _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
+        _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
+    }
+
+    /// <param name="bound">unrouted, queued, commit_time or space.</param>
+    public void HeldBack(string bound) => _heldBack.Add(1, new KeyValuePair<string, object?>("bound", bound));
+
+    public void Measured(double unrouted, double queued, double commitTime)
+    {
+        _pressure.Record(unrouted, new KeyValuePair<string, object?>("bound", "unrouted"));
+        _pressure.Record(queued, new KeyValuePair<string, object?>("bound", "queued"));
+        _pressure.Record(commitTime, new KeyValuePair<string, object?>("bound", "commit_time"));
     }
 
     public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));

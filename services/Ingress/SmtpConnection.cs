@@ -187,7 +187,7 @@ internal sealed class SmtpConnection
             switch (question)
             {
                 case SmtpAction.CheckSender:
-                    return await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, Uninterrupted);
+                    return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, Uninterrupted);
                 case SmtpAction.CheckRecipient:
                     var mayRelay = _account is not null || _isRelayClient;
                     var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, mayRelay, Uninterrupted);

@@ -22,6 +22,7 @@ internal sealed partial class SmtpServer(
     ServerCertificate certificate,
     AcceptedMessagePublisher publisher,
     SessionRegistry sessions,
+    Backpressure backpressure,
     IngressTelemetry telemetry,
     TimeProvider time,
     ILogger<SmtpServer> log)
@@ -33,6 +34,8 @@ internal sealed partial class SmtpServer(
     public MessageStore Store => store;
 
     public AddressPolicy Policy => policy;
+
+    public Backpressure Backpressure => backpressure;
 
     public CredentialVerifier Credentials => credentials;
 
@@ -91,6 +94,7 @@ internal sealed partial class SmtpServer(
     public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
     {
         publisher.Offer(message);
+        backpressure.CommitTook(duration);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
         if (log.IsEnabled(LogLevel.Information))
         {

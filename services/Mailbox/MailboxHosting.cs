@@ -28,6 +28,7 @@ public static class MailboxHosting
             {
                 kestrel.Listen(listener.EndPoint, listen =>
                 {
+                    listen.UseProxyProtocol([.. mailbox.Value.ProxyProtocolFrom]);
                     // At the first connection, not now: storage is opened between.
                     var server = new Lazy<Pop3Server>(listen.ApplicationServices.GetRequiredService<Pop3Server>);
                     listen.Run(connection => server.Value.ServeAsync(connection, listener));

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mailbox;
@@ -11,6 +12,12 @@ public sealed class MailboxOptions
 
     /// <summary>Where POP3 clients are waited for. Default: nowhere; mail is then stored and not served.</summary>
     public IList<MailboxListener> Listeners { get; init; } = [];
+
+    /// <summary>
+    /// Addresses and networks (CIDR) of load balancers that name their client by the PROXY protocol, version 1 or 2; from them
+    /// its header is required. Default: none.
+    /// </summary>
+    public IList<string> ProxyProtocolFrom { get; init; } = [];
 
     /// <summary>From whom passwords are taken without TLS. Default Never (RFC 8314 §3).</summary>
     public CleartextLogin AllowCleartextLogin { get; set; } = CleartextLogin.Never;
@@ -119,6 +126,11 @@ internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
         Between(nameof(options.TlsHandshakeTimeout), options.TlsHandshakeTimeout, TimeSpan.FromSeconds(1));
         Between(nameof(options.LoginFailureDelay), options.LoginFailureDelay, TimeSpan.Zero);
         Between(nameof(options.LeaseRenewalInterval), options.LeaseRenewalInterval, TimeSpan.FromMilliseconds(100));
+        for (var index = 0; index < options.ProxyProtocolFrom.Count; index++)
+        {
+            if (!ClientNetworks.TryParse(options.ProxyProtocolFrom[index], out _))
+                failures.Add($"{MailboxOptions.Section}:ProxyProtocolFrom:{index} is '{options.ProxyProtocolFrom[index]}'; allowed is an IP address or a network such as 192.0.2.0/24");
+        }
         for (var index = 0; index < options.Listeners.Count; index++)
             Check(options.Listeners[index], $"{MailboxOptions.Section}:{nameof(options.Listeners)}:{index}", failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

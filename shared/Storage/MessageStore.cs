@@ -4,6 +4,12 @@ using MailPipeline.Contracts;
 
 namespace MailPipeline.Storage;
 
+/// <summary>What stands behind the door, for whoever has to say "later".</summary>
+/// <param name="Unrouted">Messages the router has not seen, counted up to a bound.</param>
+/// <param name="Queued">Recipients without an outcome, counted up to a bound.</param>
+/// <param name="HasRoom">The disk has more free than is kept in reserve.</param>
+public sealed record StoreLoad(long Unrouted, long Queued, bool HasRoom);
+
 /// <summary>
 /// Accepted messages: bytes and envelope. What <see cref="AcceptAsync"/> has returned for survives the death of every
 /// process.
@@ -29,12 +35,32 @@ public sealed class MessageStore(MailDatabase database)
     private static readonly Statement s_readChunks = new(
         "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
 
+    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted LIMIT $1) u");
+
+    private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
+
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
 
     /// <summary>A new id, unique for ever; costs no I/O but once in a thousand calls.</summary>
     public ValueTask<long> NextMessageIdAsync(CancellationToken cancellationToken) => database.MessageIds.NextAsync(cancellationToken);
 
     public ContentWriter CreateContent(long messageId) => new(database, messageId);
+
+    /// <summary>Counts no further than the bounds: for every second, not for every message.</summary>
+    public async Task<StoreLoad> MeasureLoadAsync(long maxUnrouted, long maxQueued, CancellationToken cancellationToken)
+    {
+        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
+        var queued = await database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, maxQueued);
+        try
+        {
+            database.Engine.EnsureRoom();
+            return new StoreLoad(unrouted[0], queued[0], HasRoom: true);
+        }
+        catch (StorageUnavailableException)
+        {
+            return new StoreLoad(unrouted[0], queued[0], HasRoom: false);
+        }
+    }
 
     /// <summary>Commits the message, its bytes and its envelope; durable when this returns.</summary>
     /// <exception cref="StorageUnavailableException">

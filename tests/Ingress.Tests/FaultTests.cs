@@ -150,6 +150,7 @@ public sealed class FaultTests
     [InlineData("Ingress:Listeners:0:Address", "localhost", "Ingress:Listeners:0:Address is 'localhost'; it must be an IP address")]
     [InlineData("Ingress:Listeners:0:Port", "70000", "Ingress:Listeners:0:Port is 70000; it must be 0 to 65535")]
     [InlineData("Ingress:Listeners:1:Tls", "None", "Ingress:Listeners:1:Tls is None")]
+    [InlineData("Ingress:ProxyProtocolFrom:0", "10.0.0.0/33", "Ingress:ProxyProtocolFrom:0 is '10.0.0.0/33'; it must be")]
     [InlineData("Ingress:RelayClients:0", "10.0.0.0/33", "Ingress:RelayClients:0 is '10.0.0.0/33'; it must be")]
     [InlineData("Ingress:Hostname", "not a name", "Ingress:Hostname is 'not a name'; it must be a domain name")]
     [InlineData("Ingress:Postmaster", "x", "Ingress:Postmaster is 'x'; it must be a mail address")]

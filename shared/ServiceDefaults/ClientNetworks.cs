@@ -1,9 +1,9 @@
 using System.Net;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.ServiceDefaults;
 
 /// <summary>A set of client addresses, given as addresses and CIDR networks.</summary>
-internal sealed class ClientNetworks
+public sealed class ClientNetworks
 {
     private readonly IPNetwork[] _networks;
 

@@ -1,0 +1,72 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Ingress.Tests;
+
+/// <summary>Bounds behind the door: beyond them MAIL is put off with a clear text, and taken again by itself.</summary>
+public sealed class BackpressureTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Too_much_unrouted_or_queued_mail_puts_new_mail_off_until_it_is_gone()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxUnrouted"] = "1", ["Ingress:MaxQueued"] = "1" });
+        var heldBack = host.Metric<long>("mailpipeline.ingress.held_back");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("one");
+        var message = await host.NextHintAsync();
+
+        await LookAsync(host);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "451 4.3.2 Too much mail waits to be routed, try again later");
+
+        var queue = host.Services.GetRequiredService<QueueStore>();
+        await queue.RouteAsync([new RoutedMessage(message, [new RoutedRecipient("ann@example.com", "", "example.com", RecipientRoute.Local)])]);
+        await LookAsync(host);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "452 4.3.1 The queue is full, try again later");
+
+        var due = await queue.ListDueAsync("example.com", TimeProvider.System.GetUtcNow().AddHours(1), 10, Cancellation);
+        await host.Services.GetRequiredService<MaildropStore>().StoreAsync(new StoreMessages("example.com", 1, [.. due]), _ => "", Cancellation);
+        await LookAsync(host);
+        await client.MessageAsync("two");
+        Assert.Equal(["unrouted", "queued"], heldBack.GetMeasurementSnapshot().Select(m => m.Tags["bound"]));
+    }
+
+    [Fact]
+    public async Task A_slow_commit_puts_new_mail_off_for_a_moment()
+    {
+        // Time stands still: nobody else looks.
+        await using var host = await IngressHost.StartAsync(time: new FakeTimeProvider(TimeProvider.System.GetUtcNow()));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        host.Services.GetRequiredService<Backpressure>().CommitTook(TimeSpan.FromSeconds(11));
+        await LookAsync(host);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "451 4.3.2 Storage is slow, try again later");
+        await LookAsync(host);
+        await client.MessageAsync("one");
+    }
+
+    [Fact]
+    public async Task A_disk_that_is_nearly_full_is_said_at_MAIL()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Storage:ReservedFreeBytes"] = "1000000000000000000" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await LookAsync(host);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "452 4.3.1 Insufficient storage, try again later");
+    }
+
+    [Fact]
+    public async Task A_transaction_that_has_begun_goes_on()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxUnrouted"] = "1" });
+        await using var first = await Client.GreetedAsync(host.Mx);
+        await using var second = await Client.GreetedAsync(host.Mx);
+        await second.BeginAsync();
+        await first.MessageAsync("one");
+        await LookAsync(host);
+        await second.SayAsync("two\r\n.", "250 2.0.0 Ok: queued as ");
+    }
+
+    private static Task LookAsync(IngressHost host) => host.Services.GetRequiredService<Backpressure>().LookAsync(Cancellation);
+}
