@@ -6,8 +6,8 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// Says "later" at the door (MAIL) while behind it more waits than the operator allows: unrouted messages, queued recipients, a slow
-/// commit, a disk that is nearly full. A transaction that has begun goes on. Looked at once a second, so a bound may be passed
-/// by what arrives within one.
+/// commit, a disk that is nearly full. A transaction that has begun goes on. Looked at once a second, less often when a long
+/// queue takes long to count, so a bound may be passed by what arrives meanwhile.
 /// </summary>
 internal sealed partial class Backpressure(
     MessageStore store, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time, ILogger<Backpressure> log)
@@ -46,11 +46,17 @@ internal sealed partial class Backpressure(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(s_interval, time);
         try
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
+            for (var pause = s_interval; ;)
+            {
+                await Task.Delay(pause, time, stoppingToken);
+                var started = time.GetTimestamp();
                 await LookAsync(stoppingToken);
+                // Counting a long queue takes time; looking takes at most a twentieth of it.
+                var slow = time.GetElapsedTime(started) * 20;
+                pause = slow > s_interval ? slow : s_interval;
+            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
