@@ -65,12 +65,22 @@ internal sealed class ConnectionSlots(int limit, TimeSpan idleTime, TimeProvider
             PassOn();
     }
 
-    /// <summary>Gives a slot back with a connection that is ready for another MAIL.</summary>
-    public void Keep(string domain, SmtpClientConnection connection)
+    /// <summary>
+    /// Gives a slot back with a connection that is ready for another MAIL. Without an idle time it is over when the far end
+    /// has let go of it, so that the report that follows does not make room for a connection beside it.
+    /// </summary>
+    public async Task KeepAsync(string domain, SmtpClientConnection connection)
     {
+        if (idleTime == TimeSpan.Zero)
+        {
+            await connection.QuitAsync();
+            Release();
+            return;
+        }
+
         lock (_lock)
         {
-            if (idleTime > TimeSpan.Zero && _waiting.Count == 0)
+            if (_waiting.Count == 0)
             {
                 _idle.AddLast(new Idle(domain, connection, time.GetTimestamp()));
                 if (_idle.Count == 1)

@@ -19,11 +19,11 @@ internal sealed class DomainDelivery(
     /// <param name="command">The hand-out.</param>
     /// <param name="resolving">The hosts of its domain; may have failed.</param>
     /// <param name="slots">Where the connection is counted.</param>
-    public async Task<AttemptsCompleted> RunAsync(DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots)
+    public async Task<AttemptsCompleted?> RunAsync(DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots)
     {
         var askedAt = time.GetTimestamp();
         if (await TakeAsync(command) is not { Count: > 0 } won)
-            return NothingWon(command);
+            return await IsHeldAsync(command) ? null : NothingWon(command);
 
         var claim = renewal.Begin(command.ClaimId, askedAt);
         try
@@ -66,6 +66,25 @@ internal sealed class DomainDelivery(
         {
             log.ClaimNotTaken(error, command.ClaimId, command.Domain);
             return null;
+        }
+    }
+
+    /// <summary>
+    /// The broker delivers a hand-out again when it loses sight of the first worker, who may be at it all the same: the claim
+    /// is his, and a report of nobody else may end it. In doubt it is held: the lease decides.
+    /// </summary>
+    private async Task<bool> IsHeldAsync(DeliverMessages command)
+    {
+        try
+        {
+            return await claims.IsHeldAsync(command.ClaimId, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away; nothing is said that it could not confirm.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.ClaimNotTaken(error, command.ClaimId, command.Domain);
+            return true;
         }
     }
 
@@ -112,7 +131,7 @@ internal sealed class DomainDelivery(
         }
 
         if (connection is not null)
-            slots.Keep(batch.Domain, connection);
+            await slots.KeepAsync(batch.Domain, connection);
         else
             slots.Release();
     }

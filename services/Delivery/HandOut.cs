@@ -84,7 +84,8 @@ internal sealed class HandOut(
         // A failure of the resolver itself is for the batch to settle.
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
-        var report = await delivery.RunAsync(command, resolving, slots);
+        if (await delivery.RunAsync(command, resolving, slots) is not { } report)
+            return;
         try
         {
             await bus.SendAsync(BusEndpoints.AttemptsCompleted, report, CancellationToken.None);

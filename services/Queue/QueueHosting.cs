@@ -3,6 +3,7 @@ using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
+using Orleans.Serialization;
 using StackExchange.Redis;
 
 namespace MailPipeline.Queue;
@@ -54,6 +55,7 @@ public static class QueueHosting
         // An idle queue leaves by itself; this only bounds what does not.
         silo.Configure<GrainCollectionOptions>(collection => collection.CollectionAge = TimeSpan.FromMinutes(5));
         // Its memory is taken at once; the default of 1,000,000 grains costs 19 MB.
+        silo.Services.AddSerializer(ConfigureSerializer);
         silo.Configure<GrainDirectoryOptions>(directory => directory.CacheSize = DirectoryCacheSize);
         if (string.IsNullOrWhiteSpace(redis))
         {
@@ -101,6 +103,13 @@ public static class QueueHosting
             return away.Message;
         }
     }
+
+    /// <summary>
+    /// A failed call between silos brings the failure back, whatever its type: without a codec for it the caller would learn
+    /// of the missing codec and not that the store is away.
+    /// </summary>
+    internal static void ConfigureSerializer(ISerializerBuilder serializer) =>
+        serializer.Services.Configure<ExceptionSerializationOptions>(exceptions => exceptions.SupportedExceptionTypeFilter = _ => true);
 
     /// <summary>The pod's own address, from the downward API; loopback elsewhere.</summary>
     private static IPAddress Address(ConfigurationManager configuration) =>

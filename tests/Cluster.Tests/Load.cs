@@ -18,10 +18,10 @@ internal static class Load
     }
 
     /// <summary>A quarter of the recipients is ours; one message in ten has three recipients.</summary>
-    public static List<LedgerMessage> Compose(int seed, int messages, int domains)
+    public static List<LedgerMessage> Compose(int seed, int first, int messages, int domains)
     {
-        var random = new Random(seed);
-        return [.. Enumerable.Range(0, messages).Select(i =>
+        var random = new Random(seed + first);
+        return [.. Enumerable.Range(first, messages).Select(i =>
         {
             var recipients = Enumerable.Range(0, random.Next(10) == 0 ? 3 : 1).Select(n => Recipient(i, n)).DistinctBy(r => r.Address).ToArray();
             var sender = random.Next(20) switch

@@ -46,7 +46,20 @@ public sealed class ClaimTests
         await using var bench = new Bench();
         bench.RouteTo(server);
         bench.Claims.IsAway = true;
-        Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Null(await bench.TryRunAsync(bench.Message("one\r\n")));
+        Assert.Equal(0, server.Connections);
+    }
+
+    [Fact]
+    public async Task A_hand_out_that_comes_again_while_its_claim_is_held_is_neither_tried_nor_reported()
+    {
+        await using var server = new ScriptedServer([]);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var message = bench.Message("one\r\n");
+        bench.Claims.Refused.Add(message[0].RecipientId);
+        bench.Claims.IsHeld = true;
+        Assert.Null(await bench.TryRunAsync(message));
         Assert.Equal(0, server.Connections);
     }
 

@@ -11,6 +11,9 @@ internal interface IClaims
     /// <summary>Wins the claim for those recipients that are still free; returns the ids won.</summary>
     Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken);
 
+    /// <summary>Whether somebody holds the claim.</summary>
+    Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken);
+
     /// <summary>Returns the claims that are still held.</summary>
     Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken);
 

@@ -4,12 +4,14 @@ using MailPipeline.Storage;
 namespace MailPipeline.Delivery;
 
 /// <summary>Claims in the mail storage.</summary>
-internal sealed class StoredClaims(ClaimStore claims, StorageOptions options) : IClaims
+internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageOptions options) : IClaims
 {
     public TimeSpan Lease => options.ClaimLease;
 
     public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken) =>
         claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, cancellationToken);
+
+    public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken) => queue.IsClaimHeldAsync(claimId, cancellationToken);
 
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         claims.RenewAsync(claimIds, cancellationToken);

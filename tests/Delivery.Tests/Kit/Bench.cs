@@ -73,7 +73,11 @@ internal sealed class Bench : IAsyncDisposable
             RecipientIds.Of(id, number), address, sender, size, body, 0, Time.GetUtcNow(), Time.GetUtcNow(), RecipientRoute.Remote, ""))];
     }
 
-    public Task<AttemptsCompleted> RunAsync(params QueuedRecipient[][] messages) => Delivery.RunAsync(
+    public async Task<AttemptsCompleted> RunAsync(params QueuedRecipient[][] messages) =>
+        await TryRunAsync(messages) ?? throw new InvalidOperationException("Nothing was reported");
+
+    /// <summary>Null: nothing is reported.</summary>
+    public Task<AttemptsCompleted?> TryRunAsync(params QueuedRecipient[][] messages) => Delivery.RunAsync(
         new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Resolver.ResolveAsync(Domain), Slots);
 
     public MetricCollector<long> Collect(string instrument) =>

@@ -38,6 +38,15 @@ internal sealed class FakeClaims : IClaims
             command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
     }
 
+    /// <summary>Whether somebody else is at it.</summary>
+    public bool IsHeld { get; set; }
+
+    public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        return Task.FromResult(IsHeld);
+    }
+
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken)
     {
         Renewals++;

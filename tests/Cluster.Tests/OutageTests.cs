@@ -1,0 +1,155 @@
+using System.Diagnostics;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>Broker, store or membership away: what still works, what is said, and that all of it recovers by itself.</summary>
+public sealed class OutageTests(SharedServers servers)
+{
+    private static CancellationToken Cancellation => ClusterRun.Cancellation;
+
+    [Fact]
+    public async Task Without_the_broker_mail_is_accepted_and_it_flows_when_the_broker_is_back()
+    {
+        await using var run = await StartAsync("broker");
+        await run.SendAsync(Messages("before", 20));
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+
+        await run.Servers.Rabbit.KillAsync();
+        var started = Stopwatch.GetTimestamp();
+        await run.SendAsync(Messages("during", 200), o => o with { RetryRefused = false });
+        var sent = Stopwatch.GetElapsedTime(started);
+        foreach (var ingress in run.Cluster.Of(ServiceKind.Ingress))
+            Assert.True(await ingress.Web.IsReadyAsync(Cancellation), $"{ingress.Name} is not ready without a broker");
+        await run.Servers.Rabbit.RestartAsync(Cancellation);
+        var back = await run.DrainAsync(TimeSpan.FromSeconds(90));
+
+        var answers = (await run.Sent.ReadAsync(Cancellation)).OfType<Answer>().ToList();
+        Assert.All(answers, answer => Assert.Equal((answer.Token, 250), (answer.Token, answer.Reply)));
+        Figures.Write($"200 messages accepted in {sent.TotalSeconds:F1} s without a broker; all out {back.TotalSeconds:F1} s after it was back");
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    [Fact]
+    public async Task A_broker_with_a_memory_alarm_holds_up_nobody_at_the_door()
+    {
+        await using var run = await StartAsync("alarm");
+        await run.Servers.Rabbit.SetMemoryAlarmAsync(on: true, Cancellation);
+        try
+        {
+            var started = Stopwatch.GetTimestamp();
+            await run.SendAsync(Messages("during", 100), o => o with { RetryRefused = false });
+            var sent = Stopwatch.GetElapsedTime(started);
+            Figures.Write($"100 messages accepted in {sent.TotalSeconds:F1} s while publishers are blocked");
+            Assert.InRange(sent, TimeSpan.Zero, TimeSpan.FromSeconds(20));
+        }
+        finally
+        {
+            await run.Servers.Rabbit.SetMemoryAlarmAsync(on: false, Cancellation);
+        }
+        var back = await run.DrainAsync(TimeSpan.FromSeconds(60));
+        Figures.Write($"all out {back.TotalSeconds:F1} s after the alarm");
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    [Fact]
+    public async Task Without_the_store_the_door_says_451_sessions_survive_and_all_recovers_by_itself()
+    {
+        await using var run = await StartAsync("store");
+        await using var session = await SmtpDialogue.OpenAsync(new ServerLogin(run.Cluster.Smtp[0]), Cancellation);
+        await using var reader = await Pop3Client.OpenAsync(new ServerLogin(run.Cluster.Pop3[0]), Cancellation);
+
+        await run.Servers.Postgres.KillAsync();
+        var refused = await TransactAsync(session, Messages("during", 1)[0]);
+        Assert.Equal(451, refused);
+        Assert.False(await run.Cluster.Of(ServiceKind.Ingress)[0].Web.IsReadyAsync(Cancellation), "ready without a store");
+        await run.Servers.Postgres.RestartAsync(Cancellation);
+
+        var started = Stopwatch.GetTimestamp();
+        await Eventually.TrueAsync(
+            async () => await TransactAsync(session, Messages("after", 1)[0]) == 250, TimeSpan.FromSeconds(30), cancellation: Cancellation);
+        var accepted = Stopwatch.GetElapsedTime(started);
+        await reader.CommandAsync($"USER ann@{ClusterRun.LocalDomain}", Cancellation);
+        await reader.CommandAsync($"PASS {ClusterRun.Password}", Cancellation);
+        await run.WaitUntilReadyAsync();
+        await run.SendAsync(Messages("later", 100));
+        var drained = await run.DrainAsync(TimeSpan.FromSeconds(60));
+        Figures.Write($"250 on the same session {accepted.TotalSeconds:F1} s after the store was back; 100 more out {drained.TotalSeconds:F1} s after they were in");
+        Assert.DoesNotContain(await run.Arrived.ReadAsync(Cancellation), r => r is Arrival { Token: "during0" });
+    }
+
+    [Fact]
+    public async Task All_sessions_of_the_store_ended_at_once_cost_at_most_a_451()
+    {
+        await using var run = await StartAsync("sessions");
+        var sending = run.SendAsync(Messages("t", 400), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
+        for (var i = 0; i < 5; i++)
+        {
+            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
+            await run.Servers.Postgres.TerminateSessionsAsync(Cancellation);
+        }
+        await sending;
+        await run.DrainAsync(TimeSpan.FromSeconds(60));
+        var evidence = await run.EvidenceAsync();
+        var replies = evidence.Records.OfType<Answer>().GroupBy(answer => answer.Reply).Select(g => $"{g.Key}: {g.Count()}");
+        Figures.Write($"replies by code: {string.Join(", ", replies)}");
+        Assert.All(evidence.Records.OfType<Answer>(), answer => Assert.True(answer.Reply is 250 or 451 or 421 or 0, $"{answer.Token}: {answer.Reply} {answer.Text}"));
+        run.AssertClean(evidence with { DuplicateBudget = evidence.UncertainCounted ?? 0 });
+    }
+
+    [Fact]
+    public async Task Without_redis_mail_flows_with_the_members_there_are()
+    {
+        await using var run = await StartAsync("redis");
+        await run.SendAsync(Messages("before", 20));
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+        await run.Servers.Redis.StopAsync();
+        try
+        {
+            await run.SendAsync(Messages("during", 200), o => o with { RetryRefused = false });
+            var drained = await run.DrainAsync(TimeSpan.FromSeconds(30));
+            // Longer than silos take to suspect each other.
+            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(20));
+            await run.SendAsync(Messages("later", 200), o => o with { RetryRefused = false });
+            var later = await run.DrainAsync(TimeSpan.FromSeconds(30));
+            Figures.Write($"200 messages out after {drained.TotalSeconds:F1} s, 200 more 20 s later after {later.TotalSeconds:F1} s");
+        }
+        finally
+        {
+            await run.Servers.Redis.RestartAsync(Cancellation);
+        }
+        await run.SendAsync(Messages("after", 20));
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    private async Task<ClusterRun> StartAsync(string name)
+    {
+        var run = new ClusterRun(servers, name);
+        run.AddSink(SinkScript.AcceptAll, [.. Enumerable.Range(0, 10).Select(i => $"d{i}.example")]);
+        await run.StartAsync(["ann"], ClusterRun.Impatient);
+        return run;
+    }
+
+    private static List<LedgerMessage> Messages(string token, int count) =>
+        [.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"{token}{i}", "", i, 1000, new ExpectedRecipient($"{token}{i}@d{i % 10}.example")))];
+
+    /// <summary>One message on an open session; the code that ended the transaction.</summary>
+    private static async Task<int> TransactAsync(SmtpDialogue session, LedgerMessage message)
+    {
+        foreach (var command in new[] { $"MAIL FROM:<{message.Sender}>", $"RCPT TO:<{message.Recipients[0].Address}>" })
+        {
+            if (await session.CommandAsync(command, Cancellation) is { Code: not 250 } refused)
+                return await ResetAsync(refused.Code);
+        }
+        if (await session.CommandAsync("DATA", Cancellation) is { Code: not 354 } no)
+            return await ResetAsync(no.Code);
+        return (await session.SendContentAsync(message, Cancellation))?.Code ?? 0;
+
+        async Task<int> ResetAsync(int code)
+        {
+            await session.ExpectAsync("RSET", 250, Cancellation);
+            return code;
+        }
+    }
+}

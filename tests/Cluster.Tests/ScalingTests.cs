@@ -1,0 +1,92 @@
+using MailPipeline.Testing;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>Processes come and go by start and SIGTERM, and nobody notices; limits hold for all of them together.</summary>
+public sealed class ScalingTests(SharedServers servers)
+{
+    private const int Domains = 50;
+
+    private static CancellationToken Cancellation => ClusterRun.Cancellation;
+
+    [Fact]
+    public async Task Delivery_and_queue_scale_out_and_in_under_load_without_loss_refusal_or_duplicate()
+    {
+        await using var run = new ClusterRun(servers, "scaling");
+        run.AddSink(SinkScript.AcceptAll, [.. Enumerable.Range(0, Domains).Select(i => $"d{i}.example")]);
+        await run.StartAsync([], [], processes: 1);
+        run.Cluster.Add(ServiceKind.Queue);
+        await run.WaitUntilReadyAsync();
+
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var sending = SendUntilAsync(run, enough.Token);
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        for (var i = 0; i < 3; i++)
+            run.Cluster.Add(ServiceKind.Delivery);
+        await run.WaitUntilReadyAsync();
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(5));
+        var stops = new List<string>();
+        foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery).Skip(1))
+            await StopAsync(delivery, stops);
+        run.Cluster.Add(ServiceKind.Queue);
+        await run.WaitUntilReadyAsync();
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(5));
+        foreach (var queue in run.Cluster.Of(ServiceKind.Queue).Take(2))
+            await StopAsync(queue, stops);
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(5));
+        var until = TimeProvider.System.GetUtcNow();
+        await enough.CancelAsync();
+        await sending;
+        await run.DrainAsync(TimeSpan.FromSeconds(60));
+
+        var evidence = await run.EvidenceAsync();
+        var arrivals = evidence.Records.OfType<Arrival>().Where(a => a.At <= until).Select(a => a.At).Order().ToList();
+        var gap = arrivals.Zip(arrivals.Skip(1), (a, b) => b - a).Max();
+        Figures.Write($"{arrivals.Count} messages, longest gap {gap.TotalSeconds:F1} s, stops: {string.Join(", ", stops)}");
+        Assert.All(evidence.Records.OfType<Answer>(), answer => Assert.True(answer.Reply is > 0 and < 500, $"{answer.Token}: {answer.Reply} {answer.Text}"));
+        run.AssertClean(evidence);
+        Assert.InRange(gap, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
+    public async Task Four_deliveries_together_keep_to_the_connection_cap_of_a_domain()
+    {
+        const int cap = 5;
+        await using var run = new ClusterRun(servers, "cap");
+        var sink = run.AddSink(new() { AtDot = (_, _, _) => SinkStep.SlowAccept(TimeSpan.FromMilliseconds(20)) }, "hot.example");
+        await run.StartAsync([], [.. ClusterRun.Impatient, $"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", "--Queue:BatchRecipients=10"], processes: 1);
+        for (var i = 0; i < 3; i++)
+            run.Cluster.Add(ServiceKind.Delivery);
+        await run.WaitUntilReadyAsync();
+        await run.SendAsync([.. Enumerable.Range(0, 1500).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@hot.example")))]);
+        await run.DrainAsync(TimeSpan.FromSeconds(60));
+
+        var evidence = await run.EvidenceAsync();
+        var attempts = new List<double>();
+        foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery))
+            attempts.Add(await delivery.Web.ReadMetricAsync("mailpipeline_delivery_attempts_total", Cancellation) ?? 0);
+        Figures.Write($"at most {sink.PeakConnections} connections at once, {sink.Connections} in all; attempts by process {string.Join(", ", attempts)}");
+        run.AssertClean(evidence);
+        Assert.True(attempts.Count(n => n > 0) > 1, "only one process delivered");
+        Assert.InRange(sink.PeakConnections, 2, cap);
+    }
+
+    private static async Task StopAsync(ServiceProcess service, List<string> stops)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        Assert.True(await service.StopAsync(), $"{service.Name} did not stop within its grace\n{service.Output}");
+        stops.Add($"{service.Name} {TimeProvider.System.GetElapsedTime(started).TotalSeconds:F1} s");
+        Assert.Equal((service.Name, 0), (service.Name, service.Process.ExitCode));
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(2));
+    }
+
+    private static async Task SendUntilAsync(ClusterRun run, CancellationToken enough)
+    {
+        for (var round = 0; !enough.IsCancellationRequested; round++)
+        {
+            await run.SendAsync(
+                [.. Enumerable.Range(0, 100).Select(i => LedgerMessage.Create($"t{round}-{i}", "", i, 1000, new ExpectedRecipient($"r{round}.{i}@d{i % Domains}.example")))],
+                o => o with { Connections = 5, Pace = TimeSpan.FromMilliseconds(80) });
+        }
+    }
+}

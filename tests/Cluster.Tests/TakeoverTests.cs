@@ -1,0 +1,104 @@
+using System.Diagnostics;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>What a dead process held is taken over by another within seconds, with the product's own leases and probes.</summary>
+public sealed class TakeoverTests(SharedServers servers)
+{
+    private const int Domains = 40;
+
+    private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(15);
+
+    /// <summary>Renewal, the warden's round and one attempt on a busy machine come on top of the lease.</summary>
+    private static readonly TimeSpan s_margin = TimeSpan.FromSeconds(15);
+
+    private static CancellationToken Cancellation => ClusterRun.Cancellation;
+
+    [Fact]
+    public async Task Claims_of_a_killed_delivery_are_taken_over_by_the_other()
+    {
+        var held = TimeSpan.FromSeconds(60);
+        await using var run = new ClusterRun(servers, "delivery");
+        // The first attempt is held up before its content, and so leaves nothing in doubt.
+        var sink = run.AddSink(
+            new() { AtRecipient = (_, n) => n == 1 ? SinkStep.SlowAccept(held) : SinkStep.Accept }, [.. Enumerable.Range(0, Domains).Select(Domain)]);
+        await run.StartAsync([], []);
+        await run.SendAsync(Messages("t"));
+        await Eventually.TrueAsync(
+            async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE claim <> 0", Cancellation))[0] == Domains && sink.Connections >= Domains,
+            TimeSpan.FromSeconds(40), cancellation: Cancellation);
+        var connections = new Dictionary<ServiceProcess, double>();
+        foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery))
+            connections[delivery] = await delivery.Web.ReadMetricAsync("mailpipeline_delivery_connections", Cancellation) ?? 0;
+        var victim = connections.MaxBy(c => c.Value).Key;
+        await victim.KillAsync();
+        var killed = TimeProvider.System.GetUtcNow();
+
+        await run.DrainAsync(TimeSpan.FromSeconds(120));
+        var times = (await run.Arrived.ReadAsync(Cancellation)).OfType<Arrival>().Select(a => a.At - killed).Order().ToList();
+        var takenOver = times.TakeWhile(time => time < held - TimeSpan.FromSeconds(10)).ToList();
+        Figures.Write(
+            $"{string.Join(" and ", connections.Values)} connections; {takenOver.Count} of {Domains} attempts were the dead one's: taken over " +
+            $"{takenOver.FirstOrDefault().TotalSeconds:F1} to {takenOver.LastOrDefault().TotalSeconds:F1} s after its death; others {times.LastOrDefault().TotalSeconds:F1} s");
+        Assert.NotEmpty(takenOver);
+        Assert.InRange(takenOver[^1], TimeSpan.Zero, s_lease + s_margin);
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    [Fact]
+    public async Task What_a_killed_mailbox_was_given_is_stored_by_the_other()
+    {
+        await using var run = new ClusterRun(servers, "mailbox");
+        await run.StartAsync(["ann"], []);
+        var victim = run.Cluster.Of(ServiceKind.Mailbox)[0];
+        // Frozen it takes its share off the broker and stores none of it.
+        victim.Freeze();
+        await run.SendAsync([.. Enumerable.Range(0, 60).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"ann@{ClusterRun.LocalDomain}")))], o => o with { Connections = 2, Pace = TimeSpan.FromMilliseconds(50) });
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
+        var waiting = (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0];
+        await victim.KillAsync();
+        var taken = await run.DrainAsync(TimeSpan.FromSeconds(60));
+        Figures.Write($"{waiting} messages waited for the dead one; stored {taken.TotalSeconds:F1} s after its death");
+        Assert.True(waiting > 0, "nothing was given to the victim");
+        Assert.InRange(taken, TimeSpan.Zero, s_lease + s_margin);
+        await run.ReadMaildropsAsync(["ann"], mailbox: 1);
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    [Fact]
+    public async Task Domains_of_a_killed_silo_are_served_by_the_other_within_20_seconds()
+    {
+        await using var run = new ClusterRun(servers, "silo");
+        run.AddSink(SinkScript.AcceptAll, [.. Enumerable.Range(0, Domains).Select(Domain)]);
+        await run.StartAsync([], []);
+        await run.SendAsync(Messages("before"));
+        await run.DrainAsync(TimeSpan.FromSeconds(40));
+
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var killed = TimeProvider.System.GetUtcNow();
+        await run.Cluster.Of(ServiceKind.Queue)[0].KillAsync();
+        // One message to each domain, and again and again.
+        for (var round = 0; round < 25; round++)
+        {
+            await run.SendAsync(Messages($"r{round}-"), o => o with { Connections = 4 });
+            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
+        }
+        await run.DrainAsync(TimeSpan.FromSeconds(60));
+
+        var first = (await run.Arrived.ReadAsync(Cancellation)).OfType<Arrival>().Where(a => a.At > killed)
+            .GroupBy(a => a.Recipients[0].Split('@')[1]).Select(g => g.Min(a => a.At) - killed).Order().ToList();
+        var records = await run.RecordsAsync();
+        var arrived = records.OfType<Arrival>().ToDictionary(a => a.Token, a => a.At);
+        var slowest = records.OfType<Answer>().Where(a => a.At > killed).Max(a => arrived[a.Token] - a.At);
+        Figures.Write($"first delivery of a domain after the death: median {first[first.Count / 2].TotalSeconds:F1} s, last {first[^1].TotalSeconds:F1} s; slowest message {slowest.TotalSeconds:F1} s");
+        Assert.Equal(Domains, first.Count);
+        Assert.InRange(first[^1], TimeSpan.Zero, TimeSpan.FromSeconds(20));
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    private static string Domain(int number) => $"d{number}.example";
+
+    private static List<LedgerMessage> Messages(string token) =>
+        [.. Enumerable.Range(0, Domains).Select(i => LedgerMessage.Create($"{token}{i}", "", i, 1000, new ExpectedRecipient($"{token}{i}@{Domain(i)}")))];
+}
