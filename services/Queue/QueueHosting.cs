@@ -54,8 +54,8 @@ public static class QueueHosting
         silo.Configure<ClusterOptions>(cluster => cluster.ClusterId = cluster.ServiceId = ClusterName);
         // An idle queue leaves by itself; this only bounds what does not.
         silo.Configure<GrainCollectionOptions>(collection => collection.CollectionAge = TimeSpan.FromMinutes(5));
-        // Its memory is taken at once; the default of 1,000,000 grains costs 19 MB.
         silo.Services.AddSerializer(ConfigureSerializer);
+        // Its memory is taken at once; the default of 1,000,000 grains costs 19 MB.
         silo.Configure<GrainDirectoryOptions>(directory => directory.CacheSize = DirectoryCacheSize);
         if (string.IsNullOrWhiteSpace(redis))
         {
