@@ -42,12 +42,13 @@ public sealed class FlowTests(SharedServers servers)
 
         ReceivedSpan[] Named(string name) => [.. collector.Spans.Where(span => span.Name == name)];
         await Eventually.TrueAsync(
-            () => new[] { "smtp receive", "route", "deliver", "mailbox.store" }.All(name => Named(name).Length > 0),
+            () => new[] { "smtp receive", "route", "deliver", "store" }.All(name => Named(name).Length > 0),
             TimeSpan.FromSeconds(20), () => string.Join('\n', collector.Spans), ClusterRun.Cancellation);
         var receive = Assert.Single(Named("smtp receive"));
         Assert.Equal("", receive.ParentId);
         Assert.Equal(("route", receive.TraceId, receive.SpanId), Assert.Single(Named("route")) is var route ? (route.Name, route.TraceId, route.ParentId) : default);
         Assert.Equal((receive.TraceId, receive.SpanId), Assert.Single(Named("deliver")) is var deliver ? (deliver.TraceId, deliver.ParentId) : default);
-        Assert.Equal(["delivery", "ingress", "queue"], collector.Spans.Where(span => span.TraceId == receive.TraceId).Select(span => span.Service).Distinct().Order());
+        Assert.Equal((receive.TraceId, receive.SpanId), Assert.Single(Named("store")) is var store ? (store.TraceId, store.ParentId) : default);
+        Assert.Equal(["delivery", "ingress", "mailbox", "queue"], collector.Spans.Where(span => span.TraceId == receive.TraceId).Select(span => span.Service).Distinct().Order());
     }
 }

@@ -1,0 +1,89 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using MailPipeline.Contracts;
+using MassTransit.Serialization;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>
+/// What the services said to each other in a version that may still run beside this one. A text here is never changed: a new version
+/// adds another. What an old pod wrote is read, and what a new one writes an old one can read.
+/// </summary>
+public sealed class ContractTests
+{
+    private static readonly DateTimeOffset s_at = new(2026, 1, 2, 3, 4, 5, 678, TimeSpan.Zero);
+
+    private static readonly QueuedRecipient s_recipient = new(
+        65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.EightBitMime | BodyType.SmtpUtf8, 3, s_at, s_at.AddMinutes(5),
+        RecipientRoute.Local, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+
+    private const string RecipientInVersion1 = """
+        {"recipientId":65536001,"address":"ann@example.org","sender":"you@example.net","sizeBytes":2048,"body":3,"attempts":3,
+         "acceptedAt":"2026-01-02T03:04:05.678+00:00","nextAttemptAt":"2026-01-02T03:09:05.678+00:00","route":1,
+         "traceParent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","messageId":1000}
+        """;
+
+    public static TheoryData<object, string> Version1 => new()
+    {
+        {
+            new MessageAccepted([new AcceptedMessage(1000, "", ["ann@example.org", "bob@example.org"], 2048, BodyType.SevenBit, s_at, "")]),
+            """
+            {"messages":[{"messageId":1000,"sender":"","recipients":["ann@example.org","bob@example.org"],"sizeBytes":2048,"body":0,
+             "acceptedAt":"2026-01-02T03:04:05.678+00:00","traceParent":""}]}
+            """
+        },
+        { new DeliverMessages("example.org", 77, [s_recipient]), $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}]}""" },
+        { new StoreMessages("example.org", 78, [s_recipient]), $$"""{"domain":"example.org","claimId":78,"recipients":[{{RecipientInVersion1}}]}""" },
+        {
+            new AttemptsCompleted(
+                "example.org", 77, [new AttemptResult(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true),
+            """
+            {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":4,"status":"4.4.2","reply":"contact lost",
+             "remoteHost":"mx.example.org[192.0.2.1]:25","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00"}],
+             "unreachable":true}
+            """
+        },
+    };
+
+    [Theory, MemberData(nameof(Version1))]
+    public void What_version_1_wrote_is_read(object message, string frozen)
+    {
+        var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
+        Assert.Equivalent(message, read, strict: true);
+    }
+
+    [Theory, MemberData(nameof(Version1))]
+    public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
+    {
+        var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
+        Contains(JsonNode.Parse(frozen)!, written, "$");
+    }
+
+    [Theory, MemberData(nameof(Version1))]
+    public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
+    {
+        var later = JsonNode.Parse(frozen)!.AsObject();
+        later["addedLater"] = new JsonObject { ["x"] = 1 };
+        Assert.Equivalent(message, JsonSerializer.Deserialize(later, message.GetType(), SystemTextJsonMessageSerializer.Options), strict: true);
+    }
+
+    /// <summary>Everything of the frozen text stands in the written one, with the same value; more may stand there.</summary>
+    private static void Contains(JsonNode frozen, JsonNode? written, string path)
+    {
+        switch (frozen)
+        {
+            case JsonObject fields:
+                foreach (var (name, value) in fields)
+                    Contains(value!, written?[name], $"{path}.{name}");
+                break;
+            case JsonArray items:
+                Assert.Equal(items.Count, written!.AsArray().Count);
+                for (var i = 0; i < items.Count; i++)
+                    Contains(items[i]!, written[i], $"{path}[{i}]");
+                break;
+            default:
+                Assert.True(JsonNode.DeepEquals(frozen, written), $"{path} is {written?.ToJsonString() ?? "missing"}, was {frozen.ToJsonString()}");
+                break;
+        }
+    }
+}
