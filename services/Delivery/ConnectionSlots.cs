@@ -8,6 +8,9 @@ namespace MailPipeline.Delivery;
 /// </summary>
 internal sealed class ConnectionSlots(int limit, TimeSpan idleTime, TimeProvider time) : IAsyncDisposable
 {
+    // By the machine's clock, whatever the time-outs are: a report must not wait for a far end that has nothing more to say.
+    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
+
     private readonly Lock _lock = new();
     private readonly LinkedList<Idle> _idle = [];
     private readonly LinkedList<TaskCompletionSource> _waiting = [];
@@ -73,7 +76,9 @@ internal sealed class ConnectionSlots(int limit, TimeSpan idleTime, TimeProvider
     {
         if (idleTime == TimeSpan.Zero)
         {
-            await connection.QuitAsync();
+            var quit = connection.QuitAsync();
+            if (await Task.WhenAny(quit, Task.Delay(s_farewell, TimeProvider.System)) != quit)
+                await connection.DisposeAsync();
             Release();
             return;
         }
