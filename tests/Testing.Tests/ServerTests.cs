@@ -145,7 +145,7 @@ public sealed class ServerTests
         await postgres.KillAsync();
         await postgres.RestartAsync(Cancellation);
         Assert.Equal("0", (await postgres.QueryAsync("SELECT COUNT(*) FROM kept", Cancellation)).Trim());
-        Assert.Equal(0, await postgres.TerminateSessionsAsync(Cancellation));
+        await postgres.TerminateSessionsAsync(Cancellation);
     }
 
     [Fact]

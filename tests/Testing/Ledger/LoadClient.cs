@@ -89,10 +89,14 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
                     await Pause(options.RetryPause, cancellation);
                 }
                 // 421: the server closes (RFC 5321 §3.8). Without an answer the connection is of no use either.
-                if (answer.Reply is 0 or 421 || ++sent % options.MessagesPerConnection == 0)
+                var usable = answer.Reply is not (0 or 421);
+                // What MAIL began would stand in the way of the next MAIL (RFC 5321 §4.1.4).
+                if (usable && !answer.DotSent)
+                    usable = await TryCommandAsync(dialogue, "RSET", cancellation);
+                if (!usable || ++sent % options.MessagesPerConnection == 0)
                 {
-                    if (answer.Reply is not (0 or 421))
-                        await QuitAsync(dialogue, cancellation);
+                    if (usable)
+                        await TryCommandAsync(dialogue, "QUIT", cancellation);
                     await dialogue.DisposeAsync();
                     dialogue = null;
                 }
@@ -100,7 +104,7 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
                     await Pause(options.Pace, cancellation);
             }
             if (dialogue is not null)
-                await QuitAsync(dialogue, cancellation);
+                await TryCommandAsync(dialogue, "QUIT", cancellation);
         }
         finally
         {
@@ -199,19 +203,23 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
             progress.End(dataReply is null ? null : lastRefusal ?? dataReply);
             return;
         }
+        if (mailReply is not { Code: 250 })
+            throw new InvalidOperationException($"DATA was answered {dataReply.Code} after MAIL had been answered {mailReply.Code} {mailReply.Text}");
         await dialogue.SendContentWithoutEndAsync(message, cancellation);
         progress.DotSent = true;
         progress.End(await dialogue.EndContentAsync(cancellation));
     }
 
-    private static async Task QuitAsync(SmtpDialogue dialogue, CancellationToken cancellation)
+    /// <summary>Whether there was a reply and it was a 2xx.</summary>
+    private static async Task<bool> TryCommandAsync(SmtpDialogue dialogue, string command, CancellationToken cancellation)
     {
         try
         {
-            await dialogue.CommandAsync("QUIT", cancellation);
+            return await dialogue.CommandAsync(command, cancellation) is { Code: >= 200 and < 300 };
         }
         catch (Exception e) when (IsConnectionFailure(e))
         {
+            return false;
         }
     }
 

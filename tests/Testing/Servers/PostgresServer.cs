@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 
 namespace MailPipeline.Testing;
 
@@ -99,12 +98,10 @@ public sealed class PostgresServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends all sessions of clients, as an administrator may at any time; returns how many there were.</summary>
-    public async Task<int> TerminateSessionsAsync(CancellationToken cancellation = default) => int.Parse(
-        await QueryAsync(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
-            cancellation),
-        CultureInfo.InvariantCulture);
+    /// <summary>Ends all sessions of clients, as an administrator may at any time.</summary>
+    public Task TerminateSessionsAsync(CancellationToken cancellation = default) => QueryAsync(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        cancellation);
 
     public async ValueTask DisposeAsync()
     {

@@ -131,8 +131,7 @@ public sealed class SinkServer : IAsyncDisposable
                     return await SayAsync("250 2.0.0 OK");
                 case "NOOP":
                     return await SayAsync("250 2.0.0 OK");
-                case "MAIL":
-                    Reset();
+                case "MAIL" when _sender is null:
                     _sender = PathIn(command);
                     return await SayAsync("250 2.1.0 OK");
                 case "RCPT" when _sender is not null:
@@ -147,6 +146,7 @@ public sealed class SinkServer : IAsyncDisposable
                     await SayAsync("221 2.0.0 Bye");
                     return false;
                 default:
+                    // Also a second MAIL before the first one's end (RFC 5321 §4.1.4).
                     return await SayAsync("503 5.5.1 Not now");
             }
         }
