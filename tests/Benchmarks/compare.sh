@@ -1,33 +1,50 @@
 #!/usr/bin/env bash
-# Runs Standalone and Postfix in turn on this machine, with the same client (smtp-source), the same far end (smtp-sink) and
-# the durability each has by default, and prints medians and ratios. README.md says how to read them.
+# Runs Standalone (or the separate services: --cluster, or both: --all) and Postfix in turn on this machine, with the same
+# client (smtp-source), the same far end (smtp-sink) and the durability each has by default, and prints medians and ratios.
+# README.md says how to read them.
 #
-#   tests/Benchmarks/compare.sh [--quick] [--large] [--rounds N] [--only postfix|standalone] [--work DIR] [--no-build]
+#   tests/Benchmarks/compare.sh [--cluster|--all] [--quick] [--large] [--rounds N] [--only NAME] [--work DIR] [--no-build]
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 source "$here/servers.sh"
+source "$here/cluster.sh"
 source "$here/measure.sh"
 
-rounds=3 scale=1 large=0 only="" build=1 base=${BENCH_DIR:-/var/tmp}
+servers="postfix standalone" rounds=3 scale=1 large=0 only="" build=1 base=${BENCH_DIR:-/var/tmp}
 while (($#)); do
     case $1 in
+        --cluster) servers="postfix cluster" ;;
+        --all) servers="postfix standalone cluster" ;;
         --quick) rounds=1 scale=5 ;;
         --large) large=1 ;;
         --rounds) rounds=$2; shift ;;
         --only) only=$2; shift ;;
         --work) base=$2; shift ;;
         --no-build) build=0 ;;
-        *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+        *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
     esac
     shift
 done
 
 [[ $(id -u) == 0 ]] || { echo "compare.sh: Postfix has to be started by root" >&2; exit 77; }
-for program in postfix smtp-source smtp-sink; do
-    command -v $program >/dev/null || { echo "compare.sh: $program is missing; install it with: apt-get install --no-install-recommends postfix" >&2; exit 69; }
-done
+require() { # Debian package, programs
+    local program
+    for program in "${@:2}"; do
+        compgen -G "$program" >/dev/null || command -v "$program" >/dev/null && continue
+        echo "compare.sh: $program is missing; install it with: apt-get install --no-install-recommends $1" >&2
+        exit 69
+    done
+}
+require postfix postfix smtp-source smtp-sink
+if [[ $servers == *cluster* ]]; then
+    require postgresql '/usr/lib/postgresql/*/bin/postgres'
+    require rabbitmq-server rabbitmq-server
+    require redis-server redis-server
+    require curl curl
+fi
+# Standalone refers to the four services.
 ((build)) && dotnet build "$root/services/Standalone" -c Release -v quiet -nodeReuse:false >&2
 
 work=$(mktemp -d "$base/mailpipeline-bench.XXXXXX")
@@ -75,7 +92,7 @@ echo "$(nproc) processors, load $load before the start, queues on $(stat -f -c %
 awk -v l="$load" -v n="$(nproc)" 'BEGIN { exit !(l > n / 2) }' && echo "others use this machine: rates will be low and uneven, CPU seconds less so" >&2
 
 for ((round = 1; round <= rounds; round++)); do
-    for server in postfix standalone; do
+    for server in $servers; do
         [[ -z $only || $only == "$server" ]] || continue
         for mode in accept forward; do
             echo "round $round: $server, $mode" >&2
@@ -83,4 +100,10 @@ for ((round = 1; round <= rounds; round++)); do
         done
     done
 done
-print_table <"$results"
+[[ $servers == *standalone* ]] && print_table standalone Standalone <"$results"
+if [[ $servers == *cluster* ]]; then
+    echo
+    print_table cluster Services <"$results"
+    echo
+    print_parts <"$work/parts"
+fi

@@ -2,24 +2,35 @@
 
 ticks_per_second=$(getconf CLK_TCK)
 
-# All processes of the server: master and its children, or the one.
-server_pids() {
-    echo "$server_pid"
-    [[ $server_kind == postfix ]] && pgrep -P "$server_pid" || true
+# All processes of the server, a line each: what it is, and its id. Master and its children, or the one, or the parts of the
+# cluster with the children of theirs that have some.
+server_processes() {
+    local part pid
+    case $server_kind in
+        cluster) printf '%s\n' "${cluster_pids[@]}" ;;
+        *) echo "$server_kind $server_pid" ;;
+    esac | while read -r part pid; do
+        echo "$part $pid"
+        case $part in postfix | PostgreSQL) pgrep -P "$pid" | sed "s/^/$part /" || true ;; esac
+    done
 }
 
-# CPU time of the server in clock ticks, of its living processes and of those they have waited for.
+# CPU time in clock ticks, of the living processes and of those they have waited for: a line for each part.
+cpu_ticks_by_part() {
+    local part pid
+    server_processes | while read -r part pid; do
+        sed "s/^.*) /$part /" "/proc/$pid/stat" 2>/dev/null || true
+    done | awk '{ ticks[$1] += $13 + $14 + $15 + $16 } END { for (part in ticks) print part, ticks[part] }'
+}
+
 cpu_ticks() {
-    local pid
-    for pid in $(server_pids); do
-        cat "/proc/$pid/stat" 2>/dev/null || true
-    done | sed 's/^.*) //' | awk '{ ticks += $12 + $13 + $14 + $15 } END { printf "%d\n", ticks }'
+    cpu_ticks_by_part | awk '{ ticks += $2 } END { printf "%d\n", ticks }'
 }
 
 # Memory of the server's processes, shared pages counted once (PSS), in kilobytes.
 memory_kilobytes() {
-    local pid
-    for pid in $(server_pids); do
+    local part pid
+    server_processes | while read -r part pid; do
         cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
     done | awk '/^Pss:/ { kilobytes += $2 } END { printf "%d\n", kilobytes }'
 }
@@ -68,6 +79,7 @@ measure() { # server round kind sessions octets messages per
     local watcher taken ticks started ended
     taken=$(sink_count)
     ticks=$(cpu_ticks)
+    cpu_ticks_by_part >"$work/before"
     echo 0 >"$work/peak"
     watch_memory &
     watcher=$!
@@ -78,6 +90,9 @@ measure() { # server round kind sessions octets messages per
     # What was accepted is also sorted into the queue; that work belongs to the message, whenever it is done.
     settle
     ticks=$(($(cpu_ticks) - ticks))
+    cpu_ticks_by_part | awk -v row="$server $kind $sessions $octets $per" -v m="$messages" -v hz="$ticks_per_second" '
+        NR == FNR { before[$1] = $2; next }
+        { printf "%s %s %.4f\n", row, $1, ($2 - before[$1]) / hz / m * 1000 }' "$work/before" - >>"$work/parts"
     kill "$watcher" && wait "$watcher" 2>/dev/null || true
     awk -v s="$server" -v k="$kind" -v n="$sessions" -v o="$octets" -v p="$per" -v m="$messages" \
         -v ns=$((ended - started)) -v t="$ticks" -v hz="$ticks_per_second" -v kb="$(<"$work/peak")" \
@@ -85,15 +100,17 @@ measure() { # server round kind sessions octets messages per
         tee -a "$results" >&2
 }
 
-# Medians over the rounds, one row per scenario in the order they were run.
-print_table() {
-    awk '
-        function median(list,    n, parts, i, j, swap) {
-            n = split(list, parts, " ")
-            for (i = 2; i <= n; i++)
-                for (j = i; j > 1 && parts[j - 1] + 0 > parts[j] + 0; j--) { swap = parts[j]; parts[j] = parts[j - 1]; parts[j - 1] = swap }
-            return n == 0 ? 0 : n % 2 ? parts[(n + 1) / 2] : (parts[n / 2] + parts[n / 2 + 1]) / 2
-        }
+median_function='
+    function median(list,    n, parts, i, j, swap) {
+        n = split(list, parts, " ")
+        for (i = 2; i <= n; i++)
+            for (j = i; j > 1 && parts[j - 1] + 0 > parts[j] + 0; j--) { swap = parts[j]; parts[j] = parts[j - 1]; parts[j - 1] = swap }
+        return n == 0 ? 0 : n % 2 ? parts[(n + 1) / 2] : (parts[n / 2] + parts[n / 2 + 1]) / 2
+    }'
+
+# Medians over the rounds, one row per scenario in the order they were run: Postfix beside one of ours.
+print_table() { # server name
+    awk -v ours="$1" -v name="$2" "$median_function"'
         function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
         {
             key = $2 " " $3 " " $4 " " $5
@@ -103,15 +120,37 @@ print_table() {
             memory[$1, key] = memory[$1, key] " " $8
         }
         END {
-            print "| measured | sessions | octets | messages a session | Postfix /s | Standalone /s | ratio | Postfix CPU s/1000 | Standalone CPU s/1000 | ratio | Postfix MB | Standalone MB |"
+            printf "| measured | sessions | octets | messages a session | Postfix /s | %s /s | ratio | Postfix CPU s/1000 | %s CPU s/1000 | ratio | Postfix MB | %s MB |\n", name, name, name
             print "| --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |"
             for (i = 1; i <= count; i++) {
                 key = order[i]
                 split(key, part, " ")
-                pr = median(rate["postfix", key]); sr = median(rate["standalone", key])
-                pc = median(cpu["postfix", key]); sc = median(cpu["standalone", key])
+                pr = median(rate["postfix", key]); sr = median(rate[ours, key])
+                pc = median(cpu["postfix", key]); sc = median(cpu[ours, key])
                 printf "| %s | %s | %s | %s | %.0f | %.0f | %s | %.3f | %.3f | %s | %.0f | %.0f |\n", part[1], part[2], part[3], part[4],
-                    pr, sr, ratio(sr, pr), pc, sc, ratio(pc, sc), median(memory["postfix", key]), median(memory["standalone", key])
+                    pr, sr, ratio(sr, pr), pc, sc, ratio(pc, sc), median(memory["postfix", key]), median(memory[ours, key])
+            }
+        }'
+}
+
+# What each process of the cluster costs: CPU seconds for 1,000 messages, medians over the rounds.
+print_parts() {
+    awk "$median_function"'
+        $1 == "cluster" {
+            key = $2 " | " $3 " | " $4 " | " $5
+            if (!(key in seen)) { seen[key] = 1; order[++count] = key }
+            cpu[key, $6] = cpu[key, $6] " " $7
+        }
+        END {
+            n = split("Ingress Queue Delivery Mailbox PostgreSQL RabbitMQ Redis", parts, " ")
+            header = "| CPU s/1000 of | sessions | octets | messages a session |"
+            rule = "| --- | --: | --: | --- |"
+            for (i = 1; i <= n; i++) { header = header " " parts[i] " |"; rule = rule " --: |" }
+            print header; print rule
+            for (i = 1; i <= count; i++) {
+                row = "| " order[i] " |"
+                for (j = 1; j <= n; j++) row = row sprintf(" %.3f |", median(cpu[order[i], parts[j]]))
+                print row
             }
         }'
 }

@@ -1,4 +1,4 @@
-# The two servers and the far end. Each is started in a folder of its own under $work, on ports of its own.
+# Standalone, Postfix and the far end. Each is started in a folder of its own under $work, on ports of its own.
 
 source_port_offset=${BENCH_PORT_OFFSET:-14000}
 sink_port=$((2626 + source_port_offset))
@@ -117,6 +117,7 @@ stop_server() {
             kill "$server_pid" 2>/dev/null || true
             wait "$server_pid" 2>/dev/null || true
             ;;
+        cluster) stop_cluster ;;
     esac
     server_kind="" server_pid=""
 }
