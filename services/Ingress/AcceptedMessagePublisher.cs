@@ -17,6 +17,12 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     /// <summary>Envelopes that wait while the bus is away; some megabytes.</summary>
     private const int MaxWaiting = 10_000;
 
+    /// <summary>
+    /// Least time between two hints that are not full: under load fewer and larger ones, while a message that comes alone is
+    /// told of at once.
+    /// </summary>
+    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(20);
+
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(2);
 
     private readonly Channel<AcceptedMessage> _waiting = Channel.CreateBounded<AcceptedMessage>(
@@ -45,10 +51,14 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
         {
             while (await _waiting.Reader.WaitToReadAsync(stoppingToken))
             {
+                var started = time.GetTimestamp();
                 while (batch.Count < MaxBatch && _waiting.Reader.TryRead(out var message))
                     batch.Add(message);
                 await SendAsync([.. batch], stoppingToken);
+                var full = batch.Count == MaxBatch;
                 batch.Clear();
+                if (!full && s_pace - time.GetElapsedTime(started) is { Ticks: > 0 } rest)
+                    await Task.Delay(rest, time, stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

@@ -24,14 +24,11 @@ public sealed class ContentWriter : IAsyncDisposable
         MessageId = messageId;
         _engine = database.Engine;
         _chunkBytes = database.Options.ChunkBytes;
-        InlineBytes = database.Options.InlineContentBytes;
     }
 
     public long MessageId { get; }
 
     public long SizeBytes { get; private set; }
-
-    private int InlineBytes { get; }
 
     /// <summary>Adds a copy of the bytes.</summary>
     /// <exception cref="StorageUnavailableException">A full chunk could not be put away.</exception>
@@ -53,17 +50,19 @@ public sealed class ContentWriter : IAsyncDisposable
         _spill = null;
     }
 
-    /// <summary>All chunks of the message, the last one inline when it is the only one and small.</summary>
+    /// <summary>
+    /// All chunks of the message, the last one inline when it is the only one and small enough. Inline bytes are this writer's
+    /// own until it is disposed.
+    /// </summary>
     internal async ValueTask<IReadOnlyList<ContentChunk>> CompleteAsync(CancellationToken cancellationToken)
     {
-        if (_spilled.Count > 0 || _length > InlineBytes)
+        if (_spilled.Count > 0 || _length > _engine.MaxInlineBytes)
         {
             if (_length > 0)
                 await SpillAsync(cancellationToken);
             return _spilled;
         }
-        var bytes = _buffer.AsSpan(0, _length).ToArray();
-        return [new ContentChunk(RecipientIds.Of(MessageId, 0), bytes.Length, bytes, 0, 0)];
+        return [new ContentChunk(RecipientIds.Of(MessageId, 0), _length, _buffer, 0, 0)];
     }
 
     internal void MarkAccepted() => _accepted = true;

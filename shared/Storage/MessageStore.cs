@@ -30,7 +30,16 @@ public sealed class MessageStore(MailDatabase database)
 
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)");
 
-    private static readonly Statement s_exists = new("SELECT 1 FROM messages WHERE id = $1");
+    // Waits for a transaction that has inserted the message and whose end nobody knows yet.
+    private static readonly Statement s_insertIfAbsent = new(
+        """
+        INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds) VALUES ($1, 0, '', 0, 0, '', 0)
+        ON CONFLICT (id) DO NOTHING
+        """);
+
+    private static readonly Statement s_deleteMessage = new("DELETE FROM messages WHERE id = $1");
+
+    private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = 'message'");
 
     private static readonly Statement s_readChunks = new(
         "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
@@ -40,6 +49,9 @@ public sealed class MessageStore(MailDatabase database)
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
 
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Clients wait ten minutes for the reply to the final dot (RFC 5321 §4.5.3.2.6).</summary>
+    private static readonly TimeSpan s_askFor = TimeSpan.FromMinutes(1);
 
     /// <summary>A new id, unique for ever; costs no I/O but once in a thousand calls.</summary>
     public ValueTask<long> NextMessageIdAsync(CancellationToken cancellationToken) => database.MessageIds.NextAsync(cancellationToken);
@@ -125,7 +137,7 @@ public sealed class MessageStore(MailDatabase database)
                 inRows++;
             else
                 pending.Add(transaction.ExecuteAsync(
-                    s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline?.Length ?? 0),
+                    s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline is null ? 0 : chunk.SizeBytes),
                     chunk.Segment, chunk.Position));
         }
         pending.Add(transaction.ExecuteAsync(
@@ -176,15 +188,29 @@ public sealed class MessageStore(MailDatabase database)
         }
     }
 
-    /// <summary>Reads again by id after a commit of unknown outcome; never assumes.</summary>
+    /// <summary>
+    /// Asks again by id after a commit of unknown outcome; never assumes. It asks by a commit of its own: a transaction that still
+    /// hangs is waited for, and where standbys confirm each commit, one that is confirmed confirms all before it.
+    /// </summary>
     private async Task<bool> WasAcceptedAsync(long messageId, StorageUnavailableException fault, CancellationToken cancellationToken)
     {
-        for (var attempt = 0; attempt < 20; attempt++)
+        var started = database.Time.GetTimestamp();
+        while (database.Time.GetElapsedTime(started) < s_askFor)
         {
             await Task.Delay(s_askAgain, database.Time, cancellationToken);
             try
             {
-                return (await database.QueryAsync(s_exists, r => r.GetInt64(0), cancellationToken, messageId)).Count > 0;
+                return await database.WriteAsync(async transaction =>
+                {
+                    if (await transaction.ExecuteAsync(s_insertIfAbsent, messageId) == 1)
+                    {
+                        await transaction.ExecuteAsync(s_deleteMessage, messageId);
+                        return false;
+                    }
+                    // A commit without a change would be confirmed by nobody.
+                    await transaction.ExecuteAsync(s_touch);
+                    return true;
+                });
             }
             catch (StorageUnavailableException)
             {

@@ -13,6 +13,9 @@ internal abstract class StorageEngine : IAsyncDisposable
     /// <summary>True when only this process may work on the data, so that claims found at start belong to the dead.</summary>
     public abstract bool SingleProcess { get; }
 
+    /// <summary>Content of a message up to this size travels with the transaction that accepts it; larger content is spilled before.</summary>
+    public abstract int MaxInlineBytes { get; }
+
     /// <summary>Connects and applies migrations under a lock.</summary>
     public abstract Task OpenAsync(CancellationToken cancellationToken);
 
@@ -71,7 +74,8 @@ internal interface IWriteTransaction
 }
 
 /// <summary>
-/// A piece of a message's content: inline in its row (<see cref="Inline"/>), or in a segment file at a position.
+/// A piece of a message's content: inline in its row (<see cref="Inline"/>, of which the first <c>SizeBytes</c> count), or in a
+/// segment file at a position.
 /// </summary>
 internal readonly record struct ContentChunk(long Id, int SizeBytes, byte[]? Inline, long Segment, long Position);
 

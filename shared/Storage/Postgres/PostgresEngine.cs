@@ -19,14 +19,21 @@ internal sealed class PostgresEngine : StorageEngine
     /// <summary>Times that one thing is tried before its caller hears of it.</summary>
     private const int MaxAttempts = 4;
 
+    // Its commit need not wait for the disk: the one that accepts the message comes later in the same log, and makes both durable;
+    // should the server die in between, that one finds the chunk missing.
     private static readonly Statement s_insertChunk = new(
-        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, 0, 0)");
+        """
+        INSERT INTO chunks (id, size_bytes, bytes, segment, position)
+        SELECT $1::bigint, $2::bigint, $3::bytea, 0, 0 FROM set_config('synchronous_commit', 'off', true)
+        """);
 
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     private readonly NpgsqlDataSource _source;
     private readonly ConcurrentDictionary<Statement, string> _translated = [];
+    private readonly int _chunkBytes;
     private NpgsqlConnection? _writer;
+    private bool _warned;
 
     public PostgresEngine(StorageOptions options)
     {
@@ -38,11 +45,15 @@ internal sealed class PostgresEngine : StorageEngine
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
+        _chunkBytes = options.ChunkBytes;
     }
 
     public override SqlDialect Dialect => SqlDialect.Postgres;
 
     public override bool SingleProcess => false;
+
+    // One chunk: a transaction of its own would cost more than the memory that is held for it anyway.
+    public override int MaxInlineBytes => _chunkBytes;
 
     public override async Task OpenAsync(CancellationToken cancellationToken)
     {
@@ -85,10 +96,11 @@ internal sealed class PostgresEngine : StorageEngine
         var committing = false;
         try
         {
-            _writer ??= _source.OpenConnection();
+            _writer ??= OpenWriter();
             using var transaction = _writer.BeginTransaction();
             var rounds = new PostgresRounds(_writer, TextOf);
             rounds.Run(works);
+            _warned = false;
             committing = true;
             transaction.Commit();
         }
@@ -105,6 +117,17 @@ internal sealed class PostgresEngine : StorageEngine
                 throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "Contact with PostgreSQL was lost while committing.", exception);
             throw;
         }
+        // The wait for a standby was given up, by our own time-out or an administrator: the transaction stands here, and will be gone
+        // if a standby takes over.
+        if (_warned)
+            throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "PostgreSQL committed, but no standby has confirmed it.");
+    }
+
+    private NpgsqlConnection OpenWriter()
+    {
+        var connection = _source.OpenConnection();
+        connection.Notice += (_, told) => _warned |= told.Notice.SqlState == PostgresErrorCodes.Warning;
+        return connection;
     }
 
     // Class 57P is "operator intervention": the session ends, and a commit that was asked for may have happened.

@@ -59,7 +59,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
     {
         null => new NpgsqlParameter<long> { TypedValue = value.Number },
         string text => new NpgsqlParameter<string> { TypedValue = text },
-        byte[] bytes => new NpgsqlParameter<byte[]> { TypedValue = bytes },
+        byte[] bytes => new NpgsqlParameter<ReadOnlyMemory<byte>> { TypedValue = bytes.AsMemory(0, value.Length) },
         _ => throw new InvalidOperationException("Unknown parameter type."),
     };
 

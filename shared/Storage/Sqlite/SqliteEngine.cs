@@ -52,6 +52,8 @@ internal sealed class SqliteEngine : StorageEngine
 
     public override bool SingleProcess => true;
 
+    public override int MaxInlineBytes => _options.InlineContentBytes;
+
     public override Task OpenAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(_folder);

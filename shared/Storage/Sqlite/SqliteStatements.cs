@@ -67,7 +67,10 @@ internal sealed class SqliteStatements(SqliteConnection connection) : IDisposabl
             _prepared.Add(statement, command);
         }
         for (var i = 0; i < values.Length; i++)
+        {
             command.Parameters[i].Value = values[i].Reference ?? values[i].Number;
+            command.Parameters[i].Size = values[i].Reference is byte[] ? values[i].Length : -1;
+        }
         return command;
     }
 }

@@ -1,0 +1,76 @@
+using MailPipeline.Testing;
+
+namespace MailPipeline.Storage.Tests;
+
+/// <summary>PostgreSQL whose commits wait for a standby: what no standby has confirmed would be lost when one takes over.</summary>
+public sealed class PostgresCommitTests : IAsyncLifetime
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+
+    private PostgresServer _server = null!;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync() => _server = await PostgresServer.StartAsync(durable: true, Cancellation);
+
+    public ValueTask DisposeAsync() => _server.DisposeAsync();
+
+    [Fact]
+    public async Task A_commit_that_gave_up_waiting_for_a_standby_is_not_accepted_until_one_confirms()
+    {
+        await using var store = await OpenAsync(";Command Timeout=1");
+        await WaitForStandbyAsync("ANY 1 (nobody)");
+        var accepting = store.AcceptAsync([1, 2, 3], "a@example.net");
+        // Twice: the commit itself, and the first time that it is asked for again.
+        await WhileTimePassesAsync(store, () => Task.FromResult(GivenUp() >= 2));
+        Assert.False(accepting.IsCompleted);
+        await WaitForStandbyAsync("");
+        await WhileTimePassesAsync(store, () => Task.FromResult(accepting.IsCompleted));
+        Assert.Equal([1, 2, 3], await store.ReadAsync((await accepting).MessageId));
+    }
+
+    [Fact]
+    public async Task A_commit_whose_session_was_ended_while_it_waited_for_a_standby_is_not_accepted_until_one_confirms()
+    {
+        await using var store = await OpenAsync("");
+        await WaitForStandbyAsync("ANY 1 (nobody)");
+        var accepting = store.AcceptAsync([1, 2, 3], "a@example.net");
+        await WhileTimePassesAsync(store, EndWaitingSessionAsync);
+        // The next one that waits is the one that asks.
+        await WhileTimePassesAsync(store, EndWaitingSessionAsync);
+        Assert.False(accepting.IsCompleted);
+        await WaitForStandbyAsync("");
+        await WhileTimePassesAsync(store, () => Task.FromResult(accepting.IsCompleted));
+        Assert.Equal([1, 2, 3], await store.ReadAsync((await accepting).MessageId));
+    }
+
+    private async Task<StoreFixture> OpenAsync(string settings)
+    {
+        var store = await StoreFixture.PostgresAsync(
+            await _server.CreateDatabaseAsync(Cancellation) + settings, null, () => ValueTask.CompletedTask);
+        // Ids are given out in blocks, and a block is a commit as well.
+        await store.AcceptAsync([0], "first@example.net");
+        return store;
+    }
+
+    private async Task WaitForStandbyAsync(string names)
+    {
+        await _server.QueryAsync($"ALTER SYSTEM SET synchronous_standby_names = '{names}'", Cancellation);
+        await _server.QueryAsync("SELECT pg_reload_conf()", Cancellation);
+        await Eventually.TrueAsync(
+            async () => (await _server.QueryAsync("SHOW synchronous_standby_names", Cancellation)).Trim() == names, s_limit, cancellation: Cancellation);
+    }
+
+    private async Task<bool> EndWaitingSessionAsync() => (await _server.QueryAsync(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", Cancellation)).Trim() != "0";
+
+    private Task WhileTimePassesAsync(StoreFixture store, Func<Task<bool>> until) => Eventually.TrueAsync(
+        () =>
+        {
+            store.Time.Advance(TimeSpan.FromMilliseconds(20));
+            return until();
+        },
+        s_limit, () => _server.Output, Cancellation);
+
+    private int GivenUp() => _server.Output.Split("canceling wait for synchronous replication").Length - 1;
+}
