@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace MailPipeline.Storage;
 
 /// <summary>
@@ -6,6 +8,29 @@ namespace MailPipeline.Storage;
 /// </summary>
 internal static class Migrations
 {
+    /// <summary>
+    /// The oldest program, by the entries it knows, that works on the schema as the last entry leaves it. It is kept in the store for
+    /// programs that do not know that entry. An entry that changes what is there already raises it to its own number.
+    /// </summary>
+    public const int OldestProgram = 1;
+
+    /// <summary>Beside the schema, for a program has to read it before it knows which schema there is.</summary>
+    public const string CreateOldestProgram = "CREATE TABLE IF NOT EXISTS schema_oldest_program (version BIGINT NOT NULL)";
+
+    public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM schema_oldest_program";
+
+    public static readonly string WriteOldestProgram =
+        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO schema_oldest_program (version) VALUES ({OldestProgram})");
+
+    /// <param name="version">Of the store's schema.</param>
+    /// <param name="oldestProgram">As the store says; 0 when nobody has said anything.</param>
+    /// <exception cref="SchemaTooNewException">This program does not know what the tables mean.</exception>
+    public static void EnsureKnown(long version, long oldestProgram)
+    {
+        if (version > All.Length && (oldestProgram == 0 || oldestProgram > All.Length))
+            throw new SchemaTooNewException(version, All.Length);
+    }
+
     public static readonly string[][] All =
     [
         [

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Data.Sqlite;
@@ -84,14 +83,14 @@ public sealed class ServerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_store_written_by_a_newer_program_is_refused()
+    public async Task A_store_that_a_newer_program_has_made_its_own_is_refused()
     {
         await _run.RunAsync("domain add example.org");
         using (var database = new SqliteConnection($"Data Source={Path.Combine(_run.DataFolder, "mail.db")};Pooling=False"))
         {
             database.Open();
             using var command = database.CreateCommand();
-            command.CommandText = string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {999}");
+            command.CommandText = "PRAGMA user_version = 999; INSERT INTO schema_oldest_program (version) VALUES (999)";
             command.ExecuteNonQuery();
         }
 

@@ -12,6 +12,10 @@ public abstract class StoreTests : IAsyncLifetime
 
     protected abstract Task<StoreFixture> OpenAsync();
 
+    /// <summary>Notes of a schema that newer programs have brought to a version.</summary>
+    private Task SetSchemaVersionAsync(int version) => Store.RunAsync(
+        Store.Database.SingleProcess ? $"PRAGMA user_version = {version}" : $"INSERT INTO schema_version (version) VALUES ({version})");
+
     public async ValueTask InitializeAsync() => _store = await OpenAsync();
 
     public async ValueTask DisposeAsync()
@@ -19,6 +23,31 @@ public abstract class StoreTests : IAsyncLifetime
         if (_store is not null)
             await _store.DisposeAsync();
         GC.SuppressFinalize(this);
+    }
+
+    [Fact]
+    public async Task A_newer_schema_is_worked_on_until_it_says_that_it_is_not_for_programs_this_old()
+    {
+        var known = Migrations.All.Length;
+        await SetSchemaVersionAsync(known + 1);
+        await Store.OpenAgainAsync();
+
+        await Store.RunAsync($"INSERT INTO schema_oldest_program (version) VALUES ({known})");
+        await Store.OpenAgainAsync();
+        await Store.AcceptAsync("x"u8.ToArray(), "a@example.net");
+
+        await Store.RunAsync($"INSERT INTO schema_oldest_program (version) VALUES ({known + 1})");
+        var refused = await Assert.ThrowsAsync<SchemaTooNewException>(() => Store.OpenAgainAsync());
+        Assert.Contains($"{known + 1}", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_newer_schema_that_says_nothing_of_older_programs_is_refused()
+    {
+        await Store.RunAsync("DROP TABLE schema_oldest_program");
+        await Store.OpenAgainAsync();
+        await SetSchemaVersionAsync(Migrations.All.Length + 1);
+        await Assert.ThrowsAsync<SchemaTooNewException>(() => Store.OpenAgainAsync());
     }
 
     [Theory]

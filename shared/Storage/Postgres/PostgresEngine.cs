@@ -50,16 +50,17 @@ internal sealed class PostgresEngine : StorageEngine
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await RunAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock})", cancellationToken);
         await RunAsync(connection, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)", cancellationToken);
-        await using var read = new NpgsqlCommand("SELECT COALESCE(MAX(version), 0) FROM schema_version", connection);
-        var version = (int)(long)(await read.ExecuteScalarAsync(cancellationToken))!;
-        if (version > Migrations.All.Length)
-            throw new SchemaTooNewException(version, Migrations.All.Length);
+        await RunAsync(connection, Migrations.CreateOldestProgram, cancellationToken);
+        var version = await ReadAsync(connection, "SELECT COALESCE(MAX(version), 0) FROM schema_version", cancellationToken);
+        Migrations.EnsureKnown(version, await ReadAsync(connection, Migrations.ReadOldestProgram, cancellationToken));
         for (var next = version; next < Migrations.All.Length; next++)
         {
             foreach (var sql in Migrations.All[next])
                 await RunAsync(connection, Dialect.Translate(sql), cancellationToken);
             await RunAsync(connection, $"INSERT INTO schema_version (version) VALUES ({next + 1})", cancellationToken);
         }
+        if (version < Migrations.All.Length)
+            await RunAsync(connection, Migrations.WriteOldestProgram, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
 
@@ -207,6 +208,12 @@ internal sealed class PostgresEngine : StorageEngine
 
     private string TextOf(Statement statement) =>
         _translated.GetOrAdd(statement, static (s, dialect) => dialect.Translate(s.Sql), Dialect);
+
+    private static async Task<long> ReadAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
 
     private static async Task RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {

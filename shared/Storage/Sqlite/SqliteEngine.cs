@@ -230,15 +230,17 @@ internal sealed class SqliteEngine : StorageEngine
         writer.Run("BEGIN IMMEDIATE");
         try
         {
-            var version = (int)writer.Number("PRAGMA user_version");
-            if (version > Migrations.All.Length)
-                throw new SchemaTooNewException(version, Migrations.All.Length);
+            writer.Run(Migrations.CreateOldestProgram);
+            var version = writer.Number("PRAGMA user_version");
+            Migrations.EnsureKnown(version, writer.Number(Migrations.ReadOldestProgram));
             for (var next = version; next < Migrations.All.Length; next++)
             {
                 foreach (var sql in Migrations.All[next])
                     writer.Run(SqlDialect.Sqlite.Translate(sql));
                 writer.Run(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {next + 1}"));
             }
+            if (version < Migrations.All.Length)
+                writer.Run(Migrations.WriteOldestProgram);
             writer.Run("COMMIT");
         }
         catch
