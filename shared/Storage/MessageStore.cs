@@ -7,8 +7,8 @@ namespace MailPipeline.Storage;
 /// <summary>What stands behind the door, for whoever has to say "later".</summary>
 /// <param name="Unrouted">Messages the router has not seen, counted up to a bound.</param>
 /// <param name="Queued">Recipients without an outcome, counted up to a bound.</param>
-/// <param name="HasRoom">The disk has more free than is kept in reserve.</param>
-public sealed record StoreLoad(long Unrouted, long Queued, bool HasRoom);
+/// <param name="SpaceUsed">Share of the room for mail that is used up; from 1 on there is none. 0 where nobody measures it.</param>
+public sealed record StoreLoad(long Unrouted, long Queued, double SpaceUsed);
 
 /// <summary>
 /// Accepted messages: bytes and envelope. What <see cref="AcceptAsync"/> has returned for survives the death of every
@@ -51,14 +51,15 @@ public sealed class MessageStore(MailDatabase database)
     {
         var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
         var queued = await database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, maxQueued);
+        var used = await database.Engine.MeasureRoomAsync(cancellationToken);
         try
         {
             database.Engine.EnsureRoom();
-            return new StoreLoad(unrouted[0], queued[0], HasRoom: true);
+            return new StoreLoad(unrouted[0], queued[0], used);
         }
         catch (StorageUnavailableException)
         {
-            return new StoreLoad(unrouted[0], queued[0], HasRoom: false);
+            return new StoreLoad(unrouted[0], queued[0], Math.Max(used, 1));
         }
     }
 

@@ -50,6 +50,13 @@ public sealed class StorageOptions
     [Range(0, long.MaxValue)]
     public long ReservedFreeBytes { get; set; } = 64L * 1024 * 1024;
 
+    /// <summary>
+    /// Size of the database, as PostgreSQL tells it, from which on new mail is refused with 452: below the size of its volume, so that
+    /// what was accepted can still be moved on. Default 0: no bound; PostgreSQL only.
+    /// </summary>
+    [Range(0, long.MaxValue)]
+    public long MaxDatabaseBytes { get; set; }
+
     /// <summary>How long a change by the command line may go unnoticed by a running server. Default 1 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DirectoryCacheTime { get; set; } = TimeSpan.FromSeconds(1);

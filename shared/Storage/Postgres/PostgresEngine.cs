@@ -22,11 +22,15 @@ internal sealed class PostgresEngine : StorageEngine
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, 0, 0)");
 
+    private static readonly Statement s_databaseSize = new("SELECT pg_database_size(current_database())");
+
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     private readonly NpgsqlDataSource _source;
     private readonly ConcurrentDictionary<Statement, string> _translated = [];
+    private readonly long _maxBytes;
     private NpgsqlConnection? _writer;
+    private long _bytes;
 
     public PostgresEngine(StorageOptions options)
     {
@@ -37,6 +41,7 @@ internal sealed class PostgresEngine : StorageEngine
         };
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
+        _maxBytes = options.MaxDatabaseBytes;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
     }
 
@@ -183,6 +188,21 @@ internal sealed class PostgresEngine : StorageEngine
 
     public override ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException($"Chunk {chunk.Id} names segment {chunk.Segment}, but PostgreSQL keeps content in rows.");
+
+    public override async Task<double> MeasureRoomAsync(CancellationToken cancellationToken)
+    {
+        if (_maxBytes == 0)
+            return 0;
+        var bytes = (await QueryAsync(s_databaseSize, r => r.GetInt64(0), [], cancellationToken))[0];
+        Volatile.Write(ref _bytes, bytes);
+        return (double)bytes / _maxBytes;
+    }
+
+    public override void EnsureRoom()
+    {
+        if (_maxBytes > 0 && Volatile.Read(ref _bytes) >= _maxBytes)
+            throw new StorageUnavailableException(StorageFault.Full, $"The database has grown to {_maxBytes} bytes (Storage:MaxDatabaseBytes).");
+    }
 
     // Class 53 is "insufficient resources", 53100 is disk_full (PostgreSQL, Appendix A).
     public override StorageUnavailableException? Classify(Exception exception) => exception switch
