@@ -87,16 +87,6 @@ public sealed class BusTests
             "Http:Port is '70000'; must be between 0 and 65535",
             Explain(("Http:Port", "70000")));
         Assert.Equal("There is no setting 'Http:Prot'; Http has Address, Port", Explain(("Http:Prot", "1")));
-        Assert.Equal("There is no setting 'Http:Port:x'; Http:Port is a single value", Explain(("Http:Port:x", "1")));
-        Assert.Equal(
-            "There is no setting 'Http:Adress'; Http has Address, Port; There is no setting 'Http:Prot'; Http has Address, Port",
-            Explain(("Http:Prot", "1"), ("Http:Adress", "1")));
-        Assert.Equal(
-            "Tls:HostNames is 'mx.example.org', but it is no single value; Tls:HostNames is a list, its entries are Tls:HostNames:0 and so on",
-            Explain(("Tls:HostNames", "mx.example.org")));
-        Assert.Equal(
-            "There is no setting 'Tls:HostNames:mx'; Tls:HostNames is a list, its entries are Tls:HostNames:0 and so on",
-            Explain(("Tls:HostNames:mx", "mx.example.org")));
         Assert.Contains("Http:Port", Explain(("Http:Port", "abc"))!, StringComparison.Ordinal);
         Assert.Contains("Http:Address must be an IP address", Explain(("Http:Address", "here"))!, StringComparison.Ordinal);
     }
