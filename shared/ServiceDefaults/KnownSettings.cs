@@ -12,7 +12,6 @@ namespace MailPipeline.ServiceDefaults;
 internal static class KnownSettings
 {
     /// <summary>One line for each setting that there is not, with those there are; none when all is well.</summary>
-    /// <remarks>A value of the section itself is left alone: the environment may have a HOST that is nothing of ours.</remarks>
     public static IEnumerable<string> FindUnknown(IConfigurationSection section, Type type)
     {
         type = Nullable.GetUnderlyingType(type) ?? type;

@@ -7,7 +7,6 @@ public sealed class KnownSettingsTests
 {
     [Theory]
     [InlineData("Mail:Size=1|Mail:Hosts:0=a|Mail:Hosts:1=b|Mail:Doors:0:Port=25|Mail:doors:1:waits:one=00:01:00|Mail:Limit=1|Mail:Door:Port=1")]
-    [InlineData("Mail=whatever", "")]
     [InlineData("Mail:Sise=1", "There is no setting 'Mail:Sise'; Mail has Size, Limit, Hosts, Doors, Door")]
     [InlineData("Mail:Doors:0:Prot=25", "There is no setting 'Mail:Doors:0:Prot'; Mail:Doors:0 has Port, Waits")]
     [InlineData("Mail:Door:Prot=25", "There is no setting 'Mail:Door:Prot'; Mail:Door has Port, Waits")]
