@@ -17,9 +17,7 @@ public static class QueueHosting
     public static WebApplicationBuilder AddQueue(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
-        services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
-        services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddQueueSettings();
         services.AddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>().Value;
@@ -36,6 +34,14 @@ public static class QueueHosting
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
             services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
         return builder;
+    }
+
+    /// <summary>The settings alone, for who only wants to check them.</summary>
+    public static void AddQueueSettings(this IServiceCollection services)
+    {
+        services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
     }
 
     public static void AddQueueConsumers(this IBusRegistrationConfigurator bus)

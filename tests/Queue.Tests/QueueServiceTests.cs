@@ -114,6 +114,28 @@ public sealed class QueueServiceTests
     }
 
     [Fact]
+    public async Task A_report_names_what_the_sender_wrote_and_where_an_alias_led()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await queue.Directory.AddAliasAsync("sales@example.org", "bob@example.net");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "Sales@example.org", "direct@example.net"));
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+        await DrainedAsync(queue);
+
+        var texts = new List<string>();
+        foreach (var message in await queue.MaildropAsync("sender@example.org"))
+            texts.Add(await queue.ReadAsync(message));
+        var text = string.Concat(texts);
+        Assert.Contains("Original-Recipient: rfc822; Sales@example.org\r\nFinal-Recipient: rfc822; bob@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("  <Sales@example.org>, which leads to <bob@example.net>\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\n\r\nFinal-Recipient: rfc822; direct@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("  <direct@example.net>\r\n", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_bounce_is_never_bounced()
     {
         await using var queue = await QueueUnderTest.StartAsync();

@@ -41,7 +41,7 @@ internal sealed class SqliteEngine : StorageEngine
             Pooling = false,
             DefaultTimeout = 5,
         };
-        var file = Path.GetFullPath(builder.DataSource);
+        var file = FileOf(options);
         builder.DataSource = file;
         _connectionString = builder.ToString();
         _folder = Path.GetDirectoryName(file)!;
@@ -51,6 +51,9 @@ internal sealed class SqliteEngine : StorageEngine
     public override SqlDialect Dialect => SqlDialect.Sqlite;
 
     public override bool SingleProcess => true;
+
+    public static string FileOf(StorageOptions options) =>
+        Path.GetFullPath(new SqliteConnectionStringBuilder(options.ConnectionString).DataSource);
 
     public override Task OpenAsync(CancellationToken cancellationToken)
     {
