@@ -23,6 +23,8 @@ public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClas
 {
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
 
+    protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
+
     [Theory]
     [InlineData(1, true)]
     [InlineData(1L << 40, false)]

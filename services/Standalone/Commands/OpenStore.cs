@@ -14,6 +14,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public MessageHistory History => _services.GetRequiredService<MessageHistory>();
 
+    public OperatorStore Operator => _services.GetRequiredService<OperatorStore>();
+
     /// <summary>Opens a store that is there: who mistypes the folder hears of it, and no new one is made.</summary>
     /// <exception cref="StartupException">There is none, it cannot be opened, or a setting is wrong.</exception>
     public static Task<OpenStore> OpenAsync(Arguments arguments, CancellationToken cancellation) =>

@@ -27,6 +27,7 @@ internal sealed class PostgresEngine : StorageEngine
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     private readonly NpgsqlDataSource _source;
+    private readonly OwnerlessContent _ownerless;
     private readonly ConcurrentDictionary<Statement, string> _translated = [];
     private readonly long _maxBytes;
     private NpgsqlConnection? _writer;
@@ -43,6 +44,7 @@ internal sealed class PostgresEngine : StorageEngine
             builder.MaxPoolSize = DefaultPoolSize;
         _maxBytes = options.MaxDatabaseBytes;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
+        _ownerless = new OwnerlessContent(options.AbandonedContentAge);
     }
 
     public override SqlDialect Dialect => SqlDialect.Postgres;
@@ -182,7 +184,7 @@ internal sealed class PostgresEngine : StorageEngine
         }
         catch (NpgsqlException)
         {
-            // What is left belongs to no message and is collected later.
+            // What is left belongs to no message, as what a process leaves that dies: OwnerlessContent.
         }
     }
 
@@ -203,6 +205,9 @@ internal sealed class PostgresEngine : StorageEngine
         if (_maxBytes > 0 && Volatile.Read(ref _bytes) >= _maxBytes)
             throw new StorageUnavailableException(StorageFault.Full, $"The database has grown to {_maxBytes} bytes (Storage:MaxDatabaseBytes).");
     }
+
+    public override Task<long> ReclaimAsync(GroupCommitWriter writer, CancellationToken cancellationToken) =>
+        _ownerless.ReclaimAsync(this, writer, cancellationToken);
 
     // Class 53 is "insufficient resources", 53100 is disk_full (PostgreSQL, Appendix A).
     public override StorageUnavailableException? Classify(Exception exception) => exception switch
