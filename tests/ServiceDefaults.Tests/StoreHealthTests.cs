@@ -52,7 +52,9 @@ public sealed class StoreHealthTests
     private static Task<(WebApplication App, HttpClient Client)> StartAsync(
         PostgresServer postgres, Func<WebApplicationBuilder, WebApplicationBuilder> configure)
     {
-        var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:maildb", postgres.ConnectionString()));
+        var builder = DefaultsHost.CreateBuilder(
+            // Npgsql itself waits as long as it takes.
+            ("ConnectionStrings:maildb", postgres.ConnectionString() + ";Command Timeout=0"));
         return DefaultsHost.StartAsync(configure(builder.AddMailDatabase()));
     }
 
