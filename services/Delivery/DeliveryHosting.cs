@@ -14,8 +14,7 @@ public static class DeliveryHosting
     public static WebApplicationBuilder AddDelivery(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
-        services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();
+        services.AddDeliverySettings();
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<DeliveryOptions>>().Value);
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(Random.Shared);
@@ -32,6 +31,13 @@ public static class DeliveryHosting
         services.AddSingleton<DomainDelivery>();
         services.AddSingleton<HandOut>();
         return builder;
+    }
+
+    /// <summary>The settings alone, for who only wants to check them.</summary>
+    public static void AddDeliverySettings(this IServiceCollection services)
+    {
+        services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
+        services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();
     }
 
     /// <summary>The two lanes, on the endpoints "deliver" and "deliver-retry".</summary>

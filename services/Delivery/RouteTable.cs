@@ -1,5 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;
 
@@ -13,6 +16,9 @@ internal sealed record Route(string Host, int Port);
 internal sealed class RouteTable
 {
     private const string Setting = DeliveryOptions.Section + ":" + nameof(DeliveryOptions.Routes);
+
+    private const string Allowed =
+        "host, host:port or [address]:port with a port from 1 to 65535, for example smarthost.example.net or [2001:db8::1]:25";
 
     private const int DefaultPort = 25;
 
@@ -34,10 +40,11 @@ internal sealed class RouteTable
         var table = new RouteTable();
         foreach (var (key, value) in routes)
         {
-            if (value.Contains('=', StringComparison.Ordinal) || int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out _))
-                table.AddAll(value);
+            // What was written as null has no text.
+            if (int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+                table.AddAll(value ?? "");
             else
-                table.Add(key, value);
+                table.Add($"{Setting}:{key}", key, value ?? "");
         }
 
         return table;
@@ -58,26 +65,43 @@ internal sealed class RouteTable
         return _routes.GetValueOrDefault("*");
     }
 
-    /// <summary>host, host:port, address, [address]:port.</summary>
+    /// <summary>host, host:port, address, [address]:port; a name may stand in brackets too.</summary>
     internal static bool TryParseHost(string text, int defaultPort, [NotNullWhen(true)] out Route? route)
     {
         route = null;
         var host = text.Trim();
         var port = defaultPort;
         var colon = host.LastIndexOf(':');
-        var bareIPv6 = colon > 0 && host.IndexOf(':', StringComparison.Ordinal) != colon && !host.StartsWith('[');
-        if (!bareIPv6 && colon > host.LastIndexOf(']'))
+        // Without brackets, several colons are an IPv6 address and no port.
+        if (colon > host.LastIndexOf(']') && (host.StartsWith('[') || host.IndexOf(':', StringComparison.Ordinal) == colon))
         {
             if (!int.TryParse(host.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port) || port is < 1 or > 65535)
                 return false;
             host = host[..colon];
         }
 
-        host = host.TrimStart('[').TrimEnd(']');
-        if (host.Length == 0 || host.AsSpan().ContainsAny(" \t=@/"))
+        if (host is ['[', .. var inner, ']'])
+            host = inner;
+        if (!IsAddress(host) && !IsName(host))
             return false;
         route = new Route(host, port);
         return true;
+    }
+
+    // The parser takes "127.1" and "[::1]:25" as well.
+    private static bool IsAddress(string host) =>
+        IPAddress.TryParse(host, out var address)
+        && (address.AddressFamily == AddressFamily.InterNetworkV6 ? !host.Contains('[', StringComparison.Ordinal) : address.ToString() == host);
+
+    // RFC 1123 §2.1: what ends in a number would be an address, and is none.
+    private static bool IsName(string host) =>
+        IsDomain(host, out var isLiteral) && !isLiteral && !host[(host.TrimEnd('.').LastIndexOf('.') + 1)..].TrimEnd('.').All(char.IsAsciiDigit);
+
+    private static bool IsDomain(string text, out bool isLiteral)
+    {
+        var valid = SmtpAddress.TryParse("x@" + (text.EndsWith('.') ? text[..^1] : text), out var address, allowUtf8: true);
+        isLiteral = valid && address!.HasAddressLiteral;
+        return valid;
     }
 
     private void AddAll(string text)
@@ -86,17 +110,22 @@ internal sealed class RouteTable
         {
             var equals = item.IndexOf('=', StringComparison.Ordinal);
             if (equals <= 0)
-                Errors.Add($"{Setting} has the entry '{item}'; expected domain=host:port, for example example.com=192.0.2.1:25 or *=smarthost.example.net.");
+                Errors.Add($"{Setting} has the entry '{item}'; it must be domain=host:port, for example example.com=192.0.2.1:25 or *=smarthost.example.net");
             else
-                Add(item[..equals], item[(equals + 1)..]);
+                Add($"{Setting} for '{item[..equals]}'", item[..equals], item[(equals + 1)..]);
         }
     }
 
-    private void Add(string domain, string host)
+    private void Add(string setting, string domain, string host)
     {
-        if (TryParseHost(host, DefaultPort, out var route))
-            _routes[domain.Trim().TrimEnd('.')] = route;
+        var isDomain = domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
+            ? IsDomain(domain[2..], out var isLiteral) && !isLiteral
+            : IsDomain(domain, out _));
+        if (!isDomain)
+            Errors.Add($"{setting}: '{domain}' is no domain; it must be a domain such as example.com, *.example.com for all below it, or * for all");
+        else if (TryParseHost(host, DefaultPort, out var route))
+            _routes[domain.TrimEnd('.')] = route;
         else
-            Errors.Add($"{Setting} for '{domain}' is '{host}'; expected host, host:port or [address]:port with a port from 1 to 65535.");
+            Errors.Add($"{setting} is '{host}'; it must be {Allowed}");
     }
 }

@@ -78,7 +78,8 @@ internal sealed partial class Backpressure(
         }
         var slowest = TimeSpan.FromTicks(Interlocked.Exchange(ref _slowestTicks, 0));
         telemetry.Measured(
-            (double)load.Unrouted / _options.MaxUnrouted, (double)load.Queued / _options.MaxQueued, slowest / _options.MaxCommitTime);
+            (double)load.Unrouted / _options.MaxUnrouted, (double)load.Queued / _options.MaxQueued, slowest / _options.MaxCommitTime,
+            load.SpaceUsed);
         var pressure = Judge(load, slowest);
         if (pressure?.Bound != _pressure?.Bound)
         {
@@ -91,7 +92,7 @@ internal sealed partial class Backpressure(
     }
 
     private Pressure? Judge(StoreLoad load, TimeSpan slowest) =>
-        !load.HasRoom ? new("space", Replies.C452StorageFull)
+        load.SpaceUsed >= 1 ? new("space", Replies.C452StorageFull)
         : load.Unrouted >= _options.MaxUnrouted ? new("unrouted", Replies.C451TooMuchUnrouted)
         : load.Queued >= _options.MaxQueued ? new("queued", Replies.C452QueueFull)
         : slowest > _options.MaxCommitTime ? new("commit_time", Replies.C451StorageSlow)

@@ -17,8 +17,7 @@ public static class IngressHosting
     public static WebApplicationBuilder AddIngress(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
-        services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
+        services.AddIngressSettings();
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<IngressTelemetry>();
         services.AddSingleton<AddressPolicy>();
@@ -39,6 +38,13 @@ public static class IngressHosting
         });
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>, IServiceProvider>(Listen);
         return builder;
+    }
+
+    /// <summary>The settings alone, for who only wants to check them.</summary>
+    public static void AddIngressSettings(this IServiceCollection services)
+    {
+        services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options, IServiceProvider provider)

@@ -66,7 +66,7 @@ public sealed class IngressOptions
     [Range(SmtpLimits.MinimumRecipients, 65_000)]
     public int MaxRecipients { get; set; } = 1000;
 
-    /// <summary>5xx replies since the last accepted message that end a session with 421. Default 20, as Postfix.</summary>
+    /// <summary>5xx replies since the last accepted message; behind the last of them 421 ends the session. Default 20, as Postfix.</summary>
     [Range(1, 100_000)]
     public int MaxErrors { get; set; } = 20;
 
@@ -74,7 +74,7 @@ public sealed class IngressOptions
     [Range(2, 100_000)]
     public int MaxCommandsWithoutMail { get; set; } = 100;
 
-    /// <summary>Refused credentials that end a session. Default 3.</summary>
+    /// <summary>Refused credentials; behind the last 535 a 421 ends the session. Default 3.</summary>
     [Range(1, 1000)]
     public int MaxAuthFailures { get; set; } = 3;
 

@@ -39,11 +39,12 @@ internal sealed class IngressTelemetry : IDisposable
     /// <param name="bound">unrouted, queued, commit_time or space.</param>
     public void HeldBack(string bound) => _heldBack.Add(1, new KeyValuePair<string, object?>("bound", bound));
 
-    public void Measured(double unrouted, double queued, double commitTime)
+    public void Measured(double unrouted, double queued, double commitTime, double space)
     {
         _pressure.Record(unrouted, new KeyValuePair<string, object?>("bound", "unrouted"));
         _pressure.Record(queued, new KeyValuePair<string, object?>("bound", "queued"));
         _pressure.Record(commitTime, new KeyValuePair<string, object?>("bound", "commit_time"));
+        _pressure.Record(space, new KeyValuePair<string, object?>("bound", "space"));
     }
 
     public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));

@@ -3,6 +3,7 @@ using MailPipeline.ServiceDefaults;
 
 return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], builder =>
 {
+    builder.StayReadyWithoutStore();
     builder.AddIngress();
     builder.AddMailBus(_ => { });
 });

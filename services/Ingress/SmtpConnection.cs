@@ -147,7 +147,7 @@ internal sealed class SmtpConnection
         {
             while (step.Reply is null)
                 step = _session.Answer(await DecideAsync(step.Action));
-            Write(step.Reply);
+            Write(step);
             switch (step.Action)
             {
                 case SmtpAction.Close:
@@ -175,7 +175,7 @@ internal sealed class SmtpConnection
         {
             LineStatus.Incomplete => default,
             LineStatus.Line => _session.Read(line.IsSingleSegment ? line.FirstSpan : line.ToArray()),
-            _ => _session.ReadBroken(status),
+            _ => _session.ReadBroken(status, line.FirstSpan),
         };
         return status != LineStatus.Incomplete;
     }
@@ -246,7 +246,7 @@ internal sealed class SmtpConnection
         }
 
         var step = _session.ContentEnded(reply);
-        Write(step.Reply!);
+        Write(step);
         return step.Action == SmtpAction.Close ? SessionEnd.Refused : null;
     }
 
@@ -350,6 +350,13 @@ internal sealed class SmtpConnection
         Write(reply);
         await FlushAsync();
         return end;
+    }
+
+    // The farewell refuses nothing; that the session ended is counted by its end.
+    private void Write(SmtpStep step)
+    {
+        Write(step.Reply!);
+        step.Farewell?.WriteTo(_output);
     }
 
     private void Write(SmtpReply reply)

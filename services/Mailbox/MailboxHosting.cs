@@ -15,7 +15,7 @@ public static class MailboxHosting
     public static WebApplicationBuilder AddMailbox(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddSettings<MailboxOptions, MailboxOptionsValidator>(MailboxOptions.Section);
+        services.AddMailboxSettings();
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<MailboxTelemetry>();
         services.AddSingleton<IMaildrops, StoredMaildrops>();
@@ -36,6 +36,12 @@ public static class MailboxHosting
             }
         });
         return builder;
+    }
+
+    /// <summary>The settings alone, for who only wants to check them.</summary>
+    public static void AddMailboxSettings(this IServiceCollection services)
+    {
+        services.AddSettings<MailboxOptions, MailboxOptionsValidator>(MailboxOptions.Section);
     }
 
     /// <summary>Adds the consumer of local deliveries.</summary>

@@ -14,7 +14,19 @@ namespace MailPipeline.Queue;
 /// <param name="ReportId">Message id kept for the report.</param>
 /// <param name="Header">The original header section, at most <see cref="DeliveryStatusNotification.MaxHeaderBytes"/>.</param>
 internal sealed record FailedMessage(
-    long ReportId, string Sender, DateTimeOffset AcceptedAt, byte[] Header, string TraceParent, Dictionary<long, string> Addresses);
+    long ReportId, string Sender, DateTimeOffset AcceptedAt, byte[] Header, string TraceParent,
+    Dictionary<long, FailedRecipient> Recipients)
+{
+    public FailedRecipient Find(RecipientDecision decision) =>
+        Recipients.GetValueOrDefault(decision.Result.RecipientId, FailedRecipient.Unknown);
+}
+
+/// <param name="Address">Where the message could not be delivered.</param>
+/// <param name="Original">What the sender wrote, where an alias led on from there; else empty.</param>
+internal sealed record FailedRecipient(string Address, string Original)
+{
+    public static readonly FailedRecipient Unknown = new("unknown", "");
+}
 
 /// <summary>
 /// Tells a sender that his message was not delivered (RFC 3464), with the null reverse-path, so that no report is ever
@@ -88,7 +100,10 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             .Append(" could not be delivered to:\r\n\r\n");
         foreach (var decision in ended)
         {
-            text.Append("  <").Append(failed.Addresses.GetValueOrDefault(decision.Result.RecipientId, "unknown")).Append(">\r\n    ")
+            // The sender knows the address he wrote; its keeper wants to know which of its targets it is.
+            var recipient = failed.Find(decision);
+            text.Append(recipient.Original.Length > 0 ? $"  <{recipient.Original}>, which leads to <{recipient.Address}>" : $"  <{recipient.Address}>")
+                .Append("\r\n    ")
                 .Append(decision.State == RecipientState.Expired ? "given up, its time is over; last: " : "")
                 .Append(decision.Result.RemoteHost.Length > 0 ? $"{decision.Result.RemoteHost} said: " : "")
                 .Append(decision.Result.Reply).Append("\r\n")
@@ -111,13 +126,15 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         foreach (var decision in ended)
         {
             var result = decision.Result;
-            var group = new HeaderList
-            {
-                { "Final-Recipient", $"rfc822; {failed.Addresses.GetValueOrDefault(result.RecipientId, "unknown")}" },
-                { "Action", "failed" },
-                // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said.
-                { "Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status },
-            };
+            var recipient = failed.Find(decision);
+            var group = new HeaderList();
+            // RFC 3464 §2.3.1: by it the sender's programs find what they sent.
+            if (recipient.Original.Length > 0)
+                group.Add("Original-Recipient", $"rfc822; {recipient.Original}");
+            group.Add("Final-Recipient", $"rfc822; {recipient.Address}");
+            group.Add("Action", "failed");
+            // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said.
+            group.Add("Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status);
             if (result.RemoteHost.Length > 0)
                 group.Add("Remote-MTA", $"dns; {RemoteMta(result.RemoteHost)}");
             group.Add("Diagnostic-Code", $"{(IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline")}; {InAscii(result.Reply)}");

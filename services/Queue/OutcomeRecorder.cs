@@ -113,7 +113,8 @@ internal sealed partial class OutcomeRecorder(
                     await DeliveryStatusNotification.ReadHeaderAsync(messages, recipient.MessageId, CancellationToken.None), recipient.TraceParent, []);
                 failed.Add(recipient.MessageId, message);
             }
-            message.Addresses[recipient.RecipientId] = recipient.Address;
+            message.Recipients[recipient.RecipientId] =
+                new FailedRecipient(recipient.Address, await queue.FindOriginalAsync(recipient.RecipientId, CancellationToken.None));
         }
         return failed;
     }

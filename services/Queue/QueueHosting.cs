@@ -17,15 +17,14 @@ public static class QueueHosting
     public static WebApplicationBuilder AddQueue(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
-        services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
-        services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddQueueSettings();
         services.AddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>().Value;
             return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
         });
         services.AddSingleton<QueueTelemetry>();
+        services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();
         services.AddSingleton<HandOutSender>();
@@ -36,6 +35,14 @@ public static class QueueHosting
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
             services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
         return builder;
+    }
+
+    /// <summary>The settings alone, for who only wants to check them.</summary>
+    public static void AddQueueSettings(this IServiceCollection services)
+    {
+        services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
     }
 
     public static void AddQueueConsumers(this IBusRegistrationConfigurator bus)

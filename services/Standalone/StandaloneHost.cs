@@ -3,7 +3,9 @@ using MailPipeline.Ingress;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Configuration.Json;
 using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Standalone;
 
@@ -11,7 +13,7 @@ namespace MailPipeline.Standalone;
 internal static class StandaloneHost
 {
     /// <summary>A builder with all layers of configuration and nothing registered; the commands read their settings from it.</summary>
-    /// <exception cref="StartupException">The settings file cannot be read.</exception>
+    /// <exception cref="StartupException">The settings file cannot be read, or has a section that there is not.</exception>
     public static WebApplicationBuilder CreateBuilder(Arguments arguments, string dataFolder)
     {
         WebApplicationBuilder builder;
@@ -32,8 +34,26 @@ internal static class StandaloneHost
         {
             InitialData = StandaloneSettings.Defaults(dataFolder, arguments.PortOffset),
         });
+        CheckFiles(builder.Configuration);
         NameTheMachine(builder.Configuration);
         return builder;
+    }
+
+    /// <summary>All settings, as the server checks them at its start; nothing is opened.</summary>
+    /// <exception cref="StartupException">One is not there, or a log level is none.</exception>
+    /// <exception cref="OptionsValidationException">One is not there, or not what is allowed.</exception>
+    public static void CheckSettings(IConfiguration configuration)
+    {
+        configuration.CheckSharedSections();
+        var services = new ServiceCollection();
+        services.AddSingleton(configuration);
+        services.AddServiceDefaultSettings();
+        services.AddQueueSettings();
+        services.AddDeliverySettings();
+        services.AddMailboxSettings();
+        services.AddIngressSettings();
+        using var provider = services.BuildServiceProvider();
+        provider.GetRequiredService<IStartupValidator>().Validate();
     }
 
     public static WebApplication Build(WebApplicationBuilder builder)
@@ -56,6 +76,18 @@ internal static class StandaloneHost
         var app = builder.Build();
         app.MapServiceDefaults();
         return app;
+    }
+
+    // In a file everything is ours; the environment has much that is not.
+    private static void CheckFiles(ConfigurationManager configuration)
+    {
+        foreach (var file in ((IConfigurationRoot)configuration).Providers.OfType<JsonConfigurationProvider>())
+        {
+            var unknown = file.GetChildKeys([], null).FirstOrDefault(
+                key => !StandaloneSettings.Sections.Contains(key, StringComparer.OrdinalIgnoreCase));
+            if (unknown is not null)
+                throw new StartupException($"{file.Source.Path} has a section '{unknown}'; there are {string.Join(", ", StandaloneSettings.Sections)}");
+        }
     }
 
     /// <summary>One name for the machine is enough: what Ingress is called the others are called too, unless they are given a name.</summary>

@@ -11,12 +11,28 @@ public static class DatabaseHosting
 {
     public const string ConnectionName = "maildb";
 
+    private const string CheckName = "store";
+
+    // Whoever asks for health waits a few seconds, and a store that does not answer at all must not keep him.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
+
     /// <summary>Registers the store; it is opened before any other hosted service starts.</summary>
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
         builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
         builder.Services.AddSingleton(provider => NeedFor(provider.GetRequiredService<MailDatabase>()));
-        builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsHosting.ReadyTag]);
+        builder.Services.AddHealthChecks().AddCheck<StoreCheck>(CheckName, failureStatus: null, [ServiceDefaultsHosting.ReadyTag], s_patience);
+        return builder;
+    }
+
+    /// <summary>
+    /// Once started the service stays ready without its store: all pods share it, so none could take over, and a door that says
+    /// "later" is better than none. Comes after <see cref="AddMailDatabase"/>.
+    /// </summary>
+    public static WebApplicationBuilder StayReadyWithoutStore(this WebApplicationBuilder builder)
+    {
+        builder.Services.Configure<HealthCheckServiceOptions>(
+            health => health.Registrations.Single(check => check.Name == CheckName).FailureStatus = HealthStatus.Degraded);
         return builder;
     }
 
@@ -45,7 +61,6 @@ public static class DatabaseHosting
         }
     });
 
-    /// <summary>Without its store a service can only say "later": then others should be asked.</summary>
     private sealed class StoreCheck(MessageHistory history) : IHealthCheck
     {
         public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
@@ -53,12 +68,12 @@ public static class DatabaseHosting
             try
             {
                 // No message has this number; asking for it reads one page of an index.
-                await history.FindAsync(messageId: 0, cancellationToken);
+                await history.FindAsync(messageId: 0, cancellationToken).WaitAsync(cancellationToken);
                 return HealthCheckResult.Healthy();
             }
             catch (StorageUnavailableException away)
             {
-                return HealthCheckResult.Unhealthy(exception: away);
+                return new HealthCheckResult(context.Registration.FailureStatus, exception: away);
             }
         }
     }

@@ -51,6 +51,9 @@ internal static class ProxyHeader
         var (status, taken) = bytes[..common].SequenceEqual(Signature[..common])
             ? ReadBinary(bytes, out client)
             : ReadLine(bytes, out client);
+        // Nobody comes from there through a balancer, and whoever does is trusted with things that strangers are not.
+        if (client is not null && IPAddress.IsLoopback(ClientNetworks.Plain(client.Address)))
+            return ProxyHeaderStatus.Invalid;
         if (status == ProxyHeaderStatus.Complete)
             consumed = buffer.GetPosition(taken);
         return status;

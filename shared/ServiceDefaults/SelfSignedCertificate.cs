@@ -13,10 +13,17 @@ internal static class SelfSignedCertificate
     internal const string CertificateFile = "certificate.pem";
     internal const string KeyFile = "key.pem";
 
+    private const string LockFile = "lock";
+
     private static readonly TimeSpan Lifetime = TimeSpan.FromDays(5 * 365);
     private static readonly TimeSpan RenewBefore = TimeSpan.FromDays(30);
 
-    /// <summary>Makes the two files when they are missing, unreadable or about to expire.</summary>
+    // Making the pair takes another process some milliseconds.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Makes the two files when they are missing, no pair or about to expire. Of several processes with one folder one makes them.
+    /// </summary>
     internal static (string CertificatePath, string KeyPath) Ensure(string folder, IEnumerable<string> hostNames, DateTimeOffset now)
     {
         var certificatePath = Path.Combine(folder, CertificateFile);
@@ -24,6 +31,9 @@ internal static class SelfSignedCertificate
         if (!IsUsable(certificatePath, keyPath, now))
         {
             Directory.CreateDirectory(folder);
+            using var turn = WaitForTurn(Path.Combine(folder, LockFile));
+            if (IsUsable(certificatePath, keyPath, now))
+                return (certificatePath, keyPath);
             var (certificate, key) = Create([.. hostNames.Append("localhost").Distinct(StringComparer.OrdinalIgnoreCase)], now);
             // The key first: a certificate without its key would be taken for a pair.
             Replace(keyPath, key, UnixFileMode.UserRead | UnixFileMode.UserWrite);
@@ -64,9 +74,32 @@ internal static class SelfSignedCertificate
             using var pair = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
             return pair.NotAfter.ToUniversalTime() - RenewBefore > now.UtcDateTime;
         }
-        catch (CryptographicException)
+        catch (Exception unusable) when (unusable is CryptographicException or ArgumentException)
         {
+            // ArgumentException: the key is not the certificate's.
             return false;
+        }
+    }
+
+    /// <summary>Nobody else has the file open until it is closed; a process that dies closes it.</summary>
+    private static FileStream WaitForTurn(string path)
+    {
+        FileStream? turn = null;
+        IOException? taken = null;
+        return SpinWait.SpinUntil(TryTake, Patience) ? turn! : throw taken!;
+
+        bool TryTake()
+        {
+            try
+            {
+                turn = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return true;
+            }
+            catch (IOException exception)
+            {
+                taken = exception;
+                return false;
+            }
         }
     }
 

@@ -35,23 +35,29 @@ public static class ServiceDefaultsHosting
         var services = builder.Services;
         services.TryAddSingleton(TimeProvider.System);
         services.AddHealthChecks();
-        SettingsHosting.CheckSharedSections(builder.Configuration);
+        builder.Configuration.CheckSharedSections();
+        services.AddServiceDefaultSettings();
         builder.Logging.ClearProviders();
         services.AddSingleton<ILoggerProvider, LineLog>();
-        services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
         services.AddSingleton<ServerCertificate>();
 
-        services.AddSettings<HttpOptions, HttpOptionsValidator>(HttpOptions.Section)
-            .Validate(http => IPAddress.TryParse(http.Address, out _), "Http:Address must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1");
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<HttpOptions>>((kestrel, http) =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Listen(http.Value.EndPoint);
         });
 
-        services.AddSettings<TelemetryOptions, TelemetryOptionsValidator>(TelemetryOptions.Section);
         AddTelemetry(builder, serviceName);
         return builder;
+    }
+
+    /// <summary>The settings of the defaults alone, for who only wants to check them.</summary>
+    public static void AddServiceDefaultSettings(this IServiceCollection services)
+    {
+        services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
+        services.AddSettings<HttpOptions, HttpOptionsValidator>(HttpOptions.Section)
+            .Validate(http => IPAddress.TryParse(http.Address, out _), "Http:Address must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1");
+        services.AddSettings<TelemetryOptions, TelemetryOptionsValidator>(TelemetryOptions.Section);
     }
 
     /// <summary>Listeners of the service speak TLS: a certificate that cannot be used stops the start, not the first client.</summary>

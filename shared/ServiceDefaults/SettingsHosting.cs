@@ -47,9 +47,9 @@ public static partial class SettingsHosting
         return options;
     }
 
-    /// <summary>The sections that belong to no options class: log levels and connection strings.</summary>
+    /// <summary>Checks the sections that belong to no options class: log levels and connection strings.</summary>
     /// <exception cref="StartupException">An unknown key, or a level that is none.</exception>
-    internal static void CheckSharedSections(IConfiguration configuration)
+    public static void CheckSharedSections(this IConfiguration configuration)
     {
         foreach (var connection in configuration.GetSection("ConnectionStrings").GetChildren())
         {
@@ -59,7 +59,7 @@ public static partial class SettingsHosting
         foreach (var child in configuration.GetSection("Logging").GetChildren())
         {
             if (!child.Key.Equals("LogLevel", StringComparison.OrdinalIgnoreCase))
-                throw new StartupException($"Section Logging has no setting named '{child.Key}'; there is Logging:LogLevel:CATEGORY");
+                throw new StartupException($"There is no setting '{child.Path}'; there is Logging:LogLevel:CATEGORY");
             foreach (var level in child.GetChildren())
             {
                 if (!Enum.TryParse<LogLevel>(level.Value, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed))
@@ -73,9 +73,13 @@ public static partial class SettingsHosting
     private static void Bind<TOptions>(IConfiguration configuration, string section, TOptions options)
         where TOptions : class
     {
+        var known = configuration.GetSection(section);
+        if (KnownSettings.FindUnknown(known, typeof(TOptions)).ToList() is { Count: > 0 } unknown)
+            throw new OptionsValidationException(section, typeof(TOptions), unknown);
         try
         {
-            configuration.GetSection(section).Bind(options, binder => binder.ErrorOnUnknownConfiguration = true);
+            // Without it the binder passes over entries of lists and dictionaries that it cannot read.
+            known.Bind(options, binder => binder.ErrorOnUnknownConfiguration = true);
         }
         catch (InvalidOperationException unreadable)
         {
@@ -90,10 +94,7 @@ public static partial class SettingsHosting
             unreadable = cause;
         if (Unconvertible().Match(unreadable.Message) is { Success: true } match)
             return $"{match.Groups["setting"].Value} is '{match.Groups["value"].Value}'; it must be {Allowed(match.Groups["type"].Value)}";
-        var list = unreadable.Message.LastIndexOf(": ", StringComparison.Ordinal);
-        return list < 0
-            ? $"Section {section}: {unreadable.Message}"
-            : $"Section {section} has no setting named {unreadable.Message[(list + 2)..].TrimEnd('.')}";
+        return $"Section {section}: {unreadable.Message}";
     }
 
     private static string Allowed(string type)

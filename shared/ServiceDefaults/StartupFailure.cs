@@ -38,10 +38,14 @@ public static partial class StartupFailure
         var generated = GeneratedFailure().Match(text);
         if (!generated.Success)
             return text.TrimEnd('.');
-        var section = invalid.OptionsType.Name.Replace("Options", "", StringComparison.Ordinal);
-        var setting = $"{section}:{generated.Groups["member"].Value.Replace(".", ":", StringComparison.Ordinal)}";
+        var setting = $"{SectionOf(invalid.OptionsType)}:{generated.Groups["member"].Value.Replace(".", ":", StringComparison.Ordinal)}";
         return $"{setting} is '{configuration[setting]}'; {generated.Groups["rule"].Value.TrimEnd('.')}";
     }
+
+    // Every options class says where it is written.
+    private static string SectionOf(Type options) =>
+        (options.GetField("Section") ?? options.GetField("SectionName"))?.GetRawConstantValue() as string
+        ?? options.Name.Replace("Options", "", StringComparison.Ordinal);
 
     private static string PortTaken(string message, IConfiguration configuration)
     {

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 
 namespace MailPipeline.Smtp;
 
@@ -14,7 +15,7 @@ public enum LineStatus
     /// <summary>A line that ended in LF alone; a server refuses it (RFC 5321 §2.3.8), a client may be lenient.</summary>
     BareLineFeed,
 
-    /// <summary>The end of a line longer than the limit; its octets are gone.</summary>
+    /// <summary>The end of a line longer than the limit; its octets are gone, but for the first ones.</summary>
     TooLong,
 }
 
@@ -25,7 +26,10 @@ public enum LineStatus
 /// <param name="maxBytes">Longest line taken, its terminator included.</param>
 public struct LineReader(int maxBytes)
 {
+    private const int StartBytes = 8;
+
     private bool _discarding;
+    private ulong _start;
 
     /// <summary>Longest line taken, its terminator included; may be changed between lines.</summary>
     public int MaxBytes { get; set; } = maxBytes;
@@ -35,7 +39,7 @@ public struct LineReader(int maxBytes)
 
     /// <summary>
     /// Takes one line from the front of <paramref name="buffer"/> and moves its start behind it. <paramref name="line"/>
-    /// comes without its terminator.
+    /// comes without its terminator; of one too long only the first 8 octets come.
     /// </summary>
     public LineStatus TryRead(ref ReadOnlySequence<byte> buffer, out ReadOnlySequence<byte> line)
     {
@@ -54,6 +58,8 @@ public struct LineReader(int maxBytes)
             line = buffer.Slice(0, length - 1);
         else if (status is LineStatus.BareLineFeed)
             line = buffer.Slice(0, length);
+        else
+            line = StartOf(_discarding ? _start : Start(buffer));
 
         buffer = buffer.Slice(length + 1);
         _discarding = false;
@@ -77,11 +83,28 @@ public struct LineReader(int maxBytes)
     {
         if (_discarding || buffer.Length >= MaxBytes)
         {
+            if (!_discarding)
+                _start = Start(buffer);
             _discarding = true;
             buffer = buffer.Slice(buffer.End);
         }
 
         return LineStatus.Incomplete;
+    }
+
+    private static ulong Start(in ReadOnlySequence<byte> buffer)
+    {
+        Span<byte> octets = stackalloc byte[StartBytes];
+        octets.Clear();
+        buffer.Slice(0, Math.Min(buffer.Length, StartBytes)).CopyTo(octets);
+        return BinaryPrimitives.ReadUInt64LittleEndian(octets);
+    }
+
+    private static ReadOnlySequence<byte> StartOf(ulong start)
+    {
+        var octets = new byte[StartBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(octets, start);
+        return new ReadOnlySequence<byte>(octets);
     }
 
     private static long IndexOfLineFeed(in ReadOnlySequence<byte> buffer) =>

@@ -7,7 +7,7 @@ namespace MailPipeline.Smtp;
 public static class Replies
 {
     public static readonly SmtpReply C214Help = new(214, new EnhancedStatus(2, 0, 0),
-        "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP STARTTLS AUTH", "See RFC 5321");
+        "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP, and what EHLO tells of", "See RFC 5321");
     public static readonly SmtpReply C220ReadyForTls = new(220, "2.0.0", "Ready to start TLS");
     public static readonly SmtpReply C221Bye = new(221, "2.0.0", "Bye");
     public static readonly SmtpReply C235Authenticated = new(235, "2.7.0", "Authentication successful");
@@ -32,6 +32,7 @@ public static class Replies
     public static readonly SmtpReply C452TooManyRecipients = new(452, "4.5.3", "Too many recipients in one message");
     public static readonly SmtpReply C454AuthUnavailable = new(454, "4.7.0", "Temporary authentication failure");
 
+    public static readonly SmtpReply C500AuthLineTooLong = new(500, "5.5.6", "Authentication exchange line is too long");
     public static readonly SmtpReply C500BadCommand = new(500, "5.5.2", "Command not recognized");
     public static readonly SmtpReply C500BareLineFeed = new(500, "5.5.2", "Lines must end in <CR><LF>");
     public static readonly SmtpReply C500ControlOctets = new(500, "5.5.2", "Control characters in the command line");

@@ -58,7 +58,7 @@ internal sealed class SaslExchange
 
         var decoded = new byte[Base64.GetMaxDecodedFromUtf8Length(line.Length)];
         // The decoder would pass over white space.
-        if (line.ContainsAny(" \t"u8) || Base64.DecodeFromUtf8(line, decoded, out _, out var length) != OperationStatus.Done)
+        if (line.ContainsAny(" \t\r"u8) || Base64.DecodeFromUtf8(line, decoded, out _, out var length) != OperationStatus.Done)
             return Replies.C501BadAuth;
         return Take(decoded.AsSpan(0, length));
     }

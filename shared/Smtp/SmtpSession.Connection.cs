@@ -80,7 +80,7 @@ public sealed partial class SmtpSession
         }
 
         return refusal.IsPermanentFailure && ++_authFailures >= profile.MaxAuthFailures
-            ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyErrors)
+            ? new SmtpStep(SmtpAction.Close, refusal, Replies.C421TooManyErrors)
             : Respond(refusal);
     }
 

@@ -28,11 +28,13 @@ public enum SmtpAction
 }
 
 /// <summary>The outcome of one line. The reply is null exactly while the host owes an answer.</summary>
-public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply);
+/// <param name="Farewell">With <see cref="SmtpAction.Close"/>: said after the reply, unasked (RFC 5321 §3.8).</param>
+public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? Farewell = null);
 
 /// <summary>
 /// The server side of one SMTP connection, without sockets, clock or storage: lines go in, replies and questions to the host
-/// come out. Every line gets exactly one reply. A question blocks the dialogue until <see cref="Answer"/>.
+/// come out. Every line gets exactly one reply; behind the last one of a session that failed too often comes a 421. A
+/// question blocks the dialogue until <see cref="Answer"/>.
 /// </summary>
 public sealed partial class SmtpSession(SmtpProfile profile)
 {
@@ -98,12 +100,12 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     public SmtpStep Read(ReadOnlySpan<byte> line)
     {
         ThrowIfQuestionOpen();
-        if (line.ContainsAny((byte)0, (byte)'\r'))
-            return Broken(Replies.C500ControlOctets);
         if (_sasl is not null)
             return AuthLine(line);
 
         LastVerb = "";
+        if (line.ContainsAny((byte)0, (byte)'\r'))
+            return Respond(Replies.C500ControlOctets);
 
         // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
         line = line.TrimEnd(" \t"u8);
@@ -119,9 +121,19 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     }
 
     /// <summary>Takes note of a line that was none (<see cref="LineStatus.TooLong"/>, <see cref="LineStatus.BareLineFeed"/>).</summary>
-    public SmtpStep ReadBroken(LineStatus status) =>
-        // RFC 5321 §2.3.8: only CRLF ends a line. RFC 5321 §4.5.3.1.9: 500 for one too long.
-        Broken(status == LineStatus.TooLong ? Replies.C500LineTooLong : Replies.C500BareLineFeed);
+    /// <param name="start">The first octets of a line too long, as <see cref="LineReader.TryRead"/> gives them.</param>
+    public SmtpStep ReadBroken(LineStatus status, ReadOnlySpan<byte> start)
+    {
+        ThrowIfQuestionOpen();
+        var isAuth = _sasl is not null || Ascii.EqualsIgnoreCase(start[..Math.Min(start.Length, 5)], "AUTH "u8);
+        LastVerb = isAuth ? "AUTH" : "";
+        _sasl = null;
+        // RFC 5321 §2.3.8: only CRLF ends a line.
+        if (status != LineStatus.TooLong)
+            return Respond(Replies.C500BareLineFeed);
+        // RFC 5321 §4.5.3.1.9; RFC 4954 §4, §6.
+        return Respond(isAuth && profile.AllowsAuth(IsTls) ? Replies.C500AuthLineTooLong : Replies.C500LineTooLong);
+    }
 
     /// <summary>With <see cref="SmtpAction.CheckRecipient"/>: another mailbox takes the recipient's place, if it is accepted.</summary>
     public void RedirectRecipient(SmtpAddress recipient)
@@ -286,13 +298,6 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         return Respond(Replies.C500BadCommand);
     }
 
-    private SmtpStep Broken(SmtpReply reply)
-    {
-        ThrowIfQuestionOpen();
-        _sasl = null;
-        return Respond(reply);
-    }
-
     private SmtpStep Ask(SmtpAction question)
     {
         _question = question;
@@ -306,8 +311,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
     private SmtpStep Respond(SmtpReply reply)
     {
-        if (reply.IsPermanentFailure && ++_errors > profile.MaxErrors)
-            return new SmtpStep(SmtpAction.Close, Replies.C421TooManyErrors);
+        // Its own reply first: a 421 in its place would make a temporary failure of what is refused for good.
+        if (reply.IsPermanentFailure && ++_errors >= profile.MaxErrors)
+            return new SmtpStep(SmtpAction.Close, reply, Replies.C421TooManyErrors);
         return new SmtpStep(SmtpAction.Continue, reply);
     }
 

@@ -29,6 +29,14 @@ public sealed class MailDatabase : IAsyncDisposable
     /// <summary>True when only this process works on the data: claims found at start belong to a process that died.</summary>
     public bool SingleProcess => _engine.SingleProcess;
 
+    /// <summary>The file of the database, whole path; null where the store is a server.</summary>
+    /// <exception cref="ArgumentException">The connection string is none.</exception>
+    public static string? FileOf(StorageOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return IsFile(options) ? SqliteEngine.FileOf(options) : null;
+    }
+
     internal StorageOptions Options { get; }
 
     internal TimeProvider Time { get; }
@@ -70,7 +78,10 @@ public sealed class MailDatabase : IAsyncDisposable
 
     internal Task<long> ReclaimAsync(CancellationToken cancellationToken) => _engine.ReclaimAsync(_writer, cancellationToken);
 
-    private static StorageEngine EngineFor(StorageOptions options)
+    private static StorageEngine EngineFor(StorageOptions options) =>
+        IsFile(options) ? new SqliteEngine(options) : new PostgresEngine(options);
+
+    private static bool IsFile(StorageOptions options)
     {
         var keys = new DbConnectionStringBuilder();
         try
@@ -83,9 +94,9 @@ public sealed class MailDatabase : IAsyncDisposable
                 "ConnectionStrings:maildb is not a connection string (key=value pairs separated by semicolons).", exception);
         }
         if (keys.ContainsKey("Data Source"))
-            return new SqliteEngine(options);
+            return true;
         if (keys.ContainsKey("Host"))
-            return new PostgresEngine(options);
+            return false;
         throw new ArgumentException(
             "ConnectionStrings:maildb must begin with 'Data Source=' (SQLite, one process) or 'Host=' (PostgreSQL).");
     }

@@ -7,8 +7,8 @@ namespace MailPipeline.Storage;
 /// <summary>What stands behind the door, for whoever has to say "later".</summary>
 /// <param name="Unrouted">Messages the router has not seen, counted up to a bound.</param>
 /// <param name="Queued">Recipients without an outcome, counted up to a bound.</param>
-/// <param name="HasRoom">The disk has more free than is kept in reserve.</param>
-public sealed record StoreLoad(long Unrouted, long Queued, bool HasRoom);
+/// <param name="SpaceUsed">Share of the room for mail that is used up; from 1 on there is none. 0 where nobody measures it.</param>
+public sealed record StoreLoad(long Unrouted, long Queued, double SpaceUsed);
 
 /// <summary>
 /// Accepted messages: bytes and envelope. What <see cref="AcceptAsync"/> has returned for survives the death of every
@@ -25,8 +25,9 @@ public sealed class MessageStore(MailDatabase database)
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)");
 
-    // PostgreSQL: spilled chunks are rows already.
-    private static readonly Statement s_countChunks = new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 AND $2");
+    // PostgreSQL: spilled chunks are rows already. Locked: whoever collects what seems ownerless must wait, or be too late.
+    private static readonly Statement s_countChunks = new(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM chunks WHERE id BETWEEN $1 AND $2 {key_share}) c");
 
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)");
 
@@ -63,14 +64,15 @@ public sealed class MessageStore(MailDatabase database)
     {
         var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
         var queued = await database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, maxQueued);
+        var used = await database.Engine.MeasureRoomAsync(cancellationToken);
         try
         {
             database.Engine.EnsureRoom();
-            return new StoreLoad(unrouted[0], queued[0], HasRoom: true);
+            return new StoreLoad(unrouted[0], queued[0], used);
         }
         catch (StorageUnavailableException)
         {
-            return new StoreLoad(unrouted[0], queued[0], HasRoom: false);
+            return new StoreLoad(unrouted[0], queued[0], Math.Max(used, 1));
         }
     }
 

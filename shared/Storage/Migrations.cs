@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace MailPipeline.Storage;
 
 /// <summary>
@@ -6,6 +8,29 @@ namespace MailPipeline.Storage;
 /// </summary>
 internal static class Migrations
 {
+    /// <summary>
+    /// The oldest program, by the entries it knows, that works on the schema as the last entry leaves it. It is kept in the store for
+    /// programs that do not know that entry. An entry that changes what is there already raises it to its own number.
+    /// </summary>
+    public const int OldestProgram = 1;
+
+    /// <summary>Beside the schema, for a program has to read it before it knows which schema there is.</summary>
+    public const string CreateOldestProgram = "CREATE TABLE IF NOT EXISTS schema_oldest_program (version BIGINT NOT NULL)";
+
+    public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM schema_oldest_program";
+
+    public static readonly string WriteOldestProgram =
+        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO schema_oldest_program (version) VALUES ({OldestProgram})");
+
+    /// <param name="version">Of the store's schema.</param>
+    /// <param name="oldestProgram">As the store says; 0 when nobody has said anything.</param>
+    /// <exception cref="SchemaTooNewException">This program does not know what the tables mean.</exception>
+    public static void EnsureKnown(long version, long oldestProgram)
+    {
+        if (version > All.Length && (oldestProgram == 0 || oldestProgram > All.Length))
+            throw new SchemaTooNewException(version, All.Length);
+    }
+
     public static readonly string[][] All =
     [
         [
@@ -69,6 +94,21 @@ internal static class Migrations
             """,
             "CREATE UNIQUE INDEX maildrop_messages_once ON maildrop_messages (account_id, message_id)",
             "CREATE TABLE maildrop_leases (account_id {id}, fence BIGINT NOT NULL, lease_until BIGINT NOT NULL)",
+        ],
+        [
+            // What an operator has switched on for all processes. A row is there as long as the switch is on.
+            "CREATE TABLE switches (name TEXT PRIMARY KEY, since BIGINT NOT NULL, set_by TEXT NOT NULL)",
+
+            // What operators did to a message's recipients; action: see OperatorAction.
+            """
+            CREATE TABLE operator_deeds (
+                message_id BIGINT NOT NULL, number BIGINT NOT NULL, action BIGINT NOT NULL, done_by TEXT NOT NULL,
+                done_at BIGINT NOT NULL, recipients BIGINT NOT NULL, PRIMARY KEY (message_id, number)) {without_rowid}
+            """,
+            "CREATE INDEX recipients_held ON recipients (id) WHERE state = 5",
+
+            // PostgreSQL: messages that are not there and have chunks all the same, and since when that is known.
+            "CREATE TABLE ownerless_content (message_id {id}, seen_at BIGINT NOT NULL)",
         ],
     ];
 }

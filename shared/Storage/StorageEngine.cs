@@ -44,6 +44,12 @@ internal abstract class StorageEngine : IAsyncDisposable
     /// <summary>Reads a chunk whose row names a place outside of the database into the front of the buffer.</summary>
     public abstract ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Looks how much of the room for mail is used up, for engines that would otherwise have to ask another machine for every message.
+    /// </summary>
+    /// <returns>1 or more: there is none left. 0 where no bound is set or nothing is measured.</returns>
+    public virtual Task<double> MeasureRoomAsync(CancellationToken cancellationToken) => Task.FromResult(0.0);
+
     /// <summary>Throws when there is no room for new mail.</summary>
     public virtual void EnsureRoom()
     {

@@ -51,9 +51,11 @@ public sealed class BackpressureTests
     public async Task A_disk_that_is_nearly_full_is_said_at_MAIL()
     {
         await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Storage:ReservedFreeBytes"] = "1000000000000000000" });
+        var pressure = host.Metric<double>("mailpipeline.ingress.pressure");
         await using var client = await Client.GreetedAsync(host.Mx);
         await LookAsync(host);
         await client.SayAsync("MAIL FROM:<bob@example.net>", "452 4.3.1 Insufficient storage, try again later");
+        Assert.Contains(pressure.GetMeasurementSnapshot(), m => m.Tags["bound"] is "space" && m.Value >= 1);
     }
 
     [Fact]

@@ -44,7 +44,8 @@ public sealed class FaultTests
     [Fact]
     public async Task Full_storage_is_452_and_ends_by_itself()
     {
-        await using var host = await IngressHost.StartAsync();
+        // The clock stands still: Backpressure, which looks once a second, would refuse at MAIL.
+        await using var host = await IngressHost.StartAsync(time: new FakeTimeProvider(s_start));
         await using var client = await Client.GreetedAsync(host.Mx);
         host.Storage.ReservedFreeBytes = long.MaxValue;
         await client.MessageAsync("x: y\r\n", "452 4.3.1");
@@ -57,7 +58,8 @@ public sealed class FaultTests
     [Fact]
     public async Task Full_storage_in_the_middle_of_a_large_message_is_452_after_its_end()
     {
-        await using var host = await IngressHost.StartAsync();
+        // The clock stands still: Backpressure, which looks once a second, would refuse at MAIL.
+        await using var host = await IngressHost.StartAsync(time: new FakeTimeProvider(s_start));
         await using var client = await Client.GreetedAsync(host.Mx);
         host.Storage.ReservedFreeBytes = long.MaxValue;
         var large = string.Concat(Enumerable.Repeat("12345678\r\n", 200_000));

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 
 namespace MailPipeline.Ingress.Tests;
@@ -19,6 +20,19 @@ public sealed class ProxyProtocolTests
         await client.MessageAsync("one");
         var message = await host.NextHintAsync();
         Assert.Contains(seen, Encoding.Latin1.GetString(await host.ContentAsync(message.MessageId)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_socket_for_both_families_sees_IPv4_clients_and_balancers_as_such()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string>
+        {
+            ["Ingress:Listeners:0:Address"] = "::",
+            ["Ingress:ProxyProtocolFrom:0"] = "127.0.0.1",
+        });
+        await using var client = await Client.OpenAsync(new IPEndPoint(IPAddress.Loopback, host.Mx.Port));
+        await client.SendAsync("PROXY TCP4 192.0.2.7 198.51.100.1 40000 25\r\n");
+        await client.ExpectAsync("220");
     }
 
     [Fact]

@@ -69,9 +69,27 @@ public sealed class SubmissionTests
         await client.SayAsync("EHLO x", "250");
         await client.SayAsync("AUTH PLAIN " + s_wrong, "535 5.7.8");
         await client.SayAsync("AUTH PLAIN " + Convert.ToBase64String("\0nobody@example.com\0secret"u8), "535 5.7.8");
-        await client.SayAsync("AUTH PLAIN " + s_wrong, "421");
+        // RFC 5321 §3.8: a reply to the command, then the last word.
+        await client.SayAsync("AUTH PLAIN " + s_wrong, "535 5.7.8");
+        await client.ExpectAsync("421 4.7.0");
         await client.ExpectEndAsync();
         Assert.Equal(3, refusals.GetMeasurementSnapshot().Count(measurement => (string?)measurement.Tags["command"] == "AUTH"));
+    }
+
+    [Fact]
+    public async Task A_response_longer_than_any_exchange_needs_is_refused_as_such()
+    {
+        await using var host = await IngressHost.StartAsync();
+        var refusals = host.Metric<long>("mailpipeline.ingress.refusals");
+        await using var client = await Client.GreetedAsync(host.Submission);
+        await client.SayAsync("STARTTLS", "220");
+        await client.StartTlsAsync();
+        await client.SayAsync("EHLO x", "250");
+        await client.SayAsync("AUTH PLAIN", "334");
+        await client.SayAsync(new string('A', 1 << 20), "500 5.5.6");
+        await client.SayAsync("AUTH PLAIN " + new string('A', 1 << 20), "500 5.5.6");
+        await client.SayAsync("AUTH PLAIN " + s_right, "235");
+        Assert.Equal(2, refusals.GetMeasurementSnapshot().Count(measurement => (string?)measurement.Tags["command"] == "AUTH"));
     }
 
     [Theory]

@@ -46,6 +46,17 @@ internal sealed class PostgresCluster : CustomResource<PostgresCluster.Definitio
     internal sealed class BootstrapBy
     {
         public Initdb? Initdb { get; set; }
+
+        public Recovery? Recovery { get; set; }
+    }
+
+    internal sealed class Recovery
+    {
+        public string? Database { get; set; }
+
+        public string? Owner { get; set; }
+
+        public V1LocalObjectReference? Backup { get; set; }
     }
 
     internal sealed class Initdb

@@ -145,7 +145,7 @@ public sealed class ManifestTests
             service => Assert.Equal("Local", service.Spec.ExternalTrafficPolicy));
         Assert.DoesNotContain((await Manifests.RenderAsync<V1ConfigMap>("overlays/prod")).SelectMany(map => map.Data.Keys), IsProxySetting);
         Assert.Equal(
-            ["Ingress__ProxyProtocolFrom__0", "Mailbox__ProxyProtocolFrom__0"],
+            ["Ingress__ProxyProtocolFrom__0", "Ingress__ProxyProtocolFrom__1", "Mailbox__ProxyProtocolFrom__0", "Mailbox__ProxyProtocolFrom__1"],
             (await Manifests.RenderAsync<V1ConfigMap>("overlays/prod-proxy-protocol")).SelectMany(map => map.Data.Keys).Where(IsProxySetting).Order(StringComparer.Ordinal));
 
         static bool IsProxySetting(string key) => key.Contains("ProxyProtocol", StringComparison.Ordinal);
@@ -159,5 +159,87 @@ public sealed class ManifestTests
         var byMail = (await Manifests.RenderAsync<ScaledObject>("overlays/prod")).Select(scaler => scaler.Spec.ScaleTargetRef.Name);
         Assert.Equal(s_services, byCpu.Concat(byMail).Order(StringComparer.Ordinal));
         Assert.All(deployments, deployment => Assert.Null(deployment.Spec.Replicas));
+    }
+
+    [Fact]
+    public async Task Pods_are_not_added_for_memory_that_is_not_given_back()
+    {
+        var metrics = (await Manifests.RenderAsync<V2HorizontalPodAutoscaler>("overlays/prod")).SelectMany(scaler => scaler.Spec.Metrics);
+        Assert.All(metrics, metric => Assert.Equal("cpu", metric.Resource.Name));
+    }
+
+    /// <summary>Storage/Postgres/PostgresEngine.cs: connections of one process.</summary>
+    private const int ConnectionsOfPod = 8;
+
+    [Fact]
+    public async Task PostgreSQL_takes_the_connections_of_all_pods_that_may_be_there_at_once()
+    {
+        var largest = (await Manifests.RenderAsync<V2HorizontalPodAutoscaler>("overlays/prod"))
+            .ToDictionary(scaler => scaler.Spec.ScaleTargetRef.Name, scaler => scaler.Spec.MaxReplicas);
+        foreach (var scaler in await Manifests.RenderAsync<ScaledObject>("overlays/prod"))
+            largest[scaler.Spec.ScaleTargetRef.Name] = scaler.Spec.MaxReplicaCount;
+        var surge = (await Manifests.RenderAsync<V1Deployment>("overlays/prod")).Sum(d => int.Parse(d.Spec.Strategy.RollingUpdate.MaxSurge.Value, null));
+        var pods = largest.Values.Sum() + surge + largest["delivery"];
+
+        var postgres = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/operators")).Spec;
+
+        // 20 for replication, backups and people.
+        Assert.InRange(pods * ConnectionsOfPod + 20, 1, int.Parse(postgres.Postgresql!.Parameters!["max_connections"], null));
+    }
+
+    [Fact]
+    public async Task Mail_is_put_off_before_the_volume_of_PostgreSQL_is_full()
+    {
+        var settings = (await Manifests.RenderAsync<V1ConfigMap>("overlays/prod")).Single(map => map.Metadata.Name.StartsWith("ingress-settings", StringComparison.Ordinal));
+        var volume = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/operators")).Spec.Storage!.Size!;
+        var bytes = new ResourceQuantity(volume).ToDecimal();
+        Assert.InRange(decimal.Parse(settings.Data["Storage__MaxDatabaseBytes"], null), bytes / 2, bytes * 9 / 10);
+    }
+
+    [Fact]
+    public async Task A_restored_PostgreSQL_is_the_one_that_the_services_know()
+    {
+        var usual = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/operators"));
+        var restored = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/restore"));
+        Assert.Equal(usual.Metadata.Name, restored.Metadata.Name);
+        Assert.Null(restored.Spec.Bootstrap!.Initdb);
+        var (made, found) = (usual.Spec.Bootstrap!.Initdb!, restored.Spec.Bootstrap.Recovery!);
+        Assert.Equal((made.Database, made.Owner), (found.Database, found.Owner));
+        Assert.Equal(usual.Spec.Postgresql!.Parameters, restored.Spec.Postgresql!.Parameters);
+    }
+
+    [Fact]
+    public async Task Who_is_believed_by_the_PROXY_protocol_is_let_in_and_nobody_else()
+    {
+        const string Overlay = "overlays/prod-proxy-protocol";
+        var believed = (await Manifests.RenderAsync<V1ConfigMap>(Overlay)).SelectMany(map => map.Data)
+            .Where(setting => setting.Key.Contains("ProxyProtocolFrom", StringComparison.Ordinal))
+            .ToLookup(setting => setting.Key.Split("__")[0].ToLowerInvariant(), setting => setting.Value);
+        var ports = (await Manifests.RenderAsync<V1NetworkPolicy>("overlays/prod")).ToDictionary(policy => policy.Metadata.Name);
+        foreach (var door in new[] { "ingress", "mailbox" })
+        {
+            var policy = (await Manifests.RenderAsync<V1NetworkPolicy>(Overlay)).Single(policy => policy.Metadata.Name == door);
+            var rule = Assert.Single(policy.Spec.Ingress);
+            Assert.Equal(believed[door].Order(StringComparer.Ordinal), rule.FromProperty.Select(peer => peer.IpBlock.Cidr).Order(StringComparer.Ordinal));
+            Assert.Equal(ports[door].Spec.Ingress[0].Ports.Select(port => port.Port.Value), rule.Ports.Select(port => port.Port.Value));
+            // One address each: a network has others in it.
+            Assert.All(believed[door], network => Assert.Matches("/(32|128)$", network));
+        }
+        Assert.All(
+            (await Manifests.RenderAsync<V1Service>(Overlay)).Where(service => service.Spec.Type == "LoadBalancer"),
+            service => Assert.False(service.Spec.AllocateLoadBalancerNodePorts));
+    }
+
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public async Task Doors_are_open_for_IPv4_and_IPv6(string overlay)
+    {
+        var addresses = (await Manifests.RenderAsync<V1ConfigMap>(overlay)).SelectMany(map => map.Data ?? new Dictionary<string, string>())
+            .Where(setting => setting.Key.EndsWith("__Address", StringComparison.Ordinal)).ToList();
+        Assert.NotEmpty(addresses);
+        Assert.All(addresses, setting => Assert.Equal((setting.Key, "::"), (setting.Key, setting.Value)));
+        Assert.All(
+            (await Manifests.RenderAsync<V1Service>(overlay)).Where(service => service.Metadata.Name is "smtp" or "pop3"),
+            service => Assert.Equal("PreferDualStack", service.Spec.IpFamilyPolicy));
     }
 }

@@ -76,6 +76,17 @@ public sealed class Pop3ConnectionTests
     }
 
     [Fact]
+    public async Task A_client_is_logged_by_its_own_address_whatever_socket_it_came_through()
+    {
+        using var harness = new Pop3Harness(options => options.LoginFailureDelay = TimeSpan.Zero);
+        var wire = harness.Connect(address: "::ffff:127.0.0.1");
+        await wire.LineAsync();
+        await wire.AskAsync("USER ann@example.org");
+        Assert.StartsWith("-ERR [AUTH]", await wire.AskAsync("PASS wrong"), StringComparison.Ordinal);
+        Assert.Contains("from 127.0.0.1:", harness.Log.GetSnapshot().Single(record => record.Id.Id == 4011).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_answer_to_a_wrong_password_is_held_back()
     {
         using var harness = new Pop3Harness(options => options.LoginFailureDelay = TimeSpan.FromSeconds(2));

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -111,6 +112,28 @@ public sealed class QueueServiceTests
         Assert.Contains("Status: 5.1.1", text, StringComparison.Ordinal);
         Assert.Contains("Message-ID: <1@example.org>", text, StringComparison.OrdinalIgnoreCase);
         Assert.Contains("Auto-Submitted: auto-replied", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_report_names_what_the_sender_wrote_and_where_an_alias_led()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await queue.Directory.AddAliasAsync("sales@example.org", "bob@example.net");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "Sales@example.org", "direct@example.net"));
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+        await DrainedAsync(queue);
+
+        var texts = new List<string>();
+        foreach (var message in await queue.MaildropAsync("sender@example.org"))
+            texts.Add(await queue.ReadAsync(message));
+        var text = string.Concat(texts);
+        Assert.Contains("Original-Recipient: rfc822; Sales@example.org\r\nFinal-Recipient: rfc822; bob@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("  <Sales@example.org>, which leads to <bob@example.net>\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\n\r\nFinal-Recipient: rfc822; direct@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("  <direct@example.net>\r\n", text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -237,6 +260,68 @@ public sealed class QueueServiceTests
         await DrainedAsync(queue);
     }
 
+    [Fact]
+    public async Task Delivery_is_paused_and_resumed_while_the_process_runs()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("ann@example.org", "hash");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "before@example.net"));
+
+        Assert.True(await queue.Operator.PauseDeliveryAsync("ann"));
+        await Until.TrueAsync(() => Task.FromResult(Gauge(queue, "paused") == 1), "the process has seen the pause");
+        var (first, second) = (
+            await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "ann@example.org"),
+            await queue.AcceptAsync(hint: false, "sender@example.org", "b@example.net"));
+        // Routed, counted as due, and given to nobody.
+        await Until.TrueAsync(() => Task.FromResult(Gauge(queue, "due", ("waits_for", "resume")) == 3), "three recipients wait for the end of the pause");
+        Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));
+        Assert.Empty(await queue.MaildropAsync("ann@example.org"));
+
+        Assert.NotNull(await queue.Operator.ResumeDeliveryAsync());
+        Assert.All((await queue.OutcomeOfAsync(first)).Recipients, recipient => Assert.Equal(RecipientState.Delivered, recipient.State));
+        await queue.OutcomeOfAsync(second);
+        Assert.Single(await queue.MaildropAsync("ann@example.org"));
+        Assert.Equal(0, Gauge(queue, "paused"));
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_process_that_begins_during_a_pause_hands_nothing_out_before_its_end()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(before: store => store.PauseDeliveryAsync("ann"));
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(() => Task.FromResult(Gauge(queue, "due", ("waits_for", "resume")) == 1), "the recipient waits for the end of the pause");
+        Assert.Empty(queue.Worker.Commands);
+
+        await queue.Operator.ResumeDeliveryAsync();
+        await queue.OutcomeOfAsync(id);
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_held_message_waits_and_a_removed_one_ends_without_a_report()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(before: store => store.PauseDeliveryAsync("ann"));
+        var held = await queue.AcceptAsync(hint: true, "sender@example.org", "held@example.net");
+        var removed = await queue.AcceptAsync(hint: true, "sender@example.org", "removed@example.net");
+        var other = await queue.AcceptAsync(hint: true, "sender@example.org", "other@example.net");
+        await Until.TrueAsync(async () => await queue.History.SummarizeAsync(default) is { Queued: 3 }, "all are routed");
+        Assert.Equal(new OperatorChange(1, 0), await queue.Operator.HoldAsync(held, "ann"));
+        Assert.Equal(new OperatorChange(1, 0), await queue.Operator.RemoveAsync(removed, "ann"));
+        await queue.Operator.ResumeDeliveryAsync();
+
+        await queue.OutcomeOfAsync(other);
+        Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));
+        Assert.Equal(RecipientState.Held, Assert.Single((await queue.History.FindAsync(held, default))!.Recipients).State);
+        Assert.Equal(new OperatorChange(1, 0), await queue.Operator.ReleaseAsync(held, "ann"));
+        await Until.TrueAsync(
+            async () => (await queue.History.FindAsync(held, default))!.Recipients[0].State == RecipientState.Delivered, "the released message is delivered");
+        await DrainedAsync(queue);
+        Assert.Equal(3, (await queue.History.SummarizeAsync(default)).Messages);
+        Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
+    }
+
     [Theory]
     // Beside a good recipient: nobody who got his 250 may vanish.
     [InlineData("carol@example.org,loop@example.org", "carol@example.org", "loop@example.org")]
@@ -295,6 +380,27 @@ public sealed class QueueServiceTests
         Assert.Equal(expected.Order(), routed.Select(r => r.Address).Order());
         Assert.All(routed, r => Assert.Equal(
             r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
+    }
+
+    /// <summary>The sum of what an observable gauge of the queue shows now.</summary>
+    private static long Gauge(QueueUnderTest queue, string name, (string Name, string Value)? tag = null)
+    {
+        var sum = 0L;
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, listening) =>
+        {
+            if (instrument.Meter.Scope == queue.Meters && instrument.Name == $"mailpipeline.queue.{name}")
+                listening.EnableMeasurementEvents(instrument);
+        };
+        listener.SetMeasurementEventCallback<int>((_, value, _, _) => sum += value);
+        listener.SetMeasurementEventCallback<long>((_, value, tags, _) =>
+        {
+            if (tag is null || tags.Contains(new KeyValuePair<string, object?>(tag.Value.Name, tag.Value.Value)))
+                sum += value;
+        });
+        listener.Start();
+        listener.RecordObservableInstruments();
+        return sum;
     }
 
     /// <summary>Nothing is left to do: no unrouted message, no queued recipient, no claim, no bytes without an owner.</summary>

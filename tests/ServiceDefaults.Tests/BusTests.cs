@@ -86,9 +86,21 @@ public sealed class BusTests
         Assert.Equal(
             "Http:Port is '70000'; must be between 0 and 65535",
             Explain(("Http:Port", "70000")));
-        Assert.Equal("Section Http has no setting named 'Prot'", Explain(("Http:Prot", "1")));
+        Assert.Equal("There is no setting 'Http:Prot'; Http has Address, Port", Explain(("Http:Prot", "1")));
         Assert.Contains("Http:Port", Explain(("Http:Port", "abc"))!, StringComparison.Ordinal);
         Assert.Contains("Http:Address must be an IP address", Explain(("Http:Address", "here"))!, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_value_out_of_range_is_named_by_its_section_whatever_the_class_is_called()
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection([new("Host:StopGrace", "-1")]).Build();
+        var failure = Assert.Throws<OptionsValidationException>(() => new ServiceCollection()
+            .AddSingleton<IConfiguration>(configuration)
+            .AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section).Services
+            .BuildServiceProvider().GetRequiredService<IOptions<StopOptions>>().Value);
+
+        Assert.Equal("Host:StopGrace is '-1'; must be between 00:00:01 and 00:30:00", StartupFailure.Explain(failure, configuration));
     }
 
     private static string? Explain(params (string Key, string Value)[] settings)

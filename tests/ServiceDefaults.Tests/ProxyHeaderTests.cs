@@ -48,6 +48,9 @@ public sealed class ProxyHeaderTests
     [InlineData("PROXY TCP4 2001:db8::1 198.51.100.1 1 25\r\n")]
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.1 70000 25\r\n")]
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.1 1\r\n")]
+    [InlineData("PROXY TCP4 127.0.0.1 198.51.100.1 1 25\r\n")]
+    [InlineData("PROXY TCP6 ::1 2001:db8::2 1 25\r\n")]
+    [InlineData("PROXY TCP6 ::ffff:127.0.0.1 2001:db8::2 1 25\r\n")]
     [InlineData("PROXY TCP5 192.0.2.1 198.51.100.1 1 25\r\n")]
     [InlineData("PROXY TCP4 192.0.2.1 198.51.100.1 1 25 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")]
     public void A_line_that_is_none_is_invalid(string line) => Assert.Equal(
@@ -57,6 +60,7 @@ public sealed class ProxyHeaderTests
     [InlineData("22110000")]
     [InlineData("21110004C0000201")]
     [InlineData("2111FFFF")]
+    [InlineData("2111000C" + "7F000001" + "C6336401" + "DC04" + "0019")]
     public void A_block_that_is_none_is_invalid(string rest) => Assert.Equal(
         ProxyHeaderStatus.Invalid, ProxyHeader.TryRead(new ReadOnlySequence<byte>(Convert.FromHexString(Signature + rest)), out _, out _));
 

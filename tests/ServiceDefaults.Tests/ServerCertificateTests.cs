@@ -37,7 +37,26 @@ public sealed class ServerCertificateTests : IDisposable
 
         if (!OperatingSystem.IsWindows())
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(_folder["key.pem"]));
-        Assert.Equal(["certificate.pem", "key.pem"], Directory.GetFiles(_folder.Path).Select(Path.GetFileName).Order());
+        Assert.Equal(["certificate.pem", "key.pem", "lock"], Directory.GetFiles(_folder.Path).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public async Task Processes_that_start_together_on_one_folder_end_up_with_one_certificate()
+    {
+        var certificates = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(() => SelfSigned().Current.Thumbprint)));
+
+        Assert.Single(certificates.Distinct());
+    }
+
+    [Fact]
+    public void Halves_of_two_pairs_are_replaced()
+    {
+        var (certificate, _) = SelfSignedCertificate.Create(["mx.example.org"], _time.GetUtcNow());
+        var (_, key) = SelfSignedCertificate.Create(["mx.example.org"], _time.GetUtcNow());
+        File.WriteAllText(_folder["certificate.pem"], certificate);
+        File.WriteAllText(_folder["key.pem"], key);
+
+        Assert.True(SelfSigned().Current.HasPrivateKey);
     }
 
     [Fact]

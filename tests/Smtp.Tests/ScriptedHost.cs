@@ -46,7 +46,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
         if (status == LineStatus.Incomplete)
             return false;
 
-        Act(status == LineStatus.Line ? Session.Read(line.ToArray()) : Session.ReadBroken(status));
+        Act(status == LineStatus.Line ? Session.Read(line.ToArray()) : Session.ReadBroken(status, line.ToArray()));
         return true;
     }
 
@@ -89,6 +89,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
         }
 
         step.Reply.WriteTo(_output);
+        step.Farewell?.WriteTo(_output);
         switch (step.Action)
         {
             case SmtpAction.Close:

@@ -103,6 +103,16 @@ public sealed class SmtpSessionTests
         C: QUIT
         """, Mx);
 
+    /// <summary>STARTTLS and AUTH are not everywhere.</summary>
+    [Fact]
+    public void Help_names_no_command_that_is_refused() => Transcript.Run("""
+        S: 220 mx.example.com ESMTP
+        C: HELP MAIL
+        S: 214-2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP
+        S: 214-2.0.0 QUIT VRFY HELP, and what EHLO tells of
+        S: 214 2.0.0 See RFC 5321
+        """, Mx);
+
     [Fact]
     public void Bad_parameters_are_refused_by_kind() => Transcript.Run("""
         S: 220 mx.example.com ESMTP
@@ -204,7 +214,7 @@ public sealed class SmtpSessionTests
     [InlineData("C: AUTH|S: 501 5.5.4 Syntax error in parameters")]
     [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: NOOP|S: 250 2.0.0 Ok")]
     [InlineData("C: AUTH PLAIN YgBhAHNlY3JldA==|S: 535 5.7.8 Authentication failed")]
-    [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 421 4.7.0 Too many errors, closing")]
+    [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|S: 421 4.7.0 Too many errors, closing")]
     public void Authentication_takes_plain_and_login_with_and_without_an_initial_response(string exchange)
     {
         var profile = new SmtpProfile { HostName = "mx.example.com", OffersAuth = true, AllowsCleartextAuth = true };
@@ -215,12 +225,51 @@ public sealed class SmtpSessionTests
     public void A_session_of_errors_is_closed()
     {
         var host = new ScriptedHost(Mx);
-        for (var i = 0; i < Mx.MaxErrors; i++)
+        for (var i = 1; i < Mx.MaxErrors; i++)
             host.Feed("FOO\r\n"u8);
         Assert.False(host.IsClosed);
         host.Feed("FOO\r\n"u8);
         Assert.True(host.IsClosed);
-        Assert.EndsWith("421 4.7.0 Too many errors, closing\r\n", host.Output, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "500 5.5.2 Command not recognized\r\n421 4.7.0 Too many errors, closing\r\n", host.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>421 in place of the 550 would make the client send the same message again.</summary>
+    [Fact]
+    public void Content_refused_for_good_is_told_so_even_where_that_is_one_error_too_many()
+    {
+        var host = new ScriptedHost(new SmtpProfile { HostName = "mx.example.com", MaxErrors = 1 });
+        host.Feed("HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\na\0b\r\n.\r\nNOOP\r\n"u8);
+        Assert.Equal("250,250,250,354,550,421", string.Join(',', Codes(host.Output)));
+        Assert.True(host.IsClosed);
+    }
+
+    [Theory]
+    [InlineData("AUTH PLAIN {0}", 2048, "500 5.5.6 Authentication exchange line is too long")]
+    [InlineData("auth login {0}", 2048, "500 5.5.6 Authentication exchange line is too long")]
+    [InlineData("AUTHOR {0}", 2048, "500 5.5.2 Line too long")]
+    [InlineData("AUTH LOGIN\r\n{0}", 12290, "334 VXNlcm5hbWU6\r\n500 5.5.6 Authentication exchange line is too long")]
+    [InlineData("AUTH PLAIN\r\nAGEA\0c2VjcmV0", 0, "334 \r\n501 5.5.2 Cannot decode the response")]
+    [InlineData("AUTH PLAIN\r\nAGEA\rc2VjcmV0", 0, "334 \r\n501 5.5.2 Cannot decode the response")]
+    public void A_line_of_authentication_that_is_broken_is_refused_as_such(string lines, int length, string replies)
+    {
+        var profile = new SmtpProfile { HostName = "mx.example.com", OffersAuth = true, AllowsCleartextAuth = true };
+        var input = Wire.Bytes("HELO x\r\n" + lines.Replace("{0}", new string('A', length), StringComparison.Ordinal) + "\r\nNOOP\r\n");
+        foreach (var size in new[] { 1, 7, 1000, input.Length })
+        {
+            var host = new ScriptedHost(profile);
+            foreach (var piece in input.Chunk(size))
+                host.Feed(piece);
+            Assert.Equal($"250 mx.example.com\r\n{replies}\r\n250 2.0.0 Ok\r\n", host.Output);
+        }
+    }
+
+    [Fact]
+    public void Where_authentication_is_not_offered_a_long_line_is_no_part_of_one()
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed(Wire.Bytes("HELO x\r\nAUTH PLAIN " + new string('A', 5000) + "\r\n"));
+        Assert.EndsWith("500 5.5.2 Line too long\r\n", host.Output, StringComparison.Ordinal);
     }
 
     [Fact]

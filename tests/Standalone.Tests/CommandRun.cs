@@ -10,12 +10,12 @@ internal sealed class CommandRun : IDisposable
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 
     /// <summary>Runs with <c>--data</c> of this folder; the input is what stands on standard input.</summary>
-    public async Task<CommandResult> RunAsync(string line, string input = "", Func<string, string?>? prompt = null)
+    public async Task<CommandResult> RunAsync(string line, string input = "", Func<string, string?>? prompt = null, params string[] settings)
     {
         using var reader = new StringReader(input);
         using var output = new StringWriter();
         using var error = new StringWriter();
-        string[] words = [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--data", DataFolder];
+        string[] words = [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--data", DataFolder, .. settings];
         var exitCode = await CommandTable.RunAsync(words, new Terminal(reader, output, error, prompt), TestContext.Current.CancellationToken);
         return new CommandResult(exitCode, output.ToString().TrimEnd(), error.ToString().TrimEnd());
     }

@@ -98,6 +98,12 @@ public sealed class DirectoryCommandTests : IDisposable
     [InlineData("account add a<b@example.org")]
     [InlineData("alias add ann@example.org nobody")]
     [InlineData("message xyz")]
+    [InlineData("message")]
+    [InlineData("message hold")]
+    [InlineData("message hold xyz")]
+    [InlineData("message remove 1 2")]
+    [InlineData("queue pauze")]
+    [InlineData("queue pause now")]
     [InlineData("domain")]
     [InlineData("domain add")]
     [InlineData("domain add a b")]
@@ -112,9 +118,88 @@ public sealed class DirectoryCommandTests : IDisposable
         Assert.EndsWith("'help' shows what there is.", result.Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("message 1E240")]
+    [InlineData("queue")]
+    [InlineData("domain list")]
+    [InlineData("account list")]
+    [InlineData("alias list")]
+    [InlineData("domain remove example.org")]
+    [InlineData("account remove ann@example.org")]
+    [InlineData("account password ann@example.org")]
+    [InlineData("alias remove ann@example.org bob@example.org")]
+    public async Task Where_no_data_is_only_adding_makes_it(string line)
+    {
+        var nowhere = new CommandResult(
+            2, "", $"--data is '{_run.DataFolder}', but there is no database {_run.DataFolder}/mail.db; the server makes it when it starts, and so does 'domain add'");
+
+        Assert.Equal(nowhere, await _run.RunAsync(line, input: "secret\n"));
+        Assert.False(Directory.Exists(_run.DataFolder));
+
+        // A folder of something else.
+        Directory.CreateDirectory(_run.DataFolder);
+        Assert.Equal(nowhere, await _run.RunAsync(line, input: "secret\n"));
+        Assert.Empty(Directory.GetFileSystemEntries(_run.DataFolder));
+
+        await _run.RunAsync("domain add example.org");
+        Assert.InRange((await _run.RunAsync(line, input: "secret\n")).ExitCode, 0, 1);
+    }
+
+    [Fact]
+    public async Task A_slash_behind_the_folder_means_nothing()
+    {
+        Assert.StartsWith("--data is", (await _run.RunAsync("queue", settings: ["--data", _run.DataFolder + "/"])).Error, StringComparison.Ordinal);
+        Assert.Equal(0, (await _run.RunAsync("domain add example.org", settings: ["--data", _run.DataFolder + "/"])).ExitCode);
+        if (!OperatingSystem.IsWindows())
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_run.DataFolder));
+    }
+
+    [Fact]
+    public async Task A_database_that_settings_name_and_that_is_not_there_is_not_made_by_reading()
+    {
+        var file = Path.Combine(_run.Folder, "elsewhere", "mail.db");
+
+        var result = await _run.RunAsync("queue", settings: $"--ConnectionStrings:maildb=Data Source={file}");
+        Assert.Equal(
+            (2, $"ConnectionStrings:maildb names a file, but there is no database {file}; the server makes it when it starts, and so does 'domain add'"),
+            (result.ExitCode, result.Error));
+        Assert.Empty(Directory.GetFileSystemEntries(_run.Folder));
+    }
+
+    [Theory]
+    [InlineData("queue --dat=other", "Unknown option --dat; settings are written --Section:Key=value")]
+    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Ingress, Queue")]
+    [InlineData("queue --Storage:X=1", "There is no setting 'Storage:X'; Storage has ConnectionString, ClaimLease")]
+    [InlineData("queue --Storage:ClaimLease=-1", "Storage:ClaimLease is '-1'; must be between")]
+    [InlineData("queue --Storage:ClaimLease=soon", "Storage:ClaimLease is 'soon'; it must be a time such as 00:05:00")]
+    [InlineData("domain add example.org --Ingress:Listeners:0:Prot=25", "There is no setting 'Ingress:Listeners:0:Prot'; Ingress:Listeners:0 has Name, Kind")]
+    [InlineData("domain list --Ingress:MaxErrors=0", "Ingress:MaxErrors is '0'; must be between 1 and 100000")]
+    [InlineData("domain list --Queue:MaxAge=soon", "Queue:MaxAge is 'soon'; it must be a time")]
+    [InlineData("domain list --Delivery:Routes:x.y=:::", "Delivery:Routes:x.y is ':::'")]
+    [InlineData("domain list --Mailbox:StoreConcurrency=x", "Mailbox:StoreConcurrency is 'x'; it must be a whole number")]
+    [InlineData("domain list --Http:Prot=1", "There is no setting 'Http:Prot'; Http has Address, Port")]
+    [InlineData("domain list --Tls:Cert=1", "There is no setting 'Tls:Cert'")]
+    [InlineData("domain list --Telemetry:TraceRatio=2", "Telemetry:TraceRatio is '2'; must be between 0 and 1")]
+    [InlineData("domain list --Logging:LogLevel:Default=Loud", "Logging:LogLevel:Default is 'Loud'; it must be one of Trace")]
+    [InlineData("domain list --ConnectionStrings:mialdb=x", "There is no connection string named 'ConnectionStrings:mialdb'")]
+    [InlineData("domain list --ConnectionStrings:maildb=x", "ConnectionStrings:maildb")]
+    public async Task A_bad_setting_is_refused_by_name_whatever_the_command(string line, string message)
+    {
+        var result = await _run.RunAsync(line);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.StartsWith(message, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', result.Error);
+        Assert.False(Directory.Exists(_run.DataFolder));
+    }
+
     [Fact]
     public async Task An_empty_store_has_an_empty_queue_and_knows_no_message()
     {
+        await using (await OpenStore.OpenOrMakeAsync(Arguments.Parse(["--data", _run.DataFolder]), TestContext.Current.CancellationToken))
+        {
+        }
+
         (await _run.RunAsync("queue")).ShouldBeDone("0 recipients wait, 0 messages are not routed yet, 0 batches are being tried");
         (await _run.RunAsync("message 1E240")).ShouldNotBeDone("There is no message 1E240; finished ones are forgotten after a while");
     }
@@ -128,7 +213,7 @@ public sealed class DirectoryCommandTests : IDisposable
         var result = await _run.RunAsync(line);
 
         Assert.Equal(0, result.ExitCode);
-        foreach (var command in new[] { "domain add", "account password", "alias remove", "message ID", "queue", "demo", "--data", "--port-offset" })
+        foreach (var command in new[] { "domain add", "account password", "alias remove", "message ID", "message hold ID", "queue", "queue pause", "demo", "--data", "--port-offset" })
             Assert.Contains(command, result.Output, StringComparison.Ordinal);
     }
 

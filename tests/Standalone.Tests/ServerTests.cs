@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Data.Sqlite;
@@ -62,13 +61,19 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Ingress:Listeners:0:Kind=Foo", "Ingress:Listeners:0:Kind is 'Foo'; it must be one of Mx, Submission")]
     [InlineData("--Queue:MaxAge=soon", "Queue:MaxAge is 'soon'; it must be a time such as 00:05:00")]
     [InlineData("--Logging:LogLevel:Default=Foo", "Logging:LogLevel:Default is 'Foo'; it must be one of Trace, Debug")]
-    [InlineData("--Logging:Foo=1", "Section Logging has no setting named 'Foo'")]
+    [InlineData("--Logging:Foo=1", "There is no setting 'Logging:Foo'; there is Logging:LogLevel:CATEGORY")]
     [InlineData("--ConnectionStrings:mialdb=x", "There is no connection string named 'ConnectionStrings:mialdb'")]
-    [InlineData("--Http:Prot=1", "Section Http has no setting named 'Prot'")]
-    [InlineData("--Mailbox:MaxConnection=1", "Section Mailbox has no setting named 'MaxConnection'")]
-    [InlineData("--Ingress:MaxMesageBytes=1", "Ingress")]
-    [InlineData("--Queue:Foo=1", "Queue")]
-    [InlineData("--Delivery:Foo=1", "Delivery")]
+    [InlineData("--Http:Prot=1", "There is no setting 'Http:Prot'; Http has Address, Port")]
+    [InlineData("--Mailbox:MaxConnection=1", "There is no setting 'Mailbox:MaxConnection'; Mailbox has Listeners, ")]
+    [InlineData("--Ingress:Listeners:0:Prot=25", "There is no setting 'Ingress:Listeners:0:Prot'; Ingress:Listeners:0 has Name, Kind, Address, Port, Tls, Auth")]
+    [InlineData("--Mailbox:Listeners:0:Prot=25", "There is no setting 'Mailbox:Listeners:0:Prot'; Mailbox:Listeners:0 has Name, Address, Port, Tls")]
+    [InlineData("--Ingress:Listeners:Port=25", "There is no setting 'Ingress:Listeners:Port'; Ingress:Listeners is a list, its entries are Ingress:Listeners:0:Name and so on")]
+    [InlineData("--Ingress:RelayClients=192.0.2.1", "Ingress:RelayClients is '192.0.2.1', but it is no single value; Ingress:RelayClients is a list, its entries are Ingress:RelayClients:0 and so on")]
+    [InlineData("--Ingress:MaxMesageBytes=1", "There is no setting 'Ingress:MaxMesageBytes'; Ingress has Hostname, ")]
+    [InlineData("--Queue:Foo=1", "There is no setting 'Queue:Foo'; Queue has ")]
+    [InlineData("--Delivery:Timeouts:Dot=1", "There is no setting 'Delivery:Timeouts:Dot'; Delivery:Timeouts has Connect, ")]
+    [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified")]
+    [InlineData("--Delivery:Routes:x.y=:::", "Delivery:Routes:x.y is ':::'; it must be host, host:port or [address]:port")]
     [InlineData("--Tls:CertificatePath=/nowhere/a.pem", "Tls:CertificatePath")]
     [InlineData("--ConnectionStrings:rabbitmq=x", "ConnectionStrings:rabbitmq must be a URI")]
     [InlineData("--ConnectionStrings:maildb=x", "ConnectionStrings:maildb")]
@@ -84,14 +89,14 @@ public sealed class ServerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_store_written_by_a_newer_program_is_refused()
+    public async Task A_store_that_a_newer_program_has_made_its_own_is_refused()
     {
         await _run.RunAsync("domain add example.org");
         using (var database = new SqliteConnection($"Data Source={Path.Combine(_run.DataFolder, "mail.db")};Pooling=False"))
         {
             database.Open();
             using var command = database.CreateCommand();
-            command.CommandText = string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {999}");
+            command.CommandText = "PRAGMA user_version = 999; INSERT INTO schema_oldest_program (version) VALUES (999)";
             command.ExecuteNonQuery();
         }
 
@@ -107,6 +112,15 @@ public sealed class ServerTests : IDisposable
         await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), "{ nonsense", TestContext.Current.CancellationToken);
 
         await ShouldNotStartAsync("appsettings.json");
+    }
+
+    [Fact]
+    public async Task A_section_of_the_settings_file_that_there_is_not_is_refused()
+    {
+        await File.WriteAllTextAsync(
+            Path.Combine(_run.Folder, "appsettings.json"), """{ "Storge": { "ClaimLease": "00:00:20" } }""", TestContext.Current.CancellationToken);
+
+        await ShouldNotStartAsync("appsettings.json has a section 'Storge'; there are Ingress, Queue");
     }
 
     [Fact]

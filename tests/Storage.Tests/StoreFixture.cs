@@ -1,7 +1,10 @@
+using System.Data.Common;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using Npgsql;
 
 namespace MailPipeline.Storage.Tests;
 
@@ -23,6 +26,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
         History = new MessageHistory(Database);
+        Operator = new OperatorStore(Database);
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
@@ -45,6 +49,8 @@ public sealed class StoreFixture : IAsyncDisposable
 
     public MessageHistory History { get; }
 
+    public OperatorStore Operator { get; }
+
     public static async Task<StoreFixture> SqliteAsync(Action<StorageOptions>? configure = null)
     {
         var folder = System.IO.Directory.CreateTempSubdirectory("mailpipeline-store-").FullName;
@@ -66,6 +72,27 @@ public sealed class StoreFixture : IAsyncDisposable
         var store = new StoreFixture(options, remove);
         await store.Database.OpenAsync(default);
         return store;
+    }
+
+    /// <summary>Runs statements past the store, e.g. what a program that is not written yet would have done.</summary>
+    public async Task RunAsync(string sql)
+    {
+        DbConnection connection = Database.SingleProcess
+            ? new SqliteConnection(Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Options.ConnectionString);
+        await using (connection)
+        {
+            await connection.OpenAsync();
+            await using var command = connection.CreateCommand();
+            command.CommandText = sql;
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+
+    /// <summary>The same store, opened by another program.</summary>
+    public async Task OpenAgainAsync()
+    {
+        await using var database = new MailDatabase(Options, _meters, Time, NullLogger<MailDatabase>.Instance);
+        await database.OpenAsync(default);
     }
 
     /// <summary>Accepts one message and gives back what was accepted.</summary>

@@ -4,13 +4,20 @@ using MailPipeline.Contracts;
 namespace MailPipeline.Storage.Tests;
 
 /// <summary>What the store promises, the same on both engines.</summary>
-public abstract class StoreTests : IAsyncLifetime
+public abstract partial class StoreTests : IAsyncLifetime
 {
     private StoreFixture? _store;
 
     protected StoreFixture Store => _store!;
 
     protected abstract Task<StoreFixture> OpenAsync();
+
+    /// <summary>Makes the store forget that it was brought further than version 1.</summary>
+    protected abstract IReadOnlyList<string> BackToVersion1 { get; }
+
+    /// <summary>Notes of a schema that newer programs have brought to a version.</summary>
+    private Task SetSchemaVersionAsync(int version) => Store.RunAsync(
+        Store.Database.SingleProcess ? $"PRAGMA user_version = {version}" : $"INSERT INTO schema_version (version) VALUES ({version})");
 
     public async ValueTask InitializeAsync() => _store = await OpenAsync();
 
@@ -19,6 +26,31 @@ public abstract class StoreTests : IAsyncLifetime
         if (_store is not null)
             await _store.DisposeAsync();
         GC.SuppressFinalize(this);
+    }
+
+    [Fact]
+    public async Task A_newer_schema_is_worked_on_until_it_says_that_it_is_not_for_programs_this_old()
+    {
+        var known = Migrations.All.Length;
+        await SetSchemaVersionAsync(known + 1);
+        await Store.OpenAgainAsync();
+
+        await Store.RunAsync($"INSERT INTO schema_oldest_program (version) VALUES ({known})");
+        await Store.OpenAgainAsync();
+        await Store.AcceptAsync("x"u8.ToArray(), "a@example.net");
+
+        await Store.RunAsync($"INSERT INTO schema_oldest_program (version) VALUES ({known + 1})");
+        var refused = await Assert.ThrowsAsync<SchemaTooNewException>(() => Store.OpenAgainAsync());
+        Assert.Contains($"{known + 1}", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_newer_schema_that_says_nothing_of_older_programs_is_refused()
+    {
+        await Store.RunAsync("DROP TABLE schema_oldest_program");
+        await Store.OpenAgainAsync();
+        await SetSchemaVersionAsync(Migrations.All.Length + 1);
+        await Assert.ThrowsAsync<SchemaTooNewException>(() => Store.OpenAgainAsync());
     }
 
     [Theory]
@@ -370,4 +402,6 @@ public abstract class StoreTests : IAsyncLifetime
 public sealed class Sqlite_store : StoreTests
 {
     protected override Task<StoreFixture> OpenAsync() => StoreFixture.SqliteAsync();
+
+    protected override IReadOnlyList<string> BackToVersion1 => ["PRAGMA user_version = 1"];
 }

@@ -36,6 +36,9 @@ internal sealed class Pop3Server(
     {
         var tls = listener.Tls;
         var address = AddressOf(connection.RemoteEndPoint);
+        // Through a socket for both families an IPv4 client comes as ::ffff:192.0.2.1, which nobody looks for in a log.
+        if (connection.RemoteEndPoint is IPEndPoint client)
+            connection.RemoteEndPoint = new IPEndPoint(address, client.Port);
         if (!_budget.TryTake(address))
         {
             telemetry.ConnectionRefused();

@@ -20,7 +20,7 @@ internal static class DirectoryCommands
     ];
 
     private static Task<int> AddDomainAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        AddAsync(call, async directory =>
         {
             var domain = MailNames.Domain(call.Values[0]);
             // RFC 5321 §4.5.1: somebody has to read what is written to the postmaster.
@@ -45,7 +45,7 @@ internal static class DirectoryCommands
         ListAsync(call, directory => directory.ListDomainsAsync(cancellation), cancellation);
 
     private static Task<int> AddAccountAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        AddAsync(call, async directory =>
         {
             var address = MailNames.Address(call.Values[0]);
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
@@ -83,7 +83,7 @@ internal static class DirectoryCommands
             [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)], cancellation);
 
     private static Task<int> AddAliasAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        AddAsync(call, async directory =>
         {
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
@@ -106,10 +106,23 @@ internal static class DirectoryCommands
         ListAsync(call, async directory =>
             [.. (await directory.ListAliasesAsync(cancellation)).Select(alias => $"{alias.Address} -> {alias.Target}")], cancellation);
 
+    private static async Task<int> AddAsync(
+        Invocation call, Func<MailDirectory, Task<(bool Done, string Text)>> add, CancellationToken cancellation)
+    {
+        await using var store = await OpenStore.OpenOrMakeAsync(call.Arguments, cancellation);
+        return await ChangeAsync(call, store, add);
+    }
+
     private static async Task<int> ChangeAsync(
         Invocation call, Func<MailDirectory, Task<(bool Done, string Text)>> change, CancellationToken cancellation)
     {
         await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
+        return await ChangeAsync(call, store, change);
+    }
+
+    private static async Task<int> ChangeAsync(
+        Invocation call, OpenStore store, Func<MailDirectory, Task<(bool Done, string Text)>> change)
+    {
         var (done, text) = await change(store.Directory);
         await (done ? call.Terminal.Out : call.Terminal.Error).WriteLineAsync(text);
         return done ? CommandTable.Done : CommandTable.NotDone;

@@ -41,7 +41,7 @@ internal sealed class DemoPipeline : IAsyncDisposable
     public static async Task<DemoPipeline> CreateAsync(string domain, string user, string parentFolder, int afterOffset, CancellationToken cancellation)
     {
         var pipeline = new DemoPipeline(domain, user, Path.Combine(parentFolder, domain), FreeOffset(afterOffset));
-        await using var store = await OpenStore.OpenAsync(pipeline.Arguments([]), cancellation);
+        await using var store = await OpenStore.OpenOrMakeAsync(pipeline.Arguments([]), cancellation);
         await store.Directory.AddDomainAsync(domain);
         await store.Directory.AddAccountAsync(pipeline.User, PasswordHash.Create(pipeline.Password));
         return pipeline;

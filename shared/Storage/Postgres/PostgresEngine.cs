@@ -27,13 +27,18 @@ internal sealed class PostgresEngine : StorageEngine
         SELECT $1::bigint, $2::bigint, $3::bytea, 0, 0 FROM set_config('synchronous_commit', 'off', true)
         """);
 
+    private static readonly Statement s_databaseSize = new("SELECT pg_database_size(current_database())");
+
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     private readonly NpgsqlDataSource _source;
+    private readonly OwnerlessContent _ownerless;
     private readonly ConcurrentDictionary<Statement, string> _translated = [];
     private readonly int _chunkBytes;
     private NpgsqlConnection? _writer;
     private bool _warned;
+    private readonly long _maxBytes;
+    private long _bytes;
 
     public PostgresEngine(StorageOptions options)
     {
@@ -44,8 +49,10 @@ internal sealed class PostgresEngine : StorageEngine
         };
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
+        _maxBytes = options.MaxDatabaseBytes;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
         _chunkBytes = options.ChunkBytes;
+        _ownerless = new OwnerlessContent(options.AbandonedContentAge);
     }
 
     public override SqlDialect Dialect => SqlDialect.Postgres;
@@ -61,16 +68,17 @@ internal sealed class PostgresEngine : StorageEngine
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await RunAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock})", cancellationToken);
         await RunAsync(connection, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)", cancellationToken);
-        await using var read = new NpgsqlCommand("SELECT COALESCE(MAX(version), 0) FROM schema_version", connection);
-        var version = (int)(long)(await read.ExecuteScalarAsync(cancellationToken))!;
-        if (version > Migrations.All.Length)
-            throw new SchemaTooNewException(version, Migrations.All.Length);
+        await RunAsync(connection, Migrations.CreateOldestProgram, cancellationToken);
+        var version = await ReadAsync(connection, "SELECT COALESCE(MAX(version), 0) FROM schema_version", cancellationToken);
+        Migrations.EnsureKnown(version, await ReadAsync(connection, Migrations.ReadOldestProgram, cancellationToken));
         for (var next = version; next < Migrations.All.Length; next++)
         {
             foreach (var sql in Migrations.All[next])
                 await RunAsync(connection, Dialect.Translate(sql), cancellationToken);
             await RunAsync(connection, $"INSERT INTO schema_version (version) VALUES ({next + 1})", cancellationToken);
         }
+        if (version < Migrations.All.Length)
+            await RunAsync(connection, Migrations.WriteOldestProgram, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
 
@@ -199,12 +207,30 @@ internal sealed class PostgresEngine : StorageEngine
         }
         catch (NpgsqlException)
         {
-            // What is left belongs to no message and is collected later.
+            // What is left belongs to no message, as what a process leaves that dies: OwnerlessContent.
         }
     }
 
     public override ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException($"Chunk {chunk.Id} names segment {chunk.Segment}, but PostgreSQL keeps content in rows.");
+
+    public override async Task<double> MeasureRoomAsync(CancellationToken cancellationToken)
+    {
+        if (_maxBytes == 0)
+            return 0;
+        var bytes = (await QueryAsync(s_databaseSize, r => r.GetInt64(0), [], cancellationToken))[0];
+        Volatile.Write(ref _bytes, bytes);
+        return (double)bytes / _maxBytes;
+    }
+
+    public override void EnsureRoom()
+    {
+        if (_maxBytes > 0 && Volatile.Read(ref _bytes) >= _maxBytes)
+            throw new StorageUnavailableException(StorageFault.Full, $"The database has grown to {_maxBytes} bytes (Storage:MaxDatabaseBytes).");
+    }
+
+    public override Task<long> ReclaimAsync(GroupCommitWriter writer, CancellationToken cancellationToken) =>
+        _ownerless.ReclaimAsync(this, writer, cancellationToken);
 
     // Class 53 is "insufficient resources", 53100 is disk_full (PostgreSQL, Appendix A).
     public override StorageUnavailableException? Classify(Exception exception) => exception switch
@@ -230,6 +256,12 @@ internal sealed class PostgresEngine : StorageEngine
 
     private string TextOf(Statement statement) =>
         _translated.GetOrAdd(statement, static (s, dialect) => dialect.Translate(s.Sql), Dialect);
+
+    private static async Task<long> ReadAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
 
     private static async Task RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {

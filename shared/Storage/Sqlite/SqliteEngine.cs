@@ -41,7 +41,7 @@ internal sealed class SqliteEngine : StorageEngine
             Pooling = false,
             DefaultTimeout = 5,
         };
-        var file = Path.GetFullPath(builder.DataSource);
+        var file = FileOf(options);
         builder.DataSource = file;
         _connectionString = builder.ToString();
         _folder = Path.GetDirectoryName(file)!;
@@ -53,6 +53,9 @@ internal sealed class SqliteEngine : StorageEngine
     public override bool SingleProcess => true;
 
     public override int MaxInlineBytes => _options.InlineContentBytes;
+
+    public static string FileOf(StorageOptions options) =>
+        Path.GetFullPath(new SqliteConnectionStringBuilder(options.ConnectionString).DataSource);
 
     public override Task OpenAsync(CancellationToken cancellationToken)
     {
@@ -232,15 +235,17 @@ internal sealed class SqliteEngine : StorageEngine
         writer.Run("BEGIN IMMEDIATE");
         try
         {
-            var version = (int)writer.Number("PRAGMA user_version");
-            if (version > Migrations.All.Length)
-                throw new SchemaTooNewException(version, Migrations.All.Length);
+            writer.Run(Migrations.CreateOldestProgram);
+            var version = writer.Number("PRAGMA user_version");
+            Migrations.EnsureKnown(version, writer.Number(Migrations.ReadOldestProgram));
             for (var next = version; next < Migrations.All.Length; next++)
             {
                 foreach (var sql in Migrations.All[next])
                     writer.Run(SqlDialect.Sqlite.Translate(sql));
                 writer.Run(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {next + 1}"));
             }
+            if (version < Migrations.All.Length)
+                writer.Run(Migrations.WriteOldestProgram);
             writer.Run("COMMIT");
         }
         catch
