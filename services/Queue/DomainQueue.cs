@@ -114,11 +114,15 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         return Forget(claimId)?.Recipients.Length ?? 0;
     }
 
-    /// <summary>Ends a hand-out. Returns its recipients by id; empty when it is not known (any more).</summary>
-    public IReadOnlyDictionary<long, QueuedRecipient> Complete(long claimId) =>
-        Forget(claimId) is { } handOut
-            ? handOut.Recipients.ToDictionary(recipient => recipient.RecipientId)
-            : new Dictionary<long, QueuedRecipient>();
+    /// <summary>Ends a hand-out. Null when it is not known (any more).</summary>
+    public HandOut? Complete(long claimId) => Forget(claimId);
+
+    /// <summary>
+    /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
+    /// answers is believed of a hand-out under way only, because an old report may come when much has happened since.
+    /// </summary>
+    public static bool SaysSomething(AttemptsCompleted report, bool isUnderWay) =>
+        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>
     /// Draws the conclusion for the domain. Returns true when its standing changed and must be stored.

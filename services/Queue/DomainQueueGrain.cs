@@ -71,21 +71,26 @@ internal sealed partial class DomainQueueGrain(
     public async Task CompleteAsync(AttemptsCompleted report)
     {
         _idleTicks = 0;
-        var recipients = _queue.Complete(report.ClaimId);
-        if (recipients.Count > 0)
-            telemetry.UnderWay(recipients.Values.First().Route, -recipients.Count);
-        var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
-        if (_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
-        {
-            if (report.Unreachable)
-                LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
-            await store.SetStandingAsync(Domain, _queue.Standing);
-        }
+        var handOut = _queue.Complete(report.ClaimId);
+        if (handOut is not null)
+            telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
+        if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null))
+            await ConcludeAsync(report);
         // The next hand-out need not wait for the records of this one.
-        var recording = outcomes.RecordAsync(report, recipients);
+        var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? []);
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();
+    }
+
+    private async Task ConcludeAsync(AttemptsCompleted report)
+    {
+        var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
+        if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
+            return;
+        if (report.Unreachable)
+            LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
+        await store.SetStandingAsync(Domain, _queue.Standing);
     }
 
     private async Task PumpAsync()

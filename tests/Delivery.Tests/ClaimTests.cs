@@ -36,6 +36,7 @@ public sealed class ClaimTests
         var report = await bench.RunAsync(message);
         Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(report));
         Assert.False(report.Unreachable);
+        Assert.True(report.NothingWon);
         Assert.Equal(0, server.Connections);
     }
 
@@ -74,6 +75,8 @@ public sealed class ClaimTests
         bench.Content.OnRead = _ => bench.Clock.Advance(TimeSpan.FromSeconds(13));
         var report = await bench.RunAsync(message);
         Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(report));
+        // Handing back is the right of him who won.
+        Assert.False(report.NothingWon);
         Assert.Empty(bench.Claims.Recorded);
         Assert.DoesNotContain(".", server.Surplus);
     }

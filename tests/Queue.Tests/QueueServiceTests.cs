@@ -186,6 +186,55 @@ public sealed class QueueServiceTests
     }
 
     [Fact]
+    public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_rests()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
+        queue.Worker.Reachable = _ => false;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => await FailuresAsync(queue, "example.net") > 0, "the domain rests");
+
+        await ReportAsync(queue, new AttemptsCompleted("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
+        await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
+        // A report that comes late, of a hand-out that nobody remembers.
+        await ReportAsync(queue, new AttemptsCompleted("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
+        await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
+
+        Assert.Equal(1, await FailuresAsync(queue, "example.net"));
+
+        bool HasReported(string outcome) => attempts.GetMeasurementSnapshot().Any(m => outcome.Equals(m.Tags["outcome"]));
+
+        AttemptResult Result(AttemptOutcome outcome) =>
+            new(RecipientIds.Of(id, 0), outcome, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+    }
+
+    [Fact]
+    public async Task A_report_of_a_worker_that_won_nothing_leaves_the_claim_to_the_one_who_did()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+
+        var command = Assert.Single(queue.Worker.Commands);
+        var nothing = command.Recipients.Select(recipient => new AttemptResult(
+            recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch));
+        await ReportAsync(queue, new AttemptsCompleted(command.Domain, command.ClaimId, [.. nothing], Unreachable: false, NothingWon: true));
+        await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Count > 0), "the report was read");
+        // What is read from storage goes out before the second message does.
+        await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Count > 1), "the next message is under way");
+        Assert.Equal(2, (await queue.History.SummarizeAsync(default)).Claims);
+        slow.SetResult();
+
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
+        Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
     public async Task Commands_and_reports_that_come_twice_change_nothing()
     {
         await using var queue = await QueueUnderTest.StartAsync();
@@ -296,6 +345,12 @@ public sealed class QueueServiceTests
         Assert.All(routed, r => Assert.Equal(
             r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
     }
+
+    private static Task ReportAsync(QueueUnderTest queue, AttemptsCompleted report) =>
+        queue.Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
+
+    private static async Task<int> FailuresAsync(QueueUnderTest queue, string domain) =>
+        (await queue.History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
 
     /// <summary>Nothing is left to do: no unrouted message, no queued recipient, no claim, no bytes without an owner.</summary>
     private static Task DrainedAsync(QueueUnderTest queue) => Until.TrueAsync(
