@@ -30,6 +30,8 @@ public static class DeliveryHosting
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
         services.AddSingleton<DeliveryLanes>();
         services.AddSingleton<DomainDelivery>();
+        services.AddSingleton<HandOutsAside>();
+        services.AddHostedService(provider => provider.GetRequiredService<HandOutsAside>());
         services.AddSingleton<HandOut>();
         return builder;
     }
