@@ -32,7 +32,7 @@ public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Rou
 /// <param name="Claimed">Held by a worker.</param>
 /// <param name="Ready">Nothing keeps them from being tried but that nobody does.</param>
 /// <param name="Resting">Their domain could not be reached and rests.</param>
-/// <param name="Limited">As many workers as may hold claims of their domain already.</param>
+/// <param name="Limited">As many workers as count as enough hold claims of their domain already.</param>
 /// <param name="OldestReadyAt">Earliest next attempt of those nobody holds and nothing keeps back; null when there are none.</param>
 public sealed record RouteMeasure(
     RecipientRoute Route, long Queued, long Claimed, long Ready, long Resting, long Limited, DateTimeOffset? OldestReadyAt);
@@ -85,6 +85,9 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
 
+    // Without an index: the table holds what is under way in the whole system, and that is little.
+    private static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
+
     private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
 
     private static readonly Statement s_setStanding = new(
@@ -117,7 +120,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now}");
 
-    // $1 now, $2 most claims of a domain; one that failed is tried by one worker alone.
+    // $1 now, $2 claims that are enough for a domain; one that failed is tried by one worker alone.
     private static readonly Statement s_measure = new(
         """
         SELECT route, CAST(SUM(queued) AS BIGINT), CAST(SUM(claimed) AS BIGINT),
@@ -236,7 +239,7 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>
     /// Counts what waits, and for what. Reads all queued recipients: for every few seconds, not for every message.
     /// </summary>
-    /// <param name="mostClaims">How many claims a domain in good standing may have at once.</param>
+    /// <param name="mostClaims">With so many claims a domain in good standing does not lack workers.</param>
     public async Task<QueueMeasure> MeasureAsync(int mostClaims, CancellationToken cancellationToken)
     {
         var routes = await database.QueryAsync(
@@ -254,7 +257,8 @@ public sealed class QueueStore(MailDatabase database)
     /// Each counts as an attempt of uncertain outcome, because its holder may have been past the final dot. Returns their
     /// number.
     /// </summary>
-    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken)
+    /// <param name="mayTake">Asked when the store has named claims, before they are taken; false ends it.</param>
+    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken, Func<bool>? mayTake = null)
     {
         var total = 0;
         while (true)
@@ -262,12 +266,16 @@ public sealed class QueueStore(MailDatabase database)
             var claims = await database.QueryAsync(
                 evenIfLeased ? s_allClaims : s_expiredClaims, r => (Id: r.GetInt64(0), Domain: r.GetString(1), Recipients: r.GetString(2)),
                 cancellationToken, 200);
-            if (claims.Count == 0)
+            if (mayTake?.Invoke() == false || claims.Count == 0)
                 return total;
             foreach (var (id, domain, recipients) in claims)
                 total += await TakeBackAsync(id, domain, ClaimStore.Ids(recipients), evenIfLeased);
         }
     }
+
+    /// <summary>Claims on recipients of the domain that somebody holds.</summary>
+    public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_claimsOf, r => r.GetInt64(0), cancellationToken, domain);
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);
