@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
@@ -70,8 +71,27 @@ internal sealed partial class WardenGrain(
             if (messages.Count == 0)
                 return;
             telemetry.Forgotten(messages.Count);
-            await router.RouteAsync(messages, CancellationToken.None);
+            await RouteAsync(messages);
             after = messages[^1].MessageId;
+        }
+    }
+
+    private async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages)
+    {
+        try
+        {
+            await router.RouteAsync(messages, CancellationToken.None);
+        }
+        catch (Exception exception) when (exception is not StorageUnavailableException)
+        {
+            if (messages is [var alone])
+            {
+                LogNotRouted(log, MessageIds.ToText(alone.MessageId), exception);
+                return;
+            }
+            // One that cannot be routed holds up none of the others.
+            foreach (var message in messages)
+                await RouteAsync([message]);
         }
     }
 
@@ -107,8 +127,9 @@ internal sealed partial class WardenGrain(
         {
             await GrainFactory.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync();
         }
-        catch (Exception exception) when (exception is OrleansException or TimeoutException or StorageUnavailableException)
+        catch (Exception exception) when (exception is not OperationCanceledException)
         {
+            // Whatever is wrong with one domain, the others are woken.
             LogNotWoken(log, due.Domain, exception);
         }
     }
@@ -118,6 +139,9 @@ internal sealed partial class WardenGrain(
 
     [LoggerMessage(2051, LogLevel.Warning, "{Domain} could not be woken; next time")]
     private static partial void LogNotWoken(ILogger log, string domain, Exception exception);
+
+    [LoggerMessage(2053, LogLevel.Error, "{MessageId} cannot be routed and stays; the others go on")]
+    private static partial void LogNotRouted(ILogger log, string messageId, Exception exception);
 }
 
 /// <summary>Ticks for the warden, and the way of this process's own messages to the router.</summary>

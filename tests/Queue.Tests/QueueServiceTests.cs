@@ -352,6 +352,41 @@ public sealed class QueueServiceTests
     private static async Task<int> FailuresAsync(QueueUnderTest queue, string domain) =>
         (await queue.History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
 
+    [Fact]
+    public async Task A_message_that_cannot_be_routed_holds_up_none_of_the_others()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var routed = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(routed);
+        // Its recipients are there already: to make them once more fails each time.
+        await queue.ExecuteAsync($"INSERT INTO unrouted (message_id, recipients) VALUES ({routed}, 'a@example.net')");
+        for (var i = 0; i < 2; i++)
+        {
+            var id = await queue.AcceptAsync(hint: false, "sender@example.org", $"b{i}@example.net");
+            Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        }
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Unrouted);
+    }
+
+    [Fact]
+    public async Task A_domain_that_cannot_be_woken_does_not_end_the_wardens_round()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var measures = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.measures");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(id);
+        // No clock has this time: the domain's queue cannot be read.
+        await queue.ExecuteAsync(
+            $"""
+            UPDATE messages SET accepted_at = {long.MinValue} WHERE id = {id};
+            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, 0, 0, 1, 0, 0);
+            INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('bad.example', 0, 0, 0, '');
+            """);
+        var before = measures.GetMeasurementSnapshot().Count;
+        await Until.TrueAsync(() => Task.FromResult(measures.GetMeasurementSnapshot().Count >= before + 2), "the warden measures after it has woken");
+    }
+
     /// <summary>Nothing is left to do: no unrouted message, no queued recipient, no claim, no bytes without an owner.</summary>
     private static Task DrainedAsync(QueueUnderTest queue) => Until.TrueAsync(
         async () => await queue.History.SummarizeAsync(default) is { Unrouted: 0, Queued: 0, Claims: 0, ChunksWithoutOwner: 0 },

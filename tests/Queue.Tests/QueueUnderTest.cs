@@ -7,6 +7,7 @@ using MailPipeline.Testing;
 using MassTransit;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -39,7 +40,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection(settings);
         builder.Services.AddMailStorage(new StorageOptions
         {
-            ConnectionString = $"Data Source={Path.Combine(_folder.FullName, "mail.db")}",
+            ConnectionString = Database,
             DirectoryCacheTime = TimeSpan.Zero,
             ClaimLease = claimLease,
         });
@@ -72,6 +73,18 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         var queue = new QueueUnderTest(settings ?? [], claimLease ?? TimeSpan.FromSeconds(15));
         await queue._app.StartAsync();
         return queue;
+    }
+
+    /// <summary>Changes what no part of the product would.</summary>
+    public async Task ExecuteAsync(string sql)
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Written by the test.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <summary>Accepts a message as Ingress does; without the hint only the warden can find it.</summary>
@@ -113,6 +126,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             text.Write(chunk.Span);
         return System.Text.Encoding.UTF8.GetString(text.ToArray());
     }
+
+    private string Database => $"Data Source={Path.Combine(_folder.FullName, "mail.db")}";
 
     public async ValueTask DisposeAsync()
     {

@@ -135,6 +135,10 @@ public sealed class RabbitMqServer : IAsyncDisposable
     public Task SetMemoryAlarmAsync(bool on, CancellationToken cancellation = default) =>
         ControlAsync(["set_vm_memory_high_watermark", on ? "0.000001" : "0.4"], cancellation);
 
+    /// <summary>Ends all connections of clients; what they had not acknowledged is delivered again.</summary>
+    public Task CloseConnectionsAsync(CancellationToken cancellation = default) =>
+        ControlAsync(["close_all_connections", "by the test"], cancellation);
+
     public async ValueTask DisposeAsync()
     {
         await _process.DisposeAsync();
