@@ -1,3 +1,4 @@
+using Aspire.Hosting.ApplicationModel;
 using MailPipeline.AppHost;
 
 // The whole pipeline on one machine: three servers, two of each service, and a far end that shows what leaves.
@@ -25,6 +26,7 @@ ingress.WithCommand(
     context => TestMessage.SendAsync(ingress.GetEndpoint("smtp"), context.CancellationToken),
     new CommandOptions { IconName = "MailArrowUp", Description = "From test@example.org to somebody@example.net, by SMTP" });
 
+var delivery = new DeliveryCommands(builder.AppHostDirectory, servers.MailDb.Resource);
 builder.AddProject<Projects.Queue>("queue")
     .WithReplicas(2)
     .WithHttpEndpoint(name: "http", env: "Http__Port")
@@ -33,7 +35,13 @@ builder.AddProject<Projects.Queue>("queue")
     .WithEndpoint(scheme: "tcp", name: "silo", env: "Queue__SiloPort")
     .WithReference(servers.MailDb).WaitFor(servers.MailDb)
     .WithReference(servers.RabbitMq).WaitFor(servers.RabbitMq)
-    .WithReference(servers.Redis).WaitFor(servers.Redis);
+    .WithReference(servers.Redis).WaitFor(servers.Redis)
+    .WithCommand(
+        "pause-delivery", "Pause delivery", context => delivery.PauseAsync(context.CancellationToken),
+        new CommandOptions { IconName = "Pause", Description = "Nothing is handed out any more; mail is accepted as before" })
+    .WithCommand(
+        "resume-delivery", "Resume delivery", context => delivery.ResumeAsync(context.CancellationToken),
+        new CommandOptions { IconName = "Play", Description = "What is due is handed out again" });
 
 builder.AddProject<Projects.Delivery>("delivery")
     .WithReplicas(2)

@@ -102,8 +102,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     public bool CanHandOut(DateTimeOffset now) =>
-        !options.DeliveryPaused && _window.Count > 0 && !Rests(now)
-        && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
+        _window.Count > 0 && !Rests(now) && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
 
     /// <summary>
     /// The hand-out could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.
@@ -145,11 +144,17 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         var failures = Standing.Failures + 1;
         Standing = new DomainStanding(failures, now + schedule.Pause(failures, random), reason);
         // What waits here waits in storage while the domain rests.
+        LeaveToStore();
+        return true;
+    }
+
+    /// <summary>Forgets what waits here: it waits in storage, and is read again when it can be handed out.</summary>
+    public void LeaveToStore()
+    {
         foreach (var recipient in _window)
             _known.Remove(recipient.RecipientId);
         _window.Clear();
         MoreInStore = true;
-        return true;
     }
 
     /// <summary>Hand-outs of which nothing has been heard for longer than they may take to be claimed.</summary>

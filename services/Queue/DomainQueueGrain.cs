@@ -25,8 +25,8 @@ internal interface IDomainQueueGrain : IGrainWithStringKey
 /// </summary>
 [Reentrant]
 internal sealed partial class DomainQueueGrain(
-    QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, IOptions<QueueOptions> options, RetrySchedule schedule,
-    QueueTelemetry telemetry, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
+    QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, DeliveryPause pause, IOptions<QueueOptions> options,
+    RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
 {
     /// <summary>Idle ticks after which the activation leaves memory.</summary>
     private const int IdleTicksBeforeLeaving = 5;
@@ -95,6 +95,12 @@ internal sealed partial class DomainQueueGrain(
 
     private async Task PumpAsync()
     {
+        // However long the pause, memory does not fill with what waits; the warden wakes what is due afterwards.
+        if (pause.IsPaused)
+        {
+            _queue.LeaveToStore();
+            return;
+        }
         if (_pumping)
         {
             _pumpAgain = true;
@@ -107,10 +113,10 @@ internal sealed partial class DomainQueueGrain(
             {
                 _pumpAgain = false;
                 await LoadAsync();
-                while (_queue.CanHandOut(time.GetUtcNow()))
+                while (CanHandOut)
                     await HandOutAsync();
             }
-            while (_pumpAgain || (_queue.WantsMore(time.GetUtcNow()) && _queue.CanHandOut(time.GetUtcNow())));
+            while (_pumpAgain || (_queue.WantsMore(time.GetUtcNow()) && CanHandOut));
         }
         finally
         {
@@ -118,10 +124,12 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
+    private bool CanHandOut => !pause.IsPaused && _queue.CanHandOut(time.GetUtcNow());
+
     private async Task LoadAsync()
     {
         var now = time.GetUtcNow();
-        if (!_queue.WantsMore(now) || options.Value.DeliveryPaused)
+        if (!_queue.WantsMore(now) || pause.IsPaused)
             return;
         var room = _queue.Room;
         _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room);
@@ -153,7 +161,7 @@ internal sealed partial class DomainQueueGrain(
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && !options.Value.DeliveryPaused)
+            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && !pause.IsPaused)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();

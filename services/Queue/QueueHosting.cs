@@ -26,6 +26,7 @@ public static class QueueHosting
             return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
         });
         services.AddSingleton<QueueTelemetry>();
+        services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();
         services.AddSingleton<HandOutSender>();

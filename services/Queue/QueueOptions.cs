@@ -62,7 +62,9 @@ public sealed class QueueOptions
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);
 
-    /// <summary>Keeps everything queued and hands nothing out. Default false.</summary>
+    /// <summary>
+    /// Keeps everything queued and hands nothing out, in this process, whatever the operator's switch says. Default false.
+    /// </summary>
     public bool DeliveryPaused { get; set; }
 
     /// <summary>Port of the Orleans silo on loopback, or on the pod's address in a cluster. Default 11111.</summary>

@@ -24,6 +24,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly ActivitySource _source = new(MeterName);
     private readonly TimeProvider _time;
     private (QueueMeasure Measure, DateTimeOffset At) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
+    private volatile bool _paused;
 
     private readonly Counter<long> _measures;
     private readonly UpDownCounter<long> _underWay;
@@ -45,7 +46,8 @@ internal sealed class QueueTelemetry : IDisposable
         meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => Measure.Unrouted, "{message}", "Accepted messages the router has not seen");
         meter.CreateObservableGauge(
             "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
-            "How long the longest due recipient has been waiting for an attempt that no rest and no limit holds back, by route");
+            "How long the longest due recipient has been waiting for an attempt that no rest, no limit and no pause holds back, by route");
+        meter.CreateObservableGauge("mailpipeline.queue.paused", () => _paused ? 1 : 0, null, "1 while delivery is paused and this process hands nothing out");
         _measures = meter.CreateCounter<long>("mailpipeline.queue.measures", "{measure}", "Times what waits was counted, for the cluster as a whole");
         _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients handed out by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
@@ -68,6 +70,8 @@ internal sealed class QueueTelemetry : IDisposable
         _measured = (measure, _time.GetUtcNow());
         _measures.Add(1);
     }
+
+    public void Paused(bool paused) => _paused = paused;
 
     public void Dispose() => _source.Dispose();
 
@@ -103,7 +107,8 @@ internal sealed class QueueTelemetry : IDisposable
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
             var measure = Of(route);
-            yield return new Measurement<long>(measure.Ready, Tag("route", route), WaitsFor("worker"));
+            yield return new Measurement<long>(_paused ? 0 : measure.Ready, Tag("route", route), WaitsFor("worker"));
+            yield return new Measurement<long>(_paused ? measure.Ready : 0, Tag("route", route), WaitsFor("resume"));
             yield return new Measurement<long>(measure.Resting, Tag("route", route), WaitsFor("rest"));
             yield return new Measurement<long>(measure.Limited, Tag("route", route), WaitsFor("limit"));
         }
@@ -113,7 +118,7 @@ internal sealed class QueueTelemetry : IDisposable
         Measure.Routes.FirstOrDefault(measure => measure.Route == route) ?? new RouteMeasure(route, 0, 0, 0, 0, 0, null);
 
     private double OldestDueSeconds(RouteMeasure route) =>
-        route.OldestReadyAt is { } at ? Math.Max(0, (_time.GetUtcNow() - at).TotalSeconds) : 0;
+        !_paused && route.OldestReadyAt is { } at ? Math.Max(0, (_time.GetUtcNow() - at).TotalSeconds) : 0;
 
     private static KeyValuePair<string, object?> WaitsFor(string what) => new("waits_for", what);
 

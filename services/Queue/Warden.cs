@@ -15,8 +15,8 @@ internal interface IWardenGrain : IGrainWithIntegerKey
 /// whose lease ran out. A broker outage, a lost hint, a dead silo and a dead worker all end here.
 /// </summary>
 internal sealed partial class WardenGrain(
-    QueueStore store, MessageHistory history, Router router, IOptions<QueueOptions> options, QueueTelemetry telemetry,
-    TimeProvider time, ILogger<WardenGrain> log) : Grain, IWardenGrain
+    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, IOptions<QueueOptions> options,
+    QueueTelemetry telemetry, TimeProvider time, ILogger<WardenGrain> log) : Grain, IWardenGrain
 {
     private const int Page = 500;
 
@@ -47,7 +47,7 @@ internal sealed partial class WardenGrain(
         _lastTick = time.GetTimestamp();
         await RouteForgottenAsync();
         await TakeBackClaimsAsync();
-        if (!options.Value.DeliveryPaused)
+        if (!pause.IsPaused)
             await WakeDueDomainsAsync();
         if (time.GetElapsedTime(_lastMeasure) >= s_measuring)
         {
@@ -144,13 +144,13 @@ internal sealed partial class WardenGrain(
     private static partial void LogNotRouted(ILogger log, string messageId, Exception exception);
 }
 
-/// <summary>Ticks for the warden, and the way of this process's own messages to the router.</summary>
+/// <summary>Ticks for the warden and for the look at the operator's switch, and the way of this process's own messages to the router.</summary>
 internal sealed partial class WardenTicks(
-    IGrainFactory grains, AcceptedHints hints, Router router, IOptions<QueueOptions> options, TimeProvider time,
+    IGrainFactory grains, AcceptedHints hints, Router router, DeliveryPause pause, IOptions<QueueOptions> options, TimeProvider time,
     ILogger<WardenTicks> log) : BackgroundService
 {
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(TickAsync(stoppingToken), RouteHintsAsync(stoppingToken));
+        Task.WhenAll(TickAsync(stoppingToken), WatchPauseAsync(stoppingToken), RouteHintsAsync(stoppingToken));
 
     private async Task TickAsync(CancellationToken stoppingToken)
     {
@@ -167,6 +167,28 @@ internal sealed partial class WardenTicks(
                 LogTickFailed(log, exception);
             }
         }
+    }
+
+    /// <summary>On its own: a warden in a silo that died keeps its callers waiting.</summary>
+    private async Task WatchPauseAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
+        do
+        {
+            try
+            {
+                await pause.ReadAsync(stoppingToken);
+            }
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+            {
+                LogTickFailed(log, exception);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+        while (await WaitAsync(timer, stoppingToken));
     }
 
     private async Task RouteHintsAsync(CancellationToken stoppingToken)

@@ -29,6 +29,7 @@ internal static class CommandTable
     [
         new("", "", "run the server until SIGTERM or Ctrl+C", Server.RunAsync),
         .. DirectoryCommands.All,
+        .. MessageCommands.All,
         .. QueueCommands.All,
         DemoTour.Command,
         new("help", "", "this text", (call, _) => Task.FromResult(Help(call.Terminal.Out, Done))),
@@ -68,18 +69,22 @@ internal static class CommandTable
         var matches = s_commands
             .Where(command => command.Words.Length == 0 ? words.Count == 0 : (typed + " ").StartsWith(command.Words + " ", StringComparison.Ordinal))
             .ToList();
-        if (matches is [var command])
+        // "message hold ID" is meant where "message ID" would do as well.
+        if (matches.MaxBy(match => match.Words.Length) is { } command)
         {
             string[] values = [.. words.Skip(command.Words.Length == 0 ? 0 : command.Words.Split(' ').Length)];
             return values.Length == command.ParameterCount
                 ? (command, values)
-                : throw new UsageException($"Usage: {command.Syntax}");
+                : throw new UsageException(UsageOf(command.Words));
         }
-        var family = s_commands.Where(known => known.Words.StartsWith(words[0] + " ", StringComparison.Ordinal)).ToList();
-        throw new UsageException(family.Count > 0
-            ? $"Usage: {string.Join(" | ", family.Select(known => known.Syntax))}"
+        throw new UsageException(s_commands.Any(known => known.Words.StartsWith(words[0] + " ", StringComparison.Ordinal))
+            ? UsageOf(words[0])
             : $"There is no command '{words[0]}'");
     }
+
+    /// <summary>The command of these words, and those that begin with them.</summary>
+    private static string UsageOf(string words) =>
+        "Usage: " + string.Join(" | ", s_commands.Where(known => (known.Words + " ").StartsWith(words + " ", StringComparison.Ordinal)).Select(known => known.Syntax));
 
     private static int Help(TextWriter output, int exitCode)
     {

@@ -6,7 +6,11 @@ namespace MailPipeline.Storage;
 /// <param name="Envelope">The recipients as accepted, while the router has not seen the message; else empty.</param>
 public sealed record MessageTimeline(
     long MessageId, DateTimeOffset AcceptedAt, string Sender, long SizeBytes, IReadOnlyList<string> Envelope,
-    IReadOnlyList<RecipientTimeline> Recipients);
+    IReadOnlyList<RecipientTimeline> Recipients)
+{
+    /// <summary>What operators did to it, in order.</summary>
+    public IReadOnlyList<OperatorDeed> Deeds { get; init; } = [];
+}
 
 /// <summary>One recipient, its state and every attempt in order.</summary>
 public sealed record RecipientTimeline(
@@ -19,7 +23,8 @@ public sealed record DomainSummary(
 
 /// <summary>Counts over the whole store.</summary>
 /// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
-public sealed record StoreSummary(long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner);
+public sealed record StoreSummary(
+    long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner, long Held);
 
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
 public sealed class MessageHistory(MailDatabase database)
@@ -55,14 +60,19 @@ public sealed class MessageHistory(MailDatabase database)
         SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
                (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
                (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
-               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0))
+               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)),
+               (SELECT COUNT(*) FROM recipients WHERE state = 5)
         """);
+
+    private static readonly Statement s_deeds = new(
+        "SELECT action, done_by, done_at, recipients FROM operator_deeds WHERE message_id = $1 ORDER BY number");
 
     private static readonly Statement s_old = new(
         "SELECT id FROM messages WHERE id > $1 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id BETWEEN $1 AND $2");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id BETWEEN $1 AND $2");
+    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id = $1");
     private static readonly Statement s_forgetMessage = new("DELETE FROM messages WHERE id = $1 AND holds = 0");
 
     public async Task<MessageTimeline?> FindAsync(long messageId, CancellationToken cancellationToken)
@@ -89,7 +99,11 @@ public sealed class MessageHistory(MailDatabase database)
                 (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8),
                 attempts[r.GetInt64(0)].ToList()),
             cancellationToken, first, last);
-        return message with { Recipients = recipients };
+        var deeds = await database.QueryAsync(
+            s_deeds,
+            r => new OperatorDeed((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
+            messageId);
+        return message with { Recipients = recipients, Deeds = deeds };
     }
 
     /// <summary>The domains with most queued recipients first.</summary>
@@ -104,7 +118,7 @@ public sealed class MessageHistory(MailDatabase database)
     public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
         (await database.QueryAsync(
             s_summary,
-            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5)),
+            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6)),
             cancellationToken))[0];
 
     /// <summary>Removes all trace of finished messages accepted before the given time. Returns how many there were.</summary>
@@ -134,6 +148,7 @@ public sealed class MessageHistory(MailDatabase database)
             var (first, last) = Range(id);
             await transaction.ExecuteAsync(s_forgetAttempts, first, last);
             await transaction.ExecuteAsync(s_forgetRecipients, first, last);
+            await transaction.ExecuteAsync(s_forgetDeeds, id);
             forgotten++;
         }
         return forgotten;

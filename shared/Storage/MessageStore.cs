@@ -25,8 +25,9 @@ public sealed class MessageStore(MailDatabase database)
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)");
 
-    // PostgreSQL: spilled chunks are rows already.
-    private static readonly Statement s_countChunks = new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 AND $2");
+    // PostgreSQL: spilled chunks are rows already. Locked: whoever collects what seems ownerless must wait, or be too late.
+    private static readonly Statement s_countChunks = new(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM chunks WHERE id BETWEEN $1 AND $2 {key_share}) c");
 
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)");
 

@@ -70,5 +70,20 @@ internal static class Migrations
             "CREATE UNIQUE INDEX maildrop_messages_once ON maildrop_messages (account_id, message_id)",
             "CREATE TABLE maildrop_leases (account_id {id}, fence BIGINT NOT NULL, lease_until BIGINT NOT NULL)",
         ],
+        [
+            // What an operator has switched on for all processes. A row is there as long as the switch is on.
+            "CREATE TABLE switches (name TEXT PRIMARY KEY, since BIGINT NOT NULL, set_by TEXT NOT NULL)",
+
+            // What operators did to a message's recipients; action: see OperatorAction.
+            """
+            CREATE TABLE operator_deeds (
+                message_id BIGINT NOT NULL, number BIGINT NOT NULL, action BIGINT NOT NULL, done_by TEXT NOT NULL,
+                done_at BIGINT NOT NULL, recipients BIGINT NOT NULL, PRIMARY KEY (message_id, number)) {without_rowid}
+            """,
+            "CREATE INDEX recipients_held ON recipients (id) WHERE state = 5",
+
+            // PostgreSQL: messages that are not there and have chunks all the same, and since when that is known.
+            "CREATE TABLE ownerless_content (message_id {id}, seen_at BIGINT NOT NULL)",
+        ],
     ];
 }

@@ -29,6 +29,7 @@ public static partial class StorageHosting
         services.AddSingleton<MailDirectory>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
+        services.AddSingleton<OperatorStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

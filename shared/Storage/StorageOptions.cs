@@ -50,6 +50,13 @@ public sealed class StorageOptions
     [Range(0, long.MaxValue)]
     public long ReservedFreeBytes { get; set; } = 64L * 1024 * 1024;
 
+    /// <summary>
+    /// PostgreSQL: how long content without a message is left alone before it counts as abandoned by a process that died. Default
+    /// 2 days: receiving a message takes a day at most (Ingress:MaxContentTime). One that takes longer is refused with 451.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "60.00:00:00")]
+    public TimeSpan AbandonedContentAge { get; set; } = TimeSpan.FromDays(2);
+
     /// <summary>How long a change by the command line may go unnoticed by a running server. Default 1 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DirectoryCacheTime { get; set; } = TimeSpan.FromSeconds(1);

@@ -43,11 +43,14 @@ public sealed class ModelTests
         Assert.Null(door.TargetPort);
     }
 
-    [Fact]
-    public async Task The_dashboard_can_send_a_test_message()
+    [Theory]
+    [InlineData("ingress", "send-test-message")]
+    [InlineData("queue", "pause-delivery")]
+    [InlineData("queue", "resume-delivery")]
+    public async Task The_dashboard_has_commands(string name, string command)
     {
-        var ingress = (await ResourcesAsync()).Single(resource => resource.Name == "ingress");
-        Assert.Contains(ingress.Annotations.OfType<ResourceCommandAnnotation>(), command => command.Name == "send-test-message");
+        var service = (await ResourcesAsync()).Single(resource => resource.Name == name);
+        Assert.Contains(service.Annotations.OfType<ResourceCommandAnnotation>(), annotation => annotation.Name == command);
     }
 
     [Fact]

@@ -43,6 +43,7 @@ internal static class BusyPipeline
         await SubmitAsync(server, ["b@good.example"], cancellation);
         await RefuseAsync(server, cancellation);
         await FetchAsync(server, cancellation);
+        await PauseAsync(server, good, cancellation);
 
         var exposition = new Exposition();
         using var http = new HttpClient();
@@ -85,6 +86,27 @@ internal static class BusyPipeline
         await using var third = await SmtpDialogue.OpenAsync(new ServerLogin(server.Smtp), cancellation);
         var refusal = await Assert.ThrowsAsync<SmtpRefusedException>(() => SmtpDialogue.OpenAsync(new ServerLogin(server.Smtp), cancellation));
         Assert.Equal(421, refusal.Reply.Code);
+    }
+
+    /// <summary>Delivery is paused and resumed beside the running server: mail comes in meanwhile and goes out afterwards.</summary>
+    private static async Task PauseAsync(StandaloneProcess server, SinkServer good, CancellationToken cancellation)
+    {
+        await KeptIsAsync(2);
+        await server.RunAsync(["queue", "pause"], cancellation: cancellation);
+        await PausedIsAsync(1);
+        await SubmitAsync(server, ["c@good.example"], cancellation);
+        Assert.StartsWith("Delivery is paused since ", await server.RunAsync(["queue"], cancellation: cancellation), StringComparison.Ordinal);
+        Assert.Equal(2, good.Kept);
+        await server.RunAsync(["queue", "resume"], cancellation: cancellation);
+        await KeptIsAsync(3);
+        await PausedIsAsync(0);
+
+        Task KeptIsAsync(int messages) => Eventually.TrueAsync(
+            () => good.Kept == messages, TimeSpan.FromSeconds(30), () => $"good.example has {messages} messages.", cancellation);
+
+        Task PausedIsAsync(double value) => Eventually.TrueAsync(
+            async () => await server.ReadMetricAsync("mailpipeline_queue_paused", cancellation) == value, TimeSpan.FromSeconds(30),
+            () => $"mailpipeline_queue_paused is {value}.", cancellation);
     }
 
     private static async Task FetchAsync(StandaloneProcess server, CancellationToken cancellation)

@@ -27,7 +27,7 @@ public sealed class CommandTests
         // In place of kubectl: echo, which shows what it would have been told.
         var told = await ServerProcess.RunAsync(
             Path.Combine(Manifests.Folder, "mail"), ["domain", "add", "example.org"], Manifests.Root,
-            new Dictionary<string, string?> { ["MAIL_KUBECTL"] = "echo" });
+            new Dictionary<string, string?> { ["MAIL_KUBECTL"] = "echo", ["MAIL_OPERATOR"] = "ann \"the admin\"" });
         Assert.StartsWith("--namespace=mailpipeline run mail-", told, StringComparison.Ordinal);
         // The file system is read-only but for /tmp, and Standalone wants a folder even where PostgreSQL has the data.
         Assert.EndsWith(" -- domain add example.org --data /tmp/data", told.TrimEnd(), StringComparison.Ordinal);
@@ -42,6 +42,7 @@ public sealed class CommandTests
         Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
         Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
         Assert.Equal("/tmp", Assert.Single(container.VolumeMounts).MountPath);
+        Assert.Equal("ann the admin", container.Env.Single(variable => variable.Name == "MAIL_OPERATOR").Value);
         Assert.Equal(
             Connection(Assert.Single(service.Containers).Env), Connection(container.Env));
 

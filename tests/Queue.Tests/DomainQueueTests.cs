@@ -166,16 +166,20 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void Paused_delivery_hands_nothing_out()
+    public void What_is_left_to_the_store_is_read_again_and_what_is_handed_out_stays_known()
     {
-        _options.DeliveryPaused = true;
-        _queue.Offer(Recipients(1, 3), s_now);
+        _queue.Offer(Recipients(1, 5), s_now);
+        Assert.Equal([1, 2, 3], Ids(HandOut()));
+        _queue.LeaveToStore();
         Assert.Null(HandOut());
+        Assert.True(_queue.MoreInStore);
+        _queue.Load(Recipients(1, 5), 10);
+        Assert.Equal([4, 5], Ids(HandOut()));
     }
 
     [Fact]
     public void No_order_of_events_loses_a_recipient_or_hands_one_out_twice() =>
-        Gen.Int[0, 5].Array[0, 200].Sample(steps =>
+        Gen.Int[0, 6].Array[0, 200].Sample(steps =>
         {
             var stored = new Dictionary<long, bool>();
             var queue = new DomainQueue(_options, new RetrySchedule(_options.RetrySteps, 0, TimeSpan.FromDays(5)));
@@ -211,6 +215,9 @@ public sealed class DomainQueueTests
                     case 5 when under.Count > 0:
                         queue.TakeBack(under.First().Key);
                         under.Remove(under.First().Key);
+                        break;
+                    case 6:
+                        queue.LeaveToStore();
                         break;
                 }
             }

@@ -32,7 +32,10 @@ public sealed class QueueTelemetryTests : IDisposable
     {
         _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
         Assert.Equal(
-            [("remote", "worker", 3), ("remote", "rest", 5), ("remote", "limit", 7), ("local", "worker", 0), ("local", "rest", 0), ("local", "limit", 0)],
+            [
+                ("remote", "worker", 3), ("remote", "resume", 0), ("remote", "rest", 5), ("remote", "limit", 7),
+                ("local", "worker", 0), ("local", "resume", 0), ("local", "rest", 0), ("local", "limit", 0),
+            ],
             Read<long>("due").Select(m => ((string)m.Tags["route"]!, (string)m.Tags["waits_for"]!, (int)m.Value)));
         _time.Advance(TimeSpan.FromSeconds(10));
         Assert.Equal([10, 0], Read<double>("oldest_due").Select(m => m.Value));
@@ -50,6 +53,24 @@ public sealed class QueueTelemetryTests : IDisposable
         Assert.All(Read<double>("oldest_due"), m => Assert.Equal(0, m.Value));
         Assert.Equal(0, Assert.Single(Read<long>("queued")).Value);
         Assert.Equal(0, Assert.Single(Read<long>("unrouted")).Value);
+    }
+
+    [Fact]
+    public void While_delivery_is_paused_no_worker_is_missing()
+    {
+        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
+        _time.Advance(TimeSpan.FromSeconds(10));
+        Assert.Equal(0, Assert.Single(Read<int>("paused")).Value);
+
+        _telemetry.Paused(true);
+        Assert.Equal(1, Assert.Single(Read<int>("paused")).Value);
+        Assert.Equal(
+            [("worker", 0), ("resume", 3), ("rest", 5), ("limit", 7)],
+            Read<long>("due").Where(m => (string)m.Tags["route"]! == "remote").Select(m => ((string)m.Tags["waits_for"]!, (int)m.Value)));
+        Assert.All(Read<double>("oldest_due"), m => Assert.Equal(0, m.Value));
+
+        _telemetry.Paused(false);
+        Assert.Equal([10, 0], Read<double>("oldest_due").Select(m => m.Value));
     }
 
     private IReadOnlyList<CollectedMeasurement<T>> Read<T>(string name)

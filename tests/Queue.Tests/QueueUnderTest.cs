@@ -21,6 +21,7 @@ namespace MailPipeline.Queue.Tests;
 internal sealed class QueueUnderTest : IAsyncDisposable
 {
     private readonly DirectoryInfo _folder = System.IO.Directory.CreateTempSubdirectory("mailpipeline-queue-");
+    private readonly StorageOptions _storage;
     private readonly WebApplication _app;
 
     private QueueUnderTest(IEnumerable<KeyValuePair<string, string?>> settings, TimeSpan claimLease)
@@ -38,12 +39,13 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             ["Queue:HandOutTimeout"] = "00:00:01",
         });
         builder.Configuration.AddInMemoryCollection(settings);
-        builder.Services.AddMailStorage(new StorageOptions
+        _storage = new StorageOptions
         {
             ConnectionString = Database,
             DirectoryCacheTime = TimeSpan.Zero,
             ClaimLease = claimLease,
-        });
+        };
+        builder.Services.AddMailStorage(_storage);
         builder.Services.AddSingleton(Worker);
         builder.AddQueue();
         builder.AddMailBus(bus =>
@@ -60,6 +62,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
+    public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
+
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
@@ -68,9 +72,17 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public IMeterFactory Meters => _app.Services.GetRequiredService<IMeterFactory>();
 
-    public static async Task<QueueUnderTest> StartAsync(Dictionary<string, string?>? settings = null, TimeSpan? claimLease = null)
+    /// <param name="before">What an operator did before the process began.</param>
+    public static async Task<QueueUnderTest> StartAsync(
+        Dictionary<string, string?>? settings = null, TimeSpan? claimLease = null, Func<OperatorStore, Task>? before = null)
     {
         var queue = new QueueUnderTest(settings ?? [], claimLease ?? TimeSpan.FromSeconds(15));
+        if (before is not null)
+        {
+            await using var services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(queue._storage).BuildServiceProvider();
+            await services.GetRequiredService<MailDatabase>().OpenAsync(default);
+            await before(services.GetRequiredService<OperatorStore>());
+        }
         await queue._app.StartAsync();
         return queue;
     }

@@ -98,6 +98,12 @@ public sealed class DirectoryCommandTests : IDisposable
     [InlineData("account add a<b@example.org")]
     [InlineData("alias add ann@example.org nobody")]
     [InlineData("message xyz")]
+    [InlineData("message")]
+    [InlineData("message hold")]
+    [InlineData("message hold xyz")]
+    [InlineData("message remove 1 2")]
+    [InlineData("queue pauze")]
+    [InlineData("queue pause now")]
     [InlineData("domain")]
     [InlineData("domain add")]
     [InlineData("domain add a b")]
@@ -128,7 +134,7 @@ public sealed class DirectoryCommandTests : IDisposable
         var result = await _run.RunAsync(line);
 
         Assert.Equal(0, result.ExitCode);
-        foreach (var command in new[] { "domain add", "account password", "alias remove", "message ID", "queue", "demo", "--data", "--port-offset" })
+        foreach (var command in new[] { "domain add", "account password", "alias remove", "message ID", "message hold ID", "queue", "queue pause", "demo", "--data", "--port-offset" })
             Assert.Contains(command, result.Output, StringComparison.Ordinal);
     }
 

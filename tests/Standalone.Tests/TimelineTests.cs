@@ -48,7 +48,7 @@ public sealed class TimelineTests
     private static async Task<string> WriteAsync(MessageTimeline message)
     {
         using var output = new StringWriter { NewLine = "\n" };
-        await QueueCommands.WriteAsync(message, output);
+        await MessageCommands.WriteAsync(message, output);
         return output.ToString();
     }
 }

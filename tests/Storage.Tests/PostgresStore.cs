@@ -15,11 +15,13 @@ public sealed class PostgresFixture : IAsyncLifetime
             await _server.DisposeAsync();
     }
 
-    public async Task<StoreFixture> OpenAsync() => await StoreFixture.PostgresAsync(
-        await _server!.CreateDatabaseAsync() + ";Maximum Pool Size=10", null, () => ValueTask.CompletedTask);
+    public async Task<StoreFixture> OpenAsync(Action<StorageOptions>? configure = null) => await StoreFixture.PostgresAsync(
+        await _server!.CreateDatabaseAsync() + ";Maximum Pool Size=10", configure, () => ValueTask.CompletedTask);
 }
 
 public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClassFixture<PostgresFixture>
 {
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
+
+    protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
 }

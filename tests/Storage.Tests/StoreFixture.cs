@@ -23,6 +23,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
         History = new MessageHistory(Database);
+        Operator = new OperatorStore(Database);
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
@@ -44,6 +45,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public MailDirectory Directory { get; }
 
     public MessageHistory History { get; }
+
+    public OperatorStore Operator { get; }
 
     public static async Task<StoreFixture> SqliteAsync(Action<StorageOptions>? configure = null)
     {

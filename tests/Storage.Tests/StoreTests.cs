@@ -4,13 +4,16 @@ using MailPipeline.Contracts;
 namespace MailPipeline.Storage.Tests;
 
 /// <summary>What the store promises, the same on both engines.</summary>
-public abstract class StoreTests : IAsyncLifetime
+public abstract partial class StoreTests : IAsyncLifetime
 {
     private StoreFixture? _store;
 
     protected StoreFixture Store => _store!;
 
     protected abstract Task<StoreFixture> OpenAsync();
+
+    /// <summary>Makes the store forget that it was brought further than version 1.</summary>
+    protected abstract IReadOnlyList<string> BackToVersion1 { get; }
 
     public async ValueTask InitializeAsync() => _store = await OpenAsync();
 
@@ -399,4 +402,6 @@ public abstract class StoreTests : IAsyncLifetime
 public sealed class Sqlite_store : StoreTests
 {
     protected override Task<StoreFixture> OpenAsync() => StoreFixture.SqliteAsync();
+
+    protected override IReadOnlyList<string> BackToVersion1 => ["PRAGMA user_version = 1"];
 }

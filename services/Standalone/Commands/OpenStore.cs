@@ -14,6 +14,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public MessageHistory History => _services.GetRequiredService<MessageHistory>();
 
+    public OperatorStore Operator => _services.GetRequiredService<OperatorStore>();
+
     /// <exception cref="StartupException">It cannot be opened.</exception>
     public static async Task<OpenStore> OpenAsync(Arguments arguments, CancellationToken cancellation)
     {

@@ -149,7 +149,7 @@ internal static class DemoTour
     private static async Task WriteTimelineAsync(MessageHistory history, MessageTimeline message, TextWriter output, CancellationToken cancellation)
     {
         using var text = new StringWriter();
-        await QueueCommands.WriteAsync(await history.FindAsync(message.MessageId, cancellation) ?? message, text);
+        await MessageCommands.WriteAsync(await history.FindAsync(message.MessageId, cancellation) ?? message, text);
         foreach (var line in text.ToString().TrimEnd().Split('\n'))
             await output.WriteLineAsync("  " + line.TrimEnd());
     }

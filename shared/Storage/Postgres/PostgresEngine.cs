@@ -25,6 +25,7 @@ internal sealed class PostgresEngine : StorageEngine
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     private readonly NpgsqlDataSource _source;
+    private readonly OwnerlessContent _ownerless;
     private readonly ConcurrentDictionary<Statement, string> _translated = [];
     private NpgsqlConnection? _writer;
 
@@ -38,6 +39,7 @@ internal sealed class PostgresEngine : StorageEngine
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
+        _ownerless = new OwnerlessContent(options.AbandonedContentAge);
     }
 
     public override SqlDialect Dialect => SqlDialect.Postgres;
@@ -176,12 +178,15 @@ internal sealed class PostgresEngine : StorageEngine
         }
         catch (NpgsqlException)
         {
-            // What is left belongs to no message and is collected later.
+            // What is left belongs to no message, as what a process leaves that dies: OwnerlessContent.
         }
     }
 
     public override ValueTask ReadSegmentAsync(ContentChunk chunk, Memory<byte> buffer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException($"Chunk {chunk.Id} names segment {chunk.Segment}, but PostgreSQL keeps content in rows.");
+
+    public override Task<long> ReclaimAsync(GroupCommitWriter writer, CancellationToken cancellationToken) =>
+        _ownerless.ReclaimAsync(this, writer, cancellationToken);
 
     // Class 53 is "insufficient resources", 53100 is disk_full (PostgreSQL, Appendix A).
     public override StorageUnavailableException? Classify(Exception exception) => exception switch

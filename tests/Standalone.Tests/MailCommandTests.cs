@@ -1,0 +1,115 @@
+using MailPipeline.Contracts;
+using MailPipeline.Standalone.Commands;
+using MailPipeline.Storage;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace MailPipeline.Standalone.Tests;
+
+/// <summary>What an operator does to mail on its way, on a store that holds some.</summary>
+public sealed class MailCommandTests : IAsyncLifetime
+{
+    private readonly CommandRun _run = new();
+    private readonly ServiceProvider _services;
+
+    public MailCommandTests() => _services = new ServiceCollection().AddLogging().AddMetrics()
+        .AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_run.DataFolder, "mail.db")}" })
+        .BuildServiceProvider();
+
+    public async ValueTask InitializeAsync() => await Get<MailDatabase>().OpenAsync(TestContext.Current.CancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _services.DisposeAsync();
+        _run.Dispose();
+    }
+
+    [Fact]
+    public async Task Delivery_is_paused_shown_as_such_and_resumed()
+    {
+        var paused = await _run.RunAsync("queue pause");
+        Assert.Equal((0, ""), (paused.ExitCode, paused.Error));
+        Assert.StartsWith("Delivery is paused", paused.Output, StringComparison.Ordinal);
+        (await _run.RunAsync("queue pause")).ShouldNotBeDone("Delivery is paused already");
+
+        Assert.Matches(
+            @"^Delivery is paused since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ by \S+; 'queue resume' lets it go on\n0 recipients wait",
+            (await _run.RunAsync("queue")).Output.ReplaceLineEndings("\n"));
+        Assert.Equal(OperatorName.Current, (await Get<OperatorStore>().FindPauseAsync(TestContext.Current.CancellationToken))!.Operator);
+
+        Assert.StartsWith("Delivery goes on; it was paused since 20", (await _run.RunAsync("queue resume")).Output, StringComparison.Ordinal);
+        Assert.Equal(1, (await _run.RunAsync("queue resume")).ExitCode);
+        (await _run.RunAsync("queue")).ShouldBeDone("0 recipients wait, 0 messages are not routed yet, 0 batches are being tried");
+    }
+
+    [Fact]
+    public async Task A_message_is_held_released_and_removed_and_its_timeline_tells_of_it()
+    {
+        var id = MessageIds.ToText((await QueueAsync("a@example.net", "b@example.net"))[0].MessageId);
+        var by = OperatorName.Current;
+
+        (await _run.RunAsync($"message hold {id}")).ShouldBeDone($"2 recipients of {id} held");
+        (await _run.RunAsync($"message hold {id}")).ShouldNotBeDone($"Nothing to do: the recipients of {id} are held (2)");
+        Assert.Contains($"2 recipients are held, of {id}; 'message release ID' lets them go", (await _run.RunAsync("queue")).Output, StringComparison.Ordinal);
+        (await _run.RunAsync($"message release {id}")).ShouldBeDone($"2 recipients of {id} released");
+        (await _run.RunAsync($"message release {id}")).ShouldNotBeDone($"Nothing to do: the recipients of {id} are queued (2)");
+        (await _run.RunAsync($"message remove {id}")).ShouldBeDone($"2 recipients of {id} removed; the sender is not told");
+        (await _run.RunAsync($"message remove {id}")).ShouldNotBeDone($"Nothing to do: the recipients of {id} are removed (2)");
+
+        var lines = (await _run.RunAsync($"message {id}")).Output.ReplaceLineEndings("\n").Split('\n');
+        Assert.EndsWith("Z   removed", lines[2], StringComparison.Ordinal);
+        Assert.Equal(
+            [$"2 recipients held by {by}", $"2 recipients released by {by}", $"2 recipients removed by {by}"],
+            lines[^3..].Select(line => line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..]));
+    }
+
+    [Fact]
+    public async Task What_is_being_tried_is_left_alone_and_said_to_be()
+    {
+        var recipients = await QueueAsync("a@example.net", "b@example.net");
+        var id = MessageIds.ToText(recipients[0].MessageId);
+        await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], TestContext.Current.CancellationToken);
+
+        var result = await _run.RunAsync($"message remove {id}");
+
+        Assert.Equal((1, $"1 recipient of {id} removed; the sender is not told"), (result.ExitCode, result.Output));
+        Assert.StartsWith($"1 recipient of {id} left alone, as an attempt is under way.", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_message_that_is_not_there_or_not_routed_says_so()
+    {
+        (await _run.RunAsync("message hold 1E240")).ShouldNotBeDone("There is no message 1E240; finished ones are forgotten after a while");
+        var id = MessageIds.ToText((await AcceptAsync("a@example.net")).MessageId);
+        (await _run.RunAsync($"message remove {id}")).ShouldNotBeDone($"Nothing to do: {id} is not routed yet");
+    }
+
+    [Theory]
+    [InlineData("ann", "bob", "root", "ann")]
+    [InlineData(" ", "bob", "root", "bob")]
+    [InlineData(null, null, "root", "root")]
+    [InlineData(null, null, "", "unknown")]
+    public void The_operator_is_named(string? given, string? sudo, string user, string expected) =>
+        Assert.Equal(expected, OperatorName.Choose(variable => variable == "MAIL_OPERATOR" ? given : sudo, user));
+
+    private async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(params string[] recipients)
+    {
+        var message = await AcceptAsync(recipients);
+        var made = await Get<QueueStore>().RouteAsync(
+            [new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", "example.net", RecipientRoute.Remote))])]);
+        return [.. made.Select(row => row.Recipient)];
+    }
+
+    private async Task<AcceptedMessage> AcceptAsync(params string[] recipients)
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var id = await Get<MessageStore>().NextMessageIdAsync(cancellation);
+        var message = new AcceptedMessage(id, "ann@example.org", recipients, 1, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        await using var content = Get<MessageStore>().CreateContent(id);
+        await content.AppendAsync("x"u8.ToArray(), cancellation);
+        await Get<MessageStore>().AcceptAsync(message, content, cancellation);
+        return message;
+    }
+
+    private T Get<T>()
+        where T : notnull => _services.GetRequiredService<T>();
+}
