@@ -1,4 +1,7 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage.Postgres;
 using MailPipeline.Testing;
+using Npgsql;
 
 namespace MailPipeline.Storage.Tests;
 
@@ -22,6 +25,35 @@ public sealed class PostgresFixture : IAsyncLifetime
 public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClassFixture<PostgresFixture>
 {
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
+
+    [Fact]
+    public void The_same_statement_touches_rows_in_the_order_of_their_keys()
+    {
+        Statement one = new("1"), other = new("2");
+        (Statement Statement, SqlValue Key, int Number)[] round =
+            [(one, "b", 0), (other, 9, 1), (one, "a", 2), (one, "b", 3), (other, 10, 4), (other, 1, 5)];
+        Assert.Equal([2, 5, 0, 3, 1, 4], RowOrder.Of(round, row => row.Statement, row => row.Key).Select(row => row.Number));
+    }
+
+    [Fact]
+    public async Task Routers_that_meet_at_the_same_domains_do_not_lock_each_other_out()
+    {
+        await using var other = await StoreFixture.PostgresAsync(Store.Options.ConnectionString, null, () => ValueTask.CompletedTask);
+        foreach (var _ in Enumerable.Range(0, 20))
+            await Task.WhenAll(RouteAsync(Store, Enumerable.Range(0, 40)), RouteAsync(other, Enumerable.Range(0, 40).Reverse()));
+
+        await using var connection = new NpgsqlConnection(Store.Options.ConnectionString);
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", connection);
+        Assert.Equal(0L, await command.ExecuteScalarAsync());
+
+        // Each message is routed for itself, as by so many consumers; what comes meanwhile shares a transaction.
+        static async Task RouteAsync(StoreFixture store, IEnumerable<int> domains)
+        {
+            var accepted = await Task.WhenAll(domains.Select(domain => store.AcceptAsync("x"u8.ToArray(), $"a@d{domain}.example.net")));
+            await Task.WhenAll(accepted.Select(message => store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)])));
+        }
+    }
 
     protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
 }
