@@ -138,6 +138,20 @@ public sealed class ClaimTests
         Assert.Equal(0, bench.Renewal.Count);
     }
 
+    [Theory]
+    [InlineData("uncertain")]
+    [InlineData("unrecorded")]
+    [InlineData("claims.lost")]
+    public async Task What_alarms_go_by_is_there_before_the_first_event(string counter)
+    {
+        await using var bench = new Bench();
+        using var counted = bench.Collect("mailpipeline.delivery." + counter);
+        await bench.Renewal.StartAsync(CancellationToken.None);
+        await UntilAsync(() => counted.GetMeasurementSnapshot().Count > 0);
+        Assert.Equal(0, Assert.Single(counted.GetMeasurementSnapshot()).Value);
+        await bench.Renewal.StopAsync(CancellationToken.None);
+    }
+
     [Fact]
     public async Task A_claim_that_cannot_be_renewed_ends_by_the_clock()
     {
