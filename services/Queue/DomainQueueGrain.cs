@@ -43,6 +43,7 @@ internal sealed partial class DomainQueueGrain(
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _queue.Remember(await store.FindStandingAsync(Domain, cancellationToken));
+        _queue.Adopt(await store.ListClaimsAsync(Domain, cancellationToken), time.GetUtcNow());
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
     }
 
@@ -57,7 +58,9 @@ internal sealed partial class DomainQueueGrain(
     {
         _idleTicks = 0;
         _queue.Offer(recipients, time.GetUtcNow());
-        return PumpAsync();
+        // The router has more to do than to wait for the bus.
+        _ = PumpAsideAsync();
+        return Task.CompletedTask;
     }
 
     public Task WakeAsync()
@@ -91,6 +94,22 @@ internal sealed partial class DomainQueueGrain(
         if (report.Unreachable)
             LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
         await store.SetStandingAsync(Domain, _queue.Standing);
+    }
+
+    private async Task PumpAsideAsync()
+    {
+        try
+        {
+            await PumpAsync();
+        }
+        catch (StorageUnavailableException exception)
+        {
+            LogStorageAway(log, Domain, exception);
+        }
+        catch (Exception exception)
+        {
+            LogNotHandedOut(log, Domain, exception);
+        }
     }
 
     private async Task PumpAsync()
@@ -192,9 +211,11 @@ internal sealed partial class DomainQueueGrain(
         {
             if (await store.IsClaimHeldAsync(handOut.ClaimId, cancellationToken))
                 continue;
+            TakeBack(handOut);
+            if (handOut.IsAdopted)
+                continue;
             telemetry.HandOutLost(handOut.Route);
             LogHandOutLost(log, Domain, handOut.ClaimId, handOut.Recipients.Length);
-            TakeBack(handOut);
         }
     }
 
@@ -208,4 +229,7 @@ internal sealed partial class DomainQueueGrain(
 
     [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);
+
+    [LoggerMessage(2004, LogLevel.Error, "{Domain}: what is due could not be handed out; it is read again")]
+    private static partial void LogNotHandedOut(ILogger log, string domain, Exception exception);
 }

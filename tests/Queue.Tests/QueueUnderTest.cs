@@ -11,6 +11,7 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Orleans.Core.Internal;
 
 namespace MailPipeline.Queue.Tests;
 
@@ -47,6 +48,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         };
         builder.Services.AddMailStorage(_storage);
         builder.Services.AddSingleton(Worker);
+        // Where the test names a broker that is away.
+        builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
         builder.AddQueue();
         builder.AddMailBus(bus =>
         {
@@ -70,6 +73,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailBus Bus => _app.Services.GetRequiredService<MailBus>();
 
+    private IGrainFactory Grains => _app.Services.GetRequiredService<IGrainFactory>();
+
     public IMeterFactory Meters => _app.Services.GetRequiredService<IMeterFactory>();
 
     /// <param name="before">What an operator did before the process began.</param>
@@ -86,6 +91,12 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await queue._app.StartAsync();
         return queue;
     }
+
+    /// <summary>The domain's queue leaves memory, as when its silo ends.</summary>
+    public async Task ForgetAsync(string domain) =>
+        await Grains.GetGrain<IDomainQueueGrain>(domain).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    public Task WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();
 
     /// <summary>Changes what no part of the product would.</summary>
     public async Task ExecuteAsync(string sql)
