@@ -59,15 +59,6 @@ public sealed class MailCluster : IAsyncDisposable
         return Add(kind, [], environment, network);
     }
 
-    private ServiceProcess Add(ServiceKind kind, string[] settings, IReadOnlyDictionary<string, string?> environment, NetworkNamespace? network)
-    {
-        var name = $"{kind.ToString().ToLowerInvariant()}-{Of(kind).Count + 1}";
-        var service = new ServiceProcess(kind, name, Path.Combine(_folder, name), [.. _settings, .. settings], environment, network);
-        _services.Add(service);
-        service.Launch();
-        return service;
-    }
-
     /// <summary>Launches so many of each service.</summary>
     public void AddEach(int processes)
     {
@@ -155,5 +146,14 @@ public sealed class MailCluster : IAsyncDisposable
     {
         // Together, not one after the other: nobody takes over from anybody now.
         await Task.WhenAll(_services.Select(service => service.DisposeAsync().AsTask()));
+    }
+
+    private ServiceProcess Add(ServiceKind kind, string[] settings, IReadOnlyDictionary<string, string?> environment, NetworkNamespace? network)
+    {
+        var name = $"{kind.ToString().ToLowerInvariant()}-{Of(kind).Count + 1}";
+        var service = new ServiceProcess(kind, name, Path.Combine(_folder, name), [.. _settings, .. settings], environment, network);
+        _services.Add(service);
+        service.Launch();
+        return service;
     }
 }

@@ -15,7 +15,7 @@ public sealed class RabbitMqServer : IAsyncDisposable
     private const string NodeName = "mailpipeline@localhost";
 
     // Erlang loads all of its code at every start; a busy machine takes long over it.
-    private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(5);
 
     private readonly TempFolder _folder;
     private readonly Dictionary<string, string?> _environment;
