@@ -7,7 +7,8 @@ namespace MailPipeline.Delivery;
 
 /// <summary>What a batch needs of its surroundings.</summary>
 internal sealed record BatchContext(
-    DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, CancellationToken Stopping, StopGrace Grace);
+    DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, StopGrace Grace,
+    CancellationToken Stopping);
 
 /// <summary>
 /// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;

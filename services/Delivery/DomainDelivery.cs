@@ -15,8 +15,8 @@ internal sealed class DomainDelivery(
     IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
     private readonly BatchContext _context = new(
-        options.Value, content, telemetry, time, log, lifetime.ApplicationStopping,
-        new StopGrace(host.Value.ShutdownTimeout, lifetime, time));
+        options.Value, content, telemetry, time, log, new StopGrace(host.Value.ShutdownTimeout, lifetime, time),
+        lifetime.ApplicationStopping);
 
     /// <param name="command">The hand-out.</param>
     /// <param name="resolving">The hosts of its domain; may have failed.</param>

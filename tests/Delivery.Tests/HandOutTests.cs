@@ -87,7 +87,7 @@ public sealed class HandOutTests : IAsyncDisposable
         Assert.False(_bench.Aside.TryAdd());
         answer.SetResult();
         await stopping;
-        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(Assert.Single(harness.Sent.Select<AttemptsCompleted>(Cancellation)).Context.Message));
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await FirstReportAsync(harness)));
     }
 
     public async ValueTask DisposeAsync()
