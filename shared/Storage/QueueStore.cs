@@ -96,16 +96,21 @@ public sealed class QueueStore(MailDatabase database)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
         """);
 
-    private static readonly Statement s_lockQueue = new("UPDATE domain_queues SET due_at = due_at WHERE domain = $1");
+    private static readonly Statement s_lockQueue = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, 9223372036854775807, 0, 0, '')
+        ON CONFLICT (domain) DO UPDATE SET due_at = domain_queues.due_at
+        """);
 
-    private static readonly Statement s_earliest = new(
-        "SELECT COALESCE(MIN(next_attempt_at), 0) FROM recipients WHERE domain = $1 AND state = 0");
+    private static readonly Statement s_settle = new(
+        """
+        UPDATE domain_queues SET due_at = (
+            SELECT COALESCE(MIN(next_attempt_at), 9223372036854775807) FROM recipients WHERE domain = $1 AND state = 0)
+        WHERE domain = $1 RETURNING due_at
+        """);
 
-    private static readonly Statement s_setDue = new("UPDATE domain_queues SET due_at = $2 WHERE domain = $1");
-
-    private static readonly Statement s_forgetQueue = new("DELETE FROM domain_queues WHERE domain = $1 AND failures = 0");
-
-    private static readonly Statement s_restQueue = new("UPDATE domain_queues SET due_at = 9223372036854775807 WHERE domain = $1");
+    private static readonly Statement s_forgetQueue = new(
+        "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
 
     private static readonly Statement s_expiredClaims = new(
         "SELECT id, domain, recipients FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
@@ -223,16 +228,14 @@ public sealed class QueueStore(MailDatabase database)
     public Task<DateTimeOffset?> SettleAsync(string domain) =>
         database.WriteAsync<DateTimeOffset?>(async transaction =>
         {
-            // The row is locked first: a router that inserts for this domain at the same time comes wholly before or after.
+            // The row is there and locked first: a router of another process that inserts for this domain comes wholly before or
+            // after. One of this process may share the transaction: what is read is written by the same statement, and only a
+            // row that nobody has made due since is forgotten.
             await transaction.ExecuteAsync(s_lockQueue, domain);
-            var earliest = (await transaction.QueryAsync(s_earliest, r => r.GetInt64(0), domain))[0];
-            if (earliest > 0)
-            {
-                await transaction.ExecuteAsync(s_setDue, domain, earliest);
-                return DateTimeOffset.FromUnixTimeMilliseconds(earliest);
-            }
-            if (await transaction.ExecuteAsync(s_forgetQueue, domain) == 0)
-                await transaction.ExecuteAsync(s_restQueue, domain);
+            var due = (await transaction.QueryAsync(s_settle, r => r.GetInt64(0), domain))[0];
+            if (due != long.MaxValue)
+                return DateTimeOffset.FromUnixTimeMilliseconds(due);
+            await transaction.ExecuteAsync(s_forgetQueue, domain);
             return null;
         });
 

@@ -229,6 +229,22 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_domain_that_is_settled_while_mail_for_it_is_routed_stays_due()
+    {
+        for (var i = 0; i < 50; i++)
+        {
+            var domain = $"d{i}.example.net";
+            var message = await Store.AcceptAsync("x"u8.ToArray(), $"a@{domain}");
+            // Behind another write the two wait together, and share a transaction.
+            var busy = Store.Queue.SetStandingAsync("busy.example.net", new DomainStanding(i, Store.Time.GetUtcNow().AddHours(1), "busy"));
+            var settling = Store.Queue.SettleAsync(domain);
+            await Task.WhenAll(busy, settling, Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]));
+            var due = await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 100, default);
+            Assert.Contains(due, one => one.Domain == domain);
+        }
+    }
+
+    [Fact]
     public async Task Due_domains_are_read_page_by_page()
     {
         for (var i = 0; i < 25; i++)
