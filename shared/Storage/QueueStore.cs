@@ -54,7 +54,7 @@ public sealed class QueueStore(MailDatabase database)
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, 0, 0, '')
         ON CONFLICT (domain) DO UPDATE SET due_at = excluded.due_at WHERE domain_queues.due_at > excluded.due_at
-        """);
+        """) { ComesLast = true };
 
     private static readonly Statement s_unrouted = new(
         """

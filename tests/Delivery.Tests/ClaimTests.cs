@@ -147,7 +147,7 @@ public sealed class ClaimTests
         await using var bench = new Bench();
         using var counted = bench.Collect("mailpipeline.delivery." + counter);
         await bench.Renewal.StartAsync(CancellationToken.None);
-        await UntilAsync(() => counted.GetMeasurementSnapshot().Count > 0);
+        await counted.WaitForMeasurementsAsync(1, TimeSpan.FromSeconds(30));
         Assert.Equal(0, Assert.Single(counted.GetMeasurementSnapshot()).Value);
         await bench.Renewal.StopAsync(CancellationToken.None);
     }

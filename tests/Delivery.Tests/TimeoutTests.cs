@@ -131,7 +131,7 @@ public sealed class TimeoutTests
         bench.Clock.Advance(TimeSpan.FromSeconds(secondsAfter));
         stopped.SetResult();
 
-        Assert.Equal([outcome], Bench.Outcomes(await running));
+        Assert.Equal([outcome], Bench.Outcomes(await running.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, TestContext.Current.CancellationToken)));
         Assert.Equal(isDelivered ? 1 : 0, bench.Claims.Recorded.Count);
         Assert.DoesNotContain(".", server.Surplus);
     }

@@ -27,12 +27,12 @@ public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClas
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
 
     [Fact]
-    public void The_same_statement_touches_rows_in_the_order_of_their_keys()
+    public void What_meets_others_at_the_same_rows_comes_last_and_in_the_order_of_its_keys()
     {
-        Statement one = new("1"), other = new("2");
+        Statement last = new("1") { ComesLast = true }, other = new("2");
         (Statement Statement, SqlValue Key, int Number)[] round =
-            [(one, "b", 0), (other, 9, 1), (one, "a", 2), (one, "b", 3), (other, 10, 4), (other, 1, 5)];
-        Assert.Equal([2, 5, 0, 3, 1, 4], RowOrder.Of(round, row => row.Statement, row => row.Key).Select(row => row.Number));
+            [(last, "b", 0), (other, 9, 1), (last, "a", 2), (last, "b", 3), (other, 10, 4), (other, 1, 5)];
+        Assert.Equal([1, 4, 5, 2, 0, 3], RowOrder.Of(round, row => row.Statement, row => row.Key).Select(row => row.Number));
     }
 
     [Fact]

@@ -147,7 +147,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
                 _next = await batch.NextAsync(connection);
             await FinishAsync(message, _next);
         }
-        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && !message.IsSettled)
+        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && !message.IsSettled)
         {
             // A far end that refuses in the middle of the content says so and closes; its word counts if it can still be read.
             if (await LastWordAsync() is { } lastWord)
