@@ -4,7 +4,9 @@
 #
 #   tests/run.sh            everything
 #   tests/run.sh Storage    only test projects whose name contains "Storage"
-#   tests/run.sh --soak ... with the long fault runs, of which only a smaller form is in the ordinary run
+#   tests/run.sh --soak ... with the long fault runs, of which only a smaller form is in the ordinary run:
+#                           30 minutes of random faults and others. A run prints its seed; MAILPIPELINE_TEST_SEED repeats it,
+#                           MAILPIPELINE_SOAK_MINUTES shortens it.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 without=(-trait- Soak=true) limit=1800
@@ -35,6 +37,7 @@ needs=(
   "kubectl kubernetes-client"
   "python3 python3"
   "setpriv util-linux"
+  "ip iproute2"
 )
 
 has() {

@@ -7,7 +7,8 @@ namespace MailPipeline.Delivery;
 
 /// <summary>What a batch needs of its surroundings.</summary>
 internal sealed record BatchContext(
-    DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, CancellationToken Stopping);
+    DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, StopGrace Grace,
+    CancellationToken Stopping);
 
 /// <summary>
 /// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;
@@ -51,6 +52,11 @@ internal sealed class DeliveryBatch
 
     /// <summary>The claim is ours and the process is not asked to stop.</summary>
     public bool IsHeld => Claim.IsValid && !_context.Stopping.IsCancellationRequested;
+
+    /// <summary>
+    /// The process lives as long as the reply to a final dot may take. Otherwise nobody would hear it, and a copy would be sent again.
+    /// </summary>
+    public bool OutlivesReply => _context.Grace.Covers(_context.Options.Timeouts.FinalDot);
 
     /// <summary>True as long as another message may be begun.</summary>
     public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;

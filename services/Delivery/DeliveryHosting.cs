@@ -1,7 +1,9 @@
+using System.Globalization;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
@@ -29,6 +31,8 @@ public static class DeliveryHosting
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
         services.AddSingleton<DeliveryLanes>();
         services.AddSingleton<DomainDelivery>();
+        services.AddSingleton<HandOutsAside>();
+        services.AddHostedService(provider => provider.GetRequiredService<HandOutsAside>());
         services.AddSingleton<HandOut>();
         return builder;
     }
@@ -39,6 +43,17 @@ public static class DeliveryHosting
         services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
         services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();
     }
+
+    /// <summary>
+    /// Settings of a process that shares the work with others. A connection that it keeps for its next batch is one that the others,
+    /// who get that batch as well, do not know of, and then the domain's cap would not hold for all together. And a hand-out that it
+    /// takes without a connection to spare is one that another might have had, and that nobody sees waiting for a worker.
+    /// </summary>
+    internal static Dictionary<string, string?> DefaultsBesideOthers(IConfiguration configuration) => new()
+    {
+        ["Delivery:IdleTime"] = "00:00:00",
+        ["Delivery:Consumers"] = configuration["Delivery:Connections"] ?? new DeliveryOptions().Connections.ToString(CultureInfo.InvariantCulture),
+    };
 
     /// <summary>The two lanes, on the endpoints "deliver" and "deliver-retry".</summary>
     public static void AddDeliveryConsumers(this IBusRegistrationConfigurator bus)

@@ -56,6 +56,15 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.hand_outs.aside", "{hand_out}", "Hand-outs that DNS is slow about, outside their lane now.");
     }
 
+    /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
+    public void CountFromZero()
+    {
+        foreach (var outcome in Enum.GetValues<AttemptOutcome>())
+            _attempts.Add(0, new KeyValuePair<string, object?>("outcome", OutcomeTag(outcome)));
+        foreach (var counter in new[] { _uncertain, _unrecorded, _recordRetries, _claimsLost, _reportsLost })
+            counter.Add(0);
+    }
+
     public void Attempted(AttemptOutcome outcome, int recipients)
     {
         _attempts.Add(recipients, new KeyValuePair<string, object?>("outcome", OutcomeTag(outcome)));

@@ -11,10 +11,12 @@ namespace MailPipeline.Delivery;
 /// </summary>
 internal sealed class DomainDelivery(
     IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, SmtpConnector connector,
-    IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time, IHostApplicationLifetime lifetime,
-    ILogger<DomainDelivery> log)
+    IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
+    IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
-    private readonly BatchContext _context = new(options.Value, content, telemetry, time, log, lifetime.ApplicationStopping);
+    private readonly BatchContext _context = new(
+        options.Value, content, telemetry, time, log, new StopGrace(host.Value.ShutdownTimeout, lifetime, time),
+        lifetime.ApplicationStopping);
 
     /// <param name="command">The hand-out.</param>
     /// <param name="resolving">The hosts of its domain; may have failed.</param>
@@ -95,7 +97,7 @@ internal sealed class DomainDelivery(
         return new AttemptsCompleted(
             command.Domain, command.ClaimId,
             Array.ConvertAll(command.Recipients, recipient => DeliveryBatch.NotAttempted(recipient.RecipientId, now)),
-            Unreachable: false);
+            Unreachable: false, NothingWon: true);
     }
 
     private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionSlots slots)

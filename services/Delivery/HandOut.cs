@@ -21,24 +21,20 @@ internal sealed class DeliverRetryConsumer(HandOut handOut, DeliveryLanes lanes)
 /// <summary>
 /// Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A hand-out
 /// whose domain DNS is slow about leaves its place among the consumers to others and goes on aside; should the process die
-/// meanwhile, the queue misses the claim and hands out again.
+/// meanwhile, the queue misses the claim and hands out again. A stop waits for it.
 /// </summary>
 internal sealed class HandOut(
-    DomainDelivery delivery, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time, ILogger<HandOut> log)
+    DomainDelivery delivery, HandOutsAside aside, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
+    ILogger<HandOut> log)
 {
-    /// <summary>Hand-outs aside at once, each with a DNS question under way: a socket and some kilobytes. Beyond it they stay in the lane.</summary>
-    private const int MaxAside = 10_000;
-
     /// <summary>A resolver that has to ask the world needs some hundred milliseconds; what takes longer is mostly dead.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(500);
-
-    private int _aside;
 
     public async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots)
     {
         var started = time.GetTimestamp();
         var resolving = resolver.ResolveAsync(command.Domain);
-        if (await IsSlowAsync(resolving) && TryGoAside())
+        if (await IsSlowAsync(resolving) && aside.TryAdd())
         {
             _ = DeliverAsideAsync(command, resolving, started, slots);
             return;
@@ -57,14 +53,6 @@ internal sealed class HandOut(
         return first != resolving;
     }
 
-    private bool TryGoAside()
-    {
-        if (Interlocked.Increment(ref _aside) <= MaxAside)
-            return true;
-        Interlocked.Decrement(ref _aside);
-        return false;
-    }
-
     private async Task DeliverAsideAsync(DeliverMessages command, Task<Resolution> resolving, long started, ConnectionSlots slots)
     {
         telemetry.WentAside();
@@ -74,8 +62,8 @@ internal sealed class HandOut(
         }
         finally
         {
-            Interlocked.Decrement(ref _aside);
             telemetry.CameBack();
+            aside.Remove();
         }
     }
 

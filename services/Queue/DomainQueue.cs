@@ -4,7 +4,11 @@ using MailPipeline.Storage;
 namespace MailPipeline.Queue;
 
 /// <summary>Recipients given to a worker under one claim.</summary>
-public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe);
+public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe)
+{
+    /// <summary>A worker held it before this queue was in memory; storage knows its recipients.</summary>
+    public bool IsAdopted => Recipients.Length == 0;
+}
 
 /// <summary>
 /// What one destination domain has in memory: a bounded window of due recipients, what is handed out, how many hand-outs
@@ -34,6 +38,16 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         .GroupBy(entry => entry.HandOut.Route, (route, entries) => (route, entries.Sum(entry => entry.HandOut.Recipients.Length)));
 
     public bool IsIdle => _window.Count == 0 && _handedOut.Count == 0;
+
+    /// <summary>
+    /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo. It ends like
+    /// any other hand-out.
+    /// </summary>
+    public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now)
+    {
+        foreach (var claimId in claimIds)
+            _handedOut.TryAdd(claimId, (new HandOut(claimId, RecipientRoute.Remote, [], Probe: false), now));
+    }
 
     public void Remember(DomainStanding standing) => Standing = standing;
 
@@ -113,11 +127,15 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         return Forget(claimId)?.Recipients.Length ?? 0;
     }
 
-    /// <summary>Ends a hand-out. Returns its recipients by id; empty when it is not known (any more).</summary>
-    public IReadOnlyDictionary<long, QueuedRecipient> Complete(long claimId) =>
-        Forget(claimId) is { } handOut
-            ? handOut.Recipients.ToDictionary(recipient => recipient.RecipientId)
-            : new Dictionary<long, QueuedRecipient>();
+    /// <summary>Ends a hand-out. Null when it is not known (any more).</summary>
+    public HandOut? Complete(long claimId) => Forget(claimId);
+
+    /// <summary>
+    /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
+    /// answers is believed of a hand-out under way only, because an old report may come when much has happened since.
+    /// </summary>
+    public static bool SaysSomething(AttemptsCompleted report, bool isUnderWay) =>
+        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>
     /// Draws the conclusion for the domain. Returns true when its standing changed and must be stored.

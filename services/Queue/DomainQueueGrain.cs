@@ -43,6 +43,7 @@ internal sealed partial class DomainQueueGrain(
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _queue.Remember(await store.FindStandingAsync(Domain, cancellationToken));
+        _queue.Adopt(await store.ListClaimsAsync(Domain, cancellationToken), time.GetUtcNow());
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
     }
 
@@ -57,7 +58,9 @@ internal sealed partial class DomainQueueGrain(
     {
         _idleTicks = 0;
         _queue.Offer(recipients, time.GetUtcNow());
-        return PumpAsync();
+        // The router has more to do than to wait for the bus.
+        _ = PumpAsideAsync();
+        return Task.CompletedTask;
     }
 
     public Task WakeAsync()
@@ -71,21 +74,42 @@ internal sealed partial class DomainQueueGrain(
     public async Task CompleteAsync(AttemptsCompleted report)
     {
         _idleTicks = 0;
-        var recipients = _queue.Complete(report.ClaimId);
-        if (recipients.Count > 0)
-            telemetry.UnderWay(recipients.Values.First().Route, -recipients.Count);
-        var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
-        if (_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
-        {
-            if (report.Unreachable)
-                LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
-            await store.SetStandingAsync(Domain, _queue.Standing);
-        }
+        var handOut = _queue.Complete(report.ClaimId);
+        if (handOut is not null)
+            telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
+        if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null))
+            await ConcludeAsync(report);
         // The next hand-out need not wait for the records of this one.
-        var recording = outcomes.RecordAsync(report, recipients);
+        var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? []);
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();
+    }
+
+    private async Task ConcludeAsync(AttemptsCompleted report)
+    {
+        var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
+        if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
+            return;
+        if (report.Unreachable)
+            LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
+        await store.SetStandingAsync(Domain, _queue.Standing);
+    }
+
+    private async Task PumpAsideAsync()
+    {
+        try
+        {
+            await PumpAsync();
+        }
+        catch (StorageUnavailableException exception)
+        {
+            LogStorageAway(log, Domain, exception);
+        }
+        catch (Exception exception)
+        {
+            LogNotHandedOut(log, Domain, exception);
+        }
     }
 
     private async Task PumpAsync()
@@ -187,9 +211,11 @@ internal sealed partial class DomainQueueGrain(
         {
             if (await store.IsClaimHeldAsync(handOut.ClaimId, cancellationToken))
                 continue;
+            TakeBack(handOut);
+            if (handOut.IsAdopted)
+                continue;
             telemetry.HandOutLost(handOut.Route);
             LogHandOutLost(log, Domain, handOut.ClaimId, handOut.Recipients.Length);
-            TakeBack(handOut);
         }
     }
 
@@ -203,4 +229,7 @@ internal sealed partial class DomainQueueGrain(
 
     [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);
+
+    [LoggerMessage(2004, LogLevel.Error, "{Domain}: what is due could not be handed out; it is read again")]
+    private static partial void LogNotHandedOut(ILogger log, string domain, Exception exception);
 }

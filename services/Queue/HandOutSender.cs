@@ -1,13 +1,15 @@
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
 
 /// <summary>
 /// Puts a hand-out on the bus. Domains that could not be reached go by an endpoint of their own, so that waiting for them
-/// holds up nobody else.
+/// holds up nobody else. The broker drops what nobody takes within the time after which the queue takes it for lost, so that
+/// hand-outs do not pile up and none is worked on beside the one that took its place.
 /// </summary>
-internal sealed partial class HandOutSender(MailBus bus, ILogger<HandOutSender> log)
+internal sealed partial class HandOutSender(MailBus bus, IOptions<QueueOptions> options, ILogger<HandOutSender> log)
 {
     /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
     public async Task<bool> TrySendAsync(string domain, HandOut handOut)
@@ -17,13 +19,15 @@ internal sealed partial class HandOutSender(MailBus bus, ILogger<HandOutSender> 
             if (handOut.Route == RecipientRoute.Local)
             {
                 await bus.SendAsync(
-                    BusEndpoints.Store, new StoreMessages(domain, handOut.ClaimId, handOut.Recipients), CancellationToken.None);
+                    BusEndpoints.Store, new StoreMessages(domain, handOut.ClaimId, handOut.Recipients),
+                    options.Value.HandOutTimeout, CancellationToken.None);
             }
             else
             {
                 await bus.SendAsync(
                     handOut.Probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver,
-                    new DeliverMessages(domain, handOut.ClaimId, handOut.Recipients), CancellationToken.None);
+                    new DeliverMessages(domain, handOut.ClaimId, handOut.Recipients), options.Value.HandOutTimeout,
+                    CancellationToken.None);
             }
             return true;
         }

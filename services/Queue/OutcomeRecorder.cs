@@ -15,15 +15,19 @@ internal sealed partial class OutcomeRecorder(
     private static readonly TimeSpan[] s_storagePauses =
         [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
 
-    /// <param name="recipients">The hand-out's recipients as far as the caller knows them.</param>
+    /// <param name="handedOut">The hand-out's recipients as far as the caller knows them.</param>
     /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
-    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut)
     {
         var now = time.GetUtcNow();
+        var recipients = handedOut.ToDictionary(recipient => recipient.RecipientId);
         var decisions = new List<RecipientDecision>();
         foreach (var result in report.Results)
-        {
             telemetry.Completed(result.Outcome);
+        if (report.NothingWon)
+            return true;
+        foreach (var result in report.Results)
+        {
             if (result.Outcome == AttemptOutcome.Delivered)
                 continue;
             var recipient = recipients.GetValueOrDefault(result.RecipientId)

@@ -59,6 +59,22 @@ internal sealed class QueueTelemetry : IDisposable
         _uncertain = meter.CreateCounter<long>("mailpipeline.queue.uncertain", "{recipient}", "Attempts that may have delivered a copy nobody recorded: possible duplicates");
     }
 
+    /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
+    public void CountFromZero()
+    {
+        _forgotten.Add(0);
+        _uncertain.Add(0);
+        foreach (var route in Enum.GetValues<RecipientRoute>())
+        {
+            _handedOut.Add(0, Tag("route", route));
+            _lost.Add(0, Tag("route", route));
+        }
+        foreach (var outcome in Enum.GetValues<AttemptOutcome>())
+            _attempts.Add(0, Tag("outcome", outcome));
+        foreach (var state in Enum.GetValues<RecipientState>())
+            _decided.Add(0, Tag("state", state));
+    }
+
     /// <summary>Null unless somebody listens and the message is traced.</summary>
     public Activity? StartActivity(string name, string traceParent) =>
         _source.HasListeners() && ActivityContext.TryParse(traceParent, null, isRemote: true, out var parent)

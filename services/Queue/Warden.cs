@@ -1,12 +1,26 @@
+using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
 
 namespace MailPipeline.Queue;
 
-/// <summary>One for the cluster, key 0. Ticks come from every silo; those that come too early do nothing.</summary>
+/// <summary>
+/// One for the cluster, key 0. Calls come from every silo; those that come too early do nothing. What needs storage alone does not
+/// wait for what needs the bus.
+/// </summary>
 internal interface IWardenGrain : IGrainWithIntegerKey
 {
+    /// <summary>Routes what was forgotten, wakes what is due.</summary>
     Task TickAsync();
+
+    /// <summary>Takes back the claims of workers that died.</summary>
+    [AlwaysInterleave]
+    Task TakeBackAsync();
+
+    /// <summary>Counts what waits.</summary>
+    [AlwaysInterleave]
+    Task MeasureAsync();
 }
 
 /// <summary>
@@ -14,7 +28,7 @@ internal interface IWardenGrain : IGrainWithIntegerKey
 /// whose lease ran out. A broker outage, a lost hint, a dead silo and a dead worker all end here.
 /// </summary>
 internal sealed partial class WardenGrain(
-    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, IOptions<QueueOptions> options,
+    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, StorageOptions storage, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, TimeProvider time, ILogger<WardenGrain> log) : Grain, IWardenGrain
 {
     private const int Page = 500;
@@ -27,39 +41,39 @@ internal sealed partial class WardenGrain(
     private static readonly TimeSpan s_housekeeping = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_measuring = TimeSpan.FromSeconds(5);
 
-    private long _lastTick;
-    private long _lastMeasure;
+    /// <summary>A queue that is awake goes on by itself, and while the bus is away that takes long.</summary>
+    private static readonly TimeSpan s_waking = TimeSpan.FromSeconds(1);
+
+    private readonly SteadyStorage _steady = new(storage.ClaimLease, options.Value.WardenInterval, time);
+    private readonly Round _ticks = new(options.Value.WardenInterval, time);
+    private readonly Round _takeBacks = new(options.Value.WardenInterval, time);
+    private readonly Round _measures = new(s_measuring, time);
     private long _lastHousekeeping;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _lastTick = time.GetTimestamp() - (long)(options.Value.WardenInterval.TotalSeconds * time.TimestampFrequency);
         _lastHousekeeping = time.GetTimestamp();
         return Task.CompletedTask;
     }
 
-    public async Task TickAsync()
+    public Task TickAsync() => _ticks.RunAsync(async () =>
     {
-        // Half an interval: the ticks of several silos are not in step.
-        if (time.GetElapsedTime(_lastTick) < options.Value.WardenInterval / 2)
-            return;
-        _lastTick = time.GetTimestamp();
         await RouteForgottenAsync();
-        await TakeBackClaimsAsync();
         if (!pause.IsPaused)
             await WakeDueDomainsAsync();
-        if (time.GetElapsedTime(_lastMeasure) >= s_measuring)
-        {
-            _lastMeasure = time.GetTimestamp();
-            telemetry.Measured(await store.MeasureAsync(options.Value.DomainConcurrency, CancellationToken.None));
-        }
         if (time.GetElapsedTime(_lastHousekeeping) >= s_housekeeping)
         {
             _lastHousekeeping = time.GetTimestamp();
             await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
             await history.ReclaimSpaceAsync(CancellationToken.None);
         }
-    }
+    });
+
+    public Task TakeBackAsync() => _takeBacks.RunAsync(TakeBackClaimsAsync);
+
+    // A domain that has as many workers as it begins with lacks none: whether it gets more is up to how it answers.
+    public Task MeasureAsync() => _measures.RunAsync(async () =>
+        telemetry.Measured(await store.MeasureAsync(options.Value.InitialConcurrency, CancellationToken.None)));
 
     private async Task RouteForgottenAsync()
     {
@@ -70,14 +84,33 @@ internal sealed partial class WardenGrain(
             if (messages.Count == 0)
                 return;
             telemetry.Forgotten(messages.Count);
-            await router.RouteAsync(messages, CancellationToken.None);
+            await RouteAsync(messages);
             after = messages[^1].MessageId;
+        }
+    }
+
+    private async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages)
+    {
+        try
+        {
+            await router.RouteAsync(messages, CancellationToken.None);
+        }
+        catch (Exception exception) when (exception is not StorageUnavailableException)
+        {
+            if (messages is [var alone])
+            {
+                LogNotRouted(log, MessageIds.ToText(alone.MessageId), exception);
+                return;
+            }
+            // One that cannot be routed holds up none of the others.
+            foreach (var message in messages)
+                await RouteAsync([message]);
         }
     }
 
     private async Task TakeBackClaimsAsync()
     {
-        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None);
+        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None, _steady.HasAnswered);
         if (taken == 0)
             return;
         telemetry.Uncertain(taken);
@@ -105,10 +138,15 @@ internal sealed partial class WardenGrain(
     {
         try
         {
-            await GrainFactory.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync();
+            await GrainFactory.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync().WaitAsync(s_waking, time);
         }
-        catch (Exception exception) when (exception is OrleansException or TimeoutException or StorageUnavailableException)
+        catch (TimeoutException)
         {
+            // It goes on by itself, or the next tick wakes it.
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // Whatever is wrong with one domain, the others are woken.
             LogNotWoken(log, due.Domain, exception);
         }
     }
@@ -118,17 +156,49 @@ internal sealed partial class WardenGrain(
 
     [LoggerMessage(2051, LogLevel.Warning, "{Domain} could not be woken; next time")]
     private static partial void LogNotWoken(ILogger log, string domain, Exception exception);
+
+    [LoggerMessage(2053, LogLevel.Error, "{MessageId} cannot be routed and stays; the others go on")]
+    private static partial void LogNotRouted(ILogger log, string messageId, Exception exception);
+}
+
+/// <summary>What is done again and again, one at a time, by whomever it is called for.</summary>
+internal sealed class Round(TimeSpan interval, TimeProvider time)
+{
+    private long? _last;
+    private bool _isRunning;
+
+    public async Task RunAsync(Func<Task> run)
+    {
+        // Half an interval: the calls of several silos are not in step.
+        if (_isRunning || (_last is { } last && time.GetElapsedTime(last) < interval / 2))
+            return;
+        _last = time.GetTimestamp();
+        _isRunning = true;
+        try
+        {
+            await run();
+        }
+        finally
+        {
+            _isRunning = false;
+        }
+    }
 }
 
 /// <summary>Ticks for the warden and for the look at the operator's switch, and the way of this process's own messages to the router.</summary>
 internal sealed partial class WardenTicks(
-    IGrainFactory grains, AcceptedHints hints, Router router, DeliveryPause pause, IOptions<QueueOptions> options, TimeProvider time,
-    ILogger<WardenTicks> log) : BackgroundService
+    IGrainFactory grains, AcceptedHints hints, Router router, DeliveryPause pause, IOptions<QueueOptions> options,
+    QueueTelemetry telemetry, TimeProvider time, ILogger<WardenTicks> log) : BackgroundService
 {
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(TickAsync(stoppingToken), WatchPauseAsync(stoppingToken), RouteHintsAsync(stoppingToken));
+    protected override Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        telemetry.CountFromZero();
+        return Task.WhenAll(
+            TickAsync(warden => warden.TickAsync(), stoppingToken), TickAsync(warden => warden.TakeBackAsync(), stoppingToken),
+            TickAsync(warden => warden.MeasureAsync(), stoppingToken), WatchPauseAsync(stoppingToken), RouteHintsAsync(stoppingToken));
+    }
 
-    private async Task TickAsync(CancellationToken stoppingToken)
+    private async Task TickAsync(Func<IWardenGrain, Task> tick, CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
         var warden = grains.GetGrain<IWardenGrain>(0);
@@ -136,7 +206,7 @@ internal sealed partial class WardenTicks(
         {
             try
             {
-                await warden.TickAsync();
+                await tick(warden);
             }
             catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
             {

@@ -12,12 +12,17 @@ namespace MailPipeline.Contracts;
 /// No host of the domain could be spoken to at all (DNS, connection or greeting failed), so that trying further
 /// recipients of the domain now is pointless.
 /// </param>
+/// <param name="NothingWon">
+/// The worker did not get the claim, so it is not his to end: whoever holds it now, if anybody, reports for himself. What is
+/// due is read again.
+/// </param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
     [property: Id(1)] long ClaimId,
     [property: Id(2)] AttemptResult[] Results,
-    [property: Id(3)] bool Unreachable);
+    [property: Id(3)] bool Unreachable,
+    [property: Id(4)] bool NothingWon = false);
 
 /// <summary>The result of one attempt for one recipient.</summary>
 /// <param name="Status">Enhanced status code (RFC 3463), e.g. "2.0.0", "4.4.1"; never empty.</param>

@@ -17,7 +17,13 @@ public sealed class MailBus(IBus bus, TimeProvider time)
 
     /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
     /// <exception cref="BusUnavailableException">The transport did not take the message in time, or refused it.</exception>
-    public async Task SendAsync<T>(string endpoint, T message, CancellationToken cancellation)
+    public Task SendAsync<T>(string endpoint, T message, CancellationToken cancellation)
+        where T : class => SendAsync(endpoint, message, Timeout.InfiniteTimeSpan, cancellation);
+
+    /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
+    /// <param name="timeToLive">RabbitMQ drops the message when nobody has taken it by then; in memory it stays.</param>
+    /// <exception cref="BusUnavailableException">The transport did not take the message in time, or refused it.</exception>
+    public async Task SendAsync<T>(string endpoint, T message, TimeSpan timeToLive, CancellationToken cancellation)
         where T : class
     {
         using var timeout = new CancellationTokenSource(SendTimeout, time);
@@ -30,7 +36,10 @@ public sealed class MailBus(IBus bus, TimeProvider time)
                 target = await bus.GetSendEndpoint(new Uri($"exchange:{endpoint}")).WaitAsync(either.Token);
                 target = _endpoints.GetOrAdd(endpoint, target);
             }
-            await target.Send(message, either.Token).WaitAsync(either.Token);
+            var sending = timeToLive == Timeout.InfiniteTimeSpan
+                ? target.Send(message, either.Token)
+                : target.Send(message, context => context.TimeToLive = timeToLive, either.Token);
+            await sending.WaitAsync(either.Token);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {

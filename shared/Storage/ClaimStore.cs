@@ -15,8 +15,8 @@ public sealed class ClaimStore(MailDatabase database)
     private static readonly Statement s_insertClaim = new(
         "INSERT INTO claims (id, domain, lease_until, recipients) VALUES ($1, $2, {now} + $3, $4)");
 
-    private static readonly Statement s_renew = new(
-        "UPDATE claims SET lease_until = {now} + $2 WHERE id = $1 AND lease_until >= {now}");
+    // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
+    private static readonly Statement s_renew = new("UPDATE claims SET lease_until = {now} + $2 WHERE id = $1");
 
     private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
 

@@ -14,6 +14,7 @@ public sealed class MailDatabase : IAsyncDisposable
 {
     private readonly StorageEngine _engine;
     private readonly GroupCommitWriter _writer;
+    private readonly StorageTelemetry _telemetry;
     private int _disposed;
 
     public MailDatabase(StorageOptions options, IMeterFactory meters, TimeProvider time, ILogger<MailDatabase> log)
@@ -21,7 +22,8 @@ public sealed class MailDatabase : IAsyncDisposable
         Options = options;
         Time = time;
         _engine = EngineFor(options);
-        _writer = new GroupCommitWriter(_engine, options.MaxCommitBatch, new StorageTelemetry(meters), time, log);
+        _telemetry = new StorageTelemetry(meters);
+        _writer = new GroupCommitWriter(_engine, options.MaxCommitBatch, _telemetry, time, log);
         MessageIds = new IdBlocks(_writer, "message", 1000);
         ClaimIds = new IdBlocks(_writer, "claim", 1000);
     }
@@ -61,6 +63,9 @@ public sealed class MailDatabase : IAsyncDisposable
             throw fault;
         }
     }
+
+    /// <summary>To be called when whoever collects metrics listens.</summary>
+    internal void CountFromZero() => _telemetry.CountFromZero();
 
     public async ValueTask DisposeAsync()
     {

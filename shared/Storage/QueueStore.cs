@@ -32,7 +32,7 @@ public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Rou
 /// <param name="Claimed">Held by a worker.</param>
 /// <param name="Ready">Nothing keeps them from being tried but that nobody does.</param>
 /// <param name="Resting">Their domain could not be reached and rests.</param>
-/// <param name="Limited">As many workers as may hold claims of their domain already.</param>
+/// <param name="Limited">As many workers as count as enough hold claims of their domain already.</param>
 /// <param name="OldestReadyAt">Earliest next attempt of those nobody holds and nothing keeps back; null when there are none.</param>
 public sealed record RouteMeasure(
     RecipientRoute Route, long Queued, long Claimed, long Ready, long Resting, long Limited, DateTimeOffset? OldestReadyAt);
@@ -54,7 +54,7 @@ public sealed class QueueStore(MailDatabase database)
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, 0, 0, '')
         ON CONFLICT (domain) DO UPDATE SET due_at = excluded.due_at WHERE domain_queues.due_at > excluded.due_at
-        """);
+        """) { ComesLast = true };
 
     private static readonly Statement s_unrouted = new(
         """
@@ -87,6 +87,9 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
 
+    // Without an index: the table holds what is under way in the whole system, and that is little.
+    private static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
+
     private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
 
     private static readonly Statement s_setStanding = new(
@@ -95,16 +98,21 @@ public sealed class QueueStore(MailDatabase database)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
         """);
 
-    private static readonly Statement s_lockQueue = new("UPDATE domain_queues SET due_at = due_at WHERE domain = $1");
+    private static readonly Statement s_lockQueue = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, 9223372036854775807, 0, 0, '')
+        ON CONFLICT (domain) DO UPDATE SET due_at = domain_queues.due_at
+        """);
 
-    private static readonly Statement s_earliest = new(
-        "SELECT COALESCE(MIN(next_attempt_at), 0) FROM recipients WHERE domain = $1 AND state = 0");
+    private static readonly Statement s_settle = new(
+        """
+        UPDATE domain_queues SET due_at = (
+            SELECT COALESCE(MIN(next_attempt_at), 9223372036854775807) FROM recipients WHERE domain = $1 AND state = 0)
+        WHERE domain = $1 RETURNING due_at
+        """);
 
-    private static readonly Statement s_setDue = new("UPDATE domain_queues SET due_at = $2 WHERE domain = $1");
-
-    private static readonly Statement s_forgetQueue = new("DELETE FROM domain_queues WHERE domain = $1 AND failures = 0");
-
-    private static readonly Statement s_restQueue = new("UPDATE domain_queues SET due_at = 9223372036854775807 WHERE domain = $1");
+    private static readonly Statement s_forgetQueue = new(
+        "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
 
     private static readonly Statement s_expiredClaims = new(
         "SELECT id, domain, recipients FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
@@ -119,7 +127,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now}");
 
-    // $1 now, $2 most claims of a domain; one that failed is tried by one worker alone.
+    // $1 now, $2 claims that are enough for a domain; one that failed is tried by one worker alone.
     private static readonly Statement s_measure = new(
         """
         SELECT route, CAST(SUM(queued) AS BIGINT), CAST(SUM(claimed) AS BIGINT),
@@ -226,23 +234,21 @@ public sealed class QueueStore(MailDatabase database)
     public Task<DateTimeOffset?> SettleAsync(string domain) =>
         database.WriteAsync<DateTimeOffset?>(async transaction =>
         {
-            // The row is locked first: a router that inserts for this domain at the same time comes wholly before or after.
+            // The row is there and locked first: a router of another process that inserts for this domain comes wholly before or
+            // after. One of this process may share the transaction: what is read is written by the same statement, and only a
+            // row that nobody has made due since is forgotten.
             await transaction.ExecuteAsync(s_lockQueue, domain);
-            var earliest = (await transaction.QueryAsync(s_earliest, r => r.GetInt64(0), domain))[0];
-            if (earliest > 0)
-            {
-                await transaction.ExecuteAsync(s_setDue, domain, earliest);
-                return DateTimeOffset.FromUnixTimeMilliseconds(earliest);
-            }
-            if (await transaction.ExecuteAsync(s_forgetQueue, domain) == 0)
-                await transaction.ExecuteAsync(s_restQueue, domain);
+            var due = (await transaction.QueryAsync(s_settle, r => r.GetInt64(0), domain))[0];
+            if (due != long.MaxValue)
+                return DateTimeOffset.FromUnixTimeMilliseconds(due);
+            await transaction.ExecuteAsync(s_forgetQueue, domain);
             return null;
         });
 
     /// <summary>
     /// Counts what waits, and for what. Reads all queued recipients: for every few seconds, not for every message.
     /// </summary>
-    /// <param name="mostClaims">How many claims a domain in good standing may have at once.</param>
+    /// <param name="mostClaims">With so many claims a domain in good standing does not lack workers.</param>
     public async Task<QueueMeasure> MeasureAsync(int mostClaims, CancellationToken cancellationToken)
     {
         var routes = await database.QueryAsync(
@@ -260,7 +266,8 @@ public sealed class QueueStore(MailDatabase database)
     /// Each counts as an attempt of uncertain outcome, because its holder may have been past the final dot. Returns their
     /// number.
     /// </summary>
-    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken)
+    /// <param name="mayTake">Asked when the store has named claims, before they are taken; false ends it.</param>
+    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken, Func<bool>? mayTake = null)
     {
         var total = 0;
         while (true)
@@ -268,12 +275,16 @@ public sealed class QueueStore(MailDatabase database)
             var claims = await database.QueryAsync(
                 evenIfLeased ? s_allClaims : s_expiredClaims, r => (Id: r.GetInt64(0), Domain: r.GetString(1), Recipients: r.GetString(2)),
                 cancellationToken, 200);
-            if (claims.Count == 0)
+            if (mayTake?.Invoke() == false || claims.Count == 0)
                 return total;
             foreach (var (id, domain, recipients) in claims)
                 total += await TakeBackAsync(id, domain, ClaimStore.Ids(recipients), evenIfLeased);
         }
     }
+
+    /// <summary>Claims on recipients of the domain that somebody holds.</summary>
+    public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_claimsOf, r => r.GetInt64(0), cancellationToken, domain);
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);

@@ -8,6 +8,12 @@ internal sealed class Statement(string sql)
 {
     public string Sql { get; } = sql;
 
+    /// <summary>
+    /// Sent when all others that wait at the same time have been, in the order of its first value, a text. Only for what is right
+    /// behind any of them.
+    /// </summary>
+    public bool ComesLast { get; init; }
+
     public override string ToString() => Sql;
 }
 

@@ -25,12 +25,21 @@ internal sealed class StorageTelemetry
         _batch.Record(callers);
     }
 
-    public void CommitFailed(StorageFault? fault) =>
-        _failures.Add(1, new KeyValuePair<string, object?>("fault", fault switch
-        {
-            StorageFault.Full => "full",
-            StorageFault.Unavailable => "unavailable",
-            StorageFault.OutcomeUnknown => "outcome_unknown",
-            _ => "bug",
-        }));
+    public void CommitFailed(StorageFault? fault) => _failures.Add(1, Tag(fault));
+
+    /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
+    public void CountFromZero()
+    {
+        foreach (var fault in Enum.GetValues<StorageFault>())
+            _failures.Add(0, Tag(fault));
+        _failures.Add(0, Tag(null));
+    }
+
+    private static KeyValuePair<string, object?> Tag(StorageFault? fault) => new("fault", fault switch
+    {
+        StorageFault.Full => "full",
+        StorageFault.Unavailable => "unavailable",
+        StorageFault.OutcomeUnknown => "outcome_unknown",
+        _ => "bug",
+    });
 }

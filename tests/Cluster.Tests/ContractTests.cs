@@ -45,6 +45,15 @@ public sealed class ContractTests
         },
     };
 
+    [Fact]
+    public void Who_won_nothing_says_so_since_version_2()
+    {
+        const string Frozen = """{"domain":"example.org","claimId":77,"results":[],"unreachable":false,"nothingWon":true}""";
+        var report = new AttemptsCompleted("example.org", 77, [], Unreachable: false, NothingWon: true);
+        What_version_1_wrote_is_read(report, Frozen);
+        What_is_written_has_all_that_version_1_reads(report, Frozen);
+    }
+
     [Theory, MemberData(nameof(Version1))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {

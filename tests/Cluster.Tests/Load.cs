@@ -58,6 +58,3 @@ internal static class Load
 
     private static string Domain(int number) => $"d{number}.example";
 }
-
-/// <summary>Something that failed, from when to when results could not be recorded.</summary>
-internal sealed record Fault(string What, DateTimeOffset From, DateTimeOffset To);

@@ -5,21 +5,23 @@ namespace MailPipeline.Cluster.Tests;
 /// <summary>Processes come and go by start and SIGTERM, and nobody notices; limits hold for all of them together.</summary>
 public sealed class ScalingTests(SharedServers servers)
 {
-    private const int Domains = 50;
+    private const int Domains = 200;
 
     private static CancellationToken Cancellation => ClusterRun.Cancellation;
 
     [Fact]
     public async Task Delivery_and_queue_scale_out_and_in_under_load_without_loss_refusal_or_duplicate()
     {
-        await using var run = new ClusterRun(servers, "scaling");
-        run.AddSink(SinkScript.AcceptAll, [.. Enumerable.Range(0, Domains).Select(i => $"d{i}.example")]);
-        await run.StartAsync([], [], processes: 1);
+        var seed = Load.Seed();
+        await using var run = new ClusterRun(servers, $"scaling-{seed}");
+        Load.AddFarEnds(run, Domains);
+        // The product's own leases.
+        await run.StartAsync(Load.Accounts, ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Delivery:Timeouts:FinalDot=00:00:03"], processes: 1);
         run.Cluster.Add(ServiceKind.Queue);
         await run.WaitUntilReadyAsync();
 
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        var sending = SendUntilAsync(run, enough.Token);
+        var sending = SendUntilAsync(run, seed, enough.Token);
         await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
         for (var i = 0; i < 3; i++)
             run.Cluster.Add(ServiceKind.Delivery);
@@ -37,12 +39,13 @@ public sealed class ScalingTests(SharedServers servers)
         var until = TimeProvider.System.GetUtcNow();
         await enough.CancelAsync();
         await sending;
-        await run.DrainAsync(TimeSpan.FromSeconds(60));
+        await run.DrainAsync(TimeSpan.FromSeconds(90));
+        await run.ReadMaildropsAsync(Load.Accounts);
 
         var evidence = await run.EvidenceAsync();
         var arrivals = evidence.Records.OfType<Arrival>().Where(a => a.At <= until).Select(a => a.At).Order().ToList();
         var gap = arrivals.Zip(arrivals.Skip(1), (a, b) => b - a).Max();
-        Figures.Write($"{arrivals.Count} messages, longest gap {gap.TotalSeconds:F1} s, stops: {string.Join(", ", stops)}");
+        Figures.Write($"seed {seed}: {arrivals.Count} arrivals, longest gap {gap.TotalSeconds:F1} s, stops: {string.Join(", ", stops)}");
         Assert.All(evidence.Records.OfType<Answer>(), answer => Assert.True(answer.Reply is > 0 and < 500, $"{answer.Token}: {answer.Reply} {answer.Text}"));
         run.AssertClean(evidence);
         Assert.InRange(gap, TimeSpan.Zero, TimeSpan.FromSeconds(5));
@@ -80,13 +83,10 @@ public sealed class ScalingTests(SharedServers servers)
         await ClusterRun.PauseAsync(TimeSpan.FromSeconds(2));
     }
 
-    private static async Task SendUntilAsync(ClusterRun run, CancellationToken enough)
+    private static async Task SendUntilAsync(ClusterRun run, int seed, CancellationToken enough)
     {
-        for (var round = 0; !enough.IsCancellationRequested; round++)
-        {
-            await run.SendAsync(
-                [.. Enumerable.Range(0, 100).Select(i => LedgerMessage.Create($"t{round}-{i}", "", i, 1000, new ExpectedRecipient($"r{round}.{i}@d{i % Domains}.example")))],
-                o => o with { Connections = 5, Pace = TimeSpan.FromMilliseconds(80) });
-        }
+        const int round = 200;
+        for (var sent = 0; !enough.IsCancellationRequested; sent += round)
+            await run.SendAsync(Load.Compose(seed, sent, round, Domains), o => o with { Connections = 10, Pace = TimeSpan.FromMilliseconds(150) });
     }
 }

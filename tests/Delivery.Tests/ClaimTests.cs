@@ -36,6 +36,7 @@ public sealed class ClaimTests
         var report = await bench.RunAsync(message);
         Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(report));
         Assert.False(report.Unreachable);
+        Assert.True(report.NothingWon);
         Assert.Equal(0, server.Connections);
     }
 
@@ -74,6 +75,8 @@ public sealed class ClaimTests
         bench.Content.OnRead = _ => bench.Clock.Advance(TimeSpan.FromSeconds(13));
         var report = await bench.RunAsync(message);
         Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(report));
+        // Handing back is the right of him who won.
+        Assert.False(report.NothingWon);
         Assert.Empty(bench.Claims.Recorded);
         Assert.DoesNotContain(".", server.Surplus);
     }
@@ -133,6 +136,20 @@ public sealed class ClaimTests
         Assert.Equal(["Uncertain 4.4.2"], Bench.Outcomes(await running));
         await bench.Renewal.StopAsync(CancellationToken.None);
         Assert.Equal(0, bench.Renewal.Count);
+    }
+
+    [Theory]
+    [InlineData("uncertain")]
+    [InlineData("unrecorded")]
+    [InlineData("claims.lost")]
+    public async Task What_alarms_go_by_is_there_before_the_first_event(string counter)
+    {
+        await using var bench = new Bench();
+        using var counted = bench.Collect("mailpipeline.delivery." + counter);
+        await bench.Renewal.StartAsync(CancellationToken.None);
+        await counted.WaitForMeasurementsAsync(1, TimeSpan.FromSeconds(30));
+        Assert.Equal(0, Assert.Single(counted.GetMeasurementSnapshot()).Value);
+        await bench.Renewal.StopAsync(CancellationToken.None);
     }
 
     [Fact]

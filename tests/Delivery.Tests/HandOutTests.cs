@@ -49,6 +49,47 @@ public sealed class HandOutTests : IAsyncDisposable
         Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(await FirstReportAsync(harness)));
     }
 
+    [Fact]
+    public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_went_aside()
+    {
+        var answer = new TaskCompletionSource();
+        await using var server = new ScriptedServer(
+            """
+            S: 220 mx.example.net ESMTP
+            C: EHLO client.example.com
+            S: 250 mx.example.net
+            C: MAIL FROM:<sender@example.com>
+            S: 250 Ok
+            C: RCPT TO:<user1@example.net>
+            S: 250 Ok
+            C: DATA
+            S: 354 Go on
+            C: one
+            C: .
+            ! signal
+            ! wait
+            S: 250 Taken
+            C: QUIT
+            S: 221 Bye
+            """) { Gate = answer.Task };
+        var harness = await StartAsync();
+        _bench.Options.Port = server.Port;
+        _bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", "127.0.0.1");
+        var gate = _bench.Dns.Gate = new TaskCompletionSource();
+        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        _bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
+        gate.SetResult();
+        await server.Signal.Task;
+
+        var stopping = _bench.Aside.StoppingAsync(Cancellation);
+        Assert.False(stopping.IsCompleted);
+        Assert.False(_bench.Aside.TryAdd());
+        answer.SetResult();
+        await stopping;
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await FirstReportAsync(harness)));
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _services.DisposeAsync();
@@ -71,7 +112,7 @@ public sealed class HandOutTests : IAsyncDisposable
     }
 
     private HandOut HandOut() => new(
-        _bench.Delivery, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
+        _bench.Delivery, _bench.Aside, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
         new FakeLogger<HandOut>());
 
     private DeliverMessages Command() => new(Bench.Domain, 77, _bench.Message("one\r\n"));

@@ -31,6 +31,19 @@ public sealed class SettingsTests
         Assert.Equal(expected, route is null ? null : $"{route.Host}:{route.Port}");
     }
 
+    [Theory]
+    [InlineData("Delivery:MaxHosts", "3", 200)]
+    [InlineData("Delivery:Connections", "500", 500)]
+    [InlineData("Delivery:Consumers", "700", 700)]
+    public void A_process_beside_others_takes_no_more_than_it_has_connections_for(string key, string value, int consumers)
+    {
+        var own = new ConfigurationBuilder().AddInMemoryCollection([new(key, value)]).Build();
+        var options = new ConfigurationBuilder().AddInMemoryCollection(DeliveryHosting.DefaultsBesideOthers(own)).AddConfiguration(own).Build()
+            .GetSection(DeliveryOptions.Section).Get<DeliveryOptions>()!;
+        Assert.Equal(consumers, options.Consumers);
+        Assert.Equal(TimeSpan.Zero, options.IdleTime);
+    }
+
     [Fact]
     public void Lists_may_be_one_text()
     {

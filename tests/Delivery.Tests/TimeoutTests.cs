@@ -112,6 +112,30 @@ public sealed class TimeoutTests
         Assert.Equal(["Uncertain 4.4.2", "NotAttempted 4.0.0"], Bench.Outcomes(await running));
     }
 
+    [Theory]
+    [InlineData(30, "Delivered 2.0.0")]
+    [InlineData(31, "NotAttempted 4.0.0")]
+    public async Task A_stop_sends_the_dot_only_while_there_is_time_for_its_reply(int secondsAfter, string outcome)
+    {
+        var stopped = new TaskCompletionSource();
+        var isDelivered = outcome.StartsWith("Delivered", StringComparison.Ordinal);
+        await using var server = new ScriptedServer(
+            Data + "! signal\n! wait\nS: 354 Go on\n" + (isDelivered ? "C: one\nC: .\nS: 250 Taken" : "")) { Gate = stopped.Task };
+        await using var bench = new Bench(time: new FakeTimeProvider());
+        bench.Claims.Lease = TimeSpan.FromHours(1);
+        bench.RouteTo(server);
+        var running = bench.RunAsync(bench.Message("one\r\n"));
+        await server.Signal.Task;
+        bench.StopHost();
+        // Of 630 seconds, 600 are for the reply.
+        bench.Clock.Advance(TimeSpan.FromSeconds(secondsAfter));
+        stopped.SetResult();
+
+        Assert.Equal([outcome], Bench.Outcomes(await running.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, TestContext.Current.CancellationToken)));
+        Assert.Equal(isDelivered ? 1 : 0, bench.Claims.Recorded.Count);
+        Assert.DoesNotContain(".", server.Surplus);
+    }
+
     /// <summary>Knows for how long a timer was set last.</summary>
     private sealed class ArmedClock : FakeTimeProvider
     {

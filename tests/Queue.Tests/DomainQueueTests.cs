@@ -111,6 +111,22 @@ public sealed class DomainQueueTests
         Assert.False(HandOut()!.Probe);
     }
 
+    [Theory]
+    [InlineData(AttemptOutcome.NotAttempted, false, true, false)]
+    [InlineData(AttemptOutcome.Delivered, false, true, true)]
+    [InlineData(AttemptOutcome.Failed, false, true, true)]
+    [InlineData(AttemptOutcome.Deferred, true, true, true)]
+    // Of a hand-out that nobody waits for any more: bad news is believed, good news may be old.
+    [InlineData(AttemptOutcome.Delivered, false, false, false)]
+    [InlineData(AttemptOutcome.Deferred, true, false, true)]
+    public void A_report_says_something_of_the_domain_when_something_was_tried(
+        AttemptOutcome outcome, bool unreachable, bool isUnderWay, bool saysSomething)
+    {
+        var report = new AttemptsCompleted(
+            "example.net", 1, [new AttemptResult(1, outcome, "4.0.0", "", "", s_now, s_now)], unreachable);
+        Assert.Equal(saysSomething, DomainQueue.SaysSomething(report, isUnderWay));
+    }
+
     [Fact]
     public void Nobody_is_given_up_without_an_attempt()
     {

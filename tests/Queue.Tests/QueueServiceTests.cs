@@ -209,6 +209,55 @@ public sealed class QueueServiceTests
     }
 
     [Fact]
+    public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_rests()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
+        queue.Worker.Reachable = _ => false;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => await FailuresAsync(queue, "example.net") > 0, "the domain rests");
+
+        await ReportAsync(queue, new AttemptsCompleted("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
+        await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
+        // A report that comes late, of a hand-out that nobody remembers.
+        await ReportAsync(queue, new AttemptsCompleted("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
+        await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
+
+        Assert.Equal(1, await FailuresAsync(queue, "example.net"));
+
+        bool HasReported(string outcome) => attempts.GetMeasurementSnapshot().Any(m => m.Value > 0 && outcome.Equals(m.Tags["outcome"]));
+
+        AttemptResult Result(AttemptOutcome outcome) =>
+            new(RecipientIds.Of(id, 0), outcome, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+    }
+
+    [Fact]
+    public async Task A_report_of_a_worker_that_won_nothing_leaves_the_claim_to_the_one_who_did()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+
+        var command = Assert.Single(queue.Worker.Commands);
+        var nothing = command.Recipients.Select(recipient => new AttemptResult(
+            recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch));
+        await ReportAsync(queue, new AttemptsCompleted(command.Domain, command.ClaimId, [.. nothing], Unreachable: false, NothingWon: true));
+        await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
+        // What is read from storage goes out before the second message does.
+        await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Count > 1), "the next message is under way");
+        Assert.Equal(2, (await queue.History.SummarizeAsync(default)).Claims);
+        slow.SetResult();
+
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
+        Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
     public async Task Commands_and_reports_that_come_twice_change_nothing()
     {
         await using var queue = await QueueUnderTest.StartAsync();
@@ -249,7 +298,7 @@ public sealed class QueueServiceTests
     [Fact]
     public async Task A_worker_that_dies_with_its_claim_leaves_a_counted_uncertain_attempt_and_another_takes_over()
     {
-        await using var queue = await QueueUnderTest.StartAsync(claimLease: TimeSpan.FromMilliseconds(500));
+        await using var queue = await QueueUnderTest.StartAsync(claimLease: TimeSpan.FromSeconds(2));
         queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.DiesWithClaim : Worker.Fate.Done;
         using var uncertain = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.uncertain");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
@@ -322,6 +371,54 @@ public sealed class QueueServiceTests
         Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
     }
 
+    [Fact]
+    public async Task A_queue_that_moves_to_another_silo_counts_what_is_still_under_way()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:InitialConcurrency"] = "1", ["Queue:DomainConcurrency"] = "1" });
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        using var handedOut = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.handed_out");
+        var first = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        await queue.ForgetAsync("example.net");
+
+        var second = await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(second, default))!.Recipients.Count > 0, "the second message is routed");
+        await queue.WakeAsync("example.net");
+        Assert.Equal(1, handedOut.GetMeasurementSnapshot().Sum(m => m.Value));
+        slow.SetResult();
+
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(first)).Recipients).Attempts);
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(second)).Recipients).Attempts);
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task A_domain_with_as_many_workers_as_it_begins_with_waits_for_no_worker()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:InitialConcurrency"] = "1", ["Queue:BatchRecipients"] = "1" });
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net", "c@example.net");
+        await Until.TrueAsync(() => Task.FromResult(Gauge(queue, "due", ("waits_for", "limit")) == 2), "two recipients wait for the limit of their domain");
+        Assert.Equal(0, Gauge(queue, "due", ("waits_for", "worker")));
+        slow.SetResult();
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
+    public async Task What_waits_is_routed_and_counted_while_the_broker_is_away()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new()
+        {
+            ["ConnectionStrings:rabbitmq"] = $"amqp://guest:guest@127.0.0.1:{FreePorts.Next()}/",
+        });
+        // Each waits for the bus on its own, for seconds: one after the other they would take a minute and a half.
+        for (var i = 0; i < 20; i++)
+            await queue.AcceptAsync(hint: false, "sender@example.org", $"a@d{i}.example.net");
+        await Until.TrueAsync(() => Task.FromResult(Gauge(queue, "queued") == 20), "all are routed and counted");
+    }
+
     [Theory]
     // Beside a good recipient: nobody who got his 250 may vanish.
     [InlineData("carol@example.org,loop@example.org", "carol@example.org", "loop@example.org")]
@@ -380,6 +477,47 @@ public sealed class QueueServiceTests
         Assert.Equal(expected.Order(), routed.Select(r => r.Address).Order());
         Assert.All(routed, r => Assert.Equal(
             r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
+    }
+
+    private static Task ReportAsync(QueueUnderTest queue, AttemptsCompleted report) =>
+        queue.Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
+
+    private static async Task<int> FailuresAsync(QueueUnderTest queue, string domain) =>
+        (await queue.History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
+
+    [Fact]
+    public async Task A_message_that_cannot_be_routed_holds_up_none_of_the_others()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var routed = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(routed);
+        // Its recipients are there already: to make them once more fails each time.
+        await queue.ExecuteAsync($"INSERT INTO unrouted (message_id, recipients) VALUES ({routed}, 'a@example.net')");
+        for (var i = 0; i < 2; i++)
+        {
+            var id = await queue.AcceptAsync(hint: false, "sender@example.org", $"b{i}@example.net");
+            Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        }
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Unrouted);
+    }
+
+    [Fact]
+    public async Task A_domain_that_cannot_be_woken_does_not_end_the_wardens_round()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var measures = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.measures");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(id);
+        // No clock has this time: the domain's queue cannot be read.
+        await queue.ExecuteAsync(
+            $"""
+            UPDATE messages SET accepted_at = {long.MinValue} WHERE id = {id};
+            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, 0, 0, 1, 0, 0);
+            INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('bad.example', 0, 0, 0, '');
+            """);
+        var before = measures.GetMeasurementSnapshot().Count;
+        await Until.TrueAsync(() => Task.FromResult(measures.GetMeasurementSnapshot().Count >= before + 2), "the warden measures after it has woken");
     }
 
     /// <summary>The sum of what an observable gauge of the queue shows now.</summary>

@@ -73,6 +73,19 @@ public sealed class QueueTelemetryTests : IDisposable
         Assert.Equal([10, 0], Read<double>("oldest_due").Select(m => m.Value));
     }
 
+    [Theory]
+    [InlineData("forgotten", 1)]
+    [InlineData("uncertain", 1)]
+    [InlineData("hand_outs_lost", 2)]
+    [InlineData("attempts", 5)]
+    public void What_alarms_go_by_is_there_before_the_first_event(string name, int tags)
+    {
+        using var collector = new MetricCollector<long>(_meters, QueueTelemetry.MeterName, $"mailpipeline.queue.{name}");
+        _telemetry.CountFromZero();
+        Assert.Equal(tags, collector.GetMeasurementSnapshot().Count);
+        Assert.All(collector.GetMeasurementSnapshot(), measurement => Assert.Equal(0, measurement.Value));
+    }
+
     private IReadOnlyList<CollectedMeasurement<T>> Read<T>(string name)
         where T : struct
     {

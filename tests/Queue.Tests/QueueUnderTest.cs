@@ -7,9 +7,11 @@ using MailPipeline.Testing;
 using MassTransit;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Orleans.Core.Internal;
 
 namespace MailPipeline.Queue.Tests;
 
@@ -40,12 +42,14 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection(settings);
         _storage = new StorageOptions
         {
-            ConnectionString = $"Data Source={Path.Combine(_folder.FullName, "mail.db")}",
+            ConnectionString = Database,
             DirectoryCacheTime = TimeSpan.Zero,
             ClaimLease = claimLease,
         };
         builder.Services.AddMailStorage(_storage);
         builder.Services.AddSingleton(Worker);
+        // Where the test names a broker that is away.
+        builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
         builder.AddQueue();
         builder.AddMailBus(bus =>
         {
@@ -69,6 +73,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailBus Bus => _app.Services.GetRequiredService<MailBus>();
 
+    private IGrainFactory Grains => _app.Services.GetRequiredService<IGrainFactory>();
+
     public IMeterFactory Meters => _app.Services.GetRequiredService<IMeterFactory>();
 
     /// <param name="before">What an operator did before the process began.</param>
@@ -84,6 +90,24 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         }
         await queue._app.StartAsync();
         return queue;
+    }
+
+    /// <summary>The domain's queue leaves memory, as when its silo ends.</summary>
+    public async Task ForgetAsync(string domain) =>
+        await Grains.GetGrain<IDomainQueueGrain>(domain).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    public Task WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();
+
+    /// <summary>Changes what no part of the product would.</summary>
+    public async Task ExecuteAsync(string sql)
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Written by the test.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <summary>Accepts a message as Ingress does; without the hint only the warden can find it.</summary>
@@ -125,6 +149,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             text.Write(chunk.Span);
         return System.Text.Encoding.UTF8.GetString(text.ToArray());
     }
+
+    private string Database => $"Data Source={Path.Combine(_folder.FullName, "mail.db")}";
 
     public async ValueTask DisposeAsync()
     {

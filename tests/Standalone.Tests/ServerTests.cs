@@ -21,7 +21,16 @@ public sealed class ServerTests : IDisposable
         using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{http}") };
         Assert.StartsWith("Healthy", await GetAsync(client, "/health/ready"), StringComparison.Ordinal);
         Assert.StartsWith("Healthy", await GetAsync(client, "/health/live"), StringComparison.Ordinal);
-        Assert.Contains("mailpipeline_", await GetAsync(client, "/metrics"), StringComparison.Ordinal);
+        // There before anything has happened: of a counter that begins with its first event no alarm sees that one.
+        foreach (var counter in new[]
+        {
+            "mailpipeline_queue_uncertain_total", "mailpipeline_queue_forgotten_total", "mailpipeline_queue_hand_outs_lost_total",
+            "mailpipeline_delivery_uncertain_total", "mailpipeline_delivery_unrecorded_total", "mailpipeline_storage_commit_failures_total",
+        })
+        {
+            Assert.Matches($@"(?m)^{counter}\b.* 0\b", await GetAsync(client, "/metrics"));
+        }
+
         (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until an account, an alias or Ingress:Postmaster says who reads it");
 
         Assert.Equal(0, await server.TerminateAsync());

@@ -1,4 +1,7 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage.Postgres;
 using MailPipeline.Testing;
+using Npgsql;
 
 namespace MailPipeline.Storage.Tests;
 
@@ -22,6 +25,35 @@ public sealed class PostgresFixture : IAsyncLifetime
 public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClassFixture<PostgresFixture>
 {
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
+
+    [Fact]
+    public void What_meets_others_at_the_same_rows_comes_last_and_in_the_order_of_its_keys()
+    {
+        Statement last = new("1") { ComesLast = true }, other = new("2");
+        (Statement Statement, SqlValue Key, int Number)[] round =
+            [(last, "b", 0), (other, 9, 1), (last, "a", 2), (last, "b", 3), (other, 10, 4), (other, 1, 5)];
+        Assert.Equal([1, 4, 5, 2, 0, 3], RowOrder.Of(round, row => row.Statement, row => row.Key).Select(row => row.Number));
+    }
+
+    [Fact]
+    public async Task Routers_that_meet_at_the_same_domains_do_not_lock_each_other_out()
+    {
+        await using var other = await StoreFixture.PostgresAsync(Store.Options.ConnectionString, null, () => ValueTask.CompletedTask);
+        foreach (var _ in Enumerable.Range(0, 20))
+            await Task.WhenAll(RouteAsync(Store, Enumerable.Range(0, 40)), RouteAsync(other, Enumerable.Range(0, 40).Reverse()));
+
+        await using var connection = new NpgsqlConnection(Store.Options.ConnectionString);
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", connection);
+        Assert.Equal(0L, await command.ExecuteScalarAsync());
+
+        // Each message is routed for itself, as by so many consumers; what comes meanwhile shares a transaction.
+        static async Task RouteAsync(StoreFixture store, IEnumerable<int> domains)
+        {
+            var accepted = await Task.WhenAll(domains.Select(domain => store.AcceptAsync("x"u8.ToArray(), $"a@d{domain}.example.net")));
+            await Task.WhenAll(accepted.Select(message => store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)])));
+        }
+    }
 
     protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
 

@@ -179,6 +179,35 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_lease_that_ran_out_is_prolonged_as_long_as_nobody_has_taken_the_claim_back()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        // The lease runs on the store's own clock: this one is over as soon as it begins.
+        Store.Options.ClaimLease = TimeSpan.FromMilliseconds(-1);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        Store.Options.ClaimLease = TimeSpan.FromSeconds(15);
+
+        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default, mayTake: () => false));
+        Assert.Equal([7], await Store.Queue.ListClaimsAsync("example.net", default));
+        Assert.Single(await Store.Claims.RenewAsync([7], default));
+        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default));
+        Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
+    }
+
+    [Fact]
+    public async Task The_claims_of_a_domain_are_listed()
+    {
+        var one = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        var other = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
+        await Store.Claims.TakeAsync(7, "example.net", [one[0]], default);
+        await Store.Claims.TakeAsync(8, "example.net", [one[1]], default);
+        await Store.Claims.TakeAsync(9, "example.com", other, default);
+        Assert.Equal([7, 8], (await Store.Queue.ListClaimsAsync("example.net", default)).Order());
+        await Store.Claims.ReleaseAsync(7, "example.net", default);
+        Assert.Equal([8], await Store.Queue.ListClaimsAsync("example.net", default));
+    }
+
+    [Fact]
     public async Task A_released_claim_leaves_its_recipients_as_they_were()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
@@ -226,6 +255,22 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Claims.RecordDeliveredAsync(8, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Null(await Store.Queue.SettleAsync("example.net"));
         Assert.Empty(await DueDomainsAsync());
+    }
+
+    [Fact]
+    public async Task A_domain_that_is_settled_while_mail_for_it_is_routed_stays_due()
+    {
+        for (var i = 0; i < 50; i++)
+        {
+            var domain = $"d{i}.example.net";
+            var message = await Store.AcceptAsync("x"u8.ToArray(), $"a@{domain}");
+            // Behind another write the two wait together, and share a transaction.
+            var busy = Store.Queue.SetStandingAsync("busy.example.net", new DomainStanding(i, Store.Time.GetUtcNow().AddHours(1), "busy"));
+            var settling = Store.Queue.SettleAsync(domain);
+            await Task.WhenAll(busy, settling, Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]));
+            var due = await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 100, default);
+            Assert.Contains(due, one => one.Domain == domain);
+        }
     }
 
     [Fact]

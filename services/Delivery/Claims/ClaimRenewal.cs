@@ -55,6 +55,7 @@ internal sealed class ClaimRenewal(IClaims claims, DeliveryTelemetry telemetry, 
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        telemetry.CountFromZero();
         var period = claims.Lease / 3;
         using var timer = new PeriodicTimer(period, time);
         while (await WaitAsync(timer, stoppingToken))

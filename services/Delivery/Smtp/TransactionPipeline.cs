@@ -147,7 +147,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
                 _next = await batch.NextAsync(connection);
             await FinishAsync(message, _next);
         }
-        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && !message.IsSettled)
+        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && !message.IsSettled)
         {
             // A far end that refuses in the middle of the content says so and closes; its word counts if it can still be read.
             if (await LastWordAsync() is { } lastWord)
@@ -218,6 +218,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
         if (!batch.Claim.IsValid)
             throw new SmtpConnectionException("4.3.0", "The claim was lost before the end of the message");
+        CheckGrace();
         message.IsDotSent = true;
         _stuffing.Finish(connection);
         if (next is not null)
@@ -316,6 +317,13 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
     {
         if (time.GetElapsedTime(message.StartedTimestamp) > options.TransactionTime)
             throw new SmtpConnectionException("4.4.2", $"The transaction took longer than {options.TransactionTime}", isTimeout: true);
+        CheckGrace();
+    }
+
+    private void CheckGrace()
+    {
+        if (!batch.OutlivesReply)
+            throw new SmtpConnectionException("4.3.2", "This system stops before the message can be answered for");
     }
 
     private static SmtpConnectionException Farewell(SmtpReply reply) =>

@@ -22,7 +22,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
         {
             var round = _pending;
             _pending = [];
-            Send(round);
+            Send(RowOrder.Of(round, pending => pending.Statement, pending => pending.Key));
             // Continuations run here, on this thread, and put the statements of the next round into _pending.
             foreach (var pending in CollectionsMarshal.AsSpan(round))
                 pending.Resume();
@@ -37,7 +37,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
 
     public ValueTask<int> ExecuteAsync(Statement statement, params ReadOnlySpan<SqlValue> values)
     {
-        var pending = new PendingCount(Command(statement, values));
+        var pending = new PendingCount(Command(statement, values)) { Statement = statement, Key = values.IsEmpty ? default : values[0] };
         _pending.Add(pending);
         return new ValueTask<int>(pending.Done.Task);
     }
@@ -45,7 +45,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
     public ValueTask<List<T>> QueryAsync<T>(
         Statement statement, Func<DbDataReader, T> map, params ReadOnlySpan<SqlValue> values)
     {
-        var pending = new PendingRows<T>(Command(statement, values), map);
+        var pending = new PendingRows<T>(Command(statement, values), map) { Statement = statement, Key = values.IsEmpty ? default : values[0] };
         _pending.Add(pending);
         return new ValueTask<List<T>>(pending.Done.Task);
     }
@@ -71,7 +71,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
         return command;
     }
 
-    private void Send(List<Pending> round)
+    private void Send(IReadOnlyList<Pending> round)
     {
         using var batch = new NpgsqlBatch(connection);
         foreach (var pending in round)
@@ -92,6 +92,10 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
     private abstract class Pending(NpgsqlBatchCommand command)
     {
         public NpgsqlBatchCommand Command { get; } = command;
+
+        public required Statement Statement { get; init; }
+
+        public required SqlValue Key { get; init; }
 
         public abstract bool ReturnsRows { get; }
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using MailPipeline.Contracts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
@@ -28,8 +29,11 @@ internal sealed class Bench : IAsyncDisposable
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         Resolver = new MxResolver(Dns, options, Time, new Random(1));
         Slots = new ConnectionSlots(Options.Connections, Options.IdleTime, Time);
+        Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, new SmtpConnector(options, Telemetry, Time), options, Telemetry, Time, _lifetime, Log);
+            Claims, Content, Renewal, Resolver, new SmtpConnector(options, Telemetry, Time), options,
+            Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
+            _lifetime, Log);
     }
 
     public TimeProvider Time { get; }
@@ -55,6 +59,8 @@ internal sealed class Bench : IAsyncDisposable
     public ConnectionSlots Slots { get; }
 
     public DomainDelivery Delivery { get; }
+
+    public HandOutsAside Aside { get; }
 
     public void StopHost() => _lifetime.StopApplication();
 

@@ -17,7 +17,7 @@ public enum Cut
 /// <summary>
 /// A far end that speaks real bytes by transcripts, one for each connection in order: "S: " lines are sent, "C: " lines must
 /// come exactly so, "* " is the client's EHLO or HELO with any name. Directives: "! close", "! reset", "! tls", "! hang",
-/// "! signal", "! raw TEXT" (with \r \n escapes), "! bytes N" (N octets without line end), "! lines N" (N continuation lines).
+/// "! signal", "! wait" (for the gate), "! raw TEXT" (with \r \n escapes), "! bytes N" (N octets without line end), "! lines N" (N continuation lines).
 /// </summary>
 internal sealed class ScriptedServer : IAsyncDisposable
 {
@@ -50,6 +50,9 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     /// <summary>Completes when a script reaches "! signal" or "! hang".</summary>
     public TaskCompletionSource Signal { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>What "! wait" waits for.</summary>
+    public Task Gate { get; init; } = Task.CompletedTask;
 
     /// <summary>Lines a client sent beyond the end of its script.</summary>
     public List<string> Surplus { get; } = [];
@@ -148,6 +151,10 @@ internal sealed class ScriptedServer : IAsyncDisposable
                 socket.LingerState = new LingerOption(true, 0);
                 socket.Close();
                 return;
+            }
+            else if (line == "! wait")
+            {
+                await Gate.WaitAsync(_stop.Token);
             }
             else if (line is "! hang" or "! signal")
             {

@@ -47,13 +47,16 @@ public sealed class MailCluster : IAsyncDisposable
     public IReadOnlyList<IPEndPoint> Pop3 => [.. Of(ServiceKind.Mailbox).Select(service => service.Pop3)];
 
     /// <summary>Adds a process and launches it; see <see cref="WaitUntilReadyAsync"/>.</summary>
-    public ServiceProcess Add(ServiceKind kind, params string[] settings)
+    public ServiceProcess Add(ServiceKind kind, params string[] settings) => Add(kind, settings, _environment, null);
+
+    /// <summary>The same in a network of its own, with its servers at this process's end of the link.</summary>
+    /// <param name="address">Its address for other processes of its kind.</param>
+    public ServiceProcess AddIn(NetworkNamespace network, ServiceKind kind, IPAddress address)
     {
-        var name = $"{kind.ToString().ToLowerInvariant()}-{Of(kind).Count + 1}";
-        var service = new ServiceProcess(kind, name, Path.Combine(_folder, name), [.. _settings, .. settings], _environment);
-        _services.Add(service);
-        service.Launch();
-        return service;
+        var environment = new Dictionary<string, string?>(_environment) { ["POD_IP"] = $"{address}" };
+        foreach (var (name, value) in _environment.Where(variable => variable.Key.StartsWith("ConnectionStrings__", StringComparison.Ordinal)))
+            environment[name] = value!.Replace($"{IPAddress.Loopback}", $"{network.Outside}", StringComparison.Ordinal);
+        return Add(kind, [], environment, network);
     }
 
     /// <summary>Launches so many of each service.</summary>
@@ -143,5 +146,14 @@ public sealed class MailCluster : IAsyncDisposable
     {
         // Together, not one after the other: nobody takes over from anybody now.
         await Task.WhenAll(_services.Select(service => service.DisposeAsync().AsTask()));
+    }
+
+    private ServiceProcess Add(ServiceKind kind, string[] settings, IReadOnlyDictionary<string, string?> environment, NetworkNamespace? network)
+    {
+        var name = $"{kind.ToString().ToLowerInvariant()}-{Of(kind).Count + 1}";
+        var service = new ServiceProcess(kind, name, Path.Combine(_folder, name), [.. _settings, .. settings], environment, network);
+        _services.Add(service);
+        service.Launch();
+        return service;
     }
 }

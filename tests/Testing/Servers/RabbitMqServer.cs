@@ -15,7 +15,7 @@ public sealed class RabbitMqServer : IAsyncDisposable
     private const string NodeName = "mailpipeline@localhost";
 
     // Erlang loads all of its code at every start; a busy machine takes long over it.
-    private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(5);
 
     private readonly TempFolder _folder;
     private readonly Dictionary<string, string?> _environment;
@@ -134,6 +134,10 @@ public sealed class RabbitMqServer : IAsyncDisposable
     /// <summary>With an alarm, publishers are blocked without an error.</summary>
     public Task SetMemoryAlarmAsync(bool on, CancellationToken cancellation = default) =>
         ControlAsync(["set_vm_memory_high_watermark", on ? "0.000001" : "0.4"], cancellation);
+
+    /// <summary>Ends all connections of clients; what they had not acknowledged is delivered again.</summary>
+    public Task CloseConnectionsAsync(CancellationToken cancellation = default) =>
+        ControlAsync(["close_all_connections", "by the test"], cancellation);
 
     public async ValueTask DisposeAsync()
     {

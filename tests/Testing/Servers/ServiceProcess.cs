@@ -18,21 +18,25 @@ public sealed class ServiceProcess : IAsyncDisposable
     private readonly string[] _settings;
     private readonly IReadOnlyDictionary<string, string?> _environment;
     private readonly int _httpPort = FreePorts.Next();
+    private readonly NetworkNamespace? _network;
     private readonly List<ServerProcess> _earlier = [];
     private ServerProcess? _process;
 
     /// <param name="name">Its name among the others, e.g. <c>queue-2</c>.</param>
     /// <param name="folder">For its working directory and self-signed certificate; made.</param>
     /// <param name="settings">As on the command line; those of other services' sections are left out.</param>
+    /// <param name="network">Where it runs; null: where this process does. Only its HTTP listener can be reached there.</param>
     public ServiceProcess(
-        ServiceKind kind, string name, string folder, IEnumerable<string> settings, IReadOnlyDictionary<string, string?>? environment = null)
+        ServiceKind kind, string name, string folder, IEnumerable<string> settings, IReadOnlyDictionary<string, string?>? environment = null,
+        NetworkNamespace? network = null)
     {
         Kind = kind;
+        _network = network;
         Name = name;
         _folder = Directory.CreateDirectory(folder).FullName;
         _environment = environment ?? new Dictionary<string, string?>();
         _settings = [.. settings.Where(Concerns), .. Own()];
-        Web = new WebProbe(new Uri($"http://127.0.0.1:{_httpPort}/"));
+        Web = new WebProbe(new Uri($"http://{HttpAddress}:{_httpPort}/"));
     }
 
     public ServiceKind Kind { get; }
@@ -61,7 +65,10 @@ public sealed class ServiceProcess : IAsyncDisposable
     {
         if (_process is not null)
             _earlier.Add(_process);
-        _process = ServerProcess.Start(BuiltProgram.DotNet, [BuiltProgram.Find(Kind.ToString()), .. _settings], _folder, _environment);
+        string[] arguments = [BuiltProgram.Find(Kind.ToString()), .. _settings];
+        _process = _network is { Enter: var enter }
+            ? ServerProcess.Start(enter.Program, [.. enter.Arguments, BuiltProgram.DotNet, .. arguments], _folder, _environment)
+            : ServerProcess.Start(BuiltProgram.DotNet, arguments, _folder, _environment);
     }
 
     public Task WaitUntilReadyAsync(TimeSpan limit, CancellationToken cancellation = default) =>
@@ -87,12 +94,14 @@ public sealed class ServiceProcess : IAsyncDisposable
             await _process.DisposeAsync();
     }
 
+    private IPAddress HttpAddress => _network?.Inside ?? IPAddress.Loopback;
+
     private bool Concerns(string setting) =>
         Enum.GetNames<ServiceKind>().All(service => service == Kind.ToString() || !setting.StartsWith($"--{service}:", StringComparison.Ordinal));
 
     private IEnumerable<string> Own()
     {
-        yield return "--Http:Address=127.0.0.1";
+        yield return $"--Http:Address={HttpAddress}";
         yield return $"--Http:Port={_httpPort}";
         if (Kind == ServiceKind.Queue)
             yield return $"--Queue:SiloPort={FreePorts.Next()}";

@@ -1,0 +1,26 @@
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Whether storage has answered for a whole lease without a gap. After an outage, or a pause of the machine, every claim looks as if
+/// its holder had died, until the holders have had the time to renew them; to take them back would send their mail again.
+/// </summary>
+/// <param name="interval">How often storage is asked.</param>
+internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvider time)
+{
+    // Claims are renewed every third of the lease: one that was renewed last before a shorter gap outlives it.
+    private readonly TimeSpan _longestGap = TimeSpan.FromTicks(Math.Max((lease / 3).Ticks, (interval * 5).Ticks));
+
+    private DateTimeOffset _since;
+    private DateTimeOffset _lastAnswer;
+
+    /// <summary>Storage has just answered. True when it has done so for a lease.</summary>
+    public bool HasAnswered()
+    {
+        // By the clock that leases run on, more or less: it goes on while a machine sleeps, and it may be set.
+        var now = time.GetUtcNow();
+        if ((now - _lastAnswer).Duration() > _longestGap)
+            _since = now;
+        _lastAnswer = now;
+        return now - _since >= lease;
+    }
+}

@@ -1,0 +1,74 @@
+using RabbitMQ.Client;
+using RabbitMQ.Client.Events;
+using RabbitMQ.Client.Exceptions;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>A client of the broker beside the services: puts anything on their queues, and repeats what they say to each other.</summary>
+internal sealed class BusTap : IAsyncDisposable
+{
+    private readonly IConnection _connection;
+    private readonly IChannel _channel;
+    private int _repeated;
+
+    private BusTap(IConnection connection, IChannel channel) => (_connection, _channel) = (connection, channel);
+
+    /// <summary>Messages put on a queue once more.</summary>
+    public int Repeated => Volatile.Read(ref _repeated);
+
+    public static async Task<BusTap> OpenAsync(string broker)
+    {
+        var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync(ClusterRun.Cancellation);
+        var confirmed = new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true);
+        return new(connection, await connection.CreateChannelAsync(confirmed, ClusterRun.Cancellation));
+    }
+
+    /// <summary>Puts bytes on the queue of an endpoint, as if MassTransit had sent them.</summary>
+    public ValueTask PublishAsync(string endpoint, ReadOnlyMemory<byte> body, string contentType = "application/vnd.masstransit+json") =>
+        PublishAsync(endpoint, body, new BasicProperties { ContentType = contentType, Persistent = true });
+
+    /// <summary>From now on everything sent to the endpoint comes twice, and one in three a third time, seconds later.</summary>
+    public async Task RepeatAsync(string endpoint, Random random)
+    {
+        var copies = $"copies-of-{endpoint}";
+        await _channel.QueueDeclareAsync(copies, durable: false, exclusive: true, autoDelete: true, cancellationToken: ClusterRun.Cancellation);
+        // The endpoint's exchange has its name; what is put on the queue itself does not pass it.
+        await _channel.QueueBindAsync(copies, endpoint, "", cancellationToken: ClusterRun.Cancellation);
+        var consumer = new AsyncEventingBasicConsumer(_channel);
+        consumer.ReceivedAsync += (_, sent) =>
+        {
+            var body = sent.Body.ToArray();
+            var properties = new BasicProperties(sent.BasicProperties);
+            _ = RepeatAsync(endpoint, body, properties, random.Next(3) == 0 ? TimeSpan.FromSeconds(1 + (random.NextDouble() * 4)) : null);
+            return Task.CompletedTask;
+        };
+        await _channel.BasicConsumeAsync(copies, autoAck: true, consumer, ClusterRun.Cancellation);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _channel.DisposeAsync();
+        await _connection.DisposeAsync();
+    }
+
+    private async Task RepeatAsync(string endpoint, byte[] body, BasicProperties properties, TimeSpan? againAfter)
+    {
+        try
+        {
+            await PublishAsync(endpoint, body, properties);
+            Interlocked.Increment(ref _repeated);
+            if (againAfter is not { } time)
+                return;
+            await ClusterRun.PauseAsync(time);
+            await PublishAsync(endpoint, body, properties);
+            Interlocked.Increment(ref _repeated);
+        }
+        catch (Exception e) when (e is OperationCanceledException or AlreadyClosedException or ObjectDisposedException)
+        {
+            // The test is over.
+        }
+    }
+
+    private ValueTask PublishAsync(string endpoint, ReadOnlyMemory<byte> body, BasicProperties properties) =>
+        _channel.BasicPublishAsync("", endpoint, mandatory: true, properties, body, ClusterRun.Cancellation);
+}

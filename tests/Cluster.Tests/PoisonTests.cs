@@ -1,0 +1,184 @@
+using System.Text;
+using System.Text.Json;
+using MailPipeline.Contracts;
+using MailPipeline.Testing;
+using MassTransit.Serialization;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>
+/// What no service of ours ever sent: on the bus it ends beside the queue, once, and in mail it is only bytes. Neither stops
+/// a process nor the rest of the mail.
+/// </summary>
+public sealed class PoisonTests(SharedServers servers)
+{
+    private static readonly string[] s_endpoints = ["message-accepted", "deliver", "deliver-retry", "store", "attempts-completed"];
+
+    private static readonly DateTimeOffset s_at = new(2026, 1, 2, 3, 4, 5, TimeSpan.Zero);
+
+    private static CancellationToken Cancellation => ClusterRun.Cancellation;
+
+    [Fact]
+    public async Task Nonsense_on_the_bus_ends_beside_its_queue_and_mail_goes_on()
+    {
+        await using var run = new ClusterRun(servers, "poison");
+        run.AddSink(SinkScript.AcceptAll, [.. Enumerable.Range(0, 10).Select(i => $"d{i}.example")]);
+        await run.StartAsync(["ann"], ClusterRun.Impatient, processes: 1);
+        await run.SendAsync(Messages("before"));
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+
+        var unreadable = 0;
+        await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
+        {
+            foreach (var endpoint in s_endpoints)
+            {
+                foreach (var (body, contentType) in Unreadable())
+                {
+                    await tap.PublishAsync(endpoint, body, contentType);
+                    unreadable++;
+                }
+                // The right form with content that makes no sense, some of which is thrown at every time.
+                foreach (var message in Senseless())
+                    await tap.PublishAsync(endpoint, Envelope(message.GetType().Name, JsonSerializer.SerializeToElement(message, message.GetType(), SystemTextJsonMessageSerializer.Options)));
+            }
+        }
+        await run.SendAsync(Messages("after"));
+        await Eventually.TrueAsync(
+            async () => (await QueuesAsync(run)).Where(queue => s_endpoints.Contains(queue.Name)).All(queue => queue.Ready + queue.Unacknowledged == 0),
+            TimeSpan.FromSeconds(60), () => run.Cluster.Describe(), Cancellation);
+        await Eventually.TrueAsync(
+            async () => (await run.Cluster.RemainingAsync(Cancellation)).All(left => left.Count == 0), TimeSpan.FromSeconds(60), () => run.Cluster.Describe(), Cancellation);
+        await run.ReadMaildropsAsync(["ann"]);
+
+        var aside = (await QueuesAsync(run)).Where(queue => !s_endpoints.Contains(queue.Name) && queue.Ready > 0).ToDictionary(queue => queue.Name, queue => queue.Ready);
+        Figures.Write($"{unreadable} unreadable and {s_endpoints.Length * Senseless().Count()} senseless messages; aside: {string.Join(", ", aside)}");
+        foreach (var endpoint in s_endpoints)
+        {
+            var kept = aside.GetValueOrDefault($"{endpoint}_error") + aside.GetValueOrDefault($"{endpoint}_skipped");
+            // Each once; a worker may report on nonsense as well.
+            Assert.InRange(kept, unreadable / s_endpoints.Length, (unreadable / s_endpoints.Length) + (2 * Senseless().Count()));
+        }
+        Assert.All(run.Cluster.Services, service => Assert.True(service.IsRunning, $"{service.Name} ended\n{service.Output}"));
+        // The queues of what went wrong are the point here; anything else must be empty.
+        var evidence = await run.EvidenceAsync();
+        run.AssertClean(evidence with { Remaining = [.. evidence.Remaining.Where(left => !left.What.EndsWith("_error", StringComparison.Ordinal) && !left.What.EndsWith("_skipped", StringComparison.Ordinal))] });
+    }
+
+    [Fact]
+    public async Task Hostile_content_arrives_as_it_was_sent_and_is_reported_when_refused()
+    {
+        await using var run = new ClusterRun(servers, "hostile");
+        run.AddSink(SinkScript.AcceptAll, "far.example");
+        run.AddSink(SinkScript.AcceptAll, "senders.example");
+        run.AddSink(FarEnd.Rejecting.Script, "reject.example");
+        await run.StartAsync(["ann"], ClusterRun.Impatient, processes: 1);
+        await run.SendAsync([.. HostileContent.All.Select((content, i) => new LedgerMessage(
+            $"t{i}", "s@senders.example",
+            [new($"r{i}@far.example"), new($"ann@{ClusterRun.LocalDomain}"), FarEnd.Rejecting.Expect($"r{i}@reject.example")],
+            content.Body, content.Headers))]);
+        await run.DrainAsync(TimeSpan.FromSeconds(60));
+        await run.ReadMaildropsAsync(["ann"]);
+
+        var evidence = await run.EvidenceAsync();
+        Assert.All(evidence.Records.OfType<Answer>(), answer => Assert.True(answer.Reply == 250, $"{HostileContent.All[int.Parse(answer.Token[1..], null)].Name}: {answer.Text}"));
+        Assert.All(run.Cluster.Services, service => Assert.True(service.IsRunning, $"{service.Name} ended\n{service.Output}"));
+        run.AssertClean(evidence);
+    }
+
+    private static Task<IReadOnlyList<BrokerQueue>> QueuesAsync(ClusterRun run) =>
+        run.Servers.Rabbit.ListQueuesAsync(run.Cluster.Connections.VirtualHost, Cancellation);
+
+    private static List<LedgerMessage> Messages(string token) => [.. Enumerable.Range(0, 100).Select(i => LedgerMessage.Create(
+        $"{token}{i}", "", i, 1000, new($"{token}{i}@d{i % 10}.example"), new($"ann@{ClusterRun.LocalDomain}")))];
+
+    /// <summary>No message of ours can be made of these; two of them are messages of somebody else.</summary>
+    private static IEnumerable<(byte[] Body, string ContentType)> Unreadable()
+    {
+        const string envelope = "application/vnd.masstransit+json";
+        var garbage = new byte[5000];
+        new Random(1).NextBytes(garbage);
+        yield return ([], envelope);
+        yield return (garbage, envelope);
+        yield return (garbage, "application/octet-stream");
+        yield return ("{"u8.ToArray(), envelope);
+        yield return ("{}"u8.ToArray(), envelope);
+        yield return ("[1,2,3]"u8.ToArray(), envelope);
+        yield return (Encoding.UTF8.GetBytes(new string('[', 100_000)), envelope);
+        yield return (Envelope("OrderPlaced", JsonSerializer.SerializeToElement(new { orderId = 1 })), envelope);
+        yield return (Envelope("OrderPlaced", JsonSerializer.SerializeToElement("text")), envelope);
+    }
+
+    private static IEnumerable<object> Senseless()
+    {
+        const long nobody = 1L << 40;
+        var recipient = new QueuedRecipient(
+            RecipientIds.Of(nobody, 1), "nobody@d0.example", "", 1000, BodyType.SevenBit, 0, s_at, s_at, RecipientRoute.Remote, "");
+        yield return new MessageAccepted(null!);
+        yield return new MessageAccepted([]);
+        yield return new MessageAccepted([null!]);
+        yield return new MessageAccepted([new(nobody, "", ["nobody@d0.example"], 1000, BodyType.SevenBit, s_at, "")]);
+        yield return new MessageAccepted([new(-1, "", [null!, ""], -1, (BodyType)99, default, "no trace")]);
+        foreach (var domain in new[] { "d0.example", "", null! })
+        {
+            foreach (var recipients in new QueuedRecipient[][] { null!, [], [null!], [recipient], [recipient, recipient], [recipient with { RecipientId = -1, Address = null!, Attempts = -1 }] })
+            {
+                yield return new DeliverMessages(domain, -7, recipients);
+                yield return new StoreMessages(domain, long.MaxValue, recipients);
+            }
+            yield return new AttemptsCompleted(domain, 7, null!, Unreachable: true);
+            yield return new AttemptsCompleted(domain, 7, [null!], Unreachable: false);
+            yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, (AttemptOutcome)99, null!, null!, null!, default, default)], Unreachable: false);
+            yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: false);
+        }
+    }
+
+    private static byte[] Envelope(string type, JsonElement message) => JsonSerializer.SerializeToUtf8Bytes(new
+    {
+        messageId = Guid.NewGuid(),
+        messageType = new[] { $"urn:message:MailPipeline.Contracts:{type}" },
+        message,
+    });
+}
+
+/// <summary>Content that servers, parsers and readers have stumbled over; after the ledger's own header lines.</summary>
+/// <param name="Headers">Further header lines.</param>
+/// <param name="Body">Beginning with the empty line after the header, if it has one.</param>
+internal sealed record HostileContent(string Name, string Headers, byte[] Body)
+{
+    public static IReadOnlyList<HostileContent> All { get; } =
+    [
+        new("header line of 20,000 octets", $"X-Long: {new string('x', 20_000)}\r\n", Text("\r\nbody\r\n")),
+        new("2,000 header lines", string.Concat(Enumerable.Range(0, 2000).Select(i => $"X-H{i}: {i}\r\n")), Text("\r\nbody\r\n")),
+        new("header of 100,000 octets", string.Concat(Enumerable.Range(0, 1000).Select(i => $"X-Fold: {new string('y', 50)}\r\n\t{new string('z', 38)}\r\n")), Text("\r\nbody\r\n")),
+        new("8-bit garbage", "", [.. Text("\r\n"), .. Garbage(20_000), .. Text("\r\n")]),
+        new("8-bit garbage in the header", "X-Latin: caf\u00e9\r\n", [.. Text("X-Garbage: "), .. Garbage(500), .. Text("\r\n\r\nbody\r\n")]),
+        new("no empty line", "", Text("this is no header line\r\nnor this: is it\r\n")),
+        new("nothing but the header", "", []),
+        new("a line of 999 octets", "", Text($"\r\n{new string('a', 999)}\r\n")),
+        new("a line of 100,000 octets", "", Text($"\r\n{new string('a', 100_000)}\r\n")),
+        new("dots", "", Text("\r\n.\r\n..\r\n...\r\n.x\r\n")),
+        new("parts within parts", "MIME-Version: 1.0\r\n", Nested(500)),
+        new("messages within messages", "MIME-Version: 1.0\r\n", Text(string.Concat(Enumerable.Repeat("Content-Type: message/rfc822\r\n\r\n", 2000)) + "end\r\n")),
+        new("10,000 parts", "MIME-Version: 1.0\r\n", Text("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + string.Concat(Enumerable.Repeat("--b\r\n\r\n\r\n", 10_000)) + "--b--\r\n")),
+        new("a part without end", "MIME-Version: 1.0\r\n", Text("Content-Type: multipart/mixed; boundary=\"\r\n\r\n--\r\n--\r\n")),
+        new("a report of somebody else", "MIME-Version: 1.0\r\n", Text("Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n: ;;\r\n\r\n--b\r\n")),
+        new("unknown encodings", "MIME-Version: 1.0\r\nContent-Transfer-Encoding: x-bomb\r\nContent-Type: text/plain; charset=\"no\r\n", Text("Subject: =?utf-8?B?////?= =?x?Q?=ff=?=\r\n\r\n=\r\n=XX\r\n")),
+    ];
+
+    private static byte[] Text(string text) => Encoding.ASCII.GetBytes(text);
+
+    /// <summary>Every octet but NUL, CR and LF.</summary>
+    private static byte[] Garbage(int length)
+    {
+        var octets = Enumerable.Range(1, 255).Where(octet => octet is not ('\r' or '\n')).Select(octet => (byte)octet).ToArray();
+        return new Random(length).GetItems(octets, length);
+    }
+
+    private static byte[] Nested(int depth)
+    {
+        var text = new StringBuilder();
+        for (var i = 0; i < depth; i++)
+            text.Append(null, $"Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n");
+        return Text(text.Append("\r\nend\r\n").ToString());
+    }
+}

@@ -1,0 +1,63 @@
+using MailPipeline.Testing;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>
+/// What must not happen and does: two silos that know nothing of each other each have an activation of every domain, and the
+/// bus says things twice. Claims in storage decide, and all of it is harmless.
+/// </summary>
+public sealed class TwinTests(SharedServers servers)
+{
+    private const int Domains = 45;
+
+    private static readonly string[] s_endpoints = ["message-accepted", "deliver", "deliver-retry", "store", "attempts-completed"];
+
+    [Fact]
+    public async Task Two_activations_of_every_domain_and_bus_messages_that_come_twice_change_nothing()
+    {
+        var seed = Load.Seed();
+        await using var run = new ClusterRun(servers, $"twins-{seed}");
+        Load.AddFarEnds(run, Domains);
+        run.Prepare(await run.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), ClusterRun.Impatient);
+        await run.Cluster.AddAccountsAsync(ClusterRun.LocalDomain, ClusterRun.Password, Load.Accounts, ClusterRun.Cancellation);
+        run.Cluster.AddEach(1);
+        // Its members are kept elsewhere: it finds itself alone, and every domain its own.
+        var elsewhere = await run.Servers.CreateConnectionsAsync(ClusterRun.Cancellation);
+        run.Cluster.Add(ServiceKind.Queue, $"--ConnectionStrings:redis={elsewhere.Redis}");
+        run.Cluster.Add(ServiceKind.Delivery);
+        run.Cluster.Add(ServiceKind.Mailbox);
+        await run.WaitUntilReadyAsync();
+
+        int repeated;
+        await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
+        {
+            foreach (var endpoint in s_endpoints)
+                await tap.RepeatAsync(endpoint, new Random(seed));
+            await run.SendAsync(Load.Compose(seed, 0, 1500, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
+            await run.DrainAsync(TimeSpan.FromMinutes(2));
+            repeated = tap.Repeated;
+        }
+        // What the services had in hand comes again as well, to whoever asks first.
+        var sending = run.SendAsync(Load.Compose(seed, 1500, 1000, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
+        for (var i = 0; i < 3 && !sending.IsCompleted; i++)
+        {
+            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(2));
+            await run.Servers.Rabbit.CloseConnectionsAsync(ClusterRun.Cancellation);
+        }
+        await sending;
+        await run.DrainAsync(TimeSpan.FromMinutes(2));
+        await run.ReadMaildropsAsync(Load.Accounts);
+
+        var evidence = await run.EvidenceAsync();
+        var handedOut = new List<double>();
+        foreach (var silo in run.Cluster.Of(ServiceKind.Queue))
+            handedOut.Add(await silo.Web.ReadMetricAsync("mailpipeline_queue_handed_out_total", ClusterRun.Cancellation) ?? 0);
+        Figures.Write(
+            $"seed {seed}: {repeated} bus messages came again; handed out by each silo {string.Join(" and ", handedOut)} recipients; " +
+            $"{LedgerChecker.CountDuplicates(evidence.Records)} duplicates, {evidence.UncertainCounted} attempts recorded as uncertain");
+        // Every domain was handed out by either: with so many each, by both.
+        Assert.All(handedOut, recipients => Assert.True(recipients > 5 * Domains, "only one silo did the work"));
+        Assert.True(repeated > 1500, "nothing came twice");
+        run.AssertClean(evidence);
+    }
+}

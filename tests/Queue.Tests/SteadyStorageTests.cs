@@ -1,0 +1,46 @@
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Queue.Tests;
+
+public sealed class SteadyStorageTests
+{
+    private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(15);
+
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+    private readonly SteadyStorage _steady;
+
+    public SteadyStorageTests() => _steady = new SteadyStorage(s_lease, TimeSpan.FromSeconds(1), _time);
+
+    [Fact]
+    public void Whoever_begins_waits_for_a_lease()
+    {
+        Assert.False(_steady.HasAnswered());
+        Assert.Equal(15, SecondsUntilSteady());
+    }
+
+    [Theory]
+    [InlineData(5, true)]
+    [InlineData(6, false)]
+    [InlineData(20, false)]
+    // The clock was set back.
+    [InlineData(-3600, false)]
+    public void A_gap_that_claims_may_not_outlive_is_followed_by_a_lease_of_waiting(int seconds, bool isSteady)
+    {
+        _steady.HasAnswered();
+        SecondsUntilSteady();
+        _time.AdjustTime(_time.GetUtcNow().AddSeconds(seconds));
+        Assert.Equal(isSteady, _steady.HasAnswered());
+        if (!isSteady)
+            Assert.Equal(15, SecondsUntilSteady());
+    }
+
+    private int SecondsUntilSteady()
+    {
+        for (var seconds = 1; ; seconds++)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            if (_steady.HasAnswered())
+                return seconds;
+        }
+    }
+}
