@@ -5,7 +5,7 @@ namespace MailPipeline.Storage;
 
 /// <summary>
 /// Takes the bytes of one message as they arrive, holding at most one chunk in memory. Disposed without having been
-/// accepted, it leaves nothing behind.
+/// accepted, it leaves nothing behind, unless nobody knows whether it was.
 /// </summary>
 public sealed class ContentWriter : IAsyncDisposable
 {
@@ -17,7 +17,7 @@ public sealed class ContentWriter : IAsyncDisposable
     private byte[] _buffer = [];
     private int _length;
     private long? _spill;
-    private bool _accepted;
+    private bool _kept;
 
     internal ContentWriter(MailDatabase database, long messageId)
     {
@@ -43,7 +43,7 @@ public sealed class ContentWriter : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         ReturnBuffer();
-        if (!_accepted && _spilled.Count > 0)
+        if (!_kept && _spilled.Count > 0)
             await _engine.DiscardAsync(_spilled);
         if (_spill is { } spill)
             _engine.EndSpill(spill);
@@ -65,7 +65,8 @@ public sealed class ContentWriter : IAsyncDisposable
         return [new ContentChunk(RecipientIds.Of(MessageId, 0), _length, _buffer, 0, 0)];
     }
 
-    internal void MarkAccepted() => _accepted = true;
+    /// <summary>What was spilled is no longer this writer's to take back.</summary>
+    internal void Keep() => _kept = true;
 
     private async ValueTask AppendInPartsAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {

@@ -93,10 +93,12 @@ public sealed class MessageStore(MailDatabase database)
         }
         catch (StorageUnavailableException fault) when (fault.Fault == StorageFault.OutcomeUnknown)
         {
+            // They may be an accepted message's: should nobody ever say so here, they are left, and collected if they are not.
+            content.Keep();
             if (!await WasAcceptedAsync(message.MessageId, fault, cancellationToken))
                 throw new StorageUnavailableException(StorageFault.Unavailable, "The commit did not happen.", fault);
         }
-        content.MarkAccepted();
+        content.Keep();
     }
 
     /// <summary>

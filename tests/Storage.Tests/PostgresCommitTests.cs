@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Storage.Tests;
@@ -42,6 +43,29 @@ public sealed class PostgresCommitTests : IAsyncLifetime
         await WaitForStandbyAsync("");
         await WhileTimePassesAsync(store, () => Task.FromResult(accepting.IsCompleted));
         Assert.Equal([1, 2, 3], await store.ReadAsync((await accepting).MessageId));
+    }
+
+    [Fact]
+    public async Task A_caller_who_leaves_before_the_outcome_is_known_takes_no_bytes_of_an_accepted_message_along()
+    {
+        await using var store = await OpenAsync("");
+        var bytes = new byte[3 * store.Options.ChunkBytes];
+        Random.Shared.NextBytes(bytes);
+        var id = await store.Messages.NextMessageIdAsync(Cancellation);
+        using var leaving = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        await using (var writer = store.Messages.CreateContent(id))
+        {
+            await writer.AppendAsync(bytes, Cancellation);
+            await WaitForStandbyAsync("ANY 1 (nobody)");
+            var accepting = store.Messages.AcceptAsync(
+                new AcceptedMessage(id, "a@example.org", ["b@example.net"], bytes.Length, BodyType.SevenBit, store.Time.GetUtcNow(), ""), writer, leaving.Token);
+            await WhileTimePassesAsync(store, EndWaitingSessionAsync);
+            await leaving.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => accepting);
+            await WaitForStandbyAsync("");
+        }
+        Assert.Equal(bytes, await store.ReadAsync(id));
+        Assert.Contains(await store.Queue.ListUnroutedAsync(0, store.Time.GetUtcNow(), 10, Cancellation), message => message.MessageId == id);
     }
 
     private async Task<StoreFixture> OpenAsync(string settings)
