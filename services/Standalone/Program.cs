@@ -1,3 +1,5 @@
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Standalone;
 
+SocketCompletions.Inline();
 return await CommandTable.RunAsync(args, Terminal.Process);

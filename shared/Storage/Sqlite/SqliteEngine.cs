@@ -79,7 +79,7 @@ internal sealed class SqliteEngine : StorageEngine
     public override void RunTransaction(ReadOnlySpan<WriteWork> works)
     {
         var writer = _writer ?? throw new StorageUnavailableException(StorageFault.Unavailable, "The database is not open.");
-        writer.Run("BEGIN IMMEDIATE");
+        writer.Begin();
         try
         {
             _scope!.Begin();
@@ -91,7 +91,7 @@ internal sealed class SqliteEngine : StorageEngine
                 running.GetAwaiter().GetResult();
             }
             _scope.SyncContent();
-            writer.Run("COMMIT");
+            writer.Commit();
         }
         catch
         {
