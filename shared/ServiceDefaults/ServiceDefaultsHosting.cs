@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
@@ -40,6 +41,7 @@ public static class ServiceDefaultsHosting
         builder.Logging.ClearProviders();
         services.AddSingleton<ILoggerProvider, LineLog>();
         services.AddSingleton<ServerCertificate>();
+        services.AddHostedService<NativeHeapTrim>();
 
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<HttpOptions>>((kestrel, http) =>
         {
@@ -77,7 +79,13 @@ public static class ServiceDefaultsHosting
         return app;
     }
 
-    private const int MaxTagSets = 200;
+    /// <summary>
+    /// Our own tags come from closed sets, the largest of them a few dozen. The library's limit is 2,000 and its memory is taken at
+    /// once, for each instrument.
+    /// </summary>
+    private static int MaxTagSets(Meter meter) => meter.Name.StartsWith("MailPipeline.", StringComparison.Ordinal) || meter.Name == RuntimeMeter ? 50 : 200;
+
+    private const string RuntimeMeter = "System.Runtime";
 
     // From a commit to a slow far end. The library's own buckets are made for milliseconds.
     private static readonly double[] s_secondBuckets =
@@ -92,11 +100,10 @@ public static class ServiceDefaultsHosting
             .ConfigureResource(resource => resource.AddService(serviceName, serviceNamespace: "MailPipeline"))
             .WithMetrics(metrics =>
             {
-                metrics.AddMeter("MailPipeline.*", "System.Runtime").AddMeter([.. telemetry.Meters]);
-                // Tags come from closed sets. The library's own limit is 2,000 and its memory is taken at once, for each instrument.
+                metrics.AddMeter("MailPipeline.*", RuntimeMeter).AddMeter([.. telemetry.Meters]);
                 metrics.AddView(instrument => instrument.Unit == "s"
-                    ? new ExplicitBucketHistogramConfiguration { CardinalityLimit = MaxTagSets, Boundaries = s_secondBuckets }
-                    : new MetricStreamConfiguration { CardinalityLimit = MaxTagSets });
+                    ? new ExplicitBucketHistogramConfiguration { CardinalityLimit = MaxTagSets(instrument.Meter), Boundaries = s_secondBuckets }
+                    : new MetricStreamConfiguration { CardinalityLimit = MaxTagSets(instrument.Meter) });
                 metrics.AddPrometheusExporter();
                 if (otlp)
                     metrics.AddOtlpExporter();

@@ -18,8 +18,8 @@ internal sealed class SqliteEngine : StorageEngine
     // A reader is a connection with a cache and prepared statements of its own, some hundred kilobytes, and a query runs on
     // its caller's thread: more of them than processors and a slow disk keep busy only cost memory.
     private static readonly int MaxReaders = Math.Max(4, Environment.ProcessorCount);
-    private const int ReaderCacheKilobytes = 500;
-    private const int WriterCacheKilobytes = 2000;
+    private const int ReaderCacheKilobytes = 200;
+    private const int WriterCacheKilobytes = 1000;
 
     private readonly StorageOptions _options;
     private readonly string _connectionString;
