@@ -60,6 +60,7 @@ internal static class StandaloneHost
     {
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
         builder.AddServiceDefaults("standalone");
+        builder.Services.AddHostedService<SmallHeap>();
         builder.AddMailDatabase();
         // In this order they start, and in the reverse order they stop: nothing is asked of what is not there yet.
         builder.AddQueue();

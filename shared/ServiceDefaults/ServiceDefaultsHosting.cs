@@ -41,7 +41,6 @@ public static class ServiceDefaultsHosting
         builder.Logging.ClearProviders();
         services.AddSingleton<ILoggerProvider, LineLog>();
         services.AddSingleton<ServerCertificate>();
-        services.AddHostedService<NativeHeapTrim>();
 
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<HttpOptions>>((kestrel, http) =>
         {
