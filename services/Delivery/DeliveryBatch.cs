@@ -42,10 +42,10 @@ internal sealed class DeliveryBatch
 
     public string Domain => _command.Domain;
 
-    /// <summary>Recipients of the whole hand-out.</summary>
-    public int Recipients => _command.Recipients.Length;
+    /// <summary>Recipients that have no result yet.</summary>
+    public int Unsettled => _messages.Sum(message => message.Recipients.Count);
 
-    /// <summary>No host could be spoken to at all.</summary>
+    /// <summary>No host could be spoken to at all, or none answered for a single message.</summary>
     public bool IsUnreachable { get; set; }
 
     public bool HasWork => _messages.Count > 0;

@@ -14,6 +14,9 @@ internal static partial class DeliveryLog
     [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) wait: {Reply}")]
     public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string reply);
 
+    [LoggerMessage(3014, LogLevel.Information, "{Domain}: every host broke off, {Recipients} recipient(s) were not tried: {Reply}")]
+    public static partial void HostsBrokeOff(this ILogger log, string domain, int recipients, string reply);
+
     [LoggerMessage(3003, LogLevel.Debug, "{Domain}: {RemoteEndPoint} cannot be used: {Reply}")]
     public static partial void HostFailed(this ILogger log, string domain, string remoteEndPoint, string reply);
 

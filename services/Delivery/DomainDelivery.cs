@@ -104,7 +104,7 @@ internal sealed class DomainDelivery(
     {
         if (resolution.Failure is { } failure)
         {
-            await GiveUpAsync(batch, failure, "", hasSpoken: false);
+            await GiveUpAsync(batch, failure, "");
             return;
         }
 
@@ -150,8 +150,12 @@ internal sealed class DomainDelivery(
             if (connection is null)
             {
                 // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
-                if (batch.MayGoOn || (batch.IsHeld && walk.HasTried))
-                    await GiveUpAsync(batch, walk.Failure, walk.FailedHost, walk.HasSpoken);
+                if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
+                    return null;
+                if (walk.HasSpoken)
+                    HandBackRest(batch, walk);
+                else
+                    await GiveUpAsync(batch, walk.Failure, walk.FailedHost);
                 return null;
             }
 
@@ -192,10 +196,20 @@ internal sealed class DomainDelivery(
         return kept;
     }
 
-    private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost, bool hasSpoken)
+    /// <summary>
+    /// Each host broke off, over some messages; the others were not tried, and what was said of those is nothing that they are told
+    /// of. They stay due: at once, or after a rest of the domain when it did not answer for a single message.
+    /// </summary>
+    private void HandBackRest(DeliveryBatch batch, HostWalk walk)
     {
-        batch.IsUnreachable = !failure.IsPermanent && !hasSpoken;
-        log.DomainUnreachable(batch.Domain, batch.Recipients, failure.Text);
+        batch.IsUnreachable = !walk.HasProgressed;
+        log.HostsBrokeOff(batch.Domain, batch.Unsettled, walk.Failure.Text);
+    }
+
+    private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost)
+    {
+        batch.IsUnreachable = !failure.IsPermanent;
+        log.DomainUnreachable(batch.Domain, batch.Unsettled, failure.Text);
         await batch.SettleRestAsync(
             failure.IsPermanent ? AttemptOutcome.Failed : AttemptOutcome.Deferred, failure.Status, failure.Text, remoteHost);
     }

@@ -19,7 +19,9 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
         if (!recipient.HasDomain)
         {
             var ours = SmtpAddress.Parse($"postmaster@{options.Value.Hostname}");
-            return await IsKnownAsync(ours, cancellation) ? new(null, ours) : Postmaster();
+            return await IsKnownAsync(ours, cancellation) ? new(null, ours)
+                : _postmaster is not null ? new(null, _postmaster)
+                : await AnyPostmasterAsync(cancellation);
         }
 
         if (recipient.HasAddressLiteral || !await directory.IsLocalDomainAsync(recipient.Domain, cancellation))
@@ -47,6 +49,19 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
 
     // RFC 5321 §4.5.1: every domain of ours has a postmaster, if the operator named one.
     private RecipientVerdict Postmaster() => _postmaster is null ? new(Replies.C550NoSuchUser) : new(null, _postmaster);
+
+    /// <summary>Nobody is named for the host as a whole: the first of our domains that has one.</summary>
+    private async ValueTask<RecipientVerdict> AnyPostmasterAsync(CancellationToken cancellation)
+    {
+        foreach (var domain in await directory.ListDomainsAsync(cancellation))
+        {
+            var postmaster = SmtpAddress.Parse($"postmaster@{domain}");
+            if (await IsKnownAsync(postmaster, cancellation))
+                return new(null, postmaster);
+        }
+
+        return new(Replies.C550NoSuchUser);
+    }
 
     private async ValueTask<bool> IsKnownAsync(SmtpAddress address, CancellationToken cancellation)
     {

@@ -24,6 +24,13 @@ internal sealed class DuplexPipeStream(IDuplexPipe pipe) : Stream
     {
         var result = await pipe.Input.ReadAsync(cancellationToken);
         var available = result.Buffer;
+        if (result.IsCanceled)
+        {
+            // The host stops, in the middle of a handshake.
+            pipe.Input.AdvanceTo(available.Start);
+            throw new OperationCanceledException("The wait for the client was ended.");
+        }
+
         // An empty buffer asks to be told when there is something (TLS does, to wait without holding memory).
         if (available.IsEmpty || buffer.IsEmpty)
         {

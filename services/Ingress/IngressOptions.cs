@@ -78,6 +78,10 @@ public sealed class IngressOptions
     [Range(1, 1000)]
     public int MaxAuthFailures { get; set; } = 3;
 
+    /// <summary>How long the answer to refused credentials is held back. Default 2 s, as Dovecot's auth_failure_delay.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
+    public TimeSpan AuthFailureDelay { get; set; } = TimeSpan.FromSeconds(2);
+
     /// <summary>Received fields from which a message counts as looping. Default 100 (RFC 5321 §6.3).</summary>
     [Range(10, 10_000)]
     public int MaxHops { get; set; } = 100;

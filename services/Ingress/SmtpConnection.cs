@@ -29,6 +29,7 @@ internal sealed class SmtpConnection
     private LineReader _lines;
     private Account? _account;
     private bool _hasReplies;
+    private bool _hasReadLine;
 
     // Shared with the registry's timer and with the stop of the host.
     private long _deadline = Never;
@@ -121,9 +122,14 @@ internal sealed class SmtpConnection
             return SessionEnd.TlsFailed;
 
         Write(Listener.Profile.Greeting);
+        var deadline = DeadlineAfter(Options.CommandTimeout);
         while (!_stopping)
         {
-            var result = await ReadAsync(DeadlineAfter(Options.CommandTimeout));
+            // A command has its time as a whole: octets that trickle in prolong nothing.
+            if (_hasReadLine)
+                deadline = DeadlineAfter(Options.CommandTimeout);
+            _hasReadLine = false;
+            var result = await ReadAsync(deadline);
             if (_stopping)
                 break;
             if (_timedOut)
@@ -145,6 +151,7 @@ internal sealed class SmtpConnection
         var buffer = result.Buffer;
         while (TryReadLine(ref buffer, out var step))
         {
+            _hasReadLine = true;
             while (step.Reply is null)
                 step = _session.Answer(await DecideAsync(step.Action));
             Write(step);
@@ -213,6 +220,8 @@ internal sealed class SmtpConnection
             return null;
 
         _server.AuthFailed(this, offered.UserName);
+        // Who guesses is kept from guessing fast, and from keeping those busy who check everybody's passwords.
+        await Task.Delay(Options.AuthFailureDelay, _server.Time, Uninterrupted);
         return Replies.C535BadCredentials;
     }
 

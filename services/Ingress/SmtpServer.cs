@@ -105,7 +105,8 @@ internal sealed partial class SmtpServer(
     }
 
     public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault) =>
-        LogFault(log, MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
+        // Storage may be away before the message has an id.
+        LogFault(log, messageId == 0 ? "A message" : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
 
     public void TlsFailed(SmtpConnection session, Exception failure) =>
         LogTlsFailed(log, session.ConnectionId, session.Client, failure);

@@ -37,7 +37,7 @@ internal sealed partial class DeliveryPause(
         telemetry.Paused(IsPaused);
     }
 
-    [LoggerMessage(2060, LogLevel.Warning, "Delivery is paused since {Since} by {Operator}: nothing is handed out")]
+    [LoggerMessage(2060, LogLevel.Warning, "Delivery is paused since {Since:u} by {Operator}: nothing is handed out")]
     private static partial void LogPaused(ILogger log, DateTimeOffset since, string @operator);
 
     [LoggerMessage(2061, LogLevel.Information, "Delivery goes on")]

@@ -36,6 +36,9 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
 {
     public const int MaxHeaderBytes = 64 * 1024;
 
+    /// <summary>RFC 5322 §2.1.1.</summary>
+    private const int MaxLineLength = 78;
+
     /// <summary>One report for each message, about those of its recipients that were really recorded as ended.</summary>
     public IReadOnlyList<ComposedMessage> Compose(
         IReadOnlyDictionary<long, FailedMessage> messages, IReadOnlyList<RecipientDecision> ended)
@@ -79,7 +82,8 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         message.Headers.Add(HeaderId.To, failed.Sender);
         message.Subject = "Undelivered Mail Returned to Sender";
         message.Date = time.GetUtcNow();
-        message.MessageId = $"{MessageIds.ToText(failed.ReportId)}.dsn@{hostname}";
+        // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
+        message.MessageId = $"{MessageIds.ToText(failed.ReportId)}.{time.GetUtcNow().ToUnixTimeMilliseconds():x}.dsn@{hostname}";
         // RFC 3834 §5: nobody should answer this automatically.
         message.Headers.Add("Auto-Submitted", "auto-replied");
         // RFC 2045 §6.1: what the far end said may be 8-bit text; the report passes every server all the same.
@@ -105,7 +109,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             text.Append(recipient.Original.Length > 0 ? $"  <{recipient.Original}>, which leads to <{recipient.Address}>" : $"  <{recipient.Address}>")
                 .Append("\r\n    ")
                 .Append(decision.State == RecipientState.Expired ? "given up, its time is over; last: " : "")
-                .Append(decision.Result.RemoteHost.Length > 0 ? $"{decision.Result.RemoteHost} said: " : "")
+                .Append(Speaker(decision.Result))
                 .Append(decision.Result.Reply).Append("\r\n")
                 .Append(decision.Result.Outcome == AttemptOutcome.Uncertain ? "    A copy may have arrived: contact was lost while it was being handed over.\r\n" : "")
                 .Append("\r\n");
@@ -137,7 +141,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             group.Add("Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status);
             if (result.RemoteHost.Length > 0)
                 group.Add("Remote-MTA", $"dns; {RemoteMta(result.RemoteHost)}");
-            group.Add("Diagnostic-Code", $"{(IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline")}; {InAscii(result.Reply)}");
+            group.Add(Diagnostic($"{(IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline")}; {InAscii(result.Reply)}"));
             if (decision.WasTried)
                 group.Add("Last-Attempt-Date", Rfc5322Date(result.FinishedAt));
             status.StatusGroups.Add(group);
@@ -153,6 +157,10 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         ContentDescription = "Header of the undelivered message",
     };
 
+    private static string Speaker(AttemptResult result) => result.RemoteHost.Length == 0
+        ? ""
+        : IsSmtpReply(result.Reply) ? $"{result.RemoteHost} said: " : $"while speaking to {result.RemoteHost}: ";
+
     /// <summary>RFC 3464 §2.3.5: a domain name, or an address literal where there is no name. Given "mx.example.net[192.0.2.1]:25".</summary>
     private static string RemoteMta(string remoteHost)
     {
@@ -166,6 +174,27 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     /// <summary>RFC 3464 §2.3.6: "smtp" is for what an SMTP server said; the rest is our own.</summary>
     private static bool IsSmtpReply(string reply) =>
         reply.Length > 3 && char.IsAsciiDigit(reply[0]) && char.IsAsciiDigit(reply[1]) && char.IsAsciiDigit(reply[2]) && reply[3] is ' ' or '-';
+
+    /// <summary>Folded between words, and within those that do not fit into a line; MimeKit would put long words into encoded ones.</summary>
+    private static Header Diagnostic(string text)
+    {
+        const string Field = "Diagnostic-Code";
+        var folded = new StringBuilder();
+        var column = Field.Length + 1;
+        foreach (var word in text.Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MaxLineLength - 1)))
+        {
+            if (column + 1 + word.Length > MaxLineLength)
+            {
+                folded.Append("\r\n");
+                column = 0;
+            }
+            folded.Append(' ').Append(word);
+            column += 1 + word.Length;
+        }
+        var header = new Header(Field, "");
+        header.SetRawValue(Encoding.ASCII.GetBytes(folded.Append("\r\n").ToString()));
+        return header;
+    }
 
     // RFC 3464 §2.1.2: the fields are those of a header, without encoding.
     private static string InAscii(string text) => string.Concat(text.Select(c => char.IsAscii(c) && !char.IsControl(c) ? c : '?'));

@@ -88,7 +88,7 @@ internal sealed partial class DomainQueueGrain(
 
     private async Task ConcludeAsync(AttemptsCompleted report)
     {
-        var reason = report.Unreachable ? report.Results.Select(r => r.Reply).FirstOrDefault(reply => reply.Length > 0) ?? "" : "";
+        var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
         if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
             return;
         if (report.Unreachable)
@@ -221,7 +221,7 @@ internal sealed partial class DomainQueueGrain(
 
     private void TakeBack(HandOut handOut) => telemetry.UnderWay(handOut.Route, -_queue.TakeBack(handOut.ClaimId));
 
-    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until}: {Reason}")]
+    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until:u}: {Reason}")]
     private static partial void LogResting(ILogger log, string domain, DateTimeOffset until, string reason);
 
     [LoggerMessage(2002, LogLevel.Warning, "{Domain}: hand-out {ClaimId} of {Count} recipients was lost on its way; they are read again")]

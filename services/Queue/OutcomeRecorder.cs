@@ -141,6 +141,6 @@ internal sealed partial class OutcomeRecorder(
     [LoggerMessage(2021, LogLevel.Information, "{MessageId} {State} {Status}: {Reply}")]
     private static partial void LogGivenUp(ILogger log, string messageId, RecipientState state, string status, string reply);
 
-    [LoggerMessage(2022, LogLevel.Information, "{MessageId} deferred until {NextAttemptAt}, {Status}: {Reply}")]
+    [LoggerMessage(2022, LogLevel.Information, "{MessageId} deferred until {NextAttemptAt:u}, {Status}: {Reply}")]
     private static partial void LogDeferred(ILogger log, string messageId, DateTimeOffset nextAttemptAt, string status, string reply);
 }

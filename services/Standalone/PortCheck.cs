@@ -14,6 +14,7 @@ internal static class PortCheck
     /// <exception cref="StartupException">One of them cannot be had.</exception>
     public static void Run(IConfiguration settings)
     {
+        var taken = new Dictionary<(IPAddress, int), string>();
         foreach (var (section, portKey) in Listeners(settings))
         {
             var setting = $"{section.Path}:{portKey}";
@@ -21,6 +22,8 @@ internal static class PortCheck
             if (int.TryParse(section[portKey], NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is > 0 and <= 65535
                 && IPAddress.TryParse(section["Address"] ?? "127.0.0.1", out var address))
             {
+                if (!taken.TryAdd((address, port), setting))
+                    throw new StartupException($"{setting} is {port}, and so is {taken[(address, port)]}; each needs a port of its own");
                 Try(setting, $"{section.Path}:Address", address, port);
             }
         }

@@ -9,8 +9,8 @@ namespace MailPipeline.Contracts;
 /// </summary>
 /// <param name="Results">One for each recipient of the command, in any order.</param>
 /// <param name="Unreachable">
-/// No host of the domain could be spoken to at all (DNS, connection or greeting failed), so that trying further
-/// recipients of the domain now is pointless.
+/// No host of the domain could be spoken to at all (DNS, connection or greeting failed), or each broke off before it had answered
+/// for a single message, so that trying further recipients of the domain now is pointless.
 /// </param>
 /// <param name="NothingWon">
 /// The worker did not get the claim, so it is not his to end: whoever holds it now, if anybody, reports for himself. What is

@@ -227,7 +227,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
         // RFC 5321 §4.5.3.1.10
-        if (_transaction!.Recipients.Count >= profile.MaxRecipients)
+        if (_transaction!.TimesNamed >= profile.MaxRecipients)
             return Respond(Replies.C452TooManyRecipients);
 
         ProposedRecipient = recipient;

@@ -29,9 +29,13 @@ public sealed class SmtpTransaction
     /// <summary>The accepted forward-paths, each once, in order.</summary>
     public IReadOnlyList<SmtpAddress> Recipients => _recipients;
 
+    /// <summary>Accepted RCPT commands: who is named twice is one recipient, but naming has the same bound.</summary>
+    internal int TimesNamed { get; private set; }
+
     // A recipient given twice gets one copy.
     internal void Add(SmtpAddress recipient)
     {
+        TimesNamed++;
         if (_recipients.Count > 0)
         {
             _known ??= [_recipients[0]];

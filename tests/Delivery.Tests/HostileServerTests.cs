@@ -173,6 +173,45 @@ public sealed class HostileServerTests
         Assert.Equal(["Delivered 2.0.0", "Deferred 4.4.2", "Delivered 2.0.0"], Bench.Outcomes(report));
     }
 
+    [Theory]
+    [InlineData("S: 250 Taken\nS: 250 Ok\n! close")]
+    [InlineData("S: 250 Ok\nS: 250 Ok\nS: 354 Go on\n! close")]
+    public async Task A_single_host_that_breaks_off_over_the_first_message_gets_the_others_over_a_new_connection(string breaks)
+    {
+        const string Rest =
+            """
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user2@example.net>
+            C: DATA
+            S: 250 Ok
+            S: 250 Ok
+            S: 354 Go on
+            C: two
+            C: .
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user3@example.net>
+            C: DATA
+            S: 250 Taken
+            S: 250 Ok
+            S: 250 Ok
+            S: 354 Go on
+            C: three
+            C: .
+            S: 250 Taken
+            """;
+        await using var server = new ScriptedServer([Hello + Commands + breaks, Hello + Commands + breaks, Hello + Rest]);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var first = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"), bench.Message("three\r\n"));
+
+        // The one that broke it had its two chances; the others heard nothing of that, and the domain rests before they are tried.
+        Assert.Equal(AttemptOutcome.NotAttempted, first.Results[1].Outcome);
+        Assert.Equal(AttemptOutcome.NotAttempted, first.Results[2].Outcome);
+        Assert.NotEqual(AttemptOutcome.NotAttempted, first.Results[0].Outcome);
+        Assert.True(first.Unreachable);
+        Assert.Equal(2, server.Connections);
+    }
+
     [Fact]
     public async Task The_next_host_is_tried_when_one_does_not_greet()
     {

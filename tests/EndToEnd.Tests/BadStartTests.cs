@@ -39,8 +39,15 @@ public sealed class BadStartTests : IDisposable
             await using var server = new StandaloneProcess(_folder["data"]);
             using var other = new TcpListener(IPAddress.Loopback, port + server.PortOffset);
             other.Start();
-            await AssertEndsAsync(server, $"{port + server.PortOffset}");
+            await AssertEndsAsync(server, $":{(port == 8080 ? "Port" : port == 2587 ? "1:Port" : "0:Port")} is {port + server.PortOffset}, a port in use");
         }
+    }
+
+    [Fact]
+    public async Task Two_listeners_of_ours_on_one_port_are_both_named()
+    {
+        await using var server = new StandaloneProcess(_folder["data"], "--Ingress:Listeners:0:Port=29998", "--Ingress:Listeners:1:Port=29998");
+        await AssertEndsAsync(server, "Ingress:Listeners:1:Port is 29998, and so is Ingress:Listeners:0:Port");
     }
 
     [Fact]
@@ -86,7 +93,7 @@ public sealed class BadStartTests : IDisposable
         Assert.True(server.Process.HasExited, $"It started:\n{server.Process.Output}");
         await server.Process.WaitForExitAsync(Cancellation);
         var output = server.Process.Output;
-        Assert.NotEqual(0, server.Process.ExitCode);
+        Assert.Equal(2, server.Process.ExitCode);
         Assert.Contains(named, output, StringComparison.Ordinal);
         Assert.True(output.Split('\n').Length <= 5 && !output.Contains("   at ", StringComparison.Ordinal), output);
     }

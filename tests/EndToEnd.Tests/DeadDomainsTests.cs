@@ -55,6 +55,7 @@ public sealed class DeadDomainsTests
             () => pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 0") == Domains * RecipientsPerDomain,
             TimeSpan.FromSeconds(30), () => pipeline.Server.Process.Output, Cancellation);
         Assert.InRange(startUp.TotalSeconds, 0, 10);
+        // Two seconds are promised, and taken is less than one; a machine that others use as well may stand still in between.
         Assert.All([untried, first, second, third], took => Assert.InRange(took.TotalSeconds, 0, 5));
         Assert.InRange(peak, 0, 400);
     }

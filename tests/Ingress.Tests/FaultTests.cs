@@ -27,6 +27,37 @@ public sealed class FaultTests
     }
 
     [Fact]
+    public async Task A_command_that_trickles_in_has_no_more_time_than_any_other()
+    {
+        var time = new FakeTimeProvider(s_start);
+        await using var host = await IngressHost.StartAsync(time: time);
+        await using var client = await Client.GreetedAsync(host.Mx);
+        var reply = client.ExpectAsync("421 4.4.2");
+        // An octet a minute. A session that began anew with each would never end.
+        for (var octet = 0; octet < 400 && !reply.IsCompleted; octet++)
+        {
+            await client.SendAsync("x");
+            time.Advance(TimeSpan.FromMinutes(1));
+            await Task.WhenAny(reply, Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, TestContext.Current.CancellationToken));
+        }
+
+        await reply;
+        await client.ExpectEndAsync();
+    }
+
+    [Fact]
+    public async Task Stopping_waits_for_nobody_who_is_silent_in_a_TLS_handshake()
+    {
+        // The clock stands still: the handshake's own time-out never comes.
+        await using var host = await IngressHost.StartAsync(time: new FakeTimeProvider(s_start));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("STARTTLS", "220");
+
+        await host.StopAsync().WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
+        await client.ExpectEndAsync();
+    }
+
+    [Fact]
     public async Task A_half_open_client_in_the_middle_of_its_content_is_left_and_nothing_is_kept()
     {
         var time = new FakeTimeProvider(s_start);

@@ -74,6 +74,20 @@ public sealed class HostileTests
     }
 
     [Fact]
+    public async Task Naming_one_recipient_again_and_again_has_the_bound_of_many_recipients()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxRecipients"] = "100" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        for (var i = 0; i < 100; i++)
+            await client.SayAsync("RCPT TO:<ann@example.com>", "250 2.1.5");
+        await client.SayAsync("RCPT TO:<ann@example.com>", "452 4.5.3");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n.", "250 2.0.0");
+        Assert.Single((await host.NextHintAsync()).Recipients);
+    }
+
+    [Fact]
     public async Task A_declared_size_over_the_limit_is_refused_at_mail()
     {
         await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxMessageBytes"] = "100000" });

@@ -90,6 +90,40 @@ public sealed class QueueServiceTests
     }
 
     [Fact]
+    public async Task What_the_far_end_said_stands_in_the_report_without_encoding_however_long_its_words_are()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 " + new string('y', 1900) + " end");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.Contains("Diagnostic-Code: smtp; 550 5.1.1\r\n yyyy", text, StringComparison.Ordinal);
+        Assert.Contains("y end\r\n", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("=?", text, StringComparison.Ordinal);
+        Assert.All(text[text.IndexOf("Diagnostic-Code", StringComparison.Ordinal)..].Split("\r\n"), line => Assert.InRange(line.Length, 0, 78));
+        Assert.Contains(" said: 550 5.1.1", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_report_puts_no_words_into_the_mouth_of_a_far_end_that_said_none()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.4.4", "Connection lost while waiting for the reply to RCPT");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.DoesNotContain(" said: ", text, StringComparison.Ordinal);
+        Assert.Contains("while speaking to ", text, StringComparison.Ordinal);
+        Assert.Contains("Diagnostic-Code: x-mailpipeline; Connection lost while waiting", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_refused_recipient_is_reported_to_the_sender_once()
     {
         await using var queue = await QueueUnderTest.StartAsync();

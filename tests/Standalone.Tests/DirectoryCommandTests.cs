@@ -13,9 +13,9 @@ public sealed class DirectoryCommandTests : IDisposable
     [Fact]
     public async Task Domains_are_added_listed_and_removed()
     {
-        (await _run.RunAsync("domain add Example.ORG")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until an account, an alias or Ingress:Postmaster says who reads it");
+        (await _run.RunAsync("domain add Example.ORG")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it");
         (await _run.RunAsync("domain add example.org")).ShouldNotBeDone("example.org is there already");
-        (await _run.RunAsync("domain add example.net.")).ShouldBeDone("example.net added. Mail to postmaster@example.net is refused until an account, an alias or Ingress:Postmaster says who reads it");
+        (await _run.RunAsync("domain add example.net.")).ShouldBeDone("example.net added. Mail to postmaster@example.net is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it");
         (await _run.RunAsync("domain list")).ShouldBeDone($"example.net{Environment.NewLine}example.org");
         (await _run.RunAsync("domain remove example.net")).ShouldBeDone("example.net removed");
         (await _run.RunAsync("domain remove example.net")).ShouldNotBeDone("There is no domain example.net");
@@ -26,7 +26,7 @@ public sealed class DirectoryCommandTests : IDisposable
     {
         await _run.RunAsync("domain add example.org");
 
-        (await _run.RunAsync("account add Ann@example.org", input: "s3cret\nanother line\n")).ShouldBeDone("ann@example.org added");
+        (await _run.RunAsync("account add Ann@example.org", input: "s3cret\nanother line\n")).ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
 
         Assert.True(PasswordHash.Verify("s3cret", await HashOfAsync("ann@example.org")));
     }
@@ -39,7 +39,7 @@ public sealed class DirectoryCommandTests : IDisposable
 
         var differing = await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue());
         Assert.Equal((2, "The two passwords differ. 'help' shows what there is."), (differing.ExitCode, differing.Error));
-        (await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue())).ShouldBeDone("ann@example.org added");
+        (await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue())).ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
 
         Assert.True(PasswordHash.Verify("same", await HashOfAsync("ann@example.org")));
     }
@@ -67,10 +67,36 @@ public sealed class DirectoryCommandTests : IDisposable
         await _run.RunAsync("account add ann@example.org", input: "x\n");
 
         (await _run.RunAsync("account list")).ShouldBeDone("ann@example.org");
-        (await _run.RunAsync("domain remove example.org")).ShouldNotBeDone("example.org has 1 accounts; remove them first");
+        (await _run.RunAsync("domain remove example.org")).ShouldNotBeDone("example.org has an account; remove it first");
         (await _run.RunAsync("account remove ann@example.org")).ShouldBeDone("ann@example.org removed, with its mail");
         (await _run.RunAsync("account remove ann@example.org")).ShouldNotBeDone("There is no account ann@example.org");
         (await _run.RunAsync("domain remove example.org")).ShouldBeDone("example.org removed");
+    }
+
+    [Fact]
+    public async Task The_first_account_of_a_domain_is_its_postmaster_until_somebody_else_is()
+    {
+        await _run.RunAsync("domain add example.org");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
+        (await _run.RunAsync("account add bob@example.org", input: "s3cret\n")).ShouldBeDone("bob@example.org added");
+
+        (await _run.RunAsync("alias list")).ShouldBeDone("postmaster@example.org -> ann@example.org");
+
+        await _run.RunAsync("domain add example.net");
+        await _run.RunAsync("alias add @example.net bob@example.org");
+        (await _run.RunAsync("account add joe@example.net", input: "s3cret\n")).ShouldBeDone("joe@example.net added");
+    }
+
+    [Fact]
+    public async Task An_alias_that_takes_an_account_s_mail_away_says_so()
+    {
+        await _run.RunAsync("domain add example.org");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
+
+        (await _run.RunAsync("alias add ann@example.org bob@example.net")).ShouldBeDone(
+            "ann@example.org -> bob@example.net added. The account ann@example.org gets no more mail itself; 'alias add ann@example.org ann@example.org' keeps a copy there");
+        (await _run.RunAsync("alias add ann@example.org ann@example.org")).ShouldBeDone("ann@example.org -> ann@example.org added");
+        (await _run.RunAsync("alias add ann@example.org joe@example.net")).ShouldBeDone("ann@example.org -> joe@example.net added");
     }
 
     [Fact]

@@ -31,7 +31,7 @@ public sealed class ServerTests : IDisposable
             Assert.Matches($@"(?m)^{counter}\b.* 0\b", await GetAsync(client, "/metrics"));
         }
 
-        (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until an account, an alias or Ingress:Postmaster says who reads it");
+        (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it");
 
         Assert.Equal(0, await server.TerminateAsync());
     }

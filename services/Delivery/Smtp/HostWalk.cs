@@ -5,7 +5,8 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1). Starts
-/// anew after a connection that got something done.
+/// anew after a connection that got something done; one that broke before it did has a second chance, since it may be a single
+/// message that it broke on.
 /// </summary>
 internal sealed class HostWalk(
     IReadOnlyList<TargetHost> hosts, TlsPolicy policy, MxResolver resolver, SmtpConnector connector, DeliveryBatch batch, BatchContext context)
@@ -13,10 +14,15 @@ internal sealed class HostWalk(
     private readonly Queue<TargetHost> _hosts = new(hosts);
     private readonly Queue<IPAddress> _addresses = [];
     private TargetHost? _host;
+    private IPAddress? _address;
+    private bool _hasSecondChance;
     private int _tries;
 
     /// <summary>A host was ready for MAIL at some time.</summary>
     public bool HasSpoken { get; private set; }
+
+    /// <summary>Some message of the batch was answered for.</summary>
+    public bool HasProgressed { get; private set; }
 
     public bool HasTried => _tries > 0;
 
@@ -25,13 +31,19 @@ internal sealed class HostWalk(
 
     public string FailedHost { get; private set; } = "";
 
-    /// <summary>The connection ended in mid-batch; unless it got something done, its host counts as tried.</summary>
+    /// <summary>The connection ended in mid-batch; when it got nothing done for the second time, its address counts as tried.</summary>
     public void Broke(SmtpConnectionException error, string remoteHost, bool hasProgressed)
     {
         Note(new ResolutionFailure(IsPermanent: false, error.Status, error.Reply), remoteHost);
         context.Log.ConnectionEnded(batch.Domain, remoteHost, error.Reply);
         if (!hasProgressed)
+        {
+            _hasSecondChance = !_hasSecondChance;
             return;
+        }
+
+        HasProgressed = true;
+        _hasSecondChance = false;
         _hosts.Clear();
         _addresses.Clear();
         _tries = 0;
@@ -42,9 +54,8 @@ internal sealed class HostWalk(
     /// <summary>The next connection; null when no address is left, or the batch's time is over.</summary>
     public async Task<SmtpClientConnection?> NextAsync()
     {
-        while (batch.MayGoOn && _tries < context.Options.MaxHosts && await NextAddressAsync() is { } address)
+        while (batch.MayGoOn && await NextAddressAsync() is { } address)
         {
-            _tries++;
             var result = await connector.ConnectAsync(_host!, address, policy, context.Stopping);
             if (result.Connection is { } connection)
             {
@@ -53,6 +64,7 @@ internal sealed class HostWalk(
                 return connection;
             }
 
+            _hasSecondChance = false;
             Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost);
             context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
         }
@@ -62,6 +74,10 @@ internal sealed class HostWalk(
 
     private async Task<IPAddress?> NextAddressAsync()
     {
+        if (_hasSecondChance && _address is not null)
+            return _address;
+        if (_tries >= context.Options.MaxHosts)
+            return null;
         while (_addresses.Count == 0)
         {
             if (!_hosts.TryDequeue(out _host))
@@ -73,7 +89,8 @@ internal sealed class HostWalk(
                 _addresses.Enqueue(address);
         }
 
-        return _addresses.Dequeue();
+        _tries++;
+        return _address = _addresses.Dequeue();
     }
 
     private void Note(ResolutionFailure failure, string remoteHost)

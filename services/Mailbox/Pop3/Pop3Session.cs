@@ -90,7 +90,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     {
         _maildrop = new MaildropSnapshot(messages);
         State = Pop3State.Transaction;
-        return Ok($"{_maildrop.Count} messages ({_maildrop.SizeBytes} octets)");
+        return Ok(Summary(_maildrop));
     }
 
     public Pop3Step LoginFailed(LoginFailure failure)
@@ -155,7 +155,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     internal Pop3Step List(string argument) => argument.Length == 0
         ? new Pop3Step.Listing(
-            Text($"+OK {_maildrop!.Count} messages ({_maildrop.SizeBytes} octets)"),
+            Text($"+OK {Summary(_maildrop!)}"),
             _maildrop.Present.Select(entry => Text($"{entry.Number} {entry.Message.SizeBytes}")))
         : WithMessage(argument, (number, message) => Ok($"{number} {message.SizeBytes}"));
 
@@ -187,7 +187,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     internal Pop3Step Rset(string argument)
     {
         _maildrop!.Restore();
-        return Ok($"{_maildrop.Count} messages ({_maildrop.SizeBytes} octets)");
+        return Ok(Summary(_maildrop));
     }
 
     // RFC 1939 §6: only QUIT in the transaction state enters the update state, and only that deletes.
@@ -222,6 +222,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
         State = Pop3State.Update;
         return new Pop3Step.Close(line);
     }
+
+    private static string Summary(MaildropSnapshot maildrop) =>
+        Text($"{maildrop.Count} {(maildrop.Count == 1 ? "message" : "messages")} ({maildrop.SizeBytes} octets)");
 
     private static Pop3Step.Reply Ok(FormattableString text) => new("+OK " + Text(text));
 

@@ -25,7 +25,7 @@ internal static class DirectoryCommands
             var domain = MailNames.Domain(call.Values[0]);
             // RFC 5321 §4.5.1: somebody has to read what is written to the postmaster.
             return await directory.AddDomainAsync(domain)
-                ? (true, $"{domain} added. Mail to postmaster@{domain} is refused until an account, an alias or Ingress:Postmaster says who reads it")
+                ? (true, $"{domain} added. Mail to postmaster@{domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
                 : (false, $"{domain} is there already");
         }, cancellation);
 
@@ -35,7 +35,7 @@ internal static class DirectoryCommands
             var domain = MailNames.Domain(call.Values[0]);
             var left = (await directory.ListAccountsAsync(cancellation)).Count(account => MailNames.DomainOf(account.Address) == domain);
             if (left > 0)
-                return (false, $"{domain} has {left} accounts; remove them first");
+                return (false, left == 1 ? $"{domain} has an account; remove it first" : $"{domain} has {left} accounts; remove them first");
             return await directory.RemoveDomainAsync(domain)
                 ? (true, $"{domain} removed")
                 : (false, $"There is no domain {domain}");
@@ -54,9 +54,22 @@ internal static class DirectoryCommands
             if (await directory.FindAccountAsync(address, cancellation) is not null)
                 return (false, $"{address} is there already; 'account password {address}' changes its password");
             return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
-                ? (true, $"{address} added")
+                ? (true, $"{address} added{await NamePostmasterAsync(directory, address, cancellation)}")
                 : (false, $"{address} is there already");
         }, cancellation);
+
+    /// <summary>RFC 5321 §4.5.1: a domain that receives mail has a postmaster. Until somebody else is named, its first account is.</summary>
+    private static async Task<string> NamePostmasterAsync(MailDirectory directory, string account, CancellationToken cancellation)
+    {
+        var domain = MailNames.DomainOf(account);
+        var postmaster = $"postmaster@{domain}";
+        return await directory.FindAccountAsync(postmaster, cancellation) is null
+            && (await directory.FindAliasAsync(postmaster, cancellation)).Count == 0
+            && (await directory.FindAliasAsync($"@{domain}", cancellation)).Count == 0
+            && await directory.AddAliasAsync(postmaster, account)
+            ? $", and reads what is written to {postmaster}"
+            : "";
+    }
 
     private static Task<int> SetPasswordAsync(Invocation call, CancellationToken cancellation) =>
         ChangeAsync(call, async directory =>
@@ -88,9 +101,14 @@ internal static class DirectoryCommands
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
                 return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
-            return await directory.AddAliasAsync(address, target)
-                ? (true, $"{address} -> {target} added")
-                : (false, $"{address} -> {target} is there already");
+            if (!await directory.AddAliasAsync(address, target))
+                return (false, $"{address} -> {target} is there already");
+            // Where a name is both, the alias decides: Router.cs.
+            var passedOver = await directory.FindAccountAsync(address, cancellation) is not null
+                && !(await directory.FindAliasAsync(address, cancellation)).Contains(address, StringComparer.OrdinalIgnoreCase);
+            return (true, $"{address} -> {target} added" + (passedOver
+                ? $". The account {address} gets no more mail itself; 'alias add {address} {address}' keeps a copy there"
+                : ""));
         }, cancellation);
 
     private static Task<int> RemoveAliasAsync(Invocation call, CancellationToken cancellation) =>
