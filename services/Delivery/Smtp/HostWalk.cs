@@ -5,17 +5,20 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1). Starts
-/// anew after a connection that got something done; one that broke before it did has a second chance, since it may be a single
-/// message that it broke on.
+/// anew after a connection that got something done. One that broke before it did is made again: it may be a single message that
+/// it broke on, and that is put aside after its second try.
 /// </summary>
 internal sealed class HostWalk(
     IReadOnlyList<TargetHost> hosts, TlsPolicy policy, MxResolver resolver, SmtpConnector connector, DeliveryBatch batch, BatchContext context)
 {
+    /// <summary>Two over the message that broke the first, and one over the next.</summary>
+    private const int MaxBreaks = 3;
+
     private readonly Queue<TargetHost> _hosts = new(hosts);
     private readonly Queue<IPAddress> _addresses = [];
     private TargetHost? _host;
     private IPAddress? _address;
-    private bool _hasSecondChance;
+    private int _breaks;
     private int _tries;
 
     /// <summary>A host was ready for MAIL at some time.</summary>
@@ -31,19 +34,19 @@ internal sealed class HostWalk(
 
     public string FailedHost { get; private set; } = "";
 
-    /// <summary>The connection ended in mid-batch; when it got nothing done for the second time, its address counts as tried.</summary>
+    /// <summary>The connection ended in mid-batch; after <see cref="MaxBreaks"/> with nothing done its address counts as tried.</summary>
     public void Broke(SmtpConnectionException error, string remoteHost, bool hasProgressed)
     {
         Note(new ResolutionFailure(IsPermanent: false, error.Status, error.Reply), remoteHost);
         context.Log.ConnectionEnded(batch.Domain, remoteHost, error.Reply);
         if (!hasProgressed)
         {
-            _hasSecondChance = !_hasSecondChance;
+            _breaks++;
             return;
         }
 
         HasProgressed = true;
-        _hasSecondChance = false;
+        _breaks = 0;
         _hosts.Clear();
         _addresses.Clear();
         _tries = 0;
@@ -64,7 +67,7 @@ internal sealed class HostWalk(
                 return connection;
             }
 
-            _hasSecondChance = false;
+            _breaks = 0;
             Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost);
             context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
         }
@@ -74,8 +77,9 @@ internal sealed class HostWalk(
 
     private async Task<IPAddress?> NextAddressAsync()
     {
-        if (_hasSecondChance && _address is not null)
+        if (_breaks is > 0 and < MaxBreaks && _address is not null)
             return _address;
+        _breaks = 0;
         if (_tries >= context.Options.MaxHosts)
             return null;
         while (_addresses.Count == 0)

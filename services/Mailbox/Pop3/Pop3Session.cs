@@ -155,8 +155,8 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     internal Pop3Step List(string argument) => argument.Length == 0
         ? new Pop3Step.Listing(
-            Text($"+OK {Summary(_maildrop!)}"),
-            _maildrop.Present.Select(entry => Text($"{entry.Number} {entry.Message.SizeBytes}")))
+            "+OK " + Summary(_maildrop!),
+            _maildrop!.Present.Select(entry => Text($"{entry.Number} {entry.Message.SizeBytes}")))
         : WithMessage(argument, (number, message) => Ok($"{number} {message.SizeBytes}"));
 
     internal Pop3Step Uidl(string argument) => argument.Length == 0
