@@ -168,6 +168,25 @@ internal sealed class DeliveryBatch
         }
     }
 
+    /// <summary>
+    /// No host is left that goes on: who was under way as a connection broke is told so. The others were not tried; returns how many
+    /// recipients that are.
+    /// </summary>
+    public async ValueTask<int> SettleInterruptedAsync()
+    {
+        var untried = 0;
+        while (_messages.TryPop(out var message))
+        {
+            if (message.Interruption is var (error, remoteHost))
+                await SettleAsync(message, AttemptOutcome.Deferred, error.Status, error.Reply, remoteHost);
+            else
+                untried += message.Recipients.Count;
+            await message.CloseAsync();
+        }
+
+        return untried;
+    }
+
     /// <summary>One result for each recipient of the command. <paramref name="unrecorded"/>: delivered, but storage refused the record.</summary>
     public AttemptsCompleted Report(IReadOnlySet<long> unrecorded)
     {

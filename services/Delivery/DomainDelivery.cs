@@ -153,7 +153,7 @@ internal sealed class DomainDelivery(
                 if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
                     return null;
                 if (walk.HasSpoken)
-                    HandBackRest(batch, walk);
+                    await HandBackRestAsync(batch, walk);
                 else
                     await GiveUpAsync(batch, walk.Failure, walk.FailedHost);
                 return null;
@@ -200,10 +200,13 @@ internal sealed class DomainDelivery(
     /// Each host broke off, over some messages; the others were not tried, and what was said of those is nothing that they are told
     /// of. They stay due: at once, or after a rest of the domain when it did not answer for a single message.
     /// </summary>
-    private void HandBackRest(DeliveryBatch batch, HostWalk walk)
+    private async Task HandBackRestAsync(DeliveryBatch batch, HostWalk walk)
     {
+        var untried = await batch.SettleInterruptedAsync();
+        if (untried == 0)
+            return;
         batch.IsUnreachable = !walk.HasProgressed;
-        log.HostsBrokeOff(batch.Domain, batch.Unsettled, walk.Failure.Text);
+        log.HostsBrokeOff(batch.Domain, untried, walk.Failure.Text);
     }
 
     private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost)

@@ -27,8 +27,8 @@ internal sealed class OutboundMessage(IReadOnlyList<QueuedRecipient> recipients)
 
     public Activity? Activity { get; private set; }
 
-    /// <summary>Connections that broke under this message before its final dot.</summary>
-    public int Interruptions { get; set; }
+    /// <summary>What broke a connection under this message before its final dot, and at which host; null if nothing did.</summary>
+    public (SmtpConnectionException Error, string RemoteHost)? Interruption { get; set; }
 
     /// <summary>The final dot may have reached the far end, and no reply has come.</summary>
     public bool IsDotSent { get; set; }

@@ -307,8 +307,11 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         else if (!batch.Claim.IsValid || !connection.HasAnswered)
             // Not ours to judge any more; or a kept connection that had been closed before this batch said a word.
             await batch.PutBackAsync(message);
-        else if (!error.IsTimeout && message.Interruptions++ == 0)
+        else if (!error.IsTimeout && message.Interruption is null)
+        {
+            message.Interruption = (error, connection.RemoteHost);
             await batch.PutBackAsync(message);
+        }
         else
             await batch.SettleAsync(message, AttemptOutcome.Deferred, error.Status, error.Reply, connection.RemoteHost);
     }
