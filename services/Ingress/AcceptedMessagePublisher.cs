@@ -58,7 +58,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
                 var full = batch.Count == MaxBatch;
                 batch.Clear();
                 if (!full && s_pace - time.GetElapsedTime(started) is { Ticks: > 0 } rest)
-                    await Task.Delay(rest, time, stoppingToken);
+                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _waiting.Reader.Completion);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
