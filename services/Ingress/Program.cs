@@ -5,6 +5,7 @@ SocketCompletions.Inline();
 return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], builder =>
 {
     builder.StayReadyWithoutStore();
-    builder.AddIngress();
+    // What starts first stops last: the last hints still find the bus.
     builder.AddMailBus(_ => { });
+    builder.AddIngress();
 });

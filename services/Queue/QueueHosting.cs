@@ -72,7 +72,7 @@ public static class QueueHosting
         }
         silo.UseRedisClustering(redis);
         silo.Configure<ClusterMembershipOptions>(Watchful);
-        silo.ConfigureEndpoints(Address(configuration), port, gatewayPort: 0, listenOnAnyHostAddress: true);
+        silo.ConfigureEndpoints(Address(configuration), port, gatewayPort: 0, listenOnAnyHostAddress: false);
     }
 
     /// <summary>

@@ -21,8 +21,11 @@ public sealed class CommandTests
             BuiltProgram.DotNet, [BuiltProgram.Find("Standalone"), .. command, "--data", folder["data"]], folder.FullPath, environment);
     }
 
-    [Fact]
-    public async Task The_pod_of_a_command_is_confined_and_finds_the_database_as_the_services_do()
+    [Theory]
+    [InlineData("base")]
+    [InlineData("overlays/dev")]
+    [InlineData("overlays/prod")]
+    public async Task The_pod_of_a_command_is_confined_and_finds_the_database_as_the_services_do(string overlay)
     {
         // In place of kubectl: echo, which shows what it would have been told.
         var told = await ServerProcess.RunAsync(
@@ -35,7 +38,7 @@ public sealed class CommandTests
         const string mark = "--overrides=";
         var start = told.IndexOf(mark, StringComparison.Ordinal) + mark.Length;
         var pod = KubernetesYaml.Deserialize<V1Pod>(told[start..told.LastIndexOf(" -- ", StringComparison.Ordinal)], strict: true).Spec;
-        var service = (await Manifests.RenderAsync<V1Deployment>("base")).Single(d => d.Metadata.Name == "queue").Spec.Template.Spec;
+        var service = (await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => d.Metadata.Name == "queue").Spec.Template.Spec;
         Assert.Equal(service.SecurityContext.RunAsUser, pod.SecurityContext.RunAsUser);
         Assert.False(pod.AutomountServiceAccountToken);
         var container = Assert.Single(pod.Containers);
