@@ -10,6 +10,9 @@ internal readonly record struct RecipientVerdict(SmtpReply? Refusal, SmtpAddress
 /// <summary>Whose mail is taken: recipients of ours from anybody, any other only for those who may relay.</summary>
 internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOptions> options)
 {
+    /// <summary>A stranger's command must not cost a look-up for each of very many domains.</summary>
+    private const int MaxDomainsAsked = 10;
+
     private readonly SmtpAddress? _postmaster =
         options.Value.Postmaster.Length > 0 ? SmtpAddress.Parse(options.Value.Postmaster) : null;
 
@@ -53,7 +56,7 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
     /// <summary>Nobody is named for the host as a whole: the first of our domains that has one.</summary>
     private async ValueTask<RecipientVerdict> AnyPostmasterAsync(CancellationToken cancellation)
     {
-        foreach (var domain in await directory.ListDomainsAsync(cancellation))
+        foreach (var domain in (await directory.ListDomainsAsync(cancellation)).Take(MaxDomainsAsked))
         {
             var postmaster = SmtpAddress.Parse($"postmaster@{domain}");
             if (await IsKnownAsync(postmaster, cancellation))
