@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using MailPipeline.Contracts;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Logging;
@@ -22,9 +23,14 @@ internal sealed class DeliveryBatch
     private readonly BatchContext _context;
     private readonly DeliverMessages _command;
     private readonly DeliveredRecorder _recorder;
+    private readonly Lock _lock = new();
     private readonly Stack<OutboundMessage> _messages = [];
+    private readonly HashSet<long> _handedBack = [];
     private readonly Dictionary<long, AttemptResult> _results;
     private readonly long _startedAt;
+
+    /// <summary>The message that is announced while the one before it is under way.</summary>
+    private OutboundMessage? _ahead;
 
     public DeliveryBatch(
         BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder)
@@ -43,12 +49,26 @@ internal sealed class DeliveryBatch
     public string Domain => _command.Domain;
 
     /// <summary>Recipients that have no result yet.</summary>
-    public int Unsettled => _messages.Sum(message => message.Recipients.Count);
+    public int Unsettled
+    {
+        get
+        {
+            lock (_lock)
+                return _messages.Sum(message => message.Recipients.Count);
+        }
+    }
 
     /// <summary>No host could be spoken to at all, or none answered for a single message.</summary>
     public bool IsUnreachable { get; set; }
 
-    public bool HasWork => _messages.Count > 0;
+    public bool HasWork
+    {
+        get
+        {
+            lock (_lock)
+                return _messages.Count > 0;
+        }
+    }
 
     /// <summary>The claim is ours and the process is not asked to stop.</summary>
     public bool IsHeld => Claim.IsValid && !_context.Stopping.IsCancellationRequested;
@@ -62,13 +82,59 @@ internal sealed class DeliveryBatch
     public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
 
     /// <summary>The next message that can be sent over this connection, opened; null when there is none or the batch has to end.</summary>
-    public async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection)
+    public ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection) => NextAsync(connection, isAhead: false);
+
+    /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
+    public ValueTask<OutboundMessage?> NextAheadAsync(SmtpClientConnection connection) => NextAsync(connection, isAhead: true);
+
+    /// <summary>False: it was handed back since it was announced.</summary>
+    public bool TryBegin(OutboundMessage message)
     {
-        while (MayGoOn && _messages.TryPop(out var message))
+        lock (_lock)
+        {
+            if (message.IsHandedBack)
+                return false;
+            if (_ahead == message)
+                _ahead = null;
+            return true;
+        }
+    }
+
+    /// <summary>Takes the recipients of all messages that are not begun out of the batch; they are not begun any more.</summary>
+    public IReadOnlyList<long> TakeUnbegun()
+    {
+        lock (_lock)
+        {
+            List<OutboundMessage> unbegun = [.. _messages];
+            _messages.Clear();
+            if (_ahead is { } ahead)
+                unbegun.Add(ahead);
+            _ahead = null;
+            foreach (var message in unbegun)
+                message.IsHandedBack = true;
+            return [.. unbegun.SelectMany(message => message.Recipients, (_, recipient) => recipient.RecipientId)];
+        }
+    }
+
+    /// <summary>Says of recipients taken out that they are free, while the batch goes on; the report at the end is silent about them.</summary>
+    public AttemptsCompleted ReportHandedBack(IReadOnlyList<long> recipientIds)
+    {
+        lock (_lock)
+            _handedBack.UnionWith(recipientIds);
+        _context.Telemetry.Attempted(AttemptOutcome.NotAttempted, recipientIds.Count);
+        var now = _context.Time.GetUtcNow();
+        return new AttemptsCompleted(
+            Domain, _command.ClaimId, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
+    }
+
+    private async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection, bool isAhead)
+    {
+        while (MayGoOn && TryTake(out var message, isAhead))
         {
             if (Unsendable(message, connection.Capabilities) is var (status, text))
             {
-                await SettleAsync(message, AttemptOutcome.Failed, status, text, connection.RemoteHost);
+                if (TryBegin(message))
+                    await SettleAsync(message, AttemptOutcome.Failed, status, text, connection.RemoteHost);
                 continue;
             }
 
@@ -81,11 +147,32 @@ internal sealed class DeliveryBatch
             catch (Exception error)
 #pragma warning restore CA1031
             {
-                await UnreadableAsync(message, error, connection.RemoteHost);
+                if (TryBegin(message))
+                    await UnreadableAsync(message, error, connection.RemoteHost);
+                else
+                    await message.CloseAsync();
             }
         }
 
         return null;
+    }
+
+    private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
+    {
+        lock (_lock)
+        {
+            if (!_messages.TryPop(out message))
+                return false;
+            if (isAhead)
+                _ahead = message;
+            return true;
+        }
+    }
+
+    private void Push(OutboundMessage message)
+    {
+        lock (_lock)
+            _messages.Push(message);
     }
 
     public ValueTask UnreadableAsync(OutboundMessage message, Exception error, string remoteHost)
@@ -100,7 +187,8 @@ internal sealed class DeliveryBatch
     public async ValueTask PutBackAsync(OutboundMessage message)
     {
         await message.ResetAsync();
-        _messages.Push(message);
+        if (TryBegin(message))
+            Push(message);
     }
 
     /// <summary>The far end's reply to the message decides for all recipients that it had not refused before.</summary>
@@ -148,7 +236,7 @@ internal sealed class DeliveryBatch
             _recorder.Add(delivered);
         // RFC 5321 §4.5.3.1.10: recipients over the far end's limit go with the next transaction.
         if (again is not null)
-            _messages.Push(new OutboundMessage(again));
+            Push(new OutboundMessage(again));
         if (counted > 0)
             LogAttempt(message, outcome, counted, remoteHost, reply, finishedAt);
         Trace(message, _results.GetValueOrDefault(message.First.RecipientId)?.Outcome ?? outcome, status, remoteHost);
@@ -160,7 +248,7 @@ internal sealed class DeliveryBatch
     public async ValueTask SettleRestAsync(AttemptOutcome outcome, string status, string reply, string remoteHost)
     {
         var now = _context.Time.GetUtcNow();
-        while (_messages.TryPop(out var message))
+        while (TryTake(out var message))
         {
             await message.CloseAsync();
             foreach (var recipient in message.Recipients)
@@ -175,7 +263,7 @@ internal sealed class DeliveryBatch
     public async ValueTask<int> SettleInterruptedAsync()
     {
         var untried = 0;
-        while (_messages.TryPop(out var message))
+        while (TryTake(out var message))
         {
             if (message.Interruption is var (error, remoteHost))
                 await SettleAsync(message, AttemptOutcome.Deferred, error.Status, error.Reply, remoteHost);
@@ -187,23 +275,28 @@ internal sealed class DeliveryBatch
         return untried;
     }
 
-    /// <summary>One result for each recipient of the command. <paramref name="unrecorded"/>: delivered, but storage refused the record.</summary>
+    /// <summary>
+    /// One result for each recipient of the command that is not handed back yet. <paramref name="unrecorded"/>: delivered, but
+    /// storage refused the record.
+    /// </summary>
     public AttemptsCompleted Report(IReadOnlySet<long> unrecorded)
     {
         var now = _context.Time.GetUtcNow();
-        var results = new AttemptResult[_command.Recipients.Length];
-        for (var i = 0; i < results.Length; i++)
+        var results = new List<AttemptResult>(_command.Recipients.Length);
+        foreach (var recipient in _command.Recipients)
         {
-            var id = _command.Recipients[i].RecipientId;
+            var id = recipient.RecipientId;
+            if (_handedBack.Contains(id))
+                continue;
             var result = _results.GetValueOrDefault(id) ?? NotAttempted(id, now);
             // Perhaps sent again by the next holder of the claim: the same doubt as a lost reply.
             if (unrecorded.Contains(id))
                 result = result with { Outcome = AttemptOutcome.Uncertain, Status = "4.4.2" };
-            results[i] = result;
+            results.Add(result);
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptsCompleted(Domain, _command.ClaimId, results, IsUnreachable);
+        return new AttemptsCompleted(Domain, _command.ClaimId, [.. results], IsUnreachable);
     }
 
     public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>
@@ -248,7 +341,7 @@ internal sealed class DeliveryBatch
         }
 
         for (var i = groups.Count - 1; i >= 0; i--)
-            _messages.Push(new OutboundMessage(groups[i]));
+            Push(new OutboundMessage(groups[i]));
     }
 
     private void LogAttempt(

@@ -34,6 +34,9 @@ public static class DeliveryHosting
         services.AddSingleton<HandOutsAside>();
         services.AddHostedService(provider => provider.GetRequiredService<HandOutsAside>());
         services.AddSingleton<HandOut>();
+        services.AddSingleton<LaneEndpoints>();
+        services.AddHostedService(provider => provider.GetRequiredService<LaneEndpoints>());
+        services.AddReceiveEndpointObserver(provider => provider.GetRequiredService<LaneEndpoints>());
         return builder;
     }
 

@@ -48,6 +48,16 @@ internal static partial class DeliveryLog
     [LoggerMessage(3012, LogLevel.Warning, "The report of claim {ClaimId} of {Domain} was not taken by the bus; its lease will run out")]
     public static partial void ReportLost(this ILogger log, Exception error, long claimId, string domain);
 
+    [LoggerMessage(3015, LogLevel.Information,
+        "{Domain}: {Count} recipient(s) of claim {ClaimId} are not begun and handed back, because this process stops")]
+    public static partial void HandedBack(this ILogger log, int count, long claimId, string domain);
+
+    [LoggerMessage(3016, LogLevel.Warning, "{Domain}: {Count} recipient(s) of claim {ClaimId} could not be handed back yet")]
+    public static partial void NotHandedBack(this ILogger log, Exception error, int count, long claimId, string domain);
+
+    [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking hand-outs until the bus stops")]
+    public static partial void LaneNotStopped(this ILogger log, Exception error, Uri address);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, string domain, string remoteEndPoint, string reply);
 }

@@ -21,7 +21,13 @@ internal sealed class DomainDelivery(
     /// <param name="command">The hand-out.</param>
     /// <param name="resolving">The hosts of its domain; may have failed.</param>
     /// <param name="slots">Where the connection is counted.</param>
-    public async Task<AttemptsCompleted?> RunAsync(DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots)
+    /// <param name="reportAsync">
+    /// Takes what is to be known before the end: on a stop, recipients that are not begun are others' at once, however long the far
+    /// end takes to answer for the message under way.
+    /// </param>
+    /// <returns>What is to be reported at the end, if anything.</returns>
+    public async Task<AttemptsCompleted?> RunAsync(
+        DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots, Func<AttemptsCompleted, Task> reportAsync)
     {
         var askedAt = time.GetTimestamp();
         if (await TakeAsync(command) is not { Count: > 0 } won)
@@ -32,28 +38,56 @@ internal sealed class DomainDelivery(
         {
             var recorder = new DeliveredRecorder(claims, claim, telemetry, time, log, lifetime.ApplicationStopped);
             var batch = new DeliveryBatch(_context, command, won, claim, recorder);
-            try
-            {
-                await DeliverAsync(batch, await resolving, slots);
-            }
-            catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
-            {
-                // What is left is handed back.
-            }
-#pragma warning disable CA1031 // The boundary of a batch: in doubt, temporary.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                log.BatchFailed(error, command.ClaimId, command.Domain);
-                await batch.SettleRestAsync(AttemptOutcome.Deferred, "4.3.0", "Internal error", "");
-            }
-
+            var handingBack = Task.CompletedTask;
+            using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
+                await TryDeliverAsync(batch, resolving, slots);
+            await handingBack;
             return batch.Report(await recorder.CompleteAsync());
         }
         finally
         {
             renewal.End(claim);
         }
+    }
+
+    private async Task TryDeliverAsync(DeliveryBatch batch, Task<Resolution> resolving, ConnectionSlots slots)
+    {
+        try
+        {
+            await DeliverAsync(batch, await resolving, slots);
+        }
+        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+            // What is left is handed back.
+        }
+#pragma warning disable CA1031 // The boundary of a batch: in doubt, temporary.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            batch.Unexpected(error);
+            await batch.SettleRestAsync(AttemptOutcome.Deferred, "4.3.0", "Internal error", "");
+        }
+    }
+
+    private async Task HandBackAsync(DeliveryBatch batch, Func<AttemptsCompleted, Task> reportAsync)
+    {
+        var recipients = batch.TakeUnbegun();
+        if (recipients.Count == 0)
+            return;
+        try
+        {
+            await claims.ReleaseAsync(batch.Claim.Id, recipients, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away: they are handed back with the report at the end, or by the lease.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.NotHandedBack(error, recipients.Count, batch.Claim.Id, batch.Domain);
+            return;
+        }
+
+        log.HandedBack(recipients.Count, batch.Claim.Id, batch.Domain);
+        await reportAsync(batch.ReportHandedBack(recipients));
     }
 
     private async Task<IReadOnlySet<long>?> TakeAsync(DeliverMessages command)

@@ -72,8 +72,12 @@ internal sealed class HandOut(
         // A failure of the resolver itself is for the batch to settle.
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
-        if (await delivery.RunAsync(command, resolving, slots) is not { } report)
-            return;
+        if (await delivery.RunAsync(command, resolving, slots, ReportAsync) is { } report)
+            await ReportAsync(report);
+    }
+
+    private async Task ReportAsync(AttemptsCompleted report)
+    {
         try
         {
             await bus.SendAsync(BusEndpoints.AttemptsCompleted, report, CancellationToken.None);
@@ -81,7 +85,7 @@ internal sealed class HandOut(
         catch (BusUnavailableException error)
         {
             telemetry.ReportLost();
-            log.ReportLost(error, command.ClaimId, command.Domain);
+            log.ReportLost(error, report.ClaimId, report.Domain);
         }
     }
 }

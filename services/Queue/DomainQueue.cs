@@ -127,6 +127,22 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         return Forget(claimId)?.Recipients.Length ?? 0;
     }
 
+    /// <summary>
+    /// A worker who stops is still at this hand-out, but no more at these of its recipients: they are due again, in storage. Returns
+    /// how many of them it had, and their route.
+    /// </summary>
+    public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
+    {
+        MoreInStore = true;
+        if (!_handedOut.TryGetValue(claimId, out var entry))
+            return default;
+        var left = entry.HandOut.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
+        foreach (var recipient in entry.HandOut.Recipients.Except(left))
+            _known.Remove(recipient.RecipientId);
+        _handedOut[claimId] = (entry.HandOut with { Recipients = left }, entry.At);
+        return (entry.HandOut.Route, entry.HandOut.Recipients.Length - left.Length);
+    }
+
     /// <summary>Ends a hand-out. Null when it is not known (any more).</summary>
     public HandOut? Complete(long claimId) => Forget(claimId);
 

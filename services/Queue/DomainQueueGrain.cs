@@ -74,6 +74,15 @@ internal sealed partial class DomainQueueGrain(
     public async Task CompleteAsync(AttemptsCompleted report)
     {
         _idleTicks = 0;
+        if (report.GoesOn)
+        {
+            var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
+            if (count > 0)
+                telemetry.UnderWay(route, -count);
+            await outcomes.RecordAsync(report, []);
+            await PumpAsync();
+            return;
+        }
         var handOut = _queue.Complete(report.ClaimId);
         if (handOut is not null)
             telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);

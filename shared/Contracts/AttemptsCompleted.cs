@@ -7,7 +7,7 @@ namespace MailPipeline.Contracts;
 /// recorded by the worker; all others are recorded by the queue, which alone decides what follows. A hint as well: when
 /// it is lost, the claim's lease runs out and the recipients become due again.
 /// </summary>
-/// <param name="Results">One for each recipient of the command, in any order.</param>
+/// <param name="Results">One for each recipient of the command that was not handed back before, in any order.</param>
 /// <param name="Unreachable">
 /// No host of the domain could be spoken to at all (DNS, connection or greeting failed), or each broke off before it had answered
 /// for a single message, so that trying further recipients of the domain now is pointless.
@@ -16,13 +16,19 @@ namespace MailPipeline.Contracts;
 /// The worker did not get the claim, so it is not his to end: whoever holds it now, if anybody, reports for himself. What is
 /// due is read again.
 /// </param>
+/// <param name="GoesOn">
+/// The worker stops: the recipients named here are free again already, and he is still at others of the hand-out, of which he
+/// reports when they have ended. Comes together with <paramref name="NothingWon"/>, so that a queue that does not know the word ends
+/// no claim either.
+/// </param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
     [property: Id(1)] long ClaimId,
     [property: Id(2)] AttemptResult[] Results,
     [property: Id(3)] bool Unreachable,
-    [property: Id(4)] bool NothingWon = false);
+    [property: Id(4)] bool NothingWon = false,
+    [property: Id(5)] bool GoesOn = false);
 
 /// <summary>The result of one attempt for one recipient.</summary>
 /// <param name="Status">Enhanced status code (RFC 3463), e.g. "2.0.0", "4.4.1"; never empty.</param>

@@ -41,11 +41,12 @@ public sealed class MailBus(IBus bus, TimeProvider time)
                 : target.Send(message, context => context.TimeToLive = timeToLive, either.Token);
             await sending.WaitAsync(either.Token);
         }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
             throw new BusUnavailableException($"The bus did not take a message for '{endpoint}' within {SendTimeout.TotalSeconds:0} s");
         }
-        catch (Exception refused) when (refused is not OperationCanceledException)
+        // A bus that stops cancels what it is asked.
+        catch (Exception refused) when (refused is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {
             throw new BusUnavailableException($"The bus refused a message for '{endpoint}'", refused);
         }

@@ -20,8 +20,6 @@ public sealed class ClaimStore(MailDatabase database)
 
     private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
 
-    private static readonly Statement s_deleteClaim = new("DELETE FROM claims WHERE id = $1 RETURNING recipients");
-
     private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1");
 
     private static readonly Statement s_deliver = new(
@@ -106,15 +104,13 @@ public sealed class ClaimStore(MailDatabase database)
         });
     }
 
-    /// <summary>Hands back what the claim still holds: due as before, no attempt counted.</summary>
-    public Task ReleaseAsync(long claimId, string domain, CancellationToken cancellationToken)
+    /// <summary>Hands these recipients of the claim back: due as before, no attempt counted. The claim goes on for the others.</summary>
+    public Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync(async transaction =>
         {
-            if (await transaction.QueryAsync(s_deleteClaim, r => r.GetString(0), claimId) is not [var recipients])
-                return false;
-            foreach (var id in Ids(recipients))
+            foreach (var id in recipientIds)
                 await transaction.ExecuteAsync(s_release, id, claimId);
             return true;
         });

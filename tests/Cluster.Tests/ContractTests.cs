@@ -54,6 +54,15 @@ public sealed class ContractTests
         What_is_written_has_all_that_version_1_reads(report, Frozen);
     }
 
+    [Fact]
+    public void Who_stops_and_is_still_at_others_says_so_since_version_3()
+    {
+        const string Frozen = """{"domain":"example.org","claimId":77,"results":[],"unreachable":false,"nothingWon":true,"goesOn":true}""";
+        var report = new AttemptsCompleted("example.org", 77, [], Unreachable: false, NothingWon: true, GoesOn: true);
+        What_version_1_wrote_is_read(report, Frozen);
+        What_is_written_has_all_that_version_1_reads(report, Frozen);
+    }
+
     [Theory, MemberData(nameof(Version1))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {

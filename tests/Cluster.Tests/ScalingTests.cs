@@ -52,6 +52,46 @@ public sealed class ScalingTests(SharedServers servers)
     }
 
     [Fact]
+    public async Task What_a_stopping_delivery_has_not_begun_goes_out_from_another_while_a_far_end_is_slow_to_answer()
+    {
+        const int count = 30;
+        var slow = TimeSpan.FromSeconds(20);
+        await using var run = new ClusterRun(servers, "stop");
+        var dots = 0;
+        var sink = run.AddSink(new() { AtDot = (_, _, _) => Interlocked.Increment(ref dots) == 1 ? SinkStep.SlowAccept(slow) : SinkStep.Accept }, "slow.example");
+        await run.StartAsync([], ["--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:40", "--Host:StopGrace=00:01:00"], processes: 1);
+        // All of them in one hand-out.
+        await run.Cluster.AdministerAsync(["queue", "pause"], cancellation: Cancellation);
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.SendAsync([.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@slow.example")))]);
+        await Eventually.TrueAsync(
+            async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0] == count,
+            TimeSpan.FromSeconds(30), cancellation: Cancellation);
+        await run.Cluster.AdministerAsync(["queue", "resume"], cancellation: Cancellation);
+        await Eventually.TrueAsync(() => Task.FromResult(Volatile.Read(ref dots) == 1), TimeSpan.FromSeconds(30), cancellation: Cancellation);
+        var claimed = await run.Cluster.CountAsync("SELECT SUM((claim <> 0)::int), COUNT(DISTINCT claim) FROM recipients", Cancellation);
+        Assert.Equal<long>([count, 1], claimed);
+
+        var stopping = run.Cluster.Of(ServiceKind.Delivery)[0];
+        run.Cluster.Add(ServiceKind.Delivery);
+        await run.WaitUntilReadyAsync();
+        var stop = stopping.StopAsync(TimeSpan.FromSeconds(60));
+        var started = TimeProvider.System.GetTimestamp();
+        // The far end has the first already, and only does not say so.
+        await Eventually.TrueAsync(
+            async () => (await run.Arrived.ReadAsync(Cancellation)).OfType<Arrival>().Count() == count, slow, () => run.Cluster.Describe(), Cancellation);
+        var others = TimeProvider.System.GetElapsedTime(started);
+        Assert.True(stopping.IsRunning, "it did not wait for the far end's answer");
+
+        Assert.True(await stop, $"it did not stop within its grace\n{stopping.Output}");
+        Figures.Write($"{count - 1} of {count} by another process after {others.TotalSeconds:F1} s, stopped after {TimeProvider.System.GetElapsedTime(started).TotalSeconds:F1} s, {sink.Connections} connections");
+        Assert.Equal(0, stopping.Process.ExitCode);
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+        run.AssertClean(await run.EvidenceAsync());
+        Assert.InRange(others, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
     public async Task Four_deliveries_together_keep_to_the_connection_cap_of_a_domain()
     {
         const int cap = 5;

@@ -102,14 +102,84 @@ public sealed class TimeoutTests
     [Fact]
     public async Task Stopping_the_host_hands_back_what_was_not_begun()
     {
+        var answer = new TaskCompletionSource();
+        await using var server = new ScriptedServer(Dot + "! signal\n! wait\nS: 250 Taken") { Gate = answer.Task };
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var running = bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"), bench.Message("three\r\n"));
+        await server.Signal.Task;
+        bench.StopHost();
+
+        // The far end has not answered for the first.
+        var early = await EarlyAsync(bench);
+        Assert.Equal(["NotAttempted 4.0.0", "NotAttempted 4.0.0"], Bench.Outcomes(early));
+        Assert.True(early is { GoesOn: true, NothingWon: true, Unreachable: false });
+        Assert.Equal(bench.Claims.Released, early.Results.Select(result => result.RecipientId));
+        Assert.False(running.IsCompleted);
+        answer.SetResult();
+
+        var report = await running;
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+        Assert.False(report.GoesOn);
+    }
+
+    [Fact]
+    public async Task What_was_announced_behind_a_dot_is_handed_back_and_gets_no_content()
+    {
+        var answer = new TaskCompletionSource();
         await using var server = new ScriptedServer(
-            Dot + "! signal\n! hang");
-        await using var bench = new Bench(options => options.Timeouts.FinalDot = TimeSpan.FromMilliseconds(300));
+            """
+            S: 220 mx.example.net ESMTP
+            C: EHLO client.example.com
+            S: 250-mx.example.net
+            S: 250 PIPELINING
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user1@example.net>
+            C: DATA
+            S: 250 Ok
+            S: 250 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user2@example.net>
+            C: DATA
+            ! signal
+            ! wait
+            S: 250 Taken
+            S: 250 Ok
+            S: 250 Ok
+            S: 354 Go on
+            """) { Gate = answer.Task };
+        await using var bench = new Bench();
         bench.RouteTo(server);
         var running = bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"));
         await server.Signal.Task;
         bench.StopHost();
-        Assert.Equal(["Uncertain 4.4.2", "NotAttempted 4.0.0"], Bench.Outcomes(await running));
+
+        Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(await EarlyAsync(bench)));
+        answer.SetResult();
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await running));
+        Assert.Empty(server.Surplus);
+        Assert.Equal(1, server.Connections);
+    }
+
+    [Fact]
+    public async Task What_storage_could_not_take_back_is_handed_back_at_the_end()
+    {
+        var answer = new TaskCompletionSource();
+        await using var server = new ScriptedServer(Dot + "! signal\n! wait\nS: 250 Taken") { Gate = answer.Task };
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var running = bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"));
+        await server.Signal.Task;
+        bench.Claims.IsAway = true;
+        bench.StopHost();
+        bench.Claims.IsAway = false;
+        answer.SetResult();
+
+        Assert.Equal(["Delivered 2.0.0", "NotAttempted 4.0.0"], Bench.Outcomes(await running));
+        Assert.False(bench.Early.Reader.TryRead(out _));
     }
 
     [Theory]
@@ -135,6 +205,9 @@ public sealed class TimeoutTests
         Assert.Equal(isDelivered ? 1 : 0, bench.Claims.Recorded.Count);
         Assert.DoesNotContain(".", server.Surplus);
     }
+
+    private static Task<AttemptsCompleted> EarlyAsync(Bench bench) => bench.Early.Reader
+        .ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
 
     /// <summary>Knows for how long a timer was set last.</summary>
     private sealed class ArmedClock : FakeTimeProvider

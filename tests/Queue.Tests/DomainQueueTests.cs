@@ -128,6 +128,29 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
+    public void What_a_worker_who_stops_hands_back_is_read_again_while_his_hand_out_counts()
+    {
+        _queue.Offer(Recipients(1, 3), s_now);
+        var handOut = HandOut()!;
+        Assert.Equal((RecipientRoute.Remote, 2), _queue.HandBack(handOut.ClaimId, [2, 3]));
+        Assert.True(_queue.MoreInStore);
+        Assert.Equal(1, _queue.HandedOut);
+        Assert.Equal([(RecipientRoute.Remote, 1)], _queue.UnderWay);
+        // Of the second report nothing is left; one of a hand-out from before this queue was in memory is unknown.
+        Assert.Equal(0, _queue.HandBack(handOut.ClaimId, [2, 3]).Count);
+        Assert.Equal(0, _queue.HandBack(4711, [2]).Count);
+
+        _queue.Load(Recipients(1, 3), 10);
+        var second = HandOut()!;
+        Assert.Equal([2, 3], Ids(second));
+        _queue.Complete(handOut.ClaimId);
+        // The first report says nothing of what the second worker has.
+        _queue.NoteMoreInStore();
+        _queue.Load(Recipients(1, 3), 10);
+        Assert.Equal([1], Ids(HandOut()));
+    }
+
+    [Fact]
     public void Nobody_is_given_up_without_an_attempt()
     {
         var late = s_now.AddDays(6);

@@ -292,6 +292,30 @@ public sealed class QueueServiceTests
     }
 
     [Fact]
+    public async Task What_a_worker_who_stops_hands_back_is_handed_out_at_once_while_he_is_still_at_the_rest()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = command => command.Recipients.Length == 2 ? slow.Task : Task.CompletedTask;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        var command = Assert.Single(queue.Worker.Commands);
+
+        var back = command.Recipients[1];
+        await queue.Claims.ReleaseAsync(command.ClaimId, [back.RecipientId], default);
+        var result = new AttemptResult(back.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+        await ReportAsync(queue, new AttemptsCompleted(command.Domain, command.ClaimId, [result], Unreachable: false, NothingWon: true, GoesOn: true));
+        await Until.TrueAsync(
+            async () => (await queue.History.FindAsync(id, default))!.Recipients.Any(r => r.State == RecipientState.Delivered), "another delivers it");
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Claims);
+        slow.SetResult();
+
+        Assert.All((await queue.OutcomeOfAsync(id)).Recipients, recipient => Assert.Single(recipient.Attempts));
+        Assert.Equal(2, queue.Worker.Commands.Count);
+        await DrainedAsync(queue);
+    }
+
+    [Fact]
     public async Task Commands_and_reports_that_come_twice_change_nothing()
     {
         await using var queue = await QueueUnderTest.StartAsync();

@@ -65,6 +65,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
+    public ClaimStore Claims => _app.Services.GetRequiredService<ClaimStore>();
+
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();

@@ -203,18 +203,26 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Claims.TakeAsync(8, "example.net", [one[1]], default);
         await Store.Claims.TakeAsync(9, "example.com", other, default);
         Assert.Equal([7, 8], (await Store.Queue.ListClaimsAsync("example.net", default)).Order());
-        await Store.Claims.ReleaseAsync(7, "example.net", default);
+        await Store.Outcomes.RecordAsync(7, [], _ => []);
         Assert.Equal([8], await Store.Queue.ListClaimsAsync("example.net", default));
     }
 
     [Fact]
-    public async Task A_released_claim_leaves_its_recipients_as_they_were()
+    public async Task Recipients_released_are_as_they_were_and_their_claim_goes_on_for_the_others()
     {
-        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
         await Store.Claims.TakeAsync(7, "example.net", recipients, default);
-        await Store.Claims.ReleaseAsync(7, "example.net", default);
-        Assert.Equal(0, Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).Attempts);
-        Assert.Equal(0, (await Store.History.SummarizeAsync(default)).Claims);
+        await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[2], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
+
+        await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId, recipients[2].RecipientId], default);
+
+        var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        Assert.Equal((recipients[1].RecipientId, 0), (due.RecipientId, due.Attempts));
+        Assert.Equal([recipients[1].RecipientId], await Store.Claims.TakeAsync(8, "example.net", [recipients[1]], default));
+        // What another holds by now is not released by the first holder.
+        await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId], default);
+        Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
     }
 
     [Fact]

@@ -17,6 +17,9 @@ internal interface IClaims
     /// <summary>Returns the claims that are still held.</summary>
     Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken);
 
+    /// <summary>Frees these recipients of the claim, which goes on for the others.</summary>
+    Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken);
+
     /// <summary>Makes "delivered" durable; returns the recipients recorded, which lacks those whose claim was lost.</summary>
     Task<IReadOnlySet<long>> RecordDeliveredAsync(long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken);
 }

@@ -16,6 +16,9 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         claims.RenewAsync(claimIds, cancellationToken);
 
+    public Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+        claims.ReleaseAsync(claimId, recipientIds, cancellationToken);
+
     public Task<IReadOnlySet<long>> RecordDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken) =>
         claims.RecordDeliveredAsync(claimId, results, cancellationToken);

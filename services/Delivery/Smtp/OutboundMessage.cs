@@ -35,6 +35,9 @@ internal sealed class OutboundMessage(IReadOnlyList<QueuedRecipient> recipients)
 
     public bool IsSettled { get; set; }
 
+    /// <summary>It is others' again, and not a word more of it is sent.</summary>
+    public bool IsHandedBack { get; set; }
+
     public bool NeedsSmtpUtf8 { get; } =
         recipients[0].Body.HasFlag(BodyType.SmtpUtf8)
         || !System.Text.Ascii.IsValid(recipients[0].Sender)

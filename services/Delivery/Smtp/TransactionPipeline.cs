@@ -48,9 +48,10 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
             {
                 if (await OpenTransactionAsync(message))
                     await SendContentAsync(message);
-                _current = _next;
+                _current = null;
                 _isAnnounced = _next is not null;
-                _next = null;
+                if (_next is { } next)
+                    await BeginAsync(next);
             }
         }
         catch (SmtpConnectionException error)
@@ -66,6 +67,20 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
             Failure = new SmtpConnectionException("4.3.0", "Internal error", isTimeout: true, error);
             await BreakOffAsync(Failure);
         }
+    }
+
+    /// <summary>The commands of this message are out; whether the rest follows is decided now.</summary>
+    private async ValueTask BeginAsync(OutboundMessage next)
+    {
+        _next = null;
+        if (batch.TryBegin(next))
+        {
+            _current = next;
+            return;
+        }
+
+        await next.CloseAsync();
+        throw new SmtpConnectionException("4.3.2", "This system stops");
     }
 
     /// <summary>MAIL, RCPT, DATA. True when the far end waits for the content; the message is settled otherwise.</summary>
@@ -144,7 +159,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         {
             await WriteContentAsync(message);
             if (_pipelining)
-                _next = await batch.NextAsync(connection);
+                _next = await batch.NextAheadAsync(connection);
             await FinishAsync(message, _next);
         }
         catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && !message.IsSettled)

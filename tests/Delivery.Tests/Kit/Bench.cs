@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
+using System.Threading.Channels;
 using MailPipeline.Contracts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
@@ -60,6 +61,9 @@ internal sealed class Bench : IAsyncDisposable
 
     public DomainDelivery Delivery { get; }
 
+    /// <summary>What was reported while a batch was still under way.</summary>
+    public Channel<AttemptsCompleted> Early { get; } = Channel.CreateUnbounded<AttemptsCompleted>();
+
     public HandOutsAside Aside { get; }
 
     public void StopHost() => _lifetime.StopApplication();
@@ -84,7 +88,8 @@ internal sealed class Bench : IAsyncDisposable
 
     /// <summary>Null: nothing is reported.</summary>
     public Task<AttemptsCompleted?> TryRunAsync(params QueuedRecipient[][] messages) => Delivery.RunAsync(
-        new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Resolver.ResolveAsync(Domain), Slots);
+        new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Resolver.ResolveAsync(Domain), Slots,
+        report => Early.Writer.WriteAsync(report).AsTask());
 
     public MetricCollector<long> Collect(string instrument) =>
         new(_services.GetRequiredService<IMeterFactory>(), DeliveryTelemetry.SourceName, instrument);

@@ -7,6 +7,7 @@ using MassTransit;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Tests;
@@ -79,6 +80,11 @@ internal sealed class DeliveryHost : IAsyncDisposable
 
     public Task<AttemptsCompleted> NextReportAsync() => _reports.NextAsync();
 
+    public bool HasReported => !_reports.IsEmpty;
+
+    /// <summary>What SIGTERM does.</summary>
+    public void AskToStop() => Get<IHostApplicationLifetime>().StopApplication();
+
     /// <summary>Hands out and waits for the report.</summary>
     public async Task<AttemptsCompleted> DeliverAsync(QueuedRecipient[] recipients, string endpoint = BusEndpoints.Deliver)
     {
@@ -100,6 +106,8 @@ internal sealed class DeliveryHost : IAsyncDisposable
         private readonly Channel<AttemptsCompleted> _reports = Channel.CreateUnbounded<AttemptsCompleted>();
 
         public void Add(AttemptsCompleted report) => _reports.Writer.TryWrite(report);
+
+        public bool IsEmpty => _reports.Reader.Count == 0;
 
         public async Task<AttemptsCompleted> NextAsync() => 
             await _reports.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(60));

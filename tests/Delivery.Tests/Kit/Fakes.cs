@@ -26,6 +26,8 @@ internal sealed class FakeClaims : IClaims
 
     public List<AttemptResult> Recorded { get; } = [];
 
+    public List<long> Released { get; } = [];
+
     public Action? OnRecord { get; set; }
 
     /// <summary>Records are not answered before this completes.</summary>
@@ -70,6 +72,14 @@ internal sealed class FakeClaims : IClaims
         lock (Recorded)
             Recorded.AddRange(taken);
         return taken.Select(result => result.RecipientId).ToHashSet();
+    }
+
+    public Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        lock (Released)
+            Released.AddRange(recipientIds);
+        return Task.CompletedTask;
     }
 
     private void ThrowIfAway()
