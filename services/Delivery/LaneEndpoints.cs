@@ -78,7 +78,6 @@ internal sealed class LaneEndpoints : IReceiveEndpointObserver, IHostedLifecycle
     /// <summary>No more is taken from now on; ends when all that was taken has ended.</summary>
     private async Task StopAsync(IReceiveEndpoint lane)
     {
-        await Task.Yield();
         try
         {
             await lane.Stop(CancellationToken.None);

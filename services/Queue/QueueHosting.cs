@@ -1,5 +1,6 @@
 using System.Net;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
 using MassTransit;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
@@ -24,6 +25,9 @@ public static class QueueHosting
             return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
         });
         services.AddSingleton<QueueTelemetry>();
+        services.AddSingleton(provider => new SteadyStorage(
+            provider.GetRequiredService<StorageOptions>().ClaimLease, provider.GetRequiredService<IOptions<QueueOptions>>().Value.WardenInterval,
+            provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();

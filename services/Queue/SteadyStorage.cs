@@ -2,7 +2,8 @@ namespace MailPipeline.Queue;
 
 /// <summary>
 /// Whether storage has answered for a whole lease without a gap. After an outage, or a pause of the machine, every claim looks as if
-/// its holder had died, until the holders have had the time to renew them; to take them back would send their mail again.
+/// its holder had died, until the holders have had the time to renew them; to take them back would send their mail again. One for the
+/// process, which asks storage all the time: a warden that moves here from a silo that died need not wait.
 /// </summary>
 /// <param name="interval">How often storage is asked.</param>
 internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvider time)
@@ -10,6 +11,7 @@ internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvi
     // Claims are renewed every third of the lease: one that was renewed last before a shorter gap outlives it.
     private readonly TimeSpan _longestGap = TimeSpan.FromTicks(Math.Max((lease / 3).Ticks, (interval * 5).Ticks));
 
+    private readonly Lock _lock = new();
     private DateTimeOffset _since;
     private DateTimeOffset _lastAnswer;
 
@@ -18,9 +20,12 @@ internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvi
     {
         // By the clock that leases run on, more or less: it goes on while a machine sleeps, and it may be set.
         var now = time.GetUtcNow();
-        if ((now - _lastAnswer).Duration() > _longestGap)
-            _since = now;
-        _lastAnswer = now;
-        return now - _since >= lease;
+        lock (_lock)
+        {
+            if ((now - _lastAnswer).Duration() > _longestGap)
+                _since = now;
+            _lastAnswer = now;
+            return now - _since >= lease;
+        }
     }
 }

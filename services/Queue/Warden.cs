@@ -28,7 +28,7 @@ internal interface IWardenGrain : IGrainWithIntegerKey
 /// whose lease ran out. A broker outage, a lost hint, a dead silo and a dead worker all end here.
 /// </summary>
 internal sealed partial class WardenGrain(
-    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, StorageOptions storage, IOptions<QueueOptions> options,
+    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, SteadyStorage steady, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, TimeProvider time, ILogger<WardenGrain> log) : Grain, IWardenGrain
 {
     private const int Page = 500;
@@ -44,7 +44,6 @@ internal sealed partial class WardenGrain(
     /// <summary>A queue that is awake goes on by itself, and while the bus is away that takes long.</summary>
     private static readonly TimeSpan s_waking = TimeSpan.FromSeconds(1);
 
-    private readonly SteadyStorage _steady = new(storage.ClaimLease, options.Value.WardenInterval, time);
     private readonly Round _ticks = new(options.Value.WardenInterval, time);
     private readonly Round _takeBacks = new(options.Value.WardenInterval, time);
     private readonly Round _measures = new(s_measuring, time);
@@ -110,7 +109,7 @@ internal sealed partial class WardenGrain(
 
     private async Task TakeBackClaimsAsync()
     {
-        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None, _steady.HasAnswered);
+        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None, steady.HasAnswered);
         if (taken == 0)
             return;
         telemetry.Uncertain(taken);

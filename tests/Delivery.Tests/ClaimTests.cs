@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -121,15 +122,18 @@ public sealed class ClaimTests
     public async Task Claims_are_renewed_every_third_of_the_lease_while_a_batch_runs()
     {
         await using var server = new ScriptedServer(First + "S: 354 Go on\nC: one\nC: .\n! hang");
-        await using var bench = new Bench(time: new FakeTimeProvider());
+        var clock = new PeriodicClock();
+        await using var bench = new Bench(time: clock);
         bench.RouteTo(server);
         await bench.Renewal.StartAsync(CancellationToken.None);
+        // A service begins aside: without its timer, time passes unnoticed.
+        await clock.Ticks.Task.WaitAsync(TimeSpan.FromSeconds(30));
         var running = bench.RunAsync(bench.Message("one\r\n"));
         await server.Signal.Task;
         for (var i = 1; i <= 6; i++)
         {
             bench.Clock.Advance(TimeSpan.FromSeconds(5));
-            await UntilAsync(() => bench.Claims.Renewals == i);
+            await Eventually.TrueAsync(() => bench.Claims.Renewals == i, TimeSpan.FromSeconds(30));
         }
 
         bench.Clock.Advance(bench.Options.Timeouts.FinalDot);
@@ -233,9 +237,17 @@ public sealed class ClaimTests
         Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(await running));
     }
 
-    private static async Task UntilAsync(Func<bool> condition)
+    /// <summary>Knows when a timer that ticks was made.</summary>
+    private sealed class PeriodicClock : FakeTimeProvider
     {
-        while (!condition())
-            await Task.Yield();
+        public TaskCompletionSource Ticks { get; } = new();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = base.CreateTimer(callback, state, dueTime, period);
+            if (period != Timeout.InfiniteTimeSpan)
+                Ticks.TrySetResult();
+            return timer;
+        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using MailPipeline.Contracts;
+using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -43,8 +44,7 @@ public sealed class TimeoutTests
         bench.RouteTo(server);
         var running = bench.RunAsync(bench.Message("one\r\n"));
         await server.Signal.Task;
-        while (clock.LastArmed != TimeSpan.FromSeconds(seconds))
-            await Task.Yield();
+        await Eventually.TrueAsync(() => clock.LastArmed == TimeSpan.FromSeconds(seconds), TimeSpan.FromSeconds(30));
         bench.Clock.Advance(TimeSpan.FromSeconds(seconds - 1));
         Assert.False(running.IsCompleted);
         bench.Clock.Advance(TimeSpan.FromSeconds(2));
