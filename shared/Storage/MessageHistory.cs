@@ -86,24 +86,24 @@ public sealed class MessageHistory(MailDatabase database)
         if (rows is not [var message])
             return null;
         var (first, last) = Range(messageId);
+        // First the states, then the attempts: what led to a state is there before it.
+        var recipients = await database.QueryAsync(
+            s_recipients,
+            r => new RecipientTimeline(
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
+                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8), []),
+            cancellationToken, first, last);
         var attempts = (await database.QueryAsync(
             s_attempts,
             r => new AttemptResult(
                 r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
                 QueueStore.Time(r, 5), QueueStore.Time(r, 6)),
             cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
-        var recipients = await database.QueryAsync(
-            s_recipients,
-            r => new RecipientTimeline(
-                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
-                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8),
-                attempts[r.GetInt64(0)].ToList()),
-            cancellationToken, first, last);
         var deeds = await database.QueryAsync(
             s_deeds,
             r => new OperatorDeed((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
             messageId);
-        return message with { Recipients = recipients, Deeds = deeds };
+        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Deeds = deeds };
     }
 
     /// <summary>The domains with most queued recipients first.</summary>
