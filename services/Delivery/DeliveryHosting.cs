@@ -32,11 +32,11 @@ public static class DeliveryHosting
         services.AddSingleton<DeliveryLanes>();
         services.AddSingleton<DomainDelivery>();
         services.AddSingleton<HandOutsAside>();
-        services.AddHostedService(provider => provider.GetRequiredService<HandOutsAside>());
         services.AddSingleton<HandOut>();
         services.AddSingleton<LaneEndpoints>();
         services.AddHostedService(provider => provider.GetRequiredService<LaneEndpoints>());
         services.AddReceiveEndpointObserver(provider => provider.GetRequiredService<LaneEndpoints>());
+        services.AddBusObserver(provider => provider.GetRequiredService<LaneEndpoints>());
         return builder;
     }
 

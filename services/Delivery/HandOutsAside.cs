@@ -3,10 +3,9 @@ using Microsoft.Extensions.Hosting;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// The hand-outs that left their lane. The bus knows nothing of them any more, so the stop waits for them here, before the bus and
-/// the renewal of claims end.
+/// The hand-outs that left their lane. The bus knows nothing of them any more, so who stops it waits for them here.
 /// </summary>
-internal sealed class HandOutsAside(IHostApplicationLifetime lifetime) : IHostedLifecycleService
+internal sealed class HandOutsAside(IHostApplicationLifetime lifetime)
 {
     /// <summary>Each has a DNS question under way: a socket and some kilobytes. Beyond it they stay in the lane.</summary>
     private const int Most = 10_000;
@@ -14,14 +13,14 @@ internal sealed class HandOutsAside(IHostApplicationLifetime lifetime) : IHosted
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _count;
-    private bool _stopping;
+    private bool _ends;
 
     /// <summary>False: there are enough, or the process stops.</summary>
     public bool TryAdd()
     {
         lock (_lock)
         {
-            if (_stopping || _count == Most)
+            if (_ends || _count == Most || lifetime.ApplicationStopping.IsCancellationRequested)
                 return false;
             _count++;
             return true;
@@ -32,33 +31,20 @@ internal sealed class HandOutsAside(IHostApplicationLifetime lifetime) : IHosted
     {
         lock (_lock)
         {
-            if (--_count == 0 && _stopping)
+            if (--_count == 0 && _ends)
                 _gone.TrySetResult();
         }
     }
 
-    /// <summary>Comes before any service is stopped.</summary>
-    public async Task StoppingAsync(CancellationToken cancellationToken)
+    /// <summary>None is added any more; ends with the last one.</summary>
+    public Task EndAsync()
     {
         lock (_lock)
         {
-            _stopping = true;
+            _ends = true;
             if (_count == 0)
-                return;
+                _gone.TrySetResult();
+            return _gone.Task;
         }
-
-        // Not every stop begins with a signal; what is not begun is handed back only when they know.
-        lifetime.StopApplication();
-        await _gone.Task.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
-
-    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

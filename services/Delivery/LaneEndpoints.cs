@@ -6,22 +6,27 @@ using Microsoft.Extensions.Logging;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// Stops the endpoints of the two lanes as soon as the process is asked to stop, and the bus as a whole only when they have ended. What
-/// would be taken meanwhile could only be given back, perhaps to ourselves. And the bus does not wait for an endpoint that somebody
-/// else stops: it would be gone when the last reports are sent.
+/// Stops the endpoints of the two lanes as soon as the process is asked to stop: what would be taken meanwhile could only be given
+/// back, perhaps to ourselves. The bus as a whole stops when the hand-outs under way have ended, those outside their lane too. It
+/// would not wait for an endpoint that somebody else has stopped, and be gone when the last reports are sent.
 /// </summary>
-internal sealed class LaneEndpoints : IReceiveEndpointObserver, IHostedLifecycleService
+internal sealed class LaneEndpoints : IReceiveEndpointObserver, IBusObserver, IHostedLifecycleService
 {
     private static readonly string[] s_lanes = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry];
 
     private readonly Lock _lock = new();
     private readonly HashSet<IReceiveEndpoint> _lanes = [];
     private readonly List<Task> _stops = [];
+    private readonly HandOutsAside _aside;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger<LaneEndpoints> _log;
 
-    public LaneEndpoints(IHostApplicationLifetime lifetime, ILogger<LaneEndpoints> log)
+    /// <summary>Ends when the process may take no more time to stop.</summary>
+    private CancellationToken _grace = CancellationToken.None;
+
+    public LaneEndpoints(HandOutsAside aside, IHostApplicationLifetime lifetime, ILogger<LaneEndpoints> log)
     {
+        _aside = aside;
         _lifetime = lifetime;
         _log = log;
         lifetime.ApplicationStopping.Register(StopLanes);
@@ -39,16 +44,46 @@ internal sealed class LaneEndpoints : IReceiveEndpointObserver, IHostedLifecycle
         return Task.CompletedTask;
     }
 
-    /// <summary>Comes before any service is stopped, the bus among them.</summary>
-    public async Task StoppingAsync(CancellationToken cancellationToken)
+    /// <summary>Comes before any service is stopped. Not every stop begins with a signal.</summary>
+    public Task StoppingAsync(CancellationToken cancellationToken)
     {
-        // Not every stop begins with a signal.
+        _grace = cancellationToken;
         _lifetime.StopApplication();
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Here, and not earlier, so that listeners of this process close meanwhile.</summary>
+    public async Task PreStop(IBus bus)
+    {
         Task[] stops;
         lock (_lock)
-            stops = [.. _stops];
-        await Task.WhenAll(stops).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            stops = [.. _stops, _aside.EndAsync()];
+        await Task.WhenAll(stops).WaitAsync(_grace).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
+
+    public Task Stopping(ReceiveEndpointStopping stopping) => Task.CompletedTask;
+
+    public Task Completed(ReceiveEndpointCompleted completed) => Task.CompletedTask;
+
+    public Task Faulted(ReceiveEndpointFaulted faulted) => Task.CompletedTask;
+
+    public void PostCreate(IBus bus)
+    {
+    }
+
+    public void CreateFaulted(Exception exception)
+    {
+    }
+
+    public Task PreStart(IBus bus) => Task.CompletedTask;
+
+    public Task PostStart(IBus bus, Task<BusReady> busReady) => Task.CompletedTask;
+
+    public Task StartFaulted(IBus bus, Exception exception) => Task.CompletedTask;
+
+    public Task PostStop(IBus bus) => Task.CompletedTask;
+
+    public Task StopFaulted(IBus bus, Exception exception) => Task.CompletedTask;
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -59,12 +94,6 @@ internal sealed class LaneEndpoints : IReceiveEndpointObserver, IHostedLifecycle
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task Stopping(ReceiveEndpointStopping stopping) => Task.CompletedTask;
-
-    public Task Completed(ReceiveEndpointCompleted completed) => Task.CompletedTask;
-
-    public Task Faulted(ReceiveEndpointFaulted faulted) => Task.CompletedTask;
 
     private void StopLanes()
     {

@@ -8,7 +8,7 @@ namespace MailPipeline.Queue;
 /// operator's switch lies in storage and is read at the warden's interval; before it has been read nothing is handed out.
 /// </summary>
 internal sealed partial class DeliveryPause(
-    OperatorStore store, SteadyStorage steady, IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<DeliveryPause> log)
+    OperatorStore store, IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<DeliveryPause> log)
 {
     private volatile bool _isRead;
     private volatile bool _isSwitchedOn;
@@ -28,7 +28,6 @@ internal sealed partial class DeliveryPause(
             LogNotRead(log, exception);
             return;
         }
-        steady.HasAnswered();
         if (paused is not null && !_isSwitchedOn)
             LogPaused(log, paused.Since, paused.Operator);
         else if (paused is null && _isSwitchedOn)

@@ -71,10 +71,18 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
-    public void Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
+    /// <param name="now">Before storage was asked.</param>
+    /// <returns>
+    /// Who was handed out and is free all the same, so long afterwards that nobody can claim him any more: he was handed back, and the
+    /// report of it was lost.
+    /// </returns>
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor, DateTimeOffset now)
     {
+        var handedBack = recipients.Count == 0 ? []
+            : Overdue(now).ConvertAll(handOut => HandBack(handOut.ClaimId, recipients.Select(recipient => recipient.RecipientId)));
         MoreInStore = recipients.Count >= askedFor;
         Add(recipients);
+        return handedBack;
     }
 
     /// <summary>Removes recipients whose time is over from the window and returns them.</summary>

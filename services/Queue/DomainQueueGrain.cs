@@ -77,8 +77,7 @@ internal sealed partial class DomainQueueGrain(
         if (report.GoesOn)
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
-            if (count > 0)
-                telemetry.UnderWay(route, -count);
+            NoLongerUnderWay(route, count);
             await outcomes.RecordAsync(report, []);
             await PumpAsync();
             return;
@@ -93,6 +92,12 @@ internal sealed partial class DomainQueueGrain(
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();
+    }
+
+    private void NoLongerUnderWay(RecipientRoute route, int count)
+    {
+        if (count > 0)
+            telemetry.UnderWay(route, -count);
     }
 
     private async Task ConcludeAsync(AttemptsCompleted report)
@@ -160,7 +165,8 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.WantsMore(now) || pause.IsPaused)
             return;
         var room = _queue.Room;
-        _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room);
+        foreach (var (route, count) in _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room, now))
+            NoLongerUnderWay(route, count);
         var expired = _queue.TakeExpired(now);
         if (expired.Count > 0)
             await outcomes.ExpireAsync(Domain, expired, _queue.Standing.Reason);

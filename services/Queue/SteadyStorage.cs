@@ -1,11 +1,12 @@
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Whether storage has answered for a whole lease without a gap. After an outage, or a pause of the machine, every claim looks as if
-/// its holder had died, until the holders have had the time to renew them; to take them back would send their mail again. One for the
-/// process, which asks storage all the time: a warden that moves here from a silo that died need not wait.
+/// Whether storage has committed for a whole lease without a gap. After an outage, or a pause of the machine, every claim looks as if
+/// its holder had died, until the holders have had the time to renew them; to take them back would send their mail again. Reads prove
+/// nothing: they go on where writes wait for a standby, a lock or space. One for the process, which commits all the time: a warden
+/// that moves here from a silo that died need not wait.
 /// </summary>
-/// <param name="interval">How often storage is asked.</param>
+/// <param name="interval">How often it commits.</param>
 internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvider time)
 {
     // Claims are renewed every third of the lease: one that was renewed last before a shorter gap outlives it.
@@ -15,7 +16,17 @@ internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvi
     private DateTimeOffset _since;
     private DateTimeOffset _lastAnswer;
 
-    /// <summary>Storage has just answered. True when it has done so for a lease.</summary>
+    /// <summary>Without a gap up to now.</summary>
+    public bool IsSteady
+    {
+        get
+        {
+            lock (_lock)
+                return (time.GetUtcNow() - _lastAnswer).Duration() <= _longestGap && _lastAnswer - _since >= lease;
+        }
+    }
+
+    /// <summary>Storage has just committed. True when it has done so for a lease.</summary>
     public bool HasAnswered()
     {
         // By the clock that leases run on, more or less: it goes on while a machine sleeps, and it may be set.

@@ -109,7 +109,7 @@ internal sealed partial class WardenGrain(
 
     private async Task TakeBackClaimsAsync()
     {
-        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None, steady.HasAnswered);
+        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None, () => steady.IsSteady);
         if (taken == 0)
             return;
         telemetry.Uncertain(taken);
@@ -186,7 +186,7 @@ internal sealed class Round(TimeSpan interval, TimeProvider time)
 
 /// <summary>Ticks for the warden and for the look at the operator's switch, and the way of this process's own messages to the router.</summary>
 internal sealed partial class WardenTicks(
-    IGrainFactory grains, AcceptedHints hints, Router router, DeliveryPause pause, IOptions<QueueOptions> options,
+    IGrainFactory grains, AcceptedHints hints, Router router, DeliveryPause pause, QueueStore store, SteadyStorage steady, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, TimeProvider time, ILogger<WardenTicks> log) : BackgroundService
 {
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
@@ -194,7 +194,8 @@ internal sealed partial class WardenTicks(
         telemetry.CountFromZero();
         return Task.WhenAll(
             TickAsync(warden => warden.TickAsync(), stoppingToken), TickAsync(warden => warden.TakeBackAsync(), stoppingToken),
-            TickAsync(warden => warden.MeasureAsync(), stoppingToken), WatchPauseAsync(stoppingToken), RouteHintsAsync(stoppingToken));
+            TickAsync(warden => warden.MeasureAsync(), stoppingToken), WatchPauseAsync(stoppingToken), WatchStorageAsync(stoppingToken),
+            RouteHintsAsync(stoppingToken));
     }
 
     private async Task TickAsync(Func<IWardenGrain, Task> tick, CancellationToken stoppingToken)
@@ -236,6 +237,28 @@ internal sealed partial class WardenTicks(
         while (await WaitAsync(timer, stoppingToken));
     }
 
+    private async Task WatchStorageAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
+        do
+        {
+            try
+            {
+                await store.CommitNothingAsync(stoppingToken);
+                steady.HasAnswered();
+            }
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+            {
+                LogNoCommit(log, exception);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+        while (await WaitAsync(timer, stoppingToken));
+    }
+
     private async Task RouteHintsAsync(CancellationToken stoppingToken)
     {
         while (!stoppingToken.IsCancellationRequested)
@@ -266,6 +289,9 @@ internal sealed partial class WardenTicks(
             return false;
         }
     }
+
+    [LoggerMessage(2054, LogLevel.Warning, "Storage did not commit; no claim is taken back before it has done so for a lease")]
+    private static partial void LogNoCommit(ILogger log, Exception exception);
 
     [LoggerMessage(2052, LogLevel.Warning, "The warden's round failed; next time")]
     private static partial void LogTickFailed(ILogger log, Exception exception);

@@ -27,6 +27,9 @@ public static class BusHosting
         var broker = builder.Configuration.GetConnectionString(ConnectionName);
         var services = builder.Services;
         services.AddSingleton<MailBus>();
+        services.AddSingleton<BusTelemetry>();
+        services.AddReceiveObserver(provider => provider.GetRequiredService<BusTelemetry>());
+        services.AddReceiveEndpointObserver(provider => provider.GetRequiredService<BusTelemetry>());
         services.AddMassTransit(bus =>
         {
             bus.DisableUsageTelemetry();

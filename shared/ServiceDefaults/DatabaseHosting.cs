@@ -59,7 +59,9 @@ public static class DatabaseHosting
         {
             return away.Message;
         }
-    });
+    },
+    // It may bring the schema up to date, or wait for another process that does; broken off, that would begin again for ever.
+    MayTakeLong: true);
 
     private sealed class StoreCheck(MessageHistory history) : IHealthCheck
     {

@@ -10,7 +10,8 @@ namespace MailPipeline.ServiceDefaults;
 /// <summary>Something outside the process without which it cannot begin.</summary>
 /// <param name="Name">As the operator knows it.</param>
 /// <param name="ProbeAsync">Null when it is there, otherwise why it is not. Throws when waiting would not help.</param>
-public sealed record Need(string Name, Func<CancellationToken, Task<string?>> ProbeAsync);
+/// <param name="MayTakeLong">The probe does something that must not be begun again and again; it is waited for to its end.</param>
+public sealed record Need(string Name, Func<CancellationToken, Task<string?>> ProbeAsync, bool MayTakeLong = false);
 
 /// <summary>
 /// Where a process waits for what it needs: it says for what, is alive and not ready, and goes on as soon as everything is there.
@@ -19,30 +20,51 @@ internal static partial class WaitingRoom
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+    private static readonly string s_noAnswer = $"no answer within {s_patience.TotalSeconds:0} s";
+    private static readonly string s_takesLong = $"it takes longer than {s_patience.TotalSeconds:0} s";
 
     /// <returns>False when the process was told to stop meanwhile.</returns>
     public static async Task<bool> WaitAsync(IServiceProvider services, CancellationToken cancellation)
     {
         var log = services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults");
         var time = services.GetRequiredService<TimeProvider>();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         WebApplication? door = null;
         try
         {
             foreach (var need in services.GetServices<Need>())
             {
                 var said = "";
-                while (await ProbeAsync(need, time) is { } reason)
+                while (true)
                 {
-                    if (said != reason)
-                        LogWaiting(log, need.Name, said = reason);
-                    door ??= await OpenAsync(services.GetRequiredService<IOptions<HttpOptions>>().Value, need.Name);
-                    using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, door.Lifetime.ApplicationStopping);
+                    using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
+                    var probing = ProbeAsync(need, giveUp.Token);
+                    if (await Task.WhenAny(probing, Task.Delay(s_patience, time, stop.Token)) != probing)
+                    {
+                        if (need.MayTakeLong)
+                            await SayAsync(s_takesLong);
+                        else
+                            await giveUp.CancelAsync();
+                    }
+                    if (await probing is not { } reason)
+                        break;
+                    await SayAsync(reason);
                     await Task.Delay(s_pause, time, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                     if (stop.IsCancellationRequested)
                         return false;
                 }
                 if (said.Length > 0)
                     LogThere(log, need.Name);
+
+                async Task SayAsync(string reason)
+                {
+                    if (said != reason)
+                        LogWaiting(log, need.Name, said = reason);
+                    if (door is not null)
+                        return;
+                    door = await OpenAsync(services.GetRequiredService<IOptions<HttpOptions>>().Value, need.Name);
+                    door.Lifetime.ApplicationStopping.Register(stop.Cancel);
+                }
             }
             return true;
         }
@@ -56,16 +78,15 @@ internal static partial class WaitingRoom
         }
     }
 
-    private static async Task<string?> ProbeAsync(Need need, TimeProvider time)
+    private static async Task<string?> ProbeAsync(Need need, CancellationToken giveUp)
     {
-        using var patience = new CancellationTokenSource(s_patience, time);
         try
         {
-            return await need.ProbeAsync(patience.Token);
+            return await need.ProbeAsync(giveUp);
         }
-        catch (OperationCanceledException) when (patience.IsCancellationRequested)
+        catch (OperationCanceledException) when (giveUp.IsCancellationRequested)
         {
-            return $"no answer within {s_patience.TotalSeconds:0} s";
+            return s_noAnswer;
         }
     }
 

@@ -10,7 +10,10 @@ namespace MailPipeline.Storage;
 public sealed class ClaimStore(MailDatabase database)
 {
     private static readonly Statement s_take = new(
-        "UPDATE recipients SET claim = $2 WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $3");
+        """
+        UPDATE recipients SET claim = $2
+        WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $3 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
+        """);
 
     private static readonly Statement s_insertClaim = new(
         "INSERT INTO claims (id, domain, lease_until, recipients) VALUES ($1, $2, {now} + $3, $4)");
@@ -30,7 +33,7 @@ public sealed class ClaimStore(MailDatabase database)
 
     /// <summary>
     /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
-    /// that a command delivered again wins nothing. Returns the ids won.
+    /// that a command delivered again wins nothing, not even what its first worker has handed back. Returns the ids won.
     /// </summary>
     public Task<IReadOnlySet<long>> TakeAsync(
         long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, CancellationToken cancellationToken)

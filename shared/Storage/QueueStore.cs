@@ -114,6 +114,8 @@ public sealed class QueueStore(MailDatabase database)
     private static readonly Statement s_forgetQueue = new(
         "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
 
+    private static readonly Statement s_ownCommit = new("SELECT {own_commit}");
+
     private static readonly Statement s_expiredClaims = new(
         "SELECT id, domain, recipients FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
 
@@ -151,6 +153,13 @@ public sealed class QueueStore(MailDatabase database)
         """);
 
     private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM unrouted");
+
+    /// <summary>Returns when storage has committed, as durably as anything else, a transaction that changes nothing.</summary>
+    public Task CommitNothingAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(async transaction => (await transaction.QueryAsync(s_ownCommit, r => r.GetInt64(0))).Count);
+    }
 
     public ValueTask<long> NextClaimIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
 

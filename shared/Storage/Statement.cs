@@ -18,24 +18,28 @@ internal sealed class Statement(string sql)
 }
 
 /// <summary>The words of SQL that differ between the engines.</summary>
-internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, string Now, string KeyShare)
+internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, string Now, string KeyShare, string OwnCommit)
 {
     /// <summary>
     /// Times are milliseconds since 1970 UTC; {now} is the store's own clock, read anew by each statement. {key_share} keeps the
-    /// rows read from being deleted before the transaction ends; SQLite has one writer, and nobody to keep off.
+    /// rows read from being deleted before the transaction ends; SQLite has one writer, and nobody to keep off. {own_commit} is a value
+    /// that makes a transaction one with a commit to wait for, though it changes nothing; SQLite's has none, its one process has the
+    /// writer.
     /// </summary>
     public static readonly SqlDialect Sqlite = new(
-        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "");
+        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "0");
 
     public static readonly SqlDialect Postgres = new(
-        "BIGINT PRIMARY KEY", "BYTEA", "", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", "FOR KEY SHARE");
+        "BIGINT PRIMARY KEY", "BYTEA", "", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", "FOR KEY SHARE",
+        "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)");
 
     public string Translate(string sql) => sql
         .Replace("{id}", Id, StringComparison.Ordinal)
         .Replace("{bytes}", Bytes, StringComparison.Ordinal)
         .Replace("{without_rowid}", WithoutRowId, StringComparison.Ordinal)
         .Replace("{now}", Now, StringComparison.Ordinal)
-        .Replace("{key_share}", KeyShare, StringComparison.Ordinal);
+        .Replace("{key_share}", KeyShare, StringComparison.Ordinal)
+        .Replace("{own_commit}", OwnCommit, StringComparison.Ordinal);
 }
 
 /// <summary>A parameter value: a 64-bit number, text or bytes. There is no null: absent is 0 or empty in every column.</summary>

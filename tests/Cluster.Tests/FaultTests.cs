@@ -13,7 +13,13 @@ public sealed class FaultTests(SharedServers servers)
     private const int Domains = 200;
     private const int Round = 1000;
 
+    /// <summary>No fault is about this domain, and no temper of others.</summary>
+    private const string Unrelated = "unrelated.example";
+
     private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(5);
+
+    /// <summary>A dead silo's domains are served elsewhere within 20 s; a client that a process leaves without an answer goes to the next.</summary>
+    private static readonly TimeSpan s_longestGap = TimeSpan.FromSeconds(30);
 
     [Fact]
     public async Task Twenty_thousand_messages_survive_fifteen_kills_and_every_server_going_away()
@@ -75,6 +81,7 @@ public sealed class FaultTests(SharedServers servers)
         Figures.Write($"seed {seed}");
         await using var run = new ClusterRun(servers, $"faults-{seed}");
         Load.AddFarEnds(run, Domains);
+        run.AddSink(SinkScript.AcceptAll, Unrelated);
         await run.StartAsync(Load.Accounts, ClusterRun.Impatient);
 
         using var reading = CancellationTokenSource.CreateLinkedTokenSource(ClusterRun.Cancellation);
@@ -82,24 +89,50 @@ public sealed class FaultTests(SharedServers servers)
         var started = Stopwatch.GetTimestamp();
         var faults = new Faults(run, new Random(seed), s_lease);
         var breaking = breakThings(faults);
+        var probing = ProbeAsync(run, breaking);
         var sent = 0;
         for (; (sent < messages || !breaking.IsCompleted) && !breaking.IsFaulted; sent += Round)
             await run.SendAsync(Load.Compose(seed, sent, Round, Domains), o => o with { Pace = pace });
         await breaking;
         var took = Stopwatch.GetElapsedTime(started);
+        var backlog = (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", ClusterRun.Cancellation))[0];
+        await probing;
         var drained = await run.DrainAsync(TimeSpan.FromMinutes(3));
         await reading.CancelAsync();
         await Task.WhenAll(readers);
         await run.ReadMaildropsAsync(Load.Accounts);
 
         var evidence = await run.EvidenceAsync();
-        evidence = evidence with { DuplicateBudget = faults.InDoubt(evidence.Records) };
+        var gap = faults.LongestGap([.. evidence.Records.OfType<Arrival>().Where(a => a.Sink == Unrelated).Select(a => a.At)]);
+        var rate = evidence.Records.OfType<Arrival>().Sum(a => a.Recipients.Length) / took.TotalSeconds;
+        evidence = evidence with
+        {
+            DuplicateBudget = faults.InDoubt(evidence.Records),
+            Liveness =
+            [
+                new("deliveries to an unrelated domain", gap, s_longestGap),
+                // Half the rate that was held while things failed, and the time of the last retries.
+                new($"{backlog} recipients that waited after the last fault", drained, TimeSpan.FromSeconds(20 + (2 * backlog / rate))),
+            ],
+        };
         Figures.Write(
             $"seed {seed}: {sent} messages in {took.TotalSeconds:F0} s with {faults}; " +
-            $"drained {drained.TotalSeconds:F1} s later; {LedgerChecker.CountDuplicates(evidence.Records)} duplicates, at most {evidence.DuplicateBudget} " +
+            $"an unrelated domain waited {gap.TotalSeconds:F1} s at most; {backlog} recipients left, drained {drained.TotalSeconds:F1} s later at {rate:F0}/s before; {LedgerChecker.CountDuplicates(evidence.Records)} duplicates, at most {evidence.DuplicateBudget} " +
             $"in doubt at faults, {evidence.UncertainCounted} attempts recorded as uncertain");
         run.AssertClean(evidence);
         return faults;
+    }
+
+    /// <summary>A message twice a second to a domain that has nothing to do with any fault.</summary>
+    private static async Task ProbeAsync(ClusterRun run, Task faults)
+    {
+        const int round = 20;
+        for (var sent = 0; !faults.IsCompleted; sent += round)
+        {
+            await run.SendAsync(
+                [.. Enumerable.Range(sent, round).Select(i => LedgerMessage.Create($"probe{i}", "", i, 500, new ExpectedRecipient($"r{i}@{Unrelated}")))],
+                o => o with { Connections = 4, Pace = TimeSpan.FromSeconds(2) });
+        }
     }
 
     /// <summary>How long the random faults go on; shorter ones are for trying the test itself.</summary>

@@ -16,6 +16,7 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
     private static readonly TimeSpan s_recovery = TimeSpan.FromMinutes(5);
 
     private readonly List<Fault> _doubts = [];
+    private readonly List<Fault> _standstills = [];
     private readonly SortedDictionary<string, int> _counts = new(StringComparer.Ordinal);
 
     public int Kills { get; private set; }
@@ -28,6 +29,19 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
 
     /// <summary>Copies that far ends had just taken when something failed.</summary>
     public int InDoubt(IReadOnlyList<LedgerRecord> records) => _doubts.Sum(fault => Load.InDoubt(records, fault));
+
+    /// <summary>The longest time between two of these, less the time in which the store or the broker was away.</summary>
+    public TimeSpan LongestGap(IReadOnlyList<DateTimeOffset> times)
+    {
+        var inOrder = times.Order().ToList();
+        return inOrder.Zip(inOrder.Skip(1), (from, to) => to - from - _standstills.Aggregate(TimeSpan.Zero, (sum, fault) => sum + Overlap(fault, from, to))).Max();
+
+        static TimeSpan Overlap(Fault fault, DateTimeOffset from, DateTimeOffset to)
+        {
+            var (begin, end) = (fault.From > from ? fault.From : from, fault.To < to ? fault.To : to);
+            return end > begin ? end - begin : TimeSpan.Zero;
+        }
+    }
 
     public override string ToString() => string.Join(", ", _counts.Select(count => $"{count.Value} {count.Key}"));
 
@@ -98,6 +112,7 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
         // What was recorded as it came back is durable; no dot is sent on a claim whose lease ran out.
         Doubt("postgres", from, lease);
         await RecoverAsync();
+        StoodStill(from);
     }
 
     /// <summary>All sessions of the store end at once; what was being committed has an unknown outcome.</summary>
@@ -112,10 +127,12 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
 
     public async Task RestartBrokerAsync()
     {
+        var from = Now();
         Count("RabbitMQ killed");
         await run.Servers.Rabbit.KillAsync();
         await run.Servers.Rabbit.RestartAsync(ClusterRun.Cancellation);
         await RecoverAsync();
+        StoodStill(from);
     }
 
     /// <summary>What was not acknowledged is delivered again, mostly to somebody else.</summary>
@@ -129,11 +146,13 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
     /// <summary>A memory alarm of the broker.</summary>
     public async Task BlockPublishersAsync(TimeSpan time)
     {
+        var from = Now();
         Count("RabbitMQ alarms");
         await run.Servers.Rabbit.SetMemoryAlarmAsync(on: true, ClusterRun.Cancellation);
         await ClusterRun.PauseAsync(time);
         await run.Servers.Rabbit.SetMemoryAlarmAsync(on: false, ClusterRun.Cancellation);
         await RecoverAsync();
+        StoodStill(from);
     }
 
     /// <summary>So long without Redis, while something else fails: a silo that starts must find its members.</summary>
@@ -194,6 +213,9 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
     private void Count(string what) => _counts[what] = _counts.GetValueOrDefault(what) + 1;
 
     private void Doubt(string what, DateTimeOffset from, TimeSpan after = default) => _doubts.Add(new(what, from, Now() + after));
+
+    /// <summary>Nothing can be delivered without the store or the bus.</summary>
+    private void StoodStill(DateTimeOffset from) => _standstills.Add(new("standstill", from, Now()));
 
     private static DateTimeOffset Now() => TimeProvider.System.GetUtcNow();
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Cluster.Tests;
@@ -21,6 +22,7 @@ public sealed class OutageTests(SharedServers servers)
         var sent = Stopwatch.GetElapsedTime(started);
         foreach (var ingress in run.Cluster.Of(ServiceKind.Ingress))
             Assert.True(await ingress.Web.IsReadyAsync(Cancellation), $"{ingress.Name} is not ready without a broker");
+        await SeenAsync(run, ServiceKind.Ingress, "mailpipeline_ingress_hints_lost_total");
         await run.Servers.Rabbit.RestartAsync(Cancellation);
         var back = await run.DrainAsync(TimeSpan.FromSeconds(90));
 
@@ -78,6 +80,7 @@ public sealed class OutageTests(SharedServers servers)
             var sent = Stopwatch.GetElapsedTime(started);
             Figures.Write($"100 messages accepted in {sent.TotalSeconds:F1} s while publishers are blocked");
             Assert.InRange(sent, TimeSpan.Zero, TimeSpan.FromSeconds(20));
+            await SeenAsync(run, ServiceKind.Ingress, "mailpipeline_ingress_hints_lost_total");
         }
         finally
         {
@@ -101,6 +104,7 @@ public sealed class OutageTests(SharedServers servers)
         foreach (var door in run.Cluster.Of(ServiceKind.Ingress).Concat(run.Cluster.Of(ServiceKind.Mailbox)))
             Assert.True(await door.Web.IsReadyAsync(Cancellation), $"{door.Name} is not ready without a store");
         Assert.False(await run.Cluster.Of(ServiceKind.Queue)[0].Web.IsReadyAsync(Cancellation), "Queue is ready without a store");
+        await SeenAsync(run, ServiceKind.Ingress, "mailpipeline_storage_commit_failures_total");
         await run.Servers.Postgres.RestartAsync(Cancellation);
 
         var started = Stopwatch.GetTimestamp();
@@ -114,6 +118,29 @@ public sealed class OutageTests(SharedServers servers)
         var drained = await run.DrainAsync(TimeSpan.FromSeconds(60));
         Figures.Write($"250 on the same session {accepted.TotalSeconds:F1} s after the store was back; 100 more out {drained.TotalSeconds:F1} s after they were in");
         run.AssertClean(await run.EvidenceAsync());
+    }
+
+    [Fact]
+    public async Task While_only_writes_stand_still_no_worker_loses_his_claim()
+    {
+        // Twice the lease and more; reads go on all the time.
+        var held = TimeSpan.FromSeconds(12);
+        await using var run = await StartAsync("lock");
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var sending = SendUntilAsync(run, enough.Token);
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(8));
+        var under = await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients", Cancellation);
+        await run.Servers.Postgres.QueryAsync(
+            string.Create(CultureInfo.InvariantCulture, $"BEGIN; LOCK TABLE recipients, claims IN SHARE MODE; SELECT pg_sleep({held.TotalSeconds}); COMMIT"),
+            run.Cluster.Connections.Database.Split("Database=")[1], Cancellation);
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await enough.CancelAsync();
+        var sent = await sending;
+        await run.DrainAsync(TimeSpan.FromSeconds(60));
+        var evidence = await run.EvidenceAsync();
+        Figures.Write($"{under[0]} recipients before {held.TotalSeconds:F0} s without a write, {sent} sent in all; {evidence.UncertainCounted} recorded as uncertain");
+        Assert.Equal(0, evidence.UncertainCounted);
+        run.AssertClean(evidence);
     }
 
     [Fact]
@@ -159,6 +186,19 @@ public sealed class OutageTests(SharedServers servers)
         await run.SendAsync(Messages("after", 20));
         await run.DrainAsync(TimeSpan.FromSeconds(30));
         run.AssertClean(await run.EvidenceAsync());
+    }
+
+    /// <summary>The fault shows in what alerts go by, within a minute.</summary>
+    private static Task SeenAsync(ClusterRun run, ServiceKind kind, string counter) => Eventually.TrueAsync(
+        async () => await run.Cluster.SumMetricAsync(kind, counter, Cancellation) > 0, TimeSpan.FromMinutes(1), () => counter, Cancellation);
+
+    private static async Task<int> SendUntilAsync(ClusterRun run, CancellationToken enough)
+    {
+        const int round = 100;
+        var sent = 0;
+        for (; !enough.IsCancellationRequested; sent += round)
+            await run.SendAsync(Messages($"t{sent}-", round), o => o with { Connections = 10, Pace = TimeSpan.FromMilliseconds(100) });
+        return sent;
     }
 
     private async Task<ClusterRun> StartAsync(string name, params string[] settings)

@@ -89,6 +89,7 @@ public sealed class ScalingTests(SharedServers servers)
         await run.DrainAsync(TimeSpan.FromSeconds(30));
         run.AssertClean(await run.EvidenceAsync());
         Assert.InRange(others, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.Equal(2, sink.PeakConnections);
     }
 
     [Fact]

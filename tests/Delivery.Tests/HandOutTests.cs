@@ -82,7 +82,7 @@ public sealed class HandOutTests : IAsyncDisposable
         gate.SetResult();
         await server.Signal.Task;
 
-        var stopping = _bench.Aside.StoppingAsync(Cancellation);
+        var stopping = _bench.Aside.EndAsync();
         Assert.False(stopping.IsCompleted);
         Assert.False(_bench.Aside.TryAdd());
         answer.SetResult();

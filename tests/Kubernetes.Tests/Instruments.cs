@@ -4,6 +4,7 @@ using MailPipeline.Delivery;
 using MailPipeline.Ingress;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -18,7 +19,7 @@ internal static class Instruments
     private static readonly Assembly[] s_assemblies =
     [
         typeof(IngressHosting).Assembly, typeof(QueueHosting).Assembly, typeof(DeliveryHosting).Assembly, typeof(MailboxHosting).Assembly,
-        typeof(MailDatabase).Assembly,
+        typeof(MailDatabase).Assembly, typeof(MailBus).Assembly,
     ];
 
     /// <summary>Names as the Prometheus exporter writes them, derived from name, unit and kind.</summary>

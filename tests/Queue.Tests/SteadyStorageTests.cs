@@ -34,6 +34,19 @@ public sealed class SteadyStorageTests
             Assert.Equal(15, SecondsUntilSteady());
     }
 
+    [Fact]
+    public void Who_does_not_hear_of_a_commit_is_not_steady()
+    {
+        _steady.HasAnswered();
+        Assert.False(_steady.IsSteady);
+        SecondsUntilSteady();
+        Assert.True(_steady.IsSteady);
+        _time.Advance(TimeSpan.FromSeconds(5));
+        Assert.True(_steady.IsSteady);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(_steady.IsSteady);
+    }
+
     private int SecondsUntilSteady()
     {
         for (var seconds = 1; ; seconds++)

@@ -1,6 +1,7 @@
 using System.Net;
 using MailPipeline.Testing;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.ServiceDefaults.Tests;
 
@@ -63,6 +64,41 @@ public sealed class ServiceHostTests
             catch (HttpRequestException)
             {
                 return null;
+            }
+        }
+    }
+
+    [Fact]
+    public async Task What_must_not_be_broken_off_is_waited_for_and_the_process_is_alive_meanwhile()
+    {
+        var port = FreePorts.Next();
+        using var client = new HttpClient();
+        var (asked, answer) = (0, new TaskCompletionSource<string?>());
+        var running = ServiceHost.RunAsync(
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"],
+            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Need("a long step", cancellation =>
+            {
+                asked++;
+                return answer.Task.WaitAsync(cancellation);
+            }, MayTakeLong: true))), Cancellation);
+        // Longer than anything else is waited for.
+        await Eventually.TrueAsync(
+            async () => await SaysAsync("health/live", HttpStatusCode.OK), TimeSpan.FromSeconds(40), () => "", Cancellation);
+        Assert.True(await SaysAsync("health/ready", HttpStatusCode.ServiceUnavailable));
+        Assert.Equal(1, asked);
+        answer.SetException(new StartupException("enough"));
+        Assert.Equal(2, await running);
+
+        async Task<bool> SaysAsync(string path, HttpStatusCode status)
+        {
+            try
+            {
+                using var reply = await client.GetAsync(new Uri($"http://127.0.0.1:{port}/{path}"), Cancellation);
+                return reply.StatusCode == status;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
             }
         }
     }

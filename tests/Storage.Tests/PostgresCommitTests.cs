@@ -68,6 +68,21 @@ public sealed class PostgresCommitTests : IAsyncLifetime
         Assert.Contains(await store.Queue.ListUnroutedAsync(0, store.Time.GetUtcNow(), 10, Cancellation), message => message.MessageId == id);
     }
 
+    [Fact]
+    public async Task A_commit_of_nothing_waits_for_a_standby_like_any_other()
+    {
+        await using var store = await OpenAsync("");
+        await store.Queue.CommitNothingAsync(Cancellation);
+        await WaitForStandbyAsync("ANY 1 (nobody)");
+        var committing = store.Queue.CommitNothingAsync(Cancellation);
+        await Eventually.TrueAsync(
+            async () => (await _server.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", Cancellation)).Trim() == "1",
+            s_limit, cancellation: Cancellation);
+        Assert.False(committing.IsCompleted);
+        await WaitForStandbyAsync("");
+        await committing.WaitAsync(s_limit, Cancellation);
+    }
+
     private async Task<StoreFixture> OpenAsync(string settings)
     {
         var store = await StoreFixture.PostgresAsync(

@@ -55,6 +55,21 @@ public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClas
         }
     }
 
+    [Fact]
+    public async Task Who_comes_while_another_brings_the_schema_up_to_date_waits_longer_than_a_command_may_take()
+    {
+        await using var connection = new NpgsqlConnection(Store.Options.ConnectionString);
+        await connection.OpenAsync();
+        await using (var migrating = new NpgsqlCommand($"SELECT pg_advisory_lock({PostgresEngine.MigrationLock})", connection))
+            await migrating.ExecuteNonQueryAsync();
+        var opening = StoreFixture.PostgresAsync(Store.Options.ConnectionString + ";Command Timeout=1", null, () => ValueTask.CompletedTask);
+        await Task.Delay(TimeSpan.FromSeconds(3), TimeProvider.System);
+        Assert.False(opening.IsCompleted);
+        await using (var done = new NpgsqlCommand($"SELECT pg_advisory_unlock({PostgresEngine.MigrationLock})", connection))
+            await done.ExecuteNonQueryAsync();
+        await using var other = await opening.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
     protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
 
     [Theory]

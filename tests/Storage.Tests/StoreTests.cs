@@ -218,6 +218,8 @@ public abstract partial class StoreTests : IAsyncLifetime
 
         var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((recipients[1].RecipientId, 0), (due.RecipientId, due.Attempts));
+        // The command that made claim 7, delivered again.
+        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, default));
         Assert.Equal([recipients[1].RecipientId], await Store.Claims.TakeAsync(8, "example.net", [recipients[1]], default));
         // What another holds by now is not released by the first holder.
         await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId], default);

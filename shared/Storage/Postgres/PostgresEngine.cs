@@ -8,13 +8,19 @@ namespace MailPipeline.Storage.Postgres;
 internal sealed class PostgresEngine : StorageEngine
 {
     /// <summary>Any number that no other program of the database takes.</summary>
-    private const long MigrationLock = 0x4D61696C50697065;
+    internal const long MigrationLock = 0x4D61696C50697065;
 
     /// <summary>
     /// Connections of one process, unless the connection string says "Maximum Pool Size". Npgsql's own default is 100, which is
     /// all that a PostgreSQL server takes by default, from all processes together; reads are short, and all writes share one.
     /// </summary>
     private const int DefaultPoolSize = 8;
+
+    /// <summary>
+    /// What one step of a migration may take, an index over all rows for one, and what another process may wait for it. Npgsql's own
+    /// bound on a command is 30 s.
+    /// </summary>
+    private static readonly TimeSpan s_migrationTime = TimeSpan.FromHours(2);
 
     /// <summary>Times that one thing is tried before its caller hears of it.</summary>
     private const int MaxAttempts = 4;
@@ -266,6 +272,7 @@ internal sealed class PostgresEngine : StorageEngine
     private static async Task RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(sql, connection);
+        command.CommandTimeout = (int)s_migrationTime.TotalSeconds;
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

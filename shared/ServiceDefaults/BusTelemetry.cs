@@ -1,0 +1,49 @@
+using System.Diagnostics.Metrics;
+using MassTransit;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// Counts the messages that were put aside, to the queues <c>*_error</c> and <c>*_skipped</c>: nobody handles them any more, so
+/// somebody has to look.
+/// </summary>
+internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IReceiveEndpointObserver
+{
+    private readonly Counter<long> _putAside = meters.Create("MailPipeline.Bus").CreateCounter<long>(
+        "mailpipeline.bus.put_aside", "{message}", "Messages that could not be handled and were put aside, by endpoint");
+
+    /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
+    public Task Ready(ReceiveEndpointReady ready)
+    {
+        // The bus itself listens on a queue of its own, for answers that nobody asks for here.
+        if (!ready.InputAddress.Query.Contains("temporary", StringComparison.Ordinal))
+            _putAside.Add(0, Endpoint(ready.InputAddress));
+        return Task.CompletedTask;
+    }
+
+    public Task PostReceive(ReceiveContext context)
+    {
+        if (context.IsFaulted || !context.IsDelivered)
+            _putAside.Add(1, Endpoint(context.InputAddress));
+        return Task.CompletedTask;
+    }
+
+    public Task PreReceive(ReceiveContext context) => Task.CompletedTask;
+
+    public Task PostConsume<T>(ConsumeContext<T> context, TimeSpan duration, string consumerType)
+        where T : class => Task.CompletedTask;
+
+    public Task ConsumeFault<T>(ConsumeContext<T> context, TimeSpan duration, string consumerType, Exception exception)
+        where T : class => Task.CompletedTask;
+
+    /// <summary>Not even put aside: the broker delivers it again.</summary>
+    public Task ReceiveFault(ReceiveContext context, Exception exception) => Task.CompletedTask;
+
+    public Task Stopping(ReceiveEndpointStopping stopping) => Task.CompletedTask;
+
+    public Task Completed(ReceiveEndpointCompleted completed) => Task.CompletedTask;
+
+    public Task Faulted(ReceiveEndpointFaulted faulted) => Task.CompletedTask;
+
+    private static KeyValuePair<string, object?> Endpoint(Uri address) => new("endpoint", address.AbsolutePath.Split('/')[^1]);
+}
