@@ -22,6 +22,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     private readonly Queue<QueuedRecipient> _window = new();
     private readonly HashSet<long> _known = [];
     private readonly Dictionary<long, (HandOut HandOut, DateTimeOffset At)> _handedOut = [];
+    private readonly HashSet<long> _claimed = [];
     private int _allowed = options.InitialConcurrency;
 
     public DomainStanding Standing { get; private set; } = DomainStanding.Good;
@@ -71,15 +72,11 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
-    /// <param name="now">Before storage was asked.</param>
-    /// <returns>
-    /// Who was handed out and is free all the same, so long afterwards that nobody can claim him any more: he was handed back, and the
-    /// report of it was lost.
-    /// </returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor, DateTimeOffset now)
+    /// <returns>Who belongs to a hand-out that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
     {
         var handedBack = recipients.Count == 0 ? []
-            : Overdue(now).ConvertAll(handOut => HandBack(handOut.ClaimId, recipients.Select(recipient => recipient.RecipientId)));
+            : _claimed.Select(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId))).ToList();
         MoreInStore = recipients.Count >= askedFor;
         Add(recipients);
         return handedBack;
@@ -199,6 +196,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public List<HandOut> Overdue(DateTimeOffset now) =>
         [.. _handedOut.Values.Where(entry => now - entry.At > options.HandOutTimeout).Select(entry => entry.HandOut)];
 
+    /// <summary>A worker holds the claim of this hand-out, of which nothing has been heard for long.</summary>
+    public void NoteClaimed(long claimId) => _claimed.Add(claimId);
+
     /// <summary>
     /// Whoever can be tried is tried once more at the end of his time; only where the domain could not be reached just now
     /// would that tell nothing new.
@@ -208,6 +208,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     private HandOut? Forget(long claimId)
     {
+        _claimed.Remove(claimId);
         if (!_handedOut.Remove(claimId, out var entry))
             return null;
         foreach (var recipient in entry.HandOut.Recipients)

@@ -165,7 +165,7 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.WantsMore(now) || pause.IsPaused)
             return;
         var room = _queue.Room;
-        foreach (var (route, count) in _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room, now))
+        foreach (var (route, count) in _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room))
             NoLongerUnderWay(route, count);
         var expired = _queue.TakeExpired(now);
         if (expired.Count > 0)
@@ -225,7 +225,10 @@ internal sealed partial class DomainQueueGrain(
         foreach (var handOut in _queue.Overdue(time.GetUtcNow()))
         {
             if (await store.IsClaimHeldAsync(handOut.ClaimId, cancellationToken))
+            {
+                _queue.NoteClaimed(handOut.ClaimId);
                 continue;
+            }
             TakeBack(handOut);
             if (handOut.IsAdopted)
                 continue;

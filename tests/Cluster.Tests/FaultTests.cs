@@ -97,7 +97,8 @@ public sealed class FaultTests(SharedServers servers)
         var took = Stopwatch.GetElapsedTime(started);
         var backlog = (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", ClusterRun.Cancellation))[0];
         await probing;
-        var drained = await run.DrainAsync(TimeSpan.FromMinutes(3));
+        var drained = await run.DrainAsync(TimeSpan.FromMinutes(3), mailOnly: true);
+        await run.DrainAsync(TimeSpan.FromMinutes(4));
         await reading.CancelAsync();
         await Task.WhenAll(readers);
         await run.ReadMaildropsAsync(Load.Accounts);

@@ -38,7 +38,7 @@ public sealed class StopTests
         Assert.True(await stopping, pipeline.Server.Process.Output);
         Assert.Equal(0, pipeline.Server.Process.ExitCode);
         Assert.InRange(farewell, TimeSpan.Zero, s_slow / 2);
-        Assert.Equal(1, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 1 AND attempts = 1"));
+        Assert.Equal(1, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE domain = 'slow.example' AND state = 1 AND attempts = 1"));
         Assert.Equal(0, pipeline.CountUncertain());
     }
 }

@@ -156,6 +156,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // What a test that failed has not let go of would keep the bus from stopping.
+        Worker.Leave();
         await _app.StopAsync();
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);
@@ -165,6 +167,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 /// <summary>What the worker does with each command, and all it was given.</summary>
 internal sealed class Worker
 {
+    private readonly TaskCompletionSource _leaving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public ConcurrentQueue<DeliverMessages> Commands { get; } = new();
 
     /// <summary>The outcome of each recipient; the number counts the attempts made for it before.</summary>
@@ -179,6 +183,11 @@ internal sealed class Worker
 
     /// <summary>What a command waits for after its claim is won: a slow far end.</summary>
     public Func<DeliverMessages, Task> Until { get; set; } = _ => Task.CompletedTask;
+
+    /// <summary>Every command that is under way ends without a word.</summary>
+    public Task Leaving => _leaving.Task;
+
+    public void Leave() => _leaving.TrySetResult();
 
     public int AttemptsAt(string domain) => Commands.Where(command => command.Domain == domain).Sum(command => command.Recipients.Length);
 
@@ -211,7 +220,8 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, default);
             if (fate == Worker.Fate.DiesWithClaim)
                 return;
-            await worker.Until(command);
+            if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
+                return;
             var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
             await claims.RecordDeliveredAsync(command.ClaimId, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(

@@ -9,6 +9,8 @@ namespace MailPipeline.Testing;
 /// </summary>
 public sealed class MailCluster : IAsyncDisposable
 {
+    public const string BytesWithoutOwner = "bytes without an owner";
+
     private readonly List<ServiceProcess> _services = [];
     private readonly string[] _settings;
     private readonly IReadOnlyDictionary<string, string?> _environment;
@@ -114,7 +116,7 @@ public sealed class MailCluster : IAsyncDisposable
         return
         [
             new("unrouted messages", counts[0]), new("queued recipients", counts[1]), new("claims", counts[2]),
-            new("bytes without an owner", counts[3]),
+            new(BytesWithoutOwner, counts[3]),
         ];
     }
 
