@@ -230,5 +230,17 @@ public sealed class LedgerCheckerTests
     public void A_listed_message_that_cannot_be_read_is_found() =>
         Finds(ViolationKind.MaildropUnreadable, _run.Send("a").Arrive("a").List(1, "1").ReadFails(1, "1"));
 
+    [Theory]
+    [InlineData("-ERR [SYS/TEMP] later", true, 0)]
+    [InlineData("-ERR [SYS/TEMP] later", false, 1)]
+    [InlineData("-ERR [SYS/PERM] never", true, 1)]
+    public void A_message_that_cannot_be_read_for_now_has_to_be_read_later(string reply, bool isReadLater, int findings)
+    {
+        _run.Send("a").Arrive("a").List(1, "1").ReadFails(1, "1", reply);
+        if (isReadLater)
+            _run.List(2, "1").Read(2, "1", "a");
+        Assert.Equal(findings, _run.Kinds().Count(kind => kind == ViolationKind.MaildropUnreadable));
+    }
+
     private static void Finds(ViolationKind kind, RunBuilder run) => Assert.Equal([kind], run.Kinds());
 }

@@ -51,9 +51,9 @@ internal sealed class RunBuilder
         return this;
     }
 
-    public RunBuilder ReadFails(int session, string uid)
+    public RunBuilder ReadFails(int session, string uid, string reply = "-ERR")
     {
-        _records.Add(new MaildropReadFailed(Now, "user@example.com", session, uid, "-ERR"));
+        _records.Add(new MaildropReadFailed(Now, "user@example.com", session, uid, reply));
         return this;
     }
 

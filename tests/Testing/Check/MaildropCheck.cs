@@ -21,13 +21,14 @@ internal static class MaildropCheck
                     found.AddRange(Of(read.Mailbox).Read(read));
                     break;
                 case MaildropReadFailed failed:
-                    found.Add(new(ViolationKind.MaildropUnreadable, "", failed.Mailbox, $"unique id {failed.Uid} in session {failed.Session}: {failed.Reply}"));
+                    Of(failed.Mailbox).Fail(failed);
                     break;
                 case MaildropDeleted deleted:
                     Of(deleted.Mailbox).Delete(deleted);
                     break;
             }
         }
+        found.AddRange(maildrops.Values.SelectMany(maildrop => maildrop.Failed));
         return found;
 
         Maildrop Of(string mailbox)
@@ -49,6 +50,11 @@ internal static class MaildropCheck
     {
         private readonly Dictionary<string, Presence> _presence = [];
         private readonly Dictionary<string, string> _bytes = [];
+        private readonly List<MaildropReadFailed> _failed = [];
+
+        /// <summary>What could not be read. Refused for now (RFC 3206 §4) and read later is well, while the store is away.</summary>
+        public IEnumerable<Violation> Failed => _failed.Select(failed =>
+            new Violation(ViolationKind.MaildropUnreadable, "", failed.Mailbox, $"unique id {failed.Uid} in session {failed.Session}: {failed.Reply}"));
 
         public IEnumerable<Violation> List(MaildropListed listed)
         {
@@ -72,8 +78,11 @@ internal static class MaildropCheck
                 _presence[uid] = Presence.Kept;
         }
 
+        public void Fail(MaildropReadFailed failed) => _failed.Add(failed);
+
         public IEnumerable<Violation> Read(MaildropRead read)
         {
+            _failed.RemoveAll(failed => failed.Uid == read.Uid && failed.Reply.StartsWith("-ERR [SYS/TEMP]", StringComparison.Ordinal));
             var bytes = $"{read.Token} {read.BodyHash} {read.SizeBytes} {read.Dsn?.MessageId}";
             if (!_bytes.TryAdd(read.Uid, bytes) && _bytes[read.Uid] != bytes)
                 yield return new(ViolationKind.UidReused, read.Token, read.Mailbox, $"unique id {read.Uid} named \"{_bytes[read.Uid]}\" and now \"{bytes}\"");
