@@ -58,6 +58,9 @@ public static partial class SettingsHosting
         }
         foreach (var child in configuration.GetSection("Logging").GetChildren())
         {
+            // How .NET's own console writer formats: not used here, and set by Aspire for whatever it starts.
+            if (child.Key.Equals("Console", StringComparison.OrdinalIgnoreCase))
+                continue;
             if (!child.Key.Equals("LogLevel", StringComparison.OrdinalIgnoreCase))
                 throw new StartupException($"There is no setting '{child.Path}'; there is Logging:LogLevel:CATEGORY");
             foreach (var level in child.GetChildren())

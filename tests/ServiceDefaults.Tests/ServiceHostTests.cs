@@ -1,6 +1,7 @@
 using System.Net;
 using MailPipeline.Testing;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.ServiceDefaults.Tests;
@@ -39,6 +40,18 @@ public sealed class ServiceHostTests
     [Fact]
     public async Task A_grace_out_of_range_stops_the_start() => Assert.Equal(2, await ServiceHost.RunAsync(
         "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--Host:StopGrace=-1", "--Http:Port=0"], ["maildb"], NothingToCompose));
+
+    [Theory]
+    // As .NET Aspire sets it for whatever it starts.
+    [InlineData("Logging:CONSOLE:FORMATTERNAME", "simple", false)]
+    [InlineData("Logging:LogLevel:Default", "Warning", false)]
+    [InlineData("Logging:Consol:FormatterName", "simple", true)]
+    [InlineData("ConnectionStrings:mialdb", "x", true)]
+    public void What_many_programs_are_given_is_no_mistake(string key, string value, bool isRefused)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection([KeyValuePair.Create<string, string?>(key, value)]).Build();
+        Assert.Equal(isRefused, Record.Exception(configuration.CheckSharedSections) is StartupException);
+    }
 
     [Fact]
     public async Task While_the_store_is_away_the_process_is_alive_and_not_ready()
