@@ -25,9 +25,12 @@ public static class QueueHosting
             return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
         });
         services.AddSingleton<QueueTelemetry>();
-        services.AddSingleton(provider => new SteadyStorage(
-            provider.GetRequiredService<StorageOptions>().ClaimLease, provider.GetRequiredService<IOptions<QueueOptions>>().Value.WardenInterval,
-            provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider =>
+        {
+            var options = provider.GetRequiredService<IOptions<QueueOptions>>();
+            return new SteadyStorage(
+                provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.WardenInterval, provider.GetRequiredService<TimeProvider>());
+        });
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();

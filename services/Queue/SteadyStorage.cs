@@ -6,11 +6,11 @@ namespace MailPipeline.Queue;
 /// nothing: they go on where writes wait for a standby, a lock or space. One for the process, which commits all the time: a warden
 /// that moves here from a silo that died need not wait.
 /// </summary>
-/// <param name="interval">How often it commits.</param>
-internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvider time)
+/// <param name="interval">How often it commits; asked for when the settings are known to be good.</param>
+internal sealed class SteadyStorage(TimeSpan lease, Func<TimeSpan> interval, TimeProvider time)
 {
     // Claims are renewed every third of the lease: one that was renewed last before a shorter gap outlives it.
-    private readonly TimeSpan _longestGap = TimeSpan.FromTicks(Math.Max((lease / 3).Ticks, (interval * 5).Ticks));
+    private TimeSpan LongestGap => TimeSpan.FromTicks(Math.Max((lease / 3).Ticks, (interval() * 5).Ticks));
 
     private readonly Lock _lock = new();
     private DateTimeOffset _since;
@@ -22,7 +22,7 @@ internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvi
         get
         {
             lock (_lock)
-                return (time.GetUtcNow() - _lastAnswer).Duration() <= _longestGap && _lastAnswer - _since >= lease;
+                return (time.GetUtcNow() - _lastAnswer).Duration() <= LongestGap && _lastAnswer - _since >= lease;
         }
     }
 
@@ -33,7 +33,7 @@ internal sealed class SteadyStorage(TimeSpan lease, TimeSpan interval, TimeProvi
         var now = time.GetUtcNow();
         lock (_lock)
         {
-            if ((now - _lastAnswer).Duration() > _longestGap)
+            if ((now - _lastAnswer).Duration() > LongestGap)
                 _since = now;
             _lastAnswer = now;
             return now - _since >= lease;

@@ -1,12 +1,21 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Two of each service and no faults: everything arrives once, whichever process it passes.</summary>
-public sealed class FlowTests(SharedServers servers)
+public sealed partial class FlowTests(SharedServers servers)
 {
     private static readonly string[] Accounts = ["ann", "ben"];
+
+    /// <summary>Metrics that are there when what they count has happened: refusals, far ends with TLS, a bus that is away.</summary>
+    private static readonly string[] s_accidents =
+    [
+        "mailpipeline_ingress_refusals_total", "mailpipeline_ingress_sessions_refused_total", "mailpipeline_ingress_hints_lost_total",
+        "mailpipeline_ingress_held_back_total", "mailpipeline_delivery_reports_lost_total", "mailpipeline_delivery_handshakes_total",
+        "mailpipeline_delivery_connections_reused_total",
+    ];
 
     [Fact]
     public async Task Mail_handed_in_at_either_ingress_arrives_once_and_is_read_at_either_mailbox()
@@ -28,7 +37,37 @@ public sealed class FlowTests(SharedServers servers)
             Assert.True(await ingress.Web.ReadMetricAsync("mailpipeline_ingress_accepted_total", ClusterRun.Cancellation) > 0, $"{ingress.Name} took nothing");
         Figures.Write($"{count} messages of two recipients accepted in {sent.TotalSeconds:F1} s, all delivered after {drained.TotalSeconds:F1} s");
         run.AssertClean(await run.EvidenceAsync());
+        Assert.Empty(await NotShownAsync(run));
     }
+
+    /// <summary>
+    /// What dashboards, alerts and scalers ask for and no process of its service shows. That they ask for it rightly is tested elsewhere, on
+    /// one process with all services in it.
+    /// </summary>
+    private static async Task<List<string>> NotShownAsync(ClusterRun run)
+    {
+        var shown = new Dictionary<ServiceKind, string>();
+        foreach (var kind in Enum.GetValues<ServiceKind>())
+            shown[kind] = string.Concat(await Task.WhenAll(run.Cluster.Of(kind).Select(service => service.Web.ReadAsync("metrics", ClusterRun.Cancellation))));
+        var root = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(root.FullName, "MailPipeline.sln")))
+            root = root.Parent!;
+        var asked = new[] { "observability", "scaling" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(root.FullName, "k8s", folder), "*", SearchOption.AllDirectories))
+            .SelectMany(file => MetricName().Matches(File.ReadAllText(file)).Select(match => match.Value)).Distinct().Except(s_accidents).ToList();
+        Assert.NotEmpty(asked);
+        return [.. asked.Order().Where(name => Enum.GetValues<ServiceKind>().Any(kind => Concerns(kind, name.Split('_')[1]) && !shown[kind].Contains(name, StringComparison.Ordinal)))];
+
+        static bool Concerns(ServiceKind kind, string part) => part switch
+        {
+            "storage" => true,
+            "bus" => kind != ServiceKind.Ingress,
+            _ => part.Equals(kind.ToString(), StringComparison.OrdinalIgnoreCase),
+        };
+    }
+
+    [GeneratedRegex("mailpipeline_[a-z_]+")]
+    private static partial Regex MetricName();
 
     [Fact]
     public async Task The_trace_of_one_message_leads_through_all_services()

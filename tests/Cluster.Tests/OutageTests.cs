@@ -99,13 +99,20 @@ public sealed class OutageTests(SharedServers servers)
         await using var reader = await Pop3Client.OpenAsync(new ServerLogin(run.Cluster.Pop3[0]), Cancellation);
 
         await run.Servers.Postgres.KillAsync();
-        Assert.Equal(451, await TransactAsync(run, session, Messages("during", 1)[0]));
-        // The doors stay open: without an address behind their names nobody would hear that 451.
-        foreach (var door in run.Cluster.Of(ServiceKind.Ingress).Concat(run.Cluster.Of(ServiceKind.Mailbox)))
-            Assert.True(await door.Web.IsReadyAsync(Cancellation), $"{door.Name} is not ready without a store");
-        Assert.False(await run.Cluster.Of(ServiceKind.Queue)[0].Web.IsReadyAsync(Cancellation), "Queue is ready without a store");
-        await SeenAsync(run, ServiceKind.Ingress, "mailpipeline_storage_commit_failures_total");
-        await run.Servers.Postgres.RestartAsync(Cancellation);
+        try
+        {
+            Assert.Equal(451, await TransactAsync(run, session, Messages("during", 1)[0]));
+            // The doors stay open: without an address behind their names nobody would hear that 451.
+            foreach (var door in run.Cluster.Of(ServiceKind.Ingress).Concat(run.Cluster.Of(ServiceKind.Mailbox)))
+                Assert.True(await door.Web.IsReadyAsync(Cancellation), $"{door.Name} is not ready without a store");
+            Assert.False(await run.Cluster.Of(ServiceKind.Queue)[0].Web.IsReadyAsync(Cancellation), "Queue is ready without a store");
+            // Ingress says 451 before it commits anything.
+            await SeenAsync(run, ServiceKind.Queue, "mailpipeline_storage_commit_failures_total");
+        }
+        finally
+        {
+            await run.Servers.Postgres.RestartAsync(Cancellation);
+        }
 
         var started = Stopwatch.GetTimestamp();
         await Eventually.TrueAsync(

@@ -9,7 +9,7 @@ public sealed class SteadyStorageTests
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
     private readonly SteadyStorage _steady;
 
-    public SteadyStorageTests() => _steady = new SteadyStorage(s_lease, TimeSpan.FromSeconds(1), _time);
+    public SteadyStorageTests() => _steady = new SteadyStorage(s_lease, () => TimeSpan.FromSeconds(1), _time);
 
     [Fact]
     public void Whoever_begins_waits_for_a_lease()

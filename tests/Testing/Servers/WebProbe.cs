@@ -22,13 +22,16 @@ public sealed class WebProbe(Uri address)
         }
     }
 
+    /// <summary>What is there; throws when nobody answers.</summary>
+    public Task<string> ReadAsync(string path, CancellationToken cancellation = default) => Http.GetStringAsync(new Uri(address, path), cancellation);
+
     public async Task<bool> IsReadyAsync(CancellationToken cancellation = default) =>
         await StatusAsync("health/ready", cancellation) is >= 200 and < 300;
 
     /// <summary>The sum of a metric over all its tags from /metrics, by its Prometheus name; null when it is not there.</summary>
     public async Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default)
     {
-        var text = await Http.GetStringAsync(new Uri(address, "metrics"), cancellation);
+        var text = await ReadAsync("metrics", cancellation);
         var values = text.Split('\n')
             .Where(line => line.StartsWith(name, StringComparison.Ordinal) && line.Length > name.Length && line[name.Length] is ' ' or '{')
             .Select(line => double.Parse(line[(line.LastIndexOf('}') + 1)..].Trim().Split(' ').Last(w => w.Length > 0 && !IsTimestamp(w)), CultureInfo.InvariantCulture))
