@@ -9,12 +9,12 @@ namespace MailPipeline.Queue;
 /// <param name="interval">How often it commits; asked for when the settings are known to be good.</param>
 internal sealed class SteadyStorage(TimeSpan lease, Func<TimeSpan> interval, TimeProvider time)
 {
-    // Claims are renewed every third of the lease: one that was renewed last before a shorter gap outlives it.
-    private TimeSpan LongestGap => TimeSpan.FromTicks(Math.Max((lease / 3).Ticks, (interval() * 5).Ticks));
-
     private readonly Lock _lock = new();
     private DateTimeOffset _since;
-    private DateTimeOffset _lastAnswer;
+    private DateTimeOffset _lastCommit;
+
+    // Claims are renewed every third of the lease: one that was renewed last before a shorter gap outlives it.
+    private TimeSpan LongestGap => TimeSpan.FromTicks(Math.Max((lease / 3).Ticks, (interval() * 5).Ticks));
 
     /// <summary>Without a gap up to now.</summary>
     public bool IsSteady
@@ -22,20 +22,20 @@ internal sealed class SteadyStorage(TimeSpan lease, Func<TimeSpan> interval, Tim
         get
         {
             lock (_lock)
-                return (time.GetUtcNow() - _lastAnswer).Duration() <= LongestGap && _lastAnswer - _since >= lease;
+                return (time.GetUtcNow() - _lastCommit).Duration() <= LongestGap && _lastCommit - _since >= lease;
         }
     }
 
     /// <summary>Storage has just committed. True when it has done so for a lease.</summary>
-    public bool HasAnswered()
+    public bool HasCommitted()
     {
         // By the clock that leases run on, more or less: it goes on while a machine sleeps, and it may be set.
         var now = time.GetUtcNow();
         lock (_lock)
         {
-            if ((now - _lastAnswer).Duration() > LongestGap)
+            if ((now - _lastCommit).Duration() > LongestGap)
                 _since = now;
-            _lastAnswer = now;
+            _lastCommit = now;
             return now - _since >= lease;
         }
     }

@@ -245,7 +245,7 @@ internal sealed partial class WardenTicks(
             try
             {
                 await store.CommitNothingAsync(stoppingToken);
-                steady.HasAnswered();
+                steady.HasCommitted();
             }
             catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
             {

@@ -14,7 +14,7 @@ public sealed class SteadyStorageTests
     [Fact]
     public void Whoever_begins_waits_for_a_lease()
     {
-        Assert.False(_steady.HasAnswered());
+        Assert.False(_steady.HasCommitted());
         Assert.Equal(15, SecondsUntilSteady());
     }
 
@@ -26,10 +26,10 @@ public sealed class SteadyStorageTests
     [InlineData(-3600, false)]
     public void A_gap_that_claims_may_not_outlive_is_followed_by_a_lease_of_waiting(int seconds, bool isSteady)
     {
-        _steady.HasAnswered();
+        _steady.HasCommitted();
         SecondsUntilSteady();
         _time.AdjustTime(_time.GetUtcNow().AddSeconds(seconds));
-        Assert.Equal(isSteady, _steady.HasAnswered());
+        Assert.Equal(isSteady, _steady.HasCommitted());
         if (!isSteady)
             Assert.Equal(15, SecondsUntilSteady());
     }
@@ -37,7 +37,7 @@ public sealed class SteadyStorageTests
     [Fact]
     public void Who_does_not_hear_of_a_commit_is_not_steady()
     {
-        _steady.HasAnswered();
+        _steady.HasCommitted();
         Assert.False(_steady.IsSteady);
         SecondsUntilSteady();
         Assert.True(_steady.IsSteady);
@@ -52,7 +52,7 @@ public sealed class SteadyStorageTests
         for (var seconds = 1; ; seconds++)
         {
             _time.Advance(TimeSpan.FromSeconds(1));
-            if (_steady.HasAnswered())
+            if (_steady.HasCommitted())
                 return seconds;
         }
     }
