@@ -57,11 +57,14 @@ public sealed class OutageTests(SharedServers servers)
         foreach (var silo in silos)
             silo.Launch();
         await run.WaitUntilReadyAsync();
+        var tries = 0;
         await Eventually.TrueAsync(
             async () =>
             {
-                await run.SendAsync(Messages("after", 1), o => o with { RetryRefused = false });
-                return (await run.Sent.ReadAsync(Cancellation)).OfType<Answer>().Last(answer => answer.Token == "after0").Reply == 250;
+                // Its own message each time: the ledger knows a message by its token.
+                var message = Messages($"after{tries++}-", 1)[0];
+                await run.SendAsync([message], o => o with { RetryRefused = false });
+                return (await run.Sent.ReadAsync(Cancellation)).OfType<Answer>().Single(answer => answer.Token == message.Token).Reply == 250;
             },
             TimeSpan.FromSeconds(60), cancellation: Cancellation);
         await run.DrainAsync(TimeSpan.FromSeconds(60));
