@@ -39,7 +39,7 @@ internal static partial class WaitingRoom
                 {
                     using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
                     var probing = ProbeAsync(need, giveUp.Token);
-                    if (await Task.WhenAny(probing, Task.Delay(s_patience, time, stop.Token)) != probing)
+                    if (await Task.WhenAny(probing, Task.Delay(s_patience, time, stop.Token)) != probing && !stop.IsCancellationRequested)
                     {
                         if (need.MayTakeLong)
                             await SayAsync(s_takesLong);
@@ -48,8 +48,11 @@ internal static partial class WaitingRoom
                     }
                     if (await probing is not { } reason)
                         break;
-                    await SayAsync(reason);
-                    await Task.Delay(s_pause, time, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    if (!stop.IsCancellationRequested)
+                    {
+                        await SayAsync(reason);
+                        await Task.Delay(s_pause, time, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    }
                     if (stop.IsCancellationRequested)
                         return false;
                 }

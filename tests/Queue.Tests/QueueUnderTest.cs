@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
@@ -141,6 +140,41 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return timeline!;
     }
 
+    /// <summary>Sends what a worker would.</summary>
+    public Task ReportAsync(AttemptsCompleted report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
+
+    public async Task<int> FailuresAsync(string domain) =>
+        (await History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
+
+    /// <summary>The sum of what an observable gauge of the queue shows now.</summary>
+    public long Gauge(string name, (string Name, string Value)? tag = null)
+    {
+        var sum = 0L;
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, listening) =>
+        {
+            if (instrument.Meter.Scope == Meters && instrument.Name == $"mailpipeline.queue.{name}")
+                listening.EnableMeasurementEvents(instrument);
+        };
+        listener.SetMeasurementEventCallback<int>((_, value, _, _) => sum += value);
+        listener.SetMeasurementEventCallback<long>((_, value, tags, _) =>
+        {
+            if (tag is null || tags.Contains(new KeyValuePair<string, object?>(tag.Value.Name, tag.Value.Value)))
+                sum += value;
+        });
+        listener.Start();
+        listener.RecordObservableInstruments();
+        return sum;
+    }
+
+    /// <summary>Waits until nothing is left to do: no unrouted message, no queued recipient, no claim, no bytes without an owner.</summary>
+    public Task DrainedAsync() => Until.TrueAsync(
+        async () => await History.SummarizeAsync(default) is { Unrouted: 0, Queued: 0, Claims: 0, ChunksWithoutOwner: 0 },
+        "nothing is left to do");
+
+    public Task ReportArrivesAsync() => Until.TrueAsync(
+        async () => (await MaildropAsync("sender@example.org")).Count > 0, "the report is in the sender's maildrop");
+
     public async Task<IReadOnlyList<MaildropMessage>> MaildropAsync(string address) =>
         await Maildrops.ListAsync((await Directory.FindAccountAsync(address, default))!.Id, default);
 
@@ -162,99 +196,4 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);
     }
-}
-
-/// <summary>What the worker does with each command, and all it was given.</summary>
-internal sealed class Worker
-{
-    private readonly TaskCompletionSource _leaving = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    public ConcurrentQueue<DeliverMessages> Commands { get; } = new();
-
-    /// <summary>The outcome of each recipient; the number counts the attempts made for it before.</summary>
-    public Func<QueuedRecipient, (AttemptOutcome Outcome, string Status, string Reply)> Answer { get; set; } =
-        _ => (AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 Ok");
-
-    /// <summary>False: no host of the domain can be reached.</summary>
-    public Func<string, bool> Reachable { get; set; } = _ => true;
-
-    /// <summary>What becomes of a command before it is worked on.</summary>
-    public Func<DeliverMessages, Fate> FateOf { get; set; } = _ => Fate.Done;
-
-    /// <summary>What a command waits for after its claim is won: a slow far end.</summary>
-    public Func<DeliverMessages, Task> Until { get; set; } = _ => Task.CompletedTask;
-
-    /// <summary>Every command that is under way ends without a word.</summary>
-    public Task Leaving => _leaving.Task;
-
-    public void Leave() => _leaving.TrySetResult();
-
-    public int AttemptsAt(string domain) => Commands.Where(command => command.Domain == domain).Sum(command => command.Recipients.Length);
-
-    public enum Fate
-    {
-        Done,
-
-        /// <summary>Lost on the bus.</summary>
-        Lost,
-
-        /// <summary>The worker dies after it has won the claim.</summary>
-        DiesWithClaim,
-
-        /// <summary>The report is sent twice, and the command is worked on twice.</summary>
-        Twice,
-    }
-}
-
-internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : IConsumer<DeliverMessages>
-{
-    public async Task Consume(ConsumeContext<DeliverMessages> context)
-    {
-        var command = context.Message;
-        worker.Commands.Enqueue(command);
-        var fate = worker.FateOf(command);
-        if (fate == Worker.Fate.Lost)
-            return;
-        for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
-        {
-            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, default);
-            if (fate == Worker.Fate.DiesWithClaim)
-                return;
-            if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
-                return;
-            var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
-            await claims.RecordDeliveredAsync(command.ClaimId, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
-            await bus.SendAsync(
-                BusEndpoints.AttemptsCompleted,
-                new AttemptsCompleted(command.Domain, command.ClaimId, results, !worker.Reachable(command.Domain)), default);
-        }
-    }
-
-    private AttemptResult Result(DeliverMessages command, QueuedRecipient recipient, bool won)
-    {
-        var (outcome, status, reply) = !won ? (AttemptOutcome.NotAttempted, "4.0.0", "claim not won")
-            : worker.Reachable(command.Domain) ? worker.Answer(recipient)
-            : (AttemptOutcome.Deferred, "4.4.1", "connection refused");
-        var now = TimeProvider.System.GetUtcNow();
-        return new AttemptResult(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", now, now);
-    }
-}
-
-internal sealed class RetryWorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : WorkerConsumer(worker, claims, bus);
-
-internal sealed class MailboxConsumer(MaildropStore maildrops, MailBus bus) : IConsumer<StoreMessages>
-{
-    public async Task Consume(ConsumeContext<StoreMessages> context)
-    {
-        var results = await maildrops.StoreAsync(context.Message, _ => "", default);
-        await bus.SendAsync(
-            BusEndpoints.AttemptsCompleted,
-            new AttemptsCompleted(context.Message.Domain, context.Message.ClaimId, [.. results], false), default);
-    }
-}
-
-internal static class Until
-{
-    public static Task TrueAsync(Func<Task<bool>> condition, string what) =>
-        Eventually.TrueAsync(condition, TimeSpan.FromSeconds(30), () => "Waited for: " + what);
 }

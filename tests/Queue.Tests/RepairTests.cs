@@ -1,0 +1,180 @@
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using MailPipeline.Testing;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>What is lost, doubled or late between the queue and its workers: storage says what is true.</summary>
+public sealed class RepairTests
+{
+    [Fact]
+    public async Task A_message_whose_hint_was_lost_is_found_by_the_warden()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var forgotten = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.forgotten");
+        var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        Assert.Equal(1, forgotten.GetMeasurementSnapshot().Sum(m => m.Value));
+    }
+
+    [Fact]
+    public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_rests()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
+        queue.Worker.Reachable = _ => false;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => await queue.FailuresAsync("example.net") > 0, "the domain rests");
+
+        await queue.ReportAsync(new AttemptsCompleted("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
+        await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
+        // A report that comes late, of a hand-out that nobody remembers.
+        await queue.ReportAsync(new AttemptsCompleted("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
+        await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
+
+        Assert.Equal(1, await queue.FailuresAsync("example.net"));
+
+        bool HasReported(string outcome) => attempts.GetMeasurementSnapshot().Any(m => m.Value > 0 && outcome.Equals(m.Tags["outcome"]));
+
+        AttemptResult Result(AttemptOutcome outcome) =>
+            new(RecipientIds.Of(id, 0), outcome, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+    }
+
+    [Fact]
+    public async Task A_report_of_a_worker_that_won_nothing_leaves_the_claim_to_the_one_who_did()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+
+        var command = Assert.Single(queue.Worker.Commands);
+        var nothing = command.Recipients.Select(recipient => new AttemptResult(
+            recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch));
+        await queue.ReportAsync(new AttemptsCompleted(command.Domain, command.ClaimId, [.. nothing], Unreachable: false, NothingWon: true));
+        await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
+        // What is read from storage goes out before the second message does.
+        await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 2, "the next message is under way");
+        slow.SetResult();
+
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
+        Assert.Equal(2, queue.Worker.AttemptsAt("example.net"));
+        await queue.DrainedAsync();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_a_worker_who_stops_hands_back_is_handed_out_while_he_is_still_at_the_rest(bool isReported)
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = command => command.Recipients.Length == 2 ? slow.Task : Task.CompletedTask;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        var command = Assert.Single(queue.Worker.Commands);
+
+        var back = command.Recipients[1];
+        await queue.Claims.ReleaseAsync(command.ClaimId, [back.RecipientId], default);
+        var result = new AttemptResult(back.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+        if (isReported)
+            await queue.ReportAsync(new AttemptsCompleted(command.Domain, command.ClaimId, [result], Unreachable: false, NothingWon: true, GoesOn: true));
+        await Until.TrueAsync(
+            async () => (await queue.History.FindAsync(id, default))!.Recipients.Any(r => r.State == RecipientState.Delivered), "another delivers it");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "only the first is left");
+        slow.SetResult();
+
+        Assert.All((await queue.OutcomeOfAsync(id)).Recipients, recipient => Assert.Single(recipient.Attempts));
+        Assert.Equal(2, queue.Worker.Commands.Count);
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task Commands_and_reports_that_come_twice_change_nothing()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.FateOf = _ => Worker.Fate.Twice;
+        queue.Worker.Answer = r => r.Attempts < 1
+            ? (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later")
+            : (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        var id = await queue.AcceptAsync(hint: true, "", "a@example.net");
+        Assert.Equal(2, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Count);
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task A_hint_that_comes_twice_changes_nothing()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
+        var message = new AcceptedMessage(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        for (var i = 0; i < 5; i++)
+            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+        Assert.Single((await queue.OutcomeOfAsync(id)).Recipients);
+        await queue.DrainedAsync();
+        Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));
+    }
+
+    [Fact]
+    public async Task A_hand_out_lost_on_the_bus_is_given_again()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.Lost : Worker.Fate.Done;
+        using var lost = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.hand_outs_lost");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
+        Assert.Equal(1, lost.GetMeasurementSnapshot().Sum(m => m.Value));
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task A_worker_that_dies_with_its_claim_leaves_a_counted_uncertain_attempt_and_another_takes_over()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(claimLease: TimeSpan.FromSeconds(2));
+        queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.DiesWithClaim : Worker.Fate.Done;
+        using var uncertain = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.uncertain");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        Assert.Equal(
+            [AttemptOutcome.Uncertain, AttemptOutcome.Delivered],
+            Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Select(attempt => attempt.Outcome));
+        Assert.Equal(1, uncertain.GetMeasurementSnapshot().Sum(m => m.Value));
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task What_waits_is_routed_and_counted_while_the_broker_is_away()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new()
+        {
+            ["ConnectionStrings:rabbitmq"] = $"amqp://guest:guest@127.0.0.1:{FreePorts.Next()}/",
+        });
+        // Each waits for the bus on its own, for seconds: one after the other they would take a minute and a half.
+        for (var i = 0; i < 20; i++)
+            await queue.AcceptAsync(hint: false, "sender@example.org", $"a@d{i}.example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Gauge("queued") == 20), "all are routed and counted");
+    }
+
+    [Fact]
+    public async Task A_domain_that_cannot_be_woken_does_not_end_the_wardens_round()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var measures = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.measures");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(id);
+        // No clock has this time: the domain's queue cannot be read.
+        await queue.ExecuteAsync(
+            $"""
+            UPDATE messages SET accepted_at = {long.MinValue} WHERE id = {id};
+            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, 0, 0, 1, 0, 0);
+            INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('bad.example', 0, 0, 0, '');
+            """);
+        var before = measures.GetMeasurementSnapshot().Count;
+        await Until.TrueAsync(() => Task.FromResult(measures.GetMeasurementSnapshot().Count >= before + 2), "the warden measures after it has woken");
+    }
+}

@@ -1,0 +1,163 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using MimeKit;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>What the sender is told when a recipient is given up (RFC 3464).</summary>
+public sealed class ReportTests
+{
+    [Fact]
+    public async Task A_report_passes_every_server_whatever_the_far_end_said()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 kein Empfänger für Sie");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await queue.ReportArrivesAsync();
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.True(System.Text.Ascii.IsValid(text), text);
+        Assert.Contains("Diagnostic-Code: smtp; 550 5.1.1 kein Empf?nger f?r Sie", text, StringComparison.Ordinal);
+        // RFC 3464 §2.3.5: a name, without address and port.
+        Assert.Contains("Remote-MTA: dns; mx.example.net\r\n", text, StringComparison.Ordinal);
+        var report = Assert.IsType<MultipartReport>((await MimeMessage.LoadAsync(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(text)))).Body);
+        Assert.Contains("kein Empfänger für Sie", Assert.IsType<TextPart>(report[0]).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_the_far_end_said_stands_in_the_report_without_encoding_however_long_its_words_are()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 " + new string('y', 1900) + " end");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await queue.ReportArrivesAsync();
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.Contains("Diagnostic-Code: smtp; 550 5.1.1\r\n yyyy", text, StringComparison.Ordinal);
+        Assert.Contains("y end\r\n", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("=?", text, StringComparison.Ordinal);
+        Assert.All(text[text.IndexOf("Diagnostic-Code", StringComparison.Ordinal)..].Split("\r\n"), line => Assert.InRange(line.Length, 0, 78));
+        Assert.Contains(" said: 550 5.1.1", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_report_puts_no_words_into_the_mouth_of_a_far_end_that_said_none()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.4.4", "Connection lost while waiting for the reply to RCPT");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await queue.ReportArrivesAsync();
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.DoesNotContain(" said: ", text, StringComparison.Ordinal);
+        Assert.Contains("while speaking to ", text, StringComparison.Ordinal);
+        Assert.Contains("Diagnostic-Code: x-mailpipeline; Connection lost while waiting", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_refused_recipient_is_reported_to_the_sender_once()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = r => r.Address == "good@example.net"
+            ? (AttemptOutcome.Delivered, "2.0.0", "250 Ok")
+            : (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net", "good@example.net", "worse@example.net");
+        await queue.OutcomeOfAsync(id);
+        await queue.ReportArrivesAsync();
+        await queue.DrainedAsync();
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        var report = Assert.IsType<MultipartReport>((await MimeMessage.LoadAsync(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(text)))).Body);
+        Assert.Equal("delivery-status", report.ReportType);
+        Assert.Contains("Final-Recipient: rfc822; bad@example.net", text, StringComparison.Ordinal);
+        Assert.Contains("Final-Recipient: rfc822; worse@example.net", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("good@example.net", text, StringComparison.Ordinal);
+        Assert.Contains("Status: 5.1.1", text, StringComparison.Ordinal);
+        Assert.Contains("Message-ID: <1@example.org>", text, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("Auto-Submitted: auto-replied", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_report_names_what_the_sender_wrote_and_where_an_alias_led()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await queue.Directory.AddAliasAsync("sales@example.org", "bob@example.net");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "Sales@example.org", "direct@example.net"));
+        await queue.ReportArrivesAsync();
+        await queue.DrainedAsync();
+
+        var texts = new List<string>();
+        foreach (var message in await queue.MaildropAsync("sender@example.org"))
+            texts.Add(await queue.ReadAsync(message));
+        var text = string.Concat(texts);
+        Assert.Contains("Original-Recipient: rfc822; Sales@example.org\r\nFinal-Recipient: rfc822; bob@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("  <Sales@example.org>, which leads to <bob@example.net>\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\n\r\nFinal-Recipient: rfc822; direct@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("  <direct@example.net>\r\n", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bounce_is_never_bounced()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        var id = await queue.AcceptAsync(hint: true, "", "a@example.net");
+        Assert.Equal(RecipientState.Bounced, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await queue.DrainedAsync();
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Messages);
+    }
+
+    [Fact]
+    public async Task A_report_that_cannot_be_delivered_ends_there()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net"));
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.AttemptsAt("example.org") == 1), "the report was tried");
+        await queue.DrainedAsync();
+        Assert.Equal(2, (await queue.History.SummarizeAsync(default)).Messages);
+    }
+
+    [Fact]
+    public async Task A_recipient_whose_time_is_over_expires_with_a_report()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:MaxAge"] = "00:00:01" });
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        queue.Worker.Answer = _ => (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await queue.ReportArrivesAsync();
+        var report = await queue.ReadAsync((await queue.MaildropAsync("sender@example.org"))[0]);
+        Assert.Contains("Status: 5.4.7", report, StringComparison.Ordinal);
+        // What the last attempt really heard, and no attempt that was never made.
+        Assert.Contains("Diagnostic-Code: smtp; 450 4.2.1 try later", report, StringComparison.Ordinal);
+        var attempts = Assert.Single((await queue.History.FindAsync(id, default))!.Recipients).Attempts;
+        Assert.All(attempts, attempt => Assert.Equal("450 4.2.1 try later", attempt.Reply));
+        Assert.Equal(queue.Worker.AttemptsAt("example.net"), attempts.Count);
+    }
+
+    [Fact]
+    public async Task Mail_to_a_domain_that_stays_unreachable_expires_even_if_it_was_never_tried_itself()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:MaxAge"] = "00:00:01" });
+        queue.Worker.Reachable = domain => domain != "example.net";
+        var ids = new List<long>();
+        for (var i = 0; i < 20; i++)
+            ids.Add(await queue.AcceptAsync(hint: true, "", $"user{i}@example.net"));
+        foreach (var id in ids)
+            Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await queue.DrainedAsync();
+    }
+}

@@ -1,0 +1,96 @@
+using System.Collections.Concurrent;
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using MassTransit;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>What the worker does with each command, and all it was given.</summary>
+internal sealed class Worker
+{
+    private readonly TaskCompletionSource _leaving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public ConcurrentQueue<DeliverMessages> Commands { get; } = new();
+
+    /// <summary>The outcome of each recipient; the number counts the attempts made for it before.</summary>
+    public Func<QueuedRecipient, (AttemptOutcome Outcome, string Status, string Reply)> Answer { get; set; } =
+        _ => (AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 Ok");
+
+    /// <summary>False: no host of the domain can be reached.</summary>
+    public Func<string, bool> Reachable { get; set; } = _ => true;
+
+    /// <summary>What becomes of a command before it is worked on.</summary>
+    public Func<DeliverMessages, Fate> FateOf { get; set; } = _ => Fate.Done;
+
+    /// <summary>What a command waits for after its claim is won: a slow far end.</summary>
+    public Func<DeliverMessages, Task> Until { get; set; } = _ => Task.CompletedTask;
+
+    /// <summary>Every command that is under way ends without a word.</summary>
+    public Task Leaving => _leaving.Task;
+
+    public void Leave() => _leaving.TrySetResult();
+
+    public int AttemptsAt(string domain) => Commands.Where(command => command.Domain == domain).Sum(command => command.Recipients.Length);
+
+    public enum Fate
+    {
+        Done,
+
+        /// <summary>Lost on the bus.</summary>
+        Lost,
+
+        /// <summary>The worker dies after it has won the claim.</summary>
+        DiesWithClaim,
+
+        /// <summary>The report is sent twice, and the command is worked on twice.</summary>
+        Twice,
+    }
+}
+
+internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : IConsumer<DeliverMessages>
+{
+    public async Task Consume(ConsumeContext<DeliverMessages> context)
+    {
+        var command = context.Message;
+        worker.Commands.Enqueue(command);
+        var fate = worker.FateOf(command);
+        if (fate == Worker.Fate.Lost)
+            return;
+        for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
+        {
+            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, default);
+            if (fate == Worker.Fate.DiesWithClaim)
+                return;
+            if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
+                return;
+            var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
+            await claims.RecordDeliveredAsync(command.ClaimId, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
+            await bus.SendAsync(
+                BusEndpoints.AttemptsCompleted,
+                new AttemptsCompleted(command.Domain, command.ClaimId, results, !worker.Reachable(command.Domain)), default);
+        }
+    }
+
+    private AttemptResult Result(DeliverMessages command, QueuedRecipient recipient, bool won)
+    {
+        var (outcome, status, reply) = !won ? (AttemptOutcome.NotAttempted, "4.0.0", "claim not won")
+            : worker.Reachable(command.Domain) ? worker.Answer(recipient)
+            : (AttemptOutcome.Deferred, "4.4.1", "connection refused");
+        var now = TimeProvider.System.GetUtcNow();
+        return new AttemptResult(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", now, now);
+    }
+}
+
+internal sealed class RetryWorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : WorkerConsumer(worker, claims, bus);
+
+internal sealed class MailboxConsumer(MaildropStore maildrops, MailBus bus) : IConsumer<StoreMessages>
+{
+    public async Task Consume(ConsumeContext<StoreMessages> context)
+    {
+        var results = await maildrops.StoreAsync(context.Message, _ => "", default);
+        await bus.SendAsync(
+            BusEndpoints.AttemptsCompleted,
+            new AttemptsCompleted(context.Message.Domain, context.Message.ClaimId, [.. results], false), default);
+    }
+}
