@@ -53,25 +53,7 @@ public sealed class HandOutTests : IAsyncDisposable
     public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_went_aside()
     {
         var answer = new TaskCompletionSource();
-        await using var server = new ScriptedServer(
-            """
-            S: 220 mx.example.net ESMTP
-            C: EHLO client.example.com
-            S: 250 mx.example.net
-            C: MAIL FROM:<sender@example.com>
-            S: 250 Ok
-            C: RCPT TO:<user1@example.net>
-            S: 250 Ok
-            C: DATA
-            S: 354 Go on
-            C: one
-            C: .
-            ! signal
-            ! wait
-            S: 250 Taken
-            C: QUIT
-            S: 221 Bye
-            """) { Gate = answer.Task };
+        await using var server = ScriptedServer.SlowToAnswer("user1@example.net", answer.Task);
         var harness = await StartAsync();
         _bench.Options.Port = server.Port;
         _bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", "127.0.0.1");

@@ -12,25 +12,7 @@ public sealed class StopTests
     public async Task Nothing_is_taken_any_more_while_the_last_reply_is_awaited()
     {
         var answer = new TaskCompletionSource();
-        await using var server = new ScriptedServer(
-            """
-            S: 220 mx.example.net ESMTP
-            C: EHLO client.example.com
-            S: 250 mx.example.net
-            C: MAIL FROM:<sender@example.com>
-            S: 250 Ok
-            C: RCPT TO:<a@example.net>
-            S: 250 Ok
-            C: DATA
-            S: 354 Go on
-            C: one
-            C: .
-            ! signal
-            ! wait
-            S: 250 Taken
-            C: QUIT
-            S: 221 Bye
-            """) { Gate = answer.Task };
+        await using var server = ScriptedServer.SlowToAnswer("a@example.net", answer.Task);
         await using var host = await DeliveryHost.StartAsync(new()
         {
             ["Delivery:Routes"] = $"*=127.0.0.1:{server.Port}", ["Delivery:IdleTime"] = "00:00:00", ["Delivery:Timeouts:FinalDot"] = "00:00:20",

@@ -43,6 +43,27 @@ internal sealed class ScriptedServer : IAsyncDisposable
     {
     }
 
+    /// <summary>Takes one message "one" for the recipient, and says so only when <paramref name="answer"/> completes; then QUIT.</summary>
+    public static ScriptedServer SlowToAnswer(string recipient, Task answer) => new(
+        $"""
+        S: 220 mx.example.net ESMTP
+        C: EHLO client.example.com
+        S: 250 mx.example.net
+        C: MAIL FROM:<sender@example.com>
+        S: 250 Ok
+        C: RCPT TO:<{recipient}>
+        S: 250 Ok
+        C: DATA
+        S: 354 Go on
+        C: one
+        C: .
+        ! signal
+        ! wait
+        S: 250 Taken
+        C: QUIT
+        S: 221 Bye
+        """) { Gate = answer };
+
     public int Port => ((IPEndPoint)_listener.LocalEndPoint!).Port;
 
     /// <summary>Connections accepted so far.</summary>
