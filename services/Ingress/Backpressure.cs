@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
@@ -14,8 +15,11 @@ internal sealed partial class Backpressure(
     : BackgroundService
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_longestInterval = TimeSpan.FromSeconds(10);
 
     private readonly IngressOptions _options = options.Value;
+    private readonly ConcurrentDictionary<long, long> _running = [];
+    private volatile StoreLoad _load = new(0, 0, 0);
     private long _slowestTicks;
     private volatile Pressure? _pressure;
 
@@ -31,10 +35,21 @@ internal sealed partial class Backpressure(
         }
     }
 
-    /// <summary>A message was committed; the slowest of each second counts.</summary>
-    public void CommitTook(TimeSpan duration)
+    /// <summary>
+    /// A message is being committed, until what is returned is disposed. Of each second the slowest counts that has ended, however,
+    /// or is still under way.
+    /// </summary>
+    public Commit BeginCommit(long messageId)
     {
-        var ticks = duration.Ticks;
+        _running[messageId] = time.GetTimestamp();
+        return new Commit(this, messageId);
+    }
+
+    private void EndCommit(long messageId)
+    {
+        if (!_running.TryRemove(messageId, out var started))
+            return;
+        var ticks = time.GetElapsedTime(started).Ticks;
         for (var seen = Volatile.Read(ref _slowestTicks); ticks > seen;)
         {
             var before = Interlocked.CompareExchange(ref _slowestTicks, ticks, seen);
@@ -44,43 +59,62 @@ internal sealed partial class Backpressure(
         }
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        try
-        {
-            for (var pause = s_interval; ;)
-            {
-                await Task.Delay(pause, time, stoppingToken);
-                var started = time.GetTimestamp();
-                await LookAsync(stoppingToken);
-                // Counting a long queue takes time; looking takes at most a twentieth of it.
-                var slow = time.GetElapsedTime(started) * 20;
-                pause = slow > s_interval ? slow : s_interval;
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            // The door closes.
-        }
+        telemetry.CountFromZero();
+        return Task.WhenAll(MeasureAgainAndAgainAsync(stoppingToken), JudgeAgainAndAgainAsync(stoppingToken));
     }
 
     internal async Task LookAsync(CancellationToken cancellation)
     {
-        StoreLoad load;
+        await MeasureAsync(cancellation);
+        Judge();
+    }
+
+    private async Task MeasureAgainAndAgainAsync(CancellationToken stoppingToken)
+    {
+        for (var pause = s_interval; await PauseAsync(pause, stoppingToken);)
+        {
+            var started = time.GetTimestamp();
+            await MeasureAsync(stoppingToken);
+            // Counting a long queue takes time; it takes at most a twentieth of it.
+            var slow = time.GetElapsedTime(started) * 20;
+            pause = slow < s_interval ? s_interval : slow < s_longestInterval ? slow : s_longestInterval;
+        }
+    }
+
+    /// <summary>On its own: a store that does not answer is the very time to see how long commits take.</summary>
+    private async Task JudgeAgainAndAgainAsync(CancellationToken stoppingToken)
+    {
+        while (await PauseAsync(s_interval, stoppingToken))
+            Judge();
+    }
+
+    private async Task<bool> PauseAsync(TimeSpan pause, CancellationToken stoppingToken)
+    {
+        await Task.Delay(pause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return !stoppingToken.IsCancellationRequested;
+    }
+
+    private async Task MeasureAsync(CancellationToken cancellation)
+    {
         try
         {
-            load = await store.MeasureLoadAsync(_options.MaxUnrouted, _options.MaxQueued, cancellation);
+            _load = await store.MeasureLoadAsync(_options.MaxUnrouted, _options.MaxQueued, cancellation);
         }
-        catch (StorageUnavailableException)
+        catch (Exception away) when (away is StorageUnavailableException || cancellation.IsCancellationRequested)
         {
-            // Storage itself says "later" to whoever comes.
-            return;
+            // Storage itself says "later" to whoever comes; or the door closes.
         }
-        var slowest = TimeSpan.FromTicks(Interlocked.Exchange(ref _slowestTicks, 0));
+    }
+
+    private void Judge()
+    {
+        var (load, slowest) = (_load, Slowest());
         telemetry.Measured(
             (double)load.Unrouted / _options.MaxUnrouted, (double)load.Queued / _options.MaxQueued, slowest / _options.MaxCommitTime,
             load.SpaceUsed);
-        var pressure = Judge(load, slowest);
+        var pressure = PressureOf(load, slowest);
         if (pressure?.Bound != _pressure?.Bound)
         {
             if (pressure is null)
@@ -91,12 +125,29 @@ internal sealed partial class Backpressure(
         _pressure = pressure;
     }
 
-    private Pressure? Judge(StoreLoad load, TimeSpan slowest) =>
+    private TimeSpan Slowest()
+    {
+        var slowest = TimeSpan.FromTicks(Interlocked.Exchange(ref _slowestTicks, 0));
+        foreach (var (_, started) in _running)
+        {
+            if (time.GetElapsedTime(started) is var duration && duration > slowest)
+                slowest = duration;
+        }
+        return slowest;
+    }
+
+    private Pressure? PressureOf(StoreLoad load, TimeSpan slowest) =>
         load.SpaceUsed >= 1 ? new("space", Replies.C452StorageFull)
         : load.Unrouted >= _options.MaxUnrouted ? new("unrouted", Replies.C451TooMuchUnrouted)
         : load.Queued >= _options.MaxQueued ? new("queued", Replies.C452QueueFull)
         : slowest > _options.MaxCommitTime ? new("commit_time", Replies.C451StorageSlow)
         : null;
+
+    /// <summary>One message on its way into storage.</summary>
+    internal readonly struct Commit(Backpressure owner, long messageId) : IDisposable
+    {
+        public void Dispose() => owner.EndCommit(messageId);
+    }
 
     private sealed record Pressure(string Bound, SmtpReply Reply);
 

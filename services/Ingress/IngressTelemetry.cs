@@ -9,6 +9,8 @@ internal sealed class IngressTelemetry : IDisposable
 {
     public const string SourceName = "MailPipeline.Ingress";
 
+    private static readonly string[] s_bounds = ["unrouted", "queued", "commit_time", "space"];
+
     private readonly ActivitySource _source = new(SourceName);
     private readonly UpDownCounter<long> _sessions;
     private readonly Counter<long> _turnedAway;
@@ -36,15 +38,20 @@ internal sealed class IngressTelemetry : IDisposable
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
+    /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
+    public void CountFromZero()
+    {
+        foreach (var bound in s_bounds)
+            _heldBack.Add(0, new KeyValuePair<string, object?>("bound", bound));
+    }
+
     /// <param name="bound">unrouted, queued, commit_time or space.</param>
     public void HeldBack(string bound) => _heldBack.Add(1, new KeyValuePair<string, object?>("bound", bound));
 
     public void Measured(double unrouted, double queued, double commitTime, double space)
     {
-        _pressure.Record(unrouted, new KeyValuePair<string, object?>("bound", "unrouted"));
-        _pressure.Record(queued, new KeyValuePair<string, object?>("bound", "queued"));
-        _pressure.Record(commitTime, new KeyValuePair<string, object?>("bound", "commit_time"));
-        _pressure.Record(space, new KeyValuePair<string, object?>("bound", "space"));
+        foreach (var (bound, used) in s_bounds.Zip([unrouted, queued, commitTime, space]))
+            _pressure.Record(used, new KeyValuePair<string, object?>("bound", bound));
     }
 
     public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));

@@ -271,6 +271,7 @@ internal sealed class SmtpConnection
         var message = Envelope(content, traceParent);
         try
         {
+            using var commit = _server.BeginCommit(message);
             await _server.Store.AcceptAsync(message, content.Writer, Uninterrupted);
         }
         catch (StorageUnavailableException fault)

@@ -90,11 +90,13 @@ internal sealed partial class SmtpServer(
         }
     }
 
+    /// <summary>Until it is disposed the message is being committed.</summary>
+    public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
+
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
     public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
     {
         publisher.Offer(message);
-        backpressure.CommitTook(duration);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
         if (log.IsEnabled(LogLevel.Information))
         {

@@ -34,6 +34,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public int HandedOut => _handedOut.Count;
 
+    /// <summary>Of all that is handed out.</summary>
+    public IEnumerable<long> ClaimIds => _handedOut.Keys;
+
     /// <summary>Recipients handed out and not reported, by route.</summary>
     public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _handedOut.Values
         .GroupBy(entry => entry.HandOut.Route, (route, entries) => (route, entries.Sum(entry => entry.HandOut.Recipients.Length)));
@@ -41,8 +44,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public bool IsIdle => _window.Count == 0 && _handedOut.Count == 0;
 
     /// <summary>
-    /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo. It ends like
-    /// any other hand-out.
+    /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo, also when that
+    /// makes more than the cap: then none is added. It ends like any other hand-out.
     /// </summary>
     public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now)
     {

@@ -43,7 +43,7 @@ internal sealed partial class DomainQueueGrain(
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _queue.Remember(await store.FindStandingAsync(Domain, cancellationToken));
-        _queue.Adopt(await store.ListClaimsAsync(Domain, cancellationToken), time.GetUtcNow());
+        await AdoptAsync(cancellationToken);
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
     }
 
@@ -82,6 +82,9 @@ internal sealed partial class DomainQueueGrain(
             await PumpAsync();
             return;
         }
+        // Somebody else has what this worker was to try: a worker that was given it before this queue was in memory.
+        if (report.NothingWon)
+            await AdoptAsync(CancellationToken.None);
         var handOut = _queue.Complete(report.ClaimId);
         if (handOut is not null)
             telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
@@ -92,6 +95,13 @@ internal sealed partial class DomainQueueGrain(
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();
+    }
+
+    private async Task AdoptAsync(CancellationToken cancellationToken)
+    {
+        // What ends while storage answers is not adopted afterwards.
+        var known = _queue.ClaimIds.ToHashSet();
+        _queue.Adopt((await store.ListClaimsAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
     }
 
     private void NoLongerUnderWay(RecipientRoute route, int count)

@@ -40,7 +40,10 @@ public static class QueueHosting
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<WardenTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
+        {
             services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
+            services.AddHostedService<MembershipWatch>();
+        }
         return builder;
     }
 

@@ -26,6 +26,9 @@ internal sealed class QueueTelemetry : IDisposable
     private (QueueMeasure Measure, DateTimeOffset At) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
     private volatile bool _paused;
 
+    // A silo that nobody else joins is the one member there is.
+    private volatile bool _isMember = true;
+
     private readonly Counter<long> _measures;
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
@@ -48,6 +51,7 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
             "How long the longest due recipient has been waiting for an attempt that no rest, no limit and no pause holds back, by route");
         meter.CreateObservableGauge("mailpipeline.queue.paused", () => _paused ? 1 : 0, null, "1 while delivery is paused and this process hands nothing out");
+        meter.CreateObservableGauge("mailpipeline.queue.membership", () => _isMember ? 1 : 0, null, "1 while this silo finds itself where silos find each other");
         _measures = meter.CreateCounter<long>("mailpipeline.queue.measures", "{measure}", "Times what waits was counted, for the cluster as a whole");
         _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients handed out by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
@@ -88,6 +92,8 @@ internal sealed class QueueTelemetry : IDisposable
     }
 
     public void Paused(bool paused) => _paused = paused;
+
+    public void Member(bool isMember) => _isMember = isMember;
 
     public void Dispose() => _source.Dispose();
 

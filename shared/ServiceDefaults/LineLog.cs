@@ -9,7 +9,7 @@ namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
 /// The log on standard output: one event, one line, whatever is in it (control characters are escaped, so no client can
-/// forge a line). Lines are written in batches by one task, and dropped and counted rather than waited for when the
+/// forge a line); an exception follows in lines that are indented. Lines are written in batches by one task, and dropped and counted rather than waited for when the
 /// reader of the output is too slow: a stuck terminal must not hold up mail.
 /// </summary>
 [ProviderAlias("Console")]
@@ -102,7 +102,7 @@ internal sealed class LineLog : ILoggerProvider
             var line = eventId.Id == 0
                 ? $"{log.Now()} {Name(logLevel)} {_name}: {text}\n"
                 : string.Create(CultureInfo.InvariantCulture, $"{log.Now()} {Name(logLevel)} {_name}[{eventId.Id}]: {text}\n");
-            log.Add(exception is null ? line : $"{line}    {exception.ToString().ReplaceLineEndings("\n    ")}\n");
+            log.Add(exception is null ? line : line + Indent(exception.ToString()));
         }
 
         private static string Name(LogLevel level) => level switch
@@ -114,6 +114,9 @@ internal sealed class LineLog : ILoggerProvider
             LogLevel.Error => "fail",
             _ => "crit",
         };
+
+        private static string Indent(string text) =>
+            string.Concat(text.ReplaceLineEndings("\n").Split('\n').Select(part => $"    {Escape(part)}\n"));
 
         private static string Escape(string text)
         {

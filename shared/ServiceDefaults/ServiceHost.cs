@@ -4,6 +4,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.ServiceDefaults;
@@ -12,7 +13,7 @@ namespace MailPipeline.ServiceDefaults;
 /// Runs one service as a process of its own, next to others over PostgreSQL, RabbitMQ and Redis. It waits for what it needs,
 /// so that the order in which things are started does not matter, and stops on SIGTERM within <see cref="HostOptions"/>'s grace.
 /// </summary>
-public static class ServiceHost
+public static partial class ServiceHost
 {
     private const int Done = 0;
     private const int BadStart = 2;
@@ -63,10 +64,41 @@ public static class ServiceHost
         app.Services.GetRequiredService<IStartupValidator>().Validate();
         if (!await WaitingRoom.WaitAsync(app.Services, cancellation))
             return Done;
-        await app.StartAsync(cancellation);
-        await app.WaitForShutdownAsync(cancellation);
+        if (await StartAsync(app, cancellation))
+            await app.WaitForShutdownAsync(cancellation);
         return Done;
     }
+
+    /// <returns>False when the process was told to stop meanwhile.</returns>
+    private static async Task<bool> StartAsync(WebApplication app, CancellationToken cancellation)
+    {
+        try
+        {
+            await app.StartAsync(cancellation);
+            return true;
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested || app.Lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+            await EndAsync(app);
+            return false;
+        }
+    }
+
+    /// <summary>What has started is stopped. A silo that is just joining cannot be; the others find it dead.</summary>
+    private static async Task EndAsync(WebApplication app)
+    {
+        try
+        {
+            await app.StopAsync(CancellationToken.None);
+        }
+        catch (Exception failure)
+        {
+            LogNotStopped(app.Logger, failure);
+        }
+    }
+
+    [LoggerMessage(6012, LogLevel.Information, "The start was broken off, and not all of it could be stopped in order")]
+    private static partial void LogNotStopped(ILogger log, Exception failure);
 
     private static void Require(IConfiguration configuration, string connection)
     {

@@ -178,6 +178,7 @@ public sealed class OutageTests(SharedServers servers)
         await using var run = await StartAsync("redis");
         await run.SendAsync(Messages("before", 20));
         await run.DrainAsync(TimeSpan.FromSeconds(30));
+        Assert.Equal(2, await run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_membership", Cancellation));
         await run.Servers.Redis.StopAsync();
         try
         {
@@ -188,6 +189,7 @@ public sealed class OutageTests(SharedServers servers)
             await run.SendAsync(Messages("later", 200), o => o with { RetryRefused = false });
             var later = await run.DrainAsync(TimeSpan.FromSeconds(30));
             Figures.Write($"200 messages out after {drained.TotalSeconds:F1} s, 200 more 20 s later after {later.TotalSeconds:F1} s");
+            Assert.Equal(0, await run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_membership", Cancellation));
         }
         finally
         {
@@ -195,6 +197,39 @@ public sealed class OutageTests(SharedServers servers)
         }
         await run.SendAsync(Messages("after", 20));
         await run.DrainAsync(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(
+            async () => await run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_membership", Cancellation) == 2,
+            TimeSpan.FromMinutes(1), cancellation: Cancellation);
+        run.AssertClean(await run.EvidenceAsync());
+    }
+
+    [Fact]
+    public async Task Silos_that_redis_has_forgotten_end_and_find_each_other_again()
+    {
+        await using var run = await StartAsync("emptied");
+        await run.SendAsync(Messages("before", 20));
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+
+        await run.Servers.Redis.EmptyAsync(Cancellation);
+        var silos = run.Cluster.Of(ServiceKind.Queue);
+        foreach (var silo in silos)
+        {
+            await Eventually.TrueAsync(() => Task.FromResult(!silo.IsRunning), TimeSpan.FromMinutes(1), () => $"{silo.Name} runs on\n{silo.Output}", Cancellation);
+            Assert.NotEqual(0, silo.Process.ExitCode);
+            Assert.Contains("Redis has lost the row of this silo", silo.Output, StringComparison.Ordinal);
+        }
+        await run.SendAsync(Messages("during", 20), o => o with { RetryRefused = false });
+        // As Kubernetes does.
+        foreach (var silo in silos)
+            silo.Launch();
+        await run.WaitUntilReadyAsync();
+        Assert.Equal(2, await run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_membership", Cancellation));
+
+        // Each sees the other die.
+        await silos[0].KillAsync();
+        await run.SendAsync(Messages("after", 20));
+        var drained = await run.DrainAsync(TimeSpan.FromSeconds(30));
+        Figures.Write($"all out {drained.TotalSeconds:F1} s after one of them was killed");
         run.AssertClean(await run.EvidenceAsync());
     }
 

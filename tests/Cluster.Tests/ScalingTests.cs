@@ -93,6 +93,35 @@ public sealed class ScalingTests(SharedServers servers)
     }
 
     [Fact]
+    public async Task The_connection_cap_of_a_domain_holds_when_its_silo_dies_while_hand_outs_wait_for_a_worker()
+    {
+        const int cap = 5;
+        await using var run = new ClusterRun(servers, "move");
+        var sink = run.AddSink(new() { AtDot = (_, _, _) => SinkStep.SlowAccept(TimeSpan.FromMilliseconds(200)) }, "hot.example");
+        await run.StartAsync(
+            [], [$"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", "--Queue:BatchRecipients=4", "--Queue:HandOutTimeout=00:01:00"], processes: 1);
+        var delivery = run.Cluster.Of(ServiceKind.Delivery)[0];
+        Assert.True(await delivery.StopAsync());
+        await run.SendAsync([.. Enumerable.Range(0, 100).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@hot.example")))]);
+        var silo = run.Cluster.Of(ServiceKind.Queue)[0];
+        await HandedOutAsync();
+        await silo.KillAsync();
+        silo.Launch();
+        await run.WaitUntilReadyAsync();
+        await HandedOutAsync();
+
+        delivery.Launch();
+        await run.WaitUntilReadyAsync();
+        await run.DrainAsync(TimeSpan.FromSeconds(90));
+        Figures.Write($"at most {sink.PeakConnections} connections at once");
+        Assert.InRange(sink.PeakConnections, 2, cap);
+        run.AssertClean(await run.EvidenceAsync());
+
+        Task HandedOutAsync() => Eventually.TrueAsync(
+            async () => await silo.Web.ReadMetricAsync("mailpipeline_queue_under_way", Cancellation) >= cap, TimeSpan.FromSeconds(60), () => silo.Output, Cancellation);
+    }
+
+    [Fact]
     public async Task Four_deliveries_together_keep_to_the_connection_cap_of_a_domain()
     {
         const int cap = 5;

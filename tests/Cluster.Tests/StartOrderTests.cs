@@ -51,6 +51,27 @@ public sealed class StartOrderTests(SharedServers servers)
         run.AssertClean(await run.EvidenceAsync());
     }
 
+    [Fact]
+    public async Task A_silo_told_to_stop_while_it_starts_ends_in_order()
+    {
+        await using var run = new ClusterRun(servers, "halt");
+        run.Prepare(await run.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), ClusterRun.Impatient);
+        var silo = run.Cluster.Add(ServiceKind.Queue);
+        await silo.WaitUntilReadyAsync(TimeSpan.FromSeconds(60), ClusterRun.Cancellation);
+        Assert.True(await silo.StopAsync());
+        var codes = new List<int>();
+        foreach (var after in new[] { 0.3, 0.7, 1.1, 1.5, 1.9, 2.3 })
+        {
+            silo.Launch();
+            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(after));
+            Assert.True(await silo.StopAsync(), $"it did not stop {after} s after its start\n{silo.Output}");
+            codes.Add(silo.Process.ExitCode);
+        }
+        Figures.Write($"exit codes {string.Join(", ", codes)}");
+        // 143: the signal came before there was anything to stop.
+        Assert.All(codes, code => Assert.True(code is 0 or 143, $"{code}\n{silo.Output}"));
+    }
+
     private static async Task ReadyAsync(ClusterRun run, ServiceKind kind)
     {
         foreach (var service in run.Cluster.Of(kind))

@@ -38,6 +38,10 @@ public sealed class RedisServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Everything in it is gone, as after the loss of its volume.</summary>
+    public Task EmptyAsync(CancellationToken cancellation = default) => ServerProcess.RunAsync(
+        DebianProgram.Find("redis-cli", "redis-tools"), ["-p", $"{Port}", "FLUSHALL"], cancellation: cancellation);
+
     public Task KillAsync() => _process.KillAsync();
 
     public Task StopAsync() => _process.StopAsync(TimeSpan.FromSeconds(10));

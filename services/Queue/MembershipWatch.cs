@@ -1,0 +1,69 @@
+using Orleans.Clustering.Redis;
+using Orleans.Runtime;
+
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Looks for this silo's own row where silos find each other. While the table cannot be read the silo works on with those it
+/// knows. A Redis that answers and does not have the row has lost it (emptied, or restored to an earlier state): no other silo would
+/// find this one, nor see it die, and Orleans writes the row only as it joins. So the process ends as Orleans ends one that the others
+/// have declared dead, at once, and joins when it is started again.
+/// </summary>
+internal sealed partial class MembershipWatch(
+    IMembershipTable table, ILocalSiloDetails silo, QueueTelemetry telemetry, IFatalErrorHandler end, TimeProvider time,
+    ILogger<MembershipWatch> log) : BackgroundService
+{
+    /// <summary>Once may be a table that is just being restored.</summary>
+    private const int MissesBeforeEnd = 3;
+
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(3);
+
+    private enum Row
+    {
+        Found,
+        Missing,
+        Unknown,
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var (misses, last) = (0, Row.Found);
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var (row, failure) = await FindAsync(stoppingToken);
+            telemetry.Member(row == Row.Found);
+            if (row == Row.Unknown && last != Row.Unknown && !stoppingToken.IsCancellationRequested)
+                LogAway(log, failure);
+            misses = row == Row.Missing ? misses + 1 : 0;
+            if (misses == MissesBeforeEnd)
+            {
+                // A stop in order would wait for the table.
+                end.OnFatalException(this, "Redis has lost the row of this silo: the process ends, to join as a new one when it is started again", failure);
+                return;
+            }
+            last = row;
+            await Task.Delay(s_interval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task<(Row Row, Exception? Failure)> FindAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            var read = await table.ReadRowAsync(silo.SiloAddress, cancellation);
+            return (read.Members.Count > 0 ? Row.Found : Row.Missing, null);
+        }
+        catch (RedisClusteringException missing)
+        {
+            // Redis answered, and has no table at all.
+            return (Row.Missing, missing);
+        }
+        catch (Exception away)
+        {
+            return (Row.Unknown, away);
+        }
+    }
+
+    [LoggerMessage(2060, LogLevel.Warning, "Redis cannot be read; the queue goes on with the silos it knows")]
+    private static partial void LogAway(ILogger log, Exception? exception);
+}
