@@ -64,6 +64,6 @@ internal sealed partial class MembershipWatch(
         }
     }
 
-    [LoggerMessage(2060, LogLevel.Warning, "Redis cannot be read; the queue goes on with the silos it knows")]
+    [LoggerMessage(2070, LogLevel.Warning, "Redis cannot be read; the queue goes on with the silos it knows")]
     private static partial void LogAway(ILogger log, Exception? exception);
 }

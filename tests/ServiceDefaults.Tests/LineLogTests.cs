@@ -26,8 +26,9 @@ public sealed class LineLogTests
     public void An_exception_follows_indented()
     {
         var text = Write(log => log.CreateLogger("Some.Library").Log(
-            LogLevel.Error, default, "failed", new InvalidOperationException("why\nso"), (state, _) => state));
+            LogLevel.Error, default, "failed", new InvalidOperationException("why\nso\u001b[2J"), (state, _) => state));
 
+        Assert.DoesNotContain('\u001b', text);
         Assert.All(text.TrimEnd().Split('\n').Skip(1), line => Assert.StartsWith("    ", line, StringComparison.Ordinal));
     }
 
