@@ -7,8 +7,8 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// Says "later" at the door (MAIL) while behind it more waits than the operator allows: unrouted messages, queued recipients, a slow
-/// commit, a disk that is nearly full. A transaction that has begun goes on. Looked at once a second, less often when a long
-/// queue takes long to count, so a bound may be passed by what arrives meanwhile.
+/// commit, a disk that is nearly full. A transaction that has begun goes on. Judged once a second, and counted less often when a
+/// long queue takes long to count, so a bound may be passed by what arrives meanwhile.
 /// </summary>
 internal sealed partial class Backpressure(
     MessageStore store, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time, ILogger<Backpressure> log)
@@ -106,6 +106,11 @@ internal sealed partial class Backpressure(
         {
             // Storage itself says "later" to whoever comes; or the door closes.
         }
+        catch (Exception bug)
+        {
+            // What was counted before stays in force.
+            LogNotCounted(log, bug);
+        }
     }
 
     private void Judge()
@@ -156,4 +161,7 @@ internal sealed partial class Backpressure(
 
     [LoggerMessage(1031, LogLevel.Information, "New mail is taken again")]
     private static partial void LogRelieved(ILogger log);
+
+    [LoggerMessage(1032, LogLevel.Error, "What waits could not be counted; next time")]
+    private static partial void LogNotCounted(ILogger log, Exception exception);
 }

@@ -58,7 +58,7 @@ public sealed class IngressOptions
     [Range(1, 1_000_000_000)]
     public long MaxQueued { get; set; } = 2_000_000;
 
-    /// <summary>Commit of a message beyond which MAIL is answered 451 for a second. Default 10 s.</summary>
+    /// <summary>Time of a commit, ended within the last second or under way, beyond which MAIL is answered 451. Default 10 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "00:10:00")]
     public TimeSpan MaxCommitTime { get; set; } = TimeSpan.FromSeconds(10);
 

@@ -34,6 +34,10 @@ internal sealed partial class DomainQueueGrain(
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
 
     private readonly DomainQueue _queue = new(options.Value, schedule);
+
+    /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
+    private readonly HashSet<long> _concluding = [];
+
     private bool _pumping;
     private bool _pumpAgain;
     private int _idleTicks;
@@ -85,11 +89,24 @@ internal sealed partial class DomainQueueGrain(
         // Somebody else has what this worker was to try: a worker that was given it before this queue was in memory.
         if (report.NothingWon)
             await AdoptAsync(CancellationToken.None);
+        _concluding.Add(report.ClaimId);
+        try
+        {
+            await ConcludeAsync(report);
+        }
+        finally
+        {
+            _concluding.Remove(report.ClaimId);
+        }
+    }
+
+    private async Task ConcludeAsync(AttemptsCompleted report)
+    {
         var handOut = _queue.Complete(report.ClaimId);
         if (handOut is not null)
             telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
         if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null))
-            await ConcludeAsync(report);
+            await LearnAsync(report);
         // The next hand-out need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? []);
         await PumpAsync();
@@ -99,8 +116,8 @@ internal sealed partial class DomainQueueGrain(
 
     private async Task AdoptAsync(CancellationToken cancellationToken)
     {
-        // What ends while storage answers is not adopted afterwards.
-        var known = _queue.ClaimIds.ToHashSet();
+        // What is ending, or ends while storage answers, is not adopted afterwards.
+        var known = _queue.ClaimIds.Concat(_concluding).ToHashSet();
         _queue.Adopt((await store.ListClaimsAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
     }
 
@@ -110,7 +127,7 @@ internal sealed partial class DomainQueueGrain(
             telemetry.UnderWay(route, -count);
     }
 
-    private async Task ConcludeAsync(AttemptsCompleted report)
+    private async Task LearnAsync(AttemptsCompleted report)
     {
         var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
         if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))

@@ -5,7 +5,7 @@ namespace MailPipeline.Queue;
 
 /// <summary>
 /// Looks for this silo's own row where silos find each other. While the table cannot be read the silo works on with those it
-/// knows. A Redis that answers and does not have the row has lost it (emptied, or restored to an earlier state): no other silo would
+/// knows. A Redis that answers and does not have the row has lost it (emptied, or its volume is gone): no other silo would
 /// find this one, nor see it die, and Orleans writes the row only as it joins. So the process ends as Orleans ends one that the others
 /// have declared dead, at once, and joins when it is started again.
 /// </summary>
@@ -13,8 +13,8 @@ internal sealed partial class MembershipWatch(
     IMembershipTable table, ILocalSiloDetails silo, QueueTelemetry telemetry, IFatalErrorHandler end, TimeProvider time,
     ILogger<MembershipWatch> log) : BackgroundService
 {
-    /// <summary>Once may be a table that is just being restored.</summary>
-    private const int MissesBeforeEnd = 3;
+    /// <summary>For as long a replica may have answered that is behind, or a table be on its way back.</summary>
+    private const int MissesBeforeEnd = 5;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(3);
 
@@ -50,8 +50,8 @@ internal sealed partial class MembershipWatch(
     {
         try
         {
-            var read = await table.ReadRowAsync(silo.SiloAddress, cancellation);
-            return (read.Members.Count > 0 ? Row.Found : Row.Missing, null);
+            var members = (await table.ReadAllAsync(cancellation)).Members;
+            return (members.Any(member => member.Item1.SiloAddress.Equals(silo.SiloAddress)) ? Row.Found : Row.Missing, null);
         }
         catch (RedisClusteringException missing)
         {

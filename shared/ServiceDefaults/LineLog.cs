@@ -8,9 +8,9 @@ using Microsoft.Extensions.Logging;
 namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
-/// The log on standard output: one event, one line, whatever is in it (control characters are escaped, so no client can
-/// forge a line); an exception follows in lines that are indented. Lines are written in batches by one task, and dropped and counted rather than waited for when the
-/// reader of the output is too slow: a stuck terminal must not hold up mail.
+/// The log on standard output: one event, one line, and an exception after it in lines that are indented, whatever is in them
+/// (control characters are escaped, so no client can forge a line). Lines are written in batches by one task, and dropped and
+/// counted rather than waited for when the reader of the output is too slow: a stuck terminal must not hold up mail.
 /// </summary>
 [ProviderAlias("Console")]
 internal sealed class LineLog : ILoggerProvider

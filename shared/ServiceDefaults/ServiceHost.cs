@@ -77,8 +77,11 @@ public static partial class ServiceHost
             await app.StartAsync(cancellation);
             return true;
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested || app.Lifetime.ApplicationStopping.IsCancellationRequested)
+        catch (Exception failure) when (cancellation.IsCancellationRequested || app.Lifetime.ApplicationStopping.IsCancellationRequested)
         {
+            // Each part says in its own way that it was broken off.
+            if (failure is not OperationCanceledException)
+                LogBrokenOff(app.Logger, failure);
             await EndAsync(app);
             return false;
         }
@@ -96,6 +99,9 @@ public static partial class ServiceHost
             LogNotStopped(app.Logger, failure);
         }
     }
+
+    [LoggerMessage(6013, LogLevel.Information, "The start was broken off")]
+    private static partial void LogBrokenOff(ILogger log, Exception failure);
 
     [LoggerMessage(6012, LogLevel.Information, "The start was broken off, and not all of it could be stopped in order")]
     private static partial void LogNotStopped(ILogger log, Exception failure);

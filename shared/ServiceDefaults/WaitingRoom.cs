@@ -69,7 +69,7 @@ internal static partial class WaitingRoom
                     door.Lifetime.ApplicationStopping.Register(stop.Cancel);
                 }
             }
-            return true;
+            return !stop.IsCancellationRequested;
         }
         finally
         {

@@ -228,7 +228,7 @@ public sealed class OutageTests(SharedServers servers)
         // Each sees the other die.
         await silos[0].KillAsync();
         await run.SendAsync(Messages("after", 20));
-        var drained = await run.DrainAsync(TimeSpan.FromSeconds(30));
+        var drained = await run.DrainAsync(TimeSpan.FromSeconds(60));
         Figures.Write($"all out {drained.TotalSeconds:F1} s after one of them was killed");
         run.AssertClean(await run.EvidenceAsync());
     }

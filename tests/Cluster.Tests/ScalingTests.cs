@@ -95,14 +95,21 @@ public sealed class ScalingTests(SharedServers servers)
     [Fact]
     public async Task The_connection_cap_of_a_domain_holds_when_its_silo_dies_while_hand_outs_wait_for_a_worker()
     {
-        const int cap = 5;
+        const int cap = 5, batch = 4, count = 100;
         await using var run = new ClusterRun(servers, "move");
         var sink = run.AddSink(new() { AtDot = (_, _, _) => SinkStep.SlowAccept(TimeSpan.FromMilliseconds(200)) }, "hot.example");
         await run.StartAsync(
-            [], [$"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", "--Queue:BatchRecipients=4", "--Queue:HandOutTimeout=00:01:00"], processes: 1);
+            [], [$"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", $"--Queue:BatchRecipients={batch}", "--Queue:HandOutTimeout=00:01:00"], processes: 1);
         var delivery = run.Cluster.Of(ServiceKind.Delivery)[0];
         Assert.True(await delivery.StopAsync());
-        await run.SendAsync([.. Enumerable.Range(0, 100).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@hot.example")))]);
+        // Both silos read the same from storage and hand out the same.
+        await run.Cluster.AdministerAsync(["queue", "pause"], cancellation: Cancellation);
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.SendAsync([.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@hot.example")))]);
+        await Eventually.TrueAsync(
+            async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0] == count,
+            TimeSpan.FromSeconds(30), cancellation: Cancellation);
+        await run.Cluster.AdministerAsync(["queue", "resume"], cancellation: Cancellation);
         var silo = run.Cluster.Of(ServiceKind.Queue)[0];
         await HandedOutAsync();
         await silo.KillAsync();
@@ -118,7 +125,7 @@ public sealed class ScalingTests(SharedServers servers)
         run.AssertClean(await run.EvidenceAsync());
 
         Task HandedOutAsync() => Eventually.TrueAsync(
-            async () => await silo.Web.ReadMetricAsync("mailpipeline_queue_under_way", Cancellation) >= cap, TimeSpan.FromSeconds(60), () => silo.Output, Cancellation);
+            async () => await silo.Web.ReadMetricAsync("mailpipeline_queue_under_way", Cancellation) == cap * batch, TimeSpan.FromSeconds(60), () => silo.Output, Cancellation);
     }
 
     [Fact]
