@@ -61,13 +61,7 @@ public sealed class ScalingTests(SharedServers servers)
         var sink = run.AddSink(new() { AtDot = (_, _, _) => Interlocked.Increment(ref dots) == 1 ? SinkStep.SlowAccept(slow) : SinkStep.Accept }, "slow.example");
         await run.StartAsync([], ["--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:40", "--Host:StopGrace=00:01:00"], processes: 1);
         // All of them in one hand-out.
-        await run.Cluster.AdministerAsync(["queue", "pause"], cancellation: Cancellation);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
-        await run.SendAsync([.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@slow.example")))]);
-        await Eventually.TrueAsync(
-            async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0] == count,
-            TimeSpan.FromSeconds(30), cancellation: Cancellation);
-        await run.Cluster.AdministerAsync(["queue", "resume"], cancellation: Cancellation);
+        await QueueAtOnceAsync(run, count, "slow.example");
         await Eventually.TrueAsync(() => Task.FromResult(Volatile.Read(ref dots) == 1), TimeSpan.FromSeconds(30), cancellation: Cancellation);
         var claimed = await run.Cluster.CountAsync("SELECT SUM((claim <> 0)::int), COUNT(DISTINCT claim) FROM recipients", Cancellation);
         Assert.Equal<long>([count, 1], claimed);
@@ -103,13 +97,7 @@ public sealed class ScalingTests(SharedServers servers)
         var delivery = run.Cluster.Of(ServiceKind.Delivery)[0];
         Assert.True(await delivery.StopAsync());
         // Both silos read the same from storage and hand out the same.
-        await run.Cluster.AdministerAsync(["queue", "pause"], cancellation: Cancellation);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
-        await run.SendAsync([.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@hot.example")))]);
-        await Eventually.TrueAsync(
-            async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0] == count,
-            TimeSpan.FromSeconds(30), cancellation: Cancellation);
-        await run.Cluster.AdministerAsync(["queue", "resume"], cancellation: Cancellation);
+        await QueueAtOnceAsync(run, count, "hot.example");
         var silo = run.Cluster.Of(ServiceKind.Queue)[0];
         await HandedOutAsync();
         await silo.KillAsync();
@@ -165,5 +153,18 @@ public sealed class ScalingTests(SharedServers servers)
         const int round = 200;
         for (var sent = 0; !enough.IsCancellationRequested; sent += round)
             await run.SendAsync(Load.Compose(seed, sent, round, Domains), o => o with { Connections = 10, Pace = TimeSpan.FromMilliseconds(150) });
+    }
+
+    /// <summary>Nothing is handed out before all of them are queued.</summary>
+    private static async Task QueueAtOnceAsync(ClusterRun run, int count, string domain)
+    {
+        await run.Cluster.AdministerAsync(["queue", "pause"], cancellation: Cancellation);
+        // Until every silo has seen it.
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.SendAsync([.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@{domain}")))]);
+        await Eventually.TrueAsync(
+            async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0] == count,
+            TimeSpan.FromSeconds(30), cancellation: Cancellation);
+        await run.Cluster.AdministerAsync(["queue", "resume"], cancellation: Cancellation);
     }
 }

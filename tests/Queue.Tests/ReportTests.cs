@@ -10,9 +10,7 @@ public sealed class ReportTests
     [Fact]
     public async Task A_report_passes_every_server_whatever_the_far_end_said()
     {
-        await using var queue = await QueueUnderTest.StartAsync();
-        await queue.Directory.AddDomainAsync("example.org");
-        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await using var queue = await StartAsync();
         queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 kein Empfänger für Sie");
         await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
         await queue.ReportArrivesAsync();
@@ -29,9 +27,7 @@ public sealed class ReportTests
     [Fact]
     public async Task What_the_far_end_said_stands_in_the_report_without_encoding_however_long_its_words_are()
     {
-        await using var queue = await QueueUnderTest.StartAsync();
-        await queue.Directory.AddDomainAsync("example.org");
-        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await using var queue = await StartAsync();
         queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 " + new string('y', 1900) + " end");
         await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
         await queue.ReportArrivesAsync();
@@ -47,9 +43,7 @@ public sealed class ReportTests
     [Fact]
     public async Task A_report_puts_no_words_into_the_mouth_of_a_far_end_that_said_none()
     {
-        await using var queue = await QueueUnderTest.StartAsync();
-        await queue.Directory.AddDomainAsync("example.org");
-        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await using var queue = await StartAsync();
         queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.4.4", "Connection lost while waiting for the reply to RCPT");
         await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
         await queue.ReportArrivesAsync();
@@ -63,9 +57,7 @@ public sealed class ReportTests
     [Fact]
     public async Task A_refused_recipient_is_reported_to_the_sender_once()
     {
-        await using var queue = await QueueUnderTest.StartAsync();
-        await queue.Directory.AddDomainAsync("example.org");
-        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await using var queue = await StartAsync();
         queue.Worker.Answer = r => r.Address == "good@example.net"
             ? (AttemptOutcome.Delivered, "2.0.0", "250 Ok")
             : (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
@@ -88,9 +80,7 @@ public sealed class ReportTests
     [Fact]
     public async Task A_report_names_what_the_sender_wrote_and_where_an_alias_led()
     {
-        await using var queue = await QueueUnderTest.StartAsync();
-        await queue.Directory.AddDomainAsync("example.org");
-        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await using var queue = await StartAsync();
         await queue.Directory.AddAliasAsync("sales@example.org", "bob@example.net");
         queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user");
         await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "Sales@example.org", "direct@example.net"));
@@ -132,9 +122,7 @@ public sealed class ReportTests
     [Fact]
     public async Task A_recipient_whose_time_is_over_expires_with_a_report()
     {
-        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:MaxAge"] = "00:00:01" });
-        await queue.Directory.AddDomainAsync("example.org");
-        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        await using var queue = await StartAsync(new() { ["Queue:MaxAge"] = "00:00:01" });
         queue.Worker.Answer = _ => (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
@@ -159,5 +147,14 @@ public sealed class ReportTests
         foreach (var id in ids)
             Assert.Equal(RecipientState.Expired, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
         await queue.DrainedAsync();
+    }
+
+    /// <summary>A queue whose senders have their maildrop here.</summary>
+    private static async Task<QueueUnderTest> StartAsync(Dictionary<string, string?>? settings = null)
+    {
+        var queue = await QueueUnderTest.StartAsync(settings);
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        return queue;
     }
 }
