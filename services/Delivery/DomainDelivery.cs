@@ -94,7 +94,7 @@ internal sealed class DomainDelivery(
     {
         try
         {
-            return await claims.TakeAsync(command, lifetime.ApplicationStopping);
+            return await claims.TakeAsync(command, begun: true, lifetime.ApplicationStopping);
         }
 #pragma warning disable CA1031 // Without a claim nothing is tried; if it was won all the same, its lease runs out.
         catch (Exception error)

@@ -47,7 +47,7 @@ internal sealed partial class OutcomeRecorder(
     public async Task ExpireAsync(string domain, IReadOnlyList<QueuedRecipient> expired, string reason)
     {
         var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
-        var won = await claims.TakeAsync(claimId, domain, expired, CancellationToken.None);
+        var won = await claims.TakeAsync(claimId, domain, expired, begun: false, CancellationToken.None);
         var now = time.GetUtcNow();
         var reply = reason.Length > 0 ? reason : "not delivered in time";
         var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))

@@ -59,7 +59,7 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             return;
         for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
         {
-            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, default);
+            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun: true, default);
             if (fate == Worker.Fate.DiesWithClaim)
                 return;
             if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)

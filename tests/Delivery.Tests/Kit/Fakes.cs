@@ -33,11 +33,17 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Records are not answered before this completes.</summary>
     public Task RecordGate { get; set; } = Task.CompletedTask;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         return Task.FromResult<IReadOnlySet<long>>(
             command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
+    }
+
+    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        return Task.FromResult(!LostClaims.Contains(claimId));
     }
 
     /// <summary>Whether somebody else is at it.</summary>
