@@ -84,6 +84,9 @@ internal sealed partial class OutcomeRecorder(
                 var recorded = await outcomes.RecordAsync(claimId, decisions, ended => notification.Compose(reports, ended));
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision);
+                telemetry.Held(recorded.Held.Count);
+                foreach (var held in recorded.Held)
+                    DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
                 foreach (var message in recorded.Composed)
                     hints.Offer(message);
                 return;

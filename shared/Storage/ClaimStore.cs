@@ -24,6 +24,8 @@ public sealed class ClaimStore(MailDatabase database)
     private static readonly Statement s_begin = new(
         "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1");
 
+    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1");
+
     // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
     private static readonly Statement s_renew = new("UPDATE claims SET lease_until = {now} + $2 WHERE id = $1");
 
@@ -139,6 +141,17 @@ public sealed class ClaimStore(MailDatabase database)
         });
     }
 
+    /// <summary>
+    /// Notes for whom of the claim's recipients the final dot may be sent from now on, in place of what was noted before. To be
+    /// awaited before the first of those dots is sent: what is not named is never taken for delivered. False: the claim was lost.
+    /// </summary>
+    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var dots = Text(recipientIds);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_noteDots, claimId, dots) == 1);
+    }
+
     internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId) =>
         transaction.ExecuteAsync(s_end, claimId);
 
@@ -149,7 +162,9 @@ public sealed class ClaimStore(MailDatabase database)
         IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun = false) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
-            string.Join(',', won.Select(id => id.ToString(CultureInfo.InvariantCulture))), begun ? 1 : 0);
+            Text(won), begun ? 1 : 0);
+
+    private static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
 }
 
 internal static class AttemptStatements

@@ -116,23 +116,6 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_ownCommit = new("SELECT {own_commit}");
 
-    private static readonly Statement s_expiredClaims = new(
-        "SELECT id, domain, recipients FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
-
-    private static readonly Statement s_allClaims = new("SELECT id, domain, recipients FROM claims ORDER BY id LIMIT $1");
-
-    private static readonly Statement s_takeBack = new(
-        """
-        UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $3
-        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
-        """);
-
-    private static readonly Statement s_free = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
-
-    private static readonly Statement s_endClaim = new("DELETE FROM claims WHERE id = $1 RETURNING began_at");
-
-    private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now} RETURNING began_at");
-
     // $1 now, $2 claims that are enough for a domain; one that failed is tried by one worker alone.
     private static readonly Statement s_measure = new(
         """
@@ -274,27 +257,6 @@ public sealed class QueueStore(MailDatabase database)
         return new QueueMeasure(unrouted[0], routes);
     }
 
-    /// <summary>
-    /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead).
-    /// Each counts as an attempt of uncertain outcome, because its holder may have been past the final dot; those of a holder who
-    /// had not begun are as they were. Returns the number of those that count.
-    /// </summary>
-    /// <param name="mayTake">Asked when the store has named claims, before they are taken; false ends it.</param>
-    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken, Func<bool>? mayTake = null)
-    {
-        var total = 0;
-        while (true)
-        {
-            var claims = await database.QueryAsync(
-                evenIfLeased ? s_allClaims : s_expiredClaims, ReadClaim,
-                cancellationToken, 200);
-            if (mayTake?.Invoke() == false || claims.Count == 0)
-                return total;
-            foreach (var claim in claims)
-                total += await TakeBackAsync(claim, evenIfLeased);
-        }
-    }
-
     /// <summary>Claims on recipients of the domain that somebody holds.</summary>
     public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>
         await database.QueryAsync(s_claimsOf, r => r.GetInt64(0), cancellationToken, domain);
@@ -310,38 +272,6 @@ public sealed class QueueStore(MailDatabase database)
     private static QueuedRecipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
         Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9));
-
-    private static (long Id, string Domain, string Recipients) ReadClaim(DbDataReader row) =>
-        (row.GetInt64(0), row.GetString(1), row.GetString(2));
-
-    private Task<int> TakeBackAsync((long Id, string Domain, string Recipients) claim, bool evenIfLeased)
-    {
-        var now = database.Time.GetUtcNow();
-        return database.WriteAsync(async transaction =>
-        {
-            // Whether it had begun is asked here, for its holder may begin between the list and now.
-            var ended = await transaction.QueryAsync(evenIfLeased ? s_endClaim : s_endIfExpired, r => r.GetInt64(0), claim.Id);
-            if (ended is not [var beganAt])
-                return 0;
-            var taken = 0;
-            foreach (var id in ClaimStore.Ids(claim.Recipients))
-            {
-                if (beganAt == 0)
-                {
-                    await transaction.ExecuteAsync(s_free, id, claim.Id);
-                    continue;
-                }
-                if (await transaction.QueryAsync(s_takeBack, r => r.GetInt64(0), id, claim.Id, now) is not [var attempts])
-                    continue;
-                taken++;
-                await transaction.InsertAttemptAsync(
-                    new AttemptResult(id, AttemptOutcome.Uncertain, "4.4.2", "the worker that held the claim died or lost its lease", "", now, now),
-                    attempts);
-            }
-            await DueNoLaterAsync(transaction, claim.Domain, now);
-            return taken;
-        });
-    }
 
     private static void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,

@@ -61,7 +61,10 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
         {
             var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun: true, default);
             if (fate == Worker.Fate.DiesWithClaim)
+            {
+                await claims.NoteDotsAsync(command.ClaimId, won, default);
                 return;
+            }
             if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
                 return;
             var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();

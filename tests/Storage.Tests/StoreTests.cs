@@ -159,7 +159,9 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
-        Assert.Equal(1, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: true, default));
+        await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+        Assert.Equal(1, (await Store.TakeBackAsync(evenIfLeased: true)).Uncertain);
+        Store.Time.Advance(TimeSpan.FromMinutes(5));
 
         var delivered = Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok");
         Assert.Empty(await Store.Claims.RecordDeliveredAsync(7, [delivered], default));
@@ -174,7 +176,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
-        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default));
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false));
         Assert.Single(await Store.Claims.RenewAsync([7], default));
     }
 
@@ -187,10 +189,10 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         Store.Options.ClaimLease = TimeSpan.FromSeconds(15);
 
-        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default, mayTake: () => false));
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false, mayTake: () => false));
         Assert.Equal([7], await Store.Queue.ListClaimsAsync("example.net", default));
         Assert.Single(await Store.Claims.RenewAsync([7], default));
-        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default));
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false));
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
     }
 

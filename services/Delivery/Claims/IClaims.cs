@@ -18,6 +18,12 @@ internal interface IClaims
     /// </summary>
     Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// To be awaited before the first final dot of these recipients is sent; names all of the claim for whom one may have been or may
+    /// be sent. False: the claim was lost.
+    /// </summary>
+    Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken);
+
     /// <summary>Whether somebody holds the claim.</summary>
     Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken);
 

@@ -13,6 +13,9 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
 
     public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
 
+    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+        claims.NoteDotsAsync(claimId, recipientIds, cancellationToken);
+
     public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken) => queue.IsClaimHeldAsync(claimId, cancellationToken);
 
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>

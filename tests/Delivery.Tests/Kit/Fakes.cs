@@ -46,6 +46,22 @@ internal sealed class FakeClaims : IClaims
         return Task.FromResult(!LostClaims.Contains(claimId));
     }
 
+    /// <summary>For whom storage knows that a final dot may have been sent.</summary>
+    public IReadOnlyCollection<long> Dots { get; private set; } = [];
+
+    /// <summary>Notes of dots are not answered before this completes.</summary>
+    public Task DotGate { get; set; } = Task.CompletedTask;
+
+    public async Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        await DotGate;
+        ThrowIfAway();
+        if (LostClaims.Contains(claimId))
+            return false;
+        Dots = [.. recipientIds];
+        return true;
+    }
+
     /// <summary>Whether somebody else is at it.</summary>
     public bool IsHeld { get; set; }
 
