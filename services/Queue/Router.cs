@@ -128,7 +128,7 @@ internal sealed partial class Router(
         public AliasBranch With(RoutedRecipient only) => this with { Ends = [only] };
     }
 
-    private static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
+    internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 
     [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the warden will")]
     private static partial void LogNotOffered(ILogger log, string domain, Exception exception);

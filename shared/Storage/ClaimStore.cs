@@ -31,7 +31,7 @@ public sealed class ClaimStore(MailDatabase database)
 
     private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
 
-    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1");
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2");
 
     private static readonly Statement s_deliver = new(
         """
@@ -152,8 +152,8 @@ public sealed class ClaimStore(MailDatabase database)
         return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_noteDots, claimId, dots) == 1);
     }
 
-    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId) =>
-        transaction.ExecuteAsync(s_end, claimId);
+    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId, string domain) =>
+        transaction.ExecuteAsync(s_end, claimId, domain);
 
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
@@ -164,7 +164,7 @@ public sealed class ClaimStore(MailDatabase database)
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
             Text(won), begun ? 1 : 0);
 
-    private static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
+    internal static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
 }
 
 internal static class AttemptStatements
