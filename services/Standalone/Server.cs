@@ -23,7 +23,7 @@ internal static class Server
         }
         await using (app)
         {
-            Greeting.Write(call.Terminal.Out, builder.Configuration, call.Arguments);
+            Greeting.Write(call.Terminal.Out, builder, folder.FullPath);
             await app.WaitForShutdownAsync(cancellation);
         }
         return CommandTable.Done;

@@ -42,9 +42,11 @@ public static partial class ServiceHost
             builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
             builder.AddMailDatabase();
             compose(builder);
+            await using var door = new HealthDoor();
+            builder.Services.AddSingleton<IHostedService>(new HealthDoor.HandOver(door));
             await using var app = builder.Build();
             app.MapServiceDefaults();
-            return await RunAsync(app, cancellation);
+            return await RunAsync(app, door, cancellation);
         }
         catch (Exception failure) when (failure is not OperationCanceledException && StartupFailure.Explain(failure, configuration) is { } line)
         {
@@ -53,7 +55,7 @@ public static partial class ServiceHost
         }
     }
 
-    private static async Task<int> RunAsync(WebApplication app, CancellationToken cancellation)
+    private static async Task<int> RunAsync(WebApplication app, HealthDoor door, CancellationToken cancellation)
     {
         if (app.Services.GetRequiredService<MailDatabase>().SingleProcess)
         {
@@ -62,7 +64,8 @@ public static partial class ServiceHost
         }
         // Bad settings are said now, not when the last server has come.
         app.Services.GetRequiredService<IStartupValidator>().Validate();
-        if (!await WaitingRoom.WaitAsync(app.Services, cancellation))
+        await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
+        if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
             return Done;
         if (await StartAsync(app, cancellation))
             await app.WaitForShutdownAsync(cancellation);

@@ -7,6 +7,9 @@ public sealed class TlsOptions
 {
     public const string Section = "Tls";
 
+    /// <summary>In <see cref="SelfSignedDirectory"/>: the certificate that a client has to be told to trust.</summary>
+    public const string SelfSignedCertificateFile = "certificate.pem";
+
     /// <summary>PEM file with the certificate, followed by its intermediates. Default: none, a self-signed one is made.</summary>
     public string? CertificatePath { get; set; }
 

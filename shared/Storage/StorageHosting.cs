@@ -27,6 +27,7 @@ public static class StorageHosting
         services.AddSingleton<OutcomeStore>();
         services.AddSingleton<MaildropStore>();
         services.AddSingleton<MailDirectory>();
+        services.AddSingleton<AddressResolver>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();

@@ -16,7 +16,8 @@ public sealed class ServerTests : IDisposable
         var http = ServerProcess.FreePort();
         await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.FreePorts(), $"--Http:Port={http}"]);
 
-        Assert.Equal("MailPipeline runs; its data is in data", await server.ReadUntilAsync("MailPipeline runs"));
+        Assert.Equal($"MailPipeline runs; its data is in {_run.DataFolder}", await server.ReadUntilAsync("MailPipeline runs"));
+        Assert.Equal($"  Settings would be read from {Path.Combine(_run.Folder, "appsettings.json")}", await server.ReadUntilAsync("Settings"));
         await server.ReadUntilAsync($"127.0.0.1:{http}");
         using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{http}") };
         Assert.StartsWith("Healthy", await GetAsync(client, "/health/ready"), StringComparison.Ordinal);
@@ -34,6 +35,22 @@ public sealed class ServerTests : IDisposable
         (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it");
 
         Assert.Equal(0, await server.TerminateAsync());
+    }
+
+    /// <summary>'dotnet run --project' is typed anywhere: data and settings are those of who types it.</summary>
+    [Fact]
+    public async Task Dotnet_run_works_in_the_folder_of_its_caller()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "00:10:00" } }""");
+
+        var nowhere = await ServerProcess.DotNetRun(_run.Folder, "domain", "list").EndAsync();
+        Assert.Equal(
+            new CommandResult(2, "", $"--data is 'data', but there is no database {_run.DataFolder}/mail.db; the server makes it when it starts, and so does 'domain add'"),
+            nowhere);
+
+        await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "soon" } }""");
+        var misset = await ServerProcess.DotNetRun(_run.Folder, "domain", "list").EndAsync();
+        Assert.StartsWith("Queue:MaxAge is 'soon'; it must be a time", misset.Error, StringComparison.Ordinal);
     }
 
     [Fact]
