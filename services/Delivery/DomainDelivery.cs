@@ -47,12 +47,39 @@ internal sealed class DomainDelivery(
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
                 await TryDeliverAsync(batch, resolving, turn);
+            // Others need not wait for the records.
+            turn.End();
             await handingBack;
-            return batch.Report(await recorder.CompleteAsync());
+            var report = batch.Report(await recorder.CompleteAsync());
+            await FinishAsync(report);
+            return report;
         }
         finally
         {
             renewal.End(claim);
+        }
+    }
+
+    /// <summary>
+    /// What was not delivered is the queue's to record, and the report of it may be lost. Then storage knows at least that the worker
+    /// lived and how far each attempt came. Delivered ones are recorded already: most batches have nothing to say here.
+    /// </summary>
+    private async Task FinishAsync(AttemptsCompleted report)
+    {
+        var uncertain = report.Results.Where(result => result.Outcome == AttemptOutcome.Uncertain).Select(result => result.RecipientId).ToArray();
+        var tried = report.Results.Where(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed)
+            .Select(result => result.RecipientId).ToArray();
+        if (uncertain.Length + tried.Length == 0)
+            return;
+        try
+        {
+            await claims.FinishAsync(report.ClaimId, uncertain, tried, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away: without the note a lost report counts as a worker that died.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.EndNotNoted(error, report.ClaimId, report.Domain);
         }
     }
 

@@ -66,6 +66,17 @@ internal sealed class FakeClaims : IClaims
         return true;
     }
 
+    /// <summary>How the attempts ended that delivered nothing, as storage was told before the report.</summary>
+    public (IReadOnlyCollection<long> Uncertain, IReadOnlyCollection<long> Tried)? Finished { get; private set; }
+
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        Finished = (uncertain, tried);
+        return Task.FromResult(true);
+    }
+
     /// <summary>Whether somebody else is at it.</summary>
     public bool IsHeld { get; set; }
 
