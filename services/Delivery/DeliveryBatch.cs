@@ -23,6 +23,7 @@ internal sealed class DeliveryBatch
     private readonly BatchContext _context;
     private readonly DeliverMessages _command;
     private readonly DeliveredRecorder _recorder;
+    private readonly DotNotes _dots;
     private readonly Lock _lock = new();
     private readonly Stack<OutboundMessage> _messages = [];
     private readonly HashSet<long> _handedBack = [];
@@ -33,11 +34,12 @@ internal sealed class DeliveryBatch
     private OutboundMessage? _ahead;
 
     public DeliveryBatch(
-        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder)
+        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, DotNotes dots)
     {
         _context = context;
         _command = command;
         _recorder = recorder;
+        _dots = dots;
         _results = new Dictionary<long, AttemptResult>(command.Recipients.Length);
         _startedAt = context.Time.GetTimestamp();
         Claim = claim;
@@ -100,6 +102,13 @@ internal sealed class DeliveryBatch
         }
     }
 
+    /// <summary>The message is begun: storage is told that its dot may follow, while its commands travel.</summary>
+    public void ExpectDot(OutboundMessage message) => _dots.Expect(message, Behind(), IsOver);
+
+    /// <summary>Ends when storage knows that the dot of the message, and anything of the next one, may be sent; false: neither may.</summary>
+    public ValueTask<bool> MaySendDotAsync(OutboundMessage message, OutboundMessage? next) =>
+        _dots.EnsureAsync(message, next, Behind(), IsOver);
+
     /// <summary>Takes the recipients of all messages that are not begun out of the batch; they are not begun any more.</summary>
     public IReadOnlyList<long> TakeUnbegun()
     {
@@ -156,6 +165,15 @@ internal sealed class DeliveryBatch
 
         return null;
     }
+
+    private OutboundMessage[] Behind()
+    {
+        lock (_lock)
+            return [.. _messages.Take(DotNotes.MessagesAhead)];
+    }
+
+    private bool IsOver(long recipientId) =>
+        _results.TryGetValue(recipientId, out var result) && result.Outcome is (AttemptOutcome.Deferred or AttemptOutcome.Failed);
 
     private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
     {

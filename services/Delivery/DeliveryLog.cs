@@ -58,6 +58,9 @@ internal static partial class DeliveryLog
     [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking hand-outs until the bus stops")]
     public static partial void LaneNotStopped(this ILogger log, Exception error, Uri address);
 
+    [LoggerMessage(3018, LogLevel.Warning, "Storage could not be told of the final dots of claim {ClaimId}; none is sent")]
+    public static partial void DotsNotNoted(this ILogger log, Exception error, long claimId);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, string domain, string remoteEndPoint, string reply);
 }

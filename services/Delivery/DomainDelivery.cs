@@ -37,7 +37,7 @@ internal sealed class DomainDelivery(
         try
         {
             var recorder = new DeliveredRecorder(claims, claim, telemetry, time, log, lifetime.ApplicationStopped);
-            var batch = new DeliveryBatch(_context, command, won, claim, recorder);
+            var batch = new DeliveryBatch(_context, command, won, claim, recorder, new DotNotes(claims, claim, log));
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
                 await TryDeliverAsync(batch, resolving, slots);
@@ -94,7 +94,7 @@ internal sealed class DomainDelivery(
     {
         try
         {
-            return await claims.TakeAsync(command, lifetime.ApplicationStopping);
+            return await claims.TakeAsync(command, begun: true, lifetime.ApplicationStopping);
         }
 #pragma warning disable CA1031 // Without a claim nothing is tried; if it was won all the same, its lease runs out.
         catch (Exception error)

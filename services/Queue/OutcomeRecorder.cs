@@ -47,7 +47,7 @@ internal sealed partial class OutcomeRecorder(
     public async Task ExpireAsync(string domain, IReadOnlyList<QueuedRecipient> expired, string reason)
     {
         var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
-        var won = await claims.TakeAsync(claimId, domain, expired, CancellationToken.None);
+        var won = await claims.TakeAsync(claimId, domain, expired, begun: false, CancellationToken.None);
         var now = time.GetUtcNow();
         var reply = reason.Length > 0 ? reason : "not delivered in time";
         var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))
@@ -84,6 +84,9 @@ internal sealed partial class OutcomeRecorder(
                 var recorded = await outcomes.RecordAsync(claimId, decisions, ended => notification.Compose(reports, ended));
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision);
+                telemetry.Held(recorded.Held.Count);
+                foreach (var held in recorded.Held)
+                    DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
                 foreach (var message in recorded.Composed)
                     hints.Offer(message);
                 return;

@@ -36,6 +36,8 @@ public static class QueueHosting
         services.AddSingleton<AcceptedHints>();
         services.AddSingleton<HandOutSender>();
         services.AddSingleton<OutcomeRecorder>();
+        services.AddSingleton<DeadWorkers>();
+        services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<WardenTicks>();

@@ -51,10 +51,12 @@ public static partial class ServiceHost
             builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
             builder.AddMailDatabase();
             compose(builder);
+            await using var door = new HealthDoor();
+            builder.Services.AddSingleton<IHostedService>(new HealthDoor.HandOver(door));
             await using var app = builder.Build();
             app.MapServiceDefaults();
             using var hangup = Hangup.Listen(app.Services);
-            return await RunAsync(app, () => StartLine.Write(app.Services, serviceName, connections), cancellation);
+            return await RunAsync(app, door, () => StartLine.Write(app.Services, serviceName, connections), cancellation);
         }
         catch (InvalidDataException unreadable)
         {
@@ -78,14 +80,15 @@ public static partial class ServiceHost
     private static void AddStopSettings(IServiceCollection services) =>
         services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
 
-    private static async Task<int> RunAsync(WebApplication app, Action sayReady, CancellationToken cancellation)
+    private static async Task<int> RunAsync(WebApplication app, HealthDoor door, Action sayReady, CancellationToken cancellation)
     {
         if (app.Services.GetRequiredService<MailDatabase>().SingleProcess)
         {
             throw new StartupException(
                 $"ConnectionStrings:{DatabaseHosting.ConnectionName} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
         }
-        if (!await WaitingRoom.WaitAsync(app.Services, cancellation))
+        await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
+        if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
             return Done;
         if (await StartAsync(app, cancellation))
         {

@@ -64,6 +64,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
+    public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
+
     public ClaimStore Claims => _app.Services.GetRequiredService<ClaimStore>();
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
@@ -78,16 +80,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public IMeterFactory Meters => _app.Services.GetRequiredService<IMeterFactory>();
 
-    /// <param name="before">What an operator did before the process began.</param>
+    /// <param name="before">What was there, or was done, before the process began.</param>
     public static async Task<QueueUnderTest> StartAsync(
-        Dictionary<string, string?>? settings = null, TimeSpan? claimLease = null, Func<OperatorStore, Task>? before = null)
+        Dictionary<string, string?>? settings = null, TimeSpan? claimLease = null, Func<QueueUnderTest, Task>? before = null)
     {
         var queue = new QueueUnderTest(settings ?? [], claimLease ?? TimeSpan.FromSeconds(15));
         if (before is not null)
         {
-            await using var services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(queue._storage).BuildServiceProvider();
-            await services.GetRequiredService<MailDatabase>().OpenAsync(default);
-            await before(services.GetRequiredService<OperatorStore>());
+            await queue._app.Services.GetRequiredService<MailDatabase>().OpenAsync(default);
+            await before(queue);
         }
         await queue._app.StartAsync();
         return queue;

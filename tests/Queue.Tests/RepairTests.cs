@@ -147,6 +147,41 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task What_the_last_process_was_at_when_it_died_is_counted_by_how_far_it_was()
+    {
+        MetricCollector<long>? uncertain = null, takenBack = null;
+        var id = 0L;
+        await using var queue = await QueueUnderTest.StartAsync(
+            new() { ["Queue:RetrySteps:0"] = "01:00:00" },
+            before: async queue =>
+            {
+                uncertain = new(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.uncertain");
+                takenBack = new(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.taken_back");
+                id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net", "b@example.net", "c@example.net", "d@example.net");
+                var message = Assert.Single(await queue.Store.ListUnroutedAsync(0, DateTimeOffset.MaxValue, 10, default));
+                var recipients = (await queue.Store.RouteAsync(
+                    [new RoutedMessage(message, [.. message.Recipients.Select(to => new RoutedRecipient(to, "", "example.net", RecipientRoute.Remote))])]))
+                    .Select(made => made.Recipient).ToArray();
+                await queue.Claims.TakeAsync(7, "example.net", recipients[..2], begun: true, default);
+                await queue.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+                await queue.Claims.TakeAsync(8, "example.net", recipients[2..3], begun: true, default);
+                await queue.Claims.TakeAsync(9, "example.net", recipients[3..], begun: false, default);
+            });
+
+        Assert.Equal(1, uncertain!.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Equal((2, 1, 1), (Counted("unbegun"), Counted("interrupted"), Counted("uncertain")));
+        // What was begun waits for its time, however often the process dies; the others are delivered at once.
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Queued == 2, "what was not begun is delivered");
+        Assert.Equal(
+            [[AttemptOutcome.Uncertain], [AttemptOutcome.Delivered], [AttemptOutcome.Deferred], [AttemptOutcome.Delivered]],
+            (await queue.History.FindAsync(id, default))!.Recipients.Select(recipient => recipient.Attempts.Select(attempt => attempt.Outcome)));
+        uncertain.Dispose();
+        takenBack!.Dispose();
+
+        long Counted(string progress) => takenBack!.GetMeasurementSnapshot().Where(m => progress.Equals(m.Tags["progress"])).Sum(m => m.Value);
+    }
+
+    [Fact]
     public async Task What_waits_is_routed_and_counted_while_the_broker_is_away()
     {
         await using var queue = await QueueUnderTest.StartAsync(new()

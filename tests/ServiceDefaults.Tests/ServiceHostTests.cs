@@ -3,6 +3,7 @@ using MailPipeline.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace MailPipeline.ServiceDefaults.Tests;
 
@@ -143,6 +144,57 @@ public sealed class ServiceHostTests
                 return false;
             }
         }
+    }
+
+    [Fact]
+    public async Task While_a_service_takes_its_time_to_start_the_process_is_alive_and_not_ready()
+    {
+        await using var postgres = await PostgresServer.StartAsync();
+        var port = FreePorts.Next();
+        using var client = new HttpClient();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var (begun, joined) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var running = ServiceHost.RunAsync(
+            "test", [$"--ConnectionStrings:maildb={postgres.ConnectionString()}", $"--Http:Port={port}"], ["maildb"], _ => { },
+            builder => builder.Services.AddHostedService(_ => new SlowToJoin(begun, joined.Task)), stop.Token);
+        await begun.Task.WaitAsync(Cancellation);
+
+        Assert.Equal((HttpStatusCode.OK, "Starting\n"), await AskAsync("live"));
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "Starting\n"), await AskAsync("ready"));
+
+        joined.SetResult();
+        await Eventually.TrueAsync(async () => await IsReadyAsync(), TimeSpan.FromSeconds(30), () => "", Cancellation);
+        await stop.CancelAsync();
+        Assert.Equal(0, await running);
+
+        async Task<(HttpStatusCode, string)> AskAsync(string path)
+        {
+            using var answer = await client.GetAsync(new Uri($"http://127.0.0.1:{port}/health/{path}"), Cancellation);
+            return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
+        }
+
+        async Task<bool> IsReadyAsync()
+        {
+            try
+            {
+                return (await AskAsync("ready")).Item1 == HttpStatusCode.OK;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+
+    private sealed class SlowToJoin(TaskCompletionSource begun, Task joined) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            begun.SetResult();
+            return joined;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     private static void NothingToCompose(WebApplicationBuilder builder)
