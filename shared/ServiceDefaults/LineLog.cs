@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
@@ -82,9 +81,6 @@ internal sealed class LineLog : ILoggerProvider
 
     private sealed class CategoryLogger(string category, LineLog log) : ILogger
     {
-        private static readonly SearchValues<char> s_controls = SearchValues.Create(
-            [.. Enumerable.Range(0, 32).Concat(Enumerable.Range(127, 33)).Select(code => (char)code), '\u2028', '\u2029']);
-
         // "MailPipeline.Ingress.SmtpConnection" -> "Ingress": the service says enough, the event id says the rest.
         private readonly string _name = category.StartsWith("MailPipeline.", StringComparison.Ordinal) ? category.Split('.')[1] : category;
 
@@ -98,7 +94,7 @@ internal sealed class LineLog : ILoggerProvider
         {
             if (eventId.Id == HostedServiceStartupFaulted && category == HostCategory)
                 return;
-            var text = Escape(formatter(state, exception));
+            var text = VisibleText.Of(formatter(state, exception));
             var line = eventId.Id == 0
                 ? $"{log.Now()} {Name(logLevel)} {_name}: {text}\n"
                 : string.Create(CultureInfo.InvariantCulture, $"{log.Now()} {Name(logLevel)} {_name}[{eventId.Id}]: {text}\n");
@@ -116,21 +112,7 @@ internal sealed class LineLog : ILoggerProvider
         };
 
         private static string Indent(string text) =>
-            string.Concat(text.ReplaceLineEndings("\n").Split('\n').Select(part => $"    {Escape(part)}\n"));
+            string.Concat(text.ReplaceLineEndings("\n").Split('\n').Select(part => $"    {VisibleText.Of(part)}\n"));
 
-        private static string Escape(string text)
-        {
-            if (!text.AsSpan().ContainsAny(s_controls))
-                return text;
-            var escaped = new StringBuilder(text.Length + 16);
-            foreach (var character in text)
-            {
-                if (s_controls.Contains(character))
-                    escaped.Append(CultureInfo.InvariantCulture, $"\\x{(int)character:X2}");
-                else
-                    escaped.Append(character);
-            }
-            return escaped.ToString();
-        }
     }
 }

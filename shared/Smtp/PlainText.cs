@@ -1,24 +1,51 @@
 using System.Buffers;
+using System.Globalization;
 
 namespace MailPipeline.Smtp;
 
-/// <summary>Untrusted text made harmless for replies, trace headers and logs: one line, no control characters.</summary>
+/// <summary>
+/// Untrusted text made harmless for replies, trace headers and reports: one line of whole characters, without controls and without
+/// characters that are not seen or that turn the direction of what is (RFC 5198 §2, Unicode's category Cf).
+/// </summary>
 public static class PlainText
 {
-    private static readonly SearchValues<char> s_controls = SearchValues.Create(
-        [.. Enumerable.Range(0, 0x20).Select(i => (char)i), .. Enumerable.Range(0x7F, 0x21).Select(i => (char)i), '\u2028', '\u2029']);
+    private static readonly SearchValues<char> s_suspects = SearchValues.Create(
+        [.. Enumerable.Range(0, char.MaxValue + 1).Select(i => (char)i).Where(c => IsHarmful(c) || char.IsSurrogate(c))]);
 
-    /// <summary>The same text with '?' in the place of each control character.</summary>
+    /// <summary>The same text with '?' in the place of each such character.</summary>
     public static string Of(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (!text.AsSpan().ContainsAny(s_controls))
+        if (!text.AsSpan().ContainsAny(s_suspects))
             return text;
 
         return string.Create(text.Length, text, static (span, source) =>
         {
             for (var i = 0; i < span.Length; i++)
-                span[i] = s_controls.Contains(source[i]) ? '?' : source[i];
+            {
+                if (char.IsHighSurrogate(source[i]) && i + 1 < source.Length && char.IsLowSurrogate(source[i + 1])
+                    && CharUnicodeInfo.GetUnicodeCategory(source, i) != UnicodeCategory.Format)
+                {
+                    span[i] = source[i];
+                    span[++i] = source[i];
+                }
+                else
+                {
+                    span[i] = IsHarmful(source[i]) || char.IsSurrogate(source[i]) ? '?' : source[i];
+                }
+            }
         });
     }
+
+    /// <summary>The beginning of the text, of at most so many UTF-16 units, cut between characters.</summary>
+    public static string Cut(string text, int length)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (text.Length <= length)
+            return text;
+        return text[..(length > 0 && char.IsHighSurrogate(text[length - 1]) ? length - 1 : length)];
+    }
+
+    private static bool IsHarmful(char character) => char.GetUnicodeCategory(character)
+        is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
 }

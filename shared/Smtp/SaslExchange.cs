@@ -70,6 +70,8 @@ internal sealed class SaslExchange
         if (!_isLogin)
             return TakePlain(response);
 
+        if (_userName is null ? HasControls(response) : response.Contains((byte)0))
+            return Replies.C501BadAuth;
         if (_userName is null)
         {
             _userName = Encoding.UTF8.GetString(response);
@@ -79,6 +81,9 @@ internal sealed class SaslExchange
         Credentials = new SmtpCredentials(_userName, Encoding.UTF8.GetString(response));
         return null;
     }
+
+    // RFC 4013 §2.3 prohibits controls in names; in passwords they are passed on, but for NUL, which RFC 4616 §2 excludes.
+    private static bool HasControls(ReadOnlySpan<byte> name) => name.ContainsAnyInRange((byte)0, (byte)0x1F) || name.Contains((byte)0x7F);
 
     // RFC 4616 §2: [authzid] NUL authcid NUL passwd
     private SmtpReply? TakePlain(ReadOnlySpan<byte> response)
@@ -93,6 +98,8 @@ internal sealed class SaslExchange
             return Replies.C501BadAuth;
 
         var user = rest[..second];
+        if (HasControls(user))
+            return Replies.C501BadAuth;
         // Acting for somebody else is not offered.
         if (!authorization.IsEmpty && !Ascii.EqualsIgnoreCase(authorization, user))
             return Replies.C535BadCredentials;

@@ -194,6 +194,6 @@ internal static class AttemptStatements
 
     public static ValueTask<int> InsertAttemptAsync(this IWriteTransaction transaction, AttemptResult result, long number) =>
         transaction.ExecuteAsync(
-            s_insert, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt, result.Status,
-            result.Reply, result.RemoteHost);
+            s_insert, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
+            StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost));
 }

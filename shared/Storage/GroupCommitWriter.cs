@@ -94,7 +94,7 @@ internal sealed partial class GroupCommitWriter : IDisposable
         {
             _engine.RunTransaction(works);
         }
-        catch (Exception exception) when (works.Length > 1 && _engine.Classify(exception) is null)
+        catch (Exception exception) when (works.Length > 1 && _engine.IsOfOneCaller(exception))
         {
             LogBatchSplit(_log, works.Length, exception);
             foreach (var work in works)

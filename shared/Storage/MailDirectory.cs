@@ -55,7 +55,7 @@ public sealed class MailDirectory(MailDatabase database)
     private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
 
     public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
-        CachedAsync(_domains, Normalize(domain), async name =>
+        !StoredText.IsStorable(domain) ? ValueTask.FromResult(false) : CachedAsync(_domains, Normalize(domain), async name =>
             (await database.QueryAsync(s_findDomain, r => true, cancellationToken, name)).Count > 0);
 
     /// <summary>
@@ -63,7 +63,7 @@ public sealed class MailDirectory(MailDatabase database)
     /// has: <see cref="AddressResolver"/> asks for it last.
     /// </summary>
     public ValueTask<DirectoryEntry> FindAsync(string address, CancellationToken cancellationToken) =>
-        CachedAsync(_entries, Normalize(address), async name =>
+        !StoredText.IsStorable(address) ? ValueTask.FromResult(DirectoryEntry.Nothing) : CachedAsync(_entries, Normalize(address), async name =>
             ToEntry(await database.QueryAsync(s_find, ReadAccount, cancellationToken, name)));
 
     public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>

@@ -229,7 +229,7 @@ public sealed class QueueStore(MailDatabase database)
 
     public Task SetStandingAsync(string domain, DomainStanding standing) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
-            s_setStanding, domain, standing.BackoffUntil, standing.Failures, standing.BackoffUntil, standing.Reason));
+            s_setStanding, domain, standing.BackoffUntil, standing.Failures, standing.BackoffUntil, StoredText.Note(standing.Reason)));
 
     /// <summary>
     /// Reads the domain's earliest next attempt and notes it, so that the warden need not look before. Returns null when

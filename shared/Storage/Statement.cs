@@ -67,7 +67,9 @@ internal readonly struct SqlValue
 
     public static implicit operator SqlValue(long number) => new(number, null, 0);
 
-    public static implicit operator SqlValue(string text) => new(0, text, text.Length);
+    /// <summary>The one way by which text enters storage, in statements that write and in those that ask.</summary>
+    /// <exception cref="StorageUnavailableException">It cannot be stored (<see cref="StoredText.Require"/>).</exception>
+    public static implicit operator SqlValue(string text) => new(0, StoredText.Require(text), text.Length);
 
     public static implicit operator SqlValue(DateTimeOffset time) => new(time.ToUnixTimeMilliseconds(), null, 0);
 }

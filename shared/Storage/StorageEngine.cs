@@ -61,6 +61,12 @@ internal abstract class StorageEngine : IAsyncDisposable
     /// <summary>What an exception of the driver means to the callers; null when it is a bug, not the store's state.</summary>
     public abstract StorageUnavailableException? Classify(Exception exception);
 
+    /// <summary>
+    /// The fault lies in what one of the callers asked for, so that the others of a shared transaction get it done without him. A store that
+    /// is away is nobody's fault, and is not asked again for each of them.
+    /// </summary>
+    public virtual bool IsOfOneCaller(Exception exception) => Classify(exception) is null or { Fault: StorageFault.Refused };
+
     public abstract ValueTask DisposeAsync();
 }
 

@@ -17,4 +17,7 @@ public enum StorageFault
 
     /// <summary>Contact was lost while committing: it may or may not have happened. SMTP: close without a reply.</summary>
     OutcomeUnknown,
+
+    /// <summary>Not this: the store refuses what it was given, and would again. Nothing was committed. SMTP: 451 4.3.0.</summary>
+    Refused,
 }

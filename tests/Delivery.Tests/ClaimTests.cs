@@ -191,6 +191,27 @@ public sealed class ClaimTests
     }
 
     [Fact]
+    public async Task A_delivery_that_storage_refuses_for_its_words_is_recorded_without_them()
+    {
+        await using var server = new ScriptedServer(First + "S: 354 Go on\nC: one\nC: .\nS: 250 Taken");
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        bench.Claims.RefusedReply = "250 Taken";
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal("250 (the reply could not be stored)", Assert.Single(bench.Claims.Recorded).Reply);
+    }
+
+    [Fact]
+    public async Task A_delivery_that_storage_refuses_in_any_form_is_not_repeated_for_ever()
+    {
+        await using var server = new ScriptedServer(First + "S: 354 Go on\nC: one\nC: .\nS: 250 Taken");
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        bench.Claims.RefusedReply = "250 ";
+        Assert.Equal(["Uncertain 4.4.2"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+    }
+
+    [Fact]
     public async Task A_delivery_whose_claim_is_gone_is_reported_as_uncertain_and_counted()
     {
         await using var server = new ScriptedServer(First + "S: 354 Go on\nC: one\nC: .\nS: 250 Taken");

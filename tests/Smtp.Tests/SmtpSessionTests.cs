@@ -212,6 +212,10 @@ public sealed class SmtpSessionTests
     [InlineData("C: AUTH PLAIN|S: 334 |C: !!!|S: 501 5.5.2 Cannot decode the response|C: NOOP|S: 250 2.0.0 Ok")]
     [InlineData("C: AUTH PLAIN =|S: 501 5.5.2 Cannot decode the response")]
     [InlineData("C: AUTH|S: 501 5.5.4 Syntax error in parameters")]
+    // Names and passwords that nobody has.
+    [InlineData("C: AUTH LOGIN|S: 334 VXNlcm5hbWU6|C: cQBx|S: 501 5.5.2 Cannot decode the response|C: NOOP|S: 250 2.0.0 Ok")]
+    [InlineData("C: AUTH LOGIN YQ==|S: 334 UGFzc3dvcmQ6|C: YQBi|S: 501 5.5.2 Cannot decode the response|C: NOOP|S: 250 2.0.0 Ok")]
+    [InlineData("C: AUTH PLAIN AHEHcQBzZWNyZXQ=|S: 501 5.5.2 Cannot decode the response|C: NOOP|S: 250 2.0.0 Ok")]
     [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: NOOP|S: 250 2.0.0 Ok")]
     [InlineData("C: AUTH PLAIN YgBhAHNlY3JldA==|S: 535 5.7.8 Authentication failed")]
     [InlineData("C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|C: AUTH PLAIN AGEAd3Jvbmc=|S: 535 5.7.8 Authentication failed|S: 421 4.7.0 Too many errors, closing")]

@@ -52,7 +52,7 @@ internal static class RemoteReply
     public static string Line(SmtpReply reply)
     {
         var line = reply.ToString();
-        return line.Length <= LongestLine ? line : string.Concat(line.AsSpan(0, LongestLine), "...");
+        return line.Length <= LongestLine ? line : string.Concat(PlainText.Cut(line, LongestLine), "...");
     }
 
     private static string? OfClass(SmtpReply reply, int statusClass) =>

@@ -252,10 +252,18 @@ internal sealed class PostgresEngine : StorageEngine
             || postgres.SqlState.StartsWith("57", StringComparison.Ordinal) || postgres.SqlState.StartsWith("58", StringComparison.Ordinal)
             || postgres.SqlState.StartsWith("08", StringComparison.Ordinal) || postgres.SqlState.StartsWith("25006", StringComparison.Ordinal) =>
             new(StorageFault.Unavailable, "PostgreSQL cannot be used now: " + postgres.MessageText, exception),
-        PostgresException => null,
+        // Whatever else it answers is about what it was asked.
+        PostgresException refused => new(StorageFault.Refused, "PostgreSQL refused what it was asked: " + refused.MessageText, exception),
         NpgsqlException or TimeoutException or System.Net.Sockets.SocketException or IOException =>
             new(StorageFault.Unavailable, "PostgreSQL cannot be reached: " + exception.Message, exception),
         _ => null,
+    };
+
+    // Classes 22, 23 and 42 are about the data and the statement, 40 and 55 about other transactions on the same rows; 57014 is a statement
+    // that took too long (PostgreSQL, Appendix A).
+    public override bool IsOfOneCaller(Exception exception) => base.IsOfOneCaller(exception) || exception is PostgresException
+    {
+        SqlState: ['2', '2' or '3', ..] or ['4', '0' or '2', ..] or ['5', '5', ..] or PostgresErrorCodes.QueryCanceled,
     };
 
     public override async ValueTask DisposeAsync()

@@ -15,6 +15,9 @@ internal sealed class SqliteEngine : StorageEngine
     private const int SqliteFull = 13;
     private static readonly int[] s_notNow = [5, 6, 8, 10, 14, 26];
 
+    // About what was asked: SQLITE_ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE.
+    private static readonly int[] s_notThis = [1, 18, 19, 20, 25];
+
     // A reader is a connection with a cache and prepared statements of its own, some hundred kilobytes, and a query runs on
     // its caller's thread: more of them than processors and a slow disk keep busy only cost memory.
     private static readonly int MaxReaders = Math.Max(4, Environment.ProcessorCount);
@@ -180,6 +183,8 @@ internal sealed class SqliteEngine : StorageEngine
         SqliteException { SqliteErrorCode: SqliteFull } => new(StorageFault.Full, "The disk is full.", exception),
         SqliteException sqlite when s_notNow.Contains(sqlite.SqliteErrorCode) =>
             new(StorageFault.Unavailable, "The database cannot be used now: " + sqlite.Message, exception),
+        SqliteException refused when s_notThis.Contains(refused.SqliteErrorCode) => new(StorageFault.Refused, "The database refused what it was asked: " + refused.Message, exception),
+        SqliteException other => new(StorageFault.Unavailable, "The database cannot be used: " + other.Message, exception),
         // ENOSPC and EDQUOT surface as "disk full" HResults of IOException on Unix.
         IOException { HResult: 28 or 122 } => new(StorageFault.Full, "The disk is full.", exception),
         IOException => new(StorageFault.Unavailable, "The content cannot be written now: " + exception.Message, exception),

@@ -2,6 +2,7 @@ using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.Storage;
 using Microsoft.Extensions.Hosting;
 
 namespace MailPipeline.Delivery.Tests;
@@ -19,6 +20,9 @@ internal sealed class FakeClaims : IClaims
 
     /// <summary>Writes that fail before one succeeds.</summary>
     public int FailingRecords { get; set; }
+
+    /// <summary>Records whose reply begins with this are refused for what they hold.</summary>
+    public string? RefusedReply { get; set; }
 
     public bool IsAway { get; set; }
 
@@ -99,6 +103,8 @@ internal sealed class FakeClaims : IClaims
         OnRecord?.Invoke();
         await RecordGate;
         ThrowIfAway();
+        if (RefusedReply is { } refused && results.Any(result => result.Reply.StartsWith(refused, StringComparison.Ordinal)))
+            throw new StorageUnavailableException(StorageFault.Refused, "not this");
         if (FailingRecords > 0)
         {
             FailingRecords--;
