@@ -7,9 +7,9 @@ namespace MailPipeline.Delivery;
 internal static partial class DeliveryLog
 {
     [LoggerMessage(3001, LogLevel.Information,
-        "{MessageId}: {Outcome} for {Recipients} recipient(s) of {Domain} at {RemoteEndPoint}: {Reply} (delay {DelaySeconds:0.###} s)")]
+        "message={MessageId} {Recipient} relay={RemoteEndPoint} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
     public static partial void MessageAttempted(
-        this ILogger log, string messageId, AttemptOutcome outcome, int recipients, string domain, string remoteEndPoint, string reply, double delaySeconds);
+        this ILogger log, string messageId, string recipient, string remoteEndPoint, string outcome, string status, double delaySeconds, string reply);
 
     [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) wait: {Reply}")]
     public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string reply);

@@ -70,6 +70,7 @@ public static class QueueHosting
     {
         var port = configuration.ReadSettings<QueueOptions>(QueueOptions.SectionName).SiloPort;
         var redis = configuration.GetConnectionString(RedisName);
+        silo.Services.AddSingleton(new FurtherListener("Orleans", $"{Address(configuration)}:{port}"));
         silo.Configure<ClusterOptions>(cluster => cluster.ClusterId = cluster.ServiceId = ClusterName);
         // An idle queue leaves by itself; this only bounds what does not.
         silo.Configure<GrainCollectionOptions>(collection => collection.CollectionAge = TimeSpan.FromMinutes(5));

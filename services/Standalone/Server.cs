@@ -23,6 +23,7 @@ internal static class Server
         }
         await using (app)
         {
+            using var hangup = Hangup.Listen(app.Services);
             Greeting.Write(call.Terminal.Out, builder, folder.FullPath);
             await app.WaitForShutdownAsync(cancellation);
         }
@@ -35,6 +36,7 @@ internal static class Server
         WebApplication? app = null;
         try
         {
+            StandaloneHost.CheckSettings(builder.Configuration);
             PortCheck.Run(builder.Configuration);
             app = StandaloneHost.Build(builder);
             await app.StartAsync(cancellation);

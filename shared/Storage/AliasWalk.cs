@@ -12,6 +12,7 @@ internal sealed class AliasWalk(MailDirectory directory, Alias? planned, int roo
     private readonly List<string> _path = [];
     private bool _isDeep;
     private bool _comesBack;
+    private bool _isGone;
     private bool _usesAlias;
 
     public List<AddressEnd> Ends { get; } = [];
@@ -20,7 +21,7 @@ internal sealed class AliasWalk(MailDirectory directory, Alias? planned, int roo
         Ends.Count > room ? AddressFault.TooWide
         : _isDeep ? AddressFault.TooDeep
         : Ends.Exists(end => end.IsThere) ? AddressFault.None
-        : Ends.Count == 0 ? AddressFault.Loop
+        : Ends.Count == 0 && !_isGone ? AddressFault.Loop
         : _usesAlias ? AddressFault.LeadsNowhere
         : AddressFault.NotThere;
 
@@ -57,7 +58,12 @@ internal sealed class AliasWalk(MailDirectory directory, Alias? planned, int roo
         if (!_followed.Add(name))
         {
             // Two ways to one list are no loop.
-            _comesBack |= _path.Contains(name);
+            if (_path.IndexOf(name) is >= 0 and var position)
+            {
+                _comesBack = true;
+                // What a catch-all leads to by itself is a name that is not there.
+                _isGone |= position + 1 < _path.Count && _path[position + 1].StartsWith('@');
+            }
             return;
         }
         var account = (await directory.FindAsync(name, cancellationToken)).Account;

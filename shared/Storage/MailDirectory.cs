@@ -142,7 +142,8 @@ public sealed class MailDirectory(MailDatabase database)
         return answer;
     }
 
-    private void Forget()
+    /// <summary>All is asked for again; whoever changed it in another process need not wait.</summary>
+    public void Forget()
     {
         _domains.Clear();
         _entries.Clear();

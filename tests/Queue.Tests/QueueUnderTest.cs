@@ -10,6 +10,7 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Testing;
 using Orleans.Core.Internal;
 
 namespace MailPipeline.Queue.Tests;
@@ -24,10 +25,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     private readonly StorageOptions _storage;
     private readonly WebApplication _app;
 
+    /// <summary>Lines of the log with this event id, so far.</summary>
+    public IReadOnlyList<string> Lines(int eventId) =>
+        [.. _app.Services.GetFakeLogCollector().GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];
+
     private QueueUnderTest(IEnumerable<KeyValuePair<string, string?>> settings, TimeSpan claimLease)
     {
         var builder = WebApplication.CreateBuilder();
         builder.Logging.ClearProviders();
+        builder.Services.AddFakeLogging();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {

@@ -60,9 +60,14 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>SIGTERM, as a service manager sends it.</summary>
     public async Task<int> TerminateAsync()
     {
-        using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
-        await kill.WaitForExitAsync(_patience.Token);
+        await SignalAsync("TERM");
         return (await EndAsync()).ExitCode;
+    }
+
+    public async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", $"{_process.Id}"]);
+        await kill.WaitForExitAsync(_patience.Token);
     }
 
     public async Task<CommandResult> EndAsync()
