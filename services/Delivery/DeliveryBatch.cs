@@ -103,7 +103,7 @@ internal sealed class DeliveryBatch
         }
     }
 
-    /// <summary>The message is begun: storage is told that its dot may follow, while its commands travel.</summary>
+    /// <summary>The far end waits for the content: storage is told that its dot may follow, while it travels.</summary>
     public void ExpectDot(OutboundMessage message) => _dots.Expect(message, Behind(), IsOver);
 
     /// <summary>Ends when storage knows that the dot of the message, and anything of the next one, may be sent; false: neither may.</summary>

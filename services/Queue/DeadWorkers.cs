@@ -58,13 +58,11 @@ internal sealed partial class DeadWorkers(
             LogTakenBack(log, taken.Uncertain, taken.Interrupted, taken.Unbegun);
     }
 
-    [LoggerMessage(
-        2050, LogLevel.Warning,
+    [LoggerMessage(2050, LogLevel.Warning,
         "Taken back from workers that died: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
     private static partial void LogTakenBack(ILogger log, int uncertain, int interrupted, int unbegun);
 
-    [LoggerMessage(
-        2056, LogLevel.Warning,
+    [LoggerMessage(2056, LogLevel.Warning,
         "Under way when the last process ended: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
     private static partial void LogTakenBackAtStart(ILogger log, int uncertain, int interrupted, int unbegun);
 

@@ -174,6 +174,8 @@ internal sealed class ClusterRun : IAsyncDisposable
                     left = await Cluster.RemainingInBrokerAsync(Cancellation);
                 if (left.All(r => r.Count == 0))
                     return true;
+                if (await Cluster.ReleaseHeldAsync(Cancellation) is > 0 and var released)
+                    Figures.Write($"{released} messages were held after too many deaths, and released");
                 await PauseAsync(TimeSpan.FromMilliseconds(300));
                 return false;
             },

@@ -38,7 +38,7 @@ public sealed class KillTests
         var flowing = client.Done < messages.Count;
         await sending;
         var sent = Figures.Since(started);
-        var drained = await pipeline.DrainAsync(TimeSpan.FromMinutes(3), Cancellation);
+        var drained = await pipeline.DrainAsync(TimeSpan.FromMinutes(3), Cancellation, killed: true);
         await reading.CancelAsync();
         await Task.WhenAll(readers);
         await pipeline.ReadMaildropsAsync(Accounts, Cancellation);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 using System.Net;
 using MailPipeline.Testing;
@@ -97,11 +98,14 @@ internal sealed class Pipeline : IAsyncDisposable
     }
 
     /// <summary>Waits until nothing is under way; returns how long it took.</summary>
-    public Task<TimeSpan> DrainAsync(TimeSpan limit, CancellationToken cancellation) => Eventually.TrueAsync(
+    /// <param name="killed">The server was, often enough for recipients to be held: those are released, as an operator does.</param>
+    public Task<TimeSpan> DrainAsync(TimeSpan limit, CancellationToken cancellation, bool killed = false) => Eventually.TrueAsync(
         async () =>
         {
             if (Remaining().All(r => r.Count == 0))
                 return true;
+            while (killed && Count("SELECT COALESCE(MIN(id >> 16), 0) FROM recipients WHERE state = 5") is > 0 and var held)
+                await Server.RunAsync(["message", "release", held.ToString("X", CultureInfo.InvariantCulture)], cancellation: cancellation);
             await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, cancellation);
             return false;
         },
@@ -114,6 +118,7 @@ internal sealed class Pipeline : IAsyncDisposable
     [
         new("unrouted messages", Count("SELECT COUNT(*) FROM unrouted")),
         new("queued recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 0")),
+        new("held recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 5")),
         new("claims", Count("SELECT COUNT(*) FROM claims")),
         new("bytes without an owner", Count(
             "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)")),

@@ -63,6 +63,22 @@ public sealed class MailCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_held_because_it_killed_its_workers_says_so_and_is_released_like_any_other()
+    {
+        var recipients = await QueueAsync("a@example.net");
+        var id = MessageIds.ToText(recipients[0].MessageId);
+        for (var attempts = 0; attempts < HoldRule.MostDeaths; attempts++)
+        {
+            await Get<ClaimStore>().TakeAsync(attempts + 1, "example.net", [recipients[0] with { Attempts = attempts }], begun: true, TestContext.Current.CancellationToken);
+            await Get<TakeBackStore>().TakeBackAsync(evenIfLeased: true, (_, acceptedAt) => acceptedAt, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Contains($"   held: {HoldRule.Deaths}; 'message release ID' lets it go", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);
+        (await _run.RunAsync($"message release {id}")).ShouldBeDone($"1 recipient of {id} released");
+        Assert.Contains("next attempt", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task What_is_being_tried_is_left_alone_and_said_to_be()
     {
         var recipients = await QueueAsync("a@example.net", "b@example.net");

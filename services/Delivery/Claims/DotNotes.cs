@@ -5,8 +5,8 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// Sees to it that storage knows for whom a final dot may have been sent, before it is: if this process dies, only those are in
-/// doubt. A note names a few messages ahead and is written while commands travel, so that a dot seldom waits for it. Used by one
-/// connection at a time.
+/// doubt. The first note is written when the far end has asked for content. It names a few messages ahead, and later ones are written
+/// while messages travel, so that a dot seldom waits. Used by one connection at a time.
 /// </summary>
 internal sealed class DotNotes(IClaims claims, ActiveClaim claim, ILogger log)
 {
@@ -23,7 +23,7 @@ internal sealed class DotNotes(IClaims claims, ActiveClaim claim, ILogger log)
     private Task<HashSet<long>?> _writing = Task.FromResult<HashSet<long>?>([]);
 
     /// <summary>Begins to write a note when there is none about this message, and none under way.</summary>
-    /// <param name="message">The message that is begun.</param>
+    /// <param name="message">The message whose content is sent.</param>
     /// <param name="behind">Those that follow, in order.</param>
     /// <param name="isOver">Who has an answer that delivers nothing: no dot can be theirs any more.</param>
     public void Expect(OutboundMessage message, IReadOnlyList<OutboundMessage> behind, Func<long, bool> isOver)

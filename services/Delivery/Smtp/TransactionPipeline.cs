@@ -86,7 +86,6 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
     /// <summary>MAIL, RCPT, DATA. True when the far end waits for the content; the message is settled otherwise.</summary>
     private async ValueTask<bool> OpenTransactionAsync(OutboundMessage message)
     {
-        batch.ExpectDot(message);
         if (_pipelining && !_isAnnounced)
         {
             await AnnounceAsync(message);
@@ -156,6 +155,8 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         // DATA ends a group: whatever stands behind its 354 answers nothing that was asked.
         if (connection.HasUnreadInput)
             throw new SmtpConnectionException("4.5.0", "The far end sent more replies than it was sent commands");
+        // Not before the far end wants the content: one that keeps us waiting at RCPT leaves nothing in doubt.
+        batch.ExpectDot(message);
         try
         {
             await WriteContentAsync(message);

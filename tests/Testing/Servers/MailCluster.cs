@@ -121,14 +121,27 @@ public sealed class MailCluster : IAsyncDisposable
         var counts = await CountAsync(
             """
             SELECT (SELECT COUNT(*) FROM unrouted), (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
+                (SELECT COUNT(*) FROM recipients WHERE state = 5),
                 (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0))
             """,
             cancellation);
         return
         [
             new("unrouted messages", counts[0]), new("queued recipients", counts[1]), new("claims", counts[2]),
-            new(BytesWithoutOwner, counts[3]),
+            new("held recipients", counts[3]), new(BytesWithoutOwner, counts[4]),
         ];
+    }
+
+    /// <summary>Lets go what is held because workers died over it, as an operator does. Returns how many messages that were.</summary>
+    public async Task<int> ReleaseHeldAsync(CancellationToken cancellation = default)
+    {
+        var released = 0;
+        while ((await CountAsync("SELECT COALESCE(MIN(id >> 16), 0) FROM recipients WHERE state = 5", cancellation))[0] is > 0 and var held)
+        {
+            await AdministerAsync(["message", "release", held.ToString("X", CultureInfo.InvariantCulture)], cancellation: cancellation);
+            released++;
+        }
+        return released;
     }
 
     /// <summary>What lies in the broker; error queues are among it.</summary>
