@@ -318,7 +318,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         var now = Store.Time.GetUtcNow();
         for (var attempt = 1; attempt <= 2; attempt++)
         {
-            await Store.Claims.TakeAsync(attempt, "example.net", [recipients[0]], default);
+            await Store.Claims.TakeAsync(attempt, "example.net", [recipients[0] with { Attempts = attempt - 1 }], begun: true, default);
             await Store.Outcomes.RecordAsync(
                 attempt, [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", $"452 no {attempt}", "", now, now.AddSeconds(attempt)), RecipientState.Queued, now)], _ => []);
         }
