@@ -61,6 +61,9 @@ internal static partial class DeliveryLog
     [LoggerMessage(3018, LogLevel.Warning, "Storage could not be told of the final dots of claim {ClaimId}; none is sent")]
     public static partial void DotsNotNoted(this ILogger log, Exception error, long claimId);
 
+    [LoggerMessage(3019, LogLevel.Warning, "{Domain}: how the attempts of claim {ClaimId} ended could not be noted; should the report be lost, they count as those of a worker that died")]
+    public static partial void EndNotNoted(this ILogger log, Exception error, long claimId, string domain);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, string domain, string remoteEndPoint, string reply);
 }

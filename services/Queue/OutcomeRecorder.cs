@@ -33,7 +33,8 @@ internal sealed partial class OutcomeRecorder(
                 continue;
             var recipient = recipients.GetValueOrDefault(result.RecipientId)
                 ?? await queue.FindQueuedAsync(result.RecipientId, CancellationToken.None);
-            if (recipient is null)
+            // The domain is the caller's word: what is not its own is not its to decide.
+            if (recipient is null || Router.DomainOf(recipient.Address) != report.Domain)
                 continue;
             recipients[recipient.RecipientId] = recipient;
             var decision = Decide(recipient, result, now);
@@ -41,7 +42,7 @@ internal sealed partial class OutcomeRecorder(
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
-        await RecordAsync(report.ClaimId, decisions, recipients);
+        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }
 
@@ -56,7 +57,7 @@ internal sealed partial class OutcomeRecorder(
             .Select(recipient => new RecipientDecision(
                 new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
             .ToList();
-        await RecordAsync(claimId, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
+        await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
     }
 
     private RecipientDecision Decide(QueuedRecipient recipient, AttemptResult result, DateTimeOffset now)
@@ -76,14 +77,14 @@ internal sealed partial class OutcomeRecorder(
     }
 
     private async Task RecordAsync(
-        long claimId, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
     {
         for (var attempt = 0; ; attempt++)
         {
             try
             {
                 var reports = await PrepareReportsAsync(decisions, recipients);
-                var recorded = await outcomes.RecordAsync(claimId, decisions, ended => notification.Compose(reports, ended));
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, ended => notification.Compose(reports, ended));
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId)?.Address ?? "");
                 telemetry.Held(recorded.Held.Count);

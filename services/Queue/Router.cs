@@ -80,7 +80,7 @@ internal sealed partial class Router(
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
     private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.Hostname}";
 
-    private static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
+    internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 
     [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the warden will")]
     private static partial void LogNotOffered(ILogger log, string domain, Exception exception);

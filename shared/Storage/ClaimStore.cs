@@ -26,12 +26,14 @@ public sealed class ClaimStore(MailDatabase database)
 
     private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1");
 
+    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1");
+
     // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
     private static readonly Statement s_renew = new("UPDATE claims SET lease_until = {now} + $2 WHERE id = $1");
 
     private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
 
-    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1");
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2");
 
     private static readonly Statement s_deliver = new(
         """
@@ -152,8 +154,22 @@ public sealed class ClaimStore(MailDatabase database)
         return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_noteDots, claimId, dots) == 1);
     }
 
-    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId) =>
-        transaction.ExecuteAsync(s_end, claimId);
+    /// <summary>
+    /// Notes that the worker is done, and how, before it reports: should the report be lost, or come late, what is taken back is neither
+    /// laid to a dead worker nor in doubt without need.
+    /// </summary>
+    /// <param name="uncertain">Whose final dot was sent and has no answer.</param>
+    /// <param name="tried">Whose attempt ended otherwise, without a delivery.</param>
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var ends = Text([.. uncertain, .. tried.Select(id => -id)]);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_finish, claimId, ends) == 1);
+    }
+
+    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId, string domain) =>
+        transaction.ExecuteAsync(s_end, claimId, domain);
 
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
@@ -164,7 +180,7 @@ public sealed class ClaimStore(MailDatabase database)
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
             Text(won), begun ? 1 : 0);
 
-    private static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
+    internal static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
 }
 
 internal static class AttemptStatements

@@ -111,8 +111,9 @@ internal static class Migrations
             "CREATE TABLE ownerless_content (message_id {id}, seen_at BIGINT NOT NULL)",
         ],
         [
-            // began_at: since when the worker tries them; 0: it holds them and has not dialled. dots: recipients whose final dot
-            // may have been sent and who have no outcome yet, separated by commas.
+            // began_at: since when the worker tries them; 0: it holds them and has not dialled; -1: it is done, and its report is under
+            // way. dots: recipients whose final dot may have been sent and who have no outcome yet, separated by commas; when it is
+            // done also, with a minus sign, those whose attempt ended otherwise.
             "ALTER TABLE claims ADD COLUMN began_at BIGINT NOT NULL DEFAULT 0",
             "ALTER TABLE claims ADD COLUMN dots TEXT NOT NULL DEFAULT ''",
 

@@ -47,11 +47,11 @@ public sealed class OutcomeStore(MailDatabase database)
         """);
 
     /// <summary>
-    /// Ends the claim and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
+    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
     /// asked for the DSNs of what was really recorded as bounced or expired; it must give the same answer when asked again.
     /// </summary>
     public Task<RecordedOutcomes> RecordAsync(
-        long claimId, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose)
+        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
@@ -71,7 +71,7 @@ public sealed class OutcomeStore(MailDatabase database)
                 if (decision.State != RecipientState.Queued)
                     ended.Add(decision);
             }
-            await ClaimStore.EndAsync(transaction, claimId);
+            await ClaimStore.EndAsync(transaction, claimId, domain);
             var composed = new List<AcceptedMessage>();
             if (ended.Count > 0)
             {

@@ -63,6 +63,12 @@ public sealed class QueueStore(MailDatabase database)
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
+    private static readonly Statement s_unroutedOf = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id IN {numbers_in_1} ORDER BY u.message_id
+        """);
+
     private static readonly Statement s_due = new(
         """
         SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
@@ -181,11 +187,13 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlyList<AcceptedMessage>> ListUnroutedAsync(
         long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_unrouted,
-            r => new AcceptedMessage(
-                r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4),
-                Time(r, 5), r.GetString(6)),
-            cancellationToken, afterMessageId, acceptedBefore, limit);
+            s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
+
+    /// <summary>Of these messages the ones that wait for the router, with the envelopes they were accepted with.</summary>
+    public async Task<IReadOnlyList<AcceptedMessage>> FindUnroutedAsync(
+        IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
+        messageIds.Count == 0
+            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, ClaimStore.Text(messageIds));
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
@@ -268,6 +276,9 @@ public sealed class QueueStore(MailDatabase database)
         row.GetInt64(column) is var milliseconds and < 253_402_300_800_000
             ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
             : DateTimeOffset.MaxValue;
+
+    private static AcceptedMessage ReadUnrouted(DbDataReader r) => new(
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6));
 
     private static QueuedRecipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),

@@ -31,6 +31,7 @@ public static class StorageHosting
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
+        services.AddSingleton<SecretStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

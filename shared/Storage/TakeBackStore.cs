@@ -64,7 +64,7 @@ public sealed class TakeBackStore(MailDatabase database)
 
     private static readonly Statement s_takeBack = new(
         """
-        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = deaths + 1, uncertain = uncertain + $4,
+        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = deaths + $8, uncertain = uncertain + $4,
             hold_reason = $5, next_attempt_at = $6, updated_at = $7
         WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
         """);
@@ -111,16 +111,17 @@ public sealed class TakeBackStore(MailDatabase database)
                     due = now;
                     continue;
                 }
-                var dot = claim.Dots.Contains(id);
+                var dot = claim.Ends.Contains(id);
+                var death = claim.IsDone ? 0 : 1;
                 var next = nextAttempt(recipient.Attempts + 1, recipient.AcceptedAt);
-                var reason = HoldRule.Reason(recipient.Deaths + 1, recipient.Uncertain + (dot ? 1 : 0));
+                var reason = HoldRule.Reason(recipient.Deaths + death, recipient.Uncertain + (dot ? 1 : 0));
                 var state = reason.Length > 0 ? RecipientState.Held : RecipientState.Queued;
                 if (await transaction.QueryAsync(
-                    s_takeBack, r => r.GetInt64(0), id, claimId, (long)state, dot ? 1 : 0, reason, next, now) is not [var attempts])
+                    s_takeBack, r => r.GetInt64(0), id, claimId, (long)state, dot ? 1 : 0, reason, next, now, death) is not [var attempts])
                 {
                     continue;
                 }
-                await transaction.InsertAttemptAsync(Result(id, dot, now), attempts);
+                await transaction.InsertAttemptAsync(Result(id, dot, claim.IsDone, now), attempts);
                 total += new TakenBack(0, dot ? 0 : 1, dot ? 1 : 0, reason.Length > 0 ? [new HeldRecipient(id, reason)] : []);
                 if (state == RecipientState.Queued && next < due)
                     due = next;
@@ -131,22 +132,31 @@ public sealed class TakeBackStore(MailDatabase database)
         });
     }
 
-    private static AttemptResult Result(long recipientId, bool dot, DateTimeOffset now) => dot
-        ? new(recipientId, AttemptOutcome.Uncertain, "4.4.2", "the worker that tried it died or lost its lease, perhaps after the final dot", "", now, now)
-        : new(recipientId, AttemptOutcome.Deferred, "4.4.2", "the worker that tried it died or lost its lease before the final dot", "", now, now);
+    private static AttemptResult Result(long recipientId, bool dot, bool isDone, DateTimeOffset now)
+    {
+        var what = isDone ? "the report of the attempt was lost" : "the worker that tried it died or lost its lease";
+        return dot
+            ? new(recipientId, AttemptOutcome.Uncertain, "4.4.2", $"{what}, perhaps after the final dot", "", now, now)
+            : new(recipientId, AttemptOutcome.Deferred, "4.4.2", $"{what}; no final dot was sent without an answer", "", now, now);
+    }
 
     private static DeadClaim ReadClaim(DbDataReader row) => new(
-        row.GetString(0), row.GetString(1), row.GetInt64(2) != 0, row.GetString(3) is { Length: > 0 } dots ? [.. ClaimStore.Ids(dots)] : []);
+        row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
 
     private static (int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt) ReadRecipient(DbDataReader row) =>
         (row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4));
 
-    private sealed record DeadClaim(string Domain, string Recipients, bool HasBegun, HashSet<long> Dots)
+    /// <param name="Ends">Whose final dot may have been sent; negative, in a claim whose worker was done: whose attempt ended otherwise.</param>
+    private sealed record DeadClaim(string Domain, string Recipients, long BeganAt, HashSet<long> Ends)
     {
+        /// <summary>The worker lived to say what became of each, and only its report is missing.</summary>
+        public bool IsDone => BeganAt < 0;
+
         /// <summary>
         /// Once a worker says for whom the final dot may be sent, it has not begun with the others, or they have their answer and it
         /// was lost with the worker. Before it dials for all.
         /// </summary>
-        public bool IsUnbegun(long recipientId) => !HasBegun || (Dots.Count > 0 && !Dots.Contains(recipientId));
+        public bool IsUnbegun(long recipientId) =>
+            BeganAt == 0 || ((IsDone || Ends.Count > 0) && !Ends.Contains(recipientId) && !Ends.Contains(-recipientId));
     }
 }

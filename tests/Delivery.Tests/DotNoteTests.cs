@@ -70,6 +70,7 @@ public sealed class DotNoteTests
         Assert.Equal(messages.Take(first.Count).Select(message => message[0].RecipientId), first.Order());
         Assert.InRange(first.Count, 2, 2 + DotNotes.MessagesAhead);
         Assert.Equal(messages.Select(message => message[0].RecipientId), bench.Claims.Dots.Order());
+        Assert.Null(bench.Claims.Finished);
     }
 
     [Fact]
@@ -87,6 +88,7 @@ public sealed class DotNoteTests
         Assert.All(report.Results, result => Assert.Equal(AttemptOutcome.Deferred, result.Outcome));
         Assert.DoesNotContain(messages[0][0].RecipientId, bench.Claims.Dots);
         Assert.DoesNotContain(messages[7][0].RecipientId, bench.Claims.Dots);
+        Assert.Equal((0, 12), (bench.Claims.Finished!.Value.Uncertain.Count, bench.Claims.Finished.Value.Tried.Count));
     }
 
     /// <summary>Takes them all; signals and waits when the first dot has come.</summary>

@@ -53,6 +53,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         };
         builder.Services.AddMailStorage(_storage);
         builder.Services.AddSingleton(Worker);
+        builder.Services.AddSingleton(provider => new BusKeySource(
+            cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));
         // Where the test names a broker that is away.
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
         builder.AddQueue();

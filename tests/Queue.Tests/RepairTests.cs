@@ -43,6 +43,36 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task A_report_is_believed_of_what_its_claim_holds_and_an_old_one_makes_no_domain_rest()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        var held = Assert.Single(queue.Worker.Commands).ClaimId;
+        var failed = new AttemptResult(
+            RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+
+        // A claim that is over, or was never there; one that is held, in the name of another domain.
+        await queue.ReportAsync(new AttemptsCompleted("example.net", held + 1, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptsCompleted("example.com", held, [failed], Unreachable: true));
+        await Until.TrueAsync(
+            () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 2), "both were read");
+        await queue.ReportAsync(new AttemptsCompleted("example.com", held + 2, [failed], Unreachable: false));
+        await Until.TrueAsync(
+            () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 3), "the queue went on");
+
+        Assert.Equal(0, await queue.FailuresAsync("example.net"));
+        Assert.Equal(0, await queue.FailuresAsync("example.com"));
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Claims);
+        slow.SetResult();
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
     public async Task A_report_of_a_worker_that_won_nothing_leaves_the_claim_to_the_one_who_did()
     {
         await using var queue = await QueueUnderTest.StartAsync();

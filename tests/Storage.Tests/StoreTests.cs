@@ -205,7 +205,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Claims.TakeAsync(8, "example.net", [one[1]], begun: true, default);
         await Store.Claims.TakeAsync(9, "example.com", other, begun: true, default);
         Assert.Equal([7, 8], (await Store.Queue.ListClaimsAsync("example.net", default)).Order());
-        await Store.Outcomes.RecordAsync(7, [], _ => []);
+        await Store.Outcomes.RecordAsync(7, "example.net", [], _ => []);
         Assert.Equal([8], await Store.Queue.ListClaimsAsync("example.net", default));
     }
 
@@ -240,9 +240,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         var dsn = new ComposedMessage(
             new AcceptedMessage(dsnId, "", ["sender@example.org"], 3, BodyType.SevenBit, Store.Time.GetUtcNow(), ""), "dsn"u8.ToArray());
 
-        var first = await Store.Outcomes.RecordAsync(7, [refused], _ => [dsn]);
+        var first = await Store.Outcomes.RecordAsync(7, "example.net", [refused], _ => [dsn]);
         Assert.Equal(dsnId, Assert.Single(first.Composed).MessageId);
-        var second = await Store.Outcomes.RecordAsync(7, [refused], _ => throw new InvalidOperationException("asked for a second DSN"));
+        var second = await Store.Outcomes.RecordAsync(7, "example.net", [refused], _ => throw new InvalidOperationException("asked for a second DSN"));
         Assert.Empty(second.Recorded);
         Assert.Equal("dsn"u8.ToArray(), await Store.ReadAsync(dsnId));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -353,7 +353,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");
         var results = await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
         Assert.Equal("5.1.1", Assert.Single(results).Status);
-        var recorded = await Store.Outcomes.RecordAsync(9, [new(results[0], RecipientState.Bounced, default)], _ => []);
+        var recorded = await Store.Outcomes.RecordAsync(9, "example.org", [new(results[0], RecipientState.Bounced, default)], _ => []);
         Assert.Single(recorded.Recorded);
         Assert.Equal(0, (await Store.History.SummarizeAsync(default)).Claims);
     }
@@ -457,7 +457,7 @@ public abstract partial class StoreTests : IAsyncLifetime
 
     private Task DeferAsync(long claimId, QueuedRecipient recipient, DateTimeOffset next) =>
         Store.Outcomes.RecordAsync(
-            claimId, [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], _ => []);
+            claimId, "example.net", [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], _ => []);
 
     private Task<IReadOnlyList<DueDomain>> DueDomainsAsync() =>
         Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 10, default);

@@ -50,6 +50,27 @@ public abstract partial class StoreTests
         Assert.Equal(1, (await Store.History.SummarizeAsync(default)).Uncertain);
     }
 
+    [Fact]
+    public async Task A_lost_report_is_no_death_and_leaves_nothing_in_doubt_that_had_its_answer()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        for (var claimId = 1; claimId <= 4; claimId++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+            await Store.Claims.TakeAsync(claimId, "example.net", due, begun: true, default);
+            await Store.Claims.NoteDotsAsync(claimId, [.. recipients.Select(recipient => recipient.RecipientId)], default);
+            long[] uncertain = claimId == 1 ? [recipients[0].RecipientId] : [];
+            await Store.Claims.FinishAsync(claimId, uncertain, [recipients[1].RecipientId], default);
+
+            var taken = await Store.TakeBackAsync(evenIfLeased: true);
+            Assert.Equal((uncertain.Length == 1 ? 1 : 2, 1, uncertain.Length), Counts(taken));
+            Assert.Empty(taken.Held);
+        }
+
+        Assert.Equal(4, (await Store.Queue.FindQueuedAsync(recipients[1].RecipientId, default))!.Attempts);
+    }
+
     [Theory]
     [InlineData(false, HoldRule.Deaths)]
     [InlineData(true, HoldRule.Uncertain)]
@@ -92,7 +113,7 @@ public abstract partial class StoreTests
             await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
             var decision = new RecipientDecision(
                 Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5));
-            var recorded = await Store.Outcomes.RecordAsync(attempt, [decision], _ => []);
+            var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], _ => []);
             Assert.Equal([due.RecipientId], recorded.Recorded);
             Assert.Equal(attempt == 3 ? [new HeldRecipient(due.RecipientId, HoldRule.Uncertain)] : [], recorded.Held);
             Store.Time.Advance(TimeSpan.FromMinutes(5));

@@ -24,6 +24,10 @@ internal interface IClaims
     /// </summary>
     Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken);
 
+    /// <summary>Notes how the attempts of the claim ended that delivered nothing, in case the report is lost.</summary>
+    Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken);
+
     /// <summary>Whether somebody holds the claim.</summary>
     Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken);
 

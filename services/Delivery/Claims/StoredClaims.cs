@@ -16,6 +16,10 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
     public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
         claims.NoteDotsAsync(claimId, recipientIds, cancellationToken);
 
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken) =>
+        claims.FinishAsync(claimId, uncertain, tried, cancellationToken);
+
     public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken) => queue.IsClaimHeldAsync(claimId, cancellationToken);
 
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>

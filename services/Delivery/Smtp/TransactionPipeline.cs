@@ -238,6 +238,8 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         if (!isNoted)
             throw new SmtpConnectionException("4.3.0", "Storage could not be told of the end of the message");
         CheckGrace();
+        if (!connection.TryCommitToDot())
+            throw new SmtpConnectionException("4.4.2", "Timed out while sending the message (given up early)", isTimeout: true);
         message.IsDotSent = true;
         _stuffing.Finish(connection);
         if (next is not null)

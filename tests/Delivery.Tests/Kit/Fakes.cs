@@ -28,6 +28,9 @@ internal sealed class FakeClaims : IClaims
 
     public List<long> Released { get; } = [];
 
+    /// <summary>What was said when claims were taken: that nothing is waited for any more.</summary>
+    public List<bool> Begun { get; } = [];
+
     public Action? OnRecord { get; set; }
 
     /// <summary>Records are not answered before this completes.</summary>
@@ -36,6 +39,7 @@ internal sealed class FakeClaims : IClaims
     public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
+        Begun.Add(begun);
         return Task.FromResult<IReadOnlySet<long>>(
             command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
     }
@@ -60,6 +64,17 @@ internal sealed class FakeClaims : IClaims
             return false;
         Dots = [.. recipientIds];
         return true;
+    }
+
+    /// <summary>How the attempts ended that delivered nothing, as storage was told before the report.</summary>
+    public (IReadOnlyCollection<long> Uncertain, IReadOnlyCollection<long> Tried)? Finished { get; private set; }
+
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        Finished = (uncertain, tried);
+        return Task.FromResult(true);
     }
 
     /// <summary>Whether somebody else is at it.</summary>
