@@ -320,7 +320,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         {
             await Store.Claims.TakeAsync(attempt, "example.net", [recipients[0] with { Attempts = attempt - 1 }], begun: true, default);
             await Store.Outcomes.RecordAsync(
-                attempt, [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", $"452 no {attempt}", "", now, now.AddSeconds(attempt)), RecipientState.Queued, now)], _ => []);
+                attempt, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", $"452 no {attempt}", "", now, now.AddSeconds(attempt)), RecipientState.Queued, now)], _ => []);
         }
         Assert.Equal("452 no 2", await Store.History.FindLastReplyAsync("example.net", default));
         Assert.Equal("", await Store.History.FindLastReplyAsync("example.com", default));
