@@ -44,6 +44,7 @@ internal sealed class IngressTelemetry : IDisposable
     {
         foreach (var bound in s_bounds)
             _heldBack.Add(0, new KeyValuePair<string, object?>("bound", bound));
+        _refused.Add(0, new KeyValuePair<string, object?>("command", "AUTH"), new KeyValuePair<string, object?>("class", "5xx"));
     }
 
     /// <param name="bound">unrouted, queued, commit_time or space.</param>

@@ -151,8 +151,7 @@ internal sealed partial class OutcomeRecorder(
     private static partial void LogGivenUp(
         ILogger log, string messageId, string recipient, string remoteEndPoint, string state, string status, string reply);
 
-    [LoggerMessage(
-        2022, LogLevel.Information,
+    [LoggerMessage(2022, LogLevel.Information,
         "message={MessageId} to=<{Recipient}> relay={RemoteEndPoint} status=deferred dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
     private static partial void LogDeferred(
         ILogger log, string messageId, string recipient, string remoteEndPoint, string status, DateTimeOffset nextAttemptAt, string reply);

@@ -96,12 +96,12 @@ public sealed partial class Hangup : IDisposable
         }
     }
 
-    [LoggerMessage(6020, LogLevel.Information, "SIGHUP: log levels and the directory are read again; other settings are those of the start")]
+    [LoggerMessage(6030, LogLevel.Information, "SIGHUP: log levels and the directory are read again; other settings are those of the start")]
     private partial void LogLevels();
 
-    [LoggerMessage(6021, LogLevel.Information, "SIGHUP: the TLS certificate was looked at again; the one in use is valid until {NotAfter:u}")]
+    [LoggerMessage(6031, LogLevel.Information, "SIGHUP: the TLS certificate was looked at again; the one in use is valid until {NotAfter:u}")]
     private partial void LogCertificate(DateTime notAfter);
 
-    [LoggerMessage(6022, LogLevel.Error, "SIGHUP: not read again, what was before stays: {Reason}")]
+    [LoggerMessage(6032, LogLevel.Error, "SIGHUP: not read again, what was before stays: {Reason}")]
     private partial void LogNotRead(string reason);
 }

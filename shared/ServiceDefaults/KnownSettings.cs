@@ -27,6 +27,30 @@ internal static class KnownSettings
                 : [NotThere(child, Group(section, type))]);
     }
 
+    /// <summary>The settings of the section that are written with units, in the form that the binder reads.</summary>
+    public static IEnumerable<KeyValuePair<string, string?>> InFormOfBinder(IConfigurationSection section, Type type, string name = "")
+    {
+        type = Nullable.GetUnderlyingType(type) ?? type;
+        if (ElementOf(type, out _) is { } element)
+            return section.GetChildren().SelectMany(child => InFormOfBinder(child, element, name));
+        if (!IsText(type))
+        {
+            return section.GetChildren().SelectMany(child =>
+                Array.Find(Properties(type), property => property.Name.Equals(child.Key, StringComparison.OrdinalIgnoreCase)) is { } property
+                    ? InFormOfBinder(child, property.PropertyType, property.Name)
+                    : []);
+        }
+        if (type == typeof(TimeSpan) && Units.TryParseTime(section.Value ?? "", out var time))
+            return [new(section.Path, time.ToString("c", CultureInfo.InvariantCulture))];
+        if (IsSize(type, name) && Units.TryParseSize(section.Value ?? "", out var bytes))
+            return [new(section.Path, bytes.ToString(CultureInfo.InvariantCulture))];
+        return [];
+    }
+
+    /// <summary>Every number of bytes is called so.</summary>
+    public static bool IsSize(Type type, string name) =>
+        (type == typeof(int) || type == typeof(long)) && name.EndsWith("Bytes", StringComparison.Ordinal);
+
     private static IEnumerable<string> Look(IConfigurationSection section, Type type)
     {
         if (section.Value is { Length: > 0 } value && !IsText(Nullable.GetUnderlyingType(type) ?? type))

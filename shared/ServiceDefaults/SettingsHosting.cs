@@ -111,15 +111,25 @@ public static partial class SettingsHosting
         var known = configuration.GetSection(section);
         if (KnownSettings.FindUnknown(known, typeof(TOptions)).ToList() is { Count: > 0 } unknown)
             throw new OptionsValidationException(section, typeof(TOptions), unknown);
+        var readable = InFormOfBinder(known, typeof(TOptions));
         try
         {
             // Without it the binder passes over entries of lists and dictionaries that it cannot read.
-            known.Bind(options, binder => binder.ErrorOnUnknownConfiguration = true);
+            readable.Bind(options, binder => binder.ErrorOnUnknownConfiguration = true);
         }
         catch (InvalidOperationException unreadable)
         {
             throw new OptionsValidationException(section, typeof(TOptions), [Describe(section, unreadable)]);
         }
+    }
+
+    private static IConfigurationSection InFormOfBinder(IConfigurationSection section, Type type)
+    {
+        if (KnownSettings.InFormOfBinder(section, type).ToList() is not { Count: > 0 } written)
+            return section;
+        return new ConfigurationBuilder()
+            .AddInMemoryCollection(section.AsEnumerable().Where(setting => setting.Value is not null)).AddInMemoryCollection(written).Build()
+            .GetSection(section.Path);
     }
 
     private static string Describe(string section, InvalidOperationException unreadable)
@@ -128,18 +138,19 @@ public static partial class SettingsHosting
         while (unreadable.InnerException is InvalidOperationException cause)
             unreadable = cause;
         if (Unconvertible().Match(unreadable.Message) is { Success: true } match)
-            return $"{match.Groups["setting"].Value} is '{match.Groups["value"].Value}'; it must be {Allowed(match.Groups["type"].Value)}";
+            return $"{match.Groups["setting"].Value} is '{match.Groups["value"].Value}'; it must be {Allowed(match.Groups["type"].Value, match.Groups["setting"].Value)}";
         return $"Section {section}: {unreadable.Message}";
     }
 
-    private static string Allowed(string type)
+    private static string Allowed(string type, string setting)
     {
         if (Nullable().Match(type) is { Success: true } nullable)
             type = nullable.Groups["inner"].Value;
         return type switch
         {
             "System.Boolean" => "true or false",
-            "System.TimeSpan" => "a time such as 00:05:00, or 2.00:00:00 for two days",
+            "System.TimeSpan" => Units.TimeForm,
+            "System.Int32" or "System.Int64" when setting.EndsWith("Bytes", StringComparison.OrdinalIgnoreCase) => Units.SizeForm,
             "System.Int32" or "System.Int64" => "a whole number",
             "System.Double" => "a number such as 0.5",
             _ => AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetType(type)).FirstOrDefault(found => found is { IsEnum: true }) is { } names

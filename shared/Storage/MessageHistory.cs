@@ -59,6 +59,14 @@ public sealed class MessageHistory(MailDatabase database)
         WHERE r.state = 0 GROUP BY r.domain ORDER BY 2 DESC, 1 LIMIT $1
         """);
 
+    // Those that were deferred are due last; what has just come and was never tried is not read through.
+    private static readonly Statement s_lastReply = new(
+        """
+        SELECT a.reply FROM attempts a
+        JOIN (SELECT id, attempts FROM recipients WHERE domain = $1 AND state = 0 ORDER BY next_attempt_at DESC LIMIT 200) r ON a.recipient_id = r.id
+        WHERE r.attempts > 0 ORDER BY a.finished_at DESC LIMIT 1
+        """);
+
     private static readonly Statement s_summary = new(
         """
         SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
@@ -121,6 +129,10 @@ public sealed class MessageHistory(MailDatabase database)
                 r.GetString(0), r.GetInt64(1), Convert.ToInt64(r.GetValue(2), null), QueueStore.Time(r, 3), r.GetInt32(4),
                 QueueStore.Time(r, 5), r.GetString(6)),
             cancellationToken, limit);
+
+    /// <summary>What was said last to mail that waits for the domain; empty when nothing of it has been tried.</summary>
+    public async Task<string> FindLastReplyAsync(string domain, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_lastReply, r => r.GetString(0), cancellationToken, domain)).FirstOrDefault("");
 
     public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
         (await database.QueryAsync(

@@ -242,7 +242,7 @@ public sealed class DirectoryCommandTests : IDisposable
     [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Ingress, Queue")]
     [InlineData("queue --Storage:X=1", "There is no setting 'Storage:X'; Storage has ConnectionString, ClaimLease")]
     [InlineData("queue --Storage:ClaimLease=-1", "Storage:ClaimLease is '-1'; must be between")]
-    [InlineData("queue --Storage:ClaimLease=soon", "Storage:ClaimLease is 'soon'; it must be a time such as 00:05:00")]
+    [InlineData("queue --Storage:ClaimLease=soon", "Storage:ClaimLease is 'soon'; it must be a time such as 5m")]
     [InlineData("domain add example.org --Ingress:Listeners:0:Prot=25", "There is no setting 'Ingress:Listeners:0:Prot'; Ingress:Listeners:0 has Name, Kind")]
     [InlineData("domain list --Ingress:MaxErrors=0", "Ingress:MaxErrors is '0'; must be between 1 and 100000")]
     [InlineData("domain list --Queue:MaxAge=soon", "Queue:MaxAge is 'soon'; it must be a time")]

@@ -79,6 +79,29 @@ public sealed class MailCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_queue_shows_the_last_reply_of_mail_that_is_deferred_and_no_time_that_has_passed()
+    {
+        var recipients = await QueueAsync("a@example.net", "b@example.net");
+        Assert.Matches(@"(?m)^example\.net +2 +0 due now +0 *$", (await _run.RunAsync("queue")).Output);
+
+        var now = TimeProvider.System.GetUtcNow();
+        await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
+        await Get<OutcomeStore>().RecordAsync(
+            7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], _ => []);
+        Assert.Matches(@"(?m)^example\.net +2 +0 due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
+
+        await Get<QueueStore>().SetStandingAsync("example.net", new DomainStanding(3, now.AddMinutes(5), "no route to host"));
+        Assert.Matches(@"(?m)^example\.net +2 +0 rests until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        var id = MessageIds.ToText(recipients[0].MessageId);
+        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and rests until 20\S+Z: no route to host$", (await _run.RunAsync($"message {id}")).Output);
+        Assert.Matches(@"(?m)^ +next attempt 20", (await _run.RunAsync($"message {id}")).Output);
+
+        await _run.RunAsync("queue pause");
+        Assert.Matches(@"(?m)^example\.net +2 +0 paused +3 ", (await _run.RunAsync("queue")).Output);
+        Assert.Matches($@"(?m)^ +waits: delivery is paused since 20\S+Z by {OperatorName.Current}$", (await _run.RunAsync($"message {id}")).Output);
+    }
+
+    [Fact]
     public async Task What_is_being_tried_is_left_alone_and_said_to_be()
     {
         var recipients = await QueueAsync("a@example.net", "b@example.net");

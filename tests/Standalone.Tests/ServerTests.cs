@@ -106,7 +106,7 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Http:Port=70000", "Http:Port is '70000'; must be between 0 and 65535")]
     [InlineData("--Http:Port=x", "Http:Port is 'x'; it must be a whole number")]
     [InlineData("--Ingress:Listeners:0:Kind=Foo", "Ingress:Listeners:0:Kind is 'Foo'; it must be one of Mx, Submission")]
-    [InlineData("--Queue:MaxAge=soon", "Queue:MaxAge is 'soon'; it must be a time such as 00:05:00")]
+    [InlineData("--Queue:MaxAge=soon", "Queue:MaxAge is 'soon'; it must be a time such as 5m")]
     [InlineData("--Logging:LogLevel:Default=Foo", "Logging:LogLevel:Default is 'Foo'; it must be one of Trace, Debug")]
     [InlineData("--Logging:Foo=1", "There is no setting 'Logging:Foo'; there is Logging:LogLevel:CATEGORY")]
     [InlineData("--ConnectionStrings:mialdb=x", "There is no connection string named 'ConnectionStrings:mialdb'")]

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Commands;
@@ -11,6 +12,7 @@ internal static class MessageCommands
     public static readonly Command[] All =
     [
         new("message", "ID", "the timeline of a message, by the id of its 250 reply", ShowAsync),
+        new("message all", "ID", "the same with each recipient of very many that were delivered", ShowAllAsync),
         new("message hold", "ID", "keep its waiting recipients back until they are released", HoldAsync),
         new("message release", "ID", "let its held recipients go: they are due at once", ReleaseAsync),
         new("message remove", "ID", "end its waiting and held recipients; the sender is not told", RemoveAsync),
@@ -18,13 +20,22 @@ internal static class MessageCommands
 
     private const int TimeWidth = 24;
 
-    private static async Task<int> ShowAsync(Invocation call, CancellationToken cancellation)
+    /// <summary>More recipients with a good end than these are one line.</summary>
+    private const int MaxDelivered = 5;
+
+    private static Task<int> ShowAsync(Invocation call, CancellationToken cancellation) => ShowAsync(call, all: false, cancellation);
+
+    private static Task<int> ShowAllAsync(Invocation call, CancellationToken cancellation) => ShowAsync(call, all: true, cancellation);
+
+    private static async Task<int> ShowAsync(Invocation call, bool all, CancellationToken cancellation)
     {
         var id = ParseId(call.Values[0]);
         await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
         if (await store.History.FindAsync(id, cancellation) is not { } message)
             return await NotThereAsync(id, call.Terminal);
-        await WriteAsync(message, call.Terminal.Out);
+        var waiting = await Waiting.ReadAsync(
+            store, message.Recipients.Where(recipient => recipient.State == RecipientState.Queued).Select(recipient => recipient.Domain), cancellation);
+        await WriteAsync(message, waiting, call.Terminal.Out, all);
         return CommandTable.Done;
     }
 
@@ -60,14 +71,21 @@ internal static class MessageCommands
         return CommandTable.NotDone;
     }
 
-    /// <summary>One line for each thing that happened.</summary>
-    public static async Task WriteAsync(MessageTimeline message, TextWriter output)
+    /// <summary>One line for each thing that happened; very many good ends are one.</summary>
+    public static async Task WriteAsync(MessageTimeline message, Waiting waiting, TextWriter output, bool all = false)
     {
         await output.WriteLineAsync(
-            $"{Time(message.AcceptedAt)} accepted as {MessageIds.ToText(message.MessageId)} from <{message.Sender}>, {Number(message.SizeBytes)} bytes");
+            $"{Time(message.AcceptedAt)} accepted as {MessageIds.ToText(message.MessageId)} from <{message.Sender}>, {Units.Size(message.SizeBytes)}");
         if (message.Envelope.Count > 0)
             await output.WriteLineAsync($"{"",TimeWidth} not routed yet: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}");
-        foreach (var recipient in message.Recipients)
+        var delivered = message.Recipients.Where(recipient => recipient.State == RecipientState.Delivered).ToList();
+        var folded = !all && delivered.Count > MaxDelivered;
+        if (folded)
+        {
+            await output.WriteLineAsync(
+                $"{Time(delivered.Max(recipient => recipient.UpdatedAt))} delivered to {Number(delivered.Count)} of {Number(message.Recipients.Count)} recipients; 'message all {MessageIds.ToText(message.MessageId)}' shows each");
+        }
+        foreach (var recipient in folded ? message.Recipients.Except(delivered) : message.Recipients)
         {
             var from = recipient.Original.Length > 0 && recipient.Original != recipient.Address ? $" (was <{recipient.Original}>)" : "";
             await output.WriteLineAsync(
@@ -81,7 +99,7 @@ internal static class MessageCommands
                 await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture,
                     $"{Time(attempt.FinishedAt)}   attempt {number}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)"));
             }
-            await output.WriteLineAsync(Outcome(recipient));
+            await output.WriteLineAsync(Outcome(recipient, waiting));
         }
         foreach (var deed in message.Deeds)
             await output.WriteLineAsync($"{Time(deed.At)} {Count(deed.Recipients)} {Word(deed.Action)} by {OneLine(deed.Operator)}");
@@ -120,10 +138,10 @@ internal static class MessageCommands
             : $"the recipients of {MessageIds.ToText(message.MessageId)} are " + string.Join(", ", message.Recipients
                 .GroupBy(recipient => recipient.State).OrderBy(group => group.Key).Select(group => $"{Word(group.Key)} ({group.Count()})"));
 
-    private static string Outcome(RecipientTimeline recipient) => recipient.State switch
+    private static string Outcome(RecipientTimeline recipient, Waiting waiting) => recipient.State switch
     {
         RecipientState.Queued when recipient.Claimed => $"{"",TimeWidth}   is being tried now",
-        RecipientState.Queued => $"{"",TimeWidth}   next attempt {Time(recipient.NextAttemptAt)}",
+        RecipientState.Queued => $"{"",TimeWidth}   {waiting.Describe(recipient.Domain, recipient.NextAttemptAt)}",
         RecipientState.Held when recipient.HoldReason.Length > 0 =>
             $"{Time(recipient.UpdatedAt)}   held: {recipient.HoldReason}; 'message release ID' lets it go",
         var other => $"{Time(recipient.UpdatedAt)}   {Word(other)}",

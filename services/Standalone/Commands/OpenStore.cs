@@ -16,6 +16,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public MessageHistory History => _services.GetRequiredService<MessageHistory>();
 
+    public QueueStore Queue => _services.GetRequiredService<QueueStore>();
+
     public OperatorStore Operator => _services.GetRequiredService<OperatorStore>();
 
     /// <summary>Opens a store that is there: who mistypes the folder hears of it, and no new one is made.</summary>

@@ -24,7 +24,8 @@ internal static class QueueCommands
         var summary = await store.History.SummarizeAsync(cancellation);
         var domains = await store.History.ListDomainsAsync(MaxDomains, cancellation);
         var output = call.Terminal.Out;
-        if (await store.Operator.FindPauseAsync(cancellation) is { } paused)
+        var waiting = await Waiting.ReadAsync(store, [], cancellation);
+        if (waiting.Pause is { } paused)
             await output.WriteLineAsync($"Delivery is paused since {Second(paused.Since)} by {OneLine(paused.Operator)}; 'queue resume' lets it go on");
         await output.WriteLineAsync(
             $"{Number(summary.Queued)} recipients wait, {Number(summary.Unrouted)} messages are not routed yet, {Number(summary.Claims)} batches are being tried");
@@ -33,12 +34,12 @@ internal static class QueueCommands
         if (domains.Count == 0)
             return CommandTable.Done;
         await output.WriteLineAsync();
-        await output.WriteLineAsync($"{"domain",-32} {"waiting",8} {"trying",7} {"next attempt",-20} {"failures",8}  last reply");
+        await output.WriteLineAsync($"{"domain",-32} {"waiting",8} {"trying",7} {"next attempt",-30} {"failures",8}  last reply");
         foreach (var domain in domains)
         {
-            var next = domain.BackoffUntil > domain.OldestNextAttemptAt ? domain.BackoffUntil : domain.OldestNextAttemptAt;
+            var reply = domain.Reason.Length > 0 ? domain.Reason : await store.History.FindLastReplyAsync(domain.Domain, cancellation);
             await output.WriteLineAsync(
-                $"{domain.Domain,-32} {Number(domain.Queued),8} {Number(domain.Claimed),7} {Second(next),-20} {Number(domain.Failures),8}  {OneLine(domain.Reason)}");
+                $"{domain.Domain,-32} {Number(domain.Queued),8} {Number(domain.Claimed),7} {Next(domain, waiting),-30} {Number(domain.Failures),8}  {OneLine(reply)}");
         }
         if (domains.Count == MaxDomains)
             await output.WriteLineAsync($"... and more; the {MaxDomains} longest are shown");
@@ -74,6 +75,18 @@ internal static class QueueCommands
     {
         var shown = string.Join(", ", messages.Select(message => MessageIds.ToText(message.MessageId)));
         await output.WriteLineAsync($"{Number(recipients)} recipients are held, of {shown}{(messages.Count == MaxHeld ? ", ..." : "")}; 'message release ID' lets them go");
+    }
+
+    /// <summary>Never a time that has passed.</summary>
+    private static string Next(DomainSummary domain, Waiting waiting)
+    {
+        if (domain.Claimed == domain.Queued)
+            return "being tried";
+        if (waiting.Pause is not null)
+            return "paused";
+        if (domain.BackoffUntil > waiting.Now && domain.BackoffUntil >= domain.OldestNextAttemptAt)
+            return $"rests until {Second(domain.BackoffUntil)}";
+        return domain.OldestNextAttemptAt > waiting.Now ? Second(domain.OldestNextAttemptAt) : "due now";
     }
 
     private static string Second(DateTimeOffset time) => time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);

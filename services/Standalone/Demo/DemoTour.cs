@@ -149,7 +149,8 @@ internal static class DemoTour
     private static async Task WriteTimelineAsync(MessageHistory history, MessageTimeline message, TextWriter output, CancellationToken cancellation)
     {
         using var text = new StringWriter();
-        await MessageCommands.WriteAsync(await history.FindAsync(message.MessageId, cancellation) ?? message, text);
+        var waiting = new Waiting(TimeProvider.System.GetUtcNow(), Pause: null, new Dictionary<string, DomainStanding>());
+        await MessageCommands.WriteAsync(await history.FindAsync(message.MessageId, cancellation) ?? message, waiting, text);
         foreach (var line in text.ToString().TrimEnd().Split('\n'))
             await output.WriteLineAsync("  " + line.TrimEnd());
     }
