@@ -225,7 +225,10 @@ internal sealed class SmtpConnection
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SmtpCredentials offered)
     {
-        _account = await _server.Credentials.VerifyAsync(offered.UserName, offered.Password, Uninterrupted);
+        var verified = await _server.Credentials.VerifyAsync(offered.UserName, offered.Password, Client, _connection.ConnectionClosed);
+        if (verified.IsBusy)
+            return Replies.C454AuthUnavailable;
+        _account = verified.Account;
         if (_account is not null)
             return null;
 

@@ -25,10 +25,10 @@ internal static class Greeting
             Try next, in another terminal:
               alias mail="{Program()} --data {Quote(dataFolder)}"
               mail domain add example.org
-              echo s3cret | mail account add ann@example.org
+              echo s3cret-words | mail account add ann@example.org
               swaks --server 127.0.0.1:{mx} --from you@example.net --to ann@example.org
-              swaks --server 127.0.0.1:{submission} -tls --auth PLAIN --auth-user ann@example.org --auth-password s3cret --from ann@example.org --to ann@example.org
-              curl --ssl-reqd {Trust(settings)} -u ann@example.org:s3cret pop3://127.0.0.1:{pop3}/1
+              swaks --server 127.0.0.1:{submission} -tls --auth PLAIN --auth-user ann@example.org --auth-password s3cret-words --from ann@example.org --to ann@example.org
+              curl --ssl-reqd {Trust(settings)} -u ann@example.org:s3cret-words pop3://127.0.0.1:{pop3}/1
             Or see a whole tour: mail demo
             """);
         output.Flush();

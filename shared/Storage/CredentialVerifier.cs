@@ -1,59 +1,106 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 
 namespace MailPipeline.Storage;
 
+/// <summary>What is answered to a name and a password.</summary>
+/// <param name="Account">Whose they are; null where they are nobody's, or were not looked at.</param>
+/// <param name="IsBusy">They were not looked at: too many wait, or the name failed too often there. Later. SMTP: 454 4.7.0.</param>
+public readonly record struct Verification(Account? Account, bool IsBusy)
+{
+    internal static readonly Verification Busy = new(null, IsBusy: true);
+
+    internal static readonly Verification Refused = new(null, IsBusy: false);
+}
+
 /// <summary>
 /// Says whose name and password these are. A stretched hash costs tens of milliseconds of CPU by design; a pair that was
 /// found right is remembered for some minutes as a keyed digest, for as long as the stored hash stays the same. Unknown
-/// names cost as much as wrong passwords.
+/// names cost as much as wrong passwords. One for the process, for all protocols: see <see cref="LoginTurns"/> for who goes first.
 /// </summary>
-public sealed class CredentialVerifier(MailDirectory directory, TimeProvider time)
+public sealed class CredentialVerifier
 {
     private const int MaxRemembered = 10_000;
 
+    /// <summary>Longest name that is asked for; longer ones are nobody's.</summary>
+    private const int MaxNameLength = 320;
+
     private static readonly TimeSpan s_remember = TimeSpan.FromMinutes(5);
 
-    private readonly byte[] _key = RandomNumberGenerator.GetBytes(32);
-    private readonly Lazy<string> _nobody = new(() => PasswordHash.Create("nobody has this password"));
+    private readonly MailDirectory _directory;
+    private readonly StorageOptions _options;
+    private readonly TimeProvider _time;
+    private readonly LoginHistory _history;
 
     // Half of the cores: many logins at once keep each other waiting, and not the mail.
-    private readonly SemaphoreSlim _stretching = new(Math.Max(1, Environment.ProcessorCount / 2));
+    private readonly LoginTurns _turns;
+    private readonly byte[] _key = RandomNumberGenerator.GetBytes(32);
+    private readonly Lazy<string> _nobody = new(() => PasswordHash.Create("nobody has this password"));
     private readonly ConcurrentDictionary<long, (string Hash, byte[] Digest, long At)> _remembered = [];
 
-    /// <summary>Null: no such account, or another password.</summary>
-    public async ValueTask<Account?> VerifyAsync(string userName, string password, CancellationToken cancellationToken)
+    public CredentialVerifier(MailDirectory directory, StorageOptions options, TimeProvider time)
     {
-        var account = await directory.FindAccountAsync(userName, cancellationToken);
-        if (account is not null && IsRemembered(account, password))
-            return account;
-        var right = await VerifyAsync(password, account, cancellationToken);
-        if (account is null || !right)
-            return null;
-        if (_remembered.Count >= MaxRemembered)
-            _remembered.Clear();
-        _remembered[account.Id] = (account.PasswordHash, Digest(password), time.GetTimestamp());
-        return account;
+        _directory = directory;
+        _options = options;
+        _time = time;
+        _history = new LoginHistory(time);
+        _turns = new LoginTurns(Math.Max(1, Environment.ProcessorCount / 2), options.LoginsWaiting, options.LoginsWaitingPerNetwork);
     }
 
-    private async Task<bool> VerifyAsync(string password, Account? account, CancellationToken cancellationToken)
+    /// <summary>Logins that wait for their turn.</summary>
+    public int Waiting => _turns.Waiting;
+
+    /// <param name="client">Where they come from; null where nobody knows.</param>
+    /// <param name="left">Cancelled when the client has left: its work is not done.</param>
+    /// <exception cref="OperationCanceledException">The client has left.</exception>
+    public async ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken left)
     {
-        await _stretching.WaitAsync(cancellationToken);
-        try
+        if (userName.Length > MaxNameLength)
+            return Verification.Refused;
+        var account = await _directory.FindAccountAsync(userName, CancellationToken.None);
+        if (account is not null && IsRemembered(account, password))
+            return new Verification(account, IsBusy: false);
+
+        var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client));
+        if (_history.IsPaused(name, prefix))
+            return Verification.Busy;
+        var right = await _turns.RunAsync(
+            prefix, _history.HasSucceeded(name, prefix), () => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value), left);
+        if (right is null)
+            return Verification.Busy;
+        if (account is null || !right.Value)
         {
-            return await Task.Run(() => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value), cancellationToken);
+            _history.Failed(name, prefix);
+            return Verification.Refused;
         }
-        finally
-        {
-            _stretching.Release();
-        }
+
+        _history.Succeeded(name, prefix);
+        if (_remembered.Count >= MaxRemembered)
+            _remembered.Clear();
+        _remembered[account.Id] = (account.PasswordHash, Digest(password), _time.GetTimestamp());
+        return new Verification(account, IsBusy: false);
+    }
+
+    /// <summary>One customer's network: IPv6 is given out by /64 and shorter, IPv4 by the address.</summary>
+    private IPNetwork PrefixOf(IPAddress? client)
+    {
+        if (client is null)
+            return new IPNetwork(IPAddress.Any, 32);
+        if (client.IsIPv4MappedToIPv6)
+            client = client.MapToIPv4();
+        var bytes = client.GetAddressBytes();
+        var length = bytes.Length == 4 ? _options.LoginPrefixIPv4 : _options.LoginPrefixIPv6;
+        for (var bit = length; bit < bytes.Length * 8; bit++)
+            bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
+        return new IPNetwork(new IPAddress(bytes), length);
     }
 
     private bool IsRemembered(Account account, string password) =>
         _remembered.TryGetValue(account.Id, out var known)
         && known.Hash == account.PasswordHash
-        && time.GetElapsedTime(known.At) < s_remember
+        && _time.GetElapsedTime(known.At) < s_remember
         && CryptographicOperations.FixedTimeEquals(known.Digest, Digest(password));
 
     private byte[] Digest(string password) => HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes(password));

@@ -54,6 +54,9 @@ public sealed class MailDirectory(MailDatabase database)
     private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
     private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
 
+    /// <summary>Shortest password that may be set, in characters (<see cref="StorageOptions.MinPasswordLength"/>).</summary>
+    public int MinPasswordLength => database.Options.MinPasswordLength;
+
     public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
         !StoredText.IsStorable(domain) ? ValueTask.FromResult(false) : CachedAsync(_domains, Normalize(domain), async name =>
             (await database.QueryAsync(s_findDomain, r => true, cancellationToken, name)).Count > 0);

@@ -26,45 +26,49 @@ public sealed class DirectoryCommandTests : IDisposable
     {
         await _run.RunAsync("domain add example.org");
 
-        (await _run.RunAsync("account add Ann@example.org", input: "s3cret\nanother line\n")).ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
+        (await _run.RunAsync("account add Ann@example.org", input: "s3cret-words\nanother line\n")).ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
 
-        Assert.True(PasswordHash.Verify("s3cret", await HashOfAsync("ann@example.org")));
+        Assert.True(PasswordHash.Verify("s3cret-words", await HashOfAsync("ann@example.org")));
     }
 
     [Fact]
     public async Task At_a_terminal_the_password_is_asked_for_twice()
     {
         await _run.RunAsync("domain add example.org");
-        var typed = new Queue<string>(["one", "other", "same", "same"]);
+        var typed = new Queue<string>(["one", "other", "same words", "same words"]);
 
         var differing = await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue());
         Assert.Equal((2, "The two passwords differ. 'help' shows what there is."), (differing.ExitCode, differing.Error));
         (await _run.RunAsync("account add ann@example.org", prompt: _ => typed.Dequeue())).ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
 
-        Assert.True(PasswordHash.Verify("same", await HashOfAsync("ann@example.org")));
+        Assert.True(PasswordHash.Verify("same words", await HashOfAsync("ann@example.org")));
     }
 
     [Fact]
     public async Task A_password_can_be_changed_but_not_be_empty_and_not_be_an_argument()
     {
         await _run.RunAsync("domain add example.org");
-        await _run.RunAsync("account add ann@example.org", input: "old\n");
+        await _run.RunAsync("account add ann@example.org", input: "old password\n");
 
         Assert.Equal(2, (await _run.RunAsync("account password ann@example.org", input: "\n")).ExitCode);
+        var shorter = await _run.RunAsync("account password ann@example.org", input: "7 chars\n");
+        Assert.Equal(
+            (2, "The password has 7 characters; it must have at least 8 (Storage:MinPasswordLength). 'help' shows what there is."),
+            (shorter.ExitCode, shorter.Error));
         Assert.Equal(2, (await _run.RunAsync("account password ann@example.org new")).ExitCode);
-        Assert.True(PasswordHash.Verify("old", await HashOfAsync("ann@example.org")));
-        (await _run.RunAsync("account password ann@example.org", input: "new\n")).ShouldBeDone("ann@example.org has its new password");
-        Assert.True(PasswordHash.Verify("new", await HashOfAsync("ann@example.org")));
-        (await _run.RunAsync("account password bob@example.org", input: "new\n")).ShouldNotBeDone("There is no account bob@example.org");
+        Assert.True(PasswordHash.Verify("old password", await HashOfAsync("ann@example.org")));
+        (await _run.RunAsync("account password ann@example.org", input: "new password\n")).ShouldBeDone("ann@example.org has its new password");
+        Assert.True(PasswordHash.Verify("new password", await HashOfAsync("ann@example.org")));
+        (await _run.RunAsync("account password bob@example.org", input: "new password\n")).ShouldNotBeDone("There is no account bob@example.org");
     }
 
     [Fact]
     public async Task An_account_belongs_to_a_domain_of_ours_and_keeps_it()
     {
-        (await _run.RunAsync("account add ann@example.org", input: "x\n"))
+        (await _run.RunAsync("account add ann@example.org", input: "some words\n"))
             .ShouldNotBeDone("example.org is not a domain of ours; 'domain add example.org' makes it one");
         await _run.RunAsync("domain add example.org");
-        await _run.RunAsync("account add ann@example.org", input: "x\n");
+        await _run.RunAsync("account add ann@example.org", input: "some words\n");
 
         (await _run.RunAsync("account list")).ShouldBeDone("ann@example.org");
         (await _run.RunAsync("domain remove example.org")).ShouldNotBeDone("example.org has an account; remove it first");
@@ -78,21 +82,21 @@ public sealed class DirectoryCommandTests : IDisposable
     public async Task The_first_account_of_a_domain_is_its_postmaster_until_somebody_else_is()
     {
         await _run.RunAsync("domain add example.org");
-        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
-        (await _run.RunAsync("account add bob@example.org", input: "s3cret\n")).ShouldBeDone("bob@example.org added");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret-words\n");
+        (await _run.RunAsync("account add bob@example.org", input: "s3cret-words\n")).ShouldBeDone("bob@example.org added");
 
         (await _run.RunAsync("alias list")).ShouldBeDone("postmaster@example.org -> ann@example.org");
 
         await _run.RunAsync("domain add example.net");
         await _run.RunAsync("alias add @example.net bob@example.org");
-        (await _run.RunAsync("account add joe@example.net", input: "s3cret\n")).ShouldBeDone("joe@example.net added");
+        (await _run.RunAsync("account add joe@example.net", input: "s3cret-words\n")).ShouldBeDone("joe@example.net added");
     }
 
     [Fact]
     public async Task An_alias_that_takes_an_account_s_mail_away_says_so()
     {
         await _run.RunAsync("domain add example.org");
-        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret-words\n");
 
         (await _run.RunAsync("alias add ann@example.org bob@example.net")).ShouldBeDone(
             "ann@example.org -> bob@example.net added. The account ann@example.org gets no more mail itself; 'alias add ann@example.org ann@example.org' keeps a copy there");
@@ -107,7 +111,7 @@ public sealed class DirectoryCommandTests : IDisposable
 
         (await _run.RunAsync("alias add sales@example.org ann@example.net")).ShouldBeDone("sales@example.org -> ann@example.net added");
         (await _run.RunAsync("alias add postmaster@example.org sales@example.org")).ShouldBeDone("postmaster@example.org -> sales@example.org added");
-        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret-words\n");
         (await _run.RunAsync("alias add @example.org ann@example.org")).ShouldBeDone("@example.org -> ann@example.org added");
         (await _run.RunAsync("alias list")).ShouldBeDone(string.Join(
             Environment.NewLine, "@example.org -> ann@example.org", "postmaster@example.org -> sales@example.org", "sales@example.org -> ann@example.net"));
@@ -121,7 +125,7 @@ public sealed class DirectoryCommandTests : IDisposable
     public async Task An_alias_that_would_lead_to_nobody_is_not_made()
     {
         await _run.RunAsync("domain add example.org");
-        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret-words\n");
         await _run.RunAsync("alias add sales@example.org ann@example.org");
 
         (await _run.RunAsync("alias add info@example.org gone@example.org")).ShouldNotBeDone(
@@ -133,7 +137,7 @@ public sealed class DirectoryCommandTests : IDisposable
 
         // The next first account is the postmaster again, in the place of who is gone.
         await _run.RunAsync("account remove ann@example.org");
-        (await _run.RunAsync("account add bob@example.org", input: "s3cret\n"))
+        (await _run.RunAsync("account add bob@example.org", input: "s3cret-words\n"))
             .ShouldBeDone("bob@example.org added, and reads what is written to postmaster@example.org");
         (await _run.RunAsync("alias list")).ShouldBeDone(
             $"postmaster@example.org -> bob@example.org{Environment.NewLine}sales@example.org -> ann@example.org");
@@ -148,14 +152,14 @@ public sealed class DirectoryCommandTests : IDisposable
 
         foreach (var name in (string[])["\"a@b\"", "\"a\\\"b\"", "j\u00fcrgen", longest + "a"])
         {
-            var result = await _run.RunAsync($"account add {name}@example.org", input: "s3cret\n");
+            var result = await _run.RunAsync($"account add {name}@example.org", input: "s3cret-words\n");
             Assert.Equal((2, ""), (result.ExitCode, result.Output));
             Assert.StartsWith($"'{name}@example.org' ", result.Error, StringComparison.Ordinal);
         }
         // Quotes that say nothing are none.
-        (await _run.RunAsync("account add \"ann\"@example.org", input: "s3cret\n"))
+        (await _run.RunAsync("account add \"ann\"@example.org", input: "s3cret-words\n"))
             .ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
-        (await _run.RunAsync($"account add {longest}@example.org", input: "s3cret\n")).ShouldBeDone($"{longest}@example.org added");
+        (await _run.RunAsync($"account add {longest}@example.org", input: "s3cret-words\n")).ShouldBeDone($"{longest}@example.org added");
         (await _run.RunAsync("alias add j\u00fcrgen@example.org ann@example.org")).ShouldBeDone("j\u00fcrgen@example.org -> ann@example.org added");
     }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Pop3;
@@ -8,8 +9,8 @@ namespace MailPipeline.Mailbox.Pop3;
 /// </summary>
 internal interface IMaildrops
 {
-    /// <summary>The account of these credentials; null when they are wrong.</summary>
-    ValueTask<Account?> VerifyAsync(string userName, string password, CancellationToken cancellation);
+    /// <summary>The account of these credentials; none when they are wrong, or cannot be looked at now.</summary>
+    ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation);
 
     /// <summary>Takes the maildrop for one session; null when another has it.</summary>
     Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
@@ -32,8 +33,8 @@ internal interface IMaildrops
 /// <summary>The maildrops in the store.</summary>
 internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier credentials) : IMaildrops
 {
-    public ValueTask<Account?> VerifyAsync(string userName, string password, CancellationToken cancellation) =>
-        credentials.VerifyAsync(userName, password, cancellation);
+    public ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation) =>
+        credentials.VerifyAsync(userName, password, client, cancellation);
 
     public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
         store.LockAsync(accountId, cancellation);

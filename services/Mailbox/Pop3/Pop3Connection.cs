@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net;
 using System.Net.Security;
 using System.Security.Authentication;
 using MailPipeline.Contracts;
@@ -144,7 +145,15 @@ internal sealed class Pop3Connection : IAsyncDisposable
     {
         try
         {
-            if (await _server.Maildrops.VerifyAsync(login.UserName, login.Password, Cancellation) is not { } account)
+            using var gone = CancellationTokenSource.CreateLinkedTokenSource(Cancellation, _connection.ConnectionClosed);
+            var verified = await _server.Maildrops.VerifyAsync(
+                login.UserName, login.Password, (_connection.RemoteEndPoint as IPEndPoint)?.Address, gone.Token);
+            if (verified.IsBusy)
+            {
+                _server.Telemetry.Login(LoginResult.Unavailable);
+                return _session.LoginFailed(LoginFailure.Unavailable);
+            }
+            if (verified.Account is not { } account)
             {
                 _server.LoginRefused(_connection, login.UserName);
                 await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, Cancellation);

@@ -53,7 +53,7 @@ internal static class DirectoryCommands
             // Asked before the password: nobody likes to type it twice in vain.
             if (await directory.FindAccountAsync(address, cancellation) is not null)
                 return (false, $"{address} is there already; 'account password {address}' changes its password");
-            return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
+            return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, directory.MinPasswordLength, cancellation)))
                 ? (true, $"{address} added{await NamePostmasterAsync(directory, addresses, address, cancellation)}")
                 : (false, $"{address} is there already");
         }, cancellation);
@@ -77,7 +77,7 @@ internal static class DirectoryCommands
             var address = MailNames.Address(call.Values[0]);
             if (await directory.FindAccountAsync(address, cancellation) is null)
                 return (false, $"There is no account {address}");
-            return await directory.SetPasswordAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
+            return await directory.SetPasswordAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, directory.MinPasswordLength, cancellation)))
                 ? (true, $"{address} has its new password")
                 : (false, $"There is no account {address}");
         }, cancellation);
@@ -182,7 +182,7 @@ internal static class DirectoryCommands
         return CommandTable.Done;
     }
 
-    private static async Task<string> ReadPasswordAsync(Terminal terminal, CancellationToken cancellation)
+    private static async Task<string> ReadPasswordAsync(Terminal terminal, int minLength, CancellationToken cancellation)
     {
         string? password;
         if (terminal.PromptSecret is { } prompt)
@@ -195,8 +195,12 @@ internal static class DirectoryCommands
         {
             password = await terminal.In.ReadLineAsync(cancellation);
         }
-        return string.IsNullOrEmpty(password)
-            ? throw new UsageException("A password must not be empty; it is typed at the prompt or is the first line of standard input")
+        if (string.IsNullOrEmpty(password))
+            throw new UsageException("A password must not be empty; it is typed at the prompt or is the first line of standard input");
+        if (password.Length < minLength)
+            throw new UsageException($"The password has {password.Length} characters; it must have at least {minLength} (Storage:MinPasswordLength)");
+        return password.Contains('\0', StringComparison.Ordinal)
+            ? throw new UsageException("A password must not contain NUL, which no protocol can carry")
             : password;
     }
 }

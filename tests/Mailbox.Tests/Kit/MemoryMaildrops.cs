@@ -1,3 +1,4 @@
+using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
 using MailPipeline.Mailbox.Pop3;
@@ -73,12 +74,15 @@ internal sealed class MemoryMaildrops : IMaildrops
             _leases[accountId] = ++_fence;
     }
 
-    public ValueTask<Account?> VerifyAsync(string userName, string password, CancellationToken cancellation)
+    public ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation)
     {
         Fail();
-        return ValueTask.FromResult(
-            _accounts.TryGetValue(userName, out var known) && known.Password == password ? known.Account : null);
+        return ValueTask.FromResult(new Verification(
+            _accounts.TryGetValue(userName, out var known) && known.Password == password ? known.Account : null, IsBusy));
     }
+
+    /// <summary>No password is looked at.</summary>
+    public bool IsBusy { get; set; }
 
     public async Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation)
     {

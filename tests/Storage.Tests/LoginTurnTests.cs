@@ -1,0 +1,121 @@
+using System.Net;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Storage.Tests;
+
+/// <summary>Guessers, however many, keep nobody waiting for long who knows the password.</summary>
+public sealed class LoginTurnTests
+{
+    private static readonly IPNetwork s_guesser = IPNetwork.Parse("192.0.2.1/32");
+    private static readonly IPNetwork s_other = IPNetwork.Parse("192.0.2.2/32");
+    private static readonly IPNetwork s_user = IPNetwork.Parse("198.51.100.1/32");
+
+    private readonly List<string> _order = [];
+    private readonly TaskCompletionSource _busy = new();
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Networks_take_turns_and_who_has_logged_in_lately_goes_first()
+    {
+        var turns = new LoginTurns(workers: 1, capacity: 100, capacityOfPrefix: 50);
+        var first = Occupy(turns);
+        List<Task> all = [first];
+        for (var i = 0; i < 20; i++)
+            all.Add(Ask(turns, $"guess {i}", s_guesser));
+        all.Add(Ask(turns, "other", s_other));
+        all.Add(Ask(turns, "user", s_user));
+        all.Add(Ask(turns, "known", s_user, isPreferred: true));
+
+        _busy.SetResult();
+        await Task.WhenAll(all);
+
+        Assert.Equal(["known", "guess 0", "other", "user", "guess 1"], _order.Take(5));
+        Assert.Equal(0, turns.Waiting);
+    }
+
+    [Fact]
+    public async Task The_work_of_a_client_that_left_is_not_done()
+    {
+        var turns = new LoginTurns(1, 2000, 2000);
+        var first = Occupy(turns);
+        using var left = new CancellationTokenSource();
+        var gone = Enumerable.Range(0, 1000).Select(i => turns.RunAsync(s_guesser, false, Work($"gone {i}"), left.Token)).ToList();
+        var user = Ask(turns, "user", s_user);
+        await left.CancelAsync();
+        foreach (var task in gone)
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => task);
+
+        Assert.Equal(1, turns.Waiting);
+        _busy.SetResult();
+        await Task.WhenAll(first, user);
+        Assert.Equal(["user"], _order);
+    }
+
+    [Fact]
+    public async Task More_than_may_wait_are_told_at_once()
+    {
+        var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 2);
+        List<Task> all = [Occupy(turns), Ask(turns, "a", s_guesser), Ask(turns, "b", s_guesser)];
+        Assert.Null(await turns.RunAsync(s_guesser, false, Work("too many of one"), Cancellation));
+        all.Add(Ask(turns, "c", s_other));
+        Assert.Null(await turns.RunAsync(s_user, true, Work("too many of all"), Cancellation));
+        _busy.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal(["a", "c", "b"], _order);
+    }
+
+    [Fact]
+    public void Failures_pause_a_name_where_they_come_from_and_nowhere_else()
+    {
+        var time = new FakeTimeProvider();
+        var history = new LoginHistory(time);
+        for (var i = 0; i < 5; i++)
+            history.Failed("ann", s_guesser);
+        Assert.False(history.IsPaused("ann", s_guesser));
+        history.Failed("ann", s_guesser);
+        Assert.True(history.IsPaused("ann", s_guesser));
+        Assert.False(history.IsPaused("ann", s_user));
+        Assert.False(history.IsPaused("bob", s_guesser));
+
+        // Longer and longer, a minute at most.
+        time.Advance(TimeSpan.FromSeconds(2));
+        Assert.False(history.IsPaused("ann", s_guesser));
+        for (var i = 0; i < 100; i++)
+            history.Failed("ann", s_guesser);
+        time.Advance(TimeSpan.FromSeconds(59));
+        Assert.True(history.IsPaused("ann", s_guesser));
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(history.IsPaused("ann", s_guesser));
+    }
+
+    [Fact]
+    public void Where_the_owner_has_logged_in_lately_nobody_locks_him_out()
+    {
+        var time = new FakeTimeProvider();
+        var history = new LoginHistory(time);
+        history.Succeeded("ann", s_user);
+        for (var i = 0; i < 100; i++)
+            history.Failed("ann", s_user);
+        Assert.False(history.IsPaused("ann", s_user));
+        Assert.True(history.HasSucceeded("ann", s_user));
+        time.Advance(TimeSpan.FromHours(1));
+        Assert.False(history.HasSucceeded("ann", s_user));
+    }
+
+    private Task Occupy(LoginTurns turns) => turns.RunAsync(s_guesser, false, () =>
+    {
+        _busy.Task.Wait(Cancellation);
+        return true;
+    }, Cancellation);
+
+    private Task Ask(LoginTurns turns, string name, IPNetwork prefix, bool isPreferred = false) =>
+        turns.RunAsync(prefix, isPreferred, Work(name), Cancellation);
+
+    private Func<bool> Work(string name) => () =>
+    {
+        lock (_order)
+            _order.Add(name);
+        return true;
+    };
+}
