@@ -369,7 +369,7 @@ internal sealed class DeliveryBatch
             return;
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
         foreach (var names in LogText.Recipients([.. recipients.Select(recipient => recipient.Address)]))
-            _context.Log.MessageAttempted(id, names, result.RemoteHost, LogText.Word(result.Outcome), result.Status, delay, result.Reply);
+            _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, delay, result.Reply);
     }
 
     private void Trace(OutboundMessage message, AttemptOutcome outcome, string status, string remoteHost)

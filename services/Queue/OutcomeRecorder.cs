@@ -139,9 +139,9 @@ internal sealed partial class OutcomeRecorder(
             return;
         var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address));
         if (decision.State == RecipientState.Queued)
-            LogDeferred(log, message, recipient, result.RemoteHost, result.Status, decision.NextAttemptAt, result.Reply);
+            LogDeferred(log, message, recipient, LogText.OrNone(result.RemoteHost), result.Status, decision.NextAttemptAt, result.Reply);
         else
-            LogGivenUp(log, message, recipient, result.RemoteHost, decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
+            LogGivenUp(log, message, recipient, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
     }
 
     [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]

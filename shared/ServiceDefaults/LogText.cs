@@ -43,6 +43,9 @@ public static class LogText
             : addresses.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(Recipient)));
     }
 
+    /// <summary>What has no value has a mark: a key is never empty.</summary>
+    public static string OrNone(string value) => string.IsNullOrEmpty(value) ? "-" : value;
+
     /// <summary>An outcome as it stands behind <c>status=</c>.</summary>
     public static string Word(AttemptOutcome outcome) => outcome switch
     {
