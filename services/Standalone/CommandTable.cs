@@ -50,7 +50,8 @@ internal static class CommandTable
         }
         catch (StorageUnavailableException busy)
         {
-            await terminal.Error.WriteLineAsync($"Not done: {busy.Message}");
+            var became = busy.Fault == StorageFault.OutcomeUnknown ? "Perhaps done, look before doing it again" : "Not done";
+            await terminal.Error.WriteLineAsync($"{became}: {busy.Message}");
             return NotDone;
         }
         catch (StartupException stopped)

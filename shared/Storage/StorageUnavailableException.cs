@@ -15,7 +15,9 @@ public enum StorageFault
     /// <summary>No space. Nothing was committed. SMTP: 452 4.3.1.</summary>
     Full,
 
-    /// <summary>Contact was lost while committing: it may or may not have happened. SMTP: close without a reply.</summary>
+    /// <summary>
+    /// Contact was lost, or the disk failed, while committing: it may or may not have happened. SMTP: close without a reply.
+    /// </summary>
     OutcomeUnknown,
 
     /// <summary>Not this: the store refuses what it was given, and would again. Nothing was committed. SMTP: 451 4.3.0.</summary>

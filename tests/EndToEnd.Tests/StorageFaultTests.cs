@@ -87,6 +87,48 @@ public sealed class StorageFaultTests
         Assert.DoesNotContain(found, v => v.Kind != ViolationKind.Unresolved || !open.Contains(v.Token));
     }
 
+    [Fact]
+    public async Task What_is_told_while_syncs_fail_still_holds_after_a_kill()
+    {
+        await using var pipeline = new Pipeline("fsync");
+        pipeline.AddSink("good.example");
+        await pipeline.StartAsync(["ann"], Pipeline.Impatient, Cancellation);
+        await pipeline.SendAsync(Messages("before", 5, 2000), Cancellation);
+        await pipeline.DrainAsync(TimeSpan.FromSeconds(30), Cancellation);
+
+        // Killed while syncs fail: what the commits that failed have left in the write-ahead log is read again at the start.
+        await using (var fault = await FailingSync.AttachAsync(pipeline.Server.Process.Id, Cancellation))
+        {
+            await pipeline.SendAsync(
+                Messages("killed", 4, 2000), Cancellation,
+                o => o with { Connections = 1, RetryRefused = false, MaxAttempts = 1, ReplyTimeout = TimeSpan.FromSeconds(2) });
+            Assert.True(fault.Injected > 0, "no sync was made to fail");
+            await pipeline.Server.Process.KillAsync();
+        }
+        await pipeline.Server.StartAsync(Cancellation);
+
+        // Killed when syncs have begun to succeed again, and those who waited have heard.
+        var told = Task.CompletedTask;
+        await using (var fault = await FailingSync.AttachAsync(pipeline.Server.Process.Id, Cancellation))
+        {
+            told = pipeline.SendAsync(
+                Messages("told", 4, 2000), Cancellation, o => o with { Connections = 4, RetryRefused = false, MaxAttempts = 1 });
+            await Eventually.TrueAsync(() => Task.FromResult(fault.Injected > 0), TimeSpan.FromSeconds(20), cancellation: Cancellation);
+        }
+        await told;
+        await pipeline.Server.Process.KillAsync();
+        await pipeline.Server.StartAsync(Cancellation);
+        await pipeline.SendAsync(Messages("after", 5, 2000), Cancellation);
+        await pipeline.DrainAsync(TimeSpan.FromSeconds(60), Cancellation);
+
+        var answers = (await pipeline.Sent.ReadAsync(Cancellation)).OfType<Answer>().ToList();
+        var arrived = (await pipeline.Arrived.ReadAsync(Cancellation)).OfType<Arrival>().Select(a => a.Token).ToHashSet();
+        Figures.Write(string.Join(", ", answers.GroupBy(a => (a.Token.TrimEnd("0123456789".ToCharArray()), a.Reply)).Select(g => $"{g.Key.Item1} {g.Key.Reply}: {g.Count()}, {g.Count(a => arrived.Contains(a.Token))} arrived")));
+        Assert.All(answers.Where(a => a.Reply >= 400), a => Assert.DoesNotContain(a.Token, arrived));
+        Assert.All(answers.Where(a => a.Reply == 250), a => Assert.Contains(a.Token, arrived));
+        Assert.Contains(answers, a => a.Token.StartsWith("told", StringComparison.Ordinal) && a.Reply == 451);
+    }
+
     private static LedgerMessage[] Messages(string name, int count, int size) =>
         [.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create(
             $"{name}{i}", $"ann@{Pipeline.LocalDomain}", i, size, new ExpectedRecipient($"{name}{i}@good.example")))];

@@ -14,6 +14,9 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
     /// <summary>A closed segment of which less than this share is still needed is rewritten.</summary>
     private const double WorthKeeping = 0.5;
 
+    /// <summary>EINVAL: a file system that has nothing to sync for a folder.</summary>
+    private const int CannotBeSynced = 22;
+
     private static readonly Statement s_live = new(
         "SELECT segment, SUM(size_bytes) FROM chunks WHERE segment > 0 GROUP BY segment");
 
@@ -225,6 +228,7 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
                 Directory.CreateDirectory(folder);
             else
                 Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            SyncFolder(Path.GetDirectoryName(folder)!);
             _lastNumber = Directory.EnumerateFiles(folder, "*.seg")
                 .Select(path => long.Parse(Path.GetFileNameWithoutExtension(path), CultureInfo.InvariantCulture))
                 .DefaultIfEmpty(0).Max();
@@ -233,7 +237,15 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
         var number = ++_lastNumber;
         var handle = File.OpenHandle(
             PathOf(number), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        SyncFolder();
+        try
+        {
+            SyncFolder(folder);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
         var segment = new Segment(number, handle);
         _segments.Add(number, segment);
         return segment;
@@ -242,11 +254,14 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
     private string PathOf(long number) => Path.Combine(folder, number.ToString("D10", CultureInfo.InvariantCulture) + ".seg");
 
     /// <summary>A new file survives a power cut only once its folder is synced as well (fsync(2)).</summary>
-    private void SyncFolder()
+    /// <exception cref="IOException">It could not be: nothing may be kept in the file.</exception>
+    private static void SyncFolder(string path)
     {
-        using var handle = OpenFolder(folder, 0);
-        if (!handle.IsInvalid)
-            _ = FSync(handle);
+        if (OperatingSystem.IsWindows())
+            return;
+        using var handle = OpenFolder(path, 0);
+        if (handle.IsInvalid || (FSync(handle) != 0 && Marshal.GetLastPInvokeError() != CannotBeSynced))
+            throw new IOException($"The folder {path} could not be synced to disk.");
     }
 
     [DllImport("libc", EntryPoint = "open", SetLastError = true, CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]

@@ -18,6 +18,9 @@ internal sealed class SqliteEngine : StorageEngine
     // About what was asked: SQLITE_ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE.
     private static readonly int[] s_notThis = [1, 18, 19, 20, 25];
 
+    // Busy, locked, full, constraint: no whole commit frame was written. A sync that failed for want of room is an I/O error.
+    private static readonly int[] s_notCommitted = [5, 6, SqliteFull, 19];
+
     // A reader is a connection with a cache and prepared statements of its own, some hundred kilobytes, and a query runs on
     // its caller's thread: more of them than processors and a slow disk keep busy only cost memory.
     private static readonly int MaxReaders = Math.Max(4, Environment.ProcessorCount);
@@ -67,6 +70,9 @@ internal sealed class SqliteEngine : StorageEngine
         var writer = Connect(WriterCacheKilobytes);
         try
         {
+            // What is found in the log may never have been synced by the process that wrote it: it reaches the disk before anything
+            // is committed behind it.
+            writer.Number("PRAGMA wal_checkpoint(PASSIVE)");
             Migrate(writer);
         }
         catch
@@ -94,13 +100,13 @@ internal sealed class SqliteEngine : StorageEngine
                 running.GetAwaiter().GetResult();
             }
             _scope.SyncContent();
-            writer.Commit();
         }
         catch
         {
             writer.Rollback();
             throw;
         }
+        Commit(writer);
     }
 
     public override async Task<List<T>> QueryAsync<T>(
@@ -128,7 +134,17 @@ internal sealed class SqliteEngine : StorageEngine
         }
     }
 
-    public override long BeginSpill() => _content.Pin();
+    public override long BeginSpill()
+    {
+        try
+        {
+            return _content.Pin();
+        }
+        catch (IOException exception)
+        {
+            throw Classify(exception)!;
+        }
+    }
 
     public override void EndSpill(long spill) => _content.Unpin(spill);
 
@@ -218,6 +234,27 @@ internal sealed class SqliteEngine : StorageEngine
         catch (Exception unusable) when (unusable is IOException or UnauthorizedAccessException)
         {
             // SQLite says it in its own words.
+        }
+    }
+
+    /// <summary>
+    /// A commit that fails at the disk may have left its frames whole in the write-ahead log. The next commit writes over them; a
+    /// process that is killed before reads them at its start, and the transaction stands. So nobody knows until another commit has
+    /// succeeded. The process does not end itself: a start would take those frames for synced and put later commits behind them,
+    /// while the next commit here writes the same places again, and syncs them.
+    /// </summary>
+    private static void Commit(SqliteStatements writer)
+    {
+        try
+        {
+            writer.Commit();
+        }
+        catch (Exception exception)
+        {
+            writer.Rollback();
+            if (exception is SqliteException refused && s_notCommitted.Contains(refused.SqliteErrorCode))
+                throw;
+            throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "The commit failed at the disk: " + exception.Message, exception);
         }
     }
 
