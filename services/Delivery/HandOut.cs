@@ -19,46 +19,30 @@ internal sealed class DeliverRetryConsumer(HandOut handOut, DeliveryLanes lanes)
 }
 
 /// <summary>
-/// Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A hand-out
-/// whose domain DNS is slow about leaves its place among the consumers to others and goes on aside; should the process die
-/// meanwhile, the queue misses the claim and hands out again. A stop waits for it.
+/// Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A hand-out that waits for
+/// long, for DNS or for a connection, leaves its place among the consumers to others and goes on aside; should the process die meanwhile,
+/// the queue misses the claim and hands out again. A stop waits for it.
 /// </summary>
 internal sealed class HandOut(
     DomainDelivery delivery, HandOutsAside aside, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
     ILogger<HandOut> log)
 {
-    /// <summary>A resolver that has to ask the world needs some hundred milliseconds; what takes longer is mostly dead.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(500);
-
     public async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots)
     {
-        var started = time.GetTimestamp();
-        var resolving = resolver.ResolveAsync(command.Domain);
-        if (await IsSlowAsync(resolving) && aside.TryAdd())
-        {
-            _ = DeliverAsideAsync(command, resolving, started, slots);
-            return;
-        }
-
-        await DeliverAsync(command, resolving, started, slots);
+        var waits = new HandOutWaits(telemetry, time);
+        var delivering = DeliverAsync(command, slots, waits);
+        if (await Task.WhenAny(delivering, waits.Long) != delivering && aside.TryAdd())
+            _ = GoOnAsideAsync(delivering);
+        else
+            await delivering;
     }
 
-    private async Task<bool> IsSlowAsync(Task resolving)
-    {
-        if (resolving.IsCompleted)
-            return false;
-        using var patience = new CancellationTokenSource();
-        var first = await Task.WhenAny(resolving, Task.Delay(s_patience, time, patience.Token));
-        await patience.CancelAsync();
-        return first != resolving;
-    }
-
-    private async Task DeliverAsideAsync(DeliverMessages command, Task<Resolution> resolving, long started, ConnectionSlots slots)
+    private async Task GoOnAsideAsync(Task delivering)
     {
         telemetry.WentAside();
         try
         {
-            await DeliverAsync(command, resolving, started, slots);
+            await delivering;
         }
         finally
         {
@@ -67,12 +51,14 @@ internal sealed class HandOut(
         }
     }
 
-    private async Task DeliverAsync(DeliverMessages command, Task<Resolution> resolving, long started, ConnectionSlots slots)
+    private async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots, HandOutWaits waits)
     {
+        var started = time.GetTimestamp();
+        var resolving = resolver.ResolveToAddressAsync(command.Domain);
         // A failure of the resolver itself is for the batch to settle.
-        await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await waits.ForAsync(resolving, WaitReason.Dns);
         telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
-        if (await delivery.RunAsync(command, resolving, slots, ReportAsync) is { } report)
+        if (await delivery.RunAsync(command, resolving, slots, waits, ReportAsync) is { } report)
             await ReportAsync(report);
     }
 

@@ -8,7 +8,7 @@ namespace MailPipeline.Ingress;
 internal readonly record struct RecipientVerdict(SmtpReply? Refusal, SmtpAddress? Redirect = null);
 
 /// <summary>Whose mail is taken: recipients of ours from anybody, any other only for those who may relay.</summary>
-internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOptions> options)
+internal sealed class AddressPolicy(AddressResolver addresses, MailDirectory directory, IOptions<IngressOptions> options)
 {
     /// <summary>A stranger's command must not cost a look-up for each of very many domains.</summary>
     private const int MaxDomainsAsked = 10;
@@ -27,14 +27,30 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
                 : await AnyPostmasterAsync(cancellation);
         }
 
-        if (recipient.HasAddressLiteral || !await directory.IsLocalDomainAsync(recipient.Domain, cancellation))
-            return new(mayRelay ? null : Replies.C550RelayingDenied);
-        if (await IsKnownAsync(recipient, cancellation))
+        if (recipient.HasAddressLiteral)
+            return Relayed(mayRelay);
+        var resolved = await addresses.ResolveAsync(recipient.Canonical, cancellation);
+        if (!resolved.IsLocal)
+            return Relayed(mayRelay);
+        if (resolved.Fault == AddressFault.None)
             return default;
-        return recipient.IsPostmaster ? Postmaster() : new(Replies.C550NoSuchUser);
+        return recipient.IsPostmaster ? Postmaster() : new(RefusalOf(resolved.Fault));
     }
 
-    /// <summary>An authenticated user sends as himself: his account's address, or an alias that leads to it. Null: fine.</summary>
+    // Said while the sender still listens; found later it would be a report, to whoever was named as the sender.
+    private static SmtpReply RefusalOf(AddressFault fault) => fault switch
+    {
+        AddressFault.Loop or AddressFault.TooDeep => Replies.C550AliasLoop,
+        AddressFault.TooWide => Replies.C550AliasTooWide,
+        _ => Replies.C550NoSuchUser,
+    };
+
+    private static RecipientVerdict Relayed(bool mayRelay) => new(mayRelay ? null : Replies.C550RelayingDenied);
+
+    /// <summary>
+    /// An authenticated user sends as himself: his account's address, or one that leads to it and is nobody else's account. What a
+    /// catch-all leads to him is only what nothing else has. Null: fine.
+    /// </summary>
     public async ValueTask<SmtpReply?> CheckSenderAsync(SmtpAddress? sender, Account? account, CancellationToken cancellation)
     {
         // The null path is nobody's address; clients use it for disposition notifications (RFC 8098 §3).
@@ -42,12 +58,10 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
             return null;
 
         var address = sender.Canonical;
-        if (string.Equals(address, account.Address, StringComparison.OrdinalIgnoreCase))
-            return null;
-        return LeadsTo(await directory.FindAliasAsync(address, cancellation), account)
-            || LeadsTo(await directory.FindAliasAsync("@" + sender.Domain, cancellation), account)
-            ? null
-            : Replies.C553SenderNotOwned;
+        var isOwned = await directory.FindAccountAsync(address, cancellation) is { } owner
+            ? owner.Id == account.Id
+            : (await addresses.ResolveAsync(address, cancellation)).LeadsTo(account);
+        return isOwned ? null : Replies.C553SenderNotOwned;
     }
 
     // RFC 5321 §4.5.1: every domain of ours has a postmaster, if the operator named one.
@@ -66,22 +80,6 @@ internal sealed class AddressPolicy(MailDirectory directory, IOptions<IngressOpt
         return new(Replies.C550NoSuchUser);
     }
 
-    private async ValueTask<bool> IsKnownAsync(SmtpAddress address, CancellationToken cancellation)
-    {
-        var key = address.Canonical;
-        return await directory.FindAccountAsync(key, cancellation) is not null
-            || (await directory.FindAliasAsync(key, cancellation)).Count > 0
-            || (await directory.FindAliasAsync("@" + address.Domain, cancellation)).Count > 0;
-    }
-
-    private static bool LeadsTo(IReadOnlyList<string> targets, Account account)
-    {
-        foreach (var target in targets)
-        {
-            if (string.Equals(target, account.Address, StringComparison.OrdinalIgnoreCase))
-                return true;
-        }
-
-        return false;
-    }
+    private async ValueTask<bool> IsKnownAsync(SmtpAddress address, CancellationToken cancellation) =>
+        await addresses.ResolveAsync(address.Canonical, cancellation) is { IsLocal: true, Fault: AddressFault.None };
 }

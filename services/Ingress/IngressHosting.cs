@@ -26,6 +26,7 @@ public static class IngressHosting
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<Backpressure>();
         services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
+        services.AddSingleton<RefusalLog>();
         services.AddSingleton<SmtpServer>();
         services.RequireServerCertificate();
 

@@ -2,7 +2,7 @@ using MailPipeline.Ingress;
 using MailPipeline.ServiceDefaults;
 
 SocketCompletions.Inline();
-return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], builder =>
+return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], services => services.AddIngressSettings(), builder =>
 {
     builder.StayReadyWithoutStore();
     // What starts first stops last: the last hints still find the bus.

@@ -28,6 +28,10 @@ internal sealed class SmtpConnection
     private SslStream? _tls;
     private LineReader _lines;
     private Account? _account;
+
+    // What the last question was about, and the last transaction whose content was read: for the log of what is refused.
+    private SmtpAddress? _asked;
+    private SmtpTransaction? _received;
     private bool _hasReplies;
     private bool _hasReadLine;
 
@@ -55,6 +59,9 @@ internal sealed class SmtpConnection
     public IPAddress? Client { get; }
 
     public string ConnectionId => _connection.ConnectionId;
+
+    /// <summary>Who has logged in; null is a stranger.</summary>
+    public string? UserName => _account?.Address;
 
     private IngressOptions Options => _server.Options;
 
@@ -152,6 +159,7 @@ internal sealed class SmtpConnection
         while (TryReadLine(ref buffer, out var step))
         {
             _hasReadLine = true;
+            _asked = null;
             while (step.Reply is null)
                 step = _session.Answer(await DecideAsync(step.Action));
             Write(step);
@@ -194,8 +202,10 @@ internal sealed class SmtpConnection
             switch (question)
             {
                 case SmtpAction.CheckSender:
+                    _asked = _session.ProposedSender;
                     return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, Uninterrupted);
                 case SmtpAction.CheckRecipient:
+                    _asked = _session.ProposedRecipient;
                     var mayRelay = _account is not null || _isRelayClient;
                     var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, mayRelay, Uninterrupted);
                     if (verdict.Redirect is { } redirect)
@@ -229,6 +239,7 @@ internal sealed class SmtpConnection
     private async ValueTask<SessionEnd?> ReceiveAsync()
     {
         using var activity = _server.Telemetry.StartReceive(Listener.Kind);
+        _received = _session.Transaction;
         await using var content = new IncomingContent(_server.Store, Options);
         await content.BeginAsync(_session, Client, _server.Time.GetUtcNow(), Uninterrupted);
 
@@ -256,6 +267,7 @@ internal sealed class SmtpConnection
 
         var step = _session.ContentEnded(reply);
         Write(step);
+        _received = null;
         return step.Action == SmtpAction.Close ? SessionEnd.Refused : null;
     }
 
@@ -372,7 +384,7 @@ internal sealed class SmtpConnection
     private void Write(SmtpReply reply)
     {
         if (reply.Code >= 400)
-            _server.Telemetry.Refused(_session.LastVerb, reply);
+            _server.Refused(this, _session.LastVerb, _asked, _session.Transaction ?? _received, reply);
         reply.WriteTo(_output);
         _hasReplies = true;
     }

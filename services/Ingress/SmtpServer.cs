@@ -24,6 +24,7 @@ internal sealed partial class SmtpServer(
     SessionRegistry sessions,
     Backpressure backpressure,
     IngressTelemetry telemetry,
+    RefusalLog refusals,
     TimeProvider time,
     ILogger<SmtpServer> log)
 {
@@ -100,10 +101,18 @@ internal sealed partial class SmtpServer(
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
         if (log.IsEnabled(LogLevel.Information))
         {
-            LogAccepted(
-                log, MessageIds.ToText(message.MessageId), session.ConnectionId, session.Client, PlainText.Of(message.Sender),
-                PlainText.Of(message.Recipients[0]), message.Recipients.Length, message.SizeBytes);
+            var (id, sender) = (MessageIds.ToText(message.MessageId), LogText.Address(message.Sender));
+            foreach (var recipients in LogText.Recipients(message.Recipients))
+                LogAccepted(log, id, session.ConnectionId, session.Client, sender, recipients, message.SizeBytes, session.UserName ?? "-");
         }
+    }
+
+    /// <summary>Counted always, logged as often as <see cref="RefusalLog"/> allows; wrong credentials are logged with their name.</summary>
+    public void Refused(SmtpConnection session, string command, SmtpAddress? asked, SmtpTransaction? transaction, SmtpReply reply)
+    {
+        telemetry.Refused(command, reply);
+        if (reply != Replies.C535BadCredentials)
+            refusals.Write(session, command, asked, transaction, reply);
     }
 
     public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault) =>
@@ -114,12 +123,12 @@ internal sealed partial class SmtpServer(
         LogTlsFailed(log, session.ConnectionId, session.Client, failure);
 
     public void AuthFailed(SmtpConnection session, string userName) =>
-        LogAuthFailed(log, session.ConnectionId, session.Client, PlainText.Of(userName));
+        refusals.WriteAuth(session, userName);
 
     [LoggerMessage(1001, LogLevel.Information,
-        "{MessageId} accepted: {SizeBytes} octets from <{Sender}> for <{Recipient}> ({Recipients} in all), {ConnectionId} {RemoteEndPoint}")]
+        "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}")]
     private static partial void LogAccepted(
-        ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, int recipients, long sizeBytes);
+        ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, long sizeBytes, string userName);
 
     [LoggerMessage(1002, LogLevel.Warning, "{MessageId} not accepted ({Fault}), {ConnectionId}")]
     private static partial void LogFault(ILogger log, string messageId, string connectionId, StorageFault fault, Exception exception);
@@ -135,7 +144,4 @@ internal sealed partial class SmtpServer(
 
     [LoggerMessage(1006, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: no TLS")]
     private static partial void LogTlsFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);
-
-    [LoggerMessage(1007, LogLevel.Warning, "{ConnectionId} {RemoteEndPoint}: authentication failed for {UserName}")]
-    private static partial void LogAuthFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, string userName);
 }

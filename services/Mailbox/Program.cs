@@ -1,7 +1,7 @@
 using MailPipeline.Mailbox;
 using MailPipeline.ServiceDefaults;
 
-return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], builder =>
+return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], services => services.AddMailboxSettings(), builder =>
 {
     builder.StayReadyWithoutStore();
     builder.AddMailbox();

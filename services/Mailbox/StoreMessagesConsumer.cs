@@ -52,7 +52,10 @@ internal sealed class StoreMessagesConsumer(
         foreach (var result in results)
         {
             if (result.Outcome != AttemptOutcome.NotAttempted && addresses.TryGetValue(result.RecipientId, out var address))
-                logger.RecipientStored(MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), address, result.Outcome, result.Status);
+            {
+                logger.RecipientStored(
+                    MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address), LogText.Word(result.Outcome), result.Status, result.Reply);
+            }
         }
     }
 }

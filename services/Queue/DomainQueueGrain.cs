@@ -105,7 +105,7 @@ internal sealed partial class DomainQueueGrain(
         var handOut = _queue.Complete(report.ClaimId);
         if (handOut is not null)
             telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
-        if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null))
+        if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null) && (handOut is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
         // The next hand-out need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? []);
@@ -113,6 +113,10 @@ internal sealed partial class DomainQueueGrain(
         if (await recording)
             _queue.NoteMoreInStore();
     }
+
+    /// <summary>A hand-out of before this queue was in memory is believed as long as its claim is held, and an old report is not.</summary>
+    private async Task<bool> IsHeldHereAsync(long claimId) =>
+        (await store.ListClaimsAsync(Domain, CancellationToken.None)).Contains(claimId);
 
     private async Task AdoptAsync(CancellationToken cancellationToken)
     {

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -32,14 +33,16 @@ internal sealed partial class OutcomeRecorder(
                 continue;
             var recipient = recipients.GetValueOrDefault(result.RecipientId)
                 ?? await queue.FindQueuedAsync(result.RecipientId, CancellationToken.None);
-            if (recipient is null)
+            // The domain is the caller's word: what is not its own is not its to decide.
+            if (recipient is null || Router.DomainOf(recipient.Address) != report.Domain)
                 continue;
+            recipients[recipient.RecipientId] = recipient;
             var decision = Decide(recipient, result, now);
             decisions.Add(decision);
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
-        await RecordAsync(report.ClaimId, decisions, recipients);
+        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }
 
@@ -47,14 +50,14 @@ internal sealed partial class OutcomeRecorder(
     public async Task ExpireAsync(string domain, IReadOnlyList<QueuedRecipient> expired, string reason)
     {
         var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
-        var won = await claims.TakeAsync(claimId, domain, expired, CancellationToken.None);
+        var won = await claims.TakeAsync(claimId, domain, expired, begun: false, CancellationToken.None);
         var now = time.GetUtcNow();
         var reply = reason.Length > 0 ? reason : "not delivered in time";
         var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))
             .Select(recipient => new RecipientDecision(
                 new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
             .ToList();
-        await RecordAsync(claimId, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
+        await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
     }
 
     private RecipientDecision Decide(QueuedRecipient recipient, AttemptResult result, DateTimeOffset now)
@@ -74,16 +77,19 @@ internal sealed partial class OutcomeRecorder(
     }
 
     private async Task RecordAsync(
-        long claimId, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
     {
         for (var attempt = 0; ; attempt++)
         {
             try
             {
                 var reports = await PrepareReportsAsync(decisions, recipients);
-                var recorded = await outcomes.RecordAsync(claimId, decisions, ended => notification.Compose(reports, ended));
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, ended => notification.Compose(reports, ended));
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
-                    Note(decision);
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId)?.Address ?? "");
+                telemetry.Held(recorded.Held.Count);
+                foreach (var held in recorded.Held)
+                    DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
                 foreach (var message in recorded.Composed)
                     hints.Offer(message);
                 return;
@@ -123,24 +129,31 @@ internal sealed partial class OutcomeRecorder(
         return failed;
     }
 
-    private void Note(RecipientDecision decision)
+    private void Note(RecipientDecision decision, string address)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
         if (result.Outcome == AttemptOutcome.Uncertain)
             telemetry.Uncertain(1);
-        if (decision.State != RecipientState.Queued)
-            LogGivenUp(log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), decision.State, result.Status, result.Reply);
-        else if (result.Outcome != AttemptOutcome.NotAttempted)
-            LogDeferred(log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), decision.NextAttemptAt, result.Status, result.Reply);
+        if (!log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
+            return;
+        var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address));
+        if (decision.State == RecipientState.Queued)
+            LogDeferred(log, message, recipient, result.RemoteHost, result.Status, decision.NextAttemptAt, result.Reply);
+        else
+            LogGivenUp(log, message, recipient, result.RemoteHost, decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
     }
 
     [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]
     private static partial void LogNotRecorded(ILogger log, long claimId, Exception exception);
 
-    [LoggerMessage(2021, LogLevel.Information, "{MessageId} {State} {Status}: {Reply}")]
-    private static partial void LogGivenUp(ILogger log, string messageId, RecipientState state, string status, string reply);
+    [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}> relay={RemoteEndPoint} status={State} dsn={Status} reply={Reply}")]
+    private static partial void LogGivenUp(
+        ILogger log, string messageId, string recipient, string remoteEndPoint, string state, string status, string reply);
 
-    [LoggerMessage(2022, LogLevel.Information, "{MessageId} deferred until {NextAttemptAt:u}, {Status}: {Reply}")]
-    private static partial void LogDeferred(ILogger log, string messageId, DateTimeOffset nextAttemptAt, string status, string reply);
+    [LoggerMessage(
+        2022, LogLevel.Information,
+        "message={MessageId} to=<{Recipient}> relay={RemoteEndPoint} status=deferred dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
+    private static partial void LogDeferred(
+        ILogger log, string messageId, string recipient, string remoteEndPoint, string status, DateTimeOffset nextAttemptAt, string reply);
 }

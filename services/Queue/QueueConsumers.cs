@@ -5,14 +5,20 @@ using MassTransit;
 
 namespace MailPipeline.Queue;
 
-/// <summary>Accepted messages to the router.</summary>
-internal sealed partial class MessageAcceptedConsumer(Router router, ILogger<MessageAcceptedConsumer> log) : IConsumer<MessageAccepted>
+/// <summary>
+/// Accepted messages to the router. What comes over a broker says which they are and no more: their envelopes are read from storage.
+/// </summary>
+internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore store, ILogger<MessageAcceptedConsumer> log) : IConsumer<MessageAccepted>
 {
     public async Task Consume(ConsumeContext<MessageAccepted> context)
     {
         try
         {
-            await router.RouteAsync(context.Message.Messages, context.CancellationToken);
+            IReadOnlyList<AcceptedMessage> messages = IsOfThisProcess(context)
+                ? context.Message.Messages
+                : await store.FindUnroutedAsync([.. context.Message.Messages.Select(message => message.MessageId)], context.CancellationToken);
+            if (messages.Count > 0)
+                await router.RouteAsync(messages, context.CancellationToken);
         }
         catch (StorageUnavailableException exception)
         {
@@ -20,6 +26,9 @@ internal sealed partial class MessageAcceptedConsumer(Router router, ILogger<Mes
             LogPostponed(log, context.Message.Messages.Length, exception);
         }
     }
+
+    /// <summary>Without a broker the bus hands over what was sent, by reference.</summary>
+    private static bool IsOfThisProcess(ConsumeContext context) => context.ReceiveContext.InputAddress.Scheme == "loopback";
 
     [LoggerMessage(2040, LogLevel.Warning, "{Count} messages are routed later: the store is away")]
     private static partial void LogPostponed(ILogger log, int count, Exception exception);

@@ -36,6 +36,8 @@ public static class QueueHosting
         services.AddSingleton<AcceptedHints>();
         services.AddSingleton<HandOutSender>();
         services.AddSingleton<OutcomeRecorder>();
+        services.AddSingleton<DeadWorkers>();
+        services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<WardenTicks>();
@@ -68,6 +70,7 @@ public static class QueueHosting
     {
         var port = configuration.ReadSettings<QueueOptions>(QueueOptions.SectionName).SiloPort;
         var redis = configuration.GetConnectionString(RedisName);
+        silo.Services.AddSingleton(new FurtherListener("Orleans", $"{Address(configuration)}:{port}"));
         silo.Configure<ClusterOptions>(cluster => cluster.ClusterId = cluster.ServiceId = ClusterName);
         // An idle queue leaves by itself; this only bounds what does not.
         silo.Configure<GrainCollectionOptions>(collection => collection.CollectionAge = TimeSpan.FromMinutes(5));

@@ -84,6 +84,9 @@ internal sealed partial class QueueOptionsValidator : IValidateOptions<QueueOpti
 /// <summary>Rules over more than one setting, and the default of a list (configuration binding appends to lists).</summary>
 internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, IValidateOptions<QueueOptions>
 {
+    private static readonly TimeSpan s_leastStep = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan s_longestStep = TimeSpan.FromDays(60);
+
     public void PostConfigure(string? name, QueueOptions options)
     {
         if (options.RetrySteps.Count == 0)
@@ -92,8 +95,11 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
 
     public ValidateOptionsResult Validate(string? name, QueueOptions options)
     {
-        if (options.RetrySteps.Any(step => step <= TimeSpan.Zero))
-            return ValidateOptionsResult.Fail("Queue:RetrySteps must be positive times, e.g. 00:05:00.");
+        for (var i = 0; i < options.RetrySteps.Count; i++)
+        {
+            if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)
+                return ValidateOptionsResult.Fail($"Queue:RetrySteps:{i} is {options.RetrySteps[i]}; it must be 00:00:00.001 to {s_longestStep}");
+        }
         if (options.InitialConcurrency > options.DomainConcurrency)
         {
             return ValidateOptionsResult.Fail(

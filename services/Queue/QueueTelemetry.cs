@@ -38,6 +38,8 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _attempts;
     private readonly Counter<long> _decided;
     private readonly Counter<long> _uncertain;
+    private readonly Counter<long> _takenBack;
+    private readonly Counter<long> _held;
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
@@ -61,13 +63,17 @@ internal sealed class QueueTelemetry : IDisposable
         _attempts = meter.CreateCounter<long>("mailpipeline.queue.attempts", "{recipient}", "Attempts reported, by outcome");
         _decided = meter.CreateCounter<long>("mailpipeline.queue.decisions", "{recipient}", "What followed an attempt that did not deliver, by state");
         _uncertain = meter.CreateCounter<long>("mailpipeline.queue.uncertain", "{recipient}", "Attempts that may have delivered a copy nobody recorded: possible duplicates");
+        _takenBack = meter.CreateCounter<long>(
+            "mailpipeline.queue.taken_back", "{recipient}", "Recipients taken back from workers that died, by how far these were: unbegun, interrupted, uncertain");
+        _held = meter.CreateCounter<long>(
+            "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
     }
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
     public void CountFromZero()
     {
         _forgotten.Add(0);
-        _uncertain.Add(0);
+        TakenBack(Storage.TakenBack.Nothing);
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
             _handedOut.Add(0, Tag("route", route));
@@ -113,6 +119,17 @@ internal sealed class QueueTelemetry : IDisposable
     public void Decided(RecipientState state) => _decided.Add(1, Tag("state", state));
 
     public void Uncertain(int recipients) => _uncertain.Add(recipients);
+
+    public void Held(int recipients) => _held.Add(recipients);
+
+    public void TakenBack(TakenBack taken)
+    {
+        _takenBack.Add(taken.Unbegun, new KeyValuePair<string, object?>("progress", "unbegun"));
+        _takenBack.Add(taken.Interrupted, new KeyValuePair<string, object?>("progress", "interrupted"));
+        _takenBack.Add(taken.Uncertain, new KeyValuePair<string, object?>("progress", "uncertain"));
+        _uncertain.Add(taken.Uncertain);
+        _held.Add(taken.Held.Count);
+    }
 
     private QueueMeasure Measure => _time.GetUtcNow() - _measured.At < s_measureLasts ? _measured.Measure : s_nothing;
 

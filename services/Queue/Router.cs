@@ -5,17 +5,13 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Addresses -> recipients: follows aliases, decides between our maildrops and the rest of the world, writes one row for
-/// each recipient in one transaction for the whole batch, and tells the domains' queues. Routing a message again changes
-/// nothing.
+/// Addresses -> recipients: asks where each address leads, writes one row for each recipient in one transaction for the whole
+/// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    MailDirectory directory, QueueStore store, IGrainFactory grains, IOptions<QueueOptions> options, QueueTelemetry telemetry,
+    AddressResolver addresses, QueueStore store, IGrainFactory grains, IOptions<QueueOptions> options, QueueTelemetry telemetry,
     ILogger<Router> log)
 {
-    /// <summary>Aliases of aliases are followed so far; deeper ones count as a loop.</summary>
-    private const int MaxAliasDepth = 10;
-
     public async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages, CancellationToken cancellationToken)
     {
         var routed = new RoutedMessage[messages.Count];
@@ -41,51 +37,19 @@ internal sealed partial class Router(
             var address = Qualify(message.Recipients[i]);
             // One place is kept for each of those that follow.
             var room = RecipientIds.MaxPerMessage - recipients.Count - (message.Recipients.Length - 1 - i);
-            var branch = new AliasBranch(message.Recipients[i], room);
-            await FollowAsync(address, 0, branch, cancellationToken);
-            // An alias that leads nowhere, or to more than a message can have, must not make a recipient vanish: he is refused
-            // as if he were not there, and the sender is told.
-            if (branch.Ends.Count == 0 || branch.IsTooWide)
-                branch = branch.With(Make(address, address, DomainOf(address), RecipientRoute.Local));
-            recipients.AddRange(branch.Ends.Where(end => seen.Add(MailboxKey(end))));
-        }
-        return recipients;
-    }
-
-    private async Task FollowAsync(string address, int depth, AliasBranch branch, CancellationToken cancellationToken)
-    {
-        if (branch.IsTooWide)
-            return;
-        var domain = DomainOf(address);
-        if (!await directory.IsLocalDomainAsync(domain, cancellationToken))
-        {
-            branch.Ends.Add(Make(address, branch.Original, domain, RecipientRoute.Remote));
-            return;
-        }
-        // An alias that comes back to itself ends there.
-        if (!branch.Followed.Add(address))
-            return;
-        if (depth < MaxAliasDepth)
-        {
-            var targets = await directory.FindAliasAsync(address, cancellationToken);
-            var account = await directory.FindAccountAsync(address, cancellationToken);
-            if (targets.Count == 0 && account is null)
-                targets = await directory.FindAliasAsync("@" + domain, cancellationToken);
-            if (targets.Count > 0)
+            var (_, ends, fault) = await addresses.ResolveAsync(address, cancellationToken, room);
+            // The aliases were in order when he was accepted. Where they lead nowhere now, or to more than a message can have, he is
+            // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
+            if (ends.Count == 0 || fault == AddressFault.TooWide)
+                ends = [new AddressEnd(address, DomainOf(address), RecipientRoute.Local)];
+            foreach (var end in ends)
             {
-                foreach (var target in targets)
-                {
-                    // An alias that names its own address keeps a copy here: "alice -> alice, bob".
-                    if (account is not null && string.Equals(target, address, StringComparison.OrdinalIgnoreCase))
-                        branch.Ends.Add(Make(address, branch.Original, domain, RecipientRoute.Local));
-                    else
-                        await FollowAsync(target, depth + 1, branch, cancellationToken);
-                }
-                return;
+                var recipient = Make(end, message.Recipients[i]);
+                if (seen.Add(MailboxKey(recipient)))
+                    recipients.Add(recipient);
             }
         }
-        // Without an account Mailbox refuses it with 5.1.1, and the sender is told.
-        branch.Ends.Add(Make(address, branch.Original, domain, RecipientRoute.Local));
+        return recipients;
     }
 
     /// <summary>
@@ -110,25 +74,13 @@ internal sealed partial class Router(
         }
     }
 
-    private static RoutedRecipient Make(string address, string original, string domain, RecipientRoute route) =>
-        new(address, string.Equals(address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, domain, route);
+    private static RoutedRecipient Make(AddressEnd end, string original) => new(
+        end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route);
 
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
     private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.Hostname}";
 
-    /// <summary>What one address of the envelope leads to.</summary>
-    private sealed record AliasBranch(string Original, int Room)
-    {
-        public List<RoutedRecipient> Ends { get; private init; } = [];
-
-        public HashSet<string> Followed { get; } = new(StringComparer.OrdinalIgnoreCase);
-
-        public bool IsTooWide => Ends.Count > Room;
-
-        public AliasBranch With(RoutedRecipient only) => this with { Ends = [only] };
-    }
-
-    private static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
+    internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 
     [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the warden will")]
     private static partial void LogNotOffered(ILogger log, string domain, Exception exception);

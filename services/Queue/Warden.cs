@@ -28,7 +28,7 @@ internal interface IWardenGrain : IGrainWithIntegerKey
 /// whose lease ran out. A broker outage, a lost hint, a dead silo and a dead worker all end here.
 /// </summary>
 internal sealed partial class WardenGrain(
-    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, SteadyStorage steady, IOptions<QueueOptions> options,
+    QueueStore store, MessageHistory history, Router router, DeliveryPause pause, DeadWorkers deadWorkers, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, TimeProvider time, ILogger<WardenGrain> log) : Grain, IWardenGrain
 {
     private const int Page = 500;
@@ -68,7 +68,7 @@ internal sealed partial class WardenGrain(
         }
     });
 
-    public Task TakeBackAsync() => _takeBacks.RunAsync(TakeBackClaimsAsync);
+    public Task TakeBackAsync() => _takeBacks.RunAsync(() => deadWorkers.TakeBackAsync(CancellationToken.None));
 
     // A domain that has as many workers as it begins with lacks none: whether it gets more is up to how it answers.
     public Task MeasureAsync() => _measures.RunAsync(async () =>
@@ -107,15 +107,6 @@ internal sealed partial class WardenGrain(
         }
     }
 
-    private async Task TakeBackClaimsAsync()
-    {
-        var taken = await store.TakeBackClaimsAsync(evenIfLeased: false, CancellationToken.None, () => steady.IsSteady);
-        if (taken == 0)
-            return;
-        telemetry.Uncertain(taken);
-        LogTakenBack(log, taken);
-    }
-
     private async Task WakeDueDomainsAsync()
     {
         var now = time.GetUtcNow();
@@ -149,9 +140,6 @@ internal sealed partial class WardenGrain(
             LogNotWoken(log, due.Domain, exception);
         }
     }
-
-    [LoggerMessage(2050, LogLevel.Warning, "{Count} recipients were taken back from workers that died; they may arrive twice")]
-    private static partial void LogTakenBack(ILogger log, int count);
 
     [LoggerMessage(2051, LogLevel.Warning, "{Domain} could not be woken; next time")]
     private static partial void LogNotWoken(ILogger log, string domain, Exception exception);

@@ -69,16 +69,8 @@ internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder,
             ? offset
             : throw new UsageException($"--port-offset is '{value}'; it must be a number from 0 to {MaxPortOffset}");
 
-    private static string CheckSetting(string name)
-    {
-        var colon = name.IndexOf(':', StringComparison.Ordinal);
-        if (!name.StartsWith("--", StringComparison.Ordinal) || colon < 0)
-            throw new UsageException($"Unknown option {name}; settings are written --Section:Key=value");
-        var section = name[2..colon];
-        return StandaloneSettings.Sections.Contains(section, StringComparer.OrdinalIgnoreCase)
-            ? name
-            : throw new UsageException($"There is no section of settings named '{section}'; there are {string.Join(", ", StandaloneSettings.Sections)}");
-    }
+    private static string CheckSetting(string name) =>
+        ServiceArguments.FaultOf(name, StandaloneSettings.Sections) is { } fault ? throw new UsageException(fault) : name;
 }
 
 /// <summary>The command line makes no sense; the message says what would.</summary>

@@ -1,34 +1,52 @@
 using System.Globalization;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Standalone;
 
 /// <summary>What a person sees who has just started the server: what listens where, and what to try next.</summary>
 internal static class Greeting
 {
-    public static void Write(TextWriter output, IConfiguration settings, Arguments arguments)
+    private const string SettingsFile = "appsettings.json";
+
+    public static void Write(TextWriter output, WebApplicationBuilder builder, string dataFolder)
     {
-        var folder = Path.GetRelativePath(Directory.GetCurrentDirectory(), arguments.DataFolder);
-        output.WriteLine($"MailPipeline runs; its data is in {(folder.StartsWith("..", StringComparison.Ordinal) ? arguments.DataFolder : folder)}");
+        IConfiguration settings = builder.Configuration;
+        var file = Path.Combine(builder.Environment.ContentRootPath, SettingsFile);
+        output.WriteLine($"MailPipeline runs; its data is in {dataFolder}");
+        output.WriteLine(File.Exists(file) ? $"  Settings are read from {file}" : $"  Settings would be read from {file}");
         foreach (var line in Listeners(settings))
             output.WriteLine(line);
 
-        var again = "dotnet run --project services/Standalone --" +
-            (arguments.DataFolder == Arguments.DefaultDataFolder ? "" : $" --data {arguments.DataFolder}");
         var submission = PortOf(settings, "Ingress", "Submission");
         var mx = PortOf(settings, "Ingress", "Mx");
         var pop3 = PortOf(settings, "Mailbox", kind: null);
         output.WriteLine($"""
 
             Try next, in another terminal:
-              {again} domain add example.org
-              echo s3cret | {again} account add ann@example.org
+              alias mail="{Program()} --data {Quote(dataFolder)}"
+              mail domain add example.org
+              echo s3cret | mail account add ann@example.org
               swaks --server 127.0.0.1:{mx} --from you@example.net --to ann@example.org
               swaks --server 127.0.0.1:{submission} -tls --auth PLAIN --auth-user ann@example.org --auth-password s3cret --from ann@example.org --to ann@example.org
-              curl --ssl-reqd -k -u ann@example.org:s3cret pop3://127.0.0.1:{pop3}/1
-            Or see a whole tour: dotnet run --project services/Standalone -- demo
+              curl --ssl-reqd {Trust(settings)} -u ann@example.org:s3cret pop3://127.0.0.1:{pop3}/1
+            Or see a whole tour: mail demo
             """);
         output.Flush();
     }
+
+    /// <summary>How this program is started again without building it.</summary>
+    private static string Program() =>
+        Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) != "dotnet"
+            ? Quote(path)
+            : $"dotnet {Quote(Path.Combine(AppContext.BaseDirectory, $"{typeof(Greeting).Assembly.GetName().Name}.dll"))}";
+
+    /// <summary>A certificate of the operator's need not be for 127.0.0.1, which the one that is made here is.</summary>
+    private static string Trust(IConfiguration settings) =>
+        settings["Tls:CertificatePath"] is null
+            ? $"--cacert {Quote(Path.GetFullPath(Path.Combine(settings["Tls:SelfSignedDirectory"]!, TlsOptions.SelfSignedCertificateFile)))}"
+            : "-k";
+
+    private static string Quote(string path) => path.All(c => char.IsLetterOrDigit(c) || c is '/' or '.' or '-' or '_') ? path : $"'{path}'";
 
     private static IEnumerable<string> Listeners(IConfiguration settings)
     {

@@ -23,7 +23,8 @@ internal static class Server
         }
         await using (app)
         {
-            Greeting.Write(call.Terminal.Out, builder.Configuration, call.Arguments);
+            using var hangup = Hangup.Listen(app.Services);
+            Greeting.Write(call.Terminal.Out, builder, folder.FullPath);
             await app.WaitForShutdownAsync(cancellation);
         }
         return CommandTable.Done;
@@ -35,6 +36,7 @@ internal static class Server
         WebApplication? app = null;
         try
         {
+            StandaloneHost.CheckSettings(builder.Configuration);
             PortCheck.Run(builder.Configuration);
             app = StandaloneHost.Build(builder);
             await app.StartAsync(cancellation);

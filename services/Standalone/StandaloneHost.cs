@@ -42,19 +42,14 @@ internal static class StandaloneHost
     /// <summary>All settings, as the server checks them at its start; nothing is opened.</summary>
     /// <exception cref="StartupException">One is not there, or a log level is none.</exception>
     /// <exception cref="OptionsValidationException">One is not there, or not what is allowed.</exception>
-    public static void CheckSettings(IConfiguration configuration)
+    public static void CheckSettings(IConfiguration configuration) => configuration.CheckSettings(services =>
     {
-        configuration.CheckSharedSections();
-        var services = new ServiceCollection();
-        services.AddSingleton(configuration);
         services.AddServiceDefaultSettings();
         services.AddQueueSettings();
         services.AddDeliverySettings();
         services.AddMailboxSettings();
         services.AddIngressSettings();
-        using var provider = services.BuildServiceProvider();
-        provider.GetRequiredService<IStartupValidator>().Validate();
-    }
+    });
 
     public static WebApplication Build(WebApplicationBuilder builder)
     {

@@ -45,6 +45,12 @@ public static class BusHosting
             else
                 UseRabbitMq(bus, ParseBroker(broker));
         });
+        if (!string.IsNullOrWhiteSpace(broker))
+        {
+            services.AddSingleton<SealFilter>();
+            services.AddSingleton<BusSeal>();
+            services.AddHostedService(provider => provider.GetRequiredService<BusSeal>());
+        }
         // In memory, a service that starts before the endpoints would speak to nobody. A broker may be away at start: wait for none.
         services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = string.IsNullOrWhiteSpace(broker));
         return builder;
@@ -71,15 +77,20 @@ public static class BusHosting
 
     private static void UseRabbitMq(IBusRegistrationConfigurator bus, Uri broker)
     {
-        bus.AddConfigureEndpointsCallback((_, _, endpoint) =>
+        bus.AddConfigureEndpointsCallback((context, _, endpoint) =>
         {
             endpoint.PublishFaults = false;
+            endpoint.ConfigureReceive(receive => receive.UseFilter(context.GetRequiredService<SealFilter>()));
             if (endpoint is IRabbitMqReceiveEndpointConfigurator queue)
                 queue.SetQuorumQueue(QuorumReplicas);
         });
         bus.UsingRabbitMq((context, transport) =>
         {
             transport.Host(broker, host => host.PublisherConfirmation = true);
+            var serializer = new SealingSerializer(context.GetRequiredService<BusSeal>());
+            transport.ClearSerialization();
+            transport.AddSerializer(serializer);
+            transport.AddDeserializer(serializer, isDefault: true);
             // A message for which no queue stands comes back as an error instead of vanishing.
             transport.ConfigureSend(send => send.UseExecute(sent =>
             {

@@ -5,24 +5,36 @@ namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
 /// Counts the messages that were put aside, to the queues <c>*_error</c> and <c>*_skipped</c>: nobody handles them any more, so
-/// somebody has to look.
+/// somebody has to look. And those that were refused, as nobody here has sent them.
 /// </summary>
 internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IReceiveEndpointObserver
 {
-    private readonly Counter<long> _putAside = meters.Create("MailPipeline.Bus").CreateCounter<long>(
+    private const string MeterName = "MailPipeline.Bus";
+
+    private readonly Counter<long> _putAside = meters.Create(MeterName).CreateCounter<long>(
         "mailpipeline.bus.put_aside", "{message}", "Messages that could not be handled and were put aside, by endpoint");
+
+    private readonly Counter<long> _refused = meters.Create(MeterName).CreateCounter<long>(
+        "mailpipeline.bus.refused", "{message}", "Messages that no service of this store has sent and that were dropped unread, by endpoint");
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
     public Task Ready(ReceiveEndpointReady ready)
     {
         // The bus itself listens on a queue of its own, for answers that nobody asks for here.
         if (!ready.InputAddress.Query.Contains("temporary", StringComparison.Ordinal))
+        {
             _putAside.Add(0, Endpoint(ready.InputAddress));
+            _refused.Add(0, Endpoint(ready.InputAddress));
+        }
         return Task.CompletedTask;
     }
 
+    public void Refused(string endpoint) => _refused.Add(1, new KeyValuePair<string, object?>("endpoint", endpoint));
+
     public Task PostReceive(ReceiveContext context)
     {
+        if (context.TryGetPayload<SealFilter.Refused>(out _))
+            return Task.CompletedTask;
         if (context.IsFaulted || !context.IsDelivered)
             _putAside.Add(1, Endpoint(context.InputAddress));
         return Task.CompletedTask;
@@ -45,5 +57,5 @@ internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IRe
 
     public Task Faulted(ReceiveEndpointFaulted faulted) => Task.CompletedTask;
 
-    private static KeyValuePair<string, object?> Endpoint(Uri address) => new("endpoint", address.AbsolutePath.Split('/')[^1]);
+    private static KeyValuePair<string, object?> Endpoint(Uri address) => new("endpoint", BusSeal.EndpointOf(address));
 }

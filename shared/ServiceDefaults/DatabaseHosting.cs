@@ -11,6 +11,8 @@ public static class DatabaseHosting
 {
     public const string ConnectionName = "maildb";
 
+    private const string BusKeyName = "bus";
+
     private const string CheckName = "store";
 
     // Whoever asks for health waits a few seconds, and a store that does not answer at all must not keep him.
@@ -20,6 +22,8 @@ public static class DatabaseHosting
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
         builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
+        builder.Services.AddSingleton(provider => new BusKeySource(
+            cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync(BusKeyName, cancellation)));
         builder.Services.AddSingleton(provider => NeedFor(provider.GetRequiredService<MailDatabase>()));
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>(CheckName, failureStatus: null, [ServiceDefaultsHosting.ReadyTag], s_patience);
         return builder;

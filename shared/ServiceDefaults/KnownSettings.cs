@@ -17,6 +17,8 @@ internal static class KnownSettings
         type = Nullable.GetUnderlyingType(type) ?? type;
         if (ElementOf(type, out var isList) is { } element)
             return section.GetChildren().SelectMany(child => isList && !IsNumber(child.Key) ? [NotThere(child, List(section, element))] : Look(child, element));
+        if (type.IsEnum && section.Value is { Length: > 0 } named && !Enum.GetNames(type).Contains(named, StringComparer.OrdinalIgnoreCase))
+            return [$"{section.Path} is '{named}'; it must be one of {string.Join(", ", Enum.GetNames(type))}"];
         if (IsText(type))
             return section.GetChildren().Select(child => NotThere(child, $"{section.Path} is a single value"));
         return section.GetChildren().SelectMany(child =>

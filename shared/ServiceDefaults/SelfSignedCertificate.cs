@@ -10,7 +10,7 @@ namespace MailPipeline.ServiceDefaults;
 /// </summary>
 internal static class SelfSignedCertificate
 {
-    internal const string CertificateFile = "certificate.pem";
+    internal const string CertificateFile = TlsOptions.SelfSignedCertificateFile;
     internal const string KeyFile = "key.pem";
 
     private const string LockFile = "lock";

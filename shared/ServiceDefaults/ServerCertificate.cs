@@ -47,10 +47,17 @@ public sealed partial class ServerCertificate
         }
     }
 
-    private Loaded Check()
+    /// <summary>Looks at the files now, however short ago that was; files that cannot be used leave the certificate before them in use.</summary>
+    public X509Certificate2 ReadAgain()
+    {
+        lock (_gate)
+            return Check(evenIfFresh: true).Context.TargetCertificate;
+    }
+
+    private Loaded Check(bool evenIfFresh = false)
     {
         var before = _loaded;
-        if (before is not null && _time.GetElapsedTime(Interlocked.Read(ref _checkedAt)) < _options.CheckInterval)
+        if (before is not null && !evenIfFresh && _time.GetElapsedTime(Interlocked.Read(ref _checkedAt)) < _options.CheckInterval)
             return before;
         try
         {

@@ -19,53 +19,82 @@ public static partial class ServiceHost
     private const int BadStart = 2;
 
     /// <param name="serviceName">OpenTelemetry's service.name, in lower case.</param>
-    /// <param name="args">Settings: <c>--Section:Key=value</c>.</param>
+    /// <param name="args">Settings: <c>--Section:Key=value</c>; or <c>--help</c>.</param>
     /// <param name="connections">Connection strings without which the service is not part of a cluster.</param>
+    /// <param name="settings">Adds the service's settings alone; they are checked before anything is composed.</param>
     /// <param name="compose">Adds the service, and the bus with its consumers.</param>
     /// <param name="cancellation">The same as SIGTERM.</param>
     /// <returns>The exit code: 0 after an orderly stop, 2 when it cannot start as it is configured.</returns>
     public static async Task<int> RunAsync(
-        string serviceName, string[] args, IReadOnlyList<string> connections, Action<WebApplicationBuilder> compose,
+        string serviceName, string[] args, IReadOnlyList<string> connections, Action<IServiceCollection> settings, Action<WebApplicationBuilder> compose,
         CancellationToken cancellation = default)
     {
         IConfiguration configuration = new ConfigurationBuilder().Build();
         try
         {
+            var sections = SettingsHosting.SectionsOf(AddSettings);
+            if (ServiceArguments.AsksForHelp(args))
+            {
+                await Console.Out.WriteLineAsync(ServiceArguments.Help(serviceName, sections, connections));
+                return Done;
+            }
+            ServiceArguments.Check(args, sections);
             var builder = WebApplication.CreateSlimBuilder(args);
             configuration = builder.Configuration;
             // Beneath files, environment and command line.
             builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = s_logLevels });
             foreach (var name in connections)
                 Require(configuration, name);
+            configuration.CheckSettings(AddSettings);
             builder.AddServiceDefaults(serviceName);
-            builder.Services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
+            AddStopSettings(builder.Services);
             builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
             builder.AddMailDatabase();
             compose(builder);
+            await using var door = new HealthDoor();
+            builder.Services.AddSingleton<IHostedService>(new HealthDoor.HandOver(door));
             await using var app = builder.Build();
             app.MapServiceDefaults();
-            return await RunAsync(app, cancellation);
+            using var hangup = Hangup.Listen(app.Services);
+            return await RunAsync(app, door, () => StartLine.Write(app.Services, serviceName, connections), cancellation);
+        }
+        catch (InvalidDataException unreadable)
+        {
+            await Console.Error.WriteLineAsync($"appsettings.json must be a JSON object of settings: {unreadable.GetBaseException().Message}");
+            return BadStart;
         }
         catch (Exception failure) when (failure is not OperationCanceledException && StartupFailure.Explain(failure, configuration) is { } line)
         {
             await Console.Error.WriteLineAsync(line);
             return BadStart;
         }
+
+        void AddSettings(IServiceCollection services)
+        {
+            services.AddServiceDefaultSettings();
+            AddStopSettings(services);
+            settings(services);
+        }
     }
 
-    private static async Task<int> RunAsync(WebApplication app, CancellationToken cancellation)
+    private static void AddStopSettings(IServiceCollection services) =>
+        services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
+
+    private static async Task<int> RunAsync(WebApplication app, HealthDoor door, Action sayReady, CancellationToken cancellation)
     {
         if (app.Services.GetRequiredService<MailDatabase>().SingleProcess)
         {
             throw new StartupException(
                 $"ConnectionStrings:{DatabaseHosting.ConnectionName} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
         }
-        // Bad settings are said now, not when the last server has come.
-        app.Services.GetRequiredService<IStartupValidator>().Validate();
-        if (!await WaitingRoom.WaitAsync(app.Services, cancellation))
+        await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
+        if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
             return Done;
         if (await StartAsync(app, cancellation))
+        {
+            sayReady();
             await app.WaitForShutdownAsync(cancellation);
+        }
         return Done;
     }
 

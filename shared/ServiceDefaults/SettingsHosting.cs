@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text.RegularExpressions;
+using MailPipeline.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -34,7 +35,7 @@ public static partial class SettingsHosting
     public static OptionsBuilder<TOptions> AddSettings<[DynamicallyAccessedMembers(Reflected)] TOptions>(
         this IServiceCollection services, string section)
         where TOptions : class =>
-        services.AddOptions<TOptions>()
+        services.AddSingleton(new SettingsSection(section)).AddOptions<TOptions>()
             .Configure<IConfiguration>((options, configuration) => Bind(configuration, section, options))
             .ValidateOnStart();
 
@@ -46,6 +47,37 @@ public static partial class SettingsHosting
         Bind(configuration, section, options);
         return options;
     }
+
+    /// <summary>
+    /// Checks all settings that <paramref name="add"/> adds before anything is built on one of them: what is built may end in a way
+    /// that names no setting.
+    /// </summary>
+    /// <returns>The sections there are.</returns>
+    /// <exception cref="OptionsValidationException">One is not there, or not what is allowed.</exception>
+    public static IReadOnlyList<string> CheckSettings(this IConfiguration configuration, Action<IServiceCollection> add)
+    {
+        configuration.CheckSharedSections();
+        var services = new ServiceCollection();
+        services.AddSingleton(configuration);
+        add(services);
+        using var provider = services.BuildServiceProvider();
+        provider.GetService<IStartupValidator>()?.Validate();
+        return SectionsOf(provider);
+    }
+
+    /// <summary>The sections whose settings <paramref name="add"/> adds, and those of every program.</summary>
+    internal static IReadOnlyList<string> SectionsOf(Action<IServiceCollection> add)
+    {
+        var services = new ServiceCollection();
+        add(services);
+        using var provider = services.BuildServiceProvider();
+        return SectionsOf(provider);
+    }
+
+    private static IReadOnlyList<string> SectionsOf(ServiceProvider provider) =>
+        [.. provider.GetServices<SettingsSection>().Select(section => section.Name), StorageOptions.SectionName, .. ServiceArguments.Shared];
+
+    private sealed record SettingsSection(string Name);
 
     /// <summary>Checks the sections that belong to no options class: log levels and connection strings.</summary>
     /// <exception cref="StartupException">An unknown key, or a level that is none.</exception>

@@ -38,7 +38,10 @@ public static partial class StartupFailure
         var generated = GeneratedFailure().Match(text);
         if (!generated.Success)
             return text.TrimEnd('.');
-        var setting = $"{SectionOf(invalid.OptionsType)}:{generated.Groups["member"].Value.Replace(".", ":", StringComparison.Ordinal)}";
+        // Within the class it is "DeliveryOptions.Timeouts.Mail".
+        var field = generated.Groups["field"].Value;
+        var way = field.Contains('.', StringComparison.Ordinal) ? field[(field.IndexOf('.', StringComparison.Ordinal) + 1)..] : generated.Groups["member"].Value;
+        var setting = $"{SectionOf(invalid.OptionsType)}:{way.Replace(".", ":", StringComparison.Ordinal)}";
         return $"{setting} is '{configuration[setting]}'; {generated.Groups["rule"].Value.TrimEnd('.')}";
     }
 
@@ -59,7 +62,7 @@ public static partial class StartupFailure
             : $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535), or move all ports with --port-offset N";
     }
 
-    private static string WithoutSecrets(string? connection)
+    internal static string WithoutSecrets(string? connection)
     {
         try
         {
@@ -74,7 +77,7 @@ public static partial class StartupFailure
         }
     }
 
-    [GeneratedRegex(@"^(?<member>[\w.\[\]]+): The field \S+ (?<rule>.*)$", RegexOptions.Singleline)]
+    [GeneratedRegex(@"^(?<member>[\w.\[\]]+): The field (?<field>\S+) (?<rule>.*)$", RegexOptions.Singleline)]
     private static partial Regex GeneratedFailure();
 
     [GeneratedRegex(@":(?<port>\d+)(?!.*:\d)")]

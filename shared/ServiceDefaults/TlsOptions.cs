@@ -7,6 +7,9 @@ public sealed class TlsOptions
 {
     public const string Section = "Tls";
 
+    /// <summary>In <see cref="SelfSignedDirectory"/>: the certificate that a client has to be told to trust.</summary>
+    public const string SelfSignedCertificateFile = "certificate.pem";
+
     /// <summary>PEM file with the certificate, followed by its intermediates. Default: none, a self-signed one is made.</summary>
     public string? CertificatePath { get; set; }
 
@@ -25,6 +28,8 @@ public sealed class TlsOptions
 
 internal sealed class TlsOptionsValidator : IValidateOptions<TlsOptions>
 {
+    private static readonly TimeSpan s_longestInterval = TimeSpan.FromDays(1);
+
     public ValidateOptionsResult Validate(string? name, TlsOptions options)
     {
         List<string> failures = [];
@@ -32,8 +37,8 @@ internal sealed class TlsOptionsValidator : IValidateOptions<TlsOptions>
             failures.Add("Tls:KeyPath is set, so Tls:CertificatePath must be set as well");
         if (options.CertificatePath is null && string.IsNullOrWhiteSpace(options.SelfSignedDirectory))
             failures.Add("Tls:SelfSignedDirectory must name a folder when Tls:CertificatePath is not set");
-        if (options.CheckInterval < TimeSpan.Zero)
-            failures.Add($"Tls:CheckInterval is {options.CheckInterval}; it must not be negative");
+        if (options.CheckInterval < TimeSpan.Zero || options.CheckInterval > s_longestInterval)
+            failures.Add($"Tls:CheckInterval is {options.CheckInterval}; it must be 00:00:00 to {s_longestInterval}");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }
 }

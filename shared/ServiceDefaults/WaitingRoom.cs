@@ -1,9 +1,5 @@
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 
 namespace MailPipeline.ServiceDefaults;
 
@@ -14,7 +10,7 @@ namespace MailPipeline.ServiceDefaults;
 public sealed record Need(string Name, Func<CancellationToken, Task<string?>> ProbeAsync, bool MayTakeLong = false);
 
 /// <summary>
-/// Where a process waits for what it needs: it says for what, is alive and not ready, and goes on as soon as everything is there.
+/// Where a process waits for what it needs: it says for what, and goes on as soon as everything is there.
 /// </summary>
 internal static partial class WaitingRoom
 {
@@ -24,61 +20,48 @@ internal static partial class WaitingRoom
     private static readonly string s_takesLong = $"it takes longer than {s_patience.TotalSeconds:0} s";
 
     /// <returns>False when the process was told to stop meanwhile.</returns>
-    public static async Task<bool> WaitAsync(IServiceProvider services, CancellationToken cancellation)
+    public static async Task<bool> WaitAsync(IServiceProvider services, HealthDoor door, CancellationToken cancellation)
     {
         var log = services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults");
         var time = services.GetRequiredService<TimeProvider>();
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        WebApplication? door = null;
-        try
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, door.Stopping);
+        foreach (var need in services.GetServices<Need>())
         {
-            foreach (var need in services.GetServices<Need>())
+            var said = "";
+            while (true)
             {
-                var said = "";
-                while (true)
+                using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
+                var probing = ProbeAsync(need, giveUp.Token);
+                if (await Task.WhenAny(probing, Task.Delay(s_patience, time, stop.Token)) != probing && !stop.IsCancellationRequested)
                 {
-                    using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
-                    var probing = ProbeAsync(need, giveUp.Token);
-                    if (await Task.WhenAny(probing, Task.Delay(s_patience, time, stop.Token)) != probing && !stop.IsCancellationRequested)
-                    {
-                        if (need.MayTakeLong)
-                            await SayAsync(s_takesLong);
-                        else
-                            await giveUp.CancelAsync();
-                    }
-                    if (await probing is not { } reason)
-                        break;
-                    if (!stop.IsCancellationRequested)
-                    {
-                        await SayAsync(reason);
-                        await Task.Delay(s_pause, time, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                    }
-                    if (stop.IsCancellationRequested)
-                        return false;
+                    if (need.MayTakeLong)
+                        Say(s_takesLong);
+                    else
+                        await giveUp.CancelAsync();
                 }
-                if (said.Length > 0)
-                    LogThere(log, need.Name);
+                if (await probing is not { } reason)
+                    break;
+                if (!stop.IsCancellationRequested)
+                {
+                    Say(reason);
+                    await Task.Delay(s_pause, time, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                }
+                if (stop.IsCancellationRequested)
+                    return false;
+            }
+            if (said.Length > 0)
+                LogThere(log, need.Name);
 
-                async Task SayAsync(string reason)
-                {
-                    if (said != reason)
-                        LogWaiting(log, need.Name, said = reason);
-                    if (door is not null)
-                        return;
-                    door = await OpenAsync(services.GetRequiredService<IOptions<HttpOptions>>().Value, need.Name);
-                    door.Lifetime.ApplicationStopping.Register(stop.Cancel);
-                }
-            }
-            return !stop.IsCancellationRequested;
-        }
-        finally
-        {
-            if (door is not null)
+            void Say(string reason)
             {
-                await door.StopAsync(CancellationToken.None);
-                await door.DisposeAsync();
+                if (said == reason)
+                    return;
+                LogWaiting(log, need.Name, said = reason);
+                door.Say($"Waiting for {need.Name}");
             }
         }
+        door.Say("Starting");
+        return !stop.IsCancellationRequested;
     }
 
     private static async Task<string?> ProbeAsync(Need need, CancellationToken giveUp)
@@ -91,27 +74,6 @@ internal static partial class WaitingRoom
         {
             return s_noAnswer;
         }
-    }
-
-    /// <summary>Health for as long as we wait; the listeners of the service itself open when there is somebody behind them.</summary>
-    private static async Task<WebApplication> OpenAsync(HttpOptions http, string awaited)
-    {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.Configure<KestrelServerOptions>(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            kestrel.Listen(http.EndPoint);
-        });
-        var door = builder.Build();
-        door.Run(context =>
-        {
-            var alive = context.Request.Path == "/health/live";
-            context.Response.StatusCode = alive ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
-            return context.Response.WriteAsync($"Waiting for {awaited}\n");
-        });
-        await door.StartAsync();
-        return door;
     }
 
     [LoggerMessage(6010, LogLevel.Warning, "Waiting for {Need}: {Reason}")]

@@ -56,6 +56,8 @@ public static class Replies
     public static readonly SmtpReply C535BadCredentials = new(535, "5.7.8", "Authentication failed");
     public static readonly SmtpReply C538EncryptionRequired = new(538, "5.7.11", "Encryption required for authentication");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
+    public static readonly SmtpReply C550AliasLoop = new(550, "5.4.6", "The address leads back to itself");
+    public static readonly SmtpReply C550AliasTooWide = new(550, "5.2.4", "The address leads to too many recipients");
     public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");
     public static readonly SmtpReply C550BareCrLf = new(550, "5.6.0", "Message contains bare <CR> or <LF>");
     public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");

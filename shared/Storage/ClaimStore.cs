@@ -16,14 +16,24 @@ public sealed class ClaimStore(MailDatabase database)
         """);
 
     private static readonly Statement s_insertClaim = new(
-        "INSERT INTO claims (id, domain, lease_until, recipients) VALUES ($1, $2, {now} + $3, $4)");
+        """
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at)
+        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END)
+        """);
+
+    private static readonly Statement s_begin = new(
+        "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1");
+
+    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1");
+
+    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1");
 
     // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
     private static readonly Statement s_renew = new("UPDATE claims SET lease_until = {now} + $2 WHERE id = $1");
 
     private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
 
-    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1");
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2");
 
     private static readonly Statement s_deliver = new(
         """
@@ -35,8 +45,12 @@ public sealed class ClaimStore(MailDatabase database)
     /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
     /// that a command delivered again wins nothing, not even what its first worker has handed back. Returns the ids won.
     /// </summary>
+    /// <param name="begun">
+    /// True: the worker has all it needs and dials when it has the claim, so that the same commit says so. False: it may have to
+    /// wait first, and says <see cref="BeginAsync"/> before it dials.
+    /// </param>
     public Task<IReadOnlySet<long>> TakeAsync(
-        long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, CancellationToken cancellationToken)
+        long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, bool begun, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
@@ -51,9 +65,19 @@ public sealed class ClaimStore(MailDatabase database)
                     won.Add(recipients[i].RecipientId);
             }
             if (won.Count > 0)
-                await InsertClaimAsync(transaction, claimId, domain, won);
+                await InsertClaimAsync(transaction, claimId, domain, won, begun);
             return won;
         });
+    }
+
+    /// <summary>
+    /// Notes that the worker dials from now on: what is taken back from it counts as an attempt. What is taken back before costs
+    /// nothing and is due at once. False: the claim was lost, and nobody may be dialled. Saying it again changes nothing.
+    /// </summary>
+    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_begin, claimId) == 1);
     }
 
     /// <summary>Prolongs the claims by a lease from now. Returns those that are still held.</summary>
@@ -119,17 +143,44 @@ public sealed class ClaimStore(MailDatabase database)
         });
     }
 
-    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId) =>
-        transaction.ExecuteAsync(s_end, claimId);
+    /// <summary>
+    /// Notes for whom of the claim's recipients the final dot may be sent from now on, in place of what was noted before. To be
+    /// awaited before the first of those dots is sent: what is not named is never taken for delivered. False: the claim was lost.
+    /// </summary>
+    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var dots = Text(recipientIds);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_noteDots, claimId, dots) == 1);
+    }
+
+    /// <summary>
+    /// Notes that the worker is done, and how, before it reports: should the report be lost, or come late, what is taken back is neither
+    /// laid to a dead worker nor in doubt without need.
+    /// </summary>
+    /// <param name="uncertain">Whose final dot was sent and has no answer.</param>
+    /// <param name="tried">Whose attempt ended otherwise, without a delivery.</param>
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var ends = Text([.. uncertain, .. tried.Select(id => -id)]);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_finish, claimId, ends) == 1);
+    }
+
+    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId, string domain) =>
+        transaction.ExecuteAsync(s_end, claimId, domain);
 
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
 
     internal async ValueTask InsertClaimAsync(
-        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
+        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun = false) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
-            string.Join(',', won.Select(id => id.ToString(CultureInfo.InvariantCulture))));
+            Text(won), begun ? 1 : 0);
+
+    internal static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
 }
 
 internal static class AttemptStatements

@@ -7,6 +7,12 @@ public sealed record Account(long Id, string Address, string PasswordHash);
 
 public sealed record Alias(string Address, string Target);
 
+/// <summary>What has a name: an account, aliases (their targets in order), both or neither.</summary>
+public sealed record DirectoryEntry(Account? Account, IReadOnlyList<string> Targets)
+{
+    internal static readonly DirectoryEntry Nothing = new(null, []);
+}
+
 /// <summary>
 /// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
 /// are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
@@ -20,7 +26,15 @@ public sealed class MailDirectory(MailDatabase database)
     private static readonly Statement s_listDomains = new("SELECT name FROM domains ORDER BY name");
     private static readonly Statement s_addDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
     private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
-    private static readonly Statement s_findAccount = new("SELECT id, address, password_hash FROM accounts WHERE address = $1");
+
+    private static readonly Statement s_find = new(
+        """
+        SELECT id, address, password_hash FROM accounts WHERE address = $1
+        UNION ALL
+        SELECT 0, target, '' FROM aliases WHERE address = $1
+        ORDER BY 2
+        """);
+
     private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
     private static readonly Statement s_nextAccount = new("UPDATE id_blocks SET next = next + 1 WHERE name = 'account' RETURNING next");
 
@@ -30,7 +44,6 @@ public sealed class MailDirectory(MailDatabase database)
     private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1 RETURNING id");
     private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
     private static readonly Statement s_dropMaildrop = new("DELETE FROM maildrop_messages WHERE account_id = $1 RETURNING message_id");
-    private static readonly Statement s_findAlias = new("SELECT target FROM aliases WHERE address = $1 ORDER BY target");
     private static readonly Statement s_listAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 
     private static readonly Statement s_addAlias = new(
@@ -39,24 +52,22 @@ public sealed class MailDirectory(MailDatabase database)
     private static readonly Statement s_removeAlias = new("DELETE FROM aliases WHERE address = $1 AND target = $2");
 
     private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
-    private readonly ConcurrentDictionary<string, (long At, Account? Account)> _accounts = [];
-    private readonly ConcurrentDictionary<string, (long At, IReadOnlyList<string> Targets)> _aliases = [];
+    private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
 
     public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
         CachedAsync(_domains, Normalize(domain), async name =>
             (await database.QueryAsync(s_findDomain, r => true, cancellationToken, name)).Count > 0);
 
-    public ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>
-        CachedAsync(_accounts, Normalize(address), async name =>
-            (await database.QueryAsync(s_findAccount, ReadAccount, cancellationToken, name)).FirstOrDefault());
-
     /// <summary>
-    /// Targets of the alias; empty when there is none. An alias "@example.org" stands for every address of the domain that
-    /// has neither an account nor an alias of its own; the caller asks for it last.
+    /// What has exactly this name, in one query. An alias "@example.org" stands for every address of the domain that nothing else
+    /// has: <see cref="AddressResolver"/> asks for it last.
     /// </summary>
-    public ValueTask<IReadOnlyList<string>> FindAliasAsync(string address, CancellationToken cancellationToken) =>
-        CachedAsync(_aliases, Normalize(address), async name =>
-            (IReadOnlyList<string>)await database.QueryAsync(s_findAlias, r => r.GetString(0), cancellationToken, name));
+    public ValueTask<DirectoryEntry> FindAsync(string address, CancellationToken cancellationToken) =>
+        CachedAsync(_entries, Normalize(address), async name =>
+            ToEntry(await database.QueryAsync(s_find, ReadAccount, cancellationToken, name)));
+
+    public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>
+        (await FindAsync(address, cancellationToken)).Account;
 
     public async Task<IReadOnlyList<string>> ListDomainsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listDomains, r => r.GetString(0), cancellationToken);
@@ -131,12 +142,17 @@ public sealed class MailDirectory(MailDatabase database)
         return answer;
     }
 
-    private void Forget()
+    /// <summary>All is asked for again; whoever changed it in another process need not wait.</summary>
+    public void Forget()
     {
         _domains.Clear();
-        _accounts.Clear();
-        _aliases.Clear();
+        _entries.Clear();
     }
+
+    // An alias has no id.
+    private static DirectoryEntry ToEntry(List<Account> rows) =>
+        rows.Count == 0 ? DirectoryEntry.Nothing : new DirectoryEntry(
+            rows.Find(row => row.Id != 0), rows.Count == 1 && rows[0].Id != 0 ? [] : [.. rows.Where(row => row.Id == 0).Select(row => row.Address)]);
 
     private static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
 }

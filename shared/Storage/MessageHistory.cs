@@ -15,7 +15,11 @@ public sealed record MessageTimeline(
 /// <summary>One recipient, its state and every attempt in order.</summary>
 public sealed record RecipientTimeline(
     long RecipientId, string Address, string Original, string Domain, RecipientRoute Route, RecipientState State,
-    DateTimeOffset NextAttemptAt, bool Claimed, DateTimeOffset UpdatedAt, IReadOnlyList<AttemptResult> Attempts);
+    DateTimeOffset NextAttemptAt, bool Claimed, DateTimeOffset UpdatedAt, IReadOnlyList<AttemptResult> Attempts)
+{
+    /// <summary>Why it is held, when it was not an operator who said so; else empty.</summary>
+    public string HoldReason { get; init; } = "";
+}
 
 /// <summary>What waits for one domain.</summary>
 public sealed record DomainSummary(
@@ -37,7 +41,7 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_recipients = new(
         """
-        SELECT id, address, original, domain, route, state, next_attempt_at, claim, updated_at
+        SELECT id, address, original, domain, route, state, next_attempt_at, claim, updated_at, hold_reason
         FROM recipients WHERE id BETWEEN $1 AND $2 ORDER BY id
         """);
 
@@ -91,7 +95,10 @@ public sealed class MessageHistory(MailDatabase database)
             s_recipients,
             r => new RecipientTimeline(
                 r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
-                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8), []),
+                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8), [])
+            {
+                HoldReason = r.GetString(9),
+            },
             cancellationToken, first, last);
         var attempts = (await database.QueryAsync(
             s_attempts,

@@ -110,5 +110,21 @@ internal static class Migrations
             // PostgreSQL: messages that are not there and have chunks all the same, and since when that is known.
             "CREATE TABLE ownerless_content (message_id {id}, seen_at BIGINT NOT NULL)",
         ],
+        [
+            // began_at: since when the worker tries them; 0: it holds them and has not dialled; -1: it is done, and its report is under
+            // way. dots: recipients whose final dot may have been sent and who have no outcome yet, separated by commas; when it is
+            // done also, with a minus sign, those whose attempt ended otherwise.
+            "ALTER TABLE claims ADD COLUMN began_at BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE claims ADD COLUMN dots TEXT NOT NULL DEFAULT ''",
+
+            // deaths: workers that died while they tried it. uncertain: attempts of that outcome. hold_reason: why it is held, when
+            // no operator said so.
+            "ALTER TABLE recipients ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE recipients ADD COLUMN uncertain BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE recipients ADD COLUMN hold_reason TEXT NOT NULL DEFAULT ''",
+
+            // What only those who may read the store know.
+            "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        ],
     ];
 }

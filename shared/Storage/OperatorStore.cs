@@ -47,7 +47,7 @@ public sealed class OperatorStore(MailDatabase database)
 
     private static readonly Statement s_release = new(
         """
-        UPDATE recipients SET state = 0, next_attempt_at = $3, updated_at = $3
+        UPDATE recipients SET state = 0, deaths = 0, uncertain = 0, hold_reason = '', next_attempt_at = $3, updated_at = $3
         WHERE id BETWEEN $1 AND $2 AND state = 5 RETURNING domain
         """);
 
@@ -86,7 +86,9 @@ public sealed class OperatorStore(MailDatabase database)
         ChangeAsync(messageId, OperatorAction.Held, operatorName, static async (transaction, range) =>
             await transaction.ExecuteAsync(s_hold, range.First, range.Last, range.Now));
 
-    /// <summary>Held recipients of the message are due at once, with the attempts they had.</summary>
+    /// <summary>
+    /// Held recipients of the message are due at once, with the attempts they had. What they were held for is counted anew.
+    /// </summary>
     public Task<OperatorChange> ReleaseAsync(long messageId, string operatorName) =>
         ChangeAsync(messageId, OperatorAction.Released, operatorName, static async (transaction, range) =>
         {

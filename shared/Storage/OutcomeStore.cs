@@ -13,7 +13,9 @@ public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
 /// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
 /// <param name="Recorded">Recipients whose claim was still held.</param>
 /// <param name="Composed">DSNs that were accepted with it; they wait for the router.</param>
-public sealed record RecordedOutcomes(IReadOnlySet<long> Recorded, IReadOnlyList<AcceptedMessage> Composed);
+/// <param name="Held">Of those recorded, the ones that wait for an operator instead of their next attempt.</param>
+public sealed record RecordedOutcomes(
+    IReadOnlySet<long> Recorded, IReadOnlyList<AcceptedMessage> Composed, IReadOnlyList<HeldRecipient> Held);
 
 /// <summary>Writes what the queue decided: outcome, next attempt time and DSN in one transaction.</summary>
 public sealed class OutcomeStore(MailDatabase database)
@@ -22,6 +24,14 @@ public sealed class OutcomeStore(MailDatabase database)
         """
         UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $4
         WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    // In doubt once more: held when that was once too often ($5, $6; see HoldRule).
+    private static readonly Statement s_uncertain = new(
+        """
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
+            state = CASE WHEN uncertain + 1 >= $5 THEN 5 ELSE 0 END, hold_reason = CASE WHEN uncertain + 1 >= $5 THEN $6 ELSE '' END
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts, state
         """);
 
     private static readonly Statement s_handBack = new(
@@ -37,20 +47,23 @@ public sealed class OutcomeStore(MailDatabase database)
         """);
 
     /// <summary>
-    /// Ends the claim and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
+    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
     /// asked for the DSNs of what was really recorded as bounced or expired; it must give the same answer when asked again.
     /// </summary>
     public Task<RecordedOutcomes> RecordAsync(
-        long claimId, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose)
+        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
         {
             var recorded = new HashSet<long>(decisions.Count);
             var ended = new List<RecipientDecision>();
+            var held = new List<HeldRecipient>();
             foreach (var decision in decisions)
             {
-                if (await UpdateAsync(transaction, claimId, decision, now) is not [var attempts])
+                var updated = IsInDoubt(decision)
+                    ? await HoldOrQueueAsync(transaction, claimId, decision, now, held) : await UpdateAsync(transaction, claimId, decision, now);
+                if (updated is not [var attempts])
                     continue;
                 recorded.Add(decision.Result.RecipientId);
                 if (decision.WasTried && decision.Result.Outcome != AttemptOutcome.NotAttempted)
@@ -58,7 +71,7 @@ public sealed class OutcomeStore(MailDatabase database)
                 if (decision.State != RecipientState.Queued)
                     ended.Add(decision);
             }
-            await ClaimStore.EndAsync(transaction, claimId);
+            await ClaimStore.EndAsync(transaction, claimId, domain);
             var composed = new List<AcceptedMessage>();
             if (ended.Count > 0)
             {
@@ -71,8 +84,22 @@ public sealed class OutcomeStore(MailDatabase database)
                 foreach (var group in ended.GroupBy(decision => RecipientIds.MessageId(decision.Result.RecipientId)))
                     await transaction.DropHoldsAsync(group.Key, group.Count());
             }
-            return new RecordedOutcomes(recorded, composed);
+            return new RecordedOutcomes(recorded, composed, held);
         });
+    }
+
+    private static bool IsInDoubt(RecipientDecision decision) =>
+        decision.State == RecipientState.Queued && decision.Result.Outcome == AttemptOutcome.Uncertain;
+
+    private static async ValueTask<List<long>> HoldOrQueueAsync(
+        IWriteTransaction transaction, long claimId, RecipientDecision decision, DateTimeOffset now, List<HeldRecipient> held)
+    {
+        var id = decision.Result.RecipientId;
+        var rows = await transaction.QueryAsync(
+            s_uncertain, r => (Attempts: r.GetInt64(0), State: (RecipientState)r.GetInt32(1)), id, claimId, decision.NextAttemptAt, now,
+            HoldRule.MostUncertain, HoldRule.Uncertain);
+        held.AddRange(rows.Where(row => row.State == RecipientState.Held).Select(_ => new HeldRecipient(id, HoldRule.Uncertain)));
+        return [.. rows.Select(row => row.Attempts)];
     }
 
     private static ValueTask<List<long>> UpdateAsync(

@@ -63,6 +63,12 @@ public sealed class QueueStore(MailDatabase database)
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
+    private static readonly Statement s_unroutedOf = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id IN {numbers_in_1} ORDER BY u.message_id
+        """);
+
     private static readonly Statement s_due = new(
         """
         SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
@@ -115,19 +121,6 @@ public sealed class QueueStore(MailDatabase database)
         "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
 
     private static readonly Statement s_ownCommit = new("SELECT {own_commit}");
-
-    private static readonly Statement s_expiredClaims = new(
-        "SELECT id, domain, recipients FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
-
-    private static readonly Statement s_allClaims = new("SELECT id, domain, recipients FROM claims ORDER BY id LIMIT $1");
-
-    private static readonly Statement s_takeBack = new(
-        """
-        UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $3
-        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
-        """);
-
-    private static readonly Statement s_endIfExpired = new("DELETE FROM claims WHERE id = $1 AND lease_until < {now}");
 
     // $1 now, $2 claims that are enough for a domain; one that failed is tried by one worker alone.
     private static readonly Statement s_measure = new(
@@ -194,11 +187,13 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlyList<AcceptedMessage>> ListUnroutedAsync(
         long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_unrouted,
-            r => new AcceptedMessage(
-                r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4),
-                Time(r, 5), r.GetString(6)),
-            cancellationToken, afterMessageId, acceptedBefore, limit);
+            s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
+
+    /// <summary>Of these messages the ones that wait for the router, with the envelopes they were accepted with.</summary>
+    public async Task<IReadOnlyList<AcceptedMessage>> FindUnroutedAsync(
+        IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
+        messageIds.Count == 0
+            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, ClaimStore.Text(messageIds));
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
@@ -270,27 +265,6 @@ public sealed class QueueStore(MailDatabase database)
         return new QueueMeasure(unrouted[0], routes);
     }
 
-    /// <summary>
-    /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead).
-    /// Each counts as an attempt of uncertain outcome, because its holder may have been past the final dot. Returns their
-    /// number.
-    /// </summary>
-    /// <param name="mayTake">Asked when the store has named claims, before they are taken; false ends it.</param>
-    public async Task<int> TakeBackClaimsAsync(bool evenIfLeased, CancellationToken cancellationToken, Func<bool>? mayTake = null)
-    {
-        var total = 0;
-        while (true)
-        {
-            var claims = await database.QueryAsync(
-                evenIfLeased ? s_allClaims : s_expiredClaims, r => (Id: r.GetInt64(0), Domain: r.GetString(1), Recipients: r.GetString(2)),
-                cancellationToken, 200);
-            if (mayTake?.Invoke() == false || claims.Count == 0)
-                return total;
-            foreach (var (id, domain, recipients) in claims)
-                total += await TakeBackAsync(id, domain, ClaimStore.Ids(recipients), evenIfLeased);
-        }
-    }
-
     /// <summary>Claims on recipients of the domain that somebody holds.</summary>
     public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>
         await database.QueryAsync(s_claimsOf, r => r.GetInt64(0), cancellationToken, domain);
@@ -303,35 +277,12 @@ public sealed class QueueStore(MailDatabase database)
             ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
             : DateTimeOffset.MaxValue;
 
+    private static AcceptedMessage ReadUnrouted(DbDataReader r) => new(
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6));
+
     private static QueuedRecipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
         Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9));
-
-    private Task<int> TakeBackAsync(long claimId, string domain, IEnumerable<long> recipients, bool evenIfLeased)
-    {
-        var now = database.Time.GetUtcNow();
-        return database.WriteAsync(async transaction =>
-        {
-            var ended = evenIfLeased
-                ? await ClaimStore.EndAsync(transaction, claimId)
-                : await transaction.ExecuteAsync(s_endIfExpired, claimId);
-            if (ended == 0)
-                return 0;
-            var taken = 0;
-            foreach (var id in recipients)
-            {
-                if (await transaction.QueryAsync(s_takeBack, r => r.GetInt64(0), id, claimId, now) is not [var attempts])
-                    continue;
-                taken++;
-                await transaction.InsertAttemptAsync(
-                    new AttemptResult(id, AttemptOutcome.Uncertain, "4.4.2", "the worker that held the claim died or lost its lease", "", now, now),
-                    attempts);
-            }
-            if (taken > 0)
-                await DueNoLaterAsync(transaction, domain, now);
-            return taken;
-        });
-    }
 
     private static void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,

@@ -18,21 +18,23 @@ internal sealed class Statement(string sql)
 }
 
 /// <summary>The words of SQL that differ between the engines.</summary>
-internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, string Now, string KeyShare, string OwnCommit)
+internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, string Now, string KeyShare, string OwnCommit, string NumbersIn1)
 {
     /// <summary>
     /// Times are milliseconds since 1970 UTC; {now} is the store's own clock, read anew by each statement. {key_share} keeps the
     /// rows read from being deleted before the transaction ends; SQLite has one writer, and nobody to keep off. {own_commit} is a value
     /// that makes a transaction one with a commit to wait for, though it changes nothing; SQLite's has none, its one process has the
-    /// writer.
+    /// writer. {numbers_in_1} are the rows of numbers that $1 names, separated by commas.
     /// </summary>
     public static readonly SqlDialect Sqlite = new(
-        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "0");
+        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "0",
+        "(SELECT value FROM json_each('[' || $1 || ']'))");
 
     public static readonly SqlDialect Postgres = new(
         "BIGINT PRIMARY KEY", "BYTEA", "", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", "FOR KEY SHARE",
         // A transaction that has written nothing to the log is not waited for, even with an id of its own.
-        "CAST(length(CAST(pg_logical_emit_message(true, 'mailpipeline', '') AS TEXT)) AS BIGINT)");
+        "CAST(length(CAST(pg_logical_emit_message(true, 'mailpipeline', '') AS TEXT)) AS BIGINT)",
+        "(SELECT unnest(CAST(string_to_array($1, ',') AS BIGINT[])))");
 
     public string Translate(string sql) => sql
         .Replace("{id}", Id, StringComparison.Ordinal)
@@ -40,7 +42,8 @@ internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, 
         .Replace("{without_rowid}", WithoutRowId, StringComparison.Ordinal)
         .Replace("{now}", Now, StringComparison.Ordinal)
         .Replace("{key_share}", KeyShare, StringComparison.Ordinal)
-        .Replace("{own_commit}", OwnCommit, StringComparison.Ordinal);
+        .Replace("{own_commit}", OwnCommit, StringComparison.Ordinal)
+        .Replace("{numbers_in_1}", NumbersIn1, StringComparison.Ordinal);
 }
 
 /// <summary>A parameter value: a 64-bit number, text or bytes. There is no null: absent is 0 or empty in every column.</summary>

@@ -1,12 +1,11 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Storage;
 
-public static partial class StorageHosting
+public static class StorageHosting
 {
     /// <summary>
     /// Registers the store and its views. It is opened before any other hosted service starts, and closed after all of
@@ -24,32 +23,22 @@ public static partial class StorageHosting
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
         services.AddSingleton<ClaimStore>();
+        services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OutcomeStore>();
         services.AddSingleton<MaildropStore>();
         services.AddSingleton<MailDirectory>();
+        services.AddSingleton<AddressResolver>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
+        services.AddSingleton<SecretStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }
 
-    private sealed partial class StorageLifetime(
-        MailDatabase database, QueueStore queue, ILogger<StorageLifetime> log) : IHostedLifecycleService
+    private sealed class StorageLifetime(MailDatabase database) : IHostedLifecycleService
     {
-        public async Task StartingAsync(CancellationToken cancellationToken)
-        {
-            await database.OpenAsync(cancellationToken);
-            if (!database.SingleProcess)
-                return;
-            // Whoever held a claim here died with the last process.
-            var taken = await queue.TakeBackClaimsAsync(evenIfLeased: true, cancellationToken);
-            if (taken > 0)
-                LogTakenBack(log, taken);
-        }
-
-        [LoggerMessage(5003, LogLevel.Warning, "{Count} recipients were being tried when the last process ended; they are tried again and may arrive twice")]
-        private static partial void LogTakenBack(ILogger log, int count);
+        public Task StartingAsync(CancellationToken cancellationToken) => database.OpenAsync(cancellationToken);
 
         public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -3,12 +3,13 @@ using System.Text.Json;
 using MailPipeline.Contracts;
 using MailPipeline.Testing;
 using MassTransit.Serialization;
+using RabbitMQ.Client.Exceptions;
 
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>
-/// What no service of ours ever sent: on the bus it ends beside the queue, once, and in mail it is only bytes. Neither stops
-/// a process nor the rest of the mail.
+/// What no service of ours ever sent: on the bus it is dropped, or ends beside the queue, once, if a service vouched for it; in mail it
+/// is only bytes. None of it stops a process or the rest of the mail, or sends mail elsewhere.
 /// </summary>
 public sealed class PoisonTests(SharedServers servers)
 {
@@ -28,18 +29,26 @@ public sealed class PoisonTests(SharedServers servers)
         await run.DrainAsync(TimeSpan.FromSeconds(30));
 
         var unreadable = 0;
+        var unsealed = 0;
+        var key = await BusKeyAsync(run);
         await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
         {
             foreach (var endpoint in s_endpoints)
             {
                 foreach (var (body, contentType) in Unreadable())
                 {
+                    await tap.PublishSealedAsync(endpoint, body, key, contentType);
                     await tap.PublishAsync(endpoint, body, contentType);
                     unreadable++;
+                    unsealed++;
                 }
                 // The right form with content that makes no sense, some of which is thrown at every time.
                 foreach (var message in Senseless())
-                    await tap.PublishAsync(endpoint, Envelope(message.GetType().Name, JsonSerializer.SerializeToElement(message, message.GetType(), SystemTextJsonMessageSerializer.Options)));
+                {
+                    await tap.PublishSealedAsync(endpoint, Envelope(message), key);
+                    await tap.PublishAsync(endpoint, Envelope(message));
+                    unsealed++;
+                }
             }
         }
         await run.SendAsync(Messages("after"));
@@ -64,6 +73,10 @@ public sealed class PoisonTests(SharedServers servers)
                 return s_endpoints.All(endpoint => Kept(endpoint) >= least) && aside.Values.Sum() == (long)counted;
             },
             TimeSpan.FromSeconds(60), () => $"{string.Join(", ", aside)}; {counted} were counted", Cancellation);
+        var refused = 0.0;
+        foreach (var kind in Enum.GetValues<ServiceKind>())
+            refused += await run.Cluster.SumMetricAsync(kind, "mailpipeline_bus_refused_total", Cancellation);
+        Assert.Equal(unsealed, refused);
         Figures.Write($"{unreadable} unreadable and {s_endpoints.Length * Senseless().Count()} senseless messages; aside: {string.Join(", ", aside)}");
         foreach (var endpoint in s_endpoints)
         {
@@ -76,6 +89,60 @@ public sealed class PoisonTests(SharedServers servers)
         run.AssertClean(evidence with { Remaining = [.. evidence.Remaining.Where(left => !left.What.EndsWith("_error", StringComparison.Ordinal) && !left.What.EndsWith("_skipped", StringComparison.Ordinal))] });
 
         long Kept(string endpoint) => aside.GetValueOrDefault($"{endpoint}_error") + aside.GetValueOrDefault($"{endpoint}_skipped");
+    }
+
+    /// <summary>Whoever has the broker, and not the store, can send mail nowhere and end none.</summary>
+    [Fact]
+    public async Task What_is_forged_on_the_bus_moves_no_mail()
+    {
+        await using var run = new ClusterRun(servers, "forged");
+        run.AddSink(SinkScript.AcceptAll, "d0.example", "d1.example");
+        var thief = run.AddSink(SinkScript.AcceptAll, "thief.example");
+        await run.StartAsync([], [.. ClusterRun.Impatient, "--Queue:UnroutedGrace=00:10:00"], processes: 1);
+        await run.SendAsync([.. Enumerable.Range(0, 10).Select(i => LedgerMessage.Create($"before{i}", "", i, 1000, new ExpectedRecipient($"before{i}@d0.example")))]);
+        await run.DrainAsync(TimeSpan.FromSeconds(30));
+
+        // Accepted, with its hint still to come, and one that waits for its next attempt.
+        const long accepted = 1L << 40, waiting = 1L << 41;
+        await ExecuteAsync(run, $"""
+            INSERT INTO messages VALUES ({accepted}, 0, '', 1, 0, '', 1), ({waiting}, 0, '', 1, 0, '', 1);
+            INSERT INTO unrouted VALUES ({accepted}, 'right@quiet.example');
+            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(waiting, 0)}, 'right@quiet.example', '', 'quiet.example', 0, 0, 0, {long.MaxValue / 2}, 77, 0);
+            INSERT INTO claims (id, domain, lease_until, recipients) VALUES (77, 'quiet.example', {long.MaxValue / 2}, '{RecipientIds.Of(waiting, 0)}');
+            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(waiting, 1)}, 'right@quiet.example', '', 'quiet.example', 0, 0, 0, {long.MaxValue / 2}, 0, 0)
+            """);
+        var hint = new MessageAccepted([new(accepted, "", ["stolen@thief.example"], 1, BodyType.SevenBit, s_at, "")]);
+        var recipient = new QueuedRecipient(
+            RecipientIds.Of(waiting, 1), "stolen@thief.example", "", 1, BodyType.SevenBit, 0, s_at, s_at, RecipientRoute.Remote, "");
+        await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
+        {
+            await tap.PublishAsync("message-accepted", Envelope(hint));
+            await tap.PublishAsync("deliver", Envelope(new DeliverMessages("thief.example", 78, [recipient])));
+            await tap.PublishAsync("store", Envelope(new StoreMessages("thief.example", 79, [recipient])));
+            await tap.PublishAsync("attempts-completed", Envelope(new AttemptsCompleted(
+                "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)));
+            // Even who has a service's key cannot say where a message goes: that is read from storage.
+            await tap.PublishSealedAsync("message-accepted", Envelope(hint), await BusKeyAsync(run));
+        }
+        // What one service is to the broker may not do what another does.
+        await using (var ingress = await BusTap.OpenAsync(run.Servers.Rabbit.ConnectionStringOf("ingress", run.Cluster.Connections.VirtualHost)))
+        {
+            var refused = await Assert.ThrowsAnyAsync<OperationInterruptedException>(
+                async () => await ingress.PublishAsync("deliver", Envelope(new DeliverMessages("thief.example", 80, [recipient]))));
+            Assert.Contains("ACCESS_REFUSED", refused.Message, StringComparison.Ordinal);
+        }
+        await Eventually.TrueAsync(
+            async () => await CountAsync(run, $"SELECT COUNT(*) FROM unrouted WHERE message_id = {accepted}") == 0, TimeSpan.FromSeconds(30), () => run.Cluster.Describe(), Cancellation);
+        await Eventually.TrueAsync(
+            async () => (await QueuesAsync(run)).All(queue => queue.Ready + queue.Unacknowledged == 0), TimeSpan.FromSeconds(30), () => run.Cluster.Describe(), Cancellation);
+
+        Assert.Equal(1, await CountAsync(run, $"SELECT COUNT(*) FROM recipients WHERE id = {RecipientIds.Of(accepted, 0)} AND address = 'right@quiet.example'"));
+        Assert.Equal(2, await CountAsync(run, $"SELECT COUNT(*) FROM recipients WHERE id >> 16 = {waiting} AND state = 0 AND attempts = 0"));
+        Assert.Equal(1, await CountAsync(run, "SELECT COUNT(*) FROM claims WHERE id = 77"));
+        Assert.Equal(0, await CountAsync(run, "SELECT COUNT(*) FROM domain_queues WHERE domain = 'thief.example' OR failures > 0 AND domain <> 'quiet.example'"));
+        Assert.Equal(0, thief.Connections);
     }
 
     [Fact]
@@ -101,6 +168,17 @@ public sealed class PoisonTests(SharedServers servers)
 
     private static Task<IReadOnlyList<BrokerQueue>> QueuesAsync(ClusterRun run) =>
         run.Servers.Rabbit.ListQueuesAsync(run.Cluster.Connections.VirtualHost, Cancellation);
+
+    private static async Task<byte[]> BusKeyAsync(ClusterRun run) =>
+        Convert.FromBase64String((await ExecuteAsync(run, "SELECT value FROM secrets WHERE name = 'bus'")).Trim());
+
+    private static Task<string> ExecuteAsync(ClusterRun run, string sql) =>
+        run.Servers.Postgres.QueryAsync(sql, run.Cluster.Connections.Database.Split("Database=")[1], Cancellation);
+
+    private static async Task<long> CountAsync(ClusterRun run, string sql) => (await run.Cluster.CountAsync(sql, Cancellation))[0];
+
+    private static byte[] Envelope(object message) => Envelope(
+        message.GetType().Name, JsonSerializer.SerializeToElement(message, message.GetType(), SystemTextJsonMessageSerializer.Options));
 
     private static List<LedgerMessage> Messages(string token) => [.. Enumerable.Range(0, 100).Select(i => LedgerMessage.Create(
         $"{token}{i}", "", i, 1000, new($"{token}{i}@d{i % 10}.example"), new($"ann@{ClusterRun.LocalDomain}")))];

@@ -1,3 +1,4 @@
+using System.Net;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
@@ -47,6 +48,49 @@ public sealed class HandOutTests : IAsyncDisposable
         await HandOut().DeliverAsync(Command(), _bench.Slots);
 
         Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(await FirstReportAsync(harness)));
+    }
+
+    [Fact]
+    public async Task A_thousand_hosts_that_DNS_says_nothing_about_hold_no_connection_and_end_soon()
+    {
+        var harness = await StartAsync();
+        _bench.Dns.WithMx(Bench.Domain, [.. Enumerable.Range(0, 1000).Select(i => (i, $"mx{i}.example.net"))]);
+        await _bench.Resolver.ResolveAsync(Bench.Domain);
+        var gate = _bench.Dns.Gate = new TaskCompletionSource();
+        var waiting = _bench.Collect("mailpipeline.delivery.waiting");
+
+        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        Assert.False(consuming.IsCompleted);
+        Assert.Equal(0, _bench.Slots.Taken);
+        Assert.Equal("dns", Assert.Single(waiting.GetMeasurementSnapshot()).Tags["reason"]);
+        _bench.Clock.Advance(_bench.Options.DnsBatchTime);
+
+        var report = await FirstReportAsync(harness);
+        Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(report));
+        Assert.True(report.Unreachable);
+        Assert.InRange(_bench.Dns.Questions.Count, 2, 1 + (2 * _bench.Options.MaxHosts));
+        gate.SetResult();
+    }
+
+    [Fact]
+    public async Task A_hand_out_that_waits_for_a_connection_leaves_its_place_in_the_lane_and_has_not_begun()
+    {
+        await StartAsync();
+        _bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", "192.0.2.1");
+        var held = Enumerable.Range(0, _bench.Options.Connections).Select(i => _bench.Slots.TryTake($"d{i}.example", IPAddress.Loopback)).OfType<ConnectionSlot>().ToList();
+        Assert.Equal(_bench.Options.Connections * 3 / 4, held.Count);
+
+        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        Assert.False(consuming.IsCompleted);
+        Assert.Equal([false], _bench.Claims.Begun);
+        _bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
+
+        // Before it dials, storage is told.
+        _bench.Claims.LostClaims.Add(77);
+        held[0].Release();
+        await _bench.Aside.EndAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
+        Assert.Equal(held.Count - 1, _bench.Slots.Taken);
     }
 
     [Fact]

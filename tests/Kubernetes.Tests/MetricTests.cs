@@ -21,6 +21,14 @@ public sealed partial class MetricTests(MetricTests.Observed observed) : IClassF
         ["kubelet_volume_stats_available_bytes"] = ["persistentvolumeclaim"],
         ["kubelet_volume_stats_capacity_bytes"] = ["persistentvolumeclaim"],
         ["certmanager_certificate_expiration_timestamp_seconds"] = ["name"],
+        ["barman_cloud_cloudnative_pg_io_last_available_backup_timestamp"] = [],
+        ["cnpg_collector_pg_wal_archive_status"] = ["value"],
+        ["cnpg_collector_up"] = [],
+        ["cnpg_pg_replication_streaming_replicas"] = [],
+        ["cnpg_pg_replication_lag"] = [],
+        ["rabbitmq_identity_info"] = [],
+        ["rabbitmq_alarms_memory_used_watermark"] = [],
+        ["rabbitmq_alarms_free_disk_space_watermark"] = [],
     };
 
     public static TheoryData<string> Sources => [.. Expressions.All.Select(expression => expression.Source).Distinct()];
@@ -59,6 +67,7 @@ public sealed partial class MetricTests(MetricTests.Observed observed) : IClassF
         string[] disasters =
         [
             "mailpipeline_queue_forgotten_total", "mailpipeline_queue_hand_outs_lost_total", "mailpipeline_queue_uncertain_total",
+            "mailpipeline_queue_held_total",
             "mailpipeline_ingress_hints_lost_total", "mailpipeline_delivery_claims_lost_total", "mailpipeline_delivery_reports_lost_total",
             "mailpipeline_delivery_uncertain_total", "mailpipeline_delivery_unrecorded_total", "mailpipeline_storage_commit_failures_total",
         ];

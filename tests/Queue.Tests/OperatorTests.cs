@@ -34,7 +34,7 @@ public sealed class OperatorTests
     [Fact]
     public async Task A_process_that_begins_during_a_pause_hands_nothing_out_before_its_end()
     {
-        await using var queue = await QueueUnderTest.StartAsync(before: store => store.PauseDeliveryAsync("ann"));
+        await using var queue = await QueueUnderTest.StartAsync(before: store => store.Operator.PauseDeliveryAsync("ann"));
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("due", ("waits_for", "resume")) == 1), "the recipient waits for the end of the pause");
         Assert.Empty(queue.Worker.Commands);
@@ -47,7 +47,7 @@ public sealed class OperatorTests
     [Fact]
     public async Task A_held_message_waits_and_a_removed_one_ends_without_a_report()
     {
-        await using var queue = await QueueUnderTest.StartAsync(before: store => store.PauseDeliveryAsync("ann"));
+        await using var queue = await QueueUnderTest.StartAsync(before: store => store.Operator.PauseDeliveryAsync("ann"));
         var held = await queue.AcceptAsync(hint: true, "sender@example.org", "held@example.net");
         var removed = await queue.AcceptAsync(hint: true, "sender@example.org", "removed@example.net");
         var other = await queue.AcceptAsync(hint: true, "sender@example.org", "other@example.net");

@@ -76,6 +76,8 @@ public sealed class QueueTelemetryTests : IDisposable
     [Theory]
     [InlineData("forgotten", 1)]
     [InlineData("uncertain", 1)]
+    [InlineData("taken_back", 3)]
+    [InlineData("held", 1)]
     [InlineData("hand_outs_lost", 2)]
     [InlineData("attempts", 5)]
     public void What_alarms_go_by_is_there_before_the_first_event(string name, int tags)

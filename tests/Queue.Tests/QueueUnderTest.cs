@@ -10,6 +10,7 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Testing;
 using Orleans.Core.Internal;
 
 namespace MailPipeline.Queue.Tests;
@@ -24,10 +25,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     private readonly StorageOptions _storage;
     private readonly WebApplication _app;
 
+    /// <summary>Lines of the log with this event id, so far.</summary>
+    public IReadOnlyList<string> Lines(int eventId) =>
+        [.. _app.Services.GetFakeLogCollector().GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];
+
     private QueueUnderTest(IEnumerable<KeyValuePair<string, string?>> settings, TimeSpan claimLease)
     {
         var builder = WebApplication.CreateBuilder();
         builder.Logging.ClearProviders();
+        builder.Services.AddFakeLogging();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
@@ -47,6 +53,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         };
         builder.Services.AddMailStorage(_storage);
         builder.Services.AddSingleton(Worker);
+        builder.Services.AddSingleton(provider => new BusKeySource(
+            cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));
         // Where the test names a broker that is away.
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
         builder.AddQueue();
@@ -64,6 +72,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
+    public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
+
     public ClaimStore Claims => _app.Services.GetRequiredService<ClaimStore>();
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
@@ -78,16 +88,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public IMeterFactory Meters => _app.Services.GetRequiredService<IMeterFactory>();
 
-    /// <param name="before">What an operator did before the process began.</param>
+    /// <param name="before">What was there, or was done, before the process began.</param>
     public static async Task<QueueUnderTest> StartAsync(
-        Dictionary<string, string?>? settings = null, TimeSpan? claimLease = null, Func<OperatorStore, Task>? before = null)
+        Dictionary<string, string?>? settings = null, TimeSpan? claimLease = null, Func<QueueUnderTest, Task>? before = null)
     {
         var queue = new QueueUnderTest(settings ?? [], claimLease ?? TimeSpan.FromSeconds(15));
         if (before is not null)
         {
-            await using var services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(queue._storage).BuildServiceProvider();
-            await services.GetRequiredService<MailDatabase>().OpenAsync(default);
-            await before(services.GetRequiredService<OperatorStore>());
+            await queue._app.Services.GetRequiredService<MailDatabase>().OpenAsync(default);
+            await before(queue);
         }
         await queue._app.StartAsync();
         return queue;

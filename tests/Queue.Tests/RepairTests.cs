@@ -43,6 +43,36 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task A_report_is_believed_of_what_its_claim_holds_and_an_old_one_makes_no_domain_rest()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        var held = Assert.Single(queue.Worker.Commands).ClaimId;
+        var failed = new AttemptResult(
+            RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
+
+        // A claim that is over, or was never there; one that is held, in the name of another domain.
+        await queue.ReportAsync(new AttemptsCompleted("example.net", held + 1, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptsCompleted("example.com", held, [failed], Unreachable: true));
+        await Until.TrueAsync(
+            () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 2), "both were read");
+        await queue.ReportAsync(new AttemptsCompleted("example.com", held + 2, [failed], Unreachable: false));
+        await Until.TrueAsync(
+            () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 3), "the queue went on");
+
+        Assert.Equal(0, await queue.FailuresAsync("example.net"));
+        Assert.Equal(0, await queue.FailuresAsync("example.com"));
+        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Claims);
+        slow.SetResult();
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
     public async Task A_report_of_a_worker_that_won_nothing_leaves_the_claim_to_the_one_who_did()
     {
         await using var queue = await QueueUnderTest.StartAsync();
@@ -144,6 +174,41 @@ public sealed class RepairTests
             Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Select(attempt => attempt.Outcome));
         Assert.Equal(1, uncertain.GetMeasurementSnapshot().Sum(m => m.Value));
         await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task What_the_last_process_was_at_when_it_died_is_counted_by_how_far_it_was()
+    {
+        MetricCollector<long>? uncertain = null, takenBack = null;
+        var id = 0L;
+        await using var queue = await QueueUnderTest.StartAsync(
+            new() { ["Queue:RetrySteps:0"] = "01:00:00" },
+            before: async queue =>
+            {
+                uncertain = new(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.uncertain");
+                takenBack = new(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.taken_back");
+                id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net", "b@example.net", "c@example.net", "d@example.net");
+                var message = Assert.Single(await queue.Store.ListUnroutedAsync(0, DateTimeOffset.MaxValue, 10, default));
+                var recipients = (await queue.Store.RouteAsync(
+                    [new RoutedMessage(message, [.. message.Recipients.Select(to => new RoutedRecipient(to, "", "example.net", RecipientRoute.Remote))])]))
+                    .Select(made => made.Recipient).ToArray();
+                await queue.Claims.TakeAsync(7, "example.net", recipients[..2], begun: true, default);
+                await queue.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+                await queue.Claims.TakeAsync(8, "example.net", recipients[2..3], begun: true, default);
+                await queue.Claims.TakeAsync(9, "example.net", recipients[3..], begun: false, default);
+            });
+
+        Assert.Equal(1, uncertain!.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Equal((2, 1, 1), (Counted("unbegun"), Counted("interrupted"), Counted("uncertain")));
+        // What was begun waits for its time, however often the process dies; the others are delivered at once.
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Queued == 2, "what was not begun is delivered");
+        Assert.Equal(
+            [[AttemptOutcome.Uncertain], [AttemptOutcome.Delivered], [AttemptOutcome.Deferred], [AttemptOutcome.Delivered]],
+            (await queue.History.FindAsync(id, default))!.Recipients.Select(recipient => recipient.Attempts.Select(attempt => attempt.Outcome)));
+        uncertain.Dispose();
+        takenBack!.Dispose();
+
+        long Counted(string progress) => takenBack!.GetMeasurementSnapshot().Where(m => progress.Equals(m.Tags["progress"])).Sum(m => m.Value);
     }
 
     [Fact]

@@ -77,6 +77,27 @@ public sealed class ReportTests
         Assert.Contains("Auto-Submitted: auto-replied", text, StringComparison.Ordinal);
     }
 
+    /// <summary>"What happened to joe@?" is one search of the log.</summary>
+    [Fact]
+    public async Task The_log_has_a_line_for_each_recipient_that_is_deferred_or_given_up()
+    {
+        await using var queue = await StartAsync();
+        var isLater = false;
+        queue.Worker.Answer = r => r.Address == "bad@example.net"
+            ? (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user")
+            : isLater ? (AttemptOutcome.Delivered, "2.0.0", "250 Ok") : (AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 full");
+        var id = MessageIds.ToText(await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net", "late@example.net"));
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2022).Count > 0 && queue.Lines(2021).Count > 0), "both outcomes are logged");
+        isLater = true;
+
+        Assert.Matches($@"^message={id} to=<bad@example\.net> relay=\S* status=bounced dsn=5\.1\.1 reply=550 5\.1\.1 no such user$", Assert.Single(queue.Lines(2021)));
+        Assert.Matches(
+            $@"^message={id} to=<late@example\.net> relay=\S* status=deferred dsn=4\.2\.2 next=\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ reply=452 4\.2\.2 full$",
+            queue.Lines(2022)[0]);
+        await queue.ReportArrivesAsync();
+        await queue.DrainedAsync();
+    }
+
     [Fact]
     public async Task A_report_names_what_the_sender_wrote_and_where_an_alias_led()
     {

@@ -59,9 +59,12 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             return;
         for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
         {
-            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, default);
+            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun: true, default);
             if (fate == Worker.Fate.DiesWithClaim)
+            {
+                await claims.NoteDotsAsync(command.ClaimId, won, default);
                 return;
+            }
             if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
                 return;
             var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();

@@ -58,6 +58,7 @@ public sealed class BusTests
     {
         var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", $"amqp://guest:guest@127.0.0.1:{ClosedPort()}/"));
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(1));
+        builder.Services.AddSingleton(new BusKeySource(_ => Task.FromResult(new byte[32])));
         builder.AddMailBus(_ => { });
         var (app, client) = await DefaultsHost.StartAsync(builder);
         await using (app)

@@ -7,7 +7,7 @@ public sealed class KnownSettingsTests
 {
     [Theory]
     [InlineData("Mail:Size=1|Mail:Hosts:0=a|Mail:Hosts:1=b|Mail:Doors:0:Port=25|Mail:doors:1:waits:one=00:01:00|Mail:Limit=1|Mail:Door:Port=1")]
-    [InlineData("Mail:Sise=1", "There is no setting 'Mail:Sise'; Mail has Size, Limit, Hosts, Doors, Door")]
+    [InlineData("Mail:Sise=1", "There is no setting 'Mail:Sise'; Mail has Size, Limit, Hosts, Doors, Door, Day")]
     [InlineData("Mail:Doors:0:Prot=25", "There is no setting 'Mail:Doors:0:Prot'; Mail:Doors:0 has Port, Waits")]
     [InlineData("Mail:Door:Prot=25", "There is no setting 'Mail:Door:Prot'; Mail:Door has Port, Waits")]
     [InlineData("Mail:Doors:Port=25", "There is no setting 'Mail:Doors:Port'; Mail:Doors is a list, its entries are Mail:Doors:0:Port and so on")]
@@ -21,6 +21,8 @@ public sealed class KnownSettingsTests
         "Mail:Door:Prot=25|Mail:Size:0=1",
         "There is no setting 'Mail:Door:Prot'; Mail:Door has Port, Waits; There is no setting 'Mail:Size:0'; Mail:Size is a single value")]
     [InlineData("Mail:Doors:0:Waits:one=soon", "Mail:Doors:0:Waits:one is 'soon'; it must be a time such as 00:05:00, or 2.00:00:00 for two days")]
+    [InlineData("Mail:Day=Friday")]
+    [InlineData("Mail:Day=9", "Mail:Day is '9'; it must be one of Sunday, Monday, Tuesday, Wednesday, Thursday, Friday, Saturday")]
     [InlineData("Mail:Doors:0:Port=x", "Mail:Doors:0:Port is 'x'; it must be a whole number")]
     public void A_setting_is_known_or_told(string settings, string complaint = "")
     {
@@ -43,6 +45,8 @@ public sealed class KnownSettingsTests
         public IList<Door> Doors { get; init; } = [];
 
         public Door Door { get; set; } = new();
+
+        public DayOfWeek Day { get; set; }
 
         internal int Secret { get; set; }
     }

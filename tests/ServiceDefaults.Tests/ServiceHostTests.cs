@@ -3,6 +3,7 @@ using MailPipeline.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace MailPipeline.ServiceDefaults.Tests;
 
@@ -19,7 +20,7 @@ public sealed class ServiceHostTests
     {
         string[] given = [.. new[] { "maildb", "rabbitmq", "redis" }.Where(other => other != name).Select(other => $"--ConnectionStrings:{other}=x")];
 
-        Assert.Equal(2, await ServiceHost.RunAsync("test", given, ["maildb", "rabbitmq", "redis"], NothingToCompose));
+        Assert.Equal(2, await ServiceHost.RunAsync("test", given, ["maildb", "rabbitmq", "redis"], _ => { }, NothingToCompose));
     }
 
     [Fact]
@@ -29,7 +30,7 @@ public sealed class ServiceHostTests
         try
         {
             Assert.Equal(2, await ServiceHost.RunAsync(
-                "test", [$"--ConnectionStrings:maildb=Data Source={folder.FullName}/mail.db", "--Http:Port=0"], ["maildb"], NothingToCompose));
+                "test", [$"--ConnectionStrings:maildb=Data Source={folder.FullName}/mail.db", "--Http:Port=0"], ["maildb"], _ => { }, NothingToCompose));
         }
         finally
         {
@@ -39,7 +40,36 @@ public sealed class ServiceHostTests
 
     [Fact]
     public async Task A_grace_out_of_range_stops_the_start() => Assert.Equal(2, await ServiceHost.RunAsync(
-        "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--Host:StopGrace=-1", "--Http:Port=0"], ["maildb"], NothingToCompose));
+        "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--Host:StopGrace=-1", "--Http:Port=0"], ["maildb"], _ => { }, NothingToCompose));
+
+    [Theory]
+    [InlineData("--Htpp:Port=1", "There is no section of settings named 'Htpp'; there are Tls, Http, Telemetry, Host, Storage, ConnectionStrings, Logging")]
+    [InlineData("--verbose", "Unknown option --verbose; settings are written --Section:Key=value")]
+    [InlineData("start", "'start' is no setting; they are written --Section:Key=value")]
+    [InlineData("--Http:Port", "--Http:Port needs a value")]
+    public void What_a_service_does_not_know_stops_it(string option, string message) =>
+        Assert.Equal(message, Assert.Throws<StartupException>(() => ServiceArguments.Check([option], SettingsHosting.SectionsOf(services =>
+        {
+            services.AddServiceDefaultSettings();
+            services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
+        }))).Message);
+
+    [Fact]
+    public async Task Unknown_options_end_with_2_and_a_question_for_help_with_0()
+    {
+        var composed = false;
+        string[] connected = ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1"];
+        Assert.Equal(2, await ServiceHost.RunAsync("test", [.. connected, "--verbose"], ["maildb"], _ => { }, _ => composed = true));
+        Assert.Equal(0, await ServiceHost.RunAsync("test", [.. connected, "--help"], ["maildb"], _ => { }, _ => composed = true));
+        Assert.False(composed);
+    }
+
+    [Theory]
+    [InlineData("rabbitmq", "amqp://user:secret@broker.example.org/mail", "broker.example.org:5672/mail")]
+    [InlineData("maildb", "Host=db.example.org;Database=mail;Username=mail;Password=secret", "host=db.example.org;database=mail;username=mail")]
+    [InlineData("redis", "one.example.org:6379,two.example.org:6379,password=secret", "one.example.org:6379 two.example.org:6379")]
+    public void The_start_line_names_peers_and_no_secrets(string connection, string text, string peer) =>
+        Assert.Equal(peer, StartLine.Peer(connection, text), ignoreCase: true);
 
     [Theory]
     // As .NET Aspire sets it for whatever it starts.
@@ -60,7 +90,7 @@ public sealed class ServiceHostTests
         using var client = new HttpClient();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var running = ServiceHost.RunAsync(
-            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], NothingToCompose, stop.Token);
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { }, NothingToCompose, stop.Token);
 
         await Eventually.TrueAsync(async () => await StatusAsync("/health/live") == HttpStatusCode.OK, TimeSpan.FromSeconds(30), () => "", Cancellation);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, await StatusAsync("/health/ready"));
@@ -88,7 +118,7 @@ public sealed class ServiceHostTests
         using var client = new HttpClient();
         var (asked, answer) = (0, new TaskCompletionSource<string?>());
         var running = ServiceHost.RunAsync(
-            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"],
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
             builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Need("a long step", cancellation =>
             {
                 asked++;
@@ -114,6 +144,57 @@ public sealed class ServiceHostTests
                 return false;
             }
         }
+    }
+
+    [Fact]
+    public async Task While_a_service_takes_its_time_to_start_the_process_is_alive_and_not_ready()
+    {
+        await using var postgres = await PostgresServer.StartAsync();
+        var port = FreePorts.Next();
+        using var client = new HttpClient();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var (begun, joined) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var running = ServiceHost.RunAsync(
+            "test", [$"--ConnectionStrings:maildb={postgres.ConnectionString()}", $"--Http:Port={port}"], ["maildb"], _ => { },
+            builder => builder.Services.AddHostedService(_ => new SlowToJoin(begun, joined.Task)), stop.Token);
+        await begun.Task.WaitAsync(Cancellation);
+
+        Assert.Equal((HttpStatusCode.OK, "Starting\n"), await AskAsync("live"));
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "Starting\n"), await AskAsync("ready"));
+
+        joined.SetResult();
+        await Eventually.TrueAsync(async () => await IsReadyAsync(), TimeSpan.FromSeconds(30), () => "", Cancellation);
+        await stop.CancelAsync();
+        Assert.Equal(0, await running);
+
+        async Task<(HttpStatusCode, string)> AskAsync(string path)
+        {
+            using var answer = await client.GetAsync(new Uri($"http://127.0.0.1:{port}/health/{path}"), Cancellation);
+            return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
+        }
+
+        async Task<bool> IsReadyAsync()
+        {
+            try
+            {
+                return (await AskAsync("ready")).Item1 == HttpStatusCode.OK;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+
+    private sealed class SlowToJoin(TaskCompletionSource begun, Task joined) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            begun.SetResult();
+            return joined;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     private static void NothingToCompose(WebApplicationBuilder builder)

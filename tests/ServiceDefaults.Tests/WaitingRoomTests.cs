@@ -21,7 +21,8 @@ public sealed class WaitingRoomTests
             .AddSingleton(new Need("a store", ProbeAsync, mayTakeLong))
             .BuildServiceProvider();
 
-        var waiting = WaitingRoom.WaitAsync(services, stop.Token);
+        await using var door = new HealthDoor();
+        var waiting = WaitingRoom.WaitAsync(services, door, stop.Token);
         await asked.Task;
         await stop.CancelAsync();
 

@@ -68,7 +68,8 @@ public sealed class DirectoryCommandTests : IDisposable
 
         (await _run.RunAsync("account list")).ShouldBeDone("ann@example.org");
         (await _run.RunAsync("domain remove example.org")).ShouldNotBeDone("example.org has an account; remove it first");
-        (await _run.RunAsync("account remove ann@example.org")).ShouldBeDone("ann@example.org removed, with its mail");
+        (await _run.RunAsync("account remove ann@example.org")).ShouldBeDone(
+            "ann@example.org removed, with its mail. What led there leads nowhere now and is refused; it goes by 'alias remove postmaster@example.org ann@example.org'");
         (await _run.RunAsync("account remove ann@example.org")).ShouldNotBeDone("There is no account ann@example.org");
         (await _run.RunAsync("domain remove example.org")).ShouldBeDone("example.org removed");
     }
@@ -105,13 +106,57 @@ public sealed class DirectoryCommandTests : IDisposable
         await _run.RunAsync("domain add example.org");
 
         (await _run.RunAsync("alias add sales@example.org ann@example.net")).ShouldBeDone("sales@example.org -> ann@example.net added");
+        (await _run.RunAsync("alias add postmaster@example.org sales@example.org")).ShouldBeDone("postmaster@example.org -> sales@example.org added");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
         (await _run.RunAsync("alias add @example.org ann@example.org")).ShouldBeDone("@example.org -> ann@example.org added");
-        (await _run.RunAsync("alias list")).ShouldBeDone(
-            $"@example.org -> ann@example.org{Environment.NewLine}sales@example.org -> ann@example.net");
+        (await _run.RunAsync("alias list")).ShouldBeDone(string.Join(
+            Environment.NewLine, "@example.org -> ann@example.org", "postmaster@example.org -> sales@example.org", "sales@example.org -> ann@example.net"));
         (await _run.RunAsync("alias remove @example.org ann@example.org")).ShouldBeDone("@example.org -> ann@example.org removed");
         (await _run.RunAsync("alias remove @example.org ann@example.org")).ShouldNotBeDone("There is no alias @example.org -> ann@example.org");
         (await _run.RunAsync("alias add ann@example.com bob@example.org"))
             .ShouldNotBeDone("example.com is not a domain of ours; 'domain add example.com' makes it one");
+    }
+
+    [Fact]
+    public async Task An_alias_that_would_lead_to_nobody_is_not_made()
+    {
+        await _run.RunAsync("domain add example.org");
+        await _run.RunAsync("account add ann@example.org", input: "s3cret\n");
+        await _run.RunAsync("alias add sales@example.org ann@example.org");
+
+        (await _run.RunAsync("alias add info@example.org gone@example.org")).ShouldNotBeDone(
+            "info@example.org -> gone@example.org is not added: there is no gone@example.org; 'account add gone@example.org' or another alias makes it");
+        (await _run.RunAsync("alias add info@example.org info@example.org")).ShouldNotBeDone(
+            "info@example.org -> info@example.org is not added: it would lead back to itself");
+        (await _run.RunAsync("alias add ann@example.org sales@example.org")).ShouldNotBeDone(
+            "ann@example.org -> sales@example.org is not added: it would lead back to itself");
+
+        // The next first account is the postmaster again, in the place of who is gone.
+        await _run.RunAsync("account remove ann@example.org");
+        (await _run.RunAsync("account add bob@example.org", input: "s3cret\n"))
+            .ShouldBeDone("bob@example.org added, and reads what is written to postmaster@example.org");
+        (await _run.RunAsync("alias list")).ShouldBeDone(
+            $"postmaster@example.org -> bob@example.org{Environment.NewLine}sales@example.org -> ann@example.org");
+    }
+
+    /// <summary>A user name is typed at POP3 too, where it is one word of ASCII in a line of 255 octets.</summary>
+    [Fact]
+    public async Task An_account_is_called_what_every_protocol_can_carry()
+    {
+        await _run.RunAsync("domain add example.org");
+        var longest = new string('a', 64);
+
+        foreach (var name in (string[])["\"a@b\"", "\"a\\\"b\"", "j\u00fcrgen", longest + "a"])
+        {
+            var result = await _run.RunAsync($"account add {name}@example.org", input: "s3cret\n");
+            Assert.Equal((2, ""), (result.ExitCode, result.Output));
+            Assert.StartsWith($"'{name}@example.org' ", result.Error, StringComparison.Ordinal);
+        }
+        // Quotes that say nothing are none.
+        (await _run.RunAsync("account add \"ann\"@example.org", input: "s3cret\n"))
+            .ShouldBeDone("ann@example.org added, and reads what is written to postmaster@example.org");
+        (await _run.RunAsync($"account add {longest}@example.org", input: "s3cret\n")).ShouldBeDone($"{longest}@example.org added");
+        (await _run.RunAsync("alias add j\u00fcrgen@example.org ann@example.org")).ShouldBeDone("j\u00fcrgen@example.org -> ann@example.org added");
     }
 
     [Theory]

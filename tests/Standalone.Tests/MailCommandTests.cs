@@ -67,7 +67,7 @@ public sealed class MailCommandTests : IAsyncLifetime
     {
         var recipients = await QueueAsync("a@example.net", "b@example.net");
         var id = MessageIds.ToText(recipients[0].MessageId);
-        await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], TestContext.Current.CancellationToken);
+        await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
 
         var result = await _run.RunAsync($"message remove {id}");
 

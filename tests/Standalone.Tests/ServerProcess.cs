@@ -20,9 +20,21 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public StreamReader Output => _process.StandardOutput;
 
-    public static ServerProcess Start(string workingFolder, params string[] arguments)
+    public static ServerProcess Start(string workingFolder, params string[] arguments) =>
+        Start(Path.Combine(AppContext.BaseDirectory, "MailPipeline.Standalone"), workingFolder, arguments);
+
+    /// <summary>What is built already, in the configuration of these tests.</summary>
+    public static ServerProcess DotNetRun(string workingFolder, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "MailPipeline.Standalone"), arguments)
+        // .../tests/Standalone.Tests/bin/Release/net10.0/
+        var configuration = Directory.GetParent(AppContext.BaseDirectory.TrimEnd('/'))!.Name;
+        var project = Path.Combine(AppContext.BaseDirectory, "../../../../../services/Standalone");
+        return Start("dotnet", workingFolder, ["run", "--no-build", "-c", configuration, "--project", Path.GetFullPath(project), "--", .. arguments]);
+    }
+
+    private static ServerProcess Start(string program, string workingFolder, string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
         {
             WorkingDirectory = workingFolder,
             RedirectStandardInput = true,
@@ -48,9 +60,14 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>SIGTERM, as a service manager sends it.</summary>
     public async Task<int> TerminateAsync()
     {
-        using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
-        await kill.WaitForExitAsync(_patience.Token);
+        await SignalAsync("TERM");
         return (await EndAsync()).ExitCode;
+    }
+
+    public async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", $"{_process.Id}"]);
+        await kill.WaitForExitAsync(_patience.Token);
     }
 
     public async Task<CommandResult> EndAsync()

@@ -16,7 +16,8 @@ public sealed class ServerTests : IDisposable
         var http = ServerProcess.FreePort();
         await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.FreePorts(), $"--Http:Port={http}"]);
 
-        Assert.Equal("MailPipeline runs; its data is in data", await server.ReadUntilAsync("MailPipeline runs"));
+        Assert.Equal($"MailPipeline runs; its data is in {_run.DataFolder}", await server.ReadUntilAsync("MailPipeline runs"));
+        Assert.Equal($"  Settings would be read from {Path.Combine(_run.Folder, "appsettings.json")}", await server.ReadUntilAsync("Settings"));
         await server.ReadUntilAsync($"127.0.0.1:{http}");
         using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{http}") };
         Assert.StartsWith("Healthy", await GetAsync(client, "/health/ready"), StringComparison.Ordinal);
@@ -32,6 +33,43 @@ public sealed class ServerTests : IDisposable
         }
 
         (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it");
+
+        Assert.Equal(0, await server.TerminateAsync());
+    }
+
+    /// <summary>'dotnet run --project' is typed anywhere: data and settings are those of who types it.</summary>
+    [Fact]
+    public async Task Dotnet_run_works_in_the_folder_of_its_caller()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "00:10:00" } }""");
+
+        var nowhere = await ServerProcess.DotNetRun(_run.Folder, "domain", "list").EndAsync();
+        Assert.Equal(
+            new CommandResult(2, "", $"--data is 'data', but there is no database {_run.DataFolder}/mail.db; the server makes it when it starts, and so does 'domain add'"),
+            nowhere);
+
+        await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "soon" } }""");
+        var misset = await ServerProcess.DotNetRun(_run.Folder, "domain", "list").EndAsync();
+        Assert.StartsWith("Queue:MaxAge is 'soon'; it must be a time", misset.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>What a terminal sends that closes, and an operator who wants something read again.</summary>
+    [Fact]
+    public async Task SIGHUP_reads_again_what_can_be_and_ends_nothing()
+    {
+        var settings = Path.Combine(_run.Folder, "appsettings.json");
+        await File.WriteAllTextAsync(settings, """{ "Logging": { "LogLevel": { "MailPipeline": "Information" } } }""");
+        await using var server = ServerProcess.Start(_run.Folder, ServerProcess.FreePorts());
+        await server.ReadUntilAsync("MailPipeline runs");
+
+        await server.SignalAsync("HUP");
+        await server.ReadUntilAsync("SIGHUP: log levels and the directory are read again");
+        await server.ReadUntilAsync("SIGHUP: the TLS certificate was looked at again");
+
+        // What cannot be read changes nothing.
+        await File.WriteAllTextAsync(settings, """{ "Logging": { "LogLevel": { "MailPipeline": "Loud" } } }""");
+        await server.SignalAsync("HUP");
+        await server.ReadUntilAsync("not read again, what was before stays: Logging:LogLevel:MailPipeline is 'Loud'");
 
         Assert.Equal(0, await server.TerminateAsync());
     }
@@ -83,6 +121,14 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Delivery:Timeouts:Dot=1", "There is no setting 'Delivery:Timeouts:Dot'; Delivery:Timeouts has Connect, ")]
     [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified")]
     [InlineData("--Delivery:Routes:x.y=:::", "Delivery:Routes:x.y is ':::'; it must be host, host:port or [address]:port")]
+    // What is built on it would end the process in its own way.
+    [InlineData("--Queue:SiloPort=0", "Queue:SiloPort is '0'; must be between 1 and 65535")]
+    [InlineData("--Queue:SiloPort=99999", "Queue:SiloPort is '99999'; must be between 1 and 65535")]
+    [InlineData("--Queue:RetrySteps:0=10000000.00:00:00", "Queue:RetrySteps:0 is 10000000.00:00:00; it must be 00:00:00.001 to 60.00:00:00")]
+    [InlineData("--Telemetry:TraceRatio=7", "Telemetry:TraceRatio is '7'; must be between 0 and 1")]
+    [InlineData("--Tls:CheckInterval=10000000.00:00:00", "Tls:CheckInterval is 10000000.00:00:00; it must be 00:00:00 to 1.00:00:00")]
+    [InlineData("--Delivery:Timeouts:Mail=99.00:00:00", "Delivery:Timeouts:Mail is '99.00:00:00'; must be between 00:00:00.1000000 and 00:10:00")]
+    [InlineData("--Delivery:Addresses=9", "Delivery:Addresses is '9'; it must be one of IPv4First")]
     [InlineData("--Tls:CertificatePath=/nowhere/a.pem", "Tls:CertificatePath")]
     [InlineData("--ConnectionStrings:rabbitmq=x", "ConnectionStrings:rabbitmq must be a URI")]
     [InlineData("--ConnectionStrings:maildb=x", "ConnectionStrings:maildb")]

@@ -35,7 +35,7 @@ public abstract partial class StoreTests
 
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         // What was handed out before the hold, and arrives after it.
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], default));
+        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default));
         var late = await Store.Maildrops.StoreAsync(new StoreMessages("example.net", 8, [recipients[0]]), _ => "", default);
         Assert.Equal(AttemptOutcome.NotAttempted, Assert.Single(late).Outcome);
         Assert.Equal(new HeldMessage(id, 2), Assert.Single(await Store.Operator.ListHeldAsync(10, default)));
@@ -48,7 +48,7 @@ public abstract partial class StoreTests
         Assert.Contains(await DueDomainsAsync(), due => due.Domain == "example.net");
         var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((recipients[0].RecipientId, 0), (due.RecipientId, due.Attempts));
-        Assert.Single(await Store.Claims.TakeAsync(9, "example.net", [due], default));
+        Assert.Single(await Store.Claims.TakeAsync(9, "example.net", [due], begun: true, default));
         Assert.Equal((2, 0), await QueuedAndHeldAsync());
 
         Assert.Equal(
@@ -64,7 +64,7 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
         var id = recipients[0].MessageId;
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], default);
+        await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
 
         Assert.Equal(new OperatorChange(1, 1), await Store.Operator.HoldAsync(id, "ann"));
         Assert.Equal(new OperatorChange(1, 1), await Store.Operator.RemoveAsync(id, "ann"));
@@ -83,7 +83,7 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync(new byte[300_000], RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
         var id = recipients[0].MessageId;
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], default);
+        await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
         await DeferAsync(7, recipients[2], Store.Time.GetUtcNow().AddHours(1));
         await Store.Operator.HoldAsync(id, "ann");
         await Store.Operator.ReleaseAsync(id, "ann");
@@ -108,7 +108,11 @@ public abstract partial class StoreTests
     public async Task A_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        string[] undo = [.. s_tablesOfVersion2.Select(table => $"DROP TABLE {table}"), "DROP INDEX recipients_held", .. BackToVersion1];
+        string[] undo =
+        [
+            .. s_laterTables.Select(table => $"DROP TABLE {table}"), .. s_laterColumns.Select(column => $"ALTER TABLE {column.Table} DROP COLUMN {column.Name}"),
+            "DROP INDEX recipients_held", .. BackToVersion1,
+        ];
         await Store.Database.WriteAsync(async transaction =>
         {
             foreach (var sql in undo)
@@ -137,7 +141,12 @@ public abstract partial class StoreTests
         }
     }
 
-    private static readonly string[] s_tablesOfVersion2 = ["switches", "operator_deeds", "ownerless_content"];
+    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets"];
+
+    private static readonly (string Table, string Name)[] s_laterColumns =
+    [
+        ("claims", "began_at"), ("claims", "dots"), ("recipients", "deaths"), ("recipients", "uncertain"), ("recipients", "hold_reason"),
+    ];
 
     private async Task<(long Queued, long Held)> QueuedAndHeldAsync()
     {

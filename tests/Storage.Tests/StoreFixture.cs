@@ -23,6 +23,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Queue = new QueueStore(Database);
         Claims = new ClaimStore(Database);
         Outcomes = new OutcomeStore(Database);
+        DeadClaims = new TakeBackStore(Database);
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
         History = new MessageHistory(Database);
@@ -42,6 +43,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public ClaimStore Claims { get; }
 
     public OutcomeStore Outcomes { get; }
+
+    public TakeBackStore DeadClaims { get; }
 
     public MaildropStore Maildrops { get; }
 
@@ -105,6 +108,10 @@ public sealed class StoreFixture : IAsyncDisposable
         await Messages.AcceptAsync(message, writer, default);
         return message;
     }
+
+    /// <summary>Takes claims back; what counts as an attempt is due after five minutes for each one made.</summary>
+    public Task<TakenBack> TakeBackAsync(bool evenIfLeased, Func<bool>? mayTake = null) =>
+        DeadClaims.TakeBackAsync(evenIfLeased, (attempts, _) => Time.GetUtcNow().AddMinutes(5 * attempts), default, mayTake);
 
     /// <summary>Accepts and routes one message for remote or local recipients.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(byte[] content, RecipientRoute route, params string[] recipients)

@@ -101,7 +101,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@resting.example.net", "b@resting.example.net", "c@resting.example.net");
         await Store.Queue.SetStandingAsync("resting.example.net", new DomainStanding(1, now.AddMinutes(5), "no route"));
         var limited = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@limited.example.net", "b@limited.example.net");
-        await Store.Claims.TakeAsync(1, "limited.example.net", [limited[0]], default);
+        await Store.Claims.TakeAsync(1, "limited.example.net", [limited[0]], begun: true, default);
         await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
 
         Store.Time.Advance(TimeSpan.FromSeconds(10));
@@ -120,7 +120,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         var won = await Task.WhenAll(Enumerable.Range(1, 8).Select(claim =>
-            Store.Claims.TakeAsync(claim, "example.net", recipients, default)));
+            Store.Claims.TakeAsync(claim, "example.net", recipients, begun: true, default)));
         Assert.Equal(1, won.Sum(ids => ids.Count));
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
     }
@@ -129,7 +129,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Delivered_is_recorded_once_and_takes_the_bytes_along()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         var results = recipients.Select(r => Store.Result(r, AttemptOutcome.Delivered, "2.0.0", "250 ok")).ToList();
 
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
@@ -148,9 +148,9 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_command_delivered_again_after_its_attempt_wins_nothing()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         await DeferAsync(7, recipients[0], Store.Time.GetUtcNow());
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, default));
+        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default));
         Assert.Equal(1, Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).Attempts);
     }
 
@@ -158,8 +158,10 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_holder_whose_claim_was_taken_back_can_record_nothing()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
-        Assert.Equal(1, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: true, default));
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+        Assert.Equal(1, (await Store.TakeBackAsync(evenIfLeased: true)).Uncertain);
+        Store.Time.Advance(TimeSpan.FromMinutes(5));
 
         var delivered = Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok");
         Assert.Empty(await Store.Claims.RecordDeliveredAsync(7, [delivered], default));
@@ -173,8 +175,8 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_live_lease_is_not_taken_back()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
-        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default));
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false));
         Assert.Single(await Store.Claims.RenewAsync([7], default));
     }
 
@@ -184,13 +186,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         // The lease runs on the store's own clock: this one is over as soon as it begins.
         Store.Options.ClaimLease = TimeSpan.FromMilliseconds(-1);
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         Store.Options.ClaimLease = TimeSpan.FromSeconds(15);
 
-        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default, mayTake: () => false));
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false, mayTake: () => false));
         Assert.Equal([7], await Store.Queue.ListClaimsAsync("example.net", default));
         Assert.Single(await Store.Claims.RenewAsync([7], default));
-        Assert.Equal(0, await Store.Queue.TakeBackClaimsAsync(evenIfLeased: false, default));
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false));
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
     }
 
@@ -199,11 +201,11 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var one = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
         var other = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
-        await Store.Claims.TakeAsync(7, "example.net", [one[0]], default);
-        await Store.Claims.TakeAsync(8, "example.net", [one[1]], default);
-        await Store.Claims.TakeAsync(9, "example.com", other, default);
+        await Store.Claims.TakeAsync(7, "example.net", [one[0]], begun: true, default);
+        await Store.Claims.TakeAsync(8, "example.net", [one[1]], begun: true, default);
+        await Store.Claims.TakeAsync(9, "example.com", other, begun: true, default);
         Assert.Equal([7, 8], (await Store.Queue.ListClaimsAsync("example.net", default)).Order());
-        await Store.Outcomes.RecordAsync(7, [], _ => []);
+        await Store.Outcomes.RecordAsync(7, "example.net", [], _ => []);
         Assert.Equal([8], await Store.Queue.ListClaimsAsync("example.net", default));
     }
 
@@ -211,7 +213,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Recipients_released_are_as_they_were_and_their_claim_goes_on_for_the_others()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[2], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
 
         await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId, recipients[2].RecipientId], default);
@@ -219,8 +221,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((recipients[1].RecipientId, 0), (due.RecipientId, due.Attempts));
         // The command that made claim 7, delivered again.
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, default));
-        Assert.Equal([recipients[1].RecipientId], await Store.Claims.TakeAsync(8, "example.net", [recipients[1]], default));
+        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default));
+        Assert.Equal([recipients[1].RecipientId], await Store.Claims.TakeAsync(8, "example.net", [recipients[1]], begun: true, default));
         // What another holds by now is not released by the first holder.
         await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId], default);
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
@@ -231,16 +233,16 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_bounce_and_its_report_are_one_transaction()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         var refused = new RecipientDecision(
             Store.Result(recipients[0], AttemptOutcome.Failed, "5.1.1", "550 no such user"), RecipientState.Bounced, default);
         var dsnId = await Store.Messages.NextMessageIdAsync(default);
         var dsn = new ComposedMessage(
             new AcceptedMessage(dsnId, "", ["sender@example.org"], 3, BodyType.SevenBit, Store.Time.GetUtcNow(), ""), "dsn"u8.ToArray());
 
-        var first = await Store.Outcomes.RecordAsync(7, [refused], _ => [dsn]);
+        var first = await Store.Outcomes.RecordAsync(7, "example.net", [refused], _ => [dsn]);
         Assert.Equal(dsnId, Assert.Single(first.Composed).MessageId);
-        var second = await Store.Outcomes.RecordAsync(7, [refused], _ => throw new InvalidOperationException("asked for a second DSN"));
+        var second = await Store.Outcomes.RecordAsync(7, "example.net", [refused], _ => throw new InvalidOperationException("asked for a second DSN"));
         Assert.Empty(second.Recorded);
         Assert.Equal("dsn"u8.ToArray(), await Store.ReadAsync(dsnId));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -252,7 +254,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         Assert.Equal("example.net", Assert.Single(await DueDomainsAsync()).Domain);
-        await Store.Claims.TakeAsync(7, "example.net", recipients, default);
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
         var later = Store.Time.GetUtcNow().AddMinutes(10);
         await DeferAsync(7, recipients[0], later);
 
@@ -261,7 +263,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Store.Time.Advance(TimeSpan.FromMinutes(10));
         Assert.Single(await DueDomainsAsync());
 
-        await Store.Claims.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], default);
+        await Store.Claims.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], begun: true, default);
         await Store.Claims.RecordDeliveredAsync(8, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Null(await Store.Queue.SettleAsync("example.net"));
         Assert.Empty(await DueDomainsAsync());
@@ -335,7 +337,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");
         var results = await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
         Assert.Equal("5.1.1", Assert.Single(results).Status);
-        var recorded = await Store.Outcomes.RecordAsync(9, [new(results[0], RecipientState.Bounced, default)], _ => []);
+        var recorded = await Store.Outcomes.RecordAsync(9, "example.org", [new(results[0], RecipientState.Bounced, default)], _ => []);
         Assert.Single(recorded.Recorded);
         Assert.Equal(0, (await Store.History.SummarizeAsync(default)).Claims);
     }
@@ -388,7 +390,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var done = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         var open = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", done, default);
+        await Store.Claims.TakeAsync(7, "example.net", done, begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(done[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddSeconds(1), default));
         Assert.Null(await Store.History.FindAsync(done[0].MessageId, default));
@@ -439,7 +441,7 @@ public abstract partial class StoreTests : IAsyncLifetime
 
     private Task DeferAsync(long claimId, QueuedRecipient recipient, DateTimeOffset next) =>
         Store.Outcomes.RecordAsync(
-            claimId, [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], _ => []);
+            claimId, "example.net", [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], _ => []);
 
     private Task<IReadOnlyList<DueDomain>> DueDomainsAsync() =>
         Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 10, default);

@@ -111,7 +111,7 @@ public sealed class ServerTests
     public async Task A_broker_keeps_its_queues_over_a_kill_and_blocks_publishers_under_an_alarm()
     {
         await using var rabbit = await RabbitMqServer.StartAsync(Cancellation);
-        await rabbit.CreateVirtualHostAsync("test", Cancellation);
+        await rabbit.CreateVirtualHostAsync("test", cancellation: Cancellation);
         await rabbit.ControlAsync(["eval", """rabbit_amqqueue:declare({resource, <<"test">>, queue, <<"q">>}, true, false, [], none, <<"test">>)."""], Cancellation);
         Assert.Equal(("q", 0L), Assert.Single(await rabbit.ListQueuesAsync("test", Cancellation)) is var before ? (before.Name, before.Ready) : default);
         await rabbit.SetMemoryAlarmAsync(on: true, Cancellation);

@@ -9,7 +9,24 @@ internal interface IClaims
     TimeSpan Lease { get; }
 
     /// <summary>Wins the claim for those recipients that are still free; returns the ids won.</summary>
-    Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken);
+    /// <param name="begun">True: nothing is waited for any more before the first host is dialled.</param>
+    Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// To be awaited before the first host is dialled under a claim that was taken without having begun: from then on it is an
+    /// attempt, even if the process dies. False: the claim was lost.
+    /// </summary>
+    Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// To be awaited before the first final dot of these recipients is sent; names all of the claim for whom one may have been or may
+    /// be sent. False: the claim was lost.
+    /// </summary>
+    Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken);
+
+    /// <summary>Notes how the attempts of the claim ended that delivered nothing, in case the report is lost.</summary>
+    Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken);
 
     /// <summary>Whether somebody holds the claim.</summary>
     Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken);

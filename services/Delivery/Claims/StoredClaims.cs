@@ -8,8 +8,17 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
 {
     public TimeSpan Lease => options.ClaimLease;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken) =>
-        claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, cancellationToken);
+    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken) =>
+        claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun, cancellationToken);
+
+    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
+
+    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+        claims.NoteDotsAsync(claimId, recipientIds, cancellationToken);
+
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken) =>
+        claims.FinishAsync(claimId, uncertain, tried, cancellationToken);
 
     public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken) => queue.IsClaimHeldAsync(claimId, cancellationToken);
 

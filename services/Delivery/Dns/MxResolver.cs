@@ -12,7 +12,11 @@ internal sealed record TargetHost(string Name, int Port, int Preference = 0);
 internal sealed record ResolutionFailure(bool IsPermanent, string Status, string Text);
 
 /// <summary>The hosts of a domain in the order they are to be tried, or why there are none.</summary>
-internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFailure? Failure);
+internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFailure? Failure)
+{
+    /// <summary>An address of the first host that has one; null when none was looked up.</summary>
+    public IPAddress? First { get; init; }
+}
 
 /// <summary>The addresses of one host in the order they are to be tried, or why there are none.</summary>
 internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure);
@@ -28,16 +32,20 @@ internal sealed class MxResolver
     private static readonly TimeSpan HalfAnswerTime = TimeSpan.FromSeconds(10);
 
     private readonly IDnsLookup _dns;
+    private readonly HostFailures _failures;
     private readonly DeliveryOptions _options;
+    private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly TtlCache<DnsAnswer<MxRecord>> _exchanges;
     private readonly TtlCache<HostAddresses> _addresses;
     private readonly HashSet<string> _ownNames;
     private readonly HashSet<IPAddress> _ownAddresses;
 
-    public MxResolver(IDnsLookup dns, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
+    public MxResolver(IDnsLookup dns, HostFailures failures, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
     {
         _dns = dns;
+        _failures = failures;
+        _time = time;
         _options = options.Value;
         _random = random;
         _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time);
@@ -63,6 +71,35 @@ internal sealed class MxResolver
             DnsStatus.NoSuchName => Permanent("5.1.2", "Domain not found"),
             _ => Temporary($"DNS gave no answer for the MX of the domain ({exchanges.Error})"),
         };
+    }
+
+    /// <summary>
+    /// The same, and one of the hosts has an address: so nobody takes a connection slot for a domain whose hosts DNS says nothing about.
+    /// Asks about <see cref="DeliveryOptions.MaxHosts"/> hosts at most, for <see cref="DeliveryOptions.DnsBatchTime"/> at most.
+    /// </summary>
+    public async Task<Resolution> ResolveToAddressAsync(string domain)
+    {
+        var resolution = await ResolveAsync(domain);
+        if (resolution.Failure is not null)
+            return resolution;
+        var lookUps = new HostLookUps(this, _options, _time);
+        ResolutionFailure? failure = null;
+        foreach (var host in _failures.LivingFirst(resolution.Hosts))
+        {
+            var found = await lookUps.AddressesAsync(host);
+            if (found.Addresses is [var first, ..])
+                return resolution with { First = first };
+            _failures.Note(host);
+            if (failure is null || failure.IsPermanent)
+                failure = found.Failure;
+            if (lookUps.IsOver)
+                break;
+        }
+
+        // Hosts that were not asked about may have one.
+        if (failure is { IsPermanent: true } && lookUps.Count < resolution.Hosts.Count)
+            failure = new ResolutionFailure(IsPermanent: false, "4.4.3", failure.Text);
+        return new Resolution([], failure);
     }
 
     public Task<HostAddresses> AddressesAsync(TargetHost host) =>
@@ -108,7 +145,7 @@ internal sealed class MxResolver
     private async Task<(DnsAnswer<MxRecord> Value, TimeSpan TimeToLive)> LookUpExchangesAsync(string name)
     {
         var answer = await _dns.MxAsync(name, CancellationToken.None);
-        return (answer, Bounded(answer.TimeToLive));
+        return (answer, answer.Status == DnsStatus.Failed ? _options.DnsFailureTime : Bounded(answer.TimeToLive));
     }
 
     private async Task<Resolution> OrderAsync(IReadOnlyList<MxRecord> records)
@@ -135,21 +172,22 @@ internal sealed class MxResolver
 
     private async Task<int?> OwnPreferenceAsync(List<TargetHost> hosts)
     {
-        int? own = null;
+        var lookUps = new HostLookUps(this, _options, _time);
         foreach (var host in hosts)
         {
-            if (own is null && (_ownNames.Contains(host.Name) || await HasOwnAddressAsync(host)))
-                own = host.Preference;
+            if (_ownNames.Contains(host.Name) || await HasOwnAddressAsync(host, lookUps))
+                return host.Preference;
         }
 
-        return own;
+        return null;
     }
 
-    private async Task<bool> HasOwnAddressAsync(TargetHost host)
+    private async Task<bool> HasOwnAddressAsync(TargetHost host, HostLookUps lookUps)
     {
-        if (_ownAddresses.Count == 0)
+        // What is not looked up here is tried by nobody either.
+        if (_ownAddresses.Count == 0 || lookUps.IsOver)
             return false;
-        var addresses = await AddressesAsync(host);
+        var addresses = await lookUps.AddressesAsync(host);
         return addresses.Addresses.Any(_ownAddresses.Contains);
     }
 
@@ -157,7 +195,7 @@ internal sealed class MxResolver
     private async Task<Resolution> ImplicitAsync(string name)
     {
         var host = new TargetHost(name, _options.Port);
-        if (_ownNames.Contains(name) || await HasOwnAddressAsync(host))
+        if (_ownNames.Contains(name) || await HasOwnAddressAsync(host, new HostLookUps(this, _options, _time)))
             return Permanent("5.4.6", "The mail of the domain loops back to this host");
         var addresses = await AddressesAsync(host);
         return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
@@ -178,7 +216,7 @@ internal sealed class MxResolver
         if (first.Status == DnsStatus.Failed || second.Status == DnsStatus.Failed)
         {
             var error = first.Status == DnsStatus.Failed ? first.Error : second.Error;
-            return (Nowhere(isPermanent: false, "4.4.3", $"DNS gave no answer for the address of {name} ({error})"), TimeSpan.Zero);
+            return (Nowhere(isPermanent: false, "4.4.3", $"DNS gave no answer for the address of {name} ({error})"), _options.DnsFailureTime);
         }
 
         var timeToLive = first.TimeToLive < second.TimeToLive ? first.TimeToLive : second.TimeToLive;

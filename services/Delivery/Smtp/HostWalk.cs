@@ -4,35 +4,52 @@ using Microsoft.Extensions.Logging;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1). Starts
-/// anew after a connection that got something done. One that broke before it did is made again: it may be a single message that
-/// it broke on, and that is put aside after its second try.
+/// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1): those that could not be
+/// reached lately after the others, and of each host its share before any has more. Starts anew after a connection that got something
+/// done. One that broke before it did is made again: it may be a single message that it broke on, and that is put aside after its
+/// second try.
 /// </summary>
 internal sealed class HostWalk(
-    IReadOnlyList<TargetHost> hosts, TlsPolicy policy, MxResolver resolver, SmtpConnector connector, DeliveryBatch batch, BatchContext context)
+    IReadOnlyList<TargetHost> hosts, TlsPolicy policy, MxResolver resolver, HostFailures failures, SmtpConnector connector, DeliveryBatch batch,
+    BatchContext context)
 {
     /// <summary>Two over the message that broke the first, and one over the next.</summary>
     private const int MaxBreaks = 3;
 
-    private readonly Queue<TargetHost> _hosts = new(hosts);
-    private readonly Queue<IPAddress> _addresses = [];
-    private TargetHost? _host;
-    private IPAddress? _address;
+    private readonly HostLookUps _lookUps = new(resolver, context.Options, context.Time);
+    private readonly Queue<TargetHost> _hosts = new(failures.LivingFirst(hosts));
+    private readonly Queue<(TargetHost Host, IPAddress Address)> _addresses = [];
+
+    /// <summary>Addresses beyond their host's share.</summary>
+    private readonly Queue<(TargetHost Host, IPAddress Address)> _others = [];
+
+    private (TargetHost Host, IPAddress Address)? _current;
     private int _breaks;
     private int _tries;
 
     /// <summary>A host was ready for MAIL at some time.</summary>
     public bool HasSpoken { get; private set; }
 
+    /// <summary>A host has answered, be it that it takes nothing now.</summary>
+    public bool HasAnswered { get; private set; }
+
     /// <summary>Some message of the batch was answered for.</summary>
     public bool HasProgressed { get; private set; }
 
     public bool HasTried => _tries > 0;
 
+    /// <summary>The next address is known: nothing is looked up before it is tried.</summary>
+    public bool HasNext => IsRepeated || _addresses.Count > 0;
+
     /// <summary>Why nothing is left to try. A temporary reason stands before a permanent one.</summary>
     public ResolutionFailure Failure { get; private set; } = new(IsPermanent: true, "5.4.4", "The domain has no host");
 
     public string FailedHost { get; private set; } = "";
+
+    private bool IsRepeated => _breaks is > 0 and < MaxBreaks && _current is not null;
+
+    /// <summary>Most addresses of one host before the next has had its turn.</summary>
+    private int Share => Math.Max(1, (context.Options.MaxHosts + hosts.Count - 1) / hosts.Count);
 
     /// <summary>The connection ended in mid-batch; after <see cref="MaxBreaks"/> with nothing done its address counts as tried.</summary>
     public void Broke(SmtpConnectionException error, string remoteHost, bool hasProgressed)
@@ -49,52 +66,74 @@ internal sealed class HostWalk(
         _breaks = 0;
         _hosts.Clear();
         _addresses.Clear();
+        _others.Clear();
         _tries = 0;
-        foreach (var host in hosts)
+        foreach (var host in failures.LivingFirst(hosts))
             _hosts.Enqueue(host);
     }
 
-    /// <summary>The next connection; null when no address is left, or the batch's time is over.</summary>
-    public async Task<SmtpClientConnection?> NextAsync()
+    /// <summary>
+    /// The next address to be tried; null when none is left, or the batch's time is over. May ask DNS, unless <see cref="HasNext"/>.
+    /// </summary>
+    public async Task<IPAddress?> NextAsync()
     {
-        while (batch.MayGoOn && await NextAddressAsync() is { } address)
-        {
-            var result = await connector.ConnectAsync(_host!, address, policy, context.Stopping);
-            if (result.Connection is { } connection)
-            {
-                HasSpoken = true;
-                context.Log.Connected(batch.Domain, result.RemoteHost, connection.Tls);
-                return connection;
-            }
-
-            _breaks = 0;
-            Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost);
-            context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
-        }
-
-        return null;
-    }
-
-    private async Task<IPAddress?> NextAddressAsync()
-    {
-        if (_breaks is > 0 and < MaxBreaks && _address is not null)
-            return _address;
+        if (!batch.MayGoOn)
+            return null;
+        if (IsRepeated)
+            return _current!.Value.Address;
         _breaks = 0;
         if (_tries >= context.Options.MaxHosts)
             return null;
-        while (_addresses.Count == 0)
+        while (_addresses.Count == 0 && await LookUpAsync())
         {
-            if (!_hosts.TryDequeue(out _host))
-                return null;
-            var found = await resolver.AddressesAsync(_host);
-            if (found.Failure is { } failure)
-                Note(failure, "");
-            foreach (var address in found.Addresses)
-                _addresses.Enqueue(address);
         }
 
+        if (!_addresses.TryDequeue(out var next) && !_others.TryDequeue(out next))
+            return null;
         _tries++;
-        return _address = _addresses.Dequeue();
+        _current = next;
+        return next.Address;
+    }
+
+    /// <summary>Connects to the address that was given last; null when that failed, and the next one may be tried.</summary>
+    /// <param name="giveUp">Ends the attempt as one that failed.</param>
+    public async Task<SmtpClientConnection?> ConnectAsync(CancellationToken giveUp)
+    {
+        var (host, address) = _current!.Value;
+        var result = await connector.ConnectAsync(host, address, policy, giveUp, context.Stopping);
+        if (result.Connection is { } connection)
+        {
+            HasSpoken = HasAnswered = true;
+            failures.Forget(host, address);
+            context.Log.Connected(batch.Domain, result.RemoteHost, connection.Tls);
+            return connection;
+        }
+
+        _breaks = 0;
+        if (result.IsUnreachable)
+            failures.Note(address);
+        else
+            HasAnswered = true;
+        Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost);
+        context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
+        return null;
+    }
+
+    /// <summary>False: there is no host left to be looked up.</summary>
+    private async Task<bool> LookUpAsync()
+    {
+        if (_lookUps.IsOver || !_hosts.TryDequeue(out var host))
+            return false;
+        var found = await _lookUps.AddressesAsync(host);
+        if (found.Failure is { } failure)
+        {
+            failures.Note(host);
+            Note(failure, "");
+        }
+
+        foreach (var (index, address) in failures.LivingFirst(found.Addresses).Index())
+            (index < Share ? _addresses : _others).Enqueue((host, address));
+        return true;
     }
 
     private void Note(ResolutionFailure failure, string remoteHost)

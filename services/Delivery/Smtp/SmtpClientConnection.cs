@@ -17,6 +17,10 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private const int OutputBytes = 32 * 1024;
     private const int InputBytes = 4 * 1024;
 
+    private const int Undecided = 0;
+    private const int Committed = 1;
+    private const int GivenUp = 2;
+
     private static readonly TimeSpan QuitTime = TimeSpan.FromSeconds(5);
 
     private readonly Socket _socket;
@@ -30,6 +34,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private int _inputStart;
     private int _inputEnd;
     private int _closed;
+    private int _fate;
 
     public SmtpClientConnection(Socket connected, string remoteHost, TimeProvider time, DeliveryTelemetry telemetry)
     {
@@ -186,6 +191,18 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         await DisposeAsync();
     }
 
+    /// <summary>
+    /// From now on the connection is not given up: a final dot is on its way, and its reply is worth waiting for. False: it has been.
+    /// </summary>
+    public bool TryCommitToDot() => Interlocked.CompareExchange(ref _fate, Committed, Undecided) != GivenUp;
+
+    /// <summary>Ends the connection, from any thread, unless a final dot is on its way: others wait for its slot.</summary>
+    public void GiveUp()
+    {
+        if (Interlocked.CompareExchange(ref _fate, GivenUp, Undecided) == Undecided)
+            Abort();
+    }
+
     /// <summary>Ends the connection at once, from any thread; what waits on it fails.</summary>
     public void Abort() => _socket.Dispose();
 
@@ -234,7 +251,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _inputEnd += read;
     }
 
-    private SmtpConnectionException Lost(string during, Exception? cause, string status = "4.4.2") => _deadline.IsExpired
+    private SmtpConnectionException Lost(string during, Exception? cause, string status = "4.4.2") => Volatile.Read(ref _fate) == GivenUp
+        ? new SmtpConnectionException("4.4.2", $"Timed out while {during} (given up early)", isTimeout: true, cause)
+        : _deadline.IsExpired
         ? new SmtpConnectionException(status, $"Timed out while {during}", isTimeout: true, cause)
         : new SmtpConnectionException(status, $"Connection lost while {during}", isTimeout: false, cause);
 }

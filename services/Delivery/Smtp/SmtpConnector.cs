@@ -8,7 +8,9 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Delivery;
 
 /// <summary>An open connection, or why this address cannot be used; then the next one may be tried.</summary>
-internal sealed record ConnectResult(SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply);
+/// <param name="IsUnreachable">Nothing was heard of the host, or the connection broke off; otherwise it answered.</param>
+internal sealed record ConnectResult(
+    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, bool IsUnreachable = false);
 
 /// <summary>From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO.</summary>
 internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time)
@@ -19,16 +21,18 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     private readonly DeliveryOptions _options = options.Value;
     private readonly string _name = HelloName(options.Value.HostName);
 
+    /// <param name="giveUp">Ends the attempt as one that failed.</param>
+    /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
     public async Task<ConnectResult> ConnectAsync(
-        TargetHost host, IPAddress address, TlsPolicy policy, CancellationToken cancellationToken)
+        TargetHost host, IPAddress address, TlsPolicy policy, CancellationToken giveUp, CancellationToken cancellationToken)
     {
         var endPoint = new IPEndPoint(address, host.Port);
         var remote = $"{host.Name}[{address}]:{host.Port}";
         var attempt = new Attempt(host, endPoint, remote, policy);
-        var result = await TryAsync(attempt, cancellationToken);
+        var result = await TryAsync(attempt, giveUp, cancellationToken);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
         if (result.Connection is null && attempt.TlsFailed && policy == TlsPolicy.Opportunistic)
-            result = await TryAsync(attempt with { Policy = TlsPolicy.None, TlsFailed = true }, cancellationToken);
+            result = await TryAsync(attempt with { Policy = TlsPolicy.None, TlsFailed = true }, giveUp, cancellationToken);
         return result;
     }
 
@@ -37,15 +41,16 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
         : name;
 
-    private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken cancellationToken)
+    private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
     {
         var step = "connect";
         SmtpClientConnection? connection = null;
         try
         {
-            var socket = await OpenAsync(attempt.EndPoint, cancellationToken);
+            var socket = await OpenAsync(attempt.EndPoint, giveUp, cancellationToken);
             connection = new SmtpClientConnection(socket, attempt.Remote, time, telemetry) { FellBackToClear = attempt.TlsFailed };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
+            using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
 
             step = "greeting";
             var greeting = await connection.ReadReplyAsync("the connection", _options.Timeouts.Greeting);
@@ -69,15 +74,15 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
                 await connection.DisposeAsync();
             cancellationToken.ThrowIfCancellationRequested();
             attempt.TlsFailed |= step == "tls";
-            return new ConnectResult(null, attempt.Remote, error.Status, error.Reply);
+            return new ConnectResult(null, attempt.Remote, error.Status, error.Reply, IsUnreachable: !giveUp.IsCancellationRequested);
         }
     }
 
-    private async Task<Socket> OpenAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
+    private async Task<Socket> OpenAsync(IPEndPoint endPoint, CancellationToken giveUp, CancellationToken cancellationToken)
     {
         var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         using var timeout = new CancellationTokenSource(_options.Timeouts.Connect, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, giveUp, timeout.Token);
         try
         {
             await socket.ConnectAsync(endPoint, either.Token);

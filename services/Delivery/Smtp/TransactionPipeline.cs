@@ -86,6 +86,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
     /// <summary>MAIL, RCPT, DATA. True when the far end waits for the content; the message is settled otherwise.</summary>
     private async ValueTask<bool> OpenTransactionAsync(OutboundMessage message)
     {
+        batch.ExpectDot(message);
         if (_pipelining && !_isAnnounced)
         {
             await AnnounceAsync(message);
@@ -225,15 +226,20 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         throw new SmtpConnectionException("4.3.0", "The content of a message could not be read", cause: error);
     }
 
-    /// <summary>The dot leaves only under a claim that is proven to be ours at this moment.</summary>
+    /// <summary>The dot leaves only when storage knows that it may, and under a claim that is proven to be ours at this moment.</summary>
     private async ValueTask FinishAsync(OutboundMessage message, OutboundMessage? next)
     {
         if (connection.UnsentBytes > HeldBackBytes)
             await connection.FlushAsync(_timeouts.Block);
         await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
+        var isNoted = await batch.MaySendDotAsync(message, next);
         if (!batch.Claim.IsValid)
             throw new SmtpConnectionException("4.3.0", "The claim was lost before the end of the message");
+        if (!isNoted)
+            throw new SmtpConnectionException("4.3.0", "Storage could not be told of the end of the message");
         CheckGrace();
+        if (!connection.TryCommitToDot())
+            throw new SmtpConnectionException("4.4.2", "Timed out while sending the message (given up early)", isTimeout: true);
         message.IsDotSent = true;
         _stuffing.Finish(connection);
         if (next is not null)

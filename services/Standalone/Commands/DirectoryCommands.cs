@@ -20,7 +20,7 @@ internal static class DirectoryCommands
     ];
 
     private static Task<int> AddDomainAsync(Invocation call, CancellationToken cancellation) =>
-        AddAsync(call, async directory =>
+        AddAsync(call, async (directory, _) =>
         {
             var domain = MailNames.Domain(call.Values[0]);
             // RFC 5321 §4.5.1: somebody has to read what is written to the postmaster.
@@ -30,7 +30,7 @@ internal static class DirectoryCommands
         }, cancellation);
 
     private static Task<int> RemoveDomainAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        ChangeAsync(call, async (directory, _) =>
         {
             var domain = MailNames.Domain(call.Values[0]);
             var left = (await directory.ListAccountsAsync(cancellation)).Count(account => MailNames.DomainOf(account.Address) == domain);
@@ -45,34 +45,34 @@ internal static class DirectoryCommands
         ListAsync(call, directory => directory.ListDomainsAsync(cancellation), cancellation);
 
     private static Task<int> AddAccountAsync(Invocation call, CancellationToken cancellation) =>
-        AddAsync(call, async directory =>
+        AddAsync(call, async (directory, addresses) =>
         {
-            var address = MailNames.Address(call.Values[0]);
+            var address = MailNames.Account(call.Values[0]);
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
                 return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
             // Asked before the password: nobody likes to type it twice in vain.
             if (await directory.FindAccountAsync(address, cancellation) is not null)
                 return (false, $"{address} is there already; 'account password {address}' changes its password");
             return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, cancellation)))
-                ? (true, $"{address} added{await NamePostmasterAsync(directory, address, cancellation)}")
+                ? (true, $"{address} added{await NamePostmasterAsync(directory, addresses, address, cancellation)}")
                 : (false, $"{address} is there already");
         }, cancellation);
 
     /// <summary>RFC 5321 §4.5.1: a domain that receives mail has a postmaster. Until somebody else is named, its first account is.</summary>
-    private static async Task<string> NamePostmasterAsync(MailDirectory directory, string account, CancellationToken cancellation)
+    private static async Task<string> NamePostmasterAsync(
+        MailDirectory directory, AddressResolver addresses, string account, CancellationToken cancellation)
     {
-        var domain = MailNames.DomainOf(account);
-        var postmaster = $"postmaster@{domain}";
-        return await directory.FindAccountAsync(postmaster, cancellation) is null
-            && (await directory.FindAliasAsync(postmaster, cancellation)).Count == 0
-            && (await directory.FindAliasAsync($"@{domain}", cancellation)).Count == 0
-            && await directory.AddAliasAsync(postmaster, account)
-            ? $", and reads what is written to {postmaster}"
-            : "";
+        var postmaster = $"postmaster@{MailNames.DomainOf(account)}";
+        if ((await addresses.ResolveAsync(postmaster, cancellation)).Fault == AddressFault.None)
+            return "";
+        // Those who had it are gone.
+        foreach (var target in (await directory.FindAsync(postmaster, cancellation)).Targets)
+            await directory.RemoveAliasAsync(postmaster, target);
+        return await directory.AddAliasAsync(postmaster, account) ? $", and reads what is written to {postmaster}" : "";
     }
 
     private static Task<int> SetPasswordAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        ChangeAsync(call, async (directory, _) =>
         {
             var address = MailNames.Address(call.Values[0]);
             if (await directory.FindAccountAsync(address, cancellation) is null)
@@ -83,11 +83,11 @@ internal static class DirectoryCommands
         }, cancellation);
 
     private static Task<int> RemoveAccountAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        ChangeAsync(call, async (directory, addresses) =>
         {
             var address = MailNames.Address(call.Values[0]);
             return await directory.RemoveAccountAsync(address)
-                ? (true, $"{address} removed, with its mail")
+                ? (true, $"{address} removed, with its mail{await NameBrokenAsync(directory, addresses, address, cancellation)}")
                 : (false, $"There is no account {address}");
         }, cancellation);
 
@@ -96,52 +96,79 @@ internal static class DirectoryCommands
             [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)], cancellation);
 
     private static Task<int> AddAliasAsync(Invocation call, CancellationToken cancellation) =>
-        AddAsync(call, async directory =>
+        AddAsync(call, async (directory, addresses) =>
         {
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
             if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
                 return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
+            var entry = await directory.FindAsync(address, cancellation);
+            if (entry.Targets.Contains(target))
+                return (false, $"{address} -> {target} is there already");
+            if (await addresses.CheckAliasAsync(address, target, cancellation) is var (fault, at) && fault != AddressFault.None)
+                return (false, $"{address} -> {target} is not added: {Describe(fault, at)}");
             if (!await directory.AddAliasAsync(address, target))
                 return (false, $"{address} -> {target} is there already");
-            // Where a name is both, the alias decides: Router.cs.
-            var passedOver = await directory.FindAccountAsync(address, cancellation) is not null
-                && !(await directory.FindAliasAsync(address, cancellation)).Contains(address, StringComparer.OrdinalIgnoreCase);
+            // Where a name is both, the alias decides: AddressResolver.cs.
+            var passedOver = entry.Account is not null && target != address && !entry.Targets.Contains(address);
             return (true, $"{address} -> {target} added" + (passedOver
                 ? $". The account {address} gets no more mail itself; 'alias add {address} {address}' keeps a copy there"
                 : ""));
         }, cancellation);
 
+    private static string Describe(AddressFault fault, string address) => fault switch
+    {
+        AddressFault.Loop => "it would lead back to itself",
+        AddressFault.TooDeep => $"{address} would lead on through more than {AddressResolver.MaxAliasDepth} aliases",
+        AddressFault.TooWide => $"{address} would lead to more recipients than a message can have",
+        AddressFault.LeadsNowhere => $"{address} leads to an address of ours that is not there",
+        _ => $"there is no {address}; 'account add {address}' or another alias makes it",
+    };
+
     private static Task<int> RemoveAliasAsync(Invocation call, CancellationToken cancellation) =>
-        ChangeAsync(call, async directory =>
+        ChangeAsync(call, async (directory, addresses) =>
         {
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
             return await directory.RemoveAliasAsync(address, target)
-                ? (true, $"{address} -> {target} removed")
+                ? (true, $"{address} -> {target} removed{await NameBrokenAsync(directory, addresses, address, cancellation)}")
                 : (false, $"There is no alias {address} -> {target}");
         }, cancellation);
+
+    /// <summary>The aliases that lead to a name which something was taken from, as far as they lead nowhere now.</summary>
+    private static async Task<string> NameBrokenAsync(
+        MailDirectory directory, AddressResolver addresses, string address, CancellationToken cancellation)
+    {
+        var broken = new List<string>();
+        foreach (var (source, target) in await directory.ListAliasesAsync(cancellation))
+        {
+            var isHit = target == address || (address.StartsWith('@') && target.EndsWith(address, StringComparison.Ordinal));
+            if (isHit && (await addresses.ResolveAsync(target, cancellation)).Fault != AddressFault.None)
+                broken.Add($"'alias remove {source} {target}'");
+        }
+        return broken.Count == 0 ? "" : $". What led there leads nowhere now and is refused; it goes by {string.Join(", ", broken)}";
+    }
 
     private static Task<int> ListAliasesAsync(Invocation call, CancellationToken cancellation) =>
         ListAsync(call, async directory =>
             [.. (await directory.ListAliasesAsync(cancellation)).Select(alias => $"{alias.Address} -> {alias.Target}")], cancellation);
 
     private static async Task<int> AddAsync(
-        Invocation call, Func<MailDirectory, Task<(bool Done, string Text)>> add, CancellationToken cancellation)
+        Invocation call, Func<MailDirectory, AddressResolver, Task<(bool Done, string Text)>> add, CancellationToken cancellation)
     {
         await using var store = await OpenStore.OpenOrMakeAsync(call.Arguments, cancellation);
         return await ChangeAsync(call, store, add);
     }
 
     private static async Task<int> ChangeAsync(
-        Invocation call, Func<MailDirectory, Task<(bool Done, string Text)>> change, CancellationToken cancellation)
+        Invocation call, Func<MailDirectory, AddressResolver, Task<(bool Done, string Text)>> change, CancellationToken cancellation)
     {
         await using var store = await OpenStore.OpenAsync(call.Arguments, cancellation);
         return await ChangeAsync(call, store, change);
     }
 
     private static async Task<int> ChangeAsync(
-        Invocation call, OpenStore store, Func<MailDirectory, Task<(bool Done, string Text)>> change)
+        Invocation call, OpenStore store, Func<MailDirectory, AddressResolver, Task<(bool Done, string Text)>> change)
     {
-        var (done, text) = await change(store.Directory);
+        var (done, text) = await change(store.Directory, store.Addresses);
         await (done ? call.Terminal.Out : call.Terminal.Error).WriteLineAsync(text);
         return done ? CommandTable.Done : CommandTable.NotDone;
     }

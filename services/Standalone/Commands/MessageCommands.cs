@@ -124,6 +124,8 @@ internal static class MessageCommands
     {
         RecipientState.Queued when recipient.Claimed => $"{"",TimeWidth}   is being tried now",
         RecipientState.Queued => $"{"",TimeWidth}   next attempt {Time(recipient.NextAttemptAt)}",
+        RecipientState.Held when recipient.HoldReason.Length > 0 =>
+            $"{Time(recipient.UpdatedAt)}   held: {recipient.HoldReason}; 'message release ID' lets it go",
         var other => $"{Time(recipient.UpdatedAt)}   {Word(other)}",
     };
 

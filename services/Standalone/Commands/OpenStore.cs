@@ -12,6 +12,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public MailDirectory Directory => _services.GetRequiredService<MailDirectory>();
 
+    public AddressResolver Addresses => _services.GetRequiredService<AddressResolver>();
+
     public MessageHistory History => _services.GetRequiredService<MessageHistory>();
 
     public OperatorStore Operator => _services.GetRequiredService<OperatorStore>();

@@ -37,6 +37,8 @@ internal sealed class PostgresEngine : StorageEngine
 
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
+    private const string GssMode = "GSS Encryption Mode";
+
     private readonly NpgsqlDataSource _source;
     private readonly OwnerlessContent _ownerless;
     private readonly ConcurrentDictionary<Statement, string> _translated = [];
@@ -55,6 +57,9 @@ internal sealed class PostgresEngine : StorageEngine
         };
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
+        // Npgsql asks for encryption by Kerberos first, with a library that the image lacks: two lines of errors at each start.
+        if (!builder.ShouldSerialize(GssMode))
+            builder.GssEncryptionMode = GssEncryptionMode.Disable;
         _maxBytes = options.MaxDatabaseBytes;
         _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
         _chunkBytes = options.ChunkBytes;

@@ -28,11 +28,12 @@ internal sealed class Bench : IAsyncDisposable
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
-        Resolver = new MxResolver(Dns, options, Time, new Random(1));
-        Slots = new ConnectionSlots(Options.Connections, Options.IdleTime, Time);
+        var failures = new HostFailures(Time);
+        Resolver = new MxResolver(Dns, failures, options, Time, new Random(1));
+        Slots = new DeliveryLanes(options, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, new SmtpConnector(options, Telemetry, Time), options,
+            Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, Time), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
             _lifetime, Log);
     }
@@ -87,9 +88,14 @@ internal sealed class Bench : IAsyncDisposable
         await TryRunAsync(messages) ?? throw new InvalidOperationException("Nothing was reported");
 
     /// <summary>Null: nothing is reported.</summary>
-    public Task<AttemptsCompleted?> TryRunAsync(params QueuedRecipient[][] messages) => Delivery.RunAsync(
-        new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), Resolver.ResolveAsync(Domain), Slots,
-        report => Early.Writer.WriteAsync(report).AsTask());
+    public async Task<AttemptsCompleted?> TryRunAsync(params QueuedRecipient[][] messages)
+    {
+        var resolving = Resolver.ResolveToAddressAsync(Domain);
+        await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return await Delivery.RunAsync(
+            new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), resolving, Slots, new HandOutWaits(Telemetry, Time),
+            report => Early.Writer.WriteAsync(report).AsTask());
+    }
 
     public MetricCollector<long> Collect(string instrument) =>
         new(_services.GetRequiredService<IMeterFactory>(), DeliveryTelemetry.SourceName, instrument);

@@ -28,16 +28,53 @@ internal sealed class FakeClaims : IClaims
 
     public List<long> Released { get; } = [];
 
+    /// <summary>What was said when claims were taken: that nothing is waited for any more.</summary>
+    public List<bool> Begun { get; } = [];
+
     public Action? OnRecord { get; set; }
 
     /// <summary>Records are not answered before this completes.</summary>
     public Task RecordGate { get; set; } = Task.CompletedTask;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
+        Begun.Add(begun);
         return Task.FromResult<IReadOnlySet<long>>(
             command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
+    }
+
+    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        return Task.FromResult(!LostClaims.Contains(claimId));
+    }
+
+    /// <summary>For whom storage knows that a final dot may have been sent.</summary>
+    public IReadOnlyCollection<long> Dots { get; private set; } = [];
+
+    /// <summary>Notes of dots are not answered before this completes.</summary>
+    public Task DotGate { get; set; } = Task.CompletedTask;
+
+    public async Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        await DotGate;
+        ThrowIfAway();
+        if (LostClaims.Contains(claimId))
+            return false;
+        Dots = [.. recipientIds];
+        return true;
+    }
+
+    /// <summary>How the attempts ended that delivered nothing, as storage was told before the report.</summary>
+    public (IReadOnlyCollection<long> Uncertain, IReadOnlyCollection<long> Tried)? Finished { get; private set; }
+
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
+    {
+        ThrowIfAway();
+        Finished = (uncertain, tried);
+        return Task.FromResult(true);
     }
 
     /// <summary>Whether somebody else is at it.</summary>

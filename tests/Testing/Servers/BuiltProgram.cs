@@ -11,15 +11,19 @@ public static class BuiltProgram
     {
         // .../tests/X.Tests/bin/Release/net10.0/ -> .../services/Ingress/bin/Release/net10.0/
         var output = AppContext.BaseDirectory.TrimEnd('/').Split("/bin/")[^1];
+        var program = FindInRepository(Path.Combine("services", service, "bin", output, $"MailPipeline.{service}.dll"));
+        return File.Exists(program)
+            ? program
+            : throw new FileNotFoundException($"{service} is not built: {program} is missing. Build MailPipeline.sln first.");
+    }
+
+    /// <summary>The whole path of a file of the repository, whether it is there or not.</summary>
+    public static string FindInRepository(string path)
+    {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             if (File.Exists(Path.Combine(folder.FullName, "MailPipeline.sln")))
-            {
-                var program = Path.Combine(folder.FullName, "services", service, "bin", output, $"MailPipeline.{service}.dll");
-                return File.Exists(program)
-                    ? program
-                    : throw new FileNotFoundException($"{service} is not built: {program} is missing. Build MailPipeline.sln first.");
-            }
+                return Path.Combine(folder.FullName, path);
         }
         throw new FileNotFoundException($"No MailPipeline.sln above {AppContext.BaseDirectory}");
     }

@@ -41,7 +41,7 @@ public sealed class ClusterServers : IAsyncDisposable
     {
         var number = Interlocked.Increment(ref _clusters);
         var virtualHost = $"cluster{number}";
-        var rabbit = Rabbit.CreateVirtualHostAsync(virtualHost, cancellation);
+        var rabbit = Rabbit.CreateVirtualHostAsync(virtualHost, BrokerRights.OfServices, cancellation);
         var database = await Postgres.CreateDatabaseAsync(cancellation);
         // Redis has 16 databases.
         return new(database, await rabbit, $"{Redis.ConnectionString},defaultDatabase={number % 16}", virtualHost);

@@ -7,8 +7,11 @@ public static class DebianProgram
 
     /// <summary>The full path of a program of a Debian package.</summary>
     public static string Find(string program, string package) =>
-        Folders.Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists)
-        ?? throw Missing(program, package);
+        TryFind(program) ?? throw Missing(program, package);
+
+    /// <summary>The full path of a program that may be there; null when it is not.</summary>
+    public static string? TryFind(string program) =>
+        Folders.Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
 
     /// <summary>PostgreSQL keeps its server programs in a folder per version, outside of PATH.</summary>
     public static string FindPostgres(string program)

@@ -49,16 +49,27 @@ public sealed class MailCluster : IAsyncDisposable
     public IReadOnlyList<IPEndPoint> Pop3 => [.. Of(ServiceKind.Mailbox).Select(service => service.Pop3)];
 
     /// <summary>Adds a process and launches it; see <see cref="WaitUntilReadyAsync"/>.</summary>
-    public ServiceProcess Add(ServiceKind kind, params string[] settings) => Add(kind, settings, _environment, null);
+    public ServiceProcess Add(ServiceKind kind, params string[] settings) => Add(kind, settings, EnvironmentOf(kind), null);
 
     /// <summary>The same in a network of its own, with its servers at this process's end of the link.</summary>
     /// <param name="address">Its address for other processes of its kind.</param>
     public ServiceProcess AddIn(NetworkNamespace network, ServiceKind kind, IPAddress address)
     {
-        var environment = new Dictionary<string, string?>(_environment) { ["POD_IP"] = $"{address}" };
-        foreach (var (name, value) in _environment.Where(variable => variable.Key.StartsWith("ConnectionStrings__", StringComparison.Ordinal)))
+        var own = EnvironmentOf(kind);
+        var environment = new Dictionary<string, string?>(own) { ["POD_IP"] = $"{address}" };
+        foreach (var (name, value) in own.Where(variable => variable.Key.StartsWith("ConnectionStrings__", StringComparison.Ordinal)))
             environment[name] = value!.Replace($"{IPAddress.Loopback}", $"{network.Outside}", StringComparison.Ordinal);
         return Add(kind, [], environment, network);
+    }
+
+    /// <summary>Each service is a user of its own to the broker, with no more rights than it needs.</summary>
+    private Dictionary<string, string?> EnvironmentOf(ServiceKind kind)
+    {
+        var environment = new Dictionary<string, string?>(_environment);
+        // A test may have put something between the services and the broker; then it is as it says.
+        if (environment["ConnectionStrings__rabbitmq"] is { } broker)
+            environment["ConnectionStrings__rabbitmq"] = broker.Replace("guest:guest@", $"{kind}".ToLowerInvariant() + $":{RabbitMqServer.UserPassword}@", StringComparison.Ordinal);
+        return environment;
     }
 
     /// <summary>Launches so many of each service.</summary>

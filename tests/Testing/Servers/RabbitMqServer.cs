@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace MailPipeline.Testing;
 
@@ -9,6 +11,8 @@ namespace MailPipeline.Testing;
 /// </summary>
 public sealed class RabbitMqServer : IAsyncDisposable
 {
+    public const string UserPassword = "correct-horse";
+
     private const string Programs = "/usr/lib/rabbitmq/bin";
 
     // Each instance has a port mapper of its own, so that all nodes may have the same name.
@@ -106,13 +110,27 @@ public sealed class RabbitMqServer : IAsyncDisposable
         await WaitAsync(cancellation);
     }
 
-    /// <summary>Makes a virtual host, e.g. one per test, and returns its connection string.</summary>
-    public async Task<string> CreateVirtualHostAsync(string name, CancellationToken cancellation = default)
+    /// <summary>
+    /// Makes a virtual host, e.g. one per test, and returns its connection string. The users get the rights given here and the
+    /// password <see cref="UserPassword"/>; nobody else but guest has any.
+    /// </summary>
+    public async Task<string> CreateVirtualHostAsync(string name, IEnumerable<BrokerRights>? users = null, CancellationToken cancellation = default)
     {
-        await ControlAsync(["add_vhost", name], cancellation);
-        await ControlAsync(["set_permissions", "-p", name, "guest", ".*", ".*", ".*"], cancellation);
+        BrokerRights[] rights = [.. users ?? []];
+        var definitions = new
+        {
+            vhosts = new[] { new { name } },
+            users = rights.Select(user => new { name = user.User, password = UserPassword, tags = Array.Empty<string>() }),
+            permissions = rights.Append(new BrokerRights("guest", ".*", ".*", ".*"))
+                .Select(user => new { user = user.User, vhost = name, configure = user.Configure, write = user.Write, read = user.Read }),
+        };
+        _folder.Write("definitions.json", JsonSerializer.Serialize(definitions));
+        await ControlAsync(["import_definitions", _folder["definitions.json"]], cancellation);
         return ConnectionString + name;
     }
+
+    /// <summary>The connection string of one of the users of a virtual host.</summary>
+    public string ConnectionStringOf(string user, string virtualHost) => $"amqp://{user}:{UserPassword}@127.0.0.1:{Port}/{virtualHost}";
 
     /// <summary>Runs rabbitmqctl and returns its output.</summary>
     public async Task<string> ControlAsync(IEnumerable<string> arguments, CancellationToken cancellation = default)
@@ -171,3 +189,19 @@ public sealed class RabbitMqServer : IAsyncDisposable
 /// <param name="Unacknowledged">Messages that consumers are working on.</param>
 /// <param name="Type"><c>quorum</c> or <c>classic</c>.</param>
 public sealed record BrokerQueue(string Name, long Ready, long Unacknowledged, string Type);
+
+/// <summary>What a user may do, as regular expressions over the names of queues and exchanges.</summary>
+public sealed record BrokerRights(string User, string Configure, string Write, string Read)
+{
+    /// <summary>The users of the services, from the table of the operations guide.</summary>
+    public static IReadOnlyList<BrokerRights> OfServices { get; } = Parse(BuiltProgram.FindInRepository("docs/operations.md"));
+
+    // | `ingress` | `configure` | `write` | `read` |; a bar within an expression is written \|.
+    private static List<BrokerRights> Parse(string file)
+    {
+        var rows = File.ReadLines(file).SkipWhile(line => !line.StartsWith("| user | configure |", StringComparison.Ordinal)).Skip(2)
+            .TakeWhile(line => line.StartsWith('|'));
+        return [.. rows.Select(row => Regex.Split(row, @"(?<!\\)\|").Select(cell => cell.Replace("\\|", "|", StringComparison.Ordinal).Trim().Trim('`')).ToArray())
+            .Select(cells => new BrokerRights(cells[1], cells[2], cells[3], cells[4]))];
+    }
+}

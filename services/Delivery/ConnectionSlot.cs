@@ -1,0 +1,75 @@
+using System.Net;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// The right to one SMTP connection. It is given back once, by <see cref="Release"/> or <see cref="KeepAsync"/>. A destination that
+/// has not answered lately has it on probation: see <see cref="GiveUp"/>.
+/// </summary>
+internal sealed class ConnectionSlot : IDisposable
+{
+    private readonly ConnectionSlots _slots;
+    private readonly CancellationTokenSource? _givenUp;
+
+    internal ConnectionSlot(ConnectionSlots slots, string domain, IPAddress address, bool isOnProbation, long takenAt)
+    {
+        _slots = slots;
+        Domain = domain;
+        Address = address;
+        TakenAt = takenAt;
+        IsOnProbation = isOnProbation;
+        _givenUp = isOnProbation ? new CancellationTokenSource() : null;
+    }
+
+    public string Domain { get; }
+
+    public IPAddress Address { get; }
+
+    /// <summary>The connection that the last batch of the domain has left; null when there is none.</summary>
+    public SmtpClientConnection? Kept { get; internal init; }
+
+    /// <summary>
+    /// Cancelled when the connection has shown no result within its probation and others wait: what is not at its final dot is ended.
+    /// </summary>
+    public CancellationToken GiveUp => _givenUp?.Token ?? CancellationToken.None;
+
+    internal bool IsOnProbation { get; set; }
+
+    internal long TakenAt { get; }
+
+    internal bool IsReturned { get; set; }
+
+    internal bool IsGivenUp { get; set; }
+
+    /// <summary>
+    /// The destination has answered for a message. When it took less than the probation for it, it is among those that a reserve is kept
+    /// for from now on.
+    /// </summary>
+    public void Answered() => _slots.Answered(this);
+
+    /// <summary>The destination could not be spoken to: nothing is reserved for it any more.</summary>
+    public void Failed() => _slots.Failed(this);
+
+    /// <summary>Gives the slot back; its connection is closed.</summary>
+    public void Release() => _slots.Release(this);
+
+    /// <summary>
+    /// Gives the slot back with a connection that is ready for another MAIL. Without an idle time it is over when the far end
+    /// has let go of it, so that the report that follows does not make room for a connection beside it.
+    /// </summary>
+    public Task KeepAsync(SmtpClientConnection connection) => _slots.KeepAsync(this, connection);
+
+    public void Dispose() => _givenUp?.Dispose();
+
+    internal void End()
+    {
+        try
+        {
+            _givenUp?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It was given back in the meantime.
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.Net;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// The turn of one hand-out among those that want a connection: at once where a slot is free, otherwise after a wait that ends with the
+/// batch's time. Before the first host is dialled storage knows that the attempt has begun.
+/// </summary>
+internal sealed class ConnectionTurn(
+    ConnectionSlots slots, IClaims claims, HandOutWaits waits, DeliverMessages command, TimeProvider time, TimeSpan batchTime,
+    CancellationToken stopping) : IDisposable
+{
+    private readonly CancellationTokenSource _patience = new(batchTime, time);
+    private CancellationTokenSource? _either;
+    private SmtpClientConnection? _kept;
+
+    /// <summary>The slot that is held now.</summary>
+    public ConnectionSlot? Slot { get; private set; }
+
+    /// <summary>A host may be dialled, and storage knows it.</summary>
+    public bool HasBegun { get; private set; }
+
+    /// <summary>A slot was taken and used.</summary>
+    public bool HasSpoken { get; private set; }
+
+    /// <summary>Ends an attempt to connect: the batch's time is over, or the slot's, and others wait.</summary>
+    public CancellationToken GiveUp => Either().Token;
+
+    /// <summary>Takes a slot if one is free now. Before the claim is taken, which then says that it has begun.</summary>
+    public void TryBegin(IPAddress first)
+    {
+        Slot = slots.TryTake(command.Domain, first);
+        _kept = Slot?.Kept;
+        HasBegun = Slot is not null;
+    }
+
+    /// <summary>A slot for this address, waited for if it must. False: time is over, the process stops, or the claim is lost.</summary>
+    public async Task<bool> BeginAsync(IPAddress address)
+    {
+        HasSpoken = true;
+        if (Slot is null)
+        {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
+            var taking = slots.TakeAsync(command.Domain, address, either.Token);
+            await waits.ForAsync(taking, WaitReason.Connection);
+            try
+            {
+                Slot = await taking;
+            }
+            catch (OperationCanceledException)
+            {
+                return false;
+            }
+
+            _kept = Slot.Kept;
+        }
+
+        return HasBegun || (HasBegun = await claims.BeginAsync(command.ClaimId, stopping));
+    }
+
+    /// <summary>The connection that came with the slot, once.</summary>
+    public SmtpClientConnection? TakeKept()
+    {
+        var kept = _kept;
+        _kept = null;
+        return kept;
+    }
+
+    /// <summary>The destination could not be spoken to.</summary>
+    public void Failed() => Slot?.Failed();
+
+    /// <summary>Gives the slot back, if one is held.</summary>
+    public void End()
+    {
+        _either?.Dispose();
+        _either = null;
+        if (TakeKept() is { } kept)
+            _ = kept.QuitAsync();
+        Slot?.Release();
+        Slot = null;
+    }
+
+    public void Dispose()
+    {
+        End();
+        _patience.Dispose();
+    }
+
+    private CancellationTokenSource Either() => _either ??= CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, Slot!.GiveUp);
+}

@@ -1,0 +1,73 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Takes back what dead workers held: of all workers before this process does anything, where it is the only one there is, and later
+/// of those whose lease ran out. Says and counts what became of it, by the same rules both times.
+/// </summary>
+internal sealed partial class DeadWorkers(
+    MailDatabase database, TakeBackStore store, RetrySchedule schedule, SteadyStorage steady, QueueTelemetry telemetry, TimeProvider time,
+    ILogger<DeadWorkers> log) : IHostedLifecycleService
+{
+    private TakenBack _atStart = TakenBack.Nothing;
+
+    public async Task TakeBackAsync(CancellationToken cancellationToken) =>
+        Note(await store.TakeBackAsync(evenIfLeased: false, NextAttempt, cancellationToken, () => steady.IsSteady), afterStart: false);
+
+    /// <summary>After the store is open, and before the silo, the bus or a door is.</summary>
+    public async Task StartingAsync(CancellationToken cancellationToken)
+    {
+        if (database.SingleProcess)
+            _atStart = await store.TakeBackAsync(evenIfLeased: true, NextAttempt, cancellationToken);
+    }
+
+    /// <summary>Now whoever collects metrics listens.</summary>
+    public Task StartedAsync(CancellationToken cancellationToken)
+    {
+        Note(_atStart, afterStart: true);
+        return Task.CompletedTask;
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>Whose time is over is tried once more: only an answer, or its absence, gives a recipient up.</summary>
+    private DateTimeOffset NextAttempt(int attempts, DateTimeOffset acceptedAt)
+    {
+        var now = time.GetUtcNow();
+        return schedule.Next(attempts, acceptedAt, now, Random.Shared.NextDouble()) ?? now;
+    }
+
+    private void Note(TakenBack taken, bool afterStart)
+    {
+        telemetry.TakenBack(taken);
+        foreach (var held in taken.Held)
+            LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
+        if (taken is { Unbegun: 0, Interrupted: 0, Uncertain: 0 })
+            return;
+        if (afterStart)
+            LogTakenBackAtStart(log, taken.Uncertain, taken.Interrupted, taken.Unbegun);
+        else
+            LogTakenBack(log, taken.Uncertain, taken.Interrupted, taken.Unbegun);
+    }
+
+    [LoggerMessage(
+        2050, LogLevel.Warning,
+        "Taken back from workers that died: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
+    private static partial void LogTakenBack(ILogger log, int uncertain, int interrupted, int unbegun);
+
+    [LoggerMessage(
+        2056, LogLevel.Warning,
+        "Under way when the last process ended: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
+    private static partial void LogTakenBackAtStart(ILogger log, int uncertain, int interrupted, int unbegun);
+
+    [LoggerMessage(2057, LogLevel.Error, "{MessageId}, recipient {Number}, is held until an operator releases it: {Reason}")]
+    internal static partial void LogHeld(ILogger log, string messageId, int number, string reason);
+}

@@ -1,0 +1,57 @@
+using System.Buffers;
+using System.Text;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.ServiceDefaults;
+
+/// <summary>
+/// Addresses as they stand in log lines, each under a key: <c>to=&lt;joe@example.org&gt;</c>. What a stranger writes in one can end
+/// neither the address nor the line, and so look like no other key.
+/// </summary>
+public static class LogText
+{
+    /// <summary>Recipients of one line; a message with more has more lines.</summary>
+    private const int MaxRecipients = 50;
+
+    // Printable ASCII but space, "<" and ">".
+    private static readonly SearchValues<char> s_plain =
+        SearchValues.Create([.. Enumerable.Range('!', '~' - '!' + 1).Select(code => (char)code).Where(character => character is not ('<' or '>'))]);
+
+    /// <summary>The address with '?' for what could be taken for something else.</summary>
+    public static string Address(string address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        if (!address.AsSpan().ContainsAnyExcept(s_plain))
+            return address;
+        var text = new StringBuilder(address.Length);
+        foreach (var rune in address.EnumerateRunes())
+        {
+            if (rune.Value < 0x80 ? s_plain.Contains((char)rune.Value) : Rune.IsLetterOrDigit(rune))
+                text.Append(rune);
+            else
+                text.Append('?');
+        }
+        return text.ToString();
+    }
+
+    /// <summary>The recipients under their key, in as many texts as there are lines.</summary>
+    public static IEnumerable<string> Recipients(IReadOnlyList<string> addresses)
+    {
+        ArgumentNullException.ThrowIfNull(addresses);
+        return addresses.Count == 1
+            ? [Recipient(addresses[0])]
+            : addresses.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(Recipient)));
+    }
+
+    /// <summary>An outcome as it stands behind <c>status=</c>.</summary>
+    public static string Word(AttemptOutcome outcome) => outcome switch
+    {
+        AttemptOutcome.Delivered => "delivered",
+        AttemptOutcome.Deferred => "deferred",
+        AttemptOutcome.Failed => "failed",
+        AttemptOutcome.Uncertain => "uncertain",
+        _ => "untried",
+    };
+
+    private static string Recipient(string address) => string.Concat("to=<", Address(address), ">");
+}

@@ -1,0 +1,162 @@
+using System.Data.Common;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage;
+
+/// <summary>What was taken back from workers that died, in recipients.</summary>
+/// <param name="Unbegun">Nothing had been sent for them: they are due at once, at no cost.</param>
+/// <param name="Interrupted">Being tried, and no final dot can have been sent.</param>
+/// <param name="Uncertain">Their final dot may have been sent: perhaps delivered.</param>
+/// <param name="Held">Of those, the ones that are now held for an operator, and why.</param>
+public sealed record TakenBack(int Unbegun, int Interrupted, int Uncertain, IReadOnlyList<HeldRecipient> Held)
+{
+    public static readonly TakenBack Nothing = new(0, 0, 0, []);
+
+    public static TakenBack operator +(TakenBack one, TakenBack other) => new(
+        one.Unbegun + other.Unbegun, one.Interrupted + other.Interrupted, one.Uncertain + other.Uncertain, [.. one.Held, .. other.Held]);
+}
+
+/// <summary>A recipient that is held for an operator because its attempts end badly, again and again.</summary>
+public sealed record HeldRecipient(long RecipientId, string Reason);
+
+/// <summary>
+/// When a recipient is tried no more until an operator has looked. A message that kills each worker that tries it, and a far end
+/// that always leaves without an answer to the final dot, would otherwise go on until the recipient's time is over.
+/// </summary>
+public static class HoldRule
+{
+    /// <summary>Workers that may die over one recipient.</summary>
+    public const int MostDeaths = 3;
+
+    /// <summary>Attempts of one recipient that may end without an answer to the final dot, which is the most copies it can get.</summary>
+    public const int MostUncertain = 3;
+
+    public const string Deaths = "3 workers died while they tried it";
+
+    public const string Uncertain = "3 attempts ended without an answer to the final dot; a copy may have arrived each time";
+
+    /// <summary>Why the recipient is held; empty: it is not.</summary>
+    public static string Reason(long deaths, long uncertain) => uncertain >= MostUncertain ? Uncertain : deaths >= MostDeaths ? Deaths : "";
+}
+
+/// <summary>Takes recipients back from workers that died.</summary>
+public sealed class TakeBackStore(MailDatabase database)
+{
+    private const int Page = 200;
+
+    private static readonly Statement s_expired = new("SELECT id FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
+
+    private static readonly Statement s_all = new("SELECT id FROM claims ORDER BY id LIMIT $1");
+
+    // What it says is read as it ends: its holder may begin, or send a dot, until then.
+    private static readonly Statement s_endIfExpired = new(
+        "DELETE FROM claims WHERE id = $1 AND lease_until < {now} RETURNING domain, recipients, began_at, dots");
+
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 RETURNING domain, recipients, began_at, dots");
+
+    private static readonly Statement s_find = new(
+        """
+        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        WHERE r.id = $1 AND r.claim = $2 AND r.state = 0
+        """);
+
+    private static readonly Statement s_free = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
+
+    private static readonly Statement s_takeBack = new(
+        """
+        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = deaths + $8, uncertain = uncertain + $4,
+            hold_reason = $5, next_attempt_at = $6, updated_at = $7
+        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
+        """);
+
+    /// <summary>
+    /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead). What a
+    /// worker had begun counts as an attempt and waits as the schedule says; it is uncertain only where the claim says that the final
+    /// dot may have been sent. What it had not begun is as it was.
+    /// </summary>
+    /// <param name="nextAttempt">From the number of attempts made and the time of acceptance.</param>
+    /// <param name="mayTake">Asked when the store has named claims, before they are taken; false ends it.</param>
+    public async Task<TakenBack> TakeBackAsync(
+        bool evenIfLeased, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt, CancellationToken cancellationToken, Func<bool>? mayTake = null)
+    {
+        var total = TakenBack.Nothing;
+        while (true)
+        {
+            var claims = await database.QueryAsync(evenIfLeased ? s_all : s_expired, r => r.GetInt64(0), cancellationToken, Page);
+            if (mayTake?.Invoke() == false || claims.Count == 0)
+                return total;
+            foreach (var claimId in claims)
+                total += await TakeBackAsync(claimId, evenIfLeased, nextAttempt);
+        }
+    }
+
+    private Task<TakenBack> TakeBackAsync(long claimId, bool evenIfLeased, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            if (await transaction.QueryAsync(evenIfLeased ? s_end : s_endIfExpired, ReadClaim, claimId) is not [var claim])
+                return TakenBack.Nothing;
+            var total = TakenBack.Nothing;
+            // The earliest is the one that the domain's queue has to be awake for.
+            var due = DateTimeOffset.MaxValue;
+            foreach (var id in ClaimStore.Ids(claim.Recipients))
+            {
+                var found = await transaction.QueryAsync(s_find, ReadRecipient, id, claimId);
+                if (found is not [var recipient])
+                    continue;
+                if (claim.IsUnbegun(id))
+                {
+                    total += TakenBack.Nothing with { Unbegun = await transaction.ExecuteAsync(s_free, id, claimId) };
+                    due = now;
+                    continue;
+                }
+                var dot = claim.Ends.Contains(id);
+                var death = claim.IsDone ? 0 : 1;
+                var next = nextAttempt(recipient.Attempts + 1, recipient.AcceptedAt);
+                var reason = HoldRule.Reason(recipient.Deaths + death, recipient.Uncertain + (dot ? 1 : 0));
+                var state = reason.Length > 0 ? RecipientState.Held : RecipientState.Queued;
+                if (await transaction.QueryAsync(
+                    s_takeBack, r => r.GetInt64(0), id, claimId, (long)state, dot ? 1 : 0, reason, next, now, death) is not [var attempts])
+                {
+                    continue;
+                }
+                await transaction.InsertAttemptAsync(Result(id, dot, claim.IsDone, now), attempts);
+                total += new TakenBack(0, dot ? 0 : 1, dot ? 1 : 0, reason.Length > 0 ? [new HeldRecipient(id, reason)] : []);
+                if (state == RecipientState.Queued && next < due)
+                    due = next;
+            }
+            if (due < DateTimeOffset.MaxValue)
+                await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due);
+            return total;
+        });
+    }
+
+    private static AttemptResult Result(long recipientId, bool dot, bool isDone, DateTimeOffset now)
+    {
+        var what = isDone ? "the report of the attempt was lost" : "the worker that tried it died or lost its lease";
+        return dot
+            ? new(recipientId, AttemptOutcome.Uncertain, "4.4.2", $"{what}, perhaps after the final dot", "", now, now)
+            : new(recipientId, AttemptOutcome.Deferred, "4.4.2", $"{what}; no final dot was sent without an answer", "", now, now);
+    }
+
+    private static DeadClaim ReadClaim(DbDataReader row) => new(
+        row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
+
+    private static (int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt) ReadRecipient(DbDataReader row) =>
+        (row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4));
+
+    /// <param name="Ends">Whose final dot may have been sent; negative, in a claim whose worker was done: whose attempt ended otherwise.</param>
+    private sealed record DeadClaim(string Domain, string Recipients, long BeganAt, HashSet<long> Ends)
+    {
+        /// <summary>The worker lived to say what became of each, and only its report is missing.</summary>
+        public bool IsDone => BeganAt < 0;
+
+        /// <summary>
+        /// Once a worker says for whom the final dot may be sent, it has not begun with the others, or they have their answer and it
+        /// was lost with the worker. Before it dials for all.
+        /// </summary>
+        public bool IsUnbegun(long recipientId) =>
+            BeganAt == 0 || ((IsDone || Ends.Count > 0) && !Ends.Contains(recipientId) && !Ends.Contains(-recipientId));
+    }
+}

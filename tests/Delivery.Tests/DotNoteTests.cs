@@ -1,0 +1,114 @@
+using System.Text;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>A final dot is sent only when storage knows that it may have been.</summary>
+public sealed class DotNoteTests
+{
+    private const string Hello =
+        """
+        S: 220 mx.example.net ESMTP
+        C: EHLO client.example.com
+        S: 250-mx.example.net
+        S: 250 PIPELINING
+
+        """;
+
+    private const string ToTheContent = Hello +
+        """
+        C: MAIL FROM:<sender@example.com>
+        C: RCPT TO:<user1@example.net>
+        C: DATA
+        S: 250 Ok
+        S: 250 Ok
+        S: 354 Go on
+        ! signal
+
+        """;
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task No_dot_is_sent_of_which_storage_does_not_know(bool isLost)
+    {
+        var asked = new TaskCompletionSource();
+        await using var server = new ScriptedServer([ToTheContent, ToTheContent]);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        bench.Claims.DotGate = asked.Task;
+        var running = bench.RunAsync(bench.Message("one\r\n"));
+        await server.Signal.Task.WaitAsync(TimeSpan.FromSeconds(10));
+
+        if (isLost)
+            bench.Claims.LostClaims.Add(77);
+        else
+            bench.Claims.IsAway = true;
+        asked.SetResult();
+
+        Assert.Equal([isLost ? "NotAttempted 4.0.0" : "Deferred 4.3.0"], Bench.Outcomes(await running));
+        Assert.DoesNotContain(".", server.Surplus);
+    }
+
+    [Fact]
+    public async Task What_storage_is_told_of_is_the_message_and_a_few_behind_it_and_goes_along_with_the_batch()
+    {
+        const int Messages = 40;
+        var told = new TaskCompletionSource();
+        await using var server = new ScriptedServer(Script(Messages)) { Gate = told.Task };
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var messages = Enumerable.Range(1, Messages).Select(number => bench.Message($"m{number}\r\n")).ToArray();
+        var running = bench.RunAsync(messages);
+
+        await server.Signal.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        var first = bench.Claims.Dots;
+        told.SetResult();
+
+        var report = await running;
+        Assert.All(report.Results, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
+        Assert.Equal(messages.Take(first.Count).Select(message => message[0].RecipientId), first.Order());
+        Assert.InRange(first.Count, 2, 2 + DotNotes.MessagesAhead);
+        Assert.Equal(messages.Select(message => message[0].RecipientId), bench.Claims.Dots.Order());
+        Assert.Null(bench.Claims.Finished);
+    }
+
+    [Fact]
+    public async Task Who_was_refused_is_not_in_doubt()
+    {
+        var script = new StringBuilder(Hello);
+        for (var number = 1; number <= 12; number++)
+            script.Append(null, $"C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user{number}@example.net>\nC: DATA\nS: 250 Ok\nS: 450 Later\nS: 503 No\n{(number < 12 ? "C: RSET\nS: 250 Ok\n" : "")}");
+        await using var server = new ScriptedServer(script.ToString());
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var messages = Enumerable.Range(1, 12).Select(number => bench.Message($"m{number}\r\n")).ToArray();
+        var report = await bench.RunAsync(messages);
+
+        Assert.All(report.Results, result => Assert.Equal(AttemptOutcome.Deferred, result.Outcome));
+        Assert.DoesNotContain(messages[0][0].RecipientId, bench.Claims.Dots);
+        Assert.DoesNotContain(messages[7][0].RecipientId, bench.Claims.Dots);
+        Assert.Equal((0, 12), (bench.Claims.Finished!.Value.Uncertain.Count, bench.Claims.Finished.Value.Tried.Count));
+    }
+
+    /// <summary>Takes them all; signals and waits when the first dot has come.</summary>
+    private static string Script(int messages)
+    {
+        var script = new StringBuilder(Hello).Append(Commands(1)).Append("S: 250 Ok\nS: 250 Ok\nS: 354 Go on\n");
+        for (var number = 1; number <= messages; number++)
+        {
+            script.Append(null, $"C: m{number}\nC: .\n");
+            if (number < messages)
+                script.Append(Commands(number + 1));
+            if (number == 1)
+                script.Append("! signal\n! wait\n");
+            script.Append("S: 250 Taken\n");
+            if (number < messages)
+                script.Append("S: 250 Ok\nS: 250 Ok\nS: 354 Go on\n");
+        }
+
+        return script.Append("C: QUIT\nS: 221 Bye\n").ToString();
+    }
+
+    private static string Commands(int number) => $"C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user{number}@example.net>\nC: DATA\n";
+}

@@ -1,0 +1,70 @@
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>Which of many hosts and addresses are tried, and in which order.</summary>
+public sealed class HostWalkTests
+{
+    private const string Taken =
+        """
+        S: 220 mx.example.net ESMTP
+        C: EHLO client.example.com
+        S: 250-mx.example.net
+        S: 250 PIPELINING
+        * MAIL
+        * RCPT
+        * DATA
+        S: 250 Ok
+        S: 250 Ok
+        S: 354 Go on
+        C: one
+        C: .
+        S: 250 Taken
+        """;
+
+    /// <summary>Nobody listens there on the port of the scripted server.</summary>
+    private static readonly string[] s_dead = [.. Enumerable.Range(1, 6).Select(i => $"127.0.1.{i}")];
+
+    [Fact]
+    public async Task The_dead_addresses_of_the_best_host_leave_the_next_host_its_share()
+    {
+        await using var server = new ScriptedServer(Taken);
+        await using var bench = new Bench(options => options.Port = server.Port);
+        bench.Dns.WithMx(Bench.Domain, (10, "best.example.net"), (20, "next.example.net"))
+            .WithAddress("best.example.net", s_dead).WithAddress("next.example.net", "127.0.0.1");
+
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+    }
+
+    [Fact]
+    public async Task A_later_attempt_begins_with_what_did_not_fail_before()
+    {
+        await using var server = new ScriptedServer(Taken);
+        await using var bench = new Bench(options =>
+        {
+            options.Port = server.Port;
+            options.MaxHosts = 1;
+        });
+        bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", [.. s_dead, "127.0.0.1"]);
+
+        // Seven addresses, one a time: each attempt tries another.
+        var attempts = 1;
+        while (Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n")))[0] != "Delivered 2.0.0")
+            attempts++;
+        Assert.InRange(attempts, 1, 7);
+    }
+
+    [Fact]
+    public async Task A_host_whose_name_leads_nowhere_comes_last_the_next_time()
+    {
+        await using var server = new ScriptedServer(Taken);
+        await using var bench = new Bench(options =>
+        {
+            options.Port = server.Port;
+            options.MaxHosts = 2;
+        });
+        bench.Dns.WithMx(Bench.Domain, (10, "a.example.net"), (20, "b.example.net"), (30, "c.example.net"))
+            .WithFailure("a.example.net").WithFailure("b.example.net").WithAddress("c.example.net", "127.0.0.1");
+
+        Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+    }
+}

@@ -1,0 +1,94 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Testing;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Ingress.Tests;
+
+/// <summary>What the log says of a message and of a refusal: every line can be found by any of its keys.</summary>
+public sealed class LogTests
+{
+    [Fact]
+    public async Task An_accepted_message_is_found_by_each_of_its_recipients_and_by_who_sent_it()
+    {
+        await using var host = await StartAsync();
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.SayAsync("MAIL FROM:<sales@example.com>", "250");
+        await client.SayAsync("RCPT TO:<joe@example.net>", "250");
+        await client.SayAsync("RCPT TO:<\"x> to=<eve\"@example.net>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n\r\n.", "250 2.0.0");
+
+        var id = Contracts.MessageIds.ToText((await host.NextHintAsync()).MessageId);
+        Assert.Matches(
+            $"""^message={id} status=accepted from=<sales@example\.com> to=<joe@example\.net> to=<"x\?\?to=\?eve"@example\.net> size=\d+ client=127\.0\.0\.1 user=ann@example\.com session=\S+$""",
+            Assert.Single(Lines(host, 1001)));
+    }
+
+    [Fact]
+    public async Task A_refusal_says_who_wanted_to_write_to_whom_and_what_he_was_told()
+    {
+        await using var host = await StartAsync();
+        await using (var client = await Client.GreetedAsync(host.Mx))
+        {
+            await client.SayAsync("MAIL FROM:<bob@example.net> SIZE=999999999", "552");
+            await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+            await client.SayAsync("RCPT TO:<nobody@example.com>", "550");
+            await client.SayAsync("RCPT TO:<ann@example.com>", "250");
+            await client.SayAsync("DATA", "354");
+            await client.SayAsync("bare\nline feed\r\n.", "550 5.6.0");
+            await client.SayAsync("NONSENSE", "500");
+        }
+        await using (var client = await Client.AuthenticatedAsync(host.Submission))
+            await client.SayAsync("MAIL FROM:<eve@example.com>", "553");
+
+        Assert.Collection(
+            Lines(host, 1008).Select(line => line[(line.IndexOf("command=", StringComparison.Ordinal))..]),
+            line => Assert.StartsWith("command=MAIL  reply=552 5.3.4", line, StringComparison.Ordinal),
+            line => Assert.Equal("command=RCPT from=<bob@example.net> to=<nobody@example.com> reply=550 5.1.1 No such user here", line),
+            line => Assert.Equal("command=DATA from=<bob@example.net> to=<ann@example.com> reply=550 5.6.0 Message contains bare <CR> or <LF>", line),
+            line => Assert.StartsWith("command=unknown  reply=500 5.5.2", line, StringComparison.Ordinal),
+            line => Assert.Equal("command=MAIL from=<eve@example.com> reply=553 5.7.1 Sender address not owned by the user", line));
+        Assert.All(Lines(host, 1008), line => Assert.StartsWith("status=refused client=127.0.0.1 session=", line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Who_is_refused_much_does_not_fill_the_log_and_is_counted()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await StartAsync(time);
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        for (var i = 0; i < RefusalLog.MaxLines + 5; i++)
+            await client.SayAsync($"RCPT TO:<nobody{i}@example.com>", "550");
+        Assert.Equal(RefusalLog.MaxLines, Lines(host, 1008).Count);
+
+        time.Advance(RefusalLog.Window);
+        await client.SayAsync("RCPT TO:<late@example.com>", "550");
+        Assert.Equal("status=refused client=127.0.0.1 5 times more, not shown one by one", Assert.Single(Lines(host, 1009)));
+        Assert.Contains("to=<late@example.com>", Lines(host, 1008)[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Wrong_credentials_are_logged_with_their_name_by_the_same_count()
+    {
+        await using var host = await StartAsync();
+        for (var i = 0; i <= RefusalLog.MaxLines; i++)
+        {
+            await using var client = await Client.GreetedAsync(host.Submission);
+            await client.SayAsync("STARTTLS", "220");
+            await client.StartTlsAsync();
+            await client.SayAsync("EHLO x", "250");
+            await client.SayAsync("AUTH PLAIN " + Convert.ToBase64String("\0eve smith@example.com\0wrong password"u8), "535");
+        }
+        Assert.Empty(Lines(host, 1008));
+        Assert.Equal(RefusalLog.MaxLines, Lines(host, 1007).Count);
+        Assert.Matches(@"^status=refused client=127\.0\.0\.1 session=\S+ command=AUTH user=eve\?smith@example\.com$", Lines(host, 1007)[0]);
+    }
+
+    private static Task<IngressHost> StartAsync(FakeTimeProvider? time = null) => IngressHost.StartAsync(
+        new Dictionary<string, string> { ["Ingress:AuthFailureDelay"] = "00:00:00" }, time, services => services.AddFakeLogging());
+
+    private static List<string> Lines(IngressHost host, int eventId) =>
+        [.. host.Services.GetFakeLogCollector().GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];
+}

@@ -1,0 +1,92 @@
+using System.Threading.Channels;
+using MailPipeline.Contracts;
+using MailPipeline.Testing;
+using MassTransit;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using RabbitMQ.Client;
+
+namespace MailPipeline.ServiceDefaults.Tests;
+
+/// <summary>Through a broker a service takes only what another service of the same store has sent to this endpoint.</summary>
+public sealed class BusSealTests
+{
+    private static readonly MessageAccepted s_message = new(
+        [new AcceptedMessage(1, "ann@example.org", ["bob@example.net"], 100, BodyType.SevenBit, DateTimeOffset.UnixEpoch, "")]);
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task What_no_service_of_this_store_has_sent_is_dropped_unread_and_counted_and_leaves_nothing_on_the_broker()
+    {
+        await using var broker = await RabbitMqServer.StartAsync(Cancellation);
+        var received = Channel.CreateUnbounded<MessageAccepted>();
+        await using var app = await StartAsync(broker, 1, received);
+        await using var stranger = await StartAsync(broker, 2, null);
+        using var refused = new MetricCollector<long>(
+            app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
+        await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString) }.CreateConnectionAsync(Cancellation);
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: Cancellation);
+
+        // What is sent is seen on its way, whole, to be changed and repeated.
+        await channel.QueueDeclareAsync("tap", exclusive: true, cancellationToken: Cancellation);
+        await channel.QueueBindAsync("tap", BusEndpoints.MessageAccepted, "", cancellationToken: Cancellation);
+        await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
+        Assert.Equal(1, (await received.Reader.ReadAsync(Cancellation)).Messages[0].MessageId);
+        BasicGetResult? seen = null;
+        await Eventually.TrueAsync(async () => (seen = await channel.BasicGetAsync("tap", autoAck: true, Cancellation)) is not null, TimeSpan.FromSeconds(10));
+        await channel.QueueUnbindAsync("tap", BusEndpoints.MessageAccepted, "", cancellationToken: Cancellation);
+        var sealedProperties = new BasicProperties(seen!.BasicProperties);
+        var body = seen.Body.ToArray();
+        var changed = System.Text.Encoding.UTF8.GetBytes(System.Text.Encoding.UTF8.GetString(body).Replace("bob@", "eve@", StringComparison.Ordinal));
+        Assert.NotEqual(body, changed);
+
+        await PublishAsync(sealedProperties, changed);
+        await PublishAsync(new BasicProperties { ContentType = sealedProperties.ContentType }, body);
+        await PublishAsync(new BasicProperties { ContentType = sealedProperties.ContentType }, "nonsense"u8.ToArray());
+        await PublishAsync(new BasicProperties { Headers = new Dictionary<string, object?> { ["Mail-Seal"] = "AAAA" } }, []);
+        await stranger.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
+        // Sealed for another endpoint.
+        await channel.ExchangeDeclareAsync("aside", ExchangeType.Fanout, durable: true, cancellationToken: Cancellation);
+        await channel.ExchangeBindAsync(BusEndpoints.MessageAccepted, "aside", "", cancellationToken: Cancellation);
+        await app.Services.GetRequiredService<MailBus>().SendAsync("aside", s_message, Cancellation);
+        // A repetition passes.
+        await PublishAsync(sealedProperties, body);
+
+        Assert.Equal("bob@example.net", (await received.Reader.ReadAsync(Cancellation)).Messages[0].Recipients[0]);
+        await Eventually.TrueAsync(() => refused.GetMeasurementSnapshot().Sum(m => m.Value) == 6, TimeSpan.FromSeconds(10));
+        Assert.False(received.Reader.TryRead(out _));
+        var queues = await broker.ListQueuesAsync(cancellation: Cancellation);
+        Assert.DoesNotContain(queues, queue => queue.Ready + queue.Unacknowledged > 0);
+        Assert.DoesNotContain(queues, queue => queue.Name.EndsWith("_error", StringComparison.Ordinal) || queue.Name.EndsWith("_skipped", StringComparison.Ordinal));
+
+        ValueTask PublishAsync(BasicProperties properties, byte[] bytes) =>
+            channel.BasicPublishAsync("", BusEndpoints.MessageAccepted, mandatory: true, properties, bytes, Cancellation);
+    }
+
+    private static async Task<WebApplication> StartAsync(RabbitMqServer broker, byte key, Channel<MessageAccepted>? received)
+    {
+        var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", broker.ConnectionString));
+        builder.Services.AddSingleton(new BusKeySource(_ => Task.FromResult(Enumerable.Repeat(key, 32).ToArray())));
+        if (received is not null)
+            builder.Services.AddSingleton(received);
+        builder.AddMailBus(bus =>
+        {
+            if (received is not null)
+                bus.AddConsumer<Collector, CollectorDefinition>();
+        });
+        builder.Services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = true);
+        var (app, client) = await DefaultsHost.StartAsync(builder);
+        client.Dispose();
+        return app;
+    }
+
+    private sealed class Collector(Channel<MessageAccepted> received) : IConsumer<MessageAccepted>
+    {
+        public async Task Consume(ConsumeContext<MessageAccepted> context) => await received.Writer.WriteAsync(context.Message, context.CancellationToken);
+    }
+
+    private sealed class CollectorDefinition : ConsumerDefinition<Collector>
+    {
+        public CollectorDefinition() => EndpointName = BusEndpoints.MessageAccepted;
+    }
+}

@@ -1,0 +1,128 @@
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Storage.Tests;
+
+/// <summary>What is taken back from workers that died.</summary>
+public abstract partial class StoreTests
+{
+    [Fact]
+    public async Task What_a_dead_worker_had_not_begun_costs_nothing_and_is_due_at_once()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: false, default);
+        Store.Time.Advance(TimeSpan.FromSeconds(1));
+
+        Assert.Equal((2, 0, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
+
+        Assert.Equal(recipients, await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        Assert.Contains("example.net", (await DueDomainsAsync()).Select(due => due.Domain));
+    }
+
+    [Fact]
+    public async Task What_begins_after_it_was_claimed_counts_from_then_on()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: false, default);
+
+        Assert.True(await Store.Claims.BeginAsync(7, default));
+        Assert.True(await Store.Claims.BeginAsync(7, default));
+        Assert.Equal((0, 1, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
+
+        Assert.Equal(1, (await Store.Queue.FindQueuedAsync(recipients[0].RecipientId, default))!.Attempts);
+        // The one who comes back learns of it before he dials.
+        Assert.False(await Store.Claims.BeginAsync(7, default));
+        Assert.False(await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default));
+    }
+
+    [Fact]
+    public async Task Only_whose_dot_may_have_been_sent_is_in_doubt_and_waits_as_the_schedule_says()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId, recipients[1].RecipientId], default);
+        await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
+
+        Assert.Equal((1, 0, 1), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
+
+        Assert.Equal([recipients[2]], await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        var doubtful = (await Store.Queue.FindQueuedAsync(recipients[1].RecipientId, default))!;
+        Assert.Equal((1, Store.Time.GetUtcNow().AddMinutes(5)), (doubtful.Attempts, doubtful.NextAttemptAt));
+        Assert.Equal(1, (await Store.History.SummarizeAsync(default)).Uncertain);
+    }
+
+    [Fact]
+    public async Task A_lost_report_is_no_death_and_leaves_nothing_in_doubt_that_had_its_answer()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        for (var claimId = 1; claimId <= 4; claimId++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+            await Store.Claims.TakeAsync(claimId, "example.net", due, begun: true, default);
+            await Store.Claims.NoteDotsAsync(claimId, [.. recipients.Select(recipient => recipient.RecipientId)], default);
+            long[] uncertain = claimId == 1 ? [recipients[0].RecipientId] : [];
+            await Store.Claims.FinishAsync(claimId, uncertain, [recipients[1].RecipientId], default);
+
+            var taken = await Store.TakeBackAsync(evenIfLeased: true);
+            Assert.Equal((uncertain.Length == 1 ? 1 : 2, 1, uncertain.Length), Counts(taken));
+            Assert.Empty(taken.Held);
+        }
+
+        Assert.Equal(4, (await Store.Queue.FindQueuedAsync(recipients[1].RecipientId, default))!.Attempts);
+    }
+
+    [Theory]
+    [InlineData(false, HoldRule.Deaths)]
+    [InlineData(true, HoldRule.Uncertain)]
+    public async Task The_third_worker_that_dies_over_a_recipient_is_the_last_until_an_operator_releases_it(bool dot, string reason)
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        var messageId = recipients[0].MessageId;
+        for (var round = 1; round <= 2; round++)
+        {
+            for (var death = 1; death <= 3; death++)
+            {
+                Store.Time.Advance(TimeSpan.FromHours(1));
+                var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+                await Store.Claims.TakeAsync((10 * round) + death, "example.net", [due], begun: true, default);
+                if (dot)
+                    await Store.Claims.NoteDotsAsync((10 * round) + death, [due.RecipientId], default);
+                var taken = await Store.TakeBackAsync(evenIfLeased: true);
+                Assert.Equal(death == 3 ? [new HeldRecipient(due.RecipientId, reason)] : [], taken.Held);
+            }
+
+            Store.Time.Advance(TimeSpan.FromDays(1));
+            Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+            var held = Assert.Single((await Store.History.FindAsync(messageId, default))!.Recipients);
+            Assert.Equal((RecipientState.Held, reason, 3 * round), (held.State, held.HoldReason, held.Attempts.Count));
+            Assert.Equal([new HeldMessage(messageId, 1)], await Store.Operator.ListHeldAsync(10, default));
+            Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(messageId));
+
+            // It is tried as often again: what it was held for is counted anew.
+            Assert.Equal(new OperatorChange(1, 0), await Store.Operator.ReleaseAsync(messageId, "ann"));
+        }
+    }
+
+    [Fact]
+    public async Task A_far_end_that_leaves_without_an_answer_gets_three_copies_at_most()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        for (var attempt = 1; attempt <= 3; attempt++)
+        {
+            var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+            await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
+            var decision = new RecipientDecision(
+                Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5));
+            var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], _ => []);
+            Assert.Equal([due.RecipientId], recorded.Recorded);
+            Assert.Equal(attempt == 3 ? [new HeldRecipient(due.RecipientId, HoldRule.Uncertain)] : [], recorded.Held);
+            Store.Time.Advance(TimeSpan.FromMinutes(5));
+        }
+
+        Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        var held = Assert.Single((await Store.History.FindAsync(recipients[0].MessageId, default))!.Recipients);
+        Assert.Equal((RecipientState.Held, HoldRule.Uncertain, 3), (held.State, held.HoldReason, held.Attempts.Count));
+    }
+
+    private static (int Unbegun, int Interrupted, int Uncertain) Counts(TakenBack taken) => (taken.Unbegun, taken.Interrupted, taken.Uncertain);
+}
