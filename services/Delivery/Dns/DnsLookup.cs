@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.NetworkInformation;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
@@ -29,7 +30,7 @@ internal sealed class DnsLookup : IDnsLookup
     public static bool TryParseServer(string text, out IPEndPoint? server)
     {
         server = null;
-        if (!RouteTable.TryParseHost(text, DnsPort, out var host) || !IPAddress.TryParse(host.Host, out var address))
+        if (!RouteTable.TryParseHost(text, DnsPort, out var host) || !HostAddress.TryParse(host.Host, out var address))
             return false;
         server = new IPEndPoint(address, host.Port);
         return true;
