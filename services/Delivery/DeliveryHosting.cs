@@ -24,6 +24,7 @@ public static class DeliveryHosting
         services.AddSingleton<DeliveryTelemetry>();
         services.AddSingleton<IDnsLookup, DnsLookup>();
         services.AddSingleton<HostFailures>();
+        services.AddSingleton<LocalAddresses>();
         services.AddSingleton<MxResolver>();
         services.AddSingleton<SmtpConnector>();
         services.AddSingleton<IClaims, StoredClaims>();

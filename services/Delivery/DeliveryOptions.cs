@@ -1,5 +1,5 @@
 using System.ComponentModel.DataAnnotations;
-using System.Net;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
@@ -18,6 +18,17 @@ public sealed class DeliveryOptions
 
     /// <summary>Addresses that mean this system, e.g. of its load balancer; an MX that resolves to one of them is a loop.</summary>
     public TextList OwnAddresses { get; set; } = [];
+
+    /// <summary>
+    /// Mail by MX or address literal to loopback, unspecified, link-local and multicast addresses and those of this machine's interfaces.
+    /// Default: Refuse, it would loop (RFC 5321 §5.1). Allow is for set-ups in which everything runs on one machine.
+    /// </summary>
+    [EnumDataType(typeof(AddressRule))]
+    public AddressRule LocalAddresses { get; set; } = AddressRule.Refuse;
+
+    /// <summary>Mail by MX or address literal to private networks (RFC 1918, 4193, 6598). Default: Allow, clusters and offices have their servers there.</summary>
+    [EnumDataType(typeof(AddressRule))]
+    public AddressRule PrivateAddresses { get; set; } = AddressRule.Allow;
 
     /// <summary>Port of hosts found by MX. Default: 25.</summary>
     [Range(1, 65535)]
@@ -177,6 +188,13 @@ public enum TlsPolicy
     Verified,
 }
 
+/// <summary>Whether mail goes to addresses of a kind that no route leads to.</summary>
+public enum AddressRule
+{
+    Refuse = 0,
+    Allow,
+}
+
 /// <summary>Which addresses of a host are used, and in which order.</summary>
 public enum AddressPreference
 {
@@ -204,7 +222,7 @@ internal sealed class DeliveryListsValidator : IValidateOptions<DeliveryOptions>
 
         foreach (var address in options.OwnAddresses)
         {
-            if (!IPAddress.TryParse(address, out _))
+            if (!HostAddress.TryParse(address, out _))
                 errors.Add($"Delivery:OwnAddresses has '{address}'; expected an IP address.");
         }
 

@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;
@@ -82,16 +81,11 @@ internal sealed class RouteTable
 
         if (host is ['[', .. var inner, ']'])
             host = inner;
-        if (!IsAddress(host) && !IsName(host))
+        if (!HostAddress.TryParse(host, out _) && !IsName(host))
             return false;
         route = new Route(host, port);
         return true;
     }
-
-    // The parser takes "127.1" and "[::1]:25" as well.
-    private static bool IsAddress(string host) =>
-        IPAddress.TryParse(host, out var address)
-        && (address.AddressFamily == AddressFamily.InterNetworkV6 ? !host.Contains('[', StringComparison.Ordinal) : address.ToString() == host);
 
     // RFC 1123 §2.1: what ends in a number would be an address, and is none.
     private static bool IsName(string host) =>

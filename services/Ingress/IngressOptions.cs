@@ -198,7 +198,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
 
     private static void Validate(string setting, ListenerOptions listener, IngressOptions options, List<string> failures)
     {
-        if (!IPAddress.TryParse(listener.Address, out _))
+        if (!HostAddress.TryParse(listener.Address, out _))
             failures.Add($"{setting}:Address is '{listener.Address}'; it must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::");
         if (listener.PortOrDefault is < 0 or > 65535)
             failures.Add($"{setting}:Port is {listener.Port}; it must be 0 to 65535");

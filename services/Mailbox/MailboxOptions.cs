@@ -144,7 +144,7 @@ internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
 
     private static void Check(MailboxListener listener, string setting, List<string> failures)
     {
-        if (!IPAddress.TryParse(listener.Address, out _))
+        if (!HostAddress.TryParse(listener.Address, out _))
             failures.Add($"{setting}:Address is '{listener.Address}'; allowed is an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::");
         if (listener.Port is < 0 or > 65535)
             failures.Add($"{setting}:Port is {listener.Port}; allowed is 0 to 65535");

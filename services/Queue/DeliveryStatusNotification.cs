@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using MimeKit;
@@ -166,7 +167,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     {
         var bracket = remoteHost.IndexOf('[', StringComparison.Ordinal);
         var name = bracket < 0 ? remoteHost : remoteHost[..bracket];
-        return IPAddress.TryParse(name, out var address)
+        return HostAddress.TryParse(name, out var address)
             ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
             : name;
     }

@@ -133,5 +133,5 @@ public static class QueueHosting
 
     /// <summary>The pod's own address, from the downward API; loopback elsewhere.</summary>
     private static IPAddress Address(ConfigurationManager configuration) =>
-        IPAddress.TryParse(configuration["POD_IP"], out var address) ? address : IPAddress.Loopback;
+        HostAddress.TryParse(configuration["POD_IP"], out var address) ? address : IPAddress.Loopback;
 }

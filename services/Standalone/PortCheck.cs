@@ -20,7 +20,7 @@ internal static class PortCheck
             var setting = $"{section.Path}:{portKey}";
             // What is no port or no address is for the section's validator to say.
             if (int.TryParse(section[portKey], NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is > 0 and <= 65535
-                && IPAddress.TryParse(section["Address"] ?? "127.0.0.1", out var address))
+                && HostAddress.TryParse(section["Address"] ?? "127.0.0.1", out var address))
             {
                 if (!taken.TryAdd((address, port), setting))
                     throw new StartupException($"{setting} is {port}, and so is {taken[(address, port)]}; each needs a port of its own");

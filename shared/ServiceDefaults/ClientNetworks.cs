@@ -12,7 +12,7 @@ public sealed class ClientNetworks
 
     public static bool TryParse(string text, out IPNetwork network)
     {
-        if (!text.Contains('/', StringComparison.Ordinal) && IPAddress.TryParse(text, out var address))
+        if (!text.Contains('/', StringComparison.Ordinal) && HostAddress.TryParse(text, out var address))
         {
             network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
             return true;

@@ -101,7 +101,7 @@ internal static class ProxyHeader
         if (words is ["PROXY", "UNKNOWN", ..])
             return (ProxyHeaderStatus.Complete, end + 2);
         if (words is not ["PROXY", "TCP4" or "TCP6", var source, _, var port, _]
-            || !IPAddress.TryParse(source, out var address)
+            || !HostAddress.TryParse(source, out var address)
             || address.AddressFamily != (words[1] == "TCP4" ? AddressFamily.InterNetwork : AddressFamily.InterNetworkV6)
             || !ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
         {

@@ -57,7 +57,7 @@ public static class ServiceDefaultsHosting
     {
         services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
         services.AddSettings<HttpOptions, HttpOptionsValidator>(HttpOptions.Section)
-            .Validate(http => IPAddress.TryParse(http.Address, out _), "Http:Address must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1");
+            .Validate(http => HostAddress.TryParse(http.Address, out _), "Http:Address must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1");
         services.AddSettings<TelemetryOptions, TelemetryOptionsValidator>(TelemetryOptions.Section);
     }
 

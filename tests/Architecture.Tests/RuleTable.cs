@@ -52,7 +52,7 @@ internal static class RuleTable
             "must not need the framework Microsoft.AspNetCore.App", []),
         new(ReferenceRules.Packages_stay_with_their_owners,
             [("services/Delivery/Delivery.csproj", Packages("MailKit"))], "must not need the package MailKit",
-            [("tests/Queue.Tests/Queue.Tests.csproj", Packages("MailKit")), ("services/Delivery/Delivery.csproj", Packages("DnsClient"))]),
+            [("tests/Queue.Tests/Queue.Tests.csproj", Packages("MailKit")), ("tests/Testing.Tests/Testing.Tests.csproj", Packages("DnsClient"))]),
         new(ReferenceRules.Packages_stay_with_their_owners,
             [("services/Queue/Queue.csproj", Packages("Aspire.Npgsql"))], "must not need the package Aspire.Npgsql",
             [("AppHost/AppHost.csproj", Packages("Aspire.Hosting.Redis"))]),

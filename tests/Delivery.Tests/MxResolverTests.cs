@@ -71,6 +71,115 @@ public sealed class MxResolverTests
     }
 
     [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("127.8.8.8")]
+    [InlineData("0.0.0.0")]
+    [InlineData("0.1.2.3")]
+    [InlineData("169.254.7.7")]
+    [InlineData("224.0.0.1")]
+    [InlineData("255.255.255.255")]
+    [InlineData("::1")]
+    [InlineData("::")]
+    [InlineData("::7f00:1")]
+    [InlineData("::ffff:127.0.0.1")]
+    [InlineData("::ffff:0.0.0.0")]
+    [InlineData("fe80::1")]
+    [InlineData("ff02::1")]
+    [InlineData("203.0.113.5")]
+    [InlineData("::ffff:203.0.113.5")]
+    public async Task Mail_to_an_address_of_ours_loops_whoever_names_it(string address)
+    {
+        await using var bench = new Bench(options => (options.LocalAddresses, options.OwnAddresses) = (AddressRule.Refuse, ["203.0.113.5"]));
+        bench.Dns.WithMx("mx.example.net", (10, "host.example.net"), (20, "worse.example.net"))
+            .WithMx("implicit.example.net").WithAddress("implicit.example.net", "192.0.2.1", address)
+            .WithAddress("host.example.net", address).WithAddress("worse.example.net", "192.0.2.2");
+        var literal = address.Contains(':', StringComparison.Ordinal) ? $"[IPv6:{address}]" : $"[{address}]";
+        foreach (var domain in (string[])["mx.example.net", "implicit.example.net", literal])
+        {
+            var resolution = await bench.Resolver.ResolveToAddressAsync(domain);
+            Assert.Empty(resolution.Hosts);
+            Assert.Equal((true, "5.4.6"), (resolution.Failure!.IsPermanent, resolution.Failure.Status));
+        }
+    }
+
+    [Fact]
+    public async Task The_addresses_of_this_machine_and_its_own_name_are_ours()
+    {
+        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
+        var own = System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces()
+            .SelectMany(adapter => adapter.GetIPProperties().UnicastAddresses).Select(found => found.Address.ToString().Split('%')[0]).ToArray();
+        Assert.NotEmpty(own);
+        bench.Dns.WithMx("here.example.net", (10, "host.example.net")).WithAddress("host.example.net", own)
+            .WithMx("localhost.example.net", (10, "LocalHost")).WithMx("below.example.net", (10, "mail.localhost"));
+        foreach (var domain in (string[])["here.example.net", "localhost.example.net", "below.example.net"])
+            Assert.Equal("5.4.6", (await bench.Resolver.ResolveToAddressAsync(domain)).Failure?.Status);
+    }
+
+    [Fact]
+    public async Task Mail_that_would_loop_fails_at_once()
+    {
+        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
+        bench.Dns.WithMx(Bench.Domain, (10, "host.example.net"), (20, "worse.example.net"))
+            .WithAddress("host.example.net", "0.0.0.0").WithAddress("worse.example.net", "192.0.2.2");
+        Assert.Equal(["Failed 5.4.6"], Bench.Outcomes(await bench.RunAsync(bench.Message("Subject: x\r\n\r\n"))));
+    }
+
+    [Theory]
+    [InlineData("10.1.2.3")]
+    [InlineData("172.31.0.1")]
+    [InlineData("192.168.1.1")]
+    [InlineData("100.64.0.1")]
+    [InlineData("fd00::1")]
+    public async Task Private_networks_are_for_the_operator_to_refuse(string address)
+    {
+        foreach (var rule in (AddressRule[])[AddressRule.Allow, AddressRule.Refuse])
+        {
+            await using var bench = new Bench(options => options.PrivateAddresses = rule);
+            bench.Dns.WithMx("only.example.net", (10, "host.example.net")).WithAddress("host.example.net", address)
+                .WithMx("both.example.net", (10, "both")).WithAddress("both", "192.0.2.1", "2001:db8::1", address);
+            Assert.Equal(rule == AddressRule.Allow ? null : "5.4.4", (await bench.Resolver.ResolveToAddressAsync("only.example.net")).Failure?.Status);
+            Assert.Null((await bench.Resolver.ResolveToAddressAsync("both.example.net")).Failure);
+            Assert.Equal(rule == AddressRule.Allow, (await bench.Resolver.AddressesAsync(new TargetHost("both", 25))).Addresses.Contains(IPAddress.Parse(address)));
+        }
+    }
+
+    [Fact]
+    public async Task A_better_host_is_used_and_none_behind_ourselves()
+    {
+        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
+        bench.Dns.WithMx(Bench.Domain, (5, "better"), (10, "localhost"), (20, "worse"))
+            .WithAddress("better", "192.0.2.1").WithAddress("worse", "192.0.2.2");
+        Assert.Equal("192.0.2.1", (await bench.Resolver.ResolveToAddressAsync(Bench.Domain)).First?.ToString());
+        bench.Dns.WithFailure("gone").WithMx("gone.example.net", (5, "gone"), (10, "localhost"), (20, "worse"));
+        Assert.Equal("4.4.3", (await bench.Resolver.ResolveToAddressAsync("gone.example.net")).Failure?.Status);
+    }
+
+    [Theory]
+    [InlineData("1")]
+    [InlineData("127.1")]
+    [InlineData("0x7f.1")]
+    [InlineData("010.0.0.1")]
+    [InlineData("2130706433")]
+    [InlineData("192.0.2.256")]
+    [InlineData("a\\046b.example")]
+    public async Task What_is_neither_a_host_name_nor_four_octets_is_no_address(string host)
+    {
+        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
+        bench.Dns.WithMx(Bench.Domain, (10, host));
+        Assert.Equal((true, "5.4.4"), await bench.Resolver.ResolveToAddressAsync(Bench.Domain) is { Failure: { } failure } ? (failure.IsPermanent, failure.Status) : default);
+        Assert.DoesNotContain(bench.Dns.Questions, question => question.EndsWith(host, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_route_may_lead_to_this_machine()
+    {
+        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
+        bench.RouteTo("localhost:2526");
+        bench.Dns.WithAddress("localhost", "127.0.0.1");
+        Assert.Equal("127.0.0.1", (await bench.Resolver.ResolveToAddressAsync("example.net")).First?.ToString());
+    }
+
+    [Theory]
     [InlineData(AddressPreference.IPv4First, "192.0.2.1 2001:db8::1")]
     [InlineData(AddressPreference.IPv6First, "2001:db8::1 192.0.2.1")]
     [InlineData(AddressPreference.IPv4Only, "192.0.2.1")]
@@ -163,7 +272,7 @@ public sealed class MxResolverTests
         await using var bench = new Bench();
         bench.RouteTo("smarthost.example.org:2525");
         var resolution = await bench.Resolver.ResolveAsync("example.net");
-        Assert.Equal(new TargetHost("smarthost.example.org", 2525), Assert.Single(resolution.Hosts));
+        Assert.Equal(new TargetHost("smarthost.example.org", 2525) { IsRouted = true }, Assert.Single(resolution.Hosts));
         Assert.Empty(bench.Dns.Questions);
     }
 

@@ -158,6 +158,7 @@ public sealed class RealFarEndTests
     {
         ["Delivery:DnsServers"] = $"{dns.EndPoint}",
         ["Delivery:Port"] = $"{port}",
+        ["Delivery:LocalAddresses"] = "Allow",
         ["Delivery:IdleTime"] = "00:00:00",
     };
 

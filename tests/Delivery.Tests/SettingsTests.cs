@@ -80,6 +80,7 @@ public sealed class SettingsTests
     [InlineData("Delivery:Routes", "example.com=host, example.org=:::", "Delivery:Routes for 'example.org' is ':::'", "[address]:port")]
     [InlineData("Delivery:Routes", "=host", "Delivery:Routes has the entry '=host'", "*=smarthost.example.net")]
     [InlineData("Delivery:Routes:x.y:Host", "mx", "Delivery:Routes:x.y:Host", "Delivery:Routes:x.y")]
+    [InlineData("Delivery:OwnAddresses", "127.1", "Delivery:OwnAddresses", "IP address")]
     [InlineData("Delivery:DnsServers", "dns.example.com", "Delivery:DnsServers", "127.0.0.1:5353")]
     [InlineData("Delivery:OwnAddresses", "here", "Delivery:OwnAddresses", "IP address")]
     [InlineData("Delivery:Connections", "0", "Connections", "between 1 and 60000")]

@@ -1,128 +1,102 @@
 using System.Net;
-using System.Net.Sockets;
-using DnsClient;
-using DnsClient.Protocol;
+using System.Net.NetworkInformation;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>DNS questions over DnsClient. Remembers nothing itself; <see cref="MxResolver"/> does.</summary>
+/// <summary>
+/// Puts questions to the configured resolvers, one after the other until one answers. Remembers no answers;
+/// <see cref="MxResolver"/> does.
+/// </summary>
 internal sealed class DnsLookup : IDnsLookup
 {
     private const int DnsPort = 53;
 
-    private readonly LookupClient? _client;
+    private readonly IPEndPoint[] _servers;
+    private readonly int _repetitions;
+    private readonly DnsExchange _exchange;
 
-    public DnsLookup(IOptions<DeliveryOptions> options)
+    /// <summary>The server that is asked first: one that was silent has the others go before it.</summary>
+    private int _first;
+
+    public DnsLookup(IOptions<DeliveryOptions> options, TimeProvider time)
     {
-        var servers = Servers(options.Value.DnsServers);
-        if (servers.Count == 0)
-            return;
-        _client = new LookupClient(new LookupClientOptions([.. servers])
-        {
-            UseCache = false,
-            ThrowDnsErrors = false,
-            Timeout = options.Value.DnsTimeout,
-            Retries = options.Value.DnsRetries,
-            UseTcpFallback = true,
-        });
+        _servers = Servers(options.Value.DnsServers);
+        _repetitions = options.Value.DnsRetries;
+        _exchange = new DnsExchange(options.Value.DnsTimeout, time);
     }
 
     public static bool TryParseServer(string text, out IPEndPoint? server)
     {
         server = null;
-        if (!RouteTable.TryParseHost(text, DnsPort, out var host) || !IPAddress.TryParse(host.Host, out var address))
+        if (!RouteTable.TryParseHost(text, DnsPort, out var host) || !HostAddress.TryParse(host.Host, out var address))
             return false;
         server = new IPEndPoint(address, host.Port);
         return true;
     }
 
     public Task<DnsAnswer<MxRecord>> MxAsync(string name, CancellationToken cancellationToken) =>
-        AskAsync<MxRecord>(name, QueryType.MX, record => record is DnsClient.Protocol.MxRecord mx
-            ? new MxRecord(mx.Preference, mx.Exchange.Value.TrimEnd('.'))
-            : null, cancellationToken);
+        AskAsync(name, DnsRecordType.Mx, record => new MxRecord((int)record.Number, record.Target), cancellationToken);
 
     public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) =>
-        AskAddressAsync(name, QueryType.A, cancellationToken);
+        AskAsync(name, DnsRecordType.A, record => record.Address!, cancellationToken);
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
-        AskAddressAsync(name, QueryType.AAAA, cancellationToken);
+        AskAsync(name, DnsRecordType.Aaaa, record => record.Address!, cancellationToken);
 
-    private static List<NameServer> Servers(TextList configured)
-    {
-        var servers = new List<NameServer>();
-        foreach (var text in configured)
-        {
-            if (TryParseServer(text, out var server))
-                servers.Add(new NameServer(server!));
-        }
-
-        // Never a public resolver that nobody chose: who gets mail from here is the operator's secret.
-        if (configured.Count == 0)
-            servers.AddRange(NameServer.ResolveNameServers(skipIPv6SiteLocal: true, fallbackToGooglePublicDns: false));
-        return servers;
-    }
-
-    private async Task<DnsAnswer<IPAddress>> AskAddressAsync(string name, QueryType type, CancellationToken cancellationToken)
-    {
-        var answer = await AskAsync<AddressBox>(
-            name, type, record => record is AddressRecord address ? new AddressBox(address.Address) : null, cancellationToken);
-        return new DnsAnswer<IPAddress>(answer.Status, [.. answer.Records.Select(box => box.Address)], answer.TimeToLive, answer.Error);
-    }
+    // Never a public resolver that nobody chose: who gets mail from here is the operator's secret.
+    private static IPEndPoint[] Servers(TextList configured) => configured.Count > 0
+        ? [.. configured.Select(text => TryParseServer(text, out var server) ? server : null).OfType<IPEndPoint>()]
+        : [.. NetworkInterface.GetAllNetworkInterfaces()
+            .SelectMany(adapter => adapter.GetIPProperties().DnsAddresses)
+            .Where(address => !address.IsIPv6SiteLocal)
+            .Distinct()
+            .Select(address => new IPEndPoint(address, DnsPort))];
 
     private async Task<DnsAnswer<T>> AskAsync<T>(
-        string name, QueryType type, Func<DnsResourceRecord, T?> select, CancellationToken cancellationToken)
-        where T : struct
+        string name, DnsRecordType type, Func<DnsRecord, T> select, CancellationToken cancellationToken)
     {
-        if (_client is null)
+        if (_servers.Length == 0)
             return DnsAnswer<T>.Failure("no DNS server is configured on this machine");
-        IDnsQueryResponse response;
-        try
+        if (DnsQuery.Create(name, type) is not { } query)
+            return new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeSpan.Zero, "not a name that DNS can express");
+
+        var first = Volatile.Read(ref _first);
+        var error = "";
+        var unable = new bool[_servers.Length];
+        for (var i = 0; i < _servers.Length * (1 + _repetitions); i++)
         {
-            response = await _client.QueryAsync(name, type, QueryClass.IN, cancellationToken);
-        }
-        catch (Exception error) when (error is DnsResponseException or SocketException or TimeoutException
-            || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-        {
-            return DnsAnswer<T>.Failure(error is DnsResponseException dns ? dns.DnsError : error.Message);
-        }
-        catch (ArgumentException error)
-        {
-            // A name that DNS cannot express (empty label, label over 63 octets) does not exist.
-            return new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeSpan.Zero, error.Message);
+            var index = (first + i) % _servers.Length;
+            if (unable[index])
+                continue;
+            var (reply, failure) = await _exchange.AskAsync(_servers[index], query, cancellationToken);
+            if (reply is null)
+                Interlocked.CompareExchange(ref _first, (index + 1) % _servers.Length, index);
+            else if (Unable(reply, _servers[index]) is { } reason)
+                (failure, unable[index]) = (reason, true);
+            else
+                return Answer(reply, select);
+            error = failure;
         }
 
-        return Read(response, select);
+        return DnsAnswer<T>.Failure(error);
     }
 
-    private static DnsAnswer<T> Read<T>(IDnsQueryResponse response, Func<DnsResourceRecord, T?> select)
-        where T : struct
+    /// <summary>Why this server could not say what the name has; null when it did. It would not be able to a second time either.</summary>
+    private static string? Unable(DnsReply reply, IPEndPoint server) => reply switch
     {
-        if (response.Header.ResponseCode == DnsHeaderResponseCode.NotExistentDomain)
-            return new DnsAnswer<T>(DnsStatus.NoSuchName, [], NegativeTimeToLive(response));
-        if (response.Header.ResponseCode != DnsHeaderResponseCode.NoError)
-            return DnsAnswer<T>.Failure(response.Header.ResponseCode.ToString());
+        { IsCutShort: true } => $"{server} cut its answer short over TCP too",
+        { Code: DnsResponseCode.NoSuchName } => null,
+        { Code: not DnsResponseCode.NoError } => $"{server} answered {reply.Code}",
+        { Records.Count: 0, IsConclusive: false } => $"{server} answered about other names; a resolver is needed there",
+        _ => null,
+    };
 
-        var records = new List<T>();
-        var seconds = int.MaxValue;
-        foreach (var answer in response.Answers)
-        {
-            // The TTL of a CNAME on the way bounds the whole answer.
-            seconds = Math.Min(seconds, answer.InitialTimeToLive);
-            if (select(answer) is { } record)
-                records.Add(record);
-        }
-
-        return records.Count > 0
-            ? new DnsAnswer<T>(DnsStatus.Found, records, TimeSpan.FromSeconds(Math.Max(0, seconds)))
-            : new DnsAnswer<T>(DnsStatus.NoData, [], NegativeTimeToLive(response));
-    }
-
-    // RFC 2308 §5: the lesser of the SOA's own TTL and its MINIMUM field.
-    private static TimeSpan NegativeTimeToLive(IDnsQueryResponse response) =>
-        response.Authorities.OfType<SoaRecord>().FirstOrDefault() is { } soa
-            ? TimeSpan.FromSeconds(Math.Min(soa.InitialTimeToLive, (long)soa.Minimum))
-            : TimeSpan.Zero;
-
-    private readonly record struct AddressBox(IPAddress Address);
+    private static DnsAnswer<T> Answer<T>(DnsReply reply, Func<DnsRecord, T> select) => reply switch
+    {
+        { Code: DnsResponseCode.NoSuchName } => new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
+        { Records.Count: 0 } => new DnsAnswer<T>(DnsStatus.NoData, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
+        _ => new DnsAnswer<T>(DnsStatus.Found, [.. reply.Records.Select(select)], TimeSpan.FromSeconds(reply.Seconds)),
+    };
 }

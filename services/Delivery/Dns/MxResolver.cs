@@ -1,15 +1,24 @@
 using System.Globalization;
 using System.Net;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
 /// <summary>A host that may take the mail of a domain.</summary>
 /// <param name="Name">Host name, or an address in text for literals.</param>
-internal sealed record TargetHost(string Name, int Port, int Preference = 0);
+internal sealed record TargetHost(string Name, int Port, int Preference = 0)
+{
+    /// <summary>The operator named it in a route: it may be anywhere, on this machine too.</summary>
+    public bool IsRouted { get; init; }
+}
 
 /// <summary>Why a domain has no host to speak to.</summary>
-internal sealed record ResolutionFailure(bool IsPermanent, string Status, string Text);
+internal sealed record ResolutionFailure(bool IsPermanent, string Status, string Text)
+{
+    /// <summary>The host is this system; neither it nor one of higher preference number may be tried (RFC 5321 §5.1).</summary>
+    public static readonly ResolutionFailure Loop = new(IsPermanent: true, "5.4.6", "The mail of the domain loops back to this host");
+}
 
 /// <summary>The hosts of a domain in the order they are to be tried, or why there are none.</summary>
 internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFailure? Failure)
@@ -39,25 +48,26 @@ internal sealed class MxResolver
     private readonly TtlCache<DnsAnswer<MxRecord>> _exchanges;
     private readonly TtlCache<HostAddresses> _addresses;
     private readonly HashSet<string> _ownNames;
-    private readonly HashSet<IPAddress> _ownAddresses;
+    private readonly LocalAddresses _local;
 
-    public MxResolver(IDnsLookup dns, HostFailures failures, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
+    public MxResolver(
+        IDnsLookup dns, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
     {
         _dns = dns;
         _failures = failures;
+        _local = local;
         _time = time;
         _options = options.Value;
         _random = random;
         _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time);
         _addresses = new TtlCache<HostAddresses>(CacheEntries, time);
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
-        _ownAddresses = [.. _options.OwnAddresses.Select(IPAddress.Parse)];
     }
 
     public async Task<Resolution> ResolveAsync(string domain)
     {
         if (_options.RouteTable.Find(domain) is { } route)
-            return new Resolution([new TargetHost(route.Host, route.Port)], null);
+            return new Resolution([new TargetHost(route.Host, route.Port) { IsRouted = true }], null);
         if (domain.StartsWith('['))
             return Literal(domain);
         if (!TryToAscii(domain, out var name))
@@ -89,6 +99,8 @@ internal sealed class MxResolver
             var found = await lookUps.AddressesAsync(host);
             if (found.Addresses is [var first, ..])
                 return resolution with { First = first };
+            if (found.Failure == ResolutionFailure.Loop)
+                return new Resolution([], failure is { IsPermanent: false } ? failure : found.Failure);
             _failures.Note(host);
             if (failure is null || failure.IsPermanent)
                 failure = found.Failure;
@@ -102,10 +114,32 @@ internal sealed class MxResolver
         return new Resolution([], failure);
     }
 
-    public Task<HostAddresses> AddressesAsync(TargetHost host) =>
-        IPAddress.TryParse(host.Name, out var address)
-            ? Task.FromResult(new HostAddresses([address], null))
-            : _addresses.GetAsync(host.Name, LookUpAddressesAsync);
+    /// <summary>Never an address of our own, unless a route leads there.</summary>
+    public async Task<HostAddresses> AddressesAsync(TargetHost host)
+    {
+        if (!HostAddress.TryParse(host.Name, out var address) && !IsHostName(host.Name))
+            return Nowhere(isPermanent: true, "5.4.4", $"{host.Name} is neither a host name nor an address");
+        if (!host.IsRouted && _local.IsOwn(host.Name))
+            return new HostAddresses([], ResolutionFailure.Loop);
+        var found = address is not null ? new HostAddresses([address], null) : await _addresses.GetAsync(host.Name, LookUpAddressesAsync);
+        if (host.IsRouted || found.Failure is not null)
+            return found;
+        if (found.Addresses.Any(_local.IsOwn))
+            return new HostAddresses([], ResolutionFailure.Loop);
+        if (!found.Addresses.Any(_local.IsRefusedPrivate))
+            return found;
+        IPAddress[] open = [.. found.Addresses.Where(candidate => !_local.IsRefusedPrivate(candidate))];
+        return open.Length > 0
+            ? new HostAddresses(open, null)
+            : Nowhere(isPermanent: true, "5.4.4", $"Host {host.Name} has no address outside of private networks");
+    }
+
+    // RFC 1123 §2.1: what ends in a number was meant as an address, and is none.
+    private static bool IsHostName(string name)
+    {
+        var last = name.AsSpan()[(name.LastIndexOf('.') + 1)..];
+        return name.Length > 0 && !name.Contains('\\', StringComparison.Ordinal) && (last.IsEmpty || last.ContainsAnyExceptInRange('0', '9'));
+    }
 
     private static Resolution Permanent(string status, string text) =>
         new([], new ResolutionFailure(IsPermanent: true, status, text));
@@ -120,9 +154,13 @@ internal sealed class MxResolver
         const string IPv6Tag = "IPv6:";
         if (inner.StartsWith(IPv6Tag, StringComparison.OrdinalIgnoreCase))
             inner = inner[IPv6Tag.Length..];
-        return IPAddress.TryParse(inner, out var address)
-            ? new Resolution([new TargetHost(address.ToString(), _options.Port)], null)
-            : Permanent("5.1.2", "The address literal is not an address");
+        if (!HostAddress.TryParse(inner.ToString(), out var address))
+            return Permanent("5.1.2", "The address literal is not an address");
+        if (_local.IsOwn(address))
+            return new Resolution([], ResolutionFailure.Loop);
+        return _local.IsRefusedPrivate(address)
+            ? Permanent("5.4.4", "The address literal is one of a private network")
+            : new Resolution([new TargetHost(address.ToString(), _options.Port)], null);
     }
 
     // RFC 5890: DNS holds the A-label form.
@@ -167,7 +205,7 @@ internal sealed class MxResolver
         var usable = own is { } limit ? ordered.FindAll(host => host.Preference < limit) : ordered;
         return usable.Count > 0
             ? new Resolution(usable, null)
-            : Permanent("5.4.6", "The mail of the domain loops back to this host");
+            : new Resolution([], ResolutionFailure.Loop);
     }
 
     private async Task<int?> OwnPreferenceAsync(List<TargetHost> hosts)
@@ -185,18 +223,18 @@ internal sealed class MxResolver
     private async Task<bool> HasOwnAddressAsync(TargetHost host, HostLookUps lookUps)
     {
         // What is not looked up here is tried by nobody either.
-        if (_ownAddresses.Count == 0 || lookUps.IsOver)
+        if (_options.OwnAddresses.Count == 0 || lookUps.IsOver)
             return false;
         var addresses = await lookUps.AddressesAsync(host);
-        return addresses.Addresses.Any(_ownAddresses.Contains);
+        return addresses.Failure == ResolutionFailure.Loop;
     }
 
     // RFC 5321 §5.1: the domain itself counts as its MX only when there is no MX at all.
     private async Task<Resolution> ImplicitAsync(string name)
     {
         var host = new TargetHost(name, _options.Port);
-        if (_ownNames.Contains(name) || await HasOwnAddressAsync(host, new HostLookUps(this, _options, _time)))
-            return Permanent("5.4.6", "The mail of the domain loops back to this host");
+        if (_ownNames.Contains(name))
+            return new Resolution([], ResolutionFailure.Loop);
         var addresses = await AddressesAsync(host);
         return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
     }

@@ -125,7 +125,13 @@ internal sealed class HostWalk(
         if (_lookUps.IsOver || !_hosts.TryDequeue(out var host))
             return false;
         var found = await _lookUps.AddressesAsync(host);
-        if (found.Failure is { } failure)
+        if (found.Failure == ResolutionFailure.Loop)
+        {
+            // RFC 5321 §5.1: from ourselves on none may be tried.
+            _hosts.Clear();
+            Note(found.Failure, "");
+        }
+        else if (found.Failure is { } failure)
         {
             failures.Note(host);
             Note(failure, "");

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
@@ -37,7 +38,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     }
 
     // RFC 5321 §4.1.3: a machine without a domain name gives its address.
-    private static string HelloName(string name) => IPAddress.TryParse(name, out var address)
+    private static string HelloName(string name) => HostAddress.TryParse(name, out var address)
         ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
         : name;
 
@@ -157,7 +158,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     {
         var tls = new SslClientAuthenticationOptions
         {
-            TargetHost = IPAddress.TryParse(attempt.Host.Name, out _) ? "" : attempt.Host.Name,
+            TargetHost = HostAddress.TryParse(attempt.Host.Name, out _) ? "" : attempt.Host.Name,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         };
         if (attempt.Policy != TlsPolicy.Verified)

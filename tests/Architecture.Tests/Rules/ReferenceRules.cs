@@ -27,7 +27,7 @@ internal static class ReferenceRules
     [
         ("Microsoft.Orleans.Server", ["services/Queue/Queue.csproj"]),
         ("Microsoft.Orleans.Clustering.Redis", ["services/Queue/Queue.csproj"]),
-        ("DnsClient", ["services/Delivery/Delivery.csproj"]),
+        ("DnsClient", []),
         ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
         ("MailKit", []),

@@ -23,13 +23,13 @@ internal sealed class Bench : IAsyncDisposable
     public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null)
     {
         Time = time ?? TimeProvider.System;
-        Options = new DeliveryOptions { HostName = "client.example.com", IdleTime = TimeSpan.Zero };
+        Options = new DeliveryOptions { HostName = "client.example.com", IdleTime = TimeSpan.Zero, LocalAddresses = AddressRule.Allow };
         configure?.Invoke(Options);
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
-        Resolver = new MxResolver(Dns, failures, options, Time, new Random(1));
+        Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, new Random(1));
         Slots = new DeliveryLanes(options, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
