@@ -94,7 +94,7 @@ internal sealed partial class WardenGrain(
         {
             await router.RouteAsync(messages, CancellationToken.None);
         }
-        catch (Exception exception) when (exception is not StorageUnavailableException)
+        catch (Exception exception) when (exception is not StorageUnavailableException { Fault: not StorageFault.Refused })
         {
             if (messages is [var alone])
             {
