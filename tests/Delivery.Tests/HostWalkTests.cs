@@ -46,10 +46,10 @@ public sealed class HostWalkTests
         bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", [.. s_dead, "127.0.0.1"]);
 
         // Seven addresses, one a time: each attempt tries another.
-        var attempts = 1;
-        while (Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n")))[0] != "Delivered 2.0.0")
-            attempts++;
-        Assert.InRange(attempts, 1, 7);
+        var outcomes = new List<string>();
+        while (outcomes.Count < 7 && !outcomes.Contains("Delivered 2.0.0"))
+            outcomes.AddRange(Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal("Delivered 2.0.0", outcomes[^1]);
     }
 
     [Fact]
