@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using MimeKit;
@@ -37,8 +38,10 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
 {
     public const int MaxHeaderBytes = 64 * 1024;
 
-    /// <summary>RFC 5322 §2.1.1.</summary>
-    private const int MaxLineLength = 78;
+    /// <summary>RFC 5321 §4.5.3.1.6, without CRLF: what fits is not encoded, and reads as it was written.</summary>
+    private const int MaxLineLength = 998;
+
+    private const int MaxSubjectLength = 200;
 
     /// <summary>One report for each message, about those of its recipients that were really recorded as ended.</summary>
     public IReadOnlyList<ComposedMessage> Compose(
@@ -88,7 +91,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         // RFC 3834 §5: nobody should answer this automatically.
         message.Headers.Add("Auto-Submitted", "auto-replied");
         // RFC 2045 §6.1: what the far end said may be 8-bit text; the report passes every server all the same.
-        message.Prepare(EncodingConstraint.SevenBit);
+        message.Prepare(EncodingConstraint.SevenBit, MaxLineLength);
         var format = FormatOptions.Default.Clone();
         format.NewLineFormat = NewLineFormat.Dos;
         format.EnsureNewLine = true;
@@ -102,7 +105,8 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         var text = new StringBuilder()
             .Append("This is the mail system at ").Append(options.Value.Hostname).Append(".\r\n\r\n")
             .Append("Your message of ").Append(Rfc5322Date(failed.AcceptedAt))
-            .Append(" could not be delivered to:\r\n\r\n");
+            .Append(SubjectOf(failed.Header) is { Length: > 0 } subject ? $",\r\n\r\n  \"{subject}\",\r\n\r\ncould" : " could")
+            .Append(" not be delivered to:\r\n\r\n");
         foreach (var decision in ended)
         {
             // The sender knows the address he wrote; its keeper wants to know which of its targets it is.
@@ -125,7 +129,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         var status = new MessageDeliveryStatus { ContentDescription = "Delivery report" };
         status.StatusGroups.Add(new HeaderList
         {
-            { "Reporting-MTA", $"dns; {options.Value.Hostname}" },
+            StatusField.Typed("Reporting-MTA", "dns", options.Value.Hostname),
             { "Arrival-Date", Rfc5322Date(failed.AcceptedAt) },
         });
         foreach (var decision in ended)
@@ -135,14 +139,14 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             var group = new HeaderList();
             // RFC 3464 §2.3.1: by it the sender's programs find what they sent.
             if (recipient.Original.Length > 0)
-                group.Add("Original-Recipient", $"rfc822; {recipient.Original}");
-            group.Add("Final-Recipient", $"rfc822; {recipient.Address}");
+                group.Add(StatusField.Address("Original-Recipient", recipient.Original));
+            group.Add(StatusField.Address("Final-Recipient", recipient.Address));
             group.Add("Action", "failed");
             // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said.
             group.Add("Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status);
             if (result.RemoteHost.Length > 0)
-                group.Add("Remote-MTA", $"dns; {RemoteMta(result.RemoteHost)}");
-            group.Add(Diagnostic($"{(IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline")}; {InAscii(result.Reply)}"));
+                group.Add(StatusField.Typed("Remote-MTA", "dns", RemoteMta(result.RemoteHost)));
+            group.Add(StatusField.Text("Diagnostic-Code", IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline", result.Reply));
             if (decision.WasTried)
                 group.Add("Last-Attempt-Date", Rfc5322Date(result.FinishedAt));
             status.StatusGroups.Add(group);
@@ -153,8 +157,8 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     private static MimePart Returned(FailedMessage failed) => new("text", "rfc822-headers")
     {
         Content = new MimeContent(new MemoryStream(failed.Header)),
-        // A header with 8-bit text must not make the report need more than 7 bits.
-        ContentTransferEncoding = Ascii.IsValid(failed.Header) ? ContentEncoding.SevenBit : ContentEncoding.Base64,
+        // RFC 6522 §4: people and programs read it as it is, even where 8-bit text must not make the report need more than 7 bits.
+        ContentTransferEncoding = Ascii.IsValid(failed.Header) ? ContentEncoding.SevenBit : ContentEncoding.QuotedPrintable,
         ContentDescription = "Header of the undelivered message",
     };
 
@@ -176,29 +180,19 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     private static bool IsSmtpReply(string reply) =>
         reply.Length > 3 && char.IsAsciiDigit(reply[0]) && char.IsAsciiDigit(reply[1]) && char.IsAsciiDigit(reply[2]) && reply[3] is ' ' or '-';
 
-    /// <summary>Folded between words, and within those that do not fit into a line; MimeKit would put long words into encoded ones.</summary>
-    private static Header Diagnostic(string text)
+    /// <summary>By it people know which message it was. Empty where the header has none, or cannot be read.</summary>
+    private static string SubjectOf(byte[] header)
     {
-        const string Field = "Diagnostic-Code";
-        var folded = new StringBuilder();
-        var column = Field.Length + 1;
-        foreach (var word in text.Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MaxLineLength - 1)))
+        try
         {
-            if (column + 1 + word.Length > MaxLineLength)
-            {
-                folded.Append("\r\n");
-                column = 0;
-            }
-            folded.Append(' ').Append(word);
-            column += 1 + word.Length;
+            var subject = HeaderList.Load(new MemoryStream(header))[HeaderId.Subject] ?? "";
+            return PlainText.Cut(PlainText.Of(subject.Trim()), MaxSubjectLength);
         }
-        var header = new Header(Field, "");
-        header.SetRawValue(Encoding.ASCII.GetBytes(folded.Append("\r\n").ToString()));
-        return header;
+        catch (FormatException)
+        {
+            return "";
+        }
     }
-
-    // RFC 3464 §2.1.2: the fields are those of a header, without encoding.
-    private static string InAscii(string text) => string.Concat(text.Select(c => char.IsAscii(c) && !char.IsControl(c) ? c : '?'));
 
     private static string Rfc5322Date(DateTimeOffset at) =>
         at.ToString("ddd, dd MMM yyyy HH:mm:ss '+0000'", CultureInfo.InvariantCulture);

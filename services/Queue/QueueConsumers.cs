@@ -22,7 +22,7 @@ internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore 
         }
         catch (StorageUnavailableException exception)
         {
-            // Only a hint: the messages are in storage, and the warden routes them when storage is back.
+            // Only a hint: the messages are in storage, and the warden routes them when storage is back, one by one if it refuses any.
             LogPostponed(log, context.Message.Messages.Length, exception);
         }
     }
@@ -30,7 +30,7 @@ internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore 
     /// <summary>Without a broker the bus hands over what was sent, by reference.</summary>
     private static bool IsOfThisProcess(ConsumeContext context) => context.ReceiveContext.InputAddress.Scheme == "loopback";
 
-    [LoggerMessage(2040, LogLevel.Warning, "{Count} messages are routed later: the store is away")]
+    [LoggerMessage(2040, LogLevel.Warning, "{Count} messages are routed later: the store is away or refuses one of them")]
     private static partial void LogPostponed(ILogger log, int count, Exception exception);
 }
 

@@ -94,6 +94,7 @@ internal sealed partial class WardenGrain(
         {
             await router.RouteAsync(messages, CancellationToken.None);
         }
+        // A store that refuses what it was given is there: it is the message's own fault, like any other.
         catch (Exception exception) when (exception is not StorageUnavailableException { Fault: not StorageFault.Refused })
         {
             if (messages is [var alone])

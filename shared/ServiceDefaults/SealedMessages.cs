@@ -72,7 +72,7 @@ internal sealed partial class SealFilter(BusSeal seal, BusTelemetry telemetry, T
         public static readonly Refused Instance = new();
     }
 
-    [LoggerMessage(6032, LogLevel.Error,
+    [LoggerMessage(6033, LogLevel.Error,
         "{Endpoint}: dropped a bus message without a valid seal ({Count} since this was last said); somebody else can write to the broker")]
     private static partial void LogRefused(ILogger log, string endpoint, int count);
 }

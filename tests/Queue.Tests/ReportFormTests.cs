@@ -1,0 +1,88 @@
+using System.Text;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+using MimeKit;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>How a report is written: what programs read of it, octet by octet, and what people do.</summary>
+public sealed class ReportFormTests
+{
+    private static readonly string s_longDomain = string.Join('.', Enumerable.Repeat(new string('d', 40), 3)) + ".example.net";
+    private static readonly string s_longName = new('n', 64);
+
+    /// <summary>RFC 2047 §5, RFC 3464 §2.1.2.</summary>
+    [Fact]
+    public void Long_names_and_addresses_are_folded_and_never_encoded()
+    {
+        var text = Report("Subject: test\r\n", $"{s_longName}@{s_longDomain}", $"sales.{s_longName}@{s_longDomain}", s_longDomain);
+
+        Assert.DoesNotContain("=?", text, StringComparison.Ordinal);
+        Assert.Contains($"\r\nReporting-MTA: dns;\r\n {s_longDomain}\r\n", text, StringComparison.Ordinal);
+        Assert.Contains($"\r\nOriginal-Recipient: rfc822;\r\n sales.{s_longName}@{s_longDomain}\r\n", text, StringComparison.Ordinal);
+        Assert.Contains($"\r\nFinal-Recipient: rfc822;\r\n {s_longName}@{s_longDomain}\r\n", text, StringComparison.Ordinal);
+        Assert.Contains($"\r\nRemote-MTA: dns;\r\n {s_longDomain}\r\n", text, StringComparison.Ordinal);
+        var status = Load(text).OfType<MessageDeliveryStatus>().Single();
+        Assert.EndsWith($"{s_longName}@{s_longDomain}", status.StatusGroups[1]["Final-Recipient"], StringComparison.Ordinal);
+    }
+
+    /// <summary>RFC 6533 §3: in seven bits, and back to the same address.</summary>
+    [Fact]
+    public void An_address_that_is_not_ASCII_is_of_the_type_for_it() =>
+        Assert.Contains(
+            "\r\nFinal-Recipient: utf-8; j\\x{F6}rg\\x{2B}x@example.net\r\n", Report("Subject: test\r\n", "jörg+x@example.net"), StringComparison.Ordinal);
+
+    [Fact]
+    public void The_header_of_the_original_comes_back_as_it_was_where_it_needs_seven_bits()
+    {
+        var header = "Subject: test\r\nX-Long: " + new string('x', 900) + "\r\n";
+        Assert.Contains($"\r\n\r\n{header}", Report(header), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_header_of_the_original_is_quoted_printable_where_it_needs_eight_bits()
+    {
+        const string Header = "Subject: größer = größer\r\nX-Plain: as it is\r\n";
+        var text = Report(Header);
+        Assert.DoesNotContain("base64", text, StringComparison.Ordinal);
+        Assert.Contains("\r\nX-Plain: as it is\r\n", text, StringComparison.Ordinal);
+        var returned = Load(text).OfType<TextPart>().Last();
+        Assert.Equal(ContentEncoding.QuotedPrintable, returned.ContentTransferEncoding);
+        using var decoded = new MemoryStream();
+        returned.Content!.DecodeTo(decoded);
+        Assert.Equal(Header, Encoding.UTF8.GetString(decoded.ToArray()));
+    }
+
+    [Theory]
+    [InlineData("Subject: Lunch on Friday\r\n", "\"Lunch on Friday\"")]
+    [InlineData("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n", "\"Grüße\"")]
+    [InlineData("Subject: =?utf-8?q?Your_bank=E2=80=AEx?=\r\n", "\"Your bank?x\"")]
+    public void The_text_says_the_subject_of_the_original_made_harmless(string header, string expected) =>
+        Assert.Contains($"\r\n  {expected},\r\n", Assert.IsType<TextPart>(Load(Report(header))[0]).Text.ReplaceLineEndings("\r\n"), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("no field at all")]
+    [InlineData("X-Other: 1\r\n")]
+    public void A_header_without_a_subject_does_without(string header) =>
+        Assert.Matches(@"Your message of [^\r\n""]* could not be delivered to:", Assert.IsType<TextPart>(Load(Report(header))[0]).Text);
+
+    private static string Report(string header, string address = "a@example.net", string original = "", string remote = "mx.example.net")
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        var recipient = RecipientIds.Of(1, 1);
+        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { Hostname = s_longDomain }), TimeProvider.System);
+        var failed = new FailedMessage(
+            2, "sender@example.org", now, Encoding.UTF8.GetBytes(header), "", new() { [recipient] = new FailedRecipient(address, original) });
+        var result = new AttemptResult(recipient, AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user", $"{remote}[192.0.2.1]:25", now, now);
+        var report = Assert.Single(notification.Compose(
+            new Dictionary<long, FailedMessage> { [1] = failed }, [new RecipientDecision(result, RecipientState.Bounced, now)]));
+        var content = Encoding.UTF8.GetString(report.Content);
+        Assert.True(Ascii.IsValid(content), content);
+        return content;
+    }
+
+    private static MultipartReport Load(string text) =>
+        Assert.IsType<MultipartReport>(MimeMessage.Load(new MemoryStream(Encoding.UTF8.GetBytes(text))).Body);
+}
