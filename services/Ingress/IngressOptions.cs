@@ -66,6 +66,13 @@ public sealed class IngressOptions
     [Range(SmtpLimits.MinimumRecipients, 65_000)]
     public int MaxRecipients { get; set; } = 1000;
 
+    /// <summary>
+    /// RCPT commands beyond <see cref="MaxRecipients"/> since the last accepted message; behind the last 452 a 421 ends the
+    /// session. Default 1,000, as Postfix: a client that names all of a large list before DATA still gets its answers.
+    /// </summary>
+    [Range(100, 1_000_000)]
+    public int MaxRecipientOvershoot { get; set; } = 1000;
+
     /// <summary>5xx replies since the last accepted message; behind the last of them 421 ends the session. Default 20, as Postfix.</summary>
     [Range(1, 100_000)]
     public int MaxErrors { get; set; } = 20;

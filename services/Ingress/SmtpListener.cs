@@ -16,6 +16,7 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
         HostName = options.Hostname,
         MaxMessageBytes = options.MaxMessageBytes,
         MaxRecipients = options.MaxRecipients,
+        MaxRecipientOvershoot = options.MaxRecipientOvershoot,
         MaxErrors = options.MaxErrors,
         MaxCommandsWithoutMail = options.MaxCommandsWithoutMail,
         MaxAuthFailures = options.MaxAuthFailures,

@@ -13,7 +13,7 @@ namespace MailPipeline.Ingress;
 internal static class TraceHeader
 {
     /// <summary>More than a field can have: two names and an address of their longest, and the rest.</summary>
-    public const int MaxBytes = 1200;
+    public const int MaxBytes = 1500;
 
     /// <summary>Writes the field with its CRLF and returns its length.</summary>
     public static int Write(Span<byte> output, SmtpSession session, IPAddress? client, long messageId, DateTimeOffset now)

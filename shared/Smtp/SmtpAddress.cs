@@ -59,7 +59,7 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
     public static bool TryParse(ReadOnlySpan<byte> text, bool allowUtf8, out SmtpAddress? address)
     {
         address = null;
-        // RFC 5321 §4.5.3.1.3: 256 with the brackets.
+        // The brackets are counted (RFC 5321 §4.5.3.1.3).
         if (text.Length > SmtpLimits.PathBytes - 2)
             return false;
 

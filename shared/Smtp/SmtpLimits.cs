@@ -1,19 +1,27 @@
 namespace MailPipeline.Smtp;
 
-/// <summary>The limits of the protocol itself, in octets. A server may take more; a client must not send more.</summary>
+/// <summary>
+/// The limits of the protocol, in octets. RFC 5321 §4.5.3.1 names the least that everybody must take, not the most: what is
+/// over its numbers is taken here up to a bound of our own, except where something else sets the bound (DNS).
+/// </summary>
 public static class SmtpLimits
 {
-    /// <summary>RFC 5321 §4.5.3.1.1.</summary>
-    public const int LocalPartBytes = 64;
+    /// <summary>
+    /// Four times RFC 5321 §4.5.3.1.1: what forwarders and mailing lists make of an address (SRS, VERP) is often over 64.
+    /// </summary>
+    public const int LocalPartBytes = 256;
 
-    /// <summary>RFC 5321 §4.5.3.1.2.</summary>
+    /// <summary>RFC 5321 §4.5.3.1.2; DNS has no longer names (RFC 1035 §2.3.4).</summary>
     public const int DomainBytes = 255;
 
     /// <summary>RFC 1035 §2.3.4.</summary>
     public const int LabelBytes = 63;
 
-    /// <summary>RFC 5321 §4.5.3.1.3: the path with its punctuation, so an address has two less.</summary>
-    public const int PathBytes = 256;
+    /// <summary>
+    /// The longest local part and the longest domain with "@" and brackets, so an address has two less; RFC 5321 §4.5.3.1.3
+    /// asks for 256.
+    /// </summary>
+    public const int PathBytes = LocalPartBytes + 1 + DomainBytes + 2;
 
     /// <summary>RFC 5321 §4.5.3.1.4, CRLF included.</summary>
     public const int CommandLineBytes = 512;

@@ -18,6 +18,9 @@ public sealed class SmtpProfile
     /// <summary>Recipients of one message; never below <see cref="SmtpLimits.MinimumRecipients"/> for a public server.</summary>
     public int MaxRecipients { get; init; } = 1000;
 
+    /// <summary>RCPT commands beyond <see cref="MaxRecipients"/> since the last accepted message before the session is closed.</summary>
+    public int MaxRecipientOvershoot { get; init; } = 1000;
+
     /// <summary>5xx replies since the last accepted message before the session is closed.</summary>
     public int MaxErrors { get; init; } = 20;
 

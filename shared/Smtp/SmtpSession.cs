@@ -53,6 +53,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     // Abuse counters: since the last accepted message.
     private int _errors;
     private int _commandsWithoutMail;
+    private int _recipientsTooMany;
 
     public SmtpProfile Profile => profile;
 
@@ -182,6 +183,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         {
             _errors = 0;
             _commandsWithoutMail = 0;
+            _recipientsTooMany = 0;
         }
 
         return Respond(reply);
@@ -226,9 +228,8 @@ public sealed partial class SmtpSession(SmtpProfile profile)
             return Respond(rest[0] == ' ' ? Replies.C555BadParameter : Replies.C501BadArgument);
         if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
-        // RFC 5321 §4.5.3.1.10
         if (_transaction!.TimesNamed >= profile.MaxRecipients)
-            return Respond(Replies.C452TooManyRecipients);
+            return TooManyRecipients();
 
         ProposedRecipient = recipient;
         return Ask(SmtpAction.CheckRecipient);
@@ -308,6 +309,12 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         ++_commandsWithoutMail > profile.MaxCommandsWithoutMail
             ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands)
             : Respond(reply);
+
+    // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another message; not for ever.
+    private SmtpStep TooManyRecipients() =>
+        ++_recipientsTooMany >= profile.MaxRecipientOvershoot
+            ? new SmtpStep(SmtpAction.Close, Replies.C452TooManyRecipients, Replies.C421TooManyRecipients)
+            : Respond(Replies.C452TooManyRecipients);
 
     private SmtpStep Respond(SmtpReply reply)
     {

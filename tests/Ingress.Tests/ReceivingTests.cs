@@ -9,6 +9,20 @@ public sealed class ReceivingTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
+    public async Task Long_local_parts_of_forwarders_and_mailing_lists_are_taken()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        var sender = $"SRS0=hash=tt=example.net={new string('b', 100)}@example.net";
+        var recipient = $"{new string('r', 256)}@example.org";
+        await client.BeginAsync(sender, recipient);
+        await client.SayAsync("x: y\r\n\r\n.", "250 2.0.0");
+        var message = await host.NextHintAsync();
+        Assert.Equal(sender, message.Sender);
+        Assert.Equal([recipient], message.Recipients);
+    }
+
+    [Fact]
     public async Task An_accepted_message_is_in_storage_byte_for_byte_behind_a_trace_field()
     {
         await using var host = await IngressHost.StartAsync();

@@ -165,6 +165,36 @@ public sealed class SmtpSessionTests
         """, Mx);
 
     [Fact]
+    public void Recipients_beyond_the_limit_are_put_off_one_by_one_and_end_the_session_when_they_go_on()
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed(Wire.Bytes("HELO x\r\nMAIL FROM:<>\r\n"));
+        var named = 0;
+        while (!host.IsClosed && named++ < 10_000)
+            host.Feed(Wire.Bytes($"RCPT TO:<b{named}@example.com>\r\n"));
+        Assert.Equal(1003, named);
+        Assert.Equal(1000, host.Output.Split("452 4.5.3").Length - 1);
+        Assert.EndsWith("452 4.5.3 Too many recipients in one message\r\n421 4.5.3 Too many recipients, closing\r\n", host.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_message_that_is_taken_forgives_the_recipients_that_were_too_many()
+    {
+        var host = new ScriptedHost(Mx);
+        host.Feed(Wire.Bytes("HELO x\r\n"));
+        for (var message = 0; message < 3; message++)
+        {
+            host.Feed(Wire.Bytes("MAIL FROM:<>\r\n"));
+            for (var i = 0; i < 900; i++)
+                host.Feed(Wire.Bytes($"RCPT TO:<b{i}@example.com>\r\n"));
+            host.Feed(Wire.Bytes("DATA\r\nx: y\r\n.\r\n"));
+        }
+
+        Assert.False(host.IsClosed);
+        Assert.Equal(3, host.Accepted.Count);
+    }
+
+    [Fact]
     public void Submission_wants_tls_then_authentication_then_mail() => Transcript.Run("""
         S: 220 mx.example.com ESMTP
         C: EHLO client.example.net
