@@ -61,6 +61,7 @@ public sealed class Pop3ConnectionTests
         var silent = harness.Connect();
         Assert.StartsWith("+OK", await silent.AskAsync("CAPA"), StringComparison.Ordinal);
         var talkative = harness.Connect();
+        await talkative.LineAsync();
         for (var i = 0; i < 5; i++)
         {
             Assert.StartsWith("-ERR", await talkative.AskAsync("XYZZY"), StringComparison.Ordinal);
