@@ -51,8 +51,11 @@ internal sealed class AddressPolicy(AddressResolver addresses, MailDirectory dir
     /// An authenticated user sends as himself: his account's address, or one that leads to it and is nobody else's account. What a
     /// catch-all leads to him is only what nothing else has. Null: fine.
     /// </summary>
-    public async ValueTask<SmtpReply?> CheckSenderAsync(SmtpAddress? sender, Account? account, CancellationToken cancellation)
+    public async ValueTask<SmtpReply?> CheckSenderAsync(SmtpAddress? sender, Account? account, bool mayRelay, CancellationToken cancellation)
     {
+        if (sender is not null && !mayRelay && options.Value.LocalSenders == LocalSenders.Refuse
+            && sender is { HasDomain: true, HasAddressLiteral: false } && (await addresses.ResolveAsync(sender.Canonical, cancellation)).IsLocal)
+            return Replies.C550LocalSender;
         // The null path is nobody's address; clients use it for disposition notifications (RFC 8098 §3).
         if (account is null || sender is null || options.Value.AllowForeignSenders)
             return null;

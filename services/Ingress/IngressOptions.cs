@@ -109,13 +109,35 @@ public sealed class IngressOptions
     [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
     public TimeSpan TlsTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Sessions at once; more are greeted with 421. Default 1,000.</summary>
+    /// <summary>
+    /// Sessions at once on each listener, of clients that have not logged in; more are greeted with 421. Default 1,000.
+    /// </summary>
     [Range(1, 1_000_000)]
     public int MaxSessions { get; set; } = 1000;
 
-    /// <summary>Sessions at once from one address. Default 250: a quarter of all, so that one client leaves room for others.</summary>
+    /// <summary>
+    /// Sessions at once on each listener from one client: an IPv4 address, or a network of IPv6. Default 250: a quarter of all, so that one
+    /// client leaves room for others.
+    /// </summary>
     [Range(1, 1_000_000)]
     public int MaxSessionsPerAddress { get; set; } = 250;
+
+    /// <summary>Bits of an IPv6 address that name a client. Default 64, what one customer has at least (RFC 6177).</summary>
+    [Range(16, 128)]
+    public int PrefixIPv6 { get; set; } = 64;
+
+    /// <summary>
+    /// Longest wait for a command of who has not logged in, while nine tenths of its listener's sessions are in use. Default 30 seconds:
+    /// shorter than RFC 5321 §4.5.3.2.7 wants, and better than to turn others away.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan CrowdedCommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Whether a stranger, on an Mx listener, may name a sender of a domain of ours. Default Accept: forwarders and mailing lists do, with
+    /// our users' own mail.
+    /// </summary>
+    public LocalSenders LocalSenders { get; set; }
 }
 
 /// <summary>One listening socket. Section "Ingress:Listeners:N".</summary>
@@ -136,8 +158,13 @@ public sealed class ListenerOptions
     /// <summary>Default StartTls.</summary>
     public TlsMode Tls { get; set; } = TlsMode.StartTls;
 
-    /// <summary>Offer AUTH. Default true; a Submission listener cannot do without.</summary>
-    public bool Auth { get; set; } = true;
+    /// <summary>
+    /// Offer AUTH. Default: on a Submission listener, which cannot do without; not on Mx, where no user of ours logs in and everybody may
+    /// guess passwords.
+    /// </summary>
+    public bool? Auth { get; set; }
+
+    internal bool AuthOrDefault => Auth ?? Kind == ListenerKind.Submission;
 
     internal int PortOrDefault => Port ?? (Kind, Tls) switch
     {
@@ -159,6 +186,16 @@ public enum ListenerKind
 
     /// <summary>Our users: any recipient, after authentication (RFC 6409).</summary>
     Submission,
+}
+
+/// <summary>What becomes of a stranger's mail with a sender of ours.</summary>
+public enum LocalSenders
+{
+    /// <summary>It is taken like any other.</summary>
+    Accept,
+
+    /// <summary>550 5.7.1 at MAIL, and so is mail of ours that a forwarder or a list without a return path of its own sends back.</summary>
+    Refuse,
 }
 
 /// <summary>How TLS begins on a listener.</summary>

@@ -65,6 +65,12 @@ internal sealed class SmtpConnection
 
     private IngressOptions Options => _server.Options;
 
+    private bool MayRelay => _account is not null || _isRelayClient;
+
+    private TimeSpan CommandTimeout => _account is null && _server.IsCrowded(Listener) && Options.CrowdedCommandTimeout < Options.CommandTimeout
+        ? Options.CrowdedCommandTimeout
+        : Options.CommandTimeout;
+
     /// <summary>
     /// Storage is not interrupted when the client goes away: its side is closed as well when it has said everything, QUIT
     /// included, and only waits for our replies. Storage has time-outs of its own.
@@ -129,12 +135,12 @@ internal sealed class SmtpConnection
             return SessionEnd.TlsFailed;
 
         Write(Listener.Profile.Greeting);
-        var deadline = DeadlineAfter(Options.CommandTimeout);
+        var deadline = DeadlineAfter(CommandTimeout);
         while (!_stopping)
         {
             // A command has its time as a whole: octets that trickle in prolong nothing.
             if (_hasReadLine)
-                deadline = DeadlineAfter(Options.CommandTimeout);
+                deadline = DeadlineAfter(CommandTimeout);
             _hasReadLine = false;
             var result = await ReadAsync(deadline);
             if (_stopping)
@@ -203,11 +209,10 @@ internal sealed class SmtpConnection
             {
                 case SmtpAction.CheckSender:
                     _asked = _session.ProposedSender;
-                    return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, Uninterrupted);
+                    return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, MayRelay, Uninterrupted);
                 case SmtpAction.CheckRecipient:
                     _asked = _session.ProposedRecipient;
-                    var mayRelay = _account is not null || _isRelayClient;
-                    var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, mayRelay, Uninterrupted);
+                    var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, MayRelay, Uninterrupted);
                     if (verdict.Redirect is { } redirect)
                         _session.RedirectRecipient(redirect);
                     return verdict.Refusal;
@@ -230,7 +235,10 @@ internal sealed class SmtpConnection
             return Replies.C454AuthUnavailable;
         _account = verified.Account;
         if (_account is not null)
+        {
+            _server.LoggedIn(this);
             return null;
+        }
 
         _server.AuthFailed(this, offered.UserName);
         // Who guesses is kept from guessing fast, and from keeping those busy who check everybody's passwords.
@@ -321,11 +329,7 @@ internal sealed class SmtpConnection
         try
         {
             await tls.AuthenticateAsServerAsync(
-                new SslServerAuthenticationOptions
-                {
-                    ServerCertificateContext = _server.Certificate.CurrentContext,
-                    AllowRenegotiation = false,
-                },
+                _server.Certificate.ServerOptions(),
                 timeout.Token);
         }
         catch (Exception failed) when (failed is AuthenticationException or IOException or OperationCanceledException or InvalidOperationException)

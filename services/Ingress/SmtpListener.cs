@@ -21,7 +21,7 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
         MaxCommandsWithoutMail = options.MaxCommandsWithoutMail,
         MaxAuthFailures = options.MaxAuthFailures,
         OffersStartTls = listener.Tls == TlsMode.StartTls,
-        OffersAuth = listener.Auth,
+        OffersAuth = listener.AuthOrDefault,
         AllowsCleartextAuth = options.AllowCleartextAuth,
         RequiresAuth = listener.Kind == ListenerKind.Submission,
     };

@@ -91,6 +91,11 @@ internal sealed partial class SmtpServer(
         }
     }
 
+    /// <summary>Few places are left for strangers.</summary>
+    public bool IsCrowded(SmtpListener listener) => sessions.IsNearlyFull(listener);
+
+    public void LoggedIn(SmtpConnection session) => sessions.LoggedIn(session);
+
     /// <summary>Until it is disposed the message is being committed.</summary>
     public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
 

@@ -28,6 +28,12 @@ public sealed class MailboxOptions
     /// </summary>
     public TimeSpan InactivityTimeout { get; set; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// The same before the login, which is no part of the session that RFC 1939 §3 gives ten minutes. Default 1 minute; the login as a whole
+    /// has five times as long.
+    /// </summary>
+    public TimeSpan LoginTimeout { get; set; } = TimeSpan.FromMinutes(1);
+
     /// <summary>How long a TLS handshake may take. Default 10 s, as Kestrel's own for HTTPS.</summary>
     public TimeSpan TlsHandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
@@ -123,6 +129,7 @@ internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
         if (new MailboxOptionsAttributes().Validate(name, options) is { Failed: true } limits)
             failures.AddRange(limits.Failures!);
         Between(nameof(options.InactivityTimeout), options.InactivityTimeout, LeastInactivity);
+        Between(nameof(options.LoginTimeout), options.LoginTimeout, TimeSpan.FromSeconds(1));
         Between(nameof(options.TlsHandshakeTimeout), options.TlsHandshakeTimeout, TimeSpan.FromSeconds(1));
         Between(nameof(options.LoginFailureDelay), options.LoginFailureDelay, TimeSpan.Zero);
         Between(nameof(options.LeaseRenewalInterval), options.LeaseRenewalInterval, TimeSpan.FromMilliseconds(100));

@@ -24,6 +24,20 @@ public sealed class ClientNetworks
     /// <summary>IPv4 addresses as such, whatever socket they came through.</summary>
     public static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
 
+    /// <summary>
+    /// What counts as one client: an IPv4 address, and of IPv6 the network of which one customer has at least one (RFC 6177).
+    /// </summary>
+    /// <param name="bitsOfIPv6">Of its name, 64 for a single network.</param>
+    public static IPNetwork NetworkOf(IPAddress address, int bitsOfIPv6)
+    {
+        var bytes = Plain(address).GetAddressBytes();
+        if (bytes.Length == 4)
+            return new IPNetwork(new IPAddress(bytes), 32);
+        for (var bit = bitsOfIPv6; bit < bytes.Length * 8; bit++)
+            bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
+        return new IPNetwork(new IPAddress(bytes), bitsOfIPv6);
+    }
+
     public bool Contains(IPAddress address)
     {
         foreach (var network in _networks)

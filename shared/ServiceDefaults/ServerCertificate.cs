@@ -14,6 +14,17 @@ namespace MailPipeline.ServiceDefaults;
 /// </summary>
 public sealed partial class ServerCertificate
 {
+    // TLS 1.3 whole; of 1.2 what RFC 9325 §4.2 recommends: forward secrecy and authenticated encryption.
+    private static readonly TlsCipherSuite[] s_ciphers =
+    [
+        TlsCipherSuite.TLS_AES_128_GCM_SHA256, TlsCipherSuite.TLS_AES_256_GCM_SHA384, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TlsCipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256, TlsCipherSuite.TLS_DHE_RSA_WITH_AES_256_GCM_SHA384,
+    ];
+
+    private readonly CipherSuitesPolicy? _ciphers;
     private readonly TlsOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger<ServerCertificate> _logger;
@@ -24,6 +35,7 @@ public sealed partial class ServerCertificate
     public ServerCertificate(IOptions<TlsOptions> options, TimeProvider time, ILogger<ServerCertificate> logger)
     {
         _options = options.Value;
+        _ciphers = _options.AllowCbc || !(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS()) ? null : new CipherSuitesPolicy(s_ciphers);
         _time = time;
         _logger = logger;
     }
@@ -46,6 +58,14 @@ public sealed partial class ServerCertificate
                 return Check().Context;
         }
     }
+
+    /// <summary>How TLS is spoken to clients: with this certificate, and with ciphers that authenticate what they encrypt.</summary>
+    public SslServerAuthenticationOptions ServerOptions() => new()
+    {
+        ServerCertificateContext = CurrentContext,
+        AllowRenegotiation = false,
+        CipherSuitesPolicy = _ciphers,
+    };
 
     /// <summary>Looks at the files now, however short ago that was; files that cannot be used leave the certificate before them in use.</summary>
     public X509Certificate2 ReadAgain()

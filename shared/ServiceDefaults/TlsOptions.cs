@@ -22,6 +22,11 @@ public sealed class TlsOptions
     /// <summary>Host names of the self-signed certificate. Default: this machine's name; "localhost" is always added.</summary>
     public IList<string> HostNames { get; init; } = [];
 
+    /// <summary>
+    /// Offer TLS 1.2 with CBC ciphers and without forward secrecy as well, for clients of before 2014. Default false (RFC 9325 §4.2).
+    /// </summary>
+    public bool AllowCbc { get; set; }
+
     /// <summary>How old the knowledge about the PEM files may be before they are looked at again. Default 10 s.</summary>
     public TimeSpan CheckInterval { get; set; } = TimeSpan.FromSeconds(10);
 }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using System.Net.Sockets;
 using System.Text;
 
@@ -165,7 +166,7 @@ public sealed class HostileTests
         await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxSessionsPerAddress"] = "2" });
         var turnedAway = host.Metric<long>("mailpipeline.ingress.sessions_refused");
         await using var first = await Client.ConnectAsync(host.Mx);
-        await using (var second = await Client.ConnectAsync(host.Submission))
+        await using (var second = await Client.ConnectAsync(host.Mx))
         {
             await using var third = await Client.ConnectAsync(host.Mx, "421 4.7.0 Too many connections");
             await third.ExpectEndAsync();
@@ -174,6 +175,70 @@ public sealed class HostileTests
 
         await MailPipeline.Testing.Eventually.TrueAsync(() => host.Sessions == 1, TimeSpan.FromSeconds(20));
         await using var fourth = await Client.ConnectAsync(host.Mx);
+    }
+
+    [Fact]
+    public async Task A_full_door_for_other_servers_shuts_out_no_user_and_who_has_logged_in_makes_room()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxSessions"] = "2" });
+        await using var idle = await Client.ConnectAsync(host.Mx);
+        await using var idleToo = await Client.ConnectAsync(host.Mx);
+        await using (var turnedAway = await Client.ConnectAsync(host.Mx, "421 4.7.0 Too many connections"))
+            await turnedAway.ExpectEndAsync();
+
+        List<Client> users = [];
+        for (var i = 0; i < 4; i++)
+            users.Add(await Client.AuthenticatedAsync(host.Submission));
+        foreach (var user in users)
+            await user.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_stranger_is_waited_for_less_long_while_few_places_are_left()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxSessions"] = "2" }, new FakeTimeProvider());
+        await using var first = await Client.GreetedAsync(host.Mx);
+        await using var second = await Client.GreetedAsync(host.Mx);
+        await second.SayAsync("NOOP", "250");
+        var ended = second.ExpectAsync("421 4.4.2");
+        var seconds = 0;
+        await MailPipeline.Testing.Eventually.TrueAsync(
+            () =>
+            {
+                seconds++;
+                host.FakeTime!.Advance(TimeSpan.FromSeconds(1));
+                return ended.IsCompleted;
+            },
+            TimeSpan.FromSeconds(60));
+        await ended;
+        // Five minutes would be the rule.
+        Assert.InRange(seconds, 30, 299);
+        await first.SayAsync("NOOP", "250");
+    }
+
+    [Fact]
+    public async Task The_door_for_other_servers_takes_no_passwords()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.ConnectAsync(host.Mx);
+        Assert.DoesNotContain("AUTH", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
+        await client.SayAsync("STARTTLS", "220");
+        await client.StartTlsAsync();
+        Assert.DoesNotContain("AUTH", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
+        await client.SayAsync("AUTH PLAIN AGEAYg==", "50");
+    }
+
+    [Theory]
+    [InlineData("Accept", "ann@example.com", "250")]
+    [InlineData("Refuse", "ann@example.com", "550 5.7.1")]
+    [InlineData("Refuse", "nobody@example.com", "550 5.7.1")]
+    [InlineData("Refuse", "you@example.net", "250")]
+    [InlineData("Refuse", "", "250")]
+    public async Task A_stranger_with_a_sender_of_ours_is_taken_as_the_operator_says(string setting, string sender, string reply)
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:LocalSenders"] = setting });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync($"MAIL FROM:<{sender}>", reply);
     }
 
     [Fact]

@@ -143,9 +143,9 @@ public sealed class SubmissionTests
     }
 
     [Fact]
-    public async Task The_mx_listener_relays_for_the_authenticated_too()
+    public async Task An_mx_listener_that_takes_passwords_relays_for_the_authenticated_too()
     {
-        await using var host = await IngressHost.StartAsync();
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Listeners:0:Auth"] = "true" });
         await using var client = await Client.AuthenticatedAsync(host.Mx);
         await client.SayAsync("MAIL FROM:<ann@example.com>", "250");
         await client.SayAsync("RCPT TO:<carol@example.net>", "250");

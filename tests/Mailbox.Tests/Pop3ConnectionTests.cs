@@ -55,6 +55,25 @@ public sealed class Pop3ConnectionTests
     }
 
     [Fact]
+    public async Task Before_the_login_a_minute_is_waited_and_five_in_all()
+    {
+        using var harness = Harness(bodyBytes: 100);
+        var silent = harness.Connect();
+        Assert.StartsWith("+OK", await silent.AskAsync("CAPA"), StringComparison.Ordinal);
+        var talkative = harness.Connect();
+        await talkative.LineAsync();
+        for (var i = 0; i < 5; i++)
+        {
+            Assert.StartsWith("-ERR", await talkative.AskAsync("XYZZY"), StringComparison.Ordinal);
+            Assert.False(talkative.Served.IsCompleted);
+            harness.Time.Advance(TimeSpan.FromSeconds(59));
+        }
+        await silent.Served;
+        harness.Time.Advance(TimeSpan.FromSeconds(5));
+        await talkative.Served;
+    }
+
+    [Fact]
     public async Task A_client_that_reads_nothing_holds_up_the_reading_of_its_message_and_is_dropped()
     {
         using var harness = Harness(bodyBytes: 5_000_000);

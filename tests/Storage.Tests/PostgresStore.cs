@@ -26,6 +26,33 @@ public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClas
 {
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
 
+    private static readonly Statement s_quotient = new("SELECT 10 / CAST($1 AS BIGINT)");
+
+    private static readonly Statement s_insertQuotient =
+        new("INSERT INTO domains (name, created_at) VALUES ($1, 10 / CAST($2 AS BIGINT)) RETURNING created_at");
+
+    /// <summary>A statement that is refused while the driver prepares it leaves the connection unfit for its next good run.</summary>
+    [Fact]
+    public async Task What_is_refused_costs_the_connection_it_came_on_and_no_other_run_of_its_statement()
+    {
+        for (var i = 0; i < 100; i++)
+        {
+            if (i % 20 < 4)
+            {
+                var refused = await Assert.ThrowsAsync<StorageUnavailableException>(() => Store.Database.QueryAsync(s_quotient, r => r.GetInt64(0), default, 0));
+                Assert.Equal(StorageFault.Refused, refused.Fault);
+                refused = await Assert.ThrowsAsync<StorageUnavailableException>(
+                    () => Store.Database.WriteAsync(transaction => transaction.QueryAsync(s_insertQuotient, r => r.GetInt64(0), $"d{i}", 0)));
+                Assert.Equal(StorageFault.Refused, refused.Fault);
+            }
+            else
+            {
+                Assert.Equal([2], await Store.Database.QueryAsync(s_quotient, r => r.GetInt64(0), default, 5));
+                Assert.Equal([2], await Store.Database.WriteAsync(transaction => transaction.QueryAsync(s_insertQuotient, r => r.GetInt64(0), $"d{i}", 5)));
+            }
+        }
+    }
+
     [Fact]
     public void What_meets_others_at_the_same_rows_comes_last_and_in_the_order_of_its_keys()
     {

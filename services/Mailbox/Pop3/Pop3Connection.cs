@@ -19,6 +19,9 @@ internal sealed class Pop3Connection : IAsyncDisposable
 {
     private readonly Pop3Server _server;
     private readonly ConnectionContext _connection;
+    /// <summary>So many login time-outs are all the time that a client has until it is logged in.</summary>
+    private const int LoginTimeouts = 5;
+
     private readonly ListenerTls _tls;
     private readonly Pop3Session _session;
     private readonly CancellationTokenSource _activity;
@@ -29,6 +32,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
     private SslStream? _secure;
     private MaildropLock? _lock;
     private string _userName = "";
+    private readonly long _startedAt;
     private bool _ended;
 
     // For the log line at the end
@@ -41,7 +45,8 @@ internal sealed class Pop3Connection : IAsyncDisposable
         _server = server;
         _connection = connection;
         _tls = tls;
-        _activity = new CancellationTokenSource(server.Options.InactivityTimeout, server.Time);
+        _activity = new CancellationTokenSource(server.Options.LoginTimeout, server.Time);
+        _startedAt = server.Time.GetTimestamp();
         _input = connection.Transport.Input;
         _output = new Pop3Output(connection.Transport.Output, RestartInactivityTimer);
         _session = new Pop3Session(new Pop3Terms(
@@ -170,6 +175,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
             var messages = await _server.Maildrops.ListAsync(account.Id, Cancellation);
             _server.Telemetry.Login(LoginResult.Accepted);
             _userName = account.Address;
+            RestartInactivityTimer();
             return _session.LoggedIn(messages);
         }
         catch (StorageUnavailableException failure)
@@ -289,9 +295,17 @@ internal sealed class Pop3Connection : IAsyncDisposable
         _activity.Cancel();
     }
 
+    private TimeSpan Patience()
+    {
+        if (_userName.Length > 0)
+            return _server.Options.InactivityTimeout;
+        var left = (_server.Options.LoginTimeout * LoginTimeouts) - _server.Time.GetElapsedTime(_startedAt);
+        return left < TimeSpan.Zero ? TimeSpan.Zero : left < _server.Options.LoginTimeout ? left : _server.Options.LoginTimeout;
+    }
+
     private void RestartInactivityTimer()
     {
         if (!_activity.IsCancellationRequested)
-            _activity.CancelAfter(_server.Options.InactivityTimeout);
+            _activity.CancelAfter(Patience());
     }
 }

@@ -81,7 +81,7 @@ internal sealed class Pop3Server(
         _ => false,
     };
 
-    internal SslServerAuthenticationOptions TlsOptions() => new() { ServerCertificateContext = certificate.CurrentContext };
+    internal SslServerAuthenticationOptions TlsOptions() => certificate.ServerOptions();
 
     internal void LoginRefused(ConnectionContext connection, string userName)
     {

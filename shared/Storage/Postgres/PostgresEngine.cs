@@ -126,10 +126,12 @@ internal sealed class PostgresEngine : StorageEngine
         catch (Exception exception)
         {
             // Whatever went wrong with a connection that may be broken, the next transaction begins with a new one.
-            if (exception is not PostgresException || _writer is { FullState: not System.Data.ConnectionState.Open })
+            if (exception is not PostgresException || _writer is { FullState: not System.Data.ConnectionState.Open } || IsRefused(exception))
             {
                 _writer?.Dispose();
                 _writer = null;
+                if (IsRefused(exception))
+                    _source.Clear();
             }
             // The server answered: it did not commit. It did not answer: nobody knows.
             if (committing && (exception is not PostgresException answered || EndsSession(answered)))
@@ -141,6 +143,8 @@ internal sealed class PostgresEngine : StorageEngine
         if (_warned)
             throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "PostgreSQL committed, but no standby has confirmed it.");
     }
+
+    private bool IsRefused(Exception exception) => exception is PostgresException && Classify(exception) is { Fault: StorageFault.Refused };
 
     private NpgsqlConnection OpenWriter()
     {
@@ -168,17 +172,23 @@ internal sealed class PostgresEngine : StorageEngine
                     rows.Add(map(reader));
                 return rows;
             }
-            catch (Exception exception) when (attempt < MaxAttempts && IsStale(exception))
+            catch (Exception exception) when (attempt < MaxAttempts && (IsStale(exception) || IsConfused(exception)))
             {
-                // A pooled connection that died while nobody used it; reading again harms nobody.
+                // A pooled connection that died while nobody used it, or that is out of step; reading again harms nobody.
                 _source.Clear();
             }
             catch (Exception exception) when (Classify(exception) is { } fault)
             {
+                if (fault.Fault == StorageFault.Refused)
+                    _source.Clear();
                 throw fault;
             }
         }
     }
+
+    // A statement that is refused while Npgsql prepares it leaves the connection out of step: the next good run of the same statement fails
+    // with an exception that is none of the driver's. So a connection that something was refused on is not used again.
+    private static bool IsConfused(Exception exception) => exception.GetType() == typeof(Exception);
 
     private static bool IsStale(Exception exception) => exception switch
     {
@@ -254,6 +264,7 @@ internal sealed class PostgresEngine : StorageEngine
             new(StorageFault.Unavailable, "PostgreSQL cannot be used now: " + postgres.MessageText, exception),
         // Whatever else it answers is about what it was asked.
         PostgresException refused => new(StorageFault.Refused, "PostgreSQL refused what it was asked: " + refused.MessageText, exception),
+        _ when IsConfused(exception) => new(StorageFault.Unavailable, "PostgreSQL's connection is out of step: " + exception.Message, exception),
         NpgsqlException or TimeoutException or System.Net.Sockets.SocketException or IOException =>
             new(StorageFault.Unavailable, "PostgreSQL cannot be reached: " + exception.Message, exception),
         _ => null,
