@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using MailPipeline.Testing;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
 using RabbitMQ.Client.Exceptions;
@@ -42,6 +43,9 @@ internal sealed class BusTap : IAsyncDisposable
     /// <summary>From now on everything sent to the endpoint comes twice, and one in three a third time, seconds later.</summary>
     public async Task RepeatAsync(string endpoint, Random random)
     {
+        // A service is ready without its bus, and declares its endpoints when it has it.
+        await Eventually.TrueAsync(
+            () => ExistsAsync(endpoint), TimeSpan.FromSeconds(60), () => $"nobody has declared {endpoint}", ClusterRun.Cancellation);
         var copies = $"copies-of-{endpoint}";
         await _channel.QueueDeclareAsync(copies, durable: false, exclusive: true, autoDelete: true, cancellationToken: ClusterRun.Cancellation);
         // The endpoint's exchange has its name; what is put on the queue itself does not pass it.
@@ -61,6 +65,21 @@ internal sealed class BusTap : IAsyncDisposable
     {
         await _channel.DisposeAsync();
         await _connection.DisposeAsync();
+    }
+
+    /// <summary>On a channel of its own, which the broker closes when there is no such exchange.</summary>
+    private async Task<bool> ExistsAsync(string exchange)
+    {
+        await using var channel = await _connection.CreateChannelAsync(cancellationToken: ClusterRun.Cancellation);
+        try
+        {
+            await channel.ExchangeDeclarePassiveAsync(exchange, ClusterRun.Cancellation);
+            return true;
+        }
+        catch (OperationInterruptedException)
+        {
+            return false;
+        }
     }
 
     private async Task RepeatAsync(string endpoint, byte[] body, BasicProperties properties, TimeSpan? againAfter)
