@@ -25,7 +25,9 @@ internal sealed class StoreMessagesConsumer(
         {
             results = await maildrops.StoreAsync(command, MaildropHeader.For, context.CancellationToken);
         }
-        catch (StorageUnavailableException failure)
+        // What storage refuses is not handed back, for it would be handed out again at once: the bus puts it aside, with an alert, and the
+        // queue asks again when the hand-out is overdue.
+        catch (StorageUnavailableException failure) when (failure.Fault != StorageFault.Refused)
         {
             logger.StoreFailed(command.Recipients.Length, command.Domain, failure);
             results = StoreFailure.HandBack(command, failure.Fault, startedAt, time.GetUtcNow());
