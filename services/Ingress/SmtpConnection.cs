@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
 using System.Runtime.CompilerServices;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Connections;
@@ -17,6 +18,7 @@ internal sealed class SmtpConnection
     private readonly ConnectionContext _connection;
     private readonly SmtpTransport _transport;
     private readonly SmtpSession _session;
+    private readonly SessionPlaces.Place _place;
     private readonly bool _isRelayClient;
     private LineReader _lines;
     private Account? _account;
@@ -26,13 +28,14 @@ internal sealed class SmtpConnection
     private SmtpTransaction? _received;
     private bool _hasReadLine;
 
-    public SmtpConnection(SmtpServer server, ConnectionContext connection, SmtpListener listener, IPAddress? client)
+    public SmtpConnection(SmtpServer server, ConnectionContext connection, SmtpListener listener, IPAddress? client, SessionPlaces.Place place)
     {
         _server = server;
         _connection = connection;
         _transport = new SmtpTransport(connection, server.Options, server.Time);
         _session = new SmtpSession(listener.Profile);
         _lines = new LineReader(_session.MaxLineBytes);
+        _place = place;
         _isRelayClient = server.IsRelayClient(client);
         Listener = listener;
         Client = client;
@@ -51,7 +54,7 @@ internal sealed class SmtpConnection
 
     private bool MayRelay => _account is not null || _isRelayClient;
 
-    private TimeSpan CommandTimeout => _account is null && _server.IsCrowded(Listener) && Options.CrowdedCommandTimeout < Options.CommandTimeout
+    private TimeSpan CommandTimeout => _account is null && Listener.Places.IsNearlyFull && Options.CrowdedCommandTimeout < Options.CommandTimeout
         ? Options.CrowdedCommandTimeout
         : Options.CommandTimeout;
 
@@ -71,22 +74,6 @@ internal sealed class SmtpConnection
         finally
         {
             await _transport.CloseTlsAsync();
-        }
-    }
-
-    /// <summary>Greets with 421 (RFC 5321 §3.8) and is done.</summary>
-    public async Task TurnAwayAsync()
-    {
-        var output = _connection.Transport.Output;
-        Replies.C421TooManyConnections.WriteTo(output);
-        using var timeout = new CancellationTokenSource(Options.TlsTimeout, _server.Time);
-        try
-        {
-            await output.FlushAsync(timeout.Token);
-        }
-        catch (Exception gone) when (gone is IOException or OperationCanceledException or ConnectionAbortedException)
-        {
-            // Turned away either way.
         }
     }
 
@@ -203,7 +190,7 @@ internal sealed class SmtpConnection
         _account = verified.Account;
         if (_account is not null)
         {
-            _server.LoggedIn(this);
+            _place.LoggedIn();
             return null;
         }
 
