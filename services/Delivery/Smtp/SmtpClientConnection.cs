@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -36,6 +37,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private int _closed;
     private int _fate;
 
+    /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
+    private SmtpConnectionException? _spent;
+
     public SmtpClientConnection(Socket connected, string remoteHost, TimeProvider time, DeliveryTelemetry telemetry)
     {
         _socket = connected;
@@ -67,6 +71,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     /// <summary>The far end has said more than it was asked.</summary>
     public bool HasUnreadInput => _inputEnd > _inputStart;
+
+    /// <summary>The last reply counts but had no end: what would be read next is nobody's answer.</summary>
+    public bool IsSpent => _spent is not null;
 
     public int UnsentBytes => _written;
 
@@ -116,6 +123,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     {
         if (_written == 0)
             return;
+        ThrowIfSpent();
         _deadline.Arm(timeout);
         var bytes = _output.AsMemory(0, _written);
         _written = 0;
@@ -129,9 +137,13 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         }
     }
 
-    /// <summary>Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report.</summary>
+    /// <summary>
+    /// Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report. One that is cut short behind its code, by
+    /// the end of the connection or of the time, counts as well, and the connection is spent.
+    /// </summary>
     public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout)
     {
+        ThrowIfSpent();
         _deadline.Arm(timeout);
         while (true)
         {
@@ -142,10 +154,19 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
                 throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} is not an SMTP reply");
             if (status == ReplyStatus.Incomplete)
             {
-                await FillAsync(waitingFor);
-                continue;
+                try
+                {
+                    await FillAsync(waitingFor);
+                    continue;
+                }
+                catch (SmtpConnectionException error) when (Volatile.Read(ref _fate) != GivenUp && TryEndReply(out reply))
+                {
+                    _spent = error;
+                }
             }
 
+            if (status == ReplyStatus.Unended)
+                _spent = new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} has no end");
             _deadline.Disarm();
             HasAnswered = true;
             return reply!;
@@ -155,6 +176,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Changes to TLS. What the far end sent in clear behind its 220 would be an injection and ends the connection.</summary>
     public async Task StartTlsAsync(SslClientAuthenticationOptions options, TimeSpan timeout)
     {
+        ThrowIfSpent();
         if (HasUnreadInput)
             throw new SmtpConnectionException("4.5.0", "The far end sent data in clear behind its answer to STARTTLS");
         _deadline.Arm(timeout);
@@ -171,6 +193,13 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
         _deadline.Disarm();
         _stream = tls;
+    }
+
+    /// <summary>Throws when the last reply had no end.</summary>
+    public void ThrowIfSpent()
+    {
+        if (_spent is { } spent)
+            throw new SmtpConnectionException(spent.Status, spent.Reply, spent.IsTimeout, spent);
     }
 
     /// <summary>Says goodbye in the background of others (RFC 5321 §4.1.1.10) and closes; never throws.</summary>
@@ -226,6 +255,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _output = _input = [];
         _telemetry.ConnectionClosed();
     }
+
+    private bool TryEndReply([NotNullWhen(true)] out SmtpReply? reply) =>
+        _parser.TryEnd(new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart), out reply);
 
     private static bool IsConnectionError(Exception error) =>
         error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException;

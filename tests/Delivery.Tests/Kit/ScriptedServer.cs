@@ -269,7 +269,8 @@ internal sealed class ByteLineReader(Stream stream)
                 }
             }
 
-            _start = 0;
+            // A read that fails leaves nothing to be read again.
+            _start = _end = 0;
             _end = await stream.ReadAsync(_buffer, cancellationToken);
             if (_end == 0)
                 return null;
