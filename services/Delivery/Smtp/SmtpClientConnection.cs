@@ -14,6 +14,9 @@ namespace MailPipeline.Delivery;
 /// </summary>
 internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposable
 {
+    /// <summary>Names what is waited for first, in the place of a command.</summary>
+    public const string Greeting = "the connection";
+
     // Holds a small message with the commands around it; larger content goes out piece by piece.
     private const int OutputBytes = 32 * 1024;
     private const int InputBytes = 4 * 1024;
@@ -25,6 +28,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private static readonly TimeSpan QuitTime = TimeSpan.FromSeconds(5);
 
     private readonly Socket _socket;
+    private readonly string _peer;
     private readonly Deadline _deadline;
     private readonly DeliveryTelemetry _telemetry;
     private readonly ReplyParser _parser = new();
@@ -40,9 +44,12 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
     private SmtpConnectionException? _spent;
 
-    public SmtpClientConnection(Socket connected, string remoteHost, TimeProvider time, DeliveryTelemetry telemetry)
+    /// <param name="remoteHost">See <see cref="RemoteHost"/>.</param>
+    /// <param name="peer">The same for sentences about failures.</param>
+    public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time, DeliveryTelemetry telemetry)
     {
         _socket = connected;
+        _peer = peer;
         _stream = new NetworkStream(connected, ownsSocket: true);
         _deadline = new Deadline(time, Abort);
         _telemetry = telemetry;
@@ -133,7 +140,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         }
         catch (Exception error) when (IsConnectionError(error))
         {
-            throw Lost("sending", error);
+            throw Lost(error, "4.4.2", "what was sent was not taken", () => ConnectionFault.LostDuring(_peer, "the sending", error));
         }
     }
 
@@ -174,7 +181,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     }
 
     /// <summary>Changes to TLS. What the far end sent in clear behind its 220 would be an injection and ends the connection.</summary>
-    public async Task StartTlsAsync(SslClientAuthenticationOptions options, TimeSpan timeout)
+    public async Task StartTlsAsync(CertificateCheck certificate, TimeSpan timeout)
     {
         ThrowIfSpent();
         if (HasUnreadInput)
@@ -183,12 +190,14 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         var tls = new SslStream(_stream, leaveInnerStreamOpen: false);
         try
         {
-            await tls.AuthenticateAsClientAsync(options);
+            await tls.AuthenticateAsClientAsync(certificate.Options);
         }
         catch (Exception error) when (IsConnectionError(error) || error is AuthenticationException)
         {
             await tls.DisposeAsync();
-            throw Lost("the TLS handshake", error, status: "4.7.5");
+            throw Lost(
+                error, "4.7.5", "the TLS handshake did not end",
+                () => certificate.Fault ?? ConnectionFault.LostDuring(_peer, "the TLS handshake", error));
         }
 
         _deadline.Disarm();
@@ -275,17 +284,25 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         }
         catch (Exception error) when (IsConnectionError(error))
         {
-            throw Lost($"waiting for the reply to {waitingFor}", error);
+            throw NoReply(waitingFor, error);
         }
 
         if (read == 0)
-            throw Lost($"waiting for the reply to {waitingFor}", null);
+            throw NoReply(waitingFor, null);
         _inputEnd += read;
     }
 
-    private SmtpConnectionException Lost(string during, Exception? cause, string status = "4.4.2") => Volatile.Read(ref _fate) == GivenUp
-        ? new SmtpConnectionException("4.4.2", $"Timed out while {during} (given up early)", isTimeout: true, cause)
+    private SmtpConnectionException NoReply(string waitingFor, Exception? cause)
+    {
+        var missing = waitingFor == Greeting ? "greeting" : $"answer to {waitingFor}";
+        return Lost(cause, "4.4.2", $"no {missing}", () => ConnectionFault.Lost(_peer, missing, cause));
+    }
+
+    /// <param name="late">What the far end did not do in time, if that ended it.</param>
+    /// <param name="lost">The sentence for it otherwise.</param>
+    private SmtpConnectionException Lost(Exception? cause, string status, string late, Func<string> lost) => Volatile.Read(ref _fate) == GivenUp
+        ? new SmtpConnectionException("4.4.2", ConnectionFault.GivenUp(_peer, late, _deadline.Elapsed), isTimeout: true, cause)
         : _deadline.IsExpired
-        ? new SmtpConnectionException(status, $"Timed out while {during}", isTimeout: true, cause)
-        : new SmtpConnectionException(status, $"Connection lost while {during}", isTimeout: false, cause);
+        ? new SmtpConnectionException(status, ConnectionFault.Timeout(_peer, late, _deadline.Time), isTimeout: true, cause)
+        : new SmtpConnectionException(status, lost(), isTimeout: false, cause);
 }
