@@ -176,9 +176,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     {
         var bracket = remoteHost.IndexOf('[', StringComparison.Ordinal);
         var name = bracket < 0 ? remoteHost : remoteHost[..bracket];
-        return HostAddress.TryParse(name, out var address)
-            ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
-            : name;
+        return HostAddress.TryParse(name, out var address) ? HostAddress.Literal(address) : name;
     }
 
     /// <summary>RFC 3464 §2.3.6: "smtp" is for what an SMTP server said; the rest is our own.</summary>

@@ -38,9 +38,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     }
 
     // RFC 5321 §4.1.3: a machine without a domain name gives its address.
-    private static string HelloName(string name) => HostAddress.TryParse(name, out var address)
-        ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
-        : name;
+    private static string HelloName(string name) => HostAddress.TryParse(name, out var address) ? HostAddress.Literal(address) : name;
 
     private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
     {
