@@ -9,9 +9,15 @@ public sealed class DeliveryOptions
 {
     public const string Section = "Delivery";
 
-    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: the machine's host name.</summary>
+    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required(AllowEmptyStrings = false)]
-    public string HostName { get; set; } = Environment.MachineName;
+    public string HostName
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>Further MX names that mean this system (RFC 5321 §5.1).</summary>
     public TextList OwnNames { get; set; } = [];

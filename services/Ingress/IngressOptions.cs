@@ -11,9 +11,15 @@ public sealed class IngressOptions
 {
     public const string SectionName = "Ingress";
 
-    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: the machine's name.</summary>
+    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required]
-    public string Hostname { get; set; } = Environment.MachineName.ToLowerInvariant();
+    public string Hostname
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>Where to listen. Default: nowhere.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
@@ -220,7 +226,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
     {
         var failures = new List<string>();
         if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
-            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org");
+            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         for (var i = 0; i < options.RelayClients.Count; i++)
