@@ -42,6 +42,18 @@ public sealed class IngressOptions
     /// <summary>Authenticated users may give any sender address, not only their own. Default false.</summary>
     public bool AllowForeignSenders { get; set; }
 
+    /// <summary>
+    /// On Submission listeners, Date, Message-ID and the empty line behind the header are put in front of messages that lack them.
+    /// Default true (RFC 6409 §8.2, §8.3).
+    /// </summary>
+    public bool AddMissingFields { get; set; } = true;
+
+    /// <summary>
+    /// On Submission listeners, a bare LF in content counts as CRLF; without it such a message is refused, as on Mx listeners always.
+    /// Default true: users write with scripts that send the lines of their system.
+    /// </summary>
+    public bool RepairLineEnds { get; set; } = true;
+
     /// <summary>AUTH is offered without TLS too. Default false (P7, RFC 4954 §4).</summary>
     public bool AllowCleartextAuth { get; set; }
 

@@ -251,7 +251,7 @@ internal sealed class SmtpConnection
     {
         using var activity = _server.Telemetry.StartReceive(Listener.Kind);
         _received = _session.Transaction;
-        await using var content = new IncomingContent(_server.Store, Options);
+        await using var content = new IncomingContent(_server.Store, Options, Listener);
         await content.BeginAsync(_session, Client, _server.Time.GetUtcNow(), Uninterrupted);
 
         var latest = DeadlineAfter(Options.MaxContentTime);

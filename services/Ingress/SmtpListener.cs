@@ -11,6 +11,12 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
 
     public bool HasImplicitTls { get; } = listener.Tls == TlsMode.Implicit;
 
+    /// <summary>Date, Message-ID and the empty line are put in front of messages that lack them.</summary>
+    public bool AddsMissingFields { get; } = listener.Kind == ListenerKind.Submission && options.AddMissingFields;
+
+    /// <summary>A bare LF in content counts as CRLF.</summary>
+    public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
+
     public SmtpProfile Profile { get; } = new()
     {
         HostName = options.Hostname,
