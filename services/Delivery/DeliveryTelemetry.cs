@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Delivery;
 
@@ -158,6 +159,10 @@ internal sealed class DeliveryTelemetry : IDisposable
             ? _activities.StartActivity("deliver", ActivityKind.Client, parent, tags: null, links)
             : _activities.StartActivity("deliver", ActivityKind.Client);
     }
+
+    /// <summary>Until it is disposed, log lines carry the trace of the message.</summary>
+    /// <param name="attempt">The attempt that they are about, where there is one under way.</param>
+    public MessageTrace TraceOf(string traceParent, Activity? attempt = null) => MessageTrace.Enter(_activities, traceParent, attempt);
 
     public void Dispose()
     {

@@ -128,10 +128,18 @@ public sealed class IngressOptions
     public TimeSpan TlsTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Sessions at once on each listener, of clients that have not logged in; more are greeted with 421. Default 1,000.
+    /// Sessions at once on each listener, of clients that have not logged in; more are greeted with 421, or closed where TLS comes
+    /// first. Default 1,000. Where AUTH is offered the last tenth is kept for networks from which somebody logged in within a day.
     /// </summary>
     [Range(1, 1_000_000)]
     public int MaxSessions { get; set; } = 1000;
+
+    /// <summary>
+    /// Sessions at once on each listener, of clients that have logged in. Default 1,000. Beyond it who logs in keeps one of the
+    /// <see cref="MaxSessions"/>, so that the two together bound all.
+    /// </summary>
+    [Range(1, 1_000_000)]
+    public int MaxSessionsLoggedIn { get; set; } = 1000;
 
     /// <summary>
     /// Sessions at once on each listener from one client: an IPv4 address, or a network of IPv6. Default 250: a quarter of all, so that one
