@@ -34,12 +34,16 @@ public static class QueueHosting
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();
+        services.AddSingleton<HandOutGate>();
         services.AddSingleton<HandOutSender>();
+        services.AddSingleton<OverdueClaims>();
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
+        services.AddHostedService<ProcessWatch>();
+        services.AddHostedService<WorkerWatch>();
         services.AddHostedService<WardenTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
