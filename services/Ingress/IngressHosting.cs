@@ -57,7 +57,7 @@ public static class IngressHosting
         foreach (var listener in options.Value.Listeners)
         {
             var server = provider.GetRequiredService<SmtpServer>();
-            var seen = new SmtpListener(listener, options.Value);
+            var seen = new SmtpListener(listener, options.Value, server.Time);
             kestrel.Listen(listener.EndPoint, socket =>
             {
                 socket.UseProxyProtocol([.. options.Value.ProxyProtocolFrom]);
