@@ -131,6 +131,7 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
         {
             if (messages is [var alone])
             {
+                using var trace = _telemetry.TraceOf(alone.TraceParent);
                 LogNotRouted(_log, MessageIds.ToText(alone.MessageId), exception);
                 return;
             }
