@@ -40,7 +40,7 @@ public sealed record RouteMeasure(
 /// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
 {
-    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1");
+    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1") { Locks = SharedRows.Unrouted };
 
     private static readonly Statement s_insertRecipient = new(
         """
@@ -48,13 +48,13 @@ public sealed class QueueStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, 0, 0, $6, 0, $6)
         """);
 
-    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1");
+    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_dueNoLater = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, 0, 0, '')
         ON CONFLICT (domain) DO UPDATE SET due_at = excluded.due_at WHERE domain_queues.due_at > excluded.due_at
-        """) { ComesLast = true };
+        """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_unrouted = new(
         """
@@ -66,7 +66,7 @@ public sealed class QueueStore(MailDatabase database)
     private static readonly Statement s_unroutedOf = new(
         """
         SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
-        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id IN {numbers_in_1} ORDER BY u.message_id
+        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
     private static readonly Statement s_due = new(
@@ -102,13 +102,13 @@ public sealed class QueueStore(MailDatabase database)
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
-        """);
+        """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_lockQueue = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, 9223372036854775807, 0, 0, '')
         ON CONFLICT (domain) DO UPDATE SET due_at = domain_queues.due_at
-        """);
+        """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_settle = new(
         """
@@ -193,7 +193,7 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlyList<AcceptedMessage>> FindUnroutedAsync(
         IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
         messageIds.Count == 0
-            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, ClaimStore.Text(messageIds));
+            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
