@@ -196,7 +196,8 @@ internal sealed class DeliveryBatch
 
     public ValueTask UnreadableAsync(OutboundMessage message, Exception error, string remoteHost)
     {
-        _context.Log.ContentUnreadable(error, MessageIds.ToText(message.MessageId));
+        using (_context.Telemetry.TraceOf(message.First.TraceParent, message.Activity))
+            _context.Log.ContentUnreadable(error, MessageIds.ToText(message.MessageId));
         return SettleAsync(message, AttemptOutcome.Deferred, "4.3.0", "The content of the message cannot be read now", remoteHost);
     }
 
@@ -324,12 +325,18 @@ internal sealed class DeliveryBatch
     private static bool IsTooMany(SmtpReply refusal) =>
         refusal.Code == TooManyRecipientsCode && refusal.Status is null or { Class: 4, Subject: 5, Detail: 3 };
 
+    /// <summary>As people read it in a report; in octets where they would see no difference.</summary>
+    internal static string TooLarge(long size, long limit) =>
+        Units.Size(size) == Units.Size(limit)
+            ? $"The message has {size} octets, the far end takes {limit}"
+            : $"The message has {Units.Size(size)}, the far end takes {Units.Size(limit)}";
+
     /// <summary>Why the message cannot go over this connection at all, if so.</summary>
     private static (string Status, string Text)? Unsendable(OutboundMessage message, EhloCapabilities capabilities)
     {
         // RFC 1870 §6.1
         if (capabilities.MaxMessageBytes is { } limit && message.First.SizeBytes > limit)
-            return ("5.3.4", $"The message has {message.First.SizeBytes} octets, the far end takes {limit}");
+            return ("5.3.4", TooLarge(message.First.SizeBytes, limit));
         // RFC 6531 §3.2
         if (message.NeedsSmtpUtf8 && !capabilities.SmtpUtf8)
             return ("5.6.7", "The message needs SMTPUTF8, which the far end does not offer");
@@ -367,6 +374,7 @@ internal sealed class DeliveryBatch
     {
         if (!_context.Log.IsEnabled(LogLevel.Information))
             return;
+        using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
         foreach (var names in LogText.Recipients([.. recipients.Select(recipient => recipient.Address)]))
             _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, delay, result.Reply);

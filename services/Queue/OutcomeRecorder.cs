@@ -86,10 +86,13 @@ internal sealed partial class OutcomeRecorder(
                 var reports = await PrepareReportsAsync(decisions, recipients);
                 var recorded = await outcomes.RecordAsync(claimId, domain, decisions, ended => notification.Compose(reports, ended));
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
-                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId)?.Address ?? "");
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
                 telemetry.Held(recorded.Held.Count);
                 foreach (var held in recorded.Held)
+                {
+                    using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
                     DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
+                }
                 foreach (var message in recorded.Composed)
                     hints.Offer(message);
                 return;
@@ -129,7 +132,7 @@ internal sealed partial class OutcomeRecorder(
         return failed;
     }
 
-    private void Note(RecipientDecision decision, string address)
+    private void Note(RecipientDecision decision, QueuedRecipient? known)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
@@ -137,7 +140,8 @@ internal sealed partial class OutcomeRecorder(
             telemetry.Uncertain(1);
         if (!log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
             return;
-        var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address));
+        var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
+        using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
         if (decision.State == RecipientState.Queued)
             LogDeferred(log, message, recipient, LogText.OrNone(result.RemoteHost), result.Status, decision.NextAttemptAt, result.Reply);
         else

@@ -53,6 +53,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.Hostname)}");
         services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
         services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -90,6 +91,9 @@ internal sealed class QueueTelemetry : IDisposable
         _source.HasListeners() && ActivityContext.TryParse(traceParent, null, isRemote: true, out var parent)
             ? _source.StartActivity(name, ActivityKind.Internal, parent)
             : null;
+
+    /// <summary>Until it is disposed, log lines carry the trace of the message.</summary>
+    public MessageTrace TraceOf(string traceParent) => MessageTrace.Enter(_source, traceParent);
 
     public void Measured(QueueMeasure measure)
     {

@@ -99,6 +99,7 @@ internal sealed partial class WardenGrain(
         {
             if (messages is [var alone])
             {
+                using var trace = telemetry.TraceOf(alone.TraceParent);
                 LogNotRouted(log, MessageIds.ToText(alone.MessageId), exception);
                 return;
             }

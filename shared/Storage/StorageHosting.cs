@@ -28,6 +28,7 @@ public static class StorageHosting
         services.AddSingleton<MaildropStore>();
         services.AddSingleton<MailDirectory>();
         services.AddSingleton<AddressResolver>();
+        services.AddSingleton<HostPostmaster>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
