@@ -325,12 +325,18 @@ internal sealed class DeliveryBatch
     private static bool IsTooMany(SmtpReply refusal) =>
         refusal.Code == TooManyRecipientsCode && refusal.Status is null or { Class: 4, Subject: 5, Detail: 3 };
 
+    /// <summary>As people read it in a report; in octets where they would see no difference.</summary>
+    internal static string TooLarge(long size, long limit) =>
+        Units.Size(size) == Units.Size(limit)
+            ? $"The message has {size} octets, the far end takes {limit}"
+            : $"The message has {Units.Size(size)}, the far end takes {Units.Size(limit)}";
+
     /// <summary>Why the message cannot go over this connection at all, if so.</summary>
     private static (string Status, string Text)? Unsendable(OutboundMessage message, EhloCapabilities capabilities)
     {
         // RFC 1870 §6.1
         if (capabilities.MaxMessageBytes is { } limit && message.First.SizeBytes > limit)
-            return ("5.3.4", $"The message has {message.First.SizeBytes} octets, the far end takes {limit}");
+            return ("5.3.4", TooLarge(message.First.SizeBytes, limit));
         // RFC 6531 §3.2
         if (message.NeedsSmtpUtf8 && !capabilities.SmtpUtf8)
             return ("5.6.7", "The message needs SMTPUTF8, which the far end does not offer");

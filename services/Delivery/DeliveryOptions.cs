@@ -9,9 +9,15 @@ public sealed class DeliveryOptions
 {
     public const string Section = "Delivery";
 
-    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: the machine's host name.</summary>
+    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required(AllowEmptyStrings = false)]
-    public string HostName { get; set; } = Environment.MachineName;
+    public string HostName
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>Further MX names that mean this system (RFC 5321 §5.1).</summary>
     public TextList OwnNames { get; set; } = [];
@@ -89,19 +95,37 @@ public sealed class DeliveryOptions
     public double ReservedShare { get; set; } = 0.25;
 
     /// <summary>
-    /// How long a connection to a destination that has not answered lately may be without a result while others wait for one. Default:
-    /// 20 s, above the pauses that servers make before their greeting to tell spammers apart.
+    /// Connections that only wait for a slow far end, for each of <see cref="Connections"/> and <see cref="RetryConnections"/>, and beside
+    /// them: while others wait, a connection to a destination that has not answered lately gives its place up after a second without a
+    /// result, and one to any other after <see cref="Probation"/>. Default: 5; each costs a socket and some 50 KB. 0: none.
+    /// </summary>
+    [Range(0, 100)]
+    public int StalledPerConnection { get; set; } = 5;
+
+    /// <summary>
+    /// How long a connection to a destination that has not answered lately may be without a result while others wait and as many as may be
+    /// are stalled. Default: 20 s, above the pauses that servers make before their greeting to tell spammers apart.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan Probation { get; set; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>No further message of a batch is begun after this time; the rest is handed back. Default: 5 min, well below the broker's 30.</summary>
+    /// <summary>No further message of a batch is begun after this time; the rest is handed back. Default: 5 min.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan BatchTime { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>Longest time from MAIL to the final dot of one message. Default: 12 min, so that batch and last reply end below the broker's 30.</summary>
-    [Range(typeof(TimeSpan), "00:00:01", "00:15:00")]
+    /// <summary>
+    /// Longest time from MAIL to the final dot of one message, beside what <see cref="TransactionRateBytes"/> adds. Default: 12 min, above
+    /// the times that RFC 5321 §4.5.3.2 gives each command.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan TransactionTime { get; set; } = TimeSpan.FromMinutes(12);
+
+    /// <summary>
+    /// Octets a second of content: what the far end has taken of a message adds as much time as it takes at this rate. Default: 10 KB, so
+    /// that 50 MiB arrive at a host that takes 20 KB a second, and one that takes less than this is ended.
+    /// </summary>
+    [Range(1, 1_000_000_000)]
+    public long TransactionRateBytes { get; set; } = 10_000;
 
     /// <summary>How long a connection waits for the next batch of its domain before QUIT. Default: 2 s; zero ends it at once.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]

@@ -223,7 +223,7 @@ internal sealed class DomainDelivery(
 
             if (pipeline.HasProgressed)
                 turn.Slot.Answered();
-            if (pipeline.Failure is null && !connection.NeedsReset && !connection.HasUnreadInput)
+            if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
                 return connection;
             await connection.DisposeAsync();
             if (pipeline.Failure is { } failure && connection.HasAnswered)

@@ -8,11 +8,9 @@ namespace MailPipeline.Ingress;
 internal readonly record struct RecipientVerdict(SmtpReply? Refusal, SmtpAddress? Redirect = null);
 
 /// <summary>Whose mail is taken: recipients of ours from anybody, any other only for those who may relay.</summary>
-internal sealed class AddressPolicy(AddressResolver addresses, MailDirectory directory, IOptions<IngressOptions> options)
+internal sealed class AddressPolicy(
+    AddressResolver addresses, HostPostmaster hostPostmaster, MailDirectory directory, IOptions<IngressOptions> options)
 {
-    /// <summary>A stranger's command must not cost a look-up for each of very many domains.</summary>
-    private const int MaxDomainsAsked = 10;
-
     private readonly SmtpAddress? _postmaster =
         options.Value.Postmaster.Length > 0 ? SmtpAddress.Parse(options.Value.Postmaster) : null;
 
@@ -20,16 +18,13 @@ internal sealed class AddressPolicy(AddressResolver addresses, MailDirectory dir
     {
         // RFC 5321 §4.1.1.3: the bare postmaster is the one of this host.
         if (!recipient.HasDomain)
-        {
-            var ours = SmtpAddress.Parse($"postmaster@{options.Value.Hostname}");
-            return await IsKnownAsync(ours, cancellation) ? new(null, ours)
-                : _postmaster is not null ? new(null, _postmaster)
-                : await AnyPostmasterAsync(cancellation);
-        }
-
+            return await HostPostmasterAsync(cancellation);
+        var isOfHost = HostPostmaster.IsMeantBy(recipient.Canonical, options.Value.Hostname);
         if (recipient.HasAddressLiteral)
-            return Relayed(mayRelay);
+            return isOfHost ? await HostPostmasterAsync(cancellation) : Relayed(mayRelay);
         var resolved = await addresses.ResolveAsync(recipient.Canonical, cancellation);
+        if (isOfHost && (!resolved.IsLocal || resolved.Fault != AddressFault.None))
+            return await HostPostmasterAsync(cancellation);
         if (!resolved.IsLocal)
             return Relayed(mayRelay);
         if (resolved.Fault == AddressFault.None)
@@ -70,19 +65,8 @@ internal sealed class AddressPolicy(AddressResolver addresses, MailDirectory dir
     // RFC 5321 §4.5.1: every domain of ours has a postmaster, if the operator named one.
     private RecipientVerdict Postmaster() => _postmaster is null ? new(Replies.C550NoSuchUser) : new(null, _postmaster);
 
-    /// <summary>Nobody is named for the host as a whole: the first of our domains that has one.</summary>
-    private async ValueTask<RecipientVerdict> AnyPostmasterAsync(CancellationToken cancellation)
-    {
-        foreach (var domain in (await directory.ListDomainsAsync(cancellation)).Take(MaxDomainsAsked))
-        {
-            var postmaster = SmtpAddress.Parse($"postmaster@{domain}");
-            if (await IsKnownAsync(postmaster, cancellation))
-                return new(null, postmaster);
-        }
-
-        return new(Replies.C550NoSuchUser);
-    }
-
-    private async ValueTask<bool> IsKnownAsync(SmtpAddress address, CancellationToken cancellation) =>
-        await addresses.ResolveAsync(address.Canonical, cancellation) is { IsLocal: true, Fault: AddressFault.None };
+    private async ValueTask<RecipientVerdict> HostPostmasterAsync(CancellationToken cancellation) =>
+        await hostPostmaster.FindAsync(options.Value.Hostname, options.Value.Postmaster, cancellation) is { } found
+            ? new(null, SmtpAddress.Parse(found))
+            : new(Replies.C550NoSuchUser);
 }

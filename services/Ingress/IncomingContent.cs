@@ -10,11 +10,14 @@ namespace MailPipeline.Ingress;
 /// The content of one message on its way into storage. Once something is wrong with it, it is read to its end and thrown
 /// away, so that the client sees the reply; storage holds nothing of it then.
 /// </summary>
-internal sealed class IncomingContent(MessageStore store, IngressOptions options) : IAsyncDisposable
+internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener) : IAsyncDisposable
 {
-    private EndOfDataReader _reader = new();
+    private EndOfDataReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds };
     private HopCounter _hops = new();
     private ContentWriter? _writer;
+
+    // Until it is known what the message lacks.
+    private SubmittedHeader? _header;
     private StorageUnavailableException? _fault;
 
     public long MessageId { get; private set; }
@@ -53,6 +56,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     public static SmtpReply ReplyTo(StorageUnavailableException fault) =>
         fault.Fault == StorageFault.Full ? Replies.C452StorageFull : Replies.C451StorageUnavailable;
 
+    private static ReadOnlyMemory<byte> LineEnd { get; } = "\r\n"u8.ToArray();
+
     /// <summary>Takes an id and puts our trace field before all else.</summary>
     public async ValueTask BeginAsync(SmtpSession session, IPAddress? client, DateTimeOffset now, CancellationToken cancellation)
     {
@@ -61,6 +66,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         {
             MessageId = await store.NextMessageIdAsync(cancellation);
             _writer = store.CreateContent(MessageId);
+            if (listener.AddsMissingFields)
+                _header = new SubmittedHeader(session.Profile.HostName, MessageId, now);
             var length = TraceHeader.Write(trace, session, client, MessageId, now);
             await _writer.AppendAsync(trace.AsMemory(0, length), cancellation);
         }
@@ -86,8 +93,15 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
                 consumed += slice.Consumed;
                 if (slice.Length > 0 && _writer is not null)
                     await KeepAsync(memory.Slice(slice.Start, slice.Length), cancellation);
+                if (slice.IsBareLineEnd && _writer is not null)
+                    await KeepAsync(LineEnd, cancellation);
                 if (slice.IsEnd)
+                {
+                    _header?.End();
+                    await CompleteAsync(cancellation);
                     return buffer.GetPosition(consumed);
+                }
+
                 memory = memory[slice.Consumed..];
             }
         }
@@ -104,10 +118,37 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
     private async ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
     {
-        if (!_hops.IsBody)
-            _hops.Read(content.Span);
         if (!HasEightBitOctets)
             HasEightBitOctets = !Ascii.IsValid(content.Span);
+        if (_header is { } header)
+        {
+            content = content[header.Take(content.Span)..];
+            if (!header.IsDecided)
+                return;
+            await CompleteAsync(cancellation);
+        }
+
+        await AppendAsync(content, cancellation);
+    }
+
+    /// <summary>Lets go what was held back of the content, behind what it lacks.</summary>
+    private async ValueTask CompleteAsync(CancellationToken cancellation)
+    {
+        if (_header is not { } header)
+            return;
+        _header = null;
+        if (header.HasNoHeader)
+            _hops.EndHeader();
+        await AppendAsync(header.Prefix(), cancellation);
+        await AppendAsync(header.Held, cancellation);
+    }
+
+    private async ValueTask AppendAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    {
+        if (_writer is not { } writer)
+            return;
+        if (!_hops.IsBody)
+            _hops.Read(content.Span);
         if (_reader.Faults != ContentFaults.None || IsTooLarge || IsLooping)
         {
             await AbandonAsync(null);
@@ -116,7 +157,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
         try
         {
-            await _writer!.AppendAsync(content, cancellation);
+            await writer.AppendAsync(content, cancellation);
         }
         catch (StorageUnavailableException fault)
         {

@@ -48,6 +48,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.Hostname)}");
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
     }
 

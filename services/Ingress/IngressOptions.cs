@@ -11,9 +11,15 @@ public sealed class IngressOptions
 {
     public const string SectionName = "Ingress";
 
-    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: the machine's name.</summary>
+    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required]
-    public string Hostname { get; set; } = Environment.MachineName.ToLowerInvariant();
+    public string Hostname
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>Where to listen. Default: nowhere.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
@@ -35,6 +41,18 @@ public sealed class IngressOptions
 
     /// <summary>Authenticated users may give any sender address, not only their own. Default false.</summary>
     public bool AllowForeignSenders { get; set; }
+
+    /// <summary>
+    /// On Submission listeners, Date, Message-ID and the empty line behind the header are put in front of messages that lack them.
+    /// Default true (RFC 6409 §8.2, §8.3).
+    /// </summary>
+    public bool AddMissingFields { get; set; } = true;
+
+    /// <summary>
+    /// On Submission listeners, a bare LF in content counts as CRLF; without it such a message is refused, as on Mx listeners always.
+    /// Default true: users write with scripts that send the lines of their system.
+    /// </summary>
+    public bool RepairLineEnds { get; set; } = true;
 
     /// <summary>AUTH is offered without TLS too. Default false (P7, RFC 4954 §4).</summary>
     public bool AllowCleartextAuth { get; set; }
@@ -228,7 +246,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
     {
         var failures = new List<string>();
         if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
-            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org");
+            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         for (var i = 0; i < options.RelayClients.Count; i++)

@@ -13,7 +13,7 @@ internal sealed class MessageReception(SmtpServer server, SmtpConnection session
     public async ValueTask<ReceptionEnd> ReceiveAsync(SmtpSession protocol)
     {
         using var activity = server.Telemetry.StartReceive(session.Listener.Kind);
-        await using var content = new IncomingContent(server.Store, Options);
+        await using var content = new IncomingContent(server.Store, Options, session.Listener);
         await content.BeginAsync(protocol, session.Client, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
 
         var latest = transport.DeadlineAfter(Options.MaxContentTime);

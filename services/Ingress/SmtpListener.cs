@@ -12,6 +12,12 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
 
     public bool HasImplicitTls { get; } = listener.Tls == TlsMode.Implicit;
 
+    /// <summary>Date, Message-ID and the empty line are put in front of messages that lack them.</summary>
+    public bool AddsMissingFields { get; } = listener.Kind == ListenerKind.Submission && options.AddMissingFields;
+
+    /// <summary>A bare LF in content counts as CRLF.</summary>
+    public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
+
     public SessionPlaces Places { get; } = new(
         new SessionLimits(
             options.MaxSessions, options.MaxSessionsLoggedIn, options.MaxSessionsPerAddress, options.PrefixIPv6, KeepsPlaces: listener.AuthOrDefault),

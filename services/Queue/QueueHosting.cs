@@ -34,12 +34,17 @@ public static class QueueHosting
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();
+        services.AddSingleton<HandOutGate>();
         services.AddSingleton<HandOutSender>();
+        services.AddSingleton(provider => new OverdueClaims(
+            claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
+        services.AddHostedService<ProcessWatch>();
+        services.AddHostedService<WorkerWatch>();
         services.AddHostedService<WardenTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
@@ -53,6 +58,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.Hostname)}");
         services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
         services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
     }

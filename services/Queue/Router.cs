@@ -9,8 +9,8 @@ namespace MailPipeline.Queue;
 /// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    AddressResolver addresses, QueueStore store, IGrainFactory grains, IOptions<QueueOptions> options, QueueTelemetry telemetry,
-    ILogger<Router> log)
+    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, HandOutGate gate,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages, CancellationToken cancellationToken)
     {
@@ -23,7 +23,8 @@ internal sealed partial class Router(
         }
         var made = await store.RouteAsync(routed);
         telemetry.Routed(made.Count);
-        foreach (var group in made.GroupBy(row => row.Domain, row => row.Recipient))
+        // Where nobody takes hand-outs they wait in storage.
+        foreach (var group in made.Where(row => gate.IsOpen(row.Recipient.Route)).GroupBy(row => row.Domain, row => row.Recipient))
             await OfferAsync(group.Key, [.. group]);
     }
 
@@ -42,7 +43,7 @@ internal sealed partial class Router(
             // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
             if (ends.Count == 0 || fault == AddressFault.TooWide)
                 ends = [new AddressEnd(address, DomainOf(address), RecipientRoute.Local)];
-            foreach (var end in ends)
+            foreach (var end in await WithPostmasterAsync(ends, cancellationToken))
             {
                 var recipient = Make(end, message.Recipients[i]);
                 if (seen.Add(MailboxKey(recipient)))
@@ -76,6 +77,24 @@ internal sealed partial class Router(
 
     private static RoutedRecipient Make(AddressEnd end, string original) => new(
         end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route);
+
+    /// <summary>
+    /// An alias may lead to MAILER-DAEMON or postmaster of this host, and an envelope hold them from before: no host of another
+    /// system has them. Where nobody is postmaster, he is refused as if he were not there (5.1.1, by Mailbox).
+    /// </summary>
+    private async ValueTask<IReadOnlyList<AddressEnd>> WithPostmasterAsync(IReadOnlyList<AddressEnd> ends, CancellationToken cancellationToken)
+    {
+        var host = options.Value.Hostname;
+        if (!ends.Any(IsMeant))
+            return ends;
+        IReadOnlyList<AddressEnd> postmaster = await hostPostmaster.FindAsync(host, named: "", cancellationToken) is { } found
+            ? (await addresses.ResolveAsync(found, cancellationToken)).Ends
+            : [.. ends.Where(IsMeant).Select(end => end with { Route = RecipientRoute.Local })];
+        return [.. ends.Where(end => !IsMeant(end)), .. postmaster];
+
+        bool IsMeant(AddressEnd end) =>
+            (end.Route == RecipientRoute.Remote || !end.IsThere) && HostPostmaster.IsMeantBy(end.Address, host);
+    }
 
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
     private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.Hostname}";

@@ -23,12 +23,14 @@ public enum ContentFaults
 /// <param name="Length">Octets of content from there; may be 0.</param>
 /// <param name="Consumed">Octets of the input this step has dealt with; never less than Start + Length.</param>
 /// <param name="IsEnd">CRLF.CRLF was read; what follows in the input is the next command.</param>
-public readonly record struct ContentSlice(int Start, int Length, int Consumed, bool IsEnd);
+/// <param name="IsBareLineEnd">A bare LF was read behind the slice and stands for a CRLF, which is the next content.</param>
+public readonly record struct ContentSlice(int Start, int Length, int Consumed, bool IsEnd, bool IsBareLineEnd = false);
 
 /// <summary>
 /// The receiving side of DATA: finds the one end of data there is, CRLF.CRLF, and removes stuffed dots (RFC 5321 §4.5.2).
 /// Lines ended by a bare LF or CR neither end nor hide anything: they are content, and make the content faulty, so that the
-/// host refuses the message after the end of data. It copies nothing: each step names a slice of the input. Ordinary text is
+/// host refuses the message after the end of data; or, where <see cref="RepairsLineEnds"/> says so, each bare LF is read as the end of
+/// a line of content, and still as nothing else. It copies nothing: each step names a slice of the input. Ordinary text is
 /// one slice per input. Mutable: one value for each message, kept in a variable or a field that is not readonly.
 /// </summary>
 public struct EndOfDataReader()
@@ -41,6 +43,8 @@ public struct EndOfDataReader()
     private enum State : byte
     {
         LineStart,
+        // A line of content whose start no CRLF vouches for: a dot there is stuffing, and begins no end of data.
+        RepairedLineStart,
         Text,
         AfterCr,
         // The first dot of a line, which is never content.
@@ -49,10 +53,13 @@ public struct EndOfDataReader()
         Ended,
     }
 
+    /// <summary>A bare LF counts as CRLF and is no fault: for our own users' clients, never for other servers (RFC 5321 §2.3.8).</summary>
+    public bool RepairsLineEnds { get; init; }
+
     /// <summary>What was wrong so far.</summary>
     public ContentFaults Faults { get; private set; }
 
-    /// <summary>Octets of content so far, stuffed dots and the terminator excluded.</summary>
+    /// <summary>Octets of content so far, stuffed dots and the terminator excluded, repaired line ends counted as two.</summary>
     public long ContentBytes { get; private set; }
 
     /// <summary>Octets read so far, as they came over the wire.</summary>
@@ -70,7 +77,7 @@ public struct EndOfDataReader()
 
         // Start: a dot that opens a line, or the terminator it may belong to, is stepped over.
         var start = 0;
-        while (start < input.Length && _state is State.LineStart or State.AfterDot or State.AfterDotCr)
+        while (start < input.Length && _state is State.LineStart or State.RepairedLineStart or State.AfterDot or State.AfterDotCr)
         {
             var octet = input[start];
             switch (_state)
@@ -79,6 +86,10 @@ public struct EndOfDataReader()
                     _state = State.AfterDot;
                     start++;
                     continue;
+                case State.RepairedLineStart when octet == '.':
+                    // RFC 5321 §4.5.2: clients that write lines with LF stuff them where they begin for them.
+                    start++;
+                    break;
                 case State.AfterDot when octet == '\r':
                     _state = State.AfterDotCr;
                     start++;
@@ -96,10 +107,10 @@ public struct EndOfDataReader()
         }
 
         var length = TakeText(input[start..]);
-        return Step(start, length, start + length);
+        return Step(start, length, start + length + (_state == State.RepairedLineStart ? "\n".Length : 0));
     }
 
-    // Content up to the end of the input, or up to a CRLF with a dot behind it.
+    // Content up to the end of the input, up to a CRLF with a dot behind it, or up to a bare LF that is repaired.
     private int TakeText(ReadOnlySpan<byte> input)
     {
         var position = 0;
@@ -138,6 +149,9 @@ public struct EndOfDataReader()
                 case (byte)'\r':
                     Faults |= ContentFaults.BareCarriageReturn;
                     break;
+                case (byte)'\n' when RepairsLineEnds:
+                    _state = State.RepairedLineStart;
+                    return position - 1;
                 case (byte)'\n':
                     Faults |= ContentFaults.BareLineFeed;
                     break;
@@ -162,8 +176,9 @@ public struct EndOfDataReader()
 
     private ContentSlice Step(int start, int length, int consumed)
     {
-        ContentBytes += length;
+        var isBareLineEnd = _state == State.RepairedLineStart;
+        ContentBytes += length + (isBareLineEnd ? "\r\n".Length : 0);
         WireBytes += consumed;
-        return new ContentSlice(start, length, consumed, IsEnded);
+        return new ContentSlice(start, length, consumed, IsEnded, isBareLineEnd);
     }
 }

@@ -33,6 +33,9 @@ public sealed record StoreSummary(
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
 public sealed class MessageHistory(MailDatabase database)
 {
+    /// <summary>Messages and their recipients that are forgotten in one transaction.</summary>
+    private const int MostForgotten = 500;
+
     private static readonly Statement s_message = new(
         """
         SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, '')
@@ -79,13 +82,35 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_deeds = new(
         "SELECT action, done_by, done_at, recipients FROM operator_deeds WHERE message_id = $1 ORDER BY number");
 
-    private static readonly Statement s_old = new(
-        "SELECT id FROM messages WHERE id > $1 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+    /// <summary>Messages looked at by one statement.</summary>
+    internal const int Page = 10_000;
 
-    private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id BETWEEN $1 AND $2");
-    private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id BETWEEN $1 AND $2");
-    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id = $1");
-    private static readonly Statement s_forgetMessage = new("DELETE FROM messages WHERE id = $1 AND holds = 0");
+    /// <summary>Messages looked at in vain by one call: what is too young, or still needed.</summary>
+    private const int MostInVain = 200_000;
+
+    internal static readonly Statement s_page = new(
+        """
+        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN accepted_at < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+        FROM (SELECT id, accepted_at FROM messages WHERE id > $1 ORDER BY id LIMIT $3) p
+        """);
+
+    internal static readonly Statement s_old = new(
+        "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+
+    private static readonly Statement s_recipientsOf = new(
+        """
+        SELECT r.id FROM {set_1} CROSS JOIN recipients r
+        WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 ORDER BY r.id
+        """);
+
+    private static readonly Statement s_forgetMessages = new(
+        "DELETE FROM messages WHERE id {in_1} AND holds + 0 = 0 RETURNING id") { Locks = SharedRows.Messages };
+
+    private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
+    private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
+    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id {in_1}");
+
+    private long _after;
 
     public async Task<MessageTimeline?> FindAsync(long messageId, CancellationToken cancellationToken)
     {
@@ -103,7 +128,7 @@ public sealed class MessageHistory(MailDatabase database)
             s_recipients,
             r => new RecipientTimeline(
                 r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
-                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8), [])
+                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0 && r.GetInt32(5) == 0, QueueStore.Time(r, 8), [])
             {
                 HoldReason = r.GetString(9),
             },
@@ -140,37 +165,78 @@ public sealed class MessageHistory(MailDatabase database)
             r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6)),
             cancellationToken))[0];
 
-    /// <summary>Removes all trace of finished messages accepted before the given time. Returns how many there were.</summary>
+    /// <summary>
+    /// Removes all trace of finished messages accepted before the given time. Returns how many there were. A call looks at a bounded
+    /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
+    /// </summary>
     public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
     {
         var total = 0;
-        for (var after = 0L; ;)
+        for (var inVain = 0L; inVain < MostInVain;)
         {
-            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore);
-            if (ids.Count == 0)
-                return total;
-            total += await database.WriteAsync(transaction => ForgetAsync(transaction, ids));
-            after = ids[^1];
+            var page = (await database.QueryAsync(
+                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2)), cancellationToken, _after, acceptedBefore, Page))[0];
+            var forgotten = page.Old == 0 ? 0 : await ForgetAsync(_after, page.Last, acceptedBefore, cancellationToken);
+            total += forgotten;
+            inVain += page.Count - forgotten;
+            _after = page.Old == 0 || page.Count < Page ? 0 : page.Last;
+            if (_after == 0)
+                break;
         }
+        return total;
     }
 
     /// <summary>Gives back disk space of content that is gone. Returns the bytes.</summary>
     public Task<long> ReclaimSpaceAsync(CancellationToken cancellationToken) => database.ReclaimAsync(cancellationToken);
 
-    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<long> ids)
+    private async Task<int> ForgetAsync(long after, long last, DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
     {
-        var forgotten = 0;
+        var total = 0;
+        while (true)
+        {
+            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore, last);
+            if (ids.Count == 0)
+                return total;
+            foreach (var piece in await CutAsync(ids, cancellationToken))
+                total += await database.WriteAsync(transaction => ForgetAsync(transaction, piece));
+            after = ids[^1];
+        }
+    }
+
+    /// <summary>Pieces of few recipients each, for others wait while one is forgotten. A message is not divided.</summary>
+    private async Task<List<List<(long Id, long[] Recipients)>>> CutAsync(List<long> ids, CancellationToken cancellationToken)
+    {
+        var recipients = (await database.QueryAsync(s_recipientsOf, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(ids)))
+            .ToLookup(RecipientIds.MessageId);
+        var pieces = new List<List<(long, long[])>>();
+        var size = MostForgotten;
         foreach (var id in ids)
         {
-            if (await transaction.ExecuteAsync(s_forgetMessage, id) == 0)
-                continue;
-            var (first, last) = Range(id);
-            await transaction.ExecuteAsync(s_forgetAttempts, first, last);
-            await transaction.ExecuteAsync(s_forgetRecipients, first, last);
-            await transaction.ExecuteAsync(s_forgetDeeds, id);
-            forgotten++;
+            long[] ofMessage = [.. recipients[id]];
+            if (size + ofMessage.Length + 1 > MostForgotten)
+            {
+                pieces.Add([]);
+                size = 0;
+            }
+            pieces[^1].Add((id, ofMessage));
+            size += ofMessage.Length + 1;
         }
-        return forgotten;
+        return pieces;
+    }
+
+    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<(long Id, long[] Recipients)> messages)
+    {
+        var forgotten = (await transaction.QueryAsync(
+            s_forgetMessages, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(message => message.Id)))).ToHashSet();
+        var recipients = SqlValue.FromIds(messages.Where(message => forgotten.Contains(message.Id)).SelectMany(message => message.Recipients));
+        ValueTask<int>[] deletions =
+        [
+            transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
+            transaction.ExecuteAsync(s_forgetDeeds, SqlValue.FromIds(forgotten)),
+        ];
+        foreach (var deletion in deletions)
+            await deletion;
+        return forgotten.Count;
     }
 
     private static (long First, long Last) Range(long messageId) =>

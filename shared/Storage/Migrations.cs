@@ -125,6 +125,20 @@ internal static class Migrations
 
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+
+            // All that counting what waits needs: the rows themselves are not read for it.
+            "DROP INDEX recipients_due",
+            "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
+
+            // From when a domain is to be woken: what rests lies behind, and is not read.
+            "DROP INDEX domain_queues_due",
+            """
+            CREATE INDEX domain_queues_wake ON domain_queues
+                ((CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END), domain)
+            """,
+            "CREATE INDEX claims_domain ON claims (domain)",
+            "DROP INDEX chunks_segment",
+            "CREATE INDEX chunks_segment ON chunks (segment, size_bytes) WHERE segment > 0",
         ],
     ];
 }

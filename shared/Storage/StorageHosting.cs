@@ -22,12 +22,14 @@ public static class StorageHosting
         services.AddSingleton<MailDatabase>();
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
+        services.AddSingleton<MeasureStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OutcomeStore>();
         services.AddSingleton<MaildropStore>();
         services.AddSingleton<MailDirectory>();
         services.AddSingleton<AddressResolver>();
+        services.AddSingleton<HostPostmaster>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();

@@ -71,7 +71,8 @@ public sealed class ConnectionTests
     public async Task A_slot_is_waited_for_and_an_idle_connection_makes_room()
     {
         var time = new FakeTimeProvider();
-        await using var slots = new ConnectionSlots(2, 0, s_probation, TimeSpan.FromSeconds(5), new RecentEvents(10, TimeSpan.FromHours(1), time), time);
+        await using var slots = new ConnectionSlots(
+            new SlotLimits(2, 0, 0, s_probation), TimeSpan.FromSeconds(5), new RecentEvents(10, TimeSpan.FromHours(1), time), time);
         var first = await slots.TakeAsync("a", IPAddress.Loopback, CancellationToken.None);
         var second = await slots.TakeAsync("b", IPAddress.Loopback, CancellationToken.None);
         var third = slots.TakeAsync("c", IPAddress.Loopback, CancellationToken.None);

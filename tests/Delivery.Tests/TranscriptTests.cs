@@ -373,6 +373,15 @@ public sealed class TranscriptTests
                 bench.Message("three\r\n", ["evil\r\nRCPT TO:<x@example.net>"]),
             ]);
         Assert.Equal(["Failed 5.3.4", "Failed 5.6.7", "Failed 5.1.3"], Bench.Outcomes(report));
+        Assert.Equal("The message has 100001 octets, the far end takes 100000", report.Results[0].Reply);
+    }
+
+    /// <summary>A person reads it in a report.</summary>
+    [Fact]
+    public async Task How_much_is_too_much_is_said_in_units_that_people_know()
+    {
+        var report = await TalkAsync(Cut.Whole, Hello + "C: QUIT", bench => [bench.Message(new string('x', 3_200_000))]);
+        Assert.Equal("The message has 3.1 MiB, the far end takes 97.7 KiB", Assert.Single(report.Results).Reply);
     }
 
     [Fact]

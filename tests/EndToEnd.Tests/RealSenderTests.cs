@@ -71,22 +71,22 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     public async Task Python_smtplib(string name)
     {
         var message = Corpus.Create(name, Token(), "you@example.net", Bob);
-        await ServerProcess.RunAsync(
-            DebianProgram.Find("python3", "python3"),
-            [
-                "-c",
-                """
-                import smtplib, ssl, sys
-                port, sender, recipient, file, user, password = sys.argv[1:]
-                context = ssl._create_unverified_context()
-                with smtplib.SMTP("127.0.0.1", int(port)) as smtp:
-                    smtp.starttls(context=context)
-                    smtp.login(user, password)
-                    smtp.sendmail(sender, [recipient], open(file, "rb").read(), mail_options=["BODY=8BITMIME"])
-                """,
-                $"{Pipeline.Server.Submission.Port}", Ann, Bob, await WriteAsync(message), Ann, Pipeline.Password,
-            ],
-            cancellation: Cancellation);
+        await SubmitByPythonAsync(await WriteAsync(message));
+        await AssertArrivesAsync(message);
+    }
+
+    /// <summary>smtplib sends octets as they are, and stuffs dots where lines begin for it.</summary>
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("dots")]
+    [InlineData("white space")]
+    public async Task Python_smtplib_with_the_line_ends_of_its_system(string name)
+    {
+        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        var file = Pipeline.Folder["message"];
+        // It adds a CRLF where there is none at the end.
+        await File.WriteAllBytesAsync(file, [.. message.ToArray().SkipLast(2).Where(octet => octet != '\r'), .. "\r\n"u8], Cancellation);
+        await SubmitByPythonAsync(file);
         await AssertArrivesAsync(message);
     }
 
@@ -135,6 +135,24 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     }
 
     private static string Token() => Guid.NewGuid().ToString("N")[..12];
+
+    private async Task SubmitByPythonAsync(string file) =>
+        await ServerProcess.RunAsync(
+            DebianProgram.Find("python3", "python3"),
+            [
+                "-c",
+                """
+                import smtplib, ssl, sys
+                port, sender, recipient, file, user, password = sys.argv[1:]
+                context = ssl._create_unverified_context()
+                with smtplib.SMTP("127.0.0.1", int(port)) as smtp:
+                    smtp.starttls(context=context)
+                    smtp.login(user, password)
+                    smtp.sendmail(sender, [recipient], open(file, "rb").read(), mail_options=["BODY=8BITMIME"])
+                """,
+                $"{Pipeline.Server.Submission.Port}", Ann, Bob, file, Ann, Pipeline.Password,
+            ],
+            cancellation: Cancellation);
 
     private async Task<string> WriteAsync(LedgerMessage message)
     {

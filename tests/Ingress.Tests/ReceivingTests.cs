@@ -208,6 +208,62 @@ public sealed class ReceivingTests
         Assert.Equal(["ann@example.com"], (await host.NextHintAsync()).Recipients);
     }
 
+    /// <summary>Reports come from MAILER-DAEMON of this host; people answer them.</summary>
+    [Theory]
+    [InlineData("MAILER-DAEMON@mx.example.com")]
+    [InlineData("mailer-daemon@MX.example.com")]
+    [InlineData("postmaster@mx.example.com")]
+    public async Task Mail_to_the_host_itself_goes_to_the_postmaster(string recipient)
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using (var stranger = await Client.GreetedAsync(host.Mx))
+        {
+            await stranger.MessageAsync("x: y\r\n", recipient: recipient);
+            // Of our first domain that has one, by its catch-all.
+            Assert.Equal(["postmaster@example.org"], (await host.NextHintAsync()).Recipients);
+            await stranger.SayAsync("MAIL FROM:<bob@example.net>", "250");
+            await stranger.SayAsync("RCPT TO:<ann@mx.example.com>", "550 5.7.1");
+        }
+        await using (var user = await Client.AuthenticatedAsync(host.Submission))
+        {
+            await user.BeginAsync("ann@example.com", recipient);
+            await user.SayAsync("x: y\r\n.", "250 2.0.0");
+            Assert.Equal(["postmaster@example.org"], (await host.NextHintAsync()).Recipients);
+            // To be read there is not to write as it.
+            await user.SayAsync($"MAIL FROM:<{recipient}>", "553 5.7.1");
+        }
+        await host.Directory.RemoveAliasAsync("@example.org", "ann@example.com");
+        await using var last = await Client.GreetedAsync(host.Mx);
+        await last.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await last.SayAsync($"RCPT TO:<{recipient}>", "550 5.1.1 No such user here");
+        await last.SayAsync("RCPT TO:<Postmaster>", "550 5.1.1 No such user here");
+    }
+
+    [Fact]
+    public async Task Mail_to_the_host_itself_goes_to_whom_the_operator_named()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Postmaster"] = "ann@example.com" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n", recipient: "MAILER-DAEMON@mx.example.com");
+        Assert.Equal(["ann@example.com"], (await host.NextHintAsync()).Recipients);
+    }
+
+    [Fact]
+    public async Task A_host_called_like_a_domain_of_ours_leaves_its_accounts_their_mail()
+    {
+        await using var host = await IngressHost.StartAsync(
+            new Dictionary<string, string> { ["Ingress:Hostname"] = "example.com", ["Ingress:Postmaster"] = "sales@example.com" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n", recipient: "MAILER-DAEMON@example.com");
+        Assert.Equal(["sales@example.com"], (await host.NextHintAsync()).Recipients);
+        await host.Directory.AddAliasAsync("postmaster@example.com", "ann@example.com");
+        await client.MessageAsync("x: y\r\n", recipient: "MAILER-DAEMON@example.com");
+        Assert.Equal(["postmaster@example.com"], (await host.NextHintAsync()).Recipients);
+        await host.Directory.AddAccountAsync("mailer-daemon@example.com", "hash");
+        await client.MessageAsync("x: y\r\n", recipient: "MAILER-DAEMON@example.com");
+        Assert.Equal(["MAILER-DAEMON@example.com"], (await host.NextHintAsync()).Recipients);
+    }
+
     [Fact]
     public async Task Listed_clients_relay()
     {

@@ -107,7 +107,7 @@ public sealed class DomainQueueTests
         var probe = HandOut()!;
         _queue.Complete(probe.ClaimId);
         Assert.True(_queue.Conclude(unreachable: false, "", s_now, 0));
-        Assert.Equal(DomainStanding.Good, _queue.Standing);
+        Assert.Equal(DomainStanding.Good with { BackoffUntil = s_now }, _queue.Standing);
         Assert.False(HandOut()!.Probe);
     }
 
@@ -161,7 +161,7 @@ public sealed class DomainQueueTests
         Assert.Empty(_queue.Load(Recipients(1, 3), 10));
         Assert.Equal(0, _queue.Waiting);
 
-        _queue.NoteClaimed(handOut.ClaimId);
+        _queue.NoteClaimed(handOut.ClaimId, s_now);
         Assert.Equal([(RecipientRoute.Remote, 2)], _queue.Load(Recipients(2, 2), 10));
         Assert.Equal([2, 3], Ids(HandOut()));
         Assert.Equal([1], Ids(_queue.Complete(handOut.ClaimId)));
@@ -195,6 +195,61 @@ public sealed class DomainQueueTests
         _queue.TakeBack(handOut.ClaimId);
         Assert.True(_queue.IsIdle);
         Assert.True(_queue.MoreInStore);
+    }
+
+    [Fact]
+    public void A_hand_out_that_a_worker_holds_is_looked_at_less_and_less_often()
+    {
+        _queue.Offer(Recipients(1, 3), s_now);
+        var claimId = HandOut()!.ClaimId;
+        var now = s_now + _options.HandOutTimeout;
+        foreach (var seconds in (int[])[1, 2, 4, 8, 15, 15])
+        {
+            _queue.NoteClaimed(claimId, now);
+            Assert.Empty(_queue.Overdue(now.AddSeconds(seconds)));
+            now = now.AddSeconds(seconds).AddTicks(1);
+            Assert.Single(_queue.Overdue(now));
+        }
+    }
+
+    [Fact]
+    public void What_came_to_nothing_is_handed_out_after_a_pause_that_grows_until_somebody_is_tried()
+    {
+        var now = s_now;
+        foreach (var milliseconds in (int[])[500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
+        {
+            _queue.NoteMoreInStore();
+            _queue.Load(Recipients(1, 6), 10);
+            var (first, second) = (HandOut(now)!, HandOut(now)!);
+            // Both were under way, and came to nothing together.
+            _queue.TakeBack(first.ClaimId);
+            _queue.SetBack(now);
+            _queue.TakeBack(second.ClaimId);
+            _queue.SetBack(now);
+            _queue.Load(Recipients(1, 6), 10);
+            Assert.Null(HandOut(now));
+            Assert.Null(HandOut(now.AddMilliseconds(milliseconds - 1)));
+            now = now.AddMilliseconds(milliseconds);
+            Assert.True(_queue.CanHandOut(now));
+        }
+        _queue.SetBack(now);
+        Assert.False(_queue.CanHandOut(now));
+        _queue.ForgetSetbacks();
+        Assert.True(_queue.CanHandOut(now));
+        _queue.SetBack(now);
+        Assert.True(_queue.CanHandOut(now.AddMilliseconds(500)));
+    }
+
+    [Fact]
+    public void Who_waits_for_workers_that_are_not_there_is_left_to_the_store_and_the_others_are_handed_out()
+    {
+        _queue.Offer([Recipient(1) with { Route = RecipientRoute.Local }, Recipient(2), Recipient(3) with { Route = RecipientRoute.Local }], s_now);
+        Assert.Equal(RecipientRoute.Local, _queue.NextRoute);
+        Assert.Equal(2, _queue.LeaveToStore(RecipientRoute.Local));
+        Assert.Equal([2], Ids(HandOut()));
+        Assert.Null(_queue.NextRoute);
+        _queue.Load([Recipient(1) with { Route = RecipientRoute.Local }], 10);
+        Assert.Equal([1], Ids(HandOut()));
     }
 
     [Fact]

@@ -66,6 +66,36 @@ public sealed class RoutingTests
             r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
     }
 
+    /// <summary>No other system has these names of this host, whatever way leads to them.</summary>
+    [Theory]
+    [InlineData("MAILER-DAEMON@mail.example.org", "carol@example.org")]
+    [InlineData("root@example.org", "carol@example.org", "a@example.net")]
+    [InlineData("carol@mail.example.org", "carol@mail.example.org")]
+    public async Task The_host_itself_is_its_postmaster(string address, params string[] expected)
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
+        var directory = queue.Directory;
+        await directory.AddDomainAsync("example.org");
+        await directory.AddAccountAsync("carol@example.org", "hash");
+        await directory.AddAliasAsync("postmaster@example.org", "carol@example.org");
+        await directory.AddAliasAsync("root@example.org", "mailer-daemon@mail.example.org");
+        await directory.AddAliasAsync("root@example.org", "postmaster@mail.example.org");
+        await directory.AddAliasAsync("root@example.org", "a@example.net");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", address);
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+        Assert.Equal(expected.Order(), (await queue.History.FindAsync(id, default))!.Recipients.Select(r => r.Address).Order());
+    }
+
+    [Fact]
+    public async Task The_postmaster_of_the_host_where_there_is_none_is_nobody_here()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
+        await queue.Directory.AddDomainAsync("example.org");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "mailer-daemon@mail.example.org");
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+        Assert.Equal(RecipientRoute.Local, Assert.Single((await queue.History.FindAsync(id, default))!.Recipients).Route);
+    }
+
     [Fact]
     public async Task A_message_that_cannot_be_routed_holds_up_none_of_the_others()
     {

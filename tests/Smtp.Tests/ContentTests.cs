@@ -68,6 +68,44 @@ public sealed class ContentTests
         }
     }
 
+    /// <summary>A bare LF becomes a line end of content, with the stuffing that lines have, and never a part of the end of data.</summary>
+    [Theory]
+    [InlineData("a\nb\r\n.\r\n", "a\r\nb\r\n")]
+    [InlineData("\n\n.\r\n\r\n.\r\n", "\r\n\r\n\r\n\r\n")]
+    [InlineData("a\n.\r\nMAIL FROM:<x@example.com>\r\n.\r\n", "a\r\n\r\nMAIL FROM:<x@example.com>\r\n")]
+    [InlineData("a\r\n.\nRCPT\r\n.\r\n", "a\r\n\r\nRCPT\r\n")]
+    [InlineData("a\n.\nDATA\n\r\n.\r\n", "a\r\n\r\nDATA\r\n\r\n")]
+    [InlineData("a\n..\r\nb\n..c\n.\r\n\r\n.\r\n", "a\r\n.\r\nb\r\n.c\r\n\r\n\r\n")]
+    public void A_bare_line_feed_is_repaired_where_that_is_wanted(string wire, string content)
+    {
+        for (var size = 1; size <= wire.Length; size++)
+            Assert.Equal((content, "QUIT\r\n", ContentFaults.None), Unstuff(wire + "QUIT\r\n", size, repairs: true));
+    }
+
+    [Theory]
+    [InlineData("a\r.\r\n", ContentFaults.BareCarriageReturn)]
+    [InlineData("a\n.\rb", ContentFaults.BareCarriageReturn)]
+    [InlineData("a\n\r.\n\r", ContentFaults.BareCarriageReturn)]
+    [InlineData("a\r\n.\0\n", ContentFaults.Nul)]
+    public void A_bare_carriage_return_and_nul_are_never_repaired(string smuggled, ContentFaults found)
+    {
+        for (var size = 1; size <= smuggled.Length; size++)
+        {
+            var (_, rest, faults) = Unstuff(smuggled + "MAIL FROM:<x@example.com>\r\n.\r\nQUIT\r\n", size, repairs: true);
+            Assert.Equal(("QUIT\r\n", found), (rest, faults));
+        }
+    }
+
+    [Fact]
+    public void What_was_repaired_holds_no_bare_line_feed_and_passes_unharmed_from_then_on() =>
+        Gen.Select(s_content, Gen.Int[1, 12], Gen.Int[1, 12]).Sample((content, writeSize, readSize) =>
+        {
+            var (repaired, _, faults) = Unstuff(content + "\r\n.\r\n" + "\r\n.\r\n", writeSize, repairs: true);
+            Assert.False(faults.HasFlag(ContentFaults.BareLineFeed));
+            Assert.DoesNotContain('\n', repaired.Replace("\r\n", "", StringComparison.Ordinal));
+            Assert.Equal((repaired, "QUIT\r\n"), Unstuff(Stuff(repaired, writeSize) + "QUIT\r\n", readSize) switch { var (read, rest, _) => (read, rest) });
+        });
+
     [Fact]
     public void Ordinary_text_is_one_slice_and_counted()
     {
@@ -88,9 +126,9 @@ public sealed class ContentTests
         stuffing.Finish(output);
     });
 
-    private static (string Content, string After, ContentFaults Faults) Unstuff(string wire, int size)
+    private static (string Content, string After, ContentFaults Faults) Unstuff(string wire, int size, bool repairs = false)
     {
-        var reader = new EndOfDataReader();
+        var reader = new EndOfDataReader { RepairsLineEnds = repairs };
         var bytes = Wire.Bytes(wire);
         var content = "";
         var position = 0;
@@ -100,7 +138,7 @@ public sealed class ContentTests
             var chunk = bytes.AsSpan(position, Math.Min(size, bytes.Length - position));
             var slice = reader.Read(chunk);
             Assert.True(slice.Consumed > 0 && slice.Consumed >= slice.Start + slice.Length);
-            content += Wire.Text(chunk.Slice(slice.Start, slice.Length));
+            content += Wire.Text(chunk.Slice(slice.Start, slice.Length)) + (slice.IsBareLineEnd ? "\r\n" : "");
             position += slice.Consumed;
         }
 

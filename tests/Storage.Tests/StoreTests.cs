@@ -105,13 +105,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
 
         Store.Time.Advance(TimeSpan.FromSeconds(10));
-        var measure = await Store.Queue.MeasureAsync(mostClaims: 1, default);
+        var measure = await Store.Measures.MeasureAsync(mostClaims: 1, default);
         Assert.Equal(1, measure.Unrouted);
         var remote = Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Remote);
-        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 7, 1, 2, 3, 1, now), remote);
-        Assert.Equal(new RouteMeasure(RecipientRoute.Local, 1, 0, 1, 0, 0, now), Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Local));
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 7, 1, 0, 2, 3, 1, now), remote);
+        Assert.Equal(new RouteMeasure(RecipientRoute.Local, 1, 0, 0, 1, 0, 0, now), Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Local));
 
-        var roomier = await Store.Queue.MeasureAsync(mostClaims: 2, default);
+        var roomier = await Store.Measures.MeasureAsync(mostClaims: 2, default);
         Assert.Equal(3, Assert.Single(roomier.Routes, route => route.Route == RecipientRoute.Remote).Ready);
     }
 
@@ -134,7 +134,8 @@ public abstract partial class StoreTests : IAsyncLifetime
 
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
         Assert.NotEmpty(await Store.ReadAsync(recipients[0].MessageId));
-        Assert.Empty(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
+        Assert.Equal([results[0].RecipientId], await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
+        Assert.Empty(await Store.Claims.RecordDeliveredAsync(8, [results[0]], default));
         Assert.NotEmpty(await Store.ReadAsync(recipients[0].MessageId));
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[1]], default));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -370,9 +371,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
         Assert.True(await Store.Maildrops.RenewAsync(lease!, default));
         var uid = (await Store.Maildrops.ListAsync(account.Id, default))[0].Uid;
-        Assert.False(await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], default));
+        Assert.False(await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], goesOn: false, default));
         Assert.Single(await Store.Maildrops.ListAsync(account.Id, default));
-        Assert.True(await Store.Maildrops.DeleteAsync(lease!, [uid], default));
+        Assert.True(await Store.Maildrops.DeleteAsync(lease!, [uid], goesOn: false, default));
         Assert.Empty(await Store.Maildrops.ListAsync(account.Id, default));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
         Assert.NotNull(await Store.Maildrops.LockAsync(account.Id, default));

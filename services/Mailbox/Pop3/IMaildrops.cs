@@ -22,8 +22,11 @@ internal interface IMaildrops
     /// <summary>The messages, oldest first.</summary>
     Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation);
 
-    /// <summary>Deletes all of these and unlocks, in one step; false when the lease is lost and nothing was deleted.</summary>
-    Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation);
+    /// <summary>
+    /// Deletes these, at most <see cref="MaildropStore.MostDeletions"/>, in one step, which unlocks as well unless others follow; false
+    /// when the lease is lost and none of these was deleted.
+    /// </summary>
+    Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation);
 
     /// <summary>The octets of a message, in chunks that are valid until the next one is asked for.</summary>
     IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation);
@@ -45,8 +48,8 @@ internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier cr
     public Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation) =>
         store.ListAsync(accountId, cancellation);
 
-    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation) =>
-        store.DeleteAsync(lease, uids, cancellation);
+    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation) =>
+        store.DeleteAsync(lease, uids, goesOn, cancellation);
 
     public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation) =>
         store.ReadAsync(message, cancellation);

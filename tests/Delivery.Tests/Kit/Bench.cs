@@ -37,7 +37,7 @@ internal sealed class Bench : IAsyncDisposable
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
         Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, new Random(1));
-        Slots = new DeliveryLanes(options, Time).Healthy;
+        Slots = new DeliveryLanes(options, Telemetry, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
             Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, Time), options,
