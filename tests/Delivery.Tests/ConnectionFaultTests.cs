@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text.RegularExpressions;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -111,7 +112,8 @@ public sealed class ConnectionFaultTests
     [Theory]
     [InlineData("! tls\n! close", true, "The certificate of {peer} is for mail.example.org and not for mx.example.net, and is self-signed")]
     [InlineData("! tls\n! close", false, "The certificate of {peer} cannot be checked, as the route leads to an address and not to a name, and is self-signed")]
-    [InlineData("! close", true, "{peer} closed the connection during the TLS handshake")]
+    // Who closes with what the client has sent unread resets.
+    [InlineData("! close", true, "{peer} (closed|reset) the connection during the TLS handshake")]
     public async Task What_stands_in_the_way_of_TLS_is_reported(string handshake, bool byName, string expected)
     {
         using var key = ECDsa.Create();
@@ -132,7 +134,7 @@ public sealed class ConnectionFaultTests
         var report = await bench.RunAsync(bench.Message("one\r\n"));
         Assert.Equal(["Deferred 4.7.5"], Bench.Outcomes(report));
         var peer = byName ? $"mx.example.net[127.0.0.1]:{server.Port}" : $"127.0.0.1:{server.Port}";
-        Assert.Equal(expected.Replace("{peer}", peer, StringComparison.Ordinal), report.Results[0].Reply);
+        Assert.Matches($"^{expected.Replace("{peer}", Regex.Escape(peer), StringComparison.Ordinal)}$", report.Results[0].Reply);
     }
 
     [Fact]
