@@ -63,6 +63,32 @@ public sealed class ConnectionFaultTests
             await connect.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
     }
 
+    [Fact]
+    public async Task A_host_that_takes_nothing_of_the_content_leaves_no_doubt()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        await using var bench = new Bench(options =>
+        {
+            options.Timeouts.Block = TimeSpan.FromSeconds(2);
+            options.Timeouts.FinalDot = TimeSpan.FromSeconds(2);
+        });
+        bench.RouteTo(listener.LocalEndpoint.ToString()!);
+        var running = bench.RunAsync(bench.Message(string.Concat(Enumerable.Repeat(new string('x', 1022) + "\r\n", 3 * 1024))));
+        using var far = await listener.AcceptSocketAsync(TestContext.Current.CancellationToken);
+        var commands = new byte[1000];
+        foreach (var reply in new[] { "220 mx", "250 mx", "250 Ok", "250 Ok", "354 Go on" })
+        {
+            await far.SendAsync(System.Text.Encoding.ASCII.GetBytes(reply + "\r\n"), TestContext.Current.CancellationToken);
+            if (!reply.StartsWith("354", StringComparison.Ordinal))
+                await far.ReceiveAsync(commands, TestContext.Current.CancellationToken);
+        }
+
+        var report = await running;
+        Assert.Equal(["Deferred 4.4.2"], Bench.Outcomes(report));
+        Assert.Equal($"{listener.LocalEndpoint} timed out: what was sent was not taken within 2 s", report.Results[0].Reply);
+    }
+
     [Theory]
     [InlineData("mx.example.net", 1, true, null)]
     [InlineData("mail.example.org", 1, true, "is for mail.example.org and not for mx.example.net")]
