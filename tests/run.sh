@@ -31,6 +31,7 @@ needs=(
   "swaks swaks"
   "/usr/lib/*/perl5/*/Net/SSLeay.pm libnet-ssleay-perl"
   "curl curl"
+  "openssl openssl"
   "mpop mpop"
   "fetchmail fetchmail"
   "strace strace"

@@ -30,15 +30,20 @@ internal sealed class BusTap : IAsyncDisposable
     public ValueTask PublishAsync(string endpoint, ReadOnlyMemory<byte> body, string contentType = "application/vnd.masstransit+json") =>
         PublishAsync(endpoint, body, new BasicProperties { ContentType = contentType, Persistent = true });
 
-    /// <summary>The same with the seal that only a service can make; see docs/operations.md.</summary>
-    public ValueTask PublishSealedAsync(string endpoint, byte[] body, byte[] key, string contentType = "application/vnd.masstransit+json")
-    {
-        var seal = HMACSHA256.HashData(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(endpoint)), body);
-        return PublishAsync(endpoint, body, new BasicProperties
+    /// <summary>The same with this seal.</summary>
+    public ValueTask PublishAsync(string endpoint, ReadOnlyMemory<byte> body, string seal, string contentType) =>
+        PublishAsync(endpoint, body, new BasicProperties
         {
-            ContentType = contentType, Persistent = true, Headers = new Dictionary<string, object?> { ["Mail-Seal"] = Convert.ToBase64String(seal) },
+            ContentType = contentType, Persistent = true, Headers = new Dictionary<string, object?> { ["Mail-Seal"] = seal },
         });
-    }
+
+    /// <summary>The seal of a message to an endpoint, by the key that the store has.</summary>
+    public static string Seal(string endpoint, byte[] body, byte[] key) =>
+        Convert.ToBase64String(HMACSHA256.HashData(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(endpoint)), body));
+
+    /// <summary>The same with the seal that only a service can make; see docs/operations.md.</summary>
+    public ValueTask PublishSealedAsync(string endpoint, byte[] body, byte[] key, string contentType = "application/vnd.masstransit+json") =>
+        PublishAsync(endpoint, body, Seal(endpoint, body, key), contentType);
 
     /// <summary>Consumes the endpoint as a worker that hangs would: it takes one message, until the tap is closed, and no more.</summary>
     public async Task HangAsync(string endpoint)

@@ -123,8 +123,27 @@ public sealed class PoisonTests(SharedServers servers)
             await tap.PublishAsync("store", Envelope(new StoreMessages("thief.example", 79, [recipient])));
             await tap.PublishAsync("attempts-completed", Envelope(new AttemptsCompleted(
                 "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)));
+            // Under a seal of another store, or of another endpoint.
+            var (key, other) = (await BusKeyAsync(run), new byte[32]);
+            foreach (var (endpoint, message) in new (string, object)[]
+            {
+                ("message-accepted", hint), ("deliver", new DeliverMessages("thief.example", 81, [recipient])),
+                ("store", new StoreMessages("thief.example", 82, [recipient])),
+                ("attempts-completed", new AttemptsCompleted(
+                    "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)),
+            })
+            {
+                await tap.PublishSealedAsync(endpoint, Envelope(message), other);
+                var body = Envelope(message);
+                await tap.PublishAsync(endpoint, body, BusTap.Seal("elsewhere", body, key), "application/vnd.masstransit+json");
+            }
+            // As services say it, and of another claim than the one that holds the recipient.
+            var held = recipient with { RecipientId = RecipientIds.Of(waiting, 0), Address = "right@quiet.example" };
+            await tap.PublishSealedAsync("deliver", Envelope(new DeliverMessages("quiet.example", 83, [held])), key);
+            await tap.PublishSealedAsync("attempts-completed", Envelope(new AttemptsCompleted(
+                "quiet.example", 83, [new(held.RecipientId, AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)), key);
             // Even who has a service's key cannot say where a message goes: that is read from storage.
-            await tap.PublishSealedAsync("message-accepted", Envelope(hint), await BusKeyAsync(run));
+            await tap.PublishSealedAsync("message-accepted", Envelope(hint), key);
         }
         // What one service is to the broker may not do what another does.
         await using (var ingress = await BusTap.OpenAsync(run.Servers.Rabbit.ConnectionStringOf("ingress", run.Cluster.Connections.VirtualHost)))

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Testing;
@@ -68,6 +69,30 @@ public sealed class LogTests
         await client.SayAsync("RCPT TO:<late@example.com>", "550");
         Assert.Equal("status=refused client=127.0.0.1 5 times more, not shown one by one", Assert.Single(Lines(host, 1009)));
         Assert.Contains("to=<late@example.com>", Lines(host, 1008)[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_storage_refuses_fills_no_log()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await StartAsync(time);
+        await using (var connection = new SqliteConnection($"Data Source={host.DatabasePath}"))
+        {
+            await connection.OpenAsync(Deadline.Token);
+            await using var command = connection.CreateCommand();
+            command.CommandText = "ALTER TABLE messages RENAME COLUMN sender TO nobody";
+            await command.ExecuteNonQueryAsync(Deadline.Token);
+        }
+
+        await using var client = await Client.GreetedAsync(host.Mx);
+        for (var i = 0; i < SmtpServer.MaxFaultLines + 4; i++)
+            await client.MessageAsync("x: y\r\n\r\nz", "451");
+        Assert.Equal(SmtpServer.MaxFaultLines, Lines(host, 1002).Count);
+        Assert.Empty(Lines(host, 1021));
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        await client.MessageAsync("x: y\r\n\r\nz", "451");
+        Assert.Equal("The fault of event 1002 came 4 times more, not shown one by one", Assert.Single(Lines(host, 1021)));
     }
 
     [Fact]

@@ -58,6 +58,22 @@ public sealed class SubmissionTests
         await client.ExpectEndAsync();
     }
 
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData("smtp", false)]
+    [InlineData(null, true)]
+    [InlineData("smtp", true)]
+    public async Task TLS_with_CBC_is_spoken_where_the_operator_allows_it(string? startTls, bool allowed)
+    {
+        const string Cbc = "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA";
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Tls:AllowCbc"] = allowed ? "true" : "false" });
+        var server = startTls is null ? host.Submissions : host.Submission;
+        Assert.Equal(allowed, await OpenSslClient.HandshakeAsync(server, Cbc, startTls, Deadline.Token) is not null);
+        Assert.Equal(
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            await OpenSslClient.HandshakeAsync(server, "ECDHE-ECDSA-AES128-GCM-SHA256", startTls, Deadline.Token));
+    }
+
     [Fact]
     public async Task Wrong_credentials_are_counted_and_end_the_session()
     {

@@ -199,6 +199,38 @@ internal sealed class RabbitmqCluster : CustomResource<RabbitmqCluster.Definitio
     }
 }
 
+internal sealed class RabbitmqUser : CustomResource<RabbitmqUser.Definition>
+{
+    internal sealed class Definition
+    {
+        public V1LocalObjectReference? RabbitmqClusterReference { get; set; }
+    }
+}
+
+internal sealed class RabbitmqPermission : CustomResource<RabbitmqPermission.Definition>
+{
+    internal sealed class Definition
+    {
+        public string? Vhost { get; set; }
+
+        /// <summary>A <see cref="RabbitmqUser"/> of the same namespace, by its name.</summary>
+        public V1LocalObjectReference? UserReference { get; set; }
+
+        public Rights? Permissions { get; set; }
+
+        public V1LocalObjectReference? RabbitmqClusterReference { get; set; }
+    }
+
+    internal sealed class Rights
+    {
+        public string? Configure { get; set; }
+
+        public string? Write { get; set; }
+
+        public string? Read { get; set; }
+    }
+}
+
 internal sealed class RedisServer : CustomResource<RedisServer.Definition>
 {
     internal sealed class Definition

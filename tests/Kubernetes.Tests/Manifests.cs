@@ -34,6 +34,8 @@ internal static partial class Manifests
         [("postgresql.cnpg.io/v1", "Cluster")] = typeof(PostgresCluster),
         [("postgresql.cnpg.io/v1", "ScheduledBackup")] = typeof(PostgresScheduledBackup),
         [("rabbitmq.com/v1beta1", "RabbitmqCluster")] = typeof(RabbitmqCluster),
+        [("rabbitmq.com/v1beta1", "User")] = typeof(RabbitmqUser),
+        [("rabbitmq.com/v1beta1", "Permission")] = typeof(RabbitmqPermission),
         [("redis.redis.opstreelabs.in/v1beta2", "Redis")] = typeof(RedisServer),
     };
 

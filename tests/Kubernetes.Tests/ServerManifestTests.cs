@@ -100,6 +100,33 @@ public sealed class ServerManifestTests
         Assert.All(said.Values, name => Assert.Contains($"`{name}`", readme, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("ingress")]
+    [InlineData("queue")]
+    [InlineData("delivery")]
+    [InlineData("mailbox")]
+    public async Task Each_service_is_a_user_of_its_own_to_the_broker_with_the_rights_of_the_operations_guide(string service)
+    {
+        var cluster = Assert.Single(await Manifests.RenderAsync<RabbitmqCluster>("infrastructure/operators")).Metadata.Name;
+        var user = Assert.Single(
+            await Manifests.RenderAsync<RabbitmqUser>("infrastructure/operators"), user => user.Metadata.Name == $"rabbitmq-{service}");
+        Assert.Equal(cluster, user.Spec.RabbitmqClusterReference?.Name);
+        var permission = Assert.Single(
+            await Manifests.RenderAsync<RabbitmqPermission>("infrastructure/operators"), permission => permission.Spec.UserReference?.Name == user.Metadata.Name).Spec;
+        Assert.Equal(("/", cluster), (permission.Vhost, permission.RabbitmqClusterReference?.Name));
+        // | `ingress` | `configure` | `write` | `read` |, with a bar within an expression as \|.
+        var row = File.ReadLines(Path.Combine(Manifests.Root, "docs", "operations.md")).Single(line => line.StartsWith($"| `{service}` | `^", StringComparison.Ordinal));
+        Assert.Equal(
+            row.Split(" | ")[1..].Select(cell => cell.Trim(' ', '|', '`').Replace("\\|", "|", StringComparison.Ordinal)),
+            [permission.Permissions!.Configure, permission.Permissions.Write, permission.Permissions.Read]);
+
+        // The operator writes a Secret of this name; each service reads its own and no other of the broker.
+        var deployment = (await Manifests.RenderAsync<V1Deployment>("overlays/prod")).Single(deployment => deployment.Metadata.Name == service);
+        var read = deployment.Spec.Template.Spec.Containers.SelectMany(container => container.Env ?? [])
+            .Select(variable => variable.ValueFrom?.SecretKeyRef?.Name).OfType<string>().Where(name => name.Contains("rabbitmq", StringComparison.Ordinal));
+        Assert.Equal([$"{user.Metadata.Name}-user-credentials"], read.Distinct());
+    }
+
     [Fact]
     public async Task A_drain_of_nodes_leaves_the_broker_its_quorum()
     {

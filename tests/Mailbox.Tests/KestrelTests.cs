@@ -5,6 +5,7 @@ using System.Text;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
+using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mailbox.Tests;
@@ -97,6 +98,24 @@ public sealed class KestrelTests
         Assert.Equal("+OK 0 messages (0 octets)", await client.LineAsync());
         Assert.Equal("+OK bye", await client.LineAsync());
         await others;
+    }
+
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData("pop3", false)]
+    [InlineData(null, true)]
+    [InlineData("pop3", true)]
+    public async Task TLS_with_CBC_is_spoken_where_the_operator_allows_it(string? startTls, bool allowed)
+    {
+        await using var host = await MailboxHost.StartAsync(new() { ["Tls:AllowCbc"] = allowed ? "true" : "false" });
+        var server = host.EndPoints[startTls is null ? 1 : 0];
+        var agreed = await OpenSslClient.HandshakeAsync(
+            server, "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA", startTls,
+            TestContext.Current.CancellationToken);
+        Assert.Equal(allowed, agreed is not null);
+        Assert.Equal(
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            await OpenSslClient.HandshakeAsync(server, "ECDHE-ECDSA-AES128-GCM-SHA256", startTls, TestContext.Current.CancellationToken));
     }
 
     [Fact]
