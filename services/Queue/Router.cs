@@ -9,8 +9,8 @@ namespace MailPipeline.Queue;
 /// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, HandOutGate gate, IOptions<QueueOptions> options,
-    QueueTelemetry telemetry, ILogger<Router> log)
+    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, HandOutGate gate,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages, CancellationToken cancellationToken)
     {

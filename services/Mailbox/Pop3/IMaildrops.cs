@@ -1,4 +1,3 @@
-using System.Net;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Pop3;
@@ -10,7 +9,7 @@ namespace MailPipeline.Mailbox.Pop3;
 internal interface IMaildrops
 {
     /// <summary>The account of these credentials; none when they are wrong, or cannot be looked at now.</summary>
-    ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation);
+    ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client);
 
     /// <summary>Takes the maildrop for one session; null when another has it.</summary>
     Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
@@ -36,8 +35,8 @@ internal interface IMaildrops
 /// <summary>The maildrops in the store.</summary>
 internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier credentials) : IMaildrops
 {
-    public ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation) =>
-        credentials.VerifyAsync(userName, password, client, cancellation);
+    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client) =>
+        credentials.VerifyAsync(userName, password, client);
 
     public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
         store.LockAsync(accountId, cancellation);

@@ -153,9 +153,10 @@ internal sealed class Pop3Connection : IAsyncDisposable
     {
         try
         {
-            using var gone = CancellationTokenSource.CreateLinkedTokenSource(Cancellation, _connection.ConnectionClosed);
-            var verified = await _server.Maildrops.VerifyAsync(
-                login.UserName, login.Password, (_connection.RemoteEndPoint as IPEndPoint)?.Address, gone.Token);
+            using var departure = new ClientDeparture(_connection);
+            using var left = CancellationTokenSource.CreateLinkedTokenSource(Cancellation, departure.Left);
+            var client = new LoginClient((_connection.RemoteEndPoint as IPEndPoint)?.Address, departure.Closed, left.Token);
+            var verified = await _server.Maildrops.VerifyAsync(login.UserName, login.Password, client);
             if (verified.IsBusy)
             {
                 _server.Telemetry.Login(LoginResult.Unavailable);

@@ -81,7 +81,7 @@ internal sealed class MemoryMaildrops : IMaildrops
             _leases[accountId] = ++_fence;
     }
 
-    public ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation)
+    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)
     {
         Fail();
         return ValueTask.FromResult(new Verification(
