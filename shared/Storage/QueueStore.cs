@@ -59,7 +59,7 @@ public sealed class QueueStore(MailDatabase database)
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
-    private static readonly Statement s_due = new(
+    internal static readonly Statement s_due = new(
         """
         SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
