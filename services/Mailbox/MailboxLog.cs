@@ -12,6 +12,9 @@ internal static partial class MailboxLog
     [LoggerMessage(4002, LogLevel.Warning, "Storing {Count} messages for {Domain} failed; they are deferred")]
     internal static partial void StoreFailed(this ILogger logger, int count, string domain, Exception failure);
 
+    [LoggerMessage(4004, LogLevel.Error, "Storage refuses one of {Count} messages for {Domain}")]
+    internal static partial void StoreRefused(this ILogger logger, int count, string domain, Exception failure);
+
     [LoggerMessage(4003, LogLevel.Debug, "The report for {Domain}, claim {ClaimId}, was not taken by the bus; the claim's lease will show it")]
     internal static partial void ReportLost(this ILogger logger, string domain, long claimId, Exception failure);
 

@@ -9,29 +9,22 @@ namespace MailPipeline.Mailbox;
 /// <summary>
 /// Local delivery: puts the messages of a command into their maildrops and reports to the domain's queue. Storing the same
 /// command again changes nothing. When storage fails nothing is stored and no attempt is counted: the recipients stay due
-/// and are handed out again, and the same follows when the report is lost.
+/// and are handed out again, and the same follows when the report is lost. A recipient that storage refuses is deferred, and fails
+/// none of the others.
 /// </summary>
 internal sealed class StoreMessagesConsumer(
     MaildropStore maildrops, MailBus bus, MailboxTelemetry telemetry, TimeProvider time, ILogger<StoreMessagesConsumer> logger)
     : IConsumer<StoreMessages>
 {
+    /// <summary>Between questions about a commit of which nobody knows whether it happened.</summary>
+    private static readonly TimeSpan[] s_doubtPauses = [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
+
     public async Task Consume(ConsumeContext<StoreMessages> context)
     {
         var command = context.Message;
         var startedAt = time.GetUtcNow();
         var started = telemetry.StoreStarted();
-        IReadOnlyList<AttemptResult> results;
-        try
-        {
-            results = await maildrops.StoreAsync(command, MaildropHeader.For, context.CancellationToken);
-        }
-        // What storage refuses is not handed back, for it would be handed out again at once: the bus puts it aside, with an alert, and the
-        // queue asks again when the hand-out is overdue.
-        catch (StorageUnavailableException failure) when (failure.Fault != StorageFault.Refused)
-        {
-            logger.StoreFailed(command.Recipients.Length, command.Domain, failure);
-            results = StoreFailure.HandBack(command, failure.Fault, startedAt, time.GetUtcNow());
-        }
+        var results = await StoreAsync(command, startedAt, context.CancellationToken);
         telemetry.StoreEnded(started, results);
         Show(command, results, startedAt);
         try
@@ -43,6 +36,59 @@ internal sealed class StoreMessagesConsumer(
         {
             logger.ReportLost(command.Domain, command.ClaimId, failure);
         }
+    }
+
+    private async Task<IReadOnlyList<AttemptResult>> StoreAsync(StoreMessages command, DateTimeOffset startedAt, CancellationToken cancellation)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                return await maildrops.StoreAsync(command, MaildropHeader.For, cancellation, afterDoubt: attempt > 0);
+            }
+            catch (StorageUnavailableException refused) when (refused.Fault == StorageFault.Refused)
+            {
+                logger.StoreRefused(command.Recipients.Length, command.Domain, refused);
+                return command.Recipients is [var alone]
+                    ? [await DeferAsync(command, alone, startedAt, cancellation)] : await StoreEachAsync(command, startedAt, cancellation);
+            }
+            // What was stored after all has to be known as stored.
+            catch (StorageUnavailableException unknown) when (unknown.Fault == StorageFault.OutcomeUnknown && attempt < s_doubtPauses.Length)
+            {
+                logger.StoreFailed(command.Recipients.Length, command.Domain, unknown);
+                await Task.Delay(s_doubtPauses[attempt], time, cancellation);
+            }
+            catch (StorageUnavailableException failure)
+            {
+                logger.StoreFailed(command.Recipients.Length, command.Domain, failure);
+                return StoreFailure.HandBack(command, failure.Fault, startedAt, time.GetUtcNow());
+            }
+        }
+    }
+
+    private async Task<IReadOnlyList<AttemptResult>> StoreEachAsync(StoreMessages command, DateTimeOffset startedAt, CancellationToken cancellation)
+    {
+        var results = new List<AttemptResult>(command.Recipients.Length);
+        foreach (var recipient in command.Recipients)
+            results.AddRange(await StoreAsync(command with { Recipients = [recipient] }, startedAt, cancellation));
+        return results;
+    }
+
+    /// <summary>Under the claim, so that it is an attempt: the queue decides when it is tried again, and when it is given up.</summary>
+    private async Task<AttemptResult> DeferAsync(StoreMessages command, QueuedRecipient recipient, DateTimeOffset startedAt, CancellationToken cancellation)
+    {
+        var won = false;
+        try
+        {
+            won = await maildrops.ClaimAsync(command, recipient, cancellation);
+        }
+        catch (StorageUnavailableException failure)
+        {
+            logger.StoreFailed(1, command.Domain, failure);
+        }
+        return new AttemptResult(
+            recipient.RecipientId, won ? AttemptOutcome.Deferred : AttemptOutcome.NotAttempted, "4.3.0", "storage refuses the message", RemoteHost: "",
+            startedAt, time.GetUtcNow());
     }
 
     /// <summary>Each message in its own trace and in the log, whose line carries that trace.</summary>

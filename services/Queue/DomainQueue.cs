@@ -23,12 +23,16 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     private static readonly TimeSpan s_longestSetback = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan s_readOn = TimeSpan.FromSeconds(5);
+
     private readonly Queue<QueuedRecipient> _window = new();
     private readonly HashSet<long> _known = [];
     private readonly Dictionary<long, UnderWayHandOut> _handedOut = [];
     private readonly HashSet<long> _claimed = [];
     private readonly GrowingPause _setbacks = new(s_firstSetback, s_longestSetback);
     private int _allowed = options.InitialConcurrency;
+    private DuePlace _readTo;
+    private DateTimeOffset _readSince;
 
     public DomainStanding Standing { get; private set; } = DomainStanding.Good;
 
@@ -60,7 +64,27 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public void Remember(DomainStanding standing) => Standing = standing;
 
-    public void NoteMoreInStore() => MoreInStore = true;
+    public void NoteMoreInStore()
+    {
+        MoreInStore = true;
+        _readTo = default;
+    }
+
+    /// <summary>What was deferred becomes due: it lies behind all that was due before.</summary>
+    public void NoteDue() => MoreInStore = true;
+
+    /// <summary>
+    /// The place behind which storage is read next. A page goes on where the last one ended, so that what is in the window already is not
+    /// read again; after some seconds it begins anew, for what was freed meanwhile, or came late, lies before.
+    /// </summary>
+    public DuePlace NextPage(DateTimeOffset now)
+    {
+        if ((now - _readSince).Duration() > s_readOn)
+            _readTo = default;
+        if (_readTo == default)
+            _readSince = now;
+        return _readTo;
+    }
 
     public bool Rests(DateTimeOffset now) => now < Standing.BackoffUntil;
 
@@ -86,6 +110,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         var handedBack = recipients.Count == 0 ? []
             : _claimed.Select(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId))).ToList();
         MoreInStore = recipients.Count >= askedFor;
+        _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
         Add(recipients);
         return handedBack;
     }
@@ -148,7 +173,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// </summary>
     public int TakeBack(long claimId)
     {
-        MoreInStore = true;
+        NoteMoreInStore();
         return Forget(claimId)?.Recipients.Length ?? 0;
     }
 
@@ -158,7 +183,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// </summary>
     public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
     {
-        MoreInStore = true;
+        NoteMoreInStore();
         if (!_handedOut.TryGetValue(claimId, out var entry))
             return default;
         var left = entry.HandOut.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
@@ -210,7 +235,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         foreach (var recipient in _window)
             _known.Remove(recipient.RecipientId);
         _window.Clear();
-        MoreInStore = true;
+        NoteMoreInStore();
     }
 
     /// <summary>
@@ -231,6 +256,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
             _known.Remove(recipient.RecipientId);
             left++;
         }
+        if (left > 0)
+            _readTo = default;
         return left;
     }
 

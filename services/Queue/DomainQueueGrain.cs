@@ -73,7 +73,7 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.IsIdle && _looks.Lasts(now))
             return false;
         // What was deferred becomes due while others are under way, too.
-        _queue.NoteMoreInStore();
+        _queue.NoteDue();
         var before = _found;
         await PumpAsync();
         if (_found > before)
@@ -227,7 +227,7 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.WantsMore(now) || pause.IsPaused)
             return;
         var room = _queue.Room;
-        var due = await store.ListDueAsync(Domain, now, room, CancellationToken.None);
+        var due = await store.ListDueAsync(Domain, now, room, CancellationToken.None, _queue.NextPage(now));
         var waiting = _queue.Waiting;
         foreach (var (route, count) in _queue.Load(due, room))
             NoLongerUnderWay(route, count);

@@ -79,30 +79,50 @@ internal sealed partial class OutcomeRecorder(
     private async Task RecordAsync(
         long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
     {
+        var afterDoubt = false;
         for (var attempt = 0; ; attempt++)
         {
             try
             {
                 var reports = await PrepareReportsAsync(decisions, recipients);
-                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, ended => notification.Compose(reports, ended));
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, ended => notification.Compose(reports, ended), afterDoubt);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
-                telemetry.Held(recorded.Held.Count);
                 foreach (var held in recorded.Held)
-                {
-                    using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
-                    DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
-                }
+                    NoteHeld(held, recipients);
                 foreach (var message in recorded.Composed)
                     hints.Offer(message);
                 return;
             }
+            // The store is there and takes something of these not: it would not the next time either.
+            catch (StorageUnavailableException exception) when (exception.Fault == StorageFault.Refused && decisions.Count > 0)
+            {
+                LogRefused(log, claimId, decisions.Count, exception);
+                if (decisions is not [var alone])
+                {
+                    foreach (var decision in decisions)
+                        await RecordAsync(claimId, domain, [decision], recipients);
+                }
+                else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId))
+                {
+                    NoteHeld(new HeldRecipient(alone.Result.RecipientId, HoldRule.Refused), recipients);
+                }
+                return;
+            }
             catch (StorageUnavailableException exception) when (attempt < s_storagePauses.Length)
             {
+                afterDoubt |= exception.Fault == StorageFault.OutcomeUnknown;
                 LogNotRecorded(log, claimId, exception);
                 await Task.Delay(s_storagePauses[attempt], time);
             }
         }
+    }
+
+    private void NoteHeld(HeldRecipient held, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    {
+        telemetry.Held(1);
+        using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
+        DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
     }
 
     /// <summary>What a report needs of the messages it is about, read before the transaction.</summary>
@@ -150,6 +170,9 @@ internal sealed partial class OutcomeRecorder(
 
     [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]
     private static partial void LogNotRecorded(ILogger log, long claimId, Exception exception);
+
+    [LoggerMessage(2023, LogLevel.Warning, "Storage refuses one of the {Count} outcomes of claim {ClaimId}")]
+    private static partial void LogRefused(ILogger log, long claimId, int count, Exception exception);
 
     [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}> relay={RemoteEndPoint} status={State} dsn={Status} reply={Reply}")]
     private static partial void LogGivenUp(

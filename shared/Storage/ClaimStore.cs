@@ -23,6 +23,12 @@ public sealed class ClaimStore(MailDatabase database)
         VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END)
         """);
 
+    private static readonly Statement s_joinClaim = new(
+        """
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at) VALUES ($1, $2, {now} + $3, $4, 0)
+        ON CONFLICT (id) DO UPDATE SET recipients = claims.recipients || ',' || excluded.recipients
+        """);
+
     private static readonly Statement s_begin = new(
         "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1") { Locks = SharedRows.Claims };
 
@@ -172,11 +178,15 @@ public sealed class ClaimStore(MailDatabase database)
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
 
-    internal async ValueTask InsertClaimAsync(
-        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun = false) =>
+    private async ValueTask InsertClaimAsync(
+        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
             Text(won), begun ? 1 : 0);
+
+    /// <summary>Of recipients won for it in this transaction, whether it has others already or not.</summary>
+    internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
+        await transaction.ExecuteAsync(s_joinClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won));
 
     internal static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
 }

@@ -90,7 +90,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             var stored = await StoreAsync(transaction, [.. command.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
             var refused = won.Where(id => !stored.ContainsKey(id)).ToList();
             if (refused.Count > 0)
-                await claims.InsertClaimAsync(transaction, command.ClaimId, command.Domain, refused);
+                await claims.JoinClaimAsync(transaction, command.ClaimId, command.Domain, refused);
             if (afterDoubt)
             {
                 won.UnionWith(await transaction.QueryAsync(
@@ -102,6 +102,21 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
                 (true, null) => new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now),
                 _ => stored.GetValueOrDefault(recipient.RecipientId) ?? Delivered(recipient, isNew: true, now),
             })];
+        });
+    }
+
+    /// <summary>
+    /// Claims a recipient that storage refuses to store, so that the queue decides what follows. False: it was not waiting as the command says.
+    /// </summary>
+    public Task<bool> ClaimAsync(StoreMessages command, QueuedRecipient recipient, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(async transaction =>
+        {
+            var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, command.ClaimId);
+            if (won.Count > 0)
+                await claims.JoinClaimAsync(transaction, command.ClaimId, command.Domain, won);
+            return won.Count > 0;
         });
     }
 

@@ -48,6 +48,12 @@ public sealed class OutcomeStore(MailDatabase database)
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };
 
+    private static readonly Statement s_setAside = new(
+        """
+        UPDATE recipients SET claim = 0, state = 5, attempts = attempts + 1, hold_reason = $3, updated_at = $4
+        WHERE id = $1 AND claim = $2 AND state + 0 = 0
+        """) { Locks = SharedRows.Recipients };
+
     private static readonly Statement s_standing = new("SELECT id, claim, state, hold_reason FROM recipients WHERE id {in_1}");
 
     private static readonly Statement s_noted = new("SELECT recipient_id, outcome, started_at, finished_at FROM attempts WHERE recipient_id {in_1}");
@@ -93,6 +99,20 @@ public sealed class OutcomeStore(MailDatabase database)
                 await transaction.DropHoldsAsync([.. ended.Select(decision => RecipientIds.MessageId(decision.Result.RecipientId))]);
             }
             return new RecordedOutcomes(recorded, composed, held);
+        });
+    }
+
+    /// <summary>
+    /// Ends the claim on a recipient whose outcome storage refuses, and holds it for an operator (<see cref="HoldRule.Refused"/>): tried
+    /// again, it would be delivered or refused again and not be recorded either. False: the claim was lost.
+    /// </summary>
+    public Task<bool> SetAsideAsync(long claimId, string domain, long recipientId)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            await ClaimStore.EndAsync(transaction, claimId, domain);
+            return await transaction.ExecuteAsync(s_setAside, recipientId, claimId, HoldRule.Refused, now) == 1;
         });
     }
 

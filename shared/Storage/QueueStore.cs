@@ -15,6 +15,9 @@ public sealed record RoutedRecipient(string Address, string Original, string Dom
 /// <param name="DueAt">Since when: a recipient is due, and the domain does not rest.</param>
 public sealed record DueDomain(string Domain, DateTimeOffset DueAt);
 
+/// <summary>A place among the queued recipients of a domain, in the order in which they are due. The default lies before all of them.</summary>
+public readonly record struct DuePlace(DateTimeOffset NextAttemptAt, long RecipientId);
+
 /// <summary>What the store remembers of a domain while its grain sleeps.</summary>
 /// <param name="Failures">Attempts in a row in which no host of the domain could be reached.</param>
 /// <param name="BackoffUntil">No attempt before this time.</param>
@@ -56,12 +59,12 @@ public sealed class QueueStore(MailDatabase database)
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
-    private static readonly Statement s_due = new(
+    internal static readonly Statement s_due = new(
         """
         SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
-        WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2
-        ORDER BY r.next_attempt_at LIMIT $3
+        WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
+        ORDER BY r.next_attempt_at, r.id LIMIT $3
         """);
 
     private static readonly Statement s_queued = new(
@@ -167,10 +170,11 @@ public sealed class QueueStore(MailDatabase database)
         messageIds.Count == 0
             ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
 
-    /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
+    /// <summary>Unclaimed recipients of the domain that are due, longest due first, behind the given place.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
-        string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken) =>
-        await database.QueryAsync(s_due, ReadQueued, cancellationToken, domain, dueBefore, limit);
+        string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken, DuePlace after = default) =>
+        await database.QueryAsync(
+            s_due, ReadQueued, cancellationToken, domain, dueBefore, limit, after.NextAttemptAt.ToUnixTimeMilliseconds(), after.RecipientId);
 
     /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
     public async Task<QueuedRecipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>

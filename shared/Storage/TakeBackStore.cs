@@ -35,6 +35,8 @@ public static class HoldRule
 
     public const string Uncertain = "3 attempts ended without an answer to the final dot; a copy may have arrived each time";
 
+    public const string Refused = "storage refuses what became of it; the log has the reason";
+
     /// <summary>Why the recipient is held; empty: it is not.</summary>
     public static string Reason(long deaths, long uncertain) => uncertain >= MostUncertain ? Uncertain : deaths >= MostDeaths ? Deaths : "";
 }

@@ -45,6 +45,13 @@ internal sealed class BusTap : IAsyncDisposable
     public ValueTask PublishSealedAsync(string endpoint, byte[] body, byte[] key, string contentType = "application/vnd.masstransit+json") =>
         PublishAsync(endpoint, body, Seal(endpoint, body, key), contentType);
 
+    /// <summary>Consumes the endpoint as a worker that hangs would: it takes one message, until the tap is closed, and no more.</summary>
+    public async Task HangAsync(string endpoint)
+    {
+        await _channel.BasicQosAsync(0, prefetchCount: 1, global: false, ClusterRun.Cancellation);
+        await _channel.BasicConsumeAsync(endpoint, autoAck: false, new AsyncEventingBasicConsumer(_channel), ClusterRun.Cancellation);
+    }
+
     /// <summary>From now on everything sent to the endpoint comes twice, and one in three a third time, seconds later.</summary>
     public async Task RepeatAsync(string endpoint, Random random)
     {

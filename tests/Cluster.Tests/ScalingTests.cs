@@ -96,14 +96,19 @@ public sealed class ScalingTests(SharedServers servers)
             [], [$"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", $"--Queue:BatchRecipients={batch}", "--Queue:HandOutTimeout=00:01:00"], processes: 1);
         var delivery = run.Cluster.Of(ServiceKind.Delivery)[0];
         Assert.True(await delivery.StopAsync());
-        // Both silos read the same from storage and hand out the same.
-        await QueueAtOnceAsync(run, count, "hot.example");
-        var silo = run.Cluster.Of(ServiceKind.Queue)[0];
-        await HandedOutAsync();
-        await silo.KillAsync();
-        silo.Launch();
-        await run.WaitUntilReadyAsync();
-        await HandedOutAsync();
+        // Without a consumer nothing would be handed out: one that hangs leaves it on the bus.
+        await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
+        {
+            await tap.HangAsync("deliver");
+            // Both silos read the same from storage and hand out the same.
+            await QueueAtOnceAsync(run, count, "hot.example");
+            var silo = run.Cluster.Of(ServiceKind.Queue)[0];
+            await HandedOutAsync(silo);
+            await silo.KillAsync();
+            silo.Launch();
+            await run.WaitUntilReadyAsync();
+            await HandedOutAsync(silo);
+        }
 
         delivery.Launch();
         await run.WaitUntilReadyAsync();
@@ -112,7 +117,7 @@ public sealed class ScalingTests(SharedServers servers)
         Assert.InRange(sink.PeakConnections, 2, cap);
         run.AssertClean(await run.EvidenceAsync());
 
-        Task HandedOutAsync() => Eventually.TrueAsync(
+        Task HandedOutAsync(ServiceProcess silo) => Eventually.TrueAsync(
             async () => await silo.Web.ReadMetricAsync("mailpipeline_queue_under_way", Cancellation) == cap * batch, TimeSpan.FromSeconds(60), () => silo.Output, Cancellation);
     }
 

@@ -7,6 +7,7 @@ using MailPipeline.Contracts;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
+using Microsoft.Data.Sqlite;
 
 namespace MailPipeline.Mailbox.Tests;
 
@@ -46,6 +47,33 @@ public sealed class LocalDeliveryTests
         var ann = await host.AddAccountAsync("ann@example.org");
         await host.StoreAsync(await host.QueueAsync(Content, "", "ann@example.org"));
         Assert.StartsWith("Return-Path: <>\r\n", (await host.Maildrops.ListAsync(ann.Id, default))[0].Header, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_storage_refuses_of_a_command_is_deferred_under_its_claim_and_the_rest_is_stored()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        var ann = await host.AddAccountAsync("ann@example.org");
+        var bob = await host.AddAccountAsync("bob@example.org");
+        await using (var connection = new SqliteConnection(host.Get<StorageOptions>().ConnectionString))
+        {
+            await connection.OpenAsync(TestContext.Current.CancellationToken);
+            await using var command = connection.CreateCommand();
+            command.CommandText = "CREATE TRIGGER refuse BEFORE INSERT ON maildrop_messages WHEN NEW.header LIKE '%bob%' BEGIN SELECT RAISE(ABORT, 'refused'); END";
+            await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+        var recipients = await host.QueueAsync(Content, "s@example.net", "gone@example.org", "ann@example.org", "bob@example.org", "left@example.org");
+
+        var report = await host.StoreAsync(recipients);
+
+        Assert.Equal(
+            [(AttemptOutcome.Failed, "5.1.1"), (AttemptOutcome.Delivered, "2.0.0"), (AttemptOutcome.Deferred, "4.3.0"), (AttemptOutcome.Failed, "5.1.1")],
+            report.Results.Select(result => (result.Outcome, result.Status)));
+        Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
+        Assert.Empty(await host.Maildrops.ListAsync(bob.Id, default));
+        // All that the queue has to decide about is held by the one claim, in case the report is lost.
+        var taken = await host.Get<TakeBackStore>().TakeBackAsync(evenIfLeased: true, (_, at) => at, default);
+        Assert.Equal(3, taken.Unbegun);
     }
 
     [Fact]

@@ -51,6 +51,33 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
+    public void The_window_of_a_hot_domain_reads_on_behind_what_it_has_until_something_may_lie_before()
+    {
+        _queue.NoteDue();
+        Assert.Equal(default, _queue.NextPage(s_now));
+        _queue.Load(Recipients(1, 10), 10);
+        var first = HandOut()!;
+        HandOut();
+        Assert.True(_queue.WantsMore(s_now));
+        Assert.Equal(new DuePlace(s_now, 10), _queue.NextPage(s_now.AddSeconds(1)));
+        _queue.Load(Recipients(11, 6), 6);
+        Assert.Equal(10, _queue.Waiting);
+        // The warden wakes busy domains all the time.
+        _queue.NoteDue();
+        Assert.Equal(new DuePlace(s_now, 16), _queue.NextPage(s_now.AddSeconds(5)));
+
+        Assert.Equal(default, _queue.NextPage(s_now.AddSeconds(6)));
+        _queue.Load(Recipients(7, 10), 10);
+        Assert.Equal(10, _queue.Waiting);
+        Assert.Equal(new DuePlace(s_now, 16), _queue.NextPage(s_now.AddSeconds(7)));
+        _queue.TakeBack(first.ClaimId);
+        Assert.Equal(default, _queue.NextPage(s_now.AddSeconds(7)));
+        // Fewer than asked for: the next page is the first.
+        _queue.Load(Recipients(1, 3), 10);
+        Assert.Equal(default, _queue.NextPage(s_now.AddSeconds(7)));
+    }
+
+    [Fact]
     public void The_window_is_bounded_and_the_rest_is_left_in_storage()
     {
         _queue.Offer(Recipients(1, 11), s_now);
@@ -323,7 +350,8 @@ public sealed class DomainQueueTests
                     return;
                 var held = under.Values.SelectMany(h => h.Recipients).Select(r => r.RecipientId).ToHashSet();
                 var room = queue.Room;
-                queue.Load([.. stored.Where(row => !row.Value && !held.Contains(row.Key)).Take(room).Select(row => Recipient(row.Key))], room);
+                var after = queue.NextPage(now);
+                queue.Load([.. stored.Where(row => !row.Value && !held.Contains(row.Key) && row.Key > after.RecipientId).Take(room).Select(row => Recipient(row.Key))], room);
             }
 
             foreach (var step in steps)

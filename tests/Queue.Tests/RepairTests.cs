@@ -20,6 +20,29 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task An_outcome_that_storage_refuses_is_not_repeated_and_holds_its_recipient_alone()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var held = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.held");
+        await queue.ExecuteAsync(
+            "CREATE TRIGGER refuse BEFORE INSERT ON attempts WHEN NEW.reply LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'refused'); END");
+        queue.Worker.Answer = recipient => recipient.Attempts > 0 ? (AttemptOutcome.Delivered, "2.0.0", "250 ok")
+            : recipient.Address.StartsWith('b') ? (AttemptOutcome.Deferred, "4.2.0", "450 poison") : (AttemptOutcome.Deferred, "4.2.0", "450 later");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net", "c@example.net");
+
+        await Until.TrueAsync(
+            async () => (await queue.History.FindAsync(id, default))!.Recipients is { Count: 3 } all && all.All(recipient => recipient.State != RecipientState.Queued),
+            "all have an end, or are held");
+        var recipients = (await queue.History.FindAsync(id, default))!.Recipients;
+        Assert.Equal([RecipientState.Delivered, RecipientState.Held, RecipientState.Delivered], recipients.Select(recipient => recipient.State));
+        Assert.Equal(HoldRule.Refused, recipients[1].HoldReason);
+        Assert.Equal(1, held.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+        // The store was there all the time.
+        Assert.Empty(queue.Lines(2020));
+    }
+
+    [Fact]
     public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_rests()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
@@ -224,7 +247,7 @@ public sealed class RepairTests
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("queued") == 20), "all are routed and counted");
 
         // Once it has refused a hand-out none is made, and the bus is tried without mail: each domain had one under way at most.
-        await Until.TrueAsync(() => Task.FromResult(!queue.Gate.IsOpen(RecipientRoute.Remote)), "the bus has refused");
+        await Until.TrueAsync(() => Task.FromResult(!queue.Gate.IsOpen(RecipientRoute.Remote) && queue.Lines(2010).Count > 0), "the bus has refused");
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("due", ("waits_for", "worker")) == 20), "all wait");
         Assert.InRange(queue.Lines(2010).Count, 1, 20);
     }

@@ -46,6 +46,25 @@ public sealed class PostgresCommitTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_delivery_whose_commit_stands_though_its_session_ended_is_recorded_when_it_is_asked_for_again()
+    {
+        await using var store = await OpenAsync("");
+        var recipients = await store.QueueAsync([1], RecipientRoute.Remote, "a@example.net");
+        await store.Claims.TakeAsync(7, "example.net", recipients, begun: true, Cancellation);
+        var delivered = store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok");
+        await WaitForStandbyAsync("ANY 1 (nobody)");
+        var recording = store.Claims.RecordDeliveredAsync(7, [delivered], Cancellation);
+        await WhileTimePassesAsync(store, EndWaitingSessionAsync);
+        Assert.Equal(StorageFault.OutcomeUnknown, (await Assert.ThrowsAsync<StorageUnavailableException>(() => recording)).Fault);
+        await WaitForStandbyAsync("");
+
+        Assert.Equal([delivered.RecipientId], await store.Claims.RecordDeliveredAsync(7, [delivered], Cancellation));
+
+        Assert.Empty(await store.Claims.RecordDeliveredAsync(8, [delivered], Cancellation));
+        Assert.Single((await store.History.FindAsync(recipients[0].MessageId, Cancellation))!.Recipients[0].Attempts);
+    }
+
+    [Fact]
     public async Task A_caller_who_leaves_before_the_outcome_is_known_takes_no_bytes_of_an_accepted_message_along()
     {
         await using var store = await OpenAsync("");

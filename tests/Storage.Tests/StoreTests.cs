@@ -303,6 +303,26 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_due_is_read_page_by_page_though_much_is_due_at_the_same_time()
+    {
+        var all = new List<QueuedRecipient>();
+        for (var i = 0; i < 3; i++)
+        {
+            all.AddRange(await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, 7).Select(number => $"u{number}@example.net")]));
+            Store.Time.Advance(TimeSpan.FromMilliseconds(i));
+        }
+        await Store.Claims.TakeAsync(7, "example.net", [all[3]], begun: true, default);
+        var seen = new List<QueuedRecipient>();
+        var after = default(DuePlace);
+        while (await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 4, default, after) is { Count: > 0 } page)
+        {
+            seen.AddRange(page);
+            after = new DuePlace(page[^1].NextAttemptAt, page[^1].RecipientId);
+        }
+        Assert.Equal(all.Where(recipient => recipient != all[3]).Select(recipient => recipient.RecipientId), seen.Select(recipient => recipient.RecipientId));
+    }
+
+    [Fact]
     public async Task Standing_of_a_domain_is_remembered()
     {
         var until = Store.Time.GetUtcNow().AddMinutes(5);
