@@ -7,17 +7,17 @@ namespace MailPipeline.Storage;
 /// <param name="WasTried">False: given up for what is known of the domain; no attempt of the recipient's own stands behind it.</param>
 public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt, bool WasTried = true);
 
-/// <summary>A message of our own and its bytes, committed together with the outcome it reports.</summary>
+/// <summary>A message of our own and its bytes.</summary>
 public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
 
 /// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
 /// <param name="Recorded">Recipients whose claim was still held.</param>
-/// <param name="Composed">DSNs that were accepted with it; they wait for the router.</param>
+/// <param name="Reportable">Messages with failures to report of which no other recipient waits: there is nothing more to gather.</param>
 /// <param name="Held">Of those recorded, the ones that wait for an operator instead of their next attempt.</param>
 public sealed record RecordedOutcomes(
-    IReadOnlySet<long> Recorded, IReadOnlyList<AcceptedMessage> Composed, IReadOnlyList<HeldRecipient> Held);
+    IReadOnlySet<long> Recorded, IReadOnlyList<long> Reportable, IReadOnlyList<HeldRecipient> Held);
 
-/// <summary>Writes what the queue decided: outcome, next attempt time and DSN in one transaction.</summary>
+/// <summary>Writes what the queue decided: outcome, next attempt time and what is to be reported in one transaction.</summary>
 public sealed class OutcomeStore(MailDatabase database)
 {
     private static readonly Statement s_queueAgain = new(
@@ -47,11 +47,11 @@ public sealed class OutcomeStore(MailDatabase database)
         """);
 
     /// <summary>
-    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
-    /// asked for the DSNs of what was really recorded as bounced or expired; it must give the same answer when asked again.
+    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. What was recorded as
+    /// bounced or expired waits for its report (<see cref="UnreportedStore"/>), for <paramref name="reportDelay"/> at least unless nothing
+    /// more is to be gathered.
     /// </summary>
-    public Task<RecordedOutcomes> RecordAsync(
-        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose)
+    public Task<RecordedOutcomes> RecordAsync(long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
@@ -72,19 +72,7 @@ public sealed class OutcomeStore(MailDatabase database)
                     ended.Add(decision);
             }
             await ClaimStore.EndAsync(transaction, claimId, domain);
-            var composed = new List<AcceptedMessage>();
-            if (ended.Count > 0)
-            {
-                foreach (var (message, content) in compose(ended))
-                {
-                    var chunk = new ContentChunk(RecipientIds.Of(message.MessageId, 0), content.Length, content, 0, 0);
-                    await MessageStore.InsertAsync(transaction, message, [chunk]);
-                    composed.Add(message);
-                }
-                foreach (var group in ended.GroupBy(decision => RecipientIds.MessageId(decision.Result.RecipientId)))
-                    await transaction.DropHoldsAsync(group.Key, group.Count());
-            }
-            return new RecordedOutcomes(recorded, composed, held);
+            return new RecordedOutcomes(recorded, await UnreportedStore.NoteAsync(transaction, ended, reportDelay), held);
         });
     }
 

@@ -141,7 +141,7 @@ public abstract partial class StoreTests
         }
     }
 
-    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets"];
+    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets", "unreported"];
 
     private static readonly (string Table, string Name)[] s_laterColumns =
     [
