@@ -196,7 +196,8 @@ internal sealed class DeliveryBatch
 
     public ValueTask UnreadableAsync(OutboundMessage message, Exception error, string remoteHost)
     {
-        _context.Log.ContentUnreadable(error, MessageIds.ToText(message.MessageId));
+        using (_context.Telemetry.TraceOf(message.First.TraceParent, message.Activity))
+            _context.Log.ContentUnreadable(error, MessageIds.ToText(message.MessageId));
         return SettleAsync(message, AttemptOutcome.Deferred, "4.3.0", "The content of the message cannot be read now", remoteHost);
     }
 
@@ -373,6 +374,7 @@ internal sealed class DeliveryBatch
     {
         if (!_context.Log.IsEnabled(LogLevel.Information))
             return;
+        using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
         foreach (var names in LogText.Recipients([.. recipients.Select(recipient => recipient.Address)]))
             _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, delay, result.Reply);

@@ -46,6 +46,7 @@ public static class DeliveryHosting
     public static void AddDeliverySettings(this IServiceCollection services)
     {
         services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
+        services.AddHostNameSetting($"{DeliveryOptions.Section}:{nameof(DeliveryOptions.HostName)}");
         services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();
     }
 

@@ -9,9 +9,15 @@ public sealed class DeliveryOptions
 {
     public const string Section = "Delivery";
 
-    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: the machine's host name.</summary>
+    /// <summary>The name given in EHLO (RFC 5321 §4.1.1.1) and known as ourselves in MX records. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required(AllowEmptyStrings = false)]
-    public string HostName { get; set; } = Environment.MachineName;
+    public string HostName
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>Further MX names that mean this system (RFC 5321 §5.1).</summary>
     public TextList OwnNames { get; set; } = [];
@@ -89,8 +95,16 @@ public sealed class DeliveryOptions
     public double ReservedShare { get; set; } = 0.25;
 
     /// <summary>
-    /// How long a connection to a destination that has not answered lately may be without a result while others wait for one. Default:
-    /// 20 s, above the pauses that servers make before their greeting to tell spammers apart.
+    /// Connections that only wait for a slow far end, for each of <see cref="Connections"/> and <see cref="RetryConnections"/>, and beside
+    /// them: while others wait, a connection to a destination that has not answered lately gives its place up after a second without a
+    /// result, and one to any other after <see cref="Probation"/>. Default: 5; each costs a socket and some 50 KB. 0: none.
+    /// </summary>
+    [Range(0, 100)]
+    public int StalledPerConnection { get; set; } = 5;
+
+    /// <summary>
+    /// How long a connection to a destination that has not answered lately may be without a result while others wait and as many as may be
+    /// are stalled. Default: 20 s, above the pauses that servers make before their greeting to tell spammers apart.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan Probation { get; set; } = TimeSpan.FromSeconds(20);

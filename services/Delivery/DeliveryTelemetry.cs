@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Delivery;
 
@@ -68,6 +69,17 @@ internal sealed class DeliveryTelemetry : IDisposable
         _meter.CreateObservableGauge(
             "mailpipeline.delivery.waiting.oldest", MeasureOldest, "s", "How long the oldest of the waiting hand-outs has waited, by reason.");
     }
+
+    /// <summary>From now on the open connections of both lanes are measured.</summary>
+    public void Watch(DeliveryLanes lanes) => _meter.CreateObservableGauge(
+        "mailpipeline.delivery.connections",
+        () => new[]
+        {
+            Count(lanes.Healthy.Taken, "healthy", "active"), Count(lanes.Healthy.Stalled, "healthy", "stalled"),
+            Count(lanes.Retry.Taken, "retry", "active"), Count(lanes.Retry.Stalled, "retry", "stalled"),
+        },
+        "{connection}",
+        "Open connections by lane (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
     public void CountFromZero()
@@ -148,11 +160,18 @@ internal sealed class DeliveryTelemetry : IDisposable
             : _activities.StartActivity("deliver", ActivityKind.Client);
     }
 
+    /// <summary>Until it is disposed, log lines carry the trace of the message.</summary>
+    /// <param name="attempt">The attempt that they are about, where there is one under way.</param>
+    public MessageTrace TraceOf(string traceParent, Activity? attempt = null) => MessageTrace.Enter(_activities, traceParent, attempt);
+
     public void Dispose()
     {
         _meter.Dispose();
         _activities.Dispose();
     }
+
+    private static Measurement<int> Count(int connections, string lane, string state) => new(
+        connections, new KeyValuePair<string, object?>("lane", lane), new KeyValuePair<string, object?>("state", state));
 
     private List<Measurement<double>> MeasureOldest()
     {

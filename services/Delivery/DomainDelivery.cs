@@ -42,7 +42,7 @@ internal sealed class DomainDelivery(
         var claim = renewal.Begin(command.ClaimId, askedAt);
         try
         {
-            var recorder = new DeliveredRecorder(claims, claim, telemetry, time, log, lifetime.ApplicationStopped);
+            var recorder = new DeliveredRecorder(claims, claim, command, telemetry, time, log, lifetime.ApplicationStopped);
             var batch = new DeliveryBatch(_context, command, won, claim, recorder, new DotNotes(claims, claim, log));
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
@@ -223,7 +223,7 @@ internal sealed class DomainDelivery(
 
             if (pipeline.HasProgressed)
                 turn.Slot.Answered();
-            if (pipeline.Failure is null && !connection.NeedsReset && !connection.HasUnreadInput)
+            if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
                 return connection;
             await connection.DisposeAsync();
             if (pipeline.Failure is { } failure && connection.HasAnswered)

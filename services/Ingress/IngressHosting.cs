@@ -48,6 +48,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.Hostname)}");
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
     }
 
@@ -56,7 +57,7 @@ public static class IngressHosting
         foreach (var listener in options.Value.Listeners)
         {
             var server = provider.GetRequiredService<SmtpServer>();
-            var seen = new SmtpListener(listener, options.Value);
+            var seen = new SmtpListener(listener, options.Value, server.Time);
             kestrel.Listen(listener.EndPoint, socket =>
             {
                 socket.UseProxyProtocol([.. options.Value.ProxyProtocolFrom]);

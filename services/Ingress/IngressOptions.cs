@@ -11,9 +11,15 @@ public sealed class IngressOptions
 {
     public const string SectionName = "Ingress";
 
-    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: the machine's name.</summary>
+    /// <summary>Our name in greetings, EHLO replies and Received fields. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required]
-    public string Hostname { get; set; } = Environment.MachineName.ToLowerInvariant();
+    public string Hostname
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>Where to listen. Default: nowhere.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
@@ -122,10 +128,18 @@ public sealed class IngressOptions
     public TimeSpan TlsTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Sessions at once on each listener, of clients that have not logged in; more are greeted with 421. Default 1,000.
+    /// Sessions at once on each listener, of clients that have not logged in; more are greeted with 421, or closed where TLS comes
+    /// first. Default 1,000. Where AUTH is offered the last tenth is kept for networks from which somebody logged in within a day.
     /// </summary>
     [Range(1, 1_000_000)]
     public int MaxSessions { get; set; } = 1000;
+
+    /// <summary>
+    /// Sessions at once on each listener, of clients that have logged in. Default 1,000. Beyond it who logs in keeps one of the
+    /// <see cref="MaxSessions"/>, so that the two together bound all.
+    /// </summary>
+    [Range(1, 1_000_000)]
+    public int MaxSessionsLoggedIn { get; set; } = 1000;
 
     /// <summary>
     /// Sessions at once on each listener from one client: an IPv4 address, or a network of IPv6. Default 250: a quarter of all, so that one
@@ -232,7 +246,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
     {
         var failures = new List<string>();
         if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
-            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org");
+            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         for (var i = 0; i < options.RelayClients.Count; i++)

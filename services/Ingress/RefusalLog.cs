@@ -1,7 +1,7 @@
-using System.Collections.Concurrent;
 using System.Net;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
 
@@ -9,31 +9,37 @@ namespace MailPipeline.Ingress;
 /// What was refused, to whom, and with which words, one line each. A client that is refused much gets some lines a minute, and then
 /// one that counts the rest: nobody fills our disk by being refused.
 /// </summary>
-internal sealed partial class RefusalLog(TimeProvider time, ILogger<RefusalLog> log)
+internal sealed partial class RefusalLog
 {
     /// <summary>Lines of one client in one window.</summary>
     internal const int MaxLines = 10;
 
-    /// <summary>Clients remembered; beyond it all are forgotten, and what they have left unsaid is said.</summary>
-    internal const int MaxClients = 10_000;
-
     internal static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
-    private readonly ConcurrentDictionary<IPAddress, Refusals> _clients = [];
+    private readonly ILogger<RefusalLog> _log;
+    private readonly int _prefixIPv6;
+    private readonly LogCap<IPAddress> _clients;
+
+    public RefusalLog(IOptions<IngressOptions> options, TimeProvider time, ILogger<RefusalLog> log)
+    {
+        _log = log;
+        _prefixIPv6 = options.Value.PrefixIPv6;
+        _clients = new(time, MaxLines, Window, (client, count) => LogUnsaid(log, client, count));
+    }
 
     public void Write(SmtpConnection session, string command, SmtpAddress? asked, SmtpTransaction? transaction, SmtpReply reply)
     {
-        if (!log.IsEnabled(LogLevel.Information) || !MayWrite(session.Client))
+        if (!_log.IsEnabled(LogLevel.Information) || !MayWrite(session.Client))
             return;
         var verb = command.Length == 0 ? "unknown" : command;
-        LogRefused(log, session.Client, session.ConnectionId, verb, Subject(verb, asked, transaction), reply.ToString());
+        LogRefused(_log, session.Client, session.ConnectionId, verb, Subject(verb, asked, transaction), reply.ToString());
     }
 
     /// <summary>Wrong credentials, by the same count.</summary>
     public void WriteAuth(SmtpConnection session, string userName)
     {
         if (MayWrite(session.Client))
-            LogAuthFailed(log, session.Client, session.ConnectionId, LogText.Address(userName));
+            LogAuthFailed(_log, session.Client, session.ConnectionId, LogText.Address(userName));
     }
 
     /// <summary>Who wrote to whom, as far as the dialogue has come.</summary>
@@ -52,56 +58,8 @@ internal sealed partial class RefusalLog(TimeProvider time, ILogger<RefusalLog> 
         };
     }
 
-    private bool MayWrite(IPAddress? client)
-    {
-        if (client is null)
-            return true;
-        if (_clients.Count >= MaxClients)
-        {
-            foreach (var (address, left) in _clients)
-            {
-                if (_clients.TryRemove(address, out _) && left.Unsaid > 0)
-                    LogUnsaid(log, address, left.Unsaid);
-            }
-        }
-        var refusals = _clients.GetOrAdd(Network(client), static _ => new Refusals());
-        lock (refusals)
-        {
-            var now = time.GetTimestamp();
-            if (refusals.Lines == 0 || time.GetElapsedTime(refusals.Since, now) >= Window)
-            {
-                if (refusals.Unsaid > 0)
-                    LogUnsaid(log, Network(client), refusals.Unsaid);
-                (refusals.Since, refusals.Lines, refusals.Unsaid) = (now, 0, 0);
-            }
-            if (refusals.Lines < MaxLines)
-            {
-                refusals.Lines++;
-                return true;
-            }
-            refusals.Unsaid++;
-            return false;
-        }
-    }
-
-    /// <summary>Whoever has one address of IPv6 has the other 2^64 of its network.</summary>
-    private static IPAddress Network(IPAddress client)
-    {
-        if (client.AddressFamily != System.Net.Sockets.AddressFamily.InterNetworkV6)
-            return client;
-        var bytes = client.GetAddressBytes();
-        bytes.AsSpan(8).Clear();
-        return new IPAddress(bytes);
-    }
-
-    private sealed class Refusals
-    {
-        public long Since { get; set; }
-
-        public int Lines { get; set; }
-
-        public long Unsaid { get; set; }
-    }
+    private bool MayWrite(IPAddress? client) =>
+        client is null || _clients.MayWrite(ClientNetworks.NetworkOf(client, _prefixIPv6).BaseAddress);
 
     [LoggerMessage(1008, LogLevel.Information, "status=refused client={RemoteEndPoint} session={ConnectionId} command={Command} {Subject} reply={Reply}")]
     private static partial void LogRefused(

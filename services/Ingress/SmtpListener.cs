@@ -1,9 +1,10 @@
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;
 
 /// <summary>One listener as its sessions see it.</summary>
-internal sealed class SmtpListener(ListenerOptions listener, IngressOptions options)
+internal sealed class SmtpListener(ListenerOptions listener, IngressOptions options, TimeProvider time)
 {
     public string Name { get; } = listener.NameOrDefault;
 
@@ -16,6 +17,11 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
 
     /// <summary>A bare LF in content counts as CRLF.</summary>
     public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
+
+    public SessionPlaces Places { get; } = new(
+        new SessionLimits(
+            options.MaxSessions, options.MaxSessionsLoggedIn, options.MaxSessionsPerAddress, options.PrefixIPv6, KeepsPlaces: listener.AuthOrDefault),
+        time);
 
     public SmtpProfile Profile { get; } = new()
     {

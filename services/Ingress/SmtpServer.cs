@@ -28,6 +28,10 @@ internal sealed partial class SmtpServer(
     TimeProvider time,
     ILogger<SmtpServer> log)
 {
+    /// <summary>Lines with an exception of each kind in a second: what a client says may be what causes them.</summary>
+    internal const int MaxFaultLines = 5;
+
+    private readonly LogCap<int> _faults = new(time, MaxFaultLines, TimeSpan.FromSeconds(1), (eventId, count) => LogMoreFaults(log, eventId, count));
     private readonly ClientNetworks _relayClients = new(options.Value.RelayClients);
 
     public IngressOptions Options { get; } = options.Value;
@@ -52,15 +56,17 @@ internal sealed partial class SmtpServer(
     public async Task RunAsync(ConnectionContext connection, SmtpListener listener)
     {
         var client = connection.RemoteEndPoint is IPEndPoint remote ? ClientNetworks.Plain(remote.Address) : null;
-        var session = new SmtpConnection(this, connection, listener, client);
-        if (!sessions.TryEnter(session, client, out var limit))
+        using var place = listener.Places.TryTake(client, out var limit);
+        if (place is null)
         {
             telemetry.SessionTurnedAway(limit);
             LogTurnedAway(log, connection.ConnectionId, client, limit);
-            await session.TurnAwayAsync();
+            await TurnAwayAsync(connection, listener);
             return;
         }
 
+        var session = new SmtpConnection(this, connection, listener, client, place);
+        sessions.Enter(session);
         telemetry.SessionStarted(listener.Kind);
         var end = SessionEnd.Bug;
         var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
@@ -76,12 +82,13 @@ internal sealed partial class SmtpServer(
         catch (Exception bug)
         {
             // In doubt, temporary: no reply has left, or the right one.
-            LogBug(log, connection.ConnectionId, client, bug);
+            if (_faults.MayWrite(1004))
+                LogBug(log, connection.ConnectionId, client, bug);
             connection.Abort();
         }
         finally
         {
-            sessions.Leave(session, client);
+            sessions.Leave(session);
             telemetry.SessionEnded(listener.Kind);
             if (end != SessionEnd.Quit)
             {
@@ -90,11 +97,6 @@ internal sealed partial class SmtpServer(
             }
         }
     }
-
-    /// <summary>Few places are left for strangers.</summary>
-    public bool IsCrowded(SmtpListener listener) => sessions.IsNearlyFull(listener);
-
-    public void LoggedIn(SmtpConnection session) => sessions.LoggedIn(session);
 
     /// <summary>Until it is disposed the message is being committed.</summary>
     public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
@@ -120,15 +122,39 @@ internal sealed partial class SmtpServer(
             refusals.Write(session, command, asked, transaction, reply);
     }
 
-    public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault) =>
+    public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault)
+    {
         // Storage may be away before the message has an id.
-        LogFault(log, messageId == 0 ? "A message" : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
+        if (_faults.MayWrite(1002))
+            LogFault(log, messageId == 0 ? "A message" : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
+    }
 
     public void TlsFailed(SmtpConnection session, Exception failure) =>
         LogTlsFailed(log, session.ConnectionId, session.Client, failure);
 
     public void AuthFailed(SmtpConnection session, string userName) =>
         refusals.WriteAuth(session, userName);
+
+    /// <summary>
+    /// Greets with 421 (RFC 5321 §3.8). Where TLS comes first nothing is said in clear (RFC 8314 §3.3), and a handshake is not owed to who
+    /// is one too many: the connection is closed.
+    /// </summary>
+    private async Task TurnAwayAsync(ConnectionContext connection, SmtpListener listener)
+    {
+        if (listener.HasImplicitTls)
+            return;
+        var output = connection.Transport.Output;
+        Replies.C421TooManyConnections.WriteTo(output);
+        using var timeout = new CancellationTokenSource(Options.TlsTimeout, time);
+        try
+        {
+            await output.FlushAsync(timeout.Token);
+        }
+        catch (Exception gone) when (gone is IOException or OperationCanceledException or ConnectionAbortedException)
+        {
+            // Turned away either way.
+        }
+    }
 
     [LoggerMessage(1001, LogLevel.Information,
         "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}")]
@@ -137,6 +163,9 @@ internal sealed partial class SmtpServer(
 
     [LoggerMessage(1002, LogLevel.Warning, "{MessageId} not accepted ({Fault}), {ConnectionId}")]
     private static partial void LogFault(ILogger log, string messageId, string connectionId, StorageFault fault, Exception exception);
+
+    [LoggerMessage(1021, LogLevel.Warning, "The fault of event {FaultId} came {Count} times more, not shown one by one")]
+    private static partial void LogMoreFaults(ILogger log, int faultId, long count);
 
     [LoggerMessage(1003, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: session ended: {Reason}")]
     private static partial void LogEnded(ILogger log, string connectionId, IPAddress? remoteEndPoint, SessionEnd reason);

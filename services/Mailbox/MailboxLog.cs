@@ -42,8 +42,14 @@ internal static partial class MailboxLog
     [LoggerMessage(4019, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} on {Listener}")]
     internal static partial void ConnectionOpened(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener);
 
-    [LoggerMessage(4020, LogLevel.Warning, "{ConnectionId} refused from {RemoteEndPoint} on {Listener}: too many connections")]
-    internal static partial void ConnectionRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener);
+    [LoggerMessage(4020, LogLevel.Warning, "{ConnectionId} refused from {RemoteEndPoint} on {Listener}: too many connections ({Limit})")]
+    internal static partial void ConnectionRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener, string limit);
+
+    [LoggerMessage(4023, LogLevel.Warning, "refused from {RemoteEndPoint} {Count} times more, not shown one by one")]
+    internal static partial void MoreRefused(this ILogger logger, IPAddress remoteEndPoint, long count);
+
+    [LoggerMessage(4024, LogLevel.Warning, "The failure of event {FailureId} came {Count} times more, not shown one by one")]
+    internal static partial void MoreFailed(this ILogger logger, int failureId, long count);
 
     [LoggerMessage(4021, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} ended without QUIT: {Reason}")]
     internal static partial void ConnectionLost(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string reason);

@@ -48,13 +48,30 @@ public sealed class MailboxOptions
     [Range(1, 1000)]
     public int MaxBadCommands { get; set; } = 20;
 
-    /// <summary>Connections at the same time; more are refused. Default 1,000: idle they hold 10 MB, and 50 MB with TLS.</summary>
+    /// <summary>
+    /// Connections at the same time on each listener, of clients that have not logged in; more are refused. Default 1,000: idle they hold
+    /// 10 MB, and 50 MB with TLS. The last tenth is kept for networks from which somebody logged in within a day.
+    /// </summary>
     [Range(1, 1_000_000)]
     public int MaxConnections { get; set; } = 1000;
 
-    /// <summary>Connections at the same time from one address. Default 100: an office behind one address is an ordinary case.</summary>
+    /// <summary>
+    /// Connections at the same time on each listener, of clients that have logged in. Default 1,000. Beyond it who logs in keeps one of the
+    /// <see cref="MaxConnections"/>, so that the two together bound all.
+    /// </summary>
+    [Range(1, 1_000_000)]
+    public int MaxConnectionsLoggedIn { get; set; } = 1000;
+
+    /// <summary>
+    /// Connections at the same time on each listener from one client: an IPv4 address, or a network of IPv6. Default 100: an office behind
+    /// one address is an ordinary case.
+    /// </summary>
     [Range(1, 1_000_000)]
     public int MaxConnectionsPerAddress { get; set; } = 100;
+
+    /// <summary>Bits of an IPv6 address that name a client. Default 64, what one customer has at least (RFC 6177).</summary>
+    [Range(16, 128)]
+    public int PrefixIPv6 { get; set; } = 64;
 
     /// <summary>
     /// How often a session renews its hold on the maildrop. Default 10 s, a third of Storage:MaildropLease, so that two

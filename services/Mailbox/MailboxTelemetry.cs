@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Mailbox;
 
@@ -48,22 +49,16 @@ internal sealed class MailboxTelemetry : IDisposable
     public void Dispose() => _source.Dispose();
 
     /// <summary>
-    /// One activity for each message stored, a child of the SMTP transaction that brought it: they travel together, but each
-    /// has a way of its own. Nothing when nobody listens.
+    /// The activity of one message stored, a child of the SMTP transaction that brought it: they travel together, but each
+    /// has a way of its own. Null when nobody listens.
     /// </summary>
-    internal void TraceStored(StoreMessages command, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
-    {
-        if (!_source.HasListeners())
-            return;
-        var outcomes = results.ToDictionary(result => result.RecipientId, result => result.Outcome);
-        foreach (var recipient in command.Recipients)
-        {
-            if (!ActivityContext.TryParse(recipient.TraceParent, null, isRemote: true, out var parent))
-                continue;
-            using var activity = _source.StartActivity("store", ActivityKind.Consumer, parent, startTime: startedAt);
-            activity?.SetTag("mailpipeline.outcome", Tag(outcomes.GetValueOrDefault(recipient.RecipientId, AttemptOutcome.NotAttempted)));
-        }
-    }
+    internal Activity? StartStored(QueuedRecipient recipient, AttemptOutcome outcome, DateTimeOffset startedAt) =>
+        _source.HasListeners() && ActivityContext.TryParse(recipient.TraceParent, null, isRemote: true, out var parent)
+            ? _source.StartActivity("store", ActivityKind.Consumer, parent, startTime: startedAt)?.SetTag("mailpipeline.outcome", Tag(outcome))
+            : null;
+
+    /// <summary>Until it is disposed, log lines carry the trace of the message.</summary>
+    internal MessageTrace TraceOf(QueuedRecipient recipient, Activity? stored) => MessageTrace.Enter(_source, recipient.TraceParent, stored);
 
     internal long StoreStarted() => _time.GetTimestamp();
 

@@ -33,8 +33,7 @@ internal sealed class StoreMessagesConsumer(
             results = StoreFailure.HandBack(command, failure.Fault, startedAt, time.GetUtcNow());
         }
         telemetry.StoreEnded(started, results);
-        telemetry.TraceStored(command, results, startedAt);
-        Log(command, results);
+        Show(command, results, startedAt);
         try
         {
             var report = new AttemptsCompleted(command.Domain, command.ClaimId, [.. results], Unreachable: false);
@@ -46,18 +45,19 @@ internal sealed class StoreMessagesConsumer(
         }
     }
 
-    private void Log(StoreMessages command, IReadOnlyList<AttemptResult> results)
+    /// <summary>Each message in its own trace and in the log, whose line carries that trace.</summary>
+    private void Show(StoreMessages command, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
     {
-        if (!logger.IsEnabled(LogLevel.Information))
-            return;
-        var addresses = command.Recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Address);
-        foreach (var result in results)
+        var byRecipient = results.ToDictionary(result => result.RecipientId);
+        foreach (var recipient in command.Recipients)
         {
-            if (result.Outcome != AttemptOutcome.NotAttempted && addresses.TryGetValue(result.RecipientId, out var address))
-            {
-                logger.RecipientStored(
-                    MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address), LogText.Word(result.Outcome), result.Status, result.Reply);
-            }
+            var result = byRecipient.GetValueOrDefault(recipient.RecipientId);
+            using var stored = telemetry.StartStored(recipient, result?.Outcome ?? AttemptOutcome.NotAttempted, startedAt);
+            if (result is null or { Outcome: AttemptOutcome.NotAttempted } || !logger.IsEnabled(LogLevel.Information))
+                continue;
+            using var trace = telemetry.TraceOf(recipient, stored);
+            logger.RecipientStored(
+                MessageIds.ToText(recipient.MessageId), LogText.Address(recipient.Address), LogText.Word(result.Outcome), result.Status, result.Reply);
         }
     }
 }

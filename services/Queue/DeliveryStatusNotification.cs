@@ -139,18 +139,21 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         ContentDescription = "Header of the undelivered message",
     };
 
-    private static string Speaker(AttemptResult result) => result.RemoteHost.Length == 0
-        ? ""
-        : IsSmtpReply(result.Reply) ? $"{result.RemoteHost} said: " : $"while speaking to {result.RemoteHost}: ";
+    /// <summary>Our own sentences name the host where it has to do with them.</summary>
+    private static string Speaker(AttemptResult result) => result switch
+    {
+        { RemoteHost.Length: 0 } => "",
+        _ when IsSmtpReply(result.Reply) => $"{result.RemoteHost} said: ",
+        _ when result.Reply.Contains(result.RemoteHost, StringComparison.Ordinal) => "",
+        _ => $"while speaking to {result.RemoteHost}: ",
+    };
 
     /// <summary>RFC 3464 §2.3.5: a domain name, or an address literal where there is no name. Given "mx.example.net[192.0.2.1]:25".</summary>
     private static string RemoteMta(string remoteHost)
     {
         var bracket = remoteHost.IndexOf('[', StringComparison.Ordinal);
         var name = bracket < 0 ? remoteHost : remoteHost[..bracket];
-        return HostAddress.TryParse(name, out var address)
-            ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
-            : name;
+        return HostAddress.TryParse(name, out var address) ? HostAddress.Literal(address) : name;
     }
 
     /// <summary>RFC 3464 §2.3.6: "smtp" is for what an SMTP server said; the rest is our own.</summary>

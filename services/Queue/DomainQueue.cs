@@ -19,10 +19,15 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// <summary>Recipients with which a domain that could not be reached is tried again.</summary>
     private const int ProbeRecipients = 2;
 
+    private static readonly TimeSpan s_firstSetback = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_longestSetback = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
+
     private readonly Queue<QueuedRecipient> _window = new();
     private readonly HashSet<long> _known = [];
-    private readonly Dictionary<long, (HandOut HandOut, DateTimeOffset At)> _handedOut = [];
+    private readonly Dictionary<long, UnderWayHandOut> _handedOut = [];
     private readonly HashSet<long> _claimed = [];
+    private readonly GrowingPause _setbacks = new(s_firstSetback, s_longestSetback);
     private int _allowed = options.InitialConcurrency;
 
     public DomainStanding Standing { get; private set; } = DomainStanding.Good;
@@ -50,7 +55,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now)
     {
         foreach (var claimId in claimIds)
-            _handedOut.TryAdd(claimId, (new HandOut(claimId, RecipientRoute.Remote, [], Probe: false), now));
+            _handedOut.TryAdd(claimId, UnderWayFrom(new HandOut(claimId, RecipientRoute.Remote, [], Probe: false), now));
     }
 
     public void Remember(DomainStanding standing) => Standing = standing;
@@ -119,12 +124,24 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         while (recipients.Count < most && _window.TryPeek(out var next) && next.Route == route)
             recipients.Add(_window.Dequeue());
         var handOut = new HandOut(claimId, route, [.. recipients], probe);
-        _handedOut.Add(claimId, (handOut, now));
+        _handedOut.Add(claimId, UnderWayFrom(handOut, now));
         return handOut;
     }
 
     public bool CanHandOut(DateTimeOffset now) =>
-        _window.Count > 0 && !Rests(now) && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
+        _window.Count > 0 && !Rests(now) && !_setbacks.Lasts(now) && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
+
+    /// <summary>Of the next hand-out; null when none waits.</summary>
+    public RecipientRoute? NextRoute => _window.TryPeek(out var next) ? next.Route : null;
+
+    /// <summary>
+    /// A hand-out came to nothing: it was lost, or handed back untried. The next one waits, longer after each. Hand-outs that were under
+    /// way together came to nothing together.
+    /// </summary>
+    public void SetBack(DateTimeOffset now) => _setbacks.Begin(now);
+
+    /// <summary>Somebody was tried, or there are workers again: what came to nothing before says nothing any more.</summary>
+    public void ForgetSetbacks() => _setbacks.Forget();
 
     /// <summary>
     /// The hand-out could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.
@@ -147,7 +164,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         var left = entry.HandOut.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
         foreach (var recipient in entry.HandOut.Recipients.Except(left))
             _known.Remove(recipient.RecipientId);
-        _handedOut[claimId] = (entry.HandOut with { Recipients = left }, entry.At);
+        _handedOut[claimId] = entry with { HandOut = entry.HandOut with { Recipients = left } };
         return (entry.HandOut.Route, entry.HandOut.Recipients.Length - left.Length);
     }
 
@@ -172,7 +189,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
             _allowed = Math.Min(_allowed + 1, options.DomainConcurrency);
             if (Standing.Failures == 0)
                 return false;
-            Standing = DomainStanding.Good;
+            // When it rested stays known: what waited for that long is not late since before.
+            Standing = DomainStanding.Good with { BackoffUntil = Standing.BackoffUntil < now ? Standing.BackoffUntil : now };
             return true;
         }
         // Hand-outs that were under way together failed together: that is one failure, not many.
@@ -195,12 +213,47 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         MoreInStore = true;
     }
 
+    /// <summary>
+    /// Forgets who waits here for workers of this route. Returns how many. They are read again when there are workers, not before: that
+    /// is for the caller to say.
+    /// </summary>
+    public int LeaveToStore(RecipientRoute route)
+    {
+        var left = 0;
+        for (var count = _window.Count; count > 0; count--)
+        {
+            var recipient = _window.Dequeue();
+            if (recipient.Route != route)
+            {
+                _window.Enqueue(recipient);
+                continue;
+            }
+            _known.Remove(recipient.RecipientId);
+            left++;
+        }
+        return left;
+    }
+
     /// <summary>Hand-outs of which nothing has been heard for longer than they may take to be claimed.</summary>
     public List<HandOut> Overdue(DateTimeOffset now) =>
-        [.. _handedOut.Values.Where(entry => now - entry.At > options.HandOutTimeout).Select(entry => entry.HandOut)];
+        [.. _handedOut.Values.Where(entry => now > entry.LookAt).Select(entry => entry.HandOut)];
 
-    /// <summary>A worker holds the claim of this hand-out, of which nothing has been heard for long.</summary>
-    public void NoteClaimed(long claimId) => _claimed.Add(claimId);
+    public bool IsUnderWay(long claimId) => _handedOut.ContainsKey(claimId);
+
+    /// <summary>
+    /// A worker holds the claim of this hand-out, of which nothing has been heard for long: it is looked at again after a second, and
+    /// then at intervals that grow up to the time within which a claim that has ended has to be found.
+    /// </summary>
+    public void NoteClaimed(long claimId, DateTimeOffset now)
+    {
+        if (!_handedOut.TryGetValue(claimId, out var entry))
+            return;
+        _claimed.Add(claimId);
+        var pause = entry.Pause == TimeSpan.Zero ? s_firstLook : entry.Pause * 2;
+        if (pause > options.HandOutTimeout)
+            pause = options.HandOutTimeout;
+        _handedOut[claimId] = entry with { LookAt = now + pause, Pause = pause };
+    }
 
     /// <summary>
     /// Whoever can be tried is tried once more at the end of his time; only where the domain could not be reached just now
@@ -208,6 +261,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// </summary>
     private bool IsOver(QueuedRecipient recipient, DateTimeOffset now) =>
         Standing.Failures > 0 && schedule.IsOver(recipient.AcceptedAt, now);
+
+    private UnderWayHandOut UnderWayFrom(HandOut handOut, DateTimeOffset now) => new(handOut, now + options.HandOutTimeout, TimeSpan.Zero);
 
     private HandOut? Forget(long claimId)
     {
@@ -227,4 +282,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
                 _window.Enqueue(recipient);
         }
     }
+
+    /// <param name="LookAt">When nothing has been heard of it by then, storage is asked whether anybody holds its claim.</param>
+    /// <param name="Pause">From the last time that somebody did.</param>
+    private sealed record UnderWayHandOut(HandOut HandOut, DateTimeOffset LookAt, TimeSpan Pause);
 }

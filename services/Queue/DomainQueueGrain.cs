@@ -11,8 +11,8 @@ internal interface IDomainQueueGrain : IGrainWithStringKey
     /// <summary>These recipients have just become due.</summary>
     Task OfferAsync(QueuedRecipient[] recipients);
 
-    /// <summary>Storage says that something of the domain is due.</summary>
-    Task WakeAsync();
+    /// <summary>Storage says that something of the domain is due. True: so it was, and it was not known here.</summary>
+    Task<bool> WakeAsync();
 
     /// <summary>A worker reports what became of a hand-out.</summary>
     Task CompleteAsync(AttemptsCompleted report);
@@ -25,18 +25,30 @@ internal interface IDomainQueueGrain : IGrainWithStringKey
 /// </summary>
 [Reentrant]
 internal sealed partial class DomainQueueGrain(
-    QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, DeliveryPause pause, IOptions<QueueOptions> options,
-    RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
+    QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, DeliveryPause pause, HandOutGate gate, OverdueClaims overdueClaims,
+    IOptions<QueueOptions> options, RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
 {
     /// <summary>Idle ticks after which the activation leaves memory.</summary>
     private const int IdleTicksBeforeLeaving = 5;
 
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
 
     private readonly DomainQueue _queue = new(options.Value, schedule);
 
     /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
     private readonly HashSet<long> _concluding = [];
+
+    /// <summary>Between looks into storage, for the warden's sake, that find nothing while hand-outs are under way.</summary>
+    private readonly GrowingPause _looks = new(s_tick, s_longestLook);
+
+    /// <summary>Recipients found in storage so far.</summary>
+    private long _found;
+
+    private int _openings = gate.Openings;
+
+    /// <summary>What waits here was left to storage, because its route has no workers.</summary>
+    private bool _waitsForWorkers;
 
     private bool _pumping;
     private bool _pumpAgain;
@@ -67,12 +79,21 @@ internal sealed partial class DomainQueueGrain(
         return Task.CompletedTask;
     }
 
-    public Task WakeAsync()
+    public async Task<bool> WakeAsync()
     {
         _idleTicks = 0;
+        var now = time.GetUtcNow();
+        if (!_queue.IsIdle && _looks.Lasts(now))
+            return false;
         // What was deferred becomes due while others are under way, too.
         _queue.NoteMoreInStore();
-        return PumpAsync();
+        var before = _found;
+        await PumpAsync();
+        if (_found > before)
+            _looks.Forget();
+        else
+            _looks.Begin(now);
+        return _found > before;
     }
 
     public async Task CompleteAsync(AttemptsCompleted report)
@@ -105,6 +126,10 @@ internal sealed partial class DomainQueueGrain(
         var handOut = _queue.Complete(report.ClaimId);
         if (handOut is not null)
             telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
+        if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
+            _queue.ForgetSetbacks();
+        else if (handOut is not null)
+            _queue.SetBack(time.GetUtcNow());
         if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null) && (handOut is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
         // The next hand-out need not wait for the records of this one.
@@ -160,10 +185,18 @@ internal sealed partial class DomainQueueGrain(
     private async Task PumpAsync()
     {
         // However long the pause, memory does not fill with what waits; the warden wakes what is due afterwards.
-        if (pause.IsPaused)
+        if (pause.IsPaused || !(gate.IsOpen(RecipientRoute.Remote) || gate.IsOpen(RecipientRoute.Local)))
         {
             _queue.LeaveToStore();
+            _waitsForWorkers = true;
             return;
+        }
+        if (_openings != gate.Openings)
+        {
+            _openings = gate.Openings;
+            _queue.ForgetSetbacks();
+            _queue.NoteMoreInStore();
+            _looks.Forget();
         }
         if (_pumping)
         {
@@ -177,6 +210,7 @@ internal sealed partial class DomainQueueGrain(
             {
                 _pumpAgain = false;
                 await LoadAsync();
+                LeaveWhatHasNoWorkers();
                 while (CanHandOut)
                     await HandOutAsync();
             }
@@ -188,7 +222,17 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private bool CanHandOut => !pause.IsPaused && _queue.CanHandOut(time.GetUtcNow());
+    private bool CanHandOut => !pause.IsPaused && _queue.NextRoute is { } route && gate.IsOpen(route) && _queue.CanHandOut(time.GetUtcNow());
+
+    private void LeaveWhatHasNoWorkers()
+    {
+        _waitsForWorkers = false;
+        foreach (var route in Enum.GetValues<RecipientRoute>())
+        {
+            if (!gate.IsOpen(route))
+                _waitsForWorkers |= _queue.LeaveToStore(route) > 0;
+        }
+    }
 
     private async Task LoadAsync()
     {
@@ -196,8 +240,11 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.WantsMore(now) || pause.IsPaused)
             return;
         var room = _queue.Room;
-        foreach (var (route, count) in _queue.Load(await store.ListDueAsync(Domain, now, room, CancellationToken.None), room))
+        var due = await store.ListDueAsync(Domain, now, room, CancellationToken.None);
+        var waiting = _queue.Waiting;
+        foreach (var (route, count) in _queue.Load(due, room))
             NoLongerUnderWay(route, count);
+        _found += _queue.Waiting - waiting;
         var expired = _queue.TakeExpired(now);
         if (expired.Count > 0)
             await outcomes.ExpireAsync(Domain, expired, _queue.Standing.Reason);
@@ -226,7 +273,7 @@ internal sealed partial class DomainQueueGrain(
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && !pause.IsPaused)
+            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && !pause.IsPaused && !_waitsForWorkers)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();
@@ -253,11 +300,16 @@ internal sealed partial class DomainQueueGrain(
     /// </summary>
     private async Task CheckOverdueAsync(CancellationToken cancellationToken)
     {
-        foreach (var handOut in _queue.Overdue(time.GetUtcNow()))
+        var overdue = _queue.Overdue(time.GetUtcNow());
+        if (overdue.Count == 0)
+            return;
+        var held = await overdueClaims.FindHeldAsync(overdue.Select(handOut => handOut.ClaimId)).WaitAsync(cancellationToken);
+        // What was reported meanwhile has ended.
+        foreach (var handOut in overdue.Where(handOut => _queue.IsUnderWay(handOut.ClaimId)))
         {
-            if (await store.IsClaimHeldAsync(handOut.ClaimId, cancellationToken))
+            if (held.Contains(handOut.ClaimId))
             {
-                _queue.NoteClaimed(handOut.ClaimId);
+                _queue.NoteClaimed(handOut.ClaimId, time.GetUtcNow());
                 continue;
             }
             TakeBack(handOut);
@@ -268,7 +320,11 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private void TakeBack(HandOut handOut) => telemetry.UnderWay(handOut.Route, -_queue.TakeBack(handOut.ClaimId));
+    private void TakeBack(HandOut handOut)
+    {
+        telemetry.UnderWay(handOut.Route, -_queue.TakeBack(handOut.ClaimId));
+        _queue.SetBack(time.GetUtcNow());
+    }
 
     [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until:u}: {Reason}")]
     private static partial void LogResting(ILogger log, string domain, DateTimeOffset until, string reason);

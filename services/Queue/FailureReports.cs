@@ -10,7 +10,8 @@ namespace MailPipeline.Queue;
 /// in one report, because storage takes it away in the transaction that accepts the report.
 /// </summary>
 internal sealed partial class FailureReports(
-    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedHints hints, ILogger<FailureReports> log)
+    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedHints hints,
+    QueueTelemetry telemetry, ILogger<FailureReports> log)
 {
     /// <summary>More failures of one message get another report: nobody reads one of many megabytes.</summary>
     private const int MaxFailures = 1000;
@@ -19,14 +20,14 @@ internal sealed partial class FailureReports(
 
     private const int MessagesAtOnce = 16;
 
-    /// <summary>Reports what has waited for company long enough.</summary>
-    public async Task ReportDueAsync(CancellationToken cancellationToken)
+    /// <summary>Reports what has waited for company long enough; false where nothing has.</summary>
+    public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
     {
         for (var after = DueFailure.Start; ;)
         {
             var due = await unreported.ListDueAsync(after, Page, cancellationToken);
             if (due.Count == 0)
-                return;
+                return after != DueFailure.Start;
             await ReportAsync(due.Select(failure => failure.MessageId).Distinct(), cancellationToken);
             after = due[^1];
         }
@@ -68,6 +69,7 @@ internal sealed partial class FailureReports(
             if (report is null)
                 return;
             hints.Offer(report);
+            using var trace = telemetry.TraceOf(message.TraceParent);
             LogReported(log, MessageIds.ToText(messageId), MessageIds.ToText(report.MessageId), failures);
         }
     }
@@ -82,7 +84,7 @@ internal sealed partial class FailureReports(
     private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
 }
 
-/// <summary>One for the cluster, key 0. Calls come from every silo; those that come during a round do nothing.</summary>
+/// <summary>One for the cluster, key 0. Calls come from every silo; those that come too early do nothing.</summary>
 internal interface IReporterGrain : IGrainWithIntegerKey
 {
     [AlwaysInterleave]
@@ -90,24 +92,14 @@ internal interface IReporterGrain : IGrainWithIntegerKey
 }
 
 /// <summary>Reports, round by round, what was recorded as failed in whatever process.</summary>
-internal sealed class ReporterGrain(FailureReports reports) : Grain, IReporterGrain
+internal sealed class ReporterGrain(FailureReports reports, IOptions<QueueOptions> options, TimeProvider time) : Grain, IReporterGrain
 {
-    private bool _isReporting;
+    /// <summary>Of the time, for rounds that found nothing.</summary>
+    private const double LookingShare = 0.1;
 
-    public async Task ReportDueAsync()
-    {
-        if (_isReporting)
-            return;
-        _isReporting = true;
-        try
-        {
-            await reports.ReportDueAsync(CancellationToken.None);
-        }
-        finally
-        {
-            _isReporting = false;
-        }
-    }
+    private readonly Round _round = new(options.Value.WardenInterval, LookingShare, time);
+
+    public Task ReportDueAsync() => _round.RunAsync(() => reports.ReportDueAsync(CancellationToken.None));
 }
 
 /// <summary>Calls the reporter, wherever it is.</summary>

@@ -9,7 +9,8 @@ namespace MailPipeline.Queue;
 /// holds up nobody else. The broker drops what nobody takes within the time after which the queue takes it for lost, so that
 /// hand-outs do not pile up and none is worked on beside the one that took its place.
 /// </summary>
-internal sealed partial class HandOutSender(MailBus bus, IOptions<QueueOptions> options, ILogger<HandOutSender> log)
+internal sealed partial class HandOutSender(
+    MailBus bus, HandOutGate gate, IOptions<QueueOptions> options, ILogger<HandOutSender> log)
 {
     /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
     public async Task<bool> TrySendAsync(string domain, HandOut handOut)
@@ -33,6 +34,7 @@ internal sealed partial class HandOutSender(MailBus bus, IOptions<QueueOptions> 
         }
         catch (BusUnavailableException exception)
         {
+            gate.NoteNotTaken(handOut.Route);
             LogNotSent(log, domain, handOut.Recipients.Length, exception);
             return false;
         }

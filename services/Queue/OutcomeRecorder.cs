@@ -86,10 +86,13 @@ internal sealed partial class OutcomeRecorder(
             {
                 var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
-                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId)?.Address ?? "");
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
                 telemetry.Held(recorded.Held.Count);
                 foreach (var held in recorded.Held)
+                {
+                    using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
                     DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
+                }
                 // The others' failures may get company until their time has come.
                 await reports.ReportAsync(recorded.Reportable, CancellationToken.None);
                 return;
@@ -102,7 +105,7 @@ internal sealed partial class OutcomeRecorder(
         }
     }
 
-    private void Note(RecipientDecision decision, string address)
+    private void Note(RecipientDecision decision, QueuedRecipient? known)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
@@ -110,7 +113,8 @@ internal sealed partial class OutcomeRecorder(
             telemetry.Uncertain(1);
         if (!log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
             return;
-        var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address));
+        var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
+        using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
         if (decision.State == RecipientState.Queued)
             LogDeferred(log, message, recipient, LogText.OrNone(result.RemoteHost), result.Status, decision.NextAttemptAt, result.Reply);
         else

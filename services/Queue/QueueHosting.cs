@@ -34,13 +34,17 @@ public static class QueueHosting
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();
+        services.AddSingleton<HandOutGate>();
         services.AddSingleton<HandOutSender>();
+        services.AddSingleton<OverdueClaims>();
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
         services.AddSingleton<FailureReports>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
+        services.AddHostedService<ProcessWatch>();
+        services.AddHostedService<WorkerWatch>();
         services.AddHostedService<WardenTicks>();
         services.AddHostedService<ReporterTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
@@ -55,6 +59,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.Hostname)}");
         services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
         services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
     }

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
@@ -8,9 +9,15 @@ public sealed class QueueOptions
 {
     public const string SectionName = "Queue";
 
-    /// <summary>Name of this mail system in reports to senders (Reporting-MTA, RFC 3464 §2.2.2). Default: the machine's name.</summary>
+    /// <summary>Name of this mail system in reports to senders (Reporting-MTA, RFC 3464 §2.2.2). Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required]
-    public string Hostname { get; set; } = Environment.MachineName.ToLowerInvariant();
+    public string Hostname
+    {
+        get => _hostName ?? OwnHostName.Default.Text;
+        set => _hostName = value;
+    }
+
+    private string? _hostName;
 
     /// <summary>
     /// Pauses between attempts, in order; the last one repeats. Default 5 m, 10 m, 20 m, 30 m, 1 h, 2 h: early steps are

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -17,13 +18,14 @@ internal sealed class QueueTelemetry : IDisposable
     /// Older counts are another silo's business: the warden counts where it lives, and the others say 0, so that the
     /// largest value of all processes is the true one.
     /// </summary>
-    private static readonly TimeSpan s_measureLasts = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_measureLasts = TimeSpan.FromSeconds(10);
 
     private static readonly QueueMeasure s_nothing = new(0, []);
 
     private readonly ActivitySource _source = new(MeterName);
     private readonly TimeProvider _time;
-    private (QueueMeasure Measure, DateTimeOffset At) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
+    private (QueueMeasure Measure, DateTimeOffset Until) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
+    private DateTimeOffset _resumedAt = DateTimeOffset.UnixEpoch;
     private volatile bool _paused;
 
     // A silo that nobody else joins is the one member there is.
@@ -46,12 +48,12 @@ internal sealed class QueueTelemetry : IDisposable
         _time = time;
         var meter = meters.Create(MeterName);
         meter.CreateObservableGauge("mailpipeline.queue.queued", () => Measure.Routes.Sum(route => route.Queued), "{recipient}", "Recipients without an outcome");
-        meter.CreateObservableGauge("mailpipeline.queue.claimed", () => ByRoute(route => route.Claimed), "{recipient}", "Recipients being tried, by route");
-        meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for");
+        meter.CreateObservableGauge("mailpipeline.queue.claimed", () => ByRoute(route => route.Claimed), "{recipient}", "Recipients that workers hold, by route");
+        meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for: a worker, the resume of delivery, the end of their domain's rest, its limit, or, held by a worker, a connection");
         meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => Measure.Unrouted, "{message}", "Accepted messages the router has not seen");
         meter.CreateObservableGauge(
             "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
-            "How long the longest due recipient has been waiting for an attempt that no rest, no limit and no pause holds back, by route");
+            "How long the longest due recipient has been waiting for an attempt since no rest, no limit and no pause holds it back, by route");
         meter.CreateObservableGauge("mailpipeline.queue.paused", () => _paused ? 1 : 0, null, "1 while delivery is paused and this process hands nothing out");
         meter.CreateObservableGauge("mailpipeline.queue.membership", () => _isMember ? 1 : 0, null, "1 while this silo finds itself where silos find each other");
         _measures = meter.CreateCounter<long>("mailpipeline.queue.measures", "{measure}", "Times what waits was counted, for the cluster as a whole");
@@ -91,13 +93,22 @@ internal sealed class QueueTelemetry : IDisposable
             ? _source.StartActivity(name, ActivityKind.Internal, parent)
             : null;
 
-    public void Measured(QueueMeasure measure)
+    /// <summary>Until it is disposed, log lines carry the trace of the message.</summary>
+    public MessageTrace TraceOf(string traceParent) => MessageTrace.Enter(_source, traceParent);
+
+    /// <param name="next">When it is counted again.</param>
+    public void Measured(QueueMeasure measure, TimeSpan next)
     {
-        _measured = (measure, _time.GetUtcNow());
+        _measured = (measure, _time.GetUtcNow() + next + s_measureLasts);
         _measures.Add(1);
     }
 
-    public void Paused(bool paused) => _paused = paused;
+    public void Paused(bool paused)
+    {
+        if (_paused && !paused)
+            _resumedAt = _time.GetUtcNow();
+        _paused = paused;
+    }
 
     public void Member(bool isMember) => _isMember = isMember;
 
@@ -131,7 +142,7 @@ internal sealed class QueueTelemetry : IDisposable
         _held.Add(taken.Held.Count);
     }
 
-    private QueueMeasure Measure => _time.GetUtcNow() - _measured.At < s_measureLasts ? _measured.Measure : s_nothing;
+    private QueueMeasure Measure => _time.GetUtcNow() < _measured.Until ? _measured.Measure : s_nothing;
 
     /// <summary>Every route has a value at all times: what has gone would otherwise be remembered as it was.</summary>
     private IEnumerable<Measurement<T>> ByRoute<T>(Func<RouteMeasure, T> value)
@@ -150,14 +161,16 @@ internal sealed class QueueTelemetry : IDisposable
             yield return new Measurement<long>(_paused ? measure.Ready : 0, Tag("route", route), WaitsFor("resume"));
             yield return new Measurement<long>(measure.Resting, Tag("route", route), WaitsFor("rest"));
             yield return new Measurement<long>(measure.Limited, Tag("route", route), WaitsFor("limit"));
+            yield return new Measurement<long>(measure.Unbegun, Tag("route", route), WaitsFor("connection"));
         }
     }
 
     private RouteMeasure Of(RecipientRoute route) =>
-        Measure.Routes.FirstOrDefault(measure => measure.Route == route) ?? new RouteMeasure(route, 0, 0, 0, 0, 0, null);
+        Measure.Routes.FirstOrDefault(measure => measure.Route == route) ?? new RouteMeasure(route, 0, 0, 0, 0, 0, 0, null);
 
+    /// <summary>What a pause kept back has waited since its end.</summary>
     private double OldestDueSeconds(RouteMeasure route) =>
-        !_paused && route.OldestReadyAt is { } at ? Math.Max(0, (_time.GetUtcNow() - at).TotalSeconds) : 0;
+        !_paused && route.OldestReadyAt is { } at ? Math.Max(0, (_time.GetUtcNow() - (at > _resumedAt ? at : _resumedAt)).TotalSeconds) : 0;
 
     private static KeyValuePair<string, object?> WaitsFor(string what) => new("waits_for", what);
 

@@ -9,9 +9,8 @@ namespace MailPipeline.Queue;
 /// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, IOptions<QueueOptions> options,
-    QueueTelemetry telemetry,
-    ILogger<Router> log)
+    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, HandOutGate gate,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages, CancellationToken cancellationToken)
     {
@@ -24,7 +23,8 @@ internal sealed partial class Router(
         }
         var made = await store.RouteAsync(routed);
         telemetry.Routed(made.Count);
-        foreach (var group in made.GroupBy(row => row.Domain, row => row.Recipient))
+        // Where nobody takes hand-outs they wait in storage.
+        foreach (var group in made.Where(row => gate.IsOpen(row.Recipient.Route)).GroupBy(row => row.Domain, row => row.Recipient))
             await OfferAsync(group.Key, [.. group]);
     }
 

@@ -28,6 +28,7 @@ public static class BusHosting
         var services = builder.Services;
         services.AddSingleton<MailBus>();
         services.AddSingleton<BusTelemetry>();
+        services.AddSingleton(_ => new EndpointConsumers(string.IsNullOrWhiteSpace(broker) ? null : ParseBroker(broker)));
         services.AddReceiveObserver(provider => provider.GetRequiredService<BusTelemetry>());
         services.AddReceiveEndpointObserver(provider => provider.GetRequiredService<BusTelemetry>());
         services.AddMassTransit(bus =>

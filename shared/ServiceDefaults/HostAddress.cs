@@ -16,4 +16,16 @@ public static class HostAddress
         IPAddress.TryParse(text, out address)
         && (address.AddressFamily == AddressFamily.InterNetworkV6 ? !text!.Contains('[', StringComparison.Ordinal) : address.ToString() == text);
 #pragma warning restore RS0030
+
+    /// <summary>RFC 5321 §4.1.3: "[192.0.2.1]", "[IPv6:2001:db8::1]".</summary>
+    public static string Literal(IPAddress address) =>
+        address?.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]";
+
+    /// <summary>The address of a literal, or of the address alone.</summary>
+    public static bool TryParseLiteral([NotNullWhen(true)] string? text, [NotNullWhen(true)] out IPAddress? address)
+    {
+        if (text is ['[', .., ']'])
+            text = text[1..^1] is var inner && inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase) ? inner[5..] : inner;
+        return TryParse(text, out address);
+    }
 }

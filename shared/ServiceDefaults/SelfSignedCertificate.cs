@@ -52,7 +52,13 @@ internal static class SelfSignedCertificate
 
         var names = new SubjectAlternativeNameBuilder();
         foreach (var host in hostNames)
-            names.AddDnsName(host);
+        {
+            if (HostAddress.TryParseLiteral(host, out var address))
+                names.AddIpAddress(address);
+            else
+                names.AddDnsName(host);
+        }
+
         names.AddIpAddress(IPAddress.Loopback);
         names.AddIpAddress(IPAddress.IPv6Loopback);
         request.CertificateExtensions.Add(names.Build());

@@ -113,7 +113,7 @@ public sealed partial class ServerCertificate
         var now = _time.GetUtcNow();
         if (before is not null && before.Context.TargetCertificate.NotAfter.ToUniversalTime() > now.UtcDateTime + TimeSpan.FromDays(30))
             return (before.CertificatePath, before.KeyPath);
-        IEnumerable<string> hostNames = _options.HostNames.Count > 0 ? _options.HostNames : [Dns.GetHostName()];
+        IEnumerable<string> hostNames = _options.HostNames.Count > 0 ? _options.HostNames : OwnHostName.Default.CertificateNames;
         return SelfSignedCertificate.Ensure(_options.SelfSignedDirectory, hostNames, now);
     }
 

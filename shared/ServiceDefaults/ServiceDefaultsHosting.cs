@@ -41,6 +41,7 @@ public static class ServiceDefaultsHosting
         builder.Logging.ClearProviders();
         services.AddSingleton<ILoggerProvider, LineLog>();
         services.AddSingleton<ServerCertificate>();
+        services.AddHostedService<OwnHostNameWarning>();
 
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<HttpOptions>>((kestrel, http) =>
         {
@@ -64,6 +65,10 @@ public static class ServiceDefaultsHosting
     /// <summary>Listeners of the service speak TLS: a certificate that cannot be used stops the start, not the first client.</summary>
     public static IServiceCollection RequireServerCertificate(this IServiceCollection services) =>
         services.AddHostedService<CertificateAtStart>();
+
+    /// <summary>This setting names the system towards others; that it is not set is said at the start.</summary>
+    public static IServiceCollection AddHostNameSetting(this IServiceCollection services, string key) =>
+        services.AddSingleton(new HostNameSetting(key));
 
     /// <summary>Maps /health/live (the process answers), /health/ready (it can do its work) and /metrics (Prometheus text).</summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)

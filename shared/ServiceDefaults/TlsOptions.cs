@@ -19,7 +19,7 @@ public sealed class TlsOptions
     /// <summary>Folder in which the self-signed certificate is kept, and made when it is missing. Default "data/tls".</summary>
     public string SelfSignedDirectory { get; set; } = Path.Combine("data", "tls");
 
-    /// <summary>Host names of the self-signed certificate. Default: this machine's name; "localhost" is always added.</summary>
+    /// <summary>Host names of the self-signed certificate. Default: <see cref="OwnHostName.Default"/>; "localhost" is always added.</summary>
     public IList<string> HostNames { get; init; } = [];
 
     /// <summary>

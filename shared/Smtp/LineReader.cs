@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 
 namespace MailPipeline.Smtp;
 
@@ -24,12 +23,11 @@ public enum LineStatus
 /// comes and reported once, when its end comes. Mutable: keep it in a field, not in a readonly one.
 /// </summary>
 /// <param name="maxBytes">Longest line taken, its terminator included.</param>
-public struct LineReader(int maxBytes)
+/// <param name="startBytes">How many octets of a line too long are kept; less than <paramref name="maxBytes"/>.</param>
+public struct LineReader(int maxBytes, int startBytes = 8)
 {
-    private const int StartBytes = 8;
-
     private bool _discarding;
-    private ulong _start;
+    private byte[]? _start;
 
     /// <summary>Longest line taken, its terminator included; may be changed between lines.</summary>
     public int MaxBytes { get; set; } = maxBytes;
@@ -37,9 +35,12 @@ public struct LineReader(int maxBytes)
     /// <summary>True in the middle of a line that is already longer than the limit.</summary>
     public readonly bool IsDiscarding => _discarding;
 
+    /// <summary>The first octets of the line that <see cref="IsDiscarding"/> speaks of; empty otherwise.</summary>
+    public readonly ReadOnlySpan<byte> Start => _discarding ? _start : default;
+
     /// <summary>
     /// Takes one line from the front of <paramref name="buffer"/> and moves its start behind it. <paramref name="line"/>
-    /// comes without its terminator; of one too long only the first 8 octets come.
+    /// comes without its terminator; of one too long only the first octets come.
     /// </summary>
     public LineStatus TryRead(ref ReadOnlySequence<byte> buffer, out ReadOnlySequence<byte> line)
     {
@@ -59,7 +60,7 @@ public struct LineReader(int maxBytes)
         else if (status is LineStatus.BareLineFeed)
             line = buffer.Slice(0, length);
         else
-            line = StartOf(_discarding ? _start : Start(buffer));
+            line = new ReadOnlySequence<byte>(_discarding ? _start! : StartOf(buffer));
 
         buffer = buffer.Slice(length + 1);
         _discarding = false;
@@ -84,7 +85,7 @@ public struct LineReader(int maxBytes)
         if (_discarding || buffer.Length >= MaxBytes)
         {
             if (!_discarding)
-                _start = Start(buffer);
+                _start = StartOf(buffer);
             _discarding = true;
             buffer = buffer.Slice(buffer.End);
         }
@@ -92,20 +93,7 @@ public struct LineReader(int maxBytes)
         return LineStatus.Incomplete;
     }
 
-    private static ulong Start(in ReadOnlySequence<byte> buffer)
-    {
-        Span<byte> octets = stackalloc byte[StartBytes];
-        octets.Clear();
-        buffer.Slice(0, Math.Min(buffer.Length, StartBytes)).CopyTo(octets);
-        return BinaryPrimitives.ReadUInt64LittleEndian(octets);
-    }
-
-    private static ReadOnlySequence<byte> StartOf(ulong start)
-    {
-        var octets = new byte[StartBytes];
-        BinaryPrimitives.WriteUInt64LittleEndian(octets, start);
-        return new ReadOnlySequence<byte>(octets);
-    }
+    private readonly byte[] StartOf(in ReadOnlySequence<byte> buffer) => buffer.Slice(0, Math.Min(buffer.Length, startBytes)).ToArray();
 
     private static long IndexOfLineFeed(in ReadOnlySequence<byte> buffer) =>
         buffer.PositionOf((byte)'\n') is { } position ? buffer.Slice(0, position).Length : -1;

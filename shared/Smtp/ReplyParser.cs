@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Text;
 
 namespace MailPipeline.Smtp;
@@ -12,6 +14,9 @@ public enum ReplyStatus
     /// <summary>A whole reply.</summary>
     Reply,
 
+    /// <summary>A reply whose last line has no end within the bound: it counts, but nothing more can be read from the connection.</summary>
+    Unended,
+
     /// <summary>Not SMTP, or over a bound: the connection cannot be used any further. In doubt, temporary.</summary>
     Malformed,
 }
@@ -19,19 +24,32 @@ public enum ReplyStatus
 /// <summary>
 /// Reads the replies of a server, multi-line ones and enhanced codes included (RFC 5321 §4.2.1, RFC 2034 §4), in bounded
 /// memory: neither an endless line nor a reply without a last line can grow it.
+/// <para>
+/// Three digits and what stands behind them decide, the rest is text for people. Behind them a hyphen says that more lines follow; a
+/// space, a tab or the end of the line that this is the last one; anything else, in the first line, that this is not SMTP. The last line
+/// has the code of the whole, be it another than that of the lines before it (RFC 5321 §4.2.1 has one code on all), whose text then keeps
+/// its own. A line between that has no code is text. Lines and octets over the bounds are read past, and a note stands for the lines.
+/// </para>
 /// </summary>
 public sealed class ReplyParser
 {
-    // Four times RFC 5321 §4.5.3.1.5: servers do exceed 512 octets (long policy texts with a URL).
-    private const int MaxLineBytes = 4 * SmtpLimits.ReplyLineBytes;
+    /// <summary>
+    /// Octets kept of one line. Four times RFC 5321 §4.5.3.1.5: servers do exceed 512 octets (long policy texts with a URL).
+    /// </summary>
+    private const int LineBytes = 4 * SmtpLimits.ReplyLineBytes;
 
-    // The longest EHLO replies in the field have some 30 lines.
-    private const int MaxLines = 128;
+    /// <summary>Lines kept beside the last one. The longest EHLO replies in the field have some 30.</summary>
+    private const int KeptLines = 127;
 
-    private readonly List<string> _lines = [];
-    private LineReader _reader = new(MaxLineBytes);
-    private int _code;
-    private EnhancedStatus? _status;
+    /// <summary>Octets read of one reply, kept or not.</summary>
+    private const int ReplyBytes = 64 * 1024;
+
+    private const string CutMark = "...";
+
+    private readonly List<Line> _lines = [];
+    private LineReader _reader = new(LineBytes, LineBytes - 2);
+    private int _leftOut;
+    private long _octets;
 
     /// <summary>True when part of a reply has been read: a connection that ends now has broken off within it.</summary>
     public bool HasPartialReply => _lines.Count > 0;
@@ -42,66 +60,115 @@ public sealed class ReplyParser
         reply = null;
         while (true)
         {
-            switch (_reader.TryRead(ref buffer, out var line))
+            var before = buffer.Length;
+            var found = _reader.TryRead(ref buffer, out var octets);
+            _octets += before - buffer.Length;
+            if (found == LineStatus.Incomplete)
             {
-                case LineStatus.Incomplete:
-                    return _reader.IsDiscarding ? ReplyStatus.Malformed : ReplyStatus.Incomplete;
-                case LineStatus.TooLong:
-                    return ReplyStatus.Malformed;
+                if (_octets <= ReplyBytes)
+                    return ReplyStatus.Incomplete;
+                return TryEnd(buffer, out reply) ? ReplyStatus.Unended : ReplyStatus.Malformed;
             }
 
-            if (!TryAdd(line.IsSingleSegment ? line.FirstSpan : line.ToArray(), out var isLast) || _lines.Count > MaxLines)
+            var line = Line.Parse(octets.IsSingleSegment ? octets.FirstSpan : octets.ToArray(), isCut: found == LineStatus.TooLong);
+            if (line.Code is null && _lines.Count == 0)
                 return ReplyStatus.Malformed;
-            if (!isLast)
-                continue;
+            if (line is { Code: { } code, IsLast: true })
+            {
+                if (code is < 200 or > 599)
+                    return ReplyStatus.Malformed;
+                reply = Take(line);
+                return ReplyStatus.Reply;
+            }
 
-            reply = new SmtpReply(_code, _status, _lines.ToArray());
-            _lines.Clear();
-            _status = null;
-            _code = 0;
-            return ReplyStatus.Reply;
+            if (_octets > ReplyBytes)
+                return ReplyStatus.Malformed;
+            if (_lines.Count < KeptLines)
+                _lines.Add(line);
+            else
+                _leftOut++;
         }
     }
 
-    private bool TryAdd(ReadOnlySpan<byte> line, out bool isLast)
+    /// <summary>
+    /// Nothing more comes, or nothing more is waited for: a last line counts without its end when its code and what stands behind it
+    /// have come.
+    /// </summary>
+    /// <param name="rest">What <see cref="TryRead"/> has left of the input.</param>
+    public bool TryEnd(in ReadOnlySequence<byte> rest, [NotNullWhen(true)] out SmtpReply? reply)
     {
-        isLast = true;
-        if (line.Length < 3 || line[0] is < (byte)'2' or > (byte)'5' || !IsDigit(line[1]) || !IsDigit(line[2]))
+        reply = null;
+        var line = _reader.IsDiscarding ? Line.Parse(_reader.Start, isCut: true) : Line.Parse(rest.ToArray(), isCut: false);
+        if (line is not { Code: >= 200 and <= 599, IsLast: true, HasSeparator: true })
             return false;
-
-        var code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
-        // RFC 5321 §4.2.1: the number is the same on every line.
-        if (_lines.Count > 0 && code != _code)
-            return false;
-
-        // A number alone ends a reply (RFC 5321 §4.2: clients should take it so).
-        if (line.Length > 3)
-        {
-            if (line[3] is not ((byte)' ' or (byte)'-'))
-                return false;
-            isLast = line[3] == ' ';
-        }
-
-        var text = line.Length > 4 ? Encoding.UTF8.GetString(line[4..]) : "";
-        var status = TakeStatus(code, ref text);
-        if (_lines.Count == 0)
-            _status = status;
-        _code = code;
-        _lines.Add(text);
+        reply = Take(line);
         return true;
     }
 
-    // RFC 2034 §4: the status stands first on each line, and its class is the first digit of the number.
-    private static EnhancedStatus? TakeStatus(int code, ref string text)
+    private SmtpReply Take(Line last)
     {
-        var end = text.IndexOf(' ', StringComparison.Ordinal);
-        var word = end < 0 ? text.AsSpan() : text.AsSpan(0, end);
-        if (!EnhancedStatus.TryParse(word, out var status) || status.Class != code / 100)
-            return null;
+        var (status, text) = last.Split();
+        var lines = new List<string>(_lines.Count + 2);
+        foreach (var line in _lines)
+        {
+            var (ownStatus, ownText) = line.Split();
+            if (line.Code == last.Code)
+                status ??= ownStatus;
+            lines.Add(line.Code == last.Code ? ownText : line.Whole);
+        }
 
-        text = end < 0 ? "" : text[(end + 1)..];
-        return status;
+        if (_leftOut > 0)
+            lines.Add(string.Create(CultureInfo.InvariantCulture, $"({_leftOut} lines left out)"));
+        lines.Add(text);
+        _lines.Clear();
+        _leftOut = 0;
+        _octets = 0;
+        return new SmtpReply(last.Code!.Value, status, lines);
     }
 
-    private static bool IsDigit(byte b) => b is >= (byte)'0' and <= (byte)'9';
+    /// <summary>One line of a reply.</summary>
+    /// <param name="Code">The three digits; null when there are none, or nothing that may stand behind them.</param>
+    /// <param name="HasSeparator">Something stands behind them.</param>
+    /// <param name="Text">What stands behind the separator; the whole line when it has no code.</param>
+    private readonly record struct Line(int? Code, bool IsLast, bool HasSeparator, string Text)
+    {
+        /// <summary>With its code, in a reply that has another.</summary>
+        public string Whole => Code is { } code ? string.Create(CultureInfo.InvariantCulture, $"{code} {Text}") : Text;
+
+        public static Line Parse(ReadOnlySpan<byte> octets, bool isCut)
+        {
+            if (octets is [.., (byte)'\r'])
+                octets = octets[..^1];
+            if (octets.Length < 3 || !IsDigit(octets[0]) || !IsDigit(octets[1]) || !IsDigit(octets[2]))
+                return new Line(null, false, false, Decode(octets, isCut));
+            var code = (octets[0] - '0') * 100 + (octets[1] - '0') * 10 + (octets[2] - '0');
+            // A number alone ends a reply (RFC 5321 §4.2: clients should take it so).
+            if (octets.Length == 3)
+                return new Line(code, true, false, "");
+            return octets[3] is (byte)' ' or (byte)'-' or (byte)'\t'
+                ? new Line(code, octets[3] != '-', true, Decode(octets[4..], isCut))
+                : new Line(null, false, false, Decode(octets, isCut));
+        }
+
+        /// <summary>RFC 2034 §4: the status stands first on each line, and its class is the first digit of the number.</summary>
+        public (EnhancedStatus? Status, string Text) Split()
+        {
+            var end = Text.IndexOf(' ', StringComparison.Ordinal);
+            var word = end < 0 ? Text.AsSpan() : Text.AsSpan(0, end);
+            if (!EnhancedStatus.TryParse(word, out var status) || status.Class != Code / 100)
+                return (null, Text);
+            return (status, end < 0 ? "" : Text[(end + 1)..]);
+        }
+
+        private static string Decode(ReadOnlySpan<byte> octets, bool isCut)
+        {
+            if (!isCut)
+                return Encoding.UTF8.GetString(octets);
+            // Without the character that the cut went through.
+            var text = new char[octets.Length];
+            return string.Concat(text.AsSpan(0, Encoding.UTF8.GetDecoder().GetChars(octets, text, flush: false)), CutMark);
+        }
+
+        private static bool IsDigit(byte octet) => octet is >= (byte)'0' and <= (byte)'9';
+    }
 }

@@ -80,13 +80,27 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_deeds = new(
         "SELECT action, done_by, done_at, recipients FROM operator_deeds WHERE message_id = $1 ORDER BY number");
 
-    private static readonly Statement s_old = new(
-        "SELECT id FROM messages WHERE id > $1 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+    /// <summary>Messages looked at by one statement.</summary>
+    internal const int Page = 10_000;
+
+    /// <summary>Messages looked at in vain by one call: what is too young, or still needed.</summary>
+    private const int MostInVain = 200_000;
+
+    internal static readonly Statement s_page = new(
+        """
+        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN accepted_at < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+        FROM (SELECT id, accepted_at FROM messages WHERE id > $1 ORDER BY id LIMIT $3) p
+        """);
+
+    internal static readonly Statement s_old = new(
+        "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id BETWEEN $1 AND $2");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id BETWEEN $1 AND $2");
     private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id = $1");
     private static readonly Statement s_forgetMessage = new("DELETE FROM messages WHERE id = $1 AND holds = 0");
+
+    private long _after;
 
     public async Task<MessageTimeline?> FindAsync(long messageId, CancellationToken cancellationToken)
     {
@@ -141,22 +155,42 @@ public sealed class MessageHistory(MailDatabase database)
             r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6), r.GetInt64(7)),
             cancellationToken))[0];
 
-    /// <summary>Removes all trace of finished messages accepted before the given time. Returns how many there were.</summary>
+    /// <summary>
+    /// Removes all trace of finished messages accepted before the given time. Returns how many there were. A call looks at a bounded
+    /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
+    /// </summary>
     public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
     {
         var total = 0;
-        for (var after = 0L; ;)
+        for (var inVain = 0L; inVain < MostInVain;)
         {
-            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore);
+            var page = (await database.QueryAsync(
+                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2)), cancellationToken, _after, acceptedBefore, Page))[0];
+            var forgotten = page.Old == 0 ? 0 : await ForgetAsync(_after, page.Last, acceptedBefore, cancellationToken);
+            total += forgotten;
+            inVain += page.Count - forgotten;
+            _after = page.Old == 0 || page.Count < Page ? 0 : page.Last;
+            if (_after == 0)
+                break;
+        }
+        return total;
+    }
+
+    /// <summary>Gives back disk space of content that is gone. Returns the bytes.</summary>
+    public Task<long> ReclaimSpaceAsync(CancellationToken cancellationToken) => database.ReclaimAsync(cancellationToken);
+
+    private async Task<int> ForgetAsync(long after, long last, DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
+    {
+        var total = 0;
+        while (true)
+        {
+            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore, last);
             if (ids.Count == 0)
                 return total;
             total += await database.WriteAsync(transaction => ForgetAsync(transaction, ids));
             after = ids[^1];
         }
     }
-
-    /// <summary>Gives back disk space of content that is gone. Returns the bytes.</summary>
-    public Task<long> ReclaimSpaceAsync(CancellationToken cancellationToken) => database.ReclaimAsync(cancellationToken);
 
     private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<long> ids)
     {

@@ -135,6 +135,20 @@ internal static class Migrations
                 started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL, due_at BIGINT NOT NULL)
             """,
             "CREATE INDEX unreported_due ON unreported (due_at, recipient_id)",
+
+            // All that counting what waits needs: the rows themselves are not read for it.
+            "DROP INDEX recipients_due",
+            "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
+
+            // From when a domain is to be woken: what rests lies behind, and is not read.
+            "DROP INDEX domain_queues_due",
+            """
+            CREATE INDEX domain_queues_wake ON domain_queues
+                ((CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END), domain)
+            """,
+            "CREATE INDEX claims_domain ON claims (domain)",
+            "DROP INDEX chunks_segment",
+            "CREATE INDEX chunks_segment ON chunks (segment, size_bytes) WHERE segment > 0",
         ],
     ];
 }

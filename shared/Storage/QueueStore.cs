@@ -12,6 +12,7 @@ public sealed record RoutedMessage(AcceptedMessage Message, IReadOnlyList<Routed
 public sealed record RoutedRecipient(string Address, string Original, string Domain, RecipientRoute Route);
 
 /// <summary>A domain with recipients that may be due.</summary>
+/// <param name="DueAt">Since when: a recipient is due, and the domain does not rest.</param>
 public sealed record DueDomain(string Domain, DateTimeOffset DueAt);
 
 /// <summary>What the store remembers of a domain while its grain sleeps.</summary>
@@ -22,20 +23,6 @@ public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, s
 {
     public static readonly DomainStanding Good = new(0, DateTimeOffset.UnixEpoch, "");
 }
-
-/// <summary>How much waits, for gauges.</summary>
-/// <param name="Unrouted">Accepted messages the router has not seen.</param>
-/// <param name="Routes">One entry for each route that has queued recipients.</param>
-public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Routes);
-
-/// <summary>The queued recipients of one route. Due and not held is one of <c>Ready</c>, <c>Resting</c> and <c>Limited</c>.</summary>
-/// <param name="Claimed">Held by a worker.</param>
-/// <param name="Ready">Nothing keeps them from being tried but that nobody does.</param>
-/// <param name="Resting">Their domain could not be reached and rests.</param>
-/// <param name="Limited">As many workers as count as enough hold claims of their domain already.</param>
-/// <param name="OldestReadyAt">Earliest next attempt of those nobody holds and nothing keeps back; null when there are none.</param>
-public sealed record RouteMeasure(
-    RecipientRoute Route, long Queued, long Claimed, long Ready, long Resting, long Limited, DateTimeOffset? OldestReadyAt);
 
 /// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
@@ -83,16 +70,26 @@ public sealed class QueueStore(MailDatabase database)
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
-    private static readonly Statement s_dueDomains = new(
-        """
-        SELECT domain, due_at FROM domain_queues
-        WHERE due_at <= $1 AND backoff_until <= $1 AND (due_at, domain) > ($2, $3) ORDER BY due_at, domain LIMIT $4
-        """);
+    // The later of the two times, as the index has it: domains that rest, however many, are not read.
+    private const string WakeAt = "CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END";
+
+    private const string DueDomains = $"SELECT domain, {WakeAt} FROM domain_queues q WHERE {WakeAt} <= $1 AND ({WakeAt}, domain) > ($2, $3)";
+
+    private const string IsOurs = "EXISTS (SELECT 1 FROM domains WHERE name = q.domain)";
+
+    private const string InOrder = $"ORDER BY {WakeAt}, domain LIMIT $4";
+
+    internal static readonly Statement s_dueDomains = new($"{DueDomains} {InOrder}");
+
+    internal static readonly Statement s_dueDomainsOfOurs = new($"{DueDomains} AND {IsOurs} {InOrder}");
+
+    internal static readonly Statement s_dueDomainsOfOthers = new($"{DueDomains} AND NOT {IsOurs} {InOrder}");
 
     private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
 
-    // Without an index: the table holds what is under way in the whole system, and that is little.
-    private static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
+    internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id IN {numbers_in_1}");
+
+    internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
     private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
 
@@ -119,31 +116,6 @@ public sealed class QueueStore(MailDatabase database)
         "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
 
     private static readonly Statement s_ownCommit = new("SELECT {own_commit}");
-
-    // $1 now, $2 claims that are enough for a domain; one that failed is tried by one worker alone.
-    private static readonly Statement s_measure = new(
-        """
-        SELECT route, CAST(SUM(queued) AS BIGINT), CAST(SUM(claimed) AS BIGINT),
-               CAST(SUM(CASE WHEN waits = 0 THEN due ELSE 0 END) AS BIGINT),
-               CAST(SUM(CASE WHEN waits = 1 THEN due ELSE 0 END) AS BIGINT),
-               CAST(SUM(CASE WHEN waits = 2 THEN due ELSE 0 END) AS BIGINT),
-               COALESCE(MIN(CASE WHEN waits = 0 THEN oldest END), 0)
-        FROM (
-            SELECT r.route, r.queued, r.claimed, r.due, r.oldest,
-                   CASE WHEN q.backoff_until > $1 THEN 1
-                        WHEN c.held >= CASE WHEN q.failures > 0 THEN 1 ELSE $2 END THEN 2
-                        ELSE 0 END AS waits
-            FROM (
-                SELECT domain, route, COUNT(*) AS queued, SUM(CASE WHEN claim <> 0 THEN 1 ELSE 0 END) AS claimed,
-                       SUM(CASE WHEN claim = 0 AND next_attempt_at <= $1 THEN 1 ELSE 0 END) AS due,
-                       MIN(CASE WHEN claim = 0 THEN next_attempt_at END) AS oldest
-                FROM recipients WHERE state = 0 GROUP BY domain, route) r
-            LEFT JOIN domain_queues q ON q.domain = r.domain
-            LEFT JOIN (SELECT domain, COUNT(*) AS held FROM claims GROUP BY domain) c ON c.domain = r.domain) w
-        GROUP BY route
-        """);
-
-    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM unrouted");
 
     /// <summary>Returns when storage has committed, as durably as anything else, a transaction that changes nothing.</summary>
     public Task CommitNothingAsync(CancellationToken cancellationToken)
@@ -205,13 +177,18 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<bool> IsClaimHeldAsync(long claimId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId)).Count > 0;
 
+    /// <summary>Of these claims the ones that somebody holds.</summary>
+    public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, ClaimStore.Text(claimIds))).ToHashSet();
+
     /// <summary>
-    /// Domains that may have due recipients and do not rest, after the given one in the order of their due times.
+    /// Domains that may have due recipients and do not rest, after the given one in the order of the times since when that is so.
     /// </summary>
+    /// <param name="route">Only domains whose recipients go this way, as far as the directory tells; null: all.</param>
     public async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(
-        DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken) =>
+        DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken, RecipientRoute? route = null) =>
         await database.QueryAsync(
-            s_dueDomains, r => new DueDomain(r.GetString(0), Time(r, 1)), cancellationToken, dueBefore, after.DueAt,
+            route switch { null => s_dueDomains, RecipientRoute.Local => s_dueDomainsOfOurs, _ => s_dueDomainsOfOthers }, r => new DueDomain(r.GetString(0), Time(r, 1)), cancellationToken, dueBefore, after.DueAt,
             after.Domain, limit);
 
     public async Task<DomainStanding> FindStandingAsync(string domain, CancellationToken cancellationToken)
@@ -242,22 +219,6 @@ public sealed class QueueStore(MailDatabase database)
             await transaction.ExecuteAsync(s_forgetQueue, domain);
             return null;
         });
-
-    /// <summary>
-    /// Counts what waits, and for what. Reads all queued recipients: for every few seconds, not for every message.
-    /// </summary>
-    /// <param name="mostClaims">With so many claims a domain in good standing does not lack workers.</param>
-    public async Task<QueueMeasure> MeasureAsync(int mostClaims, CancellationToken cancellationToken)
-    {
-        var routes = await database.QueryAsync(
-            s_measure,
-            r => new RouteMeasure(
-                (RecipientRoute)r.GetInt32(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5),
-                r.GetInt64(6) == 0 ? null : Time(r, 6)),
-            cancellationToken, database.Time.GetUtcNow(), mostClaims);
-        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken);
-        return new QueueMeasure(unrouted[0], routes);
-    }
 
     /// <summary>Claims on recipients of the domain that somebody holds.</summary>
     public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>

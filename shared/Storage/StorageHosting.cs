@@ -22,6 +22,7 @@ public static class StorageHosting
         services.AddSingleton<MailDatabase>();
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
+        services.AddSingleton<MeasureStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OutcomeStore>();

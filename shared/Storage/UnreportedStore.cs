@@ -43,10 +43,11 @@ public sealed class UnreportedStore(MailDatabase database)
         FROM (SELECT state FROM recipients WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3) r
         """);
 
-    private static readonly Statement s_due = new(
+    // The clock is read once, so that it bounds what is read of the index.
+    internal static readonly Statement s_due = new(
         """
         SELECT due_at, recipient_id FROM unreported
-        WHERE due_at <= {now} AND (due_at, recipient_id) > ($1, $2) ORDER BY due_at, recipient_id LIMIT $3
+        WHERE due_at <= (SELECT {now}) AND (due_at, recipient_id) > ($1, $2) ORDER BY due_at, recipient_id LIMIT $3
         """);
 
     private static readonly Statement s_message = new("SELECT id, sender, accepted_at, trace_parent FROM messages WHERE id = $1");

@@ -2,6 +2,8 @@
 
 source_port_offset=${BENCH_PORT_OFFSET:-14000}
 sink_port=$((2626 + source_port_offset))
+# Where everything goes; empty: where DNS says.
+next_hop=127.0.0.1:$sink_port
 server_pid="" server_port="" server_kind="" sink_pid=""
 
 wait_for_port() {
@@ -38,8 +40,13 @@ sink_count() {
 start_standalone() { # mode
     local settings=(
         --data "$work/standalone" --port-offset "$source_port_offset"
-        --Ingress:RelayClients:0=127.0.0.0/8
-        "--Delivery:Routes=*=127.0.0.1:$sink_port")
+        --Ingress:RelayClients:0=127.0.0.0/8)
+    if [[ -n $next_hop ]]; then
+        settings+=("--Delivery:Routes=*=$next_hop")
+    else
+        # The far ends that DNS names are on this machine.
+        settings+=(--Delivery:LocalAddresses=Allow)
+    fi
     [[ $1 == accept ]] && settings+=(--Queue:DeliveryPaused=true)
     rm -rf "$work/standalone"
     mkdir "$work/standalone"
@@ -76,7 +83,7 @@ inet_protocols = ipv4
 alias_maps =
 alias_database =
 biff = no
-relayhost = [127.0.0.1]:$sink_port
+relayhost = ${next_hop:+[${next_hop%:*}]:${next_hop#*:}}
 smtpd_client_connection_count_limit = 0
 message_size_limit = 52428800
 $held

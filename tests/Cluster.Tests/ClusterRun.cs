@@ -93,15 +93,18 @@ internal sealed class ClusterRun : IAsyncDisposable
         await Cluster.AddAccountsAsync(LocalDomain, Password, accounts, Cancellation);
         var prepared = Stopwatch.GetElapsedTime(started);
         Cluster.AddEach(processes);
-        await WaitUntilReadyAsync();
+        // Not only ready: a test that stops a service at once stops one that has declared its endpoints.
+        await WaitAsync(Cluster.WaitUntilHealthyAsync);
         Figures.Write($"accounts after {prepared.TotalSeconds:F0} s, {4 * processes} processes ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s");
     }
 
-    public async Task WaitUntilReadyAsync()
+    public Task WaitUntilReadyAsync() => WaitAsync(Cluster.WaitUntilReadyAsync);
+
+    private async Task WaitAsync(Func<TimeSpan, CancellationToken, Task> wait)
     {
         try
         {
-            await Cluster.WaitUntilReadyAsync(TimeSpan.FromSeconds(60), Cancellation);
+            await wait(TimeSpan.FromSeconds(60), Cancellation);
         }
         catch (Exception e) when (e is TimeoutException or InvalidOperationException)
         {

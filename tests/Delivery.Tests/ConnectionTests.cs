@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Net;
+using System.Text.RegularExpressions;
+using MailPipeline.Contracts;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -69,7 +71,8 @@ public sealed class ConnectionTests
     public async Task A_slot_is_waited_for_and_an_idle_connection_makes_room()
     {
         var time = new FakeTimeProvider();
-        await using var slots = new ConnectionSlots(2, 0, s_probation, TimeSpan.FromSeconds(5), new RecentEvents(10, TimeSpan.FromHours(1), time), time);
+        await using var slots = new ConnectionSlots(
+            new SlotLimits(2, 0, 0, s_probation), TimeSpan.FromSeconds(5), new RecentEvents(10, TimeSpan.FromHours(1), time), time);
         var first = await slots.TakeAsync("a", IPAddress.Loopback, CancellationToken.None);
         var second = await slots.TakeAsync("b", IPAddress.Loopback, CancellationToken.None);
         var third = slots.TakeAsync("c", IPAddress.Loopback, CancellationToken.None);
@@ -144,5 +147,34 @@ public sealed class ConnectionTests
         Assert.Equal(batch.SpanId, Assert.Single(attempt.Links).Context.SpanId);
         Assert.Equal("delivered", attempt.GetTagItem("mailpipeline.outcome"));
         Assert.Same(batch, Activity.Current);
+    }
+
+    [Fact]
+    public async Task Every_line_about_a_message_carries_its_trace_also_where_many_share_a_hand_out()
+    {
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == DeliveryTelemetry.SourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var server = new ScriptedServer(Hello + One + s_two);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        QueuedRecipient[][] messages = [bench.Message("one\r\n"), bench.Message("one\r\n"), bench.Message("three\r\n")];
+        for (var i = 0; i < messages.Length; i++)
+            messages[i][0] = messages[i][0] with { TraceParent = $"00-{i + 1:x32}-b7ad6b7169203331-01" };
+        bench.Content.Unreadable[messages[2][0].MessageId] = 0;
+        bench.Claims.Unrecordable.Add(messages[1][0].RecipientId);
+        using var batch = new Activity("batch").Start();
+
+        await bench.RunAsync(messages);
+
+        foreach (var (number, lines) in new[] { (1, 1), (2, 2), (3, 2) })
+        {
+            var about = bench.TracedLines.Where(line => Regex.IsMatch(line, $@"^\w* (message={number}\b|{number}:)")).ToList();
+            Assert.Equal(lines, about.Count);
+            Assert.All(about, line => Assert.StartsWith($"{number:x32} ", line, StringComparison.Ordinal));
+        }
     }
 }

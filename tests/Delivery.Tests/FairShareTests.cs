@@ -9,6 +9,7 @@ public sealed class FairShareTests : IAsyncDisposable
 {
     private const int Limit = 20;
     private const int OnProbation = 15;
+    private const int Stalled = 30;
 
     private static readonly TimeSpan s_probation = TimeSpan.FromSeconds(20);
 
@@ -19,7 +20,7 @@ public sealed class FairShareTests : IAsyncDisposable
     public FairShareTests()
     {
         _answered = new RecentEvents(100, TimeSpan.FromHours(1), _time);
-        _slots = new ConnectionSlots(Limit, 0.25, s_probation, TimeSpan.Zero, _answered, _time);
+        _slots = new ConnectionSlots(new SlotLimits(Limit, Stalled, 0.25, s_probation), TimeSpan.Zero, _answered, _time);
     }
 
     [Fact]
@@ -55,18 +56,108 @@ public sealed class FairShareTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_connection_without_a_result_is_given_up_when_others_wait_and_not_before()
+    public async Task While_others_wait_a_connection_without_a_result_is_waited_for_without_a_slot()
     {
         var slots = Enumerable.Range(0, OnProbation).Select(TryTake).ToList();
         _time.Advance(s_probation * 3);
+        Assert.Equal((OnProbation, 0), (_slots.Taken, _slots.Stalled));
+
+        // One waits, so one makes room, and goes on.
+        var waiting = TakeAsync(100);
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+        await waiting;
+        Assert.Equal((OnProbation, 1), (_slots.Taken, _slots.Stalled));
         Assert.DoesNotContain(slots, slot => slot!.GiveUp.IsCancellationRequested);
+
+        slots[0]!.Release();
+        Assert.Equal((OnProbation, 0), (_slots.Taken, _slots.Stalled));
+    }
+
+    [Fact]
+    public async Task What_was_waited_for_without_a_slot_counts_again_when_it_answers()
+    {
+        var slots = Enumerable.Range(0, OnProbation).Select(TryTake).ToList();
+        var waiting = TakeAsync(100);
+        _time.Advance(ConnectionSlots.StalledAfter);
+        await waiting;
+
+        slots[0]!.Answered();
+        Assert.Equal((OnProbation + 1, 0), (_slots.Taken, _slots.Stalled));
+        slots[0]!.Release();
+        Assert.Equal((OnProbation, 0), (_slots.Taken, _slots.Stalled));
+    }
+
+    [Fact]
+    public async Task Tarpits_by_the_hundred_let_a_new_destination_pass_within_two_seconds()
+    {
+        await using var slots = new ConnectionSlots(
+            new SlotLimits(200, 1000, 0.25, s_probation), TimeSpan.Zero, _answered, _time);
+        // Three hand-outs for each tarpit, all at once.
+        for (var i = 0; i < 900; i++)
+            _ = slots.TakeAsync(Domain(i % 300), Address(i % 300), CancellationToken.None);
+        var healthy = slots.TakeAsync("new.example", Address(5000), CancellationToken.None);
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        await healthy.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task A_connection_without_a_result_is_given_up_when_others_wait_and_no_more_can_be_stalled_and_not_before()
+    {
+        var slots = new List<ConnectionSlot>();
+        for (var i = 0; i < OnProbation + Stalled; i++)
+            slots.Add(await TakenAsync(i));
+        Assert.Equal((OnProbation, Stalled), (_slots.Taken, _slots.Stalled));
+        _time.Advance(s_probation * 3);
+        Assert.DoesNotContain(slots, slot => slot.GiveUp.IsCancellationRequested);
 
         // One waits, so one is given up, and that is the oldest.
         var waiting = TakeAsync(100);
         _time.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.Equal([true, false, false], slots.Take(3).Select(slot => slot!.GiveUp.IsCancellationRequested));
-        slots[0]!.Release();
+        Assert.Equal([true, false, false], slots.Take(3).Select(slot => slot.GiveUp.IsCancellationRequested));
+        slots[0].Release();
+        _time.Advance(TimeSpan.FromMilliseconds(1));
         await waiting;
+
+        async Task<ConnectionSlot> TakenAsync(int number)
+        {
+            var taking = TakeAsync(number);
+            if (!taking.IsCompleted)
+                _time.Advance(ConnectionSlots.StalledAfter);
+            return await taking;
+        }
+    }
+
+    [Fact]
+    public async Task A_far_end_that_answered_once_and_then_stalls_makes_room_too()
+    {
+        var slots = Enumerable.Range(0, Limit).Select(_ => _slots.TryTake("healthy.example", Address(1))).OfType<ConnectionSlot>().ToList();
+        slots[0].Answered();
+        slots.AddRange(Enumerable.Range(0, Limit).Select(_ => _slots.TryTake("healthy.example", Address(1))).OfType<ConnectionSlot>());
+        foreach (var slot in slots)
+            slot.Answered();
+        Assert.Equal(Limit, _slots.Taken);
+        var waiting = TakeAsync(100);
+
+        _time.Advance(s_probation);
+
+        await waiting;
+        Assert.DoesNotContain(slots, slot => slot.GiveUp.IsCancellationRequested);
+    }
+
+    [Fact]
+    public async Task Who_has_nothing_open_to_his_destination_goes_before_those_who_have()
+    {
+        var slots = Enumerable.Range(0, OnProbation).Select(TryTake).ToList();
+        var second = TakeAsync(1);
+        var other = TakeAsync(100);
+
+        slots[0]!.Release();
+
+        await other;
+        Assert.False(second.IsCompleted);
     }
 
     [Fact]

@@ -106,7 +106,7 @@ public sealed class HostileServerTests
         var report = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"));
         Assert.Equal(["Deferred 4.4.1", "Deferred 4.4.1"], Bench.Outcomes(report));
         Assert.True(report.Unreachable);
-        Assert.Equal("Cannot connect: ConnectionRefused", report.Results[0].Reply);
+        Assert.Equal($"127.0.0.1:{port} refused the connection", report.Results[0].Reply);
     }
 
     [Fact]

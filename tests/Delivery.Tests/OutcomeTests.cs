@@ -52,9 +52,14 @@ public sealed class OutcomeTests
     }
 
     [Fact]
-    public void A_long_reply_is_cut()
+    public void A_long_reply_is_cut_and_keeps_the_text_of_the_line_that_decided()
     {
         Assert.InRange(RemoteReply.Line(new SmtpReply(550, status: null, [new string('x', 5000)])).Length, 400, 600);
+        var many = RemoteReply.Line(new SmtpReply(451, status: null, [.. Enumerable.Repeat("250 and so on", 100), "Later"]));
+        Assert.StartsWith("451 250 and so on 250", many, StringComparison.Ordinal);
+        Assert.EndsWith("... Later", many, StringComparison.Ordinal);
+        Assert.InRange(many.Length, 400, 600);
+        Assert.InRange(RemoteReply.Line(new SmtpReply(451, status: null, [new string('x', 400), new string('y', 5000)])).Length, 400, 600);
     }
 
     private static SmtpReply Parse(string line)

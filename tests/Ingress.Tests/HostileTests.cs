@@ -194,6 +194,54 @@ public sealed class HostileTests
     }
 
     [Fact]
+    public async Task Where_TLS_comes_first_nothing_is_said_in_clear_to_who_is_one_too_many()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxSessionsPerAddress"] = "1" });
+        await using var first = await Client.OpenAsync(host.Submissions);
+        await first.StartTlsAsync();
+        await first.ExpectAsync("220");
+        using var second = new TcpClient();
+        await second.ConnectAsync(host.Submissions, Deadline.Token);
+        Assert.Equal(0, await second.GetStream().ReadAsync(new byte[512], Deadline.Token));
+    }
+
+    [Fact]
+    public async Task The_last_places_for_submission_are_kept_for_networks_that_have_logged_in()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string>
+        {
+            ["Ingress:MaxSessions"] = "10",
+            ["Ingress:ProxyProtocolFrom:0"] = "127.0.0.1",
+        });
+        await using (var user = await FromAsync("198.51.100.1", "220"))
+        {
+            await user.SayAsync("EHLO x", "250");
+            await user.SayAsync("STARTTLS", "220");
+            await user.StartTlsAsync();
+            await user.SayAsync("EHLO x", "250");
+            await user.SayAsync("AUTH PLAIN " + Convert.ToBase64String("\0ann@example.com\0secret"u8), "235 2.7.0");
+            await user.SayAsync("QUIT", "221");
+        }
+
+        await host.NoSessionsAsync();
+        List<Client> strangers = [];
+        for (var i = 1; i <= 9; i++)
+            strangers.Add(await FromAsync($"192.0.2.{i}", "220"));
+        await using var tooMany = await FromAsync("192.0.2.10", "421 4.7.0 Too many connections");
+        await using var again = await FromAsync("198.51.100.1", "220");
+        foreach (var stranger in strangers)
+            await stranger.DisposeAsync();
+
+        async Task<Client> FromAsync(string address, string greeting)
+        {
+            var client = await Client.OpenAsync(host.Submission);
+            await client.SendAsync($"PROXY TCP4 {address} 127.0.0.1 40000 587\r\n");
+            await client.ExpectAsync(greeting);
+            return client;
+        }
+    }
+
+    [Fact]
     public async Task A_stranger_is_waited_for_less_long_while_few_places_are_left()
     {
         await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxSessions"] = "2" }, new FakeTimeProvider());

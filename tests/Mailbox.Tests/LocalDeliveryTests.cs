@@ -116,6 +116,32 @@ public sealed class LocalDeliveryTests
         Assert.Equal("delivered", stored.GetTagItem("mailpipeline.outcome"));
     }
 
+    [Fact]
+    public async Task Each_line_about_a_message_stored_carries_its_trace()
+    {
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name.StartsWith("MailPipeline.", StringComparison.Ordinal),
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var recipients = new List<QueuedRecipient>();
+        for (var i = 1; i <= 3; i++)
+        {
+            var message = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
+            recipients.Add(message[0] with { TraceParent = $"00-{i:x32}-b7ad6b7169203331-01" });
+        }
+
+        await host.SendAsync(new StoreMessages("example.org", 77, [.. recipients]));
+
+        Assert.Equal(
+            recipients.Select((recipient, i) => $"{i + 1:x32} message={MessageIds.ToText(recipient.MessageId)}").Order(StringComparer.Ordinal),
+            host.TracedLines.Where(line => line.Contains(" message=", StringComparison.Ordinal))
+                .Select(line => string.Join(' ', line.Split(' ').Take(2))).Order(StringComparer.Ordinal));
+    }
+
     [Theory]
     [InlineData(StorageFault.Full, "4.3.1")]
     [InlineData(StorageFault.Unavailable, "4.3.0")]

@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Mailbox.Pop3;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.Storage;
 
@@ -211,6 +212,69 @@ public sealed class Pop3ConnectionTests
         await first.AskAsync("QUIT");
         await first.Served;
         Assert.StartsWith("+OK", await harness.Connect(address: "192.0.2.1").LineAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Each_listener_has_places_of_its_own_and_an_IPv6_network_is_one_client()
+    {
+        using var harness = new Pop3Harness(options => (options.MaxConnections, options.MaxConnectionsPerAddress) = (3, 2));
+        await harness.Connect(address: "2001:db8::1").LineAsync();
+        await harness.Connect(address: "2001:db8::2").LineAsync();
+        Assert.Equal("-ERR [SYS/TEMP] too many connections\r\n", await harness.Connect(address: "2001:db8::3").RestAsync());
+        await harness.Connect(address: "2001:db8:0:1::1").LineAsync();
+        Assert.Equal("-ERR [SYS/TEMP] too many connections\r\n", await harness.Connect(address: "192.0.2.1").RestAsync());
+        Assert.StartsWith("+OK", await harness.Connect(ListenerTls.None, "192.0.2.1").LineAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Who_has_logged_in_leaves_his_place_to_others()
+    {
+        using var harness = new Pop3Harness(options => (options.MaxConnections, options.MaxConnectionsLoggedIn) = (1, 1));
+        harness.Maildrops.AddAccount("bob@example.org", "secret");
+        var ann = harness.Connect();
+        await ann.LogInAsync();
+        var bob = harness.Connect();
+        await bob.LineAsync();
+        Assert.Equal("-ERR [SYS/TEMP] too many connections\r\n", await harness.Connect().RestAsync());
+        await ann.AskAsync("QUIT");
+        await ann.Served;
+        Assert.Equal("-ERR [SYS/TEMP] too many connections\r\n", await harness.Connect().RestAsync());
+        await bob.AskAsync("QUIT");
+        await bob.Served;
+        Assert.StartsWith("+OK", await harness.Connect().LineAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Who_is_refused_much_does_not_fill_the_log_and_is_counted()
+    {
+        using var harness = new Pop3Harness(options => options.MaxConnectionsPerAddress = 1);
+        for (var i = 0; i < Pop3Refusals.MaxLines; i++)
+        {
+            var wire = harness.Connect();
+            await wire.LineAsync();
+            await wire.AskAsync($"USER eve{i}@example.org");
+            Assert.StartsWith("-ERR [AUTH]", await wire.AskAsync("PASS wrong"), StringComparison.Ordinal);
+            await wire.AskAsync("QUIT");
+            await wire.Served;
+        }
+
+        var one = harness.Connect();
+        await one.LineAsync();
+        for (var i = 0; i < 7; i++)
+            await harness.Connect().RestAsync();
+        Assert.Equal(Pop3Refusals.MaxLines, Lines(4011).Count);
+        Assert.Empty(Lines(4020));
+
+        // Nobody has logged in for so long, which ends that connection.
+        harness.Time.Advance(Pop3Refusals.Window);
+        await one.Served;
+        await harness.Connect().LineAsync();
+        await harness.Connect().RestAsync();
+        Assert.Equal("refused from 127.0.0.1 7 times more, not shown one by one", Assert.Single(Lines(4023)));
+        Assert.Single(Lines(4020));
+
+        List<string> Lines(int eventId) =>
+            [.. harness.Log.GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];
     }
 
     [Fact]

@@ -107,7 +107,7 @@ public sealed class DomainQueueTests
         var probe = HandOut()!;
         _queue.Complete(probe.ClaimId);
         Assert.True(_queue.Conclude(unreachable: false, "", s_now, 0));
-        Assert.Equal(DomainStanding.Good, _queue.Standing);
+        Assert.Equal(DomainStanding.Good with { BackoffUntil = s_now }, _queue.Standing);
         Assert.False(HandOut()!.Probe);
     }
 
@@ -161,7 +161,7 @@ public sealed class DomainQueueTests
         Assert.Empty(_queue.Load(Recipients(1, 3), 10));
         Assert.Equal(0, _queue.Waiting);
 
-        _queue.NoteClaimed(handOut.ClaimId);
+        _queue.NoteClaimed(handOut.ClaimId, s_now);
         Assert.Equal([(RecipientRoute.Remote, 2)], _queue.Load(Recipients(2, 2), 10));
         Assert.Equal([2, 3], Ids(HandOut()));
         Assert.Equal([1], Ids(_queue.Complete(handOut.ClaimId)));

@@ -24,7 +24,7 @@ public sealed class HandOutSenderTests
         await harness.Start();
         var options = new QueueOptions { HandOutTimeout = TimeSpan.FromSeconds(7) };
         var sender = new HandOutSender(
-            new MailBus(services.GetRequiredService<IBus>(), TimeProvider.System), Options.Create(options), NullLogger<HandOutSender>.Instance);
+            new MailBus(services.GetRequiredService<IBus>(), TimeProvider.System), new HandOutGate(), Options.Create(options), NullLogger<HandOutSender>.Instance);
 
         Assert.True(await sender.TrySendAsync("example.net", new HandOut(1, route, [s_recipient], probe)));
 

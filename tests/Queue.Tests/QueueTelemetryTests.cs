@@ -10,6 +10,8 @@ namespace MailPipeline.Queue.Tests;
 /// <summary>The signals that scaling and alarms go by.</summary>
 public sealed class QueueTelemetryTests : IDisposable
 {
+    private static readonly TimeSpan s_next = TimeSpan.FromSeconds(5);
+
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly IMeterFactory _meters;
@@ -30,16 +32,16 @@ public sealed class QueueTelemetryTests : IDisposable
     [Fact]
     public void What_waits_is_told_by_route_and_by_what_it_waits_for()
     {
-        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
+        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 4, 2, 3, 5, 7, _time.GetUtcNow())]), s_next);
         Assert.Equal(
             [
-                ("remote", "worker", 3), ("remote", "resume", 0), ("remote", "rest", 5), ("remote", "limit", 7),
-                ("local", "worker", 0), ("local", "resume", 0), ("local", "rest", 0), ("local", "limit", 0),
+                ("remote", "worker", 3), ("remote", "resume", 0), ("remote", "rest", 5), ("remote", "limit", 7), ("remote", "connection", 2),
+                ("local", "worker", 0), ("local", "resume", 0), ("local", "rest", 0), ("local", "limit", 0), ("local", "connection", 0),
             ],
             Read<long>("due").Select(m => ((string)m.Tags["route"]!, (string)m.Tags["waits_for"]!, (int)m.Value)));
         _time.Advance(TimeSpan.FromSeconds(10));
         Assert.Equal([10, 0], Read<double>("oldest_due").Select(m => m.Value));
-        Assert.Equal([2, 0], Read<long>("claimed").Select(m => m.Value));
+        Assert.Equal([4, 0], Read<long>("claimed").Select(m => m.Value));
         Assert.Equal(20, Assert.Single(Read<long>("queued")).Value);
         Assert.Equal(4, Assert.Single(Read<long>("unrouted")).Value);
     }
@@ -47,7 +49,7 @@ public sealed class QueueTelemetryTests : IDisposable
     [Fact]
     public void A_silo_that_the_warden_has_left_no_longer_tells_what_it_once_counted()
     {
-        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
+        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 4, 2, 3, 5, 7, _time.GetUtcNow())]), s_next);
         _time.Advance(TimeSpan.FromSeconds(15));
         Assert.All(Read<long>("due"), m => Assert.Equal(0, m.Value));
         Assert.All(Read<double>("oldest_due"), m => Assert.Equal(0, m.Value));
@@ -58,19 +60,22 @@ public sealed class QueueTelemetryTests : IDisposable
     [Fact]
     public void While_delivery_is_paused_no_worker_is_missing()
     {
-        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 2, 3, 5, 7, _time.GetUtcNow())]));
+        _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 4, 2, 3, 5, 7, _time.GetUtcNow())]), s_next);
         _time.Advance(TimeSpan.FromSeconds(10));
         Assert.Equal(0, Assert.Single(Read<int>("paused")).Value);
 
         _telemetry.Paused(true);
         Assert.Equal(1, Assert.Single(Read<int>("paused")).Value);
         Assert.Equal(
-            [("worker", 0), ("resume", 3), ("rest", 5), ("limit", 7)],
+            [("worker", 0), ("resume", 3), ("rest", 5), ("limit", 7), ("connection", 2)],
             Read<long>("due").Where(m => (string)m.Tags["route"]! == "remote").Select(m => ((string)m.Tags["waits_for"]!, (int)m.Value)));
         Assert.All(Read<double>("oldest_due"), m => Assert.Equal(0, m.Value));
 
+        // What the pause kept back is not late for its sake.
         _telemetry.Paused(false);
-        Assert.Equal([10, 0], Read<double>("oldest_due").Select(m => m.Value));
+        Assert.Equal([0, 0], Read<double>("oldest_due").Select(m => m.Value));
+        _time.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal([3, 0], Read<double>("oldest_due").Select(m => m.Value));
     }
 
     [Theory]

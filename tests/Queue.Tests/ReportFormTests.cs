@@ -71,6 +71,19 @@ public sealed class ReportFormTests
     public void A_header_without_a_subject_does_without(string header) =>
         Assert.Matches(@"Your message of [^\r\n""]* could not be delivered to:", Assert.IsType<TextPart>(Load(Report(header))[0]).Text);
 
+    /// <summary>RFC 5321 §4.1.3, RFC 3464 §2.2.2: what a machine without a full name calls itself.</summary>
+    [Theory]
+    [InlineData("[192.0.2.5]")]
+    [InlineData("[IPv6:2001:db8::5]")]
+    public void A_system_that_has_an_address_for_a_name_signs_with_it(string hostname)
+    {
+        var text = Report("Subject: test\r\n", hostname: hostname);
+        Assert.Contains($"\r\nReporting-MTA: dns; {hostname}\r\n", text, StringComparison.Ordinal);
+        Assert.Matches($@"\r\nMessage-Id: <[0-9a-f.A-F]+\.dsn@{System.Text.RegularExpressions.Regex.Escape(hostname)}>\r\n", text);
+        var from = Assert.Single(MimeMessage.Load(new MemoryStream(Encoding.UTF8.GetBytes(text))).From.Mailboxes);
+        Assert.Equal($"MAILER-DAEMON@{hostname}", from.Address);
+    }
+
     /// <summary>Another reader than the one whose library wrote it.</summary>
     [Fact]
     public async Task Python_reads_what_programs_and_people_are_told()
@@ -109,10 +122,11 @@ public sealed class ReportFormTests
             read.ReplaceLineEndings().TrimEnd());
     }
 
-    private static string Report(string header, string address = "a@example.net", string original = "", string remote = "mx.example.net")
+    private static string Report(
+        string header, string address = "a@example.net", string original = "", string remote = "mx.example.net", string? hostname = null)
     {
         var now = TimeProvider.System.GetUtcNow();
-        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { Hostname = s_longDomain }), TimeProvider.System);
+        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { Hostname = hostname ?? s_longDomain }), TimeProvider.System);
         var failed = new FailedMessage(2, new ReportedMessage(1, "sender@example.org", now, ""), Encoding.UTF8.GetBytes(header));
         var result = new AttemptResult(RecipientIds.Of(1, 1), AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user", $"{remote}[192.0.2.1]:25", now, now);
         var report = notification.Compose(failed, [new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result)]);

@@ -55,6 +55,19 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public async Task A_report_names_a_host_once_that_our_own_sentence_names()
+    {
+        await using var queue = await StartAsync();
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.4.4", "mx.example.net[192.0.2.1]:25 refused the connection");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
+        await queue.ReportArrivesAsync();
+
+        var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
+        Assert.Contains("\r\n    mx.example.net[192.0.2.1]:25 refused the connection\r\n", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("while speaking to ", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_refused_recipient_is_reported_to_the_sender_once()
     {
         await using var queue = await StartAsync();

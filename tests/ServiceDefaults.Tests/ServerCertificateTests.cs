@@ -26,6 +26,8 @@ public sealed class ServerCertificateTests : IDisposable
         Assert.True(first.HasPrivateKey);
         Assert.NotNull(first.GetECDsaPublicKey());
         Assert.True(first.MatchesHostname("mx.example.org"));
+        Assert.True(first.MatchesHostname("192.0.2.1"));
+        Assert.True(first.MatchesHostname("2001:db8::1"));
         Assert.True(first.MatchesHostname("localhost"));
         Assert.True(first.MatchesHostname("127.0.0.1"));
     }
@@ -152,7 +154,7 @@ public sealed class ServerCertificateTests : IDisposable
     }
 
     private ServerCertificate SelfSigned() =>
-        Create(new TlsOptions { SelfSignedDirectory = _folder.Path, HostNames = ["mx.example.org"] });
+        Create(new TlsOptions { SelfSignedDirectory = _folder.Path, HostNames = ["mx.example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"] });
 
     private ServerCertificate FromFiles() =>
         Create(new TlsOptions { CertificatePath = _folder["server.crt"], KeyPath = _folder["server.key"] });

@@ -37,6 +37,17 @@ public sealed class LineReaderTests
         Assert.Equal(["TooLong:12345678"], Whole("123456789\r\n"));
     }
 
+    [Fact]
+    public void As_many_first_octets_of_a_line_too_long_are_kept_as_is_asked_for()
+    {
+        var reader = new LineReader(16, startBytes: 12);
+        var buffer = Wire.Cut(Wire.Bytes("12345678901234567890\r\n12345678901234567890"), 5);
+        Assert.Equal(LineStatus.TooLong, reader.TryRead(ref buffer, out var line));
+        Assert.Equal("123456789012", Wire.Text(line.ToArray()));
+        Assert.Equal(LineStatus.Incomplete, reader.TryRead(ref buffer, out _));
+        Assert.Equal("123456789012", Wire.Text(reader.Start));
+    }
+
     private static List<string> Whole(string wire)
     {
         var reader = new LineReader(10);

@@ -55,6 +55,12 @@ public sealed class ReplyTests
     [InlineData("550-5.1.1 No such\r\n550-5.1.1 user\r\n550 5.1.1 here\r\n", "550 5.1.1 No such user here")]
     [InlineData("250 4.1.1 not of its class\r\n", "250 4.1.1 not of its class")]
     [InlineData("354 go ahead\r\n", "354 go ahead")]
+    [InlineData("250\tok\r\n", "250 ok")]
+    [InlineData("250-a\r\n251 b\r\n", "251 250 a b")]
+    [InlineData("250-2.0.0 Queued\r\n550-5.7.1 No\r\n451 4.7.1 Later\r\n", "451 4.7.1 250 2.0.0 Queued 550 5.7.1 No Later")]
+    [InlineData("550-5.1.1 No\r\n550 such user\r\n", "550 5.1.1 No such user")]
+    [InlineData("550-5.1.1 No\r\n550 5.7.1 Policy\r\n", "550 5.7.1 No Policy")]
+    [InlineData("250-a\r\nand a line without code\r\n\r\n25\r\n250 b\r\n", "250 a and a line without code  25 b")]
     public void Replies_of_real_servers_are_taken(string wire, string expected)
     {
         foreach (var size in (int[])[1, 3, 1000])
@@ -80,7 +86,9 @@ public sealed class ReplyTests
     [InlineData("650 ok\r\n")]
     [InlineData("150 ok\r\n")]
     [InlineData("250+ok\r\n")]
-    [InlineData("250-a\r\n251 b\r\n")]
+    [InlineData("250=ok\r\n")]
+    [InlineData("2500 ok\r\n")]
+    [InlineData("250-a\r\n650 b\r\n")]
     [InlineData("HTTP/1.1 400 Bad Request\r\n")]
     public void What_is_not_smtp_ends_the_connection(string wire)
     {
@@ -88,14 +96,108 @@ public sealed class ReplyTests
         Assert.Equal(ReplyStatus.Malformed, new ReplyParser().TryRead(ref buffer, out _));
     }
 
-    [Fact]
-    public void Endless_lines_and_endless_replies_are_bounded()
+    [Theory]
+    [InlineData("250 2.0.0 ", "2.0.0")]
+    [InlineData("250 ", null)]
+    [InlineData("450 4.7.1 ", "4.7.1")]
+    [InlineData("550-first\r\n550 5.7.123 ", "5.7.123")]
+    [InlineData("250-first\r\n550-5.7.1 second\r\n451 4.3.2 ", "4.3.2")]
+    public void A_line_over_the_bound_is_cut_and_its_code_counts(string beginning, string? status)
     {
-        var buffer = Wire.Cut(Wire.Bytes("250 " + new string('x', 5000)), 100);
-        Assert.Equal(ReplyStatus.Malformed, new ReplyParser().TryRead(ref buffer, out _));
+        foreach (var length in (int[])[2047, 2048, 3000, 60_000])
+        {
+            foreach (var size in (int[])[1, 1000, 100_000])
+            {
+                var bytes = Wire.Bytes(beginning + new string('x', length) + "\r\n250 next\r\n");
+                var parser = new ReplyParser();
+                var (found, reply) = InPieces(parser, bytes, size, out var rest);
+                Assert.Equal(ReplyStatus.Reply, found);
+                Assert.Equal(Wire.Bytes(beginning[(beginning.LastIndexOf('\n') + 1)..])[..3], Wire.Bytes(reply!.Code.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+                Assert.Equal(status, reply.Status?.ToString());
+                Assert.EndsWith("xxx...", reply.Lines[^1], StringComparison.Ordinal);
+                Assert.InRange(reply.Lines[^1].Length, 2000, 2050);
+                Assert.Equal(ReplyStatus.Reply, parser.TryRead(ref rest, out reply));
+                Assert.Equal("250 next", reply!.ToString());
+            }
+        }
+    }
 
-        buffer = Wire.Cut(Wire.Bytes(string.Concat(Enumerable.Repeat("250-more\r\n", 1000))), 100);
-        Assert.Equal(ReplyStatus.Malformed, new ReplyParser().TryRead(ref buffer, out _));
+    [Fact]
+    public void A_cut_goes_between_characters()
+    {
+        for (var before = 0; before < 4; before++)
+        {
+            var text = new string('a', before) + string.Concat(Enumerable.Repeat("\U0001F600", 1000));
+            var buffer = Wire.Cut([.. Wire.Bytes("250 "), .. System.Text.Encoding.UTF8.GetBytes(text), .. "\r\n"u8], 1000);
+            Assert.Equal(ReplyStatus.Reply, new ReplyParser().TryRead(ref buffer, out var reply));
+            Assert.StartsWith(reply!.Lines[0][..^3], text, StringComparison.Ordinal);
+            Assert.DoesNotContain('\uFFFD', reply.Lines[0]);
+        }
+    }
+
+    [Fact]
+    public void Of_very_many_lines_the_first_and_the_last_are_kept()
+    {
+        var bytes = Wire.Bytes(string.Concat(Enumerable.Range(0, 1000).Select(i => $"550-5.7.1 line {i}\r\n")) + "451 4.7.1 Later\r\n");
+        var (found, reply) = InPieces(new ReplyParser(), bytes, 100, out _);
+        Assert.Equal(ReplyStatus.Reply, found);
+        Assert.Equal("451 4.7.1", $"{reply!.Code} {reply.Status}");
+        Assert.Equal(["550 5.7.1 line 126", "(873 lines left out)", "Later"], reply.Lines.Skip(126));
+    }
+
+    [Theory]
+    [InlineData("250 ", 100_000, ReplyStatus.Unended, "250 ")]
+    [InlineData("550 5.7.1 ", 100_000, ReplyStatus.Unended, "550 5.7.1 ")]
+    [InlineData("250-a\r\n550 5.7.1 ", 100_000, ReplyStatus.Unended, "550 5.7.1 250 a ")]
+    [InlineData("250-", 100_000, ReplyStatus.Malformed, null)]
+    [InlineData("x", 100_000, ReplyStatus.Malformed, null)]
+    [InlineData("250 ", 5000, ReplyStatus.Incomplete, null)]
+    public void Of_an_endless_line_the_first_octets_decide(string beginning, int length, ReplyStatus expected, string? reply)
+    {
+        var (found, read) = InPieces(new ReplyParser(), Wire.Bytes(beginning + new string('x', length)), 1000, out _);
+        Assert.Equal(expected, found);
+        if (reply is null)
+            Assert.Null(read);
+        else
+            Assert.StartsWith(reply + "xxx", read!.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_reply_without_a_last_line_is_bounded()
+    {
+        var bytes = Wire.Bytes(string.Concat(Enumerable.Repeat("250-more\r\n", 10_000)));
+        Assert.Equal(ReplyStatus.Malformed, InPieces(new ReplyParser(), bytes, 100, out var rest).Status);
+        Assert.InRange(rest.Length, 30_000, 40_000);
+    }
+
+    [Theory]
+    [InlineData("250 ", "250")]
+    [InlineData("250 Ok", "250 Ok")]
+    [InlineData("250 Ok\r", "250 Ok")]
+    [InlineData("250-a\r\n550 5.1.1 N", "550 5.1.1 250 a N")]
+    [InlineData("", null)]
+    [InlineData("2", null)]
+    [InlineData("250", null)]
+    [InlineData("250-", null)]
+    [InlineData("250-a\r\n", null)]
+    [InlineData("250-a\r\n250", null)]
+    [InlineData("650 a", null)]
+    public void A_last_line_cut_short_behind_its_code_counts(string wire, string? expected)
+    {
+        var parser = new ReplyParser();
+        var buffer = Wire.Cut(Wire.Bytes(wire), 3);
+        Assert.Equal(ReplyStatus.Incomplete, parser.TryRead(ref buffer, out _));
+        Assert.Equal(expected is not null, parser.TryEnd(buffer, out var reply));
+        Assert.Equal(expected, reply?.ToString());
+    }
+
+    [Fact]
+    public void A_number_that_a_cut_went_through_is_no_size()
+    {
+        var (_, reply) = InPieces(
+            new ReplyParser(), Wire.Bytes("250-host\r\n250-SIZE" + new string(' ', 2030) + "1234567890\r\n250-PIPELINING " + new string('x', 3000) + "\r\n250 8BITMIME\r\n"), 500, out _);
+        var capabilities = EhloCapabilities.Parse(reply!);
+        Assert.True(capabilities is { Size: true, Pipelining: true, EightBitMime: true, MaxMessageBytes: null });
     }
 
     [Fact]
@@ -150,5 +252,25 @@ public sealed class ReplyTests
         Assert.Equal(valid, EnhancedStatus.TryParse(text, out var status));
         if (valid)
             Assert.Equal(text, status.ToString());
+    }
+
+    /// <summary>Reads one reply from octets that arrive piece by piece; what was not read is left in <paramref name="rest"/>.</summary>
+    private static (ReplyStatus Status, SmtpReply? Reply) InPieces(
+        ReplyParser parser, byte[] bytes, int size, out System.Buffers.ReadOnlySequence<byte> rest)
+    {
+        var start = 0;
+        var end = 0;
+        while (true)
+        {
+            end = Math.Min(end + size, bytes.Length);
+            var buffer = new System.Buffers.ReadOnlySequence<byte>(bytes, start, end - start);
+            var found = parser.TryRead(ref buffer, out var reply);
+            start = end - (int)buffer.Length;
+            if (found != ReplyStatus.Incomplete || end == bytes.Length)
+            {
+                rest = new System.Buffers.ReadOnlySequence<byte>(bytes, start, bytes.Length - start);
+                return (found, reply);
+            }
+        }
     }
 }

@@ -37,6 +37,42 @@ public sealed class ServerTests : IDisposable
         Assert.Equal(0, await server.TerminateAsync());
     }
 
+    [Fact]
+    public async Task Without_a_host_name_it_gives_a_full_name_or_an_address_and_says_so_once()
+    {
+        using var farEnd = new TcpListener(IPAddress.Loopback, 0);
+        farEnd.Start();
+        await using var server = ServerProcess.Start(_run.Folder,
+        [
+            .. ServerProcess.FreePorts(), "--Ingress:RelayClients:0=127.0.0.1", $"--Delivery:Routes=*={farEnd.LocalEndpoint}",
+        ]);
+        // The log and what is written for people come in either order; the greeting ends with "Or see a whole tour".
+        List<string> lines = [];
+        while (!lines.Any(line => line.Contains("Not set: ", StringComparison.Ordinal)) || !lines.Any(line => line.Contains("whole tour", StringComparison.Ordinal)))
+            lines.Add(await server.ReadUntilAsync(""));
+        Assert.Matches("Not set: Queue:Hostname, Delivery:HostName, Ingress:Hostname\\. This system calls itself ", lines.Single(line => line.Contains("Not set: ", StringComparison.Ordinal)));
+        // "SMTP  127.0.0.1:2525 mx, STARTTLS"
+        var port = int.Parse(lines.First(line => line.Contains("  SMTP  ", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1].Split(':')[1], null);
+
+        const string Name = @"([a-z0-9-]+(\.[a-z0-9-]+)+|\[[0-9a-fIPv.:]+\])";
+        using var client = new TcpClient("127.0.0.1", port);
+        using var reader = new StreamReader(client.GetStream());
+        Assert.Matches($"^220 {Name} ESMTP$", await reader.ReadLineAsync(TestContext.Current.CancellationToken));
+        await client.GetStream().WriteAsync(
+            "EHLO x.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
+        while (await reader.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.StartsWith("354", StringComparison.Ordinal))
+            Assert.StartsWith("2", line, StringComparison.Ordinal);
+        await client.GetStream().WriteAsync("Subject: x\r\n\r\n.\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
+
+        using var delivery = await farEnd.AcceptTcpClientAsync(TestContext.Current.CancellationToken);
+        await delivery.GetStream().WriteAsync("220 far.example ESMTP\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
+        using var hello = new StreamReader(delivery.GetStream());
+        Assert.Matches($"^EHLO {Name}$", await hello.ReadLineAsync(TestContext.Current.CancellationToken));
+
+        Assert.Equal(0, await server.TerminateAsync());
+        Assert.DoesNotContain("Not set: ", await server.Output.ReadToEndAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
     /// <summary>'dotnet run --project' is typed anywhere: data and settings are those of who types it.</summary>
     [Fact]
     public async Task Dotnet_run_works_in_the_folder_of_its_caller()

@@ -111,7 +111,8 @@ public abstract partial class StoreTests
         string[] undo =
         [
             .. s_laterTables.Select(table => $"DROP TABLE {table}"), .. s_laterColumns.Select(column => $"ALTER TABLE {column.Table} DROP COLUMN {column.Name}"),
-            "DROP INDEX recipients_held", .. BackToVersion1,
+            .. s_earlierIndexes.SelectMany(index => new[] { $"DROP INDEX {index.Now}", index.Before }), "DROP INDEX claims_domain", "DROP INDEX recipients_held",
+            .. BackToVersion1,
         ];
         await Store.Database.WriteAsync(async transaction =>
         {
@@ -127,7 +128,7 @@ public abstract partial class StoreTests
         Assert.True(await new OperatorStore(newer).PauseDeliveryAsync("ann"));
     }
 
-    /// <summary>A pod of the version before works on while a newer one brings the schema further.</summary>
+    /// <summary>A pod of the version before works on while a newer one brings the schema further. No statement names an index.</summary>
     [Fact]
     public void Later_versions_of_the_schema_only_add()
     {
@@ -135,6 +136,7 @@ public abstract partial class StoreTests
         {
             Assert.True(
                 sql.TrimStart().StartsWith("CREATE TABLE ", StringComparison.Ordinal) || sql.TrimStart().StartsWith("CREATE INDEX ", StringComparison.Ordinal)
+                    || sql.StartsWith("DROP INDEX ", StringComparison.Ordinal)
                     || (sql.TrimStart().StartsWith("ALTER TABLE ", StringComparison.Ordinal) && sql.Contains(" ADD COLUMN ", StringComparison.Ordinal)
                         && sql.Contains(" DEFAULT ", StringComparison.Ordinal)),
                 $"Not additive: {sql}");
@@ -142,6 +144,13 @@ public abstract partial class StoreTests
     }
 
     private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets", "unreported"];
+
+    private static readonly (string Now, string Before)[] s_earlierIndexes =
+    [
+        ("recipients_due", "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at) WHERE state = 0"),
+        ("domain_queues_wake", "CREATE INDEX domain_queues_due ON domain_queues (due_at, domain)"),
+        ("chunks_segment", "CREATE INDEX chunks_segment ON chunks (segment) WHERE segment > 0"),
+    ];
 
     private static readonly (string Table, string Name)[] s_laterColumns =
     [

@@ -21,6 +21,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Database = new MailDatabase(options, _meters, Time, NullLogger<MailDatabase>.Instance);
         Messages = new MessageStore(Database);
         Queue = new QueueStore(Database);
+        Measures = new MeasureStore(Database);
         Claims = new ClaimStore(Database);
         Outcomes = new OutcomeStore(Database);
         Unreported = new UnreportedStore(Database);
@@ -40,6 +41,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public MessageStore Messages { get; }
 
     public QueueStore Queue { get; }
+
+    public MeasureStore Measures { get; }
 
     public ClaimStore Claims { get; }
 

@@ -9,7 +9,7 @@ namespace MailPipeline.Delivery;
 /// with the next. Repeats until storage has answered; a delivery is never given up silently.
 /// </summary>
 internal sealed class DeliveredRecorder(
-    IClaims claims, ActiveClaim claim, DeliveryTelemetry telemetry, TimeProvider time, ILogger log, CancellationToken abandon)
+    IClaims claims, ActiveClaim claim, DeliverMessages command, DeliveryTelemetry telemetry, TimeProvider time, ILogger log, CancellationToken abandon)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
@@ -64,10 +64,14 @@ internal sealed class DeliveredRecorder(
                     continue;
                 _unrecorded.Add(result.RecipientId);
                 telemetry.DeliveryUnrecorded();
+                using var trace = telemetry.TraceOf(TraceParentOf(result.RecipientId));
                 log.DeliveryUnrecorded(MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), claim.Id, result.Reply);
             }
         }
     }
+
+    private string TraceParentOf(long recipientId) =>
+        Array.Find(command.Recipients, recipient => recipient.RecipientId == recipientId)?.TraceParent ?? "";
 
     /// <summary>
     /// Storage is there and takes something of these not. Each is recorded for itself and without the far end's words: that it was

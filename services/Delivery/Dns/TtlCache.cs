@@ -4,7 +4,7 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// Remembers answers until they expire and asks once for all who wait for the same key. Bounded: over its capacity it
-/// first drops what has expired, then whatever it meets.
+/// drops what has expired, then whatever it meets until an eighth is free, so that a full cache is not looked through for each answer.
 /// </summary>
 internal sealed class TtlCache<T>(int capacity, TimeProvider time)
 {
@@ -66,7 +66,7 @@ internal sealed class TtlCache<T>(int capacity, TimeProvider time)
 
         foreach (var pair in _entries)
         {
-            if (_entries.Count <= capacity)
+            if (_entries.Count <= capacity - (capacity / 8))
                 return;
             if (pair.Value.Value.Task.IsCompleted)
                 _entries.TryRemove(pair);

@@ -7,9 +7,13 @@ namespace MailPipeline.Delivery;
 internal sealed class Deadline : IDisposable
 {
     private readonly ITimer _timer;
+    private readonly TimeProvider _time;
+    private long _armedAt;
     private volatile bool _expired;
 
-    public Deadline(TimeProvider time, Action end) =>
+    public Deadline(TimeProvider time, Action end)
+    {
+        _time = time;
         _timer = time.CreateTimer(
             _ =>
             {
@@ -17,10 +21,22 @@ internal sealed class Deadline : IDisposable
                 end();
             },
             null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
 
     public bool IsExpired => _expired;
 
-    public void Arm(TimeSpan time) => _timer.Change(time, Timeout.InfiniteTimeSpan);
+    /// <summary>What it was armed with last.</summary>
+    public TimeSpan Time { get; private set; }
+
+    /// <summary>Since then.</summary>
+    public TimeSpan Elapsed => _time.GetElapsedTime(_armedAt);
+
+    public void Arm(TimeSpan time)
+    {
+        Time = time;
+        _armedAt = _time.GetTimestamp();
+        _timer.Change(time, Timeout.InfiniteTimeSpan);
+    }
 
     public void Disarm() => _timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
 

@@ -48,12 +48,20 @@ internal static class RemoteReply
 
     public static string TemporaryStatus(SmtpReply reply, string otherwise) => OfClass(reply, 4) ?? otherwise;
 
-    /// <summary>The reply in one line of bounded length.</summary>
+    /// <summary>The reply in one line of bounded length. The text of its last line, which decided, is always in it.</summary>
     public static string Line(SmtpReply reply)
     {
         var line = reply.ToString();
-        return line.Length <= LongestLine ? line : string.Concat(PlainText.Cut(line, LongestLine), "...");
+        if (line.Length <= LongestLine)
+            return line;
+        if (reply.Lines.Count == 1)
+            return Cut(line, LongestLine);
+        var last = Cut(reply.Lines[^1], LongestLine / 2);
+        return $"{Cut(line, LongestLine - last.Length)} {last}";
     }
+
+    private static string Cut(string text, int length) =>
+        text.Length <= length ? text : string.Concat(PlainText.Cut(text, length), "...");
 
     private static string? OfClass(SmtpReply reply, int statusClass) =>
         reply.Status is { } status && status.Class == statusClass ? status.ToString() : null;

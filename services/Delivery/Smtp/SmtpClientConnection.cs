@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -13,6 +14,9 @@ namespace MailPipeline.Delivery;
 /// </summary>
 internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposable
 {
+    /// <summary>Names what is waited for first, in the place of a command.</summary>
+    public const string Greeting = "the connection";
+
     // Holds a small message with the commands around it; larger content goes out piece by piece.
     private const int OutputBytes = 32 * 1024;
     private const int InputBytes = 4 * 1024;
@@ -24,6 +28,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private static readonly TimeSpan QuitTime = TimeSpan.FromSeconds(5);
 
     private readonly Socket _socket;
+    private readonly string _peer;
     private readonly Deadline _deadline;
     private readonly DeliveryTelemetry _telemetry;
     private readonly ReplyParser _parser = new();
@@ -36,9 +41,15 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private int _closed;
     private int _fate;
 
-    public SmtpClientConnection(Socket connected, string remoteHost, TimeProvider time, DeliveryTelemetry telemetry)
+    /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
+    private SmtpConnectionException? _spent;
+
+    /// <param name="remoteHost">See <see cref="RemoteHost"/>.</param>
+    /// <param name="peer">The same for sentences about failures.</param>
+    public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time, DeliveryTelemetry telemetry)
     {
         _socket = connected;
+        _peer = peer;
         _stream = new NetworkStream(connected, ownsSocket: true);
         _deadline = new Deadline(time, Abort);
         _telemetry = telemetry;
@@ -67,6 +78,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     /// <summary>The far end has said more than it was asked.</summary>
     public bool HasUnreadInput => _inputEnd > _inputStart;
+
+    /// <summary>The last reply counts but had no end: what would be read next is nobody's answer.</summary>
+    public bool IsSpent => _spent is not null;
 
     public int UnsentBytes => _written;
 
@@ -116,6 +130,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     {
         if (_written == 0)
             return;
+        ThrowIfSpent();
         _deadline.Arm(timeout);
         var bytes = _output.AsMemory(0, _written);
         _written = 0;
@@ -125,13 +140,17 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         }
         catch (Exception error) when (IsConnectionError(error))
         {
-            throw Lost("sending", error);
+            throw Lost(error, "4.4.2", "what was sent was not taken", () => ConnectionFault.LostDuring(_peer, "the sending", error));
         }
     }
 
-    /// <summary>Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report.</summary>
+    /// <summary>
+    /// Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report. One that is cut short behind its code, by
+    /// the end of the connection or of the time, counts as well, and the connection is spent.
+    /// </summary>
     public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout)
     {
+        ThrowIfSpent();
         _deadline.Arm(timeout);
         while (true)
         {
@@ -142,10 +161,19 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
                 throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} is not an SMTP reply");
             if (status == ReplyStatus.Incomplete)
             {
-                await FillAsync(waitingFor);
-                continue;
+                try
+                {
+                    await FillAsync(waitingFor);
+                    continue;
+                }
+                catch (SmtpConnectionException error) when (Volatile.Read(ref _fate) != GivenUp && TryEndReply(out reply))
+                {
+                    _spent = error;
+                }
             }
 
+            if (status == ReplyStatus.Unended)
+                _spent = new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} has no end");
             _deadline.Disarm();
             HasAnswered = true;
             return reply!;
@@ -153,24 +181,34 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     }
 
     /// <summary>Changes to TLS. What the far end sent in clear behind its 220 would be an injection and ends the connection.</summary>
-    public async Task StartTlsAsync(SslClientAuthenticationOptions options, TimeSpan timeout)
+    public async Task StartTlsAsync(CertificateCheck certificate, TimeSpan timeout)
     {
+        ThrowIfSpent();
         if (HasUnreadInput)
             throw new SmtpConnectionException("4.5.0", "The far end sent data in clear behind its answer to STARTTLS");
         _deadline.Arm(timeout);
         var tls = new SslStream(_stream, leaveInnerStreamOpen: false);
         try
         {
-            await tls.AuthenticateAsClientAsync(options);
+            await tls.AuthenticateAsClientAsync(certificate.Options);
         }
         catch (Exception error) when (IsConnectionError(error) || error is AuthenticationException)
         {
             await tls.DisposeAsync();
-            throw Lost("the TLS handshake", error, status: "4.7.5");
+            throw Lost(
+                error, "4.7.5", "the TLS handshake did not end",
+                () => certificate.Fault ?? ConnectionFault.LostDuring(_peer, "the TLS handshake", error));
         }
 
         _deadline.Disarm();
         _stream = tls;
+    }
+
+    /// <summary>Throws when the last reply had no end.</summary>
+    public void ThrowIfSpent()
+    {
+        if (_spent is { } spent)
+            throw new SmtpConnectionException(spent.Status, spent.Reply, spent.IsTimeout, spent);
     }
 
     /// <summary>Says goodbye in the background of others (RFC 5321 §4.1.1.10) and closes; never throws.</summary>
@@ -227,6 +265,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _telemetry.ConnectionClosed();
     }
 
+    private bool TryEndReply([NotNullWhen(true)] out SmtpReply? reply) =>
+        _parser.TryEnd(new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart), out reply);
+
     private static bool IsConnectionError(Exception error) =>
         error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException;
 
@@ -243,17 +284,25 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         }
         catch (Exception error) when (IsConnectionError(error))
         {
-            throw Lost($"waiting for the reply to {waitingFor}", error);
+            throw NoReply(waitingFor, error);
         }
 
         if (read == 0)
-            throw Lost($"waiting for the reply to {waitingFor}", null);
+            throw NoReply(waitingFor, null);
         _inputEnd += read;
     }
 
-    private SmtpConnectionException Lost(string during, Exception? cause, string status = "4.4.2") => Volatile.Read(ref _fate) == GivenUp
-        ? new SmtpConnectionException("4.4.2", $"Timed out while {during} (given up early)", isTimeout: true, cause)
+    private SmtpConnectionException NoReply(string waitingFor, Exception? cause)
+    {
+        var missing = waitingFor == Greeting ? "greeting" : $"answer to {waitingFor}";
+        return Lost(cause, "4.4.2", $"no {missing}", () => ConnectionFault.Lost(_peer, missing, cause));
+    }
+
+    /// <param name="late">What the far end did not do in time, if that ended it.</param>
+    /// <param name="lost">The sentence for it otherwise.</param>
+    private SmtpConnectionException Lost(Exception? cause, string status, string late, Func<string> lost) => Volatile.Read(ref _fate) == GivenUp
+        ? new SmtpConnectionException("4.4.2", ConnectionFault.GivenUp(_peer, late, _deadline.Elapsed), isTimeout: true, cause)
         : _deadline.IsExpired
-        ? new SmtpConnectionException(status, $"Timed out while {during}", isTimeout: true, cause)
-        : new SmtpConnectionException(status, $"Connection lost while {during}", isTimeout: false, cause);
+        ? new SmtpConnectionException(status, ConnectionFault.Timeout(_peer, late, _deadline.Time), isTimeout: true, cause)
+        : new SmtpConnectionException(status, lost(), isTimeout: false, cause);
 }

@@ -1,7 +1,5 @@
 using System.Net;
-using System.Net.Security;
 using System.Net.Sockets;
-using System.Security.Cryptography.X509Certificates;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -16,7 +14,7 @@ internal sealed record ConnectResult(
 /// <summary>From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO.</summary>
 internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time)
 {
-    private const int Greeting = 220;
+    private const int Ready = 220;
     private const int Okay = 250;
 
     private readonly DeliveryOptions _options = options.Value;
@@ -29,7 +27,9 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     {
         var endPoint = new IPEndPoint(address, host.Port);
         var remote = $"{host.Name}[{address}]:{host.Port}";
-        var attempt = new Attempt(host, endPoint, remote, policy);
+        // What is known by its address alone is not named twice.
+        var peer = HostAddress.TryParse(host.Name, out _) ? endPoint.ToString() : remote;
+        var attempt = new Attempt(host, endPoint, remote, peer, policy);
         var result = await TryAsync(attempt, giveUp, cancellationToken);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
         if (result.Connection is null && attempt.TlsFailed && policy == TlsPolicy.Opportunistic)
@@ -38,9 +38,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     }
 
     // RFC 5321 §4.1.3: a machine without a domain name gives its address.
-    private static string HelloName(string name) => HostAddress.TryParse(name, out var address)
-        ? address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]"
-        : name;
+    private static string HelloName(string name) => HostAddress.TryParse(name, out var address) ? HostAddress.Literal(address) : name;
 
     private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
     {
@@ -48,14 +46,14 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         SmtpClientConnection? connection = null;
         try
         {
-            var socket = await OpenAsync(attempt.EndPoint, giveUp, cancellationToken);
-            connection = new SmtpClientConnection(socket, attempt.Remote, time, telemetry) { FellBackToClear = attempt.TlsFailed };
+            var socket = await OpenAsync(attempt, giveUp, cancellationToken);
+            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time, telemetry) { FellBackToClear = attempt.TlsFailed };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
             using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
 
             step = "greeting";
-            var greeting = await connection.ReadReplyAsync("the connection", _options.Timeouts.Greeting);
-            if (greeting.Code != Greeting)
+            var greeting = await connection.ReadReplyAsync(SmtpClientConnection.Greeting, _options.Timeouts.Greeting);
+            if (greeting.Code != Ready)
                 return await RefusedAsync(connection, step, greeting);
 
             step = "hello";
@@ -79,21 +77,25 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         }
     }
 
-    private async Task<Socket> OpenAsync(IPEndPoint endPoint, CancellationToken giveUp, CancellationToken cancellationToken)
+    private async Task<Socket> OpenAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
     {
-        var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        Socket? socket = null;
+        var started = time.GetTimestamp();
         using var timeout = new CancellationTokenSource(_options.Timeouts.Connect, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, giveUp, timeout.Token);
         try
         {
-            await socket.ConnectAsync(endPoint, either.Token);
+            socket = new Socket(attempt.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            await socket.ConnectAsync(attempt.EndPoint, either.Token);
             return socket;
         }
         catch (Exception error) when (error is SocketException or OperationCanceledException)
         {
-            socket.Dispose();
+            socket?.Dispose();
             cancellationToken.ThrowIfCancellationRequested();
-            var text = error is SocketException failure ? $"Cannot connect: {failure.SocketErrorCode}" : "Timed out while connecting";
+            var text = error is SocketException failure ? ConnectionFault.OfConnect(failure, attempt.Peer)
+                : timeout.IsCancellationRequested ? ConnectionFault.ConnectTimeout(attempt.Peer, _options.Timeouts.Connect)
+                : ConnectionFault.GivenUp(attempt.Peer, "no answer to the connection", time.GetElapsedTime(started));
             throw new SmtpConnectionException("4.4.1", text, isTimeout: error is OperationCanceledException, error);
         }
     }
@@ -138,7 +140,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         if (!connection.Capabilities.StartTls)
         {
             return mandatory
-                ? throw new SmtpConnectionException("4.7.4", "TLS is required, but the far end does not offer STARTTLS")
+                ? throw new SmtpConnectionException("4.7.4", $"{attempt.Peer} does not offer STARTTLS, and TLS is required")
                 : null;
         }
 
@@ -147,31 +149,14 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         await connection.FlushAsync(timeout);
         var reply = await connection.ReadReplyAsync("STARTTLS", timeout);
         // RFC 3207 §4: 454, TLS not available now; the dialogue goes on in clear where that is allowed.
-        if (reply.Code != Greeting)
+        if (reply.Code != Ready)
             return mandatory || reply.Code == 421 ? reply : null;
-        await connection.StartTlsAsync(TlsOptions(attempt), timeout);
+        await connection.StartTlsAsync(new CertificateCheck(attempt.Host.Name, attempt.Peer, attempt.Policy == TlsPolicy.Verified, time), timeout);
         // RFC 3207 §4.2: what was learnt in clear is forgotten.
         return await HelloAsync(connection);
     }
 
-    private static SslClientAuthenticationOptions TlsOptions(Attempt attempt)
-    {
-        var tls = new SslClientAuthenticationOptions
-        {
-            TargetHost = HostAddress.TryParse(attempt.Host.Name, out _) ? "" : attempt.Host.Name,
-            CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        };
-        if (attempt.Policy != TlsPolicy.Verified)
-        {
-#pragma warning disable CA5359 // RFC 7435: without a published policy nobody could say which certificate is the right one.
-            tls.RemoteCertificateValidationCallback = (_, _, _, _) => true;
-#pragma warning restore CA5359
-        }
-
-        return tls;
-    }
-
-    private sealed record Attempt(TargetHost Host, IPEndPoint EndPoint, string Remote, TlsPolicy Policy)
+    private sealed record Attempt(TargetHost Host, IPEndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
     {
         public bool TlsFailed { get; set; }
     }

@@ -152,6 +152,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
     /// <summary>The content and its dot, and with it the commands of the next message.</summary>
     private async ValueTask SendContentAsync(OutboundMessage message)
     {
+        connection.ThrowIfSpent();
         // DATA ends a group: whatever stands behind its 354 answers nothing that was asked.
         if (connection.HasUnreadInput)
             throw new SmtpConnectionException("4.5.0", "The far end sent more replies than it was sent commands");

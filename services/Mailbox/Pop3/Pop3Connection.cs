@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Security;
 using System.Security.Authentication;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Connections;
@@ -17,12 +18,13 @@ namespace MailPipeline.Mailbox.Pop3;
 /// </summary>
 internal sealed class Pop3Connection : IAsyncDisposable
 {
-    private readonly Pop3Server _server;
-    private readonly ConnectionContext _connection;
     /// <summary>So many login time-outs are all the time that a client has until it is logged in.</summary>
     private const int LoginTimeouts = 5;
 
+    private readonly Pop3Server _server;
+    private readonly ConnectionContext _connection;
     private readonly ListenerTls _tls;
+    private readonly SessionPlaces.Place _place;
     private readonly Pop3Session _session;
     private readonly CancellationTokenSource _activity;
     private readonly CancellationTokenRegistration _stopping;
@@ -40,11 +42,12 @@ internal sealed class Pop3Connection : IAsyncDisposable
     private long _octetsSent;
     private int _messagesDeleted;
 
-    public Pop3Connection(Pop3Server server, ConnectionContext connection, ListenerTls tls)
+    public Pop3Connection(Pop3Server server, ConnectionContext connection, ListenerTls tls, SessionPlaces.Place place)
     {
         _server = server;
         _connection = connection;
         _tls = tls;
+        _place = place;
         _activity = new CancellationTokenSource(server.Options.LoginTimeout, server.Time);
         _startedAt = server.Time.GetTimestamp();
         _input = connection.Transport.Input;
@@ -175,6 +178,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
             var messages = await _server.Maildrops.ListAsync(account.Id, Cancellation);
             _server.Telemetry.Login(LoginResult.Accepted);
             _userName = account.Address;
+            _place.LoggedIn();
             RestartInactivityTimer();
             return _session.LoggedIn(messages);
         }
@@ -182,7 +186,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
         {
             await UnlockAsync();
             _server.Telemetry.Login(LoginResult.Unavailable);
-            _server.Logger.MaildropUnavailable(_connection.ConnectionId, failure);
+            _server.Refusals.MaildropUnavailable(_connection.ConnectionId, failure);
             return _session.LoginFailed(LoginFailure.Unavailable);
         }
     }

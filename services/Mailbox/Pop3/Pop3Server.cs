@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using MailPipeline.ServiceDefaults;
@@ -19,7 +20,7 @@ internal sealed class Pop3Server(
     TimeProvider time,
     ILogger<Pop3Server> logger)
 {
-    private readonly ConnectionBudget _budget = new(options.Value.MaxConnections, options.Value.MaxConnectionsPerAddress);
+    private readonly ConcurrentDictionary<MailboxListener, SessionPlaces> _places = [];
 
     internal IMaildrops Maildrops => maildrops;
 
@@ -31,6 +32,8 @@ internal sealed class Pop3Server(
 
     internal ILogger Logger => logger;
 
+    internal Pop3Refusals Refusals { get; } = new(options.Value, time, logger);
+
     /// <summary>Serves one connection to its end; what goes wrong with it ends here.</summary>
     public async Task ServeAsync(ConnectionContext connection, MailboxListener listener)
     {
@@ -39,10 +42,11 @@ internal sealed class Pop3Server(
         // Through a socket for both families an IPv4 client comes as ::ffff:192.0.2.1, which nobody looks for in a log.
         if (connection.RemoteEndPoint is IPEndPoint client)
             connection.RemoteEndPoint = new IPEndPoint(address, client.Port);
-        if (!_budget.TryTake(address))
+        using var place = _places.GetOrAdd(listener, _ => Places()).TryTake(address, out var limit);
+        if (place is null)
         {
             telemetry.ConnectionRefused();
-            logger.ConnectionRefused(connection.ConnectionId, connection.RemoteEndPoint, listener.Name);
+            Refusals.Connection(connection.ConnectionId, connection.RemoteEndPoint, listener.Name, limit);
             // Nothing is owed to such a client, least of all a TLS handshake.
             if (tls != ListenerTls.Implicit)
                 await connection.Transport.Output.WriteAsync("-ERR [SYS/TEMP] too many connections\r\n"u8.ToArray());
@@ -52,7 +56,7 @@ internal sealed class Pop3Server(
         logger.ConnectionOpened(connection.ConnectionId, connection.RemoteEndPoint, listener.Name);
         try
         {
-            await using var session = new Pop3Connection(this, connection, tls);
+            await using var session = new Pop3Connection(this, connection, tls, place);
             await session.RunAsync();
         }
         catch (Exception failure) when (failure is IOException or OperationCanceledException)
@@ -63,13 +67,12 @@ internal sealed class Pop3Server(
         }
         catch (Exception failure)
         {
-            logger.ConnectionFailed(connection.ConnectionId, connection.RemoteEndPoint, failure);
+            Refusals.ConnectionFailed(connection.ConnectionId, connection.RemoteEndPoint, failure);
             connection.Abort(new ConnectionAbortedException("The session failed"));
         }
         finally
         {
             telemetry.ConnectionClosed(tls);
-            _budget.GiveBack(address);
         }
     }
 
@@ -86,8 +89,13 @@ internal sealed class Pop3Server(
     internal void LoginRefused(ConnectionContext connection, string userName)
     {
         telemetry.Login(LoginResult.Refused);
-        logger.LoginRefused(connection.ConnectionId, connection.RemoteEndPoint, userName);
+        Refusals.Login(connection.ConnectionId, connection.RemoteEndPoint, userName);
     }
+
+    private SessionPlaces Places() => new(
+        new SessionLimits(
+            Options.MaxConnections, Options.MaxConnectionsLoggedIn, Options.MaxConnectionsPerAddress, Options.PrefixIPv6, KeepsPlaces: true),
+        time);
 
     private static IPAddress AddressOf(EndPoint? endPoint) => endPoint is IPEndPoint { Address: var address }
         ? address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address

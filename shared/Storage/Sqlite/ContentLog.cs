@@ -17,11 +17,18 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
     /// <summary>EINVAL: a file system that has nothing to sync for a folder.</summary>
     private const int CannotBeSynced = 22;
 
-    private static readonly Statement s_live = new(
-        "SELECT segment, SUM(size_bytes) FROM chunks WHERE segment > 0 GROUP BY segment");
+    /// <summary>Segments looked at in one round; the next round goes on behind them.</summary>
+    private const int MostSegments = 256;
 
-    private static readonly Statement s_chunksOf = new(
-        "SELECT id, size_bytes, segment, position FROM chunks WHERE segment = $1 ORDER BY position LIMIT 64");
+    // "segment > 0" is what the index says of its rows: SQLite does not conclude it from a parameter.
+    internal static readonly Statement s_live = new(
+        """
+        SELECT segment, SUM(size_bytes) FROM chunks
+        WHERE segment > 0 AND segment BETWEEN $1 AND $2 GROUP BY segment
+        """);
+
+    internal static readonly Statement s_chunksOf = new(
+        "SELECT id, size_bytes, segment, position FROM chunks WHERE segment > 0 AND segment = $1 ORDER BY position LIMIT 64");
 
     private static readonly Statement s_move = new(
         "UPDATE chunks SET segment = $3, position = $4 WHERE id = $1 AND segment = $2");
@@ -31,6 +38,7 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
     private readonly SortedDictionary<long, int> _pins = [];
     private Segment? _current;
     private long _lastNumber;
+    private long _lookedAt;
     private bool _opened;
 
     /// <summary>Writes the bytes to a place of their own. Durable only after <see cref="Sync"/>.</summary>
@@ -110,13 +118,16 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
     }
 
     /// <summary>
-    /// Deletes closed segments that no row names and moves what is left in those that are mostly garbage. Returns the
-    /// bytes given back.
+    /// Deletes closed segments that no row names and moves what is left in those that are mostly garbage, as far as a round goes.
+    /// Returns the bytes given back.
     /// </summary>
     public async Task<long> ReclaimAsync(StorageEngine engine, GroupCommitWriter writer, CancellationToken cancellationToken)
     {
-        var closed = ClosedSegments();
-        var live = (await engine.QueryAsync(s_live, r => (Segment: r.GetInt64(0), Bytes: r.GetInt64(1)), [], cancellationToken))
+        var closed = NextSegments();
+        if (closed.Count == 0)
+            return 0;
+        var live = (await engine.QueryAsync(
+            s_live, r => (Segment: r.GetInt64(0), Bytes: r.GetInt64(1)), [closed[0].Number, closed[^1].Number], cancellationToken))
             .ToDictionary(row => row.Segment, row => row.Bytes);
         var freed = 0L;
         foreach (var (number, size) in closed)
@@ -141,6 +152,18 @@ internal sealed class ContentLog(string folder, long segmentBytes) : IDisposable
                 segment.Handle.Dispose();
             _segments.Clear();
         }
+    }
+
+    private List<(long Number, long Size)> NextSegments()
+    {
+        var closed = ClosedSegments();
+        var next = closed.FindAll(segment => segment.Number > _lookedAt);
+        if (next.Count == 0)
+            next = closed;
+        if (next.Count > MostSegments)
+            next.RemoveRange(MostSegments, next.Count - MostSegments);
+        _lookedAt = next.Count > 0 && next[^1].Number < closed[^1].Number ? next[^1].Number : 0;
+        return next;
     }
 
     private async Task MoveAsync(StorageEngine engine, GroupCommitWriter writer, long number, CancellationToken cancellationToken)

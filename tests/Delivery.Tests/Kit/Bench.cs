@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Threading.Channels;
@@ -23,6 +25,11 @@ internal sealed class Bench : IAsyncDisposable
     public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null)
     {
         Time = time ?? TimeProvider.System;
+        Log = new FakeLogger<DomainDelivery>(FakeLogCollector.Create(new FakeLogCollectorOptions
+        {
+            OutputFormatter = record => $"{Activity.Current?.TraceId.ToHexString()} {record.Message}",
+            OutputSink = TracedLines.Enqueue,
+        }));
         Options = new DeliveryOptions { HostName = "client.example.com", IdleTime = TimeSpan.Zero, LocalAddresses = AddressRule.Allow };
         configure?.Invoke(Options);
         var options = Microsoft.Extensions.Options.Options.Create(Options);
@@ -30,7 +37,7 @@ internal sealed class Bench : IAsyncDisposable
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
         Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, new Random(1));
-        Slots = new DeliveryLanes(options, Time).Healthy;
+        Slots = new DeliveryLanes(options, Telemetry, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
             Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, Time), options,
@@ -50,7 +57,10 @@ internal sealed class Bench : IAsyncDisposable
 
     public FakeDns Dns { get; } = new();
 
-    public FakeLogger<DomainDelivery> Log { get; } = new();
+    public FakeLogger<DomainDelivery> Log { get; }
+
+    /// <summary>Each line of the log behind the trace id that it carries.</summary>
+    public ConcurrentQueue<string> TracedLines { get; } = [];
 
     public DeliveryTelemetry Telemetry { get; }
 

@@ -16,7 +16,7 @@ public enum Cut
 
 /// <summary>
 /// A far end that speaks real bytes by transcripts, one for each connection in order: "S: " lines are sent, "C: " lines must
-/// come exactly so, "* " is the client's EHLO or HELO with any name. Directives: "! close", "! reset", "! tls", "! hang",
+/// come exactly so, "* " is the client's EHLO or HELO with any name. Directives: "! close", "! reset", "! tls", "! alert" (in the place of TLS), "! hang",
 /// "! signal", "! wait" (for the gate), "! raw TEXT" (with \r \n escapes), "! bytes N" (N octets without line end), "! lines N" (N continuation lines).
 /// </summary>
 internal sealed class ScriptedServer : IAsyncDisposable
@@ -78,7 +78,11 @@ internal sealed class ScriptedServer : IAsyncDisposable
     /// <summary>Lines a client sent beyond the end of its script.</summary>
     public List<string> Surplus { get; } = [];
 
-    public static X509Certificate2 Certificate { get; } = CreateCertificate();
+    /// <summary>What it shows at "! tls".</summary>
+    public X509Certificate2 Certificate { get; init; } = SelfSigned;
+
+    /// <summary>For mx.example.net, until 2100.</summary>
+    public static X509Certificate2 SelfSigned { get; } = CreateCertificate();
 
     /// <summary>All scripts were spoken to their end, as written.</summary>
     public async Task FinishAsync()
@@ -162,6 +166,12 @@ internal sealed class ScriptedServer : IAsyncDisposable
                 await tls.AuthenticateAsServerAsync(Certificate);
                 stream = tls;
                 reader = new ByteLineReader(stream);
+            }
+            else if (line == "! alert")
+            {
+                Assert.NotEqual(0, await stream.ReadAsync(new byte[4096], _stop.Token));
+                // RFC 8446 §6.2: fatal, protocol_version.
+                await stream.WriteAsync(new byte[] { 21, 3, 3, 0, 2, 2, 70 }, _stop.Token);
             }
             else if (line == "! close")
             {
@@ -269,7 +279,8 @@ internal sealed class ByteLineReader(Stream stream)
                 }
             }
 
-            _start = 0;
+            // A read that fails leaves nothing to be read again.
+            _start = _end = 0;
             _end = await stream.ReadAsync(_buffer, cancellationToken);
             if (_end == 0)
                 return null;

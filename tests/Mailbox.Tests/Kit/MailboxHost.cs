@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
@@ -21,6 +23,9 @@ internal sealed class MailboxHost : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("mailbox-host-").FullName;
     private readonly Reports _reports = new();
     private WebApplication _app;
+
+    /// <summary>Each line of the log behind the trace id that it carries.</summary>
+    public ConcurrentQueue<string> TracedLines { get; } = [];
 
     private MailboxHost(Dictionary<string, string?>? settings) => _app = Build(settings);
 
@@ -102,6 +107,11 @@ internal sealed class MailboxHost : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection(settings ?? []);
         builder.AddServiceDefaults("mailbox-tests");
         builder.Logging.ClearProviders();
+        builder.Services.AddFakeLogging(log =>
+        {
+            log.OutputFormatter = record => $"{Activity.Current?.TraceId.ToHexString()} {record.Message}";
+            log.OutputSink = TracedLines.Enqueue;
+        });
         builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" });
         builder.Services.AddSingleton(_reports);
         builder.AddMailbox();

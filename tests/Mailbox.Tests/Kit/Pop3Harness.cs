@@ -19,6 +19,8 @@ internal sealed class Pop3Harness : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("mailbox-tests-").FullName;
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly MailboxTelemetry _telemetry;
+    private readonly Dictionary<ListenerTls, MailboxListener> _listeners =
+        Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new MailboxListener { Tls = tls });
     private int _connections;
 
     public Pop3Harness(Action<MailboxOptions>? configure = null)
@@ -78,7 +80,7 @@ internal sealed class Pop3Harness : IDisposable
     {
         await Task.Yield();
         context.ConnectionClosed.Register(() => wire.IsAborted = true);
-        await Server.ServeAsync(context, new MailboxListener { Tls = tls });
+        await Server.ServeAsync(context, _listeners[tls]);
         // What Kestrel does when the handler returns.
         await input.Reader.CompleteAsync();
         await output.Writer.CompleteAsync();

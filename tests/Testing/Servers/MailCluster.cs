@@ -89,6 +89,13 @@ public sealed class MailCluster : IAsyncDisposable
             await service.WaitUntilReadyAsync(limit, cancellation);
     }
 
+    /// <summary>Waits for the bus of all that run too.</summary>
+    public async Task WaitUntilHealthyAsync(TimeSpan limit, CancellationToken cancellation = default)
+    {
+        foreach (var service in _services.Where(service => service.IsRunning))
+            await service.WaitUntilHealthyAsync(limit, cancellation);
+    }
+
     /// <summary>Adds a domain and accounts in it with the administrator's program.</summary>
     public async Task AddAccountsAsync(string domain, string password, IEnumerable<string> accounts, CancellationToken cancellation = default)
     {

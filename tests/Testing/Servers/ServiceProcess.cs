@@ -74,6 +74,10 @@ public sealed class ServiceProcess : IAsyncDisposable
     public Task WaitUntilReadyAsync(TimeSpan limit, CancellationToken cancellation = default) =>
         Process.WaitUntilAsync(Web.IsReadyAsync, limit, Name, cancellation);
 
+    /// <summary>Waits for its bus too, and with it for the endpoints that it declares there.</summary>
+    public Task WaitUntilHealthyAsync(TimeSpan limit, CancellationToken cancellation = default) =>
+        Process.WaitUntilAsync(Web.IsHealthyAsync, limit, Name, cancellation);
+
     /// <summary>SIGKILL: nothing is flushed, nobody is told.</summary>
     public Task KillAsync() => Process.KillAsync();
 

@@ -28,6 +28,20 @@ public sealed class WebProbe(Uri address)
     public async Task<bool> IsReadyAsync(CancellationToken cancellation = default) =>
         await StatusAsync("health/ready", cancellation) is >= 200 and < 300;
 
+    /// <summary>Ready, and lacks nothing: a service that is ready may still be without its bus.</summary>
+    public async Task<bool> IsHealthyAsync(CancellationToken cancellation = default)
+    {
+        try
+        {
+            return (await ReadAsync("health/ready", cancellation)).StartsWith("Healthy", StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            return false;
+        }
+    }
+
     /// <summary>The sum of a metric over all its tags from /metrics, by its Prometheus name; null when it is not there.</summary>
     public async Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default)
     {

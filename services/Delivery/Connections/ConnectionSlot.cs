@@ -11,14 +11,15 @@ internal sealed class ConnectionSlot : IDisposable
     private readonly ConnectionSlots _slots;
     private readonly CancellationTokenSource? _givenUp;
 
-    internal ConnectionSlot(ConnectionSlots slots, string domain, IPAddress address, bool isOnProbation, long takenAt)
+    internal ConnectionSlot(ConnectionSlots slots, string domain, IPAddress address, bool isKnown, long since)
     {
         _slots = slots;
         Domain = domain;
         Address = address;
-        TakenAt = takenAt;
-        IsOnProbation = isOnProbation;
-        _givenUp = isOnProbation ? new CancellationTokenSource() : null;
+        Since = since;
+        IsKnown = isKnown;
+        _givenUp = isKnown ? null : new CancellationTokenSource();
+        Place = new LinkedListNode<ConnectionSlot>(this);
     }
 
     public string Domain { get; }
@@ -29,13 +30,19 @@ internal sealed class ConnectionSlot : IDisposable
     public SmtpClientConnection? Kept { get; internal init; }
 
     /// <summary>
-    /// Cancelled when the connection has shown no result within its probation and others wait: what is not at its final dot is ended.
+    /// Cancelled when the connection has shown no result within its probation, others wait, and there is no other room for them: what is
+    /// not at its final dot is ended.
     /// </summary>
     public CancellationToken GiveUp => _givenUp?.Token ?? CancellationToken.None;
 
-    internal bool IsOnProbation { get; set; }
+    /// <summary>The destination has answered lately, or over this connection; otherwise it is on probation.</summary>
+    internal bool IsKnown { get; set; }
 
-    internal long TakenAt { get; }
+    /// <summary>When it was taken, or the destination answered last.</summary>
+    internal long Since { get; set; }
+
+    /// <summary>Where it is counted; changed under the lock of its owner.</summary>
+    internal LinkedListNode<ConnectionSlot> Place { get; }
 
     internal bool IsReturned { get; set; }
 

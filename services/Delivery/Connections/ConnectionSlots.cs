@@ -1,0 +1,355 @@
+using System.Net;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>Bounds of one lane's connections.</summary>
+/// <param name="Connections">That get on.</param>
+/// <param name="Stalled">That only wait for their far end, beside the former.</param>
+/// <param name="Reserve">Share of the connections for destinations that answered lately.</param>
+/// <param name="Probation">A connection may be without a result so long while others wait and there is no room for another stalled one.</param>
+internal sealed record SlotLimits(int Connections, int Stalled, double Reserve, TimeSpan Probation);
+
+/// <summary>
+/// How many SMTP connections may be open at once, and those that wait a short while for the next batch of their domain. An
+/// idle connection keeps its slot until somebody needs it.
+/// Far ends that are slow to answer must hold up nobody who is not. A share of the slots is kept for destinations that answered lately.
+/// While somebody waits, a connection that has had no result for a while only waits, which costs a socket and no more: it is counted
+/// apart as stalled, and another takes its slot. When there is no room for more stalled ones, those that have been on probation for
+/// <see cref="SlotLimits.Probation"/> are ended. Who has nothing open to his destination goes before those who have.
+/// </summary>
+internal sealed class ConnectionSlots : IAsyncDisposable
+{
+    /// <summary>A destination that has not answered lately and gives no result for so long is waited for without a slot.</summary>
+    internal static readonly TimeSpan StalledAfter = TimeSpan.FromSeconds(1);
+
+    // By the machine's clock, whatever the time-outs are: a report must not wait for a far end that has nothing more to say.
+    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
+
+    private readonly SlotLimits _limits;
+    private readonly TimeSpan _idleTime;
+    private readonly RecentEvents _answered;
+    private readonly TimeProvider _time;
+    private readonly int _mostOnProbation;
+
+    /// <summary>Connections without a result to one address, beyond which others that wait go first.</summary>
+    private readonly int _addressShare;
+
+    private readonly Lock _lock = new();
+    private readonly IdleConnections _idle;
+    private readonly WaitingTurns _waiting = new();
+
+    // Each oldest first: who answered lately, by the last result; the others; and those of both that are waited for without a slot.
+    private readonly LinkedList<ConnectionSlot> _known = [];
+    private readonly LinkedList<ConnectionSlot> _onProbation = [];
+    private readonly LinkedList<ConnectionSlot> _stalled = [];
+    private readonly DestinationCounts _unanswered = new();
+    private readonly ITimer _idleTimer;
+    private readonly ITimer _waitTimer;
+    private int _taken;
+
+    /// <summary>Connections that are given up and not closed yet.</summary>
+    private int _givenUp;
+
+    public ConnectionSlots(SlotLimits limits, TimeSpan idleTime, RecentEvents answered, TimeProvider time)
+    {
+        _limits = limits;
+        _idleTime = idleTime;
+        _answered = answered;
+        _time = time;
+        _mostOnProbation = limits.Connections - (int)(limits.Connections * limits.Reserve);
+        _addressShare = Math.Max(1, limits.Connections / 20);
+        _idle = new IdleConnections(idleTime, time);
+        _idleTimer = time.CreateTimer(_ => CloseExpired(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _waitTimer = time.CreateTimer(_ => MakeRoom(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Connections that hold a slot, the idle ones among them.</summary>
+    public int Taken
+    {
+        get
+        {
+            lock (_lock)
+                return _taken;
+        }
+    }
+
+    /// <summary>Connections that only wait for their far end, and hold none.</summary>
+    public int Stalled
+    {
+        get
+        {
+            lock (_lock)
+                return _stalled.Count;
+        }
+    }
+
+    /// <summary>A slot that is free now, and with it the idle connection of the domain if there is one; null when it has to be waited for.</summary>
+    public ConnectionSlot? TryTake(string domain, IPAddress address)
+    {
+        SmtpClientConnection? evicted = null;
+        ConnectionSlot slot;
+        lock (_lock)
+        {
+            if (_idle.Take(domain) is { } connection)
+                return Open(domain, address, isKnown: true, connection);
+            var isKnown = IsKnown(domain, address);
+            if (!isKnown && _onProbation.Count >= _mostOnProbation)
+                return null;
+            if (_taken < _limits.Connections)
+                _taken++;
+            else if ((evicted = _idle.TakeOldest()) is null)
+                return null;
+            slot = Open(domain, address, isKnown);
+        }
+
+        _ = evicted?.QuitAsync();
+        return slot;
+    }
+
+    /// <summary>Takes a slot, waiting for one if it must.</summary>
+    public async Task<ConnectionSlot> TakeAsync(string domain, IPAddress address, CancellationToken cancellationToken)
+    {
+        if (TryTake(domain, address) is { } free)
+            return free;
+        LinkedListNode<WaitingTurn> waiter;
+        lock (_lock)
+        {
+            waiter = _waiting.Add(new WaitingTurn(domain, address, IsKnown(domain, address)));
+            // Somebody may have given one back meanwhile.
+            Serve();
+        }
+
+        using var registration = cancellationToken.UnsafeRegister(_ => Leave(waiter, cancellationToken), null);
+        return await waiter.Value.Slot.Task;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        List<SmtpClientConnection> idle = [];
+        lock (_lock)
+        {
+            while (_idle.TakeOldest() is { } connection)
+                idle.Add(connection);
+            _taken -= idle.Count;
+            _idleTimer.Dispose();
+            _waitTimer.Dispose();
+        }
+
+        await Task.WhenAll(idle.Select(connection => connection.QuitAsync()));
+    }
+
+    internal void Answered(ConnectionSlot slot)
+    {
+        lock (_lock)
+        {
+            var late = _time.GetElapsedTime(slot.Since) >= _limits.Probation;
+            if (slot.IsReturned || (late && !slot.IsKnown))
+                return;
+            if (!late)
+            {
+                _answered.Note(slot.Domain);
+                _answered.Note(slot.Address.ToString());
+            }
+
+            // One that was stalled counts again, beyond the limit if it must, until others end.
+            if (Close(slot))
+                _taken++;
+            slot.IsKnown = true;
+            slot.Since = _time.GetTimestamp();
+            _known.AddLast(slot.Place);
+            if (!late)
+                _waiting.Promote(slot.Domain, slot.Address);
+            Serve();
+        }
+    }
+
+    internal void Failed(ConnectionSlot slot)
+    {
+        _answered.Forget(slot.Domain);
+        _answered.Forget(slot.Address.ToString());
+    }
+
+    internal void Release(ConnectionSlot slot)
+    {
+        lock (_lock)
+        {
+            if (slot.IsReturned)
+                return;
+            slot.IsReturned = true;
+            if (!Close(slot))
+                _taken--;
+            Serve();
+        }
+
+        slot.Dispose();
+    }
+
+    internal async Task KeepAsync(ConnectionSlot slot, SmtpClientConnection connection)
+    {
+        if (_idleTime == TimeSpan.Zero)
+        {
+            var quit = connection.QuitAsync();
+            if (await Task.WhenAny(quit, Task.Delay(s_farewell, TimeProvider.System)) != quit)
+                await connection.DisposeAsync();
+            Release(slot);
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (_waiting.Count == 0 && !slot.IsReturned)
+            {
+                slot.IsReturned = true;
+                if (Close(slot))
+                    _taken++;
+                _idle.Add(slot.Domain, connection);
+                if (_idle.Count == 1)
+                    ScheduleExpiry();
+                return;
+            }
+        }
+
+        Release(slot);
+        _ = connection.QuitAsync();
+    }
+
+    private bool IsKnown(string domain, IPAddress address) => _answered.Has(domain) || _answered.Has(address.ToString());
+
+    private ConnectionSlot Open(string domain, IPAddress address, bool isKnown, SmtpClientConnection? kept = null)
+    {
+        var slot = new ConnectionSlot(this, domain, address, isKnown, _time.GetTimestamp()) { Kept = kept };
+        (isKnown ? _known : _onProbation).AddLast(slot.Place);
+        if (!isKnown)
+            _unanswered.Add(domain, address);
+        return slot;
+    }
+
+    /// <summary>Takes it from where it is counted. True: as stalled, and so it held no place among the connections.</summary>
+    private bool Close(ConnectionSlot slot)
+    {
+        var wasStalled = slot.Place.List == _stalled;
+        slot.Place.List?.Remove(slot.Place);
+        if (!slot.IsKnown)
+            _unanswered.Remove(slot.Domain, slot.Address);
+        if (slot.IsGivenUp)
+            _givenUp--;
+        slot.IsGivenUp = false;
+        return wasStalled;
+    }
+
+    /// <summary>Hands what is free to those that wait: who answered lately first, then the others in turn.</summary>
+    private void Serve()
+    {
+        while (_taken < _limits.Connections && Next() is { } next)
+        {
+            WaitingTurns.Remove(next);
+            var waiter = next.Value;
+            var slot = Open(waiter.Domain, waiter.Address, waiter.IsKnown);
+            _taken++;
+            if (waiter.Slot.TrySetResult(slot))
+                continue;
+            slot.IsReturned = true;
+            Close(slot);
+            _taken--;
+        }
+
+        ScheduleRoom();
+    }
+
+    private LinkedListNode<WaitingTurn>? Next() =>
+        _waiting.FirstKnown ?? (_onProbation.Count < _mostOnProbation ? _waiting.FirstOther(_unanswered, _addressShare) : null);
+
+    private void Leave(LinkedListNode<WaitingTurn> waiter, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+            WaitingTurns.Remove(waiter);
+        waiter.Value.Slot.TrySetCanceled(cancellationToken);
+    }
+
+    private void ScheduleExpiry()
+    {
+        if (_idle.Left is { } left)
+            _idleTimer.Change(left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+    }
+
+    private void CloseExpired()
+    {
+        List<SmtpClientConnection> expired = [];
+        lock (_lock)
+        {
+            while (_idle.TakeExpired() is { } connection)
+                expired.Add(connection);
+            _taken -= expired.Count;
+            ScheduleExpiry();
+            Serve();
+        }
+
+        foreach (var connection in expired)
+            _ = connection.QuitAsync();
+    }
+
+    /// <summary>Somebody waits: the timer goes off when the next connection may be counted as stalled, or be ended.</summary>
+    private void ScheduleRoom()
+    {
+        if (_waiting.Count == 0)
+            return;
+        var due = _stalled.Count < _limits.Stalled
+            ? Earlier(Left(_onProbation.First?.Value, StalledAfter), Left(_known.First?.Value, _limits.Probation))
+            : _waiting.Count > _givenUp ? Left(FirstToEnd(), _limits.Probation) : null;
+        if (due is { } left)
+            _waitTimer.Change(left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+    }
+
+    private TimeSpan? Left(ConnectionSlot? slot, TimeSpan time) => slot is null ? null : time - _time.GetElapsedTime(slot.Since);
+
+    private static TimeSpan? Earlier(TimeSpan? one, TimeSpan? other) => one is null || other < one ? other : one;
+
+    private ConnectionSlot? FirstToEnd()
+    {
+        foreach (var slot in _stalled)
+        {
+            if (slot is { IsKnown: false, IsGivenUp: false })
+                return slot;
+        }
+
+        return _onProbation.FirstOrDefault(slot => !slot.IsGivenUp);
+    }
+
+    private void MakeRoom()
+    {
+        List<ConnectionSlot> ended = [];
+        lock (_lock)
+        {
+            // As many as are waited for. One that is ended keeps its place until it is closed, which one at its final dot is not.
+            while (_waiting.Count > 0 && TryStall())
+                Serve();
+            while (_stalled.Count >= _limits.Stalled && _waiting.Count > _givenUp
+                && FirstToEnd() is { } oldest && Left(oldest, _limits.Probation) <= TimeSpan.Zero)
+            {
+                oldest.IsGivenUp = true;
+                _givenUp++;
+                ended.Add(oldest);
+            }
+
+            ScheduleRoom();
+        }
+
+        foreach (var slot in ended)
+            slot.End();
+    }
+
+    private bool TryStall()
+    {
+        if (_stalled.Count >= _limits.Stalled)
+            return false;
+        var slot = Left(_onProbation.First?.Value, StalledAfter) <= TimeSpan.Zero ? _onProbation.First!.Value
+            : Left(_known.First?.Value, _limits.Probation) <= TimeSpan.Zero ? _known.First!.Value
+            : null;
+        if (slot is null)
+            return false;
+        slot.Place.List!.Remove(slot.Place);
+        _stalled.AddLast(slot.Place);
+        _taken--;
+        return true;
+    }
+}

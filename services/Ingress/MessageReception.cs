@@ -1,0 +1,80 @@
+using MailPipeline.Contracts;
+using MailPipeline.Smtp;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Ingress;
+
+/// <summary>One message from 354 to the reply to its final dot, which is 250 only after the commit.</summary>
+internal sealed class MessageReception(SmtpServer server, SmtpConnection session, SmtpTransport transport, SmtpTransaction transaction)
+{
+    private IngressOptions Options => server.Options;
+
+    /// <summary>Reads the content to its end and commits it.</summary>
+    public async ValueTask<ReceptionEnd> ReceiveAsync(SmtpSession protocol)
+    {
+        using var activity = server.Telemetry.StartReceive(session.Listener.Kind);
+        await using var content = new IncomingContent(server.Store, Options, session.Listener);
+        await content.BeginAsync(protocol, session.Client, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
+
+        var latest = transport.DeadlineAfter(Options.MaxContentTime);
+        while (!content.IsEnded)
+        {
+            var result = await transport.ReadAsync(Math.Min(latest, transport.DeadlineAfter(Options.ContentTimeout)));
+            if (transport.TimedOut)
+                return new(Replies.C421TimedOut, SessionEnd.TimedOut);
+
+            var position = await content.TakeAsync(result.Buffer, SmtpConnection.Uninterrupted);
+            transport.AdvanceTo(position);
+            if (content.IsEndless)
+                return new(Replies.C552TooLarge, SessionEnd.Refused);
+            if (result.IsCompleted && !content.IsEnded)
+                return new(null, SessionEnd.Disconnected);
+        }
+
+        // Neither 250 nor 4xx would be true of an unknown outcome.
+        return await AcceptAsync(content, activity?.Id ?? "") is { } reply ? new(reply, null) : new(null, SessionEnd.OutcomeUnknown);
+    }
+
+    /// <summary>The reply to the content, 250 only after the commit; null when nobody knows what became of the commit.</summary>
+    private async ValueTask<SmtpReply?> AcceptAsync(IncomingContent content, string traceParent)
+    {
+        if (content.Fault is { } early)
+            server.NotAccepted(session, content.MessageId, early);
+        if (content.Refusal is { } refusal)
+            return refusal;
+
+        var started = server.Time.GetTimestamp();
+        var message = Envelope(content, traceParent);
+        try
+        {
+            using var commit = server.BeginCommit(message);
+            await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted);
+        }
+        catch (StorageUnavailableException fault)
+        {
+            server.NotAccepted(session, content.MessageId, fault);
+            return fault.Fault == StorageFault.OutcomeUnknown ? null : IncomingContent.ReplyTo(fault);
+        }
+
+        server.Accepted(session, message, server.Time.GetElapsedTime(started));
+        return new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}");
+    }
+
+    private AcceptedMessage Envelope(IncomingContent content, string traceParent)
+    {
+        var recipients = new string[transaction.Recipients.Count];
+        for (var i = 0; i < recipients.Length; i++)
+            recipients[i] = transaction.Recipients[i].Canonical;
+
+        var body = transaction.Body == SmtpBody.EightBitMime || content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
+        if (transaction.SmtpUtf8)
+            body |= BodyType.SmtpUtf8;
+        return new AcceptedMessage(
+            content.MessageId, transaction.Sender?.Text ?? "", recipients, content.Writer.SizeBytes, body, server.Time.GetUtcNow(), traceParent);
+    }
+}
+
+/// <summary>How the reception of a message ended.</summary>
+/// <param name="Reply">What the client is told; null when nothing can be said.</param>
+/// <param name="End">Why the session ends with it; null when it goes on.</param>
+internal readonly record struct ReceptionEnd(SmtpReply? Reply, SessionEnd? End);

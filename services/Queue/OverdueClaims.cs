@@ -1,0 +1,43 @@
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Asks storage which claims of overdue hand-outs are held: one question for all domains of the process that ask within a moment.
+/// </summary>
+internal sealed class OverdueClaims(QueueStore store, TimeProvider time)
+{
+    private const int Most = 1000;
+
+    private static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(250);
+
+    private readonly Lock _lock = new();
+    private List<long> _asked = [];
+    private Task<IReadOnlySet<long>>? _answer;
+
+    /// <returns>Those that somebody holds, and perhaps others that were not asked for.</returns>
+    public Task<IReadOnlySet<long>> FindHeldAsync(IEnumerable<long> claimIds)
+    {
+        lock (_lock)
+        {
+            _asked.AddRange(claimIds);
+            // Not on the scheduler of the grain that happens to ask first.
+            return _answer ??= Task.Run(AskAsync);
+        }
+    }
+
+    private async Task<IReadOnlySet<long>> AskAsync()
+    {
+        await Task.Delay(s_moment, time);
+        List<long> asked;
+        lock (_lock)
+        {
+            (asked, _asked) = (_asked, []);
+            _answer = null;
+        }
+        var held = new HashSet<long>();
+        foreach (var claimIds in asked.Chunk(Most))
+            held.UnionWith(await store.FindHeldAsync(claimIds, CancellationToken.None));
+        return held;
+    }
+}

@@ -1,0 +1,45 @@
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// What is done again and again, one at a time, by whomever it is called for: calls that come too early do nothing. A round that was in
+/// vain, or that only looked, is followed by a pause as long as it takes to keep such rounds at their share of the time.
+/// </summary>
+/// <param name="share">From 0 to 1: of the time, for rounds that were in vain.</param>
+internal sealed class Round(TimeSpan interval, double share, TimeProvider time)
+{
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
+
+    private long? _began;
+    private long _ended;
+    private TimeSpan _pause;
+    private bool _isRunning;
+
+    /// <summary>From the end of a round that was in vain to the next.</summary>
+    public TimeSpan PauseAfter(TimeSpan took)
+    {
+        var pause = took * ((1 / share) - 1);
+        return pause < interval ? interval : pause > s_longestPause ? s_longestPause : pause;
+    }
+
+    /// <param name="run">False: in vain.</param>
+    public async Task RunAsync(Func<Task<bool>> run)
+    {
+        // Half an interval: the calls of several silos are not in step.
+        if (_isRunning || (_began is { } began && (time.GetElapsedTime(began) < interval / 2 || time.GetElapsedTime(_ended) < _pause)))
+            return;
+        _isRunning = true;
+        _began = time.GetTimestamp();
+        var useful = false;
+        try
+        {
+            useful = await run();
+        }
+        finally
+        {
+            _isRunning = false;
+            _ended = time.GetTimestamp();
+            var pause = PauseAfter(time.GetElapsedTime(_began.Value));
+            _pause = useful || pause <= interval ? TimeSpan.Zero : pause;
+        }
+    }
+}

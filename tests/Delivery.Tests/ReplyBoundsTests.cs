@@ -1,0 +1,205 @@
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>Replies beyond the usual: three digits and what stands behind them decide, at each step.</summary>
+public sealed class ReplyBoundsTests
+{
+    private const string Data =
+        """
+        S: 220 mx.example.net ESMTP
+        C: EHLO client.example.com
+        S: 250 mx.example.net
+        C: MAIL FROM:<sender@example.com>
+        S: 250 Ok
+        C: RCPT TO:<user1@example.net>
+        S: 250 Ok
+        C: DATA
+
+        """;
+
+    private static readonly string s_long = new('x', 3000);
+
+    public static TheoryData<string, string> AfterTheDot => new()
+    {
+        { $"S: 250 {s_long}", "Delivered 2.0.0" },
+        { $"S: 250 2.6.0 {s_long}", "Delivered 2.6.0" },
+        { $"S: 250-2.6.0 {s_long}\nS: 250 2.6.0 Taken", "Delivered 2.6.0" },
+        { $"S: 451 4.7.1 {s_long}", "Deferred 4.7.1" },
+        { $"S: 550 5.7.1 {s_long}", "Failed 5.7.1" },
+        { "S: 250-Taken\nS: 451 4.3.0 Not so", "Deferred 4.3.0" },
+        { "S: 451-Wait\nS: 250 2.0.0 Taken", "Delivered 2.0.0" },
+        { "S: 250-Taken\nS: what a day\nS: 250 2.0.0 Bye", "Delivered 2.0.0" },
+        { "! lines 1000\nS: 250 2.6.0 Taken", "Delivered 2.6.0" },
+        { "! raw 250 Ok\n! close", "Delivered 2.0.0" },
+        { "! raw 550 5.7.1 N\n! close", "Failed 5.7.1" },
+        { "! raw 250 \n! bytes 1000000", "Delivered 2.0.0" },
+        { "! raw 550 5.7.1 \n! bytes 1000000", "Failed 5.7.1" },
+        { "! raw 250-\n! bytes 1000000", "Uncertain 4.4.2" },
+        { "! lines 100000", "Uncertain 4.4.2" },
+        { "S: 250+ok", "Uncertain 4.4.2" },
+    };
+
+    [Theory]
+    [MemberData(nameof(AfterTheDot))]
+    public async Task After_the_dot_the_code_of_the_last_line_decides(string answer, string outcome)
+    {
+        await using var server = new ScriptedServer(Data + "S: 354 Go on\nC: one\nC: .\n" + answer + "\n! close");
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal([outcome], Bench.Outcomes(report));
+        Assert.Equal(outcome.StartsWith("Delivered", StringComparison.Ordinal) ? 1 : 0, bench.Claims.Recorded.Count);
+        Assert.InRange(report.Results[0].Reply.Length, 1, 600);
+    }
+
+    [Fact]
+    public async Task Long_lines_at_each_step_are_read_past_and_the_connection_stays_good()
+    {
+        await using var server = new ScriptedServer(
+            $"""
+            S: 220 {s_long}
+            C: EHLO client.example.com
+            S: 250-{s_long}
+            S: 250-X-LONG {s_long}
+            S: 250 PIPELINING
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user1@example.net>
+            C: DATA
+            S: 250-{s_long}
+            S: 250 {s_long}
+            S: 550 5.1.1 {s_long}
+            S: 554 {s_long}
+            C: RSET
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user2@example.net>
+            C: DATA
+            S: 250 {s_long}
+            S: 250 {s_long}
+            S: 450 4.2.1 {s_long}
+            S: 554 {s_long}
+            C: RSET
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user3@example.net>
+            C: DATA
+            S: 250 {s_long}
+            S: 250 {s_long}
+            S: 250 {s_long}
+            S: 354 {s_long}
+            C: three
+            C: .
+            S: 250 2.6.0 {s_long}
+            C: QUIT
+            S: 221 {s_long}
+            """);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"), bench.Message("three\r\n"));
+        Assert.Equal(["Failed 5.1.1", "Deferred 4.2.1", "Delivered 2.6.0"], Bench.Outcomes(report));
+        Assert.Equal(1, server.Connections);
+    }
+
+    [Theory]
+    [InlineData("S: 421 4.3.2 ", "Deferred 4.3.2", true)]
+    [InlineData("S: 554 5.7.1 ", "Deferred 4.3.2", true)]
+    [InlineData("S: 220 mx\n* EHLO\nS: 421 4.3.2 ", "Deferred 4.3.2", true)]
+    [InlineData("S: 220 mx\n* EHLO\nS: 250 mx\nC: MAIL FROM:<sender@example.com>\nS: 550 5.1.8 ", "Failed 5.1.8", false)]
+    [InlineData("S: 220 mx\n* EHLO\nS: 250 mx\nC: MAIL FROM:<sender@example.com>\nS: 451 4.7.1 ", "Deferred 4.7.1", false)]
+    [InlineData("S: 220 mx\n* EHLO\nS: 250 mx\nC: MAIL FROM:<sender@example.com>\nS: 250 Ok\nC: RCPT TO:<user1@example.net>\nS: 550 5.1.1 ", "Failed 5.1.1", false)]
+    [InlineData("S: 220 mx\n* EHLO\nS: 250 mx\nC: MAIL FROM:<sender@example.com>\nS: 250 Ok\nC: RCPT TO:<user1@example.net>\nS: 450 4.2.1 ", "Deferred 4.2.1", false)]
+    public async Task A_long_refusal_keeps_its_code_and_status(string script, string outcome, bool unreachable)
+    {
+        await using var server = new ScriptedServer(script + s_long);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal([outcome], Bench.Outcomes(report));
+        Assert.Equal(unreachable, report.Unreachable);
+        Assert.Contains("xxx", report.Results[0].Reply, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_connection_whose_last_reply_has_no_end_is_neither_used_again_nor_told_goodbye()
+    {
+        const string Transaction =
+            """
+            S: 220 mx.example.net ESMTP
+            C: EHLO client.example.com
+            S: 250-mx.example.net
+            S: 250 PIPELINING
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<{0}>
+            C: DATA
+            S: 250 Ok
+            S: 250 Ok
+            S: 354 Go on
+            C: {1}
+            C: .
+
+            """;
+        static string Take(string recipient, string content) => string.Format(null, Transaction, recipient, content);
+        await using var server = new ScriptedServer(
+        [
+            Take("user1@example.net", "one") + "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user2@example.net>\nC: DATA\n! raw 250 \n! bytes 1000000",
+            Take("user2@example.net", "two") + "! raw 250 \n! bytes 1000000",
+        ]);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"));
+        Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(report));
+        Assert.Equal(2, server.Connections);
+        Assert.Empty(server.Surplus);
+        Assert.Equal(2, bench.Claims.Recorded.Count);
+    }
+
+    [Fact]
+    public async Task What_was_said_without_a_line_end_counts_when_the_time_is_over()
+    {
+        await using var server = new ScriptedServer(Data + "S: 354 Go on\nC: one\nC: .\n! raw 250 Ok\n! hang");
+        // The machine's clock: a fake one would not know when the client has read what it cannot take for whole yet.
+        await using var bench = new Bench(options => options.Timeouts.FinalDot = TimeSpan.FromSeconds(3));
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+        Assert.Empty(server.Surplus);
+    }
+
+    [Fact]
+    public async Task Content_that_was_asked_for_in_a_line_without_end_is_not_sent()
+    {
+        await using var server = new ScriptedServer(Data + "! raw 354 \n! bytes 1000000");
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal(["Deferred 4.5.0"], Bench.Outcomes(report));
+        Assert.Equal("The answer to DATA has no end", report.Results[0].Reply);
+        Assert.Empty(server.Surplus);
+    }
+
+    [Fact]
+    public async Task A_long_answer_to_STARTTLS_is_read_past()
+    {
+        await using var server = new ScriptedServer(
+            $"""
+            S: 220 mx.example.net ESMTP
+            C: EHLO client.example.com
+            S: 250-mx.example.net
+            S: 250 STARTTLS
+            C: STARTTLS
+            S: 220 {s_long}
+            ! tls
+            C: EHLO client.example.com
+            S: 250 mx.example.net
+            C: MAIL FROM:<sender@example.com>
+            S: 250 Ok
+            C: RCPT TO:<user1@example.net>
+            S: 250 Ok
+            C: DATA
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 {s_long}
+            """);
+        await using var bench = new Bench(options => options.Tls = TlsPolicy.Required);
+        bench.RouteTo(server);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+    }
+}
