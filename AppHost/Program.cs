@@ -2,7 +2,8 @@ using Aspire.Hosting.ApplicationModel;
 using MailPipeline.AppHost;
 
 // The whole pipeline on one machine: three servers, two of each service, and a far end that shows what leaves.
-var builder = DistributedApplication.CreateBuilder(args);
+// Everything here speaks in clear on this machine: no development certificate is needed, and none is asked for.
+var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions { Args = args, TrustDeveloperCertificate = false });
 var servers = Servers.Add(builder);
 var farEnd = FarEnd.Add(builder);
 
@@ -21,12 +22,18 @@ var ingress = builder.AddProject<Projects.Ingress>("ingress")
     .WithEnvironment("Ingress__RelayClients__0", "127.0.0.0/8")
     .WithReference(servers.MailDb).WaitFor(servers.MailDb)
     .WithReference(servers.RabbitMq).WaitFor(servers.RabbitMq);
+var operation = new OperatorCommands(builder.AppHostDirectory, servers.MailDb.Resource);
+var testMessage = new TestMessage(operation.TimelineAsync, TimeProvider.System);
+var smtp = ingress.GetEndpoint("smtp");
 ingress.WithCommand(
     "send-test-message", "Send a test message",
-    context => TestMessage.SendAsync(ingress.GetEndpoint("smtp"), context.CancellationToken),
-    new CommandOptions { IconName = "MailArrowUp", Description = "From test@example.org to somebody@example.net, by SMTP" });
+    context => testMessage.SendAsync(smtp.Host, smtp.Port, context.CancellationToken),
+    new CommandOptions
+    {
+        IconName = "MailArrowUp",
+        Description = "From test@example.org to somebody@example.net, by SMTP; says what became of it",
+    });
 
-var delivery = new DeliveryCommands(builder.AppHostDirectory, servers.MailDb.Resource);
 builder.AddProject<Projects.Queue>("queue")
     .WithReplicas(2)
     .WithHttpEndpoint(name: "http", env: "Http__Port")
@@ -37,10 +44,10 @@ builder.AddProject<Projects.Queue>("queue")
     .WithReference(servers.RabbitMq).WaitFor(servers.RabbitMq)
     .WithReference(servers.Redis).WaitFor(servers.Redis)
     .WithCommand(
-        "pause-delivery", "Pause delivery", context => delivery.PauseAsync(context.CancellationToken),
+        "pause-delivery", "Pause delivery", context => operation.PauseAsync(context.CancellationToken),
         new CommandOptions { IconName = "Pause", Description = "Nothing is handed out any more; mail is accepted as before" })
     .WithCommand(
-        "resume-delivery", "Resume delivery", context => delivery.ResumeAsync(context.CancellationToken),
+        "resume-delivery", "Resume delivery", context => operation.ResumeAsync(context.CancellationToken),
         new CommandOptions { IconName = "Play", Description = "What is due is handed out again" });
 
 builder.AddProject<Projects.Delivery>("delivery")

@@ -109,13 +109,23 @@ public sealed class DeliveryOptions
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan Probation { get; set; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>No further message of a batch is begun after this time; the rest is handed back. Default: 5 min, well below the broker's 30.</summary>
+    /// <summary>No further message of a batch is begun after this time; the rest is handed back. Default: 5 min.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan BatchTime { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>Longest time from MAIL to the final dot of one message. Default: 12 min, so that batch and last reply end below the broker's 30.</summary>
-    [Range(typeof(TimeSpan), "00:00:01", "00:15:00")]
+    /// <summary>
+    /// Longest time from MAIL to the final dot of one message, beside what <see cref="TransactionRateBytes"/> adds. Default: 12 min, above
+    /// the times that RFC 5321 §4.5.3.2 gives each command.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan TransactionTime { get; set; } = TimeSpan.FromMinutes(12);
+
+    /// <summary>
+    /// Octets a second of content: what the far end has taken of a message adds as much time as it takes at this rate. Default: 10 KB, so
+    /// that 50 MiB arrive at a host that takes 20 KB a second, and one that takes less than this is ended.
+    /// </summary>
+    [Range(1, 1_000_000_000)]
+    public long TransactionRateBytes { get; set; } = 10_000;
 
     /// <summary>How long a connection waits for the next batch of its domain before QUIT. Default: 2 s; zero ends it at once.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]

@@ -20,21 +20,39 @@ internal sealed class DeliverRetryConsumer(HandOut handOut, DeliveryLanes lanes)
 
 /// <summary>
 /// Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A hand-out that waits for
-/// long, for DNS or for a connection, leaves its place among the consumers to others and goes on aside; should the process die meanwhile,
-/// the queue misses the claim and hands out again. A stop waits for it.
+/// long, for DNS or for a connection, leaves its place among the consumers to others and goes on aside, as does one that is spoken about
+/// for long, which the broker would take for stuck; should the process die meanwhile, the queue misses the claim and hands out again. A
+/// stop waits for it.
 /// </summary>
 internal sealed class HandOut(
     DomainDelivery delivery, HandOutsAside aside, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
     ILogger<HandOut> log)
 {
+    /// <summary>Far below the half hour after which RabbitMQ closes the channel of a consumer that has not acknowledged a message.</summary>
+    internal static readonly TimeSpan LongestInLane = TimeSpan.FromMinutes(10);
+
     public async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots)
     {
         var waits = new HandOutWaits(telemetry, time);
         var delivering = DeliverAsync(command, slots, waits);
-        if (await Task.WhenAny(delivering, waits.Long) != delivering && aside.TryAdd())
+        if (await LeavesLaneAsync(delivering, waits))
             _ = GoOnAsideAsync(delivering);
         else
             await delivering;
+    }
+
+    /// <summary>True: it is among those aside now. False: it has ended, or has to stay to its end.</summary>
+    private async Task<bool> LeavesLaneAsync(Task delivering, HandOutWaits waits)
+    {
+        if (delivering.IsCompleted)
+            return false;
+        var tooLong = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var timer = time.CreateTimer(_ => tooLong.TrySetResult(), null, LongestInLane, Timeout.InfiniteTimeSpan);
+        if (await Task.WhenAny(delivering, waits.Long, tooLong.Task) == delivering)
+            return false;
+        if (!tooLong.Task.IsCompleted && aside.TryAdd())
+            return true;
+        return await Task.WhenAny(delivering, tooLong.Task) != delivering && aside.TryAdd(isSpoken: true);
     }
 
     private async Task GoOnAsideAsync(Task delivering)

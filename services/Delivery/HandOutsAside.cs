@@ -7,7 +7,10 @@ namespace MailPipeline.Delivery;
 /// </summary>
 internal sealed class HandOutsAside(IHostApplicationLifetime lifetime)
 {
-    /// <summary>Each has a DNS question under way: a socket and some kilobytes. Beyond it they stay in the lane.</summary>
+    /// <summary>
+    /// Each waits, or has a DNS question under way: a socket and some kilobytes. Beyond it they stay in the lane. Those that are spoken
+    /// about are bounded by the connections, and come on top.
+    /// </summary>
     private const int Most = 10_000;
 
     private readonly Lock _lock = new();
@@ -16,11 +19,12 @@ internal sealed class HandOutsAside(IHostApplicationLifetime lifetime)
     private bool _ends;
 
     /// <summary>False: there are enough, or the process stops.</summary>
-    public bool TryAdd()
+    /// <param name="isSpoken">Is spoken about with a far end.</param>
+    public bool TryAdd(bool isSpoken = false)
     {
         lock (_lock)
         {
-            if (_ends || _count == Most || lifetime.ApplicationStopping.IsCancellationRequested)
+            if (_ends || (_count >= Most && !isSpoken) || lifetime.ApplicationStopping.IsCancellationRequested)
                 return false;
             _count++;
             return true;

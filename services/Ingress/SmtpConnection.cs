@@ -184,7 +184,9 @@ internal sealed class SmtpConnection
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SmtpCredentials offered)
     {
-        var verified = await _server.Credentials.VerifyAsync(offered.UserName, offered.Password, Client, _connection.ConnectionClosed);
+        using var departure = new ClientDeparture(_connection);
+        var verified = await _server.Credentials.VerifyAsync(
+            offered.UserName, offered.Password, new LoginClient(Client, departure.Closed, departure.Left));
         if (verified.IsBusy)
             return Replies.C454AuthUnavailable;
         _account = verified.Account;

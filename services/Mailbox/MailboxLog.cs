@@ -27,8 +27,8 @@ internal static partial class MailboxLog
     [LoggerMessage(4013, LogLevel.Warning, "{ConnectionId} {MessageId} cannot be read")]
     internal static partial void MessageUnreadable(this ILogger logger, string connectionId, string messageId, Exception failure);
 
-    [LoggerMessage(4014, LogLevel.Warning, "{ConnectionId} {UserName}: the deletions failed, nothing is deleted")]
-    internal static partial void CommitFailed(this ILogger logger, string connectionId, string userName, Exception failure);
+    [LoggerMessage(4014, LogLevel.Warning, "{ConnectionId} {UserName}: the deletions failed, {Deleted} of {Marked} messages are deleted")]
+    internal static partial void CommitFailed(this ILogger logger, string connectionId, string userName, int deleted, int marked, Exception failure);
 
     [LoggerMessage(4015, LogLevel.Warning, "{ConnectionId} {UserName}: the hold on the maildrop is lost, the session ends without deleting")]
     internal static partial void LeaseLost(this ILogger logger, string connectionId, string userName);

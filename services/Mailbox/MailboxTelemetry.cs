@@ -89,7 +89,7 @@ internal sealed class MailboxTelemetry : IDisposable
     internal void Committed(CommitResult result, int deleted)
     {
         _commits.Add(1, new KeyValuePair<string, object?>("result", Tag(result)));
-        if (result == CommitResult.Done)
+        if (deleted > 0)
             _messagesDeleted.Add(deleted);
     }
 

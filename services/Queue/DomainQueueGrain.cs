@@ -5,19 +5,6 @@ using Orleans.Concurrency;
 
 namespace MailPipeline.Queue;
 
-/// <summary>The delivery queue of one destination domain; the key is the domain in lower case.</summary>
-internal interface IDomainQueueGrain : IGrainWithStringKey
-{
-    /// <summary>These recipients have just become due.</summary>
-    Task OfferAsync(QueuedRecipient[] recipients);
-
-    /// <summary>Storage says that something of the domain is due. True: so it was, and it was not known here.</summary>
-    Task<bool> WakeAsync();
-
-    /// <summary>A worker reports what became of a hand-out.</summary>
-    Task CompleteAsync(AttemptsCompleted report);
-}
-
 /// <summary>
 /// Keeps a <see cref="DomainQueue"/> going: loads what is due, hands it out, records outcomes, and leaves memory when
 /// nothing is due. Everything it knows can be read again from storage, so a second activation for a while does no harm:

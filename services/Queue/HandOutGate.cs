@@ -17,14 +17,11 @@ internal sealed class HandOutGate
     /// <summary>How often a route was opened again: what was paused for want of workers before need not wait for its time.</summary>
     public int Openings => _openings;
 
-    /// <summary>Completes when a route is opened again.</summary>
-    public Task NextOpening
+    /// <summary>Completes when a route is opened again, or has been since there were so many openings.</summary>
+    public Task OpeningAfter(int openings)
     {
-        get
-        {
-            lock (_lock)
-                return _opening.Task;
-        }
+        lock (_lock)
+            return _openings > openings ? Task.CompletedTask : _opening.Task;
     }
 
     /// <summary>The bus did not take a hand-out, and has not proved since that it takes any.</summary>

@@ -1,11 +1,10 @@
-using MailPipeline.Storage;
-
 namespace MailPipeline.Queue;
 
 /// <summary>
 /// Asks storage which claims of overdue hand-outs are held: one question for all domains of the process that ask within a moment.
 /// </summary>
-internal sealed class OverdueClaims(QueueStore store, TimeProvider time)
+/// <param name="ask">Of these claims the ones that are held.</param>
+internal sealed class OverdueClaims(Func<IReadOnlyCollection<long>, Task<IReadOnlySet<long>>> ask, TimeProvider time)
 {
     private const int Most = 1000;
 
@@ -37,7 +36,7 @@ internal sealed class OverdueClaims(QueueStore store, TimeProvider time)
         }
         var held = new HashSet<long>();
         foreach (var claimIds in asked.Chunk(Most))
-            held.UnionWith(await store.FindHeldAsync(claimIds, CancellationToken.None));
+            held.UnionWith(await ask(claimIds));
         return held;
     }
 }

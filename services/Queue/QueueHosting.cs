@@ -36,7 +36,8 @@ public static class QueueHosting
         services.AddSingleton<AcceptedHints>();
         services.AddSingleton<HandOutGate>();
         services.AddSingleton<HandOutSender>();
-        services.AddSingleton<OverdueClaims>();
+        services.AddSingleton(provider => new OverdueClaims(
+            claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());

@@ -13,6 +13,7 @@ internal sealed class Round(TimeSpan interval, double share, TimeProvider time)
     private long _ended;
     private TimeSpan _pause;
     private bool _isRunning;
+    private bool _isWanted;
 
     /// <summary>From the end of a round that was in vain to the next.</summary>
     public TimeSpan PauseAfter(TimeSpan took)
@@ -22,11 +23,27 @@ internal sealed class Round(TimeSpan interval, double share, TimeProvider time)
     }
 
     /// <param name="run">False: in vain.</param>
-    public async Task RunAsync(Func<Task<bool>> run)
+    /// <param name="atOnce">However early it comes; during a round, right after it.</param>
+    public async Task RunAsync(Func<Task<bool>> run, bool atOnce = false)
     {
+        if (atOnce && _isRunning)
+            _isWanted = true;
         // Half an interval: the calls of several silos are not in step.
-        if (_isRunning || (_began is { } began && (time.GetElapsedTime(began) < interval / 2 || time.GetElapsedTime(_ended) < _pause)))
+        if (_isRunning || !(atOnce || IsTime))
             return;
+        do
+        {
+            _isWanted = false;
+            await RunOnceAsync(run);
+        }
+        while (_isWanted);
+    }
+
+    private bool IsTime =>
+        _began is not { } began || (time.GetElapsedTime(began) >= interval / 2 && time.GetElapsedTime(_ended) >= _pause);
+
+    private async Task RunOnceAsync(Func<Task<bool>> run)
+    {
         _isRunning = true;
         _began = time.GetTimestamp();
         var useful = false;

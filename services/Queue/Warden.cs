@@ -16,8 +16,9 @@ internal interface IWardenGrain : IGrainWithIntegerKey
     Task RouteAsync();
 
     /// <summary>Wakes the queues of what is due.</summary>
+    /// <param name="atOnce">However soon after the last time: there are workers again.</param>
     [AlwaysInterleave]
-    Task WakeAsync();
+    Task WakeAsync(bool atOnce);
 
     /// <summary>Takes back the claims of workers that died.</summary>
     [AlwaysInterleave]
@@ -81,7 +82,7 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
 
     public Task RouteAsync() => _routes.RunAsync(RouteForgottenAsync);
 
-    public Task WakeAsync() => _wakes.RunAsync(async () => !_pause.IsPaused && await _waking.RoundAsync());
+    public Task WakeAsync(bool atOnce) => _wakes.RunAsync(async () => !_pause.IsPaused && await _waking.RoundAsync(), atOnce);
 
     public Task TakeBackAsync() => _takeBacks.RunAsync(async () =>
     {

@@ -10,19 +10,20 @@ internal sealed partial class WardenTicks(
     IGrainFactory grains, HandOutGate gate, IOptions<QueueOptions> options, TimeProvider time, ILogger<WardenTicks> log) : BackgroundService
 {
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
-        TickAsync(warden => warden.RouteAsync(), stoppingToken), TickAsync(warden => warden.WakeAsync(), stoppingToken),
+        TickAsync(warden => warden.RouteAsync(), stoppingToken), TickAsync(warden => warden.WakeAsync(atOnce: false), stoppingToken),
         TickAsync(warden => warden.TakeBackAsync(), stoppingToken), TickAsync(warden => warden.MeasureAsync(), stoppingToken),
         TickAsync(warden => warden.CleanUpAsync(), stoppingToken), WakeAtOpeningsAsync(stoppingToken));
 
     /// <summary>When workers are back what waits for them is woken at once.</summary>
     private async Task WakeAtOpeningsAsync(CancellationToken stoppingToken)
     {
-        for (var opening = gate.NextOpening; !stoppingToken.IsCancellationRequested; opening = gate.NextOpening)
+        for (var openings = 0; !stoppingToken.IsCancellationRequested;)
         {
             try
             {
-                await opening.WaitAsync(stoppingToken);
-                await grains.GetGrain<IWardenGrain>(0).WakeAsync();
+                await gate.OpeningAfter(openings).WaitAsync(stoppingToken);
+                openings = gate.Openings;
+                await grains.GetGrain<IWardenGrain>(0).WakeAsync(atOnce: true);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {

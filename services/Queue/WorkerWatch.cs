@@ -85,9 +85,9 @@ internal sealed partial class WorkerWatch(
         await Task.Delay(pause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    [LoggerMessage(2070, LogLevel.Warning, "Nobody consumes '{Endpoint}': its mail waits in storage until somebody does")]
+    [LoggerMessage(2080, LogLevel.Warning, "Nobody consumes '{Endpoint}': its mail waits in storage until somebody does")]
     private static partial void LogNoWorkers(ILogger log, string endpoint);
 
-    [LoggerMessage(2071, LogLevel.Information, "'{Endpoint}' is consumed again: its mail goes on")]
+    [LoggerMessage(2081, LogLevel.Information, "'{Endpoint}' is consumed again: its mail goes on")]
     private static partial void LogWorkers(ILogger log, string endpoint);
 }

@@ -12,8 +12,10 @@ public sealed class ClaimStore(MailDatabase database)
     private static readonly Statement s_take = new(
         """
         UPDATE recipients SET claim = $2
-        WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $3 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
-        """);
+        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $3 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_taken = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND attempts = $3");
 
     private static readonly Statement s_insertClaim = new(
         """
@@ -22,24 +24,29 @@ public sealed class ClaimStore(MailDatabase database)
         """);
 
     private static readonly Statement s_begin = new(
-        "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1");
+        "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1") { Locks = SharedRows.Claims };
 
-    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1");
+    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1") { Locks = SharedRows.Claims };
 
-    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1");
+    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1") { Locks = SharedRows.Claims };
 
     // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
-    private static readonly Statement s_renew = new("UPDATE claims SET lease_until = {now} + $2 WHERE id = $1");
+    private static readonly Statement s_renew = new(
+        "UPDATE claims SET lease_until = {now} + $2 WHERE id {in_1} RETURNING id") { Locks = SharedRows.Claims };
 
-    private static readonly Statement s_release = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
+    private static readonly Statement s_release = new(
+        "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2");
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims };
 
+    // The claim stays in the row: it says whose outcome this is.
     private static readonly Statement s_deliver = new(
         """
-        UPDATE recipients SET state = 1, claim = 0, attempts = attempts + 1, updated_at = $3
-        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
-        """);
+        UPDATE recipients SET state = 1, attempts = attempts + 1, updated_at = $3
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_delivered = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
 
     /// <summary>
     /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
@@ -55,14 +62,19 @@ public sealed class ClaimStore(MailDatabase database)
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
         {
-            var counts = new ValueTask<int>[recipients.Count];
-            for (var i = 0; i < counts.Length; i++)
-                counts[i] = transaction.ExecuteAsync(s_take, recipients[i].RecipientId, claimId, recipients[i].Attempts);
-            var won = new HashSet<long>(counts.Length);
-            for (var i = 0; i < counts.Length; i++)
+            var taken = new List<(IGrouping<int, long> Group, SqlValue Ids, ValueTask<int> Count)>();
+            foreach (var group in recipients.GroupBy(recipient => recipient.Attempts, recipient => recipient.RecipientId))
             {
-                if (await counts[i] == 1)
-                    won.Add(recipients[i].RecipientId);
+                var ids = SqlValue.FromIds(group);
+                taken.Add((group, ids, transaction.ExecuteAsync(s_take, ids, claimId, group.Key)));
+            }
+            var won = new HashSet<long>(recipients.Count);
+            foreach (var (group, ids, count) in taken)
+            {
+                // All as a rule; none when the command is repeated, whose first worker has ids of the same claim.
+                var number = await count;
+                if (number > 0)
+                    won.UnionWith(number == group.Count() ? group : await transaction.QueryAsync(s_taken, r => r.GetInt64(0), ids, claimId, group.Key));
             }
             if (won.Count > 0)
                 await InsertClaimAsync(transaction, claimId, domain, won, begun);
@@ -86,47 +98,38 @@ public sealed class ClaimStore(MailDatabase database)
         cancellationToken.ThrowIfCancellationRequested();
         var lease = (long)database.Options.ClaimLease.TotalMilliseconds;
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
-        {
-            var counts = claimIds.Select(id => (Id: id, Count: transaction.ExecuteAsync(s_renew, id, lease))).ToArray();
-            var held = new HashSet<long>(counts.Length);
-            foreach (var (id, count) in counts)
-            {
-                if (await count == 1)
-                    held.Add(id);
-            }
-            return held;
-        });
+            (await transaction.QueryAsync(s_renew, r => r.GetInt64(0), SqlValue.FromIds(claimIds), lease)).ToHashSet());
     }
 
     /// <summary>
     /// Records that the far end took the message for these recipients: outcome, attempt, and the bytes when nobody needs
-    /// them any more. Returns those recorded; the others' claim was lost.
+    /// them any more. Returns those recorded, now or by an earlier call for the same claim of which nobody knew whether it was
+    /// committed; the others' claim was lost.
     /// </summary>
     public Task<IReadOnlySet<long>> RecordDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        if (results.Count == 0)
+            return Task.FromResult<IReadOnlySet<long>>(new HashSet<long>());
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
         {
-            var updates = new ValueTask<List<long>>[results.Count];
-            for (var i = 0; i < updates.Length; i++)
+            var ids = SqlValue.FromIds(results.Select(result => result.RecipientId));
+            var updated = await transaction.QueryAsync(
+                s_deliver, static r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), ids, claimId, results.Max(result => result.FinishedAt));
+            var recorded = new HashSet<long>(results.Count);
+            var attempts = new List<(AttemptResult, long)>(updated.Count);
+            var messages = new List<long>(updated.Count);
+            foreach (var (id, number) in updated)
             {
-                updates[i] = transaction.QueryAsync(
-                    s_deliver, r => r.GetInt64(0), results[i].RecipientId, claimId, results[i].FinishedAt);
-            }
-            var recorded = new HashSet<long>(updates.Length);
-            var perMessage = new Dictionary<long, int>();
-            for (var i = 0; i < updates.Length; i++)
-            {
-                if (await updates[i] is not [var attempts])
-                    continue;
-                var id = results[i].RecipientId;
                 recorded.Add(id);
-                perMessage[RecipientIds.MessageId(id)] = perMessage.GetValueOrDefault(RecipientIds.MessageId(id)) + 1;
-                await transaction.InsertAttemptAsync(results[i], attempts);
+                attempts.Add((results.First(result => result.RecipientId == id), number));
+                messages.Add(RecipientIds.MessageId(id));
             }
-            foreach (var (messageId, count) in perMessage)
-                await transaction.DropHoldsAsync(messageId, count);
+            if (recorded.Count < results.Count)
+                recorded.UnionWith(await transaction.QueryAsync(s_delivered, r => r.GetInt64(0), ids, claimId));
+            await transaction.InsertAttemptsAsync(attempts);
+            await transaction.DropHoldsAsync(messages);
             return recorded;
         });
     }
@@ -135,12 +138,7 @@ public sealed class ClaimStore(MailDatabase database)
     public Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return database.WriteAsync(async transaction =>
-        {
-            foreach (var id in recipientIds)
-                await transaction.ExecuteAsync(s_release, id, claimId);
-            return true;
-        });
+        return database.WriteAsync(transaction => transaction.ExecuteAsync(s_release, SqlValue.FromIds(recipientIds), claimId));
     }
 
     /// <summary>
@@ -192,7 +190,16 @@ internal static class AttemptStatements
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
         """);
 
-    public static ValueTask<int> InsertAttemptAsync(this IWriteTransaction transaction, AttemptResult result, long number) =>
+    public static async ValueTask InsertAttemptsAsync(this IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
+    {
+        var inserted = new ValueTask<int>[attempts.Count];
+        for (var i = 0; i < inserted.Length; i++)
+            inserted[i] = InsertAttemptAsync(transaction, attempts[i].Result, attempts[i].Number);
+        foreach (var insert in inserted)
+            await insert;
+    }
+
+    private static ValueTask<int> InsertAttemptAsync(IWriteTransaction transaction, AttemptResult result, long number) =>
         transaction.ExecuteAsync(
             s_insert, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
             StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost));

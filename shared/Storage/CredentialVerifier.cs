@@ -15,6 +15,12 @@ public readonly record struct Verification(Account? Account, bool IsBusy)
     internal static readonly Verification Refused = new(null, IsBusy: false);
 }
 
+/// <summary>Who wants to log in.</summary>
+/// <param name="Address">Where from; null where nobody knows.</param>
+/// <param name="Closed">Cancelled when the client has closed its side: its work comes last, for it may have left.</param>
+/// <param name="Left">Cancelled when the client has left: its work is not done.</param>
+public readonly record struct LoginClient(IPAddress? Address, CancellationToken Closed, CancellationToken Left);
+
 /// <summary>
 /// Says whose name and password these are. A stretched hash costs tens of milliseconds of CPU by design; a pair that was
 /// found right is remembered for some minutes as a keyed digest, for as long as the stored hash stays the same. Unknown
@@ -52,10 +58,8 @@ public sealed class CredentialVerifier
     /// <summary>Logins that wait for their turn.</summary>
     public int Waiting => _turns.Waiting;
 
-    /// <param name="client">Where they come from; null where nobody knows.</param>
-    /// <param name="left">Cancelled when the client has left: its work is not done.</param>
     /// <exception cref="OperationCanceledException">The client has left.</exception>
-    public async ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken left)
+    public async ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)
     {
         if (userName.Length > MaxNameLength)
             return Verification.Refused;
@@ -63,11 +67,12 @@ public sealed class CredentialVerifier
         if (account is not null && IsRemembered(account, password))
             return new Verification(account, IsBusy: false);
 
-        var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client));
+        var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client.Address));
         if (_history.IsPaused(name, prefix))
             return Verification.Busy;
         var right = await _turns.RunAsync(
-            prefix, _history.HasSucceeded(name, prefix), () => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value), left);
+            prefix, _history.HasSucceeded(name, prefix), () => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value),
+            client.Closed, client.Left);
         if (right is null)
             return Verification.Busy;
         if (account is null || !right.Value)

@@ -8,19 +8,32 @@ namespace MailPipeline.Storage;
 /// </summary>
 internal static class HoldStatements
 {
-    private static readonly Statement s_drop = new("UPDATE messages SET holds = holds - $2 WHERE id = $1 RETURNING holds");
+    private static readonly Statement s_drop = new(
+        "UPDATE messages SET holds = holds - $2 WHERE id {in_1} RETURNING id, holds") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_deleteChunks = new("DELETE FROM chunks WHERE id BETWEEN $1 AND $2");
 
-    public static async ValueTask DropHoldsAsync(this IWriteTransaction transaction, long messageId, int count)
+    /// <summary>Drops one hold of a message for each time that it is named.</summary>
+    public static async ValueTask DropHoldsAsync(this IWriteTransaction transaction, IReadOnlyList<long> messageIds)
     {
-        if (count == 0)
-            return;
-        var left = await transaction.QueryAsync(s_drop, r => r.GetInt64(0), messageId, count);
-        if (left is [<= 0])
+        var drops = new List<ValueTask<List<(long Id, long Holds)>>>(1);
+        if (messageIds.Count == 1)
+            drops.Add(DropAsync(transaction, messageIds, 1));
+        else
+            drops.AddRange(messageIds.CountBy(id => id).GroupBy(one => one.Value, one => one.Key).Select(group => DropAsync(transaction, group, group.Key)));
+        var deletions = new List<ValueTask<int>>(messageIds.Count);
+        foreach (var drop in drops)
         {
-            await transaction.ExecuteAsync(
-                s_deleteChunks, RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+            foreach (var (id, holds) in await drop)
+            {
+                if (holds <= 0)
+                    deletions.Add(transaction.ExecuteAsync(s_deleteChunks, RecipientIds.Of(id, 0), RecipientIds.Of(id, RecipientIds.MaxPerMessage - 1)));
+            }
         }
+        foreach (var deletion in deletions)
+            await deletion;
     }
+
+    private static ValueTask<List<(long Id, long Holds)>> DropAsync(IWriteTransaction transaction, IEnumerable<long> messageIds, int count) =>
+        transaction.QueryAsync(s_drop, static r => (r.GetInt64(0), r.GetInt64(1)), SqlValue.FromIds(messageIds), count);
 }

@@ -6,7 +6,7 @@ namespace MailPipeline.Storage;
 /// </summary>
 internal sealed class IdBlocks(GroupCommitWriter writer, string name, int blockSize)
 {
-    private static readonly Statement s_take = new("UPDATE id_blocks SET next = next + $2 WHERE name = $1 RETURNING next");
+    private static readonly Statement s_take = new("UPDATE id_blocks SET next = next + $2 WHERE name = $1 RETURNING next") { Locks = SharedRows.IdBlocks };
 
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _taking = new(1);

@@ -4,8 +4,8 @@ namespace MailPipeline.Storage;
 
 /// <summary>
 /// Whose password is stretched next. It costs tens of milliseconds of CPU by design, and strangers ask for it as often as they like: so
-/// the work is bounded in number, network prefixes take turns, who has logged in lately goes first, and the work of a client that has left
-/// is never done.
+/// the work is bounded in number, network prefixes take turns, who has logged in lately goes first, the work of a client that has left
+/// is never done, and that of one that has closed its side, and may have left, comes last and makes room for others.
 /// </summary>
 /// <param name="workers">Passwords stretched at once.</param>
 /// <param name="capacity">Most that wait, together.</param>
@@ -14,6 +14,10 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
 {
     private readonly Lock _lock = new();
     private readonly LinkedList<Turn> _preferred = [];
+
+    /// <summary>Of clients that have closed their side.</summary>
+    private readonly LinkedList<Turn> _closed = [];
+
     private readonly Dictionary<IPNetwork, LinkedList<Turn>> _byPrefix = [];
 
     /// <summary>Those that have somebody waiting, in the order of their turns.</summary>
@@ -34,11 +38,13 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
 
     /// <summary>Does the work when it is its turn; null when too many wait already.</summary>
     /// <param name="isPreferred">Goes before all that are not.</param>
+    /// <param name="closed">Cancelled when the client has closed its side.</param>
+    /// <param name="left">Cancelled when the client has left.</param>
     /// <exception cref="OperationCanceledException">The client has left while it waited.</exception>
-    public async Task<T?> RunAsync<T>(IPNetwork prefix, bool isPreferred, Func<T> work, CancellationToken left)
+    public async Task<T?> RunAsync<T>(IPNetwork prefix, bool isPreferred, Func<T> work, CancellationToken closed, CancellationToken left)
         where T : struct
     {
-        if (!await TakeAsync(prefix, isPreferred, left))
+        if (!await TakeAsync(prefix, isPreferred, closed, left))
             return null;
         try
         {
@@ -50,7 +56,7 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
         }
     }
 
-    private async Task<bool> TakeAsync(IPNetwork prefix, bool isPreferred, CancellationToken left)
+    private async Task<bool> TakeAsync(IPNetwork prefix, bool isPreferred, CancellationToken closed, CancellationToken left)
     {
         left.ThrowIfCancellationRequested();
         LinkedListNode<Turn> turn;
@@ -63,8 +69,16 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
             }
 
             var queue = isPreferred ? _preferred : _byPrefix.GetValueOrDefault(prefix);
-            if (_waiting >= capacity || (!isPreferred && queue?.Count >= capacityOfPrefix))
+            if (!isPreferred && queue?.Count >= capacityOfPrefix)
                 return false;
+            if (_waiting >= capacity)
+            {
+                if (_closed.First is not { } last)
+                    return false;
+                Remove(last);
+                last.Value.Come.SetResult(false);
+            }
+
             if (queue is null)
             {
                 queue = _byPrefix[prefix] = [];
@@ -76,8 +90,20 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
         }
 
         using var leaving = left.UnsafeRegister(_ => Leave(turn, left), null);
-        await turn.Value.Come.Task;
-        return true;
+        using var closing = closed.UnsafeRegister(_ => ComeLast(turn), null);
+        return await turn.Value.Come.Task;
+    }
+
+    private void ComeLast(LinkedListNode<Turn> turn)
+    {
+        lock (_lock)
+        {
+            if (turn.List is null)
+                return;
+            Remove(turn);
+            _closed.AddLast(turn);
+            _waiting++;
+        }
     }
 
     private void PassOn()
@@ -88,6 +114,8 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
                 Give(first);
             else if (_prefixes.First is { } prefix)
                 GiveTo(prefix);
+            else if (_closed.First is { } last)
+                Give(last);
             else
                 _running--;
         }
@@ -105,7 +133,7 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
     private void Give(LinkedListNode<Turn> turn)
     {
         Remove(turn);
-        turn.Value.Come.SetResult();
+        turn.Value.Come.SetResult(true);
     }
 
     private void Leave(LinkedListNode<Turn> turn, CancellationToken left)
@@ -134,6 +162,7 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
     {
         public IPNetwork Prefix => prefix;
 
-        public TaskCompletionSource Come { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        /// <summary>True when it is its turn; false when it has made room for another.</summary>
+        public TaskCompletionSource<bool> Come { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -26,6 +26,7 @@ public sealed class MailDatabase : IAsyncDisposable
         _writer = new GroupCommitWriter(_engine, options.MaxCommitBatch, _telemetry, time, log);
         MessageIds = new IdBlocks(_writer, "message", 1000);
         ClaimIds = new IdBlocks(_writer, "claim", 1000);
+        Fences = new IdBlocks(_writer, "fence", 100);
     }
 
     /// <summary>True when only this process works on the data: claims found at start belong to a process that died.</summary>
@@ -48,6 +49,8 @@ public sealed class MailDatabase : IAsyncDisposable
     internal IdBlocks MessageIds { get; }
 
     internal IdBlocks ClaimIds { get; }
+
+    internal IdBlocks Fences { get; }
 
     /// <summary>Opens the store and brings its schema up to date, under a lock that all processes share.</summary>
     /// <exception cref="SchemaTooNewException">A newer program has written it.</exception>

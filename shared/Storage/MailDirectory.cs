@@ -36,14 +36,16 @@ public sealed class MailDirectory(MailDatabase database)
         """);
 
     private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
-    private static readonly Statement s_nextAccount = new("UPDATE id_blocks SET next = next + 1 WHERE name = 'account' RETURNING next");
+    private static readonly Statement s_nextAccount = new(
+        "UPDATE id_blocks SET next = next + 1 WHERE name = $1 RETURNING next") { Locks = SharedRows.IdBlocks };
 
     private static readonly Statement s_addAccount = new(
         "INSERT INTO accounts (id, address, password_hash, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
 
-    private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1 RETURNING id");
+    private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1");
     private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
-    private static readonly Statement s_dropMaildrop = new("DELETE FROM maildrop_messages WHERE account_id = $1 RETURNING message_id");
+    private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1");
+    private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
     private static readonly Statement s_listAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 
     private static readonly Statement s_addAlias = new(
@@ -90,26 +92,35 @@ public sealed class MailDirectory(MailDatabase database)
     {
         var added = await database.WriteAsync(async transaction =>
         {
-            var id = (await transaction.QueryAsync(s_nextAccount, r => r.GetInt64(0)))[0] - 1;
+            var id = (await transaction.QueryAsync(s_nextAccount, r => r.GetInt64(0), "account"))[0] - 1;
             return await transaction.ExecuteAsync(s_addAccount, id, Normalize(address), passwordHash, Now) == 1;
         });
         Forget();
         return added;
     }
 
-    /// <summary>Removes the account and its maildrop. False: there is none.</summary>
+    /// <summary>
+    /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
+    /// account with the rest of its maildrop.
+    /// </summary>
     public async Task<bool> RemoveAccountAsync(string address)
     {
-        var removed = await database.WriteAsync(async transaction =>
-        {
-            if (await transaction.QueryAsync(s_removeAccount, r => r.GetInt64(0), Normalize(address)) is not [var id])
-                return false;
-            foreach (var messageId in await transaction.QueryAsync(s_dropMaildrop, r => r.GetInt64(0), id))
-                await transaction.DropHoldsAsync(messageId, 1);
-            return true;
-        });
+        bool? removed;
+        do
+            removed = await database.WriteAsync(transaction => RemovePieceAsync(transaction, Normalize(address)));
+        while (removed is null);
         Forget();
-        return removed;
+        return removed.Value;
+    }
+
+    /// <returns>Null: there is more.</returns>
+    private static async ValueTask<bool?> RemovePieceAsync(IWriteTransaction transaction, string address)
+    {
+        if (await transaction.QueryAsync(s_accountId, r => r.GetInt64(0), address) is not [var id])
+            return false;
+        var uids = await transaction.QueryAsync(s_maildrop, r => r.GetInt64(0), id, MaildropStore.MostDeletions);
+        await MaildropStore.DeleteAsync(transaction, id, uids);
+        return uids.Count == MaildropStore.MostDeletions ? null : await transaction.ExecuteAsync(s_removeAccount, address) == 1;
     }
 
     public Task<bool> SetPasswordAsync(string address, string passwordHash) =>

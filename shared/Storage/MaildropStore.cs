@@ -14,21 +14,24 @@ public sealed record MaildropMessage(long Uid, long MessageId, long SizeBytes, s
 public sealed record MaildropLease(long AccountId, long Fence);
 
 /// <summary>
-/// Maildrops. Storing the same message for the same mailbox again changes nothing; what a session deletes is deleted in
-/// one transaction, or not at all.
+/// Maildrops. Storing the same message for the same mailbox again changes nothing; what a session deletes is deleted in pieces, each
+/// in one transaction.
 /// </summary>
 public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims)
 {
     private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1");
 
+    // The claim stays in the row: it says whose outcome this is.
     private static readonly Statement s_deliver = new(
         """
-        UPDATE recipients SET state = 1, attempts = attempts + 1, updated_at = $3
-        WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $2
-        """);
+        UPDATE recipients SET state = 1, claim = $4, attempts = attempts + 1, updated_at = $3
+        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id
+        """) { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_claim = new(
-        "UPDATE recipients SET claim = $3 WHERE id = $1 AND state = 0 AND claim = 0 AND attempts = $2");
+        "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_claimed = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2");
 
     private static readonly Statement s_insert = new(
         """
@@ -40,23 +43,29 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         "SELECT uid, message_id, size_bytes, header, stored_at FROM maildrop_messages WHERE account_id = $1 ORDER BY uid");
 
     private static readonly Statement s_delete = new(
-        "DELETE FROM maildrop_messages WHERE account_id = $1 AND uid = $2 RETURNING message_id");
-
-    private static readonly Statement s_nextFence = new("UPDATE id_blocks SET next = next + 1 WHERE name = 'fence' RETURNING next");
+        """
+        DELETE FROM maildrop_messages WHERE account_id = $2 AND uid IN (
+            SELECT uid FROM maildrop_messages WHERE account_id = $2 AND uid {in_1} ORDER BY uid {for_update})
+        RETURNING message_id
+        """);
 
     private static readonly Statement s_lock = new(
         """
         INSERT INTO maildrop_leases (account_id, fence, lease_until) VALUES ($1, $2, {now} + $3)
         ON CONFLICT (account_id) DO UPDATE SET fence = excluded.fence, lease_until = excluded.lease_until
         WHERE maildrop_leases.lease_until < {now}
-        """);
+        """) { Locks = SharedRows.MaildropLeases };
 
     private static readonly Statement s_renew = new(
-        "UPDATE maildrop_leases SET lease_until = {now} + $3 WHERE account_id = $1 AND fence = $2");
+        "UPDATE maildrop_leases SET lease_until = {now} + $3 WHERE account_id = $1 AND fence = $2") { Locks = SharedRows.MaildropLeases };
 
-    private static readonly Statement s_unlock = new("DELETE FROM maildrop_leases WHERE account_id = $1 AND fence = $2");
+    private static readonly Statement s_unlock = new(
+        "DELETE FROM maildrop_leases WHERE account_id = $1 AND fence = $2") { Locks = SharedRows.MaildropLeases };
 
     private static readonly Statement s_clearLeases = new("DELETE FROM maildrop_leases");
+
+    /// <summary>Most messages that are deleted in one transaction, which others wait for.</summary>
+    public const int MostDeletions = 500;
 
     private long LeaseMilliseconds => (long)database.Options.MaildropLease.TotalMilliseconds;
 
@@ -65,44 +74,44 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     /// Delivered; Failed 5.1.1 when the account is gone (the queue decides what follows); NotAttempted when it was not
     /// waiting as the command says, which is how a repeated command ends.
     /// </summary>
+    /// <param name="afterDoubt">
+    /// The same was asked for before, and nobody knows whether it was committed: what became of a recipient then is the result now.
+    /// </param>
     public Task<IReadOnlyList<AttemptResult>> StoreAsync(
-        StoreMessages command, Func<QueuedRecipient, string> header, CancellationToken cancellationToken)
+        StoreMessages command, Func<QueuedRecipient, string> header, CancellationToken cancellationToken, bool afterDoubt = false)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<AttemptResult>>(async transaction =>
         {
-            var accounts = command.Recipients
-                .Select(r => transaction.QueryAsync(s_account, row => row.GetInt64(0), MailDirectory.Normalize(r.Address))).ToArray();
-            var results = new List<AttemptResult>(accounts.Length);
-            var claimed = new List<long>();
-            for (var i = 0; i < accounts.Length; i++)
+            var accounts = await FindAccountsAsync(transaction, command.Recipients);
+            long? AccountOf(QueuedRecipient recipient) => accounts.TryGetValue(MailDirectory.Normalize(recipient.Address), out var id) ? id : null;
+            var won = await ClaimAsync(transaction, command, recipient => AccountOf(recipient) is not null, now);
+            var stored = await StoreAsync(transaction, [.. command.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
+            var refused = won.Where(id => !stored.ContainsKey(id)).ToList();
+            if (refused.Count > 0)
+                await claims.InsertClaimAsync(transaction, command.ClaimId, command.Domain, refused);
+            if (afterDoubt)
             {
-                var recipient = command.Recipients[i];
-                var result = await accounts[i] is [var account]
-                    ? await StoreOneAsync(transaction, recipient, account, header(recipient), now)
-                    : await RefuseAsync(transaction, recipient, command.ClaimId, now);
-                if (result.Outcome == AttemptOutcome.Failed)
-                    claimed.Add(recipient.RecipientId);
-                results.Add(result);
+                won.UnionWith(await transaction.QueryAsync(
+                    s_claimed, r => r.GetInt64(0), SqlValue.FromIds(command.Recipients.Select(recipient => recipient.RecipientId)), command.ClaimId));
             }
-            if (claimed.Count > 0)
-                await claims.InsertClaimAsync(transaction, command.ClaimId, command.Domain, claimed);
-            return results;
+            return [.. command.Recipients.Select(recipient => (won.Contains(recipient.RecipientId), AccountOf(recipient)) switch
+            {
+                (false, _) => new AttemptResult(recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not waiting for this attempt", "", now, now),
+                (true, null) => new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now),
+                _ => stored.GetValueOrDefault(recipient.RecipientId) ?? Delivered(recipient, isNew: true, now),
+            })];
         });
     }
 
     /// <summary>Takes the maildrop for one session; null while another session has it.</summary>
-    public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellationToken)
+    public async Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        return database.WriteAsync<MaildropLease?>(async transaction =>
-        {
-            var fence = (await transaction.QueryAsync(s_nextFence, r => r.GetInt64(0)))[0];
-            return await transaction.ExecuteAsync(s_lock, accountId, fence, LeaseMilliseconds) == 1
-                ? new MaildropLease(accountId, fence)
-                : null;
-        });
+        var fence = await database.Fences.NextAsync(cancellationToken);
+        return await database.WriteAsync(transaction => transaction.ExecuteAsync(s_lock, accountId, fence, LeaseMilliseconds)) == 1
+            ? new MaildropLease(accountId, fence)
+            : null;
     }
 
     /// <summary>False: the lease was lost, and the session must end without deleting.</summary>
@@ -129,22 +138,29 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             cancellationToken, accountId);
 
     /// <summary>
-    /// Deletes the messages and gives up the lease, in one transaction. False: the lease was lost and nothing is deleted.
+    /// Deletes the messages, at most <see cref="MostDeletions"/>, and gives up the lease or, when the session goes on to delete others,
+    /// prolongs it, in one transaction. False: the lease was lost and none of these is deleted.
     /// </summary>
-    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellationToken)
+    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(uids.Count, MostDeletions);
         return database.WriteAsync(async transaction =>
         {
-            if (await transaction.ExecuteAsync(s_unlock, lease.AccountId, lease.Fence) == 0)
+            var held = goesOn
+                ? await transaction.ExecuteAsync(s_renew, lease.AccountId, lease.Fence, LeaseMilliseconds)
+                : await transaction.ExecuteAsync(s_unlock, lease.AccountId, lease.Fence);
+            if (held == 0)
                 return false;
-            foreach (var uid in uids)
-            {
-                if (await transaction.QueryAsync(s_delete, r => r.GetInt64(0), lease.AccountId, uid) is [var messageId])
-                    await transaction.DropHoldsAsync(messageId, 1);
-            }
+            await DeleteAsync(transaction, lease.AccountId, uids);
             return true;
         });
+    }
+
+    internal static async ValueTask DeleteAsync(IWriteTransaction transaction, long accountId, IReadOnlyCollection<long> uids)
+    {
+        if (uids.Count > 0)
+            await transaction.DropHoldsAsync(await transaction.QueryAsync(s_delete, r => r.GetInt64(0), SqlValue.FromIds(uids), accountId));
     }
 
     /// <summary>The header put before the content at delivery, then the content.</summary>
@@ -157,30 +173,61 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             yield return chunk;
     }
 
-    private static async ValueTask<AttemptResult> StoreOneAsync(
-        IWriteTransaction transaction, QueuedRecipient recipient, long accountId, string header, DateTimeOffset now)
+    private static async ValueTask<Dictionary<string, long>> FindAccountsAsync(IWriteTransaction transaction, QueuedRecipient[] recipients)
     {
-        if (await transaction.ExecuteAsync(s_deliver, recipient.RecipientId, recipient.Attempts, now) == 0)
-            return NotWaiting(recipient, now);
-        var size = recipient.SizeBytes + Encoding.UTF8.GetByteCount(header);
-        var stored = await transaction.ExecuteAsync(
-            s_insert, accountId, recipient.RecipientId, recipient.MessageId, size, header, now);
-        // The recipient's hold passes to the maildrop row; it goes when the mailbox has the message by another address.
-        if (stored == 0)
-            await transaction.DropHoldsAsync(recipient.MessageId, 1);
-        var result = new AttemptResult(
-            recipient.RecipientId, AttemptOutcome.Delivered, "2.0.0", stored == 1 ? "stored in the maildrop" : "already in the maildrop",
-            "", now, now);
-        await transaction.InsertAttemptAsync(result, recipient.Attempts + 1);
-        return result;
+        var asked = recipients.Select(recipient => MailDirectory.Normalize(recipient.Address)).Distinct()
+            .Select(address => (Address: address, Found: transaction.QueryAsync(s_account, r => r.GetInt64(0), address))).ToList();
+        var accounts = new Dictionary<string, long>(asked.Count, StringComparer.Ordinal);
+        foreach (var (address, found) in asked)
+        {
+            if (await found is [var id])
+                accounts.Add(address, id);
+        }
+        return accounts;
     }
 
-    private static async ValueTask<AttemptResult> RefuseAsync(
-        IWriteTransaction transaction, QueuedRecipient recipient, long claimId, DateTimeOffset now) =>
-        await transaction.ExecuteAsync(s_claim, recipient.RecipientId, recipient.Attempts, claimId) == 1
-            ? new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now)
-            : NotWaiting(recipient, now);
+    /// <summary>Ends what waits as the command says and has an account, claims what has none. Returns both.</summary>
+    private static async ValueTask<HashSet<long>> ClaimAsync(
+        IWriteTransaction transaction, StoreMessages command, Func<QueuedRecipient, bool> hasAccount, DateTimeOffset now)
+    {
+        var updates = command.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
+            .Select(group => group.Key is (true, var attempts)
+                ? transaction.QueryAsync(s_deliver, r => r.GetInt64(0), SqlValue.FromIds(group), attempts, now, command.ClaimId)
+                : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, command.ClaimId)).ToList();
+        var won = new HashSet<long>(command.Recipients.Length);
+        foreach (var ids in updates)
+            won.UnionWith(await ids);
+        return won;
+    }
 
-    private static AttemptResult NotWaiting(QueuedRecipient recipient, DateTimeOffset now) =>
-        new(recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not waiting for this attempt", "", now, now);
+    private static async ValueTask<Dictionary<long, AttemptResult>> StoreAsync(
+        IWriteTransaction transaction, IReadOnlyList<QueuedRecipient> recipients, Func<QueuedRecipient, long?> accountOf,
+        Func<QueuedRecipient, string> header, DateTimeOffset now)
+    {
+        var inserts = new List<(QueuedRecipient Recipient, ValueTask<int> Inserted)>(recipients.Count);
+        foreach (var recipient in recipients)
+        {
+            if (accountOf(recipient) is not { } account)
+                continue;
+            var lines = header(recipient);
+            var size = recipient.SizeBytes + Encoding.UTF8.GetByteCount(lines);
+            inserts.Add((recipient, transaction.ExecuteAsync(s_insert, account, recipient.RecipientId, recipient.MessageId, size, lines, now)));
+        }
+        var results = new Dictionary<long, AttemptResult>(inserts.Count);
+        var known = new List<long>();
+        foreach (var (recipient, inserted) in inserts)
+        {
+            var isNew = await inserted == 1;
+            results.Add(recipient.RecipientId, Delivered(recipient, isNew, now));
+            // The recipient's hold passes to the maildrop row; it goes when the mailbox has the message by another address.
+            if (!isNew)
+                known.Add(recipient.MessageId);
+        }
+        await transaction.InsertAttemptsAsync([.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))]);
+        await transaction.DropHoldsAsync(known);
+        return results;
+    }
+
+    private static AttemptResult Delivered(QueuedRecipient recipient, bool isNew, DateTimeOffset now) => new(
+        recipient.RecipientId, AttemptOutcome.Delivered, "2.0.0", isNew ? "stored in the maildrop" : "already in the maildrop", "", now, now);
 }

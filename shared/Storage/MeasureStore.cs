@@ -64,7 +64,7 @@ public sealed class MeasureStore(MailDatabase database)
     internal static readonly Statement s_claims = new("SELECT id, recipients, began_at FROM claims");
 
     internal static readonly Statement s_recipients = new(
-        "SELECT domain, route, next_attempt_at, claim FROM recipients WHERE id IN {numbers_in_1} AND state = 0 AND claim <> 0");
+        "SELECT domain, route, next_attempt_at, claim FROM recipients WHERE id {in_1} AND state + 0 = 0 AND claim <> 0");
 
     internal static readonly Statement s_domainsHeld = new(
         """
@@ -107,7 +107,7 @@ public sealed class MeasureStore(MailDatabase database)
         {
             var rows = await database.QueryAsync(
                 s_recipients, r => (Domain: r.GetString(0), Route: r.GetInt64(1), NextAttemptAt: r.GetInt64(2), Claim: r.GetInt64(3)), cancellationToken,
-                ClaimStore.Text(ids));
+                SqlValue.FromIds(ids));
             foreach (var row in rows)
             {
                 if (!held.TryGetValue((row.Domain, row.Route), out var part))

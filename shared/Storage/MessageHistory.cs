@@ -34,6 +34,9 @@ public sealed record StoreSummary(
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
 public sealed class MessageHistory(MailDatabase database)
 {
+    /// <summary>Messages and their recipients that are forgotten in one transaction.</summary>
+    private const int MostForgotten = 500;
+
     private static readonly Statement s_message = new(
         """
         SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, '')
@@ -95,10 +98,18 @@ public sealed class MessageHistory(MailDatabase database)
     internal static readonly Statement s_old = new(
         "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
 
-    private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id BETWEEN $1 AND $2");
-    private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id BETWEEN $1 AND $2");
-    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id = $1");
-    private static readonly Statement s_forgetMessage = new("DELETE FROM messages WHERE id = $1 AND holds = 0");
+    private static readonly Statement s_recipientsOf = new(
+        """
+        SELECT r.id FROM {set_1} CROSS JOIN recipients r
+        WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 ORDER BY r.id
+        """);
+
+    private static readonly Statement s_forgetMessages = new(
+        "DELETE FROM messages WHERE id {in_1} AND holds + 0 = 0 RETURNING id") { Locks = SharedRows.Messages };
+
+    private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
+    private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
+    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id {in_1}");
 
     private long _after;
 
@@ -118,7 +129,7 @@ public sealed class MessageHistory(MailDatabase database)
             s_recipients,
             r => new RecipientTimeline(
                 r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
-                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0, QueueStore.Time(r, 8), [])
+                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0 && r.GetInt32(5) == 0, QueueStore.Time(r, 8), [])
             {
                 HoldReason = r.GetString(9),
             },
@@ -187,25 +198,46 @@ public sealed class MessageHistory(MailDatabase database)
             var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore, last);
             if (ids.Count == 0)
                 return total;
-            total += await database.WriteAsync(transaction => ForgetAsync(transaction, ids));
+            foreach (var piece in await CutAsync(ids, cancellationToken))
+                total += await database.WriteAsync(transaction => ForgetAsync(transaction, piece));
             after = ids[^1];
         }
     }
 
-    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<long> ids)
+    /// <summary>Pieces of few recipients each, for others wait while one is forgotten. A message is not divided.</summary>
+    private async Task<List<List<(long Id, long[] Recipients)>>> CutAsync(List<long> ids, CancellationToken cancellationToken)
     {
-        var forgotten = 0;
+        var recipients = (await database.QueryAsync(s_recipientsOf, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(ids)))
+            .ToLookup(RecipientIds.MessageId);
+        var pieces = new List<List<(long, long[])>>();
+        var size = MostForgotten;
         foreach (var id in ids)
         {
-            if (await transaction.ExecuteAsync(s_forgetMessage, id) == 0)
-                continue;
-            var (first, last) = Range(id);
-            await transaction.ExecuteAsync(s_forgetAttempts, first, last);
-            await transaction.ExecuteAsync(s_forgetRecipients, first, last);
-            await transaction.ExecuteAsync(s_forgetDeeds, id);
-            forgotten++;
+            long[] ofMessage = [.. recipients[id]];
+            if (size + ofMessage.Length + 1 > MostForgotten)
+            {
+                pieces.Add([]);
+                size = 0;
+            }
+            pieces[^1].Add((id, ofMessage));
+            size += ofMessage.Length + 1;
         }
-        return forgotten;
+        return pieces;
+    }
+
+    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<(long Id, long[] Recipients)> messages)
+    {
+        var forgotten = (await transaction.QueryAsync(
+            s_forgetMessages, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(message => message.Id)))).ToHashSet();
+        var recipients = SqlValue.FromIds(messages.Where(message => forgotten.Contains(message.Id)).SelectMany(message => message.Recipients));
+        ValueTask<int>[] deletions =
+        [
+            transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
+            transaction.ExecuteAsync(s_forgetDeeds, SqlValue.FromIds(forgotten)),
+        ];
+        foreach (var deletion in deletions)
+            await deletion;
+        return forgotten.Count;
     }
 
     private static (long First, long Last) Range(long messageId) =>

@@ -40,7 +40,7 @@ public sealed class MessageStore(MailDatabase database)
 
     private static readonly Statement s_deleteMessage = new("DELETE FROM messages WHERE id = $1");
 
-    private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = 'message'");
+    private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = $1") { Locks = SharedRows.IdBlocks };
 
     private static readonly Statement s_readChunks = new(
         "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
@@ -212,7 +212,7 @@ public sealed class MessageStore(MailDatabase database)
                         return false;
                     }
                     // A commit without a change would be confirmed by nobody.
-                    await transaction.ExecuteAsync(s_touch);
+                    await transaction.ExecuteAsync(s_touch, "message");
                     return true;
                 });
             }

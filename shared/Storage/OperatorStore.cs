@@ -43,16 +43,18 @@ public sealed class OperatorStore(MailDatabase database)
     private static readonly Statement s_switch = new("SELECT since, set_by FROM switches WHERE name = $1");
 
     private static readonly Statement s_hold = new(
-        "UPDATE recipients SET state = 5, updated_at = $3 WHERE id BETWEEN $1 AND $2 AND state = 0 AND claim = 0");
+        "UPDATE recipients SET state = 5, updated_at = $2 WHERE id {in_1} AND state + 0 = 0 AND claim = 0") { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_release = new(
         """
-        UPDATE recipients SET state = 0, deaths = 0, uncertain = 0, hold_reason = '', next_attempt_at = $3, updated_at = $3
-        WHERE id BETWEEN $1 AND $2 AND state = 5 RETURNING domain
-        """);
+        UPDATE recipients SET state = 0, deaths = 0, uncertain = 0, hold_reason = '', next_attempt_at = $2, updated_at = $2
+        WHERE id {in_1} AND state = 5 RETURNING domain
+        """) { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_remove = new(
-        "UPDATE recipients SET state = 4, updated_at = $3 WHERE id BETWEEN $1 AND $2 AND state IN (0, 5) AND claim = 0");
+        "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_open = new("SELECT id FROM recipients WHERE id BETWEEN $1 AND $2 AND state IN (0, 5)");
 
     private static readonly Statement s_beingTried = new(
         "SELECT COUNT(*) FROM recipients WHERE id BETWEEN $1 AND $2 AND state = 0 AND claim <> 0");
@@ -83,27 +85,27 @@ public sealed class OperatorStore(MailDatabase database)
 
     /// <summary>Waiting recipients of the message are not due until they are released.</summary>
     public Task<OperatorChange> HoldAsync(long messageId, string operatorName) =>
-        ChangeAsync(messageId, OperatorAction.Held, operatorName, static async (transaction, range) =>
-            await transaction.ExecuteAsync(s_hold, range.First, range.Last, range.Now));
+        ChangeAsync(messageId, OperatorAction.Held, operatorName, static async (transaction, ids, now) =>
+            await transaction.ExecuteAsync(s_hold, ids, now));
 
     /// <summary>
     /// Held recipients of the message are due at once, with the attempts they had. What they were held for is counted anew.
     /// </summary>
     public Task<OperatorChange> ReleaseAsync(long messageId, string operatorName) =>
-        ChangeAsync(messageId, OperatorAction.Released, operatorName, static async (transaction, range) =>
+        ChangeAsync(messageId, OperatorAction.Released, operatorName, static async (transaction, ids, now) =>
         {
-            var domains = await transaction.QueryAsync(s_release, r => r.GetString(0), range.First, range.Last, range.Now);
-            foreach (var domain in domains.Distinct().Order(StringComparer.Ordinal))
-                await QueueStore.DueNoLaterAsync(transaction, domain, range.Now);
+            var domains = await transaction.QueryAsync(s_release, r => r.GetString(0), ids, now);
+            foreach (var due in domains.Distinct().Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
+                await due;
             return domains.Count;
         });
 
     /// <summary>Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them.</summary>
     public Task<OperatorChange> RemoveAsync(long messageId, string operatorName) =>
-        ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, range) =>
+        ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, ids, now) =>
         {
-            var removed = await transaction.ExecuteAsync(s_remove, range.First, range.Last, range.Now);
-            await transaction.DropHoldsAsync(messageId, removed);
+            var removed = await transaction.ExecuteAsync(s_remove, ids, now);
+            await transaction.DropHoldsAsync([.. Enumerable.Repeat(messageId, removed)]);
             return removed;
         });
 
@@ -112,22 +114,20 @@ public sealed class OperatorStore(MailDatabase database)
         await database.QueryAsync(s_held, r => new HeldMessage(r.GetInt64(0), r.GetInt32(1)), cancellationToken, limit);
 
     private Task<OperatorChange> ChangeAsync(
-        long messageId, OperatorAction action, string operatorName, Func<IWriteTransaction, RecipientRange, ValueTask<int>> change)
+        long messageId, OperatorAction action, string operatorName, Func<IWriteTransaction, SqlValue, DateTimeOffset, ValueTask<int>> change)
     {
-        var range = new RecipientRange(
-            RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1), database.Time.GetUtcNow());
+        var (first, last) = (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+        var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
         {
-            var changed = await change(transaction, range);
+            var open = await transaction.QueryAsync(s_open, r => r.GetInt64(0), first, last);
+            var changed = await change(transaction, SqlValue.FromIds(open), now);
             if (changed > 0)
-                await transaction.ExecuteAsync(s_note, messageId, (long)action, operatorName, range.Now, changed);
-            var beingTried = await transaction.QueryAsync(s_beingTried, r => r.GetInt32(0), range.First, range.Last);
+                await transaction.ExecuteAsync(s_note, messageId, (long)action, operatorName, now, changed);
+            var beingTried = await transaction.QueryAsync(s_beingTried, r => r.GetInt32(0), first, last);
             return new OperatorChange(changed, beingTried[0]);
         });
     }
 
     private static DeliveryPaused ReadPause(System.Data.Common.DbDataReader row) => new(QueueStore.Time(row, 0), row.GetString(1));
-
-    /// <summary>All recipients of one message.</summary>
-    private readonly record struct RecipientRange(long First, long Last, DateTimeOffset Now);
 }

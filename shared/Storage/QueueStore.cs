@@ -27,7 +27,7 @@ public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, s
 /// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
 {
-    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1");
+    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1") { Locks = SharedRows.Unrouted };
 
     private static readonly Statement s_insertRecipient = new(
         """
@@ -35,13 +35,13 @@ public sealed class QueueStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, 0, 0, $6, 0, $6)
         """);
 
-    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1");
+    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_dueNoLater = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, 0, 0, '')
         ON CONFLICT (domain) DO UPDATE SET due_at = excluded.due_at WHERE domain_queues.due_at > excluded.due_at
-        """) { ComesLast = true };
+        """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_unrouted = new(
         """
@@ -53,7 +53,7 @@ public sealed class QueueStore(MailDatabase database)
     private static readonly Statement s_unroutedOf = new(
         """
         SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
-        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id IN {numbers_in_1} ORDER BY u.message_id
+        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
     private static readonly Statement s_due = new(
@@ -87,7 +87,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
 
-    internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id IN {numbers_in_1}");
+    internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
 
     internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
@@ -97,13 +97,13 @@ public sealed class QueueStore(MailDatabase database)
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
-        """);
+        """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_lockQueue = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, 9223372036854775807, 0, 0, '')
         ON CONFLICT (domain) DO UPDATE SET due_at = domain_queues.due_at
-        """);
+        """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_settle = new(
         """
@@ -163,7 +163,7 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlyList<AcceptedMessage>> FindUnroutedAsync(
         IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
         messageIds.Count == 0
-            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, ClaimStore.Text(messageIds));
+            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first.</summary>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
@@ -179,7 +179,7 @@ public sealed class QueueStore(MailDatabase database)
 
     /// <summary>Of these claims the ones that somebody holds.</summary>
     public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
-        (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, ClaimStore.Text(claimIds))).ToHashSet();
+        (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
 
     /// <summary>
     /// Domains that may have due recipients and do not rest, after the given one in the order of the times since when that is so.

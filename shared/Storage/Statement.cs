@@ -8,45 +8,66 @@ internal sealed class Statement(string sql)
 {
     public string Sql { get; } = sql;
 
-    /// <summary>
-    /// Sent when all others that wait at the same time have been, in the order of its first value, a text. Only for what is right
-    /// behind any of them.
-    /// </summary>
-    public bool ComesLast { get; init; }
+    /// <summary>Changes rows of this kind that other processes change as well; its first value names them: an id, a set of ids, or a name.</summary>
+    public SharedRows Locks { get; init; }
 
     public override string ToString() => Sql;
 }
 
+/// <summary>
+/// Rows that transactions of several processes change at the same time, in the order in which each transaction comes to them: so no two
+/// lock each other out. A caller that needs several kinds begins with the first; what he needs of one kind he asks for at once.
+/// </summary>
+internal enum SharedRows
+{
+    /// <summary>Rows that nobody else waits for: new ones, and those that belong to a row that is locked already.</summary>
+    None,
+    Unrouted,
+    MaildropLeases,
+    Claims,
+    Recipients,
+    Unreported,
+    Messages,
+    Domains,
+    IdBlocks,
+}
+
 /// <summary>The words of SQL that differ between the engines.</summary>
-internal sealed record SqlDialect(string Id, string Bytes, string WithoutRowId, string Now, string KeyShare, string OwnCommit, string NumbersIn1)
+internal sealed record SqlDialect(
+    string Id, string Bytes, string WithoutRowId, string Now, string KeyShare, string ForUpdate, string OwnCommit, string InSet, string Set)
 {
     /// <summary>
     /// Times are milliseconds since 1970 UTC; {now} is the store's own clock, read anew by each statement. {key_share} keeps the
-    /// rows read from being deleted before the transaction ends; SQLite has one writer, and nobody to keep off. {own_commit} is a value
-    /// that makes a transaction one with a commit to wait for, though it changes nothing; SQLite's has none, its one process has the
-    /// writer. {numbers_in_1} are the rows of numbers that $1 names, separated by commas.
+    /// rows read from being deleted before the transaction ends, {for_update} locks them; SQLite has one writer, and nobody to keep off.
+    /// {own_commit} is a value that makes a transaction one with a commit to wait for, though it changes nothing; SQLite's has none, its
+    /// one process has the writer. "id {in_1}" asks for the set of ids in $1, {set_1} is the same set as a table, whose ids are set_1.value.
+    /// Where such a statement asks for a state as well, it says "state + 0 = 0": PostgreSQL would read through the index of what is due,
+    /// which is small when its plan is made, instead of looking the ids up.
     /// </summary>
     public static readonly SqlDialect Sqlite = new(
-        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "0",
-        "(SELECT value FROM json_each('[' || $1 || ']'))");
+        "INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "", "0",
+        "IN (SELECT value FROM json_each($1))", "json_each($1) AS set_1");
 
     public static readonly SqlDialect Postgres = new(
-        "BIGINT PRIMARY KEY", "BYTEA", "", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", "FOR KEY SHARE",
+        "BIGINT PRIMARY KEY", "BYTEA", "", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", "FOR KEY SHARE", "FOR UPDATE",
         // A transaction that has written nothing to the log is not waited for, even with an id of its own.
         "CAST(length(CAST(pg_logical_emit_message(true, 'mailpipeline', '') AS TEXT)) AS BIGINT)",
-        "(SELECT unnest(CAST(string_to_array($1, ',') AS BIGINT[])))");
+        "= ANY(CAST($1 AS BIGINT[]))", "unnest(CAST($1 AS BIGINT[])) AS set_1(value)");
 
-    public string Translate(string sql) => sql
+    /// <summary>The statement for a set of ids; or for one id, which is a number and by far the most frequent.</summary>
+    public string Translate(string sql, bool set = false) => sql
         .Replace("{id}", Id, StringComparison.Ordinal)
         .Replace("{bytes}", Bytes, StringComparison.Ordinal)
         .Replace("{without_rowid}", WithoutRowId, StringComparison.Ordinal)
         .Replace("{now}", Now, StringComparison.Ordinal)
         .Replace("{key_share}", KeyShare, StringComparison.Ordinal)
         .Replace("{own_commit}", OwnCommit, StringComparison.Ordinal)
-        .Replace("{numbers_in_1}", NumbersIn1, StringComparison.Ordinal);
+        .Replace("{for_update}", ForUpdate, StringComparison.Ordinal)
+        .Replace("{in_1}", set ? InSet : "= $1", StringComparison.Ordinal)
+        .Replace("{set_1}", set ? Set : "(SELECT CAST($1 AS BIGINT) AS value) AS set_1", StringComparison.Ordinal);
 }
 
-/// <summary>A parameter value: a 64-bit number, text or bytes. There is no null: absent is 0 or empty in every column.</summary>
+/// <summary>A parameter value: a 64-bit number, text, bytes or a set of ids. There is no null: absent is 0 or empty in every column.</summary>
 internal readonly struct SqlValue
 {
     private SqlValue(long number, object? reference, int length)
@@ -58,10 +79,22 @@ internal readonly struct SqlValue
 
     public long Number { get; }
 
-    /// <summary>Null for a number, a string, or a byte array of which the first <see cref="Length"/> bytes count.</summary>
+    /// <summary>Null for a number, a string, the ids of a set, ascending, or a byte array of which the first <see cref="Length"/> bytes count.</summary>
     public object? Reference { get; }
 
     public int Length { get; }
+
+    /// <summary>A set of ids; of one id that number.</summary>
+    public static SqlValue FromIds(IEnumerable<long> ids)
+    {
+        var sorted = ids.ToArray();
+        if (sorted is [var one])
+            return one;
+        Array.Sort(sorted);
+        return new(0, sorted, 0);
+    }
+
+    public bool IsSet => Reference is long[];
 
     public static SqlValue FromBytes(byte[] bytes, int length) => new(0, bytes, length);
 

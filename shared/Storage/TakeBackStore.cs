@@ -44,30 +44,35 @@ public sealed class TakeBackStore(MailDatabase database)
 {
     private const int Page = 200;
 
+    /// <summary>Claims that share a transaction; between them others come to theirs.</summary>
+    private const int ClaimsAtOnce = 10;
+
     private static readonly Statement s_expired = new("SELECT id FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
 
     private static readonly Statement s_all = new("SELECT id FROM claims ORDER BY id LIMIT $1");
 
     // What it says is read as it ends: its holder may begin, or send a dot, until then.
     private static readonly Statement s_endIfExpired = new(
-        "DELETE FROM claims WHERE id = $1 AND lease_until < {now} RETURNING domain, recipients, began_at, dots");
+        "DELETE FROM claims WHERE id = $1 AND lease_until < {now} RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
 
-    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 RETURNING domain, recipients, began_at, dots");
+    private static readonly Statement s_end = new(
+        "DELETE FROM claims WHERE id = $1 RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
 
     private static readonly Statement s_find = new(
         """
         SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
-        WHERE r.id = $1 AND r.claim = $2 AND r.state = 0
+        WHERE r.id {in_1} AND r.claim = $2 AND r.state + 0 = 0
         """);
 
-    private static readonly Statement s_free = new("UPDATE recipients SET claim = 0 WHERE id = $1 AND claim = $2 AND state = 0");
+    private static readonly Statement s_free = new(
+        "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_takeBack = new(
         """
         UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = deaths + $8, uncertain = uncertain + $4,
             hold_reason = $5, next_attempt_at = $6, updated_at = $7
-        WHERE id = $1 AND claim = $2 AND state = 0 RETURNING attempts
-        """);
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
+        """) { Locks = SharedRows.Recipients };
 
     /// <summary>
     /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead). What a
@@ -85,8 +90,11 @@ public sealed class TakeBackStore(MailDatabase database)
             var claims = await database.QueryAsync(evenIfLeased ? s_all : s_expired, r => r.GetInt64(0), cancellationToken, Page);
             if (mayTake?.Invoke() == false || claims.Count == 0)
                 return total;
-            foreach (var claimId in claims)
-                total += await TakeBackAsync(claimId, evenIfLeased, nextAttempt);
+            foreach (var some in claims.Chunk(ClaimsAtOnce))
+            {
+                foreach (var taken in await Task.WhenAll(some.Select(claimId => TakeBackAsync(claimId, evenIfLeased, nextAttempt))))
+                    total += taken;
+            }
         }
     }
 
@@ -97,39 +105,35 @@ public sealed class TakeBackStore(MailDatabase database)
         {
             if (await transaction.QueryAsync(evenIfLeased ? s_end : s_endIfExpired, ReadClaim, claimId) is not [var claim])
                 return TakenBack.Nothing;
-            var total = TakenBack.Nothing;
+            var found = await transaction.QueryAsync(s_find, ReadRecipient, SqlValue.FromIds(ClaimStore.Ids(claim.Recipients)), claimId);
+            var unbegun = found.Where(recipient => claim.IsUnbegun(recipient.Id)).Select(recipient => recipient.Id).ToList();
+            var returns = found.Where(recipient => !claim.IsUnbegun(recipient.Id)).Select(recipient => Return(recipient, claim, nextAttempt)).ToList();
+            var free = transaction.ExecuteAsync(s_free, SqlValue.FromIds(unbegun), claimId);
+            var updates = returns.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => transaction.QueryAsync(
+                s_takeBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
+                alike.Key.Reason, alike.Key.Next, now, claim.IsDone ? 0 : 1)).ToList();
+            var attempts = new List<(AttemptResult, long)>();
+            foreach (var rows in updates)
+                attempts.AddRange((await rows).Select(row => (Result(row.Id, claim.Ends.Contains(row.Id), claim.IsDone, now), row.Attempts)));
+            var freed = await free;
+            await transaction.InsertAttemptsAsync(attempts);
             // The earliest is the one that the domain's queue has to be awake for.
-            var due = DateTimeOffset.MaxValue;
-            foreach (var id in ClaimStore.Ids(claim.Recipients))
-            {
-                var found = await transaction.QueryAsync(s_find, ReadRecipient, id, claimId);
-                if (found is not [var recipient])
-                    continue;
-                if (claim.IsUnbegun(id))
-                {
-                    total += TakenBack.Nothing with { Unbegun = await transaction.ExecuteAsync(s_free, id, claimId) };
-                    due = now;
-                    continue;
-                }
-                var dot = claim.Ends.Contains(id);
-                var death = claim.IsDone ? 0 : 1;
-                var next = nextAttempt(recipient.Attempts + 1, recipient.AcceptedAt);
-                var reason = HoldRule.Reason(recipient.Deaths + death, recipient.Uncertain + (dot ? 1 : 0));
-                var state = reason.Length > 0 ? RecipientState.Held : RecipientState.Queued;
-                if (await transaction.QueryAsync(
-                    s_takeBack, r => r.GetInt64(0), id, claimId, (long)state, dot ? 1 : 0, reason, next, now, death) is not [var attempts])
-                {
-                    continue;
-                }
-                await transaction.InsertAttemptAsync(Result(id, dot, claim.IsDone, now), attempts);
-                total += new TakenBack(0, dot ? 0 : 1, dot ? 1 : 0, reason.Length > 0 ? [new HeldRecipient(id, reason)] : []);
-                if (state == RecipientState.Queued && next < due)
-                    due = next;
-            }
-            if (due < DateTimeOffset.MaxValue)
-                await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due);
-            return total;
+            var due = returns.Where(one => one.State == RecipientState.Queued).Select(one => one.Next).Concat(freed > 0 ? [now] : []).ToList();
+            if (due.Count > 0)
+                await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due.Min());
+            var dots = returns.Count(one => one.Dot);
+            return new TakenBack(
+                freed, returns.Count - dots, dots, [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, one.Reason))]);
         });
+    }
+
+    private static Returned Return(Tried recipient, DeadClaim claim, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
+    {
+        var dot = claim.Ends.Contains(recipient.Id);
+        var reason = HoldRule.Reason(recipient.Deaths + (claim.IsDone ? 0 : 1), recipient.Uncertain + (dot ? 1 : 0));
+        return new(
+            recipient.Id, dot, reason.Length > 0 ? RecipientState.Held : RecipientState.Queued, reason,
+            nextAttempt(recipient.Attempts + 1, recipient.AcceptedAt));
     }
 
     private static AttemptResult Result(long recipientId, bool dot, bool isDone, DateTimeOffset now)
@@ -143,8 +147,14 @@ public sealed class TakeBackStore(MailDatabase database)
     private static DeadClaim ReadClaim(DbDataReader row) => new(
         row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
 
-    private static (int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt) ReadRecipient(DbDataReader row) =>
-        (row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4));
+    private static Tried ReadRecipient(DbDataReader row) =>
+        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4));
+
+    /// <summary>A recipient as its dead worker left it.</summary>
+    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt);
+
+    /// <summary>What becomes of it.</summary>
+    private readonly record struct Returned(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);
 
     /// <param name="Ends">Whose final dot may have been sent; negative, in a claim whose worker was done: whose attempt ended otherwise.</param>
     private sealed record DeadClaim(string Domain, string Recipients, long BeganAt, HashSet<long> Ends)

@@ -57,7 +57,7 @@ public sealed class UnreportedStore(MailDatabase database)
         DELETE FROM unreported WHERE recipient_id IN (
             SELECT recipient_id FROM unreported WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id LIMIT $3)
         RETURNING recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at
-        """);
+        """) { Locks = SharedRows.Unreported };
 
     /// <summary>Messages with no more recipients are looked through to see whether any of them still waits.</summary>
     private const int MostCounted = 100;
@@ -89,7 +89,7 @@ public sealed class UnreportedStore(MailDatabase database)
                 return (null, 0);
             var (report, content) = compose([.. taken.OrderBy(failure => failure.Result.RecipientId)]);
             await MessageStore.InsertAsync(transaction, report, Chunks(report.MessageId, content));
-            await transaction.DropHoldsAsync(messageId, taken.Count);
+            await transaction.DropHoldsAsync([.. taken.Select(_ => messageId)]);
             return (report, taken.Count);
         });
     }
@@ -102,16 +102,23 @@ public sealed class UnreportedStore(MailDatabase database)
         IWriteTransaction transaction, IReadOnlyList<RecipientDecision> ended, TimeSpan delay)
     {
         var noting = ended.Select(decision => (
-            RecipientIds.MessageId(decision.Result.RecipientId), Noted: NoteAsync(transaction, decision, (long)delay.TotalMilliseconds))).ToList();
-        var complete = new List<long>();
-        foreach (var group in noting.GroupBy(row => row.Item1, row => row.Noted))
+            MessageId: RecipientIds.MessageId(decision.Result.RecipientId), Noted: NoteAsync(transaction, decision, (long)delay.TotalMilliseconds))).ToList();
+        var reported = new HashSet<long>();
+        var untold = new List<long>();
+        foreach (var (messageId, noted) in noting)
         {
-            var noted = 0;
-            foreach (var statement in group)
-                noted += await statement;
-            await transaction.DropHoldsAsync(group.Key, group.Count() - noted);
-            if (noted > 0 && await IsCompleteAsync(transaction, group.Key))
-                complete.Add(group.Key);
+            if (await noted == 1)
+                reported.Add(messageId);
+            else
+                untold.Add(messageId);
+        }
+        var counting = reported.Select(id => (Id: id, IsComplete: IsCompleteAsync(transaction, id))).ToList();
+        await transaction.DropHoldsAsync(untold);
+        var complete = new List<long>();
+        foreach (var (id, isComplete) in counting)
+        {
+            if (await isComplete)
+                complete.Add(id);
         }
         return complete;
     }

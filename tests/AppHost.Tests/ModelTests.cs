@@ -54,6 +54,14 @@ public sealed class ModelTests
     }
 
     [Fact]
+    public async Task No_development_certificate_is_asked_for()
+    {
+        await using var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.AppHost>();
+        var options = builder.Services.Select(service => service.IsKeyedService ? null : service.ImplementationInstance).OfType<DistributedApplicationOptions>();
+        Assert.False(Assert.Single(options).TrustDeveloperCertificate);
+    }
+
+    [Fact]
     public async Task Servers_come_in_containers()
     {
         var containers = (await ResourcesAsync()).OfType<ContainerResource>().Select(resource => resource.Name).ToList();

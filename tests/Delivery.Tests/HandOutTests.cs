@@ -93,6 +93,31 @@ public sealed class HandOutTests : IAsyncDisposable
         Assert.Equal(held.Count - 1, _bench.Slots.Taken);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_hand_out_that_is_spoken_about_for_long_leaves_its_place_in_the_lane(bool manyWaitAside)
+    {
+        var answer = new TaskCompletionSource();
+        await using var server = ScriptedServer.SlowToAnswer("user1@example.net", answer.Task);
+        var harness = await StartAsync();
+        _bench.RouteTo(server);
+        _bench.Options.Timeouts.FinalDot = TimeSpan.FromMinutes(30);
+        while (manyWaitAside && _bench.Aside.TryAdd())
+        {
+        }
+
+        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        await server.Signal.Task;
+        _bench.Clock.Advance(MailPipeline.Delivery.HandOut.LongestInLane - TimeSpan.FromSeconds(1));
+        Assert.False(consuming.IsCompleted);
+        _bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
+
+        answer.SetResult();
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await FirstReportAsync(harness)));
+    }
+
     [Fact]
     public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_went_aside()
     {

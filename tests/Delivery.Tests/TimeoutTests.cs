@@ -84,7 +84,39 @@ public sealed class TimeoutTests
         bench.Content.OnChunk = position => bench.Clock.Advance(position > 0 ? TimeSpan.FromSeconds(20) : TimeSpan.Zero);
         var report = await bench.RunAsync(message);
         Assert.Equal(["Deferred 4.4.2"], Bench.Outcomes(report));
+        Assert.Equal($"127.0.0.1:{server.Port} was too slow: it took 0 bytes of 4.9 KiB in 80 s", report.Results[0].Reply);
         Assert.DoesNotContain(".", server.Surplus);
+    }
+
+    /// <summary>By the settings as they are, on the test's clock; the claim is renewed as it is in life.</summary>
+    [Theory]
+    [InlineData(20_000, "Delivered 2.0.0", 44)]
+    [InlineData(10_000, "Delivered 2.0.0", 88)]
+    [InlineData(5_000, "Deferred 4.4.2", 25)]
+    [InlineData(1, "Deferred 4.4.2", 1093)]
+    public async Task A_large_message_arrives_at_a_slow_host_and_not_at_a_tarpit(int bytesPerSecond, string outcome, int minutes)
+    {
+        const int Piece = 64 * 1024;
+        await using var server = new SwallowingServer();
+        await using var bench = new Bench(time: new FakeTimeProvider());
+        bench.RouteTo($"127.0.0.1:{server.Port}");
+        bench.Content.ChunkBytes = Piece;
+        var message = bench.Message(string.Concat(Enumerable.Repeat(new string('x', 1022) + "\r\n", 50 * 1024)));
+        bench.Content.OnChunk = position =>
+        {
+            if (position == 0)
+                return;
+            bench.Clock.Advance(TimeSpan.FromSeconds((double)Piece / bytesPerSecond));
+            bench.Renewal.RenewAllAsync(CancellationToken.None).GetAwaiter().GetResult();
+        };
+        var started = bench.Clock.GetTimestamp();
+        var report = await bench.RunAsync(message);
+        Assert.Equal([outcome], Bench.Outcomes(report));
+        Assert.Equal(minutes, bench.Clock.GetElapsedTime(started).TotalMinutes, 1.0);
+        if (outcome.StartsWith("Delivered", StringComparison.Ordinal))
+            Assert.Equal(50 * 1024 * 1024, server.ContentBytes);
+        else
+            Assert.Matches(@"^127\.0\.0\.1:\d+ was too slow: it took [\d.]+ .iB of 50 MiB in \d+\S* min$", report.Results[0].Reply);
     }
 
     [Fact]

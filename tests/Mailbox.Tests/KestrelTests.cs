@@ -1,8 +1,10 @@
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mailbox.Tests;
@@ -42,6 +44,59 @@ public sealed class KestrelTests
         Assert.Equal("-ERR TLS is on already", await client.AskAsync("STLS"));
         await client.AskAsync("USER ann@example.org");
         Assert.Equal("+OK 0 messages (0 octets)", await client.AskAsync("PASS secret"));
+    }
+
+    [Fact]
+    public async Task Where_too_many_passwords_wait_it_is_SYS_TEMP_and_the_session_goes_on()
+    {
+        await using var host = await MailboxHost.StartAsync(
+            new() { ["Mailbox:AllowCleartextLogin"] = "Always", ["Mailbox:MaxLoginFailures"] = "100" }, logins: 1);
+        await host.AddAccountAsync("ann@example.org");
+        await using var client = await Client.ConnectAsync(host, listener: 0);
+        await client.LineAsync();
+        using var end = new CancellationTokenSource();
+        var guessing = Task.WhenAll(Enumerable.Range(0, (Environment.ProcessorCount / 2) + 6).Select(async guesser =>
+        {
+            for (var number = 0; !end.IsCancellationRequested; number++)
+            {
+                var from = new LoginClient(new IPAddress([192, 0, 2, (byte)guesser]), CancellationToken.None, CancellationToken.None);
+                if ((await host.Get<CredentialVerifier>().VerifyAsync($"guess{guesser}-{number}@example.org", "wrong", from)).IsBusy)
+                    await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, CancellationToken.None);
+            }
+        }));
+        string answer;
+        var asked = 0;
+        do
+        {
+            asked++;
+            await client.AskAsync($"USER user{asked}@example.org");
+            answer = await client.AskAsync("PASS wrong");
+        }
+        while (answer.StartsWith("-ERR [AUTH]", StringComparison.Ordinal) && asked < 50);
+        Assert.StartsWith("-ERR [SYS/TEMP]", answer, StringComparison.Ordinal);
+
+        await end.CancelAsync();
+        await guessing;
+        await client.AskAsync("USER ann@example.org");
+        Assert.StartsWith("+OK", await client.AskAsync("PASS secret"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_client_that_has_said_everything_and_closes_its_side_gets_the_answer_to_PASS()
+    {
+        await using var host = await MailboxHost.StartAsync(new() { ["Mailbox:AllowCleartextLogin"] = "Always" });
+        await host.AddAccountAsync("ann@example.org");
+        await using var client = await Client.ConnectAsync(host, listener: 0);
+        await client.LineAsync();
+        var others = Task.WhenAll(Enumerable.Range(0, 30 * Math.Max(1, Environment.ProcessorCount / 2)).Select(async number =>
+            await host.Get<CredentialVerifier>().VerifyAsync(
+                $"guess{number}@example.org", "wrong", new LoginClient(new IPAddress([192, 0, 2, (byte)number]), CancellationToken.None, CancellationToken.None))));
+        await client.SendAsync("USER ann@example.org\r\nPASS secret\r\nQUIT\r\n");
+        client.HalfClose();
+        Assert.Equal("+OK send PASS", await client.LineAsync());
+        Assert.Equal("+OK 0 messages (0 octets)", await client.LineAsync());
+        Assert.Equal("+OK bye", await client.LineAsync());
+        await others;
     }
 
     [Fact]
@@ -137,6 +192,8 @@ public sealed class KestrelTests
             }
             return null;
         }
+
+        public void HalfClose() => _socket.Client.Shutdown(SocketShutdown.Send);
 
         public void Reset()
         {

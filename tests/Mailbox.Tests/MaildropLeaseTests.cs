@@ -18,7 +18,7 @@ public sealed class MaildropLeaseTests
         var lease = await host.Maildrops.LockAsync(ann.Id, default);
         Assert.NotNull(lease);
         Assert.True(await host.Maildrops.RenewAsync(lease, default));
-        Assert.True(await host.Maildrops.DeleteAsync(lease, [uid], default));
+        Assert.True(await host.Maildrops.DeleteAsync(lease, [uid], goesOn: false, default));
         Assert.Empty(await host.Maildrops.ListAsync(ann.Id, default));
     }
 
@@ -33,7 +33,7 @@ public sealed class MaildropLeaseTests
         Assert.NotNull(late);
         Assert.NotNull(taken);
         Assert.False(await host.Maildrops.RenewAsync(late, default));
-        Assert.False(await host.Maildrops.DeleteAsync(late, [uid], default));
+        Assert.False(await host.Maildrops.DeleteAsync(late, [uid], goesOn: false, default));
         Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
         await host.Maildrops.UnlockAsync(late, default);
         Assert.True(await host.Maildrops.RenewAsync(taken, default));

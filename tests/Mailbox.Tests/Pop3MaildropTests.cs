@@ -95,6 +95,31 @@ public sealed class Pop3MaildropTests : IDisposable
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task More_deletions_than_fit_a_piece_are_told_as_some_when_a_later_piece_fails(bool lost)
+    {
+        using var deleted = _harness.Measure("mailpipeline.mailbox.messages.deleted");
+        for (var message = 1; message <= (2 * MaildropStore.MostDeletions) + 1; message++)
+            _harness.Maildrops.AddMessage(_harness.AnnId, "Subject: x\r\n\r\nx\r\n");
+        var wire = await LoggedInAsync();
+        for (var message = 1; message <= (2 * MaildropStore.MostDeletions) + 1; message++)
+            await wire.AskAsync($"DELE {message}");
+
+        _harness.Maildrops.DeletionsBeforeFault = 2;
+        if (lost)
+            _harness.Maildrops.StealAfterDeletions = 2;
+        else
+            _harness.Maildrops.Faults["DeleteAsync"] = StorageFault.Refused;
+        Assert.Equal("-ERR [SYS/TEMP] some deleted messages not removed", await wire.AskAsync("QUIT"));
+
+        await wire.Served;
+        Assert.Single(_harness.Maildrops.Uids);
+        Assert.Equal(lost, _harness.Maildrops.IsLocked(_harness.AnnId)); // by the thief
+        Assert.Equal(2 * MaildropStore.MostDeletions, deleted.LastMeasurement?.Value);
+    }
+
+    [Theory]
     [InlineData(StorageFault.Unavailable)]
     [InlineData(StorageFault.Full)]
     public async Task A_commit_that_fails_is_told_and_the_maildrop_is_free(StorageFault fault)

@@ -123,7 +123,7 @@ public sealed class Pop3PropertyTests
     private static Pop3Step Answer(Pop3Session session, Pop3Step step) => step switch
     {
         Pop3Step.LogIn => session.LoggedIn([new MaildropMessage(1, 1, 10, "", default), new MaildropMessage(2, 2, 20, "", default)]),
-        Pop3Step.Commit => session.Committed(deleted: true),
+        Pop3Step.Commit commit => session.Committed(commit.Uids.Count, commit.Uids.Count),
         _ => step,
     };
 

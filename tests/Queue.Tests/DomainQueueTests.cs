@@ -198,6 +198,61 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
+    public void A_hand_out_that_a_worker_holds_is_looked_at_less_and_less_often()
+    {
+        _queue.Offer(Recipients(1, 3), s_now);
+        var claimId = HandOut()!.ClaimId;
+        var now = s_now + _options.HandOutTimeout;
+        foreach (var seconds in (int[])[1, 2, 4, 8, 15, 15])
+        {
+            _queue.NoteClaimed(claimId, now);
+            Assert.Empty(_queue.Overdue(now.AddSeconds(seconds)));
+            now = now.AddSeconds(seconds).AddTicks(1);
+            Assert.Single(_queue.Overdue(now));
+        }
+    }
+
+    [Fact]
+    public void What_came_to_nothing_is_handed_out_after_a_pause_that_grows_until_somebody_is_tried()
+    {
+        var now = s_now;
+        foreach (var milliseconds in (int[])[500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
+        {
+            _queue.NoteMoreInStore();
+            _queue.Load(Recipients(1, 6), 10);
+            var (first, second) = (HandOut(now)!, HandOut(now)!);
+            // Both were under way, and came to nothing together.
+            _queue.TakeBack(first.ClaimId);
+            _queue.SetBack(now);
+            _queue.TakeBack(second.ClaimId);
+            _queue.SetBack(now);
+            _queue.Load(Recipients(1, 6), 10);
+            Assert.Null(HandOut(now));
+            Assert.Null(HandOut(now.AddMilliseconds(milliseconds - 1)));
+            now = now.AddMilliseconds(milliseconds);
+            Assert.True(_queue.CanHandOut(now));
+        }
+        _queue.SetBack(now);
+        Assert.False(_queue.CanHandOut(now));
+        _queue.ForgetSetbacks();
+        Assert.True(_queue.CanHandOut(now));
+        _queue.SetBack(now);
+        Assert.True(_queue.CanHandOut(now.AddMilliseconds(500)));
+    }
+
+    [Fact]
+    public void Who_waits_for_workers_that_are_not_there_is_left_to_the_store_and_the_others_are_handed_out()
+    {
+        _queue.Offer([Recipient(1) with { Route = RecipientRoute.Local }, Recipient(2), Recipient(3) with { Route = RecipientRoute.Local }], s_now);
+        Assert.Equal(RecipientRoute.Local, _queue.NextRoute);
+        Assert.Equal(2, _queue.LeaveToStore(RecipientRoute.Local));
+        Assert.Equal([2], Ids(HandOut()));
+        Assert.Null(_queue.NextRoute);
+        _queue.Load([Recipient(1) with { Route = RecipientRoute.Local }], 10);
+        Assert.Equal([1], Ids(HandOut()));
+    }
+
+    [Fact]
     public void A_hand_out_never_mixes_routes()
     {
         _queue.Offer([Recipient(1), Recipient(2) with { Route = RecipientRoute.Local }, Recipient(3)], s_now);

@@ -83,6 +83,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
+    public HandOutGate Gate => _app.Services.GetRequiredService<HandOutGate>();
+
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
 
     public MailBus Bus => _app.Services.GetRequiredService<MailBus>();

@@ -43,6 +43,9 @@ internal sealed class Worker
         /// <summary>The worker dies after it has won the claim.</summary>
         DiesWithClaim,
 
+        /// <summary>The worker gives all back untried.</summary>
+        HandedBack,
+
         /// <summary>The report is sent twice, and the command is worked on twice.</summary>
         Twice,
     }
@@ -60,6 +63,14 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
         for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
         {
             var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun: true, default);
+            if (fate == Worker.Fate.HandedBack)
+            {
+                await bus.SendAsync(
+                    BusEndpoints.AttemptsCompleted,
+                    new AttemptsCompleted(command.Domain, command.ClaimId, [.. command.Recipients.Select(recipient => Result(command, recipient, won: false))], false),
+                    default);
+                return;
+            }
             if (fate == Worker.Fate.DiesWithClaim)
             {
                 await claims.NoteDotsAsync(command.ClaimId, won, default);

@@ -40,7 +40,7 @@ public sealed class LoginTurnTests
         var turns = new LoginTurns(1, 2000, 2000);
         var first = Occupy(turns);
         using var left = new CancellationTokenSource();
-        var gone = Enumerable.Range(0, 1000).Select(i => turns.RunAsync(s_guesser, false, Work($"gone {i}"), left.Token)).ToList();
+        var gone = Enumerable.Range(0, 1000).Select(i => turns.RunAsync(s_guesser, false, Work($"gone {i}"), CancellationToken.None, left.Token)).ToList();
         var user = Ask(turns, "user", s_user);
         await left.CancelAsync();
         foreach (var task in gone)
@@ -53,13 +53,33 @@ public sealed class LoginTurnTests
     }
 
     [Fact]
+    public async Task Who_has_closed_his_side_comes_last_and_makes_room()
+    {
+        var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 10);
+        var first = Occupy(turns);
+        using var closedFirst = new CancellationTokenSource();
+        using var closed = new CancellationTokenSource();
+        var displaced = turns.RunAsync(s_guesser, true, Work("displaced"), closedFirst.Token, Cancellation);
+        List<Task> all = [first, Ask(turns, "closed", s_guesser, closed: closed.Token), Ask(turns, "user", s_user)];
+        await closedFirst.CancelAsync();
+        await closed.CancelAsync();
+        all.Add(Ask(turns, "other", s_other));
+        Assert.Null(await displaced);
+
+        _busy.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal(["user", "other", "closed"], _order);
+        Assert.Equal(0, turns.Waiting);
+    }
+
+    [Fact]
     public async Task More_than_may_wait_are_told_at_once()
     {
         var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 2);
         List<Task> all = [Occupy(turns), Ask(turns, "a", s_guesser), Ask(turns, "b", s_guesser)];
-        Assert.Null(await turns.RunAsync(s_guesser, false, Work("too many of one"), Cancellation));
+        Assert.Null(await turns.RunAsync(s_guesser, false, Work("too many of one"), CancellationToken.None, Cancellation));
         all.Add(Ask(turns, "c", s_other));
-        Assert.Null(await turns.RunAsync(s_user, true, Work("too many of all"), Cancellation));
+        Assert.Null(await turns.RunAsync(s_user, true, Work("too many of all"), CancellationToken.None, Cancellation));
         _busy.SetResult();
         await Task.WhenAll(all);
         Assert.Equal(["a", "c", "b"], _order);
@@ -107,10 +127,10 @@ public sealed class LoginTurnTests
     {
         _busy.Task.Wait(Cancellation);
         return true;
-    }, Cancellation);
+    }, CancellationToken.None, Cancellation);
 
-    private Task Ask(LoginTurns turns, string name, IPNetwork prefix, bool isPreferred = false) =>
-        turns.RunAsync(prefix, isPreferred, Work(name), Cancellation);
+    private Task Ask(LoginTurns turns, string name, IPNetwork prefix, bool isPreferred = false, CancellationToken closed = default) =>
+        turns.RunAsync(prefix, isPreferred, Work(name), closed, Cancellation);
 
     private Func<bool> Work(string name) => () =>
     {

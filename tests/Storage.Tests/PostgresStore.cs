@@ -22,7 +22,7 @@ public sealed class PostgresFixture : IAsyncLifetime
         await _server!.CreateDatabaseAsync() + ";Maximum Pool Size=10", configure, () => ValueTask.CompletedTask);
 }
 
-public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClassFixture<PostgresFixture>
+public sealed partial class Postgres_store(PostgresFixture postgres) : StoreTests, IClassFixture<PostgresFixture>
 {
     protected override Task<StoreFixture> OpenAsync() => postgres.OpenAsync();
 
@@ -54,32 +54,22 @@ public sealed class Postgres_store(PostgresFixture postgres) : StoreTests, IClas
     }
 
     [Fact]
-    public void What_meets_others_at_the_same_rows_comes_last_and_in_the_order_of_its_keys()
+    public void Shared_rows_are_come_to_kind_after_kind_and_within_a_kind_in_the_order_of_their_keys()
     {
-        Statement last = new("1") { ComesLast = true }, other = new("2");
-        (Statement Statement, SqlValue Key, int Number)[] round =
-            [(last, "b", 0), (other, 9, 1), (last, "a", 2), (last, "b", 3), (other, 10, 4), (other, 1, 5)];
-        Assert.Equal([1, 4, 5, 2, 0, 3], RowOrder.Of(round, row => row.Statement, row => row.Key).Select(row => row.Number));
-    }
-
-    [Fact]
-    public async Task Routers_that_meet_at_the_same_domains_do_not_lock_each_other_out()
-    {
-        await using var other = await StoreFixture.PostgresAsync(Store.Options.ConnectionString, null, () => ValueTask.CompletedTask);
-        foreach (var _ in Enumerable.Range(0, 20))
-            await Task.WhenAll(RouteAsync(Store, Enumerable.Range(0, 40)), RouteAsync(other, Enumerable.Range(0, 40).Reverse()));
-
-        await using var connection = new NpgsqlConnection(Store.Options.ConnectionString);
-        await connection.OpenAsync();
-        await using var command = new NpgsqlCommand("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", connection);
-        Assert.Equal(0L, await command.ExecuteScalarAsync());
-
-        // Each message is routed for itself, as by so many consumers; what comes meanwhile shares a transaction.
-        static async Task RouteAsync(StoreFixture store, IEnumerable<int> domains)
+        Statement domain = new("1") { Locks = SharedRows.Domains }, message = new("2") { Locks = SharedRows.Messages }, own = new("3");
+        (Statement Statement, SqlValue Key, int Number)[] waiting =
+        [
+            (domain, "b", 0), (own, 9, 1), (message, SqlValue.FromIds([7, 3]), 2), (domain, "a", 3), (message, 5, 4), (own, 1, 5), (domain, "b", 6),
+            (message, 2, 7),
+        ];
+        List<(Statement, SqlValue, int)> later = [.. waiting];
+        foreach (var (expected, locked) in ((int[], long[]?)[])[([1, 5], null), ([7, 2, 4], [2, 3, 5, 7]), ([3, 0, 6], null)])
         {
-            var accepted = await Task.WhenAll(domains.Select(domain => store.AcceptAsync("x"u8.ToArray(), $"a@d{domain}.example.net")));
-            await Task.WhenAll(accepted.Select(message => store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)])));
+            (var next, later) = RowOrder.Split(later, item => item.Item1, item => item.Item2);
+            Assert.Equal(expected, next.Select(item => item.Item3));
+            Assert.Equal(locked, RowOrder.LockFor(next, item => item.Item1, item => item.Item2)?.Ids.Reference);
         }
+        Assert.Empty(later);
     }
 
     [Fact]

@@ -134,7 +134,8 @@ public abstract partial class StoreTests : IAsyncLifetime
 
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
         Assert.NotEmpty(await Store.ReadAsync(recipients[0].MessageId));
-        Assert.Empty(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
+        Assert.Equal([results[0].RecipientId], await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
+        Assert.Empty(await Store.Claims.RecordDeliveredAsync(8, [results[0]], default));
         Assert.NotEmpty(await Store.ReadAsync(recipients[0].MessageId));
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[1]], default));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -350,9 +351,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
         Assert.True(await Store.Maildrops.RenewAsync(lease!, default));
         var uid = (await Store.Maildrops.ListAsync(account.Id, default))[0].Uid;
-        Assert.False(await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], default));
+        Assert.False(await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], goesOn: false, default));
         Assert.Single(await Store.Maildrops.ListAsync(account.Id, default));
-        Assert.True(await Store.Maildrops.DeleteAsync(lease!, [uid], default));
+        Assert.True(await Store.Maildrops.DeleteAsync(lease!, [uid], goesOn: false, default));
         Assert.Empty(await Store.Maildrops.ListAsync(account.Id, default));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
         Assert.NotNull(await Store.Maildrops.LockAsync(account.Id, default));

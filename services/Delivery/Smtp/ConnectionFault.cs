@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;
@@ -45,6 +46,10 @@ internal static class ConnectionFault
     /// <param name="time">How long it has lasted.</param>
     public static string GivenUp(string peer, string what, TimeSpan time) =>
         $"{Timeout(peer, what, TimeSpan.FromSeconds(Math.Round(time.TotalSeconds)))} (given up early)";
+
+    /// <param name="time">Since the transaction began.</param>
+    public static string TooSlow(string peer, long takenBytes, long ofBytes, TimeSpan time) =>
+        $"{peer} was too slow: it took {Units.Size(takenBytes)} of {Units.Size(ofBytes)} in {Span(time)}";
 
     /// <summary>The time as people say it: "30 s", "5 min".</summary>
     public static string Span(TimeSpan time) => time < TimeSpan.FromMinutes(2)

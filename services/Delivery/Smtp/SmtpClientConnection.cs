@@ -28,7 +28,6 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private static readonly TimeSpan QuitTime = TimeSpan.FromSeconds(5);
 
     private readonly Socket _socket;
-    private readonly string _peer;
     private readonly Deadline _deadline;
     private readonly DeliveryTelemetry _telemetry;
     private readonly ReplyParser _parser = new();
@@ -44,21 +43,22 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
     private SmtpConnectionException? _spent;
 
-    /// <param name="remoteHost">See <see cref="RemoteHost"/>.</param>
-    /// <param name="peer">The same for sentences about failures.</param>
     public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time, DeliveryTelemetry telemetry)
     {
         _socket = connected;
-        _peer = peer;
         _stream = new NetworkStream(connected, ownsSocket: true);
         _deadline = new Deadline(time, Abort);
         _telemetry = telemetry;
         RemoteHost = remoteHost;
+        Peer = peer;
         telemetry.ConnectionOpened();
     }
 
     /// <summary>Name and address of the far end, e.g. "mx.example.net[192.0.2.1]:25".</summary>
     public string RemoteHost { get; }
+
+    /// <summary>The same for sentences about failures; of a host that is known by its address alone, only that.</summary>
+    public string Peer { get; }
 
     public EhloCapabilities Capabilities { get; set; } = EhloCapabilities.None;
 
@@ -140,7 +140,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         }
         catch (Exception error) when (IsConnectionError(error))
         {
-            throw Lost(error, "4.4.2", "what was sent was not taken", () => ConnectionFault.LostDuring(_peer, "the sending", error));
+            throw Lost(error, "4.4.2", "what was sent was not taken", () => ConnectionFault.LostDuring(Peer, "the sending", error));
         }
     }
 
@@ -197,7 +197,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
             await tls.DisposeAsync();
             throw Lost(
                 error, "4.7.5", "the TLS handshake did not end",
-                () => certificate.Fault ?? ConnectionFault.LostDuring(_peer, "the TLS handshake", error));
+                () => certificate.Fault ?? ConnectionFault.LostDuring(Peer, "the TLS handshake", error));
         }
 
         _deadline.Disarm();
@@ -295,14 +295,14 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private SmtpConnectionException NoReply(string waitingFor, Exception? cause)
     {
         var missing = waitingFor == Greeting ? "greeting" : $"answer to {waitingFor}";
-        return Lost(cause, "4.4.2", $"no {missing}", () => ConnectionFault.Lost(_peer, missing, cause));
+        return Lost(cause, "4.4.2", $"no {missing}", () => ConnectionFault.Lost(Peer, missing, cause));
     }
 
     /// <param name="late">What the far end did not do in time, if that ended it.</param>
     /// <param name="lost">The sentence for it otherwise.</param>
     private SmtpConnectionException Lost(Exception? cause, string status, string late, Func<string> lost) => Volatile.Read(ref _fate) == GivenUp
-        ? new SmtpConnectionException("4.4.2", ConnectionFault.GivenUp(_peer, late, _deadline.Elapsed), isTimeout: true, cause)
+        ? new SmtpConnectionException("4.4.2", ConnectionFault.GivenUp(Peer, late, _deadline.Elapsed), isTimeout: true, cause)
         : _deadline.IsExpired
-        ? new SmtpConnectionException(status, ConnectionFault.Timeout(_peer, late, _deadline.Time), isTimeout: true, cause)
+        ? new SmtpConnectionException(status, ConnectionFault.Timeout(Peer, late, _deadline.Time), isTimeout: true, cause)
         : new SmtpConnectionException(status, lost(), isTimeout: false, cause);
 }

@@ -24,6 +24,9 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
 
     private DotStuffing _stuffing;
 
+    /// <summary>Octets of the current message's content that were handed to the connection.</summary>
+    private long _sent;
+
     /// <summary>The message whose transaction is open or about to be.</summary>
     private OutboundMessage? _current;
 
@@ -86,6 +89,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
     /// <summary>MAIL, RCPT, DATA. True when the far end waits for the content; the message is settled otherwise.</summary>
     private async ValueTask<bool> OpenTransactionAsync(OutboundMessage message)
     {
+        _sent = 0;
         if (_pipelining && !_isAnnounced)
         {
             await AnnounceAsync(message);
@@ -185,10 +189,8 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
     private async ValueTask WriteContentAsync(OutboundMessage message)
     {
         _stuffing = new DotStuffing();
-        var total = 0L;
         while (message.Chunk is { } chunk)
         {
-            total += chunk.Length;
             while (chunk.Length > 0)
             {
                 var room = await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
@@ -196,6 +198,7 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
                 var piece = chunk[..Math.Min(chunk.Length, (room / 4 * 3) - 4)];
                 _stuffing.Write(piece.Span, connection);
                 chunk = chunk[piece.Length..];
+                _sent += piece.Length;
                 CheckTime(message);
             }
 
@@ -203,8 +206,8 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         }
 
         // Never a dot behind content that is not whole.
-        if (total != message.First.SizeBytes)
-            await UnreadableAsync(message, new InvalidDataException($"{total} octets of {message.First.SizeBytes} are there"));
+        if (_sent != message.First.SizeBytes)
+            await UnreadableAsync(message, new InvalidDataException($"{_sent} octets of {message.First.SizeBytes} are there"));
     }
 
     private async ValueTask ReadOnAsync(OutboundMessage message)
@@ -341,8 +344,15 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
 
     private void CheckTime(OutboundMessage message)
     {
-        if (time.GetElapsedTime(message.StartedTimestamp) > options.TransactionTime)
-            throw new SmtpConnectionException("4.4.2", $"The transaction took longer than {options.TransactionTime}", isTimeout: true);
+        // Only what was taken earns more time: a far end that takes an octet now and then is ended soon, however large the message.
+        var elapsed = time.GetElapsedTime(message.StartedTimestamp);
+        var taken = Math.Max(0, _sent - connection.UnsentBytes);
+        if (elapsed > options.TransactionTime + TimeSpan.FromSeconds((double)taken / options.TransactionRateBytes))
+        {
+            throw new SmtpConnectionException(
+                "4.4.2", ConnectionFault.TooSlow(connection.Peer, taken, message.First.SizeBytes, elapsed), isTimeout: true);
+        }
+
         CheckGrace();
     }
 

@@ -1,4 +1,3 @@
-using System.Net;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Pop3;
@@ -10,7 +9,7 @@ namespace MailPipeline.Mailbox.Pop3;
 internal interface IMaildrops
 {
     /// <summary>The account of these credentials; none when they are wrong, or cannot be looked at now.</summary>
-    ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation);
+    ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client);
 
     /// <summary>Takes the maildrop for one session; null when another has it.</summary>
     Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
@@ -23,8 +22,11 @@ internal interface IMaildrops
     /// <summary>The messages, oldest first.</summary>
     Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation);
 
-    /// <summary>Deletes all of these and unlocks, in one step; false when the lease is lost and nothing was deleted.</summary>
-    Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation);
+    /// <summary>
+    /// Deletes these, at most <see cref="MaildropStore.MostDeletions"/>, in one step, which unlocks as well unless others follow; false
+    /// when the lease is lost and none of these was deleted.
+    /// </summary>
+    Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation);
 
     /// <summary>The octets of a message, in chunks that are valid until the next one is asked for.</summary>
     IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation);
@@ -33,8 +35,8 @@ internal interface IMaildrops
 /// <summary>The maildrops in the store.</summary>
 internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier credentials) : IMaildrops
 {
-    public ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation) =>
-        credentials.VerifyAsync(userName, password, client, cancellation);
+    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client) =>
+        credentials.VerifyAsync(userName, password, client);
 
     public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
         store.LockAsync(accountId, cancellation);
@@ -46,8 +48,8 @@ internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier cr
     public Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation) =>
         store.ListAsync(accountId, cancellation);
 
-    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation) =>
-        store.DeleteAsync(lease, uids, cancellation);
+    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation) =>
+        store.DeleteAsync(lease, uids, goesOn, cancellation);
 
     public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation) =>
         store.ReadAsync(message, cancellation);

@@ -42,8 +42,11 @@ internal sealed class MaildropLock : IAsyncDisposable
         return lease is null ? null : new MaildropLock(maildrops, lease, renewalInterval, time, logger);
     }
 
-    /// <summary>Deletes these messages, all or none, and unlocks. False: the lease was lost, nothing is deleted.</summary>
-    public async Task<bool> CommitAsync(IReadOnlyCollection<long> uids)
+    /// <summary>Messages that <see cref="CommitAsync"/> has deleted, also when it failed in the middle.</summary>
+    public int Deleted { get; private set; }
+
+    /// <summary>Deletes these messages piece by piece, and unlocks. False: the lease was lost, and the rest is not deleted.</summary>
+    public async Task<bool> CommitAsync(IReadOnlyList<long> uids)
     {
         await StopRenewingAsync();
         if (uids.Count == 0)
@@ -51,10 +54,19 @@ internal sealed class MaildropLock : IAsyncDisposable
             await UnlockAsync();
             return true;
         }
-        // Not cancelled: the client hears what became of it.
-        var deleted = await _maildrops.DeleteAsync(_lease, uids, CancellationToken.None);
+        // A piece is what others wait for who write to storage at the same time, each of them prolongs the lease.
+        foreach (var piece in uids.Chunk(MaildropStore.MostDeletions))
+        {
+            // Not cancelled: the client hears what became of it.
+            if (!await _maildrops.DeleteAsync(_lease, piece, goesOn: Deleted + piece.Length < uids.Count, CancellationToken.None))
+            {
+                _held = false;
+                return false;
+            }
+            Deleted += piece.Length;
+        }
         _held = false;
-        return deleted;
+        return true;
     }
 
     public async ValueTask DisposeAsync()

@@ -153,9 +153,10 @@ internal sealed class Pop3Connection : IAsyncDisposable
     {
         try
         {
-            using var gone = CancellationTokenSource.CreateLinkedTokenSource(Cancellation, _connection.ConnectionClosed);
-            var verified = await _server.Maildrops.VerifyAsync(
-                login.UserName, login.Password, (_connection.RemoteEndPoint as IPEndPoint)?.Address, gone.Token);
+            using var departure = new ClientDeparture(_connection);
+            using var left = CancellationTokenSource.CreateLinkedTokenSource(Cancellation, departure.Left);
+            var client = new LoginClient((_connection.RemoteEndPoint as IPEndPoint)?.Address, departure.Closed, left.Token);
+            var verified = await _server.Maildrops.VerifyAsync(login.UserName, login.Password, client);
             if (verified.IsBusy)
             {
                 _server.Telemetry.Login(LoginResult.Unavailable);
@@ -228,26 +229,32 @@ internal sealed class Pop3Connection : IAsyncDisposable
 
     private async Task<Pop3Step> CommitAsync(Pop3Step.Commit commit)
     {
+        // Its number of deletions is asked for when it is unlocked, too.
+        var held = _lock!;
         try
         {
-            var deleted = await _lock!.CommitAsync(commit.Uids);
-            _server.Telemetry.Committed(deleted ? CommitResult.Done : CommitResult.LeaseLost, commit.Uids.Count);
-            _messagesDeleted = deleted ? commit.Uids.Count : 0;
-            return _session.Committed(deleted);
+            var done = await held.CommitAsync(commit.Uids);
+            return Committed(done ? CommitResult.Done : CommitResult.LeaseLost, commit, held.Deleted);
         }
         catch (StorageUnavailableException failure) when (failure.Fault != StorageFault.OutcomeUnknown)
         {
             await UnlockAsync();
-            _server.Telemetry.Committed(CommitResult.Unavailable, commit.Uids.Count);
-            _server.Logger.CommitFailed(_connection.ConnectionId, _userName, failure);
-            return _session.Committed(deleted: false);
+            _server.Logger.CommitFailed(_connection.ConnectionId, _userName, held.Deleted, commit.Uids.Count, failure);
+            return Committed(CommitResult.Unavailable, commit, held.Deleted);
         }
         catch (StorageUnavailableException)
         {
-            // Neither answer would be known to be true.
-            _server.Telemetry.Committed(CommitResult.Unknown, commit.Uids.Count);
+            // No answer would be known to be true.
+            Committed(CommitResult.Unknown, commit, held.Deleted);
             throw;
         }
+    }
+
+    private Pop3Step Committed(CommitResult result, Pop3Step.Commit commit, int deleted)
+    {
+        _messagesDeleted = deleted;
+        _server.Telemetry.Committed(result, deleted);
+        return _session.Committed(deleted, commit.Uids.Count);
     }
 
     private async Task UnlockAsync()

@@ -104,10 +104,11 @@ internal sealed class Pop3Session(Pop3Terms terms)
         return ++_failedLogins >= terms.MaxLoginFailures ? End(line) : new Pop3Step.Reply(line);
     }
 
-    /// <summary>QUIT's deletions are done (all of them), or could not be done (none of them).</summary>
-    public Pop3Step Committed(bool deleted) => deleted
-        ? End("+OK bye")
-        : End("-ERR [SYS/TEMP] no message was deleted"); // RFC 1939 §6; RFC 3206 §4
+    /// <summary>Of QUIT's deletions so many are done, which may be none and may be all.</summary>
+    public Pop3Step Committed(int deleted, int marked) =>
+        deleted == marked ? End("+OK bye")
+        : deleted == 0 ? End("-ERR [SYS/TEMP] no message was deleted") // RFC 1939 §6; RFC 3206 §4
+        : End("-ERR [SYS/TEMP] some deleted messages not removed"); // RFC 1939 §6
 
     /// <summary>The message of an earlier <see cref="Pop3Step.Send"/> cannot be read, and nothing of it was written.</summary>
     public static Pop3Step Unreadable() => new Pop3Step.Reply("-ERR [SYS/TEMP] the message cannot be read now");

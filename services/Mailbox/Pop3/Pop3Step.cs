@@ -29,7 +29,7 @@ internal abstract record Pop3Step
     internal sealed record Send(string Line, MaildropMessage Message, long? BodyLines) : Pop3Step;
 
     /// <summary>Delete the messages with these uids, all or none, and tell the session how that went.</summary>
-    internal sealed record Commit(IReadOnlyCollection<long> Uids) : Pop3Step;
+    internal sealed record Commit(IReadOnlyList<long> Uids) : Pop3Step;
 
     /// <summary>Write one line and close the connection.</summary>
     internal sealed record Close(string Line) : Pop3Step;

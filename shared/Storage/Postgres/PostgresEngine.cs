@@ -37,11 +37,15 @@ internal sealed class PostgresEngine : StorageEngine
 
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
+    // Whatever is written is found by its key. A plan that was made while a table was empty is kept, and must not read it through when it
+    // is full.
+    private const string KeyedPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
     private const string GssMode = "GSS Encryption Mode";
 
     private readonly NpgsqlDataSource _source;
     private readonly OwnerlessContent _ownerless;
-    private readonly ConcurrentDictionary<Statement, string> _translated = [];
+    private readonly ConcurrentDictionary<(Statement Statement, bool Set), string> _translated = [];
     private readonly int _chunkBytes;
     private NpgsqlConnection? _writer;
     private bool _warned;
@@ -149,6 +153,8 @@ internal sealed class PostgresEngine : StorageEngine
     private NpgsqlConnection OpenWriter()
     {
         var connection = _source.OpenConnection();
+        using (var plans = new NpgsqlCommand(KeyedPlans, connection))
+            plans.ExecuteNonQuery();
         connection.Notice += (_, told) => _warned |= told.Notice.SqlState == PostgresErrorCodes.Warning;
         return connection;
     }
@@ -163,7 +169,7 @@ internal sealed class PostgresEngine : StorageEngine
         {
             try
             {
-                await using var command = _source.CreateCommand(TextOf(statement));
+                await using var command = _source.CreateCommand(TextOf(statement, values is [{ IsSet: true }, ..]));
                 foreach (var value in values)
                     command.Parameters.Add(PostgresRounds.Parameter(value));
                 await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -284,8 +290,8 @@ internal sealed class PostgresEngine : StorageEngine
         await _source.DisposeAsync();
     }
 
-    private string TextOf(Statement statement) =>
-        _translated.GetOrAdd(statement, static (s, dialect) => dialect.Translate(s.Sql), Dialect);
+    private string TextOf(Statement statement, bool set) => _translated.GetOrAdd(
+        (statement, set), static (form, dialect) => dialect.Translate(form.Statement.Sql, form.Set), Dialect);
 
     private static async Task<long> ReadAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {

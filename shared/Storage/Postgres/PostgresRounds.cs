@@ -6,10 +6,11 @@ namespace MailPipeline.Storage.Postgres;
 
 /// <summary>
 /// Runs the works of one transaction in rounds: every work goes on until it waits for a statement, then all statements
-/// that are waited for travel together in one batch, their results let the works go on, and so forth. A transaction of
-/// fifty callers takes as many round trips as its longest caller has steps.
+/// that are waited for travel together in one batch, their results let the works go on, and so forth. Those that change rows which other
+/// processes change as well wait until all works have come so far (see <see cref="RowOrder"/>). A transaction of fifty callers takes
+/// as many round trips as its longest caller has steps, and one for each kind of shared rows.
 /// </summary>
-internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement, string> textOf) : IWriteTransaction
+internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement, bool, string> textOf) : IWriteTransaction
 {
     private List<Pending> _pending = [];
 
@@ -20,9 +21,8 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
             running.Add(work.RunAsync(this).AsTask());
         while (_pending.Count > 0)
         {
-            var round = _pending;
-            _pending = [];
-            Send(RowOrder.Of(round, pending => pending.Statement, pending => pending.Key));
+            (var round, _pending) = RowOrder.Split(_pending, pending => pending.Statement, pending => pending.Key);
+            Send(round);
             // Continuations run here, on this thread, and put the statements of the next round into _pending.
             foreach (var pending in CollectionsMarshal.AsSpan(round))
                 pending.Resume();
@@ -59,24 +59,29 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
     {
         null => new NpgsqlParameter<long> { TypedValue = value.Number },
         string text => new NpgsqlParameter<string> { TypedValue = text },
+        long[] ids => new NpgsqlParameter<long[]> { TypedValue = ids },
         byte[] bytes => new NpgsqlParameter<ReadOnlyMemory<byte>> { TypedValue = bytes.AsMemory(0, value.Length) },
         _ => throw new InvalidOperationException("Unknown parameter type."),
     };
 
     private NpgsqlBatchCommand Command(Statement statement, ReadOnlySpan<SqlValue> values)
     {
-        var command = new NpgsqlBatchCommand(textOf(statement));
+        var command = new NpgsqlBatchCommand(textOf(statement, values is [{ IsSet: true }, ..]));
         foreach (var value in values)
             command.Parameters.Add(Parameter(value));
         return command;
     }
 
-    private void Send(IReadOnlyList<Pending> round)
+    private void Send(List<Pending> round)
     {
         using var batch = new NpgsqlBatch(connection);
+        if (RowOrder.LockFor(round, pending => pending.Statement, pending => pending.Key) is var (statement, ids))
+            batch.BatchCommands.Add(Command(statement, [ids]));
         foreach (var pending in round)
             batch.BatchCommands.Add(pending.Command);
         using var reader = batch.ExecuteReader();
+        if (batch.BatchCommands.Count > round.Count)
+            reader.NextResult();
         foreach (var pending in round)
         {
             if (!pending.ReturnsRows)

@@ -11,8 +11,8 @@ internal sealed class SqliteStatements(SqliteConnection connection) : IDisposabl
     private static readonly Statement s_begin = new("BEGIN IMMEDIATE");
     private static readonly Statement s_commit = new("COMMIT");
 
-    private readonly Dictionary<Statement, SqliteCommand> _queries = [];
-    private readonly Dictionary<Statement, Change> _changes = [];
+    private readonly Prepared<SqliteCommand> _queries = new();
+    private readonly Prepared<Change> _changes = new();
 
     public void Begin() => Execute(s_begin, []);
 
@@ -27,12 +27,13 @@ internal sealed class SqliteStatements(SqliteConnection connection) : IDisposabl
     public int Execute(Statement statement, ReadOnlySpan<SqlValue> values)
     {
         var database = connection.Handle!;
-        if (!_changes.TryGetValue(statement, out var change))
+        var set = values is [{ IsSet: true }, ..];
+        if (!_changes.For(set).TryGetValue(statement, out var change))
         {
             SqliteException.ThrowExceptionForRC(
-                raw.sqlite3_prepare_v3(database, SqlDialect.Sqlite.Translate(statement.Sql), raw.SQLITE_PREPARE_PERSISTENT, out var prepared), database);
+                raw.sqlite3_prepare_v3(database, SqlDialect.Sqlite.Translate(statement.Sql, set), raw.SQLITE_PREPARE_PERSISTENT, out var prepared), database);
             change = new Change(prepared, values.Length);
-            _changes.Add(statement, change);
+            _changes.For(set).Add(statement, change);
         }
         try
         {
@@ -87,30 +88,44 @@ internal sealed class SqliteStatements(SqliteConnection connection) : IDisposabl
 
     public void Dispose()
     {
-        foreach (var command in _queries.Values)
+        foreach (var command in _queries.All)
             command.Dispose();
-        foreach (var change in _changes.Values)
+        foreach (var change in _changes.All)
             change.Prepared.Dispose();
         connection.Dispose();
     }
 
     private SqliteCommand Bind(Statement statement, ReadOnlySpan<SqlValue> values)
     {
-        if (!_queries.TryGetValue(statement, out var command))
+        var set = values is [{ IsSet: true }, ..];
+        if (!_queries.For(set).TryGetValue(statement, out var command))
         {
             command = connection.CreateCommand();
-            command.CommandText = SqlDialect.Sqlite.Translate(statement.Sql);
+            command.CommandText = SqlDialect.Sqlite.Translate(statement.Sql, set);
             for (var i = 1; i <= values.Length; i++)
                 command.Parameters.Add(new SqliteParameter { ParameterName = string.Create(CultureInfo.InvariantCulture, $"${i}") });
             command.Prepare();
-            _queries.Add(statement, command);
+            _queries.For(set).Add(statement, command);
         }
         for (var i = 0; i < values.Length; i++)
         {
-            command.Parameters[i].Value = values[i].Reference ?? values[i].Number;
+            command.Parameters[i].Value = values[i].Reference is long[] ids ? Json(ids) : values[i].Reference ?? values[i].Number;
             command.Parameters[i].Size = values[i].Reference is byte[] ? values[i].Length : -1;
         }
         return command;
+    }
+
+    private static string Json(long[] ids) => string.Concat("[", string.Join(',', ids), "]");
+
+    /// <summary>What was prepared of a statement, for one id and for a set of them.</summary>
+    private sealed class Prepared<T>
+    {
+        private readonly Dictionary<Statement, T> _one = [];
+        private readonly Dictionary<Statement, T> _set = [];
+
+        public IEnumerable<T> All => _one.Values.Concat(_set.Values);
+
+        public Dictionary<Statement, T> For(bool set) => set ? _set : _one;
     }
 
     /// <summary>A prepared statement. To SQLite $1 and $2 are names, numbered in the order in which the text first has them.</summary>
@@ -124,6 +139,7 @@ internal sealed class SqliteStatements(SqliteConnection connection) : IDisposabl
         public int Bind(int parameter, SqlValue value) => value.Reference switch
         {
             null => raw.sqlite3_bind_int64(prepared, _indexes[parameter], value.Number),
+            long[] ids => raw.sqlite3_bind_text(prepared, _indexes[parameter], Json(ids)),
             string text => raw.sqlite3_bind_text(prepared, _indexes[parameter], text),
             byte[] bytes => raw.sqlite3_bind_blob(prepared, _indexes[parameter], bytes.AsSpan(0, value.Length)),
             _ => throw new InvalidOperationException("Unknown parameter type."),

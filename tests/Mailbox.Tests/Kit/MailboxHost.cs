@@ -27,7 +27,7 @@ internal sealed class MailboxHost : IAsyncDisposable
     /// <summary>Each line of the log behind the trace id that it carries.</summary>
     public ConcurrentQueue<string> TracedLines { get; } = [];
 
-    private MailboxHost(Dictionary<string, string?>? settings) => _app = Build(settings);
+    private MailboxHost(Dictionary<string, string?>? settings, int logins) => _app = Build(settings, logins);
 
     public MailDirectory Accounts => Get<MailDirectory>();
 
@@ -36,9 +36,10 @@ internal sealed class MailboxHost : IAsyncDisposable
     /// <summary>One end point for each of the listeners of <see cref="Build"/>: starttls, implicit.</summary>
     public IPEndPoint[] EndPoints { get; private set; } = [];
 
-    public static async Task<MailboxHost> StartAsync(Dictionary<string, string?>? settings = null)
+    /// <param name="logins">That may wait for their passwords to be looked at.</param>
+    public static async Task<MailboxHost> StartAsync(Dictionary<string, string?>? settings = null, int logins = 100)
     {
-        var host = new MailboxHost(settings);
+        var host = new MailboxHost(settings, logins);
         await host._app.StartAsync(TestContext.Current.CancellationToken);
         host.EndPoints = [.. host.Get<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses
             .Select(address => IPEndPoint.Parse(new Uri(address).Authority)).TakeLast(2)];
@@ -89,7 +90,7 @@ internal sealed class MailboxHost : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private WebApplication Build(Dictionary<string, string?>? settings)
+    private WebApplication Build(Dictionary<string, string?>? settings, int logins)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Configuration.Sources.Clear();
@@ -112,7 +113,7 @@ internal sealed class MailboxHost : IAsyncDisposable
             log.OutputFormatter = record => $"{Activity.Current?.TraceId.ToHexString()} {record.Message}";
             log.OutputSink = TracedLines.Enqueue;
         });
-        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" });
+        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}", LoginsWaiting = logins });
         builder.Services.AddSingleton(_reports);
         builder.AddMailbox();
         builder.AddMailBus(bus =>

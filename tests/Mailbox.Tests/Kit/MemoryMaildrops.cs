@@ -14,9 +14,16 @@ internal sealed class MemoryMaildrops : IMaildrops
     private readonly Dictionary<long, long> _leases = [];
     private readonly SortedDictionary<long, (long AccountId, byte[] Octets)> _messages = [];
     private long _fence;
+    private int _deletions;
 
     /// <summary>Thrown by the method of that name instead of doing anything.</summary>
     public Dictionary<string, StorageFault> Faults { get; } = [];
+
+    /// <summary>So many deletions succeed before the fault planted for them shows.</summary>
+    public int DeletionsBeforeFault { get; set; }
+
+    /// <summary>So many deletions succeed before another session takes the maildrop.</summary>
+    public int? StealAfterDeletions { get; set; }
 
     /// <summary>Read of a message fails after so many octets.</summary>
     public int? ReadBreaksAfter { get; set; }
@@ -74,7 +81,7 @@ internal sealed class MemoryMaildrops : IMaildrops
             _leases[accountId] = ++_fence;
     }
 
-    public ValueTask<Verification> VerifyAsync(string userName, string password, IPAddress? client, CancellationToken cancellation)
+    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)
     {
         Fail();
         return ValueTask.FromResult(new Verification(
@@ -124,17 +131,21 @@ internal sealed class MemoryMaildrops : IMaildrops
         }
     }
 
-    public async Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, CancellationToken cancellation)
+    public async Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation)
     {
         await Task.Yield();
-        Fail();
+        if (++_deletions > DeletionsBeforeFault)
+            Fail();
+        if (_deletions > StealAfterDeletions)
+            Steal(lease.AccountId);
         lock (_gate)
         {
             if (!IsHeld(lease))
                 return false;
             foreach (var uid in uids)
                 _messages.Remove(uid);
-            _leases.Remove(lease.AccountId);
+            if (!goesOn)
+                _leases.Remove(lease.AccountId);
             return true;
         }
     }

@@ -5,18 +5,28 @@ using Aspire.Hosting.ApplicationModel;
 namespace MailPipeline.AppHost;
 
 /// <summary>The dashboard's commands of the operator: Standalone's own, on the database of the running services.</summary>
-internal sealed class DeliveryCommands(string appHostDirectory, IResourceWithConnectionString mailDb)
+internal sealed class OperatorCommands(string appHostDirectory, IResourceWithConnectionString mailDb)
 {
     private readonly string _project = Path.GetFullPath(Path.Combine(appHostDirectory, "..", "services", "Standalone"));
 
-    public Task<ExecuteCommandResult> PauseAsync(CancellationToken cancellation) => RunAsync(["queue", "pause"], cancellation);
+    public Task<ExecuteCommandResult> PauseAsync(CancellationToken cancellation) => DoAsync(["queue", "pause"], cancellation);
 
-    public Task<ExecuteCommandResult> ResumeAsync(CancellationToken cancellation) => RunAsync(["queue", "resume"], cancellation);
+    public Task<ExecuteCommandResult> ResumeAsync(CancellationToken cancellation) => DoAsync(["queue", "resume"], cancellation);
 
-    private async Task<ExecuteCommandResult> RunAsync(string[] command, CancellationToken cancellation)
+    /// <summary>The timeline of a message as Standalone's command <c>message</c> prints it, or what it says where it fails.</summary>
+    public async Task<string> TimelineAsync(string messageId, CancellationToken cancellation) =>
+        (await RunAsync(["message", messageId], cancellation)).Said;
+
+    private async Task<ExecuteCommandResult> DoAsync(string[] command, CancellationToken cancellation)
+    {
+        var (isDone, said) = await RunAsync(command, cancellation);
+        return isDone ? CommandResults.Success() : CommandResults.Failure(said);
+    }
+
+    private async Task<(bool IsDone, string Said)> RunAsync(string[] command, CancellationToken cancellation)
     {
         if (await mailDb.GetConnectionStringAsync(cancellation) is not { Length: > 0 } connection)
-            return CommandResults.Failure("There is no connection string of maildb yet");
+            return (false, "There is no connection string of maildb yet");
         // Standalone wants a folder even where PostgreSQL has the data.
         var folder = Path.Combine(Path.GetTempPath(), "mailpipeline-apphost");
         string[] arguments = ["run", "--project", _project, "--no-launch-profile", "--", .. command, "--data", folder];
@@ -34,11 +44,11 @@ internal sealed class DeliveryCommands(string appHostDirectory, IResourceWithCon
         }
         catch (Win32Exception failure)
         {
-            return CommandResults.Failure($"dotnet: {failure.Message}");
+            return (false, $"dotnet: {failure.Message}");
         }
     }
 
-    private static async Task<ExecuteCommandResult> RunAsync(ProcessStartInfo start, CancellationToken cancellation)
+    private static async Task<(bool IsDone, string Said)> RunAsync(ProcessStartInfo start, CancellationToken cancellation)
     {
         using var process = Process.Start(start)!;
         try
@@ -46,11 +56,11 @@ internal sealed class DeliveryCommands(string appHostDirectory, IResourceWithCon
             var output = process.StandardOutput.ReadToEndAsync(cancellation);
             var error = process.StandardError.ReadToEndAsync(cancellation);
             await process.WaitForExitAsync(cancellation);
+            var (said, complained) = ((await output).Trim(), (await error).Trim());
             if (process.ExitCode == 0)
-                return CommandResults.Success();
-            // What the command says goes to standard error; what the compiler says does not.
-            var (said, compiled) = ((await error).Trim(), (await output).Trim());
-            return CommandResults.Failure(said.Length > 0 ? said : compiled);
+                return (true, said);
+            // What a command complains of goes to standard error; what the compiler does goes to standard output.
+            return (false, complained.Length > 0 ? complained : said);
         }
         finally
         {

@@ -1,0 +1,239 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>What is done again and again: how often, how long, and beside what.</summary>
+public sealed class RoundTests
+{
+    private static readonly string[] s_others =
+        [nameof(IWardenGrain.RouteAsync), nameof(IWardenGrain.TakeBackAsync), nameof(IWardenGrain.MeasureAsync), nameof(IWardenGrain.CleanUpAsync)];
+
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
+
+    [Fact]
+    public async Task Rounds_in_vain_take_their_share_of_the_time_and_useful_ones_all_they_need()
+    {
+        var round = new Round(TimeSpan.FromSeconds(1), share: 0.2, _time);
+        var (runs, took, useful) = (0, TimeSpan.FromSeconds(2), false);
+        Task<bool> RunAsync()
+        {
+            runs++;
+            _time.Advance(took);
+            return Task.FromResult(useful);
+        }
+
+        Assert.Equal(1, await RunsWithinAsync(8));
+        Assert.Equal(1, await RunsWithinAsync(8));
+        took = TimeSpan.FromHours(1);
+        Assert.Equal(1, await RunsWithinAsync(1));
+        took = TimeSpan.Zero;
+        // Never less often than once a minute.
+        Assert.Equal(0, await RunsWithinAsync(58));
+        useful = true;
+        Assert.Equal(1, await RunsWithinAsync(2));
+        Assert.Equal(10, await RunsWithinAsync(10));
+
+        async Task<int> RunsWithinAsync(int seconds)
+        {
+            var before = runs;
+            for (var i = 0; i < seconds; i++)
+            {
+                await round.RunAsync(RunAsync);
+                _time.Advance(TimeSpan.FromSeconds(1));
+            }
+            return runs - before;
+        }
+    }
+
+    [Fact]
+    public async Task Calls_that_come_while_a_round_goes_on_or_too_early_do_nothing()
+    {
+        var round = new Round(TimeSpan.FromSeconds(1), share: 0.5, _time);
+        var (runs, end) = (0, new TaskCompletionSource<bool>());
+        Task<bool> RunAsync()
+        {
+            runs++;
+            return end.Task;
+        }
+
+        var running = round.RunAsync(RunAsync);
+        _time.Advance(TimeSpan.FromSeconds(10));
+        await round.RunAsync(RunAsync);
+        end.SetResult(false);
+        await running;
+        Assert.Equal(1, runs);
+        await round.RunAsync(RunAsync);
+        Assert.Equal(1, runs);
+        await round.RunAsync(RunAsync, atOnce: true);
+        Assert.Equal(2, runs);
+
+        end = new TaskCompletionSource<bool>();
+        running = round.RunAsync(RunAsync, atOnce: true);
+        await round.RunAsync(RunAsync, atOnce: true);
+        Assert.Equal(3, runs);
+        end.SetResult(false);
+        await running;
+        Assert.Equal(4, runs);
+    }
+
+    [Fact]
+    public async Task A_round_of_waking_is_bounded_in_time_and_the_next_goes_on_behind_it()
+    {
+        var all = Enumerable.Range(0, 5000).Select(i => new DueDomain($"d{i:0000}.example.net", DateTimeOffset.UnixEpoch)).ToList();
+        var woken = new List<DueDomain>();
+        var waking = new Waking(
+            (after, most) => Task.FromResult<IReadOnlyList<DueDomain>>([.. all.Where(domain => string.CompareOrdinal(domain.Domain, after.Domain) > 0).Take(most)]),
+            async domain =>
+            {
+                woken.Add(domain);
+                await Task.Delay(TimeSpan.FromSeconds(1), _time);
+                return false;
+            },
+            _time);
+        for (var round = 1; round <= 27; round++)
+        {
+            var running = waking.RoundAsync();
+            var seconds = 0;
+            for (; !running.IsCompleted; seconds++)
+                _time.Advance(TimeSpan.FromSeconds(1));
+            Assert.False(await running);
+            Assert.InRange(seconds, 1, 3);
+        }
+        // Every one of them once, and then from the beginning.
+        Assert.Equal(all, woken);
+        var again = waking.RoundAsync();
+        Assert.Equal(all[0], woken[5000]);
+        Assert.False(again.IsCompleted);
+    }
+
+    [Fact]
+    public async Task What_is_forgotten_is_routed_while_waking_waits_for_ever()
+    {
+        var warden = Warden.New();
+        using var ticks = new WardenTicks(
+            OneWarden.With(warden), new HandOutGate(), Options.Create(new QueueOptions()), _time, NullLogger<WardenTicks>.Instance);
+        await ticks.StartAsync(TestContext.Current.CancellationToken);
+        await Until.TrueAsync(
+            () =>
+            {
+                _time.Advance(TimeSpan.FromSeconds(1));
+                return Task.FromResult(s_others.All(method => warden.Calls(method) >= 5));
+            },
+            "all but waking goes on");
+        Assert.Equal(1, warden.Calls(nameof(IWardenGrain.WakeAsync)));
+        warden.End();
+        await ticks.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task Workers_that_come_back_are_given_work_at_once()
+    {
+        var warden = Warden.New();
+        warden.End();
+        var gate = new HandOutGate();
+        gate.NoteConsumers(RecipientRoute.Local, 0);
+        using var ticks = new WardenTicks(
+            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = TimeSpan.FromMinutes(10) }), _time, NullLogger<WardenTicks>.Instance);
+        await ticks.StartAsync(TestContext.Current.CancellationToken);
+        gate.NoteConsumers(RecipientRoute.Local, 3);
+        await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 1), "the opening wakes");
+        gate.NoteNotTaken(RecipientRoute.Remote);
+        gate.NoteTaken();
+        await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 2), "the next opening wakes");
+        await ticks.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task Overdue_hand_outs_of_many_domains_are_one_question()
+    {
+        var questions = new List<long[]>();
+        var overdue = new OverdueClaims(
+            claimIds =>
+            {
+                questions.Add([.. claimIds]);
+                return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => id % 2 == 0).ToHashSet());
+            },
+            _time);
+        for (var round = 1; round <= 2; round++)
+        {
+            var asking = Enumerable.Range(1, 100).Select(id => overdue.FindHeldAsync([id])).ToList();
+            await Until.TrueAsync(
+                () =>
+                {
+                    _time.Advance(TimeSpan.FromMilliseconds(250));
+                    return Task.FromResult(asking.TrueForAll(answer => answer.IsCompleted));
+                },
+                "all are answered");
+            Assert.Equal(round, questions.Count);
+            Assert.Equal(100, questions[^1].Length);
+            Assert.True((await asking[1]).Contains(2));
+            Assert.False((await asking[0]).Contains(1));
+        }
+    }
+
+    [Fact]
+    public void A_route_is_open_when_somebody_consumes_and_the_bus_takes()
+    {
+        var gate = new HandOutGate();
+        Assert.True(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.NoteConsumers(RecipientRoute.Local, 0));
+        Assert.False(gate.NoteConsumers(RecipientRoute.Local, 0));
+        gate.NoteNotTaken(RecipientRoute.Local);
+        Assert.False(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.IsOpen(RecipientRoute.Remote));
+
+        // A broker that says nothing closes nothing.
+        var opening = gate.OpeningAfter(0);
+        Assert.True(gate.NoteConsumers(RecipientRoute.Local, null));
+        Assert.False(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.WaitsForBus);
+        Assert.False(opening.IsCompleted);
+        gate.NoteTaken();
+        Assert.True(gate.IsOpen(RecipientRoute.Local));
+        Assert.False(gate.WaitsForBus);
+        Assert.True(opening.IsCompleted);
+        Assert.Equal(1, gate.Openings);
+        Assert.True(gate.OpeningAfter(0).IsCompleted);
+        Assert.False(gate.OpeningAfter(1).IsCompleted);
+    }
+
+    /// <summary>Counts its calls; waking does not end before it is told to. Made at run time, or Orleans would take it for a grain.</summary>
+    public class Warden : DispatchProxy
+    {
+        private readonly TaskCompletionSource _end = new();
+        private readonly ConcurrentDictionary<string, int> _calls = [];
+
+        public static Warden New() => (Warden)(object)Create<IWardenGrain, Warden>();
+
+        public int Calls(string method) => _calls.GetValueOrDefault(method);
+
+        public void End() => _end.TrySetResult();
+
+        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
+        {
+            _calls.AddOrUpdate(targetMethod!.Name, 1, (_, calls) => calls + 1);
+            return targetMethod.Name == nameof(IWardenGrain.WakeAsync) ? _end.Task : Task.CompletedTask;
+        }
+    }
+
+    /// <summary>Whatever grain is asked for, it is this warden.</summary>
+    public class OneWarden : DispatchProxy
+    {
+        private object? _warden;
+
+        internal static IGrainFactory With(Warden warden)
+        {
+            var grains = Create<IGrainFactory, OneWarden>();
+            ((OneWarden)(object)grains)._warden = warden;
+            return grains;
+        }
+
+        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _warden;
+    }
+}

@@ -1,0 +1,49 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>Where nobody works nothing is done again and again; as soon as somebody does it goes on.</summary>
+public sealed class WorkersAwayTests
+{
+    [Fact]
+    public async Task While_nobody_consumes_mail_waits_in_storage_and_goes_on_when_somebody_does()
+    {
+        // Only who is told of the opening wakes anybody: the next round comes much later.
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:WardenInterval"] = "00:00:01" });
+        Assert.True(queue.Gate.NoteConsumers(RecipientRoute.Remote, 0));
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("sender@example.org", "hash");
+        var ids = new List<long>();
+        for (var i = 0; i < 10; i++)
+            ids.Add(await queue.AcceptAsync(hint: true, "sender@example.org", $"a@d{i}.example.net", "sender@example.org"));
+
+        // What has somewhere to go is not held up.
+        await Until.TrueAsync(async () => (await queue.MaildropAsync("sender@example.org")).Count == 10, "local mail is delivered");
+        await Until.TrueAsync(() => Task.FromResult(queue.Gauge("due", ("waits_for", "worker")) == 10), "the others wait for a worker");
+        Assert.Empty(queue.Worker.Commands);
+
+        Assert.True(queue.Gate.NoteConsumers(RecipientRoute.Remote, 1));
+        foreach (var id in ids)
+            await queue.OutcomeOfAsync(id);
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task What_is_handed_back_at_once_is_not_handed_out_at_once()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var isBack = false;
+        queue.Worker.FateOf = _ => Volatile.Read(ref isBack) ? Worker.Fate.Done : Worker.Fate.HandedBack;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Count >= 3), "it is handed out again");
+        await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System);
+        // After half a second, one and two; at once it would be hundreds.
+        Assert.InRange(queue.Worker.Commands.Count, 3, 10);
+        Volatile.Write(ref isBack, true);
+        Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
+        await queue.DrainedAsync();
+    }
+}
