@@ -74,13 +74,13 @@ internal sealed partial class FailureReports(
         }
     }
 
-    [LoggerMessage(2083, LogLevel.Information, "message={MessageId} status=reported report={ReportId} recipients={Count}")]
+    [LoggerMessage(2093, LogLevel.Information, "message={MessageId} status=reported report={ReportId} recipients={Count}")]
     private static partial void LogReported(ILogger log, string messageId, string reportId, int count);
 
-    [LoggerMessage(2080, LogLevel.Warning, "The store is away; failures of {MessageId} are reported when it is back")]
+    [LoggerMessage(2090, LogLevel.Warning, "The store is away; failures of {MessageId} are reported when it is back")]
     private static partial void LogStorageAway(ILogger log, string messageId, Exception exception);
 
-    [LoggerMessage(2081, LogLevel.Error, "Failures of {MessageId} cannot be reported and stay; the others go on")]
+    [LoggerMessage(2091, LogLevel.Error, "Failures of {MessageId} cannot be reported and stay; the others go on")]
     private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
 }
 
@@ -133,6 +133,6 @@ internal sealed partial class ReporterTicks(
         }
     }
 
-    [LoggerMessage(2082, LogLevel.Warning, "The round of reports failed; next time")]
+    [LoggerMessage(2092, LogLevel.Warning, "The round of reports failed; next time")]
     private static partial void LogTickFailed(ILogger log, Exception exception);
 }
