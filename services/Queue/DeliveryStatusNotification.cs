@@ -12,23 +12,10 @@ using MimeKit;
 
 namespace MailPipeline.Queue;
 
-/// <summary>A message of which some recipients failed, and what its report needs.</summary>
+/// <summary>A message of which some recipients failed.</summary>
 /// <param name="ReportId">Message id kept for the report.</param>
 /// <param name="Header">The original header section, at most <see cref="DeliveryStatusNotification.MaxHeaderBytes"/>.</param>
-internal sealed record FailedMessage(
-    long ReportId, string Sender, DateTimeOffset AcceptedAt, byte[] Header, string TraceParent,
-    Dictionary<long, FailedRecipient> Recipients)
-{
-    public FailedRecipient Find(RecipientDecision decision) =>
-        Recipients.GetValueOrDefault(decision.Result.RecipientId, FailedRecipient.Unknown);
-}
-
-/// <param name="Address">Where the message could not be delivered.</param>
-/// <param name="Original">What the sender wrote, where an alias led on from there; else empty.</param>
-internal sealed record FailedRecipient(string Address, string Original)
-{
-    public static readonly FailedRecipient Unknown = new("unknown", "");
-}
+internal sealed record FailedMessage(long ReportId, ReportedMessage Message, byte[] Header);
 
 /// <summary>
 /// Tells a sender that his message was not delivered (RFC 3464), with the null reverse-path, so that no report is ever
@@ -43,22 +30,14 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
 
     private const int MaxSubjectLength = 200;
 
-    /// <summary>One report for each message, about those of its recipients that were really recorded as ended.</summary>
-    public IReadOnlyList<ComposedMessage> Compose(
-        IReadOnlyDictionary<long, FailedMessage> messages, IReadOnlyList<RecipientDecision> ended)
+    /// <summary>One report about all of these.</summary>
+    public ComposedMessage Compose(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
-        var composed = new List<ComposedMessage>();
-        foreach (var group in ended.GroupBy(decision => RecipientIds.MessageId(decision.Result.RecipientId)))
-        {
-            if (!messages.TryGetValue(group.Key, out var failed))
-                continue;
-            var content = Write(failed, [.. group]);
-            composed.Add(new ComposedMessage(
-                new AcceptedMessage(
-                    failed.ReportId, "", [failed.Sender], content.Length, BodyType.SevenBit, time.GetUtcNow(), failed.TraceParent),
-                content));
-        }
-        return composed;
+        var content = Write(failed, failures);
+        return new ComposedMessage(
+            new AcceptedMessage(
+                failed.ReportId, "", [failed.Message.Sender], content.Length, BodyType.SevenBit, time.GetUtcNow(), failed.Message.TraceParent),
+            content);
     }
 
     /// <summary>The header section of a stored message, up to its empty line.</summary>
@@ -77,13 +56,13 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         return header.WrittenSpan.ToArray();
     }
 
-    private byte[] Write(FailedMessage failed, IReadOnlyList<RecipientDecision> ended)
+    private byte[] Write(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
         var hostname = options.Value.Hostname;
-        var report = new MultipartReport("delivery-status") { Explain(failed, ended), Status(failed, ended), Returned(failed) };
+        var report = new MultipartReport("delivery-status") { Explain(failed, failures), Status(failed, failures), Returned(failed) };
         using var message = new MimeMessage { Body = report };
         message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostname}"));
-        message.Headers.Add(HeaderId.To, failed.Sender);
+        message.Headers.Add(HeaderId.To, failed.Message.Sender);
         message.Subject = "Undelivered Mail Returned to Sender";
         message.Date = time.GetUtcNow();
         // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
@@ -100,42 +79,40 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         return bytes.ToArray();
     }
 
-    private TextPart Explain(FailedMessage failed, IReadOnlyList<RecipientDecision> ended)
+    private TextPart Explain(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
         var text = new StringBuilder()
             .Append("This is the mail system at ").Append(options.Value.Hostname).Append(".\r\n\r\n")
-            .Append("Your message of ").Append(Rfc5322Date(failed.AcceptedAt))
+            .Append("Your message of ").Append(Rfc5322Date(failed.Message.AcceptedAt))
             .Append(SubjectOf(failed.Header) is { Length: > 0 } subject ? $",\r\n\r\n  \"{subject}\",\r\n\r\ncould" : " could")
             .Append(" not be delivered to:\r\n\r\n");
-        foreach (var decision in ended)
+        foreach (var recipient in failures)
         {
             // The sender knows the address he wrote; its keeper wants to know which of its targets it is.
-            var recipient = failed.Find(decision);
             text.Append(recipient.Original.Length > 0 ? $"  <{recipient.Original}>, which leads to <{recipient.Address}>" : $"  <{recipient.Address}>")
                 .Append("\r\n    ")
-                .Append(decision.State == RecipientState.Expired ? "given up, its time is over; last: " : "")
-                .Append(Speaker(decision.Result))
-                .Append(decision.Result.Reply).Append("\r\n")
-                .Append(decision.Result.Outcome == AttemptOutcome.Uncertain ? "    A copy may have arrived: contact was lost while it was being handed over.\r\n" : "")
+                .Append(recipient.State == RecipientState.Expired ? "given up, its time is over; last: " : "")
+                .Append(Speaker(recipient.Result))
+                .Append(recipient.Result.Reply).Append("\r\n")
+                .Append(recipient.Result.Outcome == AttemptOutcome.Uncertain ? "    A copy may have arrived: contact was lost while it was being handed over.\r\n" : "")
                 .Append("\r\n");
         }
         text.Append("The technical details and the header of your message follow.\r\n");
         return new TextPart("plain") { Text = text.ToString(), ContentDescription = "Notification" };
     }
 
-    private MessageDeliveryStatus Status(FailedMessage failed, IReadOnlyList<RecipientDecision> ended)
+    private MessageDeliveryStatus Status(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
         // RFC 3464 §2.2: one group about the message, then one for each recipient.
         var status = new MessageDeliveryStatus { ContentDescription = "Delivery report" };
         status.StatusGroups.Add(new HeaderList
         {
             StatusField.Typed("Reporting-MTA", "dns", options.Value.Hostname),
-            { "Arrival-Date", Rfc5322Date(failed.AcceptedAt) },
+            { "Arrival-Date", Rfc5322Date(failed.Message.AcceptedAt) },
         });
-        foreach (var decision in ended)
+        foreach (var recipient in failures)
         {
-            var result = decision.Result;
-            var recipient = failed.Find(decision);
+            var result = recipient.Result;
             var group = new HeaderList();
             // RFC 3464 §2.3.1: by it the sender's programs find what they sent.
             if (recipient.Original.Length > 0)
@@ -143,11 +120,11 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             group.Add(StatusField.Address("Final-Recipient", recipient.Address));
             group.Add("Action", "failed");
             // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said.
-            group.Add("Status", decision.State == RecipientState.Expired ? "5.4.7" : result.Status);
+            group.Add("Status", recipient.State == RecipientState.Expired ? "5.4.7" : result.Status);
             if (result.RemoteHost.Length > 0)
                 group.Add(StatusField.Typed("Remote-MTA", "dns", RemoteMta(result.RemoteHost)));
             group.Add(StatusField.Text("Diagnostic-Code", IsSmtpReply(result.Reply) ? "smtp" : "x-mailpipeline", result.Reply));
-            if (decision.WasTried)
+            if (recipient.WasTried)
                 group.Add("Last-Attempt-Date", Rfc5322Date(result.FinishedAt));
             status.StatusGroups.Add(group);
         }

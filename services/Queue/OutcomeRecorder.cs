@@ -1,16 +1,17 @@
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Turns the results of a hand-out into decisions and records them: outcome, next attempt time and the report to the
-/// sender in one transaction.
+/// Turns the results of a hand-out into decisions and records them: outcome, next attempt time and what is to be reported to the sender
+/// in one transaction.
 /// </summary>
 internal sealed partial class OutcomeRecorder(
-    QueueStore queue, OutcomeStore outcomes, ClaimStore claims, MessageStore messages, DeliveryStatusNotification notification,
-    AcceptedHints hints, RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
+    QueueStore queue, OutcomeStore outcomes, ClaimStore claims, FailureReports reports, RetrySchedule schedule, IOptions<QueueOptions> options,
+    QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
 {
     /// <summary>Storage may be away for a moment; beyond it the claim's lease decides.</summary>
     private static readonly TimeSpan[] s_storagePauses =
@@ -84,14 +85,13 @@ internal sealed partial class OutcomeRecorder(
         {
             try
             {
-                var reports = await PrepareReportsAsync(decisions, recipients);
-                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, ended => notification.Compose(reports, ended), afterDoubt);
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, afterDoubt);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
                 foreach (var held in recorded.Held)
                     NoteHeld(held, recipients);
-                foreach (var message in recorded.Composed)
-                    hints.Offer(message);
+                // The others' failures may get company until their time has come.
+                await reports.ReportAsync(recorded.Reportable, CancellationToken.None);
                 return;
             }
             // The store is there and takes something of these not: it would not the next time either.
@@ -123,33 +123,6 @@ internal sealed partial class OutcomeRecorder(
         telemetry.Held(1);
         using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
         DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
-    }
-
-    /// <summary>What a report needs of the messages it is about, read before the transaction.</summary>
-    private async Task<IReadOnlyDictionary<long, FailedMessage>> PrepareReportsAsync(
-        List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
-    {
-        var failed = new Dictionary<long, FailedMessage>();
-        foreach (var decision in decisions)
-        {
-            if (decision.State == RecipientState.Queued)
-                continue;
-            var recipient = recipients.GetValueOrDefault(decision.Result.RecipientId)
-                ?? await queue.FindQueuedAsync(decision.Result.RecipientId, CancellationToken.None);
-            // Never a report about a report: a null sender has nobody to tell (RFC 5321 §4.5.5, §6.1).
-            if (recipient is null || recipient.Sender.Length == 0)
-                continue;
-            if (!failed.TryGetValue(recipient.MessageId, out var message))
-            {
-                message = new FailedMessage(
-                    await messages.NextMessageIdAsync(CancellationToken.None), recipient.Sender, recipient.AcceptedAt,
-                    await DeliveryStatusNotification.ReadHeaderAsync(messages, recipient.MessageId, CancellationToken.None), recipient.TraceParent, []);
-                failed.Add(recipient.MessageId, message);
-            }
-            message.Recipients[recipient.RecipientId] =
-                new FailedRecipient(recipient.Address, await queue.FindOriginalAsync(recipient.RecipientId, CancellationToken.None));
-        }
-        return failed;
     }
 
     private void Note(RecipientDecision decision, QueuedRecipient? known)

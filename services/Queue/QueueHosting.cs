@@ -42,10 +42,12 @@ public static class QueueHosting
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
+        services.AddSingleton<FailureReports>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();
         services.AddHostedService<WardenTicks>();
+        services.AddHostedService<ReporterTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
             services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));

@@ -65,6 +65,13 @@ public sealed class QueueOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan UnroutedGrace { get; set; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>
+    /// How long a failure waits for others of the same message, to be told of in one report; where none can follow it is told at once.
+    /// Default 15 s: the dead domains of a mailing are found dead within seconds of each other.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
+    public TimeSpan ReportDelay { get; set; } = TimeSpan.FromSeconds(15);
+
     /// <summary>How long finished messages are remembered for operators. Default 24 h.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);

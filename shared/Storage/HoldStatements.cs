@@ -3,8 +3,8 @@ using MailPipeline.Contracts;
 namespace MailPipeline.Storage;
 
 /// <summary>
-/// Holds keep a message's bytes: one for each recipient without a final outcome and one for each maildrop row. The last
-/// one that goes takes the bytes along, in the same transaction.
+/// Holds keep a message's bytes: one for each recipient without a final outcome, or whose failure is not reported yet, and one for
+/// each maildrop row. The last one that goes takes the bytes along, in the same transaction.
 /// </summary>
 internal static class HoldStatements
 {

@@ -26,9 +26,10 @@ public sealed record DomainSummary(
     string Domain, long Queued, long Claimed, DateTimeOffset OldestNextAttemptAt, int Failures, DateTimeOffset BackoffUntil, string Reason);
 
 /// <summary>Counts over the whole store.</summary>
+/// <param name="Unreported">Failures that their senders have not been told of yet.</param>
 /// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
 public sealed record StoreSummary(
-    long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner, long Held);
+    long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner, long Held, long Unreported);
 
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
 public sealed class MessageHistory(MailDatabase database)
@@ -76,7 +77,7 @@ public sealed class MessageHistory(MailDatabase database)
                (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
                (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
                (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)),
-               (SELECT COUNT(*) FROM recipients WHERE state = 5)
+               (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported)
         """);
 
     private static readonly Statement s_deeds = new(
@@ -162,7 +163,7 @@ public sealed class MessageHistory(MailDatabase database)
     public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
         (await database.QueryAsync(
             s_summary,
-            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6)),
+            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6), r.GetInt64(7)),
             cancellationToken))[0];
 
     /// <summary>

@@ -38,7 +38,8 @@ internal static class Migrations
             "CREATE TABLE id_blocks (name TEXT PRIMARY KEY, next BIGINT NOT NULL)",
             "INSERT INTO id_blocks (name, next) VALUES ('message', 1), ('claim', 1), ('account', 1), ('fence', 1)",
 
-            // holds: what still needs the bytes: recipients without a final outcome, and maildrop rows.
+            // holds: what still needs the bytes: recipients without a final outcome or with one that is not reported yet, and maildrop
+            // rows.
             """
             CREATE TABLE messages (
                 id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, size_bytes BIGINT NOT NULL,
@@ -125,6 +126,15 @@ internal static class Migrations
 
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+
+            // Bounced or expired, and the sender is to be told from due_at on. All that the report says of the recipient is here.
+            """
+            CREATE TABLE unreported (
+                recipient_id {id}, address TEXT NOT NULL, original TEXT NOT NULL, state BIGINT NOT NULL, was_tried BIGINT NOT NULL,
+                outcome BIGINT NOT NULL, status TEXT NOT NULL, reply TEXT NOT NULL, remote_host TEXT NOT NULL,
+                started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL, due_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX unreported_due ON unreported (due_at, recipient_id)",
 
             // All that counting what waits needs: the rows themselves are not read for it.
             "DROP INDEX recipients_due",

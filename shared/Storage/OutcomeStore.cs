@@ -8,17 +8,17 @@ namespace MailPipeline.Storage;
 /// <param name="WasTried">False: given up for what is known of the domain; no attempt of the recipient's own stands behind it.</param>
 public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt, bool WasTried = true);
 
-/// <summary>A message of our own and its bytes, committed together with the outcome it reports.</summary>
+/// <summary>A message of our own and its bytes.</summary>
 public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
 
 /// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
 /// <param name="Recorded">Recipients whose claim was still held.</param>
-/// <param name="Composed">DSNs that were accepted with it; they wait for the router.</param>
+/// <param name="Reportable">Messages with failures to report of which no other recipient waits: there is nothing more to gather.</param>
 /// <param name="Held">Of those recorded, the ones that wait for an operator instead of their next attempt.</param>
 public sealed record RecordedOutcomes(
-    IReadOnlySet<long> Recorded, IReadOnlyList<AcceptedMessage> Composed, IReadOnlyList<HeldRecipient> Held);
+    IReadOnlySet<long> Recorded, IReadOnlyList<long> Reportable, IReadOnlyList<HeldRecipient> Held);
 
-/// <summary>Writes what the queue decided: outcome, next attempt time and DSN in one transaction.</summary>
+/// <summary>Writes what the queue decided: outcome, next attempt time and what is to be reported in one transaction.</summary>
 public sealed class OutcomeStore(MailDatabase database)
 {
     private static readonly Statement s_queueAgain = new(
@@ -59,16 +59,15 @@ public sealed class OutcomeStore(MailDatabase database)
     private static readonly Statement s_noted = new("SELECT recipient_id, outcome, started_at, finished_at FROM attempts WHERE recipient_id {in_1}");
 
     /// <summary>
-    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. <paramref name="compose"/> is
-    /// asked for the DSNs of what was really recorded as bounced or expired; it must give the same answer when asked again.
+    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. What was recorded as
+    /// bounced or expired waits for its report (<see cref="UnreportedStore"/>), for <paramref name="reportDelay"/> at least unless nothing
+    /// more is to be gathered.
     /// </summary>
     /// <param name="afterDoubt">
-    /// The same was asked for before, and nobody knows whether it was committed: what was recorded then counts as recorded now. Its DSNs
-    /// are not named again.
+    /// The same was asked for before, and nobody knows whether it was committed: what was recorded then counts as recorded now.
     /// </param>
     public Task<RecordedOutcomes> RecordAsync(
-        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, Func<IReadOnlyList<RecipientDecision>, IReadOnlyList<ComposedMessage>> compose,
-        bool afterDoubt = false)
+        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt = false)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
@@ -85,20 +84,7 @@ public sealed class OutcomeStore(MailDatabase database)
             if (afterDoubt)
                 await AddRecordedBeforeAsync(transaction, claimId, decisions, recorded, held);
             var ended = updated.Where(row => row.Decision.State != RecipientState.Queued).Select(row => row.Decision).ToList();
-            var composed = new List<AcceptedMessage>();
-            if (ended.Count > 0)
-            {
-                var inserted = compose(ended).Select(report =>
-                {
-                    composed.Add(report.Message);
-                    return MessageStore.InsertAsync(
-                        transaction, report.Message, [new ContentChunk(RecipientIds.Of(report.Message.MessageId, 0), report.Content.Length, report.Content, 0, 0)]);
-                }).ToList();
-                foreach (var report in inserted)
-                    await report;
-                await transaction.DropHoldsAsync([.. ended.Select(decision => RecipientIds.MessageId(decision.Result.RecipientId))]);
-            }
-            return new RecordedOutcomes(recorded, composed, held);
+            return new RecordedOutcomes(recorded, await UnreportedStore.NoteAsync(transaction, ended, reportDelay), held);
         });
     }
 

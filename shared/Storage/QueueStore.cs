@@ -73,8 +73,6 @@ public sealed class QueueStore(MailDatabase database)
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
-    private static readonly Statement s_original = new("SELECT original FROM recipients WHERE id = $1");
-
     // The later of the two times, as the index has it: domains that rest, however many, are not read.
     private const string WakeAt = "CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END";
 
@@ -179,10 +177,6 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
     public async Task<QueuedRecipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
-
-    /// <summary>The address that was given at RCPT, where an alias changed it; else empty.</summary>
-    public async Task<string> FindOriginalAsync(long recipientId, CancellationToken cancellationToken) =>
-        (await database.QueryAsync(s_original, r => r.GetString(0), cancellationToken, recipientId)).FirstOrDefault("");
 
     public async Task<bool> IsClaimHeldAsync(long claimId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId)).Count > 0;

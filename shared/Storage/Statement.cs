@@ -26,6 +26,7 @@ internal enum SharedRows
     MaildropLeases,
     Claims,
     Recipients,
+    Unreported,
     Messages,
     Domains,
     IdBlocks,

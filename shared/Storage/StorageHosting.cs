@@ -30,6 +30,7 @@ public static class StorageHosting
         services.AddSingleton<MailDirectory>();
         services.AddSingleton<AddressResolver>();
         services.AddSingleton<HostPostmaster>();
+        services.AddSingleton<UnreportedStore>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();

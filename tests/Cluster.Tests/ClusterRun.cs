@@ -20,6 +20,7 @@ internal sealed class ClusterRun : IAsyncDisposable
         "--Queue:RetrySteps:1=00:00:02",
         "--Queue:HandOutTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
+        "--Queue:ReportDelay=00:00:01",
         "--Storage:ClaimLease=00:00:05",
         "--Storage:AbandonedContentAge=00:00:30",
         "--Delivery:Timeouts:Connect=00:00:05",

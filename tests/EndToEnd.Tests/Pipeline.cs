@@ -22,6 +22,7 @@ internal sealed class Pipeline : IAsyncDisposable
         "--Queue:RetrySteps:1=00:00:02",
         "--Queue:HandOutTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
+        "--Queue:ReportDelay=00:00:01",
         "--Storage:ClaimLease=00:00:05",
         "--Delivery:Timeouts:Connect=00:00:05",
         "--Delivery:Timeouts:Greeting=00:00:03",
@@ -120,6 +121,7 @@ internal sealed class Pipeline : IAsyncDisposable
         new("queued recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 0")),
         new("held recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 5")),
         new("claims", Count("SELECT COUNT(*) FROM claims")),
+        new("unreported failures", Count("SELECT COUNT(*) FROM unreported")),
         new("bytes without an owner", Count(
             "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)")),
     ];

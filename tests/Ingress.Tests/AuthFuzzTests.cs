@@ -46,11 +46,11 @@ public sealed class AuthFuzzTests
         for (var number = 0; number < Cases; number++)
         {
             var said = Compose(random);
-            foreach (var line in said)
+            for (var i = 0; i < said.Count; i++)
             {
-                await client.SendAsync(line + "\r\n");
+                await client.SendAsync(said[i] + "\r\n");
                 var reply = await client.ReplyAsync();
-                var isRight = reply is not null && (reply[0] == '5' || reply.StartsWith("454 4.7.0", StringComparison.Ordinal) || (line != said[^1] && reply.StartsWith("334", StringComparison.Ordinal)));
+                var isRight = reply is not null && (reply[0] == '5' || reply.StartsWith("454 4.7.0", StringComparison.Ordinal) || (i < said.Count - 1 && reply.StartsWith("334", StringComparison.Ordinal)));
                 Assert.True(isRight, $"seed {seed}, case {number}: {string.Join(" / ", said)[..Math.Min(300, string.Join(" / ", said).Length)]}\ngot: {reply ?? "(end)"}");
                 if (!reply!.StartsWith("334", StringComparison.Ordinal))
                     break;

@@ -43,6 +43,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             ["Queue:WardenInterval"] = "00:00:00.100",
             ["Queue:UnroutedGrace"] = "00:00:00.300",
             ["Queue:HandOutTimeout"] = "00:00:01",
+            ["Queue:ReportDelay"] = "00:00:00.300",
         });
         builder.Configuration.AddInMemoryCollection(settings);
         _storage = new StorageOptions
@@ -75,6 +76,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
 
     public ClaimStore Claims => _app.Services.GetRequiredService<ClaimStore>();
+
+    public OutcomeStore Outcomes => _app.Services.GetRequiredService<OutcomeStore>();
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
 
@@ -178,9 +181,9 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return sum;
     }
 
-    /// <summary>Waits until nothing is left to do: no unrouted message, no queued recipient, no claim, no bytes without an owner.</summary>
+    /// <summary>Waits until nothing is left to do: no unrouted message, no queued recipient, no claim, no report owed, no bytes without an owner.</summary>
     public Task DrainedAsync() => Until.TrueAsync(
-        async () => await History.SummarizeAsync(default) is { Unrouted: 0, Queued: 0, Claims: 0, ChunksWithoutOwner: 0 },
+        async () => await History.SummarizeAsync(default) is { Unrouted: 0, Queued: 0, Claims: 0, ChunksWithoutOwner: 0, Unreported: 0 },
         "nothing is left to do");
 
     public Task ReportArrivesAsync() => Until.TrueAsync(

@@ -28,7 +28,7 @@ public sealed class ReportTests
     public async Task What_the_far_end_said_stands_in_the_report_without_encoding_however_long_its_words_are()
     {
         await using var queue = await StartAsync();
-        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 " + new string('y', 1900) + " end");
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 " + new string('y', 900) + " end");
         await queue.AcceptAsync(hint: true, "sender@example.org", "bad@example.net");
         await queue.ReportArrivesAsync();
 

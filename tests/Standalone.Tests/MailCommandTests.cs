@@ -87,7 +87,7 @@ public sealed class MailCommandTests : IAsyncLifetime
         var now = TimeProvider.System.GetUtcNow();
         await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
         await Get<OutcomeStore>().RecordAsync(
-            7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], _ => []);
+            7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
         Assert.Matches(@"(?m)^example\.net +2 +0 due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
 
         await Get<QueueStore>().SetStandingAsync("example.net", new DomainStanding(3, now.AddMinutes(5), "no route to host"));

@@ -34,10 +34,10 @@ public abstract partial class StoreTests
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
 
-        await Store.Outcomes.RecordAsync(7, "example.com", [], _ => []);
+        await Store.Outcomes.RecordAsync(7, "example.com", [], TimeSpan.Zero);
         Assert.Equal([7], await Store.Queue.ListClaimsAsync("example.net", default));
 
-        await Store.Outcomes.RecordAsync(7, "example.net", [], _ => []);
+        await Store.Outcomes.RecordAsync(7, "example.net", [], TimeSpan.Zero);
         Assert.Empty(await Store.Queue.ListClaimsAsync("example.net", default));
     }
 }

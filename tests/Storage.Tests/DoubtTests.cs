@@ -22,21 +22,21 @@ public abstract partial class StoreTests
         ];
         long[] ids = [.. decisions.Select(decision => decision.Result.RecipientId)];
 
-        var first = await Store.Outcomes.RecordAsync(7, "example.net", decisions, _ => []);
+        var first = await Store.Outcomes.RecordAsync(7, "example.net", decisions, TimeSpan.Zero);
         Assert.Equal(ids, first.Recorded.Order());
         Assert.Equal([new HeldRecipient(ids[2], HoldRule.Uncertain)], first.Held);
         var standing = await Store.History.FindAsync(recipients[0].MessageId, default);
 
         // As it came: nobody knows of it. Then, and when another claim has failed meanwhile, with what is known.
-        Assert.Empty((await Store.Outcomes.RecordAsync(7, "example.net", decisions, _ => throw new InvalidOperationException("asked for a report"))).Recorded);
-        var again = await Store.Outcomes.RecordAsync(7, "example.net", decisions, _ => throw new InvalidOperationException("asked for a report"), afterDoubt: true);
+        Assert.Empty((await Store.Outcomes.RecordAsync(7, "example.net", decisions, TimeSpan.Zero)).Recorded);
+        var again = await Store.Outcomes.RecordAsync(7, "example.net", decisions, TimeSpan.Zero, afterDoubt: true);
         Assert.Equal(ids, again.Recorded.Order());
         Assert.Equal(first.Held, again.Held);
         Assert.Equivalent(standing, await Store.History.FindAsync(recipients[0].MessageId, default));
 
         // Nobody else's attempt is taken for one's own.
         var other = await Store.Outcomes.RecordAsync(
-            8, "example.net", [.. decisions.Select(decision => decision with { Result = decision.Result with { FinishedAt = now.AddSeconds(1) } })], _ => [], afterDoubt: true);
+            8, "example.net", [.. decisions.Select(decision => decision with { Result = decision.Result with { FinishedAt = now.AddSeconds(1) } })], TimeSpan.Zero, afterDoubt: true);
         Assert.Empty(other.Recorded);
     }
 

@@ -143,7 +143,7 @@ public abstract partial class StoreTests
         }
     }
 
-    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets"];
+    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets", "unreported"];
 
     private static readonly (string Now, string Before)[] s_earlierIndexes =
     [

@@ -18,6 +18,7 @@ public abstract partial class StoreTests
             await Store.RunAsync("ANALYZE");
         foreach (var statement in new[] { QueueStore.s_dueDomains, QueueStore.s_dueDomainsOfOurs, QueueStore.s_dueDomainsOfOthers })
             await PlanAsync(statement, "domain_queues_wake", 1, 0, "''", 500);
+        await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
         await PlanAsync(QueueStore.s_claimsOf, "claims_domain", "'example.net'");
         await PlanAsync(QueueStore.s_claimsHeld, Store.Database.SingleProcess ? "PRIMARY KEY" : "claims_pkey", Ids);
         await PlanAsync(MeasureStore.s_page, "recipients_due", 1, "''", 0, 0, MeasureStore.Page);

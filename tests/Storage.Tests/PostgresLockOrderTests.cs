@@ -67,7 +67,7 @@ public sealed partial class Postgres_store
                 claim.Id, [.. claim.Recipients.Select(recipient => store.Result(recipient, AttemptOutcome.Delivered, "2.0.0", "250 ok"))], default)),
             Two(refused, claim => other.Outcomes.RecordAsync(
                 claim.Id, "example.net", [.. claim.Recipients.Select(recipient =>
-                    new RecipientDecision(store.Result(recipient, AttemptOutcome.Failed, "5.1.1", "550 no"), RecipientState.Bounced, default))], _ => [])));
+                    new RecipientDecision(store.Result(recipient, AttemptOutcome.Failed, "5.1.1", "550 no"), RecipientState.Bounced, default))], TimeSpan.Zero)));
     });
 
     [Fact]
@@ -75,7 +75,7 @@ public sealed partial class Postgres_store
     {
         var claims = await TakeAsync(store, await QueueAsync(store), 0, 1);
         return (One(claims.Chunk(10), some => store.Claims.RenewAsync([.. some.Select(claim => claim.Id).Reverse()], default)),
-            Two(claims, claim => other.Outcomes.RecordAsync(claim.Id, "example.net", [], _ => [])));
+            Two(claims, claim => other.Outcomes.RecordAsync(claim.Id, "example.net", [], TimeSpan.Zero)));
     });
 
     [Fact]
@@ -88,7 +88,7 @@ public sealed partial class Postgres_store
                 claim.Id, [.. claim.Recipients.Select(recipient => store.Result(recipient, AttemptOutcome.Delivered, "2.0.0", "250 ok"))], default)),
              .. One(claims, claim => store.Claims.NoteDotsAsync(claim.Id, [], default))],
             [.. Enumerable.Range(0, 4).Select<int, Func<Task>>(_ => () => other.TakeBackAsync(evenIfLeased: true)),
-             .. Two(claims, claim => other.Outcomes.RecordAsync(claim.Id, "example.net", [], _ => []))]);
+             .. Two(claims, claim => other.Outcomes.RecordAsync(claim.Id, "example.net", [], TimeSpan.Zero))]);
     });
 
     [Fact]

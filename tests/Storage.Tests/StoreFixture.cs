@@ -24,6 +24,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Measures = new MeasureStore(Database);
         Claims = new ClaimStore(Database);
         Outcomes = new OutcomeStore(Database);
+        Unreported = new UnreportedStore(Database);
         DeadClaims = new TakeBackStore(Database);
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
@@ -46,6 +47,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public ClaimStore Claims { get; }
 
     public OutcomeStore Outcomes { get; }
+
+    public UnreportedStore Unreported { get; }
 
     public TakeBackStore DeadClaims { get; }
 

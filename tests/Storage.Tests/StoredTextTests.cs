@@ -28,7 +28,7 @@ public abstract partial class StoreTests
         var result = Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", reply) with { RemoteHost = "mx\uD83D\0.example.net" + new string('x', 10_000) };
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [result], default));
         var deferred = result with { RecipientId = recipients[1].RecipientId, Outcome = AttemptOutcome.Deferred, Status = "4.\04.1" };
-        await Store.Outcomes.RecordAsync(7, "example.net", [new RecipientDecision(deferred, RecipientState.Queued, Store.Time.GetUtcNow())], _ => []);
+        await Store.Outcomes.RecordAsync(7, "example.net", [new RecipientDecision(deferred, RecipientState.Queued, Store.Time.GetUtcNow())], TimeSpan.Zero);
         await Store.Queue.SetStandingAsync("example.net", new DomainStanding(1, Store.Time.GetUtcNow(), reply));
 
         var timeline = await Store.History.FindAsync(recipients[0].MessageId, default);

@@ -113,7 +113,7 @@ public abstract partial class StoreTests
             await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
             var decision = new RecipientDecision(
                 Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5));
-            var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], _ => []);
+            var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], TimeSpan.Zero);
             Assert.Equal([due.RecipientId], recorded.Recorded);
             Assert.Equal(attempt == 3 ? [new HeldRecipient(due.RecipientId, HoldRule.Uncertain)] : [], recorded.Held);
             Store.Time.Advance(TimeSpan.FromMinutes(5));

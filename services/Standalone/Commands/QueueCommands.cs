@@ -29,6 +29,8 @@ internal static class QueueCommands
             await output.WriteLineAsync($"Delivery is paused since {Second(paused.Since)} by {OneLine(paused.Operator)}; 'queue resume' lets it go on");
         await output.WriteLineAsync(
             $"{Number(summary.Queued)} recipients wait, {Number(summary.Unrouted)} messages are not routed yet, {Number(summary.Claims)} batches are being tried");
+        if (summary.Unreported > 0)
+            await output.WriteLineAsync($"{Number(summary.Unreported)} failures are about to be reported to their senders");
         if (summary.Held > 0)
             await WriteHeldAsync(summary.Held, await store.Operator.ListHeldAsync(MaxHeld, cancellation), output);
         if (domains.Count == 0)

@@ -1,0 +1,138 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+
+namespace MailPipeline.Queue;
+
+/// <summary>
+/// Makes the reports that senders are owed. Failures of one message that come together, whatever their domains, share a report; each is
+/// in one report, because storage takes it away in the transaction that accepts the report.
+/// </summary>
+internal sealed partial class FailureReports(
+    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedHints hints,
+    QueueTelemetry telemetry, ILogger<FailureReports> log)
+{
+    /// <summary>More failures of one message get another report: nobody reads one of many megabytes.</summary>
+    private const int MaxFailures = 1000;
+
+    private const int Page = 500;
+
+    private const int MessagesAtOnce = 16;
+
+    /// <summary>Reports what has waited for company long enough; false where nothing has.</summary>
+    public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
+    {
+        for (var after = DueFailure.Start; ;)
+        {
+            var due = await unreported.ListDueAsync(after, Page, cancellationToken);
+            if (due.Count == 0)
+                return after != DueFailure.Start;
+            await ReportAsync(due.Select(failure => failure.MessageId).Distinct(), cancellationToken);
+            after = due[^1];
+        }
+    }
+
+    /// <summary>Reports all failures of these messages. What cannot be reported stays, and is tried again when it is due.</summary>
+    public async Task ReportAsync(IEnumerable<long> messageIds, CancellationToken cancellationToken)
+    {
+        foreach (var part in messageIds.Chunk(MessagesAtOnce))
+            await Task.WhenAll(part.Select(id => TryReportAsync(id, cancellationToken)));
+    }
+
+    private async Task TryReportAsync(long messageId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await ReportAsync(messageId, cancellationToken);
+        }
+        catch (StorageUnavailableException away) when (away.Fault != StorageFault.Refused)
+        {
+            LogStorageAway(log, MessageIds.ToText(messageId), away);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // Whatever is wrong with one message, the others are reported.
+            LogNotReported(log, MessageIds.ToText(messageId), exception);
+        }
+    }
+
+    private async Task ReportAsync(long messageId, CancellationToken cancellationToken)
+    {
+        if (await unreported.FindMessageAsync(messageId, cancellationToken) is not { } message)
+            return;
+        var header = await DeliveryStatusNotification.ReadHeaderAsync(messages, messageId, cancellationToken);
+        for (var failures = MaxFailures; failures == MaxFailures;)
+        {
+            var failed = new FailedMessage(await messages.NextMessageIdAsync(cancellationToken), message, header);
+            (var report, failures) = await unreported.ReportAsync(messageId, MaxFailures, taken => notification.Compose(failed, taken), cancellationToken);
+            if (report is null)
+                return;
+            hints.Offer(report);
+            using var trace = telemetry.TraceOf(message.TraceParent);
+            LogReported(log, MessageIds.ToText(messageId), MessageIds.ToText(report.MessageId), failures);
+        }
+    }
+
+    [LoggerMessage(2093, LogLevel.Information, "message={MessageId} status=reported report={ReportId} recipients={Count}")]
+    private static partial void LogReported(ILogger log, string messageId, string reportId, int count);
+
+    [LoggerMessage(2090, LogLevel.Warning, "The store is away; failures of {MessageId} are reported when it is back")]
+    private static partial void LogStorageAway(ILogger log, string messageId, Exception exception);
+
+    [LoggerMessage(2091, LogLevel.Error, "Failures of {MessageId} cannot be reported and stay; the others go on")]
+    private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
+}
+
+/// <summary>One for the cluster, key 0. Calls come from every silo; those that come too early do nothing.</summary>
+internal interface IReporterGrain : IGrainWithIntegerKey
+{
+    [AlwaysInterleave]
+    Task ReportDueAsync();
+}
+
+/// <summary>Reports, round by round, what was recorded as failed in whatever process.</summary>
+internal sealed class ReporterGrain(FailureReports reports, IOptions<QueueOptions> options, TimeProvider time) : Grain, IReporterGrain
+{
+    /// <summary>Of the time, for rounds that found nothing.</summary>
+    private const double LookingShare = 0.1;
+
+    private readonly Round _round = new(options.Value.WardenInterval, LookingShare, time);
+
+    public Task ReportDueAsync() => _round.RunAsync(() => reports.ReportDueAsync(CancellationToken.None));
+}
+
+/// <summary>Calls the reporter, wherever it is.</summary>
+internal sealed partial class ReporterTicks(
+    IGrainFactory grains, IOptions<QueueOptions> options, TimeProvider time, ILogger<ReporterTicks> log) : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
+        var reporter = grains.GetGrain<IReporterGrain>(0);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+                await TickAsync(reporter, stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // What is due waits for the next start.
+        }
+    }
+
+    private async Task TickAsync(IReporterGrain reporter, CancellationToken stoppingToken)
+    {
+        try
+        {
+            await reporter.ReportDueAsync();
+        }
+        catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+        {
+            LogTickFailed(log, exception);
+        }
+    }
+
+    [LoggerMessage(2092, LogLevel.Warning, "The round of reports failed; next time")]
+    private static partial void LogTickFailed(ILogger log, Exception exception);
+}
