@@ -209,10 +209,10 @@ internal sealed class DomainDelivery(
                     continue;
             }
 
-            var pipeline = new TransactionPipeline(connection, batch, options.Value, time);
+            var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
             try
             {
-                using var late = turn.Slot!.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
+                using var late = turn.Slot.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
                 await pipeline.RunAsync();
             }
             catch
@@ -221,8 +221,6 @@ internal sealed class DomainDelivery(
                 throw;
             }
 
-            if (pipeline.HasProgressed)
-                turn.Slot.Answered();
             if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
                 return connection;
             await connection.DisposeAsync();

@@ -20,41 +20,56 @@ internal sealed partial class FailureReports(
 
     private const int MessagesAtOnce = 16;
 
-    /// <summary>Reports what has waited for company long enough; false where nothing has.</summary>
+    /// <summary>What cannot be reported for its own sake is not tried again before.</summary>
+    private static readonly TimeSpan s_failurePause = TimeSpan.FromMinutes(10);
+
+    /// <summary>Reports what has waited for company long enough; false where nothing was reported.</summary>
     public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
     {
+        var reported = false;
         for (var after = DueFailure.Start; ;)
         {
             var due = await unreported.ListDueAsync(after, Page, cancellationToken);
             if (due.Count == 0)
-                return after != DueFailure.Start;
-            await ReportAsync(due.Select(failure => failure.MessageId).Distinct(), cancellationToken);
+                return reported;
+            reported |= await ReportAsync(due.Select(failure => failure.MessageId).Distinct(), cancellationToken);
             after = due[^1];
         }
     }
 
-    /// <summary>Reports all failures of these messages. What cannot be reported stays, and is tried again when it is due.</summary>
-    public async Task ReportAsync(IEnumerable<long> messageIds, CancellationToken cancellationToken)
+    /// <summary>
+    /// Reports all failures of these messages; false where it could report none. What cannot be reported stays, and is tried again when it
+    /// is due.
+    /// </summary>
+    public async Task<bool> ReportAsync(IEnumerable<long> messageIds, CancellationToken cancellationToken)
     {
+        var reported = false;
         foreach (var part in messageIds.Chunk(MessagesAtOnce))
-            await Task.WhenAll(part.Select(id => TryReportAsync(id, cancellationToken)));
+            reported |= (await Task.WhenAll(part.Select(id => TryReportAsync(id, cancellationToken)))).Contains(true);
+        return reported;
     }
 
-    private async Task TryReportAsync(long messageId, CancellationToken cancellationToken)
+    private async Task<bool> TryReportAsync(long messageId, CancellationToken cancellationToken)
     {
         try
         {
-            await ReportAsync(messageId, cancellationToken);
+            try
+            {
+                await ReportAsync(messageId, cancellationToken);
+                return true;
+            }
+            catch (Exception exception) when (exception is not (OperationCanceledException or StorageUnavailableException { Fault: not StorageFault.Refused }))
+            {
+                // Whatever is wrong with one message, the others are reported.
+                LogNotReported(log, MessageIds.ToText(messageId), exception);
+                await unreported.PostponeAsync(messageId, s_failurePause);
+            }
         }
-        catch (StorageUnavailableException away) when (away.Fault != StorageFault.Refused)
+        catch (StorageUnavailableException away)
         {
             LogStorageAway(log, MessageIds.ToText(messageId), away);
         }
-        catch (Exception exception) when (exception is not OperationCanceledException)
-        {
-            // Whatever is wrong with one message, the others are reported.
-            LogNotReported(log, MessageIds.ToText(messageId), exception);
-        }
+        return false;
     }
 
     private async Task ReportAsync(long messageId, CancellationToken cancellationToken)
@@ -80,7 +95,7 @@ internal sealed partial class FailureReports(
     [LoggerMessage(2090, LogLevel.Warning, "The store is away; failures of {MessageId} are reported when it is back")]
     private static partial void LogStorageAway(ILogger log, string messageId, Exception exception);
 
-    [LoggerMessage(2091, LogLevel.Error, "Failures of {MessageId} cannot be reported and stay; the others go on")]
+    [LoggerMessage(2091, LogLevel.Error, "Failures of {MessageId} cannot be reported now, and are tried again in ten minutes; the others go on")]
     private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
 }
 

@@ -6,7 +6,8 @@ internal sealed class GrowingPause(TimeSpan first, TimeSpan longest)
     private TimeSpan _last;
     private DateTimeOffset _until = DateTimeOffset.MinValue;
 
-    public bool Lasts(DateTimeOffset now) => now < _until;
+    /// <summary>No longer than it was meant to, should the clock be set back.</summary>
+    public bool Lasts(DateTimeOffset now) => now < _until && _until - now <= _last;
 
     /// <summary>While one lasts none is added.</summary>
     public void Begin(DateTimeOffset now)

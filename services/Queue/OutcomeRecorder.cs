@@ -77,15 +77,17 @@ internal sealed partial class OutcomeRecorder(
         }
     }
 
+    /// <param name="endsClaim">False: more is to be recorded under the claim.</param>
     private async Task RecordAsync(
-        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients,
+        bool endsClaim = true)
     {
         var afterDoubt = false;
         for (var attempt = 0; ; attempt++)
         {
             try
             {
-                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, afterDoubt);
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, afterDoubt, endsClaim);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
                 foreach (var held in recorded.Held)
@@ -100,10 +102,11 @@ internal sealed partial class OutcomeRecorder(
                 LogRefused(log, claimId, decisions.Count, exception);
                 if (decisions is not [var alone])
                 {
-                    foreach (var decision in decisions)
-                        await RecordAsync(claimId, domain, [decision], recipients);
+                    // The last one ends the claim: until then the lease brings back what this process did not come to.
+                    for (var i = 0; i < decisions.Count; i++)
+                        await RecordAsync(claimId, domain, [decisions[i]], recipients, endsClaim && i == decisions.Count - 1);
                 }
-                else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId))
+                else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim))
                 {
                     NoteHeld(new HeldRecipient(alone.Result.RecipientId, HoldRule.Refused), recipients);
                 }

@@ -43,7 +43,7 @@ internal sealed partial class Router(
             // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
             if (ends.Count == 0 || fault == AddressFault.TooWide)
                 ends = [new AddressEnd(address, DomainOf(address), RecipientRoute.Local)];
-            foreach (var end in await WithPostmasterAsync(ends, cancellationToken))
+            foreach (var end in await WithPostmasterAsync(ends, room, cancellationToken))
             {
                 var recipient = Make(end, message.Recipients[i]);
                 if (seen.Add(MailboxKey(recipient)))
@@ -82,15 +82,24 @@ internal sealed partial class Router(
     /// An alias may lead to MAILER-DAEMON or postmaster of this host, and an envelope hold them from before: no host of another
     /// system has them. Where nobody is postmaster, he is refused as if he were not there (5.1.1, by Mailbox).
     /// </summary>
-    private async ValueTask<IReadOnlyList<AddressEnd>> WithPostmasterAsync(IReadOnlyList<AddressEnd> ends, CancellationToken cancellationToken)
+    private async ValueTask<IReadOnlyList<AddressEnd>> WithPostmasterAsync(
+        IReadOnlyList<AddressEnd> ends, int room, CancellationToken cancellationToken)
     {
         var host = options.Value.Hostname;
         if (!ends.Any(IsMeant))
             return ends;
-        IReadOnlyList<AddressEnd> postmaster = await hostPostmaster.FindAsync(host, named: "", cancellationToken) is { } found
-            ? (await addresses.ResolveAsync(found, cancellationToken)).Ends
-            : [.. ends.Where(IsMeant).Select(end => end with { Route = RecipientRoute.Local })];
-        return [.. ends.Where(end => !IsMeant(end)), .. postmaster];
+        List<AddressEnd> all = [.. ends.Where(end => !IsMeant(end))];
+        var others = all.Count;
+        if (await hostPostmaster.FindAsync(host, named: "", cancellationToken) is { } found)
+        {
+            var (_, postmaster, fault) = await addresses.ResolveAsync(found, cancellationToken, room - others);
+            if (fault != AddressFault.TooWide)
+                all.AddRange(postmaster.Where(end => !IsMeant(end)));
+        }
+        // Nobody, or somebody whose mail leads back here, or who is gone since he was asked for.
+        if (all.Count == others)
+            all.Add(ends.First(IsMeant) with { Route = RecipientRoute.Local });
+        return all;
 
         bool IsMeant(AddressEnd end) =>
             (end.Route == RecipientRoute.Remote || !end.IsThere) && HostPostmaster.IsMeantBy(end.Address, host);

@@ -15,7 +15,7 @@ internal sealed class Waking(Func<DueDomain, int, Task<IReadOnlyList<DueDomain>>
     /// <summary>Grain calls from a grain stay on its scheduler: a bounded number at a time.</summary>
     internal const int AtOnce = 64;
 
-    /// <summary>After this time no further part of a round is begun.</summary>
+    /// <summary>After this time no further part of a round is begun; each has at least one, however long the list takes.</summary>
     private static readonly TimeSpan s_roundTime = TimeSpan.FromSeconds(3);
 
     private static readonly DueDomain s_first = new("", DateTimeOffset.UnixEpoch);
@@ -32,10 +32,10 @@ internal sealed class Waking(Func<DueDomain, int, Task<IReadOnlyList<DueDomain>>
             var domains = await list(_after, Page);
             foreach (var part in domains.Chunk(AtOnce))
             {
-                if (time.GetElapsedTime(started) >= s_roundTime)
-                    return useful;
                 useful |= (await Task.WhenAll(part.Select(wake))).Contains(true);
                 _after = part[^1];
+                if (time.GetElapsedTime(started) >= s_roundTime)
+                    return useful;
             }
             if (domains.Count < Page)
             {

@@ -51,7 +51,7 @@ public sealed class EndpointConsumers(Uri? broker) : IAsyncDisposable
         if (_connection is { } connection)
         {
             _connection = null;
-            await connection.DisposeAsync();
+            await CloseAsync(connection);
         }
     }
 
@@ -79,6 +79,20 @@ public sealed class EndpointConsumers(Uri? broker) : IAsyncDisposable
         if (_channel is not { } channel)
             return;
         _channel = null;
-        await channel.DisposeAsync();
+        await CloseAsync(channel);
+    }
+
+    /// <summary>What the broker has closed already, or no longer answers, is given up.</summary>
+    private static async Task CloseAsync(IAsyncDisposable what)
+    {
+        try
+        {
+            await what.DisposeAsync();
+        }
+#pragma warning disable CA1031 // Nobody asks over it any more.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+        }
     }
 }

@@ -126,7 +126,8 @@ internal static class Migrations
 
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-
+        ],
+        [
             // Bounced or expired, and the sender is to be told from due_at on. All that the report says of the recipient is here.
             """
             CREATE TABLE unreported (

@@ -59,21 +59,26 @@ public sealed class OutcomeStore(MailDatabase database)
     private static readonly Statement s_noted = new("SELECT recipient_id, outcome, started_at, finished_at FROM attempts WHERE recipient_id {in_1}");
 
     /// <summary>
-    /// Ends the claim, which is the domain's, and records the decisions for those recipients that it still holds. What was recorded as
+    /// Records the decisions for those recipients that the claim still holds, and ends the claim, which is the domain's. What was recorded as
     /// bounced or expired waits for its report (<see cref="UnreportedStore"/>), for <paramref name="reportDelay"/> at least unless nothing
     /// more is to be gathered.
     /// </summary>
     /// <param name="afterDoubt">
     /// The same was asked for before, and nobody knows whether it was committed: what was recorded then counts as recorded now.
     /// </param>
+    /// <param name="endsClaim">
+    /// False: more is to be recorded under it. Should nobody do so, its lease runs out, and what it still holds is taken back.
+    /// </param>
     public Task<RecordedOutcomes> RecordAsync(
-        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt = false)
+        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt = false,
+        bool endsClaim = true)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
         {
             // Whoever takes the claim back ends it first as well: one of the two finds nothing left.
-            await ClaimStore.EndAsync(transaction, claimId, domain);
+            if (endsClaim)
+                await ClaimStore.EndAsync(transaction, claimId, domain);
             var updated = await UpdateAsync(transaction, claimId, decisions, now);
             var recorded = updated.Select(row => row.Decision.Result.RecipientId).ToHashSet();
             var held = updated.Where(row => row.State == RecipientState.Held)
@@ -89,15 +94,17 @@ public sealed class OutcomeStore(MailDatabase database)
     }
 
     /// <summary>
-    /// Ends the claim on a recipient whose outcome storage refuses, and holds it for an operator (<see cref="HoldRule.Refused"/>): tried
+    /// Takes a recipient whose outcome storage refuses from its claim, and holds it for an operator (<see cref="HoldRule.Refused"/>): tried
     /// again, it would be delivered or refused again and not be recorded either. False: the claim was lost.
     /// </summary>
-    public Task<bool> SetAsideAsync(long claimId, string domain, long recipientId)
+    /// <param name="endsClaim">As in <see cref="RecordAsync"/>.</param>
+    public Task<bool> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim = true)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
         {
-            await ClaimStore.EndAsync(transaction, claimId, domain);
+            if (endsClaim)
+                await ClaimStore.EndAsync(transaction, claimId, domain);
             return await transaction.ExecuteAsync(s_setAside, recipientId, claimId, HoldRule.Refused, now) == 1;
         });
     }

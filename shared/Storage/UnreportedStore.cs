@@ -59,6 +59,9 @@ public sealed class UnreportedStore(MailDatabase database)
         RETURNING recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at
         """) { Locks = SharedRows.Unreported };
 
+    private static readonly Statement s_postpone = new(
+        "UPDATE unreported SET due_at = {now} + $3 WHERE recipient_id BETWEEN $1 AND $2") { Locks = SharedRows.Unreported };
+
     /// <summary>Messages with no more recipients are looked through to see whether any of them still waits.</summary>
     private const int MostCounted = 100;
 
@@ -92,6 +95,13 @@ public sealed class UnreportedStore(MailDatabase database)
             await transaction.DropHoldsAsync([.. taken.Select(_ => messageId)]);
             return (report, taken.Count);
         });
+    }
+
+    /// <summary>The failures of the message that are noted are due no earlier than after this time.</summary>
+    public Task PostponeAsync(long messageId, TimeSpan pause)
+    {
+        var (first, last) = Range(messageId);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_postpone, first, last, (long)pause.TotalMilliseconds));
     }
 
     /// <summary>

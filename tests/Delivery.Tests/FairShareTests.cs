@@ -131,20 +131,40 @@ public sealed class FairShareTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_far_end_that_answered_once_and_then_stalls_makes_room_too()
+    public async Task A_far_end_that_answered_once_and_then_stalls_makes_room_and_is_ended_when_there_is_no_more_room()
     {
-        var slots = Enumerable.Range(0, Limit).Select(_ => _slots.TryTake("healthy.example", Address(1))).OfType<ConnectionSlot>().ToList();
-        slots[0].Answered();
-        slots.AddRange(Enumerable.Range(0, Limit).Select(_ => _slots.TryTake("healthy.example", Address(1))).OfType<ConnectionSlot>());
-        foreach (var slot in slots)
-            slot.Answered();
-        Assert.Equal(Limit, _slots.Taken);
-        var waiting = TakeAsync(100);
-
-        _time.Advance(s_probation);
-
-        await waiting;
+        var slots = new List<ConnectionSlot>();
+        _answered.Note("once.example");
+        for (var i = 0; i < Limit + Stalled; i++)
+        {
+            var taking = _slots.TakeAsync("once.example", Address(1), CancellationToken.None);
+            if (!taking.IsCompleted)
+                _time.Advance(s_probation);
+            slots.Add(await taking);
+        }
+        Assert.Equal((Limit, Stalled), (_slots.Taken, _slots.Stalled));
         Assert.DoesNotContain(slots, slot => slot.GiveUp.IsCancellationRequested);
+
+        var waiting = TakeAsync(100);
+        _time.Advance(s_probation * 3);
+        Assert.Single(slots, slot => slot.GiveUp.IsCancellationRequested);
+        slots[0].Release();
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+        await waiting;
+    }
+
+    [Fact]
+    public void Slow_answers_are_progress_and_a_quick_one_makes_known()
+    {
+        var slot = TryTake(0)!;
+        _time.Advance(s_probation);
+        slot.Answered();
+        Assert.False(_answered.Has("d0.example"));
+        _time.Advance(s_probation / 2);
+        slot.Answered();
+        Assert.True(_answered.Has("d0.example"));
+        slot.Release();
+        Assert.Equal((0, 0), (_slots.Taken, _slots.Stalled));
     }
 
     [Fact]

@@ -9,7 +9,7 @@ namespace MailPipeline.Delivery;
 internal sealed class ConnectionSlot : IDisposable
 {
     private readonly ConnectionSlots _slots;
-    private readonly CancellationTokenSource? _givenUp;
+    private readonly CancellationTokenSource _givenUp = new();
 
     internal ConnectionSlot(ConnectionSlots slots, string domain, IPAddress address, bool isKnown, long since)
     {
@@ -18,7 +18,6 @@ internal sealed class ConnectionSlot : IDisposable
         Address = address;
         Since = since;
         IsKnown = isKnown;
-        _givenUp = isKnown ? null : new CancellationTokenSource();
         Place = new LinkedListNode<ConnectionSlot>(this);
     }
 
@@ -30,10 +29,10 @@ internal sealed class ConnectionSlot : IDisposable
     public SmtpClientConnection? Kept { get; internal init; }
 
     /// <summary>
-    /// Cancelled when the connection has shown no result within its probation, others wait, and there is no other room for them: what is
-    /// not at its final dot is ended.
+    /// Cancelled when the connection has shown no result for long, others wait, and there is no other room for them: what is not at its
+    /// final dot is ended.
     /// </summary>
-    public CancellationToken GiveUp => _givenUp?.Token ?? CancellationToken.None;
+    public CancellationToken GiveUp => _givenUp.Token;
 
     /// <summary>The destination has answered lately, or over this connection; otherwise it is on probation.</summary>
     internal bool IsKnown { get; set; }
@@ -47,6 +46,9 @@ internal sealed class ConnectionSlot : IDisposable
     internal bool IsReturned { get; set; }
 
     internal bool IsGivenUp { get; set; }
+
+    /// <summary>It has not been told to end: one that answered all the same is not told twice.</summary>
+    internal bool MayBeEnded => !IsGivenUp && !_givenUp.IsCancellationRequested;
 
     /// <summary>
     /// The destination has answered for a message. When it took less than the probation for it, it is among those that a reserve is kept
@@ -66,13 +68,13 @@ internal sealed class ConnectionSlot : IDisposable
     /// </summary>
     public Task KeepAsync(SmtpClientConnection connection) => _slots.KeepAsync(this, connection);
 
-    public void Dispose() => _givenUp?.Dispose();
+    public void Dispose() => _givenUp.Dispose();
 
     internal void End()
     {
         try
         {
-            _givenUp?.Cancel();
+            _givenUp.Cancel();
         }
         catch (ObjectDisposedException)
         {

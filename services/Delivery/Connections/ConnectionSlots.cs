@@ -14,13 +14,16 @@ internal sealed record SlotLimits(int Connections, int Stalled, double Reserve, 
 /// idle connection keeps its slot until somebody needs it.
 /// Far ends that are slow to answer must hold up nobody who is not. A share of the slots is kept for destinations that answered lately.
 /// While somebody waits, a connection that has had no result for a while only waits, which costs a socket and no more: it is counted
-/// apart as stalled, and another takes its slot. When there is no room for more stalled ones, those that have been on probation for
-/// <see cref="SlotLimits.Probation"/> are ended. Who has nothing open to his destination goes before those who have.
+/// apart as stalled, and another takes its slot. When there is no room for more stalled ones, those on probation that have had no result
+/// for <see cref="SlotLimits.Probation"/> are ended, and if there are none, those of who answered lately after three times that. Who has nothing open to his destination goes before those who have.
 /// </summary>
 internal sealed class ConnectionSlots : IAsyncDisposable
 {
     /// <summary>A destination that has not answered lately and gives no result for so long is waited for without a slot.</summary>
     internal static readonly TimeSpan StalledAfter = TimeSpan.FromSeconds(1);
+
+    /// <summary>Who answered lately and then does not is waited for so many times longer before his connection is ended.</summary>
+    private const int KnownProbations = 3;
 
     // By the machine's clock, whatever the time-outs are: a report must not wait for a far end that has nothing more to say.
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
@@ -140,25 +143,30 @@ internal sealed class ConnectionSlots : IAsyncDisposable
 
     internal void Answered(ConnectionSlot slot)
     {
+        // Many messages a second say it once.
+        if (slot.IsKnown && _time.GetElapsedTime(slot.Since) < StalledAfter)
+            return;
         lock (_lock)
         {
-            var late = _time.GetElapsedTime(slot.Since) >= _limits.Probation;
-            if (slot.IsReturned || (late && !slot.IsKnown))
+            if (slot.IsReturned)
                 return;
+            var late = _time.GetElapsedTime(slot.Since) >= _limits.Probation;
+            // One that was stalled counts again, beyond the limit if it must, until others end.
+            if (Close(slot))
+                _taken++;
+            slot.IsKnown |= !late;
+            slot.Since = _time.GetTimestamp();
+            if (slot.IsKnown)
+                _known.AddLast(slot.Place);
+            else
+                Probe(slot);
             if (!late)
             {
                 _answered.Note(slot.Domain);
                 _answered.Note(slot.Address.ToString());
+                _waiting.Promote(slot.Domain, slot.Address);
             }
 
-            // One that was stalled counts again, beyond the limit if it must, until others end.
-            if (Close(slot))
-                _taken++;
-            slot.IsKnown = true;
-            slot.Since = _time.GetTimestamp();
-            _known.AddLast(slot.Place);
-            if (!late)
-                _waiting.Promote(slot.Domain, slot.Address);
             Serve();
         }
     }
@@ -218,10 +226,17 @@ internal sealed class ConnectionSlots : IAsyncDisposable
     private ConnectionSlot Open(string domain, IPAddress address, bool isKnown, SmtpClientConnection? kept = null)
     {
         var slot = new ConnectionSlot(this, domain, address, isKnown, _time.GetTimestamp()) { Kept = kept };
-        (isKnown ? _known : _onProbation).AddLast(slot.Place);
-        if (!isKnown)
-            _unanswered.Add(domain, address);
+        if (isKnown)
+            _known.AddLast(slot.Place);
+        else
+            Probe(slot);
         return slot;
+    }
+
+    private void Probe(ConnectionSlot slot)
+    {
+        _onProbation.AddLast(slot.Place);
+        _unanswered.Add(slot.Domain, slot.Address);
     }
 
     /// <summary>Takes it from where it is counted. True: as stalled, and so it held no place among the connections.</summary>
@@ -295,7 +310,8 @@ internal sealed class ConnectionSlots : IAsyncDisposable
             return;
         var due = _stalled.Count < _limits.Stalled
             ? Earlier(Left(_onProbation.First?.Value, StalledAfter), Left(_known.First?.Value, _limits.Probation))
-            : _waiting.Count > _givenUp ? Left(FirstToEnd(), _limits.Probation) : null;
+            : _waiting.Count > _givenUp ? Earlier(Left(FirstUnknown(), _limits.Probation), Left(FirstKnownStalled(), KnownProbations * _limits.Probation))
+            : null;
         if (due is { } left)
             _waitTimer.Change(left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
@@ -306,14 +322,15 @@ internal sealed class ConnectionSlots : IAsyncDisposable
 
     private ConnectionSlot? FirstToEnd()
     {
-        foreach (var slot in _stalled)
-        {
-            if (slot is { IsKnown: false, IsGivenUp: false })
-                return slot;
-        }
-
-        return _onProbation.FirstOrDefault(slot => !slot.IsGivenUp);
+        if (FirstUnknown() is { } unknown && Left(unknown, _limits.Probation) <= TimeSpan.Zero)
+            return unknown;
+        return FirstKnownStalled() is { } known && Left(known, KnownProbations * _limits.Probation) <= TimeSpan.Zero ? known : null;
     }
+
+    private ConnectionSlot? FirstUnknown() =>
+        _stalled.FirstOrDefault(slot => !slot.IsKnown && slot.MayBeEnded) ?? _onProbation.FirstOrDefault(slot => slot.MayBeEnded);
+
+    private ConnectionSlot? FirstKnownStalled() => _stalled.FirstOrDefault(slot => slot.IsKnown && slot.MayBeEnded);
 
     private void MakeRoom()
     {
@@ -323,8 +340,7 @@ internal sealed class ConnectionSlots : IAsyncDisposable
             // As many as are waited for. One that is ended keeps its place until it is closed, which one at its final dot is not.
             while (_waiting.Count > 0 && TryStall())
                 Serve();
-            while (_stalled.Count >= _limits.Stalled && _waiting.Count > _givenUp
-                && FirstToEnd() is { } oldest && Left(oldest, _limits.Probation) <= TimeSpan.Zero)
+            while (_stalled.Count >= _limits.Stalled && _waiting.Count > _givenUp && FirstToEnd() is { } oldest)
             {
                 oldest.IsGivenUp = true;
                 _givenUp++;

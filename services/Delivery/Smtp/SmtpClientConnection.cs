@@ -234,6 +234,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// </summary>
     public bool TryCommitToDot() => Interlocked.CompareExchange(ref _fate, Committed, Undecided) != GivenUp;
 
+    /// <summary>The reply to the final dot has come: the connection may be given up again.</summary>
+    public void DotAnswered() => Interlocked.CompareExchange(ref _fate, Undecided, Committed);
+
     /// <summary>Ends the connection, from any thread, unless a final dot is on its way: others wait for its slot.</summary>
     public void GiveUp()
     {

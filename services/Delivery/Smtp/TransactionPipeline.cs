@@ -9,7 +9,9 @@ namespace MailPipeline.Delivery;
 /// behind the final dot of the message before (RFC 2920 §3.1 allows content as the first part of a group), so that a message
 /// costs one round trip. Content is sent only after a 354 has been read: every message starts in step with the far end.
 /// </summary>
-internal sealed class TransactionPipeline(SmtpClientConnection connection, DeliveryBatch batch, DeliveryOptions options, TimeProvider time)
+/// <param name="answered">Called when the far end has answered for a message.</param>
+internal sealed class TransactionPipeline(
+    SmtpClientConnection connection, DeliveryBatch batch, DeliveryOptions options, TimeProvider time, Action answered)
 {
     // Of the content before the dot no more is held back than goes out with it in one stroke.
     private const int HeldBackBytes = 16 * 1024;
@@ -178,7 +180,8 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
         }
 
         var reply = await ReadAsync("the final dot", _timeouts.FinalDot);
-        HasProgressed = true;
+        connection.DotAnswered();
+        Progressed();
         await batch.SettleAsync(message, reply, SmtpStep.FinalDot, connection);
         if (reply.Code == Closing)
             throw Farewell(reply);
@@ -312,8 +315,14 @@ internal sealed class TransactionPipeline(SmtpClientConnection connection, Deliv
 
     private async ValueTask RefusedAsync(OutboundMessage message, SmtpReply reply, SmtpStep step)
     {
-        HasProgressed = true;
+        Progressed();
         await batch.SettleAsync(message, reply, step, connection);
+    }
+
+    private void Progressed()
+    {
+        HasProgressed = true;
+        answered();
     }
 
     /// <summary>What becomes of the messages under way when the connection ends.</summary>

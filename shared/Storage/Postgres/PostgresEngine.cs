@@ -153,8 +153,16 @@ internal sealed class PostgresEngine : StorageEngine
     private NpgsqlConnection OpenWriter()
     {
         var connection = _source.OpenConnection();
-        using (var plans = new NpgsqlCommand(KeyedPlans, connection))
+        try
+        {
+            using var plans = new NpgsqlCommand(KeyedPlans, connection);
             plans.ExecuteNonQuery();
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
         connection.Notice += (_, told) => _warned |= told.Notice.SqlState == PostgresErrorCodes.Warning;
         return connection;
     }
@@ -266,7 +274,10 @@ internal sealed class PostgresEngine : StorageEngine
         PostgresException { SqlState: PostgresErrorCodes.DiskFull } => new(StorageFault.Full, "The disk of PostgreSQL is full.", exception),
         PostgresException postgres when postgres.IsTransient || postgres.SqlState.StartsWith("53", StringComparison.Ordinal)
             || postgres.SqlState.StartsWith("57", StringComparison.Ordinal) || postgres.SqlState.StartsWith("58", StringComparison.Ordinal)
-            || postgres.SqlState.StartsWith("08", StringComparison.Ordinal) || postgres.SqlState.StartsWith("25006", StringComparison.Ordinal) =>
+            || postgres.SqlState.StartsWith("08", StringComparison.Ordinal) || postgres.SqlState.StartsWith("25006", StringComparison.Ordinal)
+            // A password that was changed, a database or rights that are not there yet: about us, not about what was asked.
+            || postgres.SqlState.StartsWith("28", StringComparison.Ordinal) || postgres.SqlState.StartsWith("3D", StringComparison.Ordinal)
+            || postgres.SqlState == PostgresErrorCodes.InsufficientPrivilege =>
             new(StorageFault.Unavailable, "PostgreSQL cannot be used now: " + postgres.MessageText, exception),
         // Whatever else it answers is about what it was asked.
         PostgresException refused => new(StorageFault.Refused, "PostgreSQL refused what it was asked: " + refused.MessageText, exception),
