@@ -52,7 +52,8 @@ public sealed class CredentialVerifier
         _options = options;
         _time = time;
         _history = new LoginHistory(time);
-        _turns = new LoginTurns(Math.Max(1, Environment.ProcessorCount / 2), options.LoginsWaiting, options.LoginsWaitingPerNetwork);
+        _turns = new LoginTurns(
+            Math.Max(1, Environment.ProcessorCount / 2), options.LoginsWaiting, options.LoginsWaitingPerNetwork, _history.HasFailed);
     }
 
     /// <summary>Logins that wait for their turn.</summary>
@@ -70,22 +71,32 @@ public sealed class CredentialVerifier
         var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client.Address));
         if (_history.IsPaused(name, prefix))
             return Verification.Busy;
-        var right = await _turns.RunAsync(
-            prefix, _history.HasSucceeded(name, prefix), () => PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value),
-            client.Closed, client.Left);
-        if (right is null)
+        var look = await _turns.RunAsync(
+            prefix, _history.HasSucceeded(name, prefix), () => Look(name, prefix, account, password), client.Closed, client.Left);
+        if (look is null or PasswordLook.NotTaken)
             return Verification.Busy;
-        if (account is null || !right.Value)
-        {
-            _history.Failed(name, prefix);
+        if (account is null || look == PasswordLook.Wrong)
             return Verification.Refused;
-        }
 
-        _history.Succeeded(name, prefix);
         if (_remembered.Count >= MaxRemembered)
             _remembered.Clear();
         _remembered[account.Id] = (account.PasswordHash, Digest(password), _time.GetTimestamp());
         return new Verification(account, IsBusy: false);
+    }
+
+    /// <summary>Stretches the password, and notes what came of it before the next turn comes: guesses that waited together pause together.</summary>
+    private PasswordLook Look(string name, IPNetwork prefix, Account? account, string password)
+    {
+        if (_history.IsPaused(name, prefix))
+            return PasswordLook.NotTaken;
+        if (PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value) && account is not null)
+        {
+            _history.Succeeded(name, prefix);
+            return PasswordLook.Right;
+        }
+
+        _history.Failed(name, prefix);
+        return PasswordLook.Wrong;
     }
 
     /// <summary>One customer's network: IPv6 is given out by /64 and shorter, IPv4 by the address.</summary>
@@ -109,4 +120,13 @@ public sealed class CredentialVerifier
         && CryptographicOperations.FixedTimeEquals(known.Digest, Digest(password));
 
     private byte[] Digest(string password) => HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes(password));
+
+    private enum PasswordLook
+    {
+        Right,
+        Wrong,
+
+        /// <summary>The name has failed too often there while it waited.</summary>
+        NotTaken,
+    }
 }

@@ -30,7 +30,7 @@ public sealed class HostPostmaster(AddressResolver addresses, MailDirectory dire
             return own;
         if (named.Length > 0)
             return named;
-        foreach (var domain in (await directory.ListDomainsAsync(cancellationToken)).Take(MaxDomainsAsked))
+        foreach (var domain in await directory.FirstDomainsAsync(MaxDomainsAsked, cancellationToken))
         {
             if (await IsThereAsync($"postmaster@{domain}", cancellationToken))
                 return $"postmaster@{domain}";

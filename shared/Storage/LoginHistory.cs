@@ -4,13 +4,13 @@ namespace MailPipeline.Storage;
 
 /// <summary>
 /// Who logged in from where lately, and who failed to. A name that fails again and again from one network prefix is not looked at there for
-/// a while that grows; from elsewhere, or where it has logged in lately, it is: so nobody locks its owner out. Bounded in number.
+/// a while that grows, even where it has logged in lately; from elsewhere it is: so nobody locks its owner out. Bounded in number.
 /// </summary>
 internal sealed class LoginHistory(TimeProvider time)
 {
     private const int MaxEntries = 20_000;
 
-    /// <summary>Mistakes that cost nothing but the usual delay.</summary>
+    /// <summary>Mistakes in a row that cost nothing but the usual delay; with the next one a login from there is forgotten.</summary>
     private const int FreeFailures = 5;
 
     private static readonly TimeSpan s_firstPause = TimeSpan.FromSeconds(2);
@@ -18,7 +18,9 @@ internal sealed class LoginHistory(TimeProvider time)
     private static readonly TimeSpan s_remembered = TimeSpan.FromHours(1);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<(string Name, IPNetwork Prefix), LinkedListNode<Entry>> _entries = [];
+
+    // The name is null where the prefix as a whole is meant.
+    private readonly Dictionary<(string? Name, IPNetwork Prefix), LinkedListNode<Entry>> _entries = [];
     private readonly LinkedList<Entry> _byAge = [];
 
     public bool HasSucceeded(string name, IPNetwork prefix)
@@ -27,19 +29,43 @@ internal sealed class LoginHistory(TimeProvider time)
             return Find(name, prefix) is { HasSucceeded: true };
     }
 
+    /// <summary>The last login from there, of whatever name, failed.</summary>
+    public bool HasFailed(IPNetwork prefix)
+    {
+        lock (_lock)
+            return Find(null, prefix) is { Failures: > 0 };
+    }
+
     /// <summary>It failed too often there, a moment ago.</summary>
     public bool IsPaused(string name, IPNetwork prefix)
     {
         lock (_lock)
         {
-            return Find(name, prefix) is { HasSucceeded: false, Failures: > FreeFailures } entry
+            return Find(name, prefix) is { Failures: > FreeFailures } entry
                 && time.GetElapsedTime(entry.At) < PauseAfter(entry.Failures);
         }
     }
 
-    public void Succeeded(string name, IPNetwork prefix) => Note(name, prefix, entry => entry with { HasSucceeded = true, Failures = 0 });
+    public void Succeeded(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            Note(name, prefix, entry => entry with { HasSucceeded = true, Failures = 0 });
+            Note(null, prefix, entry => entry with { Failures = 0 });
+        }
+    }
 
-    public void Failed(string name, IPNetwork prefix) => Note(name, prefix, entry => entry with { Failures = entry.Failures + 1 });
+    public void Failed(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            Note(name, prefix, OneMore);
+            Note(null, prefix, OneMore);
+        }
+
+        static Entry OneMore(Entry entry) =>
+            entry with { Failures = entry.Failures + 1, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
+    }
 
     private static TimeSpan PauseAfter(int failures)
     {
@@ -47,7 +73,7 @@ internal sealed class LoginHistory(TimeProvider time)
         return pause < s_longestPause ? pause : s_longestPause;
     }
 
-    private Entry? Find(string name, IPNetwork prefix)
+    private Entry? Find(string? name, IPNetwork prefix)
     {
         if (!_entries.TryGetValue((name, prefix), out var node))
             return null;
@@ -57,17 +83,14 @@ internal sealed class LoginHistory(TimeProvider time)
         return null;
     }
 
-    private void Note(string name, IPNetwork prefix, Func<Entry, Entry> change)
+    private void Note(string? name, IPNetwork prefix, Func<Entry, Entry> change)
     {
-        lock (_lock)
-        {
-            var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0)) with { At = time.GetTimestamp() };
-            if (_entries.TryGetValue((name, prefix), out var known))
-                Remove(known);
-            _entries[(name, prefix)] = _byAge.AddLast(entry);
-            if (_entries.Count > MaxEntries)
-                Remove(_byAge.First!);
-        }
+        var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0)) with { At = time.GetTimestamp() };
+        if (_entries.TryGetValue((name, prefix), out var known))
+            Remove(known);
+        _entries[(name, prefix)] = _byAge.AddLast(entry);
+        if (_entries.Count > MaxEntries)
+            Remove(_byAge.First!);
     }
 
     private void Remove(LinkedListNode<Entry> node)
@@ -76,5 +99,5 @@ internal sealed class LoginHistory(TimeProvider time)
         _byAge.Remove(node);
     }
 
-    private sealed record Entry(string Name, IPNetwork Prefix, bool HasSucceeded, int Failures, long At);
+    private sealed record Entry(string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, long At);
 }

@@ -4,27 +4,28 @@ namespace MailPipeline.Storage;
 
 /// <summary>
 /// Whose password is stretched next. It costs tens of milliseconds of CPU by design, and strangers ask for it as often as they like: so
-/// the work is bounded in number, network prefixes take turns, who has logged in lately goes first, the work of a client that has left
-/// is never done, and that of one that has closed its side, and may have left, comes last and makes room for others.
+/// the work is bounded in number, network prefixes take turns, who has logged in lately has three turns of four, the work of a client
+/// that has left is never done, and that of one that has closed its side, and may have left, comes last and makes room for others. Where
+/// all places are taken, prefixes whose last login failed make room for those that have not failed.
 /// </summary>
 /// <param name="workers">Passwords stretched at once.</param>
 /// <param name="capacity">Most that wait, together.</param>
-/// <param name="capacityOfPrefix">Most that wait from one network prefix.</param>
-internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix)
+/// <param name="capacityOfPrefix">Most that wait from one network prefix: of the preferred, and of the others.</param>
+/// <param name="hasFailed">The last login from there failed.</param>
+internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix, Predicate<IPNetwork> hasFailed)
 {
+    /// <summary>Turns of the preferred while others wait.</summary>
+    private const int PreferredInARow = 3;
+
     private readonly Lock _lock = new();
-    private readonly LinkedList<Turn> _preferred = [];
+    private readonly LoginQueues _preferred = new();
+    private readonly LoginQueues _others = new();
 
     /// <summary>Of clients that have closed their side.</summary>
-    private readonly LinkedList<Turn> _closed = [];
-
-    private readonly Dictionary<IPNetwork, LinkedList<Turn>> _byPrefix = [];
-
-    /// <summary>Those that have somebody waiting, in the order of their turns.</summary>
-    private readonly LinkedList<IPNetwork> _prefixes = [];
+    private readonly LinkedList<LoginTurn> _closed = [];
 
     private int _running;
-    private int _waiting;
+    private int _inARow;
 
     /// <summary>Those that wait.</summary>
     public int Waiting
@@ -32,12 +33,12 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
         get
         {
             lock (_lock)
-                return _waiting;
+                return _preferred.Count + _others.Count + _closed.Count;
         }
     }
 
-    /// <summary>Does the work when it is its turn; null when too many wait already.</summary>
-    /// <param name="isPreferred">Goes before all that are not.</param>
+    /// <summary>Does the work when it is its turn; null when too many wait already, or it has made room for another.</summary>
+    /// <param name="isPreferred">Goes before those that are not, three times of four.</param>
     /// <param name="closed">Cancelled when the client has closed its side.</param>
     /// <param name="left">Cancelled when the client has left.</param>
     /// <exception cref="OperationCanceledException">The client has left while it waited.</exception>
@@ -59,7 +60,7 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
     private async Task<bool> TakeAsync(IPNetwork prefix, bool isPreferred, CancellationToken closed, CancellationToken left)
     {
         left.ThrowIfCancellationRequested();
-        LinkedListNode<Turn> turn;
+        var turn = new LoginTurn(prefix, isPreferred);
         lock (_lock)
         {
             if (_running < workers)
@@ -68,41 +69,39 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
                 return true;
             }
 
-            var queue = isPreferred ? _preferred : _byPrefix.GetValueOrDefault(prefix);
-            if (!isPreferred && queue?.Count >= capacityOfPrefix)
+            var queues = QueuesOf(turn);
+            if (queues.CountOf(prefix) >= capacityOfPrefix || (Waiting >= capacity && !MakeRoomFor(turn)))
                 return false;
-            if (_waiting >= capacity)
-            {
-                if (_closed.First is not { } last)
-                    return false;
-                Remove(last);
-                last.Value.Come.SetResult(false);
-            }
-
-            if (queue is null)
-            {
-                queue = _byPrefix[prefix] = [];
-                _prefixes.AddLast(prefix);
-            }
-
-            turn = queue.AddLast(new Turn(prefix));
-            _waiting++;
+            queues.Add(turn);
         }
 
         using var leaving = left.UnsafeRegister(_ => Leave(turn, left), null);
         using var closing = closed.UnsafeRegister(_ => ComeLast(turn), null);
-        return await turn.Value.Come.Task;
+        return await turn.Come.Task;
     }
 
-    private void ComeLast(LinkedListNode<Turn> turn)
+    private LoginQueues QueuesOf(LoginTurn turn) => turn.IsPreferred ? _preferred : _others;
+
+    private bool MakeRoomFor(LoginTurn turn)
+    {
+        var leaves = _closed.First?.Value;
+        if (leaves is null && (turn.IsPreferred || !hasFailed(turn.Prefix)))
+            leaves = _others.NewestOfLongest(hasFailed);
+        if (leaves is null)
+            return false;
+        Remove(leaves);
+        leaves.Come.SetResult(false);
+        return true;
+    }
+
+    private void ComeLast(LoginTurn turn)
     {
         lock (_lock)
         {
-            if (turn.List is null)
+            if (!turn.IsWaiting)
                 return;
             Remove(turn);
-            _closed.AddLast(turn);
-            _waiting++;
+            turn.Place = _closed.AddLast(turn);
         }
     }
 
@@ -110,59 +109,41 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
     {
         lock (_lock)
         {
-            if (_preferred.First is { } first)
+            var isPreferred = _preferred.Count > 0 && (_others.Count == 0 || _inARow < PreferredInARow);
+            _inARow = isPreferred ? Math.Min(_inARow + 1, PreferredInARow) : 0;
+            if ((isPreferred ? _preferred : _others).First is { } first)
                 Give(first);
-            else if (_prefixes.First is { } prefix)
-                GiveTo(prefix);
             else if (_closed.First is { } last)
-                Give(last);
+                Give(last.Value);
             else
                 _running--;
         }
     }
 
-    private void GiveTo(LinkedListNode<IPNetwork> prefix)
-    {
-        var turn = _byPrefix[prefix.Value].First!;
-        _prefixes.Remove(prefix);
-        if (_byPrefix[prefix.Value].Count > 1)
-            _prefixes.AddLast(prefix);
-        Give(turn);
-    }
-
-    private void Give(LinkedListNode<Turn> turn)
+    private void Give(LoginTurn turn)
     {
         Remove(turn);
-        turn.Value.Come.SetResult(true);
+        QueuesOf(turn).HadATurn(turn.Prefix);
+        turn.Come.SetResult(true);
     }
 
-    private void Leave(LinkedListNode<Turn> turn, CancellationToken left)
+    private void Leave(LoginTurn turn, CancellationToken left)
     {
         lock (_lock)
         {
-            if (turn.List is null)
+            if (!turn.IsWaiting)
                 return;
             Remove(turn);
         }
 
-        turn.Value.Come.SetCanceled(left);
+        turn.Come.SetCanceled(left);
     }
 
-    private void Remove(LinkedListNode<Turn> turn)
+    private void Remove(LoginTurn turn)
     {
-        turn.List!.Remove(turn);
-        _waiting--;
-        if (!_byPrefix.TryGetValue(turn.Value.Prefix, out var queue) || queue.Count > 0)
-            return;
-        _byPrefix.Remove(turn.Value.Prefix);
-        _prefixes.Remove(turn.Value.Prefix);
-    }
-
-    private sealed class Turn(IPNetwork prefix)
-    {
-        public IPNetwork Prefix => prefix;
-
-        /// <summary>True when it is its turn; false when it has made room for another.</summary>
-        public TaskCompletionSource<bool> Come { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (turn.Place!.List == _closed)
+            _closed.Remove(turn.Place);
+        else
+            QueuesOf(turn).Remove(turn);
     }
 }

@@ -24,6 +24,7 @@ public sealed class MailDirectory(MailDatabase database)
 
     private static readonly Statement s_findDomain = new("SELECT 1 FROM domains WHERE name = $1");
     private static readonly Statement s_listDomains = new("SELECT name FROM domains ORDER BY name");
+    private static readonly Statement s_firstDomains = new("SELECT name FROM domains ORDER BY name LIMIT $1");
     private static readonly Statement s_addDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
     private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
 
@@ -76,6 +77,10 @@ public sealed class MailDirectory(MailDatabase database)
 
     public async Task<IReadOnlyList<string>> ListDomainsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listDomains, r => r.GetString(0), cancellationToken);
+
+    /// <summary>The first of our domains by name, however many there are.</summary>
+    public async Task<IReadOnlyList<string>> FirstDomainsAsync(int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_firstDomains, r => r.GetString(0), cancellationToken, (long)limit);
 
     public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);

@@ -18,7 +18,7 @@ public sealed class LoginTurnTests
     [Fact]
     public async Task Networks_take_turns_and_who_has_logged_in_lately_goes_first()
     {
-        var turns = new LoginTurns(workers: 1, capacity: 100, capacityOfPrefix: 50);
+        var turns = new LoginTurns(workers: 1, capacity: 100, capacityOfPrefix: 50, hasFailed: _ => false);
         var first = Occupy(turns);
         List<Task> all = [first];
         for (var i = 0; i < 20; i++)
@@ -37,7 +37,7 @@ public sealed class LoginTurnTests
     [Fact]
     public async Task The_work_of_a_client_that_left_is_not_done()
     {
-        var turns = new LoginTurns(1, 2000, 2000);
+        var turns = new LoginTurns(1, 2000, 2000, _ => false);
         var first = Occupy(turns);
         using var left = new CancellationTokenSource();
         var gone = Enumerable.Range(0, 1000).Select(i => turns.RunAsync(s_guesser, false, Work($"gone {i}"), CancellationToken.None, left.Token)).ToList();
@@ -55,7 +55,7 @@ public sealed class LoginTurnTests
     [Fact]
     public async Task Who_has_closed_his_side_comes_last_and_makes_room()
     {
-        var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 10);
+        var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 10, hasFailed: _ => false);
         var first = Occupy(turns);
         using var closedFirst = new CancellationTokenSource();
         using var closed = new CancellationTokenSource();
@@ -75,7 +75,7 @@ public sealed class LoginTurnTests
     [Fact]
     public async Task More_than_may_wait_are_told_at_once()
     {
-        var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 2);
+        var turns = new LoginTurns(1, capacity: 3, capacityOfPrefix: 2, hasFailed: _ => false);
         List<Task> all = [Occupy(turns), Ask(turns, "a", s_guesser), Ask(turns, "b", s_guesser)];
         Assert.Null(await turns.RunAsync(s_guesser, false, Work("too many of one"), CancellationToken.None, Cancellation));
         all.Add(Ask(turns, "c", s_other));
@@ -110,17 +110,69 @@ public sealed class LoginTurnTests
     }
 
     [Fact]
-    public void Where_the_owner_has_logged_in_lately_nobody_locks_him_out()
+    public void Where_the_owner_has_logged_in_lately_mistakes_do_not_pause_him_and_a_guesser_beside_him_is_paused()
     {
         var time = new FakeTimeProvider();
         var history = new LoginHistory(time);
         history.Succeeded("ann", s_user);
-        for (var i = 0; i < 100; i++)
+        for (var i = 0; i < 5; i++)
             history.Failed("ann", s_user);
+        Assert.True(history.HasSucceeded("ann", s_user));
+        history.Failed("ann", s_user);
+        Assert.False(history.HasSucceeded("ann", s_user));
+        Assert.True(history.IsPaused("ann", s_user));
+        Assert.False(history.IsPaused("ann", s_other));
+
+        time.Advance(TimeSpan.FromSeconds(2));
+        history.Succeeded("ann", s_user);
         Assert.False(history.IsPaused("ann", s_user));
         Assert.True(history.HasSucceeded("ann", s_user));
         time.Advance(TimeSpan.FromHours(1));
         Assert.False(history.HasSucceeded("ann", s_user));
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task Who_has_logged_in_lately_has_three_turns_of_four_and_as_many_places_as_others()
+    {
+        var turns = new LoginTurns(workers: 1, capacity: 100, capacityOfPrefix: 8, hasFailed: _ => false);
+        List<Task> all = [Occupy(turns)];
+        for (var i = 0; i < 8; i++)
+            all.Add(Ask(turns, $"known {i}", s_guesser, isPreferred: true));
+        Assert.Null(await turns.RunAsync(s_guesser, true, Work("too many of one"), CancellationToken.None, Cancellation));
+        all.Add(Ask(turns, "new", s_other));
+        all.Add(Ask(turns, "known elsewhere", s_user, isPreferred: true));
+        all.Add(Ask(turns, "newer", s_other));
+
+        _busy.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal(["known 0", "known elsewhere", "known 1", "new", "known 2", "known 3", "known 4", "newer"], _order.Take(8));
+        Assert.Equal(0, turns.Waiting);
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task Where_all_places_are_taken_who_has_failed_makes_room_for_who_has_not()
+    {
+        var history = new LoginHistory(new FakeTimeProvider());
+        var turns = new LoginTurns(workers: 1, capacity: 4, capacityOfPrefix: 3, history.HasFailed);
+        history.Failed("ann", s_guesser);
+        history.Failed("bob", s_other);
+        List<Task> all = [Occupy(turns), Ask(turns, "guess 0", s_guesser)];
+        var newest = turns.RunAsync(s_guesser, false, Work("guess 1"), CancellationToken.None, Cancellation);
+        all.Add(Ask(turns, "other 0", s_other));
+        all.Add(Ask(turns, "new 0", s_user));
+        Assert.Null(await turns.RunAsync(s_other, false, Work("no better"), CancellationToken.None, Cancellation));
+
+        all.Add(Ask(turns, "new 1", s_user));
+        Assert.Null(await newest);
+        // Who logged in from there is no guesser.
+        history.Succeeded("joe", s_guesser);
+        all.Add(Ask(turns, "new 2", s_guesser));
+        Assert.Null(await turns.RunAsync(s_user, false, Work("nobody left who failed"), CancellationToken.None, Cancellation));
+
+        _busy.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal(["guess 0", "new 0", "new 2", "new 1"], _order);
+        Assert.Equal(0, turns.Waiting);
     }
 
     private Task Occupy(LoginTurns turns) => turns.RunAsync(s_guesser, false, () =>
