@@ -21,16 +21,17 @@ public sealed record RecordedOutcomes(
 /// <summary>Writes what the queue decided: outcome, next attempt time and what is to be reported in one transaction.</summary>
 public sealed class OutcomeStore(MailDatabase database)
 {
+    // The worker lived: deaths count in a row (see HoldRule).
     private static readonly Statement s_queueAgain = new(
         """
-        UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $4
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, next_attempt_at = $3, updated_at = $4
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };
 
     // In doubt once more: held when that was once too often ($5, $6; see HoldRule).
     private static readonly Statement s_uncertain = new(
         """
-        UPDATE recipients SET claim = 0, attempts = attempts + 1, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
             state = CASE WHEN uncertain + 1 >= $5 THEN 5 ELSE 0 END, hold_reason = CASE WHEN uncertain + 1 >= $5 THEN $6 ELSE '' END
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };

@@ -103,6 +103,68 @@ public abstract partial class StoreTests
         }
     }
 
+    [Theory]
+    [InlineData(AttemptOutcome.Deferred)]
+    [InlineData(AttemptOutcome.Uncertain)]
+    public async Task Deaths_count_in_a_row_and_an_attempt_whose_worker_lived_begins_anew(AttemptOutcome outcome)
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        for (var attempt = 1; attempt <= 8; attempt++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+            await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
+            if (attempt == 3)
+            {
+                await Store.Outcomes.RecordAsync(
+                    attempt, "example.net", [new(Store.Result(due, outcome, "4.4.2", "later"), RecipientState.Queued, Store.Time.GetUtcNow())], TimeSpan.Zero);
+                continue;
+            }
+
+            // Its report is lost, but the worker lived.
+            if (attempt == 6)
+                await Store.Claims.FinishAsync(attempt, [], [due.RecipientId], default);
+            Assert.Empty((await Store.TakeBackAsync(evenIfLeased: true)).Held);
+        }
+
+        Store.Time.Advance(TimeSpan.FromHours(1));
+        var last = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        await Store.Claims.TakeAsync(9, "example.net", [last], begun: true, default);
+        Assert.Equal([new HeldRecipient(recipients[0].RecipientId, HoldRule.Deaths)], (await Store.TakeBackAsync(evenIfLeased: true)).Held);
+    }
+
+    [Fact]
+    public async Task Who_was_only_dialled_with_others_is_held_after_more_deaths()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        for (var death = 1; death <= 10; death++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+            await Store.Claims.TakeAsync(death, "example.net", due, begun: true, default);
+            var taken = await Store.TakeBackAsync(evenIfLeased: true);
+            Assert.Equal((0, 2, 0), Counts(taken));
+            var held = recipients.Select(recipient => new HeldRecipient(recipient.RecipientId, HoldRule.DeathsAmongOthers));
+            Assert.Equal(death == 10 ? held : [], taken.Held.OrderBy(one => one.RecipientId));
+        }
+    }
+
+    [Fact]
+    public async Task Whose_worker_dies_while_it_tries_nobody_else_is_held_though_others_died_with_more()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        for (var death = 1; death <= 4; death++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+            await Store.Claims.TakeAsync(death, "example.net", death == 4 ? due.Where(one => one == due[0]).ToList() : due, begun: true, default);
+            var taken = await Store.TakeBackAsync(evenIfLeased: true);
+            Assert.Equal(death == 4 ? [new HeldRecipient(due[0].RecipientId, HoldRule.Deaths)] : [], taken.Held);
+        }
+
+        Assert.Equal(3, (await Store.Queue.FindQueuedAsync(recipients[1].RecipientId, default))!.Attempts);
+    }
+
     [Fact]
     public async Task A_far_end_that_leaves_without_an_answer_gets_three_copies_at_most()
     {
