@@ -33,13 +33,13 @@ internal static partial class DeliveryLog
     public static partial void RecordFailed(this ILogger log, Exception error, long claimId, int count);
 
     [LoggerMessage(3008, LogLevel.Warning,
-        "{MessageId}: delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
+        "message={MessageId} delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
     public static partial void DeliveryUnrecorded(this ILogger log, string messageId, long claimId, string reply);
 
     [LoggerMessage(3009, LogLevel.Warning, "Claim {ClaimId} of {Domain} could not be taken")]
     public static partial void ClaimNotTaken(this ILogger log, Exception error, long claimId, string domain);
 
-    [LoggerMessage(3010, LogLevel.Error, "{MessageId}: its content could not be read; the message stays queued")]
+    [LoggerMessage(3010, LogLevel.Error, "message={MessageId} its content could not be read; it stays queued")]
     public static partial void ContentUnreadable(this ILogger log, Exception error, string messageId);
 
     [LoggerMessage(3011, LogLevel.Error, "Batch {ClaimId} of {Domain} ended by an unexpected error; what is open counts as deferred")]

@@ -126,7 +126,7 @@ internal sealed partial class SmtpServer(
     {
         // Storage may be away before the message has an id.
         if (_faults.MayWrite(1002))
-            LogFault(log, messageId == 0 ? "A message" : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
+            LogFault(log, messageId == 0 ? LogText.OrNone("") : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
     }
 
     public void TlsFailed(SmtpConnection session, Exception failure) =>
@@ -161,7 +161,7 @@ internal sealed partial class SmtpServer(
     private static partial void LogAccepted(
         ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, long sizeBytes, string userName);
 
-    [LoggerMessage(1002, LogLevel.Warning, "{MessageId} not accepted ({Fault}), {ConnectionId}")]
+    [LoggerMessage(1002, LogLevel.Warning, "message={MessageId} session={ConnectionId} not accepted ({Fault})")]
     private static partial void LogFault(ILogger log, string messageId, string connectionId, StorageFault fault, Exception exception);
 
     [LoggerMessage(1021, LogLevel.Warning, "The fault of event {FaultId} came {Count} times more, not shown one by one")]

@@ -27,7 +27,7 @@ internal static partial class MailboxLog
     [LoggerMessage(4012, LogLevel.Warning, "{ConnectionId} the maildrop cannot be opened")]
     internal static partial void MaildropUnavailable(this ILogger logger, string connectionId, Exception failure);
 
-    [LoggerMessage(4013, LogLevel.Warning, "{ConnectionId} {MessageId} cannot be read")]
+    [LoggerMessage(4013, LogLevel.Warning, "message={MessageId} session={ConnectionId} cannot be read for the POP3 client")]
     internal static partial void MessageUnreadable(this ILogger logger, string connectionId, string messageId, Exception failure);
 
     [LoggerMessage(4014, LogLevel.Warning, "{ConnectionId} {UserName}: the deletions failed, {Deleted} of {Marked} messages are deleted")]

@@ -91,7 +91,7 @@ internal sealed partial class OutcomeRecorder(
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
                 foreach (var held in recorded.Held)
-                    NoteHeld(held, recipients);
+                    NoteHeld(held, HoldRule.Uncertain, recipients);
                 // The others' failures may get company until their time has come.
                 await reports.ReportAsync(recorded.Reportable, CancellationToken.None);
                 return;
@@ -108,7 +108,7 @@ internal sealed partial class OutcomeRecorder(
                 }
                 else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim))
                 {
-                    NoteHeld(new HeldRecipient(alone.Result.RecipientId, HoldRule.Refused), recipients);
+                    NoteHeld(alone.Result.RecipientId, HoldRule.Refused, recipients);
                 }
                 return;
             }
@@ -121,11 +121,12 @@ internal sealed partial class OutcomeRecorder(
         }
     }
 
-    private void NoteHeld(HeldRecipient held, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    private void NoteHeld(long recipientId, string reason, IReadOnlyDictionary<long, QueuedRecipient> recipients)
     {
         telemetry.Held(1);
-        using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
-        DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
+        var known = recipients.GetValueOrDefault(recipientId);
+        using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
+        DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(recipientId)), LogText.Address(known?.Address ?? ""), reason);
     }
 
     private void Note(RecipientDecision decision, QueuedRecipient? known)
