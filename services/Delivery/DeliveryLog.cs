@@ -11,8 +11,8 @@ internal static partial class DeliveryLog
     public static partial void MessageAttempted(
         this ILogger log, string messageId, string recipient, string remoteEndPoint, string outcome, string status, double delaySeconds, string reply);
 
-    [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) wait: {Reply}")]
-    public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string reply);
+    [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) {Consequence}: {Reply}")]
+    public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string consequence, string reply);
 
     [LoggerMessage(3014, LogLevel.Information, "{Domain}: every host broke off, {Recipients} recipient(s) were not tried: {Reply}")]
     public static partial void HostsBrokeOff(this ILogger log, string domain, int recipients, string reply);
