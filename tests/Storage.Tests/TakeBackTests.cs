@@ -6,6 +6,21 @@ namespace MailPipeline.Storage.Tests;
 public abstract partial class StoreTests
 {
     [Fact]
+    public async Task A_claim_that_is_recorded_in_pieces_lasts_until_the_last_and_what_nobody_came_to_is_taken_back()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        var next = Store.Time.GetUtcNow().AddMinutes(5);
+        RecipientDecision Deferred(int number) => new(Store.Result(recipients[number], AttemptOutcome.Deferred, "4.0.0", "reply"), RecipientState.Queued, next);
+
+        await Store.Outcomes.RecordAsync(7, "example.net", [Deferred(0)], TimeSpan.Zero, endsClaim: false);
+        Assert.True(await Store.Outcomes.SetAsideAsync(7, "example.net", recipients[1].RecipientId, endsClaim: false));
+
+        // Whoever was at it died here.
+        Assert.Equal((0, 1, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
+    }
+
+    [Fact]
     public async Task What_a_dead_worker_had_not_begun_costs_nothing_and_is_due_at_once()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
