@@ -17,7 +17,7 @@ public sealed record TakenBack(int Unbegun, int Interrupted, int Uncertain, IRea
 }
 
 /// <summary>A recipient that is held for an operator because its attempts end badly, again and again.</summary>
-public sealed record HeldRecipient(long RecipientId, string Reason);
+public sealed record HeldRecipient(long RecipientId, string Address, string Reason);
 
 /// <summary>
 /// When a recipient is tried no more until an operator has looked. A message that kills each worker that tries it, and a far end
@@ -74,7 +74,7 @@ public sealed class TakeBackStore(MailDatabase database)
 
     private static readonly Statement s_find = new(
         """
-        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at, r.address FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.id {in_1} AND r.claim = $2 AND r.state + 0 = 0
         """);
 
@@ -137,8 +137,10 @@ public sealed class TakeBackStore(MailDatabase database)
             if (due.Count > 0)
                 await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due.Min());
             var dots = returns.Count(one => one.Dot);
+            var addresses = found.ToDictionary(recipient => recipient.Id, recipient => recipient.Address);
             return new TakenBack(
-                freed, returns.Count - dots, dots, [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, one.Reason))]);
+                freed, returns.Count - dots, dots,
+                [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, addresses[one.Id], one.Reason))]);
         });
     }
 
@@ -164,10 +166,10 @@ public sealed class TakeBackStore(MailDatabase database)
         row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
 
     private static Tried ReadRecipient(DbDataReader row) =>
-        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4));
+        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4), row.GetString(5));
 
     /// <summary>A recipient as its dead worker left it.</summary>
-    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt);
+    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt, string Address);
 
     /// <summary>What becomes of it.</summary>
     private readonly record struct Returned(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);
