@@ -145,7 +145,7 @@ public abstract partial class StoreTests
         Store.Time.Advance(TimeSpan.FromHours(1));
         var last = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         await Store.Claims.TakeAsync(9, "example.net", [last], begun: true, default);
-        Assert.Equal([new HeldRecipient(recipients[0].RecipientId, HoldRule.Deaths)], (await Store.TakeBackAsync(evenIfLeased: true)).Held);
+        Assert.Equal([new HeldRecipient(recipients[0].RecipientId, "a@example.net", HoldRule.Deaths)], (await Store.TakeBackAsync(evenIfLeased: true)).Held);
     }
 
     [Fact]
@@ -159,7 +159,7 @@ public abstract partial class StoreTests
             await Store.Claims.TakeAsync(death, "example.net", due, begun: true, default);
             var taken = await Store.TakeBackAsync(evenIfLeased: true);
             Assert.Equal((0, 2, 0), Counts(taken));
-            var held = recipients.Select(recipient => new HeldRecipient(recipient.RecipientId, HoldRule.DeathsAmongOthers));
+            var held = recipients.Select(recipient => new HeldRecipient(recipient.RecipientId, recipient.Address, HoldRule.DeathsAmongOthers));
             Assert.Equal(death == 10 ? held : [], taken.Held.OrderBy(one => one.RecipientId));
         }
     }
@@ -174,7 +174,7 @@ public abstract partial class StoreTests
             var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
             await Store.Claims.TakeAsync(death, "example.net", death == 4 ? due.Where(one => one == due[0]).ToList() : due, begun: true, default);
             var taken = await Store.TakeBackAsync(evenIfLeased: true);
-            Assert.Equal(death == 4 ? [new HeldRecipient(due[0].RecipientId, HoldRule.Deaths)] : [], taken.Held);
+            Assert.Equal(death == 4 ? [new HeldRecipient(due[0].RecipientId, due[0].Address, HoldRule.Deaths)] : [], taken.Held);
         }
 
         Assert.Equal(3, (await Store.Queue.FindQueuedAsync(recipients[1].RecipientId, default))!.Attempts);
