@@ -30,6 +30,7 @@ internal sealed class DeliveryBatch
     private readonly HashSet<long> _handedBack = [];
     private readonly Dictionary<long, AttemptResult> _results;
     private readonly long _startedAt;
+    private readonly DateTimeOffset _begunAt;
 
     /// <summary>The message that is announced while the one before it is under way.</summary>
     private OutboundMessage? _ahead;
@@ -43,6 +44,7 @@ internal sealed class DeliveryBatch
         _dots = dots;
         _results = new Dictionary<long, AttemptResult>(command.Recipients.Length);
         _startedAt = context.Time.GetTimestamp();
+        _begunAt = context.Time.GetUtcNow();
         Claim = claim;
         Fill(won);
     }
@@ -224,7 +226,8 @@ internal sealed class DeliveryBatch
         OutboundMessage message, AttemptOutcome outcome, string status, string reply, string remoteHost, bool fellBackToClear = false)
     {
         var finishedAt = _context.Time.GetUtcNow();
-        var startedAt = message.StartedAt == default ? finishedAt : message.StartedAt;
+        // What never got a connection has been tried since the batch began to look for one.
+        var startedAt = message.StartedAt == default ? _begunAt : message.StartedAt;
         List<AttemptResult>? delivered = outcome == AttemptOutcome.Delivered ? new(message.Recipients.Count) : null;
         List<QueuedRecipient>? again = null;
         List<QueuedRecipient>? counted = null;
@@ -272,7 +275,7 @@ internal sealed class DeliveryBatch
         {
             await message.CloseAsync();
             foreach (var recipient in message.Recipients)
-                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, now, now);
+                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, _begunAt, now);
         }
     }
 

@@ -11,8 +11,8 @@ internal static partial class DeliveryLog
     public static partial void MessageAttempted(
         this ILogger log, string messageId, string recipient, string remoteEndPoint, string outcome, string status, double delaySeconds, string reply);
 
-    [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) wait: {Reply}")]
-    public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string reply);
+    [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) {Consequence}: {Reply}")]
+    public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string consequence, string reply);
 
     [LoggerMessage(3014, LogLevel.Information, "{Domain}: every host broke off, {Recipients} recipient(s) were not tried: {Reply}")]
     public static partial void HostsBrokeOff(this ILogger log, string domain, int recipients, string reply);
@@ -33,13 +33,13 @@ internal static partial class DeliveryLog
     public static partial void RecordFailed(this ILogger log, Exception error, long claimId, int count);
 
     [LoggerMessage(3008, LogLevel.Warning,
-        "{MessageId}: delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
+        "message={MessageId} delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
     public static partial void DeliveryUnrecorded(this ILogger log, string messageId, long claimId, string reply);
 
     [LoggerMessage(3009, LogLevel.Warning, "Claim {ClaimId} of {Domain} could not be taken")]
     public static partial void ClaimNotTaken(this ILogger log, Exception error, long claimId, string domain);
 
-    [LoggerMessage(3010, LogLevel.Error, "{MessageId}: its content could not be read; the message stays queued")]
+    [LoggerMessage(3010, LogLevel.Error, "message={MessageId} its content could not be read; it stays queued")]
     public static partial void ContentUnreadable(this ILogger log, Exception error, string messageId);
 
     [LoggerMessage(3011, LogLevel.Error, "Batch {ClaimId} of {Domain} ended by an unexpected error; what is open counts as deferred")]

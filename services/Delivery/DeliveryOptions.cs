@@ -124,7 +124,7 @@ public sealed class DeliveryOptions
     /// Octets a second of content: what the far end has taken of a message adds as much time as it takes at this rate. Default: 10 KB, so
     /// that 50 MiB arrive at a host that takes 20 KB a second, and one that takes less than this is ended.
     /// </summary>
-    [Range(1, 1_000_000_000)]
+    [Range(1.0, 1e9)]
     public long TransactionRateBytes { get; set; } = 10_000;
 
     /// <summary>How long a connection waits for the next batch of its domain before QUIT. Default: 2 s; zero ends it at once.</summary>

@@ -86,6 +86,8 @@ internal sealed class DeliveryTelemetry : IDisposable
     {
         foreach (var outcome in Enum.GetValues<AttemptOutcome>())
             _attempts.Add(0, new KeyValuePair<string, object?>("outcome", OutcomeTag(outcome)));
+        foreach (var reason in Enum.GetValues<WaitReason>())
+            _waiting.Add(0, new KeyValuePair<string, object?>("reason", ReasonTag(reason)));
         foreach (var counter in new[] { _uncertain, _unrecorded, _recordRetries, _claimsLost, _reportsLost })
             counter.Add(0);
     }

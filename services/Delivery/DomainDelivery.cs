@@ -275,7 +275,7 @@ internal sealed class DomainDelivery(
     private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost)
     {
         batch.IsUnreachable = !failure.IsPermanent;
-        log.DomainUnreachable(batch.Domain, batch.Unsettled, failure.Text);
+        log.DomainUnreachable(batch.Domain, batch.Unsettled, failure.IsPermanent ? "fail" : "wait", failure.Text);
         await batch.SettleRestAsync(
             failure.IsPermanent ? AttemptOutcome.Failed : AttemptOutcome.Deferred, failure.Status, failure.Text, remoteHost);
     }

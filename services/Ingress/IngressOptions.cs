@@ -58,22 +58,22 @@ public sealed class IngressOptions
     public bool AllowCleartextAuth { get; set; }
 
     /// <summary>Largest message, in octets of content. Default 50 MiB: what large providers take, base64 included.</summary>
-    [Range(64 * 1024, 2_000_000_000)]
+    [Range(64.0 * 1024, 2e9)]
     public long MaxMessageBytes { get; set; } = 50 * 1024 * 1024;
 
     /// <summary>
     /// Octets beyond <see cref="MaxMessageBytes"/> that are read and thrown away so that the client sees its 552; after them
     /// the connection is closed. Default 50 MiB.
     /// </summary>
-    [Range(0, 2_000_000_000)]
+    [Range(0.0, 2e9)]
     public long MaxDiscardedBytes { get; set; } = 50 * 1024 * 1024;
 
     /// <summary>Messages that wait for the router beyond which MAIL is answered 451: the queue is away. Default 100,000.</summary>
-    [Range(1, 1_000_000_000)]
+    [Range(1.0, 1e9)]
     public long MaxUnrouted { get; set; } = 100_000;
 
     /// <summary>Recipients without an outcome beyond which MAIL is answered 452. Default 2,000,000.</summary>
-    [Range(1, 1_000_000_000)]
+    [Range(1.0, 1e9)]
     public long MaxQueued { get; set; } = 2_000_000;
 
     /// <summary>Time of a commit, ended within the last second or under way, beyond which MAIL is answered 451. Default 10 s.</summary>

@@ -7,11 +7,12 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// What was refused, to whom, and with which words, one line each. A client that is refused much gets some lines a minute, and then
-/// one that counts the rest: nobody fills our disk by being refused.
+/// one that counts the rest: nobody fills our disk by being refused. Wrong credentials have a count of their own: who guesses hides
+/// behind no other refusal.
 /// </summary>
-internal sealed partial class RefusalLog
+internal sealed partial class RefusalLog : IDisposable
 {
-    /// <summary>Lines of one client in one window.</summary>
+    /// <summary>Lines of one client in one window, and as many about its credentials.</summary>
     internal const int MaxLines = 10;
 
     internal static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
@@ -19,55 +20,77 @@ internal sealed partial class RefusalLog
     private readonly ILogger<RefusalLog> _log;
     private readonly int _prefixIPv6;
     private readonly LogCap<IPAddress> _clients;
+    private readonly LogCap<IPAddress> _guesses;
 
     public RefusalLog(IOptions<IngressOptions> options, TimeProvider time, ILogger<RefusalLog> log)
     {
         _log = log;
         _prefixIPv6 = options.Value.PrefixIPv6;
         _clients = new(time, MaxLines, Window, (client, count) => LogUnsaid(log, client, count));
+        _guesses = new(time, MaxLines, Window, (client, count) => LogGuessesUnsaid(log, client, count));
     }
 
-    public void Write(SmtpConnection session, string command, SmtpAddress? asked, SmtpTransaction? transaction, SmtpReply reply)
+    /// <param name="asked">The path of this MAIL or RCPT; null where none was read.</param>
+    public void Write(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply)
     {
-        if (!_log.IsEnabled(LogLevel.Information) || !MayWrite(session.Client))
+        if (!_log.IsEnabled(LogLevel.Information) || !MayWrite(_clients, session.Client))
             return;
         var verb = command.Length == 0 ? "unknown" : command;
         LogRefused(_log, session.Client, session.ConnectionId, verb, Subject(verb, asked, transaction), reply.ToString());
     }
 
-    /// <summary>Wrong credentials, by the same count.</summary>
-    public void WriteAuth(SmtpConnection session, string userName)
+    public void WriteAuth(SmtpConnection session, string userName, SmtpReply reply)
     {
-        if (MayWrite(session.Client))
-            LogAuthFailed(_log, session.Client, session.ConnectionId, LogText.Address(userName));
+        if (MayWrite(_guesses, session.Client))
+            LogAuthFailed(_log, session.Client, session.ConnectionId, LogText.Address(userName), reply.ToString());
+    }
+
+    /// <param name="limit">The limit that is reached, as the metric has it.</param>
+    /// <param name="reply">Null: closed without a word.</param>
+    public void WriteTurnedAway(string connectionId, IPAddress? client, string limit, SmtpReply? reply)
+    {
+        if (_log.IsEnabled(LogLevel.Information) && MayWrite(_clients, client))
+            LogTurnedAway(_log, client, connectionId, limit, LogText.OrNone(reply?.ToString() ?? ""));
+    }
+
+    public void Dispose()
+    {
+        _clients.Dispose();
+        _guesses.Dispose();
     }
 
     /// <summary>Who wrote to whom, as far as the dialogue has come.</summary>
-    private static string Subject(string command, SmtpAddress? asked, SmtpTransaction? transaction)
+    private static string Subject(string command, string? asked, SmtpTransaction? transaction)
     {
         // A command that was refused unread has none.
         var from = command == "MAIL"
-            ? asked is null ? "" : $"from=<{LogText.Address(asked.Text)}>"
+            ? asked is null ? "" : $"from=<{LogText.Address(asked)}>"
             : transaction is null ? "" : $"from=<{LogText.Address(transaction.Sender?.Text ?? "")}> ";
         return command switch
         {
-            "RCPT" when asked is not null => $"{from}to=<{LogText.Address(asked.Text)}>",
+            "RCPT" when asked is not null => $"{from}to=<{LogText.Address(asked)}>",
             "DATA" when transaction is not null =>
                 from + LogText.Recipients([.. transaction.Recipients.Select(recipient => recipient.Text)]).First(),
             _ => from.TrimEnd(),
         };
     }
 
-    private bool MayWrite(IPAddress? client) =>
-        client is null || _clients.MayWrite(ClientNetworks.NetworkOf(client, _prefixIPv6).BaseAddress);
+    private bool MayWrite(LogCap<IPAddress> cap, IPAddress? client) =>
+        client is null || cap.MayWrite(ClientNetworks.NetworkOf(client, _prefixIPv6).BaseAddress);
 
     [LoggerMessage(1008, LogLevel.Information, "status=refused client={RemoteEndPoint} session={ConnectionId} command={Command} {Subject} reply={Reply}")]
     private static partial void LogRefused(
         ILogger log, IPAddress? remoteEndPoint, string connectionId, string command, string subject, string reply);
 
-    [LoggerMessage(1007, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=AUTH user={UserName}")]
-    private static partial void LogAuthFailed(ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName);
+    [LoggerMessage(1007, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=AUTH user={UserName} reply={Reply}")]
+    private static partial void LogAuthFailed(ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName, string reply);
+
+    [LoggerMessage(1005, LogLevel.Information, "status=refused client={RemoteEndPoint} session={ConnectionId} limit={Limit} reply={Reply}")]
+    private static partial void LogTurnedAway(ILogger log, IPAddress? remoteEndPoint, string connectionId, string limit, string reply);
 
     [LoggerMessage(1009, LogLevel.Information, "status=refused client={RemoteEndPoint} {Count} times more, not shown one by one")]
     private static partial void LogUnsaid(ILogger log, IPAddress remoteEndPoint, long count);
+
+    [LoggerMessage(1010, LogLevel.Warning, "status=refused client={RemoteEndPoint} command=AUTH {Count} times more, not shown one by one")]
+    private static partial void LogGuessesUnsaid(ILogger log, IPAddress remoteEndPoint, long count);
 }

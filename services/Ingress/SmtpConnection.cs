@@ -23,8 +23,7 @@ internal sealed class SmtpConnection
     private LineReader _lines;
     private Account? _account;
 
-    // What the last question was about, and the last transaction whose content was read: for the log of what is refused.
-    private SmtpAddress? _asked;
+    // The last transaction whose content was read: for the log of what is refused.
     private SmtpTransaction? _received;
     private bool _hasReadLine;
 
@@ -119,7 +118,6 @@ internal sealed class SmtpConnection
         while (TryReadLine(ref buffer, out var step))
         {
             _hasReadLine = true;
-            _asked = null;
             while (step.Reply is null)
                 step = _session.Answer(await DecideAsync(step.Action));
             Write(step);
@@ -162,10 +160,8 @@ internal sealed class SmtpConnection
             switch (question)
             {
                 case SmtpAction.CheckSender:
-                    _asked = _session.ProposedSender;
                     return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, MayRelay, Uninterrupted);
                 case SmtpAction.CheckRecipient:
-                    _asked = _session.ProposedRecipient;
                     var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, MayRelay, Uninterrupted);
                     if (verdict.Redirect is { } redirect)
                         _session.RedirectRecipient(redirect);
@@ -251,7 +247,7 @@ internal sealed class SmtpConnection
     private void Write(SmtpReply reply)
     {
         if (reply.Code >= 400)
-            _server.Refused(this, _session.LastVerb, _asked, _session.Transaction ?? _received, reply);
+            _server.Refused(this, _session.LastVerb, _session.LastPath, _session.Transaction ?? _received, reply);
         _transport.Write(reply);
     }
 }

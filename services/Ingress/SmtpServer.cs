@@ -26,7 +26,7 @@ internal sealed partial class SmtpServer(
     IngressTelemetry telemetry,
     RefusalLog refusals,
     TimeProvider time,
-    ILogger<SmtpServer> log)
+    ILogger<SmtpServer> log) : IDisposable
 {
     /// <summary>Lines with an exception of each kind in a second: what a client says may be what causes them.</summary>
     internal const int MaxFaultLines = 5;
@@ -60,7 +60,7 @@ internal sealed partial class SmtpServer(
         if (place is null)
         {
             telemetry.SessionTurnedAway(limit);
-            LogTurnedAway(log, connection.ConnectionId, client, limit);
+            refusals.WriteTurnedAway(connection.ConnectionId, client, limit, listener.HasImplicitTls ? null : Replies.C421TooManyConnections);
             await TurnAwayAsync(connection, listener);
             return;
         }
@@ -115,7 +115,7 @@ internal sealed partial class SmtpServer(
     }
 
     /// <summary>Counted always, logged as often as <see cref="RefusalLog"/> allows; wrong credentials are logged with their name.</summary>
-    public void Refused(SmtpConnection session, string command, SmtpAddress? asked, SmtpTransaction? transaction, SmtpReply reply)
+    public void Refused(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply)
     {
         telemetry.Refused(command, reply);
         if (reply != Replies.C535BadCredentials)
@@ -126,14 +126,16 @@ internal sealed partial class SmtpServer(
     {
         // Storage may be away before the message has an id.
         if (_faults.MayWrite(1002))
-            LogFault(log, messageId == 0 ? "A message" : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
+            LogFault(log, messageId == 0 ? LogText.OrNone("") : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
     }
 
     public void TlsFailed(SmtpConnection session, Exception failure) =>
         LogTlsFailed(log, session.ConnectionId, session.Client, failure);
 
     public void AuthFailed(SmtpConnection session, string userName) =>
-        refusals.WriteAuth(session, userName);
+        refusals.WriteAuth(session, userName, Replies.C535BadCredentials);
+
+    public void Dispose() => _faults.Dispose();
 
     /// <summary>
     /// Greets with 421 (RFC 5321 §3.8). Where TLS comes first nothing is said in clear (RFC 8314 §3.3), and a handshake is not owed to who
@@ -161,7 +163,7 @@ internal sealed partial class SmtpServer(
     private static partial void LogAccepted(
         ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, long sizeBytes, string userName);
 
-    [LoggerMessage(1002, LogLevel.Warning, "{MessageId} not accepted ({Fault}), {ConnectionId}")]
+    [LoggerMessage(1002, LogLevel.Warning, "message={MessageId} session={ConnectionId} not accepted ({Fault})")]
     private static partial void LogFault(ILogger log, string messageId, string connectionId, StorageFault fault, Exception exception);
 
     [LoggerMessage(1021, LogLevel.Warning, "The fault of event {FaultId} came {Count} times more, not shown one by one")]
@@ -172,9 +174,6 @@ internal sealed partial class SmtpServer(
 
     [LoggerMessage(1004, LogLevel.Error, "{ConnectionId} {RemoteEndPoint}: session failed")]
     private static partial void LogBug(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);
-
-    [LoggerMessage(1005, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: turned away, limit of sessions reached ({Limit})")]
-    private static partial void LogTurnedAway(ILogger log, string connectionId, IPAddress? remoteEndPoint, string limit);
 
     [LoggerMessage(1006, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: no TLS")]
     private static partial void LogTlsFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);

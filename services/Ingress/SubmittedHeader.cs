@@ -28,7 +28,7 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         Undecided,
         // A field, or the empty line behind a header without any.
         Header,
-        // The line that mbox files put before a message ("From ann@example.org Sun Mar  1 ..."): the header comes behind it.
+        // The line that mbox files put before a message ("From ann@example.org Sun Mar  1 ..."), and a field behind it.
         MailboxLine,
         // No header: text, or a line that would be read as more of the field in front of it.
         Text,
@@ -90,12 +90,23 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         if (content is [(byte)' ' or (byte)'\t', ..])
             return Beginning.Text;
         var line = FirstLine(content[..Math.Min(content.Length, MaxLineBytes)], out var isWhole);
-        if (!FieldName(line).IsEmpty)
-            return Beginning.Header;
-        if (!isWhole && line.Length < MaxLineBytes)
-            return Beginning.Undecided;
-        return line.TrimStart((byte)'>').StartsWith("From "u8) ? Beginning.MailboxLine : Beginning.Text;
+        if (IsField(line, isWhole) is not false and var isField)
+            return isField is null ? Beginning.Undecided : Beginning.Header;
+        if (!isWhole || !line.TrimStart((byte)'>').StartsWith("From "u8))
+            return Beginning.Text;
+        var rest = content[line.Length..];
+        var next = FirstLine(rest[..Math.Min(rest.Length, MaxLineBytes)], out isWhole);
+        return IsField(next, isWhole) switch
+        {
+            null => Beginning.Undecided,
+            true => Beginning.MailboxLine,
+            false => Beginning.Text,
+        };
     }
+
+    /// <summary>Null: too little of the line is there.</summary>
+    private static bool? IsField(ReadOnlySpan<byte> line, bool isWhole) =>
+        !FieldName(line).IsEmpty ? true : isWhole || line.Length == MaxLineBytes ? false : null;
 
     private static ReadOnlySpan<byte> FirstLine(ReadOnlySpan<byte> content, out bool isWhole)
     {

@@ -18,16 +18,17 @@ internal static partial class MailboxLog
     [LoggerMessage(4003, LogLevel.Debug, "The report for {Domain}, claim {ClaimId}, was not taken by the bus; the claim's lease will show it")]
     internal static partial void ReportLost(this ILogger logger, string domain, long claimId, Exception failure);
 
-    [LoggerMessage(4010, LogLevel.Information, "{ConnectionId} {UserName}: {Sent} messages ({Octets} octets) sent, {Deleted} deleted")]
-    internal static partial void SessionEnded(this ILogger logger, string connectionId, string userName, int sent, long octets, int deleted);
+    [LoggerMessage(4010, LogLevel.Information, "status=ended client={RemoteEndPoint} session={ConnectionId} user={UserName} sent={Sent} octets={Octets} deleted={Deleted}")]
+    internal static partial void SessionEnded(
+        this ILogger logger, IPAddress? remoteEndPoint, string connectionId, string userName, int sent, long octets, int deleted);
 
-    [LoggerMessage(4011, LogLevel.Warning, "{ConnectionId} login refused for {UserName} from {RemoteEndPoint}")]
-    internal static partial void LoginRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string userName);
+    [LoggerMessage(4011, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=PASS user={UserName} reply={Reply}")]
+    internal static partial void LoginRefused(this ILogger logger, IPAddress? remoteEndPoint, string connectionId, string userName, string reply);
 
     [LoggerMessage(4012, LogLevel.Warning, "{ConnectionId} the maildrop cannot be opened")]
     internal static partial void MaildropUnavailable(this ILogger logger, string connectionId, Exception failure);
 
-    [LoggerMessage(4013, LogLevel.Warning, "{ConnectionId} {MessageId} cannot be read")]
+    [LoggerMessage(4013, LogLevel.Warning, "message={MessageId} session={ConnectionId} cannot be read for the POP3 client")]
     internal static partial void MessageUnreadable(this ILogger logger, string connectionId, string messageId, Exception failure);
 
     [LoggerMessage(4014, LogLevel.Warning, "{ConnectionId} {UserName}: the deletions failed, {Deleted} of {Marked} messages are deleted")]
@@ -45,11 +46,15 @@ internal static partial class MailboxLog
     [LoggerMessage(4019, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} on {Listener}")]
     internal static partial void ConnectionOpened(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener);
 
-    [LoggerMessage(4020, LogLevel.Warning, "{ConnectionId} refused from {RemoteEndPoint} on {Listener}: too many connections ({Limit})")]
-    internal static partial void ConnectionRefused(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string listener, string limit);
+    [LoggerMessage(4020, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} listener={Listener} limit={Limit} reply={Reply}")]
+    internal static partial void ConnectionRefused(
+        this ILogger logger, IPAddress? remoteEndPoint, string connectionId, string listener, string limit, string reply);
 
-    [LoggerMessage(4023, LogLevel.Warning, "refused from {RemoteEndPoint} {Count} times more, not shown one by one")]
+    [LoggerMessage(4023, LogLevel.Warning, "status=refused client={RemoteEndPoint} {Count} times more, not shown one by one")]
     internal static partial void MoreRefused(this ILogger logger, IPAddress remoteEndPoint, long count);
+
+    [LoggerMessage(4025, LogLevel.Warning, "status=refused client={RemoteEndPoint} command=PASS {Count} times more, not shown one by one")]
+    internal static partial void MoreLoginsRefused(this ILogger logger, IPAddress remoteEndPoint, long count);
 
     [LoggerMessage(4024, LogLevel.Warning, "The failure of event {FailureId} came {Count} times more, not shown one by one")]
     internal static partial void MoreFailed(this ILogger logger, int failureId, long count);

@@ -89,8 +89,8 @@ internal sealed class MailboxTelemetry : IDisposable
     internal void Committed(CommitResult result, int deleted)
     {
         _commits.Add(1, new KeyValuePair<string, object?>("result", Tag(result)));
-        if (deleted > 0)
-            _messagesDeleted.Add(deleted);
+        // Zero too: a counter that is not there before its first event shows no increase by it.
+        _messagesDeleted.Add(deleted);
     }
 
     internal void LeaseLost() => _leasesLost.Add(1);

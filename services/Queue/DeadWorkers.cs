@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -49,7 +50,7 @@ internal sealed partial class DeadWorkers(
     {
         telemetry.TakenBack(taken);
         foreach (var held in taken.Held)
-            LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
+            LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), LogText.Address(held.Address), held.Reason);
         if (taken is { Unbegun: 0, Interrupted: 0, Uncertain: 0 })
             return;
         if (afterStart)
@@ -66,6 +67,6 @@ internal sealed partial class DeadWorkers(
         "Under way when the last process ended: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
     private static partial void LogTakenBackAtStart(ILogger log, int uncertain, int interrupted, int unbegun);
 
-    [LoggerMessage(2057, LogLevel.Error, "{MessageId}, recipient {Number}, is held until an operator releases it: {Reason}")]
-    internal static partial void LogHeld(ILogger log, string messageId, int number, string reason);
+    [LoggerMessage(2057, LogLevel.Error, "message={MessageId} to=<{Recipient}> status=held reply={Reason}")]
+    internal static partial void LogHeld(ILogger log, string messageId, string recipient, string reason);
 }

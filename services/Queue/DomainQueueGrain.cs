@@ -90,7 +90,7 @@ internal sealed partial class DomainQueueGrain(
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
             NoLongerUnderWay(route, count);
-            await outcomes.RecordAsync(report, []);
+            await outcomes.RecordAsync(report, [], _queue.Standing.BackoffUntil);
             await PumpAsync();
             return;
         }
@@ -120,7 +120,7 @@ internal sealed partial class DomainQueueGrain(
         if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null) && (handOut is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
         // The next hand-out need not wait for the records of this one.
-        var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? []);
+        var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? [], _queue.Standing.BackoffUntil);
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();

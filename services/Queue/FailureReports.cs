@@ -92,10 +92,10 @@ internal sealed partial class FailureReports(
     [LoggerMessage(2093, LogLevel.Information, "message={MessageId} status=reported report={ReportId} recipients={Count}")]
     private static partial void LogReported(ILogger log, string messageId, string reportId, int count);
 
-    [LoggerMessage(2090, LogLevel.Warning, "The store is away; failures of {MessageId} are reported when it is back")]
+    [LoggerMessage(2090, LogLevel.Warning, "message={MessageId} its failures are reported when the store is back")]
     private static partial void LogStorageAway(ILogger log, string messageId, Exception exception);
 
-    [LoggerMessage(2091, LogLevel.Error, "Failures of {MessageId} cannot be reported now, and are tried again in ten minutes; the others go on")]
+    [LoggerMessage(2091, LogLevel.Error, "message={MessageId} its failures cannot be reported now, and are tried again in ten minutes; the others go on")]
     private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
 }
 

@@ -18,8 +18,9 @@ internal sealed partial class OutcomeRecorder(
         [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
 
     /// <param name="handedOut">The hand-out's recipients as far as the caller knows them.</param>
+    /// <param name="restsUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
     /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
-    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut)
+    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut, DateTimeOffset restsUntil)
     {
         var now = time.GetUtcNow();
         var recipients = handedOut.ToDictionary(recipient => recipient.RecipientId);
@@ -43,7 +44,7 @@ internal sealed partial class OutcomeRecorder(
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
-        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients);
+        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, restsUntil);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }
 
@@ -58,7 +59,7 @@ internal sealed partial class OutcomeRecorder(
             .Select(recipient => new RecipientDecision(
                 new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
             .ToList();
-        await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId));
+        await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
     }
 
     private RecipientDecision Decide(QueuedRecipient recipient, AttemptResult result, DateTimeOffset now)
@@ -80,7 +81,7 @@ internal sealed partial class OutcomeRecorder(
     /// <param name="endsClaim">False: more is to be recorded under the claim.</param>
     private async Task RecordAsync(
         long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients,
-        bool endsClaim = true)
+        DateTimeOffset restsUntil, bool endsClaim = true)
     {
         var afterDoubt = false;
         for (var attempt = 0; ; attempt++)
@@ -89,9 +90,9 @@ internal sealed partial class OutcomeRecorder(
             {
                 var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, afterDoubt, endsClaim);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
-                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId));
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), restsUntil);
                 foreach (var held in recorded.Held)
-                    NoteHeld(held, recipients);
+                    NoteHeld(held, HoldRule.Uncertain, recipients);
                 // The others' failures may get company until their time has come.
                 await reports.ReportAsync(recorded.Reportable, CancellationToken.None);
                 return;
@@ -104,11 +105,11 @@ internal sealed partial class OutcomeRecorder(
                 {
                     // The last one ends the claim: until then the lease brings back what this process did not come to.
                     for (var i = 0; i < decisions.Count; i++)
-                        await RecordAsync(claimId, domain, [decisions[i]], recipients, endsClaim && i == decisions.Count - 1);
+                        await RecordAsync(claimId, domain, [decisions[i]], recipients, restsUntil, endsClaim && i == decisions.Count - 1);
                 }
                 else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim))
                 {
-                    NoteHeld(new HeldRecipient(alone.Result.RecipientId, HoldRule.Refused), recipients);
+                    NoteHeld(alone.Result.RecipientId, HoldRule.Refused, recipients);
                 }
                 return;
             }
@@ -121,14 +122,15 @@ internal sealed partial class OutcomeRecorder(
         }
     }
 
-    private void NoteHeld(HeldRecipient held, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    private void NoteHeld(long recipientId, string reason, IReadOnlyDictionary<long, QueuedRecipient> recipients)
     {
         telemetry.Held(1);
-        using var trace = telemetry.TraceOf(recipients.GetValueOrDefault(held.RecipientId)?.TraceParent ?? "");
-        DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), RecipientIds.Number(held.RecipientId), held.Reason);
+        var known = recipients.GetValueOrDefault(recipientId);
+        using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
+        DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(recipientId)), LogText.Address(known?.Address ?? ""), reason);
     }
 
-    private void Note(RecipientDecision decision, QueuedRecipient? known)
+    private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset restsUntil)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
@@ -138,8 +140,9 @@ internal sealed partial class OutcomeRecorder(
             return;
         var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
         using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
+        var next = restsUntil > decision.NextAttemptAt ? restsUntil : decision.NextAttemptAt;
         if (decision.State == RecipientState.Queued)
-            LogDeferred(log, message, recipient, LogText.OrNone(result.RemoteHost), result.Status, decision.NextAttemptAt, result.Reply);
+            LogDeferred(log, message, recipient, LogText.OrNone(result.RemoteHost), result.Status, next, result.Reply);
         else
             LogGivenUp(log, message, recipient, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
     }

@@ -27,7 +27,7 @@ public sealed class QueueOptions
     public IReadOnlyList<TimeSpan> RetrySteps { get; set; } = [];
 
     /// <summary>Each pause is lengthened by a random part of up to this share, so that retries spread. Default 0.1.</summary>
-    [Range(0, 1)]
+    [Range(0.0, 1.0)]
     public double RetryJitter { get; set; } = 0.1;
 
     /// <summary>A recipient is given up at this age. Default 5 days (RFC 5321 §4.5.4.1).</summary>

@@ -173,6 +173,6 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
     [LoggerMessage(2051, LogLevel.Warning, "{Domain} could not be woken; next time")]
     private static partial void LogNotWoken(ILogger log, string domain, Exception exception);
 
-    [LoggerMessage(2053, LogLevel.Error, "{MessageId} cannot be routed and stays; the others go on")]
+    [LoggerMessage(2053, LogLevel.Error, "message={MessageId} cannot be routed and stays; the others go on")]
     private static partial void LogNotRouted(ILogger log, string messageId, Exception exception);
 }

@@ -34,8 +34,16 @@ internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder,
                 words.Insert(0, "help");
                 continue;
             }
+            if (name is "--version")
+            {
+                words.Insert(0, "version");
+                continue;
+            }
             if (value is null)
             {
+                // What there is not needs no value either.
+                if (name is not ("--data" or "--port-offset"))
+                    CheckSetting(name);
                 if (++i == line.Count)
                     throw new UsageException($"{name} needs a value");
                 value = line[i];

@@ -32,6 +32,11 @@ internal static class CommandTable
         .. MessageCommands.All,
         .. QueueCommands.All,
         DemoTour.Command,
+        new("version", "", "the version of this program", async (call, _) =>
+        {
+            await call.Terminal.Out.WriteLineAsync(ProgramVersion.Text);
+            return Done;
+        }),
         new("help", "", "this text", (call, _) => Task.FromResult(Help(call.Terminal.Out, Done))),
     ];
 
@@ -64,8 +69,8 @@ internal static class CommandTable
     private static (Command Command, IReadOnlyList<string> Values) Find(IReadOnlyList<string> words)
     {
         // "help" may come with anything: "help domain", "domain add --help".
-        if (words is ["help", ..])
-            return (s_commands.Single(command => command.Words == "help"), []);
+        if (words is [("help" or "version") and var alone, ..])
+            return (s_commands.Single(command => command.Words == alone), []);
         var typed = string.Join(' ', words);
         var matches = s_commands
             .Where(command => command.Words.Length == 0 ? words.Count == 0 : (typed + " ").StartsWith(command.Words + " ", StringComparison.Ordinal))
@@ -89,9 +94,9 @@ internal static class CommandTable
 
     private static int Help(TextWriter output, int exitCode)
     {
-        output.WriteLine("MailPipeline, all services in one process.");
+        output.WriteLine($"MailPipeline {ProgramVersion.Text}, all services in one process.");
         output.WriteLine();
-        output.WriteLine("Usage: dotnet run --project services/Standalone -- [COMMAND] [OPTIONS]");
+        output.WriteLine($"Usage: {Greeting.Program()} [COMMAND] [OPTIONS]");
         output.WriteLine();
         foreach (var command in s_commands)
             output.WriteLine($"  {(command.Words.Length == 0 ? "(no command)" : command.Syntax),-34} {command.Summary}");
@@ -102,7 +107,7 @@ internal static class CommandTable
               --Section:Key=value                any setting; also from appsettings.json and the environment (Section__Key)
 
             Passwords are asked for, or read from standard input when that is not a terminal. All commands work while the
-            server runs on the same folder. Settings are described in services/Standalone/README.md.
+            server runs on the same folder. Settings are described in the sources, in services/Standalone/README.md.
             """);
         return exitCode;
     }

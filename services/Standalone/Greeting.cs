@@ -35,7 +35,7 @@ internal static class Greeting
     }
 
     /// <summary>How this program is started again without building it.</summary>
-    private static string Program() =>
+    internal static string Program() =>
         Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) != "dotnet"
             ? Quote(path)
             : $"dotnet {Quote(Path.Combine(AppContext.BaseDirectory, $"{typeof(Greeting).Assembly.GetName().Name}.dll"))}";

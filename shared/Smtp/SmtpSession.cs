@@ -91,6 +91,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
 
+    /// <summary>The path of the last line, where it was a MAIL or RCPT whose path could be read; the null path is empty.</summary>
+    public string? LastPath { get; private set; }
+
     /// <summary>Longest line to read next, CRLF included.</summary>
     public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
 
@@ -104,7 +107,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (_sasl is not null)
             return AuthLine(line);
 
-        LastVerb = "";
+        (LastVerb, LastPath) = ("", null);
         if (line.ContainsAny((byte)0, (byte)'\r'))
             return Respond(Replies.C500ControlOctets);
 
@@ -127,7 +130,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     {
         ThrowIfQuestionOpen();
         var isAuth = _sasl is not null || Ascii.EqualsIgnoreCase(start[..Math.Min(start.Length, 5)], "AUTH "u8);
-        LastVerb = isAuth ? "AUTH" : "";
+        (LastVerb, LastPath) = (isAuth ? "AUTH" : "", null);
         _sasl = null;
         // RFC 5321 §2.3.8: only CRLF ends a line.
         if (status != LineStatus.TooLong)
@@ -288,6 +291,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
             return false;
 
         rest = text[length..];
+        LastPath = path?.Text ?? "";
         return true;
     }
 

@@ -14,23 +14,24 @@ public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
 /// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
 /// <param name="Recorded">Recipients whose claim was still held.</param>
 /// <param name="Reportable">Messages with failures to report of which no other recipient waits: there is nothing more to gather.</param>
-/// <param name="Held">Of those recorded, the ones that wait for an operator instead of their next attempt.</param>
+/// <param name="Held">Of those recorded, the ones that wait for an operator instead of their next attempt (<see cref="HoldRule.Uncertain"/>).</param>
 public sealed record RecordedOutcomes(
-    IReadOnlySet<long> Recorded, IReadOnlyList<long> Reportable, IReadOnlyList<HeldRecipient> Held);
+    IReadOnlySet<long> Recorded, IReadOnlyList<long> Reportable, IReadOnlyList<long> Held);
 
 /// <summary>Writes what the queue decided: outcome, next attempt time and what is to be reported in one transaction.</summary>
 public sealed class OutcomeStore(MailDatabase database)
 {
+    // The worker lived: deaths count in a row (see HoldRule).
     private static readonly Statement s_queueAgain = new(
         """
-        UPDATE recipients SET claim = 0, attempts = attempts + 1, next_attempt_at = $3, updated_at = $4
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, next_attempt_at = $3, updated_at = $4
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };
 
     // In doubt once more: held when that was once too often ($5, $6; see HoldRule).
     private static readonly Statement s_uncertain = new(
         """
-        UPDATE recipients SET claim = 0, attempts = attempts + 1, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
             state = CASE WHEN uncertain + 1 >= $5 THEN 5 ELSE 0 END, hold_reason = CASE WHEN uncertain + 1 >= $5 THEN $6 ELSE '' END
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };
@@ -81,8 +82,7 @@ public sealed class OutcomeStore(MailDatabase database)
                 await ClaimStore.EndAsync(transaction, claimId, domain);
             var updated = await UpdateAsync(transaction, claimId, decisions, now);
             var recorded = updated.Select(row => row.Decision.Result.RecipientId).ToHashSet();
-            var held = updated.Where(row => row.State == RecipientState.Held)
-                .Select(row => new HeldRecipient(row.Decision.Result.RecipientId, HoldRule.Uncertain)).ToList();
+            var held = updated.Where(row => row.State == RecipientState.Held).Select(row => row.Decision.Result.RecipientId).ToList();
             await transaction.InsertAttemptsAsync([.. updated
                 .Where(row => row.Decision.WasTried && row.Decision.Result.Outcome != AttemptOutcome.NotAttempted)
                 .Select(row => (row.Decision.Result, row.Attempts))]);
@@ -144,7 +144,7 @@ public sealed class OutcomeStore(MailDatabase database)
     /// its outcome and its times, whatever became of its recipient since.
     /// </summary>
     private static async ValueTask AddRecordedBeforeAsync(
-        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, HashSet<long> recorded, List<HeldRecipient> held)
+        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, HashSet<long> recorded, List<long> held)
     {
         var missing = decisions.Where(decision => !recorded.Contains(decision.Result.RecipientId)).DistinctBy(decision => decision.Result.RecipientId)
             .ToDictionary(decision => decision.Result.RecipientId);
@@ -159,7 +159,7 @@ public sealed class OutcomeStore(MailDatabase database)
             if (state == missing[id].State && state != RecipientState.Queued && claim == claimId)
                 before.Add(id);
             else if (state == RecipientState.Held && reason == HoldRule.Uncertain && before.Contains(id))
-                held.Add(new HeldRecipient(id, reason));
+                held.Add(id);
         }
         recorded.UnionWith(before);
     }

@@ -17,7 +17,7 @@ public sealed record TakenBack(int Unbegun, int Interrupted, int Uncertain, IRea
 }
 
 /// <summary>A recipient that is held for an operator because its attempts end badly, again and again.</summary>
-public sealed record HeldRecipient(long RecipientId, string Reason);
+public sealed record HeldRecipient(long RecipientId, string Address, string Reason);
 
 /// <summary>
 /// When a recipient is tried no more until an operator has looked. A message that kills each worker that tries it, and a far end
@@ -25,20 +25,32 @@ public sealed record HeldRecipient(long RecipientId, string Reason);
 /// </summary>
 public static class HoldRule
 {
-    /// <summary>Workers that may die over one recipient.</summary>
+    /// <summary>Workers in a row that may die over one recipient. An attempt that its worker lives to report begins the count anew.</summary>
     public const int MostDeaths = 3;
+
+    /// <summary>
+    /// The same while nothing points to the recipient: others were begun with it, and it had not come to a final dot. Most often the far end
+    /// was merely being dialled as the process ended. A message that kills its worker before its dot, among others, ends here.
+    /// </summary>
+    public const int MostDeathsAmongOthers = 10;
 
     /// <summary>Attempts of one recipient that may end without an answer to the final dot, which is the most copies it can get.</summary>
     public const int MostUncertain = 3;
 
     public const string Deaths = "3 workers died while they tried it";
 
+    public const string DeathsAmongOthers = "10 workers died while they tried it and others";
+
     public const string Uncertain = "3 attempts ended without an answer to the final dot; a copy may have arrived each time";
 
     public const string Refused = "storage refuses what became of it; the log has the reason";
 
     /// <summary>Why the recipient is held; empty: it is not.</summary>
-    public static string Reason(long deaths, long uncertain) => uncertain >= MostUncertain ? Uncertain : deaths >= MostDeaths ? Deaths : "";
+    /// <param name="isAmongOthers">The worker that died last had begun with others as well, and this one had not come to a final dot.</param>
+    public static string Reason(long deaths, long uncertain, bool isAmongOthers) =>
+        uncertain >= MostUncertain ? Uncertain
+        : deaths >= MostDeathsAmongOthers && isAmongOthers ? DeathsAmongOthers
+        : deaths >= MostDeaths && !isAmongOthers ? Deaths : "";
 }
 
 /// <summary>Takes recipients back from workers that died.</summary>
@@ -62,7 +74,7 @@ public sealed class TakeBackStore(MailDatabase database)
 
     private static readonly Statement s_find = new(
         """
-        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at, r.address FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.id {in_1} AND r.claim = $2 AND r.state + 0 = 0
         """);
 
@@ -71,8 +83,8 @@ public sealed class TakeBackStore(MailDatabase database)
 
     private static readonly Statement s_takeBack = new(
         """
-        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = deaths + $8, uncertain = uncertain + $4,
-            hold_reason = $5, next_attempt_at = $6, updated_at = $7
+        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = CASE WHEN $8 = 1 THEN 0 ELSE deaths + 1 END,
+            uncertain = uncertain + $4, hold_reason = $5, next_attempt_at = $6, updated_at = $7
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
         """) { Locks = SharedRows.Recipients };
 
@@ -109,11 +121,12 @@ public sealed class TakeBackStore(MailDatabase database)
                 return TakenBack.Nothing;
             var found = await transaction.QueryAsync(s_find, ReadRecipient, SqlValue.FromIds(ClaimStore.Ids(claim.Recipients)), claimId);
             var unbegun = found.Where(recipient => claim.IsUnbegun(recipient.Id)).Select(recipient => recipient.Id).ToList();
-            var returns = found.Where(recipient => !claim.IsUnbegun(recipient.Id)).Select(recipient => Return(recipient, claim, nextAttempt)).ToList();
+            var begun = found.Where(recipient => !claim.IsUnbegun(recipient.Id)).ToList();
+            var returns = begun.ConvertAll(recipient => Return(recipient, claim, isAlone: begun.Count == 1, nextAttempt));
             var free = transaction.ExecuteAsync(s_free, SqlValue.FromIds(unbegun), claimId);
             var updates = returns.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => transaction.QueryAsync(
                 s_takeBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
-                alike.Key.Reason, alike.Key.Next, now, claim.IsDone ? 0 : 1)).ToList();
+                alike.Key.Reason, alike.Key.Next, now, claim.IsDone ? 1 : 0)).ToList();
             var attempts = new List<(AttemptResult, long)>();
             foreach (var rows in updates)
                 attempts.AddRange((await rows).Select(row => (Result(row.Id, claim.Ends.Contains(row.Id), claim.IsDone, now), row.Attempts)));
@@ -124,15 +137,18 @@ public sealed class TakeBackStore(MailDatabase database)
             if (due.Count > 0)
                 await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due.Min());
             var dots = returns.Count(one => one.Dot);
+            var addresses = found.ToDictionary(recipient => recipient.Id, recipient => recipient.Address);
             return new TakenBack(
-                freed, returns.Count - dots, dots, [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, one.Reason))]);
+                freed, returns.Count - dots, dots,
+                [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, addresses[one.Id], one.Reason))]);
         });
     }
 
-    private static Returned Return(Tried recipient, DeadClaim claim, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
+    private static Returned Return(Tried recipient, DeadClaim claim, bool isAlone, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
     {
         var dot = claim.Ends.Contains(recipient.Id);
-        var reason = HoldRule.Reason(recipient.Deaths + (claim.IsDone ? 0 : 1), recipient.Uncertain + (dot ? 1 : 0));
+        var reason = HoldRule.Reason(
+            claim.IsDone ? 0 : recipient.Deaths + 1, recipient.Uncertain + (dot ? 1 : 0), isAmongOthers: !dot && !isAlone);
         return new(
             recipient.Id, dot, reason.Length > 0 ? RecipientState.Held : RecipientState.Queued, reason,
             nextAttempt(recipient.Attempts + 1, recipient.AcceptedAt));
@@ -150,10 +166,10 @@ public sealed class TakeBackStore(MailDatabase database)
         row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
 
     private static Tried ReadRecipient(DbDataReader row) =>
-        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4));
+        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4), row.GetString(5));
 
     /// <summary>A recipient as its dead worker left it.</summary>
-    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt);
+    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt, string Address);
 
     /// <summary>What becomes of it.</summary>
     private readonly record struct Returned(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);

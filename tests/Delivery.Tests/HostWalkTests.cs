@@ -1,3 +1,6 @@
+using MailPipeline.Contracts;
+using MailPipeline.Testing;
+
 namespace MailPipeline.Delivery.Tests;
 
 /// <summary>Which of many hosts and addresses are tried, and in which order.</summary>
@@ -35,6 +38,27 @@ public sealed class HostWalkTests
     }
 
     [Fact]
+    public async Task An_attempt_that_got_no_connection_began_when_the_first_host_was_asked()
+    {
+        await using var bench = new Bench();
+        bench.RouteTo($"127.0.1.1:{FreePorts.Next()}");
+
+        var result = Assert.Single((await bench.RunAsync(bench.Message("one\r\n"))).Results);
+        Assert.Equal(AttemptOutcome.Deferred, result.Outcome);
+        Assert.True(result.StartedAt < result.FinishedAt, "it took no time");
+        Assert.EndsWith($": no host could be spoken to, 1 recipient(s) wait: {result.Reply}", Unreachable(bench), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Recipients_of_a_domain_that_is_none_do_not_wait()
+    {
+        await using var bench = new Bench();
+
+        Assert.Equal(["Failed 5.1.2"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal("example.net: no host could be spoken to, 1 recipient(s) fail: Domain not found", Unreachable(bench));
+    }
+
+    [Fact]
     public async Task A_later_attempt_begins_with_what_did_not_fail_before()
     {
         await using var server = new ScriptedServer(Taken);
@@ -67,4 +91,6 @@ public sealed class HostWalkTests
         Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
     }
+
+    private static string Unreachable(Bench bench) => bench.Log.Collector.GetSnapshot().Single(record => record.Id.Id == 3002).Message;
 }

@@ -267,6 +267,22 @@ public sealed class MxResolverTests
     }
 
     [Fact]
+    public async Task Large_answers_leave_room_in_the_cache_for_fewer()
+    {
+        var clock = new FakeTimeProvider();
+        var cache = new TtlCache<int>(100, clock, weight => weight);
+        for (var i = 0; i < 50; i++)
+            await cache.GetAsync($"large {i}", _ => Task.FromResult((20, TimeSpan.FromHours(1))));
+        Assert.InRange(cache.Count, 1, 5);
+        clock.Advance(TimeSpan.FromHours(2));
+        for (var i = 0; i < 5; i++)
+            await cache.GetAsync($"large {i}", _ => Task.FromResult((0, TimeSpan.Zero)));
+        for (var i = 0; i < 80; i++)
+            await cache.GetAsync($"small {i}", _ => Task.FromResult((1, TimeSpan.FromHours(1))));
+        Assert.InRange(cache.Count, 80, 85);
+    }
+
+    [Fact]
     public async Task A_route_goes_before_DNS()
     {
         await using var bench = new Bench();

@@ -46,7 +46,7 @@ public sealed class LogTests
 
         Assert.Collection(
             Lines(host, 1008).Select(line => line[(line.IndexOf("command=", StringComparison.Ordinal))..]),
-            line => Assert.StartsWith("command=MAIL  reply=552 5.3.4", line, StringComparison.Ordinal),
+            line => Assert.StartsWith("command=MAIL from=<bob@example.net> reply=552 5.3.4", line, StringComparison.Ordinal),
             line => Assert.Equal("command=RCPT from=<bob@example.net> to=<nobody@example.com> reply=550 5.1.1 No such user here", line),
             line => Assert.Equal("command=DATA from=<bob@example.net> to=<ann@example.com> reply=550 5.6.0 Message contains bare <CR> or <LF>", line),
             line => Assert.StartsWith("command=unknown  reply=500 5.5.2", line, StringComparison.Ordinal),
@@ -96,9 +96,17 @@ public sealed class LogTests
     }
 
     [Fact]
-    public async Task Wrong_credentials_are_logged_with_their_name_by_the_same_count()
+    public async Task Wrong_credentials_are_logged_with_their_name_and_counted_by_themselves()
     {
-        await using var host = await StartAsync();
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await StartAsync(time);
+        // Who is refused other things first does not hide what it guesses.
+        await using (var client = await Client.GreetedAsync(host.Mx))
+        {
+            await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+            for (var i = 0; i < RefusalLog.MaxLines + 2; i++)
+                await client.SayAsync($"RCPT TO:<nobody{i}@example.com>", "550");
+        }
         for (var i = 0; i <= RefusalLog.MaxLines; i++)
         {
             await using var client = await Client.GreetedAsync(host.Submission);
@@ -107,13 +115,28 @@ public sealed class LogTests
             await client.SayAsync("EHLO x", "250");
             await client.SayAsync("AUTH PLAIN " + Convert.ToBase64String(Encoding.UTF8.GetBytes($"\0eve smith{i}@example.com\0wrong password")), "535");
         }
-        Assert.Empty(Lines(host, 1008));
+        Assert.Equal(RefusalLog.MaxLines, Lines(host, 1008).Count);
         Assert.Equal(RefusalLog.MaxLines, Lines(host, 1007).Count);
-        Assert.Matches(@"^status=refused client=127\.0\.0\.1 session=\S+ command=AUTH user=eve\?smith0@example\.com$", Lines(host, 1007)[0]);
+        Assert.Matches(@"^status=refused client=127\.0\.0\.1 session=\S+ command=AUTH user=eve\?smith0@example\.com reply=535 5\.7\.8 .+$", Lines(host, 1007)[0]);
+
+        // Nobody comes again.
+        time.Advance(RefusalLog.Window);
+        Assert.Equal("status=refused client=127.0.0.1 2 times more, not shown one by one", Assert.Single(Lines(host, 1009)));
+        Assert.Equal("status=refused client=127.0.0.1 command=AUTH 1 times more, not shown one by one", Assert.Single(Lines(host, 1010)));
     }
 
-    private static Task<IngressHost> StartAsync(FakeTimeProvider? time = null) => IngressHost.StartAsync(
-        new Dictionary<string, string> { ["Ingress:AuthFailureDelay"] = "00:00:00" }, time, services => services.AddFakeLogging());
+    [Fact]
+    public async Task Who_has_too_many_sessions_is_in_the_log()
+    {
+        await using var host = await StartAsync(null, ("Ingress:MaxSessionsPerAddress", "1"));
+        await using var first = await Client.GreetedAsync(host.Mx);
+        await using (await Client.ConnectAsync(host.Mx, "421"))
+            Assert.Matches(@"^status=refused client=127\.0\.0\.1 session=\S+ limit=address reply=421 4\.\S+ .+$", Assert.Single(Lines(host, 1005)));
+    }
+
+    private static Task<IngressHost> StartAsync(FakeTimeProvider? time = null, params (string Name, string Value)[] settings) => IngressHost.StartAsync(
+        new Dictionary<string, string>(settings.Select(setting => KeyValuePair.Create(setting.Name, setting.Value))) { ["Ingress:AuthFailureDelay"] = "00:00:00" },
+        time, services => services.AddFakeLogging());
 
     private static List<string> Lines(IngressHost host, int eventId) =>
         [.. host.Services.GetFakeLogCollector().GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];

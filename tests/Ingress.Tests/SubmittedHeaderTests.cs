@@ -32,6 +32,8 @@ public sealed class SubmittedHeaderTests
     [InlineData("S\u00fcbject: x\r\n\r\n", Date + MessageId + "\r\n")]
     // The line of an mbox file; and a field that looks like it.
     [InlineData("From ann@example.com Sun Mar  1 04:05:06 2026\r\nMessage-ID: <1@x>\r\n\r\nDate: x\r\n", Date + "X-Mailbox-Line: ")]
+    [InlineData("From now on we do.\r\nYours, Ann\r\n", Date + MessageId + "\r\n")]
+    [InlineData("From now on we do.\r\n\r\nA: b\r\n", Date + MessageId + "\r\n")]
     [InlineData(">From ann\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\n", "X-Mailbox-Line: ")]
     [InlineData("From : ann@example.com\r\nMessage-ID: <1@x>\r\n\r\n", Date)]
     public void Only_what_is_missing_goes_in_front(string content, string expected)

@@ -103,7 +103,7 @@ public sealed class Pop3ConnectionTests
         await wire.LineAsync();
         await wire.AskAsync("USER ann@example.org");
         Assert.StartsWith("-ERR [AUTH]", await wire.AskAsync("PASS wrong"), StringComparison.Ordinal);
-        Assert.Contains("from 127.0.0.1:", harness.Log.GetSnapshot().Single(record => record.Id.Id == 4011).Message, StringComparison.Ordinal);
+        Assert.StartsWith("status=refused client=127.0.0.1 session=", harness.Log.GetSnapshot().Single(record => record.Id.Id == 4011).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -114,14 +114,14 @@ public sealed class Pop3ConnectionTests
         var wire = harness.Connect();
         await wire.LineAsync();
         await wire.AskAsync("USER ann@example.org");
-        await wire.SendAsync("PASS wrong\r\n");
+        await wire.SendAsync("PASS guess\r\n");
         await harness.Time.TimerStartedAsync(TimeSpan.FromSeconds(2));
         Assert.False(wire.FromServer.TryRead(out _));
         harness.Time.Advance(TimeSpan.FromSeconds(2));
         Assert.StartsWith("-ERR [AUTH]", await wire.LineAsync(), StringComparison.Ordinal);
         Assert.Equal("refused", logins.LastMeasurement?.Tags["result"]);
         Assert.Contains(harness.Log.GetSnapshot(), record => record.Id.Id == 4011);
-        Assert.DoesNotContain(harness.Log.GetSnapshot(), record => record.Message.Contains("wrong", StringComparison.Ordinal));
+        Assert.DoesNotContain(harness.Log.GetSnapshot(), record => record.Message.Contains("guess", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -248,7 +248,7 @@ public sealed class Pop3ConnectionTests
     public async Task Who_is_refused_much_does_not_fill_the_log_and_is_counted()
     {
         using var harness = new Pop3Harness(options => options.MaxConnectionsPerAddress = 1);
-        for (var i = 0; i < Pop3Refusals.MaxLines; i++)
+        for (var i = 0; i < Pop3Refusals.MaxLines + 1; i++)
         {
             var wire = harness.Connect();
             await wire.LineAsync();
@@ -260,18 +260,20 @@ public sealed class Pop3ConnectionTests
 
         var one = harness.Connect();
         await one.LineAsync();
-        for (var i = 0; i < 7; i++)
+        for (var i = 0; i < Pop3Refusals.MaxLines + 7; i++)
             await harness.Connect().RestAsync();
         Assert.Equal(Pop3Refusals.MaxLines, Lines(4011).Count);
-        Assert.Empty(Lines(4020));
+        Assert.Matches(
+            @"^status=refused client=127\.0\.0\.1 session=\S+ command=PASS user=eve0@example\.org reply=-ERR \[AUTH\] user name or password is wrong$", Lines(4011)[0]);
+        Assert.Equal(Pop3Refusals.MaxLines, Lines(4020).Count);
+        Assert.Matches(
+            @"^status=refused client=127\.0\.0\.1 session=\S+ listener=\S+ limit=address reply=-ERR \[SYS/TEMP\] too many connections$", Lines(4020)[0]);
 
-        // Nobody has logged in for so long, which ends that connection.
+        // Nobody has logged in for so long, which ends that connection; nobody comes again.
         harness.Time.Advance(Pop3Refusals.Window);
         await one.Served;
-        await harness.Connect().LineAsync();
-        await harness.Connect().RestAsync();
-        Assert.Equal("refused from 127.0.0.1 7 times more, not shown one by one", Assert.Single(Lines(4023)));
-        Assert.Single(Lines(4020));
+        Assert.Equal("status=refused client=127.0.0.1 7 times more, not shown one by one", Assert.Single(Lines(4023)));
+        Assert.Equal("status=refused client=127.0.0.1 command=PASS 1 times more, not shown one by one", Assert.Single(Lines(4025)));
 
         List<string> Lines(int eventId) =>
             [.. harness.Log.GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MimeKit;
@@ -109,6 +110,22 @@ public sealed class ReportTests
             queue.Lines(2022)[0]);
         await queue.ReportArrivesAsync();
         await queue.DrainedAsync();
+    }
+
+    [Fact]
+    public async Task The_log_names_no_attempt_before_the_end_of_the_domains_rest()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:1"] = "02:00:00" });
+        // The domain fails for the second time, and the recipient for the first.
+        await queue.Store.SetStandingAsync("example.net", new DomainStanding(1, DateTimeOffset.UnixEpoch, "no route to host"));
+        queue.Worker.Reachable = _ => false;
+        await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2022).Count > 0), "the deferral is logged");
+
+        var line = queue.Lines(2022)[0];
+        var next = DateTimeOffset.Parse(line[(line.IndexOf("next=", StringComparison.Ordinal) + 5)..].Split(' ')[0], CultureInfo.InvariantCulture);
+        var end = (await queue.Store.FindStandingAsync("example.net", default))!.BackoffUntil;
+        Assert.InRange(next, end.AddSeconds(-1), end);
     }
 
     [Fact]

@@ -3,10 +3,11 @@ using Microsoft.Extensions.Time.Testing;
 namespace MailPipeline.ServiceDefaults.Tests;
 
 /// <summary>What others cause is logged so often and then counted.</summary>
-public sealed class LogCapTests
+public sealed class LogCapTests : IDisposable
 {
     private readonly FakeTimeProvider _time = new();
     private readonly List<string> _unsaid = [];
+    private readonly List<IDisposable> _caps = [];
 
     [Fact]
     public void Each_key_has_its_lines_in_a_window_and_the_rest_is_said_before_the_next()
@@ -36,5 +37,58 @@ public sealed class LogCapTests
         Assert.True(cap.MayWrite("first"));
     }
 
-    private LogCap<string> Cap() => new(_time, lines: 3, TimeSpan.FromSeconds(1), (key, count) => _unsaid.Add($"{key} {count}"));
+    [Fact]
+    public void The_rest_is_said_when_its_window_is_over_though_the_key_never_comes_again()
+    {
+        var cap = Cap();
+        for (var i = 0; i < 5; i++)
+            cap.MayWrite("one");
+        _time.Advance(TimeSpan.FromSeconds(0.5));
+        for (var i = 0; i < 6; i++)
+            cap.MayWrite("other");
+        Assert.Empty(_unsaid);
+
+        _time.Advance(TimeSpan.FromSeconds(0.5));
+        Assert.Equal(["one 2"], _unsaid);
+        _time.Advance(TimeSpan.FromSeconds(0.6));
+        Assert.Equal(["one 2", "other 3"], _unsaid);
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(2, _unsaid.Count);
+    }
+
+    [Fact]
+    public void A_sweep_writes_so_many_counts_and_the_next_one_the_others()
+    {
+        var cap = Cap();
+        for (var key = 0; key < LogCap<string>.MaxSaidAtOnce + 5; key++)
+        {
+            for (var i = 0; i < 4; i++)
+                cap.MayWrite($"{key}");
+        }
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(LogCap<string>.MaxSaidAtOnce, _unsaid.Count);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(LogCap<string>.MaxSaidAtOnce + 5, _unsaid.Count);
+    }
+
+    [Fact]
+    public void At_the_end_the_rest_is_said_at_once()
+    {
+        using (var cap = Cap())
+        {
+            for (var i = 0; i < 5; i++)
+                cap.MayWrite("one");
+        }
+        Assert.Equal(["one 2"], _unsaid);
+    }
+
+    public void Dispose() => _caps.ForEach(cap => cap.Dispose());
+
+    private LogCap<string> Cap()
+    {
+        var cap = new LogCap<string>(_time, lines: 3, TimeSpan.FromSeconds(1), (key, count) => _unsaid.Add($"{key} {count}"));
+        _caps.Add(cap);
+        return cap;
+    }
 }

@@ -47,10 +47,17 @@ public sealed class TimelineTests
         // The time of an attempt is one to come.
         Assert.Contains("   is due now", await WriteAsync(new(1, s_noon, "", 1, [], [waiting with { NextAttemptAt = s_noon }])), StringComparison.Ordinal);
         Assert.Contains(
-            "   waits: example.net cannot be reached and rests until 2030-01-02T12:30:00.000Z: no route to host",
+            "   waits: example.net cannot be reached and rests until 2030-01-02T12:30:00.000Z (no route to host); next attempt 2030-01-02T12:30:00.000Z",
             await WriteAsync(new(1, s_noon, "", 1, [], [waiting]), s_nothing with
             {
                 Resting = new Dictionary<string, DomainStanding> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
+            }), StringComparison.Ordinal);
+        // Its own time is later than the end of the rest.
+        Assert.Contains(
+            "   waits: example.net cannot be reached and rests until 2030-01-02T12:02:00.000Z (no route to host); next attempt 2030-01-02T12:05:00.000Z",
+            await WriteAsync(new(1, s_noon, "", 1, [], [waiting]), s_nothing with
+            {
+                Resting = new Dictionary<string, DomainStanding> { ["example.net"] = new(3, s_noon.AddMinutes(2), "no route to host") },
             }), StringComparison.Ordinal);
         Assert.Contains(
             "   waits: delivery is paused since 2030-01-02T12:00:00.000Z by ann",

@@ -24,7 +24,7 @@ public abstract partial class StoreTests
 
         var first = await Store.Outcomes.RecordAsync(7, "example.net", decisions, TimeSpan.Zero);
         Assert.Equal(ids, first.Recorded.Order());
-        Assert.Equal([new HeldRecipient(ids[2], HoldRule.Uncertain)], first.Held);
+        Assert.Equal([ids[2]], first.Held);
         var standing = await Store.History.FindAsync(recipients[0].MessageId, default);
 
         // As it came: nobody knows of it. Then, and when another claim has failed meanwhile, with what is known.

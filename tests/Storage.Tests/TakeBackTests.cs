@@ -6,6 +6,21 @@ namespace MailPipeline.Storage.Tests;
 public abstract partial class StoreTests
 {
     [Fact]
+    public async Task A_claim_that_is_recorded_in_pieces_lasts_until_the_last_and_what_nobody_came_to_is_taken_back()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        var next = Store.Time.GetUtcNow().AddMinutes(5);
+        RecipientDecision Deferred(int number) => new(Store.Result(recipients[number], AttemptOutcome.Deferred, "4.0.0", "reply"), RecipientState.Queued, next);
+
+        await Store.Outcomes.RecordAsync(7, "example.net", [Deferred(0)], TimeSpan.Zero, endsClaim: false);
+        Assert.True(await Store.Outcomes.SetAsideAsync(7, "example.net", recipients[1].RecipientId, endsClaim: false));
+
+        // Whoever was at it died here.
+        Assert.Equal((0, 1, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
+    }
+
+    [Fact]
     public async Task What_a_dead_worker_had_not_begun_costs_nothing_and_is_due_at_once()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
@@ -88,7 +103,7 @@ public abstract partial class StoreTests
                 if (dot)
                     await Store.Claims.NoteDotsAsync((10 * round) + death, [due.RecipientId], default);
                 var taken = await Store.TakeBackAsync(evenIfLeased: true);
-                Assert.Equal(death == 3 ? [new HeldRecipient(due.RecipientId, reason)] : [], taken.Held);
+                Assert.Equal(death == 3 ? [new HeldRecipient(due.RecipientId, "a@example.net", reason)] : [], taken.Held);
             }
 
             Store.Time.Advance(TimeSpan.FromDays(1));
@@ -103,6 +118,68 @@ public abstract partial class StoreTests
         }
     }
 
+    [Theory]
+    [InlineData(AttemptOutcome.Deferred)]
+    [InlineData(AttemptOutcome.Uncertain)]
+    public async Task Deaths_count_in_a_row_and_an_attempt_whose_worker_lived_begins_anew(AttemptOutcome outcome)
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        for (var attempt = 1; attempt <= 8; attempt++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+            await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
+            if (attempt == 3)
+            {
+                await Store.Outcomes.RecordAsync(
+                    attempt, "example.net", [new(Store.Result(due, outcome, "4.4.2", "later"), RecipientState.Queued, Store.Time.GetUtcNow())], TimeSpan.Zero);
+                continue;
+            }
+
+            // Its report is lost, but the worker lived.
+            if (attempt == 6)
+                await Store.Claims.FinishAsync(attempt, [], [due.RecipientId], default);
+            Assert.Empty((await Store.TakeBackAsync(evenIfLeased: true)).Held);
+        }
+
+        Store.Time.Advance(TimeSpan.FromHours(1));
+        var last = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        await Store.Claims.TakeAsync(9, "example.net", [last], begun: true, default);
+        Assert.Equal([new HeldRecipient(recipients[0].RecipientId, "a@example.net", HoldRule.Deaths)], (await Store.TakeBackAsync(evenIfLeased: true)).Held);
+    }
+
+    [Fact]
+    public async Task Who_was_only_dialled_with_others_is_held_after_more_deaths()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        for (var death = 1; death <= 10; death++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+            await Store.Claims.TakeAsync(death, "example.net", due, begun: true, default);
+            var taken = await Store.TakeBackAsync(evenIfLeased: true);
+            Assert.Equal((0, 2, 0), Counts(taken));
+            var held = recipients.Select(recipient => new HeldRecipient(recipient.RecipientId, recipient.Address, HoldRule.DeathsAmongOthers));
+            Assert.Equal(death == 10 ? held : [], taken.Held.OrderBy(one => one.RecipientId));
+        }
+    }
+
+    [Fact]
+    public async Task Whose_worker_dies_while_it_tries_nobody_else_is_held_though_others_died_with_more()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        for (var death = 1; death <= 4; death++)
+        {
+            Store.Time.Advance(TimeSpan.FromHours(1));
+            var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+            await Store.Claims.TakeAsync(death, "example.net", death == 4 ? due.Where(one => one == due[0]).ToList() : due, begun: true, default);
+            var taken = await Store.TakeBackAsync(evenIfLeased: true);
+            Assert.Equal(death == 4 ? [new HeldRecipient(due[0].RecipientId, due[0].Address, HoldRule.Deaths)] : [], taken.Held);
+        }
+
+        Assert.Equal(3, (await Store.Queue.FindQueuedAsync(recipients[1].RecipientId, default))!.Attempts);
+    }
+
     [Fact]
     public async Task A_far_end_that_leaves_without_an_answer_gets_three_copies_at_most()
     {
@@ -115,7 +192,7 @@ public abstract partial class StoreTests
                 Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5));
             var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], TimeSpan.Zero);
             Assert.Equal([due.RecipientId], recorded.Recorded);
-            Assert.Equal(attempt == 3 ? [new HeldRecipient(due.RecipientId, HoldRule.Uncertain)] : [], recorded.Held);
+            Assert.Equal(attempt == 3 ? [due.RecipientId] : [], recorded.Held);
             Store.Time.Advance(TimeSpan.FromMinutes(5));
         }
 

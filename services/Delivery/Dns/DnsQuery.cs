@@ -28,7 +28,7 @@ internal sealed class DnsQuery
     public const int HeaderBytes = 12;
 
     /// <summary>Room for the largest question with EDNS.</summary>
-    public const int MaxBytes = HeaderBytes + DnsReader.MaxNameBytes + (2 * sizeof(ushort)) + 11;
+    public const int MaxBytes = HeaderBytes + DnsName.MaxBytes + (2 * sizeof(ushort)) + 11;
 
     public const ushort Internet = 1;
 
@@ -46,11 +46,10 @@ internal sealed class DnsQuery
     {
         _name = name;
         Type = type;
-        Name = new DnsReader(name).ReadName();
     }
 
     /// <summary>As <see cref="DnsReader.ReadName"/> would read it.</summary>
-    public string Name { get; }
+    public ReadOnlySpan<byte> Name => _name.AsSpan(0, _name.Length - 1);
 
     public DnsRecordType Type { get; }
 
@@ -60,7 +59,7 @@ internal sealed class DnsQuery
         var text = name.AsSpan();
         if (text.EndsWith('.'))
             text = text[..^1];
-        if (text.IsEmpty || text.Length + 2 > DnsReader.MaxNameBytes || !Ascii.IsValid(text))
+        if (text.IsEmpty || text.Length + 2 > DnsName.MaxBytes || !Ascii.IsValid(text))
             return null;
 
         // Each dot makes room for the length of the label behind it.
@@ -69,7 +68,7 @@ internal sealed class DnsQuery
         foreach (var range in text.Split('.'))
         {
             var (start, length) = range.GetOffsetAndLength(text.Length);
-            if (length is 0 or > DnsReader.MaxLabelBytes)
+            if (length is 0 or > DnsName.MaxLabelBytes)
                 return null;
             wire[start] = (byte)length;
         }

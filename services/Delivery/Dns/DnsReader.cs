@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 
 namespace MailPipeline.Delivery;
 
@@ -9,12 +8,8 @@ namespace MailPipeline.Delivery;
 /// </summary>
 internal ref struct DnsReader(ReadOnlySpan<byte> message)
 {
-    public const int MaxNameBytes = 255;
-    public const int MaxLabelBytes = 63;
-
     // A name of 255 octets has at most 127 labels; servers point once or twice.
     private const int MaxPointers = 32;
-    private const int EscapedOctet = 4;
 
     private readonly ReadOnlySpan<byte> _message = message;
 
@@ -41,25 +36,27 @@ internal ref struct DnsReader(ReadOnlySpan<byte> message)
 
     public void Break() => IsBroken = true;
 
-    /// <summary>
-    /// A name as text without its final dot, empty for the root. Octets other than letters, digits, hyphen and underscore are
-    /// written <c>\DDD</c> (RFC 1035 §5.1), so that a dot within a label is not taken for one between two.
-    /// </summary>
-    public string ReadName()
+    /// <summary>Reads elsewhere in the same message.</summary>
+    public readonly DnsReader At(int position) => new(_message) { Position = position };
+
+    public void SkipName() => ReadName(stackalloc byte[DnsName.MaxBytes]);
+
+    /// <summary>Writes a name as <see cref="DnsName"/> describes it, uncompressed.</summary>
+    /// <param name="name">Room for <see cref="DnsName.MaxBytes"/>.</param>
+    /// <returns>Its octets; 0 for the root.</returns>
+    public int ReadName(scoped Span<byte> name)
     {
-        Span<char> text = stackalloc char[MaxNameBytes * EscapedOctet];
         var length = 0;
-        var octets = 1;
         var pointers = 0;
         var at = Position;
         var behind = -1;
         while (!IsBroken)
         {
-            var head = At(at++);
+            var head = Octet(at++);
             // RFC 1035 §4.1.4: a pointer names a prior occurrence. What points ahead, or round and round, is none.
             if (head >= 0xC0)
             {
-                var target = ((head & 0x3F) << 8) | At(at++);
+                var target = ((head & 0x3F) << 8) | Octet(at++);
                 if (target >= at - 2 || ++pointers > MaxPointers)
                     Break();
                 behind = behind < 0 ? at : behind;
@@ -69,49 +66,29 @@ internal ref struct DnsReader(ReadOnlySpan<byte> message)
 
             if (head == 0)
                 break;
-            octets += head + 1;
-            if (head > MaxLabelBytes || octets > MaxNameBytes || head > _message.Length - at)
+            // The root takes one octet more.
+            if (head > DnsName.MaxLabelBytes || length + head + 2 > DnsName.MaxBytes || head > _message.Length - at)
             {
                 Break();
                 break;
             }
 
-            if (length > 0)
-                text[length++] = '.';
-            length += WriteLabel(_message.Slice(at, head), text[length..]);
+            _message.Slice(at - 1, head + 1).CopyTo(name[length..]);
+            length += head + 1;
             at += head;
         }
 
         if (IsBroken)
-            return "";
+            return 0;
         Position = behind < 0 ? at : behind;
-        return length == 0 ? "" : new string(text[..length]);
+        return length;
     }
 
-    private byte At(int index)
+    private byte Octet(int index)
     {
         if (index < _message.Length)
             return _message[index];
         IsBroken = true;
         return 0;
-    }
-
-    private static int WriteLabel(ReadOnlySpan<byte> label, Span<char> text)
-    {
-        var length = 0;
-        foreach (var octet in label)
-        {
-            if (char.IsAsciiLetterOrDigit((char)octet) || octet is (byte)'-' or (byte)'_')
-            {
-                text[length++] = (char)octet;
-                continue;
-            }
-
-            text[length] = '\\';
-            octet.TryFormat(text[(length + 1)..], out _, "D3", CultureInfo.InvariantCulture);
-            length += EscapedOctet;
-        }
-
-        return length;
     }
 }

@@ -14,16 +14,17 @@ internal enum DnsResponseCode : ushort
     BadVersion = 16,
 }
 
-/// <summary>One record of the types in <see cref="DnsRecordType"/>.</summary>
-/// <param name="Seconds">Time to live.</param>
-/// <param name="Number">Preference of an MX; MINIMUM of an SOA.</param>
-/// <param name="Target">Exchange of an MX, target of a CNAME.</param>
+/// <summary>What a record says.</summary>
+/// <param name="Number">Preference of an MX.</param>
+/// <param name="Target">Exchange of an MX.</param>
 /// <param name="Address">Of an A or AAAA record.</param>
-internal readonly record struct DnsRecord(
-    string Owner, DnsRecordType Type, uint Seconds, uint Number = 0, string Target = "", IPAddress? Address = null);
+internal readonly record struct DnsRecord(uint Number = 0, string Target = "", IPAddress? Address = null);
 
 /// <summary>What a message that answers a question says about it, and nothing of what else is in it.</summary>
-/// <param name="Records">Of the type asked for, at the end of the chain of aliases.</param>
+/// <param name="Records">
+/// Of the type asked for, at the end of the chain of aliases: <see cref="MaxRecords"/> at most, no two alike, exchanges by preference.
+/// Exchanges that can name no host are left out when others are there; one of them says otherwise that the domain has no host.
+/// </param>
 /// <param name="Seconds">How long they may be remembered, the aliases on the way included.</param>
 /// <param name="NegativeSeconds">How long their absence may be remembered (RFC 2308 §5).</param>
 /// <param name="IsConclusive">
@@ -32,6 +33,12 @@ internal readonly record struct DnsRecord(
 internal sealed record DnsReply(
     DnsResponseCode Code, bool IsCutShort, IReadOnlyList<DnsRecord> Records, uint Seconds, uint NegativeSeconds, bool IsConclusive)
 {
+    /// <summary>
+    /// No attempt looks up or tries more (<see cref="DeliveryOptions.MaxHosts"/>), and real domains have a dozen. A message has room for
+    /// 4,000 exchanges, each of which can point to the same long name, and what is read is remembered.
+    /// </summary>
+    public const int MaxRecords = 100;
+
     // Resolvers follow 8 to 16.
     private const int MaxAliases = 16;
     private const int CutShort = 0x0200;
@@ -52,104 +59,120 @@ internal sealed record DnsReply(
             return new DnsReply((DnsResponseCode)code, IsCutShort: true, [], 0, 0, IsConclusive: false);
         for (var i = 0; i < questions; i++)
         {
-            reader.ReadName();
+            reader.SkipName();
             reader.ReadUInt32();
         }
 
-        var found = ReadRecords(ref reader, answers);
-        var behind = ReadRecords(ref reader, authorities);
-        var (owner, chain) = Follow(found, query);
-        if (owner is null)
-            return null;
-        foreach (var record in ReadRecords(ref reader, others))
+        var found = ReadEntries(ref reader, answers);
+        var behind = ReadEntries(ref reader, authorities);
+        foreach (var entry in ReadEntries(ref reader, others))
         {
             // The OPT record's time to live holds the upper bits of the code.
-            if (record.Type == DnsRecordType.Opt)
-                code |= record.Seconds >> 24 << 4;
+            if (entry.Type == DnsRecordType.Opt)
+                code |= entry.Seconds >> 24 << 4;
         }
 
         if (reader.IsBroken)
             return null;
-        var wanted = found.FindAll(record => record.Type == query.Type && IsSame(record.Owner, owner));
-        var soa = behind.Find(record => record.Type == DnsRecordType.Soa);
-        var speaksOfUs = found.Count == 0 ? soa.Type == DnsRecordType.Soa || behind.Count == 0 : found.Exists(record => IsSame(record.Owner, query.Name));
+        var speaksOfUs = Owned(reader, found, query.Name).Count > 0;
+        Span<byte> owner = stackalloc byte[DnsName.MaxBytes];
+        query.Name.CopyTo(owner);
+        if (!Follow(reader, found, owner, query.Name.Length, out var length, out var seconds))
+            return null;
+        var wanted = Owned(reader, found.FindAll(entry => entry.Type == query.Type), owner[..length]);
+        var soa = behind.Find(entry => entry.Type == DnsRecordType.Soa);
         return new DnsReply(
-            (DnsResponseCode)code, IsCutShort: false, wanted, wanted.Aggregate(chain, (least, record) => Math.Min(least, record.Seconds)),
-            Math.Min(soa.Seconds, soa.Number), speaksOfUs);
+            (DnsResponseCode)code, IsCutShort: false, query.Type == DnsRecordType.Mx ? Exchanges(reader, wanted) : Addresses(reader, wanted, query.Type),
+            wanted.Aggregate(seconds, (least, entry) => Math.Min(least, entry.Seconds)), Math.Min(soa.Seconds, soa.Number),
+            found.Count == 0 ? soa.Type == DnsRecordType.Soa || behind.Count == 0 : speaksOfUs);
     }
 
-    private static List<DnsRecord> ReadRecords(ref DnsReader reader, int count)
+    private static List<DnsEntry> ReadEntries(ref DnsReader reader, int count)
     {
-        var records = new List<DnsRecord>();
+        var entries = new List<DnsEntry>();
         for (var i = 0; i < count && !reader.IsBroken; i++)
-            records.Add(ReadRecord(ref reader));
-        return records;
+            entries.Add(DnsEntry.Read(ref reader));
+        return entries;
     }
 
-    private static DnsRecord ReadRecord(ref DnsReader reader)
+    private static List<DnsEntry> Owned(DnsReader reader, List<DnsEntry> entries, ReadOnlySpan<byte> owner)
     {
-        var owner = reader.ReadName();
-        var type = (DnsRecordType)reader.ReadUInt16();
-        var recordClass = reader.ReadUInt16();
-        var seconds = reader.ReadUInt32();
-        int length = reader.ReadUInt16();
-        if (type == DnsRecordType.Opt)
+        var owned = new List<DnsEntry>();
+        Span<byte> name = stackalloc byte[DnsName.MaxBytes];
+        foreach (var entry in entries)
         {
-            reader.Take(length);
-            return new DnsRecord(owner, type, seconds);
+            if (DnsName.AreSame(name[..reader.At(entry.OwnerAt).ReadName(name)], owner))
+                owned.Add(entry);
         }
 
-        // RFC 2181 §8: a time to live with its highest bit set is zero.
-        seconds = seconds > int.MaxValue ? 0 : seconds;
-        var end = reader.Position + length;
-        var record = new DnsRecord(owner, recordClass == DnsQuery.Internet ? type : DnsRecordType.None, seconds);
-        switch (record.Type)
-        {
-            case DnsRecordType.A when length == 4:
-            case DnsRecordType.Aaaa when length == 16:
-                var octets = reader.Take(length);
-                return octets.IsEmpty ? record : record with { Address = new IPAddress(octets) };
-            case DnsRecordType.A or DnsRecordType.Aaaa:
-                reader.Break();
-                break;
-            case DnsRecordType.CName:
-                record = record with { Target = reader.ReadName() };
-                break;
-            case DnsRecordType.Mx:
-                record = record with { Number = reader.ReadUInt16(), Target = reader.ReadName() };
-                break;
-            case DnsRecordType.Soa:
-                reader.ReadName();
-                reader.ReadName();
-                reader.Take(4 * sizeof(uint));
-                record = record with { Number = reader.ReadUInt32() };
-                break;
-            default:
-                reader.Take(length);
-                break;
-        }
-
-        if (reader.Position != end)
-            reader.Break();
-        return record;
+        return owned;
     }
 
-    /// <summary>Where the aliases lead and the least time to live among them; null when they lead round and round.</summary>
-    private static (string? Owner, uint Seconds) Follow(List<DnsRecord> found, DnsQuery query)
+    /// <summary>Follows the aliases of a name, which is overwritten by where they lead. False: they lead round and round.</summary>
+    /// <param name="seconds">The least time to live among them.</param>
+    private static bool Follow(DnsReader reader, List<DnsEntry> found, Span<byte> owner, int ownerLength, out int length, out uint seconds)
     {
-        var owner = query.Name;
-        var seconds = (uint)int.MaxValue;
+        length = ownerLength;
+        seconds = int.MaxValue;
+        var aliases = found.FindAll(entry => entry.Type == DnsRecordType.CName);
         for (var i = 0; i <= MaxAliases; i++)
         {
-            var alias = found.Find(record => record.Type == DnsRecordType.CName && IsSame(record.Owner, owner));
-            if (alias.Type != DnsRecordType.CName)
-                return (owner, seconds);
-            owner = alias.Target;
+            if (Owned(reader, aliases, owner[..length]) is not [var alias, ..])
+                return true;
+            length = reader.At(alias.DataAt).ReadName(owner);
             seconds = Math.Min(seconds, alias.Seconds);
         }
 
-        return (null, 0);
+        return false;
     }
 
-    private static bool IsSame(string name, string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
+    private static List<DnsRecord> Exchanges(DnsReader reader, List<DnsEntry> wanted)
+    {
+        var best = new List<DnsRecord>();
+        var hosts = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        var known = hosts.GetAlternateLookup<ReadOnlySpan<char>>();
+        DnsEntry? other = null;
+        Span<byte> name = stackalloc byte[DnsName.MaxBytes];
+        Span<char> text = stackalloc char[DnsName.MaxChars];
+        foreach (var entry in wanted.OrderBy(entry => entry.Number))
+        {
+            var length = reader.At(entry.DataAt).ReadName(name);
+            if (!DnsName.IsPlain(name[..length]))
+            {
+                other ??= entry;
+                continue;
+            }
+
+            length = DnsName.Write(name[..length], text);
+            if (known.Contains(text[..length]))
+                continue;
+            var host = text[..length].ToString();
+            hosts.Add(host);
+            best.Add(new DnsRecord(entry.Number, host));
+            if (best.Count == MaxRecords)
+                break;
+        }
+
+        // The root is no host either.
+        if (other is { } unusable && best.TrueForAll(record => record.Target.Length == 0))
+        {
+            var length = reader.At(unusable.DataAt).ReadName(name);
+            best.Add(new DnsRecord(unusable.Number, text[..DnsName.Write(name[..length], text)].ToString()));
+        }
+
+        return best;
+    }
+
+    private static List<DnsRecord> Addresses(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type)
+    {
+        var some = new HashSet<IPAddress>();
+        foreach (var entry in wanted)
+        {
+            some.Add(new IPAddress(reader.At(entry.DataAt).Take(type == DnsRecordType.A ? 4 : 16)));
+            if (some.Count == MaxRecords)
+                break;
+        }
+
+        return [.. some.Select(address => new DnsRecord(Address: address))];
+    }
 }

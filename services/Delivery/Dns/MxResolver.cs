@@ -36,7 +36,10 @@ internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, Resolut
 /// </summary>
 internal sealed class MxResolver
 {
+    /// <summary>Answers in each of the two caches; one of more records than real domains have counts more than once.</summary>
     private const int CacheEntries = 20_000;
+
+    private const int RecordsOfOne = 8;
 
     private static readonly TimeSpan HalfAnswerTime = TimeSpan.FromSeconds(10);
 
@@ -59,8 +62,8 @@ internal sealed class MxResolver
         _time = time;
         _options = options.Value;
         _random = random;
-        _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time);
-        _addresses = new TtlCache<HostAddresses>(CacheEntries, time);
+        _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time, answer => Weight(answer.Records.Count));
+        _addresses = new TtlCache<HostAddresses>(CacheEntries, time, found => Weight(found.Addresses.Count));
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
     }
 
@@ -133,6 +136,8 @@ internal sealed class MxResolver
             ? new HostAddresses(open, null)
             : Nowhere(isPermanent: true, "5.4.4", $"Host {host.Name} has no address outside of private networks");
     }
+
+    private static int Weight(int records) => 1 + (records / RecordsOfOne);
 
     // RFC 1123 §2.1: what ends in a number was meant as an address, and is none.
     private static bool IsHostName(string name)

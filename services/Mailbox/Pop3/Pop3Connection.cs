@@ -87,7 +87,8 @@ internal sealed class Pop3Connection : IAsyncDisposable
             await _secure.DisposeAsync();
         _activity.Dispose();
         if (_userName.Length > 0)
-            _server.Logger.SessionEnded(_connection.ConnectionId, _userName, _messagesSent, _octetsSent, _messagesDeleted);
+            _server.Logger.SessionEnded(
+                (_connection.RemoteEndPoint as IPEndPoint)?.Address, _connection.ConnectionId, LogText.Address(_userName), _messagesSent, _octetsSent, _messagesDeleted);
     }
 
     /// <summary>Answers what has come in, and flushes once (RFC 2449 §6.6: replies to pipelined commands travel together).</summary>

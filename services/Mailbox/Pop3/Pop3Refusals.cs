@@ -5,11 +5,11 @@ namespace MailPipeline.Mailbox.Pop3;
 
 /// <summary>
 /// The log of what POP3 clients are refused, of one client network some lines a minute and then one that counts the rest, and of what
-/// fails under them, some lines a second.
+/// fails under them, some lines a second. Wrong passwords have a count of their own: who guesses hides behind no other refusal.
 /// </summary>
-internal sealed class Pop3Refusals
+internal sealed class Pop3Refusals : IDisposable
 {
-    /// <summary>Lines about one client network in one window.</summary>
+    /// <summary>Lines about one client network in one window, and as many about its passwords.</summary>
     internal const int MaxLines = 10;
 
     /// <summary>Lines of each kind of failure in a second.</summary>
@@ -20,6 +20,7 @@ internal sealed class Pop3Refusals
     private readonly int _prefixIPv6;
     private readonly ILogger _logger;
     private readonly LogCap<IPAddress> _clients;
+    private readonly LogCap<IPAddress> _guesses;
     private readonly LogCap<int> _failures;
 
     public Pop3Refusals(MailboxOptions options, TimeProvider time, ILogger logger)
@@ -27,19 +28,21 @@ internal sealed class Pop3Refusals
         _prefixIPv6 = options.PrefixIPv6;
         _logger = logger;
         _clients = new(time, MaxLines, Window, (client, count) => logger.MoreRefused(client, count));
+        _guesses = new(time, MaxLines, Window, (client, count) => logger.MoreLoginsRefused(client, count));
         _failures = new(time, MaxFailures, TimeSpan.FromSeconds(1), (eventId, count) => logger.MoreFailed(eventId, count));
     }
 
-    public void Login(string connectionId, EndPoint? client, string userName)
+    public void Login(string connectionId, EndPoint? client, string userName, string reply)
     {
-        if (MayWrite(client))
-            _logger.LoginRefused(connectionId, client, userName);
+        if (MayWrite(_guesses, client))
+            _logger.LoginRefused(AddressOf(client), connectionId, LogText.OrNone(LogText.Address(userName)), reply);
     }
 
-    public void Connection(string connectionId, EndPoint? client, string listener, string limit)
+    /// <param name="reply">Empty: closed without a word.</param>
+    public void Connection(string connectionId, EndPoint? client, string listener, string limit, string reply)
     {
-        if (MayWrite(client))
-            _logger.ConnectionRefused(connectionId, client, listener, limit);
+        if (MayWrite(_clients, client))
+            _logger.ConnectionRefused(AddressOf(client), connectionId, listener, limit, LogText.OrNone(reply));
     }
 
     public void MaildropUnavailable(string connectionId, Exception failure)
@@ -54,6 +57,15 @@ internal sealed class Pop3Refusals
             _logger.ConnectionFailed(connectionId, client, failure);
     }
 
-    private bool MayWrite(EndPoint? client) =>
-        client is not IPEndPoint { Address: var address } || _clients.MayWrite(ClientNetworks.NetworkOf(address, _prefixIPv6).BaseAddress);
+    public void Dispose()
+    {
+        _clients.Dispose();
+        _guesses.Dispose();
+        _failures.Dispose();
+    }
+
+    private static IPAddress? AddressOf(EndPoint? client) => (client as IPEndPoint)?.Address;
+
+    private bool MayWrite(LogCap<IPAddress> cap, EndPoint? client) =>
+        AddressOf(client) is not { } address || cap.MayWrite(ClientNetworks.NetworkOf(address, _prefixIPv6).BaseAddress);
 }

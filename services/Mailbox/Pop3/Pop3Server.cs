@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
+using System.Text;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Connections;
@@ -18,8 +19,10 @@ internal sealed class Pop3Server(
     ServerCertificate certificate,
     MailboxTelemetry telemetry,
     TimeProvider time,
-    ILogger<Pop3Server> logger)
+    ILogger<Pop3Server> logger) : IDisposable
 {
+    private const string TooManyConnections = "-ERR [SYS/TEMP] too many connections";
+
     private readonly ConcurrentDictionary<MailboxListener, SessionPlaces> _places = [];
 
     internal IMaildrops Maildrops => maildrops;
@@ -46,10 +49,11 @@ internal sealed class Pop3Server(
         if (place is null)
         {
             telemetry.ConnectionRefused();
-            Refusals.Connection(connection.ConnectionId, connection.RemoteEndPoint, listener.Name, limit);
+            Refusals.Connection(
+                connection.ConnectionId, connection.RemoteEndPoint, listener.Name, limit, tls == ListenerTls.Implicit ? "" : TooManyConnections);
             // Nothing is owed to such a client, least of all a TLS handshake.
             if (tls != ListenerTls.Implicit)
-                await connection.Transport.Output.WriteAsync("-ERR [SYS/TEMP] too many connections\r\n"u8.ToArray());
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(TooManyConnections + "\r\n"));
             return;
         }
         telemetry.ConnectionOpened(tls);
@@ -89,8 +93,10 @@ internal sealed class Pop3Server(
     internal void LoginRefused(ConnectionContext connection, string userName)
     {
         telemetry.Login(LoginResult.Refused);
-        Refusals.Login(connection.ConnectionId, connection.RemoteEndPoint, userName);
+        Refusals.Login(connection.ConnectionId, connection.RemoteEndPoint, userName, Pop3Session.BadCredentials);
     }
+
+    public void Dispose() => Refusals.Dispose();
 
     private SessionPlaces Places() => new(
         new SessionLimits(

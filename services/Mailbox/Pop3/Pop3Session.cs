@@ -13,6 +13,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
     /// <summary>The longest command line, its CRLF included (RFC 2449 §4).</summary>
     internal const int MaxLineBytes = 255;
 
+    /// <summary>The answer to a wrong password (RFC 3206 §5).</summary>
+    internal const string BadCredentials = "-ERR [AUTH] user name or password is wrong";
+
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     // The connection
@@ -97,7 +100,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     {
         var line = failure switch
         {
-            LoginFailure.BadCredentials => "-ERR [AUTH] user name or password is wrong", // RFC 3206 §5
+            LoginFailure.BadCredentials => BadCredentials,
             LoginFailure.InUse => "-ERR [IN-USE] another session has this maildrop", // RFC 2449 §8.1.2
             _ => "-ERR [SYS/TEMP] the maildrop cannot be opened now", // RFC 3206 §4
         };

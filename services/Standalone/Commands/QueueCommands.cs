@@ -36,12 +36,12 @@ internal static class QueueCommands
         if (domains.Count == 0)
             return CommandTable.Done;
         await output.WriteLineAsync();
-        await output.WriteLineAsync($"{"domain",-32} {"waiting",8} {"trying",7} {"next attempt",-30} {"failures",8}  last reply");
+        await output.WriteLineAsync($"{"domain",-32} {"waiting",8} {"trying",7} {"next attempt",-32} {"failures",8}  last reply");
         foreach (var domain in domains)
         {
             var reply = domain.Reason.Length > 0 ? domain.Reason : await store.History.FindLastReplyAsync(domain.Domain, cancellation);
             await output.WriteLineAsync(
-                $"{domain.Domain,-32} {Number(domain.Queued),8} {Number(domain.Claimed),7} {Next(domain, waiting),-30} {Number(domain.Failures),8}  {OneLine(reply)}");
+                $"{domain.Domain,-32} {Number(domain.Queued),8} {Number(domain.Claimed),7} {Next(domain, waiting),-32} {Number(domain.Failures),8}  {OneLine(reply)}");
         }
         if (domains.Count == MaxDomains)
             await output.WriteLineAsync($"... and more; the {MaxDomains} longest are shown");
@@ -86,8 +86,11 @@ internal static class QueueCommands
             return "being tried";
         if (waiting.Pause is not null)
             return "paused";
-        if (domain.BackoffUntil > waiting.Now && domain.BackoffUntil >= domain.OldestNextAttemptAt)
-            return $"rests until {Second(domain.BackoffUntil)}";
+        if (domain.BackoffUntil > waiting.Now)
+        {
+            var rest = $"rests until {Second(domain.BackoffUntil)}";
+            return domain.OldestNextAttemptAt > domain.BackoffUntil ? $"{rest}, next {Second(domain.OldestNextAttemptAt)}" : rest;
+        }
         return domain.OldestNextAttemptAt > waiting.Now ? Second(domain.OldestNextAttemptAt) : "due now";
     }
 

@@ -23,8 +23,12 @@ internal sealed record Waiting(DateTimeOffset Now, DeliveryPaused? Pause, IReadO
     {
         if (Pause is { } pause)
             return $"waits: delivery is paused since {MessageCommands.Time(pause.Since)} by {MessageCommands.OneLine(pause.Operator)}";
-        if (Resting.TryGetValue(domain, out var standing) && standing.BackoffUntil >= next)
-            return $"waits: {domain} cannot be reached and rests until {MessageCommands.Time(standing.BackoffUntil)}: {MessageCommands.OneLine(standing.Reason)}";
+        if (Resting.TryGetValue(domain, out var standing))
+        {
+            var later = next > standing.BackoffUntil ? next : standing.BackoffUntil;
+            return $"waits: {domain} cannot be reached and rests until {MessageCommands.Time(standing.BackoffUntil)} ({MessageCommands.OneLine(standing.Reason)}); "
+                + $"next attempt {MessageCommands.Time(later)}";
+        }
         return next > Now ? $"next attempt {MessageCommands.Time(next)}" : "is due now";
     }
 }

@@ -44,6 +44,13 @@ internal static partial class SourceRules
         where same.Count() > 1
         select $"event id {same.Key} is used in {string.Join(" and ", same)}";
 
+    /// <summary>Whoever looks for <c>message=ID</c> finds every line that speaks of the message.</summary>
+    public static IEnumerable<string> A_message_id_in_the_log_has_its_key(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from Match match in Template().Matches(file.Text)
+        where MessageId().IsMatch(match.Groups[1].Value)
+        select $"{file.Path}: no message= before the id in \"{match.Groups[1].Value}\"";
+
     /// <summary>Two whole pipelines run in one process, so nothing may be shared by being static.</summary>
     public static IEnumerable<string> Nothing_static_is_mutable(Tree tree) =>
         from file in tree.Sources("services", "shared")
@@ -70,6 +77,13 @@ internal static partial class SourceRules
     // Group 1: the id, positional or by name; without one the compiler makes an id up, which counts as 0 here.
     [GeneratedRegex(@"\[LoggerMessage\((?:(?:EventId\s*=\s*)?(\d+))?")]
     private static partial Regex LoggerMessage();
+
+    // Group 1: what the line says.
+    [GeneratedRegex("""\[LoggerMessage\([^"]*"((?:[^"\\]|\\.)*)["]""")]
+    private static partial Regex Template();
+
+    [GeneratedRegex(@"(?<!message=)\{MessageId[:,}]", RegexOptions.IgnoreCase)]
+    private static partial Regex MessageId();
 
     // A field that is not readonly, or a property that can be set. A type is a tuple or a name with its arguments.
     [GeneratedRegex(@"^\s*(?:\[ThreadStatic\]\s*)?(?:(?:public|internal|private|protected)\s+)*static\s+(?!readonly\b)(?:volatile\s+)?(?:\([^()]*\)|[\w.]+(?:<[^;={(]*>)?)(?:\[\])?\??\s+\w+\s*(?:;|=(?![>=])|\{\s*get;[^}]*\bset;)")]

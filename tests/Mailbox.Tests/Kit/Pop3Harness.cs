@@ -71,6 +71,7 @@ internal sealed class Pop3Harness : IDisposable
 
     public void Dispose()
     {
+        Server.Dispose();
         _telemetry.Dispose();
         _services.Dispose();
         Directory.Delete(_folder, recursive: true);
