@@ -17,10 +17,15 @@ public static class LogText
     private static readonly SearchValues<char> s_plain =
         SearchValues.Create([.. Enumerable.Range('!', '~' - '!' + 1).Select(code => (char)code).Where(character => character is not ('<' or '>'))]);
 
-    /// <summary>The address with '?' for what could be taken for something else.</summary>
+    /// <summary>As long as an address may be here; what is longer was never one.</summary>
+    private const int MaxAddress = 512;
+
+    /// <summary>The address with '?' for what could be taken for something else, and with "..." for what is too long to be one.</summary>
     public static string Address(string address)
     {
         ArgumentNullException.ThrowIfNull(address);
+        if (address.Length > MaxAddress)
+            return Address(address[..MaxAddress]) + "...";
         if (!address.AsSpan().ContainsAnyExcept(s_plain))
             return address;
         var text = new StringBuilder(address.Length);

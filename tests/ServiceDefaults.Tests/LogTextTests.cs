@@ -13,6 +13,9 @@ public sealed class LogTextTests
     public void An_address_is_one_word_without_brackets(string address, string shown) => Assert.Equal(shown, LogText.Address(address));
 
     [Fact]
+    public void What_is_too_long_to_be_an_address_is_cut() => Assert.Equal(new string('y', 512) + "...", LogText.Address(new string('y', 9000)));
+
+    [Fact]
     public void Half_a_character_is_none() => Assert.Equal("?@example.org", LogText.Address("\ud800@example.org"));
 
     [Fact]
