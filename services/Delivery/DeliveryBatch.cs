@@ -16,7 +16,7 @@ internal sealed record BatchContext(
 /// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;
 /// those that nothing was tried for are handed back.
 /// </summary>
-internal sealed class DeliveryBatch
+internal sealed class DeliveryBatch : IDots
 {
     private const string TooManyRecipients = "4.5.3";
     private const int TooManyRecipientsCode = 452;
@@ -36,12 +36,12 @@ internal sealed class DeliveryBatch
     private OutboundMessage? _ahead;
 
     public DeliveryBatch(
-        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, DotNotes dots)
+        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, IClaims claims)
     {
         _context = context;
         _command = command;
         _recorder = recorder;
-        _dots = dots;
+        _dots = new DotNotes(this, claims, claim, context.Log);
         _results = new Dictionary<long, AttemptResult>(command.Recipients.Length);
         _startedAt = context.Time.GetTimestamp();
         _begunAt = context.Time.GetUtcNow();
@@ -106,11 +106,11 @@ internal sealed class DeliveryBatch
     }
 
     /// <summary>The far end waits for the content: storage is told that its dot may follow, while it travels.</summary>
-    public void ExpectDot(OutboundMessage message) => _dots.Expect(message, Behind(), IsOver);
+    public void ExpectDot(OutboundMessage message) => _dots.Expect(message);
 
     /// <summary>Ends when storage knows that the dot of the message, and anything of the next one, may be sent; false: neither may.</summary>
     public ValueTask<bool> MaySendDotAsync(OutboundMessage message, OutboundMessage? next) =>
-        _dots.EnsureAsync(message, next, Behind(), IsOver);
+        _dots.EnsureAsync(message, next);
 
     /// <summary>Takes the recipients of all messages that are not begun out of the batch; they are not begun any more.</summary>
     public IReadOnlyList<long> TakeUnbegun()
@@ -138,6 +138,18 @@ internal sealed class DeliveryBatch
         return new AttemptsCompleted(
             Domain, _command.ClaimId, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
     }
+
+    /// <inheritdoc/>
+    public OutboundMessage[] Upcoming(int count)
+    {
+        lock (_lock)
+            return [.. _messages.Take(count)];
+    }
+
+    /// <inheritdoc/>
+    public bool IsSettled(long recipientId) =>
+        _results.TryGetValue(recipientId, out var result)
+        && (result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed || _recorder.HasRecorded(recipientId));
 
     private async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection, bool isAhead)
     {
@@ -168,15 +180,6 @@ internal sealed class DeliveryBatch
 
         return null;
     }
-
-    private OutboundMessage[] Behind()
-    {
-        lock (_lock)
-            return [.. _messages.Take(DotNotes.MessagesAhead)];
-    }
-
-    private bool IsOver(long recipientId) =>
-        _results.TryGetValue(recipientId, out var result) && result.Outcome is (AttemptOutcome.Deferred or AttemptOutcome.Failed);
 
     private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
     {
@@ -379,7 +382,7 @@ internal sealed class DeliveryBatch
             return;
         using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
-        foreach (var names in LogText.Recipients([.. recipients.Select(recipient => recipient.Address)]))
+        foreach (var names in LogText.Recipients(recipients, static recipient => recipient.Address))
             _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, delay, result.Reply);
     }
 

@@ -43,7 +43,7 @@ internal sealed class DomainDelivery(
         try
         {
             var recorder = new DeliveredRecorder(claims, claim, command, telemetry, time, log, lifetime.ApplicationStopped);
-            var batch = new DeliveryBatch(_context, command, won, claim, recorder, new DotNotes(claims, claim, log));
+            var batch = new DeliveryBatch(_context, command, won, claim, recorder, claims);
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
                 await TryDeliverAsync(batch, resolving, turn);

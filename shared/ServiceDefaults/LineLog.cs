@@ -26,6 +26,7 @@ internal sealed class LineLog : ILoggerProvider
     private readonly TimeProvider _time;
     private readonly TextWriter _output;
     private readonly Task _writing;
+    private Second _second = new(-1, "");
     private long _dropped;
 
     public LineLog(TimeProvider time)
@@ -77,7 +78,23 @@ internal sealed class LineLog : ILoggerProvider
         }
     }
 
-    private string Now() => _time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+    /// <summary>The time as it stands in front of a line. Nearly all lines share their second with the one before, and so its text.</summary>
+    private string Now()
+    {
+        var now = _time.GetUtcNow().UtcTicks;
+        var second = _second;
+        if (second.Number != now / TimeSpan.TicksPerSecond)
+        {
+            var text = new DateTime(now, DateTimeKind.Utc).ToString("yyyy-MM-ddTHH:mm:ss.", CultureInfo.InvariantCulture);
+            _second = second = new Second(now / TimeSpan.TicksPerSecond, text);
+        }
+
+        return string.Create(CultureInfo.InvariantCulture, $"{second.Text}{now % TimeSpan.TicksPerSecond / TimeSpan.TicksPerMillisecond:D3}Z");
+    }
+
+    /// <param name="Number">Seconds since the year 1, in UTC.</param>
+    /// <param name="Text">Its date and time, up to the point before the fraction.</param>
+    private sealed record Second(long Number, string Text);
 
     private sealed class CategoryLogger(string category, LineLog log) : ILogger
     {

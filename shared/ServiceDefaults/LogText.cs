@@ -40,12 +40,16 @@ public static class LogText
     }
 
     /// <summary>The recipients under their key, in as many texts as there are lines.</summary>
-    public static IEnumerable<string> Recipients(IReadOnlyList<string> addresses)
+    public static IEnumerable<string> Recipients(IReadOnlyList<string> addresses) => Recipients(addresses, static address => address);
+
+    /// <summary>The same of whatever has an address.</summary>
+    public static IEnumerable<string> Recipients<T>(IReadOnlyList<T> recipients, Func<T, string> address)
     {
-        ArgumentNullException.ThrowIfNull(addresses);
-        return addresses.Count == 1
-            ? [Recipient(addresses[0])]
-            : addresses.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(Recipient)));
+        ArgumentNullException.ThrowIfNull(recipients);
+        ArgumentNullException.ThrowIfNull(address);
+        return recipients.Count == 1
+            ? [Recipient(address(recipients[0]))]
+            : recipients.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(recipient => Recipient(address(recipient)))));
     }
 
     /// <summary>What has no value has a mark: a key is never empty.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using MailPipeline.Contracts;
 
 namespace MailPipeline.Storage;
@@ -188,7 +189,20 @@ public sealed class ClaimStore(MailDatabase database)
     internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
         await transaction.ExecuteAsync(s_joinClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won));
 
-    internal static string Text(IReadOnlyCollection<long> ids) => string.Join(',', ids.Select(id => id.ToString(CultureInfo.InvariantCulture)));
+    internal static string Text(IReadOnlyCollection<long> ids)
+    {
+        var text = new DefaultInterpolatedStringHandler(ids.Count, ids.Count, CultureInfo.InvariantCulture);
+        var isFirst = true;
+        foreach (var id in ids)
+        {
+            if (!isFirst)
+                text.AppendLiteral(",");
+            isFirst = false;
+            text.AppendFormatted(id);
+        }
+
+        return text.ToStringAndClear();
+    }
 }
 
 internal static class AttemptStatements

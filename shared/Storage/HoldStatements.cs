@@ -17,7 +17,7 @@ internal static class HoldStatements
     public static async ValueTask DropHoldsAsync(this IWriteTransaction transaction, IReadOnlyList<long> messageIds)
     {
         var drops = new List<ValueTask<List<(long Id, long Holds)>>>(1);
-        if (messageIds.Count == 1)
+        if (messageIds.Count == 1 || messageIds.ToHashSet().Count == messageIds.Count)
             drops.Add(DropAsync(transaction, messageIds, 1));
         else
             drops.AddRange(messageIds.CountBy(id => id).GroupBy(one => one.Value, one => one.Key).Select(group => DropAsync(transaction, group, group.Key)));

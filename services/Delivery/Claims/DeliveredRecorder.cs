@@ -15,6 +15,7 @@ internal sealed class DeliveredRecorder(
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
 
     private readonly Lock _lock = new();
+    private readonly HashSet<long> _recorded = [];
     private readonly HashSet<long> _unrecorded = [];
     private List<AttemptResult> _waiting = [];
     private bool _isWriting;
@@ -31,6 +32,13 @@ internal sealed class DeliveredRecorder(
         }
 
         _written = WriteAllAsync();
+    }
+
+    /// <summary>The delivery is durable: whatever becomes of this process, nobody is in doubt about it.</summary>
+    public bool HasRecorded(long recipientId)
+    {
+        lock (_lock)
+            return _recorded.Contains(recipientId);
     }
 
     /// <summary>Ends when everything added is answered for; returns the recipients that storage refused: their claim was lost.</summary>
@@ -58,6 +66,8 @@ internal sealed class DeliveredRecorder(
             }
 
             var recorded = await RecordAsync(batch);
+            lock (_lock)
+                _recorded.UnionWith(recorded);
             foreach (var result in batch)
             {
                 if (recorded.Contains(result.RecipientId))

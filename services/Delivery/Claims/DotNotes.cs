@@ -3,12 +3,22 @@ using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery;
 
+/// <summary>What a batch knows of its dots: whose may come, and whose cannot matter any more.</summary>
+internal interface IDots
+{
+    /// <summary>The messages that are sent next, in order, at most so many.</summary>
+    OutboundMessage[] Upcoming(int count);
+
+    /// <summary>He has an answer that delivers nothing, or his delivery is recorded.</summary>
+    bool IsSettled(long recipientId);
+}
+
 /// <summary>
 /// Sees to it that storage knows for whom a final dot may have been sent, before it is: if this process dies, only those are in
 /// doubt. The first note is written when the far end has asked for content. It names a few messages ahead, and later ones are written
 /// while messages travel, so that a dot seldom waits. Used by one connection at a time.
 /// </summary>
-internal sealed class DotNotes(IClaims claims, ActiveClaim claim, ILogger log)
+internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, ILogger log)
 {
     /// <summary>Messages that a note names beyond the one it is for. More are more that would be in doubt for nothing.</summary>
     public const int MessagesAhead = 8;
@@ -22,33 +32,33 @@ internal sealed class DotNotes(IClaims claims, ActiveClaim claim, ILogger log)
     /// <summary>The note being written. Null: storage does not have it.</summary>
     private Task<HashSet<long>?> _writing = Task.FromResult<HashSet<long>?>([]);
 
+    /// <summary>Messages behind the last one asked for that are known to be named. A guess that only says when to look again.</summary>
+    private int _namedAhead;
+
     /// <summary>Begins to write a note when there is none about this message, and none under way.</summary>
     /// <param name="message">The message whose content is sent.</param>
-    /// <param name="behind">Those that follow, in order.</param>
-    /// <param name="isOver">Who has an answer that delivers nothing: no dot can be theirs any more.</param>
-    public void Expect(OutboundMessage message, IReadOnlyList<OutboundMessage> behind, Func<long, bool> isOver)
+    public void Expect(OutboundMessage message)
     {
         if (_writing.IsCompleted && !Covers(message))
-            Begin([message, .. behind], isOver);
+            Begin(message, null);
     }
 
     /// <summary>
     /// Ends when storage knows of this message and of the one whose commands go out behind its dot. False: it does not, and neither
     /// may be sent.
     /// </summary>
-    public async ValueTask<bool> EnsureAsync(
-        OutboundMessage message, OutboundMessage? next, IReadOnlyList<OutboundMessage> behind, Func<long, bool> isOver)
+    public async ValueTask<bool> EnsureAsync(OutboundMessage message, OutboundMessage? next)
     {
         while (!Covers(message) || (next is not null && !Covers(next)))
         {
             if (_writing.IsCompleted)
-                Begin(next is null ? [message, .. behind] : [message, next, .. behind], isOver);
+                Begin(message, next);
             if (await _writing is null)
                 return false;
         }
 
-        if (behind.Count > MessagesAhead / 2 && _writing.IsCompleted && !Covers(behind[MessagesAhead / 2]))
-            Begin(behind, isOver);
+        if (--_namedAhead <= MessagesAhead / 2 && _writing.IsCompleted)
+            BeginAhead();
         return true;
     }
 
@@ -56,24 +66,63 @@ internal sealed class DotNotes(IClaims claims, ActiveClaim claim, ILogger log)
     {
         if (_writing is { IsCompletedSuccessfully: true, Result: { } noted })
             _noted = noted;
-        foreach (var recipient in message.Recipients)
+        return IsIn(_noted, message);
+    }
+
+    private void Begin(OutboundMessage message, OutboundMessage? next)
+    {
+        var named = StillNamed();
+        Name(named, message);
+        if (next is not null)
+            Name(named, next);
+        Write(named, dots.Upcoming(MessagesAhead));
+    }
+
+    /// <summary>Names those that follow, if one of them is not named yet.</summary>
+    private void BeginAhead()
+    {
+        var upcoming = dots.Upcoming(MessagesAhead);
+        if (!Array.TrueForAll(upcoming, message => IsIn(_noted, message)))
+            Write(StillNamed(), upcoming);
+    }
+
+    private void Write(HashSet<long> named, OutboundMessage[] upcoming)
+    {
+        foreach (var message in upcoming)
+            Name(named, message);
+        _namedAhead = upcoming.Length;
+        _told = named;
+        _writing = WriteAsync(named);
+    }
+
+    /// <summary>Whoever was told of stays named until a dot of his can leave nothing in doubt.</summary>
+    private HashSet<long> StillNamed()
+    {
+        var named = new HashSet<long>(_told.Count + MessagesAhead);
+        foreach (var id in _told)
         {
-            if (!_noted.Contains(recipient.RecipientId))
+            if (!dots.IsSettled(id))
+                named.Add(id);
+        }
+
+        return named;
+    }
+
+    private static void Name(HashSet<long> named, OutboundMessage message)
+    {
+        for (var i = 0; i < message.Recipients.Count; i++)
+            named.Add(message.Recipients[i].RecipientId);
+    }
+
+    private static bool IsIn(HashSet<long> named, OutboundMessage message)
+    {
+        for (var i = 0; i < message.Recipients.Count; i++)
+        {
+            if (!named.Contains(message.Recipients[i].RecipientId))
                 return false;
         }
 
         return true;
-    }
-
-    private void Begin(IEnumerable<OutboundMessage> messages, Func<long, bool> isOver)
-    {
-        // Whoever was told of stays named until he has an answer without a delivery: a delivery may not be recorded yet.
-        var named = new HashSet<long>(_told);
-        named.RemoveWhere(id => isOver(id));
-        foreach (var message in messages)
-            named.UnionWith(message.Recipients.Select(recipient => recipient.RecipientId));
-        _told = named;
-        _writing = WriteAsync(named);
     }
 
     private async Task<HashSet<long>?> WriteAsync(HashSet<long> named)
