@@ -90,7 +90,7 @@ internal sealed partial class Router(
             return ends;
         List<AddressEnd> all = [.. ends.Where(end => !IsMeant(end))];
         var others = all.Count;
-        if (await hostPostmaster.FindAsync(host, named: "", cancellationToken) is { } found)
+        if (await hostPostmaster.FindAsync(host, options.Value.Postmaster, cancellationToken) is { } found)
         {
             var (_, postmaster, fault) = await addresses.ResolveAsync(found, cancellationToken, room - others);
             if (fault != AddressFault.TooWide)
