@@ -23,8 +23,8 @@ internal sealed partial class Router(
         }
         var made = await store.RouteAsync(routed);
         telemetry.Routed(made.Count);
-        // Where nobody takes hand-outs they wait in storage.
-        foreach (var group in made.Where(row => gate.IsOpen(row.Recipient.Route)).GroupBy(row => row.Domain, row => row.Recipient))
+        // Where nobody takes hand-outs they wait in storage. Which domains are failing their queues know.
+        foreach (var group in made.Where(row => gate.IsOpen(HandOut.EndpointOf(row.Recipient.Route, probe: false))).GroupBy(row => row.Domain, row => row.Recipient))
             await OfferAsync(group.Key, [.. group]);
     }
 

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
@@ -144,11 +145,9 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
     /// <summary>Where nobody takes hand-outs nobody is woken.</summary>
     private async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(DueDomain after, int most)
     {
-        var (remote, local) = (_gate.IsOpen(RecipientRoute.Remote), _gate.IsOpen(RecipientRoute.Local));
-        if (!remote && !local)
-            return [];
-        RecipientRoute? only = remote == local ? null : remote ? RecipientRoute.Remote : RecipientRoute.Local;
-        return await _store.ListDueDomainsAsync(_time.GetUtcNow(), after, most, CancellationToken.None, only);
+        var open = new OpenRoutes(
+            Local: _gate.IsOpen(BusEndpoints.Store), Remote: _gate.IsOpen(BusEndpoints.Deliver), Failing: _gate.IsOpen(BusEndpoints.DeliverRetry));
+        return open == OpenRoutes.None ? [] : await _store.ListDueDomainsAsync(_time.GetUtcNow(), after, most, CancellationToken.None, open);
     }
 
     private async Task<bool> WakeAsync(DueDomain due)

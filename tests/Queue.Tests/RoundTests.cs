@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
@@ -137,13 +138,13 @@ public sealed class RoundTests
         var warden = Warden.New();
         warden.End();
         var gate = new HandOutGate();
-        gate.NoteConsumers(RecipientRoute.Local, 0);
+        gate.NoteConsumers(BusEndpoints.Store, 0);
         using var ticks = new WardenTicks(
             OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = TimeSpan.FromMinutes(10) }), _time, NullLogger<WardenTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
-        gate.NoteConsumers(RecipientRoute.Local, 3);
+        gate.NoteConsumers(BusEndpoints.Store, 3);
         await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 1), "the opening wakes");
-        gate.NoteNotTaken(RecipientRoute.Remote);
+        gate.NoteNotTaken(BusEndpoints.Deliver);
         gate.NoteTaken();
         await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 2), "the next opening wakes");
         await ticks.StopAsync(TestContext.Current.CancellationToken);
@@ -178,24 +179,24 @@ public sealed class RoundTests
     }
 
     [Fact]
-    public void A_route_is_open_when_somebody_consumes_and_the_bus_takes()
+    public void An_endpoint_is_open_when_somebody_consumes_it_and_the_bus_takes()
     {
         var gate = new HandOutGate();
-        Assert.True(gate.IsOpen(RecipientRoute.Local));
-        Assert.True(gate.NoteConsumers(RecipientRoute.Local, 0));
-        Assert.False(gate.NoteConsumers(RecipientRoute.Local, 0));
-        gate.NoteNotTaken(RecipientRoute.Local);
-        Assert.False(gate.IsOpen(RecipientRoute.Local));
-        Assert.True(gate.IsOpen(RecipientRoute.Remote));
+        Assert.True(gate.IsOpen(BusEndpoints.Store));
+        Assert.True(gate.NoteConsumers(BusEndpoints.Store, 0));
+        Assert.False(gate.NoteConsumers(BusEndpoints.Store, 0));
+        gate.NoteNotTaken(BusEndpoints.Store);
+        Assert.False(gate.IsOpen(BusEndpoints.Store));
+        Assert.True(gate.IsOpen(BusEndpoints.Deliver));
 
         // A broker that says nothing closes nothing.
         var opening = gate.OpeningAfter(0);
-        Assert.True(gate.NoteConsumers(RecipientRoute.Local, null));
-        Assert.False(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.NoteConsumers(BusEndpoints.Store, null));
+        Assert.False(gate.IsOpen(BusEndpoints.Store));
         Assert.True(gate.WaitsForBus);
         Assert.False(opening.IsCompleted);
         gate.NoteTaken();
-        Assert.True(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.IsOpen(BusEndpoints.Store));
         Assert.False(gate.WaitsForBus);
         Assert.True(opening.IsCompleted);
         Assert.Equal(1, gate.Openings);
@@ -237,3 +238,21 @@ public sealed class RoundTests
         protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _warden;
     }
 }
+    /// <summary>Domains that fail have an endpoint of their own, and what becomes of it is not the others' affair.</summary>
+    [Fact]
+    public void What_becomes_of_one_endpoint_closes_and_opens_no_other()
+    {
+        var gate = new HandOutGate();
+        gate.NoteNotTaken(BusEndpoints.DeliverRetry);
+        Assert.False(gate.IsOpen(BusEndpoints.DeliverRetry));
+        Assert.True(gate.IsOpen(BusEndpoints.Deliver));
+        gate.NoteConsumers(BusEndpoints.Deliver, 0);
+        gate.NoteTaken();
+        Assert.True(gate.IsOpen(BusEndpoints.DeliverRetry));
+        Assert.False(gate.IsOpen(BusEndpoints.Deliver));
+        Assert.Equal([BusEndpoints.DeliverRetry], gate.OpenedAfter(0));
+        gate.NoteConsumers(BusEndpoints.Deliver, 1);
+        Assert.Equal([BusEndpoints.Deliver], gate.OpenedAfter(1));
+        Assert.Equal(2, gate.OpenedAfter(0).Count);
+    }
+
