@@ -20,7 +20,7 @@ public sealed class RoundTests
     [Fact]
     public async Task Rounds_in_vain_take_their_share_of_the_time_and_useful_ones_all_they_need()
     {
-        var round = new Round(TimeSpan.FromSeconds(1), share: 0.2, _time);
+        var round = new Round(TimeSpan.FromSeconds(1), _time, share: 0.2);
         var (runs, took, useful) = (0, TimeSpan.FromSeconds(2), false);
         Task<bool> RunAsync()
         {
@@ -55,7 +55,7 @@ public sealed class RoundTests
     [Fact]
     public async Task Calls_that_come_while_a_round_goes_on_or_too_early_do_nothing()
     {
-        var round = new Round(TimeSpan.FromSeconds(1), share: 0.5, _time);
+        var round = new Round(TimeSpan.FromSeconds(1), _time, share: 0.5);
         var (runs, end) = (0, new TaskCompletionSource<bool>());
         Task<bool> RunAsync()
         {
@@ -150,6 +150,47 @@ public sealed class RoundTests
         await ticks.StopAsync(TestContext.Current.CancellationToken);
     }
 
+    /// <summary>The next round of all may come much later.</summary>
+    [Fact]
+    public async Task Workers_that_come_back_are_given_work_at_once_even_if_the_warden_does_not_answer_the_first_time()
+    {
+        var warden = Warden.New();
+        warden.FailWakes(2);
+        var (gate, interval) = (new HandOutGate(), TimeSpan.FromMinutes(10));
+        gate.NoteConsumers(BusEndpoints.Store, 0);
+        using var ticks = new WardenTicks(
+            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = interval }), _time, NullLogger<WardenTicks>.Instance);
+        await ticks.StartAsync(TestContext.Current.CancellationToken);
+        gate.NoteConsumers(BusEndpoints.Store, 1);
+        await Until.TrueAsync(() => Task.FromResult(warden.Calls(Warden.WakeAtOnce) == 1), "the opening wakes");
+        await Until.TrueAsync(
+            () =>
+            {
+                _time.Advance(interval);
+                return Task.FromResult(warden.Calls(Warden.WakeAtOnce) >= 3);
+            },
+            "it is asked for again until it is done");
+        _time.Advance(interval);
+        Assert.Equal(3, warden.Calls(Warden.WakeAtOnce));
+        warden.End();
+        await ticks.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task A_round_that_was_asked_for_during_another_is_run_though_that_one_fails()
+    {
+        var round = new Round(TimeSpan.FromSeconds(1), _time, share: 0.5);
+        var (runs, first) = (0, new TaskCompletionSource<bool>());
+        Task<bool> RunAsync() => ++runs == 1 ? first.Task : Task.FromResult(true);
+
+        var running = round.RunAsync(RunAsync);
+        await round.RunAsync(RunAsync, atOnce: true);
+        first.SetException(new InvalidOperationException("the store is away"));
+        // And whoever began the first is told.
+        await Assert.ThrowsAsync<InvalidOperationException>(() => running);
+        Assert.Equal(2, runs);
+    }
+
     [Fact]
     public async Task Overdue_hand_outs_of_many_domains_are_one_question()
     {
@@ -204,40 +245,6 @@ public sealed class RoundTests
         Assert.False(gate.OpeningAfter(1).IsCompleted);
     }
 
-    /// <summary>Counts its calls; waking does not end before it is told to. Made at run time, or Orleans would take it for a grain.</summary>
-    public class Warden : DispatchProxy
-    {
-        private readonly TaskCompletionSource _end = new();
-        private readonly ConcurrentDictionary<string, int> _calls = [];
-
-        public static Warden New() => (Warden)(object)Create<IWardenGrain, Warden>();
-
-        public int Calls(string method) => _calls.GetValueOrDefault(method);
-
-        public void End() => _end.TrySetResult();
-
-        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
-        {
-            _calls.AddOrUpdate(targetMethod!.Name, 1, (_, calls) => calls + 1);
-            return targetMethod.Name == nameof(IWardenGrain.WakeAsync) ? _end.Task : Task.CompletedTask;
-        }
-    }
-
-    /// <summary>Whatever grain is asked for, it is this warden.</summary>
-    public class OneWarden : DispatchProxy
-    {
-        private object? _warden;
-
-        internal static IGrainFactory With(Warden warden)
-        {
-            var grains = Create<IGrainFactory, OneWarden>();
-            ((OneWarden)(object)grains)._warden = warden;
-            return grains;
-        }
-
-        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _warden;
-    }
-}
     /// <summary>Domains that fail have an endpoint of their own, and what becomes of it is not the others' affair.</summary>
     [Fact]
     public void What_becomes_of_one_endpoint_closes_and_opens_no_other()
@@ -256,3 +263,50 @@ public sealed class RoundTests
         Assert.Equal(2, gate.OpenedAfter(0).Count);
     }
 
+    /// <summary>Counts its calls; waking does not end before it is told to. Made at run time, or Orleans would take it for a grain.</summary>
+    public class Warden : DispatchProxy
+    {
+        private readonly TaskCompletionSource _end = new();
+        private readonly ConcurrentDictionary<string, int> _calls = [];
+
+        public static Warden New() => (Warden)(object)Create<IWardenGrain, Warden>();
+
+        /// <summary>Those of <see cref="IWardenGrain.WakeAsync"/> that are to be at once.</summary>
+        public const string WakeAtOnce = "at once";
+
+        private int _failing;
+
+        /// <summary>So many wakes at once fail.</summary>
+        public void FailWakes(int count) => _failing = count;
+
+        public int Calls(string method) => _calls.GetValueOrDefault(method);
+
+        public void End() => _end.TrySetResult();
+
+        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
+        {
+            _calls.AddOrUpdate(targetMethod!.Name, 1, (_, calls) => calls + 1);
+            if (targetMethod.Name != nameof(IWardenGrain.WakeAsync))
+                return Task.CompletedTask;
+            if (args is not [true])
+                return _end.Task;
+            _calls.AddOrUpdate(WakeAtOnce, 1, (_, calls) => calls + 1);
+            return _failing-- > 0 ? Task.FromException(new TimeoutException()) : _end.Task;
+        }
+    }
+
+    /// <summary>Whatever grain is asked for, it is this warden.</summary>
+    public class OneWarden : DispatchProxy
+    {
+        private object? _warden;
+
+        internal static IGrainFactory With(Warden warden)
+        {
+            var grains = Create<IGrainFactory, OneWarden>();
+            ((OneWarden)(object)grains)._warden = warden;
+            return grains;
+        }
+
+        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _warden;
+    }
+}
