@@ -48,6 +48,17 @@ public static class LogText
             : addresses.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(Recipient)));
     }
 
+    /// <summary>The same of recipients to some of whom an alias led on: behind such a one stands what the sender wrote.</summary>
+    public static IEnumerable<string> Recipients(IEnumerable<QueuedRecipient> recipients)
+    {
+        ArgumentNullException.ThrowIfNull(recipients);
+        return recipients.Chunk(MaxRecipients)
+            .Select(chunk => string.Join(' ', chunk.Select(recipient => Recipient(recipient.Address) + Original(recipient.Original))));
+    }
+
+    /// <summary>What the sender wrote, where an alias led on from there, behind the address that it led to; empty where none did.</summary>
+    public static string Original(string? original) => string.IsNullOrEmpty(original) ? "" : string.Concat(" orig=<", Address(original), ">");
+
     /// <summary>What has no value has a mark: a key is never empty.</summary>
     public static string OrNone(string value) => string.IsNullOrEmpty(value) ? "-" : value;
 

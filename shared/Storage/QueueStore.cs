@@ -72,7 +72,7 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_due = new(
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
         ORDER BY r.next_attempt_at, r.id LIMIT $3
@@ -80,7 +80,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_queued = new(
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
@@ -265,7 +265,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static QueuedRecipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
-        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9));
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10));
 
     private static void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,
@@ -280,7 +280,7 @@ public sealed class QueueStore(MailDatabase database)
                 s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, now));
             made.Add((recipient.Domain, new QueuedRecipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
-                recipient.Route, message.TraceParent)));
+                recipient.Route, message.TraceParent, recipient.Original)));
         }
         if (routed.Recipients.Count != message.Recipients.Length)
             pending.Add(transaction.ExecuteAsync(s_setHolds, message.MessageId, routed.Recipients.Count));
