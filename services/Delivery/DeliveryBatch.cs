@@ -382,7 +382,7 @@ internal sealed class DeliveryBatch : IDots
             return;
         using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
-        foreach (var names in LogText.Recipients(recipients, static recipient => recipient.Address))
+        foreach (var names in LogText.Recipients(recipients))
             _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, delay, result.Reply);
     }
 

@@ -26,6 +26,7 @@ public static class DeliveryHosting
         services.AddSingleton<HostFailures>();
         services.AddSingleton<LocalAddresses>();
         services.AddSingleton<MxResolver>();
+        services.AddSingleton<ClearTextLog>();
         services.AddSingleton<SmtpConnector>();
         services.AddSingleton<IClaims, StoredClaims>();
         services.AddSingleton<IMessageContent, StoredContent>();

@@ -3,25 +3,25 @@ using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>Log lines of delivery, event ids 3xxx. Replies come from strangers and are escaped before they get here.</summary>
+/// <summary>Log lines of delivery, event ids 3xxx. What strangers may have had a hand in comes as <see cref="LogWords"/>.</summary>
 internal static partial class DeliveryLog
 {
     [LoggerMessage(3001, LogLevel.Information,
         "message={MessageId} {Recipient} relay={RemoteEndPoint} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
     public static partial void MessageAttempted(
-        this ILogger log, string messageId, string recipient, string remoteEndPoint, string outcome, string status, double delaySeconds, string reply);
+        this ILogger log, string messageId, string recipient, LogWords remoteEndPoint, string outcome, string status, double delaySeconds, LogWords reply);
 
     [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) {Consequence}: {Reply}")]
-    public static partial void DomainUnreachable(this ILogger log, string domain, int recipients, string consequence, string reply);
+    public static partial void DomainUnreachable(this ILogger log, LogWords domain, int recipients, string consequence, LogWords reply);
 
     [LoggerMessage(3014, LogLevel.Information, "{Domain}: every host broke off, {Recipients} recipient(s) were not tried: {Reply}")]
-    public static partial void HostsBrokeOff(this ILogger log, string domain, int recipients, string reply);
+    public static partial void HostsBrokeOff(this ILogger log, LogWords domain, int recipients, LogWords reply);
 
     [LoggerMessage(3003, LogLevel.Debug, "{Domain}: {RemoteEndPoint} cannot be used: {Reply}")]
-    public static partial void HostFailed(this ILogger log, string domain, string remoteEndPoint, string reply);
+    public static partial void HostFailed(this ILogger log, LogWords domain, LogWords remoteEndPoint, LogWords reply);
 
     [LoggerMessage(3004, LogLevel.Debug, "{Domain}: connected to {RemoteEndPoint}, TLS {Tls}")]
-    public static partial void Connected(this ILogger log, string domain, string remoteEndPoint, string tls);
+    public static partial void Connected(this ILogger log, LogWords domain, LogWords remoteEndPoint, string tls);
 
     [LoggerMessage(3005, LogLevel.Warning, "Claim {ClaimId} was lost while its batch was under way")]
     public static partial void ClaimLost(this ILogger log, long claimId);
@@ -34,26 +34,26 @@ internal static partial class DeliveryLog
 
     [LoggerMessage(3008, LogLevel.Warning,
         "message={MessageId} delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
-    public static partial void DeliveryUnrecorded(this ILogger log, string messageId, long claimId, string reply);
+    public static partial void DeliveryUnrecorded(this ILogger log, string messageId, long claimId, LogWords reply);
 
     [LoggerMessage(3009, LogLevel.Warning, "Claim {ClaimId} of {Domain} could not be taken")]
-    public static partial void ClaimNotTaken(this ILogger log, Exception error, long claimId, string domain);
+    public static partial void ClaimNotTaken(this ILogger log, Exception error, long claimId, LogWords domain);
 
     [LoggerMessage(3010, LogLevel.Error, "message={MessageId} its content could not be read; it stays queued")]
     public static partial void ContentUnreadable(this ILogger log, Exception error, string messageId);
 
     [LoggerMessage(3011, LogLevel.Error, "Batch {ClaimId} of {Domain} ended by an unexpected error; what is open counts as deferred")]
-    public static partial void BatchFailed(this ILogger log, Exception error, long claimId, string domain);
+    public static partial void BatchFailed(this ILogger log, Exception error, long claimId, LogWords domain);
 
     [LoggerMessage(3012, LogLevel.Warning, "The report of claim {ClaimId} of {Domain} was not taken by the bus; its lease will run out")]
-    public static partial void ReportLost(this ILogger log, Exception error, long claimId, string domain);
+    public static partial void ReportLost(this ILogger log, Exception error, long claimId, LogWords domain);
 
     [LoggerMessage(3015, LogLevel.Information,
         "{Domain}: {Count} recipient(s) of claim {ClaimId} are not begun and handed back, because this process stops")]
-    public static partial void HandedBack(this ILogger log, int count, long claimId, string domain);
+    public static partial void HandedBack(this ILogger log, int count, long claimId, LogWords domain);
 
     [LoggerMessage(3016, LogLevel.Warning, "{Domain}: {Count} recipient(s) of claim {ClaimId} could not be handed back yet")]
-    public static partial void NotHandedBack(this ILogger log, Exception error, int count, long claimId, string domain);
+    public static partial void NotHandedBack(this ILogger log, Exception error, int count, long claimId, LogWords domain);
 
     [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking hand-outs until the bus stops")]
     public static partial void LaneNotStopped(this ILogger log, Exception error, Uri address);
@@ -62,8 +62,14 @@ internal static partial class DeliveryLog
     public static partial void DotsNotNoted(this ILogger log, Exception error, long claimId);
 
     [LoggerMessage(3019, LogLevel.Warning, "{Domain}: how the attempts of claim {ClaimId} ended could not be noted; should the report be lost, they count as those of a worker that died")]
-    public static partial void EndNotNoted(this ILogger log, Exception error, long claimId, string domain);
+    public static partial void EndNotNoted(this ILogger log, Exception error, long claimId, LogWords domain);
+
+    [LoggerMessage(3020, LogLevel.Information, "relay={RemoteEndPoint} tls=none mail goes on in clear text: {Reply}")]
+    public static partial void WentOnInClear(this ILogger log, LogWords remoteEndPoint, LogWords reply);
+
+    [LoggerMessage(3021, LogLevel.Information, "relay={RemoteEndPoint} tls=none {Count} times more, not shown one by one")]
+    public static partial void WentOnInClearAgain(this ILogger log, LogWords remoteEndPoint, long count);
 
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
-    public static partial void ConnectionEnded(this ILogger log, string domain, string remoteEndPoint, string reply);
+    public static partial void ConnectionEnded(this ILogger log, LogWords domain, LogWords remoteEndPoint, LogWords reply);
 }

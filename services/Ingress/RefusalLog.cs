@@ -70,7 +70,7 @@ internal sealed partial class RefusalLog : IDisposable
         {
             "RCPT" when asked is not null => $"{from}to=<{LogText.Address(asked)}>",
             "DATA" when transaction is not null =>
-                from + LogText.Recipients(transaction.Recipients, static recipient => recipient.Text).First(),
+                from + LogText.Recipients([.. transaction.Recipients.Select(recipient => recipient.Text)]).First(),
             _ => from.TrimEnd(),
         };
     }

@@ -6,8 +6,9 @@ namespace MailPipeline.Mailbox;
 /// <summary>Event ids 4000 to 4999. User names come from clients; they hold no control characters (Pop3Session refuses such lines).</summary>
 internal static partial class MailboxLog
 {
-    [LoggerMessage(4001, LogLevel.Information, "message={MessageId} to=<{Recipient}> relay=maildrop status={Outcome} dsn={Status} reply={Reply}")]
-    internal static partial void RecipientStored(this ILogger logger, string messageId, string recipient, string outcome, string status, string reply);
+    [LoggerMessage(4001, LogLevel.Information, "message={MessageId} to=<{Recipient}>{Original} relay=maildrop status={Outcome} dsn={Status} reply={Reply}")]
+    internal static partial void RecipientStored(
+        this ILogger logger, string messageId, string recipient, string original, string outcome, string status, string reply);
 
     [LoggerMessage(4002, LogLevel.Warning, "Storing {Count} messages for {Domain} failed; they are deferred")]
     internal static partial void StoreFailed(this ILogger logger, int count, string domain, Exception failure);

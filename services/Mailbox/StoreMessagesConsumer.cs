@@ -103,7 +103,8 @@ internal sealed class StoreMessagesConsumer(
                 continue;
             using var trace = telemetry.TraceOf(recipient, stored);
             logger.RecipientStored(
-                MessageIds.ToText(recipient.MessageId), LogText.Address(recipient.Address), LogText.Word(result.Outcome), result.Status, result.Reply);
+                MessageIds.ToText(recipient.MessageId), LogText.Address(recipient.Address), LogText.Original(recipient.Original), LogText.Word(result.Outcome),
+                result.Status, result.Reply);
         }
     }
 }

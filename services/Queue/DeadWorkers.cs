@@ -51,6 +51,8 @@ internal sealed partial class DeadWorkers(
         telemetry.TakenBack(taken);
         foreach (var held in taken.Held)
             LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), LogText.Address(held.Address), held.Reason);
+        foreach (var claim in taken.NotTaken)
+            LogNotTakenBack(log, claim.ClaimId, claim.Reason);
         if (taken is { Unbegun: 0, Interrupted: 0, Uncertain: 0 })
             return;
         if (afterStart)
@@ -66,6 +68,9 @@ internal sealed partial class DeadWorkers(
     [LoggerMessage(2056, LogLevel.Warning,
         "Under way when the last process ended: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
     private static partial void LogTakenBackAtStart(ILogger log, int uncertain, int interrupted, int unbegun);
+
+    [LoggerMessage(2058, LogLevel.Error, "Claim {ClaimId} cannot be taken back and stays; the others are")]
+    private static partial void LogNotTakenBack(ILogger log, long claimId, Exception exception);
 
     [LoggerMessage(2057, LogLevel.Error, "message={MessageId} to=<{Recipient}> status=held reply={Reason}")]
     internal static partial void LogHeld(ILogger log, string messageId, string recipient, string reason);

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -8,6 +9,12 @@ public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient
 {
     /// <summary>A worker held it before this queue was in memory; storage knows its recipients.</summary>
     public bool IsAdopted => Recipients.Length == 0;
+
+    /// <summary>Where it is sent. Domains that could not be reached have an endpoint of their own (<see cref="BusEndpoints.DeliverRetry"/>).</summary>
+    public string Endpoint => EndpointOf(Route, Probe);
+
+    public static string EndpointOf(RecipientRoute route, bool probe) =>
+        route == RecipientRoute.Local ? BusEndpoints.Store : probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
 }
 
 /// <summary>
@@ -29,7 +36,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     private readonly HashSet<long> _known = [];
     private readonly Dictionary<long, UnderWayHandOut> _handedOut = [];
     private readonly HashSet<long> _claimed = [];
-    private readonly GrowingPause _setbacks = new(s_firstSetback, s_longestSetback);
+    private readonly Dictionary<string, GrowingPause> _setbacks = [];
     private int _allowed = options.InitialConcurrency;
     private DuePlace _readTo;
     private DateTimeOffset _readSince;
@@ -154,19 +161,27 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     public bool CanHandOut(DateTimeOffset now) =>
-        _window.Count > 0 && !Rests(now) && !_setbacks.Lasts(now) && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
+        NextEndpoint is { } endpoint && !Rests(now) && !(_setbacks.GetValueOrDefault(endpoint)?.Lasts(now) ?? false) && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
 
     /// <summary>Of the next hand-out; null when none waits.</summary>
-    public RecipientRoute? NextRoute => _window.TryPeek(out var next) ? next.Route : null;
+    public string? NextEndpoint => _window.TryPeek(out var next) ? EndpointOf(next.Route) : null;
+
+    /// <summary>By which hand-outs of this route go now.</summary>
+    public string EndpointOf(RecipientRoute route) => HandOut.EndpointOf(route, probe: Standing.Failures > 0);
 
     /// <summary>
-    /// A hand-out came to nothing: it was lost, or handed back untried. The next one waits, longer after each. Hand-outs that were under
-    /// way together came to nothing together.
+    /// A hand-out came to nothing: it was lost, or handed back untried. The next one by that endpoint waits, longer after each. Hand-outs
+    /// that were under way together came to nothing together.
     /// </summary>
-    public void SetBack(DateTimeOffset now) => _setbacks.Begin(now);
+    public void SetBack(string endpoint, DateTimeOffset now)
+    {
+        if (!_setbacks.TryGetValue(endpoint, out var setbacks))
+            _setbacks.Add(endpoint, setbacks = new(s_firstSetback, s_longestSetback));
+        setbacks.Begin(now);
+    }
 
-    /// <summary>Somebody was tried, or there are workers again: what came to nothing before says nothing any more.</summary>
-    public void ForgetSetbacks() => _setbacks.Forget();
+    /// <summary>Somebody was tried by this endpoint, or it has workers again: what came to nothing before says nothing any more.</summary>
+    public void ForgetSetbacks(string endpoint) => _setbacks.Remove(endpoint);
 
     /// <summary>
     /// The hand-out could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.

@@ -114,9 +114,9 @@ internal sealed partial class DomainQueueGrain(
         if (handOut is not null)
             telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
         if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
-            _queue.ForgetSetbacks();
+            ForgetSetbacks(handOut);
         else if (handOut is not null)
-            _queue.SetBack(time.GetUtcNow());
+            _queue.SetBack(handOut.Endpoint, time.GetUtcNow());
         if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null) && (handOut is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
         // The next hand-out need not wait for the records of this one.
@@ -124,6 +124,13 @@ internal sealed partial class DomainQueueGrain(
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();
+    }
+
+    /// <summary>Somebody was tried; of a hand-out that is not known (any more), or was adopted, nobody knows by which endpoint.</summary>
+    private void ForgetSetbacks(HandOut? handOut)
+    {
+        foreach (var endpoint in handOut is { IsAdopted: false } ? [handOut.Endpoint] : HandOutGate.Endpoints)
+            _queue.ForgetSetbacks(endpoint);
     }
 
     /// <summary>A hand-out of before this queue was in memory is believed as long as its claim is held, and an old report is not.</summary>
@@ -172,16 +179,17 @@ internal sealed partial class DomainQueueGrain(
     private async Task PumpAsync()
     {
         // However long the pause, memory does not fill with what waits; the warden wakes what is due afterwards.
-        if (pause.IsPaused || !(gate.IsOpen(RecipientRoute.Remote) || gate.IsOpen(RecipientRoute.Local)))
+        if (pause.IsPaused || !(IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local)))
         {
             _queue.LeaveToStore();
             _waitsForWorkers = true;
             return;
         }
-        if (_openings != gate.Openings)
+        if (gate.Openings is var openings && openings != _openings)
         {
-            _openings = gate.Openings;
-            _queue.ForgetSetbacks();
+            foreach (var endpoint in gate.OpenedAfter(_openings))
+                _queue.ForgetSetbacks(endpoint);
+            _openings = openings;
             _queue.NoteMoreInStore();
             _looks.Forget();
         }
@@ -209,14 +217,17 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private bool CanHandOut => !pause.IsPaused && _queue.NextRoute is { } route && gate.IsOpen(route) && _queue.CanHandOut(time.GetUtcNow());
+    private bool CanHandOut => !pause.IsPaused && _queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && _queue.CanHandOut(time.GetUtcNow());
+
+    /// <summary>For this domain, as it stands.</summary>
+    private bool IsOpen(RecipientRoute route) => gate.IsOpen(_queue.EndpointOf(route));
 
     private void LeaveWhatHasNoWorkers()
     {
         _waitsForWorkers = false;
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
-            if (!gate.IsOpen(route))
+            if (!IsOpen(route))
                 _waitsForWorkers |= _queue.LeaveToStore(route) > 0;
         }
     }
@@ -310,7 +321,7 @@ internal sealed partial class DomainQueueGrain(
     private void TakeBack(HandOut handOut)
     {
         telemetry.UnderWay(handOut.Route, -_queue.TakeBack(handOut.ClaimId));
-        _queue.SetBack(time.GetUtcNow());
+        _queue.SetBack(handOut.Endpoint, time.GetUtcNow());
     }
 
     [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until:u}: {Reason}")]

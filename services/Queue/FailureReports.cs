@@ -1,7 +1,5 @@
 using MailPipeline.Contracts;
 using MailPipeline.Storage;
-using Microsoft.Extensions.Options;
-using Orleans.Concurrency;
 
 namespace MailPipeline.Queue;
 
@@ -97,57 +95,4 @@ internal sealed partial class FailureReports(
 
     [LoggerMessage(2091, LogLevel.Error, "message={MessageId} its failures cannot be reported now, and are tried again in ten minutes; the others go on")]
     private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
-}
-
-/// <summary>One for the cluster, key 0. Calls come from every silo; those that come too early do nothing.</summary>
-internal interface IReporterGrain : IGrainWithIntegerKey
-{
-    [AlwaysInterleave]
-    Task ReportDueAsync();
-}
-
-/// <summary>Reports, round by round, what was recorded as failed in whatever process.</summary>
-internal sealed class ReporterGrain(FailureReports reports, IOptions<QueueOptions> options, TimeProvider time) : Grain, IReporterGrain
-{
-    /// <summary>Of the time, for rounds that found nothing.</summary>
-    private const double LookingShare = 0.1;
-
-    private readonly Round _round = new(options.Value.WardenInterval, LookingShare, time);
-
-    public Task ReportDueAsync() => _round.RunAsync(() => reports.ReportDueAsync(CancellationToken.None));
-}
-
-/// <summary>Calls the reporter, wherever it is.</summary>
-internal sealed partial class ReporterTicks(
-    IGrainFactory grains, IOptions<QueueOptions> options, TimeProvider time, ILogger<ReporterTicks> log) : BackgroundService
-{
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
-        var reporter = grains.GetGrain<IReporterGrain>(0);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-                await TickAsync(reporter, stoppingToken);
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            // What is due waits for the next start.
-        }
-    }
-
-    private async Task TickAsync(IReporterGrain reporter, CancellationToken stoppingToken)
-    {
-        try
-        {
-            await reporter.ReportDueAsync();
-        }
-        catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
-        {
-            LogTickFailed(log, exception);
-        }
-    }
-
-    [LoggerMessage(2092, LogLevel.Warning, "The round of reports failed; next time")]
-    private static partial void LogTickFailed(ILogger log, Exception exception);
 }

@@ -1,23 +1,38 @@
-using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Whether hand-outs of a route have anywhere to go, as this process knows it: somebody consumes them, and the bus takes them. While
-/// they have not, what is due waits in storage and its queues are not woken; an hour of it costs no more than a second.
+/// Whether hand-outs to an endpoint have anywhere to go, as this process knows it: somebody consumes it, and the bus takes them. While
+/// they have not, what is due waits in storage and its queues are not woken; an hour of it costs no more than a second. What becomes of
+/// one endpoint says nothing of the others.
 /// </summary>
 internal sealed class HandOutGate
 {
+    /// <summary>The endpoints of hand-outs.</summary>
+    public static readonly string[] Endpoints = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry, BusEndpoints.Store];
+
     private readonly Lock _lock = new();
-    private readonly HashSet<RecipientRoute> _withoutConsumers = [];
-    private readonly HashSet<RecipientRoute> _notTaken = [];
+    private readonly HashSet<string> _withoutConsumers = [];
+    private readonly HashSet<string> _notTaken = [];
+
+    /// <summary>How many openings there were with the last one of each endpoint.</summary>
+    private readonly Dictionary<string, int> _openedAt = [];
+
     private TaskCompletionSource _opening = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile int _openings;
 
-    /// <summary>How often a route was opened again: what was paused for want of workers before need not wait for its time.</summary>
+    /// <summary>How often an endpoint was opened again.</summary>
     public int Openings => _openings;
 
-    /// <summary>Completes when a route is opened again, or has been since there were so many openings.</summary>
+    /// <summary>Endpoints opened again since there were so many openings: what was paused for want of their workers need not wait for its time.</summary>
+    public IReadOnlyList<string> OpenedAfter(int openings)
+    {
+        lock (_lock)
+            return [.. _openedAt.Where(opened => opened.Value > openings).Select(opened => opened.Key)];
+    }
+
+    /// <summary>Completes when an endpoint is opened again, or has been since there were so many openings.</summary>
     public Task OpeningAfter(int openings)
     {
         lock (_lock)
@@ -34,51 +49,51 @@ internal sealed class HandOutGate
         }
     }
 
-    public bool IsOpen(RecipientRoute route)
+    public bool IsOpen(string endpoint)
     {
         lock (_lock)
-            return IsOpenNow(route);
+            return IsOpenNow(endpoint);
     }
 
     /// <param name="count">Null: unknown. Then it is for the bus to take hand-outs, and for the queue to miss those that nobody claims.</param>
     /// <returns>True: whether there are any has changed.</returns>
-    public bool NoteConsumers(RecipientRoute route, int? count)
+    public bool NoteConsumers(string endpoint, int? count)
     {
         lock (_lock)
         {
             if (count == 0)
-                return _withoutConsumers.Add(route);
-            if (!_withoutConsumers.Remove(route))
+                return _withoutConsumers.Add(endpoint);
+            if (!_withoutConsumers.Remove(endpoint))
                 return false;
-            NoteOpened(route);
+            NoteOpened(endpoint);
             return true;
         }
     }
 
-    public void NoteNotTaken(RecipientRoute route)
+    public void NoteNotTaken(string endpoint)
     {
         lock (_lock)
-            _notTaken.Add(route);
+            _notTaken.Add(endpoint);
     }
 
     public void NoteTaken()
     {
         lock (_lock)
         {
-            var routes = _notTaken.ToArray();
+            var endpoints = _notTaken.ToArray();
             _notTaken.Clear();
-            foreach (var route in routes)
-                NoteOpened(route);
+            foreach (var endpoint in endpoints)
+                NoteOpened(endpoint);
         }
     }
 
-    private bool IsOpenNow(RecipientRoute route) => !_withoutConsumers.Contains(route) && !_notTaken.Contains(route);
+    private bool IsOpenNow(string endpoint) => !_withoutConsumers.Contains(endpoint) && !_notTaken.Contains(endpoint);
 
-    private void NoteOpened(RecipientRoute route)
+    private void NoteOpened(string endpoint)
     {
-        if (!IsOpenNow(route))
+        if (!IsOpenNow(endpoint))
             return;
-        _openings++;
+        _openedAt[endpoint] = ++_openings;
         var opening = _opening;
         _opening = new(TaskCreationOptions.RunContinuationsAsynchronously);
         opening.SetResult();

@@ -20,21 +20,20 @@ internal sealed partial class HandOutSender(
             if (handOut.Route == RecipientRoute.Local)
             {
                 await bus.SendAsync(
-                    BusEndpoints.Store, new StoreMessages(domain, handOut.ClaimId, handOut.Recipients),
+                    handOut.Endpoint, new StoreMessages(domain, handOut.ClaimId, handOut.Recipients),
                     options.Value.HandOutTimeout, CancellationToken.None);
             }
             else
             {
                 await bus.SendAsync(
-                    handOut.Probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver,
-                    new DeliverMessages(domain, handOut.ClaimId, handOut.Recipients), options.Value.HandOutTimeout,
+                    handOut.Endpoint, new DeliverMessages(domain, handOut.ClaimId, handOut.Recipients), options.Value.HandOutTimeout,
                     CancellationToken.None);
             }
             return true;
         }
         catch (BusUnavailableException exception)
         {
-            gate.NoteNotTaken(handOut.Route);
+            gate.NoteNotTaken(handOut.Endpoint);
             LogNotSent(log, domain, handOut.Recipients.Length, exception);
             return false;
         }

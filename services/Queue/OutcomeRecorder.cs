@@ -139,12 +139,14 @@ internal sealed partial class OutcomeRecorder(
         if (!log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
             return;
         var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
+        var original = LogText.Original(known?.Original);
         using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
         var next = restsUntil > decision.NextAttemptAt ? restsUntil : decision.NextAttemptAt;
         if (decision.State == RecipientState.Queued)
-            LogDeferred(log, message, recipient, LogText.OrNone(result.RemoteHost), result.Status, next, result.Reply);
+            LogDeferred(log, message, recipient, original, LogText.OrNone(result.RemoteHost), result.Status, next, result.Reply);
         else
-            LogGivenUp(log, message, recipient, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
+            LogGivenUp(
+                log, message, recipient, original, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
     }
 
     [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]
@@ -153,12 +155,12 @@ internal sealed partial class OutcomeRecorder(
     [LoggerMessage(2023, LogLevel.Warning, "Storage refuses one of the {Count} outcomes of claim {ClaimId}")]
     private static partial void LogRefused(ILogger log, long claimId, int count, Exception exception);
 
-    [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}> relay={RemoteEndPoint} status={State} dsn={Status} reply={Reply}")]
+    [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status={State} dsn={Status} reply={Reply}")]
     private static partial void LogGivenUp(
-        ILogger log, string messageId, string recipient, string remoteEndPoint, string state, string status, string reply);
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string state, string status, string reply);
 
     [LoggerMessage(2022, LogLevel.Information,
-        "message={MessageId} to=<{Recipient}> relay={RemoteEndPoint} status=deferred dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
+        "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status=deferred dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
     private static partial void LogDeferred(
-        ILogger log, string messageId, string recipient, string remoteEndPoint, string status, DateTimeOffset nextAttemptAt, string reply);
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string status, DateTimeOffset nextAttemptAt, string reply);
 }

@@ -11,50 +11,16 @@ internal sealed partial class ProcessWatch(
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
         telemetry.CountFromZero();
-        return Task.WhenAll(WatchPauseAsync(stoppingToken), WatchStorageAsync(stoppingToken), RouteHintsAsync(stoppingToken));
+        var ticks = new TickLoop(options.Value.WardenInterval, time);
+        return Task.WhenAll(
+            ticks.RunFromNowAsync(pause.ReadAsync, failure => LogTickFailed(log, failure), stoppingToken),
+            ticks.RunFromNowAsync(CommitAsync, failure => LogNoCommit(log, failure), stoppingToken), RouteHintsAsync(stoppingToken));
     }
 
-    private async Task WatchPauseAsync(CancellationToken stoppingToken)
+    private async Task CommitAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
-        do
-        {
-            try
-            {
-                await pause.ReadAsync(stoppingToken);
-            }
-            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
-            {
-                LogTickFailed(log, exception);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-        }
-        while (await WaitAsync(timer, stoppingToken));
-    }
-
-    private async Task WatchStorageAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
-        do
-        {
-            try
-            {
-                await store.CommitNothingAsync(stoppingToken);
-                steady.HasCommitted();
-            }
-            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
-            {
-                LogNoCommit(log, exception);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-        }
-        while (await WaitAsync(timer, stoppingToken));
+        await store.CommitNothingAsync(stoppingToken);
+        steady.HasCommitted();
     }
 
     private async Task RouteHintsAsync(CancellationToken stoppingToken)
@@ -73,18 +39,6 @@ internal sealed partial class ProcessWatch(
             {
                 LogTickFailed(log, exception);
             }
-        }
-    }
-
-    private static async ValueTask<bool> WaitAsync(PeriodicTimer timer, CancellationToken stoppingToken)
-    {
-        try
-        {
-            return await timer.WaitForNextTickAsync(stoppingToken);
-        }
-        catch (OperationCanceledException)
-        {
-            return false;
         }
     }
 

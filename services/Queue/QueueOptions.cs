@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
@@ -18,6 +19,12 @@ public sealed class QueueOptions
     }
 
     private string? _hostName;
+
+    /// <summary>
+    /// Mailbox for postmaster and MAILER-DAEMON of this host, where an alias leads there: what <c>Ingress:Postmaster</c> says of mail at the
+    /// door. Default: none, the postmaster of the first of our first ten domains that has one.
+    /// </summary>
+    public string Postmaster { get; set; } = "";
 
     /// <summary>
     /// Pauses between attempts, in order; the last one repeats. Default 5 m, 10 m, 20 m, 30 m, 1 h, 2 h: early steps are
@@ -109,6 +116,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
 
     public ValidateOptionsResult Validate(string? name, QueueOptions options)
     {
+        if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
+            return ValidateOptionsResult.Fail($"Queue:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         for (var i = 0; i < options.RetrySteps.Count; i++)
         {
             if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)

@@ -1,11 +1,13 @@
+using System.Runtime.ExceptionServices;
+
 namespace MailPipeline.Queue;
 
 /// <summary>
 /// What is done again and again, one at a time, by whomever it is called for: calls that come too early do nothing. A round that was in
 /// vain, or that only looked, is followed by a pause as long as it takes to keep such rounds at their share of the time.
 /// </summary>
-/// <param name="share">From 0 to 1: of the time, for rounds that were in vain.</param>
-internal sealed class Round(TimeSpan interval, double share, TimeProvider time)
+/// <param name="share">From 0 to 1: of the time, for rounds that were in vain. 1: they pause for nothing but the interval.</param>
+internal sealed class Round(TimeSpan interval, TimeProvider time, double share = 1)
 {
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
 
@@ -31,13 +33,31 @@ internal sealed class Round(TimeSpan interval, double share, TimeProvider time)
         // Half an interval: the calls of several silos are not in step.
         if (_isRunning || !(atOnce || IsTime))
             return;
+        Exception? failure = null;
         do
         {
             _isWanted = false;
-            await RunOnceAsync(run);
+            try
+            {
+                await RunOnceAsync(run);
+            }
+            // Whoever asked for the next one has been told nothing of this one.
+            catch (Exception exception) when (_isWanted)
+            {
+                failure ??= exception;
+            }
         }
         while (_isWanted);
+        if (failure is not null)
+            ExceptionDispatchInfo.Throw(failure);
     }
+
+    /// <summary>A round that is never in vain.</summary>
+    public Task RunAsync(Func<Task> run) => RunAsync(async () =>
+    {
+        await run();
+        return true;
+    });
 
     private bool IsTime =>
         _began is not { } began || (time.GetElapsedTime(began) >= interval / 2 && time.GetElapsedTime(_ended) >= _pause);

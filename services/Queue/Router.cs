@@ -23,8 +23,8 @@ internal sealed partial class Router(
         }
         var made = await store.RouteAsync(routed);
         telemetry.Routed(made.Count);
-        // Where nobody takes hand-outs they wait in storage.
-        foreach (var group in made.Where(row => gate.IsOpen(row.Recipient.Route)).GroupBy(row => row.Domain, row => row.Recipient))
+        // Where nobody takes hand-outs they wait in storage. Which domains are failing their queues know.
+        foreach (var group in made.Where(row => gate.IsOpen(HandOut.EndpointOf(row.Recipient.Route, probe: false))).GroupBy(row => row.Domain, row => row.Recipient))
             await OfferAsync(group.Key, [.. group]);
     }
 
@@ -90,7 +90,7 @@ internal sealed partial class Router(
             return ends;
         List<AddressEnd> all = [.. ends.Where(end => !IsMeant(end))];
         var others = all.Count;
-        if (await hostPostmaster.FindAsync(host, named: "", cancellationToken) is { } found)
+        if (await hostPostmaster.FindAsync(host, options.Value.Postmaster, cancellationToken) is { } found)
         {
             var (_, postmaster, fault) = await addresses.ResolveAsync(found, cancellationToken, room - others);
             if (fault != AddressFault.TooWide)

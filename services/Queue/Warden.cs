@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
@@ -73,22 +74,18 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
         (_deadWorkers, _options, _telemetry, _time, _log) = (deadWorkers, options.Value, telemetry, time, log);
         _gate = gate;
         _waking = new Waking(ListDueDomainsAsync, WakeAsync, time);
-        _routes = new Round(_options.WardenInterval, share: 0.5, time);
-        _wakes = new Round(_options.WardenInterval, share: 0.2, time);
-        _takeBacks = new Round(_options.WardenInterval, share: 0.5, time);
-        _measures = new Round(s_measuring, share: 0.05, time);
-        _cleanings = new Round(s_cleaning, share: 0.5, time);
+        _routes = new Round(_options.WardenInterval, time);
+        _wakes = new Round(_options.WardenInterval, time, share: 0.2);
+        _takeBacks = new Round(_options.WardenInterval, time);
+        _measures = new Round(s_measuring, time, share: 0.05);
+        _cleanings = new Round(s_cleaning, time);
     }
 
     public Task RouteAsync() => _routes.RunAsync(RouteForgottenAsync);
 
     public Task WakeAsync(bool atOnce) => _wakes.RunAsync(async () => !_pause.IsPaused && await _waking.RoundAsync(), atOnce);
 
-    public Task TakeBackAsync() => _takeBacks.RunAsync(async () =>
-    {
-        await _deadWorkers.TakeBackAsync(CancellationToken.None);
-        return true;
-    });
+    public Task TakeBackAsync() => _takeBacks.RunAsync(() => _deadWorkers.TakeBackAsync(CancellationToken.None));
 
     // A domain that has as many workers as it begins with lacks none: whether it gets more is up to how it answers.
     public Task MeasureAsync() => _measures.RunAsync(async () =>
@@ -103,17 +100,16 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
     {
         await _history.ForgetAsync(_time.GetUtcNow() - _options.HistoryRetention, CancellationToken.None);
         await _history.ReclaimSpaceAsync(CancellationToken.None);
-        return true;
     });
 
-    private async Task<bool> RouteForgottenAsync()
+    private async Task RouteForgottenAsync()
     {
         var before = _time.GetUtcNow() - _options.UnroutedGrace;
         for (var after = 0L; ;)
         {
             var messages = await _store.ListUnroutedAsync(after, before, Page, CancellationToken.None);
             if (messages.Count == 0)
-                return true;
+                return;
             _telemetry.Forgotten(messages.Count);
             await RouteAsync(messages);
             after = messages[^1].MessageId;
@@ -144,11 +140,9 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
     /// <summary>Where nobody takes hand-outs nobody is woken.</summary>
     private async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(DueDomain after, int most)
     {
-        var (remote, local) = (_gate.IsOpen(RecipientRoute.Remote), _gate.IsOpen(RecipientRoute.Local));
-        if (!remote && !local)
-            return [];
-        RecipientRoute? only = remote == local ? null : remote ? RecipientRoute.Remote : RecipientRoute.Local;
-        return await _store.ListDueDomainsAsync(_time.GetUtcNow(), after, most, CancellationToken.None, only);
+        var open = new OpenRoutes(
+            Local: _gate.IsOpen(BusEndpoints.Store), Remote: _gate.IsOpen(BusEndpoints.Deliver), Failing: _gate.IsOpen(BusEndpoints.DeliverRetry));
+        return open == OpenRoutes.None ? [] : await _store.ListDueDomainsAsync(_time.GetUtcNow(), after, most, CancellationToken.None, open);
     }
 
     private async Task<bool> WakeAsync(DueDomain due)

@@ -14,55 +14,46 @@ internal sealed partial class WardenTicks(
         TickAsync(warden => warden.TakeBackAsync(), stoppingToken), TickAsync(warden => warden.MeasureAsync(), stoppingToken),
         TickAsync(warden => warden.CleanUpAsync(), stoppingToken), WakeAtOpeningsAsync(stoppingToken));
 
-    /// <summary>When workers are back what waits for them is woken at once.</summary>
+    /// <summary>When workers are back what waits for them is woken at once, and where that fails at every interval until it does not.</summary>
     private async Task WakeAtOpeningsAsync(CancellationToken stoppingToken)
     {
-        for (var openings = 0; !stoppingToken.IsCancellationRequested;)
+        var woken = 0;
+        while (!stoppingToken.IsCancellationRequested)
         {
             try
             {
-                await gate.OpeningAfter(openings).WaitAsync(stoppingToken);
-                openings = gate.Openings;
-                await grains.GetGrain<IWardenGrain>(0).WakeAsync(atOnce: true);
+                await gate.OpeningAfter(woken).WaitAsync(stoppingToken);
+                var openings = gate.Openings;
+                if (await TryWakeAsync(stoppingToken))
+                    woken = openings;
+                else
+                    await Task.Delay(options.Value.WardenInterval, time, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
                 return;
             }
-            catch (Exception exception)
-            {
-                LogTickFailed(log, exception);
-            }
         }
     }
 
-    private async Task TickAsync(Func<IWardenGrain, Task> tick, CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(options.Value.WardenInterval, time);
-        var warden = grains.GetGrain<IWardenGrain>(0);
-        while (await WaitAsync(timer, stoppingToken))
-        {
-            try
-            {
-                await tick(warden);
-            }
-            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
-            {
-                LogTickFailed(log, exception);
-            }
-        }
-    }
-
-    private static async ValueTask<bool> WaitAsync(PeriodicTimer timer, CancellationToken stoppingToken)
+    private async Task<bool> TryWakeAsync(CancellationToken stoppingToken)
     {
         try
         {
-            return await timer.WaitForNextTickAsync(stoppingToken);
+            await grains.GetGrain<IWardenGrain>(0).WakeAsync(atOnce: true);
+            return true;
         }
-        catch (OperationCanceledException)
+        catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
         {
+            LogTickFailed(log, exception);
             return false;
         }
+    }
+
+    private Task TickAsync(Func<IWardenGrain, Task> tick, CancellationToken stoppingToken)
+    {
+        var warden = grains.GetGrain<IWardenGrain>(0);
+        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => tick(warden), failure => LogTickFailed(log, failure), stoppingToken);
     }
 
     [LoggerMessage(2052, LogLevel.Warning, "The warden's round failed; next time")]

@@ -6,7 +6,7 @@ namespace MailPipeline.Queue;
 
 /// <summary>
 /// Keeps the <see cref="HandOutGate"/> of this process: asks the broker how many consume hand-outs, and tries whether it takes messages
-/// again once it has refused one. A broker that says nothing closes no route.
+/// again once it has refused one. A broker that says nothing closes no endpoint.
 /// </summary>
 internal sealed partial class WorkerWatch(
     HandOutGate gate, EndpointConsumers consumers, MailBus bus, TimeProvider time, ILogger<WorkerWatch> log) : BackgroundService
@@ -19,10 +19,6 @@ internal sealed partial class WorkerWatch(
 
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
 
-    // A route has workers when its main endpoint has: whoever consumes one consumes the other.
-    private static readonly (RecipientRoute Route, string Endpoint)[] s_endpoints =
-        [(RecipientRoute.Remote, BusEndpoints.Deliver), (RecipientRoute.Local, BusEndpoints.Store)];
-
     private readonly GrowingPause _tries = new(s_interval, s_longestPause);
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(WatchConsumersAsync(stoppingToken), TryBusAsync(stoppingToken));
@@ -32,11 +28,11 @@ internal sealed partial class WorkerWatch(
         while (consumers.AreKnown && !stoppingToken.IsCancellationRequested)
         {
             var allThere = true;
-            foreach (var (route, endpoint) in s_endpoints)
+            foreach (var endpoint in HandOutGate.Endpoints)
             {
                 var count = await consumers.CountAsync(endpoint, stoppingToken);
                 allThere &= count != 0;
-                if (!gate.NoteConsumers(route, count))
+                if (!gate.NoteConsumers(endpoint, count))
                     continue;
                 if (count == 0)
                     LogNoWorkers(log, endpoint);

@@ -36,6 +36,7 @@ internal static class StandaloneHost
         });
         CheckFiles(builder.Configuration);
         NameTheMachine(builder.Configuration);
+        NamePostmaster(builder.Configuration);
         return builder;
     }
 
@@ -94,5 +95,12 @@ internal static class StandaloneHost
         string[] others = ["Delivery:HostName", "Queue:Hostname", "Tls:HostNames:0"];
         var unnamed = others.Where(setting => configuration[setting] is null).ToDictionary(setting => setting, _ => (string?)name);
         configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = unnamed });
+    }
+
+    /// <summary>Whom Ingress sends the host's mail to is whom an alias that leads to the host's postmaster means, unless Queue is told another.</summary>
+    private static void NamePostmaster(ConfigurationManager configuration)
+    {
+        if (configuration["Ingress:Postmaster"] is { Length: > 0 } postmaster && configuration["Queue:Postmaster"] is null)
+            configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = new Dictionary<string, string?> { ["Queue:Postmaster"] = postmaster } });
     }
 }

@@ -18,6 +18,7 @@ public sealed record StoreMessages(string Domain, long ClaimId, QueuedRecipient[
 /// <param name="Address">Forward-path without brackets, after aliases.</param>
 /// <param name="Sender">Reverse-path without brackets; empty for the null sender.</param>
 /// <param name="Attempts">Attempts already recorded; a claim is refused when storage counts more.</param>
+/// <param name="Original">What the sender wrote, where an alias led on from there; else empty. For the log: nobody is written to there.</param>
 [GenerateSerializer, Immutable]
 public sealed record QueuedRecipient(
     [property: Id(0)] long RecipientId,
@@ -29,7 +30,8 @@ public sealed record QueuedRecipient(
     [property: Id(6)] DateTimeOffset AcceptedAt,
     [property: Id(7)] DateTimeOffset NextAttemptAt,
     [property: Id(8)] RecipientRoute Route,
-    [property: Id(9)] string TraceParent)
+    [property: Id(9)] string TraceParent,
+    [property: Id(10)] string Original = "")
 {
     public long MessageId => RecipientIds.MessageId(RecipientId);
 }

@@ -40,17 +40,14 @@ public static class LogText
     }
 
     /// <summary>The recipients under their key, in as many texts as there are lines.</summary>
-    public static IEnumerable<string> Recipients(IReadOnlyList<string> addresses) => Recipients(addresses, static address => address);
+    public static IEnumerable<string> Recipients(IReadOnlyList<string> addresses) => Lines(addresses, Recipient);
 
-    /// <summary>The same of whatever has an address.</summary>
-    public static IEnumerable<string> Recipients<T>(IReadOnlyList<T> recipients, Func<T, string> address)
-    {
-        ArgumentNullException.ThrowIfNull(recipients);
-        ArgumentNullException.ThrowIfNull(address);
-        return recipients.Count == 1
-            ? [Recipient(address(recipients[0]))]
-            : recipients.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(recipient => Recipient(address(recipient)))));
-    }
+    /// <summary>The same of recipients to some of whom an alias led on: behind such a one stands what the sender wrote.</summary>
+    public static IEnumerable<string> Recipients(IReadOnlyList<QueuedRecipient> recipients) =>
+        Lines(recipients, static recipient => Recipient(recipient.Address) + Original(recipient.Original));
+
+    /// <summary>What the sender wrote, where an alias led on from there, behind the address that it led to; empty where none did.</summary>
+    public static string Original(string? original) => string.IsNullOrEmpty(original) ? "" : string.Concat(" orig=<", Address(original), ">");
 
     /// <summary>What has no value has a mark: a key is never empty.</summary>
     public static string OrNone(string value) => string.IsNullOrEmpty(value) ? "-" : value;
@@ -64,6 +61,13 @@ public static class LogText
         AttemptOutcome.Uncertain => "uncertain",
         _ => "untried",
     };
+
+    private static IEnumerable<string> Lines<T>(IReadOnlyList<T> recipients, Func<T, string> text)
+    {
+        ArgumentNullException.ThrowIfNull(recipients);
+        // Nearly all messages have one.
+        return recipients.Count == 1 ? [text(recipients[0])] : recipients.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(text)));
+    }
 
     private static string Recipient(string address) => string.Concat("to=<", Address(address), ">");
 }

@@ -46,6 +46,13 @@ public static class PlainText
         return text[..(length > 0 && char.IsHighSurrogate(text[length - 1]) ? length - 1 : length)];
     }
 
+    /// <summary>Both: plain text that fits in a log line or a report, with "..." for what was cut off.</summary>
+    public static string Line(string text, int length)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return text.Length <= length ? Of(text) : Of(Cut(text, length)) + "...";
+    }
+
     private static bool IsHarmful(char character) => char.GetUnicodeCategory(character)
         is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
 }

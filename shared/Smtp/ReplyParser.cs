@@ -17,6 +17,12 @@ public enum ReplyStatus
     /// <summary>A reply whose last line has no end within the bound: it counts, but nothing more can be read from the connection.</summary>
     Unended,
 
+    /// <summary>
+    /// No last line within the bound: nothing more can be read from the connection. <see cref="ReplyParser.TryEndBegun"/> knows what the
+    /// lines so far say.
+    /// </summary>
+    Endless,
+
     /// <summary>Not SMTP, or over a bound: the connection cannot be used any further. In doubt, temporary.</summary>
     Malformed,
 }
@@ -28,7 +34,7 @@ public enum ReplyStatus
 /// Three digits and what stands behind them decide, the rest is text for people. Behind them a hyphen says that more lines follow; a
 /// space, a tab or the end of the line that this is the last one; anything else, in the first line, that this is not SMTP. The last line
 /// has the code of the whole, be it another than that of the lines before it (RFC 5321 §4.2.1 has one code on all), whose text then keeps
-/// its own. A line between that has no code is text. Lines and octets over the bounds are read past, and a note stands for the lines.
+/// its own. A line between that has no code is text. Lines and octets beyond what is kept are read past, and a note stands for the lines.
 /// </para>
 /// </summary>
 public sealed class ReplyParser
@@ -41,15 +47,21 @@ public sealed class ReplyParser
     /// <summary>Lines kept beside the last one. The longest EHLO replies in the field have some 30.</summary>
     private const int KeptLines = 127;
 
-    /// <summary>Octets read of one reply, kept or not.</summary>
-    private const int ReplyBytes = 64 * 1024;
+    /// <summary>
+    /// Octets read of one reply, kept or not: far more than any server has to say, so that a wordy one still reaches its last line.
+    /// </summary>
+    private const int ReplyBytes = 1024 * 1024;
 
     private const string CutMark = "...";
+    private const string NoLastLine = "(the reply has no last line)";
 
     private readonly List<Line> _lines = [];
     private LineReader _reader = new(LineBytes, LineBytes - 2);
     private int _leftOut;
     private long _octets;
+
+    /// <summary>A line behind the first has no code, or another.</summary>
+    private bool _disagrees;
 
     /// <summary>True when part of a reply has been read: a connection that ends now has broken off within it.</summary>
     public bool HasPartialReply => _lines.Count > 0;
@@ -65,9 +77,12 @@ public sealed class ReplyParser
             _octets += before - buffer.Length;
             if (found == LineStatus.Incomplete)
             {
+                // A first line that has no code is nothing to be read to its end.
+                if (_lines.Count == 0 && _reader.IsDiscarding && Line.Parse(_reader.Start, isCut: true).Code is null)
+                    return ReplyStatus.Malformed;
                 if (_octets <= ReplyBytes)
                     return ReplyStatus.Incomplete;
-                return TryEnd(buffer, out reply) ? ReplyStatus.Unended : ReplyStatus.Malformed;
+                return TryEnd(buffer, out reply) ? ReplyStatus.Unended : ReplyStatus.Endless;
             }
 
             var line = Line.Parse(octets.IsSingleSegment ? octets.FirstSpan : octets.ToArray(), isCut: found == LineStatus.TooLong);
@@ -81,12 +96,9 @@ public sealed class ReplyParser
                 return ReplyStatus.Reply;
             }
 
+            Keep(line);
             if (_octets > ReplyBytes)
-                return ReplyStatus.Malformed;
-            if (_lines.Count < KeptLines)
-                _lines.Add(line);
-            else
-                _leftOut++;
+                return ReplyStatus.Endless;
         }
     }
 
@@ -98,11 +110,46 @@ public sealed class ReplyParser
     public bool TryEnd(in ReadOnlySequence<byte> rest, [NotNullWhen(true)] out SmtpReply? reply)
     {
         reply = null;
-        var line = _reader.IsDiscarding ? Line.Parse(_reader.Start, isCut: true) : Line.Parse(rest.ToArray(), isCut: false);
+        var line = Unfinished(rest);
         if (line is not { Code: >= 200 and <= 599, IsLast: true, HasSeparator: true })
             return false;
         reply = Take(line);
         return true;
+    }
+
+    /// <summary>
+    /// The same, and without a last line: the code counts that all lines have which have come so far, as RFC 5321 §4.2.1 has one code on
+    /// all of them. For a place where not to know costs more than to believe it.
+    /// </summary>
+    /// <param name="rest">What <see cref="TryRead"/> has left of the input.</param>
+    public bool TryEndBegun(in ReadOnlySequence<byte> rest, [NotNullWhen(true)] out SmtpReply? reply)
+    {
+        if (TryEnd(rest, out reply))
+            return true;
+        var line = Unfinished(rest);
+        var isKnown = line.HasSeparator || _reader.IsDiscarding;
+        if (isKnown)
+            Keep(line);
+        if (_lines.Count == 0 || _disagrees || _lines[0].Code is not (>= 200 and <= 599 and var code))
+            return false;
+        // Less than a code has come of the line: it may become the same.
+        if (!isKnown && !code.ToString(CultureInfo.InvariantCulture).StartsWith(Encoding.Latin1.GetString(rest), StringComparison.Ordinal))
+            return false;
+        reply = Take(new Line(code, IsLast: true, HasSeparator: true, NoLastLine));
+        return true;
+    }
+
+    /// <summary>The line whose end has not come.</summary>
+    private Line Unfinished(in ReadOnlySequence<byte> rest) =>
+        _reader.IsDiscarding ? Line.Parse(_reader.Start, isCut: true) : Line.Parse(rest.ToArray(), isCut: false);
+
+    private void Keep(Line line)
+    {
+        _disagrees |= _lines.Count > 0 && line.Code != _lines[0].Code;
+        if (_lines.Count < KeptLines)
+            _lines.Add(line);
+        else
+            _leftOut++;
     }
 
     private SmtpReply Take(Line last)
@@ -123,6 +170,7 @@ public sealed class ReplyParser
         _lines.Clear();
         _leftOut = 0;
         _octets = 0;
+        _disagrees = false;
         return new SmtpReply(last.Code!.Value, status, lines);
     }
 

@@ -24,6 +24,9 @@ public sealed class ClaimStore(MailDatabase database)
         VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END)
         """);
 
+    private static readonly Statement s_lock = new("SELECT 1 FROM claims WHERE id = $1 {for_update}") { Locks = SharedRows.Claims };
+
+    // Its row is locked already, or new.
     private static readonly Statement s_joinClaim = new(
         """
         INSERT INTO claims (id, domain, lease_until, recipients, began_at) VALUES ($1, $2, {now} + $3, $4, 0)
@@ -185,7 +188,11 @@ public sealed class ClaimStore(MailDatabase database)
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
             Text(won), begun ? 1 : 0);
 
-    /// <summary>Of recipients won for it in this transaction, whether it has others already or not.</summary>
+    /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
+    internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>
+        await transaction.QueryAsync(s_lock, r => r.GetInt32(0), claimId);
+
+    /// <summary>Of recipients won for it in this transaction, whether it has others already or not. It is locked before (<see cref="LockAsync"/>).</summary>
     internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
         await transaction.ExecuteAsync(s_joinClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won));
 

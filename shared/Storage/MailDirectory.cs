@@ -55,6 +55,7 @@ public sealed class MailDirectory(MailDatabase database)
     private static readonly Statement s_removeAlias = new("DELETE FROM aliases WHERE address = $1 AND target = $2");
 
     private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
+    private readonly ConcurrentDictionary<int, (long At, IReadOnlyList<string> Names)> _firstDomains = [];
     private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
 
     /// <summary>Shortest password that may be set, in characters (<see cref="StorageOptions.MinPasswordLength"/>).</summary>
@@ -79,8 +80,9 @@ public sealed class MailDirectory(MailDatabase database)
         await database.QueryAsync(s_listDomains, r => r.GetString(0), cancellationToken);
 
     /// <summary>The first of our domains by name, however many there are.</summary>
-    public async Task<IReadOnlyList<string>> FirstDomainsAsync(int limit, CancellationToken cancellationToken) =>
-        await database.QueryAsync(s_firstDomains, r => r.GetString(0), cancellationToken, (long)limit);
+    public ValueTask<IReadOnlyList<string>> FirstDomainsAsync(int limit, CancellationToken cancellationToken) =>
+        CachedAsync<int, IReadOnlyList<string>>(_firstDomains, limit, async most =>
+            await database.QueryAsync(s_firstDomains, r => r.GetString(0), cancellationToken, (long)most));
 
     public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
@@ -148,8 +150,9 @@ public sealed class MailDirectory(MailDatabase database)
         return changed;
     }
 
-    private async ValueTask<T> CachedAsync<T>(
-        ConcurrentDictionary<string, (long At, T Answer)> cache, string key, Func<string, Task<T>> read)
+    private async ValueTask<T> CachedAsync<TKey, T>(
+        ConcurrentDictionary<TKey, (long At, T Answer)> cache, TKey key, Func<TKey, Task<T>> read)
+        where TKey : notnull
     {
         if (cache.TryGetValue(key, out var known) && database.Time.GetElapsedTime(known.At) < database.Options.DirectoryCacheTime)
             return known.Answer;
@@ -165,6 +168,7 @@ public sealed class MailDirectory(MailDatabase database)
     public void Forget()
     {
         _domains.Clear();
+        _firstDomains.Clear();
         _entries.Clear();
     }
 

@@ -86,6 +86,8 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         {
             var accounts = await FindAccountsAsync(transaction, command.Recipients);
             long? AccountOf(QueuedRecipient recipient) => accounts.TryGetValue(MailDirectory.Normalize(recipient.Address), out var id) ? id : null;
+            if (command.Recipients.Any(recipient => AccountOf(recipient) is null))
+                await ClaimStore.LockAsync(transaction, command.ClaimId);
             var won = await ClaimAsync(transaction, command, recipient => AccountOf(recipient) is not null, now);
             var stored = await StoreAsync(transaction, [.. command.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
             var refused = won.Where(id => !stored.ContainsKey(id)).ToList();
@@ -113,6 +115,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync(async transaction =>
         {
+            await ClaimStore.LockAsync(transaction, command.ClaimId);
             var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, command.ClaimId);
             if (won.Count > 0)
                 await claims.JoinClaimAsync(transaction, command.ClaimId, command.Domain, won);

@@ -15,6 +15,17 @@ public sealed record RoutedRecipient(string Address, string Original, string Dom
 /// <param name="DueAt">Since when: a recipient is due, and the domain does not rest.</param>
 public sealed record DueDomain(string Domain, DateTimeOffset DueAt);
 
+/// <summary>The ways that somebody works on.</summary>
+/// <param name="Local">To maildrops here.</param>
+/// <param name="Remote">To other systems, for domains in good standing.</param>
+/// <param name="Failing">To other systems, for domains that could not be reached the last time.</param>
+public readonly record struct OpenRoutes(bool Local, bool Remote, bool Failing)
+{
+    public static readonly OpenRoutes All = new(true, true, true);
+
+    public static readonly OpenRoutes None;
+}
+
 /// <summary>A place among the queued recipients of a domain, in the order in which they are due. The default lies before all of them.</summary>
 public readonly record struct DuePlace(DateTimeOffset NextAttemptAt, long RecipientId);
 
@@ -61,7 +72,7 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_due = new(
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
         ORDER BY r.next_attempt_at, r.id LIMIT $3
@@ -69,7 +80,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_queued = new(
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
@@ -80,13 +91,22 @@ public sealed class QueueStore(MailDatabase database)
 
     private const string IsOurs = "EXISTS (SELECT 1 FROM domains WHERE name = q.domain)";
 
+    // A domain may have become ours, or ours no more, since its recipients were routed; and what has no name here is local wherever it was
+    // addressed. Of very many recipients nobody looks at all.
+    private const string HasOneOfRoute =
+        "EXISTS (SELECT 1 FROM (SELECT route FROM recipients WHERE domain = q.domain AND state = 0 ORDER BY next_attempt_at, id LIMIT 100) r WHERE r.route = ";
+
     private const string InOrder = $"ORDER BY {WakeAt}, domain LIMIT $4";
 
     internal static readonly Statement s_dueDomains = new($"{DueDomains} {InOrder}");
 
-    internal static readonly Statement s_dueDomainsOfOurs = new($"{DueDomains} AND {IsOurs} {InOrder}");
-
-    internal static readonly Statement s_dueDomainsOfOthers = new($"{DueDomains} AND NOT {IsOurs} {InOrder}");
+    internal static readonly Statement s_dueDomainsOfOpenRoutes = new(
+        $"""
+        {DueDomains} AND (
+            ($5 = 1 AND ({IsOurs} OR {HasOneOfRoute} 1)))
+            OR (CASE WHEN failures = 0 THEN $6 ELSE $7 END = 1 AND (NOT {IsOurs} OR {HasOneOfRoute} 0))))
+        {InOrder}
+        """);
 
     private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
 
@@ -188,12 +208,14 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>
     /// Domains that may have due recipients and do not rest, after the given one in the order of the times since when that is so.
     /// </summary>
-    /// <param name="route">Only domains whose recipients go this way, as far as the directory tells; null: all.</param>
+    /// <param name="only">Domains with recipients that go such a way, as far as the directory and the first of their recipients tell; null: all.</param>
     public async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(
-        DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken, RecipientRoute? route = null) =>
-        await database.QueryAsync(
-            route switch { null => s_dueDomains, RecipientRoute.Local => s_dueDomainsOfOurs, _ => s_dueDomainsOfOthers }, r => new DueDomain(r.GetString(0), Time(r, 1)), cancellationToken, dueBefore, after.DueAt,
-            after.Domain, limit);
+        DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken, OpenRoutes? only = null) =>
+        only is not { } open || open == OpenRoutes.All
+            ? await database.QueryAsync(s_dueDomains, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit)
+            : await database.QueryAsync(
+                s_dueDomainsOfOpenRoutes, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit, open.Local ? 1 : 0,
+                open.Remote ? 1 : 0, open.Failing ? 1 : 0);
 
     public async Task<DomainStanding> FindStandingAsync(string domain, CancellationToken cancellationToken)
     {
@@ -236,12 +258,14 @@ public sealed class QueueStore(MailDatabase database)
             ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
             : DateTimeOffset.MaxValue;
 
+    private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), Time(row, 1));
+
     private static AcceptedMessage ReadUnrouted(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6));
 
     private static QueuedRecipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
-        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9));
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10));
 
     private static void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,
@@ -256,7 +280,7 @@ public sealed class QueueStore(MailDatabase database)
                 s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, now));
             made.Add((recipient.Domain, new QueuedRecipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
-                recipient.Route, message.TraceParent)));
+                recipient.Route, message.TraceParent, recipient.Original)));
         }
         if (routed.Recipients.Count != message.Recipients.Length)
             pending.Add(transaction.ExecuteAsync(s_setHolds, message.MessageId, routed.Recipients.Count));

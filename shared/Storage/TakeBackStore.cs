@@ -12,9 +12,18 @@ public sealed record TakenBack(int Unbegun, int Interrupted, int Uncertain, IRea
 {
     public static readonly TakenBack Nothing = new(0, 0, 0, []);
 
+    /// <summary>Claims that could not be taken back, each for a reason of its own; they are as they were.</summary>
+    public IReadOnlyList<ClaimNotTaken> NotTaken { get; init; } = [];
+
     public static TakenBack operator +(TakenBack one, TakenBack other) => new(
-        one.Unbegun + other.Unbegun, one.Interrupted + other.Interrupted, one.Uncertain + other.Uncertain, [.. one.Held, .. other.Held]);
+        one.Unbegun + other.Unbegun, one.Interrupted + other.Interrupted, one.Uncertain + other.Uncertain, [.. one.Held, .. other.Held])
+    {
+        NotTaken = [.. one.NotTaken, .. other.NotTaken],
+    };
 }
+
+/// <summary>A claim that cannot be taken back, and why.</summary>
+public sealed record ClaimNotTaken(long ClaimId, Exception Reason);
 
 /// <summary>A recipient that is held for an operator because its attempts end badly, again and again.</summary>
 public sealed record HeldRecipient(long RecipientId, string Address, string Reason);
@@ -61,9 +70,13 @@ public sealed class TakeBackStore(MailDatabase database)
     /// <summary>Claims that share a transaction; between them others come to theirs.</summary>
     private const int ClaimsAtOnce = 10;
 
-    private static readonly Statement s_expired = new("SELECT id FROM claims WHERE lease_until < {now} ORDER BY lease_until LIMIT $1");
+    private static readonly Statement s_expired = new(
+        """
+        SELECT lease_until, id FROM claims WHERE lease_until < {now} AND (lease_until, id) > ($1, $2) ORDER BY lease_until, id LIMIT $3
+        """);
 
-    private static readonly Statement s_all = new("SELECT id FROM claims ORDER BY id LIMIT $1");
+    private static readonly Statement s_all = new(
+        "SELECT lease_until, id FROM claims WHERE (lease_until, id) > ($1, $2) ORDER BY lease_until, id LIMIT $3");
 
     // What it says is read as it ends: its holder may begin, or send a dot, until then.
     private static readonly Statement s_endIfExpired = new(
@@ -99,16 +112,32 @@ public sealed class TakeBackStore(MailDatabase database)
         bool evenIfLeased, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt, CancellationToken cancellationToken, Func<bool>? mayTake = null)
     {
         var total = TakenBack.Nothing;
-        while (true)
+        // What cannot be taken back stays where it is: the next page lies behind it.
+        for (var after = (LeaseUntil: long.MinValue, Id: 0L); ;)
         {
-            var claims = await database.QueryAsync(evenIfLeased ? s_all : s_expired, r => r.GetInt64(0), cancellationToken, Page);
+            var claims = await database.QueryAsync(
+                evenIfLeased ? s_all : s_expired, r => (LeaseUntil: r.GetInt64(0), Id: r.GetInt64(1)), cancellationToken, after.LeaseUntil, after.Id, Page);
             if (mayTake?.Invoke() == false || claims.Count == 0)
                 return total;
             foreach (var some in claims.Chunk(ClaimsAtOnce))
             {
-                foreach (var taken in await Task.WhenAll(some.Select(claimId => TakeBackAsync(claimId, evenIfLeased, nextAttempt))))
+                foreach (var taken in await Task.WhenAll(some.Select(claim => TryTakeBackAsync(claim.Id, evenIfLeased, nextAttempt))))
                     total += taken;
             }
+            after = claims[^1];
+        }
+    }
+
+    /// <summary>A claim that cannot be taken back, whatever the reason, holds up none of the others; a store that is away does.</summary>
+    private async Task<TakenBack> TryTakeBackAsync(long claimId, bool evenIfLeased, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
+    {
+        try
+        {
+            return await TakeBackAsync(claimId, evenIfLeased, nextAttempt);
+        }
+        catch (Exception exception) when (exception is not StorageUnavailableException { Fault: not StorageFault.Refused })
+        {
+            return TakenBack.Nothing with { NotTaken = [new ClaimNotTaken(claimId, exception)] };
         }
     }
 

@@ -23,7 +23,7 @@ public sealed record DueFailure(long DueAt, long RecipientId)
 
 /// <summary>
 /// Failures between their outcome and the report to the sender. They are noted in the transaction that records the outcome, and go in
-/// the one that accepts the report, so that each is reported once, whoever dies in between. Those of one message that are noted by then
+/// the one that accepts the report, which finds them as the report says them, so that each is reported once, whoever dies in between. Those of one message that are noted by then
 /// share a report. Until then they hold the message's bytes, whose header the report returns.
 /// </summary>
 public sealed class UnreportedStore(MailDatabase database)
@@ -52,15 +52,21 @@ public sealed class UnreportedStore(MailDatabase database)
 
     private static readonly Statement s_message = new("SELECT id, sender, accepted_at, trace_parent FROM messages WHERE id = $1");
 
-    private static readonly Statement s_take = new(
-        """
-        DELETE FROM unreported WHERE recipient_id IN (
-            SELECT recipient_id FROM unreported WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id LIMIT $3)
-        RETURNING recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at
-        """) { Locks = SharedRows.Unreported };
+    private const string Failure = "recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at";
+
+    private static readonly Statement s_list = new(
+        $"SELECT {Failure} FROM unreported WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id LIMIT $3");
+
+    private static readonly Statement s_lock = new(
+        $"SELECT {Failure} FROM unreported WHERE recipient_id {{in_1}} ORDER BY recipient_id {{for_update}}") { Locks = SharedRows.Unreported };
+
+    private static readonly Statement s_take = new("DELETE FROM unreported WHERE recipient_id {in_1}") { Locks = SharedRows.Unreported };
 
     private static readonly Statement s_postpone = new(
-        "UPDATE unreported SET due_at = {now} + $3 WHERE recipient_id BETWEEN $1 AND $2") { Locks = SharedRows.Unreported };
+        """
+        UPDATE unreported SET due_at = {now} + $3 WHERE recipient_id IN (
+            SELECT recipient_id FROM unreported WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id {for_update})
+        """) { Locks = SharedRows.Unreported };
 
     /// <summary>Messages with no more recipients are looked through to see whether any of them still waits.</summary>
     private const int MostCounted = 100;
@@ -77,23 +83,39 @@ public sealed class UnreportedStore(MailDatabase database)
 
     /// <summary>
     /// Accepts the report that <paramref name="compose"/> makes of the failures of the message that are noted, at most so many, and takes
-    /// those away. It may be asked more than once, and is not asked where there are none.
+    /// those away. It is asked outside of any transaction, anew where another reporter was quicker, and not at all where there are none.
     /// </summary>
     /// <returns>The report, which waits for the router, and how many failures are in it; 0 where there was nothing to report.</returns>
-    public Task<(AcceptedMessage? Report, int Failures)> ReportAsync(
+    public async Task<(AcceptedMessage? Report, int Failures)> ReportAsync(
         long messageId, int limit, Func<IReadOnlyList<UnreportedFailure>, ComposedMessage> compose, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        return database.WriteAsync<(AcceptedMessage?, int)>(async transaction =>
+        var (first, last) = Range(messageId);
+        while (true)
         {
-            var (first, last) = Range(messageId);
-            var taken = await transaction.QueryAsync(s_take, Read, first, last, limit);
-            if (taken.Count == 0)
+            var noted = await database.QueryAsync(s_list, Read, cancellationToken, first, last, limit);
+            if (noted.Count == 0)
                 return (null, 0);
-            var (report, content) = compose([.. taken.OrderBy(failure => failure.Result.RecipientId)]);
-            await MessageStore.InsertAsync(transaction, report, Chunks(report.MessageId, content));
-            await transaction.DropHoldsAsync([.. taken.Select(_ => messageId)]);
-            return (report, taken.Count);
+            // A thousand failures take their time: neither the writer nor the caller's grain waits for it.
+            var report = await Task.Run(() => compose(noted), cancellationToken);
+            if (await AcceptAsync(messageId, report, noted))
+                return (report.Message, noted.Count);
+        }
+    }
+
+    /// <summary>False: not all of the failures are noted any more as the report says them, and nothing was changed.</summary>
+    private Task<bool> AcceptAsync(long messageId, ComposedMessage report, List<UnreportedFailure> failures)
+    {
+        var ids = SqlValue.FromIds(failures.Select(failure => failure.Result.RecipientId));
+        var chunks = Chunks(report.Message.MessageId, report.Content);
+        return database.WriteAsync(async transaction =>
+        {
+            var standing = await transaction.QueryAsync(s_lock, Read, ids);
+            if (!standing.SequenceEqual(failures))
+                return false;
+            await transaction.ExecuteAsync(s_take, ids);
+            await MessageStore.InsertAsync(transaction, report.Message, chunks);
+            await transaction.DropHoldsAsync([.. failures.Select(_ => messageId)]);
+            return true;
         });
     }
 

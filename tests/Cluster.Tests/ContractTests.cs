@@ -63,6 +63,19 @@ public sealed class ContractTests
         What_is_written_has_all_that_version_1_reads(report, Frozen);
     }
 
+    [Fact]
+    public void What_the_sender_wrote_is_said_since_version_4()
+    {
+        const string Frozen = """
+            {"domain":"example.org","claimId":77,"recipients":[{"recipientId":65536001,"address":"ann@example.org","sender":"you@example.net","sizeBytes":2048,
+             "body":3,"attempts":3,"acceptedAt":"2026-01-02T03:04:05.678+00:00","nextAttemptAt":"2026-01-02T03:09:05.678+00:00","route":1,
+             "traceParent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","messageId":1000,"original":"list@example.org"}]}
+            """;
+        var command = new DeliverMessages("example.org", 77, [s_recipient with { Original = "list@example.org" }]);
+        What_version_1_wrote_is_read(command, Frozen);
+        What_is_written_has_all_that_version_1_reads(command, Frozen);
+    }
+
     [Theory, MemberData(nameof(Version1))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {

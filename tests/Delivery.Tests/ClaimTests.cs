@@ -202,6 +202,20 @@ public sealed class ClaimTests
     }
 
     [Fact]
+    public async Task A_delivery_without_its_words_is_recorded_until_storage_takes_it()
+    {
+        await using var server = new ScriptedServer(First + "S: 354 Go on\nC: one\nC: .\nS: 250 Taken");
+        await using var bench = new Bench();
+        using var unrecorded = bench.Collect("mailpipeline.delivery.unrecorded");
+        bench.RouteTo(server);
+        bench.Claims.RefusedReply = "250 Taken";
+        bench.Claims.FailingRecords = 2;
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Single(bench.Claims.Recorded);
+        Assert.Empty(unrecorded.GetMeasurementSnapshot());
+    }
+
+    [Fact]
     public async Task A_delivery_that_storage_refuses_in_any_form_is_not_repeated_for_ever()
     {
         await using var server = new ScriptedServer(First + "S: 354 Go on\nC: one\nC: .\nS: 250 Taken");

@@ -118,6 +118,17 @@ public sealed class ConnectionTests
     }
 
     [Fact]
+    public async Task The_log_says_what_the_sender_wrote_where_an_alias_led_on()
+    {
+        await using var server = new ScriptedServer(Hello + One + "C: QUIT\nS: 221 Bye");
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        await bench.RunAsync([.. bench.Message("one\r\n").Select(recipient => recipient with { Original = "list@example.org" })]);
+        var line = Assert.Single(bench.Log.Collector.GetSnapshot(), record => record.Id.Id == 3001);
+        Assert.Contains("@example.net> orig=<list@example.org> relay=", line.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_attempt_continues_the_trace_that_brought_the_message()
     {
         const string Trace = "0af7651916cd43dd8448eb211c80319c";

@@ -87,6 +87,24 @@ public sealed class MxResolverTests
     [InlineData("ff02::1")]
     [InlineData("203.0.113.5")]
     [InlineData("::ffff:203.0.113.5")]
+    [InlineData("::203.0.113.5")]
+    [InlineData("::ffff:0:127.0.0.1")]
+    [InlineData("::ffff:0:203.0.113.5")]
+    [InlineData("64:ff9b::127.0.0.1")]
+    [InlineData("64:ff9b::0.0.0.0")]
+    [InlineData("64:ff9b::169.254.1.1")]
+    [InlineData("64:ff9b::203.0.113.5")]
+    [InlineData("64:ff9b:1::127.0.0.1")]
+    [InlineData("64:ff9b:1:abcd::203.0.113.5")]
+    [InlineData("64:ff9b:1:cb00:71:500::")]
+    [InlineData("64:ff9b:1:22cb:0:7105::")]
+    [InlineData("64:ff9b:1:2222:cb:71:500:0")]
+    [InlineData("64:ff9b:1:7f00:0:100::")]
+    [InlineData("2002:7f00:1::1")]
+    [InlineData("2002::")]
+    [InlineData("2002:cb00:7105::25")]
+    [InlineData("2001:0:c000:201:0:0:80ff:fffe")]
+    [InlineData("2001:0:c000:201:8000:63bf:34ff:8efa")]
     public async Task Mail_to_an_address_of_ours_loops_whoever_names_it(string address)
     {
         await using var bench = new Bench(options => (options.LocalAddresses, options.OwnAddresses) = (AddressRule.Refuse, ["203.0.113.5"]));
@@ -100,6 +118,34 @@ public sealed class MxResolverTests
             Assert.Empty(resolution.Hosts);
             Assert.Equal((true, "5.4.6"), (resolution.Failure!.IsPermanent, resolution.Failure.Status));
         }
+    }
+
+    [Theory]
+    [InlineData("64:ff9b::192.0.2.1")]
+    [InlineData("64:ff9b:1::192.0.2.1")]
+    [InlineData("64:ff9b:1:c000:2:100::")]
+    [InlineData("64:ff9b:1:800:8:800::")]
+    [InlineData("64:ff9b:1:7fc0:0:201::")]
+    [InlineData("64:ff9b:1:7f00:c0:2:100:0")]
+    [InlineData("64:ff9b:2::127.0.0.1")]
+    [InlineData("2002:c000:201::127.0.0.1")]
+    [InlineData("2001:0:7f00:1:0:0:3fff:fdfe")]
+    [InlineData("2001:1::80ff:fffe")]
+    [InlineData("2001:db8::127.0.0.1")]
+    public async Task An_address_that_leads_to_another_machine_is_not_ours(string address)
+    {
+        await using var bench = new Bench(options =>
+            (options.LocalAddresses, options.PrivateAddresses, options.OwnAddresses) = (AddressRule.Refuse, AddressRule.Refuse, ["203.0.113.5"]));
+        Assert.Null((await bench.Resolver.ResolveToAddressAsync($"[IPv6:{address}]")).Failure);
+    }
+
+    [Fact]
+    public async Task An_address_of_ours_is_known_in_every_form_where_those_of_the_machine_are_allowed()
+    {
+        await using var bench = new Bench(options => options.OwnAddresses = ["203.0.113.5"]);
+        foreach (var own in (string[])["::203.0.113.5", "64:ff9b::203.0.113.5", "2002:cb00:7105::"])
+            Assert.Equal("5.4.6", (await bench.Resolver.ResolveToAddressAsync($"[IPv6:{own}]")).Failure?.Status);
+        Assert.Null((await bench.Resolver.ResolveToAddressAsync("[IPv6:64:ff9b::127.0.0.1]")).Failure);
     }
 
     [Fact]
@@ -130,6 +176,11 @@ public sealed class MxResolverTests
     [InlineData("192.168.1.1")]
     [InlineData("100.64.0.1")]
     [InlineData("fd00::1")]
+    [InlineData("64:ff9b::10.1.2.3")]
+    [InlineData("64:ff9b:1::192.168.1.1")]
+    [InlineData("::ffff:0:192.168.1.1")]
+    [InlineData("2002:a01:203::1")]
+    [InlineData("2001:0:c000:201:0:0:f5fe:fdfc")]
     public async Task Private_networks_are_for_the_operator_to_refuse(string address)
     {
         foreach (var rule in (AddressRule[])[AddressRule.Allow, AddressRule.Refuse])

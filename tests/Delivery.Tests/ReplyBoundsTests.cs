@@ -33,8 +33,16 @@ public sealed class ReplyBoundsTests
         { "! raw 550 5.7.1 N\n! close", "Failed 5.7.1" },
         { "! raw 250 \n! bytes 1000000", "Delivered 2.0.0" },
         { "! raw 550 5.7.1 \n! bytes 1000000", "Failed 5.7.1" },
+        { "! lines 50000\nS: 250 2.6.0 Taken", "Delivered 2.6.0" },
+        { "! lines 50000\nS: 451 4.3.0 Not so", "Deferred 4.3.0" },
+        { "! raw 250 \n! bytes 2000000", "Delivered 2.0.0" },
         { "! raw 250-\n! bytes 1000000", "Uncertain 4.4.2" },
-        { "! lines 100000", "Uncertain 4.4.2" },
+        { "! raw 250-\n! bytes 2000000", "Delivered 2.0.0" },
+        { "! lines 100000", "Delivered 2.0.0" },
+        { "! raw 250-2.6.0 Taken\\r\\n\n! lines 100000", "Delivered 2.6.0" },
+        { "! raw 550-5.7.1 No\\r\\n550-\n! bytes 2000000", "Failed 5.7.1" },
+        { "! raw 451-Wait\\r\\n\n! lines 100000", "Uncertain 4.4.2" },
+        { "! raw 250-Taken\\r\\nwhat a day\\r\\n\n! lines 100000", "Uncertain 4.4.2" },
         { "S: 250+ok", "Uncertain 4.4.2" },
     };
 
@@ -138,8 +146,8 @@ public sealed class ReplyBoundsTests
         static string Take(string recipient, string content) => string.Format(null, Transaction, recipient, content);
         await using var server = new ScriptedServer(
         [
-            Take("user1@example.net", "one") + "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user2@example.net>\nC: DATA\n! raw 250 \n! bytes 1000000",
-            Take("user2@example.net", "two") + "! raw 250 \n! bytes 1000000",
+            Take("user1@example.net", "one") + "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user2@example.net>\nC: DATA\n! raw 250 \n! bytes 2000000",
+            Take("user2@example.net", "two") + "! raw 250 \n! bytes 2000000",
         ]);
         await using var bench = new Bench();
         bench.RouteTo(server);
@@ -150,10 +158,12 @@ public sealed class ReplyBoundsTests
         Assert.Equal(2, bench.Claims.Recorded.Count);
     }
 
-    [Fact]
-    public async Task What_was_said_without_a_line_end_counts_when_the_time_is_over()
+    [Theory]
+    [InlineData("250 Ok")]
+    [InlineData("250-Ok\\r\\n")]
+    public async Task What_was_said_without_an_end_counts_when_the_time_is_over(string said)
     {
-        await using var server = new ScriptedServer(Data + "S: 354 Go on\nC: one\nC: .\n! raw 250 Ok\n! hang");
+        await using var server = new ScriptedServer(Data + $"S: 354 Go on\nC: one\nC: .\n! raw {said}\n! hang");
         // The machine's clock: a fake one would not know when the client has read what it cannot take for whole yet.
         await using var bench = new Bench(options => options.Timeouts.FinalDot = TimeSpan.FromSeconds(3));
         bench.RouteTo(server);
@@ -163,9 +173,22 @@ public sealed class ReplyBoundsTests
     }
 
     [Fact]
-    public async Task Content_that_was_asked_for_in_a_line_without_end_is_not_sent()
+    public async Task A_refusal_without_a_last_line_is_a_broken_connection_before_the_dot()
     {
-        await using var server = new ScriptedServer(Data + "! raw 354 \n! bytes 1000000");
+        const string Refused = "S: 220 mx.example.net ESMTP\n* EHLO\nS: 250 mx.example.net\nC: MAIL FROM:<sender@example.com>\n! raw 550-No\\r\\n\n! close";
+        await using var server = new ScriptedServer([Refused, Refused]);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        Assert.Equal(["Deferred 4.4.2"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal(2, server.Connections);
+    }
+
+    [Theory]
+    [InlineData("354 ")]
+    [InlineData("354-")]
+    public async Task Content_that_was_asked_for_in_a_line_without_end_is_not_sent(string asked)
+    {
+        await using var server = new ScriptedServer(Enumerable.Repeat(Data + $"! raw {asked}\n! bytes 2000000", 3).ToArray());
         await using var bench = new Bench();
         bench.RouteTo(server);
         var report = await bench.RunAsync(bench.Message("one\r\n"));

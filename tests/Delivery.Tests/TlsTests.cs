@@ -81,6 +81,53 @@ public sealed class TlsTests
     }
 
     [Fact]
+    public async Task A_demand_for_TLS_by_a_host_that_has_refused_it_is_temporary()
+    {
+        var (report, _) = await RunAsync(
+            TlsPolicy.Opportunistic, Offer + "C: STARTTLS\nS: 454 Not now\nC: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user1@example.net>\nC: DATA\n"
+            + "S: 530 5.7.0 Must issue STARTTLS first\nS: 530 5.7.0 Must issue STARTTLS first\nS: 530 5.7.0 Must issue STARTTLS first\nC: QUIT\nS: 221 Bye");
+        Assert.Equal(["Deferred 4.0.0"], Bench.Outcomes(report));
+    }
+
+    [Theory]
+    [InlineData(false, "C: STARTTLS\nS: 454 4.7.0 Not\u001b[31m now\n", @" refused STARTTLS: 454 4\.7\.0 Not\?\[31m now$")]
+    [InlineData(true, "C: STARTTLS\nS: 220 Go on\n! close", " (closed|reset) the connection during the TLS handshake$")]
+    [InlineData(true, "C: STARTTLS\nS: 220 Go on\n! tls\n! close", " (closed|reset) the connection without an answer to EHLO$")]
+    public async Task Why_mail_goes_on_in_clear_is_said_once_an_hour_for_each_host(bool inNewConnection, string failing, string cause)
+    {
+        string[] once = inNewConnection ? [Offer + failing, InClear] : [Offer + failing + Transaction];
+        string Nth(string script, int number) => script.Replace("user1@", $"user{number}@", StringComparison.Ordinal);
+        await using var server = new ScriptedServer([.. Enumerable.Range(1, 3).SelectMany(number => once.Select(script => Nth(script, number)))]);
+        await using var bench = new Bench(time: new Microsoft.Extensions.Time.Testing.FakeTimeProvider());
+        bench.RouteTo(server);
+        string[] Lines() => [.. bench.ClearTextLines.Collector.GetSnapshot().Select(record => record.Message)];
+        for (var number = 1; number <= 3; number++)
+        {
+            Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+            var line = Lines()[0];
+            Assert.Matches($@"^relay=127\.0\.0\.1\[127\.0\.0\.1\]:{server.Port} tls=none mail goes on in clear text: 127\.0\.0\.1:{server.Port}{cause}", line);
+            Assert.Single(Lines());
+            if (number != 2)
+                continue;
+            bench.Clock.Advance(ClearTextLog.Window * 1.5);
+            Assert.Equal([line, "relay=127.0.0.1 tls=none 1 times more, not shown one by one"], Lines());
+            bench.ClearTextLines.Collector.Clear();
+        }
+    }
+
+    [Theory]
+    [InlineData(TlsPolicy.Opportunistic, "S: 220 mx\nC: EHLO client.example.com\nS: 250-mx\nS: 250 PIPELINING\n")]
+    [InlineData(TlsPolicy.None, Offer)]
+    public async Task Clear_text_without_an_offer_or_by_the_operators_will_is_no_news(TlsPolicy policy, string hello)
+    {
+        await using var server = new ScriptedServer(hello + Transaction);
+        await using var bench = new Bench(options => options.Tls = policy);
+        bench.RouteTo(server);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Empty(bench.ClearTextLines.Collector.GetSnapshot());
+    }
+
+    [Fact]
     public async Task None_never_asks()
     {
         var (report, _) = await RunAsync(TlsPolicy.None, InClear);

@@ -41,6 +41,16 @@ public sealed class LocalDeliveryTests
     }
 
     [Fact]
+    public async Task The_log_says_what_the_sender_wrote_where_an_alias_led_on()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
+        await host.StoreAsync([.. recipients.Select(recipient => recipient with { Original = "list@example.org" })]);
+        Assert.Single(host.TracedLines, line => line.Contains(" to=<ann@example.org> orig=<list@example.org> relay=maildrop status=delivered ", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task The_null_sender_is_shown_as_an_empty_path()
     {
         await using var host = await MailboxHost.StartAsync();

@@ -1,5 +1,6 @@
 using CsCheck;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue.Tests;
@@ -250,31 +251,53 @@ public sealed class DomainQueueTests
             var (first, second) = (HandOut(now)!, HandOut(now)!);
             // Both were under way, and came to nothing together.
             _queue.TakeBack(first.ClaimId);
-            _queue.SetBack(now);
+            _queue.SetBack(BusEndpoints.Deliver, now);
             _queue.TakeBack(second.ClaimId);
-            _queue.SetBack(now);
+            _queue.SetBack(BusEndpoints.Deliver, now);
             _queue.Load(Recipients(1, 6), 10);
             Assert.Null(HandOut(now));
             Assert.Null(HandOut(now.AddMilliseconds(milliseconds - 1)));
             now = now.AddMilliseconds(milliseconds);
             Assert.True(_queue.CanHandOut(now));
         }
-        _queue.SetBack(now);
+        _queue.SetBack(BusEndpoints.Deliver, now);
         Assert.False(_queue.CanHandOut(now));
-        _queue.ForgetSetbacks();
+        _queue.ForgetSetbacks(BusEndpoints.Deliver);
         Assert.True(_queue.CanHandOut(now));
-        _queue.SetBack(now);
+        _queue.SetBack(BusEndpoints.Deliver, now);
         Assert.True(_queue.CanHandOut(now.AddMilliseconds(500)));
+    }
+
+    [Fact]
+    public void What_came_to_nothing_by_one_endpoint_is_not_forgotten_for_another()
+    {
+        _queue.Offer([Recipient(1), Recipient(2) with { Route = RecipientRoute.Local }], s_now);
+        _queue.SetBack(BusEndpoints.Deliver, s_now);
+        _queue.ForgetSetbacks(BusEndpoints.Store);
+        _queue.ForgetSetbacks(BusEndpoints.DeliverRetry);
+        Assert.Equal(BusEndpoints.Deliver, _queue.NextEndpoint);
+        Assert.Null(HandOut());
+
+        // A domain that could not be reached goes by the other endpoint.
+        Assert.True(_queue.Conclude(unreachable: true, "no route", s_now, 0));
+        var later = _queue.Standing.BackoffUntil;
+        _queue.Load([Recipient(1)], 10);
+        Assert.Equal(BusEndpoints.DeliverRetry, _queue.NextEndpoint);
+        _queue.SetBack(BusEndpoints.DeliverRetry, later);
+        _queue.ForgetSetbacks(BusEndpoints.Deliver);
+        Assert.False(_queue.CanHandOut(later));
+        _queue.ForgetSetbacks(BusEndpoints.DeliverRetry);
+        Assert.True(_queue.CanHandOut(later));
     }
 
     [Fact]
     public void Who_waits_for_workers_that_are_not_there_is_left_to_the_store_and_the_others_are_handed_out()
     {
         _queue.Offer([Recipient(1) with { Route = RecipientRoute.Local }, Recipient(2), Recipient(3) with { Route = RecipientRoute.Local }], s_now);
-        Assert.Equal(RecipientRoute.Local, _queue.NextRoute);
+        Assert.Equal(BusEndpoints.Store, _queue.NextEndpoint);
         Assert.Equal(2, _queue.LeaveToStore(RecipientRoute.Local));
         Assert.Equal([2], Ids(HandOut()));
-        Assert.Null(_queue.NextRoute);
+        Assert.Null(_queue.NextEndpoint);
         _queue.Load([Recipient(1) with { Route = RecipientRoute.Local }], 10);
         Assert.Equal([1], Ids(HandOut()));
     }

@@ -248,7 +248,7 @@ public sealed class RepairTests
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("queued") == 20), "all are routed and counted");
 
         // Once it has refused a hand-out none is made, and the bus is tried without mail: each domain had one under way at most.
-        await Until.TrueAsync(() => Task.FromResult(!queue.Gate.IsOpen(RecipientRoute.Remote) && queue.Lines(2010).Count > 0), "the bus has refused");
+        await Until.TrueAsync(() => Task.FromResult(!queue.Gate.IsOpen(BusEndpoints.Deliver) && queue.Lines(2010).Count > 0), "the bus has refused");
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("due", ("waits_for", "worker")) == 20), "all wait");
         Assert.InRange(queue.Lines(2010).Count, 1, 20);
     }

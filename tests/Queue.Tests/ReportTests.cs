@@ -113,6 +113,27 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public async Task The_log_says_what_the_sender_wrote_where_an_alias_led_on()
+    {
+        await using var queue = await StartAsync();
+        await queue.Directory.AddAliasAsync("list@example.org", "bad@example.net");
+        await queue.Directory.AddAliasAsync("list@example.org", "late@example.net");
+        var isLater = false;
+        queue.Worker.Answer = r => r.Address == "bad@example.net"
+            ? (AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user")
+            : isLater ? (AttemptOutcome.Delivered, "2.0.0", "250 Ok") : (AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 full");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "list@example.org");
+        // The first time it is offered by the router, the second time it is read from storage.
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2022).Count > 1 && queue.Lines(2021).Count > 0), "all outcomes are logged");
+        isLater = true;
+
+        Assert.Contains(" to=<bad@example.net> orig=<list@example.org> relay=", Assert.Single(queue.Lines(2021)), StringComparison.Ordinal);
+        Assert.All(queue.Lines(2022), line => Assert.Contains(" to=<late@example.net> orig=<list@example.org> relay=", line, StringComparison.Ordinal));
+        await queue.ReportArrivesAsync();
+        await queue.DrainedAsync();
+    }
+
+    [Fact]
     public async Task The_log_names_no_attempt_before_the_end_of_the_domains_rest()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:1"] = "02:00:00" });

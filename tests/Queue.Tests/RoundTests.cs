@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
@@ -19,7 +20,7 @@ public sealed class RoundTests
     [Fact]
     public async Task Rounds_in_vain_take_their_share_of_the_time_and_useful_ones_all_they_need()
     {
-        var round = new Round(TimeSpan.FromSeconds(1), share: 0.2, _time);
+        var round = new Round(TimeSpan.FromSeconds(1), _time, share: 0.2);
         var (runs, took, useful) = (0, TimeSpan.FromSeconds(2), false);
         Task<bool> RunAsync()
         {
@@ -54,7 +55,7 @@ public sealed class RoundTests
     [Fact]
     public async Task Calls_that_come_while_a_round_goes_on_or_too_early_do_nothing()
     {
-        var round = new Round(TimeSpan.FromSeconds(1), share: 0.5, _time);
+        var round = new Round(TimeSpan.FromSeconds(1), _time, share: 0.5);
         var (runs, end) = (0, new TaskCompletionSource<bool>());
         Task<bool> RunAsync()
         {
@@ -137,16 +138,57 @@ public sealed class RoundTests
         var warden = Warden.New();
         warden.End();
         var gate = new HandOutGate();
-        gate.NoteConsumers(RecipientRoute.Local, 0);
+        gate.NoteConsumers(BusEndpoints.Store, 0);
         using var ticks = new WardenTicks(
             OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = TimeSpan.FromMinutes(10) }), _time, NullLogger<WardenTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
-        gate.NoteConsumers(RecipientRoute.Local, 3);
+        gate.NoteConsumers(BusEndpoints.Store, 3);
         await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 1), "the opening wakes");
-        gate.NoteNotTaken(RecipientRoute.Remote);
+        gate.NoteNotTaken(BusEndpoints.Deliver);
         gate.NoteTaken();
         await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 2), "the next opening wakes");
         await ticks.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>The next round of all may come much later.</summary>
+    [Fact]
+    public async Task Workers_that_come_back_are_given_work_at_once_even_if_the_warden_does_not_answer_the_first_time()
+    {
+        var warden = Warden.New();
+        warden.FailWakes(2);
+        var (gate, interval) = (new HandOutGate(), TimeSpan.FromMinutes(10));
+        gate.NoteConsumers(BusEndpoints.Store, 0);
+        using var ticks = new WardenTicks(
+            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = interval }), _time, NullLogger<WardenTicks>.Instance);
+        await ticks.StartAsync(TestContext.Current.CancellationToken);
+        gate.NoteConsumers(BusEndpoints.Store, 1);
+        await Until.TrueAsync(() => Task.FromResult(warden.Calls(Warden.WakeAtOnce) == 1), "the opening wakes");
+        await Until.TrueAsync(
+            () =>
+            {
+                _time.Advance(interval);
+                return Task.FromResult(warden.Calls(Warden.WakeAtOnce) >= 3);
+            },
+            "it is asked for again until it is done");
+        _time.Advance(interval);
+        Assert.Equal(3, warden.Calls(Warden.WakeAtOnce));
+        warden.End();
+        await ticks.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task A_round_that_was_asked_for_during_another_is_run_though_that_one_fails()
+    {
+        var round = new Round(TimeSpan.FromSeconds(1), _time, share: 0.5);
+        var (runs, first) = (0, new TaskCompletionSource<bool>());
+        Task<bool> RunAsync() => ++runs == 1 ? first.Task : Task.FromResult(true);
+
+        var running = round.RunAsync(RunAsync);
+        await round.RunAsync(RunAsync, atOnce: true);
+        first.SetException(new InvalidOperationException("the store is away"));
+        // And whoever began the first is told.
+        await Assert.ThrowsAsync<InvalidOperationException>(() => running);
+        Assert.Equal(2, runs);
     }
 
     [Fact]
@@ -178,29 +220,47 @@ public sealed class RoundTests
     }
 
     [Fact]
-    public void A_route_is_open_when_somebody_consumes_and_the_bus_takes()
+    public void An_endpoint_is_open_when_somebody_consumes_it_and_the_bus_takes()
     {
         var gate = new HandOutGate();
-        Assert.True(gate.IsOpen(RecipientRoute.Local));
-        Assert.True(gate.NoteConsumers(RecipientRoute.Local, 0));
-        Assert.False(gate.NoteConsumers(RecipientRoute.Local, 0));
-        gate.NoteNotTaken(RecipientRoute.Local);
-        Assert.False(gate.IsOpen(RecipientRoute.Local));
-        Assert.True(gate.IsOpen(RecipientRoute.Remote));
+        Assert.True(gate.IsOpen(BusEndpoints.Store));
+        Assert.True(gate.NoteConsumers(BusEndpoints.Store, 0));
+        Assert.False(gate.NoteConsumers(BusEndpoints.Store, 0));
+        gate.NoteNotTaken(BusEndpoints.Store);
+        Assert.False(gate.IsOpen(BusEndpoints.Store));
+        Assert.True(gate.IsOpen(BusEndpoints.Deliver));
 
         // A broker that says nothing closes nothing.
         var opening = gate.OpeningAfter(0);
-        Assert.True(gate.NoteConsumers(RecipientRoute.Local, null));
-        Assert.False(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.NoteConsumers(BusEndpoints.Store, null));
+        Assert.False(gate.IsOpen(BusEndpoints.Store));
         Assert.True(gate.WaitsForBus);
         Assert.False(opening.IsCompleted);
         gate.NoteTaken();
-        Assert.True(gate.IsOpen(RecipientRoute.Local));
+        Assert.True(gate.IsOpen(BusEndpoints.Store));
         Assert.False(gate.WaitsForBus);
         Assert.True(opening.IsCompleted);
         Assert.Equal(1, gate.Openings);
         Assert.True(gate.OpeningAfter(0).IsCompleted);
         Assert.False(gate.OpeningAfter(1).IsCompleted);
+    }
+
+    /// <summary>Domains that fail have an endpoint of their own, and what becomes of it is not the others' affair.</summary>
+    [Fact]
+    public void What_becomes_of_one_endpoint_closes_and_opens_no_other()
+    {
+        var gate = new HandOutGate();
+        gate.NoteNotTaken(BusEndpoints.DeliverRetry);
+        Assert.False(gate.IsOpen(BusEndpoints.DeliverRetry));
+        Assert.True(gate.IsOpen(BusEndpoints.Deliver));
+        gate.NoteConsumers(BusEndpoints.Deliver, 0);
+        gate.NoteTaken();
+        Assert.True(gate.IsOpen(BusEndpoints.DeliverRetry));
+        Assert.False(gate.IsOpen(BusEndpoints.Deliver));
+        Assert.Equal([BusEndpoints.DeliverRetry], gate.OpenedAfter(0));
+        gate.NoteConsumers(BusEndpoints.Deliver, 1);
+        Assert.Equal([BusEndpoints.Deliver], gate.OpenedAfter(1));
+        Assert.Equal(2, gate.OpenedAfter(0).Count);
     }
 
     /// <summary>Counts its calls; waking does not end before it is told to. Made at run time, or Orleans would take it for a grain.</summary>
@@ -211,6 +271,14 @@ public sealed class RoundTests
 
         public static Warden New() => (Warden)(object)Create<IWardenGrain, Warden>();
 
+        /// <summary>Those of <see cref="IWardenGrain.WakeAsync"/> that are to be at once.</summary>
+        public const string WakeAtOnce = "at once";
+
+        private int _failing;
+
+        /// <summary>So many wakes at once fail.</summary>
+        public void FailWakes(int count) => _failing = count;
+
         public int Calls(string method) => _calls.GetValueOrDefault(method);
 
         public void End() => _end.TrySetResult();
@@ -218,7 +286,12 @@ public sealed class RoundTests
         protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
         {
             _calls.AddOrUpdate(targetMethod!.Name, 1, (_, calls) => calls + 1);
-            return targetMethod.Name == nameof(IWardenGrain.WakeAsync) ? _end.Task : Task.CompletedTask;
+            if (targetMethod.Name != nameof(IWardenGrain.WakeAsync))
+                return Task.CompletedTask;
+            if (args is not [true])
+                return _end.Task;
+            _calls.AddOrUpdate(WakeAtOnce, 1, (_, calls) => calls + 1);
+            return _failing-- > 0 ? Task.FromException(new TimeoutException()) : _end.Task;
         }
     }
 

@@ -86,6 +86,22 @@ public sealed class RoutingTests
         Assert.Equal(expected.Order(), (await queue.History.FindAsync(id, default))!.Recipients.Select(r => r.Address).Order());
     }
 
+    /// <summary>The door takes such mail for whom the operator named; what an alias leads there has not come to another host.</summary>
+    [Theory]
+    [InlineData("root@example.org")]
+    [InlineData("mailer-daemon@mail.example.org")]
+    public async Task The_postmaster_of_the_host_is_whom_the_operator_named(string address)
+    {
+        await using var queue = await QueueUnderTest.StartAsync(
+            new() { ["Queue:DeliveryPaused"] = "true", ["Queue:Postmaster"] = "Carol@example.org" });
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAccountAsync("carol@example.org", "hash");
+        await queue.Directory.AddAliasAsync("root@example.org", "postmaster@mail.example.org");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", address);
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+        Assert.Equal("Carol@example.org", Assert.Single((await queue.History.FindAsync(id, default))!.Recipients).Address);
+    }
+
     [Fact]
     public async Task The_postmaster_of_the_host_where_there_is_none_is_nobody_here()
     {

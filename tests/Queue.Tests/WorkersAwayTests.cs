@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
@@ -12,7 +12,7 @@ public sealed class WorkersAwayTests
     {
         // Only who is told of the opening wakes anybody: the next round comes much later.
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:WardenInterval"] = "00:00:01" });
-        Assert.True(queue.Gate.NoteConsumers(RecipientRoute.Remote, 0));
+        Assert.True(queue.Gate.NoteConsumers(BusEndpoints.Deliver, 0));
         await queue.Directory.AddDomainAsync("example.org");
         await queue.Directory.AddAccountAsync("sender@example.org", "hash");
         var ids = new List<long>();
@@ -24,10 +24,20 @@ public sealed class WorkersAwayTests
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("due", ("waits_for", "worker")) == 10), "the others wait for a worker");
         Assert.Empty(queue.Worker.Commands);
 
-        Assert.True(queue.Gate.NoteConsumers(RecipientRoute.Remote, 1));
+        Assert.True(queue.Gate.NoteConsumers(BusEndpoints.Deliver, 1));
         foreach (var id in ids)
             await queue.OutcomeOfAsync(id);
         await queue.DrainedAsync();
+    }
+
+    /// <summary>The workers of domains that fail are away: what goes to all others is not held up.</summary>
+    [Fact]
+    public async Task While_failing_domains_have_no_workers_the_others_are_delivered()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Gate.NoteConsumers(BusEndpoints.DeliverRetry, 0);
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net"));
+        Assert.False(queue.Gate.IsOpen(BusEndpoints.DeliverRetry));
     }
 
     [Fact]

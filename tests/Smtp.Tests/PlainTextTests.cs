@@ -21,4 +21,10 @@ public sealed class PlainTextTests
     [InlineData(3, "a\U0001F600")]
     [InlineData(9, "a\U0001F600b")]
     public void A_text_is_cut_between_characters(int length, string cut) => Assert.Equal(cut, PlainText.Cut("a\U0001F600b", length));
+
+    [Theory]
+    [InlineData("a\u001b[31mb", 100, "a?[31mb")]
+    [InlineData("a\u202eb\r\nc", 4, "a?b?...")]
+    [InlineData("a\U0001F600b", 2, "a...")]
+    public void A_line_is_plain_and_short(string text, int length, string line) => Assert.Equal(line, PlainText.Line(text, length));
 }

@@ -34,6 +34,24 @@ public sealed class ArgumentsTests
     public void What_makes_no_sense_is_refused_with_what_would(string argument, string message) =>
         Assert.StartsWith(message, Assert.Throws<UsageException>(() => Arguments.Parse([argument])).Message, StringComparison.Ordinal);
 
+    /// <summary>Who reads the host's mail is said once, for what comes in at the door and for what an alias leads there.</summary>
+    [Theory]
+    [InlineData("ann@example.org", "--Ingress:Postmaster=ann@example.org")]
+    [InlineData("bob@example.org", "--Ingress:Postmaster=ann@example.org", "--Queue:Postmaster=bob@example.org")]
+    [InlineData(null)]
+    public void The_postmaster_of_the_door_is_the_queues_too(string? expected, params string[] settings)
+    {
+        var folder = Directory.CreateTempSubdirectory("mailpipeline-arguments-");
+        try
+        {
+            Assert.Equal(expected, StandaloneHost.CreateBuilder(Arguments.Parse(settings), folder.FullName).Configuration["Queue:Postmaster"]);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
     [Fact]
     public void The_offset_moves_every_default_port_and_no_other_setting()
     {

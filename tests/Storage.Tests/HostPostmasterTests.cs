@@ -16,4 +16,18 @@ public abstract partial class StoreTests
         await Store.Directory.AddAccountAsync("postmaster@d19.example", "hash");
         Assert.Equal("postmaster@d19.example", await postmaster.FindAsync("mx.example.net", named: "", default));
     }
+
+    [Fact]
+    public async Task The_first_domains_are_remembered_like_every_other_answer_of_the_directory()
+    {
+        await Store.Directory.AddDomainAsync("example.org");
+        Assert.Equal(["example.org"], await Store.Directory.FirstDomainsAsync(10, default));
+        await Store.RunAsync("INSERT INTO domains (name, created_at) VALUES ('example.com', 0)");
+        Assert.Equal(["example.org"], await Store.Directory.FirstDomainsAsync(10, default));
+
+        Store.Time.Advance(Store.Options.DirectoryCacheTime);
+        Assert.Equal(["example.com", "example.org"], await Store.Directory.FirstDomainsAsync(10, default));
+        await Store.Directory.AddDomainAsync("a.example");
+        Assert.Equal(["a.example", "example.com", "example.org"], await Store.Directory.FirstDomainsAsync(10, default));
+    }
 }

@@ -16,8 +16,9 @@ public abstract partial class StoreTests
         await InsertRecipientsAsync(3000);
         if (!Store.Database.SingleProcess)
             await Store.RunAsync("ANALYZE");
-        foreach (var statement in new[] { QueueStore.s_dueDomains, QueueStore.s_dueDomainsOfOurs, QueueStore.s_dueDomainsOfOthers })
-            await PlanAsync(statement, "domain_queues_wake", 1, 0, "''", 500);
+        await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
+        await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "domain_queues_wake", 1, 0, "''", 500, 1, 0, 0);
+        await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "recipients_due", 1, 0, "''", 500, 1, 0, 0);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
         await PlanAsync(QueueStore.s_claimsOf, "claims_domain", "'example.net'");
         await PlanAsync(QueueStore.s_claimsHeld, Store.Database.SingleProcess ? "PRIMARY KEY" : "claims_pkey", Ids);
@@ -50,6 +51,35 @@ public abstract partial class StoreTests
         Assert.Empty(await DueDomainsAsync());
         Store.Time.Advance(TimeSpan.FromMinutes(6));
         Assert.Equal([new DueDomain("example.net", now.AddMinutes(5))], await DueDomainsAsync());
+    }
+
+    /// <summary>What has nobody to work on it is not woken; what has is, wherever it is addressed.</summary>
+    [Fact]
+    public async Task Only_domains_of_open_routes_are_listed_and_none_of_those_is_missed()
+    {
+        await Store.Directory.AddDomainAsync("ours.example");
+        foreach (var (address, route) in new[]
+        {
+            ("a@good.example", RecipientRoute.Remote), ("a@failing.example", RecipientRoute.Remote), ("a@ours.example", RecipientRoute.Local),
+            ("a@new.example", RecipientRoute.Remote), ("a@gone.example", RecipientRoute.Local),
+        })
+        {
+            await Store.QueueAsync("x"u8.ToArray(), route, address);
+        }
+        // Routed before they became a domain of ours, and one of others.
+        await Store.Directory.AddDomainAsync("new.example");
+        await Store.Queue.SetStandingAsync("failing.example", new DomainStanding(2, Store.Time.GetUtcNow(), "no route"));
+
+        // What the directory says is believed too, for all that lies behind the first recipients.
+        Assert.Equal(["gone.example", "good.example", "new.example"], await ListAsync(new(Local: false, Remote: true, Failing: false)));
+        Assert.Equal(["failing.example"], await ListAsync(new(Local: false, Remote: false, Failing: true)));
+        Assert.Equal(["gone.example", "new.example", "ours.example"], await ListAsync(new(Local: true, Remote: false, Failing: false)));
+        Assert.Equal(["failing.example", "gone.example", "good.example", "new.example"], await ListAsync(new(Local: false, Remote: true, Failing: true)));
+        Assert.Equal(5, (await ListAsync(OpenRoutes.All)).Count());
+
+        async Task<IEnumerable<string>> ListAsync(OpenRoutes open) =>
+            (await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 10, default, open))
+            .Select(due => due.Domain).Order(StringComparer.Ordinal);
     }
 
     [Fact]

@@ -92,6 +92,19 @@ public sealed partial class Postgres_store
     });
 
     [Fact]
+    public Task A_maildrop_that_adds_to_claims_and_a_queue_that_ends_them() => MeetAsync(async (store, other) =>
+    {
+        var recipients = await QueueAsync(store, "a@example.net", "b@example.net");
+        var claims = await TakeAsync(store, recipients, 0, 2);
+        // Nobody has their accounts: they join the claim, and the queue decides.
+        var joining = claims.Zip(recipients.Where(recipient => RecipientIds.Number(recipient.RecipientId) == 1).Chunk(2), (claim, some) => (claim.Id, Some: some)).ToList();
+        return (One(joining, claim => store.Maildrops.StoreAsync(new StoreMessages("example.net", claim.Id, claim.Some), _ => "", default)),
+            Two(joining, claim => other.Outcomes.RecordAsync(
+                claim.Id, "example.net", [.. claim.Some.Select(recipient =>
+                    new RecipientDecision(store.Result(recipient, AttemptOutcome.Failed, "5.1.1", "no such mailbox"), RecipientState.Bounced, default))], TimeSpan.Zero)));
+    });
+
+    [Fact]
     public Task Users_who_delete_what_others_got_as_well_and_an_operator_who_takes_messages_out() => MeetAsync(async (store, other) =>
     {
         var recipients = await QueueAsync(store, "a@example.net", "b@example.net", "c@example.com");

@@ -21,6 +21,26 @@ public abstract partial class StoreTests
     }
 
     [Fact]
+    public async Task A_claim_that_cannot_be_taken_back_holds_up_none_of_those_behind_it()
+    {
+        const int Claims = 25;
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, Claims).Select(i => $"r{i}@example.net")]);
+        for (var i = 0; i < Claims; i++)
+            await Store.Claims.TakeAsync(100 + i, "example.net", [recipients[i]], begun: true, default);
+        // Nobody can read whom it holds.
+        await Store.RunAsync("INSERT INTO claims (id, domain, lease_until, recipients, began_at) VALUES (7, 'example.net', 1, '?', 0)");
+        await Store.RunAsync("UPDATE claims SET lease_until = 2 WHERE id <> 7");
+
+        foreach (var expected in (int[])[Claims, 0])
+        {
+            var taken = await Store.TakeBackAsync(evenIfLeased: false);
+            Assert.Equal((0, expected, 0), Counts(taken));
+            Assert.Equal(7, Assert.Single(taken.NotTaken).ClaimId);
+        }
+        Assert.True(await Store.Queue.IsClaimHeldAsync(7, default));
+    }
+
+    [Fact]
     public async Task What_a_dead_worker_had_not_begun_costs_nothing_and_is_due_at_once()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");

@@ -157,6 +157,79 @@ public abstract partial class StoreTests
         Assert.Empty(await Store.ReadAsync(message));
     }
 
+    /// <summary>A report of a thousand failures takes long to make; all other writes go on.</summary>
+    [Fact]
+    public async Task While_a_report_is_composed_other_work_is_committed()
+    {
+        var recipient = (await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net"))[0];
+        await FailAsync(7, recipient);
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        var composing = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var goOn = new ManualResetEventSlim();
+        var reporting = Store.Unreported.ReportAsync(
+            recipient.MessageId, 100,
+            _ =>
+            {
+                composing.SetResult();
+                goOn.Wait();
+                return Dsn(id);
+            },
+            default);
+        try
+        {
+            await composing.Task;
+            await Store.Queue.CommitNothingAsync(default).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        }
+        finally
+        {
+            goOn.Set();
+        }
+        Assert.Equal(1, (await reporting).Failures);
+        Assert.Equal("dsn"u8.ToArray(), await Store.ReadAsync(id));
+    }
+
+    /// <summary>What another reporter took while this one composed is not said twice, and the rest is said.</summary>
+    [Theory]
+    [InlineData(1, "a@example.net b@example.net", "b@example.net")]
+    [InlineData(2, "a@example.net b@example.net")]
+    public async Task A_report_about_what_is_reported_already_is_composed_anew_or_not_made(int takenMeanwhile, params string[] composed)
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        await FailAsync(7, recipients[0]);
+        await FailAsync(8, recipients[1]);
+        var message = recipients[0].MessageId;
+        var (id, other) = (await Store.Messages.NextMessageIdAsync(default), await Store.Messages.NextMessageIdAsync(default));
+        var asked = new List<string>();
+        var composing = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var goOn = new ManualResetEventSlim();
+        var reporting = Store.Unreported.ReportAsync(
+            message, 100,
+            failures =>
+            {
+                asked.Add(string.Join(' ', failures.Select(failure => failure.Address)));
+                composing.TrySetResult();
+                goOn.Wait();
+                return Dsn(id);
+            },
+            default);
+        try
+        {
+            await composing.Task;
+            var taken = Store.Unreported.ReportAsync(message, takenMeanwhile, _ => Dsn(other), default);
+            Assert.Equal(takenMeanwhile, (await taken.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Failures);
+        }
+        finally
+        {
+            goOn.Set();
+        }
+
+        Assert.Equal(2 - takenMeanwhile, (await reporting).Failures);
+        Assert.Equal(composed, asked);
+        // No report was accepted that names nobody, and the message's bytes are held by nobody.
+        Assert.Equal(composed.Length, (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default)).Count);
+        Assert.Empty(await Store.ReadAsync(message));
+    }
+
     private async Task<RecordedOutcomes> FailAsync(long claimId, QueuedRecipient recipient, TimeSpan? delay = null)
     {
         var domain = recipient.Address[(recipient.Address.LastIndexOf('@') + 1)..];

@@ -85,32 +85,21 @@ internal sealed class DeliveredRecorder(
 
     /// <summary>
     /// Storage is there and takes something of these not. Each is recorded for itself and without the far end's words: that it was
-    /// delivered is what matters, or a copy goes out. What is refused again is not repeated.
+    /// delivered is what matters, or a copy goes out. What is refused again is not repeated, and counts as delivered and not recorded.
     /// </summary>
-    private async Task<IReadOnlySet<long>> RecordPlainlyAsync(Exception refused, List<AttemptResult> batch)
+    private async Task<IReadOnlySet<long>> RecordPlainlyAsync(List<AttemptResult> batch)
     {
-        telemetry.RecordRetried();
-        log.RecordFailed(refused, claim.Id, batch.Count);
         var recorded = new HashSet<long>(batch.Count);
         foreach (var result in batch)
         {
-            try
-            {
-                recorded.UnionWith(await claims.RecordDeliveredAsync(
-                    claim.Id, [result with { Status = "2.0.0", Reply = "250 (the reply could not be stored)", RemoteHost = "" }], CancellationToken.None));
-            }
-#pragma warning disable CA1031 // It counts as delivered and not recorded.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                log.RecordFailed(error, claim.Id, 1);
-            }
+            recorded.UnionWith(await RecordAsync(
+                [result with { Status = "2.0.0", Reply = "250 (the reply could not be stored)", RemoteHost = "" }], isPlain: true));
         }
 
         return recorded;
     }
 
-    private async Task<IReadOnlySet<long>> RecordAsync(List<AttemptResult> batch)
+    private async Task<IReadOnlySet<long>> RecordAsync(List<AttemptResult> batch, bool isPlain = false)
     {
         var pause = FirstPause;
         while (true)
@@ -121,7 +110,9 @@ internal sealed class DeliveredRecorder(
             }
             catch (StorageUnavailableException refused) when (refused.Fault == StorageFault.Refused)
             {
-                return await RecordPlainlyAsync(refused, batch);
+                telemetry.RecordRetried();
+                log.RecordFailed(refused, claim.Id, batch.Count);
+                return isPlain ? new HashSet<long>() : await RecordPlainlyAsync(batch);
             }
 #pragma warning disable CA1031 // Whatever went wrong, the far end has the messages: ask until storage answers.
             catch (Exception error)

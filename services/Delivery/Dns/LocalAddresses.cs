@@ -8,7 +8,8 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// Addresses that mean ourselves (RFC 5321 §5.1), whoever names them in his MX or in an address literal: those of this machine, those that
-/// name no single other machine, and those that the operator says. Mail sent there would come back.
+/// name no single other machine, and those that the operator says. Mail sent there would come back. A form of IPv6 that leads to an IPv4
+/// address (<see cref="EmbeddedAddress"/>) is taken for that address too.
 /// </summary>
 internal sealed class LocalAddresses
 {
@@ -46,19 +47,21 @@ internal sealed class LocalAddresses
         && (name.Equals("localhost", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".localhost", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Mail to this address would come back to us.</summary>
-    public bool IsOwn(IPAddress address)
-    {
-        var plain = ClientNetworks.Plain(address);
-        return _own.Contains(plain)
-            || (!_allowsLocal && (s_local.Any(network => network.Contains(plain)) || Current().Addresses.Contains(plain)));
-    }
+    public bool IsOwn(IPAddress address) => Leads(address, IsPlainlyOwn);
 
     /// <summary>An address of a private network, and the operator wants no mail sent there that no route leads to.</summary>
-    public bool IsRefusedPrivate(IPAddress address)
+    public bool IsRefusedPrivate(IPAddress address) =>
+        !_allowsPrivate && Leads(address, plain => s_private.Any(network => network.Contains(plain)));
+
+    private static bool Leads(IPAddress address, Predicate<IPAddress> isMeant)
     {
         var plain = ClientNetworks.Plain(address);
-        return !_allowsPrivate && s_private.Any(network => network.Contains(plain));
+        return isMeant(plain) || (EmbeddedAddress.Of(plain) is { } embedded && isMeant(embedded));
     }
+
+    private bool IsPlainlyOwn(IPAddress plain) =>
+        _own.Contains(plain)
+        || (!_allowsLocal && (s_local.Any(network => network.Contains(plain)) || Current().Addresses.Contains(plain)));
 
     private static IPNetwork[] Networks(params string[] texts) => [.. texts.Select(text => IPNetwork.Parse(text))];
 

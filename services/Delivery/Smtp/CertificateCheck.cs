@@ -94,7 +94,7 @@ internal sealed class CertificateCheck(string hostName, string peer, bool isVeri
 
     private static string Issuer(X509Certificate2 certificate) => Clean(certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: true));
 
-    private static string Clean(string name) => PlainText.Cut(PlainText.Of(name), LongestName);
+    private static string Clean(string name) => PlainText.Line(name, LongestName);
 
     private static string Date(DateTime date) => date.ToUniversalTime().ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
 }

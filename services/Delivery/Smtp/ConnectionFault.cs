@@ -85,6 +85,6 @@ internal static class ConnectionFault
             error = inner;
         var text = error.Message;
         var library = text.LastIndexOf("::", StringComparison.Ordinal);
-        return PlainText.Cut(PlainText.Of((library < 0 ? text : text[(library + 2)..]).Trim()), LongestDetail);
+        return PlainText.Line((library < 0 ? text : text[(library + 2)..]).Trim(), LongestDetail);
     }
 }

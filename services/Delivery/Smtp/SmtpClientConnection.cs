@@ -67,8 +67,8 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     public bool IsEncrypted => _stream is SslStream;
 
-    /// <summary>STARTTLS was offered, but TLS failed and the policy let the dialogue go on in clear.</summary>
-    public bool FellBackToClear { get; init; }
+    /// <summary>STARTTLS was offered, but was refused or TLS failed, and the policy let the dialogue go on in clear.</summary>
+    public bool FellBackToClear { get; set; }
 
     /// <summary>The far end has answered a command of this batch; a kept connection that never did was closed meanwhile.</summary>
     public bool HasAnswered { get; set; }
@@ -148,7 +148,11 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report. One that is cut short behind its code, by
     /// the end of the connection or of the time, counts as well, and the connection is spent.
     /// </summary>
-    public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout)
+    /// <param name="takesBegun">
+    /// One whose last line does not come, in the time or within the bound, counts too if all its lines have one code. Not so one that the
+    /// end of the connection has cut short.
+    /// </param>
+    public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout, bool takesBegun = false)
     {
         ThrowIfSpent();
         _deadline.Arm(timeout);
@@ -159,6 +163,8 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
             _inputStart = _inputEnd - (int)input.Length;
             if (status == ReplyStatus.Malformed)
                 throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} is not an SMTP reply");
+            if (status == ReplyStatus.Endless && !TryEndReply(takesBegun, out reply))
+                throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} has no end");
             if (status == ReplyStatus.Incomplete)
             {
                 try
@@ -166,13 +172,13 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
                     await FillAsync(waitingFor);
                     continue;
                 }
-                catch (SmtpConnectionException error) when (Volatile.Read(ref _fate) != GivenUp && TryEndReply(out reply))
+                catch (SmtpConnectionException error) when (Volatile.Read(ref _fate) != GivenUp && TryEndReply(takesBegun && error.IsTimeout, out reply))
                 {
                     _spent = error;
                 }
             }
 
-            if (status == ReplyStatus.Unended)
+            if (status is ReplyStatus.Unended or ReplyStatus.Endless)
                 _spent = new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} has no end");
             _deadline.Disarm();
             HasAnswered = true;
@@ -268,8 +274,11 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _telemetry.ConnectionClosed();
     }
 
-    private bool TryEndReply([NotNullWhen(true)] out SmtpReply? reply) =>
-        _parser.TryEnd(new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart), out reply);
+    private bool TryEndReply(bool takesBegun, [NotNullWhen(true)] out SmtpReply? reply)
+    {
+        var rest = new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart);
+        return takesBegun ? _parser.TryEndBegun(rest, out reply) : _parser.TryEnd(rest, out reply);
+    }
 
     private static bool IsConnectionError(Exception error) =>
         error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException;

@@ -13,7 +13,7 @@ internal sealed record ConnectResult(
     SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, bool IsUnreachable = false);
 
 /// <summary>From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO.</summary>
-internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time)
+internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TimeProvider time)
 {
     private const int Ready = 220;
     private const int Okay = 250;
@@ -39,7 +39,13 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         var result = await TryAsync(attempt, giveUp, cancellationToken);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
         if (result.Connection is null && attempt.TlsFailed && policy == TlsPolicy.Opportunistic)
-            result = await TryAsync(attempt with { Policy = TlsPolicy.None, TlsFailed = true }, giveUp, cancellationToken);
+        {
+            attempt = attempt with { Policy = TlsPolicy.None, TlsFault = result.Reply };
+            result = await TryAsync(attempt, giveUp, cancellationToken);
+        }
+
+        if (result.Connection is not null && attempt.TlsFault is { } cause)
+            clearText.Write(host.Name, remote, cause);
         return result;
     }
 
@@ -53,7 +59,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         try
         {
             var socket = await OpenAsync(attempt, giveUp, cancellationToken);
-            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time, telemetry) { FellBackToClear = attempt.TlsFailed };
+            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time, telemetry) { FellBackToClear = attempt.TlsFault is not null };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
             using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
 
@@ -177,7 +183,14 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         var reply = await connection.ReadReplyAsync("STARTTLS", timeout);
         // RFC 3207 §4: 454, TLS not available now; the dialogue goes on in clear where that is allowed.
         if (reply.Code != Ready)
-            return mandatory || reply.Code == 421 ? reply : null;
+        {
+            if (mandatory || reply.Code == 421)
+                return reply;
+            attempt.TlsFault = $"{attempt.Peer} refused STARTTLS: {RemoteReply.Line(reply)}";
+            connection.FellBackToClear = true;
+            return null;
+        }
+
         await connection.StartTlsAsync(new CertificateCheck(attempt.Host.Name, attempt.Peer, attempt.Policy == TlsPolicy.Verified, time), timeout);
         // RFC 3207 §4.2: what was learnt in clear is forgotten.
         return await HelloAsync(connection);
@@ -186,5 +199,8 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     private sealed record Attempt(TargetHost Host, IPEndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
     {
         public bool TlsFailed { get; set; }
+
+        /// <summary>Why the dialogue goes on in clear although the far end offers TLS; null when it does not.</summary>
+        public string? TlsFault { get; set; }
     }
 }

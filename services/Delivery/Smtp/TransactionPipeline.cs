@@ -179,7 +179,8 @@ internal sealed class TransactionPipeline(
             throw;
         }
 
-        var reply = await ReadAsync("the final dot", _timeouts.FinalDot);
+        // RFC 5321 §4.2.1: all lines have one code. Where they said so far that the message is taken, another try would be a second copy.
+        var reply = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesBegun: true);
         connection.DotAnswered();
         Progressed();
         await batch.SettleAsync(message, reply, SmtpStep.FinalDot, connection);

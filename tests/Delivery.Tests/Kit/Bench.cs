@@ -34,13 +34,14 @@ internal sealed class Bench : IAsyncDisposable
         configure?.Invoke(Options);
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
+        ClearText = new ClearTextLog(Time, ClearTextLines);
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
         Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, new Random(1));
         Slots = new DeliveryLanes(options, Telemetry, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, Time), options,
+            Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, ClearText, Time), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
             _lifetime, Log);
     }
@@ -58,6 +59,10 @@ internal sealed class Bench : IAsyncDisposable
     public FakeDns Dns { get; } = new();
 
     public FakeLogger<DomainDelivery> Log { get; }
+
+    public ClearTextLog ClearText { get; }
+
+    public FakeLogger<ClearTextLog> ClearTextLines { get; } = new();
 
     /// <summary>Each line of the log behind the trace id that it carries.</summary>
     public ConcurrentQueue<string> TracedLines { get; } = [];
@@ -113,6 +118,7 @@ internal sealed class Bench : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Slots.DisposeAsync();
+        ClearText.Dispose();
         Telemetry.Dispose();
         Renewal.Dispose();
         _lifetime.Dispose();
