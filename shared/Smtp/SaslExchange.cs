@@ -83,7 +83,19 @@ internal sealed class SaslExchange
     }
 
     // RFC 4013 §2.3 prohibits controls in names; in passwords they are passed on, but for NUL, which RFC 4616 §2 excludes.
-    private static bool HasControls(ReadOnlySpan<byte> name) => name.ContainsAnyInRange((byte)0, (byte)0x1F) || name.Contains((byte)0x7F);
+    private static bool HasControls(ReadOnlySpan<byte> name)
+    {
+        while (!name.IsEmpty)
+        {
+            _ = Rune.DecodeFromUtf8(name, out var rune, out var length);
+            // U+0080 to U+009F are controls, too.
+            if (Rune.IsControl(rune))
+                return true;
+            name = name[length..];
+        }
+
+        return false;
+    }
 
     // RFC 4616 §2: [authzid] NUL authcid NUL passwd
     private SmtpReply? TakePlain(ReadOnlySpan<byte> response)

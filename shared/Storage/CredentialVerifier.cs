@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -65,10 +66,13 @@ public sealed class CredentialVerifier
         if (userName.Length > MaxNameLength)
             return Verification.Refused;
         var account = await _directory.FindAccountAsync(userName, CancellationToken.None);
-        if (account is not null && IsRemembered(account, password))
-            return new Verification(account, IsBusy: false);
-
         var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client.Address));
+        if (account is not null && IsRemembered(account, password))
+        {
+            _history.SucceededAgain(name, prefix);
+            return new Verification(account, IsBusy: false);
+        }
+
         if (_history.IsPaused(name, prefix))
             return Verification.Busy;
         var look = await _turns.RunAsync(
@@ -106,11 +110,7 @@ public sealed class CredentialVerifier
             return new IPNetwork(IPAddress.Any, 32);
         if (client.IsIPv4MappedToIPv6)
             client = client.MapToIPv4();
-        var bytes = client.GetAddressBytes();
-        var length = bytes.Length == 4 ? _options.LoginPrefixIPv4 : _options.LoginPrefixIPv6;
-        for (var bit = length; bit < bytes.Length * 8; bit++)
-            bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
-        return new IPNetwork(new IPAddress(bytes), length);
+        return LoginNetwork.Of(client, client.AddressFamily == AddressFamily.InterNetwork ? _options.LoginPrefixIPv4 : _options.LoginPrefixIPv6);
     }
 
     private bool IsRemembered(Account account, string password) =>

@@ -55,6 +55,20 @@ internal sealed class LoginHistory(TimeProvider time)
         }
     }
 
+    /// <summary>
+    /// With a password that is remembered: the name goes first from there, as after any login. The count of its failures stays, and a pause
+    /// with it, so that nobody who guesses beside its owner begins anew whenever he looks for mail.
+    /// </summary>
+    public void SucceededAgain(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            if (Find(name, prefix) is not { Failures: > FreeFailures })
+                Note(name, prefix, entry => entry with { HasSucceeded = true });
+            Note(null, prefix, entry => entry with { Failures = 0 });
+        }
+    }
+
     public void Failed(string name, IPNetwork prefix)
     {
         lock (_lock)

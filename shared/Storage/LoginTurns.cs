@@ -6,7 +6,8 @@ namespace MailPipeline.Storage;
 /// Whose password is stretched next. It costs tens of milliseconds of CPU by design, and strangers ask for it as often as they like: so
 /// the work is bounded in number, network prefixes take turns, who has logged in lately has three turns of four, the work of a client
 /// that has left is never done, and that of one that has closed its side, and may have left, comes last and makes room for others. Where
-/// all places are taken, prefixes whose last login failed make room for those that have not failed.
+/// all places are taken, prefixes whose last login failed make room for those that have not failed, all of these for who has logged in
+/// lately, and a wide network (<see cref="LoginNetwork"/>) that has more places than another for that other.
 /// </summary>
 /// <param name="workers">Passwords stretched at once.</param>
 /// <param name="capacity">Most that wait, together.</param>
@@ -85,8 +86,13 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
     private bool MakeRoomFor(LoginTurn turn)
     {
         var leaves = _closed.First?.Value;
-        if (leaves is null && (turn.IsPreferred || !hasFailed(turn.Prefix)))
+        if (leaves is null && turn.IsPreferred)
+            leaves = _others.NewestOfLongest(hasFailed) ?? _others.NewestOfWidest(moreThan: 0);
+        else if (leaves is null && !hasFailed(turn.Prefix))
             leaves = _others.NewestOfLongest(hasFailed);
+        // With one that leaves for one that comes, the wide network that has most still has no fewer than that of the other.
+        if (leaves is null && (turn.IsPreferred || !hasFailed(turn.Prefix)))
+            leaves = QueuesOf(turn).NewestOfWidest(QueuesOf(turn).CountAround(turn.Prefix) + 1);
         if (leaves is null)
             return false;
         Remove(leaves);

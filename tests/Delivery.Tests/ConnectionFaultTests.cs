@@ -175,6 +175,37 @@ public sealed class ConnectionFaultTests
         Assert.Matches($"^127\\.0\\.0\\.1:{server.Port}: the TLS handshake failed: .*alert protocol version$", report.Results[0].Reply);
     }
 
+    [Theory]
+    // A name that is no IA5String; what is no sequence; what is cut off.
+    [InlineData("2.5.29.17", "30058203FFFE41", "has names that cannot be read, and is self-signed")]
+    [InlineData("2.5.29.17", "0403010203", "has names that cannot be read, and is self-signed")]
+    [InlineData("2.5.29.17", "30058203", null)]
+    [InlineData("2.5.29.19", "FFFF", null)]
+    [InlineData("2.5.29.30", "FFFF", null)]
+    [InlineData("2.5.29.31", "FFFF", null)]
+    [InlineData("2.5.29.35", "FFFF", null)]
+    [InlineData("2.5.29.37", "FFFF", null)]
+    [InlineData("1.3.6.1.5.5.7.1.1", "FFFF", null)]
+    public async Task A_certificate_that_cannot_be_read_is_refused_in_words_and_the_next_host_is_tried(string extension, string octets, string? fault)
+    {
+        using var key = ECDsa.Create();
+        var request = new CertificateRequest("CN=mail.example.org", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509Extension(extension, Convert.FromHexString(octets), critical: false));
+        using var made = request.CreateSelfSigned(s_now.AddDays(-1), s_now.AddDays(100));
+        using var certificate = X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pkcs12), null);
+        const string Script = "S: 220 mx\n* EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 Go on\n! tls\n! close";
+        await using var server = new ScriptedServer([Script, Script]) { Certificate = certificate };
+        await using var bench = new Bench(options => (options.Port, options.Tls) = (server.Port, TlsPolicy.Verified));
+        bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net"), (20, "next.example.net"))
+            .WithAddress("mx.example.net", "127.0.0.1").WithAddress("next.example.net", "127.0.0.1");
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal(["Deferred 4.7.5"], Bench.Outcomes(report));
+        Assert.Contains($"next.example.net[127.0.0.1]:{server.Port}", report.Results[0].Reply, StringComparison.Ordinal);
+        if (fault is not null)
+            Assert.Equal($"The certificate of next.example.net[127.0.0.1]:{server.Port} {fault}", report.Results[0].Reply);
+        Assert.DoesNotContain(bench.Log.Collector.GetSnapshot(), record => record.Exception is not null);
+    }
+
     private static string Day(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd", null);
 
     private static CertificateRequest Request(string subject, ECDsa key, string[] names)

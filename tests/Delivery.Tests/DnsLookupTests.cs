@@ -54,6 +54,13 @@ public sealed class DnsLookupTests
     {
         ["records of another owner"] = question => DnsWire.Reply(question, DnsWire.Record(DnsWire.Name("other.example"), DnsWire.A, DnsWire.Address)),
         ["other servers"] = question => DnsWire.Reply(question, 0x8100, [DnsWire.Record(DnsWire.Name("net"), 2, DnsWire.Name("ns.example"))], authorities: 1),
+        ["NXDOMAIN and records of another owner"] = question => DnsWire.Reply(
+            question, 0x8183, [DnsWire.Record(DnsWire.Name("other.example"), DnsWire.A, DnsWire.Address)]),
+        ["records of another class"] = question => DnsWire.Reply(question, DnsWire.Record(DnsWire.Asked, DnsWire.A, DnsWire.Address, recordClass: 3)),
+        ["NXDOMAIN and records of another class"] = question => DnsWire.Reply(
+            question, 0x8183, [DnsWire.Record(DnsWire.Asked, DnsWire.A, DnsWire.Address, recordClass: 3)]),
+        ["an alias, and other servers for where it leads"] = question => DnsWire.Reply(
+            question, 0x8100, [DnsWire.Alias(Host, "a.example"), DnsWire.Record(DnsWire.Name("example"), 2, DnsWire.Name("ns.example"))], authorities: 1),
         ["SERVFAIL"] = question => DnsWire.Reply(question, 0x8182, []),
         ["REFUSED without a question"] = question => DnsWire.Bare(question, 0x8185),
         ["FORMERR to all"] = question => DnsWire.Bare(question, 0x8181),
@@ -188,6 +195,30 @@ public sealed class DnsLookupTests
         await using var server = new HostileDnsServer(
             question => [DnsWire.Reply(question, flags, [DnsWire.Record(DnsWire.Name("net"), DnsWire.Soa, soa, seconds: 900)], authorities: 1)]);
         Assert.Equal(expected, Describe(await AskAsync(server, retries: 0, seconds: 30)));
+    }
+
+    [Fact]
+    public async Task Absence_without_an_SOA_counts_where_no_other_servers_are_named()
+    {
+        // RFC 2308 §2.1, §2.2: some servers and caches leave the SOA out.
+        var servers = DnsWire.Record(DnsWire.Name("net"), 2, DnsWire.Name("ns.example"));
+        (string Expected, Func<byte[], byte[]> Answer)[] kinds =
+        [
+            ("NoData  0 ", question => DnsWire.Reply(question)),
+            ("NoData  0 ", question => DnsWire.Reply(question, DnsWire.Alias(Host, "a.example"))),
+            ("NoSuchName  0 ", question => DnsWire.Reply(question, 0x8183, [])),
+            ("NoSuchName  0 ", question => DnsWire.Reply(question, 0x8183, [servers], authorities: 1)),
+            ("NoSuchName  0 ", question => DnsWire.Reply(question, 0x8183, [DnsWire.Alias(Host, "a.example")])),
+            ("Found 192.0.2.1 60 ", question => DnsWire.Reply(
+                question, 0x8180,
+                [DnsWire.Record(DnsWire.Asked, DnsWire.A, [203, 0, 113, 66], recordClass: 3), DnsWire.Record(DnsWire.Asked, DnsWire.A, DnsWire.Address), servers],
+                authorities: 1)),
+        ];
+        foreach (var (expected, answer) in kinds)
+        {
+            await using var server = new HostileDnsServer(question => [answer(question)]);
+            Assert.Equal(expected, Describe(await AskAsync(server, retries: 0, seconds: 30)));
+        }
     }
 
     [Fact]

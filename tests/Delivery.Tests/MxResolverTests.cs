@@ -39,10 +39,8 @@ public sealed class MxResolverTests
     [InlineData("failing.example.net", null, "4.4.3")]
     [InlineData("halffailing.example.net", null, "4.4.3")]
     [InlineData("loop.example.net", null, "5.4.6")]
-    [InlineData("ownaddress.example.net", null, "5.4.6")]
     [InlineData("client.example.com", null, "5.4.6")]
     [InlineData("backup.example.net", "better", null)]
-    [InlineData("backupaddress.example.net", "better", null)]
     [InlineData("[192.0.2.7]", "192.0.2.7", null)]
     [InlineData("[IPv6:2001:db8::7]", "2001:db8::7", null)]
     [InlineData("[nonsense]", null, "5.1.2")]
@@ -50,17 +48,15 @@ public sealed class MxResolverTests
     [InlineData("mixednull.example.net", "better", null)]
     public async Task A_domain_leads_to_hosts_or_to_a_reason(string domain, string? host, string? status)
     {
-        await using var bench = new Bench(options => options.OwnAddresses = ["203.0.113.5"]);
+        await using var bench = new Bench();
         bench.Dns.WithMx("nomx.example.net").WithAddress("nomx.example.net", "192.0.2.1")
             .WithMx("nothing.example.net").WithAddress("nothing.example.net")
             .WithMx("null.example.net", (0, ""))
             .WithFailure("failing.example.net")
             .WithFailure("halffailing.example.net").WithMx("halffailing.example.net")
             .WithMx("loop.example.net", (10, "CLIENT.example.com"), (10, "equal"), (20, "worse"))
-            .WithMx("ownaddress.example.net", (10, "alias"), (20, "worse")).WithAddress("alias", "203.0.113.5")
             .WithMx("client.example.com").WithAddress("client.example.com", "192.0.2.1")
             .WithMx("backup.example.net", (5, "better"), (10, "client.example.com"), (20, "worse"))
-            .WithMx("backupaddress.example.net", (5, "better"), (10, "alias"), (10, "worse"))
             .WithMx("xn--bcher-kva.example.net", (5, "xn"))
             .WithMx("mixednull.example.net", (0, ""), (5, "better"));
         var resolution = await bench.Resolver.ResolveAsync(domain);

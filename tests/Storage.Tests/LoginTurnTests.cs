@@ -10,6 +10,9 @@ public sealed class LoginTurnTests
     private static readonly IPNetwork s_other = IPNetwork.Parse("192.0.2.2/32");
     private static readonly IPNetwork s_user = IPNetwork.Parse("198.51.100.1/32");
 
+    /// <summary>Of the same wide network as the first two.</summary>
+    private static readonly IPNetwork s_another = IPNetwork.Parse("192.0.2.3/32");
+
     private readonly List<string> _order = [];
     private readonly TaskCompletionSource _busy = new();
 
@@ -30,7 +33,7 @@ public sealed class LoginTurnTests
         _busy.SetResult();
         await Task.WhenAll(all);
 
-        Assert.Equal(["known", "guess 0", "other", "user", "guess 1"], _order.Take(5));
+        Assert.Equal(["known", "guess 0", "user", "other", "guess 1"], _order.Take(5));
         Assert.Equal(0, turns.Waiting);
     }
 
@@ -79,7 +82,7 @@ public sealed class LoginTurnTests
         List<Task> all = [Occupy(turns), Ask(turns, "a", s_guesser), Ask(turns, "b", s_guesser)];
         Assert.Null(await turns.RunAsync(s_guesser, false, Work("too many of one"), CancellationToken.None, Cancellation));
         all.Add(Ask(turns, "c", s_other));
-        Assert.Null(await turns.RunAsync(s_user, true, Work("too many of all"), CancellationToken.None, Cancellation));
+        Assert.Null(await turns.RunAsync(s_another, false, Work("too many of all"), CancellationToken.None, Cancellation));
         _busy.SetResult();
         await Task.WhenAll(all);
         Assert.Equal(["a", "c", "b"], _order);
@@ -173,6 +176,81 @@ public sealed class LoginTurnTests
         await Task.WhenAll(all);
         Assert.Equal(["guess 0", "new 0", "new 2", "new 1"], _order);
         Assert.Equal(0, turns.Waiting);
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task Who_has_logged_in_lately_takes_the_place_of_any_other_when_strangers_have_taken_all()
+    {
+        var turns = new LoginTurns(workers: 1, capacity: 100, capacityOfPrefix: 10, hasFailed: _ => false);
+        List<Task> all = [Occupy(turns)];
+        // Fresh networks, in as many wide ones: none has failed, and none has more than another.
+        var strangers = Enumerable.Range(0, 100)
+            .Select(i => turns.RunAsync(IPNetwork.Parse($"100.{i}.0.1/32"), false, Work($"stranger {i}"), CancellationToken.None, Cancellation)).ToList();
+        Assert.Null(await turns.RunAsync(s_user, false, Work("one stranger more"), CancellationToken.None, Cancellation));
+        all.Add(Ask(turns, "ann", s_user, isPreferred: true));
+        Assert.Equal(100, turns.Waiting);
+
+        _busy.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal("ann", _order[0]);
+        Assert.Single(await Task.WhenAll(strangers), answer => answer is null);
+    }
+
+    [Theory(Timeout = 30_000)]
+    [InlineData("127.50.{0}.1/32", "198.51.100.1/32")]
+    [InlineData("2001:db8:1:{0}::/64", "2001:db8:2:1::/64")]
+    public async Task However_many_prefixes_one_customer_has_another_network_has_its_first_login(string many, string one)
+    {
+        var turns = new LoginTurns(workers: 1, capacity: 100, capacityOfPrefix: 10, hasFailed: _ => false);
+        var first = Occupy(turns);
+        var strangers = Enumerable.Range(1, 150).Select(i => turns.RunAsync(
+            IPNetwork.Parse(many.Replace("{0}", $"{i}", StringComparison.Ordinal)), false, Work($"stranger {i}"), CancellationToken.None, Cancellation)).ToList();
+        List<Task> users = [Ask(turns, "user", IPNetwork.Parse(one)), Ask(turns, "user again", IPNetwork.Parse(one))];
+        Assert.Equal(100, turns.Waiting);
+
+        _busy.SetResult();
+        await Task.WhenAll([first, .. users, .. strangers]);
+        // The two take turns with all of the others together.
+        Assert.Equal(["stranger 1", "user", "stranger 2", "user again"], _order.Take(4));
+        Assert.Equal(100, _order.Count);
+        Assert.Equal(0, turns.Waiting);
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task Of_those_that_have_logged_in_lately_no_wide_network_keeps_another_out()
+    {
+        var turns = new LoginTurns(workers: 1, capacity: 4, capacityOfPrefix: 4, hasFailed: _ => false);
+        List<Task> all = [Occupy(turns), Ask(turns, "a", s_guesser, true), Ask(turns, "b", s_guesser, true), Ask(turns, "c", s_other, true)];
+        var newest = turns.RunAsync(s_guesser, true, Work("d"), CancellationToken.None, Cancellation);
+        all.Add(Ask(turns, "user", s_user, true));
+        Assert.Null(await newest);
+        Assert.Null(await turns.RunAsync(s_another, true, Work("no better"), CancellationToken.None, Cancellation));
+        // A new network is no better than who has logged in.
+        Assert.Null(await turns.RunAsync(IPNetwork.Parse("203.0.113.1/32"), false, Work("new"), CancellationToken.None, Cancellation));
+
+        _busy.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal(["a", "user", "c", "b"], _order);
+    }
+
+    [Fact]
+    public void A_login_with_a_remembered_password_goes_first_the_next_time_and_ends_nobodys_pause()
+    {
+        var time = new FakeTimeProvider();
+        var history = new LoginHistory(time);
+        history.SucceededAgain("ann", s_user);
+        Assert.True(history.HasSucceeded("ann", s_user));
+        for (var i = 0; i < 5; i++)
+        {
+            history.Failed("ann", s_user);
+            history.SucceededAgain("ann", s_user);
+        }
+
+        Assert.False(history.HasFailed(s_user));
+        history.Failed("ann", s_user);
+        history.SucceededAgain("ann", s_user);
+        Assert.True(history.IsPaused("ann", s_user));
+        Assert.False(history.HasSucceeded("ann", s_user));
     }
 
     private Task Occupy(LoginTurns turns) => turns.RunAsync(s_guesser, false, () =>

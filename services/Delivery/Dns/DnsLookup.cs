@@ -87,8 +87,7 @@ internal sealed class DnsLookup : IDnsLookup
     private static string? Unable(DnsReply reply, IPEndPoint server) => reply switch
     {
         { IsCutShort: true } => $"{server} cut its answer short over TCP too",
-        { Code: DnsResponseCode.NoSuchName } => null,
-        { Code: not DnsResponseCode.NoError } => $"{server} answered {reply.Code}",
+        { Code: not (DnsResponseCode.NoError or DnsResponseCode.NoSuchName) } => $"{server} answered {reply.Code}",
         { Records.Count: 0, IsConclusive: false } => $"{server} answered about other names; a resolver is needed there",
         _ => null,
     };

@@ -74,7 +74,9 @@ internal sealed record DnsReply(
 
         if (reader.IsBroken)
             return null;
-        var speaksOfUs = Owned(reader, found, query.Name).Count > 0;
+        // RFC 2308 §2.2: servers without an SOA and without other servers behind the answer say that there is nothing else.
+        var isWhole = behind.Exists(entry => entry.Type == DnsRecordType.Soa) || !behind.Exists(entry => entry.Type == DnsRecordType.Ns);
+        var speaksOfUs = found.Count == 0 || Owned(reader, found.FindAll(entry => entry.Type != DnsRecordType.None), query.Name).Count > 0;
         Span<byte> owner = stackalloc byte[DnsName.MaxBytes];
         query.Name.CopyTo(owner);
         if (!Follow(reader, found, owner, query.Name.Length, out var length, out var seconds))
@@ -84,7 +86,8 @@ internal sealed record DnsReply(
         return new DnsReply(
             (DnsResponseCode)code, IsCutShort: false, query.Type == DnsRecordType.Mx ? Exchanges(reader, wanted) : Addresses(reader, wanted, query.Type),
             wanted.Aggregate(seconds, (least, entry) => Math.Min(least, entry.Seconds)), Math.Min(soa.Seconds, soa.Number),
-            found.Count == 0 ? soa.Type == DnsRecordType.Soa || behind.Count == 0 : speaksOfUs);
+            // RFC 2308 §2.1: NXDOMAIN may come with other servers behind it.
+            speaksOfUs && (isWhole || code == (uint)DnsResponseCode.NoSuchName));
     }
 
     private static List<DnsEntry> ReadEntries(ref DnsReader reader, int count)

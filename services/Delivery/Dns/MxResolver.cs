@@ -95,24 +95,21 @@ internal sealed class MxResolver
         var resolution = await ResolveAsync(domain);
         if (resolution.Failure is not null)
             return resolution;
-        var lookUps = new HostLookUps(this, _options, _time);
+        var lookUps = new HostLookUps(resolution.Hosts, this, _failures, _options, _time);
         ResolutionFailure? failure = null;
-        foreach (var host in _failures.LivingFirst(resolution.Hosts))
+        while (await lookUps.NextAsync() is var (host, found))
         {
-            var found = await lookUps.AddressesAsync(host);
             if (found.Addresses is [var first, ..])
-                return resolution with { First = first };
-            if (found.Failure == ResolutionFailure.Loop)
-                return new Resolution([], failure is { IsPermanent: false } ? failure : found.Failure);
-            _failures.Note(host);
-            if (failure is null || failure.IsPermanent)
+                return new Resolution(lookUps.Usable, null) { First = first };
+            if (found.Failure != ResolutionFailure.Loop)
+                _failures.Note(host);
+            // A temporary reason stands before that we are one of the hosts, and this before any other.
+            if (failure is null || (failure.IsPermanent && (failure != ResolutionFailure.Loop || found.Failure is { IsPermanent: false })))
                 failure = found.Failure;
-            if (lookUps.IsOver)
-                break;
         }
 
         // Hosts that were not asked about may have one.
-        if (failure is { IsPermanent: true } && lookUps.Count < resolution.Hosts.Count)
+        if (failure is { IsPermanent: true } && lookUps.HasUnasked)
             failure = new ResolutionFailure(IsPermanent: false, "4.4.3", failure.Text);
         return new Resolution([], failure);
     }
@@ -122,7 +119,7 @@ internal sealed class MxResolver
     {
         if (!HostAddress.TryParse(host.Name, out var address) && !IsHostName(host.Name))
             return Nowhere(isPermanent: true, "5.4.4", $"{host.Name} is neither a host name nor an address");
-        if (!host.IsRouted && _local.IsOwn(host.Name))
+        if (!host.IsRouted && IsOwnName(host.Name))
             return new HostAddresses([], ResolutionFailure.Loop);
         var found = address is not null ? new HostAddresses([address], null) : await _addresses.GetAsync(host.Name, LookUpAddressesAsync);
         if (host.IsRouted || found.Failure is not null)
@@ -205,41 +202,21 @@ internal sealed class MxResolver
             .Select(item => new TargetHost(item.Record.Host, _options.Port, item.Record.Preference))
             .ToList();
 
-        // RFC 5321 §5.1: where we are an MX ourselves, only hosts of lower preference number may be used.
-        var own = await OwnPreferenceAsync(ordered);
-        var usable = own is { } limit ? ordered.FindAll(host => host.Preference < limit) : ordered;
+        // RFC 5321 §5.1: where we are an MX ourselves, only hosts of lower preference number may be used. Here by name; by address
+        // HostLookUps sees to it, as soon as one of them is wanted.
+        var own = ordered.FindIndex(host => IsOwnName(host.Name));
+        var usable = own < 0 ? ordered : ordered.FindAll(host => host.Preference < ordered[own].Preference);
         return usable.Count > 0
             ? new Resolution(usable, null)
             : new Resolution([], ResolutionFailure.Loop);
     }
 
-    private async Task<int?> OwnPreferenceAsync(List<TargetHost> hosts)
-    {
-        var lookUps = new HostLookUps(this, _options, _time);
-        foreach (var host in hosts)
-        {
-            if (_ownNames.Contains(host.Name) || await HasOwnAddressAsync(host, lookUps))
-                return host.Preference;
-        }
-
-        return null;
-    }
-
-    private async Task<bool> HasOwnAddressAsync(TargetHost host, HostLookUps lookUps)
-    {
-        // What is not looked up here is tried by nobody either.
-        if (_options.OwnAddresses.Count == 0 || lookUps.IsOver)
-            return false;
-        var addresses = await lookUps.AddressesAsync(host);
-        return addresses.Failure == ResolutionFailure.Loop;
-    }
+    private bool IsOwnName(string name) => _ownNames.Contains(name) || _local.IsOwn(name);
 
     // RFC 5321 §5.1: the domain itself counts as its MX only when there is no MX at all.
     private async Task<Resolution> ImplicitAsync(string name)
     {
         var host = new TargetHost(name, _options.Port);
-        if (_ownNames.Contains(name))
-            return new Resolution([], ResolutionFailure.Loop);
         var addresses = await AddressesAsync(host);
         return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
     }

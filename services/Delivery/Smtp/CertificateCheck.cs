@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.Security;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -42,7 +43,7 @@ internal sealed class CertificateCheck(string hostName, string peer, bool isVeri
 
         List<string> faults = [];
         if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
-            faults.Add(_isAddress ? "cannot be checked, as the route leads to an address and not to a name" : $"is for {Names(shown)} and not for {hostName}");
+            faults.Add(_isAddress ? "cannot be checked, as the route leads to an address and not to a name" : NameFault(shown));
         if (errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors))
             faults.AddRange(ChainFaults(shown, chain));
         Fault = $"The certificate of {peer} {string.Join(", and ", faults.Distinct().DefaultIfEmpty("is refused"))}";
@@ -80,6 +81,22 @@ internal sealed class CertificateCheck(string hostName, string peer, bool isVeri
         }
     }
 
+    private string NameFault(X509Certificate2 shown)
+    {
+        try
+        {
+            return $"is for {Names(shown)} and not for {hostName}";
+        }
+        catch (Exception error) when (IsUnreadable(error))
+        {
+            return "has names that cannot be read";
+        }
+    }
+
+    /// <summary>What the reading of a part of a certificate throws that is not what it should be; whoever made it chose its octets.</summary>
+    internal static bool IsUnreadable(Exception error) =>
+        error is CryptographicException or ArgumentException or FormatException or OverflowException;
+
     private static string Names(X509Certificate2 certificate)
     {
         string[] names = certificate.Extensions.OfType<X509SubjectAlternativeNameExtension>().FirstOrDefault() is { } alternatives
@@ -90,9 +107,21 @@ internal sealed class CertificateCheck(string hostName, string peer, bool isVeri
         return string.Join(", ", names.Take(NamesShown).Select(Clean)) + (names.Length > NamesShown ? " and others" : "");
     }
 
-    private static string Issued(X509Certificate2 authority) => Clean(authority.GetNameInfo(X509NameType.SimpleName, forIssuer: false));
+    private static string Issued(X509Certificate2 authority) => SimpleName(authority, forIssuer: false);
 
-    private static string Issuer(X509Certificate2 certificate) => Clean(certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: true));
+    private static string Issuer(X509Certificate2 certificate) => SimpleName(certificate, forIssuer: true);
+
+    private static string SimpleName(X509Certificate2 certificate, bool forIssuer)
+    {
+        try
+        {
+            return Clean(certificate.GetNameInfo(X509NameType.SimpleName, forIssuer));
+        }
+        catch (Exception error) when (IsUnreadable(error))
+        {
+            return "a name that cannot be read";
+        }
+    }
 
     private static string Clean(string name) => PlainText.Line(name, LongestName);
 

@@ -16,8 +16,7 @@ internal sealed class HostWalk(
     /// <summary>Two over the message that broke the first, and one over the next.</summary>
     private const int MaxBreaks = 3;
 
-    private readonly HostLookUps _lookUps = new(resolver, context.Options, context.Time);
-    private readonly Queue<TargetHost> _hosts = new(failures.LivingFirst(hosts));
+    private readonly HostLookUps _lookUps = new(hosts, resolver, failures, context.Options, context.Time);
     private readonly Queue<(TargetHost Host, IPAddress Address)> _addresses = [];
 
     /// <summary>Addresses beyond their host's share.</summary>
@@ -64,12 +63,10 @@ internal sealed class HostWalk(
 
         HasProgressed = true;
         _breaks = 0;
-        _hosts.Clear();
+        _lookUps.Restart();
         _addresses.Clear();
         _others.Clear();
         _tries = 0;
-        foreach (var host in failures.LivingFirst(hosts))
-            _hosts.Enqueue(host);
     }
 
     /// <summary>
@@ -122,18 +119,12 @@ internal sealed class HostWalk(
     /// <summary>False: there is no host left to be looked up.</summary>
     private async Task<bool> LookUpAsync()
     {
-        if (_lookUps.IsOver || !_hosts.TryDequeue(out var host))
+        if (await _lookUps.NextAsync() is not var (host, found))
             return false;
-        var found = await _lookUps.AddressesAsync(host);
-        if (found.Failure == ResolutionFailure.Loop)
+        if (found.Failure is { } failure)
         {
-            // RFC 5321 §5.1: from ourselves on none may be tried.
-            _hosts.Clear();
-            Note(found.Failure, "");
-        }
-        else if (found.Failure is { } failure)
-        {
-            failures.Note(host);
+            if (failure != ResolutionFailure.Loop)
+                failures.Note(host);
             Note(failure, "");
         }
 
@@ -144,7 +135,7 @@ internal sealed class HostWalk(
 
     private void Note(ResolutionFailure failure, string remoteHost)
     {
-        if (failure.IsPermanent && !Failure.IsPermanent)
+        if (failure.IsPermanent && (!Failure.IsPermanent || Failure == ResolutionFailure.Loop))
             return;
         Failure = failure;
         FailedHost = remoteHost;

@@ -198,12 +198,13 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         {
             await tls.AuthenticateAsClientAsync(certificate.Options);
         }
-        catch (Exception error) when (IsConnectionError(error) || error is AuthenticationException)
+        catch (Exception error) when (IsConnectionError(error) || CertificateCheck.IsUnreadable(error))
         {
             await tls.DisposeAsync();
             throw Lost(
                 error, "4.7.5", "the TLS handshake did not end",
-                () => certificate.Fault ?? ConnectionFault.LostDuring(Peer, "the TLS handshake", error));
+                () => certificate.Fault ?? (CertificateCheck.IsUnreadable(error)
+                    ? $"The certificate of {Peer} cannot be read" : ConnectionFault.LostDuring(Peer, "the TLS handshake", error)));
         }
 
         _deadline.Disarm();
@@ -281,7 +282,8 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     }
 
     private static bool IsConnectionError(Exception error) =>
-        error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException;
+        error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException
+            or AuthenticationException;
 
     private async ValueTask FillAsync(string waitingFor)
     {

@@ -22,7 +22,7 @@ internal sealed class Bench : IAsyncDisposable
     private readonly FakeLifetime _lifetime = new();
     private long _nextMessage = 1;
 
-    public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null)
+    public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null, Random? random = null)
     {
         Time = time ?? TimeProvider.System;
         Log = new FakeLogger<DomainDelivery>(FakeLogCollector.Create(new FakeLogCollectorOptions
@@ -37,7 +37,7 @@ internal sealed class Bench : IAsyncDisposable
         ClearText = new ClearTextLog(Time, ClearTextLines);
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
-        Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, new Random(1));
+        Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, random ?? new Random(1));
         Slots = new DeliveryLanes(options, Telemetry, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
