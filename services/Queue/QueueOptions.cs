@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
@@ -109,6 +110,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
 
     public ValidateOptionsResult Validate(string? name, QueueOptions options)
     {
+        if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
+            return ValidateOptionsResult.Fail($"Queue:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
         for (var i = 0; i < options.RetrySteps.Count; i++)
         {
             if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)
