@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
@@ -238,6 +239,8 @@ internal sealed class DeliveryListsValidator : IValidateOptions<DeliveryOptions>
     public ValidateOptionsResult Validate(string? name, DeliveryOptions options)
     {
         List<string> errors = [.. options.RouteTable.Errors];
+        if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
+            errors.Add($"Delivery:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         foreach (var server in options.DnsServers)
         {
             if (!DnsLookup.TryParseServer(server, out _))

@@ -49,6 +49,10 @@ public static class IngressHosting
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.Hostname)}");
+        services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Select((listener, i) =>
+            new ListeningPort(
+                $"{IngressOptions.SectionName}:Listeners:{i}:Port", $"{IngressOptions.SectionName}:Listeners:{i}:Address",
+                listener.Address, listener.PortOrDefault)));
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
     }
 

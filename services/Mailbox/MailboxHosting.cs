@@ -42,6 +42,9 @@ public static class MailboxHosting
     public static void AddMailboxSettings(this IServiceCollection services)
     {
         services.AddSettings<MailboxOptions, MailboxOptionsValidator>(MailboxOptions.Section);
+        services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<MailboxOptions>>().Value.Listeners.Select((listener, i) =>
+            new ListeningPort(
+                $"{MailboxOptions.Section}:Listeners:{i}:Port", $"{MailboxOptions.Section}:Listeners:{i}:Address", listener.Address, listener.Port)));
     }
 
     /// <summary>Adds the consumer of local deliveries.</summary>

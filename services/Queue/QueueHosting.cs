@@ -14,6 +14,7 @@ public static class QueueHosting
 {
     private const string ClusterName = "mailpipeline";
     private const string RedisName = "redis";
+    private const string PodAddress = "POD_IP";
 
     public static WebApplicationBuilder AddQueue(this WebApplicationBuilder builder)
     {
@@ -61,6 +62,12 @@ public static class QueueHosting
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
         services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.Hostname)}");
+        services.AddListeningPorts(provider =>
+        {
+            const string setting = $"{QueueOptions.SectionName}:{nameof(QueueOptions.SiloPort)}";
+            var address = Address(provider.GetRequiredService<IConfiguration>()).ToString();
+            return [new ListeningPort(setting, PodAddress, address, provider.GetRequiredService<IOptions<QueueOptions>>().Value.SiloPort)];
+        });
         services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
         services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
     }
@@ -140,6 +147,6 @@ public static class QueueHosting
         serializer.Services.Configure<ExceptionSerializationOptions>(exceptions => exceptions.SupportedExceptionTypeFilter = _ => true);
 
     /// <summary>The pod's own address, from the downward API; loopback elsewhere.</summary>
-    private static IPAddress Address(ConfigurationManager configuration) =>
-        HostAddress.TryParse(configuration["POD_IP"], out var address) ? address : IPAddress.Loopback;
+    private static IPAddress Address(IConfiguration configuration) =>
+        HostAddress.TryParse(configuration[PodAddress], out var address) ? address : IPAddress.Loopback;
 }

@@ -118,6 +118,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
     {
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             return ValidateOptionsResult.Fail($"Queue:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
+        if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
+            return ValidateOptionsResult.Fail($"Queue:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
         for (var i = 0; i < options.RetrySteps.Count; i++)
         {
             if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)

@@ -9,12 +9,13 @@ internal static class Server
 
     public static async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
     {
+        using var hangup = Hangup.Hold();
         using var folder = DataFolder.Lock(call.Arguments.DataFolder);
         var builder = StandaloneHost.CreateBuilder(call.Arguments, folder.FullPath);
         WebApplication app;
         try
         {
-            app = await StartAsync(builder, cancellation);
+            app = await StartAsync(builder, hangup, cancellation);
         }
         catch (OperationCanceledException)
         {
@@ -23,7 +24,6 @@ internal static class Server
         }
         await using (app)
         {
-            using var hangup = Hangup.Listen(app.Services);
             Greeting.Write(call.Terminal.Out, builder, folder.FullPath);
             await app.WaitForShutdownAsync(cancellation);
         }
@@ -31,14 +31,15 @@ internal static class Server
     }
 
     /// <summary>Builds and starts; every failure the operator can put right comes out as <see cref="StartupException"/>.</summary>
-    public static async Task<WebApplication> StartAsync(WebApplicationBuilder builder, CancellationToken cancellation)
+    public static async Task<WebApplication> StartAsync(WebApplicationBuilder builder, Hangup? hangup, CancellationToken cancellation)
     {
         WebApplication? app = null;
         try
         {
             StandaloneHost.CheckSettings(builder.Configuration);
-            PortCheck.Run(builder.Configuration);
+            StandaloneHost.CheckPorts(builder.Configuration);
             app = StandaloneHost.Build(builder);
+            hangup?.ListenFor(app.Services, StandaloneHost.CheckForNextStart);
             await app.StartAsync(cancellation);
             return app;
         }

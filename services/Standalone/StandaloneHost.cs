@@ -3,6 +3,7 @@ using MailPipeline.Ingress;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.Configuration.Json;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Options;
@@ -43,14 +44,30 @@ internal static class StandaloneHost
     /// <summary>All settings, as the server checks them at its start; nothing is opened.</summary>
     /// <exception cref="StartupException">One is not there, or a log level is none.</exception>
     /// <exception cref="OptionsValidationException">One is not there, or not what is allowed.</exception>
-    public static void CheckSettings(IConfiguration configuration) => configuration.CheckSettings(services =>
+    public static void CheckSettings(IConfiguration configuration) => configuration.CheckSettings(AddSettings);
+
+    /// <summary>All that a start checks of its settings.</summary>
+    /// <inheritdoc cref="CheckSettings" path="/exception"/>
+    public static void CheckForNextStart(IConfigurationRoot configuration)
+    {
+        CheckFiles(configuration);
+        CheckSettings(configuration);
+        configuration.ReadStorageOptions();
+    }
+
+    /// <summary>All ports; the settings have been checked.</summary>
+    /// <exception cref="StartupException">One cannot be had.</exception>
+    public static void CheckPorts(IConfiguration configuration) =>
+        PortCheck.Run(configuration.FindPorts(AddSettings), ", or move all ports with --port-offset N");
+
+    private static void AddSettings(IServiceCollection services)
     {
         services.AddServiceDefaultSettings();
         services.AddQueueSettings();
         services.AddDeliverySettings();
         services.AddMailboxSettings();
         services.AddIngressSettings();
-    });
+    }
 
     public static WebApplication Build(WebApplicationBuilder builder)
     {
@@ -76,9 +93,9 @@ internal static class StandaloneHost
     }
 
     // In a file everything is ours; the environment has much that is not.
-    private static void CheckFiles(ConfigurationManager configuration)
+    private static void CheckFiles(IConfigurationRoot configuration)
     {
-        foreach (var file in ((IConfigurationRoot)configuration).Providers.OfType<JsonConfigurationProvider>())
+        foreach (var file in configuration.Providers.OfType<JsonConfigurationProvider>())
         {
             var unknown = file.GetChildKeys([], null).FirstOrDefault(
                 key => !StandaloneSettings.Sections.Contains(key, StringComparer.OrdinalIgnoreCase));
@@ -90,7 +107,8 @@ internal static class StandaloneHost
     /// <summary>One name for the machine is enough: what Ingress is called the others are called too, unless they are given a name.</summary>
     private static void NameTheMachine(ConfigurationManager configuration)
     {
-        if (configuration["Ingress:HostName"] is not { Length: > 0 } name)
+        // What is no name is said of the setting that was written.
+        if (configuration["Ingress:HostName"] is not { Length: > 0 } name || !SmtpAddress.TryParse($"x@{name}", out _))
             return;
         string[] others = ["Delivery:HostName", "Queue:Hostname", "Tls:HostNames:0"];
         var unnamed = others.Where(setting => configuration[setting] is null).ToDictionary(setting => setting, _ => (string?)name);

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Configuration.Json;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.ServiceDefaults;
 
@@ -17,70 +18,128 @@ public sealed partial class Hangup : IDisposable
 {
     private const string Terminal = "/dev/tty";
 
-    private readonly IServiceProvider _services;
-    private readonly ILogger _log;
+    private readonly Lock _lock = new();
     private readonly bool _hadTerminal = HasTerminal();
     private readonly PosixSignalRegistration _registration;
+    private IServiceProvider? _services;
+    private Action<IConfigurationRoot> _check = _ => { };
+    private bool _came;
 
-    private Hangup(IServiceProvider services)
+    private Hangup() => _registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Handle);
+
+    /// <summary>From now until it is disposed the signal does not end the process. What comes before there are services waits for them.</summary>
+    public static Hangup Hold() => new();
+
+    /// <summary>The signal is for these services; one that came already is heeded now.</summary>
+    /// <param name="check">Throws where the next start would not take these settings.</param>
+    public void ListenFor(IServiceProvider services, Action<IConfigurationRoot> check)
     {
-        _services = services;
-        _log = services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults");
-        _registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Handle);
+        lock (_lock)
+        {
+            (_services, _check) = (services, check);
+            if (!_came)
+                return;
+        }
+        Heed(services);
     }
-
-    /// <summary>From now until it is disposed the signal does not end the process.</summary>
-    public static Hangup Listen(IServiceProvider services) => new(services);
 
     public void Dispose() => _registration.Dispose();
 
     private void Handle(PosixSignalContext context)
     {
         context.Cancel = true;
-        if (_hadTerminal && !HasTerminal())
-            _services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
-        else
-            ReadAgain();
+        IServiceProvider services;
+        lock (_lock)
+        {
+            _came = true;
+            if (_services is null)
+                return;
+            services = _services;
+        }
+        Heed(services);
     }
 
-    private void ReadAgain()
+    private void Heed(IServiceProvider services)
     {
-        var configuration = (IConfigurationRoot)_services.GetRequiredService<IConfiguration>();
+        try
+        {
+            if (_hadTerminal && !HasTerminal())
+                services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
+            else
+                ReadAgain(services, services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults"));
+        }
+        catch (ObjectDisposedException)
+        {
+            // The process is about to end anyway.
+        }
+    }
+
+    private void ReadAgain(IServiceProvider services, ILogger log)
+    {
+        var configuration = (IConfigurationRoot)services.GetRequiredService<IConfiguration>();
         try
         {
             Check(configuration);
             configuration.Reload();
-            LogLevels();
+            LogLevels(log);
         }
         catch (Exception unreadable) when (unreadable is StartupException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
-            LogNotRead(unreadable.GetBaseException().Message);
+            LogNotRead(log, unreadable is StartupException ? unreadable.Message : unreadable.GetBaseException().Message);
         }
         try
         {
-            if (_services.GetService<ServerCertificate>() is { } certificate)
-                LogCertificate(certificate.ReadAgain().NotAfter.ToUniversalTime());
+            if (services.GetService<ServerCertificate>() is { } certificate)
+                LogCertificate(log, certificate.ReadAgain().NotAfter.ToUniversalTime());
         }
         catch (Exception unusable) when (unusable is ServerCertificateException or CryptographicException)
         {
-            LogNotRead(unusable.Message);
+            LogNotRead(log, unusable.Message);
         }
-        _services.GetService<MailDirectory>()?.Forget();
+        services.GetService<MailDirectory>()?.Forget();
     }
 
-    /// <summary>The files as they are now, before anything in the process is told of them.</summary>
-    private static void Check(IConfigurationRoot configuration)
+    /// <summary>All settings as the next start would find them, before anything in the process is told of them.</summary>
+    private void Check(IConfigurationRoot configuration)
     {
         var now = new ConfigurationBuilder();
-        foreach (var file in configuration.Providers.OfType<JsonConfigurationProvider>())
+        foreach (var provider in configuration.Providers)
         {
-            now.Add(new JsonConfigurationSource
+            if (provider is JsonConfigurationProvider file)
             {
-                Path = file.Source.Path!, FileProvider = file.Source.FileProvider, Optional = file.Source.Optional, ReloadOnChange = false,
-            });
+                now.Add(new JsonConfigurationSource
+                {
+                    Path = file.Source.Path!, FileProvider = file.Source.FileProvider, Optional = file.Source.Optional, ReloadOnChange = false,
+                });
+            }
+            else
+            {
+                now.AddInMemoryCollection(SettingsOf(provider, parent: null).ToList());
+            }
         }
         using var read = (ConfigurationRoot)now.Build();
-        read.CheckSharedSections();
+        try
+        {
+            read.CheckSharedSections();
+            _check(read);
+        }
+        catch (OptionsValidationException refused)
+        {
+            // With the values that were read, not with those in use.
+            throw new StartupException(StartupFailure.Explain(refused, read) ?? refused.Message, refused);
+        }
+    }
+
+    private static IEnumerable<KeyValuePair<string, string?>> SettingsOf(IConfigurationProvider provider, string? parent)
+    {
+        foreach (var key in provider.GetChildKeys([], parent).Distinct(StringComparer.OrdinalIgnoreCase))
+        {
+            var path = parent is null ? key : ConfigurationPath.Combine(parent, key);
+            if (provider.TryGet(path, out var value))
+                yield return new(path, value);
+            foreach (var below in SettingsOf(provider, path))
+                yield return below;
+        }
     }
 
     private static bool HasTerminal()
@@ -97,11 +156,11 @@ public sealed partial class Hangup : IDisposable
     }
 
     [LoggerMessage(6030, LogLevel.Information, "SIGHUP: log levels and the directory are read again; other settings are those of the start")]
-    private partial void LogLevels();
+    private static partial void LogLevels(ILogger log);
 
     [LoggerMessage(6031, LogLevel.Information, "SIGHUP: the TLS certificate was looked at again; the one in use is valid until {NotAfter:u}")]
-    private partial void LogCertificate(DateTime notAfter);
+    private static partial void LogCertificate(ILogger log, DateTime notAfter);
 
     [LoggerMessage(6032, LogLevel.Error, "SIGHUP: not read again, what was before stays: {Reason}")]
-    private partial void LogNotRead(string reason);
+    private static partial void LogNotRead(ILogger log, string reason);
 }

@@ -41,7 +41,7 @@ internal sealed partial class SealFilter(BusSeal seal, BusTelemetry telemetry, T
     public Task Send(ReceiveContext context, IPipe<ReceiveContext> next)
     {
         var endpoint = BusSeal.EndpointOf(context.InputAddress);
-        if (seal.IsValid(context.TransportHeaders.Get<string>(BusSeal.Header), endpoint, context.Body.GetBytes()))
+        if (seal.IsValid(SealOf(context), endpoint, context.Body.GetBytes()))
             return next.Send(context);
         context.GetOrAddPayload(() => Refused.Instance);
         telemetry.Refused(endpoint);
@@ -50,6 +50,10 @@ internal sealed partial class SealFilter(BusSeal seal, BusTelemetry telemetry, T
     }
 
     public void Probe(ProbeContext context) => context.CreateFilterScope("seal");
+
+    /// <summary>As it lies on the broker: <see cref="Headers.Get{T}(string, T)"/> throws at a number or a list where it is asked for text.</summary>
+    private static string? SealOf(ReceiveContext context) =>
+        context.TransportHeaders.TryGetHeader(BusSeal.Header, out var value) ? value as string : null;
 
     private void Say(string endpoint)
     {

@@ -28,6 +28,8 @@ public static class ServiceDefaultsHosting
     /// <summary>Tag of health checks that decide /health/ready. Checks without it are never asked.</summary>
     public const string ReadyTag = "ready";
 
+    internal const string HttpPortSetting = $"{HttpOptions.Section}:{nameof(HttpOptions.Port)}";
+
     private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
     /// <summary>Registers the defaults; <paramref name="serviceName"/> is the OpenTelemetry service.name.</summary>
@@ -59,6 +61,11 @@ public static class ServiceDefaultsHosting
         services.AddSettings<TlsOptions, TlsOptionsValidator>(TlsOptions.Section);
         services.AddSettings<HttpOptions, HttpOptionsValidator>(HttpOptions.Section)
             .Validate(http => HostAddress.TryParse(http.Address, out _), "Http:Address must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1");
+        services.AddListeningPorts(provider =>
+        {
+            var http = provider.GetRequiredService<IOptions<HttpOptions>>().Value;
+            return [new ListeningPort(HttpPortSetting, $"{HttpOptions.Section}:{nameof(HttpOptions.Address)}", http.Address, http.Port)];
+        });
         services.AddSettings<TelemetryOptions, TelemetryOptionsValidator>(TelemetryOptions.Section);
     }
 
@@ -130,15 +137,24 @@ public static class ServiceDefaultsHosting
         }
     }
 
-    private sealed class CertificateAtStart(ServerCertificate certificate) : IHostedService
+    private sealed class CertificateAtStart(ServerCertificate certificate) : IHostedLifecycleService
     {
-        public Task StartAsync(CancellationToken cancellationToken)
+        /// <summary>Before anything has started that would have to be stopped, and might complain about that.</summary>
+        public Task StartingAsync(CancellationToken cancellationToken)
         {
             _ = certificate.CurrentContext;
             return Task.CompletedTask;
         }
 
+        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     // Names and states only: descriptions can hold host names and paths.

@@ -29,6 +29,7 @@ public static partial class ServiceHost
         string serviceName, string[] args, IReadOnlyList<string> connections, Action<IServiceCollection> settings, Action<WebApplicationBuilder> compose,
         CancellationToken cancellation = default)
     {
+        using var hangup = Hangup.Hold();
         IConfiguration configuration = new ConfigurationBuilder().Build();
         try
         {
@@ -46,6 +47,8 @@ public static partial class ServiceHost
             foreach (var name in connections)
                 Require(configuration, name);
             configuration.CheckSettings(AddSettings);
+            var ports = configuration.FindPorts(AddSettings);
+            PortCheck.Run(ports);
             builder.AddServiceDefaults(serviceName);
             AddStopSettings(builder.Services);
             builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
@@ -55,8 +58,16 @@ public static partial class ServiceHost
             builder.Services.AddSingleton<IHostedService>(new HealthDoor.HandOver(door));
             await using var app = builder.Build();
             app.MapServiceDefaults();
-            using var hangup = Hangup.Listen(app.Services);
-            return await RunAsync(app, door, () => StartLine.Write(app.Services, serviceName, connections), cancellation);
+            hangup.ListenFor(app.Services, now =>
+            {
+                now.CheckSettings(AddSettings);
+                now.ReadStorageOptions();
+            });
+            return await RunAsync(
+                app, door,
+                // Time has passed while it waited; the port of the door is its own by now.
+                () => PortCheck.Run(ports.Where(port => port.PortSetting != ServiceDefaultsHosting.HttpPortSetting)),
+                () => StartLine.Write(app.Services, serviceName, connections), cancellation);
         }
         catch (InvalidDataException unreadable)
         {
@@ -80,7 +91,8 @@ public static partial class ServiceHost
     private static void AddStopSettings(IServiceCollection services) =>
         services.AddSettings<StopOptions, StopOptionsValidator>(StopOptions.Section);
 
-    private static async Task<int> RunAsync(WebApplication app, HealthDoor door, Action sayReady, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        WebApplication app, HealthDoor door, Action checkPorts, Action sayReady, CancellationToken cancellation)
     {
         if (app.Services.GetRequiredService<MailDatabase>().SingleProcess)
         {
@@ -90,6 +102,7 @@ public static partial class ServiceHost
         await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
         if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
             return Done;
+        checkPorts();
         if (await StartAsync(app, cancellation))
         {
             sayReady();

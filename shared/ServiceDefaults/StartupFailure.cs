@@ -17,7 +17,7 @@ public static partial class StartupFailure
     /// <returns>Null when it is a bug: then the whole exception is wanted.</returns>
     public static string? Explain(Exception failure, IConfiguration configuration) => failure switch
     {
-        StartupException or ServerCertificateException or SchemaTooNewException => failure.Message,
+        StartupException or ServerCertificateException or SchemaTooNewException or StoreEncodingException => failure.Message,
         OptionsValidationException invalid => string.Join("; ", invalid.Failures.Select(text => Describe(invalid, text, configuration))),
         StorageUnavailableException or DbException =>
             $"ConnectionStrings:maildb is '{WithoutSecrets(configuration["ConnectionStrings:maildb"])}', which cannot be used: {failure.Message}",
@@ -58,8 +58,8 @@ public static partial class StartupFailure
             .Select(pair => pair.Key)
             .FirstOrDefault();
         return setting is null
-            ? $"A port is in use by another process ({message}); stop it, or move all ports with --port-offset N"
-            : $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535), or move all ports with --port-offset N";
+            ? $"A port is in use by another process ({message}); stop it, or choose another port"
+            : $"{setting} is {port}, a port in use by another process; choose a free one (0 to 65535)";
     }
 
     internal static string WithoutSecrets(string? connection)

@@ -1,9 +1,11 @@
 using System.Net;
+using System.Net.Sockets;
 using MailPipeline.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.ServiceDefaults.Tests;
 
@@ -184,6 +186,98 @@ public sealed class ServiceHostTests
                 return false;
             }
         }
+    }
+
+    [Fact]
+    public async Task A_port_in_use_stops_the_start_before_anything_is_composed()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var port = ((IPEndPoint)other.LocalEndpoint).Port;
+        var composed = false;
+        string[] connected = ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1"];
+
+        Assert.Equal(2, await ServiceHost.RunAsync(
+            "test", [.. connected, "--Http:Port=0"], ["maildb"],
+            services => services.AddListeningPorts(_ => [new ListeningPort("Queue:SiloPort", "POD_IP", "127.0.0.1", port)]), _ => composed = true, Cancellation));
+        Assert.Equal(2, await ServiceHost.RunAsync("test", [.. connected, $"--Http:Port={port}"], ["maildb"], _ => { }, _ => composed = true, Cancellation));
+        Assert.False(composed);
+    }
+
+    [Fact]
+    public void A_port_that_cannot_be_had_is_named_by_its_setting()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var port = ((IPEndPoint)other.LocalEndpoint).Port;
+
+        Assert.Equal($"Http:Port is {port}, a port in use by another process; choose a free one (0 to 65535)", Explain("127.0.0.1"));
+        Assert.Equal("Http:Address is 203.0.113.9, which is not an address of this machine; 127.0.0.1 is, and 0.0.0.0 means all", Explain("203.0.113.9"));
+
+        string Explain(string address)
+        {
+            var configuration = new ConfigurationBuilder()
+                .AddInMemoryCollection([new("Http:Address", address), new("Http:Port", $"{port}")]).Build();
+            return Assert.Throws<StartupException>(
+                () => PortCheck.Run(configuration.FindPorts(services => services.AddServiceDefaultSettings()))).Message;
+        }
+    }
+
+    /// <summary>The signal comes with the very first thing that a service does.</summary>
+    [Fact]
+    public async Task SIGHUP_before_there_is_anything_to_read_again_ends_nothing_and_is_heeded_later()
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var log = new SaidLines();
+        var sent = false;
+        var running = ServiceHost.RunAsync(
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={FreePorts.Next()}"], ["maildb"],
+            _ =>
+            {
+                if (sent)
+                    return;
+                sent = true;
+                using var kill = System.Diagnostics.Process.Start("kill", ["-HUP", $"{Environment.ProcessId}"]);
+                kill.WaitForExit();
+            },
+            builder => builder.Services.AddSingleton<ILoggerProvider>(log), stop.Token);
+
+        await Eventually.TrueAsync(
+            () => log.Lines.Any(line => line.StartsWith("SIGHUP: log levels", StringComparison.Ordinal)), TimeSpan.FromSeconds(30));
+        await stop.CancelAsync();
+        Assert.Equal(0, await running);
+    }
+
+    [Fact]
+    public async Task A_certificate_that_cannot_be_used_is_said_before_anything_has_started()
+    {
+        var builder = DefaultsHost.CreateBuilder(("Tls:CertificatePath", "/nope"), ("Tls:KeyPath", "/nope"));
+        var begun = new TaskCompletionSource();
+        builder.Services.AddHostedService(_ => new SlowToJoin(begun, Task.CompletedTask));
+        builder.Services.RequireServerCertificate();
+        await using var app = builder.Build();
+
+        await Assert.ThrowsAsync<ServerCertificateException>(() => app.StartAsync(Cancellation));
+        Assert.False(begun.Task.IsCompleted);
+    }
+
+    private sealed class SaidLines : ILoggerProvider, ILogger
+    {
+        public System.Collections.Concurrent.ConcurrentQueue<string> Lines { get; } = [];
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public void Dispose()
+        {
+        }
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Enqueue(formatter(state, exception));
     }
 
     private sealed class SlowToJoin(TaskCompletionSource begun, Task joined) : IHostedService

@@ -56,7 +56,7 @@ internal sealed class DemoPipeline : IAsyncDisposable
             $"--Ingress:HostName=mail.{Domain}",
             "--Logging:LogLevel:MailPipeline=Warning",
         ]);
-        _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), cancellation);
+        _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), hangup: null, cancellation);
     }
 
     public int PortOf(int defaultPort) => defaultPort + PortOffset;

@@ -80,6 +80,9 @@ internal sealed class PostgresEngine : StorageEngine
     public override async Task OpenAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _source.OpenConnectionAsync(cancellationToken);
+        // Of the database; what a client speaks is its own affair.
+        if (connection.PostgresParameters.TryGetValue("server_encoding", out var encoding) && encoding != "UTF8")
+            throw new StoreEncodingException(connection.Database, encoding);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await RunAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock})", cancellationToken);
         await RunAsync(connection, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)", cancellationToken);
