@@ -63,6 +63,39 @@ public sealed class BusSealTests
             channel.BasicPublishAsync("", BusEndpoints.MessageAccepted, mandatory: true, properties, bytes, Cancellation);
     }
 
+    [Fact]
+    public async Task A_seal_of_any_other_type_than_text_is_none_and_its_message_is_not_delivered_again()
+    {
+        await using var broker = await RabbitMqServer.StartAsync(Cancellation);
+        var received = Channel.CreateUnbounded<MessageAccepted>();
+        await using var app = await StartAsync(broker, 1, received);
+        using var refused = new MetricCollector<long>(
+            app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
+        await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString) }.CreateConnectionAsync(Cancellation);
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: Cancellation);
+
+        foreach (var seal in s_oddValues)
+        {
+            var properties = new BasicProperties { Headers = new Dictionary<string, object?> { ["Mail-Seal"] = seal } };
+            await channel.BasicPublishAsync("", BusEndpoints.MessageAccepted, mandatory: true, properties, "x"u8.ToArray(), Cancellation);
+        }
+
+        await Eventually.TrueAsync(() => refused.GetMeasurementSnapshot().Sum(m => m.Value) >= s_oddValues.Length, TimeSpan.FromSeconds(10));
+        await Eventually.TrueAsync(
+            async () => (await broker.ListQueuesAsync(cancellation: Cancellation)).All(queue => queue.Ready + queue.Unacknowledged == 0), TimeSpan.FromSeconds(10));
+        // The next message finds the endpoint at work.
+        await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
+        Assert.Equal(1, (await received.Reader.ReadAsync(Cancellation)).Messages[0].MessageId);
+        Assert.False(received.Reader.TryRead(out _));
+        Assert.Equal(s_oddValues.Length, refused.GetMeasurementSnapshot().Sum(m => m.Value));
+    }
+
+    private static readonly object?[] s_oddValues =
+    [
+        5, -1L, true, 1.5, 2.5m, null, "", "text", new byte[] { 0xff, 0xfe }, new AmqpTimestamp(long.MaxValue),
+        new List<object?> { "a", 1 }, new Dictionary<string, object?> { ["a"] = new List<object?> { 1, null } }, new BinaryTableValue([1, 2, 3]),
+    ];
+
     private static async Task<WebApplication> StartAsync(RabbitMqServer broker, byte key, Channel<MessageAccepted>? received)
     {
         var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", broker.ConnectionString));

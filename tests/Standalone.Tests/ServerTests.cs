@@ -107,6 +107,18 @@ public sealed class ServerTests : IDisposable
         await server.SignalAsync("HUP");
         await server.ReadUntilAsync("not read again, what was before stays: Logging:LogLevel:MailPipeline is 'Loud'");
 
+        // What the next start would refuse.
+        foreach (var (content, fault) in new[]
+        {
+            ("""{ "Ingress": { "Bogus": 1 } }""", "There is no setting 'Ingress:Bogus'"), ("""{ "Storage": { "Bogus": 1 } }""", "There is no setting 'Storage:Bogus'"),
+            ("""{ "Queue": { "MaxAge": "soon" } }""", "Queue:MaxAge is 'soon'"), ("""{ "Bogus": { } }""", "appsettings.json has a section 'Bogus'"),
+        })
+        {
+            await File.WriteAllTextAsync(settings, content);
+            await server.SignalAsync("HUP");
+            await server.ReadUntilAsync($"not read again, what was before stays: {fault}");
+        }
+
         Assert.Equal(0, await server.TerminateAsync());
     }
 

@@ -1,6 +1,11 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
+using MailPipeline.Ingress;
+using MailPipeline.Mailbox;
+using MailPipeline.Queue;
+using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Configuration;
 
 namespace MailPipeline.Standalone.Tests;
 
@@ -43,6 +48,40 @@ public sealed class SettingRangeTests : IDisposable
         Assert.Equal(2, result.ExitCode);
         Assert.Contains(setting[..setting.IndexOf('=', StringComparison.Ordinal)].Split(':')[1], result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', result.Error.TrimEnd());
+    }
+
+    [Theory]
+    [InlineData("Ingress:Hostname")]
+    [InlineData("Queue:Hostname")]
+    [InlineData("Delivery:HostName")]
+    public async Task A_host_name_that_is_none_is_one_line_and_exit_code_2(string setting)
+    {
+        await _run.RunAsync("domain add example.org");
+        var result = await _run.RunAsync("queue", settings: [$"--{setting}=bad name"]);
+        Assert.Equal(
+            new CommandResult(2, "", $"{setting} is 'bad name'; it must be a domain name such as mx.example.org, or an address in brackets"), result);
+    }
+
+    [Fact]
+    public void Every_port_is_known_before_it_is_bound_set_or_not()
+    {
+        var configuration = new ConfigurationBuilder()
+            .AddInMemoryCollection([new("Ingress:Listeners:0:Kind", "Submission"), new("Mailbox:Listeners:0:Address", "::1")]).Build();
+        var ports = configuration.FindPorts(services =>
+        {
+            services.AddServiceDefaultSettings();
+            services.AddQueueSettings();
+            services.AddMailboxSettings();
+            services.AddIngressSettings();
+        });
+        Assert.Equal<ListeningPort>(
+            [
+                new ListeningPort("Http:Port", "Http:Address", "127.0.0.1", 8080),
+                new ListeningPort("Queue:SiloPort", "POD_IP", "127.0.0.1", 11111),
+                new ListeningPort("Mailbox:Listeners:0:Port", "Mailbox:Listeners:0:Address", "::1", 110),
+                new ListeningPort("Ingress:Listeners:0:Port", "Ingress:Listeners:0:Address", "127.0.0.1", 587),
+            ],
+            ports);
     }
 
     [Theory]

@@ -18,6 +18,14 @@ public sealed class PostgresFixture : IAsyncLifetime
             await _server.DisposeAsync();
     }
 
+    /// <summary>A database as no store can be in.</summary>
+    public async Task<string> CreateDatabaseAsync(string encoding)
+    {
+        var name = $"in_{encoding}".ToLowerInvariant();
+        await _server!.QueryAsync($"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        return _server.ConnectionString(name);
+    }
+
     public async Task<StoreFixture> OpenAsync(Action<StorageOptions>? configure = null) => await StoreFixture.PostgresAsync(
         await _server!.CreateDatabaseAsync() + ";Maximum Pool Size=10", configure, () => ValueTask.CompletedTask);
 }
@@ -85,6 +93,17 @@ public sealed partial class Postgres_store(PostgresFixture postgres) : StoreTest
         await using (var done = new NpgsqlCommand($"SELECT pg_advisory_unlock({PostgresEngine.MigrationLock})", connection))
             await done.ExecuteNonQueryAsync();
         await using var other = await opening.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Theory]
+    [InlineData("LATIN1")]
+    [InlineData("SQL_ASCII")]
+    public async Task A_database_whose_encoding_does_not_have_every_character_is_refused(string encoding)
+    {
+        var connection = await postgres.CreateDatabaseAsync(encoding);
+
+        var refused = await Assert.ThrowsAsync<StoreEncodingException>(() => StoreFixture.PostgresAsync(connection, null, () => ValueTask.CompletedTask));
+        Assert.Contains($"whose encoding is {encoding}; it must be UTF8", refused.Message, StringComparison.Ordinal);
     }
 
     protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
