@@ -131,16 +131,17 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         await AppendAsync(content, cancellation);
     }
 
-    /// <summary>Lets go what was held back of the content, behind what it lacks.</summary>
+    /// <summary>Lets go what was held back of the content, with what it lacks.</summary>
     private async ValueTask CompleteAsync(CancellationToken cancellation)
     {
         if (_header is not { } header)
             return;
         _header = null;
-        if (header.HasNoHeader)
-            _hops.EndHeader();
         await AppendAsync(header.Prefix(), cancellation);
-        await AppendAsync(header.Held, cancellation);
+        await AppendAsync(header.Header, cancellation);
+        if (header.LacksEmptyLine)
+            await AppendAsync(LineEnd, cancellation);
+        await AppendAsync(header.Text, cancellation);
     }
 
     private async ValueTask AppendAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)

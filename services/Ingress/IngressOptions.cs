@@ -43,7 +43,7 @@ public sealed class IngressOptions
     public bool AllowForeignSenders { get; set; }
 
     /// <summary>
-    /// On Submission listeners, Date, Message-ID and the empty line behind the header are put in front of messages that lack them.
+    /// On Submission listeners, Date, Message-ID and the empty line behind the header are put into messages that lack them.
     /// Default true (RFC 6409 §8.2, §8.3).
     /// </summary>
     public bool AddMissingFields { get; set; } = true;

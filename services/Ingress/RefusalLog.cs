@@ -30,13 +30,14 @@ internal sealed partial class RefusalLog : IDisposable
         _guesses = new(time, MaxLines, Window, (client, count) => LogGuessesUnsaid(log, client, count));
     }
 
-    /// <param name="asked">The path of this MAIL or RCPT; null where none was read.</param>
+    /// <param name="asked">The path of this MAIL or RCPT, as it was given where it could not be read; null where none was given.</param>
     public void Write(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply)
     {
         if (!_log.IsEnabled(LogLevel.Information) || !MayWrite(_clients, session.Client))
             return;
         var verb = command.Length == 0 ? "unknown" : command;
-        LogRefused(_log, session.Client, session.ConnectionId, verb, Subject(verb, asked, transaction), reply.ToString());
+        var user = LogText.Address(session.UserName ?? "-");
+        LogRefused(_log, session.Client, session.ConnectionId, user, verb, Subject(verb, asked, transaction), reply.ToString());
     }
 
     public void WriteAuth(SmtpConnection session, string userName, SmtpReply reply)
@@ -59,28 +60,27 @@ internal sealed partial class RefusalLog : IDisposable
         _guesses.Dispose();
     }
 
-    /// <summary>Who wrote to whom, as far as the dialogue has come.</summary>
+    /// <summary>Who wrote to whom, as far as the dialogue has come, with a space before each key.</summary>
     private static string Subject(string command, string? asked, SmtpTransaction? transaction)
     {
+        var sender = command == "MAIL" ? asked : transaction is null ? null : transaction.Sender?.Text ?? "";
         // A command that was refused unread has none.
-        var from = command == "MAIL"
-            ? asked is null ? "" : $"from=<{LogText.Address(asked)}>"
-            : transaction is null ? "" : $"from=<{LogText.Address(transaction.Sender?.Text ?? "")}> ";
+        var from = sender is null ? "" : $" from=<{LogText.Address(sender)}>";
         return command switch
         {
-            "RCPT" when asked is not null => $"{from}to=<{LogText.Address(asked)}>",
+            "RCPT" when asked is not null => $"{from} to=<{LogText.Address(asked)}>",
             "DATA" when transaction is not null =>
-                from + LogText.Recipients([.. transaction.Recipients.Select(recipient => recipient.Text)]).First(),
-            _ => from.TrimEnd(),
+                $"{from} {LogText.Recipients([.. transaction.Recipients.Select(recipient => recipient.Text)]).First()}",
+            _ => from,
         };
     }
 
     private bool MayWrite(LogCap<IPAddress> cap, IPAddress? client) =>
         client is null || cap.MayWrite(ClientNetworks.NetworkOf(client, _prefixIPv6).BaseAddress);
 
-    [LoggerMessage(1008, LogLevel.Information, "status=refused client={RemoteEndPoint} session={ConnectionId} command={Command} {Subject} reply={Reply}")]
+    [LoggerMessage(1008, LogLevel.Information, "status=refused client={RemoteEndPoint} session={ConnectionId} user={UserName} command={Command}{Subject} reply={Reply}")]
     private static partial void LogRefused(
-        ILogger log, IPAddress? remoteEndPoint, string connectionId, string command, string subject, string reply);
+        ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName, string command, string subject, string reply);
 
     [LoggerMessage(1007, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=AUTH user={UserName} reply={Reply}")]
     private static partial void LogAuthFailed(ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName, string reply);

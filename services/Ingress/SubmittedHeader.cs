@@ -6,10 +6,11 @@ using MailPipeline.Contracts;
 namespace MailPipeline.Ingress;
 
 /// <summary>
-/// The beginning of a submitted message, held back until its header section has ended, and what is put in front of it because the
-/// header lacks it (RFC 6409 §8.2, §8.3): Date, Message-ID, and the empty line where the content begins without any header. What the
-/// client sent stays as it is. A header that does not end within <see cref="MaxBytes"/> gets nothing: whatever seems to be missing may
-/// still come, and a second Date or Message-ID is worse than none (RFC 5322 §3.6).
+/// The beginning of a submitted message, held back until its header section has ended, and what is put in because the header lacks it
+/// (RFC 6409 §8.2, §8.3): Date and Message-ID in front of it, and the empty line behind it. The first line that is neither a field nor
+/// more of the one before it is text, as Postfix has it, and so is all behind it. What the client sent stays as it is. A header that
+/// does not end within <see cref="MaxBytes"/> gets nothing: whatever seems to be missing may still come, and a second Date or
+/// Message-ID is worse than none (RFC 5322 §3.6).
 /// </summary>
 internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeOffset now)
 {
@@ -20,40 +21,49 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     private const int MaxLineBytes = 998;
 
     private readonly ArrayBufferWriter<byte> _held = new();
-    private int _searched;
-    private Beginning _beginning;
 
-    private enum Beginning : byte
+    // Where the first line begins that was not read yet, and up to where its end was looked for.
+    private int _line;
+    private int _searched;
+    private Line _previous;
+
+    private bool _hasMailboxLine;
+    private bool _hasDate;
+    private bool _hasMessageId;
+    private int? _textAt;
+    private bool _isWhole;
+
+    private enum Line : byte
     {
+        // Too little of it is there.
         Undecided,
-        // A field, or the empty line behind a header without any.
-        Header,
-        // The line that mbox files put before a message ("From ann@example.org Sun Mar  1 ..."), and a field behind it.
+        Field,
+        // RFC 5322 §2.2.3
+        Continuation,
+        // What mbox files put before a message: "From ann@example.org Sun Mar  1 ...".
         MailboxLine,
-        // No header: text, or a line that would be read as more of the field in front of it.
+        Empty,
         Text,
     }
 
-    /// <summary>What the client sent so far; at most <see cref="MaxBytes"/>.</summary>
-    public ReadOnlyMemory<byte> Held => _held.WrittenMemory;
+    /// <summary>What the client sent of its header so far, with the empty line behind it where there is one.</summary>
+    public ReadOnlyMemory<byte> Header => _held.WrittenMemory[..(_textAt ?? _held.WrittenCount)];
+
+    /// <summary>What is held of the text that follows the header, or stands in its place, without an empty line before it.</summary>
+    public ReadOnlyMemory<byte> Text => _held.WrittenMemory[(_textAt ?? _held.WrittenCount)..];
+
+    /// <summary>An empty line goes before <see cref="Text"/>.</summary>
+    public bool LacksEmptyLine => _textAt is not null;
 
     /// <summary>Nothing more is held: the header has ended, or is not going to.</summary>
-    public bool IsDecided { get; private set; }
-
-    /// <summary>The content begins with text: an empty line goes before it, and everything in it is body.</summary>
-    public bool HasNoHeader => _beginning == Beginning.Text;
-
-    private bool IsWhole { get; set; }
+    public bool IsDecided => _isWhole || _held.WrittenCount == MaxBytes;
 
     /// <summary>Holds content back until it is decided, and says how much of it.</summary>
     public int Take(ReadOnlySpan<byte> content)
     {
         var length = Math.Min(content.Length, MaxBytes - _held.WrittenCount);
         _held.Write(content[..length]);
-        if (_beginning == Beginning.Undecided)
-            _beginning = BeginningOf(_held.WrittenSpan);
-        IsWhole = HasNoHeader || FindsEnd();
-        IsDecided = IsWhole || _held.WrittenCount == MaxBytes;
+        Read(isEnd: false);
         return length;
     }
 
@@ -62,91 +72,96 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     {
         if (IsDecided)
             return;
-        if (_beginning == Beginning.Undecided && _held.WrittenCount > 0)
-            _beginning = Beginning.Text;
-        IsWhole = IsDecided = true;
+        Read(isEnd: true);
+        if (_previous == Line.MailboxLine)
+            BeginText(0);
+        _isWhole = true;
     }
 
-    /// <summary>What goes in front of what is held; may be nothing.</summary>
+    /// <summary>What goes in front of the header; may be nothing.</summary>
     public byte[] Prefix()
     {
         var prefix = new StringBuilder();
-        if (IsWhole && !Has("date"))
+        if (_isWhole && !_hasDate)
             prefix.Append(CultureInfo.InvariantCulture, $"Date: {now.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n");
         // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
-        if (IsWhole && !Has("message-id"))
+        if (_isWhole && !_hasMessageId)
             prefix.Append(CultureInfo.InvariantCulture, $"Message-ID: <{MessageIds.ToText(messageId)}.{now.ToUnixTimeMilliseconds():x}@{hostName}>\r\n");
-        if (_beginning == Beginning.MailboxLine)
+        if (_hasMailboxLine)
             prefix.Append("X-Mailbox-Line: "); // As Postfix does: the line becomes a field.
-        else if (HasNoHeader)
-            prefix.Append("\r\n");
         return Encoding.UTF8.GetBytes(prefix.ToString());
     }
 
-    private static Beginning BeginningOf(ReadOnlySpan<byte> content)
+    /// <summary>Reads the lines that are there, as far as they are the header's.</summary>
+    private void Read(bool isEnd)
     {
-        if (content is [(byte)'\r', ..])
-            return Beginning.Header;
-        if (content is [(byte)' ' or (byte)'\t', ..])
-            return Beginning.Text;
-        var line = FirstLine(content[..Math.Min(content.Length, MaxLineBytes)], out var isWhole);
-        if (IsField(line, isWhole) is not false and var isField)
-            return isField is null ? Beginning.Undecided : Beginning.Header;
-        if (!isWhole || !line.TrimStart((byte)'>').StartsWith("From "u8))
-            return Beginning.Text;
-        var rest = content[line.Length..];
-        var next = FirstLine(rest[..Math.Min(rest.Length, MaxLineBytes)], out isWhole);
-        return IsField(next, isWhole) switch
+        while (!_isWhole && _line < _held.WrittenCount)
         {
-            null => Beginning.Undecided,
-            true => Beginning.MailboxLine,
-            false => Beginning.Text,
-        };
+            var line = NextLine(out var isLine);
+            isLine |= isEnd;
+            var kind = KindOf(line, isLine);
+            // What looks like the line of an mbox file is text as well, unless a field is behind it.
+            if (kind == Line.Text || (_previous == Line.MailboxLine && kind is not (Line.Field or Line.Undecided)))
+            {
+                BeginText(_previous == Line.MailboxLine ? 0 : _line);
+                return;
+            }
+            if (!isLine)
+                return;
+            if (kind == Line.Field)
+                Note(FieldName(line));
+            _hasMailboxLine |= kind == Line.MailboxLine;
+            _isWhole = kind == Line.Empty;
+            _previous = kind;
+            _searched = _line += line.Length;
+        }
     }
 
-    /// <summary>Null: too little of the line is there.</summary>
-    private static bool? IsField(ReadOnlySpan<byte> line, bool isWhole) =>
-        !FieldName(line).IsEmpty ? true : isWhole || line.Length == MaxLineBytes ? false : null;
-
-    private static ReadOnlySpan<byte> FirstLine(ReadOnlySpan<byte> content, out bool isWhole)
+    // Each octet is looked at once, however the content is cut.
+    private ReadOnlySpan<byte> NextLine(out bool isLine)
     {
-        var end = content.IndexOf((byte)'\n');
-        isWhole = end >= 0;
-        return isWhole ? content[..(end + 1)] : content;
+        var held = _held.WrittenSpan;
+        var end = held[_searched..].IndexOf((byte)'\n');
+        isLine = end >= 0;
+        var length = isLine ? _searched + end + 1 - _line : held.Length - _line;
+        _searched = _line + length;
+        return held.Slice(_line, length);
+    }
+
+    private Line KindOf(ReadOnlySpan<byte> line, bool isLine)
+    {
+        if (line[0] is (byte)' ' or (byte)'\t')
+            return _previous == Line.Undecided ? Line.Text : Line.Continuation;
+        if (line[0] == '\r' && (!isLine || line.Length == 2))
+            return isLine ? Line.Empty : Line.Undecided;
+        if (!FieldName(line).IsEmpty)
+            return Line.Field;
+        if (line.Length < MaxLineBytes && !isLine)
+            return Line.Undecided;
+        var isMailboxLine = _previous == Line.Undecided && isLine && line.Length <= MaxLineBytes && line.TrimStart((byte)'>').StartsWith("From "u8);
+        return isMailboxLine ? Line.MailboxLine : Line.Text;
     }
 
     /// <summary>RFC 5322 §3.6.8, and the space before the colon of §4.5; empty where the line is no field.</summary>
     private static ReadOnlySpan<byte> FieldName(ReadOnlySpan<byte> line)
     {
-        var colon = line.IndexOf((byte)':');
+        var colon = line[..Math.Min(line.Length, MaxLineBytes)].IndexOf((byte)':');
         if (colon <= 0)
             return default;
         var name = line[..colon].TrimEnd(" \t"u8);
         return name.ContainsAnyExceptInRange((byte)'!', (byte)'~') ? default : name;
     }
 
-    // Each octet is looked at once, however the content is cut.
-    private bool FindsEnd()
+    private void Note(ReadOnlySpan<byte> name)
     {
-        var content = _held.WrittenSpan;
-        if (content.StartsWith("\r\n"u8))
-            return true;
-        var from = Math.Max(0, _searched - "\r\n\r".Length);
-        _searched = content.Length;
-        return content[from..].IndexOf("\r\n\r\n"u8) >= 0;
+        _hasDate |= Ascii.EqualsIgnoreCase(name, "date");
+        _hasMessageId |= Ascii.EqualsIgnoreCase(name, "message-id");
     }
 
-    private bool Has(string field)
+    private void BeginText(int at)
     {
-        if (HasNoHeader)
-            return false;
-        for (var rest = _held.WrittenSpan; !rest.IsEmpty && !rest.StartsWith("\r\n"u8);)
-        {
-            var line = FirstLine(rest, out _);
-            if (Ascii.EqualsIgnoreCase(FieldName(line), field))
-                return true;
-            rest = rest[line.Length..];
-        }
-        return false;
+        _textAt = at;
+        _hasMailboxLine &= at > 0;
+        _isWhole = true;
     }
 }

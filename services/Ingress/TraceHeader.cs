@@ -64,8 +64,6 @@ internal struct HopCounter()
 
     private static ReadOnlySpan<byte> Name => "received:"u8;
 
-    public void EndHeader() => IsBody = true;
-
     public void Read(ReadOnlySpan<byte> content)
     {
         while (!IsBody && !content.IsEmpty)

@@ -10,8 +10,9 @@ namespace MailPipeline.Queue;
 /// </summary>
 internal static class StatusField
 {
-    /// <summary>RFC 5322 §2.1.1.</summary>
+    /// <summary>RFC 5322 §2.1.1: what a line should not exceed, and what it must not.</summary>
     private const int MaxLineLength = 78;
+    private const int MostLineLength = 998;
 
     /// <summary>A name or an address after its type: it is one word, and goes into a line of its own where the first has no room.</summary>
     public static Header Typed(string field, string type, string value)
@@ -24,12 +25,15 @@ internal static class StatusField
     public static Header Address(string field, string address) =>
         Ascii.IsValid(address) ? Typed(field, "rfc822", address) : Typed(field, "utf-8", Xtext(address));
 
-    /// <summary>Folded between words, and within those that do not fit into a line.</summary>
+    /// <summary>
+    /// Folded between words. A longer one has a line of its own and stays whole, as far as any line may go: a space within it would
+    /// make another word of an address.
+    /// </summary>
     public static Header Text(string field, string type, string text)
     {
         var folded = new StringBuilder();
         var column = field.Length + 1;
-        foreach (var word in $"{type}; {InAscii(text)}".Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MaxLineLength - 1)))
+        foreach (var word in $"{type}; {InAscii(text)}".Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MostLineLength - 1)))
         {
             if (column + 1 + word.Length > MaxLineLength)
             {

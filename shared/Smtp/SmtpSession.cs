@@ -91,7 +91,10 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
 
-    /// <summary>The path of the last line, where it was a MAIL or RCPT whose path could be read; the null path is empty.</summary>
+    /// <summary>
+    /// The path of the last line, where it was a MAIL or RCPT: the address, empty for the null path, or as it was given where it could not
+    /// be read. Null where none was given, or the command was refused unread.
+    /// </summary>
     public string? LastPath { get; private set; }
 
     /// <summary>Longest line to read next, CRLF included.</summary>
@@ -284,15 +287,30 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         path = null;
         rest = default;
         if (argument.Length < keyword.Length || !Ascii.EqualsIgnoreCase(argument[..keyword.Length], keyword))
+        {
+            LastPath = AsGiven(argument);
             return false;
+        }
 
         var text = argument[keyword.Length..].TrimStart((byte)' ');
         if (!SmtpPath.TryRead(text, profile.OffersSmtpUtf8, out path, out var length))
+        {
+            LastPath = AsGiven(text);
             return false;
+        }
 
         rest = text[length..];
         LastPath = path?.Text ?? "";
         return true;
+    }
+
+    /// <summary>What stands in the place of a path, without its brackets, for people to read.</summary>
+    private static string? AsGiven(ReadOnlySpan<byte> text)
+    {
+        var isOpen = text is [(byte)'<', ..];
+        var given = isOpen ? text[1..] : text;
+        var end = given.IndexOf(isOpen ? (byte)'>' : (byte)' ');
+        return text.IsEmpty ? null : Encoding.UTF8.GetString(end < 0 ? given : given[..end]);
     }
 
     private SmtpStep Unknown(ReadOnlySpan<byte> verb)

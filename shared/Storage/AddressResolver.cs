@@ -41,8 +41,17 @@ public sealed record ResolvedAddress(bool IsLocal, IReadOnlyList<AddressEnd> End
 /// ours: there. A name of ours: its aliases, else its account, else the catch-all of the domain, else nothing. An alias that
 /// names its own address keeps a copy in the account of that name.
 /// </summary>
-public sealed class AddressResolver(MailDirectory directory)
+public sealed class AddressResolver
 {
+    private readonly IDirectoryReader _directory;
+
+    public AddressResolver(MailDirectory directory)
+        : this((IDirectoryReader)directory)
+    {
+    }
+
+    internal AddressResolver(IDirectoryReader directory) => _directory = directory;
+
     /// <summary>Aliases of aliases are followed so far. Long enough for people; a loop that grows names has an end.</summary>
     public const int MaxAliasDepth = 10;
 
@@ -51,12 +60,12 @@ public sealed class AddressResolver(MailDirectory directory)
         string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage)
     {
         var domain = DomainOf(address);
-        if (!await directory.IsLocalDomainAsync(domain, cancellationToken))
+        if (!await _directory.IsLocalDomainAsync(domain, cancellationToken))
             return new ResolvedAddress(false, [new AddressEnd(address, domain, RecipientRoute.Remote)], AddressFault.None);
-        var entry = await directory.FindAsync(address, cancellationToken);
+        var entry = await _directory.FindAsync(address, cancellationToken);
         if (entry is { Account: not null, Targets.Count: 0 })
             return new ResolvedAddress(true, [new AddressEnd(address, domain, RecipientRoute.Local)], AddressFault.None);
-        var walk = new AliasWalk(directory, planned: null, room);
+        var walk = new AliasWalk(_directory, planned: null, room);
         await walk.FollowAsync(address, cancellationToken);
         return new ResolvedAddress(true, walk.Ends, walk.Fault);
     }
@@ -68,16 +77,16 @@ public sealed class AddressResolver(MailDirectory directory)
     {
         var planned = new Alias(MailDirectory.Normalize(address), MailDirectory.Normalize(target));
         // A catch-all makes no name be there, its own target's neither.
-        if (planned.Address == "@" + DomainOf(target) && await directory.FindAsync(target, cancellationToken) is { Account: null, Targets.Count: 0 })
+        if (planned.Address == "@" + DomainOf(target) && await _directory.FindAsync(target, cancellationToken) is { Account: null, Targets.Count: 0 })
             return (AddressFault.NotThere, planned.Target);
-        var own = new AliasWalk(directory, planned, RecipientIds.MaxPerMessage);
+        var own = new AliasWalk(_directory, planned, RecipientIds.MaxPerMessage);
         if (await own.FollowTargetAsync(cancellationToken) is { } fault and not AddressFault.None)
             return (fault, planned.Target);
         // Deeper and wider become those as well that lead here already.
-        foreach (var upstream in LeadingTo(planned.Address, await directory.ListAliasesAsync(cancellationToken)))
+        foreach (var upstream in LeadingTo(planned.Address, await _directory.ListAliasesAsync(cancellationToken)))
         {
             var before = await ResolveAsync(upstream, cancellationToken);
-            var after = new AliasWalk(directory, planned, RecipientIds.MaxPerMessage);
+            var after = new AliasWalk(_directory, planned, RecipientIds.MaxPerMessage);
             await after.FollowAsync(upstream, cancellationToken);
             if (before.Fault == AddressFault.None && after.Fault != AddressFault.None)
                 return (after.Fault, upstream);

@@ -4,7 +4,7 @@ namespace MailPipeline.Storage;
 
 /// <summary>One address followed through its aliases, and what was met on the way.</summary>
 /// <param name="planned">An alias that counts as if it were there.</param>
-internal sealed class AliasWalk(MailDirectory directory, Alias? planned, int room)
+internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int room)
 {
     private readonly HashSet<string> _followed = new(StringComparer.Ordinal);
 

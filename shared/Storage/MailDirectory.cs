@@ -17,18 +17,15 @@ public sealed record DirectoryEntry(Account? Account, IReadOnlyList<string> Targ
 /// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
 /// are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
 /// </summary>
-public sealed class MailDirectory(MailDatabase database)
+public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
 {
     /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
     private const int MaxCached = 20_000;
 
-    private static readonly Statement s_findDomain = new("SELECT 1 FROM domains WHERE name = $1");
+    internal static readonly Statement FindDomain = new("SELECT 1 FROM domains WHERE name = $1");
     private static readonly Statement s_listDomains = new("SELECT name FROM domains ORDER BY name");
     private static readonly Statement s_firstDomains = new("SELECT name FROM domains ORDER BY name LIMIT $1");
-    private static readonly Statement s_addDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
-    private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
-
-    private static readonly Statement s_find = new(
+    internal static readonly Statement Find = new(
         """
         SELECT id, address, password_hash FROM accounts WHERE address = $1
         UNION ALL
@@ -37,33 +34,24 @@ public sealed class MailDirectory(MailDatabase database)
         """);
 
     private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
-    private static readonly Statement s_nextAccount = new(
-        "UPDATE id_blocks SET next = next + 1 WHERE name = $1 RETURNING next") { Locks = SharedRows.IdBlocks };
-
-    private static readonly Statement s_addAccount = new(
-        "INSERT INTO accounts (id, address, password_hash, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
-
     private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1");
     private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
     private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1");
     private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
-    private static readonly Statement s_listAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
-
-    private static readonly Statement s_addAlias = new(
-        "INSERT INTO aliases (address, target, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
-
-    private static readonly Statement s_removeAlias = new("DELETE FROM aliases WHERE address = $1 AND target = $2");
+    internal static readonly Statement ListAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 
     private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
     private readonly ConcurrentDictionary<int, (long At, IReadOnlyList<string> Names)> _firstDomains = [];
     private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
+    private readonly Lock _gate = new();
+    private Task _lastChange = Task.CompletedTask;
 
     /// <summary>Shortest password that may be set, in characters (<see cref="StorageOptions.MinPasswordLength"/>).</summary>
     public int MinPasswordLength => database.Options.MinPasswordLength;
 
     public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
         !StoredText.IsStorable(domain) ? ValueTask.FromResult(false) : CachedAsync(_domains, Normalize(domain), async name =>
-            (await database.QueryAsync(s_findDomain, r => true, cancellationToken, name)).Count > 0);
+            (await database.QueryAsync(FindDomain, r => true, cancellationToken, name)).Count > 0);
 
     /// <summary>
     /// What has exactly this name, in one query. An alias "@example.org" stands for every address of the domain that nothing else
@@ -71,7 +59,7 @@ public sealed class MailDirectory(MailDatabase database)
     /// </summary>
     public ValueTask<DirectoryEntry> FindAsync(string address, CancellationToken cancellationToken) =>
         !StoredText.IsStorable(address) ? ValueTask.FromResult(DirectoryEntry.Nothing) : CachedAsync(_entries, Normalize(address), async name =>
-            ToEntry(await database.QueryAsync(s_find, ReadAccount, cancellationToken, name)));
+            ToEntry(await database.QueryAsync(Find, ReadAccount, cancellationToken, name)));
 
     public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>
         (await FindAsync(address, cancellationToken)).Account;
@@ -88,23 +76,14 @@ public sealed class MailDirectory(MailDatabase database)
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
 
     public async Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken) =>
-        await database.QueryAsync(s_listAliases, r => new Alias(r.GetString(0), r.GetString(1)), cancellationToken);
+        await database.QueryAsync(ListAliases, ReadAlias, cancellationToken);
 
     /// <summary>False: it is there already.</summary>
-    public Task<bool> AddDomainAsync(string domain) => ChangeAsync(s_addDomain, Normalize(domain), Now);
+    public Task<bool> AddDomainAsync(string domain) => ChangeAsync(change => change.AddDomainAsync(domain));
 
-    public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(s_removeDomain, Normalize(domain));
+    public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(change => change.RemoveDomainAsync(domain));
 
-    public async Task<bool> AddAccountAsync(string address, string passwordHash)
-    {
-        var added = await database.WriteAsync(async transaction =>
-        {
-            var id = (await transaction.QueryAsync(s_nextAccount, r => r.GetInt64(0), "account"))[0] - 1;
-            return await transaction.ExecuteAsync(s_addAccount, id, Normalize(address), passwordHash, Now) == 1;
-        });
-        Forget();
-        return added;
-    }
+    public Task<bool> AddAccountAsync(string address, string passwordHash) => ChangeAsync(change => change.AddAccountAsync(address, passwordHash));
 
     /// <summary>
     /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
@@ -114,9 +93,8 @@ public sealed class MailDirectory(MailDatabase database)
     {
         bool? removed;
         do
-            removed = await database.WriteAsync(transaction => RemovePieceAsync(transaction, Normalize(address)));
+            removed = await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address)));
         while (removed is null);
-        Forget();
         return removed.Value;
     }
 
@@ -127,28 +105,57 @@ public sealed class MailDirectory(MailDatabase database)
             return false;
         var uids = await transaction.QueryAsync(s_maildrop, r => r.GetInt64(0), id, MaildropStore.MostDeletions);
         await MaildropStore.DeleteAsync(transaction, id, uids);
-        return uids.Count == MaildropStore.MostDeletions ? null : await transaction.ExecuteAsync(s_removeAccount, address) == 1;
+        if (uids.Count == MaildropStore.MostDeletions)
+            return null;
+        await DirectoryChange.LockAsync(transaction);
+        return await transaction.ExecuteAsync(s_removeAccount, address) == 1;
     }
 
-    public Task<bool> SetPasswordAsync(string address, string passwordHash) =>
-        ChangeAsync(s_setPassword, Normalize(address), passwordHash);
-
-    public Task<bool> AddAliasAsync(string address, string target) =>
-        ChangeAsync(s_addAlias, Normalize(address), Normalize(target), Now);
-
-    public Task<bool> RemoveAliasAsync(string address, string target) =>
-        ChangeAsync(s_removeAlias, Normalize(address), Normalize(target));
-
-    internal static string Normalize(string name) => name.ToLowerInvariant();
-
-    private SqlValue Now => database.Time.GetUtcNow();
-
-    private async Task<bool> ChangeAsync(Statement statement, params SqlValue[] values)
+    /// <summary>No other process need wait: what an address leads to does not depend on it.</summary>
+    public async Task<bool> SetPasswordAsync(string address, string passwordHash)
     {
-        var changed = await database.WriteAsync(transaction => transaction.ExecuteAsync(statement, values)) == 1;
+        var changed = await database.WriteAsync(transaction => transaction.ExecuteAsync(s_setPassword, Normalize(address), passwordHash)) == 1;
         Forget();
         return changed;
     }
+
+    /// <summary>Whatever it leads to (<see cref="DirectoryChange.CheckAliasAsync"/>). False: it is there already.</summary>
+    public Task<bool> AddAliasAsync(string address, string target) => ChangeAsync(change => change.AddAliasAsync(address, target));
+
+    public Task<bool> RemoveAliasAsync(string address, string target) => ChangeAsync(change => change.RemoveAliasAsync(address, target));
+
+    /// <summary>
+    /// Makes a change that depends on what is there: it is looked up and changed in one transaction, and no other change of any process
+    /// comes between.
+    /// </summary>
+    /// <param name="change">Awaits nothing but what it is given, and may run again from its start.</param>
+    public Task<T> ChangeAsync<T>(Func<DirectoryChange, ValueTask<T>> change) =>
+        OneByOneAsync(async transaction =>
+        {
+            await DirectoryChange.LockAsync(transaction);
+            return await change(new DirectoryChange(transaction, database.Time.GetUtcNow()));
+        });
+
+    /// <summary>The lock keeps other transactions off; changes of this process could share one, and so wait here.</summary>
+    private async Task<T> OneByOneAsync<T>(Func<IWriteTransaction, ValueTask<T>> change)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task before;
+        lock (_gate)
+            (before, _lastChange) = (_lastChange, done.Task);
+        await before;
+        try
+        {
+            return await database.WriteAsync(change);
+        }
+        finally
+        {
+            Forget();
+            done.SetResult();
+        }
+    }
+
+    internal static string Normalize(string name) => name.ToLowerInvariant();
 
     private async ValueTask<T> CachedAsync<TKey, T>(
         ConcurrentDictionary<TKey, (long At, T Answer)> cache, TKey key, Func<TKey, Task<T>> read)
@@ -173,9 +180,11 @@ public sealed class MailDirectory(MailDatabase database)
     }
 
     // An alias has no id.
-    private static DirectoryEntry ToEntry(List<Account> rows) =>
+    internal static DirectoryEntry ToEntry(List<Account> rows) =>
         rows.Count == 0 ? DirectoryEntry.Nothing : new DirectoryEntry(
             rows.Find(row => row.Id != 0), rows.Count == 1 && rows[0].Id != 0 ? [] : [.. rows.Where(row => row.Id == 0).Select(row => row.Address)]);
 
-    private static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
+    internal static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
+
+    internal static Alias ReadAlias(System.Data.Common.DbDataReader row) => new(row.GetString(0), row.GetString(1));
 }

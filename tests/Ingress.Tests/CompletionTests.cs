@@ -31,6 +31,18 @@ public sealed class CompletionTests
     }
 
     [Fact]
+    public async Task What_follows_the_fields_without_an_empty_line_becomes_the_body()
+    {
+        await using var host = await IngressHost.StartAsync();
+        // Quoted trace fields are no hops here, either.
+        var text = "Hello there\r\nDate: in the text\r\n" + string.Concat(Enumerable.Repeat("Received: this and that\r\n", 200));
+        using var message = await ReadAsync(host, await SubmitAsync(host, "Subject: no blank\r\n" + text));
+        Assert.Equal(text, Assert.IsType<TextPart>(message.Body).Text.ReplaceLineEndings("\r\n"));
+        Assert.Equal(["Received", "Date", "MessageId", "Subject"], message.Headers.Select(header => header.Id.ToString()).Where(id => !id.StartsWith("Mime", StringComparison.Ordinal)));
+        Assert.NotEqual(default, message.Date);
+    }
+
+    [Fact]
     public async Task A_complete_message_gets_nothing_but_the_trace()
     {
         await using var host = await IngressHost.StartAsync();

@@ -49,9 +49,41 @@ public sealed class LogTests
             line => Assert.StartsWith("command=MAIL from=<bob@example.net> reply=552 5.3.4", line, StringComparison.Ordinal),
             line => Assert.Equal("command=RCPT from=<bob@example.net> to=<nobody@example.com> reply=550 5.1.1 No such user here", line),
             line => Assert.Equal("command=DATA from=<bob@example.net> to=<ann@example.com> reply=550 5.6.0 Message contains bare <CR> or <LF>", line),
-            line => Assert.StartsWith("command=unknown  reply=500 5.5.2", line, StringComparison.Ordinal),
+            line => Assert.StartsWith("command=unknown reply=500 5.5.2", line, StringComparison.Ordinal),
             line => Assert.Equal("command=MAIL from=<eve@example.com> reply=553 5.7.1 Sender address not owned by the user", line));
         Assert.All(Lines(host, 1008), line => Assert.StartsWith("status=refused client=127.0.0.1 session=", line, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("MAIL FROM:<joe@@example.org>", "MAIL from=<joe@@example.org> reply=501 ")]
+    [InlineData("MAIL FROM:joe@example.org SIZE=1", "MAIL from=<joe@example.org> reply=501 ")]
+    [InlineData("MAIL FROM:<a b> to=<eve", "MAIL from=<a?b> reply=501 ")]
+    [InlineData("MAIL <joe@example.org>", "MAIL from=<joe@example.org> reply=501 ")]
+    [InlineData("MAIL FROM:", "MAIL reply=501 ")]
+    [InlineData("MAIL", "MAIL reply=501 ")]
+    [InlineData("RCPT TO:<joe@example..org>", "RCPT from=<s@example.net> to=<joe@example..org> reply=501 ")]
+    [InlineData("RCPT TO:<joe\u0085@example..org", "RCPT from=<s@example.net> to=<joe?@example..org> reply=501 ")]
+    [InlineData("RCPT", "RCPT from=<s@example.net> reply=501 ")]
+    public async Task What_is_no_address_is_shown_as_it_was_given(string command, string line)
+    {
+        await using var host = await StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        if (command.StartsWith("RCPT", StringComparison.Ordinal))
+            await client.SayAsync("MAIL FROM:<s@example.net>", "250");
+        await client.SayAsync(command, "501");
+        await client.SayAsync("NOOP", "250");
+
+        Assert.Contains(" user=- command=" + line, Assert.Single(Lines(host, 1008)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_user_who_is_refused_is_found_by_his_name()
+    {
+        await using var host = await StartAsync();
+        await using (var client = await Client.AuthenticatedAsync(host.Submission))
+            await client.SayAsync("MAIL FROM:<eve@example.com>", "553");
+
+        Assert.Contains(" user=ann@example.com command=MAIL from=<eve@example.com> reply=553 ", Assert.Single(Lines(host, 1008)), StringComparison.Ordinal);
     }
 
     [Fact]

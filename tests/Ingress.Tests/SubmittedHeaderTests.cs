@@ -43,6 +43,27 @@ public sealed class SubmittedHeaderTests
     }
 
     [Theory]
+    [InlineData("Subject: x\r\n", "Hello world\r\nbye\r\n")]
+    [InlineData("Subject: x\r\n", "Hello world")]
+    // What stands in the text is no field of the header, and an empty line in it not the header's end.
+    [InlineData("Subject: no blank\r\n", "Hello there\r\nDate: in body\r\nMessage-ID: <1@x>\r\n\r\nmore\r\n")]
+    [InlineData("Subject: a\r\n b: c\r\n\td\r\nX-Empty:\r\n", "see here: it is text\r\n")]
+    [InlineData("Subject: x\r\n", "From ann@example.com Sun Mar  1 04:05:06 2026\r\nDate: x\r\n\r\n")]
+    public void An_empty_line_goes_before_the_first_line_that_is_no_field(string header, string text)
+    {
+        foreach (var size in Enumerable.Range(1, header.Length + text.Length + 1))
+            Assert.Equal(Date + MessageId + header + "\r\n" + text, Completed(header + text, size));
+    }
+
+    [Fact]
+    public void An_empty_line_goes_behind_the_line_of_an_mbox_file_and_its_fields()
+    {
+        const string Header = "From ann@example.com Sun Mar  1 04:05:06 2026\r\nDate: x\r\n";
+        foreach (var size in Enumerable.Range(1, Header.Length + "text\r\n".Length))
+            Assert.Equal(MessageId + "X-Mailbox-Line: " + Header + "\r\ntext\r\n", Completed(Header + "text\r\n", size));
+    }
+
+    [Theory]
     [InlineData(200)]
     [InlineData(8192)]
     [InlineData(1_000_000)]
@@ -93,6 +114,7 @@ public sealed class SubmittedHeaderTests
             rest = rest[header.Take(piece)..];
         }
         header.End();
-        return Encoding.Latin1.GetString([.. header.Prefix(), .. header.Held.Span, .. rest]);
+        return Encoding.Latin1.GetString(
+            [.. header.Prefix(), .. header.Header.Span, .. header.LacksEmptyLine ? "\r\n"u8 : default, .. header.Text.Span, .. rest]);
     }
 }

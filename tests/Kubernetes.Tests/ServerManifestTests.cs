@@ -68,6 +68,20 @@ public sealed class ServerManifestTests
     }
 
     [Fact]
+    public async Task A_restored_PostgreSQL_has_a_base_backup_at_once()
+    {
+        var scheduled = Assert.Single(await Manifests.RenderAsync<PostgresScheduledBackup>("infrastructure/restore"));
+        Assert.True(scheduled.Spec.Immediate);
+        Assert.Equal(Assert.Single(await Manifests.RenderAsync<PostgresCluster>("infrastructure/restore")).Metadata.Name, scheduled.Spec.Cluster!.Name);
+        // Which means: when it is made. One that is there already waits for its hour, so the guide has it deleted before.
+        var guide = await File.ReadAllTextAsync(Path.Combine(Manifests.Root, "docs", "operations.md"), TestContext.Current.CancellationToken);
+        var applied = guide.IndexOf("kubectl apply -k k8s/infrastructure/restore", StringComparison.Ordinal);
+        Assert.InRange(
+            guide.IndexOf($"kubectl -n {scheduled.Metadata.NamespaceProperty} delete scheduledbackup.postgresql.cnpg.io {scheduled.Metadata.Name}", StringComparison.Ordinal),
+            0, applied);
+    }
+
+    [Fact]
     public async Task A_backup_is_whole_and_lies_elsewhere()
     {
         var manifests = await Manifests.RenderAsync("infrastructure/operators");

@@ -34,11 +34,23 @@ public sealed class ReportTests
         await queue.ReportArrivesAsync();
 
         var text = await queue.ReadAsync(Assert.Single(await queue.MaildropAsync("sender@example.org")));
-        Assert.Contains("Diagnostic-Code: smtp; 550 5.1.1\r\n yyyy", text, StringComparison.Ordinal);
-        Assert.Contains("y end\r\n", text, StringComparison.Ordinal);
+        // Folded between words only: a space within one would be read as two words.
+        Assert.Contains($"Diagnostic-Code: smtp; 550 5.1.1\r\n {new string('y', 900)}\r\n end\r\n", text, StringComparison.Ordinal);
         Assert.DoesNotContain("=?", text, StringComparison.Ordinal);
-        Assert.All(text[text.IndexOf("Diagnostic-Code", StringComparison.Ordinal)..].Split("\r\n"), line => Assert.InRange(line.Length, 0, 78));
         Assert.Contains(" said: 550 5.1.1", text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(77, 77)]
+    [InlineData(78, 78)]
+    [InlineData(997, 997)]
+    // No line may be longer (RFC 5322 §2.1.1).
+    [InlineData(998, 997, 1)]
+    public void A_word_stays_whole_as_far_as_a_line_goes(int length, params int[] words)
+    {
+        var header = StatusField.Text("Diagnostic-Code", "smtp", "550 no such user: " + new string('d', length) + " here");
+        Assert.Equal(words, header.Value.Split(' ').Where(word => word.StartsWith('d')).Select(word => word.Length));
+        Assert.All(System.Text.Encoding.ASCII.GetString(header.RawValue).Split("\r\n"), line => Assert.InRange(line.Length, 0, 998));
     }
 
     [Fact]

@@ -22,6 +22,37 @@ public sealed class DirectoryCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_domain_is_added_by_the_name_that_it_has_in_mail()
+    {
+        Assert.Equal(
+            new CommandResult(2, "", "'bücher.example' is not in ASCII, and no mail could be written to it; it is called xn--bcher-kva.example in mail. 'help' shows what there is."),
+            await _run.RunAsync("domain add bücher.example"));
+        Assert.Equal(0, (await _run.RunAsync("domain add xn--bcher-kva.example")).ExitCode);
+        Assert.Equal(0, (await _run.RunAsync("account add ann@xn--bcher-kva.example", input: "s3cret-words\n")).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_removed_domain_names_the_aliases_that_mean_something_else_now()
+    {
+        foreach (var domain in (string[])["example.org", "example.net"])
+            await _run.RunAsync($"domain add {domain}");
+        await _run.RunAsync("account add bob@example.org", input: "s3cret-words\n");
+        foreach (var alias in (string[])["@example.net bob@example.org", "sales@example.net bob@example.org", "c1@example.org sales@example.net"])
+            Assert.Equal(0, (await _run.RunAsync($"alias add {alias}")).ExitCode);
+
+        (await _run.RunAsync("domain remove example.net")).ShouldBeDone(
+            "example.net removed. Its aliases do nothing until it is ours again; 'alias remove @example.net bob@example.org', 'alias remove sales@example.net bob@example.org' removes them."
+            + " What led to it goes to whatever system receives its mail now; 'alias remove c1@example.org sales@example.net' ends that");
+
+        // And back: what went to another system is a name that is not there, now that it is ours.
+        await _run.RunAsync("alias remove sales@example.net bob@example.org");
+        await _run.RunAsync("alias remove @example.net bob@example.org");
+        Assert.EndsWith(
+            ". What led there leads nowhere now and is refused; it goes by 'alias remove c1@example.org sales@example.net'",
+            (await _run.RunAsync("domain add example.net")).Output);
+    }
+
+    [Fact]
     public async Task An_account_s_password_comes_from_standard_input_when_that_is_no_terminal()
     {
         await _run.RunAsync("domain add example.org");
@@ -75,7 +106,8 @@ public sealed class DirectoryCommandTests : IDisposable
         (await _run.RunAsync("account remove ann@example.org")).ShouldBeDone(
             "ann@example.org removed, with its mail. What led there leads nowhere now and is refused; it goes by 'alias remove postmaster@example.org ann@example.org'");
         (await _run.RunAsync("account remove ann@example.org")).ShouldNotBeDone("There is no account ann@example.org");
-        (await _run.RunAsync("domain remove example.org")).ShouldBeDone("example.org removed");
+        (await _run.RunAsync("domain remove example.org")).ShouldBeDone(
+            "example.org removed. Its aliases do nothing until it is ours again; 'alias remove postmaster@example.org ann@example.org' removes them");
     }
 
     [Fact]

@@ -20,12 +20,12 @@ internal static class DirectoryCommands
     ];
 
     private static Task<int> AddDomainAsync(Invocation call, CancellationToken cancellation) =>
-        AddAsync(call, async (directory, _) =>
+        AddAsync(call, async (directory, addresses) =>
         {
-            var domain = MailNames.Domain(call.Values[0]);
+            var domain = MailNames.NewDomain(call.Values[0]);
             // RFC 5321 §4.5.1: somebody has to read what is written to the postmaster.
             return await directory.AddDomainAsync(domain)
-                ? (true, $"{domain} added. Mail to postmaster@{domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
+                ? (true, $"{domain} added. Mail to postmaster@{domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it{await NameBrokenAsync(directory, addresses, "@" + domain, cancellation)}")
                 : (false, $"{domain} is there already");
         }, cancellation);
 
@@ -33,13 +33,30 @@ internal static class DirectoryCommands
         ChangeAsync(call, async (directory, _) =>
         {
             var domain = MailNames.Domain(call.Values[0]);
-            var left = (await directory.ListAccountsAsync(cancellation)).Count(account => MailNames.DomainOf(account.Address) == domain);
+            var (left, isRemoved) = await directory.ChangeAsync(async change =>
+            {
+                var accounts = await change.CountAccountsAsync(domain);
+                return (accounts, accounts == 0 && await change.RemoveDomainAsync(domain));
+            });
             if (left > 0)
                 return (false, left == 1 ? $"{domain} has an account; remove it first" : $"{domain} has {left} accounts; remove them first");
-            return await directory.RemoveDomainAsync(domain)
-                ? (true, $"{domain} removed")
+            return isRemoved
+                ? (true, $"{domain} removed{await NameChangedAsync(directory, domain, cancellation)}")
                 : (false, $"There is no domain {domain}");
         }, cancellation);
+
+    /// <summary>The aliases that mean something else now that a domain is no longer ours.</summary>
+    private static async Task<string> NameChangedAsync(MailDirectory directory, string domain, CancellationToken cancellation)
+    {
+        var aliases = await directory.ListAliasesAsync(cancellation);
+        var idle = aliases.Where(alias => MailNames.DomainOf(alias.Address) == domain);
+        var leaving = aliases.Where(alias => MailNames.DomainOf(alias.Address) != domain && MailNames.DomainOf(alias.Target) == domain);
+        return Name("Its aliases do nothing until it is ours again", idle, "removes them")
+            + Name("What led to it goes to whatever system receives its mail now", leaving, "ends that");
+
+        static string Name(string what, IEnumerable<Alias> aliases, string end) =>
+            string.Join(", ", aliases.Select(alias => $"'alias remove {alias.Address} {alias.Target}'")) is { Length: > 0 } named ? $". {what}; {named} {end}" : "";
+    }
 
     private static Task<int> ListDomainsAsync(Invocation call, CancellationToken cancellation) =>
         ListAsync(call, directory => directory.ListDomainsAsync(cancellation), cancellation);
@@ -48,15 +65,25 @@ internal static class DirectoryCommands
         AddAsync(call, async (directory, addresses) =>
         {
             var address = MailNames.Account(call.Values[0]);
-            if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
-                return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
+            var domain = MailNames.DomainOf(address);
+            if (!await directory.IsLocalDomainAsync(domain, cancellation))
+                return (false, NotOurs(domain));
             // Asked before the password: nobody likes to type it twice in vain.
             if (await directory.FindAccountAsync(address, cancellation) is not null)
                 return (false, $"{address} is there already; 'account password {address}' changes its password");
-            return await directory.AddAccountAsync(address, PasswordHash.Create(await ReadPasswordAsync(call.Terminal, directory.MinPasswordLength, cancellation)))
-                ? (true, $"{address} added{await NamePostmasterAsync(directory, addresses, address, cancellation)}")
-                : (false, $"{address} is there already");
+            var hash = PasswordHash.Create(await ReadPasswordAsync(call.Terminal, directory.MinPasswordLength, cancellation));
+            // And again behind it, where nobody can remove the domain any more.
+            var isAdded = await directory.ChangeAsync<bool?>(async change =>
+                await change.IsLocalDomainAsync(domain) ? await change.AddAccountAsync(address, hash) : null);
+            return isAdded switch
+            {
+                true => (true, $"{address} added{await NamePostmasterAsync(directory, addresses, address, cancellation)}"),
+                false => (false, $"{address} is there already"),
+                null => (false, NotOurs(domain)),
+            };
         }, cancellation);
+
+    private static string NotOurs(string domain) => $"{domain} is not a domain of ours; 'domain add {domain}' makes it one";
 
     /// <summary>RFC 5321 §4.5.1: a domain that receives mail has a postmaster. Until somebody else is named, its first account is.</summary>
     private static async Task<string> NamePostmasterAsync(
@@ -65,10 +92,14 @@ internal static class DirectoryCommands
         var postmaster = $"postmaster@{MailNames.DomainOf(account)}";
         if ((await addresses.ResolveAsync(postmaster, cancellation)).Fault == AddressFault.None)
             return "";
-        // Those who had it are gone.
-        foreach (var target in (await directory.FindAsync(postmaster, cancellation)).Targets)
-            await directory.RemoveAliasAsync(postmaster, target);
-        return await directory.AddAliasAsync(postmaster, account) ? $", and reads what is written to {postmaster}" : "";
+        var isNamed = await directory.ChangeAsync(async change =>
+        {
+            // Those who had it are gone.
+            foreach (var target in (await change.FindAsync(postmaster)).Targets)
+                await change.RemoveAliasAsync(postmaster, target);
+            return (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account);
+        });
+        return isNamed ? $", and reads what is written to {postmaster}" : "";
     }
 
     private static Task<int> SetPasswordAsync(Invocation call, CancellationToken cancellation) =>
@@ -96,24 +127,29 @@ internal static class DirectoryCommands
             [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)], cancellation);
 
     private static Task<int> AddAliasAsync(Invocation call, CancellationToken cancellation) =>
-        AddAsync(call, async (directory, addresses) =>
+        AddAsync(call, (directory, _) =>
         {
             var (address, target) = (MailNames.AddressOrCatchAll(call.Values[0]), MailNames.Address(call.Values[1]));
-            if (!await directory.IsLocalDomainAsync(MailNames.DomainOf(address), cancellation))
-                return (false, $"{MailNames.DomainOf(address)} is not a domain of ours; 'domain add {MailNames.DomainOf(address)}' makes it one");
-            var entry = await directory.FindAsync(address, cancellation);
-            if (entry.Targets.Contains(target))
-                return (false, $"{address} -> {target} is there already");
-            if (await addresses.CheckAliasAsync(address, target, cancellation) is var (fault, at) && fault != AddressFault.None)
-                return (false, $"{address} -> {target} is not added: {Describe(fault, at)}");
-            if (!await directory.AddAliasAsync(address, target))
-                return (false, $"{address} -> {target} is there already");
-            // Where a name is both, the alias decides: AddressResolver.cs.
-            var passedOver = entry.Account is not null && target != address && !entry.Targets.Contains(address);
-            return (true, $"{address} -> {target} added" + (passedOver
-                ? $". The account {address} gets no more mail itself; 'alias add {address} {address}' keeps a copy there"
-                : ""));
+            // Checked and added at once: of two aliases that would lead to each other the second is refused.
+            return directory.ChangeAsync(change => AddAliasAsync(change, address, target));
         }, cancellation);
+
+    private static async ValueTask<(bool Done, string Text)> AddAliasAsync(DirectoryChange change, string address, string target)
+    {
+        if (!await change.IsLocalDomainAsync(MailNames.DomainOf(address)))
+            return (false, NotOurs(MailNames.DomainOf(address)));
+        var entry = await change.FindAsync(address);
+        if (entry.Targets.Contains(target))
+            return (false, $"{address} -> {target} is there already");
+        if (await change.CheckAliasAsync(address, target) is var (fault, at) && fault != AddressFault.None)
+            return (false, $"{address} -> {target} is not added: {Describe(fault, at)}");
+        await change.AddAliasAsync(address, target);
+        // Where a name is both, the alias decides: AddressResolver.cs.
+        var passedOver = entry.Account is not null && target != address && !entry.Targets.Contains(address);
+        return (true, $"{address} -> {target} added" + (passedOver
+            ? $". The account {address} gets no more mail itself; 'alias add {address} {address}' keeps a copy there"
+            : ""));
+    }
 
     private static string Describe(AddressFault fault, string address) => fault switch
     {

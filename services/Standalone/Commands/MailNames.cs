@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using MailPipeline.Smtp;
 
@@ -17,6 +18,28 @@ internal static class MailNames
         return domain.Length <= MaxDomain && SmtpAddress.TryParse("a@" + domain, out var address, allowUtf8: true) && !address!.HasAddressLiteral
             ? domain
             : throw new UsageException($"'{typed}' is not a domain; it looks like example.org");
+    }
+
+    /// <summary>
+    /// A domain that is to be ours: in ASCII, as it stands in the DNS and in commands where SMTPUTF8 is not offered (RFC 5890 §2.3.2.1).
+    /// </summary>
+    /// <exception cref="UsageException">It is not a domain name, or not in ASCII.</exception>
+    public static string NewDomain(string typed)
+    {
+        var domain = Domain(typed);
+        if (Ascii.IsValid(domain))
+            return domain;
+        var ascii = "";
+        try
+        {
+            ascii = new IdnMapping().GetAscii(domain);
+        }
+        catch (ArgumentException)
+        {
+            // It has no such form, and cannot be in the DNS.
+        }
+
+        throw new UsageException($"'{typed}' is not in ASCII, and no mail could be written to it" + (ascii.Length > 0 ? $"; it is called {ascii} in mail" : ""));
     }
 
     /// <exception cref="UsageException">It is not an address.</exception>
