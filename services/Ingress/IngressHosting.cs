@@ -56,6 +56,10 @@ public static class IngressHosting
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
     }
 
+    /// <summary>A service of its own that listens nowhere would do nothing, and be ready.</summary>
+    public static void RequireIngressListener(this IServiceCollection services) =>
+        services.AddSingleton<IValidateOptions<IngressOptions>, IngressListenerRule>();
+
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options, IServiceProvider provider)
     {
         foreach (var listener in options.Value.Listeners)

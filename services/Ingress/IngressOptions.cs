@@ -21,7 +21,7 @@ public sealed class IngressOptions
 
     private string? _hostName;
 
-    /// <summary>Where to listen. Default: nowhere.</summary>
+    /// <summary>Where to listen. Default: nowhere, with which a service of its own does not start.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
 
     /// <summary>Addresses and networks (CIDR) that may relay without authentication. Default: none (P7).</summary>
@@ -153,11 +153,26 @@ public sealed class IngressOptions
     public int PrefixIPv6 { get; set; } = 64;
 
     /// <summary>
-    /// Longest wait for a command of who has not logged in, while nine tenths of its listener's sessions are in use. Default 30 seconds:
-    /// shorter than RFC 5321 §4.5.3.2.7 wants, and better than to turn others away.
+    /// Longest wait for a command, for more content, or for a reader of our replies, of who has not logged in, while nine tenths of its
+    /// listener's sessions are in use. Default 30 seconds: shorter than RFC 5321 §4.5.3.2.7 wants, and better than to turn others away.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
     public TimeSpan CrowdedCommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Longest time of a session that has not logged in, while nine tenths of its listener's sessions are in use: since its last accepted
+    /// message, or since it began, beside what <see cref="CrowdedRateBytes"/> adds. Then 421 ends it, within content too: nothing was
+    /// accepted yet. Default 5 minutes, ten times <see cref="CrowdedCommandTimeout"/>.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan CrowdedSessionTime { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>
+    /// Octets a second of content: what has come of a message adds as much to <see cref="CrowdedSessionTime"/> as it takes at this rate.
+    /// Default 10 KB, as Delivery:TransactionRateBytes: who sends as fast is never ended for being slow.
+    /// </summary>
+    [Range(1.0, 1e9)]
+    public long CrowdedRateBytes { get; set; } = 10_000;
 
     /// <summary>
     /// Whether a stranger, on an Mx listener, may name a sender of a domain of ours. Default Accept: forwarders and mailing lists do, with
@@ -281,4 +296,13 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
         if (listener is { Kind: ListenerKind.Submission, Tls: TlsMode.None } && !options.AllowCleartextAuth)
             failures.Add($"{setting}:Tls is None; a Submission listener needs StartTls or Implicit, or Ingress:AllowCleartextAuth");
     }
+}
+
+/// <summary>What a service of its own needs.</summary>
+internal sealed class IngressListenerRule : IValidateOptions<IngressOptions>
+{
+    public ValidateOptionsResult Validate(string? name, IngressOptions options) => options.Listeners.Count > 0
+        ? ValidateOptionsResult.Success
+        : ValidateOptionsResult.Fail(
+            "Ingress:Listeners has no entry, so that nothing would listen; it must have at least one, e.g. Ingress:Listeners:0:Kind=Mx (or Submission) and Ingress:Listeners:0:Address=0.0.0.0");
 }

@@ -5,7 +5,8 @@ using MailPipeline.Storage;
 namespace MailPipeline.Ingress;
 
 /// <summary>One message from 354 to the reply to its final dot, which is 250 only after the commit.</summary>
-internal sealed class MessageReception(SmtpServer server, SmtpConnection session, SmtpTransport transport, SmtpTransaction transaction)
+internal sealed class MessageReception(
+    SmtpServer server, SmtpConnection session, SmtpTransport transport, SessionPatience patience, SmtpTransaction transaction)
 {
     private IngressOptions Options => server.Options;
 
@@ -16,13 +17,14 @@ internal sealed class MessageReception(SmtpServer server, SmtpConnection session
         await using var content = new IncomingContent(server.Store, Options, session.Listener);
         await content.BeginAsync(protocol, session.Client, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
 
-        var latest = transport.DeadlineAfter(Options.MaxContentTime);
+        var latest = patience.ContentEnd();
         while (!content.IsEnded)
         {
-            var result = await transport.ReadAsync(Math.Min(latest, transport.DeadlineAfter(Options.ContentTimeout)));
+            var result = await transport.ReadAsync(patience.ForContent(latest));
             if (transport.TimedOut)
                 return new(Replies.C421TimedOut, SessionEnd.TimedOut);
 
+            patience.Received(result.Buffer.Length);
             var position = await content.TakeAsync(result.Buffer, SmtpConnection.Uninterrupted);
             transport.AdvanceTo(position);
             if (content.IsEndless)
@@ -56,6 +58,7 @@ internal sealed class MessageReception(SmtpServer server, SmtpConnection session
             return fault.Fault == StorageFault.OutcomeUnknown ? null : IncomingContent.ReplyTo(fault);
         }
 
+        patience.Accepted();
         server.Accepted(session, message, server.Time.GetElapsedTime(started));
         return new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}");
     }

@@ -7,13 +7,16 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// What was refused, to whom, and with which words, one line each. A client that is refused much gets some lines a minute, and then
-/// one that counts the rest: nobody fills our disk by being refused. Wrong credentials have a count of their own: who guesses hides
-/// behind no other refusal.
+/// one that counts the rest, and so do all clients together: nobody fills our disk by being refused. Wrong credentials have counts of
+/// their own: who guesses hides behind no other refusal.
 /// </summary>
 internal sealed partial class RefusalLog : IDisposable
 {
     /// <summary>Lines of one client in one window, and as many about its credentials.</summary>
     internal const int MaxLines = 10;
+
+    /// <summary>Lines of all clients in one window, and as many about their credentials.</summary>
+    internal const int MaxLinesOfAll = 1000;
 
     internal static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
@@ -26,8 +29,12 @@ internal sealed partial class RefusalLog : IDisposable
     {
         _log = log;
         _prefixIPv6 = options.Value.PrefixIPv6;
-        _clients = new(time, MaxLines, Window, (client, count) => LogUnsaid(log, client, count));
-        _guesses = new(time, MaxLines, Window, (client, count) => LogGuessesUnsaid(log, client, count));
+        _clients = new(
+            time, MaxLines, Window, (client, count) => LogUnsaid(log, client, count),
+            new(time, MaxLinesOfAll, Window, count => LogUnsaidOfAll(log, count)));
+        _guesses = new(
+            time, MaxLines, Window, (client, count) => LogGuessesUnsaid(log, client, count),
+            new(time, MaxLinesOfAll, Window, count => LogGuessesUnsaidOfAll(log, count)));
     }
 
     /// <param name="asked">The path of this MAIL or RCPT, as it was given where it could not be read; null where none was given.</param>
@@ -93,4 +100,10 @@ internal sealed partial class RefusalLog : IDisposable
 
     [LoggerMessage(1010, LogLevel.Warning, "status=refused client={RemoteEndPoint} command=AUTH {Count} times more, not shown one by one")]
     private static partial void LogGuessesUnsaid(ILogger log, IPAddress remoteEndPoint, long count);
+
+    [LoggerMessage(1011, LogLevel.Warning, "status=refused client=many {Count} times more, not shown one by one")]
+    private static partial void LogUnsaidOfAll(ILogger log, long count);
+
+    [LoggerMessage(1012, LogLevel.Warning, "status=refused client=many command=AUTH {Count} times more, not shown one by one")]
+    private static partial void LogGuessesUnsaidOfAll(ILogger log, long count);
 }

@@ -16,6 +16,7 @@ internal sealed class SmtpConnection
 {
     private readonly SmtpServer _server;
     private readonly ConnectionContext _connection;
+    private readonly SessionPatience _patience;
     private readonly SmtpTransport _transport;
     private readonly SmtpSession _session;
     private readonly SessionPlaces.Place _place;
@@ -31,7 +32,8 @@ internal sealed class SmtpConnection
     {
         _server = server;
         _connection = connection;
-        _transport = new SmtpTransport(connection, server.Options, server.Time);
+        _patience = new SessionPatience(server.Options, server.Time);
+        _transport = new SmtpTransport(connection, _patience, server.Options, server.Time);
         _session = new SmtpSession(listener.Profile);
         _lines = new LineReader(_session.MaxLineBytes);
         _place = place;
@@ -52,10 +54,6 @@ internal sealed class SmtpConnection
     private IngressOptions Options => _server.Options;
 
     private bool MayRelay => _account is not null || _isRelayClient;
-
-    private TimeSpan CommandTimeout => _account is null && Listener.Places.IsNearlyFull && Options.CrowdedCommandTimeout < Options.CommandTimeout
-        ? Options.CrowdedCommandTimeout
-        : Options.CommandTimeout;
 
     /// <summary>
     /// Storage is not interrupted when the client goes away: its side is closed as well when it has said everything, QUIT
@@ -80,7 +78,7 @@ internal sealed class SmtpConnection
     public void Stop() => _transport.Stop();
 
     /// <summary>Called once a second: ends the wait for a client that lets us wait for too long.</summary>
-    public void CheckDeadline(long now) => _transport.CheckDeadline(now);
+    public void CheckDeadline(long now) => _transport.CheckDeadline(now, Listener.Places);
 
     private async Task<SessionEnd> ConverseAsync()
     {
@@ -88,23 +86,23 @@ internal sealed class SmtpConnection
             return SessionEnd.TlsFailed;
 
         Write(Listener.Profile.Greeting);
-        var deadline = _transport.DeadlineAfter(CommandTimeout);
+        var end = _patience.ForCommand();
         while (!_transport.IsStopping)
         {
             // A command has its time as a whole: octets that trickle in prolong nothing.
             if (_hasReadLine)
-                deadline = _transport.DeadlineAfter(CommandTimeout);
+                end = _patience.ForCommand();
             _hasReadLine = false;
-            var result = await _transport.ReadAsync(deadline);
+            var result = await _transport.ReadAsync(end);
             if (_transport.IsStopping)
                 break;
             if (_transport.TimedOut)
                 return await EndAsync(Replies.C421TimedOut, SessionEnd.TimedOut);
-            if (await ServeAsync(result) is not { } end)
+            if (await ServeAsync(result) is not { } reason)
                 continue;
 
             await _transport.FlushAsync();
-            return end;
+            return reason;
         }
 
         return await EndAsync(Replies.C421ShuttingDown, SessionEnd.Stopped);
@@ -188,6 +186,7 @@ internal sealed class SmtpConnection
         _account = verified.Account;
         if (_account is not null)
         {
+            _patience.IsLoggedIn = true;
             _place.LoggedIn();
             return null;
         }
@@ -202,7 +201,7 @@ internal sealed class SmtpConnection
     private async ValueTask<SessionEnd?> ReceiveAsync()
     {
         _received = _session.Transaction;
-        var (reply, end) = await new MessageReception(_server, this, _transport, _session.Transaction!).ReceiveAsync(_session);
+        var (reply, end) = await new MessageReception(_server, this, _transport, _patience, _session.Transaction!).ReceiveAsync(_session);
         if (end == SessionEnd.OutcomeUnknown)
             _connection.Abort();
         if (end is not null)
@@ -224,6 +223,7 @@ internal sealed class SmtpConnection
 
         _session.TlsStarted();
         _account = null;
+        _patience.IsLoggedIn = false;
         // A line cut off by TLS is no part of the next one.
         _lines = new LineReader(_session.MaxLineBytes);
         return true;

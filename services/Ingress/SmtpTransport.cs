@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.AspNetCore.Connections;
 
@@ -11,7 +12,7 @@ namespace MailPipeline.Ingress;
 /// The octets of one connection, in clear or under TLS, and how long its client is waited for. Replies are gathered until the client has
 /// to be waited for, and leave in one write (RFC 2920 §3.1).
 /// </summary>
-internal sealed class SmtpTransport(ConnectionContext connection, IngressOptions options, TimeProvider time)
+internal sealed class SmtpTransport(ConnectionContext connection, SessionPatience patience, IngressOptions options, TimeProvider time)
 {
     private const long Never = long.MaxValue;
 
@@ -22,6 +23,7 @@ internal sealed class SmtpTransport(ConnectionContext connection, IngressOptions
 
     // Shared with the registry's timer and with the stop of the host.
     private long _deadline = Never;
+    private long _crowdedDeadline = Never;
     private volatile bool _isWriting;
     private volatile bool _timedOut;
     private volatile bool _stopping;
@@ -42,12 +44,12 @@ internal sealed class SmtpTransport(ConnectionContext connection, IngressOptions
     }
 
     /// <summary>Called once a second: ends the wait for a client that lets us wait for too long.</summary>
-    public void CheckDeadline(long now)
+    public void CheckDeadline(long now, SessionPlaces places)
     {
-        if (now <= Volatile.Read(ref _deadline))
+        if (now <= Volatile.Read(ref _deadline) && (now <= Volatile.Read(ref _crowdedDeadline) || !places.IsNearlyFull))
             return;
 
-        Volatile.Write(ref _deadline, Never);
+        EndWait();
         _timedOut = true;
         // Who does not read our replies will not read another one.
         if (_isWriting)
@@ -56,20 +58,17 @@ internal sealed class SmtpTransport(ConnectionContext connection, IngressOptions
             _input.CancelPendingRead();
     }
 
-    public long DeadlineAfter(TimeSpan patience) =>
-        time.GetTimestamp() + (long)(patience.TotalSeconds * time.TimestampFrequency);
-
     /// <summary>What has arrived already, or else what comes until the deadline; replies leave before waiting.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<ReadResult> ReadAsync(long deadline)
+    public async ValueTask<ReadResult> ReadAsync(WaitEnd end)
     {
         if (_input.TryRead(out var ready))
             return ready;
 
         await FlushAsync();
-        Volatile.Write(ref _deadline, deadline);
+        BeginWait(end);
         var result = await _input.ReadAsync();
-        Volatile.Write(ref _deadline, Never);
+        EndWait();
         return result;
     }
 
@@ -90,9 +89,9 @@ internal sealed class SmtpTransport(ConnectionContext connection, IngressOptions
 
         _hasReplies = false;
         _isWriting = true;
-        Volatile.Write(ref _deadline, DeadlineAfter(options.CommandTimeout));
+        BeginWait(patience.ForReplies());
         await _output.FlushAsync();
-        Volatile.Write(ref _deadline, Never);
+        EndWait();
         _isWriting = false;
     }
 
@@ -145,4 +144,12 @@ internal sealed class SmtpTransport(ConnectionContext connection, IngressOptions
     }
 
     public void Abort() => connection.Abort();
+
+    private void BeginWait(WaitEnd end)
+    {
+        Volatile.Write(ref _crowdedDeadline, end.Crowded);
+        Volatile.Write(ref _deadline, end.Always);
+    }
+
+    private void EndWait() => BeginWait(new WaitEnd(Never, Never));
 }

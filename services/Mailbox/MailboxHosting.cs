@@ -47,6 +47,10 @@ public static class MailboxHosting
                 $"{MailboxOptions.Section}:Listeners:{i}:Port", $"{MailboxOptions.Section}:Listeners:{i}:Address", listener.Address, listener.Port)));
     }
 
+    /// <summary>A service of its own that listens nowhere would keep mail that nobody can fetch, and be ready.</summary>
+    public static void RequireMailboxListener(this IServiceCollection services) =>
+        services.AddSingleton<IValidateOptions<MailboxOptions>, MailboxListenerRule>();
+
     /// <summary>Adds the consumer of local deliveries.</summary>
     public static IBusRegistrationConfigurator AddMailboxConsumers(this IBusRegistrationConfigurator bus)
     {

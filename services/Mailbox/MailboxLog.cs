@@ -57,6 +57,12 @@ internal static partial class MailboxLog
     [LoggerMessage(4025, LogLevel.Warning, "status=refused client={RemoteEndPoint} command=PASS {Count} times more, not shown one by one")]
     internal static partial void MoreLoginsRefused(this ILogger logger, IPAddress remoteEndPoint, long count);
 
+    [LoggerMessage(4026, LogLevel.Warning, "status=refused client=many {Count} times more, not shown one by one")]
+    internal static partial void MoreRefusedOfAll(this ILogger logger, long count);
+
+    [LoggerMessage(4027, LogLevel.Warning, "status=refused client=many command=PASS {Count} times more, not shown one by one")]
+    internal static partial void MoreLoginsRefusedOfAll(this ILogger logger, long count);
+
     [LoggerMessage(4024, LogLevel.Warning, "The failure of event {FailureId} came {Count} times more, not shown one by one")]
     internal static partial void MoreFailed(this ILogger logger, int failureId, long count);
 

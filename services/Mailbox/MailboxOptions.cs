@@ -10,7 +10,7 @@ public sealed class MailboxOptions
 {
     public const string Section = "Mailbox";
 
-    /// <summary>Where POP3 clients are waited for. Default: nowhere; mail is then stored and not served.</summary>
+    /// <summary>Where POP3 clients are waited for. Default: nowhere, with which a service of its own does not start.</summary>
     public IList<MailboxListener> Listeners { get; init; } = [];
 
     /// <summary>
@@ -30,7 +30,7 @@ public sealed class MailboxOptions
 
     /// <summary>
     /// The same before the login, which is no part of the session that RFC 1939 §3 gives ten minutes. Default 1 minute; the login as a whole
-    /// has five times as long.
+    /// has five times as long, or just as long while nine tenths of its listener's connections are in use.
     /// </summary>
     public TimeSpan LoginTimeout { get; set; } = TimeSpan.FromMinutes(1);
 
@@ -175,4 +175,13 @@ internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; allowed is None, StartTls or Implicit");
     }
+}
+
+/// <summary>What a service of its own needs.</summary>
+internal sealed class MailboxListenerRule : IValidateOptions<MailboxOptions>
+{
+    public ValidateOptionsResult Validate(string? name, MailboxOptions options) => options.Listeners.Count > 0
+        ? ValidateOptionsResult.Success
+        : ValidateOptionsResult.Fail(
+            "Mailbox:Listeners has no entry, so that nothing would listen; allowed is one or more, e.g. Mailbox:Listeners:0:Port=110 and Mailbox:Listeners:0:Address=0.0.0.0");
 }

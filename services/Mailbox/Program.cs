@@ -1,9 +1,15 @@
 using MailPipeline.Mailbox;
 using MailPipeline.ServiceDefaults;
 
-return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], services => services.AddMailboxSettings(), builder =>
+return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], AddSettings, builder =>
 {
     builder.StayReadyWithoutStore();
     builder.AddMailbox();
     builder.AddMailBus(bus => bus.AddMailboxConsumers());
 });
+
+static void AddSettings(IServiceCollection services)
+{
+    services.AddMailboxSettings();
+    services.RequireMailboxListener();
+}

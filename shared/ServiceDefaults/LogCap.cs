@@ -4,7 +4,8 @@ namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
 /// How often what others cause is logged: so many lines in a window for each key, and then one that counts the rest, when the window is
-/// over or this is disposed. Nobody fills our disk by being refused. Bounded in number of keys; safe from any thread.
+/// over or this is disposed; and so many for all keys together, where a <see cref="LogTotal"/> says so. Nobody fills our disk by being
+/// refused. Bounded in number of keys; safe from any thread.
 /// </summary>
 public sealed class LogCap<TKey> : IDisposable
     where TKey : notnull
@@ -23,27 +24,35 @@ public sealed class LogCap<TKey> : IDisposable
     private readonly int _lines;
     private readonly TimeSpan _window;
     private readonly Action<TKey, long> _unsaid;
+    private readonly LogTotal? _total;
     private readonly ITimer _sweeps;
     private int _isArmed;
+
+    // ConcurrentDictionary.Count takes all of its locks.
+    private int _count;
 
     /// <param name="time">The clock, and the timer of the sweeps.</param>
     /// <param name="lines">Lines of one key in one window.</param>
     /// <param name="window">From the first line of a key; the next line after it begins another.</param>
     /// <param name="unsaid">Writes the line that says how many were not written.</param>
-    public LogCap(TimeProvider time, int lines, TimeSpan window, Action<TKey, long> unsaid)
+    /// <param name="total">Counts the lines of all keys, those of <paramref name="unsaid"/> too; is disposed with this.</param>
+    public LogCap(TimeProvider time, int lines, TimeSpan window, Action<TKey, long> unsaid, LogTotal? total = null)
     {
         ArgumentNullException.ThrowIfNull(time);
-        (_time, _lines, _window, _unsaid) = (time, lines, window, unsaid);
+        (_time, _lines, _window, _unsaid, _total) = (time, lines, window, unsaid, total);
         _sweeps = time.CreateTimer(_ => Sweep(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public bool MayWrite(TKey key)
     {
-        if (_windows.Count >= MaxKeys)
+        // Then no key needs to be remembered.
+        if (_total is { IsUsedUp: true })
+            return Leave(1);
+        if (Volatile.Read(ref _count) >= MaxKeys)
             Forget();
         while (true)
         {
-            var current = _windows.GetOrAdd(key, static _ => new Window());
+            var current = WindowOf(key);
             lock (current)
             {
                 // Counted here it would never be said.
@@ -58,7 +67,7 @@ public sealed class LogCap<TKey> : IDisposable
                 if (current.Lines < _lines)
                 {
                     current.Lines++;
-                    return true;
+                    return _total is null || _total.TryTake() || Leave(1);
                 }
 
                 current.Unsaid++;
@@ -74,6 +83,27 @@ public sealed class LogCap<TKey> : IDisposable
     {
         _sweeps.Dispose();
         Forget();
+        _total?.Dispose();
+    }
+
+    private Window WindowOf(TKey key)
+    {
+        while (true)
+        {
+            if (_windows.TryGetValue(key, out var known))
+                return known;
+            var begun = new Window();
+            if (!_windows.TryAdd(key, begun))
+                continue;
+            Interlocked.Increment(ref _count);
+            return begun;
+        }
+    }
+
+    private bool Leave(long count)
+    {
+        _total!.Leave(count);
+        return false;
     }
 
     /// <summary>One timer for all keys, which rests while nothing is unsaid.</summary>
@@ -122,15 +152,19 @@ public sealed class LogCap<TKey> : IDisposable
     {
         if (window.Unsaid == 0)
             return false;
-        _unsaid(key, window.Unsaid);
+        var count = window.Unsaid;
         window.Unsaid = 0;
+        if (_total is not null && !_total.TryTake())
+            return Leave(count);
+        _unsaid(key, count);
         return true;
     }
 
     private void Remove(TKey key, Window window)
     {
         window.IsForgotten = true;
-        _windows.TryRemove(KeyValuePair.Create(key, window));
+        if (_windows.TryRemove(KeyValuePair.Create(key, window)))
+            Interlocked.Decrement(ref _count);
     }
 
     private sealed class Window

@@ -98,6 +98,9 @@ public sealed class SessionPlaces(SessionLimits limits, TimeProvider time)
 
         internal Place(SessionPlaces places, IPNetwork? network) => (_places, _network) = (places, network);
 
+        /// <inheritdoc cref="SessionPlaces.IsNearlyFull"/>
+        public bool IsNearlyFull => _places.IsNearlyFull;
+
         /// <summary>The client has logged in. Again changes nothing.</summary>
         public void LoggedIn()
         {

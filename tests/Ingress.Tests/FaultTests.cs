@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -20,7 +21,7 @@ public sealed class FaultTests
         await using var host = await IngressHost.StartAsync(time: time);
         var broken = host.Metric<long>("mailpipeline.ingress.sessions_broken");
         await using var client = await Client.GreetedAsync(host.Mx);
-        await AdvanceUntilAsync(time, client.ExpectAsync("421 4.4.2"), TimeSpan.FromMinutes(4), TimeSpan.FromMinutes(2));
+        await AdvanceUntilAsync(time, client.ExpectAsync("421 4.4.2"), TimeSpan.FromMinutes(4), TimeSpan.FromSeconds(30));
         await client.ExpectEndAsync();
         await host.NoSessionsAsync();
         Assert.Equal("timed_out", Assert.Single(broken.GetMeasurementSnapshot()).Tags["reason"]);
@@ -66,7 +67,7 @@ public sealed class FaultTests
         await using var client = await Client.AuthenticatedAsync(host.Submission);
         await client.BeginAsync("ann@example.com");
         await client.SendAsync("x: y\r\n\r\nhalf of");
-        await AdvanceUntilAsync(time, client.ExpectAsync("421 4.4.2"), TimeSpan.FromMinutes(4), TimeSpan.FromMinutes(2));
+        await AdvanceUntilAsync(time, client.ExpectAsync("421 4.4.2"), TimeSpan.FromMinutes(4), TimeSpan.FromSeconds(30));
         await client.ExpectEndAsync();
         await host.NoSessionsAsync();
         Assert.Empty(accepted.GetMeasurementSnapshot());
@@ -196,6 +197,20 @@ public sealed class FaultTests
         var configuration = new Microsoft.Extensions.Configuration.ConfigurationManager();
         configuration[setting] = value;
         Assert.Contains(explanation, StartupFailure.Explain(failure, configuration), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_service_of_its_own_that_would_listen_nowhere_does_not_start()
+    {
+        await using var service = ServerProcess.Start(
+            BuiltProgram.DotNet,
+            [
+                BuiltProgram.Find("Ingress"), "--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--ConnectionStrings:rabbitmq=amqp://guest:guest@127.0.0.1:1/",
+                "--Http:Address=127.0.0.1", "--Http:Port=0",
+            ]);
+        await service.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        Assert.Equal(2, service.ExitCode);
+        Assert.StartsWith("Ingress:Listeners has no entry", Assert.Single(service.Output.TrimEnd().Split('\n')), StringComparison.Ordinal);
     }
 
     // The session arms its deadline a moment after its last reply has left: time goes on until it has seen it.

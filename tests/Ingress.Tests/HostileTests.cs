@@ -242,29 +242,6 @@ public sealed class HostileTests
     }
 
     [Fact]
-    public async Task A_stranger_is_waited_for_less_long_while_few_places_are_left()
-    {
-        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:MaxSessions"] = "2" }, new FakeTimeProvider());
-        await using var first = await Client.GreetedAsync(host.Mx);
-        await using var second = await Client.GreetedAsync(host.Mx);
-        await second.SayAsync("NOOP", "250");
-        var ended = second.ExpectAsync("421 4.4.2");
-        var seconds = 0;
-        await MailPipeline.Testing.Eventually.TrueAsync(
-            () =>
-            {
-                seconds++;
-                host.FakeTime!.Advance(TimeSpan.FromSeconds(1));
-                return ended.IsCompleted;
-            },
-            TimeSpan.FromSeconds(60));
-        await ended;
-        // Five minutes would be the rule.
-        Assert.InRange(seconds, 30, 299);
-        await first.SayAsync("NOOP", "250");
-    }
-
-    [Fact]
     public async Task The_door_for_other_servers_takes_no_passwords()
     {
         await using var host = await IngressHost.StartAsync();

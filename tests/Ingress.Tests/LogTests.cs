@@ -1,8 +1,10 @@
+using System.Net;
 using System.Text;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Testing;
+using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
@@ -101,6 +103,25 @@ public sealed class LogTests
         await client.SayAsync("RCPT TO:<late@example.com>", "550");
         Assert.Equal("status=refused client=127.0.0.1 5 times more, not shown one by one", Assert.Single(Lines(host, 1009)));
         Assert.Contains("to=<late@example.com>", Lines(host, 1008)[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Who_comes_from_many_addresses_does_not_fill_the_log_and_is_counted()
+    {
+        var time = new FakeTimeProvider();
+        var log = new FakeLogger<RefusalLog>();
+        using var refusals = new RefusalLog(Options.Create(new IngressOptions()), time, log);
+        var eve = new byte[] { 10, 0, 0, 0 };
+        for (var i = 0; i < RefusalLog.MaxLinesOfAll + 7; i++)
+        {
+            (eve[2], eve[3]) = ((byte)(i >> 8), (byte)i);
+            refusals.WriteTurnedAway("test", new IPAddress(eve), "total", null);
+        }
+        Assert.Equal(RefusalLog.MaxLinesOfAll, log.Collector.Count);
+
+        time.Advance(RefusalLog.Window);
+        Assert.Equal("status=refused client=many 7 times more, not shown one by one", log.LatestRecord.Message);
+        Assert.Equal(RefusalLog.MaxLinesOfAll + 1, log.Collector.Count);
     }
 
     [Fact]

@@ -160,6 +160,20 @@ public sealed class KestrelTests
         Assert.Contains(expected, Assert.IsType<OptionsValidationException>(failure).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_service_of_its_own_that_would_listen_nowhere_does_not_start()
+    {
+        await using var service = ServerProcess.Start(
+            BuiltProgram.DotNet,
+            [
+                BuiltProgram.Find("Mailbox"), "--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--ConnectionStrings:rabbitmq=amqp://guest:guest@127.0.0.1:1/",
+                "--Http:Address=127.0.0.1", "--Http:Port=0",
+            ]);
+        await service.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        Assert.Equal(2, service.ExitCode);
+        Assert.StartsWith("Mailbox:Listeners has no entry", Assert.Single(service.Output.TrimEnd().Split('\n')), StringComparison.Ordinal);
+    }
+
     /// <summary>A client on a socket, with TLS when it is asked for.</summary>
     private sealed class Client : IAsyncDisposable
     {

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.Mailbox.Tests.Kit;
@@ -72,6 +73,27 @@ public sealed class Pop3ConnectionTests
         await silent.Served;
         harness.Time.Advance(TimeSpan.FromSeconds(5));
         await talkative.Served;
+    }
+
+    [Fact]
+    public async Task While_few_places_are_left_a_login_has_a_minute_in_all()
+    {
+        using var harness = new Pop3Harness(options => options.MaxConnections = 2);
+        var talkative = harness.Connect();
+        await talkative.LineAsync();
+        Assert.StartsWith("-ERR", await talkative.AskAsync("XYZZY"), StringComparison.Ordinal);
+        var user = harness.Connect();
+        await user.LogInAsync();
+        var last = harness.Connect();
+        await last.LineAsync();
+        harness.Time.Advance(TimeSpan.FromSeconds(40));
+        Assert.StartsWith("-ERR", await talkative.AskAsync("XYZZY"), StringComparison.Ordinal);
+        Assert.False(talkative.Served.IsCompleted);
+        harness.Time.Advance(TimeSpan.FromSeconds(20));
+        await talkative.Served.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        // Who has logged in has all his time.
+        harness.Time.Advance(TimeSpan.FromMinutes(5));
+        Assert.Equal("+OK", await user.AskAsync("NOOP"));
     }
 
     [Fact]
@@ -274,6 +296,29 @@ public sealed class Pop3ConnectionTests
         await one.Served;
         Assert.Equal("status=refused client=127.0.0.1 7 times more, not shown one by one", Assert.Single(Lines(4023)));
         Assert.Equal("status=refused client=127.0.0.1 command=PASS 1 times more, not shown one by one", Assert.Single(Lines(4025)));
+
+        List<string> Lines(int eventId) =>
+            [.. harness.Log.GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];
+    }
+
+    [Fact]
+    public void Who_comes_from_many_addresses_does_not_fill_the_log_and_is_counted()
+    {
+        using var harness = new Pop3Harness();
+        var eve = new byte[] { 10, 0, 0, 0 };
+        for (var i = 0; i < Pop3Refusals.MaxLinesOfAll + 7; i++)
+        {
+            (eve[2], eve[3]) = ((byte)(i >> 8), (byte)i);
+            var client = new IPEndPoint(new IPAddress(eve), 50_000);
+            harness.Server.Refusals.Login("test", client, "ann@example.org", Pop3Session.BadCredentials);
+            harness.Server.Refusals.Connection("test", client, "pop3", "total", "-ERR");
+        }
+        Assert.Equal(Pop3Refusals.MaxLinesOfAll, Lines(4011).Count);
+        Assert.Equal(Pop3Refusals.MaxLinesOfAll, Lines(4020).Count);
+
+        harness.Time.Advance(Pop3Refusals.Window);
+        Assert.Equal("status=refused client=many command=PASS 7 times more, not shown one by one", Assert.Single(Lines(4027)));
+        Assert.Equal("status=refused client=many 7 times more, not shown one by one", Assert.Single(Lines(4026)));
 
         List<string> Lines(int eventId) =>
             [.. harness.Log.GetSnapshot().Where(record => record.Id.Id == eventId).Select(record => record.Message)];

@@ -83,11 +83,50 @@ public sealed class LogCapTests : IDisposable
         Assert.Equal(["one 2"], _unsaid);
     }
 
+    [Fact]
+    public void All_keys_together_have_their_lines_in_a_window_and_the_rest_is_said_once()
+    {
+        var cap = Cap(linesOfAll: 5);
+        Assert.Equal(5, Enumerable.Range(0, 100).Count(key => cap.MayWrite($"{key}")));
+        Assert.Empty(_unsaid);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(["all 95"], _unsaid);
+
+        Assert.Equal(5, Enumerable.Range(0, 7).Count(key => cap.MayWrite($"{key}")));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(["all 95", "all 2"], _unsaid);
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(2, _unsaid.Count);
+    }
+
+    [Fact]
+    public void The_counts_of_keys_are_lines_of_all_and_none_is_lost()
+    {
+        var cap = Cap(linesOfAll: 10);
+        for (var i = 0; i < 15; i++)
+            cap.MayWrite($"{i % 3}");
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(["0 2", "1 2", "2 2"], _unsaid.Order());
+        // Three of ten lines are taken.
+        Assert.Equal(7, Enumerable.Range(0, 12).Count(key => cap.MayWrite($"{key}")));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("all 5", _unsaid[^1]);
+
+        _unsaid.Clear();
+        for (var i = 0; i < 14; i++)
+            cap.MayWrite(i < 9 ? $"{i % 3}" : "busy");
+        cap.Dispose();
+        // Ten are written; where no line is left, what a key has left unsaid is part of what all have.
+        Assert.Equal(["all 4"], _unsaid);
+    }
+
     public void Dispose() => _caps.ForEach(cap => cap.Dispose());
 
-    private LogCap<string> Cap()
+    private LogCap<string> Cap(int? linesOfAll = null)
     {
-        var cap = new LogCap<string>(_time, lines: 3, TimeSpan.FromSeconds(1), (key, count) => _unsaid.Add($"{key} {count}"));
+        var window = TimeSpan.FromSeconds(1);
+        var total = linesOfAll is { } lines ? new LogTotal(_time, lines, window, count => _unsaid.Add($"all {count}")) : null;
+        var cap = new LogCap<string>(_time, lines: 3, window, (key, count) => _unsaid.Add($"{key} {count}"), total);
         _caps.Add(cap);
         return cap;
     }

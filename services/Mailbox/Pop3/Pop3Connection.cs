@@ -18,7 +18,7 @@ namespace MailPipeline.Mailbox.Pop3;
 /// </summary>
 internal sealed class Pop3Connection : IAsyncDisposable
 {
-    /// <summary>So many login time-outs are all the time that a client has until it is logged in.</summary>
+    /// <summary>So many login time-outs are all the time that a client has until it is logged in; one, while few places are left.</summary>
     private const int LoginTimeouts = 5;
 
     private readonly Pop3Server _server;
@@ -311,7 +311,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
     {
         if (_userName.Length > 0)
             return _server.Options.InactivityTimeout;
-        var left = (_server.Options.LoginTimeout * LoginTimeouts) - _server.Time.GetElapsedTime(_startedAt);
+        var left = (_server.Options.LoginTimeout * (_place.IsNearlyFull ? 1 : LoginTimeouts)) - _server.Time.GetElapsedTime(_startedAt);
         return left < TimeSpan.Zero ? TimeSpan.Zero : left < _server.Options.LoginTimeout ? left : _server.Options.LoginTimeout;
     }
 

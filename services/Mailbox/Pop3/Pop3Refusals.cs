@@ -4,13 +4,17 @@ using MailPipeline.ServiceDefaults;
 namespace MailPipeline.Mailbox.Pop3;
 
 /// <summary>
-/// The log of what POP3 clients are refused, of one client network some lines a minute and then one that counts the rest, and of what
-/// fails under them, some lines a second. Wrong passwords have a count of their own: who guesses hides behind no other refusal.
+/// The log of what POP3 clients are refused, of one client network and of all together some lines a minute and then one that counts the
+/// rest, and of what fails under them, some lines a second. Wrong passwords have counts of their own: who guesses hides behind no other
+/// refusal.
 /// </summary>
 internal sealed class Pop3Refusals : IDisposable
 {
     /// <summary>Lines about one client network in one window, and as many about its passwords.</summary>
     internal const int MaxLines = 10;
+
+    /// <summary>Lines about all clients in one window, and as many about their passwords.</summary>
+    internal const int MaxLinesOfAll = 1000;
 
     /// <summary>Lines of each kind of failure in a second.</summary>
     internal const int MaxFailures = 5;
@@ -27,8 +31,12 @@ internal sealed class Pop3Refusals : IDisposable
     {
         _prefixIPv6 = options.PrefixIPv6;
         _logger = logger;
-        _clients = new(time, MaxLines, Window, (client, count) => logger.MoreRefused(client, count));
-        _guesses = new(time, MaxLines, Window, (client, count) => logger.MoreLoginsRefused(client, count));
+        _clients = new(
+            time, MaxLines, Window, (client, count) => logger.MoreRefused(client, count),
+            new(time, MaxLinesOfAll, Window, count => logger.MoreRefusedOfAll(count)));
+        _guesses = new(
+            time, MaxLines, Window, (client, count) => logger.MoreLoginsRefused(client, count),
+            new(time, MaxLinesOfAll, Window, count => logger.MoreLoginsRefusedOfAll(count)));
         _failures = new(time, MaxFailures, TimeSpan.FromSeconds(1), (eventId, count) => logger.MoreFailed(eventId, count));
     }
 

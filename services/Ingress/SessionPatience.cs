@@ -1,0 +1,47 @@
+namespace MailPipeline.Ingress;
+
+/// <summary>
+/// How long the client of one session is waited for, and how much less while its listener is nearly full and it has not logged in: then it
+/// has some time since its last accepted message, to which only content that comes at a decent rate adds. Commands and octets that trickle
+/// in hold no place.
+/// </summary>
+internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
+{
+    private const long Never = long.MaxValue;
+
+    // What has come at the decent rate moves it on.
+    private long _countsFrom = time.GetTimestamp();
+
+    /// <summary>Nobody shortens the time of who has logged in.</summary>
+    public bool IsLoggedIn { get; set; }
+
+    public WaitEnd ForCommand() => new(After(options.CommandTimeout), Crowded());
+
+    /// <summary>How long it may take to read what we say: the last word too has its time.</summary>
+    public WaitEnd ForReplies() => new(After(options.CommandTimeout), IsLoggedIn ? Never : After(options.CrowdedCommandTimeout));
+
+    /// <param name="latest">The end of all content of this message, see <see cref="ContentEnd"/>.</param>
+    public WaitEnd ForContent(long latest) => new(Math.Min(latest, After(options.ContentTimeout)), Crowded());
+
+    /// <summary>When the content that begins now has to be here.</summary>
+    public long ContentEnd() => After(options.MaxContentTime);
+
+    /// <summary>Content has come. What comes faster pays for what came slowly, and for nothing that is to come.</summary>
+    public void Received(long octets) =>
+        _countsFrom = Math.Min(time.GetTimestamp(), _countsFrom + Ticks((double)octets / options.CrowdedRateBytes));
+
+    /// <summary>A message was accepted: time counts anew.</summary>
+    public void Accepted() => _countsFrom = time.GetTimestamp();
+
+    private long Crowded() =>
+        IsLoggedIn ? Never : Math.Min(After(options.CrowdedCommandTimeout), _countsFrom + Ticks(options.CrowdedSessionTime.TotalSeconds));
+
+    private long After(TimeSpan patience) => time.GetTimestamp() + Ticks(patience.TotalSeconds);
+
+    private long Ticks(double seconds) => (long)(seconds * time.TimestampFrequency);
+}
+
+/// <summary>When a wait for the client ends, as timestamps.</summary>
+/// <param name="Always">In any case.</param>
+/// <param name="Crowded">While the listener is nearly full.</param>
+internal readonly record struct WaitEnd(long Always, long Crowded);
