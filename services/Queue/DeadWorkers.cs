@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -50,7 +48,7 @@ internal sealed partial class DeadWorkers(
     {
         telemetry.TakenBack(taken);
         foreach (var held in taken.Held)
-            LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), LogText.Address(held.Address), held.Reason);
+            log.RecipientHeld(held.RecipientId, held.Address, held.Reason);
         if (taken is { Unbegun: 0, Interrupted: 0, Uncertain: 0 })
             return;
         if (afterStart)
@@ -66,7 +64,4 @@ internal sealed partial class DeadWorkers(
     [LoggerMessage(2056, LogLevel.Warning,
         "Under way when the last process ended: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
     private static partial void LogTakenBackAtStart(ILogger log, int uncertain, int interrupted, int unbegun);
-
-    [LoggerMessage(2057, LogLevel.Error, "message={MessageId} to=<{Recipient}> status=held reply={Reason}")]
-    internal static partial void LogHeld(ILogger log, string messageId, string recipient, string reason);
 }
