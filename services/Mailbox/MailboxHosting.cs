@@ -18,6 +18,8 @@ public static class MailboxHosting
         services.AddMailboxSettings();
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<MailboxTelemetry>();
+        services.AddSingleton<ILocalStore, StoredLocally>();
+        services.AddSingleton<LocalDelivery>();
         services.AddSingleton<IMaildrops, StoredMaildrops>();
         services.AddSingleton<Pop3Server>();
         services.AddHostedService<MaildropRelease>();

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
@@ -50,7 +48,7 @@ internal sealed partial class DeadWorkers(
     {
         telemetry.TakenBack(taken);
         foreach (var held in taken.Held)
-            LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(held.RecipientId)), LogText.Address(held.Address), held.Reason);
+            log.RecipientHeld(held.RecipientId, held.Address, held.Reason);
         foreach (var claim in taken.NotTaken)
             LogNotTakenBack(log, claim.ClaimId, claim.Reason);
         if (taken is { Unbegun: 0, Interrupted: 0, Uncertain: 0 })
@@ -71,7 +69,4 @@ internal sealed partial class DeadWorkers(
 
     [LoggerMessage(2058, LogLevel.Error, "Claim {ClaimId} cannot be taken back and stays; the others are")]
     private static partial void LogNotTakenBack(ILogger log, long claimId, Exception exception);
-
-    [LoggerMessage(2057, LogLevel.Error, "message={MessageId} to=<{Recipient}> status=held reply={Reason}")]
-    internal static partial void LogHeld(ILogger log, string messageId, string recipient, string reason);
 }

@@ -10,7 +10,7 @@ namespace MailPipeline.Queue;
 /// in one transaction.
 /// </summary>
 internal sealed partial class OutcomeRecorder(
-    QueueStore queue, OutcomeStore outcomes, ClaimStore claims, FailureReports reports, RetrySchedule schedule, IOptions<QueueOptions> options,
+    QueueStore queue, IOutcomes outcomes, ClaimStore claims, FailureReports reports, RetrySchedule schedule, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
 {
     /// <summary>Storage may be away for a moment; beyond it the claim's lease decides.</summary>
@@ -79,16 +79,16 @@ internal sealed partial class OutcomeRecorder(
     }
 
     /// <param name="endsClaim">False: more is to be recorded under the claim.</param>
+    /// <param name="inDoubt">Nobody knows whether the same was committed before, perhaps with others.</param>
     private async Task RecordAsync(
         long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients,
-        DateTimeOffset restsUntil, bool endsClaim = true)
+        DateTimeOffset restsUntil, bool endsClaim = true, bool inDoubt = false)
     {
-        var afterDoubt = false;
         for (var attempt = 0; ; attempt++)
         {
             try
             {
-                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, afterDoubt, endsClaim);
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, inDoubt, endsClaim);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), restsUntil);
                 foreach (var held in recorded.Held)
@@ -105,7 +105,7 @@ internal sealed partial class OutcomeRecorder(
                 {
                     // The last one ends the claim: until then the lease brings back what this process did not come to.
                     for (var i = 0; i < decisions.Count; i++)
-                        await RecordAsync(claimId, domain, [decisions[i]], recipients, restsUntil, endsClaim && i == decisions.Count - 1);
+                        await RecordAsync(claimId, domain, [decisions[i]], recipients, restsUntil, endsClaim && i == decisions.Count - 1, inDoubt);
                 }
                 else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim))
                 {
@@ -115,7 +115,7 @@ internal sealed partial class OutcomeRecorder(
             }
             catch (StorageUnavailableException exception) when (attempt < s_storagePauses.Length)
             {
-                afterDoubt |= exception.Fault == StorageFault.OutcomeUnknown;
+                inDoubt |= exception.Fault == StorageFault.OutcomeUnknown;
                 LogNotRecorded(log, claimId, exception);
                 await Task.Delay(s_storagePauses[attempt], time);
             }
@@ -127,7 +127,7 @@ internal sealed partial class OutcomeRecorder(
         telemetry.Held(1);
         var known = recipients.GetValueOrDefault(recipientId);
         using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
-        DeadWorkers.LogHeld(log, MessageIds.ToText(RecipientIds.MessageId(recipientId)), LogText.Address(known?.Address ?? ""), reason);
+        log.RecipientHeld(recipientId, known?.Address ?? "", reason);
     }
 
     private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset restsUntil)

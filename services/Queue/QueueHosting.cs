@@ -2,6 +2,7 @@ using System.Net;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Orleans.Serialization;
@@ -39,6 +40,7 @@ public static class QueueHosting
         services.AddSingleton<HandOutSender>();
         services.AddSingleton(provider => new OverdueClaims(
             claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
+        services.TryAddSingleton<IOutcomes, StoredOutcomes>();
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());

@@ -8,6 +8,7 @@ using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging.Testing;
 
 namespace MailPipeline.Mailbox.Tests;
 
@@ -84,6 +85,39 @@ public sealed class LocalDeliveryTests
         // All that the queue has to decide about is held by the one claim, in case the report is lost.
         var taken = await host.Get<TakeBackStore>().TakeBackAsync(evenIfLeased: true, (_, at) => at, default);
         Assert.Equal(3, taken.Unbegun);
+    }
+
+    [Fact]
+    public async Task What_a_commit_in_doubt_has_stored_is_known_as_stored_one_by_one_too()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        await host.AddAccountAsync("bob@example.org");
+        var recipients = await host.QueueAsync(Content, "s@example.net", "ann@example.org", "bob@example.org");
+        var store = new DoubtfulStore(host.Get<ILocalStore>());
+        var delivery = new LocalDelivery(store, TimeProvider.System, new FakeLogger<LocalDelivery>());
+
+        var results = await delivery.StoreAsync(new StoreMessages("example.org", 77, recipients), DateTimeOffset.UnixEpoch, default);
+
+        Assert.All(results, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
+        Assert.Equal(4, store.Asked);
+    }
+
+    /// <summary>Commits the first time and does not say so, refuses the whole the second time, and goes on as storage does.</summary>
+    private sealed class DoubtfulStore(ILocalStore store) : ILocalStore
+    {
+        public int Asked { get; private set; }
+
+        public async Task<IReadOnlyList<AttemptResult>> StoreAsync(StoreMessages command, bool afterDoubt, CancellationToken cancellation)
+        {
+            if (++Asked == 2)
+                throw new StorageUnavailableException(StorageFault.Refused, "planted");
+            var results = await store.StoreAsync(command, afterDoubt, cancellation);
+            return Asked == 1 ? throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "planted") : results;
+        }
+
+        public Task<bool> ClaimAsync(StoreMessages command, QueuedRecipient recipient, CancellationToken cancellation) =>
+            store.ClaimAsync(command, recipient, cancellation);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
@@ -58,6 +59,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));
         // Where the test names a broker that is away.
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
+        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts));
         builder.AddQueue();
         builder.AddMailBus(bus =>
         {
@@ -70,6 +72,9 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     }
 
     public Worker Worker { get; } = new();
+
+    /// <summary>What goes wrong with the next outcomes that are recorded.</summary>
+    public ConcurrentQueue<StorageFault> Doubts { get; } = [];
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 

@@ -44,6 +44,21 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task What_a_commit_in_doubt_has_recorded_is_said_one_by_one_too()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Doubts.Enqueue(StorageFault.OutcomeUnknown);
+        queue.Doubts.Enqueue(StorageFault.Refused);
+        queue.Worker.Answer = _ => (AttemptOutcome.Failed, "5.1.1", "550 no");
+        await queue.AcceptAsync(hint: true, "", "a@example.net", "b@example.net");
+
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2023).Count == 1), "the whole is refused");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 0, "the claim is over");
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2021).Count == 2), "both outcomes are said");
+        Assert.Empty(queue.Lines(2057));
+    }
+
+    [Fact]
     public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_rests()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });

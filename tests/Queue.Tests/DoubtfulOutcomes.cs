@@ -1,0 +1,22 @@
+using System.Collections.Concurrent;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue.Tests;
+
+/// <summary>Fails as the test says: with an unknown outcome after it has committed, otherwise before.</summary>
+internal sealed class DoubtfulOutcomes(IOutcomes outcomes, ConcurrentQueue<StorageFault> faults) : IOutcomes
+{
+    public async Task<RecordedOutcomes> RecordAsync(
+        long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt, bool endsClaim)
+    {
+        if (!faults.TryDequeue(out var fault))
+            return await outcomes.RecordAsync(claimId, domain, decisions, reportDelay, afterDoubt, endsClaim);
+        if (fault == StorageFault.OutcomeUnknown)
+            await outcomes.RecordAsync(claimId, domain, decisions, reportDelay, afterDoubt, endsClaim);
+        throw new StorageUnavailableException(fault, "planted");
+    }
+
+    public Task<bool> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim) =>
+        outcomes.SetAsideAsync(claimId, domain, recipientId, endsClaim);
+}
