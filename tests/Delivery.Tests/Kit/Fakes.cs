@@ -57,6 +57,9 @@ internal sealed class FakeClaims : IClaims
     /// <summary>For whom storage knows that a final dot may have been sent.</summary>
     public IReadOnlyCollection<long> Dots { get; private set; } = [];
 
+    /// <summary>All for whom it ever knew.</summary>
+    public HashSet<long> EverNoted { get; } = [];
+
     /// <summary>Notes of dots are not answered before this completes.</summary>
     public Task DotGate { get; set; } = Task.CompletedTask;
 
@@ -67,6 +70,7 @@ internal sealed class FakeClaims : IClaims
         if (LostClaims.Contains(claimId))
             return false;
         Dots = [.. recipientIds];
+        EverNoted.UnionWith(recipientIds);
         return true;
     }
 

@@ -9,7 +9,7 @@ namespace MailPipeline.Delivery.Tests;
 internal sealed class HostileDnsServer : IAsyncDisposable
 {
     private readonly Socket _udp = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-    private readonly Socket _tcp = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly Socket _tcp;
     private readonly CancellationTokenSource _end = new();
     private readonly Task[] _running;
 
@@ -17,10 +17,8 @@ internal sealed class HostileDnsServer : IAsyncDisposable
     /// <param name="answerOverTcp">The message that is sent back over TCP.</param>
     public HostileDnsServer(Func<byte[], IEnumerable<byte[]>> answer, Func<byte[], byte[]>? answerOverTcp = null)
     {
-        _tcp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _tcp.Listen();
+        _tcp = ListenWhere(_udp);
         EndPoint = (IPEndPoint)_tcp.LocalEndPoint!;
-        _udp.Bind(EndPoint);
         _running = [ServeAsync(answer), ServeOverTcpAsync(answerOverTcp ?? (_ => []))];
     }
 
@@ -38,6 +36,26 @@ internal sealed class HostileDnsServer : IAsyncDisposable
         _tcp.Dispose();
         await Task.WhenAll(_running);
         _end.Dispose();
+    }
+
+    /// <summary>Binds to a port that is free for both: one that the system gives for TCP may be another's for UDP.</summary>
+    private static Socket ListenWhere(Socket udp)
+    {
+        while (true)
+        {
+            var tcp = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                tcp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+                tcp.Listen();
+                udp.Bind(tcp.LocalEndPoint!);
+                return tcp;
+            }
+            catch (SocketException error) when (error.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                tcp.Dispose();
+            }
+        }
     }
 
     private async Task ServeAsync(Func<byte[], IEnumerable<byte[]>> answer)
