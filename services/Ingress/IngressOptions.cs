@@ -169,7 +169,7 @@ public sealed class IngressOptions
 
     /// <summary>
     /// Octets a second of content: what has come of a message adds as much to <see cref="CrowdedSessionTime"/> as it takes at this rate.
-    /// Default 10 KB, as Delivery:TransactionRateBytes: who sends as fast is never ended for being slow.
+    /// Default 10 KB, as Delivery:TransactionRateBytes: who sends as fast is not ended for being slow, unless our own storage stood still for as long.
     /// </summary>
     [Range(1.0, 1e9)]
     public long CrowdedRateBytes { get; set; } = 10_000;

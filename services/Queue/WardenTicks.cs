@@ -43,9 +43,12 @@ internal sealed partial class WardenTicks(
             await grains.GetGrain<IWardenGrain>(0).WakeAsync(atOnce: true);
             return true;
         }
-        catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+#pragma warning disable CA1031 // The loop is what brings back whatever goes wrong.
+        catch (Exception exception)
+#pragma warning restore CA1031
         {
-            LogTickFailed(log, exception);
+            if (!stoppingToken.IsCancellationRequested)
+                LogTickFailed(log, exception);
             return false;
         }
     }

@@ -118,7 +118,9 @@ internal static class StandaloneHost
     /// <summary>Whom Ingress sends the host's mail to is whom an alias that leads to the host's postmaster means, unless Queue is told another.</summary>
     private static void NamePostmaster(ConfigurationManager configuration)
     {
-        if (configuration["Ingress:Postmaster"] is { Length: > 0 } postmaster && configuration["Queue:Postmaster"] is null)
+        // What is no address is refused under the name by which it was given.
+        if (configuration["Ingress:Postmaster"] is { Length: > 0 } postmaster && SmtpAddress.TryParse(postmaster, out _)
+            && configuration["Queue:Postmaster"] is null)
             configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = new Dictionary<string, string?> { ["Queue:Postmaster"] = postmaster } });
     }
 }

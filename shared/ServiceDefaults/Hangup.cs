@@ -72,6 +72,12 @@ public sealed partial class Hangup : IDisposable
         {
             // The process is about to end anyway.
         }
+#pragma warning disable CA1031 // The runtime calls this, and nobody above it: whatever goes wrong would end the process.
+        catch (Exception unexpected)
+#pragma warning restore CA1031
+        {
+            LogNotRead(services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults"), unexpected.Message);
+        }
     }
 
     private void ReadAgain(IServiceProvider services, ILogger log)
@@ -123,9 +129,9 @@ public sealed partial class Hangup : IDisposable
             read.CheckSharedSections();
             _check(read);
         }
-        catch (OptionsValidationException refused)
+        catch (Exception refused) when (refused is OptionsValidationException or AggregateException)
         {
-            // With the values that were read, not with those in use.
+            // With the values that were read, not with those in use. Of several sections the first that is refused is named.
             throw new StartupException(StartupFailure.Explain(refused, read) ?? refused.Message, refused);
         }
     }

@@ -97,8 +97,8 @@ public sealed class ReplyParser
             }
 
             Keep(line);
-            if (_octets > ReplyBytes)
-                return ReplyStatus.Endless;
+            if (_octets > ReplyBytes && !HasLine(buffer))
+                return TryEnd(buffer, out reply) ? ReplyStatus.Unended : ReplyStatus.Endless;
         }
     }
 
@@ -138,6 +138,9 @@ public sealed class ReplyParser
         reply = Take(new Line(code, IsLast: true, HasSeparator: true, NoLastLine));
         return true;
     }
+
+    /// <summary>What has come already is read to its end: the last line may be there.</summary>
+    private static bool HasLine(in ReadOnlySequence<byte> rest) => rest.PositionOf((byte)'\n') is not null;
 
     /// <summary>The line whose end has not come.</summary>
     private Line Unfinished(in ReadOnlySequence<byte> rest) =>

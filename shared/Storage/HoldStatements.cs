@@ -16,6 +16,8 @@ internal static class HoldStatements
     /// <summary>Drops one hold of a message for each time that it is named.</summary>
     public static async ValueTask DropHoldsAsync(this IWriteTransaction transaction, IReadOnlyList<long> messageIds)
     {
+        if (messageIds.Count == 0)
+            return;
         var drops = new List<ValueTask<List<(long Id, long Holds)>>>(1);
         if (messageIds.Count == 1 || messageIds.ToHashSet().Count == messageIds.Count)
             drops.Add(DropAsync(transaction, messageIds, 1));

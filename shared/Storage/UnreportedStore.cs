@@ -23,8 +23,8 @@ public sealed record DueFailure(long DueAt, long RecipientId)
 
 /// <summary>
 /// Failures between their outcome and the report to the sender. They are noted in the transaction that records the outcome, and go in
-/// the one that accepts the report, which finds them as the report says them, so that each is reported once, whoever dies in between. Those of one message that are noted by then
-/// share a report. Until then they hold the message's bytes, whose header the report returns.
+/// the one that accepts the report, which finds them as the report says them, so that each is reported once, whoever dies in between.
+/// Those of one message that are noted by then share a report. Until then they hold the message's bytes, whose header the report returns.
 /// </summary>
 public sealed class UnreportedStore(MailDatabase database)
 {
@@ -60,7 +60,10 @@ public sealed class UnreportedStore(MailDatabase database)
     private static readonly Statement s_lock = new(
         $"SELECT {Failure} FROM unreported WHERE recipient_id {{in_1}} ORDER BY recipient_id {{for_update}}") { Locks = SharedRows.Unreported };
 
-    private static readonly Statement s_take = new("DELETE FROM unreported WHERE recipient_id {in_1}") { Locks = SharedRows.Unreported };
+    // All or none: two reports in one transaction both find what they lock.
+    private static readonly Statement s_take = new(
+        "DELETE FROM unreported WHERE recipient_id {in_1} AND (SELECT COUNT(*) FROM unreported WHERE recipient_id {in_1}) = $2")
+        { Locks = SharedRows.Unreported };
 
     private static readonly Statement s_postpone = new(
         """
@@ -110,9 +113,8 @@ public sealed class UnreportedStore(MailDatabase database)
         return database.WriteAsync(async transaction =>
         {
             var standing = await transaction.QueryAsync(s_lock, Read, ids);
-            if (!standing.SequenceEqual(failures))
+            if (!standing.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
                 return false;
-            await transaction.ExecuteAsync(s_take, ids);
             await MessageStore.InsertAsync(transaction, report.Message, chunks);
             await transaction.DropHoldsAsync([.. failures.Select(_ => messageId)]);
             return true;

@@ -147,21 +147,22 @@ internal sealed class ClusterRun : IAsyncDisposable
         {
             // A session of a process that was killed holds the maildrop until its lease ends, 30 s.
             var poller = new Pop3Poller(Maildrop(account), Read) { Servers = [Cluster.Pop3[mailbox]] };
-            await Eventually.TrueAsync(() => TryPollAsync(poller), TimeSpan.FromSeconds(60), () => account, Cancellation);
+            var refusal = "";
+            await Eventually.TrueAsync(async () => (refusal = await RefusalAsync(poller)) is "", TimeSpan.FromSeconds(60), () => $"{account}: {refusal}", Cancellation);
         }
     }
 
-    private static async Task<bool> TryPollAsync(Pop3Poller poller)
+    private static async Task<string> RefusalAsync(Pop3Poller poller)
     {
         try
         {
             await poller.PollAsync(Cancellation);
-            return true;
+            return "";
         }
-        catch (Pop3RefusedException)
+        catch (Pop3RefusedException refused)
         {
             await PauseAsync(TimeSpan.FromSeconds(1));
-            return false;
+            return refused.Message;
         }
     }
 

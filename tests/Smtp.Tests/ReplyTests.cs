@@ -165,6 +165,16 @@ public sealed class ReplyTests
     }
 
     [Fact]
+    public void What_has_come_beyond_the_bound_is_read_line_by_line()
+    {
+        var parser = new ReplyParser();
+        var bytes = Wire.Bytes(string.Concat(Enumerable.Repeat("250-more\r\n", 105_000)) + "451-no\r\n250-");
+        Assert.Equal(ReplyStatus.Endless, InPieces(parser, bytes, bytes.Length, out var rest).Status);
+        Assert.Equal(4, rest.Length);
+        Assert.False(parser.TryEndBegun(rest, out _));
+    }
+
+    [Fact]
     public void A_reply_without_a_last_line_is_bounded()
     {
         var bytes = Wire.Bytes(string.Concat(Enumerable.Repeat("250-more\r\n", 200_000)));

@@ -37,6 +37,7 @@ public sealed class ArgumentsTests
     /// <summary>Who reads the host's mail is said once, for what comes in at the door and for what an alias leads there.</summary>
     [Theory]
     [InlineData("ann@example.org", "--Ingress:Postmaster=ann@example.org")]
+    [InlineData(null, "--Ingress:Postmaster=ann")]
     [InlineData("bob@example.org", "--Ingress:Postmaster=ann@example.org", "--Queue:Postmaster=bob@example.org")]
     [InlineData(null)]
     public void The_postmaster_of_the_door_is_the_queues_too(string? expected, params string[] settings)

@@ -111,6 +111,7 @@ public sealed class ServerTests : IDisposable
         foreach (var (content, fault) in new[]
         {
             ("""{ "Ingress": { "Bogus": 1 } }""", "There is no setting 'Ingress:Bogus'"), ("""{ "Storage": { "Bogus": 1 } }""", "There is no setting 'Storage:Bogus'"),
+            ("""{ "Ingress": { "Bogus": 1 }, "Delivery": { "Bogus": 1 } }""", "There is no setting '"),
             ("""{ "Queue": { "MaxAge": "soon" } }""", "Queue:MaxAge is 'soon'"), ("""{ "Bogus": { } }""", "appsettings.json has a section 'Bogus'"),
         })
         {

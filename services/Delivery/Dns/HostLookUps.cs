@@ -42,7 +42,7 @@ internal sealed class HostLookUps(
             if (!_found.TryGetValue(host, out var found))
                 continue;
             if (found.Addresses.Count > 0)
-                await AskAsync([.. hosts.Where(other => other.Preference <= host.Preference)]);
+                await AskAsync([.. failures.LivingFirst([.. hosts.Where(other => other.Preference <= host.Preference)])]);
             return (host, IsUsable(host) ? found : new HostAddresses([], ResolutionFailure.Loop));
         }
 

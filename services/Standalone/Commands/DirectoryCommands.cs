@@ -92,10 +92,14 @@ internal static class DirectoryCommands
         var postmaster = $"postmaster@{MailNames.DomainOf(account)}";
         if ((await addresses.ResolveAsync(postmaster, cancellation)).Fault == AddressFault.None)
             return "";
+        var gone = (await directory.FindAsync(postmaster, cancellation)).Targets;
         var isNamed = await directory.ChangeAsync(async change =>
         {
-            // Those who had it are gone.
-            foreach (var target in (await change.FindAsync(postmaster)).Targets)
+            // Those who had it are gone; whoever was named since then is not.
+            var targets = (await change.FindAsync(postmaster)).Targets;
+            if (!targets.ToHashSet(StringComparer.OrdinalIgnoreCase).SetEquals(gone))
+                return false;
+            foreach (var target in targets)
                 await change.RemoveAliasAsync(postmaster, target);
             return (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account);
         });
