@@ -56,7 +56,10 @@ public sealed class DeliveryOptions
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan DnsCacheTime { get; set; } = TimeSpan.FromMinutes(15);
 
-    /// <summary>How long a look-up that failed is not asked again. Default: 20 s; the queue's first retry is later.</summary>
+    /// <summary>
+    /// How long a question without an answer is not asked again; twice as long after each further failure, up to eight times, or five
+    /// minutes if that is shorter. Default: 20 s, so that the longest, 160 s, is over before the queue's first retry.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DnsFailureTime { get; set; } = TimeSpan.FromSeconds(20);
 

@@ -14,16 +14,19 @@ internal sealed class HostFailures(TimeProvider time)
 
     private readonly RecentEvents _events = new(Remembered, s_lately, time);
 
-    /// <summary>No address of it could be found, or none could be reached.</summary>
+    /// <summary>No address of it could be found.</summary>
     public void Note(TargetHost host) => _events.Note(host.Name);
 
     public void Note(IPAddress address) => _events.Note(address.ToString());
 
-    public void Forget(TargetHost host, IPAddress address)
-    {
-        _events.Forget(host.Name);
-        _events.Forget(address.ToString());
-    }
+    /// <summary>It has an address again.</summary>
+    public void Forget(TargetHost host) => _events.Forget(host.Name);
+
+    /// <summary>It could be reached.</summary>
+    public void Forget(IPAddress address) => _events.Forget(address.ToString());
+
+    /// <summary>No address of it could be found when it was looked up last.</summary>
+    public bool Has(TargetHost host) => _events.Has(host.Name);
 
     public IEnumerable<TargetHost> LivingFirst(IEnumerable<TargetHost> hosts) => LivingFirst(hosts, host => host.Name);
 

@@ -19,7 +19,7 @@ public enum ReplyStatus
 
     /// <summary>
     /// No last line within the bound: nothing more can be read from the connection. <see cref="ReplyParser.TryEndBegun"/> knows what the
-    /// lines so far say.
+    /// lines say that were read.
     /// </summary>
     Endless,
 
@@ -118,8 +118,8 @@ public sealed class ReplyParser
     }
 
     /// <summary>
-    /// The same, and without a last line: the code counts that all lines have which have come so far, as RFC 5321 §4.2.1 has one code on
-    /// all of them. For a place where not to know costs more than to believe it.
+    /// The same of a reply that is <see cref="ReplyStatus.Endless"/>: without a last line the code counts that all lines have which were
+    /// read, as RFC 5321 §4.2.1 has one code on all of them. Not for one that was only cut off: its last line may have been another.
     /// </summary>
     /// <param name="rest">What <see cref="TryRead"/> has left of the input.</param>
     public bool TryEndBegun(in ReadOnlySequence<byte> rest, [NotNullWhen(true)] out SmtpReply? reply)

@@ -7,18 +7,10 @@ namespace MailPipeline.Delivery.Tests;
 public sealed class MxResolverTests
 {
     [Fact]
-    public async Task Hosts_come_by_preference()
+    public async Task Hosts_come_by_preference_and_equals_are_shuffled()
     {
         await using var bench = new Bench();
-        bench.Dns.WithMx("example.net", (30, "c"), (10, "a"), (20, "b"));
-        Assert.Equal(["a", "b", "c"], await HostsAsync(bench, "example.net"));
-    }
-
-    [Fact]
-    public async Task Equals_are_shuffled_and_never_cross_a_preference()
-    {
-        await using var bench = new Bench();
-        bench.Dns.WithMx("example.net", (10, "a"), (10, "b"), (20, "c"), (20, "d"));
+        bench.Dns.WithMx("example.net", (20, "c"), (10, "a"), (20, "d"), (10, "b"));
         var orders = new HashSet<string>();
         for (var i = 0; i < 200; i++)
         {
@@ -105,8 +97,8 @@ public sealed class MxResolverTests
     {
         await using var bench = new Bench(options => (options.LocalAddresses, options.OwnAddresses) = (AddressRule.Refuse, ["203.0.113.5"]));
         bench.Dns.WithMx("mx.example.net", (10, "host.example.net"), (20, "worse.example.net"))
-            .WithMx("implicit.example.net").WithAddress("implicit.example.net", "192.0.2.1", address)
-            .WithAddress("host.example.net", address).WithAddress("worse.example.net", "192.0.2.2");
+            .WithMx("implicit.example.net").WithAddress("implicit.example.net", MachineAddresses.Other(1), address)
+            .WithAddress("host.example.net", address).WithAddress("worse.example.net", MachineAddresses.Other(2));
         var literal = address.Contains(':', StringComparison.Ordinal) ? $"[IPv6:{address}]" : $"[{address}]";
         foreach (var domain in (string[])["mx.example.net", "implicit.example.net", literal])
         {
@@ -117,19 +109,20 @@ public sealed class MxResolverTests
     }
 
     [Theory]
-    [InlineData("64:ff9b::192.0.2.1")]
-    [InlineData("64:ff9b:1::192.0.2.1")]
-    [InlineData("64:ff9b:1:c000:2:100::")]
+    [InlineData("64:ff9b::192.88.99.1")]
+    [InlineData("64:ff9b:1::192.88.99.1")]
+    [InlineData("64:ff9b:1:c058:63:100::")]
     [InlineData("64:ff9b:1:800:8:800::")]
-    [InlineData("64:ff9b:1:7fc0:0:201::")]
-    [InlineData("64:ff9b:1:7f00:c0:2:100:0")]
+    [InlineData("64:ff9b:1:7fc0:58:6301::")]
+    [InlineData("64:ff9b:1:7f00:c0:5863:100:0")]
     [InlineData("64:ff9b:2::127.0.0.1")]
-    [InlineData("2002:c000:201::127.0.0.1")]
-    [InlineData("2001:0:7f00:1:0:0:3fff:fdfe")]
+    [InlineData("2002:c058:6301::127.0.0.1")]
+    [InlineData("2001:0:7f00:1:0:0:3fa7:9cfe")]
     [InlineData("2001:1::80ff:fffe")]
     [InlineData("2001:db8::127.0.0.1")]
     public async Task An_address_that_leads_to_another_machine_is_not_ours(string address)
     {
+        // 192.88.99.1 was an anycast address (RFC 7526): no machine has it.
         await using var bench = new Bench(options =>
             (options.LocalAddresses, options.PrivateAddresses, options.OwnAddresses) = (AddressRule.Refuse, AddressRule.Refuse, ["203.0.113.5"]));
         Assert.Null((await bench.Resolver.ResolveToAddressAsync($"[IPv6:{address}]")).Failure);
@@ -148,22 +141,10 @@ public sealed class MxResolverTests
     public async Task The_addresses_of_this_machine_and_its_own_name_are_ours()
     {
         await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
-        var own = System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces()
-            .SelectMany(adapter => adapter.GetIPProperties().UnicastAddresses).Select(found => found.Address.ToString().Split('%')[0]).ToArray();
-        Assert.NotEmpty(own);
-        bench.Dns.WithMx("here.example.net", (10, "host.example.net")).WithAddress("host.example.net", own)
+        bench.Dns.WithMx("here.example.net", (10, "host.example.net")).WithAddress("host.example.net", [.. MachineAddresses.All])
             .WithMx("localhost.example.net", (10, "LocalHost")).WithMx("below.example.net", (10, "mail.localhost"));
         foreach (var domain in (string[])["here.example.net", "localhost.example.net", "below.example.net"])
             Assert.Equal("5.4.6", (await bench.Resolver.ResolveToAddressAsync(domain)).Failure?.Status);
-    }
-
-    [Fact]
-    public async Task Mail_that_would_loop_fails_at_once()
-    {
-        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
-        bench.Dns.WithMx(Bench.Domain, (10, "host.example.net"), (20, "worse.example.net"))
-            .WithAddress("host.example.net", "0.0.0.0").WithAddress("worse.example.net", "192.0.2.2");
-        Assert.Equal(["Failed 5.4.6"], Bench.Outcomes(await bench.RunAsync(bench.Message("Subject: x\r\n\r\n"))));
     }
 
     [Theory]
@@ -188,17 +169,6 @@ public sealed class MxResolverTests
             Assert.Null((await bench.Resolver.ResolveToAddressAsync("both.example.net")).Failure);
             Assert.Equal(rule == AddressRule.Allow, (await bench.Resolver.AddressesAsync(new TargetHost("both", 25))).Addresses.Contains(IPAddress.Parse(address)));
         }
-    }
-
-    [Fact]
-    public async Task A_better_host_is_used_and_none_behind_ourselves()
-    {
-        await using var bench = new Bench(options => options.LocalAddresses = AddressRule.Refuse);
-        bench.Dns.WithMx(Bench.Domain, (5, "better"), (10, "localhost"), (20, "worse"))
-            .WithAddress("better", "192.0.2.1").WithAddress("worse", "192.0.2.2");
-        Assert.Equal("192.0.2.1", (await bench.Resolver.ResolveToAddressAsync(Bench.Domain)).First?.ToString());
-        bench.Dns.WithFailure("gone").WithMx("gone.example.net", (5, "gone"), (10, "localhost"), (20, "worse"));
-        Assert.Equal("4.4.3", (await bench.Resolver.ResolveToAddressAsync("gone.example.net")).Failure?.Status);
     }
 
     [Theory]
@@ -237,25 +207,6 @@ public sealed class MxResolverTests
         bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1");
         var found = await bench.Resolver.AddressesAsync(new TargetHost("mx", 25));
         Assert.Equal(expected, string.Join(' ', found.Addresses));
-    }
-
-    [Fact]
-    public async Task Half_an_answer_is_used()
-    {
-        await using var bench = new Bench();
-        bench.Dns.WithAddress("mx", "192.0.2.1");
-        bench.Dns.IPv6["mx"] = DnsAnswer<IPAddress>.Failure("timeout");
-        Assert.Equal("192.0.2.1", Assert.Single((await bench.Resolver.AddressesAsync(new TargetHost("mx", 25))).Addresses).ToString());
-    }
-
-    [Fact]
-    public async Task A_host_without_any_address_answer_is_a_temporary_failure()
-    {
-        await using var bench = new Bench();
-        bench.Dns.WithFailure("mx");
-        var found = await bench.Resolver.AddressesAsync(new TargetHost("mx", 25));
-        Assert.Equal("4.4.3", found.Failure!.Status);
-        Assert.False(found.Failure.IsPermanent);
     }
 
     [Fact]

@@ -17,12 +17,53 @@ public sealed class TranscriptTests
 
         """;
 
-    private const string PlainHello =
+    internal const string PlainHello =
         """
         S: 220 mx.example.net
         C: EHLO client.example.com
         S: 250 mx.example.net
 
+        """;
+
+    /// <summary>Up to the answer to DATA.</summary>
+    internal const string PlainCommands =
+        """
+        C: MAIL FROM:<sender@example.com>
+        S: 250 Ok
+        C: RCPT TO:<user1@example.net>
+        S: 250 Ok
+        C: DATA
+
+        """;
+
+    /// <summary>Three messages, of which the first two are refused.</summary>
+    internal const string Refusals =
+        """
+        C: MAIL FROM:<sender@example.com> SIZE=5
+        C: RCPT TO:<user1@example.net>
+        C: DATA
+        S: 250 2.1.0 Ok
+        S: 550 5.1.1 No such user
+        S: 503 5.5.1 No recipients
+        C: RSET
+        C: MAIL FROM:<sender@example.com> SIZE=5
+        C: RCPT TO:<user2@example.net>
+        C: DATA
+        S: 250 2.0.0 Reset
+        S: 250 2.1.0 Ok
+        S: 250 2.1.5 Ok
+        S: 451 4.3.0 Out of order
+        C: RSET
+        C: MAIL FROM:<sender@example.com> SIZE=7
+        C: RCPT TO:<user3@example.net>
+        C: DATA
+        S: 250 2.0.0 Reset
+        S: 250 2.1.0 Ok
+        S: 250 2.1.5 Ok
+        S: 354 Go on
+        C: three
+        C: .
+        S: 250 2.0.0 Taken
         """;
 
     private const string Quit =
@@ -71,13 +112,8 @@ public sealed class TranscriptTests
     [MemberData(nameof(Cuts))]
     public async Task Without_pipelining_each_command_waits_for_its_reply(Cut cut)
     {
-        var report = await TalkAsync(cut, PlainHello +
+        var report = await TalkAsync(cut, PlainHello + PlainCommands +
             """
-            C: MAIL FROM:<sender@example.com>
-            S: 250 Ok
-            C: RCPT TO:<user1@example.net>
-            S: 250 Ok
-            C: DATA
             S: 354 Go on
             C: one
             C: .
@@ -106,11 +142,9 @@ public sealed class TranscriptTests
             S: 502 What?
             C: HELO client.example.com
             S: 250 old.example.net
-            C: MAIL FROM:<sender@example.com>
-            S: 250 Ok
-            C: RCPT TO:<user1@example.net>
-            S: 250 Ok
-            C: DATA
+
+            """ + PlainCommands +
+            """
             S: 354 Go on
             C: one
             C: .
@@ -224,34 +258,7 @@ public sealed class TranscriptTests
     [Fact]
     public async Task After_a_refused_transaction_RSET_goes_before_the_next()
     {
-        var report = await TalkAsync(Cut.Whole, Hello +
-            """
-            C: MAIL FROM:<sender@example.com> SIZE=5
-            C: RCPT TO:<user1@example.net>
-            C: DATA
-            S: 250 2.1.0 Ok
-            S: 550 5.1.1 No such user
-            S: 503 5.5.1 No recipients
-            C: RSET
-            C: MAIL FROM:<sender@example.com> SIZE=5
-            C: RCPT TO:<user2@example.net>
-            C: DATA
-            S: 250 2.0.0 Reset
-            S: 250 2.1.0 Ok
-            S: 250 2.1.5 Ok
-            S: 451 4.3.0 Out of order
-            C: RSET
-            C: MAIL FROM:<sender@example.com> SIZE=7
-            C: RCPT TO:<user3@example.net>
-            C: DATA
-            S: 250 2.0.0 Reset
-            S: 250 2.1.0 Ok
-            S: 250 2.1.5 Ok
-            S: 354 Go on
-            C: three
-            C: .
-            S: 250 2.0.0 Taken
-            """ + Quit,
+        var report = await TalkAsync(Cut.Whole, Hello + Refusals + Quit,
             bench => [bench.Message("one\r\n"), bench.Message("two\r\n"), bench.Message("three\r\n")]);
         Assert.Equal(["Failed 5.1.1", "Deferred 4.3.0", "Delivered 2.0.0"], Bench.Outcomes(report));
     }

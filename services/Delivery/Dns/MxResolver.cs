@@ -28,7 +28,11 @@ internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFai
 }
 
 /// <summary>The addresses of one host in the order they are to be tried, or why there are none.</summary>
-internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure);
+internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure)
+{
+    public static HostAddresses None(bool isPermanent, string status, string text) =>
+        new([], new ResolutionFailure(isPermanent, status, text));
+}
 
 /// <summary>
 /// Domain to hosts: static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a
@@ -41,9 +45,9 @@ internal sealed class MxResolver
 
     private const int RecordsOfOne = 8;
 
-    private static readonly TimeSpan HalfAnswerTime = TimeSpan.FromSeconds(10);
-
     private readonly IDnsLookup _dns;
+    private readonly UnansweredQuestions _unanswered;
+    private readonly AddressLookUp _addressLookUp;
     private readonly HostFailures _failures;
     private readonly DeliveryOptions _options;
     private readonly TimeProvider _time;
@@ -62,6 +66,8 @@ internal sealed class MxResolver
         _time = time;
         _options = options.Value;
         _random = random;
+        _unanswered = new UnansweredQuestions(_options.DnsFailureTime, time);
+        _addressLookUp = new AddressLookUp(dns, _unanswered, _options, random);
         _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time, answer => Weight(answer.Records.Count));
         _addresses = new TtlCache<HostAddresses>(CacheEntries, time, found => Weight(found.Addresses.Count));
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
@@ -109,7 +115,7 @@ internal sealed class MxResolver
         }
 
         // Hosts that were not asked about may have one.
-        if (failure is { IsPermanent: true } && lookUps.HasUnasked)
+        if (failure is { IsPermanent: true } && lookUps.HasUnknown)
             failure = new ResolutionFailure(IsPermanent: false, "4.4.3", failure.Text);
         return new Resolution([], failure);
     }
@@ -118,10 +124,10 @@ internal sealed class MxResolver
     public async Task<HostAddresses> AddressesAsync(TargetHost host)
     {
         if (!HostAddress.TryParse(host.Name, out var address) && !IsHostName(host.Name))
-            return Nowhere(isPermanent: true, "5.4.4", $"{host.Name} is neither a host name nor an address");
+            return HostAddresses.None(isPermanent: true, "5.4.4", $"{host.Name} is neither a host name nor an address");
         if (!host.IsRouted && IsOwnName(host.Name))
             return new HostAddresses([], ResolutionFailure.Loop);
-        var found = address is not null ? new HostAddresses([address], null) : await _addresses.GetAsync(host.Name, LookUpAddressesAsync);
+        var found = address is not null ? new HostAddresses([address], null) : await LookUpAsync(host);
         if (host.IsRouted || found.Failure is not null)
             return found;
         if (found.Addresses.Any(_local.IsOwn))
@@ -131,7 +137,18 @@ internal sealed class MxResolver
         IPAddress[] open = [.. found.Addresses.Where(candidate => !_local.IsRefusedPrivate(candidate))];
         return open.Length > 0
             ? new HostAddresses(open, null)
-            : Nowhere(isPermanent: true, "5.4.4", $"Host {host.Name} has no address outside of private networks");
+            : HostAddresses.None(isPermanent: true, "5.4.4", $"Host {host.Name} has no address outside of private networks");
+    }
+
+    /// <summary>Whoever asks, and whether he waits for it or not, how it ended is noted.</summary>
+    private async Task<HostAddresses> LookUpAsync(TargetHost host)
+    {
+        var found = await _addresses.GetAsync(host.Name, _addressLookUp.FindAsync);
+        if (found.Failure is null)
+            _failures.Forget(host);
+        else
+            _failures.Note(host);
+        return found;
     }
 
     private static int Weight(int records) => 1 + (records / RecordsOfOne);
@@ -185,7 +202,10 @@ internal sealed class MxResolver
     private async Task<(DnsAnswer<MxRecord> Value, TimeSpan TimeToLive)> LookUpExchangesAsync(string name)
     {
         var answer = await _dns.MxAsync(name, CancellationToken.None);
-        return (answer, answer.Status == DnsStatus.Failed ? _options.DnsFailureTime : Bounded(answer.TimeToLive));
+        if (answer.Status == DnsStatus.Failed)
+            return (answer, _unanswered.Note($"MX {name}"));
+        _unanswered.Forget($"MX {name}");
+        return (answer, Bounded(answer.TimeToLive));
     }
 
     private async Task<Resolution> OrderAsync(IReadOnlyList<MxRecord> records)
@@ -219,56 +239,6 @@ internal sealed class MxResolver
         var host = new TargetHost(name, _options.Port);
         var addresses = await AddressesAsync(host);
         return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
-    }
-
-    private async Task<(HostAddresses Value, TimeSpan TimeToLive)> LookUpAddressesAsync(string name)
-    {
-        var preference = _options.Addresses;
-        var none = new DnsAnswer<IPAddress>(DnsStatus.NoData, [], TimeSpan.MaxValue);
-        var asked4 = preference == AddressPreference.IPv6Only ? null : _dns.IPv4Async(name, CancellationToken.None);
-        var asked6 = preference == AddressPreference.IPv4Only ? null : _dns.IPv6Async(name, CancellationToken.None);
-        var four = asked4 is null ? none : await asked4;
-        var six = asked6 is null ? none : await asked6;
-
-        var (first, second) = preference is AddressPreference.IPv6First or AddressPreference.IPv6Only ? (six, four) : (four, six);
-        if (first.Records.Count + second.Records.Count > 0)
-            return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null), FoundTimeToLive(first, second));
-        if (first.Status == DnsStatus.Failed || second.Status == DnsStatus.Failed)
-        {
-            var error = first.Status == DnsStatus.Failed ? first.Error : second.Error;
-            return (Nowhere(isPermanent: false, "4.4.3", $"DNS gave no answer for the address of {name} ({error})"), _options.DnsFailureTime);
-        }
-
-        var timeToLive = first.TimeToLive < second.TimeToLive ? first.TimeToLive : second.TimeToLive;
-        return (Nowhere(isPermanent: true, "5.4.4", $"Host {name} has no address"), Bounded(timeToLive));
-    }
-
-    private static HostAddresses Nowhere(bool isPermanent, string status, string text) =>
-        new([], new ResolutionFailure(isPermanent, status, text));
-
-    private IPAddress[] Shuffled(IReadOnlyList<IPAddress> addresses)
-    {
-        IPAddress[] shuffled = [.. addresses];
-        _random.Shuffle(shuffled);
-        return shuffled;
-    }
-
-    // Half an answer is used, but not kept for long.
-    private TimeSpan FoundTimeToLive(DnsAnswer<IPAddress> first, DnsAnswer<IPAddress> second)
-    {
-        var timeToLive = _options.DnsCacheTime;
-        foreach (var answer in (ReadOnlySpan<DnsAnswer<IPAddress>>)[first, second])
-        {
-            var limit = answer.Status switch
-            {
-                DnsStatus.Found => answer.TimeToLive,
-                DnsStatus.Failed => HalfAnswerTime,
-                _ => timeToLive,
-            };
-            timeToLive = limit < timeToLive ? limit : timeToLive;
-        }
-
-        return timeToLive;
     }
 
     private TimeSpan Bounded(TimeSpan timeToLive) => timeToLive < _options.DnsCacheTime ? timeToLive : _options.DnsCacheTime;

@@ -101,7 +101,7 @@ internal sealed class HostWalk(
         if (result.Connection is { } connection)
         {
             HasSpoken = HasAnswered = true;
-            failures.Forget(host, address);
+            failures.Forget(address);
             context.Log.Connected(batch.Domain, result.RemoteHost, connection.Tls);
             return connection;
         }

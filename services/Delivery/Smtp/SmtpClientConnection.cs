@@ -145,14 +145,12 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     }
 
     /// <summary>
-    /// Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report. One that is cut short behind its code, by
-    /// the end of the connection or of the time, counts as well, and the connection is spent.
+    /// Reads one whole reply; <paramref name="waitingFor"/> names the command, for the report. One whose last line is cut short behind its
+    /// code, by the end of the connection or of the time, counts as well, and the connection is spent. One whose last line has not come by
+    /// then is none.
     /// </summary>
-    /// <param name="takesBegun">
-    /// One whose last line does not come, in the time or within the bound, counts too if all its lines have one code. Not so one that the
-    /// end of the connection has cut short.
-    /// </param>
-    public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout, bool takesBegun = false)
+    /// <param name="takesEndless">One that has no last line within the bound of what is read counts too, if all its lines have one code.</param>
+    public async ValueTask<SmtpReply> ReadReplyAsync(string waitingFor, TimeSpan timeout, bool takesEndless = false)
     {
         ThrowIfSpent();
         _deadline.Arm(timeout);
@@ -163,7 +161,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
             _inputStart = _inputEnd - (int)input.Length;
             if (status == ReplyStatus.Malformed)
                 throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} is not an SMTP reply");
-            if (status == ReplyStatus.Endless && !TryEndReply(takesBegun, out reply))
+            if (status == ReplyStatus.Endless && !(takesEndless && _parser.TryEndBegun(input, out reply)))
                 throw new SmtpConnectionException("4.5.0", $"The answer to {waitingFor} has no end");
             if (status == ReplyStatus.Incomplete)
             {
@@ -172,7 +170,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
                     await FillAsync(waitingFor);
                     continue;
                 }
-                catch (SmtpConnectionException error) when (Volatile.Read(ref _fate) != GivenUp && TryEndReply(takesBegun && error.IsTimeout, out reply))
+                catch (SmtpConnectionException error) when (Volatile.Read(ref _fate) != GivenUp && TryEndReply(out reply))
                 {
                     _spent = error;
                 }
@@ -275,11 +273,8 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _telemetry.ConnectionClosed();
     }
 
-    private bool TryEndReply(bool takesBegun, [NotNullWhen(true)] out SmtpReply? reply)
-    {
-        var rest = new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart);
-        return takesBegun ? _parser.TryEndBegun(rest, out reply) : _parser.TryEnd(rest, out reply);
-    }
+    private bool TryEndReply([NotNullWhen(true)] out SmtpReply? reply) =>
+        _parser.TryEnd(new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart), out reply);
 
     private static bool IsConnectionError(Exception error) =>
         error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException

@@ -179,8 +179,9 @@ internal sealed class TransactionPipeline(
             throw;
         }
 
-        // RFC 5321 §4.2.1: all lines have one code. Where they said so far that the message is taken, another try would be a second copy.
-        var reply = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesBegun: true);
+        // RFC 5321 §6.1: the mail is the far end's with its whole reply. Until the code of the last line has come nobody knows how it ends.
+        // Of a reply that is longer than anybody waits for, all that was read has one code (§4.2.1), and the next copy would get the same.
+        var reply = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
         connection.DotAnswered();
         Progressed();
         await batch.SettleAsync(message, reply, SmtpStep.FinalDot, connection);

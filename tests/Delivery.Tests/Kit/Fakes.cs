@@ -191,6 +191,9 @@ internal sealed class FakeDns : IDnsLookup
     /// <summary>When set, answers come only after it completes.</summary>
     public TaskCompletionSource? Gate { get; set; }
 
+    /// <summary>Questions, as "A mx.example.net", that are answered only after this completes.</summary>
+    public Dictionary<string, TaskCompletionSource> Silent { get; } = [];
+
     public FakeDns WithMx(string domain, params (int Preference, string Host)[] records)
     {
         Mx[domain] = records.Length == 0
@@ -230,6 +233,8 @@ internal sealed class FakeDns : IDnsLookup
             Questions.Add($"{type} {name}");
         if (Gate is { } gate)
             await gate.Task;
+        if (Silent.TryGetValue($"{type} {name}", out var silent))
+            await silent.Task;
         return answers.GetValueOrDefault(name) ?? new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeToLive);
     }
 }

@@ -1,0 +1,162 @@
+using System.Net;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>
+/// Names that DNS gives no answer for: they are asked about ever more rarely, and once that is known they hold up nobody whose hosts it knows.
+/// </summary>
+public sealed class DeadNamesTests : IAsyncDisposable
+{
+    private readonly Bench _bench = new(time: new FakeTimeProvider());
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    private TimeSpan FailureTime => _bench.Options.DnsFailureTime;
+
+    [Fact]
+    public async Task A_good_host_waits_for_a_better_one_only_the_first_time_that_DNS_says_nothing_about_it()
+    {
+        _bench.Dns.WithMx(Bench.Domain, (10, "dead"), (20, "good")).WithFailure("dead").WithAddress("good", "192.0.2.20");
+        Assert.Equal("192.0.2.20", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
+
+        for (var attempt = 0; attempt < 3; attempt++)
+        {
+            _bench.Clock.Advance(8 * FailureTime);
+            var answering = Silence("dead");
+            var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+            _bench.Clock.Advance(HostLookUps.Patience);
+            Assert.Equal("192.0.2.20", await FirstAsync(resolving));
+            answering.SetResult();
+        }
+    }
+
+    [Fact]
+    public async Task What_was_passed_over_has_its_turn_when_nothing_else_is_left()
+    {
+        _bench.Dns.WithMx(Bench.Domain, (10, "slow"), (20, "gone")).WithFailure("slow").WithFailure("gone");
+        Assert.Equal("4.4.3", (await _bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
+
+        _bench.Clock.Advance(FailureTime);
+        _bench.Dns.WithAddress("slow", "192.0.2.10");
+        var answering = Silence("slow");
+        var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+        _bench.Clock.Advance(HostLookUps.Patience);
+        Assert.False(resolving.IsCompleted);
+        answering.SetResult();
+        Assert.Equal("192.0.2.10", await FirstAsync(resolving));
+    }
+
+    [Fact]
+    public async Task Of_hosts_that_failed_together_the_first_that_DNS_knows_again_is_used()
+    {
+        _bench.Dns.WithMx(Bench.Domain, (10, "dead"), (20, "back")).WithFailure("dead").WithFailure("back");
+        Assert.Equal("4.4.3", (await _bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
+
+        _bench.Clock.Advance(FailureTime);
+        Silence("dead");
+        _bench.Dns.WithAddress("back", "192.0.2.20");
+        var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+        _bench.Clock.Advance(HostLookUps.Patience);
+        Assert.Equal("192.0.2.20", await FirstAsync(resolving));
+    }
+
+    [Fact]
+    public async Task A_better_host_comes_first_again_as_soon_as_DNS_has_answered_for_it()
+    {
+        _bench.Dns.WithMx(Bench.Domain, (10, "dead"), (20, "good")).WithFailure("dead").WithAddress("good", "192.0.2.20");
+        Assert.Equal("192.0.2.20", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
+
+        _bench.Clock.Advance(FailureTime);
+        _bench.Dns.WithAddress("dead", "192.0.2.10");
+        Assert.Equal("192.0.2.20", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
+        Assert.Equal("192.0.2.10", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
+    }
+
+    [Fact]
+    public async Task Addresses_of_one_family_wait_for_the_other_only_the_first_time_that_DNS_says_nothing_about_it()
+    {
+        _bench.Dns.TimeToLive = TimeSpan.FromSeconds(1);
+        _bench.Dns.WithAddress("mx", "192.0.2.1").IPv6["mx"] = DnsAnswer<IPAddress>.Failure("timeout");
+        Assert.Equal(["192.0.2.1"], await AddressesAsync());
+
+        // Not asked again while it is left alone, and then not waited for.
+        _bench.Clock.Advance(FailureTime / 2);
+        Assert.Equal(["192.0.2.1"], await AddressesAsync());
+        Assert.Equal(["A mx", "A mx", "AAAA mx"], _bench.Dns.Questions.Order());
+        _bench.Clock.Advance(FailureTime);
+        var answering = _bench.Dns.Silent["AAAA mx"] = new TaskCompletionSource();
+        Assert.Equal(["192.0.2.1"], await AddressesAsync());
+
+        _bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1");
+        answering.SetResult();
+        _bench.Clock.Advance(FailureTime);
+        Assert.Equal(["192.0.2.1", "2001:db8::1"], await AddressesAsync());
+    }
+
+    [Theory]
+    [InlineData("MX")]
+    [InlineData("A")]
+    public async Task A_name_without_an_answer_is_asked_about_ever_more_rarely_up_to_a_bound(string type)
+    {
+        _bench.Dns.WithFailure("dead");
+        Assert.Equal((int[])[0, 20, 60, 140, 300, 460], await AskedAtAsync(type, TimeSpan.FromMinutes(10)));
+
+        // One answer, and it begins anew.
+        _bench.Dns.TimeToLive = TimeSpan.Zero;
+        _bench.Dns.WithMx("dead", (10, "mx")).WithAddress("dead", "192.0.2.1");
+        _bench.Clock.Advance(TimeSpan.FromMinutes(5));
+        Assert.NotEmpty(await AskedAtAsync(type, TimeSpan.FromSeconds(10)));
+        _bench.Dns.WithFailure("dead");
+        Assert.Equal((int[])[0, 20, 60], await AskedAtAsync(type, TimeSpan.FromSeconds(100)));
+    }
+
+    [Theory]
+    [InlineData(0, 0, 0)]
+    [InlineData(20, 20, 160)]
+    [InlineData(100, 100, 300)]
+    [InlineData(600, 600, 600)]
+    public void A_question_is_left_alone_for_the_time_set_and_up_to_eight_times_as_long(int setting, int first, int longest)
+    {
+        var unanswered = new UnansweredQuestions(TimeSpan.FromSeconds(setting), _bench.Time);
+        Assert.Equal(first, unanswered.Note("A mx").TotalSeconds);
+        Assert.Equal(longest, Enumerable.Range(0, 50).Max(_ => unanswered.Note("A mx").TotalSeconds));
+        Assert.Equal(longest, unanswered.Left("a MX")?.TotalSeconds);
+        unanswered.Forget("A mx");
+        Assert.Null(unanswered.Left("A mx"));
+    }
+
+    public ValueTask DisposeAsync() => _bench.DisposeAsync();
+
+    /// <summary>Neither address question about this name is answered before what is returned completes.</summary>
+    private TaskCompletionSource Silence(string name) =>
+        _bench.Dns.Silent[$"A {name}"] = _bench.Dns.Silent[$"AAAA {name}"] = new TaskCompletionSource();
+
+    private static async Task<string?> FirstAsync(Task<Resolution> resolving) =>
+        (await resolving.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancellation)).First?.ToString();
+
+    private async Task<string[]> AddressesAsync()
+    {
+        var found = await _bench.Resolver.AddressesAsync(new TargetHost("mx", 25)).WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancellation);
+        return [.. found.Addresses.Select(address => address.ToString())];
+    }
+
+    /// <summary>The name is wanted every ten seconds; after how many of them a question went out.</summary>
+    private async Task<int[]> AskedAtAsync(string type, TimeSpan duration)
+    {
+        var at = new List<int>();
+        for (var seconds = 0; seconds < duration.TotalSeconds; seconds += 10)
+        {
+            _bench.Dns.Questions.Clear();
+            if (type == "MX")
+                await _bench.Resolver.ResolveAsync("dead");
+            else
+                await _bench.Resolver.AddressesAsync(new TargetHost("dead", 25));
+            if (_bench.Dns.Questions.Contains($"{type} dead"))
+                at.Add(seconds);
+            _bench.Clock.Advance(TimeSpan.FromSeconds(10));
+        }
+
+        return [.. at];
+    }
+}
