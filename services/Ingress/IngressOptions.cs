@@ -161,15 +161,15 @@ public sealed class IngressOptions
 
     /// <summary>
     /// Longest time of a session that has not logged in, while nine tenths of its listener's sessions are in use: since its last accepted
-    /// message, or since it began, beside what <see cref="CrowdedRateBytes"/> adds. Then 421 ends it, within content too: nothing was
-    /// accepted yet. Default 5 minutes, ten times <see cref="CrowdedCommandTimeout"/>.
+    /// message, or since it began, beside what <see cref="CrowdedRateBytes"/> adds and what our own storage takes. Then 421 ends it, within
+    /// content too: nothing was accepted yet. Default 5 minutes, ten times <see cref="CrowdedCommandTimeout"/>.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
     public TimeSpan CrowdedSessionTime { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>
     /// Octets a second of content: what has come of a message adds as much to <see cref="CrowdedSessionTime"/> as it takes at this rate.
-    /// Default 10 KB, as Delivery:TransactionRateBytes: who sends as fast is not ended for being slow, unless our own storage stood still for as long.
+    /// Default 10 KB, as Delivery:TransactionRateBytes: who sends as fast is not ended for being slow.
     /// </summary>
     [Range(1.0, 1e9)]
     public long CrowdedRateBytes { get; set; } = 10_000;

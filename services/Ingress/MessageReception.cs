@@ -15,7 +15,8 @@ internal sealed class MessageReception(
     {
         using var activity = server.Telemetry.StartReceive(session.Listener.Kind);
         await using var content = new IncomingContent(server.Store, Options, session.Listener);
-        await content.BeginAsync(protocol, session.Client, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
+        using (patience.BeginStorageWait())
+            await content.BeginAsync(protocol, session.Client, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
 
         var latest = patience.ContentEnd();
         while (!content.IsEnded)
@@ -25,7 +26,9 @@ internal sealed class MessageReception(
                 return new(Replies.C421TimedOut, SessionEnd.TimedOut);
 
             patience.Received(result.Buffer.Length);
-            var position = await content.TakeAsync(result.Buffer, SmtpConnection.Uninterrupted);
+            SequencePosition position;
+            using (patience.BeginStorageWait())
+                position = await content.TakeAsync(result.Buffer, SmtpConnection.Uninterrupted);
             transport.AdvanceTo(position);
             if (content.IsEndless)
                 return new(Replies.C552TooLarge, SessionEnd.Refused);
@@ -50,6 +53,7 @@ internal sealed class MessageReception(
         try
         {
             using var commit = server.BeginCommit(message);
+            using var wait = patience.BeginStorageWait();
             await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted);
         }
         catch (StorageUnavailableException fault)

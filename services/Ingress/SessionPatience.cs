@@ -2,14 +2,14 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// How long the client of one session is waited for, and how much less while its listener is nearly full and it has not logged in: then it
-/// has some time since its last accepted message, to which only content that comes at a decent rate adds. Commands and octets that trickle
-/// in hold no place.
+/// has some time since its last accepted message, to which only content that comes at a decent rate adds, and which does not run while our
+/// own storage keeps it waiting. Commands and octets that trickle in hold no place.
 /// </summary>
 internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
 {
     private const long Never = long.MaxValue;
 
-    // What has come at the decent rate moves it on.
+    // What has come at the decent rate moves it on, and what storage took.
     private long _countsFrom = time.GetTimestamp();
 
     /// <summary>Nobody shortens the time of who has logged in.</summary>
@@ -30,8 +30,13 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     public void Received(long octets) =>
         _countsFrom = Math.Min(time.GetTimestamp(), _countsFrom + Ticks((double)octets / options.CrowdedRateBytes));
 
+    /// <summary>Storage is asked: until the answer is here time is not the client's. A password that waits for its turn is: guesses hold no place.</summary>
+    public StorageWait BeginStorageWait() => new(this, time.GetTimestamp());
+
     /// <summary>A message was accepted: time counts anew.</summary>
     public void Accepted() => _countsFrom = time.GetTimestamp();
+
+    private void EndStorageWait(long began) => _countsFrom += time.GetTimestamp() - began;
 
     private long Crowded() =>
         IsLoggedIn ? Never : Math.Min(After(options.CrowdedCommandTimeout), _countsFrom + Ticks(options.CrowdedSessionTime.TotalSeconds));
@@ -39,6 +44,12 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     private long After(TimeSpan patience) => time.GetTimestamp() + Ticks(patience.TotalSeconds);
 
     private long Ticks(double seconds) => (long)(seconds * time.TimestampFrequency);
+
+    /// <summary>From a question to storage until it is disposed of.</summary>
+    internal readonly struct StorageWait(SessionPatience patience, long began) : IDisposable
+    {
+        public void Dispose() => patience.EndStorageWait(began);
+    }
 }
 
 /// <summary>When a wait for the client ends, as timestamps.</summary>

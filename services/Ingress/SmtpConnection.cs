@@ -158,9 +158,12 @@ internal sealed class SmtpConnection
             switch (question)
             {
                 case SmtpAction.CheckSender:
-                    return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, MayRelay, Uninterrupted);
+                    using (_patience.BeginStorageWait())
+                        return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, MayRelay, Uninterrupted);
                 case SmtpAction.CheckRecipient:
-                    var verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, MayRelay, Uninterrupted);
+                    RecipientVerdict verdict;
+                    using (_patience.BeginStorageWait())
+                        verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, MayRelay, Uninterrupted);
                     if (verdict.Redirect is { } redirect)
                         _session.RedirectRecipient(redirect);
                     return verdict.Refusal;

@@ -254,12 +254,11 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>
-    /// Forgets who waits here for workers of this route. Returns how many. They are read again when there are workers, not before: that
-    /// is for the caller to say.
+    /// Forgets who waits here for workers of this route. The place up to which storage was read stays: they are read again when there are
+    /// workers, not before, and that is for the caller to say.
     /// </summary>
-    public int LeaveToStore(RecipientRoute route)
+    public void LeaveToStore(RecipientRoute route)
     {
-        var left = 0;
         for (var count = _window.Count; count > 0; count--)
         {
             var recipient = _window.Dequeue();
@@ -269,11 +268,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
                 continue;
             }
             _known.Remove(recipient.RecipientId);
-            left++;
         }
-        if (left > 0)
-            _readTo = default;
-        return left;
     }
 
     /// <summary>Hand-outs of which nothing has been heard for longer than they may take to be claimed.</summary>

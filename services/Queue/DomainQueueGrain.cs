@@ -34,7 +34,10 @@ internal sealed partial class DomainQueueGrain(
 
     private int _openings = gate.Openings;
 
-    /// <summary>What waits here was left to storage, because its route has no workers.</summary>
+    /// <summary>The route that alone has workers, when storage was read last; null: all have.</summary>
+    private RecipientRoute? _only;
+
+    /// <summary>What is due in storage waits for workers that are not there: there is no use in looking often.</summary>
     private bool _waitsForWorkers;
 
     private bool _pumping;
@@ -70,7 +73,7 @@ internal sealed partial class DomainQueueGrain(
     {
         _idleTicks = 0;
         var now = time.GetUtcNow();
-        if (!_queue.IsIdle && _looks.Lasts(now))
+        if ((!_queue.IsIdle || _waitsForWorkers) && _looks.Lasts(now))
             return false;
         // What was deferred becomes due while others are under way, too.
         _queue.NoteDue();
@@ -179,10 +182,9 @@ internal sealed partial class DomainQueueGrain(
     private async Task PumpAsync()
     {
         // However long the pause, memory does not fill with what waits; the warden wakes what is due afterwards.
-        if (pause.IsPaused || !(IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local)))
+        if (!HasWorkers)
         {
             _queue.LeaveToStore();
-            _waitsForWorkers = true;
             return;
         }
         if (gate.Openings is var openings && openings != _openings)
@@ -190,8 +192,7 @@ internal sealed partial class DomainQueueGrain(
             foreach (var endpoint in gate.OpenedAfter(_openings))
                 _queue.ForgetSetbacks(endpoint);
             _openings = openings;
-            _queue.NoteMoreInStore();
-            _looks.Forget();
+            ReadAnew();
         }
         if (_pumping)
         {
@@ -204,8 +205,8 @@ internal sealed partial class DomainQueueGrain(
             do
             {
                 _pumpAgain = false;
-                await LoadAsync();
                 LeaveWhatHasNoWorkers();
+                await LoadAsync();
                 while (CanHandOut)
                     await HandOutAsync();
             }
@@ -222,14 +223,26 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>For this domain, as it stands.</summary>
     private bool IsOpen(RecipientRoute route) => gate.IsOpen(_queue.EndpointOf(route));
 
+    /// <summary>Anything at all may be handed out now.</summary>
+    private bool HasWorkers => !pause.IsPaused && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
+
+    /// <summary>It takes no room in the window from what has, and is not read.</summary>
     private void LeaveWhatHasNoWorkers()
     {
+        RecipientRoute? only = !IsOpen(RecipientRoute.Local) ? RecipientRoute.Remote : !IsOpen(RecipientRoute.Remote) ? RecipientRoute.Local : null;
+        if (only is { } open)
+            _queue.LeaveToStore(open == RecipientRoute.Local ? RecipientRoute.Remote : RecipientRoute.Local);
+        // Of another endpoint, too, because the domain can be reached again: what was passed over lies before the place that was read to.
+        if (only != _only)
+            ReadAnew();
+        _only = only;
+    }
+
+    private void ReadAnew()
+    {
+        _queue.NoteMoreInStore();
+        _looks.Forget();
         _waitsForWorkers = false;
-        foreach (var route in Enum.GetValues<RecipientRoute>())
-        {
-            if (!IsOpen(route))
-                _waitsForWorkers |= _queue.LeaveToStore(route) > 0;
-        }
     }
 
     private async Task LoadAsync()
@@ -238,11 +251,13 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.WantsMore(now) || pause.IsPaused)
             return;
         var room = _queue.Room;
-        var due = await store.ListDueAsync(Domain, now, room, CancellationToken.None, _queue.NextPage(now));
+        var due = await store.ListDueAsync(Domain, now, room, CancellationToken.None, _queue.NextPage(now), _only);
         var waiting = _queue.Waiting;
         foreach (var (route, count) in _queue.Load(due, room))
             NoLongerUnderWay(route, count);
-        _found += _queue.Waiting - waiting;
+        var found = _queue.Waiting - waiting;
+        _found += found;
+        _waitsForWorkers &= found == 0;
         var expired = _queue.TakeExpired(now);
         if (expired.Count > 0)
             await outcomes.ExpireAsync(Domain, expired, _queue.Standing.Reason);
@@ -271,7 +286,7 @@ internal sealed partial class DomainQueueGrain(
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && !pause.IsPaused && !_waitsForWorkers)
+            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();
@@ -289,6 +304,7 @@ internal sealed partial class DomainQueueGrain(
         {
             _queue.NoteMoreInStore();
             await PumpAsync();
+            _waitsForWorkers = _only is not null && _queue.IsIdle;
         }
     }
 

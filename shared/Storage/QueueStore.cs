@@ -70,13 +70,19 @@ public sealed class QueueStore(MailDatabase database)
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
-    internal static readonly Statement s_due = new(
+    private const string Due =
         """
         SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
-        ORDER BY r.next_attempt_at, r.id LIMIT $3
-        """);
+        """;
+
+    private const string InOrderOfDue = "ORDER BY r.next_attempt_at, r.id LIMIT $3";
+
+    internal static readonly Statement s_due = new($"{Due} {InOrderOfDue}");
+
+    // Of the others the index alone is read.
+    internal static readonly Statement s_dueOfRoute = new($"{Due} AND r.route = $6 {InOrderOfDue}");
 
     private static readonly Statement s_queued = new(
         """
@@ -189,10 +195,15 @@ public sealed class QueueStore(MailDatabase database)
             ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first, behind the given place.</summary>
+    /// <param name="only">Those that go this way; null: all.</param>
     public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
-        string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken, DuePlace after = default) =>
-        await database.QueryAsync(
-            s_due, ReadQueued, cancellationToken, domain, dueBefore, limit, after.NextAttemptAt.ToUnixTimeMilliseconds(), after.RecipientId);
+        string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken, DuePlace after = default, RecipientRoute? only = null)
+    {
+        var from = after.NextAttemptAt.ToUnixTimeMilliseconds();
+        return only is not { } route
+            ? await database.QueryAsync(s_due, ReadQueued, cancellationToken, domain, dueBefore, limit, from, after.RecipientId)
+            : await database.QueryAsync(s_dueOfRoute, ReadQueued, cancellationToken, domain, dueBefore, limit, from, after.RecipientId, (long)route);
+    }
 
     /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
     public async Task<QueuedRecipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>

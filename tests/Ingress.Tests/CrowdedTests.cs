@@ -1,4 +1,6 @@
+using System.Diagnostics.Metrics;
 using MailPipeline.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
@@ -109,6 +111,56 @@ public sealed class CrowdedTests
         Assert.Equal(TimeSpan.FromMinutes(5), Left());
 
         TimeSpan Left() => time.GetElapsedTime(time.GetTimestamp(), patience.ForContent(patience.ContentEnd()).Crowded);
+    }
+
+    [Fact]
+    public void What_our_own_storage_takes_is_none_of_the_client_s_time()
+    {
+        var time = new FakeTimeProvider();
+        var options = new IngressOptions { CrowdedCommandTimeout = TimeSpan.FromHours(1) };
+        var patience = new SessionPatience(options, time);
+        time.Advance(TimeSpan.FromMinutes(1));
+        using (patience.BeginStorageWait())
+            time.Advance(TimeSpan.FromMinutes(20));
+        Assert.Equal(TimeSpan.FromMinutes(4), Left());
+
+        // What came meanwhile pays for what came slowly before, and for nothing that is to come.
+        patience.Received(options.MaxMessageBytes);
+        Assert.Equal(TimeSpan.FromMinutes(5), Left());
+
+        TimeSpan Left() => time.GetElapsedTime(time.GetTimestamp(), patience.ForCommand().Crowded);
+    }
+
+    /// <summary>The first message of a process takes an id, which is a commit.</summary>
+    [Fact]
+    public async Task Who_waited_for_our_own_storage_keeps_his_place()
+    {
+        await using var host = await StartAsync(("Ingress:MaxSessions", "1"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        using (var commits = new MeterListener())
+        {
+            commits.InstrumentPublished = (instrument, listening) =>
+            {
+                if (instrument.Meter.Scope == host.Services.GetRequiredService<IMeterFactory>() && instrument.Name == "mailpipeline.storage.commit.duration")
+                    listening.EnableMeasurementEvents(instrument);
+            };
+            var took = TimeSpan.FromMinutes(6);
+            commits.SetMeasurementEventCallback<double>((_, _, _, _) =>
+            {
+                host.FakeTime!.Advance(took);
+                took = TimeSpan.Zero;
+            });
+            commits.Start();
+            await client.BeginAsync();
+            Assert.Equal(TimeSpan.Zero, took);
+        }
+
+        for (var line = 0; line < 30; line++)
+        {
+            host.FakeTime!.Advance(TimeSpan.FromSeconds(1));
+            await client.SendAsync("x: y\r\n");
+        }
+        await client.SayAsync(".", "250 2.0.0 Ok: queued as ");
     }
 
     [Fact]

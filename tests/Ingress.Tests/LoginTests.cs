@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Storage;
+using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
@@ -16,7 +17,9 @@ public sealed class LoginTests
         await using var host = await StartAsync(("Storage:LoginsWaiting", "1"));
         await using var client = await Client.GreetedAsync(host.Submission);
         using var end = new CancellationTokenSource();
-        var guessing = GuessAsync(host, end.Token);
+        var crowd = new Crowd();
+        var guessing = crowd.AskAsync(
+            (Environment.ProcessorCount / 2) + 6, async (guesser, times) => (await VerifyAsync(host, guesser, $"guess{guesser}-{times}")).IsBusy, end.Token);
         string? reply;
         var asked = 0;
         do
@@ -25,6 +28,7 @@ public sealed class LoginTests
             asked++;
             await client.SendAsync($"AUTH PLAIN {Convert.ToBase64String(System.Text.Encoding.ASCII.GetBytes($"\0user{asked}@example.com\0wrong"))}\r\n");
             reply = await client.ReplyAsync();
+            crowd.NoteAnswer();
             Assert.True(reply is not null && (reply.StartsWith("535 5.7.8", StringComparison.Ordinal) || reply.StartsWith("454 4.7.0", StringComparison.Ordinal)), reply);
         }
         while (!reply!.StartsWith("454", StringComparison.Ordinal) && asked < 200);
@@ -80,17 +84,6 @@ public sealed class LoginTests
     /// <summary>Passwords that are looked at for some seconds.</summary>
     private static Task Occupy(IngressHost host) =>
         Task.WhenAll(Enumerable.Range(0, 30 * Math.Max(1, Environment.ProcessorCount / 2)).Select(number => VerifyAsync(host, number, $"guess{number}")));
-
-    /// <summary>More at a time than are looked at and may wait, until the end.</summary>
-    private static Task GuessAsync(IngressHost host, CancellationToken end) =>
-        Task.WhenAll(Enumerable.Range(0, (Environment.ProcessorCount / 2) + 6).Select(async guesser =>
-        {
-            for (var number = 0; !end.IsCancellationRequested; number++)
-            {
-                if ((await VerifyAsync(host, guesser, $"guess{guesser}-{number}")).IsBusy)
-                    await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, CancellationToken.None);
-            }
-        }));
 
     private static async Task<Verification> VerifyAsync(IngressHost host, int guesser, string name) =>
         await host.Services.GetRequiredService<CredentialVerifier>().VerifyAsync(

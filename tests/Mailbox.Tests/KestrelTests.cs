@@ -56,15 +56,9 @@ public sealed class KestrelTests
         await using var client = await Client.ConnectAsync(host, listener: 0);
         await client.LineAsync();
         using var end = new CancellationTokenSource();
-        var guessing = Task.WhenAll(Enumerable.Range(0, (Environment.ProcessorCount / 2) + 6).Select(async guesser =>
-        {
-            for (var number = 0; !end.IsCancellationRequested; number++)
-            {
-                var from = new LoginClient(new IPAddress([192, 0, 2, (byte)guesser]), CancellationToken.None, CancellationToken.None);
-                if ((await host.Get<CredentialVerifier>().VerifyAsync($"guess{guesser}-{number}@example.org", "wrong", from)).IsBusy)
-                    await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, CancellationToken.None);
-            }
-        }));
+        var crowd = new Crowd();
+        var guessing = crowd.AskAsync(
+            (Environment.ProcessorCount / 2) + 6, async (guesser, times) => (await VerifyAsync(host, guesser, $"guess{guesser}-{times}")).IsBusy, end.Token);
         string answer;
         var asked = 0;
         do
@@ -72,6 +66,7 @@ public sealed class KestrelTests
             asked++;
             await client.AskAsync($"USER user{asked}@example.org");
             answer = await client.AskAsync("PASS wrong");
+            crowd.NoteAnswer();
         }
         while (answer.StartsWith("-ERR [AUTH]", StringComparison.Ordinal) && asked < 50);
         Assert.StartsWith("-ERR [SYS/TEMP]", answer, StringComparison.Ordinal);
@@ -89,9 +84,8 @@ public sealed class KestrelTests
         await host.AddAccountAsync("ann@example.org");
         await using var client = await Client.ConnectAsync(host, listener: 0);
         await client.LineAsync();
-        var others = Task.WhenAll(Enumerable.Range(0, 30 * Math.Max(1, Environment.ProcessorCount / 2)).Select(async number =>
-            await host.Get<CredentialVerifier>().VerifyAsync(
-                $"guess{number}@example.org", "wrong", new LoginClient(new IPAddress([192, 0, 2, (byte)number]), CancellationToken.None, CancellationToken.None))));
+        var others = Task.WhenAll(
+            Enumerable.Range(0, 30 * Math.Max(1, Environment.ProcessorCount / 2)).Select(number => VerifyAsync(host, number, $"guess{number}")));
         await client.SendAsync("USER ann@example.org\r\nPASS secret\r\nQUIT\r\n");
         client.HalfClose();
         Assert.Equal("+OK send PASS", await client.LineAsync());
@@ -163,16 +157,14 @@ public sealed class KestrelTests
     [Fact]
     public async Task A_service_of_its_own_that_would_listen_nowhere_does_not_start()
     {
-        await using var service = ServerProcess.Start(
-            BuiltProgram.DotNet,
-            [
-                BuiltProgram.Find("Mailbox"), "--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--ConnectionStrings:rabbitmq=amqp://guest:guest@127.0.0.1:1/",
-                "--Http:Address=127.0.0.1", "--Http:Port=0",
-            ]);
-        await service.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
-        Assert.Equal(2, service.ExitCode);
-        Assert.StartsWith("Mailbox:Listeners has no entry", Assert.Single(service.Output.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        var (exitCode, output) = await ServiceProcess.EndsAsync(ServiceKind.Mailbox, TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        Assert.Equal(2, exitCode);
+        Assert.StartsWith("Mailbox:Listeners has no entry", Assert.Single(output), StringComparison.Ordinal);
     }
+
+    private static async Task<Verification> VerifyAsync(MailboxHost host, int guesser, string name) =>
+        await host.Get<CredentialVerifier>().VerifyAsync(
+            $"{name}@example.org", "wrong", new LoginClient(new IPAddress([192, 0, 2, (byte)guesser]), CancellationToken.None, CancellationToken.None));
 
     /// <summary>A client on a socket, with TLS when it is asked for.</summary>
     private sealed class Client : IAsyncDisposable

@@ -295,11 +295,24 @@ public sealed class DomainQueueTests
     {
         _queue.Offer([Recipient(1) with { Route = RecipientRoute.Local }, Recipient(2), Recipient(3) with { Route = RecipientRoute.Local }], s_now);
         Assert.Equal(BusEndpoints.Store, _queue.NextEndpoint);
-        Assert.Equal(2, _queue.LeaveToStore(RecipientRoute.Local));
+        _queue.LeaveToStore(RecipientRoute.Local);
         Assert.Equal([2], Ids(HandOut()));
         Assert.Null(_queue.NextEndpoint);
         _queue.Load([Recipient(1) with { Route = RecipientRoute.Local }], 10);
         Assert.Equal([1], Ids(HandOut()));
+    }
+
+    [Fact]
+    public void Who_is_left_to_the_store_for_want_of_workers_is_not_read_again_before_they_are_back()
+    {
+        _queue.NoteMoreInStore();
+        Assert.Equal(default, _queue.NextPage(s_now));
+        _queue.Load([.. Recipients(1, 10).Select(recipient => recipient with { Route = RecipientRoute.Local })], 10);
+        _queue.LeaveToStore(RecipientRoute.Local);
+        Assert.True(_queue.WantsMore(s_now));
+        Assert.Equal(new DuePlace(s_now, 10), _queue.NextPage(s_now));
+        _queue.NoteMoreInStore();
+        Assert.Equal(default, _queue.NextPage(s_now));
     }
 
     [Fact]

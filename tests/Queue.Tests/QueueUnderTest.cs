@@ -116,7 +116,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public async Task ForgetAsync(string domain) =>
         await Grains.GetGrain<IDomainQueueGrain>(domain).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
 
-    public Task WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();
+    /// <summary>True: the queue found something to hand out.</summary>
+    public Task<bool> WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();
 
     /// <summary>Changes what no part of the product would.</summary>
     public async Task ExecuteAsync(string sql)
@@ -133,6 +134,22 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     /// <summary>Accepts a message as Ingress does; without the hint only the warden can find it.</summary>
     public async Task<long> AcceptAsync(bool hint, string sender, params string[] recipients)
     {
+        var message = await StoreAsync(sender, recipients);
+        if (hint)
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+        return message.MessageId;
+    }
+
+    /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the warden can find it.</summary>
+    public async Task<long> RouteAsync(RecipientRoute route, params string[] recipients)
+    {
+        var message = await StoreAsync("sender@example.org", recipients);
+        await Store.RouteAsync([new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], route))])]);
+        return message.MessageId;
+    }
+
+    private async Task<AcceptedMessage> StoreAsync(string sender, string[] recipients)
+    {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n"u8.ToArray();
         var id = await messages.NextMessageIdAsync(default);
@@ -140,9 +157,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(content, default);
         await messages.AcceptAsync(message, writer, default);
-        if (hint)
-            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
-        return id;
+        return message;
     }
 
     /// <summary>Waits until every recipient of the message has its outcome.</summary>

@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
@@ -38,6 +39,39 @@ public sealed class WorkersAwayTests
         queue.Gate.NoteConsumers(BusEndpoints.DeliverRetry, 0);
         await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net"));
         Assert.False(queue.Gate.IsOpen(BusEndpoints.DeliverRetry));
+    }
+
+    /// <summary>
+    /// Who waits for workers of one endpoint fills a page of the window, and more: who waits behind them for workers that are there does
+    /// not wait for the others. Then nobody is read again for whom there are no workers: the domain is woken in vain, for its queue says so.
+    /// </summary>
+    [Theory]
+    [InlineData(BusEndpoints.Store)]
+    [InlineData(BusEndpoints.Deliver)]
+    public async Task Who_waits_behind_a_window_of_others_whose_workers_are_away_is_handed_out(string closed)
+    {
+        const int Window = 10;
+        const string Domain = "example.net";
+        await using var queue = await QueueUnderTest.StartAsync(
+            new() { ["Queue:WindowRecipients"] = $"{Window}", ["Queue:BatchRecipients"] = "3", ["Queue:UnroutedGrace"] = "00:01:00" });
+        var (before, behind) = closed == BusEndpoints.Store ? (RecipientRoute.Local, RecipientRoute.Remote) : (RecipientRoute.Remote, RecipientRoute.Local);
+        queue.Gate.NoteConsumers(closed, 0);
+        // Routed when the domain was ours, and when it was not; the directory says what it is now.
+        if (behind == RecipientRoute.Local)
+            await queue.Directory.AddDomainAsync(Domain);
+        string[] addresses = [.. Enumerable.Range(0, (3 * Window) + 1).Select(i => $"a{i}@{Domain}")];
+        foreach (var address in addresses)
+            await queue.Directory.AddAccountAsync(address, "hash");
+        var waiting = await queue.RouteAsync(before, addresses);
+        var done = await queue.RouteAsync(behind, addresses[0]);
+
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(done)).Recipients).State);
+        Assert.All((await queue.History.FindAsync(waiting, default))!.Recipients, recipient => Assert.Equal(RecipientState.Queued, recipient.State));
+        Assert.False(await queue.WakeAsync(Domain));
+
+        queue.Gate.NoteConsumers(closed, 1);
+        await queue.OutcomeOfAsync(waiting);
+        await queue.DrainedAsync();
     }
 
     [Fact]

@@ -83,6 +83,25 @@ public sealed class StoreFixture : IAsyncDisposable
         return store;
     }
 
+    /// <summary>Tells how many callers shared each commit from now on, until the listener is disposed of.</summary>
+    public MeterListener ListenToCommits(Action<int> callers)
+    {
+        var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listening) =>
+            {
+                if (_meters.HasMade(instrument.Meter) && instrument.Name == "mailpipeline.storage.commit.batch")
+                    listening.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<int>((_, count, _, _) => callers(count));
+        listener.Start();
+        return listener;
+    }
+
+    /// <summary>Keeps the writer busy until the returned is disposed of: what is written meanwhile waits, and shares a transaction where it may.</summary>
+    public IDisposable KeepWriterBusy() => new BusyWriter(Database);
+
     /// <summary>Runs statements past the store, e.g. what a program that is not written yet would have done.</summary>
     public async Task RunAsync(string sql)
     {
@@ -159,6 +178,33 @@ public sealed class StoreFixture : IAsyncDisposable
             return meter;
         }
 
+        public bool HasMade(Meter meter) => _made.Contains(meter);
+
         public void Dispose() => _made.ForEach(meter => meter.Dispose());
+    }
+
+    private sealed class BusyWriter : IDisposable
+    {
+        private readonly ManualResetEventSlim _goOn = new();
+        private readonly Task<int> _writing;
+
+        public BusyWriter(MailDatabase database)
+        {
+            var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _writing = database.WriteAsync(_ =>
+            {
+                begun.SetResult();
+                _goOn.Wait();
+                return ValueTask.FromResult(0);
+            });
+            begun.Task.Wait();
+        }
+
+        public void Dispose()
+        {
+            _goOn.Set();
+            _writing.Wait();
+            _goOn.Dispose();
+        }
     }
 }

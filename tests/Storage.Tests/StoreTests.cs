@@ -303,6 +303,28 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_due_by_one_way_is_read_page_by_page_past_all_that_goes_another()
+    {
+        var ways = new Dictionary<RecipientRoute, List<long>> { [RecipientRoute.Remote] = [], [RecipientRoute.Local] = [] };
+        foreach (var route in (RecipientRoute[])[RecipientRoute.Local, RecipientRoute.Remote, RecipientRoute.Local, RecipientRoute.Remote])
+        {
+            var queued = await Store.QueueAsync("x"u8.ToArray(), route, [.. Enumerable.Range(0, 7).Select(number => $"u{number}@example.net")]);
+            ways[route].AddRange(queued.Select(recipient => recipient.RecipientId));
+        }
+        foreach (var (route, expected) in ways)
+        {
+            var seen = new List<long>();
+            var after = default(DuePlace);
+            while (await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 4, default, after, route) is { Count: > 0 } page)
+            {
+                seen.AddRange(page.Select(recipient => recipient.RecipientId));
+                after = new DuePlace(page[^1].NextAttemptAt, page[^1].RecipientId);
+            }
+            Assert.Equal(expected, seen);
+        }
+    }
+
+    [Fact]
     public async Task Standing_of_a_domain_is_remembered()
     {
         var until = Store.Time.GetUtcNow().AddMinutes(5);

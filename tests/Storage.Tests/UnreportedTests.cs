@@ -230,6 +230,44 @@ public abstract partial class StoreTests
         Assert.Empty(await Store.ReadAsync(message));
     }
 
+    /// <summary>Two reporters of one process, which both find all failures in the transaction that they share.</summary>
+    [Fact]
+    public async Task Two_reports_in_one_transaction_take_each_failure_once()
+    {
+        var isShared = false;
+        using var commits = Store.ListenToCommits(callers => isShared |= callers > 1);
+        for (var round = 0; round < 20 && !isShared; round++)
+        {
+            var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+            await FailAsync(100 + (2 * round), recipients[0]);
+            await FailAsync(101 + (2 * round), recipients[1]);
+            var message = recipients[0].MessageId;
+            long[] ids = [await Store.Messages.NextMessageIdAsync(default), await Store.Messages.NextMessageIdAsync(default)];
+            var waiting = (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 100, default)).Count;
+            var composed = ids.Select(_ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).ToArray();
+            Task<(AcceptedMessage? Report, int Failures)>[] reporting;
+            using (Store.KeepWriterBusy())
+            {
+                reporting = [.. ids.Zip(composed, (id, done) => Store.Unreported.ReportAsync(
+                    message, 100,
+                    _ =>
+                    {
+                        done.SetResult();
+                        return Dsn(id);
+                    },
+                    default))];
+                await Task.WhenAll(composed.Select(done => done.Task));
+                // A moment later both are with the writer; where one is not, another round shows it.
+                await Store.Unreported.ListDueAsync(DueFailure.Start, 10, default);
+            }
+
+            Assert.Equal([0, 2], (await Task.WhenAll(reporting)).Select(report => report.Failures).Order());
+            Assert.Equal(waiting + 1, (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 100, default)).Count);
+            Assert.Empty(await Store.ReadAsync(message));
+        }
+        Assert.True(isShared, "The reports never shared a transaction.");
+    }
+
     private async Task<RecordedOutcomes> FailAsync(long claimId, QueuedRecipient recipient, TimeSpan? delay = null)
     {
         var domain = recipient.Address[(recipient.Address.LastIndexOf('@') + 1)..];

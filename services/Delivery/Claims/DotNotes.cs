@@ -3,16 +3,6 @@ using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>What a batch knows of its dots: whose may come, and whose cannot matter any more.</summary>
-internal interface IDots
-{
-    /// <summary>The messages that are sent next, in order, at most so many.</summary>
-    OutboundMessage[] Upcoming(int count);
-
-    /// <summary>He has an answer that delivers nothing, or his delivery is recorded.</summary>
-    bool IsSettled(long recipientId);
-}
-
 /// <summary>
 /// Sees to it that storage knows for whom a final dot may have been sent, before it is: if this process dies, only those are in
 /// doubt. The first note is written when the far end has asked for content. It names a few messages ahead, and later ones are written

@@ -60,6 +60,20 @@ public sealed class ServiceProcess : IAsyncDisposable
     /// <summary>What it wrote, in all of its lives.</summary>
     public string Output => string.Join("\n---- started again\n", _earlier.Append(Process).Select(p => p.Output));
 
+    /// <summary>Starts one with nothing but a bus and a database, neither of which is there, and waits for its end.</summary>
+    /// <returns>What it wrote, in lines.</returns>
+    public static async Task<(int ExitCode, string[] Output)> EndsAsync(ServiceKind kind, TimeSpan limit, CancellationToken cancellation)
+    {
+        await using var service = ServerProcess.Start(
+            BuiltProgram.DotNet,
+            [
+                BuiltProgram.Find(kind.ToString()), "--ConnectionStrings:maildb=Host=127.0.0.1;Port=1",
+                "--ConnectionStrings:rabbitmq=amqp://guest:guest@127.0.0.1:1/", "--Http:Address=127.0.0.1", "--Http:Port=0",
+            ]);
+        await service.WaitForExitAsync(cancellation).WaitAsync(limit, cancellation);
+        return (service.ExitCode, service.Output.TrimEnd().Split('\n'));
+    }
+
     /// <summary>Starts it and waits for nothing.</summary>
     public void Launch()
     {
