@@ -103,8 +103,8 @@ fi
 # puts the plain assembly back, so that what stands there is never older than its source. Without the compiler the plain build is tested.
 compile_ahead() {
   local compiler frameworks framework kept=tests/Cluster.Tests/obj/ready-to-run file sum
-  dotnet restore tests/ReadyToRun/ReadyToRun.csproj -v:quiet >"$results/restore" 2>&1
-  compiler="$(dotnet msbuild tests/ReadyToRun/ReadyToRun.csproj -nologo -getProperty:Crossgen 2>&1)"
+  dotnet restore tests/ReadyToRun/ReadyToRun.proj -v:quiet >"$results/restore" 2>&1
+  compiler="$(dotnet msbuild tests/ReadyToRun/ReadyToRun.proj -nologo -getProperty:Crossgen 2>&1)"
   if [[ ! -x $compiler ]]; then
     echo "The services are tested as they were built: there is no compiler at '$compiler'"
     return
