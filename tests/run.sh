@@ -115,6 +115,8 @@ compile_ahead() {
   for file in services/{Ingress,Queue,Delivery,Mailbox}/bin/"$configuration"/net10.0/{MailPipeline,MassTransit,Npgsql,OpenTelemetry,Orleans,Pipelines,Polly,RabbitMQ,StackExchange}*.dll; do
     [[ -e $file ]] || continue
     sum="$(sha256sum "$file" | cut -d' ' -f1)"
+    # Of the last run, and the build has left it there.
+    ! grep -qsx "$sum" "$kept/compiled" || continue
     sums[$file]=$sum files[$sum]=$file
   done
   # By its content: what was compiled once serves all services and the next run.
@@ -137,7 +139,10 @@ compile_ahead() {
   fi
   for file in "${!sums[@]}"; do
     sum=${sums[$file]}
-    [[ -e $kept/$sum ]] || mv "$new/$(basename "$file" .dll).ni.dll" "$kept/$sum" || continue
+    if [[ ! -e $kept/$sum ]]; then
+      mv "$new/$(basename "$file" .dll).ni.dll" "$kept/$sum" || continue
+      sha256sum "$kept/$sum" | cut -d' ' -f1 >>"$kept/compiled"
+    fi
     cp "$kept/$sum" "$file"
   done
 }
