@@ -99,37 +99,116 @@ if ! dotnet build MailPipeline.sln -c "$configuration" -nodeReuse:false -v:quiet
   exit 1
 fi
 
-passed=0 failed=0 skipped=0
-for project in tests/*.Tests/*.Tests.csproj; do
-  name="$(basename "$project" .csproj)"
-  [[ $name == *"$only"* ]] || continue
-  # Built by the solution configuration Aspire only: not every package registry has Aspire.
-  if [[ $name == AppHost.Tests ]]; then
-    echo "== AppHost.Tests: left out; dotnet build MailPipeline.sln -c Aspire, then dotnet run --project tests/AppHost.Tests"
-    continue
+# The start of a service is mostly compiling. What the cluster tests start is compiled ahead, in its own place: the next build of a service
+# puts the plain assembly back, so that what stands there is never older than its source. Without the compiler the plain build is tested.
+compile_ahead() {
+  local compiler frameworks framework kept=tests/Cluster.Tests/obj/ready-to-run file sum
+  dotnet restore tests/ReadyToRun/ReadyToRun.proj -v:quiet >"$results/restore" 2>&1
+  compiler="$(dotnet msbuild tests/ReadyToRun/ReadyToRun.proj -nologo -getProperty:Crossgen 2>&1)"
+  if [[ ! -x $compiler ]]; then
+    echo "The services are tested as they were built: there is no compiler at '$compiler'"
+    return
   fi
+  frameworks="$(dirname "$(readlink -f "$(command -v dotnet)")")/shared"
+  mkdir -p "$kept"
+  declare -A files=() sums=()
+  for file in services/{Ingress,Queue,Delivery,Mailbox}/bin/"$configuration"/net10.0/{MailPipeline,MassTransit,Npgsql,OpenTelemetry,Orleans,Pipelines,Polly,RabbitMQ,StackExchange}*.dll; do
+    [[ -e $file ]] || continue
+    sum="$(sha256sum "$file" | cut -d' ' -f1)"
+    # Of the last run, and the build has left it there.
+    ! grep -qsx "$sum" "$kept/compiled" || continue
+    sums[$file]=$sum files[$sum]=$file
+  done
+  # By its content: what was compiled once serves all services and the next run.
+  local new="$results/plain" references=()
+  mkdir -p "$new"
+  for sum in "${!files[@]}"; do
+    [[ -e $kept/$sum ]] || cp "${files[$sum]}" "$new/"
+  done
+  for file in services/{Ingress,Queue,Delivery,Mailbox}; do
+    references+=(-r "$file/bin/$configuration/net10.0/*.dll")
+  done
+  for framework in Microsoft.NETCore.App Microsoft.AspNetCore.App; do
+    references+=(-r "$(compgen -G "$frameworks/$framework/10.*" | sort -V | tail -1)/*.dll")
+  done
+  if compgen -G "$new/*.dll" >/dev/null && ! "$compiler" "$new"/*.dll --single-file-compilation --out-near-input -O --targetos linux \
+    "${references[@]}" >"$results/crossgen" 2>&1; then
+    tail -5 "$results/crossgen"
+    echo "The services are tested as they were built: compiling them ahead failed"
+    return
+  fi
+  for file in "${!sums[@]}"; do
+    sum=${sums[$file]}
+    if [[ ! -e $kept/$sum ]]; then
+      mv "$new/$(basename "$file" .dll).ni.dll" "$kept/$sum" || continue
+      sha256sum "$kept/$sum" | cut -d' ' -f1 >>"$kept/compiled"
+    fi
+    cp "$kept/$sum" "$file"
+  done
+}
+
+# run_project NAME: says at its end what became of it; its numbers (passed, failed, skipped) go to $results/NAME.counted.
+run_project() {
+  local name=$1 program log code summary total errors bad skip good
   program="tests/$name/bin/$configuration/net10.0/MailPipeline.$name"
   log="$results/$name"
   # The runner's own summary: "Total: 67, Errors: 0, Failed: 1, Skipped: 0, Not Run: 0, Time: 12.696s"
+  local began=$SECONDS
   timeout --kill-after=30 "$limit" "$program" -noColor ${without[@]+"${without[@]}"} >"$log" 2>&1
   code=$?
   summary="$(grep -oE 'Total: [0-9]+, Errors: [0-9]+, Failed: [0-9]+, Skipped: [0-9]+' "$log" | tail -1)"
   if [[ -z $summary ]]; then
-    echo "== $name: the runner ended with $code and without a summary"
-    tail -50 "$log"
-    failed=$((failed + 1))
-    continue
+    {
+      echo "== $name: the runner ended with $code and without a summary"
+      tail -50 "$log"
+    } >"$results/$name.said"
+    echo 0 1 0 >"$results/$name.counted"
+    flock "$results" cat "$results/$name.said"
+    return
   fi
   read -r total errors bad skip <<<"$(grep -oE '[0-9]+' <<<"$summary" | tr '\n' ' ')"
   bad=$((bad + errors))
-  if ((bad || code)); then
-    ((bad)) || bad=1
-    grep -vE '^ *(Discovering|Discovered|Starting|Finished):' "$log"
-  fi
+  ((code == 0 || bad)) || bad=1
   good=$((total - bad - skip))
   ((good < 0)) && good=0
-  echo "== $name: $good passed, $bad failed, $skip skipped"
+  {
+    ((bad == 0)) || grep -vE '^ *(Discovering|Discovered|Starting|Finished):' "$log"
+    echo "== $name: $good passed, $bad failed, $skip skipped, $((SECONDS - began)) s"
+  } >"$results/$name.said"
+  echo "$good $bad $skip" >"$results/$name.counted"
+  # One after the other, also of two that end together.
+  flock "$results" cat "$results/$name.said"
+}
+
+passed=0 failed=0 skipped=0
+count() {
+  local good bad skip
+  read -r good bad skip <"$results/$1.counted"
   passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+# Who measures time or memory runs alone, everybody else two at a time.
+alone=() together=()
+for project in tests/*.Tests/*.Tests.csproj; do
+  name="$(basename "$project" .csproj)"
+  [[ $name == *"$only"* ]] || continue
+  case $name in
+    # Built by the solution configuration Aspire only: not every package registry has Aspire.
+    AppHost.Tests) echo "== AppHost.Tests: left out; dotnet build MailPipeline.sln -c Aspire, then dotnet run --project tests/AppHost.Tests" ;;
+    Cluster.Tests | EndToEnd.Tests) alone+=("$name") ;;
+    *) together+=("$name") ;;
+  esac
+done
+for name in ${together[@]+"${together[@]}"}; do
+  while (($(jobs -rp | wc -l) >= 2)); do wait -n; done
+  run_project "$name" &
+done
+wait
+for name in ${together[@]+"${together[@]}"}; do count "$name"; done
+for name in ${alone[@]+"${alone[@]}"}; do
+  [[ $name != Cluster.Tests ]] || compile_ahead
+  run_project "$name"
+  count "$name"
 done
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -5,8 +5,8 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>
-/// A cluster with its ledgers, far ends and maildrops: one local domain, mail.example; every other domain has a far end,
-/// reached by a static route.
+/// A cluster with its ledgers, far ends and maildrops: one local domain; every other domain has a far end, reached by a static route.
+/// The cluster is the run's own, or one that it shares with others; then the local domain, the far ends and their domains are its own.
 /// </summary>
 internal sealed class ClusterRun : IAsyncDisposable
 {
@@ -16,13 +16,16 @@ internal sealed class ClusterRun : IAsyncDisposable
     /// <summary>Settings that make the queue and the SMTP client impatient.</summary>
     public static readonly string[] Impatient =
     [
+        // A session of a process that was killed holds its maildrop no longer than this.
+        "--Storage:MaildropLease=00:00:06",
+        "--Mailbox:LeaseRenewalInterval=00:00:02",
         "--Queue:RetrySteps:0=00:00:01",
         "--Queue:RetrySteps:1=00:00:02",
         "--Queue:HandOutTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
         "--Queue:ReportDelay=00:00:01",
         "--Storage:ClaimLease=00:00:05",
-        "--Storage:AbandonedContentAge=00:00:30",
+        "--Storage:AbandonedContentAge=00:00:20",
         "--Delivery:Timeouts:Connect=00:00:05",
         "--Delivery:Timeouts:Greeting=00:00:03",
         "--Delivery:Timeouts:Mail=00:00:03",
@@ -33,7 +36,10 @@ internal sealed class ClusterRun : IAsyncDisposable
 
     private readonly List<SinkServer> _sinks = [];
     private readonly List<string> _routes = [];
+    private readonly Dictionary<string, string> _domains = [];
     private readonly SharedServers _servers;
+    private SharedCluster? _shared;
+    private int _room;
 
     public ClusterRun(SharedServers servers, string name)
     {
@@ -42,6 +48,15 @@ internal sealed class ClusterRun : IAsyncDisposable
         Sent = new LedgerFile(Folder["sent"]);
         Arrived = new LedgerFile(Folder["arrived"]);
         Read = new LedgerFile(Folder["read"]);
+    }
+
+    /// <summary>A run in a room of a shared cluster, with maildrops for these accounts.</summary>
+    public static async Task<ClusterRun> EnterAsync(SharedCluster shared, string name, params string[] accounts)
+    {
+        var (cluster, room) = await shared.EnterAsync();
+        var run = new ClusterRun(shared.Servers, name) { _shared = shared, _room = room, Cluster = cluster, Local = $"mail.{SharedCluster.Zone(room)}" };
+        await cluster.AddAccountsAsync(run.Local, Password, accounts, Cancellation);
+        return run;
     }
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -59,30 +74,45 @@ internal sealed class ClusterRun : IAsyncDisposable
 
     public MailCluster Cluster { get; private set; } = null!;
 
+    /// <summary>The local domain.</summary>
+    public string Local { get; private init; } = LocalDomain;
+
     public ClusterServers Servers => _servers.Servers;
 
-    /// <summary>Adds a far end for these domains; before the start.</summary>
+    /// <summary>Adds a far end for these domains; before the start of a cluster of its own.</summary>
     public SinkServer AddSink(SinkScript script, params string[] domains)
     {
-        var sink = new SinkServer(domains[0], script, Arrived);
+        var farEnd = _sinks.Count;
+        if (_shared is not null)
+            Assert.True(farEnd < SharedCluster.FarEnds, "a room has too few far ends");
+        var sink = new SinkServer(domains[0], script, Arrived, port: _shared?.Port(_room, farEnd) ?? 0);
         _sinks.Add(sink);
+        foreach (var domain in domains)
+            _domains[domain] = _shared is null ? domain : $"{domain.Split('.')[0]}.f{farEnd}.{SharedCluster.Zone(_room)}";
         _routes.AddRange(domains.Select(domain => $"{domain}=127.0.0.1:{sink.EndPoint.Port}"));
         return sink;
     }
 
-    /// <summary>Makes the cluster; no process runs yet.</summary>
+    /// <summary>What a domain of <see cref="AddSink"/> is called in this run's room.</summary>
+    public string Domain(string name) => _domains[name];
+
+    /// <summary>Makes a cluster of its own; no process runs yet.</summary>
     public void Prepare(
         ClusterConnections connections, IEnumerable<string> settings, IReadOnlyDictionary<string, string?>? environment = null) =>
-        Cluster = new MailCluster(
-            Servers, connections, Folder.FullPath,
-            [
-                $"--Delivery:Routes={string.Join(", ", _routes)}",
-                "--Mailbox:AllowCleartextLogin=Loopback",
-                "--Ingress:RelayClients:0=127.0.0.0/8",
-                "--Logging:LogLevel:MailPipeline=Warning",
-                .. settings,
-            ],
-            environment);
+        Cluster = Make(Servers, connections, Folder.FullPath, _routes, settings, environment);
+
+    public static MailCluster Make(
+        ClusterServers servers, ClusterConnections connections, string folder, IEnumerable<string> routes, IEnumerable<string> settings,
+        IReadOnlyDictionary<string, string?>? environment = null) => new(
+        servers, connections, folder,
+        [
+            $"--Delivery:Routes={string.Join(", ", routes)}",
+            "--Mailbox:AllowCleartextLogin=Loopback",
+            "--Ingress:RelayClients:0=127.0.0.0/8",
+            "--Logging:LogLevel:MailPipeline=Warning",
+            .. settings,
+        ],
+        environment);
 
     /// <summary>Makes the cluster with its own part of the servers, the local domain and accounts, and starts so many processes of each service.</summary>
     public async Task StartAsync(
@@ -95,7 +125,9 @@ internal sealed class ClusterRun : IAsyncDisposable
         Cluster.AddEach(processes);
         // Not only ready: a test that stops a service at once stops one that has declared its endpoints.
         await WaitAsync(Cluster.WaitUntilHealthyAsync);
-        Figures.Write($"accounts after {prepared.TotalSeconds:F0} s, {4 * processes} processes ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s");
+        Figures.Write(
+            $"accounts after {prepared.TotalSeconds:F0} s, {4 * processes} processes ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s " +
+            $"and {Cluster.ProcessorTime.TotalSeconds:F0} s of a processor");
     }
 
     public Task WaitUntilReadyAsync() => WaitAsync(Cluster.WaitUntilReadyAsync);
@@ -145,7 +177,7 @@ internal sealed class ClusterRun : IAsyncDisposable
     {
         foreach (var account in accounts)
         {
-            // A session of a process that was killed holds the maildrop until its lease ends, 30 s.
+            // A session of a process that was killed holds the maildrop until its lease ends.
             var poller = new Pop3Poller(Maildrop(account), Read) { Servers = [Cluster.Pop3[mailbox]] };
             var refusal = "";
             await Eventually.TrueAsync(async () => (refusal = await RefusalAsync(poller)) is "", TimeSpan.FromSeconds(60), () => $"{account}: {refusal}", Cancellation);
@@ -193,26 +225,42 @@ internal sealed class ClusterRun : IAsyncDisposable
         [.. await Sent.ReadAsync(Cancellation), .. await Arrived.ReadAsync(Cancellation), .. await Read.ReadAsync(Cancellation)];
 
     /// <summary>The evidence of a run without faults: no budget for duplicates, nothing left.</summary>
-    public async Task<LedgerEvidence> EvidenceAsync() => new()
+    public async Task<LedgerEvidence> EvidenceAsync()
     {
-        Records = await RecordsAsync(),
-        UncertainCounted = await Cluster.CountUncertainAsync(Cancellation),
-        Remaining = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)],
-    };
+        var uncertain = await ListUncertainAsync();
+        return new()
+        {
+            Records = await RecordsAsync(),
+            UncertainCounted = uncertain.Count,
+            UncertainRecipients = uncertain,
+            Remaining = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)],
+        };
+    }
 
-    /// <summary>Fails with all findings when there are any.</summary>
-    public void AssertClean(LedgerEvidence evidence)
+    /// <summary>The recipients of this run's attempts that ended in doubt.</summary>
+    public Task<IReadOnlyList<string>> ListUncertainAsync() =>
+        Cluster.ListUncertainAsync(_shared is null ? "example" : SharedCluster.Zone(_room), Cancellation);
+
+    /// <summary>
+    /// Fails with all findings when there are any. A shared cluster must be whole again as well, with what the test had ended started again.
+    /// </summary>
+    public async Task AssertCleanAsync(LedgerEvidence evidence)
     {
         var found = LedgerChecker.Check(evidence);
         if (found.Count > 0)
             Assert.Fail($"{found.Count} findings\n{string.Join('\n', found.Take(40))}\n{Keep()}");
+        if (_shared is null)
+            return;
+        Cluster.LaunchEnded();
+        await WaitAsync(Cluster.WaitUntilHealthyAsync);
+        _shared.Leave();
     }
 
     public static Task PauseAsync(TimeSpan time) => Task.Delay(time, TimeProvider.System, Cancellation);
 
     public async ValueTask DisposeAsync()
     {
-        if (Cluster is not null)
+        if (_shared is null && Cluster is not null)
             await Cluster.DisposeAsync();
         foreach (var sink in _sinks)
             await sink.DisposeAsync();
@@ -222,7 +270,7 @@ internal sealed class ClusterRun : IAsyncDisposable
         Folder.Dispose();
     }
 
-    private Maildrop Maildrop(string account) => new($"{account}@{LocalDomain}", Password, Cluster.Pop3[0]);
+    private Maildrop Maildrop(string account) => new($"{account}@{Local}", Password, Cluster.Pop3[0]);
 
     private string DescribeQueue()
     {

@@ -8,7 +8,8 @@ namespace MailPipeline.Cluster.Tests;
 /// The promise: any process may die at any moment, broker, store and membership may be away for a while, and nothing is
 /// lost; what is sent twice is bounded and counted.
 /// </summary>
-public sealed class FaultTests(SharedServers servers)
+[Collection(ImpatientCluster.Name)]
+public sealed class FaultTests(ImpatientCluster shared)
 {
     private const int Domains = 200;
     private const int Round = 1000;
@@ -22,33 +23,41 @@ public sealed class FaultTests(SharedServers servers)
     private static readonly TimeSpan s_longestGap = TimeSpan.FromSeconds(30);
 
     [Fact]
-    public async Task Twenty_thousand_messages_survive_fifteen_kills_and_every_server_going_away()
-    {
-        const int kills = 15;
-        var faults = await RunAsync(20_000, TimeSpan.FromMilliseconds(150), BreakInTurnAsync);
-        Assert.True(faults.Kills >= kills);
-        Assert.Equal(0, faults.EndedByThemselves);
+    public Task Thousands_of_messages_survive_eight_kills_and_every_server_going_away() =>
+        BreakInTurnAsync(4000, kills: 8, mostPause: 2.5, TimeSpan.FromSeconds(15));
 
-        static async Task BreakInTurnAsync(Faults faults)
+    [Fact]
+    [Trait("Soak", "true")]
+    public Task Twenty_thousand_messages_survive_fifteen_kills_and_every_server_going_away() =>
+        BreakInTurnAsync(20_000, kills: 15, mostPause: 5, TimeSpan.FromSeconds(30));
+
+    /// <summary>A process of each service in turn, and on the way the store, the broker and the membership.</summary>
+    /// <param name="mostPause">Most seconds between two faults.</param>
+    /// <param name="withoutMembership">Longer than silos take to suspect each other.</param>
+    private async Task BreakInTurnAsync(int messages, int kills, double mostPause, TimeSpan withoutMembership)
+    {
+        var faults = await RunAsync(messages, TimeSpan.FromMilliseconds(150), async faults =>
         {
             for (var i = 0; i < kills; i++)
             {
-                await ClusterRun.PauseAsync(faults.Seconds(0.5, 5));
+                await ClusterRun.PauseAsync(faults.Seconds(0.5, mostPause));
                 await faults.KillAsync((ServiceKind)(i % 4));
                 if (i == kills / 5)
                     await faults.RestartStoreAsync();
                 if (i == kills * 2 / 5)
                     await faults.RestartBrokerAsync();
                 if (i == kills * 3 / 5)
-                    await faults.WithoutMembershipAsync(TimeSpan.FromSeconds(30), () => KillAllButSilosAsync(faults));
+                    await faults.WithoutMembershipAsync(withoutMembership, () => KillAllButSilosAsync(faults));
             }
-        }
+        });
+        Assert.True(faults.Kills >= kills);
+        Assert.Equal(0, faults.EndedByThemselves);
 
-        static async Task KillAllButSilosAsync(Faults faults)
+        async Task KillAllButSilosAsync(Faults faults)
         {
             foreach (var kind in new[] { ServiceKind.Ingress, ServiceKind.Delivery, ServiceKind.Mailbox })
             {
-                await ClusterRun.PauseAsync(faults.Seconds(0.5, 5));
+                await ClusterRun.PauseAsync(faults.Seconds(0.5, mostPause));
                 await faults.KillAsync(kind);
             }
         }
@@ -79,10 +88,9 @@ public sealed class FaultTests(SharedServers servers)
     {
         var seed = Load.Seed();
         Figures.Write($"seed {seed}");
-        await using var run = new ClusterRun(servers, $"faults-{seed}");
+        await using var run = await ClusterRun.EnterAsync(shared, $"faults-{seed}", Load.Accounts);
         Load.AddFarEnds(run, Domains);
         run.AddSink(SinkScript.AcceptAll, Unrelated);
-        await run.StartAsync(Load.Accounts, ClusterRun.Impatient);
 
         using var reading = CancellationTokenSource.CreateLinkedTokenSource(ClusterRun.Cancellation);
         var readers = Load.Accounts.Select((account, i) => run.Poller(account, seed + i).RunAsync(2 * pace, reading.Token)).ToList();
@@ -92,7 +100,7 @@ public sealed class FaultTests(SharedServers servers)
         var probing = ProbeAsync(run, breaking);
         var sent = 0;
         for (; (sent < messages || !breaking.IsCompleted) && !breaking.IsFaulted; sent += Round)
-            await run.SendAsync(Load.Compose(seed, sent, Round, Domains), o => o with { Pace = pace });
+            await run.SendAsync(Load.Compose(run, seed, sent, Round, Domains), o => o with { Pace = pace });
         await breaking;
         var took = Stopwatch.GetElapsedTime(started);
         var backlog = (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", ClusterRun.Cancellation))[0];
@@ -120,7 +128,7 @@ public sealed class FaultTests(SharedServers servers)
             $"seed {seed}: {sent} messages in {took.TotalSeconds:F0} s with {faults}; " +
             $"an unrelated domain waited {gap.TotalSeconds:F1} s at most; {backlog} recipients left, drained {drained.TotalSeconds:F1} s later at {rate:F0}/s before; {LedgerChecker.CountDuplicates(evidence.Records)} duplicates, at most {evidence.DuplicateBudget} " +
             $"in doubt at faults, {evidence.UncertainCounted} attempts recorded as uncertain");
-        run.AssertClean(evidence);
+        await run.AssertCleanAsync(evidence);
         return faults;
     }
 
@@ -131,7 +139,7 @@ public sealed class FaultTests(SharedServers servers)
         for (var sent = 0; !faults.IsCompleted; sent += round)
         {
             await run.SendAsync(
-                [.. Enumerable.Range(sent, round).Select(i => LedgerMessage.Create($"probe{i}", "", i, 500, new ExpectedRecipient($"r{i}@{Unrelated}")))],
+                [.. Enumerable.Range(sent, round).Select(i => LedgerMessage.Create($"probe{i}", "", i, 500, new ExpectedRecipient($"r{i}@{run.Domain(Unrelated)}")))],
                 o => o with { Connections = 4, Pace = TimeSpan.FromSeconds(2) });
         }
     }

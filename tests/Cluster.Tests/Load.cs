@@ -18,7 +18,7 @@ internal static class Load
     }
 
     /// <summary>A quarter of the recipients is ours; one message in ten has three recipients.</summary>
-    public static List<LedgerMessage> Compose(int seed, int first, int messages, int domains)
+    public static List<LedgerMessage> Compose(ClusterRun run, int seed, int first, int messages, int domains)
     {
         var random = new Random(seed + first);
         return [.. Enumerable.Range(first, messages).Select(i =>
@@ -27,8 +27,8 @@ internal static class Load
             var sender = random.Next(20) switch
             {
                 0 => "",
-                < 10 => $"sender@{ClusterRun.LocalDomain}",
-                _ => $"s{i}@{Senders}",
+                < 10 => $"sender@{run.Local}",
+                _ => $"s{i}@{run.Domain(Senders)}",
             };
             var size = random.Next(400) == 0 ? 300_000 : random.Next(200, 4000);
             return LedgerMessage.Create($"t{i}", sender, seed + i, size, recipients);
@@ -37,9 +37,9 @@ internal static class Load
         ExpectedRecipient Recipient(int message, int number)
         {
             if (random.Next(4) == 0)
-                return new($"u{random.Next(2)}@{ClusterRun.LocalDomain}");
+                return new($"u{random.Next(2)}@{run.Local}");
             var domain = random.Next(domains);
-            return FarEnd.All[domain % FarEnd.All.Count].Expect($"r{message}.{number}@{Domain(domain)}");
+            return FarEnd.All[domain % FarEnd.All.Count].Expect($"r{message}.{number}@{run.Domain(Domain(domain))}");
         }
     }
 

@@ -26,16 +26,16 @@ public sealed class ScalingTests(SharedServers servers)
         for (var i = 0; i < 3; i++)
             run.Cluster.Add(ServiceKind.Delivery);
         await run.WaitUntilReadyAsync();
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(5));
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
         var stops = new List<string>();
         foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery).Skip(1))
             await StopAsync(delivery, stops);
         run.Cluster.Add(ServiceKind.Queue);
         await run.WaitUntilReadyAsync();
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(5));
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
         foreach (var queue in run.Cluster.Of(ServiceKind.Queue).Take(2))
             await StopAsync(queue, stops);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(5));
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
         var until = TimeProvider.System.GetUtcNow();
         await enough.CancelAsync();
         await sending;
@@ -47,7 +47,7 @@ public sealed class ScalingTests(SharedServers servers)
         var gap = arrivals.Zip(arrivals.Skip(1), (a, b) => b - a).Max();
         Figures.Write($"seed {seed}: {arrivals.Count} arrivals, longest gap {gap.TotalSeconds:F1} s, stops: {string.Join(", ", stops)}");
         Assert.All(evidence.Records.OfType<Answer>(), answer => Assert.True(answer.Reply is > 0 and < 500, $"{answer.Token}: {answer.Reply} {answer.Text}"));
-        run.AssertClean(evidence);
+        await run.AssertCleanAsync(evidence);
         Assert.InRange(gap, TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
@@ -81,7 +81,7 @@ public sealed class ScalingTests(SharedServers servers)
         Figures.Write($"{count - 1} of {count} by another process after {others.TotalSeconds:F1} s, stopped after {TimeProvider.System.GetElapsedTime(started).TotalSeconds:F1} s, {sink.Connections} connections");
         Assert.Equal(0, stopping.Process.ExitCode);
         await run.DrainAsync(TimeSpan.FromSeconds(30));
-        run.AssertClean(await run.EvidenceAsync());
+        await run.AssertCleanAsync(await run.EvidenceAsync());
         Assert.InRange(others, TimeSpan.Zero, TimeSpan.FromSeconds(5));
         Assert.Equal(2, sink.PeakConnections);
     }
@@ -115,7 +115,7 @@ public sealed class ScalingTests(SharedServers servers)
         await run.DrainAsync(TimeSpan.FromSeconds(90));
         Figures.Write($"at most {sink.PeakConnections} connections at once");
         Assert.InRange(sink.PeakConnections, 2, cap);
-        run.AssertClean(await run.EvidenceAsync());
+        await run.AssertCleanAsync(await run.EvidenceAsync());
 
         Task HandedOutAsync(ServiceProcess silo) => Eventually.TrueAsync(
             async () => await silo.Web.ReadMetricAsync("mailpipeline_queue_under_way", Cancellation) == cap * batch, TimeSpan.FromSeconds(60), () => silo.Output, Cancellation);
@@ -139,7 +139,7 @@ public sealed class ScalingTests(SharedServers servers)
         foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery))
             attempts.Add(await delivery.Web.ReadMetricAsync("mailpipeline_delivery_attempts_total", Cancellation) ?? 0);
         Figures.Write($"at most {sink.PeakConnections} connections at once, {sink.Connections} in all; attempts by process {string.Join(", ", attempts)}");
-        run.AssertClean(evidence);
+        await run.AssertCleanAsync(evidence);
         Assert.True(attempts.Count(n => n > 0) > 1, "only one process delivered");
         Assert.InRange(sink.PeakConnections, 2, cap);
     }
@@ -150,14 +150,14 @@ public sealed class ScalingTests(SharedServers servers)
         Assert.True(await service.StopAsync(), $"{service.Name} did not stop within its grace\n{service.Output}");
         stops.Add($"{service.Name} {TimeProvider.System.GetElapsedTime(started).TotalSeconds:F1} s");
         Assert.Equal((service.Name, 0), (service.Name, service.Process.ExitCode));
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(2));
+        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
     }
 
     private static async Task SendUntilAsync(ClusterRun run, int seed, CancellationToken enough)
     {
         const int round = 200;
         for (var sent = 0; !enough.IsCancellationRequested; sent += round)
-            await run.SendAsync(Load.Compose(seed, sent, round, Domains), o => o with { Connections = 10, Pace = TimeSpan.FromMilliseconds(150) });
+            await run.SendAsync(Load.Compose(run, seed, sent, round, Domains), o => o with { Connections = 10, Pace = TimeSpan.FromMilliseconds(150) });
     }
 
     /// <summary>Nothing is handed out before all of them are queued.</summary>

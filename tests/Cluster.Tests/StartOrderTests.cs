@@ -48,7 +48,7 @@ public sealed class StartOrderTests(SharedServers servers)
             $"t{i}", "", i, 1000, new($"r{i}@far.example"), new($"ann@{ClusterRun.LocalDomain}")))]);
         await run.DrainAsync(TimeSpan.FromSeconds(60));
         await run.ReadMaildropsAsync(["ann"]);
-        run.AssertClean(await run.EvidenceAsync());
+        await run.AssertCleanAsync(await run.EvidenceAsync());
     }
 
     [Fact]

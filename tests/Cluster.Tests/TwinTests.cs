@@ -33,12 +33,12 @@ public sealed class TwinTests(SharedServers servers)
         {
             foreach (var endpoint in s_endpoints)
                 await tap.RepeatAsync(endpoint, new Random(seed));
-            await run.SendAsync(Load.Compose(seed, 0, 1500, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
+            await run.SendAsync(Load.Compose(run, seed, 0, 1500, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
             await run.DrainAsync(TimeSpan.FromMinutes(2));
             repeated = tap.Repeated;
         }
         // What the services had in hand comes again as well, to whoever asks first.
-        var sending = run.SendAsync(Load.Compose(seed, 1500, 1000, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
+        var sending = run.SendAsync(Load.Compose(run, seed, 1500, 1000, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
         for (var i = 0; i < 3 && !sending.IsCompleted; i++)
         {
             await ClusterRun.PauseAsync(TimeSpan.FromSeconds(2));
@@ -58,6 +58,6 @@ public sealed class TwinTests(SharedServers servers)
         // Every domain was handed out by either: with so many each, by both.
         Assert.All(handedOut, recipients => Assert.True(recipients > 5 * Domains, "only one silo did the work"));
         Assert.True(repeated > 1500, "nothing came twice");
-        run.AssertClean(evidence);
+        await run.AssertCleanAsync(evidence);
     }
 }

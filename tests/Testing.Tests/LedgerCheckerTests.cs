@@ -166,6 +166,27 @@ public sealed class LedgerCheckerTests
         Assert.Equal(1, LedgerChecker.CountDuplicates(_run.Records));
     }
 
+    /// <summary>As in a run with an outage: hundreds of copies were in doubt when it began, and far ends that hang add to what is recorded.</summary>
+    [Fact]
+    public void An_extra_copy_amid_an_outage_is_found_unless_an_attempt_in_doubt_is_recorded_for_its_recipient()
+    {
+        string[] doubts = [.. Enumerable.Range(0, 50).Select(i => $"r{i}@hang.example")];
+        _run.Send("a").Arrive("a").Arrive("a");
+        var found = Assert.Single(_run.Check(duplicateBudget: 300, uncertain: doubts.Length, doubts));
+        Assert.Equal((ViolationKind.DuplicatesUnexplained, "a"), (found.Kind, found.Token));
+        Assert.Empty(_run.Check(duplicateBudget: 300, uncertain: doubts.Length + 1, [.. doubts, "user@example.com"]));
+        _run.Arrive("a");
+        Assert.Equal(ViolationKind.DuplicatesUnexplained, Assert.Single(_run.Check(duplicateBudget: 300, uncertain: doubts.Length + 1, [.. doubts, "user@example.com"])).Kind);
+    }
+
+    [Fact]
+    public void A_notification_that_comes_twice_is_explained_by_an_attempt_in_doubt_at_its_sender()
+    {
+        _run.Send("a", to: Bouncing).Bounce("a", id: "x").Bounce("a", id: "x");
+        Assert.Equal(ViolationKind.DuplicatesUnexplained, Assert.Single(_run.Check(duplicateBudget: 1, uncertain: 1, ["user@example.com"])).Kind);
+        Assert.Empty(_run.Check(duplicateBudget: 1, uncertain: 1, ["sender@example.org"]));
+    }
+
     [Fact]
     public void A_second_copy_in_a_maildrop_is_a_duplicate_and_a_second_reading_is_none()
     {

@@ -63,8 +63,8 @@ internal sealed class RunBuilder
         return this;
     }
 
-    public IReadOnlyList<Violation> Check(int duplicateBudget = 0, int? uncertain = null) =>
-        LedgerChecker.Check(new() { Records = Records, DuplicateBudget = duplicateBudget, UncertainCounted = uncertain });
+    public IReadOnlyList<Violation> Check(int duplicateBudget = 0, int? uncertain = null, IReadOnlyList<string>? inDoubt = null) =>
+        LedgerChecker.Check(new() { Records = Records, DuplicateBudget = duplicateBudget, UncertainCounted = uncertain, UncertainRecipients = inDoubt });
 
     /// <summary>The findings by kind, in a fixed order.</summary>
     public IEnumerable<ViolationKind> Kinds(int duplicateBudget = 0, int? uncertain = null) =>

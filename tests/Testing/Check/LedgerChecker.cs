@@ -67,7 +67,7 @@ public static class LedgerChecker
 
     /// <summary>Every (message, recipient) that was handed in: what became of it.</summary>
     private static List<Violation> CheckOutcomes(
-        Dictionary<string, Submission> submissions, List<Copy> copies, List<Bounce> bounces, out List<string> duplicates)
+        Dictionary<string, Submission> submissions, List<Copy> copies, List<Bounce> bounces, out List<Duplicate> duplicates)
     {
         var found = new List<Violation>();
         duplicates = [];
@@ -85,9 +85,10 @@ public static class LedgerChecker
 
                 // A client that sends again after a lost reply makes the copies that it asked for.
                 var handedIn = Math.Max(1, recipient.Accepted + recipient.Unanswered);
-                var extra = Math.Max(0, delivered - handedIn) + notifications.Sum(n => n - 1);
-                if (extra > 0)
-                    duplicates.AddRange(Enumerable.Repeat($"{submission.Token}/{recipient.Expected.Address}", extra));
+                duplicates.AddRange(Enumerable.Repeat(
+                    new Duplicate(submission.Token, recipient.Expected.Address, recipient.Expected.Address), Math.Max(0, delivered - handedIn)));
+                duplicates.AddRange(Enumerable.Repeat(
+                    new Duplicate(submission.Token, recipient.Expected.Address, submission.Sender), notifications.Sum(n => n - 1)));
             }
         }
         return found;
@@ -120,13 +121,26 @@ public static class LedgerChecker
             : null;
     }
 
-    private static IEnumerable<Violation> CheckDuplicates(LedgerEvidence evidence, List<string> duplicates)
+    private static IEnumerable<Violation> CheckDuplicates(LedgerEvidence evidence, List<Duplicate> duplicates)
     {
-        var names = string.Join(", ", duplicates.Take(10));
+        var names = string.Join(", ", duplicates.Take(10).Select(duplicate => $"{duplicate.Token}/{duplicate.Recipient}"));
         if (duplicates.Count > evidence.DuplicateBudget)
             yield return new(ViolationKind.DuplicatesOverBudget, "", "", $"{duplicates.Count} with a budget of {evidence.DuplicateBudget}: {names}");
         if (duplicates.Count > evidence.UncertainCounted)
             yield return new(ViolationKind.DuplicatesUncounted, "", "", $"{duplicates.Count}, and {evidence.UncertainCounted} counted as uncertain: {names}");
+        if (evidence.UncertainRecipients is null)
+            yield break;
+        var uncertain = evidence.UncertainRecipients.ToLookup(address => address, StringComparer.OrdinalIgnoreCase);
+        foreach (var copies in duplicates.GroupBy(duplicate => duplicate.To, StringComparer.OrdinalIgnoreCase))
+        {
+            if (copies.Count() > uncertain[copies.Key].Count())
+            {
+                var first = copies.First();
+                yield return new(
+                    ViolationKind.DuplicatesUnexplained, first.Token, first.Recipient,
+                    $"{copies.Count()} more copies to {copies.Key}, and {uncertain[copies.Key].Count()} attempts in doubt there");
+            }
+        }
     }
 
     /// <summary>Number of duplicates in a run, for its figures.</summary>
@@ -165,6 +179,9 @@ public static class LedgerChecker
         records.OfType<MaildropRead>().DistinctBy(r => (r.Mailbox, r.Uid, r.BodyHash));
 
     internal static bool Same(string one, string other) => string.Equals(one, other, StringComparison.OrdinalIgnoreCase);
+
+    /// <param name="To">Who got a copy more: the recipient, or the sender who is told of the failure once more.</param>
+    private sealed record Duplicate(string Token, string Recipient, string To);
 
     private sealed record Copy(string Token, string Recipient, string BodyHash, long SizeBytes, string Where)
     {

@@ -15,6 +15,12 @@ public sealed record LedgerEvidence
     /// <summary>What the system itself counted as uncertain; null when it is not asked. Duplicates may not exceed it.</summary>
     public int? UncertainCounted { get; init; }
 
+    /// <summary>
+    /// The addresses of those attempts, one for each; null when they are not asked. An attempt in doubt explains one more copy for its
+    /// recipient, and none for anybody else.
+    /// </summary>
+    public IReadOnlyList<string>? UncertainRecipients { get; init; }
+
     /// <summary>What was left some seconds after the last fault: due recipients, unrouted messages, claims, bytes without an owner.</summary>
     public IReadOnlyList<Remainder> Remaining { get; init; } = [];
 
@@ -91,6 +97,9 @@ public enum ViolationKind
 
     DuplicatesOverBudget,
     DuplicatesUncounted,
+
+    /// <summary>More copies for one recipient than attempts that ended in doubt there, whatever was in doubt elsewhere.</summary>
+    DuplicatesUnexplained,
 
     // I6, I7.
 

@@ -22,6 +22,9 @@ public sealed class ServerProcess : IAsyncDisposable
 
     public int ExitCode => _process.ExitCode;
 
+    /// <summary>What it has used of processors.</summary>
+    public TimeSpan ProcessorTime => _process.TotalProcessorTime;
+
     /// <summary>Standard output and error so far, the newest lines when there are very many.</summary>
     public string Output => string.Join('\n', _output);
 

@@ -1,0 +1,77 @@
+using System.Diagnostics;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Cluster.Tests;
+
+/// <summary>
+/// One cluster, two processes of each service, for all tests of a profile of settings. Each test has a room in it: domains, far ends and
+/// maildrops that no other test has. A test that does not leave the cluster as it should be costs the next one another cluster.
+/// </summary>
+public abstract class SharedCluster(SharedServers servers, params string[] settings) : IAsyncDisposable
+{
+    /// <summary>Static routes are settings of the start: so many rooms, and so many far ends in each.</summary>
+    internal const int Rooms = 20, FarEnds = 12;
+
+    private readonly int[] _ports = [.. Enumerable.Range(0, Rooms * FarEnds).Select(_ => FreePorts.Next())];
+    private TempFolder? _folder;
+    private MailCluster? _cluster;
+    private int _entered;
+    private bool _isSound;
+
+    internal SharedServers Servers => servers;
+
+    /// <summary>The cluster, sound, and the number of a room in it that nobody has used.</summary>
+    internal async Task<(MailCluster Cluster, int Room)> EnterAsync()
+    {
+        if (!_isSound || _cluster is null)
+            await StartAsync();
+        // Until the test says otherwise.
+        _isSound = false;
+        Assert.True(_entered < Rooms, "there are too few rooms");
+        return (_cluster!, _entered++);
+    }
+
+    /// <summary>The test that had it leaves the cluster as it must be for another.</summary>
+    internal void Leave() => _isSound = true;
+
+    internal int Port(int room, int farEnd) => _ports[(room * FarEnds) + farEnd];
+
+    internal static string Zone(int room) => $"r{room}.example";
+
+    public async ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        if (_cluster is not null)
+            await _cluster.DisposeAsync();
+        _folder?.Dispose();
+    }
+
+    private async Task StartAsync()
+    {
+        await DisposeAsync();
+        var started = Stopwatch.GetTimestamp();
+        _folder = new TempFolder(GetType().Name);
+        var routes =
+            from room in Enumerable.Range(0, Rooms)
+            from farEnd in Enumerable.Range(0, FarEnds)
+            select $"*.f{farEnd}.{Zone(room)}=127.0.0.1:{Port(room, farEnd)}";
+        _cluster = ClusterRun.Make(servers.Servers, await servers.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), _folder.FullPath, routes, settings);
+        await _cluster.AddAccountsAsync(ClusterRun.LocalDomain, ClusterRun.Password, ["first"], ClusterRun.Cancellation);
+        _cluster.AddEach(2);
+        await _cluster.WaitUntilHealthyAsync(TimeSpan.FromSeconds(90), ClusterRun.Cancellation);
+        Figures.Write($"a cluster of 8 processes is ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s and {_cluster.ProcessorTime.TotalSeconds:F0} s of a processor");
+    }
+}
+
+/// <summary>With <see cref="ClusterRun.Impatient"/>.</summary>
+public sealed class ImpatientCluster(SharedServers servers) : SharedCluster(servers, ClusterRun.Impatient)
+{
+    public const string Name = "impatient";
+}
+
+/// <summary>With the product's own leases, probes and periods.</summary>
+public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, "--Queue:RetrySteps:0=00:00:01");
+
+/// <summary>All classes whose tests share the impatient cluster.</summary>
+[CollectionDefinition(ImpatientCluster.Name)]
+public sealed class ImpatientTests : ICollectionFixture<ImpatientCluster>;
