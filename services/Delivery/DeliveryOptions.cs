@@ -52,6 +52,13 @@ public sealed class DeliveryOptions
     [Range(0, 10)]
     public int DnsRetries { get; set; } = 1;
 
+    /// <summary>
+    /// DNS questions under way at once, each with a socket of its own; others wait for their turn. Default: 10,000, a sixth of the
+    /// descriptors that a process should be allowed (LimitNOFILE=65536).
+    /// </summary>
+    [Range(1, 1_000_000)]
+    public int MaxDnsQuestions { get; set; } = 10_000;
+
     /// <summary>Longest time a DNS answer is remembered, whatever its TTL says. Default: 15 min.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan DnsCacheTime { get; set; } = TimeSpan.FromMinutes(15);

@@ -74,7 +74,8 @@ internal sealed partial class DomainQueueGrain(
     {
         _idleTicks = 0;
         var now = time.GetUtcNow();
-        if ((!_queue.IsIdle || _waitsForWorkers) && _looks.Lasts(now))
+        // Workers that have come since are a reason to look at once.
+        if ((!_queue.IsIdle || _waitsForWorkers) && gate.Openings == _openings && _looks.Lasts(now))
             return false;
         // What was deferred becomes due while others are under way, too.
         _queue.NoteDue();

@@ -11,11 +11,17 @@ namespace MailPipeline.ServiceDefaults;
 public static class HostAddress
 {
     /// <summary>Four decimal octets, or IPv6 without brackets and port.</summary>
-    public static bool TryParse([NotNullWhen(true)] string? text, [NotNullWhen(true)] out IPAddress? address) =>
+    public static bool TryParse([NotNullWhen(true)] string? text, [NotNullWhen(true)] out IPAddress? address)
+    {
 #pragma warning disable RS0030 // Here is what the others are to take.
-        IPAddress.TryParse(text, out address)
-        && (address.AddressFamily == AddressFamily.InterNetworkV6 ? !text!.Contains('[', StringComparison.Ordinal) : address.ToString() == text);
+        if (IPAddress.TryParse(text, out address)
+            && (address.AddressFamily == AddressFamily.InterNetworkV6 ? !text!.Contains('[', StringComparison.Ordinal) : address.ToString() == text))
+            return true;
 #pragma warning restore RS0030
+        // Nobody takes by mistake what is not meant.
+        address = null;
+        return false;
+    }
 
     /// <summary>RFC 5321 §4.1.3: "[192.0.2.1]", "[IPv6:2001:db8::1]".</summary>
     public static string Literal(IPAddress address) =>

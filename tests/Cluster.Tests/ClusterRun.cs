@@ -251,6 +251,8 @@ internal sealed class ClusterRun : IAsyncDisposable
             Assert.Fail($"{found.Count} findings\n{string.Join('\n', found.Take(40))}\n{Keep()}");
         if (_shared is null)
             return;
+        if (Cluster.Services.Where(service => service.EndedByItself).ToList() is { Count: > 0 } ended)
+            Assert.Fail($"{string.Join(", ", ended.Select(service => $"{service.Name} ended with {service.Process.ExitCode}"))}\n{Keep()}");
         Cluster.LaunchEnded();
         await WaitAsync(Cluster.WaitUntilHealthyAsync);
         _shared.Leave();

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -86,12 +87,82 @@ public sealed class DeadNamesTests : IAsyncDisposable
         Assert.Equal(["A mx", "A mx", "AAAA mx"], _bench.Dns.Questions.Order());
         _bench.Clock.Advance(FailureTime);
         var answering = _bench.Dns.Silent["AAAA mx"] = new TaskCompletionSource();
-        Assert.Equal(["192.0.2.1"], await AddressesAsync());
+        var briefly = AddressesAsync();
+        _bench.Clock.Advance(HostLookUps.Patience);
+        Assert.Equal(["192.0.2.1"], await briefly);
 
         _bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1");
         answering.SetResult();
         _bench.Clock.Advance(FailureTime);
         Assert.Equal(["192.0.2.1", "2001:db8::1"], await AddressesAsync());
+    }
+
+    [Fact]
+    public async Task Addresses_of_a_family_that_was_silent_once_are_used_when_they_come_a_moment_after_the_others()
+    {
+        _bench.Dns.TimeToLive = TimeSpan.FromSeconds(1);
+        _bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1").IPv4["mx"] = DnsAnswer<IPAddress>.Failure("timeout");
+        Assert.Equal(["2001:db8::1"], await AddressesAsync());
+
+        _bench.Clock.Advance(FailureTime);
+        _bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1");
+        var answering = _bench.Dns.Silent["A mx"] = new TaskCompletionSource();
+        var finding = AddressesAsync();
+        _bench.Clock.Advance(HostLookUps.Patience / 2);
+        answering.SetResult();
+        Assert.Equal(["192.0.2.1", "2001:db8::1"], await finding);
+    }
+
+    [Fact]
+    public async Task Of_equal_hosts_that_nobody_has_asked_about_all_are_asked_at_once()
+    {
+        string[] dead = ["a", "b", "c", "d"];
+        _bench.Dns.WithMx(Bench.Domain, [.. dead.Append("alive").Select(host => (10, host))]).WithAddress("alive", "192.0.2.20");
+        var silences = Array.ConvertAll(dead, Silence);
+        var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+        await Eventually.TrueAsync(() => Task.FromResult(_bench.Dns.Asked() >= 2 * 5), TimeSpan.FromSeconds(20), cancellation: Cancellation);
+        foreach (var host in dead)
+            _bench.Dns.WithFailure(host);
+        // One time-out for all of them, of which the batch could not wait for three.
+        _bench.Clock.Advance(TimeSpan.FromSeconds(6));
+        foreach (var silence in silences)
+            silence.SetResult();
+        Assert.Equal("192.0.2.20", await FirstAsync(resolving));
+    }
+
+    [Fact]
+    public async Task A_good_host_waits_for_any_number_of_equal_ones_that_were_silent_as_for_one()
+    {
+        string[] dead = ["a", "b", "c", "d"];
+        _bench.Dns.WithMx(Bench.Domain, [.. dead.Append("good").Select(host => (10, host))]).WithAddress("good", "192.0.2.20");
+        foreach (var host in dead)
+            _bench.Dns.WithFailure(host);
+        Assert.Equal("192.0.2.20", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
+
+        _bench.Clock.Advance(FailureTime);
+        var silences = Array.ConvertAll(dead, Silence);
+        var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+        _bench.Clock.Advance(HostLookUps.Patience);
+        Assert.Equal("192.0.2.20", await FirstAsync(resolving));
+        foreach (var silence in silences)
+            silence.SetResult();
+    }
+
+    [Fact]
+    public async Task A_question_that_this_machine_could_not_put_says_nothing_about_the_name()
+    {
+        var unable = DnsAnswer<IPAddress>.Failure("TooManyOpenSockets") with { IsOurFault = true };
+        _bench.Dns.WithMx(Bench.Domain, (10, "mx"));
+        _bench.Dns.IPv4["mx"] = _bench.Dns.IPv6["mx"] = unable;
+        var exchanges = _bench.Dns.Mx[Bench.Domain];
+        _bench.Dns.Mx[Bench.Domain] = DnsAnswer<MxRecord>.Failure("TooManyOpenSockets") with { IsOurFault = true };
+        Assert.Equal("4.4.3", (await _bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
+        _bench.Dns.Mx[Bench.Domain] = exchanges;
+        Assert.Equal("4.4.3", (await _bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
+
+        // No time has passed.
+        _bench.Dns.WithAddress("mx", "192.0.2.1");
+        Assert.Equal("192.0.2.1", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
     }
 
     [Theory]

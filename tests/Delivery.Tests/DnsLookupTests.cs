@@ -1,7 +1,9 @@
 using System.Net;
 using CsCheck;
 using MailPipeline.Contracts;
+using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -292,6 +294,24 @@ public sealed class DnsLookupTests
     [InlineData("a123456789012345678901234567890123456789012345678901234567890123.example", false)]
     public void A_name_is_asked_for_when_DNS_can_express_it(string name, bool expressible) =>
         Assert.Equal(expressible, DnsQuery.Create(name, DnsRecordType.A) is not null);
+
+    [Fact]
+    public async Task So_many_questions_are_under_way_and_the_time_of_those_that_wait_has_not_begun()
+    {
+        await using var server = new SilentDnsServer();
+        var clock = new FakeTimeProvider();
+        var timeout = TimeSpan.FromSeconds(3);
+        var lookup = new DnsLookup(
+            Options.Create(new DeliveryOptions { DnsServers = [$"{server.EndPoint}"], DnsRetries = 0, DnsTimeout = timeout, MaxDnsQuestions = 2 }), clock);
+        List<Task> asking = [.. Enumerable.Range(0, 5).Select(i => lookup.IPv4Async($"h{i}.example.net", TestContext.Current.CancellationToken))];
+        foreach (var asked in (int[])[2, 4, 5])
+        {
+            await Eventually.TrueAsync(() => Task.FromResult(server.Questions >= asked), TimeSpan.FromSeconds(20), cancellation: TestContext.Current.CancellationToken);
+            Assert.Equal(asked, server.Questions);
+            clock.Advance(timeout);
+            await Eventually.TrueAsync(() => Task.FromResult(asking.Count(task => task.IsCompleted) == asked), TimeSpan.FromSeconds(20), cancellation: TestContext.Current.CancellationToken);
+        }
+    }
 
     private static DnsLookup Lookup(int retries, double seconds, params HostileDnsServer[] servers) => new(
         Options.Create(new DeliveryOptions

@@ -187,6 +187,16 @@ public sealed class MxResolverTests
         Assert.DoesNotContain(bench.Dns.Questions, question => question.EndsWith(host, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("0x7f000009")]
+    [InlineData("0x7f.0x9")]
+    public async Task A_host_name_that_only_a_parser_of_addresses_takes_for_one_is_asked_about(string host)
+    {
+        await using var bench = new Bench();
+        bench.Dns.WithMx(Bench.Domain, (10, host)).WithAddress(host, "192.0.2.9");
+        Assert.Equal("192.0.2.9", (await bench.Resolver.ResolveToAddressAsync(Bench.Domain)).First?.ToString());
+    }
+
     [Fact]
     public async Task A_route_may_lead_to_this_machine()
     {

@@ -3,10 +3,10 @@ using System.Net;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// The addresses of a name: A and AAAA, asked for at once. Half an answer is used. A question that had no answer last time is not waited
-/// for where the other one finds addresses, and not asked again while it is left alone.
+/// The addresses of a name: A and AAAA, asked for at once. Half an answer is used. A question that had no answer last time is waited for no
+/// longer than <see cref="HostLookUps.Patience"/> where the other one finds addresses, and not asked again while it is left alone.
 /// </summary>
-internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswered, DeliveryOptions options, Random random)
+internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswered, DeliveryOptions options, TimeProvider time, Random random)
 {
     /// <summary>Half an answer is remembered at least so long.</summary>
     private static readonly TimeSpan s_halfAnswerTime = TimeSpan.FromSeconds(10);
@@ -49,14 +49,29 @@ internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswer
     }
 
     /// <param name="left">How much longer the doubtful question is left alone.</param>
-    private static async Task<(DnsAnswer<IPAddress> Sure, DnsAnswer<IPAddress> Doubtful)> SureFirstAsync(
+    private async Task<(DnsAnswer<IPAddress> Sure, DnsAnswer<IPAddress> Doubtful)> SureFirstAsync(
         Func<string, Task<DnsAnswer<IPAddress>>> sureAsync, Func<string, Task<DnsAnswer<IPAddress>>> doubtfulAsync, string name, TimeSpan left)
     {
         var asked = left > TimeSpan.Zero ? null : doubtfulAsync(name);
         var sure = await sureAsync(name);
-        if (sure.Status != DnsStatus.Found || asked is { IsCompleted: true })
+        if (sure.Status != DnsStatus.Found || await IsThereAsync(asked))
             return (sure, await (asked ?? doubtfulAsync(name)));
         return (sure, DnsAnswer<IPAddress>.Failure("not waited for") with { TimeToLive = left > TimeSpan.Zero ? left : TimeSpan.Zero });
+    }
+
+    private async Task<bool> IsThereAsync(Task<DnsAnswer<IPAddress>>? asked)
+    {
+        if (asked is null)
+            return false;
+        try
+        {
+            await asked.WaitAsync(HostLookUps.Patience, time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
     }
 
     private Task<DnsAnswer<IPAddress>> IPv4Async(string name) => AskAsync($"A {name}", dns.IPv4Async(name, CancellationToken.None));
@@ -67,6 +82,8 @@ internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswer
     private async Task<DnsAnswer<IPAddress>> AskAsync(string question, Task<DnsAnswer<IPAddress>> asked)
     {
         var answer = await asked;
+        if (answer.IsOurFault)
+            return answer;
         if (answer.Status == DnsStatus.Failed)
             return answer with { TimeToLive = unanswered.Note(question) };
         unanswered.Forget(question);

@@ -8,17 +8,24 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// One question to one server: over UDP, and over TCP when the answer is cut short. Each question has a socket, and with it a port,
-/// and an id of its own, and whatever does not answer it is passed over until the time is up (RFC 5452 §9).
+/// and an id of its own, and whatever does not answer it is passed over until the time is up (RFC 5452 §9). So many are under way at once;
+/// the time of one that waits for its turn has not begun.
 /// </summary>
-internal sealed class DnsExchange(TimeSpan timeout, TimeProvider time)
+internal sealed class DnsExchange(TimeSpan timeout, int maxQuestions, TimeProvider time) : IDisposable
 {
+    private readonly SemaphoreSlim _turns = new(maxQuestions);
+
     // More than we say we take; what fills it was cut off.
     private const int DatagramBytes = 4096;
 
     // Somebody guesses at the id. Over TCP there is nothing to guess.
     private const int MaxForgeries = 64;
 
+    /// <summary>This machine has no socket to ask with.</summary>
+    public static bool IsOurs(SocketException fault) => fault.SocketErrorCode is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable;
+
     /// <summary>Null and the reason, in which the server is named, when there is no answer that can be decoded.</summary>
+    /// <exception cref="SocketException">As <see cref="IsOurs"/> says.</exception>
     public async Task<(DnsReply? Reply, string Error)> AskAsync(IPEndPoint server, DnsQuery query, CancellationToken cancellationToken)
     {
         var result = await AskAsync(server, query, withEdns: true, cancellationToken);
@@ -28,14 +35,24 @@ internal sealed class DnsExchange(TimeSpan timeout, TimeProvider time)
         return result;
     }
 
+    public void Dispose() => _turns.Dispose();
+
     private async Task<(DnsReply? Reply, string Error)> AskAsync(
         IPEndPoint server, DnsQuery query, bool withEdns, CancellationToken cancellationToken)
     {
         var exchange = new Exchange(server, query, withEdns, (ushort)RandomNumberGenerator.GetInt32(ushort.MaxValue + 1));
-        var result = await InTimeAsync(exchange, AskOverUdpAsync, cancellationToken);
-        return result.Reply is { IsCutShort: true } || exchange.Passed > MaxForgeries
-            ? await InTimeAsync(exchange, AskOverTcpAsync, cancellationToken)
-            : result;
+        await _turns.WaitAsync(cancellationToken);
+        try
+        {
+            var result = await InTimeAsync(exchange, AskOverUdpAsync, cancellationToken);
+            return result.Reply is { IsCutShort: true } || exchange.Passed > MaxForgeries
+                ? await InTimeAsync(exchange, AskOverTcpAsync, cancellationToken)
+                : result;
+        }
+        finally
+        {
+            _turns.Release();
+        }
     }
 
     private async Task<(DnsReply? Reply, string Error)> InTimeAsync(
@@ -54,7 +71,7 @@ internal sealed class DnsExchange(TimeSpan timeout, TimeProvider time)
             var passed = exchange.Passed > 0 ? $"; {exchange.Passed} answers that do not belong to the question were passed over" : "";
             return (null, $"{exchange.Server} did not answer within {timeout.TotalSeconds} s{passed}");
         }
-        catch (SocketException error)
+        catch (SocketException error) when (!IsOurs(error))
         {
             return (null, $"{exchange.Server} cannot be asked: {error.SocketErrorCode}");
         }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -9,7 +10,7 @@ namespace MailPipeline.Delivery;
 /// Puts questions to the configured resolvers, one after the other until one answers. Remembers no answers;
 /// <see cref="MxResolver"/> does.
 /// </summary>
-internal sealed class DnsLookup : IDnsLookup
+internal sealed class DnsLookup : IDnsLookup, IDisposable
 {
     private const int DnsPort = 53;
 
@@ -24,7 +25,7 @@ internal sealed class DnsLookup : IDnsLookup
     {
         _servers = Servers(options.Value.DnsServers);
         _repetitions = options.Value.DnsRetries;
-        _exchange = new DnsExchange(options.Value.DnsTimeout, time);
+        _exchange = new DnsExchange(options.Value.DnsTimeout, options.Value.MaxDnsQuestions, time);
     }
 
     public static bool TryParseServer(string text, out IPEndPoint? server)
@@ -44,6 +45,8 @@ internal sealed class DnsLookup : IDnsLookup
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
         AskAsync(name, DnsRecordType.Aaaa, record => record.Address!, cancellationToken);
+
+    public void Dispose() => _exchange.Dispose();
 
     // Never a public resolver that nobody chose: who gets mail from here is the operator's secret.
     private static IPEndPoint[] Servers(TextList configured) => configured.Count > 0
@@ -70,7 +73,17 @@ internal sealed class DnsLookup : IDnsLookup
             var index = (first + i) % _servers.Length;
             if (unable[index])
                 continue;
-            var (reply, failure) = await _exchange.AskAsync(_servers[index], query, cancellationToken);
+            DnsReply? reply;
+            string failure;
+            try
+            {
+                (reply, failure) = await _exchange.AskAsync(_servers[index], query, cancellationToken);
+            }
+            catch (SocketException fault) when (DnsExchange.IsOurs(fault))
+            {
+                return DnsAnswer<T>.Failure($"{_servers[index]} cannot be asked: {fault.SocketErrorCode}") with { IsOurFault = true };
+            }
+
             if (reply is null)
                 Interlocked.CompareExchange(ref _first, (index + 1) % _servers.Length, index);
             else if (Unable(reply, _servers[index]) is { } reason)

@@ -10,8 +10,8 @@ namespace MailPipeline.Delivery;
 internal sealed class HostLookUps(
     IReadOnlyList<TargetHost> hosts, MxResolver resolver, HostFailures failures, DeliveryOptions options, TimeProvider time)
 {
-    /// <summary>So long others wait for a host that failed lately. DNS that is well takes less.</summary>
-    internal static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
+    /// <summary>So long others wait for what DNS said nothing about last time. A resolver that has to ask around seldom takes longer.</summary>
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     private readonly Dictionary<TargetHost, Task<HostAddresses>> _asked = [];
     private readonly Dictionary<TargetHost, HostAddresses> _found = [];
@@ -53,6 +53,9 @@ internal sealed class HostLookUps(
                 continue;
             var yields = failures.Has(host) && !_left.All(_passedOver.Contains);
             Ask(host);
+            // They are asked about anyway before this one is used, and may have an answer where it has none.
+            foreach (var equal in _left.Where(other => other.Preference == host.Preference))
+                Ask(equal);
             await FindAsync(host, yields ? Patience : null);
             if (!_found.TryGetValue(host, out var found))
             {
@@ -77,14 +80,15 @@ internal sealed class HostLookUps(
             _asked.Add(host, resolver.AddressesAsync(host));
     }
 
-    /// <summary>All at once: one whose DNS is dead holds up the others no longer than itself, and that only the first time.</summary>
+    /// <summary>All at once: those whose DNS is dead hold up the others no longer than one of them would, and that only the first time.</summary>
     private async Task FindAllAsync(IReadOnlyList<TargetHost> wanted)
     {
         var yielding = wanted.Where(failures.Has).ToHashSet();
         foreach (var host in wanted)
             Ask(host);
-        foreach (var host in wanted)
-            await FindAsync(host, yielding.Contains(host) ? Patience : null);
+        var patienceEnds = _waited + Patience;
+        foreach (var host in wanted.OrderBy(yielding.Contains))
+            await FindAsync(host, yielding.Contains(host) ? patienceEnds - _waited : null);
     }
 
     /// <param name="patience">It is passed over when it takes longer, for which it is waited once; null: as long as the batch may wait.</param>
@@ -92,7 +96,7 @@ internal sealed class HostLookUps(
     {
         if (_found.ContainsKey(host) || !_asked.TryGetValue(host, out var asked))
             return;
-        if (patience is not null && _passedOver.Contains(host))
+        if (patience is not null && (patience < TimeSpan.Zero || _passedOver.Contains(host)))
             patience = TimeSpan.Zero;
         var left = options.DnsBatchTime - _waited;
         var found = await InTimeAsync(asked, patience < left ? patience.Value : left);

@@ -23,6 +23,9 @@ internal enum DnsStatus
 /// <param name="Error">What went wrong, for <see cref="DnsStatus.Failed"/>.</param>
 internal sealed record DnsAnswer<T>(DnsStatus Status, IReadOnlyList<T> Records, TimeSpan TimeToLive, string Error = "")
 {
+    /// <summary>The question could not be put, for a reason that lies here and not in DNS: it says nothing about the name.</summary>
+    public bool IsOurFault { get; init; }
+
     public static DnsAnswer<T> Failure(string error) => new(DnsStatus.Failed, [], TimeSpan.Zero, error);
 }
 

@@ -67,7 +67,7 @@ internal sealed class MxResolver
         _options = options.Value;
         _random = random;
         _unanswered = new UnansweredQuestions(_options.DnsFailureTime, time);
-        _addressLookUp = new AddressLookUp(dns, _unanswered, _options, random);
+        _addressLookUp = new AddressLookUp(dns, _unanswered, _options, time, random);
         _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time, answer => Weight(answer.Records.Count));
         _addresses = new TtlCache<HostAddresses>(CacheEntries, time, found => Weight(found.Addresses.Count));
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
@@ -202,6 +202,8 @@ internal sealed class MxResolver
     private async Task<(DnsAnswer<MxRecord> Value, TimeSpan TimeToLive)> LookUpExchangesAsync(string name)
     {
         var answer = await _dns.MxAsync(name, CancellationToken.None);
+        if (answer.IsOurFault)
+            return (answer, TimeSpan.Zero);
         if (answer.Status == DnsStatus.Failed)
             return (answer, _unanswered.Note($"MX {name}"));
         _unanswered.Forget($"MX {name}");

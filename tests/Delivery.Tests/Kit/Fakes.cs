@@ -218,6 +218,13 @@ internal sealed class FakeDns : IDnsLookup
         return this;
     }
 
+    /// <summary>How many questions have come.</summary>
+    public int Asked()
+    {
+        lock (Questions)
+            return Questions.Count;
+    }
+
     public Task<DnsAnswer<MxRecord>> MxAsync(string name, CancellationToken cancellationToken) => AskAsync(Mx, "MX", name);
 
     public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) => AskAsync(IPv4, "A", name);

@@ -21,6 +21,7 @@ public sealed class ServiceProcess : IAsyncDisposable
     private readonly NetworkNamespace? _network;
     private readonly List<ServerProcess> _earlier = [];
     private ServerProcess? _process;
+    private bool _wasToEnd;
 
     /// <param name="name">Its name among the others, e.g. <c>queue-2</c>.</param>
     /// <param name="folder">For its working directory and self-signed certificate; made.</param>
@@ -57,6 +58,9 @@ public sealed class ServiceProcess : IAsyncDisposable
 
     public bool IsRunning => _process is { HasExited: false };
 
+    /// <summary>It ended, and nobody here had killed it, stopped it or let it stand still.</summary>
+    public bool EndedByItself => _process is { HasExited: true } && !_wasToEnd;
+
     /// <summary>What it wrote, in all of its lives.</summary>
     public string Output => string.Join("\n---- started again\n", _earlier.Append(Process).Select(p => p.Output));
 
@@ -79,6 +83,7 @@ public sealed class ServiceProcess : IAsyncDisposable
     {
         if (_process is not null)
             _earlier.Add(_process);
+        _wasToEnd = false;
         string[] arguments = [BuiltProgram.Find(Kind.ToString()), .. _settings];
         _process = _network is { Enter: var enter }
             ? ServerProcess.Start(enter.Program, [.. enter.Arguments, BuiltProgram.DotNet, .. arguments], _folder, _environment)
@@ -93,13 +98,25 @@ public sealed class ServiceProcess : IAsyncDisposable
         Process.WaitUntilAsync(Web.IsHealthyAsync, limit, Name, cancellation);
 
     /// <summary>SIGKILL: nothing is flushed, nobody is told.</summary>
-    public Task KillAsync() => Process.KillAsync();
+    public Task KillAsync()
+    {
+        _wasToEnd = true;
+        return Process.KillAsync();
+    }
 
     /// <summary>SIGTERM; false when it did not end within the limit and had to be killed.</summary>
-    public Task<bool> StopAsync(TimeSpan? limit = null) => Process.StopAsync(limit ?? TimeSpan.FromSeconds(45));
+    public Task<bool> StopAsync(TimeSpan? limit = null)
+    {
+        _wasToEnd = true;
+        return Process.StopAsync(limit ?? TimeSpan.FromSeconds(45));
+    }
 
-    /// <summary>SIGSTOP: it stands still and knows nothing of it.</summary>
-    public void Freeze() => Process.Send(Signal.Stop);
+    /// <summary>SIGSTOP: it stands still and knows nothing of it. A silo that others declare dead meanwhile ends when it hears of that.</summary>
+    public void Freeze()
+    {
+        _wasToEnd = true;
+        Process.Send(Signal.Stop);
+    }
 
     /// <summary>SIGCONT.</summary>
     public void Thaw() => Process.Send(Signal.Continue);
