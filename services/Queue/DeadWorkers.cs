@@ -1,10 +1,13 @@
+using MailPipeline.Contracts;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
 
 /// <summary>
 /// Takes back what dead workers held: of all workers before this process does anything, where it is the only one there is, and later
-/// of those whose lease ran out. Says and counts what became of it, by the same rules both times.
+/// of those whose lease ran out. Says and counts what became of it, by the same rules both times: of what was not begun nothing but how
+/// many there were.
 /// </summary>
 internal sealed partial class DeadWorkers(
     MailDatabase database, TakeBackStore store, RetrySchedule schedule, SteadyStorage steady, QueueTelemetry telemetry, TimeProvider time,
@@ -57,6 +60,14 @@ internal sealed partial class DeadWorkers(
             LogTakenBackAtStart(log, taken.Uncertain, taken.Interrupted, taken.Unbegun);
         else
             LogTakenBack(log, taken.Uncertain, taken.Interrupted, taken.Unbegun);
+        foreach (var (address, original, result, next) in taken.Named)
+        {
+            LogRecipient(
+                log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address), LogText.Original(original),
+                LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, next, result.Reply);
+        }
+        if (taken.Unnamed > 0)
+            LogMoreRecipients(log, taken.Unnamed);
     }
 
     [LoggerMessage(2050, LogLevel.Warning,
@@ -66,6 +77,15 @@ internal sealed partial class DeadWorkers(
     [LoggerMessage(2056, LogLevel.Warning,
         "Under way when the last process ended: {Uncertain} recipients that may get a second copy, {Interrupted} of which nothing arrived, {Unbegun} that were not begun")]
     private static partial void LogTakenBackAtStart(ILogger log, int uncertain, int interrupted, int unbegun);
+
+    [LoggerMessage(2063, LogLevel.Information,
+        "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status={Outcome} dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
+    private static partial void LogRecipient(
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string outcome, string status, DateTimeOffset nextAttemptAt,
+        string reply);
+
+    [LoggerMessage(2064, LogLevel.Information, "Taken back from workers that died: {Count} recipients more, not shown one by one")]
+    private static partial void LogMoreRecipients(ILogger log, int count);
 
     [LoggerMessage(2058, LogLevel.Error, "Claim {ClaimId} cannot be taken back and stays; the others are")]
     private static partial void LogNotTakenBack(ILogger log, long claimId, Exception exception);

@@ -8,7 +8,7 @@ namespace MailPipeline.Queue;
 /// operator's switch lies in storage and is read at the warden's interval; before it has been read nothing is handed out.
 /// </summary>
 internal sealed partial class DeliveryPause(
-    OperatorStore store, IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<DeliveryPause> log)
+    OperatorStore store, IOptions<QueueOptions> options, QueueTelemetry telemetry, OutageLog outages, ILogger<DeliveryPause> log)
 {
     private volatile bool _isRead;
     private volatile bool _isSwitchedOn;
@@ -25,7 +25,8 @@ internal sealed partial class DeliveryPause(
         }
         catch (StorageUnavailableException exception)
         {
-            LogNotRead(log, exception);
+            if (outages.MayWrite(2062, exception))
+                LogNotRead(log, exception);
             return;
         }
         if (paused is not null && !_isSwitchedOn)

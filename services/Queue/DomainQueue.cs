@@ -277,6 +277,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public bool IsUnderWay(long claimId) => _handedOut.ContainsKey(claimId);
 
+    /// <summary>A worker was found to hold the claim of this hand-out.</summary>
+    public bool WasClaimed(long claimId) => _claimed.Contains(claimId);
+
     /// <summary>
     /// A worker holds the claim of this hand-out, of which nothing has been heard for long: it is looked at again after a second, and
     /// then at intervals that grow up to the time within which a claim that has ended has to be found.

@@ -13,7 +13,8 @@ namespace MailPipeline.Queue;
 [Reentrant]
 internal sealed partial class DomainQueueGrain(
     QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, DeliveryPause pause, HandOutGate gate, OverdueClaims overdueClaims,
-    IOptions<QueueOptions> options, RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
+    IOptions<QueueOptions> options, RetrySchedule schedule, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
+    ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
 {
     /// <summary>Idle ticks after which the activation leaves memory.</summary>
     private const int IdleTicksBeforeLeaving = 5;
@@ -172,7 +173,7 @@ internal sealed partial class DomainQueueGrain(
         }
         catch (StorageUnavailableException exception)
         {
-            LogStorageAway(log, Domain, exception);
+            NoteStorageAway(exception);
         }
         catch (Exception exception)
         {
@@ -294,7 +295,7 @@ internal sealed partial class DomainQueueGrain(
         }
         catch (StorageUnavailableException exception)
         {
-            LogStorageAway(log, Domain, exception);
+            NoteStorageAway(exception);
         }
     }
 
@@ -311,7 +312,8 @@ internal sealed partial class DomainQueueGrain(
 
     /// <summary>
     /// A hand-out that nobody holds a claim for was lost on the bus, before or after it was worked on: what is still due
-    /// of it is read from storage again.
+    /// of it is read from storage again. One that a worker held, or has tried somebody of, was not lost: it was taken back from a worker that
+    /// died, which is said where that is done, or it is its report that is missing.
     /// </summary>
     private async Task CheckOverdueAsync(CancellationToken cancellationToken)
     {
@@ -327,12 +329,19 @@ internal sealed partial class DomainQueueGrain(
                 _queue.NoteClaimed(handOut.ClaimId, time.GetUtcNow());
                 continue;
             }
+            var wasClaimed = _queue.WasClaimed(handOut.ClaimId);
             TakeBack(handOut);
-            if (handOut.IsAdopted)
+            if (handOut.IsAdopted || wasClaimed || await store.IsTriedSinceAsync(handOut.Recipients, cancellationToken))
                 continue;
             telemetry.HandOutLost(handOut.Route);
             LogHandOutLost(log, Domain, handOut.ClaimId, handOut.Recipients.Length);
         }
+    }
+
+    private void NoteStorageAway(StorageUnavailableException exception)
+    {
+        if (outages.MayWrite(2003, exception))
+            LogStorageAway(log, Domain, exception);
     }
 
     private void TakeBack(HandOut handOut)

@@ -90,7 +90,7 @@ internal sealed partial class OutcomeRecorder(
             {
                 var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, inDoubt, endsClaim);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
-                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), restsUntil);
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), restsUntil, recorded.Held.Contains(decision.Result.RecipientId));
                 foreach (var held in recorded.Held)
                     NoteHeld(held, HoldRule.Uncertain, recipients);
                 // The others' failures may get company until their time has come.
@@ -130,13 +130,14 @@ internal sealed partial class OutcomeRecorder(
         log.RecipientHeld(recipientId, known?.Address ?? "", reason);
     }
 
-    private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset restsUntil)
+    /// <param name="isHeld">It waits for an operator, and not for the next attempt that was decided on.</param>
+    private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset restsUntil, bool isHeld)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
         if (result.Outcome == AttemptOutcome.Uncertain)
             telemetry.Uncertain(1);
-        if (!log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
+        if (isHeld || !log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
             return;
         var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
         var original = LogText.Original(known?.Original);

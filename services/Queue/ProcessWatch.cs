@@ -6,21 +6,40 @@ namespace MailPipeline.Queue;
 /// <summary>What each process looks after for itself: the operator's switch, storage, and the way of its own messages to the router.</summary>
 internal sealed partial class ProcessWatch(
     AcceptedHints hints, Router router, DeliveryPause pause, QueueStore store, SteadyStorage steady, IOptions<QueueOptions> options,
-    QueueTelemetry telemetry, TimeProvider time, ILogger<ProcessWatch> log) : BackgroundService
+    QueueTelemetry telemetry, OutageLog outages, TimeProvider time, ILogger<ProcessWatch> log) : BackgroundService
 {
+    private bool _isAway;
+
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
         telemetry.CountFromZero();
         var ticks = new TickLoop(options.Value.WardenInterval, time);
         return Task.WhenAll(
-            ticks.RunFromNowAsync(pause.ReadAsync, failure => LogTickFailed(log, failure), stoppingToken),
-            ticks.RunFromNowAsync(CommitAsync, failure => LogNoCommit(log, failure), stoppingToken), RouteHintsAsync(stoppingToken));
+            ticks.RunFromNowAsync(pause.ReadAsync, NoteFailed, stoppingToken),
+            ticks.RunFromNowAsync(CommitAsync, NoteNoCommit, stoppingToken), RouteHintsAsync(stoppingToken));
     }
 
     private async Task CommitAsync(CancellationToken stoppingToken)
     {
         await store.CommitNothingAsync(stoppingToken);
         steady.HasCommitted();
+        if (!_isAway)
+            return;
+        _isAway = false;
+        outages.End();
+    }
+
+    private void NoteNoCommit(Exception failure)
+    {
+        _isAway = true;
+        if (outages.MayWrite(2054, failure))
+            LogNoCommit(log, failure);
+    }
+
+    private void NoteFailed(Exception failure)
+    {
+        if (outages.MayWrite(2059, failure))
+            LogTickFailed(log, failure);
     }
 
     private async Task RouteHintsAsync(CancellationToken stoppingToken)
@@ -37,7 +56,7 @@ internal sealed partial class ProcessWatch(
             }
             catch (Exception exception)
             {
-                LogTickFailed(log, exception);
+                NoteFailed(exception);
             }
         }
     }

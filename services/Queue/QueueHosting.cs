@@ -33,6 +33,7 @@ public static class QueueHosting
             return new SteadyStorage(
                 provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.WardenInterval, provider.GetRequiredService<TimeProvider>());
         });
+        services.AddSingleton<OutageLog>();
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();

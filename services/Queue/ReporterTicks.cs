@@ -4,13 +4,19 @@ namespace MailPipeline.Queue;
 
 /// <summary>Calls the reporter, wherever it is.</summary>
 internal sealed partial class ReporterTicks(
-    IGrainFactory grains, IOptions<QueueOptions> options, TimeProvider time, ILogger<ReporterTicks> log) : BackgroundService
+    IGrainFactory grains, IOptions<QueueOptions> options, OutageLog outages, TimeProvider time, ILogger<ReporterTicks> log) : BackgroundService
 {
     // What is due at the end waits for the next start.
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var reporter = grains.GetGrain<IReporterGrain>(0);
-        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => reporter.ReportDueAsync(), failure => LogTickFailed(log, failure), stoppingToken);
+        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => reporter.ReportDueAsync(), NoteFailed, stoppingToken);
+    }
+
+    private void NoteFailed(Exception failure)
+    {
+        if (outages.MayWrite(2092, failure))
+            LogTickFailed(log, failure);
     }
 
     [LoggerMessage(2092, LogLevel.Warning, "The round of reports failed; next time")]

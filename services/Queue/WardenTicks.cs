@@ -7,7 +7,7 @@ namespace MailPipeline.Queue;
 /// none of the others waiting.
 /// </summary>
 internal sealed partial class WardenTicks(
-    IGrainFactory grains, HandOutGate gate, IOptions<QueueOptions> options, TimeProvider time, ILogger<WardenTicks> log) : BackgroundService
+    IGrainFactory grains, HandOutGate gate, IOptions<QueueOptions> options, OutageLog outages, TimeProvider time, ILogger<WardenTicks> log) : BackgroundService
 {
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
         TickAsync(warden => warden.RouteAsync(), stoppingToken), TickAsync(warden => warden.WakeAsync(atOnce: false), stoppingToken),
@@ -48,7 +48,7 @@ internal sealed partial class WardenTicks(
 #pragma warning restore CA1031
         {
             if (!stoppingToken.IsCancellationRequested)
-                LogTickFailed(log, exception);
+                NoteFailed(exception);
             return false;
         }
     }
@@ -56,7 +56,13 @@ internal sealed partial class WardenTicks(
     private Task TickAsync(Func<IWardenGrain, Task> tick, CancellationToken stoppingToken)
     {
         var warden = grains.GetGrain<IWardenGrain>(0);
-        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => tick(warden), failure => LogTickFailed(log, failure), stoppingToken);
+        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => tick(warden), NoteFailed, stoppingToken);
+    }
+
+    private void NoteFailed(Exception failure)
+    {
+        if (outages.MayWrite(2052, failure))
+            LogTickFailed(log, failure);
     }
 
     [LoggerMessage(2052, LogLevel.Warning, "The warden's round failed; next time")]

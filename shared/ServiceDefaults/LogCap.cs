@@ -43,6 +43,12 @@ public sealed class LogCap<TKey> : IDisposable
         _sweeps = time.CreateTimer(_ => Sweep(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
+    /// <summary>
+    /// What goes on from window to window has its count as the line of the next one: it is written anew only after a window in which it
+    /// did not come.
+    /// </summary>
+    public bool CountsOn { get; init; }
+
     public bool MayWrite(TKey key)
     {
         // Then no key needs to be remembered.
@@ -59,10 +65,7 @@ public sealed class LogCap<TKey> : IDisposable
                 if (current.IsForgotten)
                     continue;
                 if (current.Lines == 0 || IsOver(current))
-                {
-                    Say(key, current);
-                    (current.Since, current.Lines) = (_time.GetTimestamp(), 0);
-                }
+                    Begin(key, current);
 
                 if (current.Lines < _lines)
                 {
@@ -124,8 +127,10 @@ public sealed class LogCap<TKey> : IDisposable
             {
                 if (IsOver(window) && (window.Unsaid == 0 || said < MaxSaidAtOnce))
                 {
-                    said += Say(key, window) ? 1 : 0;
-                    Remove(key, window);
+                    var isSaid = Begin(key, window);
+                    said += isSaid ? 1 : 0;
+                    if (!isSaid || !CountsOn)
+                        Remove(key, window);
                 }
                 isMore |= window.Unsaid > 0;
             }
@@ -134,7 +139,8 @@ public sealed class LogCap<TKey> : IDisposable
             Arm();
     }
 
-    private void Forget()
+    /// <summary>Says what is left, and writes every key anew.</summary>
+    public void Forget()
     {
         foreach (var (key, window) in _windows)
         {
@@ -158,6 +164,14 @@ public sealed class LogCap<TKey> : IDisposable
             return Leave(count);
         _unsaid(key, count);
         return true;
+    }
+
+    /// <summary>Begins the next window of the key. True: the line that counts the rest was written.</summary>
+    private bool Begin(TKey key, Window window)
+    {
+        var isSaid = Say(key, window);
+        (window.Since, window.Lines) = (_time.GetTimestamp(), isSaid && CountsOn ? _lines : 0);
+        return isSaid;
     }
 
     private void Remove(TKey key, Window window)

@@ -23,6 +23,9 @@ internal sealed partial class GroupCommitWriter : IDisposable
     private bool _signalled;
     private bool _closed;
 
+    // Of the writing thread alone.
+    private Outage? _outage;
+
     public GroupCommitWriter(
         StorageEngine engine, int maxBatch, StorageTelemetry telemetry, TimeProvider time, ILogger log)
     {
@@ -105,19 +108,50 @@ internal sealed partial class GroupCommitWriter : IDisposable
         {
             var fault = _engine.Classify(exception);
             _telemetry.CommitFailed(fault?.Fault);
-            LogCommitFailed(_log, works.Length, exception);
+            NoteFailed(works.Length, fault?.Fault, exception);
             foreach (var work in works)
                 work.Fail(fault is null ? exception : fault);
             return;
         }
         _telemetry.Committed(works.Length, _time.GetElapsedTime(started));
+        NoteCommitted();
         foreach (var work in works)
             work.Complete();
     }
+
+    /// <summary>While the store is away every transaction fails the same way: the first is written, and what follows counted.</summary>
+    private void NoteFailed(int callers, StorageFault? fault, Exception exception)
+    {
+        if (fault is null or StorageFault.Refused)
+        {
+            LogCommitFailed(_log, callers, exception);
+            return;
+        }
+        if (_outage?.Fault != fault)
+            LogCommitFailed(_log, callers, exception);
+        _outage = _outage is { } outage
+            ? outage with { Fault = fault.Value, Transactions = outage.Transactions + 1 }
+            : new Outage(fault.Value, 1, _time.GetTimestamp());
+    }
+
+    private void NoteCommitted()
+    {
+        if (_outage is not { } outage)
+            return;
+        _outage = null;
+        LogCommitsAgain(_log, outage.Transactions, (long)_time.GetElapsedTime(outage.Since).TotalSeconds);
+    }
+
+    /// <param name="Fault">Of the transaction that failed last.</param>
+    /// <param name="Transactions">How many failed since the store committed last.</param>
+    private readonly record struct Outage(StorageFault Fault, long Transactions, long Since);
 
     [LoggerMessage(5001, LogLevel.Warning, "A transaction of {Count} callers failed; each runs alone")]
     private static partial void LogBatchSplit(ILogger log, int count, Exception exception);
 
     [LoggerMessage(5002, LogLevel.Error, "A transaction of {Count} callers failed")]
     private static partial void LogCommitFailed(ILogger log, int count, Exception exception);
+
+    [LoggerMessage(5003, LogLevel.Warning, "The store commits again: {Count} transactions failed within {Seconds} s, of which the first is shown")]
+    private static partial void LogCommitsAgain(ILogger log, long count, long seconds);
 }

@@ -118,6 +118,8 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
 
+    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1} AND state IN (0, 5)");
+
     internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
     private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
@@ -215,6 +217,14 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>Of these claims the ones that somebody holds.</summary>
     public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
+
+    /// <summary>Some of these have been tried since they were read, and wait for their next attempt or for an operator.</summary>
+    public async Task<bool> IsTriedSinceAsync(IReadOnlyCollection<QueuedRecipient> recipients, CancellationToken cancellationToken)
+    {
+        var before = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Attempts);
+        var now = await database.QueryAsync(s_attempts, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(before.Keys));
+        return now.Any(recipient => recipient.Attempts > before[recipient.Id]);
+    }
 
     /// <summary>
     /// Domains that may have due recipients and do not rest, after the given one in the order of the times since when that is so.

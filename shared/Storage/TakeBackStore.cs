@@ -10,7 +10,16 @@ namespace MailPipeline.Storage;
 /// <param name="Held">Of those, the ones that are now held for an operator, and why.</param>
 public sealed record TakenBack(int Unbegun, int Interrupted, int Uncertain, IReadOnlyList<HeldRecipient> Held)
 {
+    /// <summary>Recipients that are named one by one; the others are counted only.</summary>
+    public const int MostNamed = 100;
+
     public static readonly TakenBack Nothing = new(0, 0, 0, []);
+
+    /// <summary>The first of the interrupted and uncertain recipients that wait for their next attempt, <see cref="MostNamed"/> at most.</summary>
+    public IReadOnlyList<TakenBackRecipient> Named { get; init; } = [];
+
+    /// <summary>How many more of them there are.</summary>
+    public int Unnamed => Interrupted + Uncertain - Held.Count - Named.Count;
 
     /// <summary>Claims that could not be taken back, each for a reason of its own; they are as they were.</summary>
     public IReadOnlyList<ClaimNotTaken> NotTaken { get; init; } = [];
@@ -18,9 +27,15 @@ public sealed record TakenBack(int Unbegun, int Interrupted, int Uncertain, IRea
     public static TakenBack operator +(TakenBack one, TakenBack other) => new(
         one.Unbegun + other.Unbegun, one.Interrupted + other.Interrupted, one.Uncertain + other.Uncertain, [.. one.Held, .. other.Held])
     {
+        Named = [.. one.Named, .. other.Named.Take(MostNamed - one.Named.Count)],
         NotTaken = [.. one.NotTaken, .. other.NotTaken],
     };
 }
+
+/// <summary>A recipient that was taken back from a worker that had begun with it.</summary>
+/// <param name="Original">What the sender wrote, where an alias led on; else empty.</param>
+/// <param name="Result">The attempt, as it is recorded.</param>
+public sealed record TakenBackRecipient(string Address, string Original, AttemptResult Result, DateTimeOffset NextAttemptAt);
 
 /// <summary>A claim that cannot be taken back, and why.</summary>
 public sealed record ClaimNotTaken(long ClaimId, Exception Reason);
@@ -87,7 +102,7 @@ public sealed class TakeBackStore(MailDatabase database)
 
     private static readonly Statement s_find = new(
         """
-        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at, r.address FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at, r.address, r.original FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.id {in_1} AND r.claim = $2 AND r.state + 0 = 0
         """);
 
@@ -156,7 +171,7 @@ public sealed class TakeBackStore(MailDatabase database)
             var updates = returns.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => transaction.QueryAsync(
                 s_takeBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
                 alike.Key.Reason, alike.Key.Next, now, claim.IsDone ? 1 : 0)).ToList();
-            var attempts = new List<(AttemptResult, long)>();
+            var attempts = new List<(AttemptResult Result, long Number)>();
             foreach (var rows in updates)
                 attempts.AddRange((await rows).Select(row => (Result(row.Id, claim.Ends.Contains(row.Id), claim.IsDone, now), row.Attempts)));
             var freed = await free;
@@ -166,10 +181,14 @@ public sealed class TakeBackStore(MailDatabase database)
             if (due.Count > 0)
                 await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due.Min());
             var dots = returns.Count(one => one.Dot);
-            var addresses = found.ToDictionary(recipient => recipient.Id, recipient => recipient.Address);
+            var (known, results) = (found.ToDictionary(recipient => recipient.Id), attempts.ToDictionary(attempt => attempt.Result.RecipientId, attempt => attempt.Result));
             return new TakenBack(
                 freed, returns.Count - dots, dots,
-                [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, addresses[one.Id], one.Reason))]);
+                [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, known[one.Id].Address, one.Reason))])
+            {
+                Named = [.. returns.Where(one => one.State == RecipientState.Queued).Take(TakenBack.MostNamed)
+                    .Select(one => new TakenBackRecipient(known[one.Id].Address, known[one.Id].Original, results[one.Id], one.Next))],
+            };
         });
     }
 
@@ -195,10 +214,10 @@ public sealed class TakeBackStore(MailDatabase database)
         row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
 
     private static Tried ReadRecipient(DbDataReader row) =>
-        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4), row.GetString(5));
+        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4), row.GetString(5), row.GetString(6));
 
     /// <summary>A recipient as its dead worker left it.</summary>
-    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt, string Address);
+    private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt, string Address, string Original);
 
     /// <summary>What becomes of it.</summary>
     private readonly record struct Returned(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);

@@ -82,6 +82,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public ClaimStore Claims => _app.Services.GetRequiredService<ClaimStore>();
 
+    public TakeBackStore TakeBacks => _app.Services.GetRequiredService<TakeBackStore>();
+
     public OutcomeStore Outcomes => _app.Services.GetRequiredService<OutcomeStore>();
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();

@@ -198,6 +198,7 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
         Assert.Equal(1, lost.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Single(queue.Lines(2002));
         await queue.DrainedAsync();
     }
 
@@ -212,7 +213,43 @@ public sealed class RepairTests
             [AttemptOutcome.Uncertain, AttemptOutcome.Delivered],
             Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts.Select(attempt => attempt.Outcome));
         Assert.Equal(1, uncertain.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Matches(
+            $@"^message={MessageIds.ToText(id)} to=<a@example\.net> relay=- status=uncertain dsn=4\.4\.2 next=\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ reply=the worker that tried it died or lost its lease, perhaps after the final dot$",
+            Assert.Single(queue.Lines(2063)));
         await queue.DrainedAsync();
+    }
+
+    /// <summary>Its claim ends as the hand-out is overdue, and has not been looked for before.</summary>
+    [Fact]
+    public async Task A_hand_out_that_was_taken_back_from_a_dead_worker_was_not_lost_on_its_way()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var handedOut = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+
+        // As the warden of another silo does.
+        var taken = await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow().AddHours(1), default);
+        Assert.Equal(1, taken.Interrupted);
+        await Until.TrueAsync(() => Task.FromResult(handedOut.GetMeasurementSnapshot().Sum(m => m.Value) == 0), "the hand-out is over");
+        await queue.WakeAsync("example.net");
+        Assert.Equal(1, (await queue.Store.FindQueuedAsync(RecipientIds.Of(id, 0), default))!.Attempts);
+        Assert.Empty(queue.Lines(2002));
+        slow.SetResult();
+    }
+
+    [Fact]
+    public async Task A_recipient_that_is_held_is_not_said_to_be_deferred()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        queue.Worker.Answer = _ => (AttemptOutcome.Uncertain, "4.4.2", "closed");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2057).Count == 1), "it is held");
+
+        Assert.Equal($"message={MessageIds.ToText(id)} to=<a@example.net> status=held reply={HoldRule.Uncertain}", queue.Lines(2057)[0]);
+        Assert.Equal(HoldRule.MostUncertain - 1, queue.Lines(2022).Count);
     }
 
     [Fact]
@@ -238,6 +275,12 @@ public sealed class RepairTests
             });
 
         Assert.Equal(1, uncertain!.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Equal(
+            [
+                ("<a@example.net>", "status=uncertain"),
+                ("<c@example.net>", "status=deferred"),
+            ],
+            queue.Lines(2063).Select(line => (line.Split(' ')[1][3..], line.Split(' ')[3])).Order());
         Assert.Equal((2, 1, 1), (Counted("unbegun"), Counted("interrupted"), Counted("uncertain")));
         // What was begun waits for its time, however often the process dies; the others are delivered at once.
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Queued == 2, "what was not begun is delivered");

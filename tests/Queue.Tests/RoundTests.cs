@@ -1,17 +1,21 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Reflection;
 using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Queue.Tests;
 
 /// <summary>What is done again and again: how often, how long, and beside what.</summary>
-public sealed class RoundTests
+public sealed class RoundTests : IDisposable
 {
+    private readonly List<OutageLog> _outages = [];
+
     private static readonly string[] s_others =
         [nameof(IWardenGrain.RouteAsync), nameof(IWardenGrain.TakeBackAsync), nameof(IWardenGrain.MeasureAsync), nameof(IWardenGrain.CleanUpAsync)];
 
@@ -118,7 +122,7 @@ public sealed class RoundTests
     {
         var warden = Warden.New();
         using var ticks = new WardenTicks(
-            OneWarden.With(warden), new HandOutGate(), Options.Create(new QueueOptions()), _time, NullLogger<WardenTicks>.Instance);
+            OneWarden.With(warden), new HandOutGate(), Options.Create(new QueueOptions()), Outages(), _time, NullLogger<WardenTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         await Until.TrueAsync(
             () =>
@@ -140,7 +144,7 @@ public sealed class RoundTests
         var gate = new HandOutGate();
         gate.NoteConsumers(BusEndpoints.Store, 0);
         using var ticks = new WardenTicks(
-            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = TimeSpan.FromMinutes(10) }), _time, NullLogger<WardenTicks>.Instance);
+            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = TimeSpan.FromMinutes(10) }), Outages(), _time, NullLogger<WardenTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         gate.NoteConsumers(BusEndpoints.Store, 3);
         await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 1), "the opening wakes");
@@ -159,7 +163,7 @@ public sealed class RoundTests
         var (gate, interval) = (new HandOutGate(), TimeSpan.FromMinutes(10));
         gate.NoteConsumers(BusEndpoints.Store, 0);
         using var ticks = new WardenTicks(
-            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = interval }), _time, NullLogger<WardenTicks>.Instance);
+            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = interval }), Outages(), _time, NullLogger<WardenTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         gate.NoteConsumers(BusEndpoints.Store, 1);
         await Until.TrueAsync(() => Task.FromResult(warden.Calls(Warden.WakeAtOnce) == 1), "the opening wakes");
@@ -174,6 +178,40 @@ public sealed class RoundTests
         Assert.Equal(3, warden.Calls(Warden.WakeAtOnce));
         warden.End();
         await ticks.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task Rounds_that_fail_again_and_again_have_one_trace_and_then_a_line_a_minute()
+    {
+        var warden = Warden.New();
+        warden.FailAll();
+        var log = new FakeLogCollector();
+        var outages = new OutageLog(_time, new FakeLogger<OutageLog>(log));
+        _outages.Add(outages);
+        using var ticks = new WardenTicks(
+            OneWarden.With(warden), new HandOutGate(), Options.Create(new QueueOptions()), outages, _time, new FakeLogger<WardenTicks>(log));
+        await ticks.StartAsync(TestContext.Current.CancellationToken);
+        var seconds = 0;
+        await EachSecondUntilAsync(() => ++seconds >= 200, "minutes are over");
+
+        var lines = log.GetSnapshot();
+        Assert.IsType<StorageUnavailableException>(lines[0].Exception);
+        Assert.All(lines.Skip(1), line => Assert.Matches(@"^The failure of event 2052 \(StorageUnavailableException\) came \d+ times more", line.Message));
+        Assert.InRange(lines.Count, 3, 4);
+        Assert.InRange(warden.Failed, 10, int.MaxValue);
+
+        // The next outage has its trace again.
+        outages.End();
+        await EachSecondUntilAsync(() => log.GetSnapshot().Count(line => line.Exception is not null) == 2, "the next failure is shown");
+        await ticks.StopAsync(TestContext.Current.CancellationToken);
+
+        Task EachSecondUntilAsync(Func<bool> isSo, string what) => Until.TrueAsync(
+            () =>
+            {
+                _time.Advance(TimeSpan.FromSeconds(1));
+                return Task.FromResult(isSo());
+            },
+            what);
     }
 
     [Fact]
@@ -263,6 +301,15 @@ public sealed class RoundTests
         Assert.Equal(2, gate.OpenedAfter(0).Count);
     }
 
+    public void Dispose() => _outages.ForEach(outages => outages.Dispose());
+
+    private OutageLog Outages()
+    {
+        var outages = new OutageLog(_time, NullLogger<OutageLog>.Instance);
+        _outages.Add(outages);
+        return outages;
+    }
+
     /// <summary>Counts its calls; waking does not end before it is told to. Made at run time, or Orleans would take it for a grain.</summary>
     public class Warden : DispatchProxy
     {
@@ -275,6 +322,14 @@ public sealed class RoundTests
         public const string WakeAtOnce = "at once";
 
         private int _failing;
+        private bool _isFailing;
+        private int _failed;
+
+        /// <summary>Whatever it is called for fails.</summary>
+        public void FailAll() => _isFailing = true;
+
+        /// <summary>How many calls did, of all.</summary>
+        public int Failed => Volatile.Read(ref _failed);
 
         /// <summary>So many wakes at once fail.</summary>
         public void FailWakes(int count) => _failing = count;
@@ -286,6 +341,11 @@ public sealed class RoundTests
         protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
         {
             _calls.AddOrUpdate(targetMethod!.Name, 1, (_, calls) => calls + 1);
+            if (_isFailing)
+            {
+                Interlocked.Increment(ref _failed);
+                return Task.FromException(new StorageUnavailableException(StorageFault.Unavailable, "The store is away."));
+            }
             if (targetMethod.Name != nameof(IWardenGrain.WakeAsync))
                 return Task.CompletedTask;
             if (args is not [true])

@@ -120,6 +120,32 @@ public sealed class LogCapTests : IDisposable
         Assert.Equal(["all 4"], _unsaid);
     }
 
+    [Fact]
+    public void What_goes_on_has_its_count_in_each_window_and_is_written_anew_only_after_one_without_it()
+    {
+        var cap = new LogCap<string>(_time, lines: 1, TimeSpan.FromSeconds(6), (key, count) => _unsaid.Add($"{key} {count}")) { CountsOn = true };
+        _caps.Add(cap);
+        Assert.Equal(1, Enumerable.Range(0, 20).Count(_ => MayWriteNextSecond()));
+        Assert.Equal(3, _unsaid.Count);
+
+        _time.Advance(TimeSpan.FromSeconds(6));
+        _time.Advance(TimeSpan.FromSeconds(6));
+        Assert.True(cap.MayWrite("one"));
+        Assert.Equal(19, _unsaid.Sum(line => int.Parse(line.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture)));
+
+        // Whoever knows that it is over says so.
+        Assert.False(cap.MayWrite("one"));
+        cap.Forget();
+        Assert.Equal("one 1", _unsaid[^1]);
+        Assert.True(cap.MayWrite("one"));
+
+        bool MayWriteNextSecond()
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            return cap.MayWrite("one");
+        }
+    }
+
     public void Dispose() => _caps.ForEach(cap => cap.Dispose());
 
     private LogCap<string> Cap(int? linesOfAll = null)

@@ -167,7 +167,7 @@ public sealed class StoreFixture : IAsyncDisposable
         await _remove();
     }
 
-    private sealed class Meters : IMeterFactory
+    internal sealed class Meters : IMeterFactory
     {
         private readonly List<Meter> _made = [];
 

@@ -221,5 +221,27 @@ public abstract partial class StoreTests
         Assert.Equal((RecipientState.Held, HoldRule.Uncertain, 3), (held.State, held.HoldReason, held.Attempts.Count));
     }
 
+    [Fact]
+    public async Task The_first_of_those_who_were_taken_back_are_named_and_the_others_counted()
+    {
+        const int Claims = 4, Each = 30;
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, Claims * Each).Select(i => $"r{i}@example.net")]);
+        foreach (var (index, some) in recipients.Chunk(Each).Index())
+            await Store.Claims.TakeAsync(100 + index, "example.net", some, begun: true, default);
+        await Store.Claims.NoteDotsAsync(100, [.. recipients.Take(Each).Select(recipient => recipient.RecipientId)], default);
+
+        var taken = await Store.TakeBackAsync(evenIfLeased: true);
+        Assert.Equal((0, 90, 30), Counts(taken));
+        Assert.Equal((TakenBack.MostNamed, 20), (taken.Named.Count, taken.Unnamed));
+        var known = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Address);
+        Assert.All(taken.Named, named => Assert.Equal(known[named.Result.RecipientId], named.Address));
+        Assert.All(taken.Named, named => Assert.Equal(Store.Time.GetUtcNow().AddMinutes(5), named.NextAttemptAt));
+        Assert.All(
+            taken.Named,
+            named => Assert.Equal(
+                int.Parse(named.Address[1..^12], System.Globalization.CultureInfo.InvariantCulture) < Each ? AttemptOutcome.Uncertain : AttemptOutcome.Deferred,
+                named.Result.Outcome));
+    }
+
     private static (int Unbegun, int Interrupted, int Uncertain) Counts(TakenBack taken) => (taken.Unbegun, taken.Interrupted, taken.Uncertain);
 }
