@@ -105,10 +105,10 @@ internal sealed class DeliveryBatch : IDots
         }
     }
 
-    /// <summary>The far end waits for the content: storage is told that its dot may follow, while it travels.</summary>
+    /// <summary>The last of the content is about to travel: storage is told meanwhile that its dot may follow.</summary>
     public void ExpectDot(OutboundMessage message) => _dots.Expect(message);
 
-    /// <summary>Ends when storage knows that the dot of the message, and anything of the next one, may be sent; false: neither may.</summary>
+    /// <summary>Ends when storage knows that the dot of the message may be sent, and that of the next one if it is small; false: neither may.</summary>
     public ValueTask<bool> MaySendDotAsync(OutboundMessage message, OutboundMessage? next) =>
         _dots.EnsureAsync(message, next);
 

@@ -139,6 +139,26 @@ public sealed class ReplyParser
         return true;
     }
 
+    /// <summary>
+    /// What has come of a reply that has no end, in one line, as people read it: "250 Taken, but". Null when nothing has. It decides nothing,
+    /// and is as the far end sent it: controls and length are up to whoever shows it.
+    /// </summary>
+    /// <param name="rest">What <see cref="TryRead"/> has left of the input.</param>
+    public string? Begun(in ReadOnlySequence<byte> rest)
+    {
+        var unfinished = Unfinished(rest);
+        IEnumerable<Line> lines = unfinished.Whole.Length == 0 ? _lines : _lines.Append(unfinished);
+        int? code = null;
+        var words = new List<string>(_lines.Count + 1);
+        foreach (var line in lines)
+        {
+            words.Add(words.Count > 0 && line.Code == code && code is not null ? line.Split().Text : line.Whole.Trim());
+            code ??= line.Code;
+        }
+
+        return words.Count == 0 ? null : string.Join(' ', words);
+    }
+
     /// <summary>What has come already is read to its end: the last line may be there.</summary>
     private static bool HasLine(in ReadOnlySequence<byte> rest) => rest.PositionOf((byte)'\n') is not null;
 

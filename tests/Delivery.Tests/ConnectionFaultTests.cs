@@ -32,6 +32,8 @@ public sealed class ConnectionFaultTests
     [InlineData("! reset", "reset the connection without a greeting")]
     [InlineData("S: 220 mx\n* EHLO\n! close", "closed the connection without an answer to EHLO")]
     [InlineData("S: 220 mx\n* EHLO\nS: 250 mx\n* MAIL\n! reset", "reset the connection without an answer to MAIL")]
+    [InlineData("! raw 220-mx\n! close", "closed the connection before the end of its greeting, which began: 220 mx")]
+    [InlineData("S: 220 mx\n* EHLO\nS: 250 mx\n* MAIL\n! raw 25\n! close", "closed the connection before the end of its answer to MAIL, which began: 25")]
     public async Task A_connection_that_ends_has_a_cause(string script, string cause)
     {
         // A message that breaks a connection is tried over another once.
@@ -41,6 +43,25 @@ public sealed class ConnectionFaultTests
         var result = Assert.Single((await bench.RunAsync(bench.Message("one\r\n"))).Results);
         Assert.Equal($"mx.example.net[127.0.0.1]:{server.Port} {cause}", result.Reply);
         Assert.Equal($"mx.example.net[127.0.0.1]:{server.Port}", result.RemoteHost);
+    }
+
+    [Theory]
+    [InlineData("S: 250-Taken, but\n! close", "250 Taken, but")]
+    [InlineData("S: 250-2.0.0 Taken,\nS: 250-2.0.0 but\n! raw 451-not \n! close", "250 2.0.0 Taken, but 451 not")]
+    [InlineData("S: 250-\u0007\u001b[2J\nS: free text\n! raw 25\n! close", "250 ??[2J free text 25")]
+    [InlineData("! raw 250-\n! bytes 1000\n! close", "250 {x}...")]
+    public async Task Of_an_answer_to_the_dot_that_breaks_off_its_beginning_is_reported(string answer, string began)
+    {
+        const string ToTheDot = "S: 220 mx\n* EHLO\nS: 250 mx\n* MAIL\nS: 250 Ok\n* RCPT\nS: 250 Ok\n* DATA\nS: 354 Go on\nC: one\nC: .\n";
+        await using var server = new ScriptedServer(ToTheDot + answer);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n"));
+        Assert.Equal(["Uncertain 4.4.2"], Bench.Outcomes(report));
+        // Half as much as of a whole reply.
+        began = began.Replace("{x}", new string('x', 250 - "250 ".Length), StringComparison.Ordinal);
+        Assert.Equal(
+            $"127.0.0.1:{server.Port} closed the connection before the end of its answer to the final dot, which began: {began}", report.Results[0].Reply);
     }
 
     [Fact]
@@ -87,6 +108,7 @@ public sealed class ConnectionFaultTests
         var report = await running;
         Assert.Equal(["Deferred 4.4.2"], Bench.Outcomes(report));
         Assert.Equal($"{listener.LocalEndpoint} timed out: what was sent was not taken within 2 s", report.Results[0].Reply);
+        Assert.Empty(bench.Claims.EverNoted);
     }
 
     [Theory]

@@ -28,16 +28,18 @@ public sealed class DotNoteTests
         """;
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task No_dot_is_sent_of_which_storage_does_not_know(bool isLost)
+    [InlineData(true, 1)]
+    [InlineData(false, 1)]
+    [InlineData(true, 300)]
+    [InlineData(false, 300)]
+    public async Task No_dot_is_sent_of_which_storage_does_not_know(bool isLost, int kilobytes)
     {
         var asked = new TaskCompletionSource();
         await using var server = new ScriptedServer([ToTheContent, ToTheContent]);
         await using var bench = new Bench();
         bench.RouteTo(server);
         bench.Claims.DotGate = asked.Task;
-        var running = bench.RunAsync(bench.Message("one\r\n"));
+        var running = bench.RunAsync(bench.Message(Content(kilobytes)));
         await server.Signal.Task.WaitAsync(TimeSpan.FromSeconds(10));
 
         if (isLost)
@@ -47,6 +49,7 @@ public sealed class DotNoteTests
         asked.SetResult();
 
         Assert.Equal([isLost ? "NotAttempted 4.0.0" : "Deferred 4.3.0"], Bench.Outcomes(await running));
+        await server.DrainedAsync();
         Assert.DoesNotContain(".", server.Surplus);
     }
 
@@ -73,6 +76,56 @@ public sealed class DotNoteTests
         // Whose delivery is recorded is in no doubt, and so not named again.
         Assert.DoesNotContain(messages[0][0].RecipientId, bench.Claims.Dots);
         Assert.Null(bench.Claims.Finished);
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(9, 1)]
+    [InlineData(40, 8)]
+    public async Task Small_messages_share_notes(int count, int most)
+    {
+        await using var server = new ScriptedServer(Script(Hello, [.. Enumerable.Repeat(2, count)]));
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync([.. Enumerable.Repeat(2, count).Select(size => bench.Message(Content(size)))]);
+        Assert.All(report.Results, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
+        Assert.InRange(bench.Claims.DotNotes, 1, most);
+        await server.FinishAsync();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_is_named_has_little_left_to_be_sent_before_his_dot(bool pipelining)
+    {
+        // In KB.
+        int[] sizes = [2, 300, 2, 2, 40, 20, 20, 200, 200, 2];
+        var hello = pipelining ? Hello : Hello.Replace("PIPELINING", "8BITMIME", StringComparison.Ordinal);
+        await using var server = new ScriptedServer(Script(hello, sizes, pipelining));
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        bench.Content.ChunkBytes = 8 * 1024;
+        var messages = sizes.Select(size => bench.Message(Content(size))).ToArray();
+        var reading = 0;
+        var tooEarly = new List<string>();
+        bench.Content.OnRead = id => reading = (int)id - 1;
+        // Whatever stands before this position is handed to the connection.
+        bench.Content.OnChunk = position =>
+        {
+            for (var i = reading; i < sizes.Length; i++)
+            {
+                var left = (sizes[reading..(i + 1)].Sum() * 1024) - position;
+                if (left > DotNotes.BytesAhead && bench.Claims.EverNoted.Contains(messages[i][0].RecipientId))
+                    tooEarly.Add($"message {i + 1}, at octet {position} of message {reading + 1}");
+            }
+        };
+
+        var report = await bench.RunAsync(messages);
+
+        Assert.All(report.Results, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
+        Assert.Equal([], tooEarly);
+        Assert.Equal(messages.Select(message => message[0].RecipientId), bench.Claims.EverNoted.Order());
+        await server.FinishAsync();
     }
 
     [Fact]
@@ -112,5 +165,34 @@ public sealed class DotNoteTests
         return script.Append("C: QUIT\nS: 221 Bye\n").ToString();
     }
 
+    /// <summary>1 KB with its end.</summary>
+    private static string Line { get; } = new('x', 1022);
+
+    private static string Content(int kilobytes) => string.Concat(Enumerable.Repeat(Line + "\r\n", kilobytes));
+
+    /// <summary>Takes messages of so many KB.</summary>
+    private static string Script(string hello, int[] sizes, bool pipelining = true)
+    {
+        const string Ready = "S: 250 Ok\nS: 250 Ok\nS: 354 Go on\n";
+        var script = new StringBuilder(hello);
+        for (var number = 1; number <= sizes.Length; number++)
+        {
+            if (!pipelining)
+                script.Append(Stepwise(number));
+            else if (number == 1)
+                script.Append(Commands(1)).Append(Ready);
+            script.Insert(script.Length, $"C: {Line}\n", sizes[number - 1]).Append("C: .\n");
+            if (pipelining && number < sizes.Length)
+                script.Append(Commands(number + 1)).Append("S: 250 Taken\n").Append(Ready);
+            else
+                script.Append("S: 250 Taken\n");
+        }
+
+        return script.Append("C: QUIT\nS: 221 Bye\n").ToString();
+    }
+
     private static string Commands(int number) => $"C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user{number}@example.net>\nC: DATA\n";
+
+    private static string Stepwise(int number) =>
+        $"C: MAIL FROM:<sender@example.com>\nS: 250 Ok\nC: RCPT TO:<user{number}@example.net>\nS: 250 Ok\nC: DATA\nS: 354 Go on\n";
 }

@@ -25,10 +25,11 @@ public sealed class TimeoutTests
     {
         { "! hang", 300, "Deferred 4.4.2", "no greeting within 5 min" },
         { "S: 220 mx\n* EHLO\n! hang", 60, "Deferred 4.4.2", "no answer to EHLO within 60 s" },
-        { "S: 220 mx\n* EHLO\n! raw 250-mx\\r\\n\n! hang", 60, "Deferred 4.4.2", "no answer to EHLO within 60 s" },
+        { "S: 220 mx\n* EHLO\n! raw 250-mx\\r\\n\n! hang", 60, "Deferred 4.4.2", "no end of its answer to EHLO within 60 s; it began: 250 mx" },
         { Mail + "! hang", 300, "Deferred 4.4.2", "no answer to MAIL within 5 min" },
         { Rcpt + "! hang", 300, "Deferred 4.4.2", "no answer to RCPT within 5 min" },
         { Data + "! hang", 120, "Deferred 4.4.2", "no answer to DATA within 2 min" },
+        { Dot + "! raw 250-Taken, but\\r\\n\n! hang", 600, "Uncertain 4.4.2", "no end of its answer to the final dot within 10 min; it began: 250 Taken, but" },
         { Dot + "! hang", 600, "Uncertain 4.4.2", "no answer to the final dot within 10 min" },
     };
 

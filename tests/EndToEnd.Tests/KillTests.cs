@@ -1,5 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using MailPipeline.Testing;
 
 namespace MailPipeline.EndToEnd.Tests;
@@ -55,6 +58,59 @@ public sealed class KillTests
             UncertainCounted = pipeline.CountUncertain(),
             Remaining = pipeline.Remaining(),
         });
+    }
+
+    [Fact]
+    public async Task Killed_in_the_middle_of_a_large_content_it_leaves_neither_that_nor_what_waits_behind_it_in_doubt()
+    {
+        const int SmallMessages = 5;
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        await using var pipeline = new Pipeline("kill-content");
+        await pipeline.StartAsync(
+            [],
+            [$"--Delivery:Routes:slow.example={listener.LocalEndpoint}", "--Queue:DomainConcurrency=1", "--Queue:InitialConcurrency=1"],
+            Cancellation);
+        // All in one hand-out, the large one first.
+        await pipeline.Server.RunAsync(["queue", "pause"], cancellation: Cancellation);
+        await pipeline.SendAsync([LedgerMessage.Create("large", "", 1, 5_000_000, new ExpectedRecipient("r0@slow.example"))], Cancellation);
+        await pipeline.SendAsync(
+            [.. Enumerable.Range(1, SmallMessages).Select(i => LedgerMessage.Create($"small{i}", "", i, 1000, new ExpectedRecipient($"r{i}@slow.example")))],
+            Cancellation);
+        await Eventually.TrueAsync(
+            () => pipeline.Count("SELECT COUNT(*) FROM recipients WHERE state = 0") == 1 + SmallMessages, TimeSpan.FromSeconds(30), cancellation: Cancellation);
+        await pipeline.Server.RunAsync(["queue", "resume"], cancellation: Cancellation);
+
+        using var farEnd = await listener.AcceptTcpClientAsync(Cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+        await TakeSomeContentAsync(farEnd.GetStream());
+        listener.Stop();
+        await pipeline.Server.Kill9Async();
+        await pipeline.Server.LaunchAsync();
+        await pipeline.Server.WaitUntilReadyAsync(TimeSpan.FromMinutes(1), Cancellation);
+
+        await Eventually.TrueAsync(
+            () => pipeline.Count("SELECT COUNT(*) FROM recipients WHERE attempts > 0") == 1 + SmallMessages, TimeSpan.FromSeconds(30),
+            () => pipeline.Server.Process.Output, Cancellation);
+        Assert.Equal(0, pipeline.Count("SELECT SUM(uncertain) FROM recipients"));
+        Assert.Equal(0, pipeline.CountUncertain());
+    }
+
+    /// <summary>Speaks SMTP up to the first lines of a message, and reads no further.</summary>
+    private static async Task TakeSomeContentAsync(NetworkStream stream)
+    {
+        using var reader = new StreamReader(stream, Encoding.Latin1, leaveOpen: true);
+        await stream.WriteAsync("220 slow.example\r\n"u8.ToArray(), Cancellation);
+        while (await reader.ReadLineAsync(Cancellation) is { } command)
+        {
+            if (command == "DATA")
+                break;
+            await stream.WriteAsync("250 Ok\r\n"u8.ToArray(), Cancellation);
+        }
+
+        await stream.WriteAsync("354 Go on\r\n"u8.ToArray(), Cancellation);
+        for (var octets = 0; octets < 1_000_000; octets += (await reader.ReadLineAsync(Cancellation))!.Length)
+        {
+        }
     }
 
     private static void AddFarEnds(Pipeline pipeline)

@@ -5,13 +5,19 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// Sees to it that storage knows for whom a final dot may have been sent, before it is: if this process dies, only those are in
-/// doubt. The first note is written when the far end has asked for content. It names a few messages ahead, and later ones are written
+/// doubt. A note is written while the last of the content travels. It names a few small messages ahead, and later ones are written
 /// while messages travel, so that a dot seldom waits. Used by one connection at a time.
 /// </summary>
 internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, ILogger log)
 {
     /// <summary>Messages that a note names beyond the one it is for. More are more that would be in doubt for nothing.</summary>
     public const int MessagesAhead = 8;
+
+    /// <summary>
+    /// Octets between a note and the dots that it is for: of a message's content that is still to be written, and of all messages together
+    /// that one note names. More would be sent for so long that a process that dies meanwhile leaves a doubt about what it never ended.
+    /// </summary>
+    public const int BytesAhead = 64 * 1024;
 
     /// <summary>What storage has for certain.</summary>
     private HashSet<long> _noted = [];
@@ -25,8 +31,11 @@ internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, IL
     /// <summary>Messages behind the last one asked for that are known to be named. A guess that only says when to look again.</summary>
     private int _namedAhead;
 
+    /// <summary>It is time to look when no more than these are left.</summary>
+    private int _lookAt;
+
     /// <summary>Begins to write a note when there is none about this message, and none under way.</summary>
-    /// <param name="message">The message whose content is sent.</param>
+    /// <param name="message">Of whose content at most <see cref="BytesAhead"/> are left to be written.</param>
     public void Expect(OutboundMessage message)
     {
         if (_writing.IsCompleted && !Covers(message))
@@ -34,12 +43,14 @@ internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, IL
     }
 
     /// <summary>
-    /// Ends when storage knows of this message and of the one whose commands go out behind its dot. False: it does not, and neither
-    /// may be sent.
+    /// Ends when storage knows of this message, and of the one whose commands go out behind its dot if that is small. False: it does
+    /// not, and neither may be sent.
     /// </summary>
     public async ValueTask<bool> EnsureAsync(OutboundMessage message, OutboundMessage? next)
     {
-        while (!Covers(message) || (next is not null && !Covers(next)))
+        // A large one is named when it comes to its end.
+        var small = next is not null && message.First.SizeBytes + next.First.SizeBytes <= BytesAhead ? next : null;
+        while (!Covers(message) || (small is not null && !Covers(small)))
         {
             if (_writing.IsCompleted)
                 Begin(message, next);
@@ -47,8 +58,8 @@ internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, IL
                 return false;
         }
 
-        if (--_namedAhead <= MessagesAhead / 2 && _writing.IsCompleted)
-            BeginAhead();
+        if (--_namedAhead <= _lookAt && _writing.IsCompleted)
+            BeginAhead(message, next);
         return true;
     }
 
@@ -63,24 +74,40 @@ internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, IL
     {
         var named = StillNamed();
         Name(named, message);
-        if (next is not null)
-            Name(named, next);
-        Write(named, dots.Upcoming(MessagesAhead));
+        Write(named, Following(message, next));
     }
 
     /// <summary>Names those that follow, if one of them is not named yet.</summary>
-    private void BeginAhead()
+    private void BeginAhead(OutboundMessage message, OutboundMessage? next)
     {
-        var upcoming = dots.Upcoming(MessagesAhead);
-        if (!Array.TrueForAll(upcoming, message => IsIn(_noted, message)))
-            Write(StillNamed(), upcoming);
+        var following = Following(message, next);
+        if (!following.TrueForAll(other => IsIn(_noted, other)))
+            Write(StillNamed(), following);
     }
 
-    private void Write(HashSet<long> named, OutboundMessage[] upcoming)
+    /// <summary>The messages behind this one whose dots come at once: as many as fit into <see cref="BytesAhead"/> together with it.</summary>
+    private List<OutboundMessage> Following(OutboundMessage message, OutboundMessage? next)
     {
-        foreach (var message in upcoming)
+        var upcoming = dots.Upcoming(MessagesAhead);
+        var following = new List<OutboundMessage>(upcoming.Length + 1);
+        var bytes = message.First.SizeBytes;
+        foreach (var other in next is null ? upcoming : [next, .. upcoming])
+        {
+            bytes += other.First.SizeBytes;
+            if (bytes > BytesAhead)
+                break;
+            following.Add(other);
+        }
+
+        return following;
+    }
+
+    private void Write(HashSet<long> named, List<OutboundMessage> following)
+    {
+        foreach (var message in following)
             Name(named, message);
-        _namedAhead = upcoming.Length;
+        _namedAhead = following.Count;
+        _lookAt = Math.Min(following.Count, MessagesAhead) / 2;
         _told = named;
         _writing = WriteAsync(named);
     }

@@ -32,14 +32,18 @@ internal static class ConnectionFault
     public static string ConnectTimeout(string peer, TimeSpan time) => $"{peer} timed out: no answer to the connection within {Span(time)}";
 
     /// <param name="missing">What was waited for: "greeting", "answer to MAIL".</param>
+    /// <param name="begun">What has come of it, in one line; null: nothing.</param>
     /// <param name="cause">Null: the far end has closed the connection in order.</param>
-    public static string Lost(string peer, string missing, Exception? cause) => $"{peer} {Ended(cause)} without {Article(missing)} {missing}";
+    public static string Lost(string peer, string missing, string? begun, Exception? cause) => begun is null
+        ? $"{peer} {Ended(cause)} without {Article(missing)} {missing}"
+        : $"{peer} {Ended(cause)} before the end of its {missing}, which began: {begun}";
 
     /// <param name="doing">What was under way: "the TLS handshake".</param>
     public static string LostDuring(string peer, string doing, Exception cause) => cause is AuthenticationException
         ? $"{peer}: {doing} failed: {Innermost(cause)}"
         : $"{peer} {Ended(cause)} during {doing}";
 
+    /// <param name="what">What did not happen in time: "no answer to MAIL".</param>
     public static string Timeout(string peer, string what, TimeSpan time) => $"{peer} timed out: {what} within {Span(time)}";
 
     /// <summary>The batch's time was over, or others waited for the connection.</summary>

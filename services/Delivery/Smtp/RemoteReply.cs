@@ -60,6 +60,10 @@ internal static class RemoteReply
         return $"{Cut(line, LongestLine - last.Length)} {last}";
     }
 
+    /// <summary>The same of a reply whose end has not come; shorter, as a sentence stands around it.</summary>
+    /// <param name="begun">As the far end sent it.</param>
+    public static string Line(string begun) => PlainText.Line(begun, LongestLine / 2);
+
     private static string Cut(string text, int length) =>
         text.Length <= length ? text : string.Concat(PlainText.Cut(text, length), "...");
 

@@ -84,6 +84,8 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     public int UnsentBytes => _written;
 
+    private ReadOnlySequence<byte> Unread => new(_input, _inputStart, _inputEnd - _inputStart);
+
     /// <summary>
     /// Nothing arrived unasked while the connection was idle: a farewell (421) or the end of the stream would have.
     /// </summary>
@@ -156,7 +158,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _deadline.Arm(timeout);
         while (true)
         {
-            var input = new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart);
+            var input = Unread;
             var status = _parser.TryRead(ref input, out var reply);
             _inputStart = _inputEnd - (int)input.Length;
             if (status == ReplyStatus.Malformed)
@@ -274,7 +276,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     }
 
     private bool TryEndReply([NotNullWhen(true)] out SmtpReply? reply) =>
-        _parser.TryEnd(new ReadOnlySequence<byte>(_input, _inputStart, _inputEnd - _inputStart), out reply);
+        _parser.TryEnd(Unread, out reply);
 
     private static bool IsConnectionError(Exception error) =>
         error is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException
@@ -304,14 +306,21 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private SmtpConnectionException NoReply(string waitingFor, Exception? cause)
     {
         var missing = waitingFor == Greeting ? "greeting" : $"answer to {waitingFor}";
-        return Lost(cause, "4.4.2", $"no {missing}", () => ConnectionFault.Lost(Peer, missing, cause));
+        var begun = _parser.Begun(Unread) is { } text ? RemoteReply.Line(text) : null;
+        return Lost(
+            cause, "4.4.2", begun is null ? $"no {missing}" : $"no end of its {missing}", () => ConnectionFault.Lost(Peer, missing, begun, cause), begun);
     }
 
     /// <param name="late">What the far end did not do in time, if that ended it.</param>
     /// <param name="lost">The sentence for it otherwise.</param>
-    private SmtpConnectionException Lost(Exception? cause, string status, string late, Func<string> lost) => Volatile.Read(ref _fate) == GivenUp
-        ? new SmtpConnectionException("4.4.2", ConnectionFault.GivenUp(Peer, late, _deadline.Elapsed), isTimeout: true, cause)
-        : _deadline.IsExpired
-        ? new SmtpConnectionException(status, ConnectionFault.Timeout(Peer, late, _deadline.Time), isTimeout: true, cause)
-        : new SmtpConnectionException(status, lost(), isTimeout: false, cause);
+    /// <param name="begun">What has come of a reply, in one line; null: nothing.</param>
+    private SmtpConnectionException Lost(Exception? cause, string status, string late, Func<string> lost, string? begun = null)
+    {
+        var began = begun is null ? "" : $"; it began: {begun}";
+        return Volatile.Read(ref _fate) == GivenUp
+            ? new SmtpConnectionException("4.4.2", ConnectionFault.GivenUp(Peer, late, _deadline.Elapsed) + began, isTimeout: true, cause)
+            : _deadline.IsExpired
+            ? new SmtpConnectionException(status, ConnectionFault.Timeout(Peer, late, _deadline.Time) + began, isTimeout: true, cause)
+            : new SmtpConnectionException(status, lost(), isTimeout: false, cause);
+    }
 }

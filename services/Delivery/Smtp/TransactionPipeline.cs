@@ -162,8 +162,6 @@ internal sealed class TransactionPipeline(
         // DATA ends a group: whatever stands behind its 354 answers nothing that was asked.
         if (connection.HasUnreadInput)
             throw new SmtpConnectionException("4.5.0", "The far end sent more replies than it was sent commands");
-        // Not before the far end wants the content: one that keeps us waiting at RCPT leaves nothing in doubt.
-        batch.ExpectDot(message);
         try
         {
             await WriteContentAsync(message);
@@ -194,10 +192,18 @@ internal sealed class TransactionPipeline(
     private async ValueTask WriteContentAsync(OutboundMessage message)
     {
         _stuffing = new DotStuffing();
+        var isExpected = false;
         while (message.Chunk is { } chunk)
         {
             while (chunk.Length > 0)
             {
+                // Not before the end is near: a far end that keeps us waiting, or takes its time, leaves nothing in doubt.
+                if (!isExpected && message.First.SizeBytes - _sent <= DotNotes.BytesAhead)
+                {
+                    isExpected = true;
+                    batch.ExpectDot(message);
+                }
+
                 var room = await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
                 // Stuffing makes at most four octets of three.
                 var piece = chunk[..Math.Min(chunk.Length, (room / 4 * 3) - 4)];

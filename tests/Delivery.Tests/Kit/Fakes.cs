@@ -60,6 +60,9 @@ internal sealed class FakeClaims : IClaims
     /// <summary>All for whom it ever knew.</summary>
     public HashSet<long> EverNoted { get; } = [];
 
+    /// <summary>How often it was told.</summary>
+    public int DotNotes { get; private set; }
+
     /// <summary>Notes of dots are not answered before this completes.</summary>
     public Task DotGate { get; set; } = Task.CompletedTask;
 
@@ -67,6 +70,7 @@ internal sealed class FakeClaims : IClaims
     {
         await DotGate;
         ThrowIfAway();
+        DotNotes++;
         if (LostClaims.Contains(claimId))
             return false;
         Dots = [.. recipientIds];

@@ -84,10 +84,13 @@ internal sealed class ScriptedServer : IAsyncDisposable
     /// <summary>For mx.example.net, until 2100.</summary>
     public static X509Certificate2 SelfSigned { get; } = CreateCertificate();
 
+    /// <summary>The connections made so far have ended, and all that came over them was read.</summary>
+    public Task DrainedAsync() => Task.WhenAll([.. _conversations]).WaitAsync(TimeSpan.FromSeconds(20));
+
     /// <summary>All scripts were spoken to their end, as written.</summary>
     public async Task FinishAsync()
     {
-        await Task.WhenAll([.. _conversations]).WaitAsync(TimeSpan.FromSeconds(20));
+        await DrainedAsync();
         Assert.Equal(_scripts.Length, Connections);
     }
 
