@@ -45,7 +45,7 @@ public sealed class TimeoutTests
         bench.RouteTo(server);
         var running = bench.RunAsync(bench.Message("one\r\n"));
         await server.Signal.Task;
-        await Eventually.TrueAsync(() => clock.LastArmed == TimeSpan.FromSeconds(seconds), TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => clock.LastArmed == TimeSpan.FromSeconds(seconds) && server.IsReadToEnd, TimeSpan.FromSeconds(30));
         bench.Clock.Advance(TimeSpan.FromSeconds(seconds - 1));
         Assert.False(running.IsCompleted);
         bench.Clock.Advance(TimeSpan.FromSeconds(2));

@@ -69,6 +69,12 @@ internal sealed class ScriptedServer : IAsyncDisposable
     /// <summary>Connections accepted so far.</summary>
     public int Connections { get; private set; }
 
+    /// <summary>What was sent has not only arrived: the other end has read it all. As Linux says, proc(5), rx_queue.</summary>
+    public bool IsReadToEnd => File.ReadLines("/proc/net/tcp").Skip(1)
+        .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        .Where(fields => fields[2].EndsWith($":{Port:X4}", StringComparison.Ordinal))
+        .All(fields => fields[4].EndsWith(":00000000", StringComparison.Ordinal));
+
     /// <summary>Completes when a script reaches "! signal" or "! hang".</summary>
     public TaskCompletionSource Signal { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
