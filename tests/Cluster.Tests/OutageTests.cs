@@ -141,9 +141,7 @@ public sealed class OutageTests(ImpatientCluster shared)
         var sending = SendUntilAsync(run, enough.Token);
         await ClusterRun.PauseAsync(TimeSpan.FromSeconds(4));
         var before = (await run.Arrived.ReadAsync(Cancellation)).Count;
-        await run.Servers.Postgres.QueryAsync(
-            string.Create(CultureInfo.InvariantCulture, $"BEGIN; LOCK TABLE recipients, claims IN SHARE MODE; SELECT pg_sleep({held.TotalSeconds}); COMMIT"),
-            run.Cluster.Connections.Database.Split("Database=")[1], Cancellation);
+        await Eventually.TrueAsync(() => HoldUpWritesAsync(run, held), TimeSpan.FromSeconds(40), cancellation: Cancellation);
         await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
         await enough.CancelAsync();
         var sent = await sending;
@@ -234,6 +232,22 @@ public sealed class OutageTests(ImpatientCluster shared)
         var drained = await run.DrainAsync(TimeSpan.FromSeconds(60));
         Figures.Write($"all out {drained.TotalSeconds:F1} s after one of them was killed");
         await run.AssertCleanAsync(await run.EvidenceAsync());
+    }
+
+    /// <summary>False when somebody wrote just now: whoever holds one table and waits for the other may wait in a circle with those who write.</summary>
+    private static async Task<bool> HoldUpWritesAsync(ClusterRun run, TimeSpan time)
+    {
+        try
+        {
+            await run.Servers.Postgres.QueryAsync(
+                string.Create(CultureInfo.InvariantCulture, $"BEGIN; LOCK TABLE recipients, claims IN SHARE MODE NOWAIT; SELECT pg_sleep({time.TotalSeconds}); COMMIT"),
+                run.Cluster.Connections.Database.Split("Database=")[1], Cancellation);
+            return true;
+        }
+        catch (InvalidOperationException refused) when (refused.Message.Contains("could not obtain lock", StringComparison.Ordinal))
+        {
+            return false;
+        }
     }
 
     /// <summary>False when storage was not there for it: who finds a connection that died with the store is told to try again.</summary>

@@ -113,13 +113,18 @@ public sealed class DeadNamesTests : IAsyncDisposable
         Assert.Equal(["192.0.2.1", "2001:db8::1"], await finding);
     }
 
-    [Fact]
-    public async Task Of_equal_hosts_that_nobody_has_asked_about_all_are_asked_at_once()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(10)]
+    public async Task While_a_host_that_nobody_has_asked_about_is_waited_for_the_others_are_asked(int step)
     {
         string[] dead = ["a", "b", "c", "d"];
-        _bench.Dns.WithMx(Bench.Domain, [.. dead.Append("alive").Select(host => (10, host))]).WithAddress("alive", "192.0.2.20");
+        _bench.Dns.WithMx(Bench.Domain, [.. dead.Append("alive").Select((host, i) => (10 + (i * step), host))]).WithAddress("alive", "192.0.2.20");
         var silences = Array.ConvertAll(dead, Silence);
         var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+        // Equal ones at once, worse ones when it takes long.
+        if (step > 0)
+            _bench.Clock.Advance(HostLookUps.Patience);
         await Eventually.TrueAsync(() => Task.FromResult(_bench.Dns.Asked() >= 2 * 5), TimeSpan.FromSeconds(20), cancellation: Cancellation);
         foreach (var host in dead)
             _bench.Dns.WithFailure(host);

@@ -56,6 +56,13 @@ internal sealed class HostLookUps(
             // They are asked about anyway before this one is used, and may have an answer where it has none.
             foreach (var equal in _left.Where(other => other.Preference == host.Preference))
                 Ask(equal);
+            // Worse ones as well when it takes long: one after the other they would have the batch's time used up by a few.
+            if (!yields && _asked.TryGetValue(host, out var asked) && Patience < options.DnsBatchTime - _waited && await InTimeAsync(asked, Patience) is null)
+            {
+                foreach (var other in _left)
+                    Ask(other);
+            }
+
             await FindAsync(host, yields ? Patience : null);
             if (!_found.TryGetValue(host, out var found))
             {
