@@ -135,6 +135,28 @@ public sealed class DeadNamesTests : IAsyncDisposable
         Assert.Equal("192.0.2.20", await FirstAsync(resolving));
     }
 
+    /// <summary>It may be ourselves: then nobody behind it is to be used.</summary>
+    [Fact]
+    public async Task While_a_host_is_waited_for_a_better_one_that_failed_is_asked_about_before_worse_ones()
+    {
+        _bench.Dns.TimeToLive = TimeSpan.FromSeconds(1);
+        string[] worse = ["b", "c", "d", "e"];
+        _bench.Dns.WithMx(Bench.Domain, [(5, "better"), (10, "slow"), .. worse.Select((host, i) => (20 + i, host))]).WithFailure("better").WithAddress("slow", "192.0.2.10");
+        Assert.Equal("192.0.2.10", await FirstAsync(_bench.Resolver.ResolveToAddressAsync(Bench.Domain)));
+
+        _bench.Clock.Advance(FailureTime);
+        _bench.Dns.Questions.Clear();
+        var answering = Silence("slow");
+        var resolving = _bench.Resolver.ResolveToAddressAsync(Bench.Domain);
+        _bench.Clock.Advance(HostLookUps.Patience);
+        // The MX, and both families of as many hosts as a batch may ask about.
+        var questions = 1 + (2 * _bench.Options.MaxHosts);
+        await Eventually.TrueAsync(() => Task.FromResult(_bench.Dns.Asked() >= questions), TimeSpan.FromSeconds(20), cancellation: Cancellation);
+        Assert.Contains("A better", _bench.Dns.Questions);
+        answering.SetResult();
+        Assert.Equal("192.0.2.10", await FirstAsync(resolving));
+    }
+
     [Fact]
     public async Task A_good_host_waits_for_any_number_of_equal_ones_that_were_silent_as_for_one()
     {

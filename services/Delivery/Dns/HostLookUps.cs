@@ -56,10 +56,10 @@ internal sealed class HostLookUps(
             // They are asked about anyway before this one is used, and may have an answer where it has none.
             foreach (var equal in _left.Where(other => other.Preference == host.Preference))
                 Ask(equal);
-            // Worse ones as well when it takes long: one after the other they would have the batch's time used up by a few.
+            // When it takes long, the others as well, by preference: one after the other a few would use up the batch's time.
             if (!yields && _asked.TryGetValue(host, out var asked) && Patience < options.DnsBatchTime - _waited && await InTimeAsync(asked, Patience) is null)
             {
-                foreach (var other in _left)
+                foreach (var other in _left.OrderBy(other => other.Preference))
                     Ask(other);
             }
 
