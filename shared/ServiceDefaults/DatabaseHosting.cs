@@ -24,7 +24,7 @@ public static class DatabaseHosting
         builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
         builder.Services.AddSingleton(provider => new BusKeySource(
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync(BusKeyName, cancellation)));
-        builder.Services.AddSingleton(provider => NeedFor(provider.GetRequiredService<MailDatabase>()));
+        builder.Services.AddSingleton(provider => DependencyOn(provider.GetRequiredService<MailDatabase>()));
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>(CheckName, failureStatus: null, [ServiceDefaultsHosting.ReadyTag], s_patience);
         return builder;
     }
@@ -52,7 +52,7 @@ public static class DatabaseHosting
                 $"ConnectionStrings:{ConnectionName} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
     }
 
-    private static Need NeedFor(MailDatabase database) => new($"the store (ConnectionStrings:{ConnectionName})", async cancellation =>
+    private static Dependency DependencyOn(MailDatabase database) => new($"the store (ConnectionStrings:{ConnectionName})", async cancellation =>
     {
         try
         {

@@ -100,7 +100,7 @@ public static partial class ServiceHost
                 $"ConnectionStrings:{DatabaseHosting.ConnectionName} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
         }
         await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
-        if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
+        if (!await DependencyWait.WaitAsync(app.Services, door, cancellation))
             return Done;
         checkPorts();
         if (await StartAsync(app, cancellation))

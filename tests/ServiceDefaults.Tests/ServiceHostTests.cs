@@ -121,7 +121,7 @@ public sealed class ServiceHostTests
         var (asked, answer) = (0, new TaskCompletionSource<string?>());
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
-            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Need("a long step", cancellation =>
+            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Dependency("a long step", cancellation =>
             {
                 asked++;
                 return answer.Task.WaitAsync(cancellation);
