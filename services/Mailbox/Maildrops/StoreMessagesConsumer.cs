@@ -3,7 +3,7 @@ using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Mailbox;
+namespace MailPipeline.Mailbox.Maildrops;
 
 /// <summary>
 /// Local delivery: puts the messages of a command into their maildrops and reports to the domain's queue. Storing the same

@@ -1,7 +1,7 @@
 using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
-namespace MailPipeline.Mailbox;
+namespace MailPipeline.Mailbox.Maildrops;
 
 /// <summary>What local delivery needs of storage; as <see cref="MaildropStore"/> says.</summary>
 internal interface ILocalStore

@@ -1,6 +1,6 @@
 using MailPipeline.Contracts;
 
-namespace MailPipeline.Mailbox;
+namespace MailPipeline.Mailbox.Maildrops;
 
 /// <summary>The lines put before a message at final delivery; nothing else of it changes.</summary>
 internal static class MaildropHeader

@@ -1,6 +1,6 @@
 using MailPipeline.Storage;
 
-namespace MailPipeline.Mailbox;
+namespace MailPipeline.Mailbox.Maildrops;
 
 /// <summary>
 /// Frees the maildrops at start where this process is the only one on the data: whoever held them is dead, and its users
