@@ -1,5 +1,9 @@
 using System.Net;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Reconciling;
+using MailPipeline.Queue.Reports;
+using MailPipeline.Queue.Routing;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
@@ -37,7 +41,7 @@ public static class QueueHosting
         services.AddSingleton<OutageLog>();
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
-        services.AddSingleton<AcceptedHints>();
+        services.AddSingleton<AcceptedReports>();
         services.AddSingleton<EndpointGate>();
         services.AddSingleton<BatchSender>();
         services.AddSingleton(provider => new OverdueClaims(

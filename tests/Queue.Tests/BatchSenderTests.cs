@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using MassTransit.Testing;

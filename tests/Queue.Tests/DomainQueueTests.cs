@@ -1,6 +1,7 @@
 using CsCheck;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Tests;

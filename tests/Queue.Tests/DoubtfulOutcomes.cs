@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue.Tests;

@@ -1,6 +1,7 @@
 using System.Text;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 using MimeKit;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
 using MimeKit;
 
 namespace MailPipeline.Queue.Tests;

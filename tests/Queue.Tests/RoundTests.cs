@@ -3,6 +3,8 @@ using System.Globalization;
 using System.Reflection;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Reconciling;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -1,7 +1,8 @@
+using MailPipeline.Queue.Reconciling;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reports;
 
 /// <summary>One for the cluster, key 0. Calls come from every silo; those that come too early do nothing.</summary>
 internal interface IReporterGrain : IGrainWithIntegerKey

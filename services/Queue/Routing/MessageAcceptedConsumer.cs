@@ -4,7 +4,7 @@ using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Routing;
 
 /// <summary>
 /// Accepted messages to the router. What comes over a broker says which they are and no more: their envelopes are read from storage.
@@ -35,27 +35,6 @@ internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore 
     private static partial void LogPostponed(ILogger log, int count, Exception exception);
 }
 
-/// <summary>Reports to the queue of their domain.</summary>
-internal sealed partial class AttemptsCompletedConsumer(IGrainFactory grains, ILogger<AttemptsCompletedConsumer> log)
-    : IConsumer<AttemptsCompleted>
-{
-    public async Task Consume(ConsumeContext<AttemptsCompleted> context)
-    {
-        try
-        {
-            await grains.GetGrain<IDomainQueueGrain>(context.Message.Domain).CompleteAsync(context.Message);
-        }
-        catch (Exception exception) when (exception is StorageUnavailableException or OrleansException or TimeoutException)
-        {
-            // The claim's lease runs out and the recipients become due again.
-            LogLost(log, context.Message.Domain, context.Message.ClaimId, exception);
-        }
-    }
-
-    [LoggerMessage(2041, LogLevel.Warning, "{Domain}: the report of claim {ClaimId} could not be recorded; its lease decides")]
-    private static partial void LogLost(ILogger log, string domain, long claimId, Exception exception);
-}
-
 internal sealed class MessageAcceptedConsumerDefinition : ConsumerDefinition<MessageAcceptedConsumer>
 {
     public MessageAcceptedConsumerDefinition()
@@ -63,14 +42,5 @@ internal sealed class MessageAcceptedConsumerDefinition : ConsumerDefinition<Mes
         EndpointName = BusEndpoints.MessageAccepted;
         // Each waits for a commit that they share.
         ConcurrentMessageLimit = 16;
-    }
-}
-
-internal sealed class AttemptsCompletedConsumerDefinition : ConsumerDefinition<AttemptsCompletedConsumer>
-{
-    public AttemptsCompletedConsumerDefinition()
-    {
-        EndpointName = BusEndpoints.AttemptsCompleted;
-        ConcurrentMessageLimit = 256;
     }
 }

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reports;
 
 /// <summary>Calls the reporter, wherever it is.</summary>
 internal sealed partial class ReporterTicks(

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using MimeKit;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reports;
 
 /// <summary>
 /// Fields of a message/delivery-status part. They are structured and never hold an encoded-word (RFC 3464 §2.1.2, RFC 2047 §5), which

@@ -1,9 +1,10 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Takes back what dead workers held: of all workers before this process does anything, where it is the only one there is, and later

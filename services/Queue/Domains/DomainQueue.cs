@@ -2,7 +2,7 @@ using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>Recipients given to a worker under one claim.</summary>
 public sealed record Batch(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe)

@@ -1,7 +1,7 @@
 using MailPipeline.Mail;
 
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Wakes the queues of domains that have something due: in rounds that are bounded in time, each of which goes on where the last one

@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// What is done again and again, one at a time, by whomever it is called for: calls that come too early do nothing. A round that was in

@@ -1,6 +1,7 @@
+using MailPipeline.Queue.Domains;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Calls the reconciler for each of its duties, each in a loop of its own: one that takes long, or that waits in a silo that died, keeps

@@ -1,7 +1,7 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>Where outcomes are recorded; as <see cref="OutcomeStore"/> says.</summary>
 internal interface IOutcomes

@@ -1,13 +1,13 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reports;
 
 /// <summary>
-/// Messages that this process accepted itself (reports to senders), on their way to the router. A hint that is dropped is
-/// found by the reconciler.
+/// Reports that this process accepted itself, on their way to the router. A report that is dropped here is in storage, and the reconciler
+/// finds it there.
 /// </summary>
-internal sealed class AcceptedHints
+internal sealed class AcceptedReports
 {
     private readonly Channel<AcceptedMessage> _channel = Channel.CreateBounded<AcceptedMessage>(
         new BoundedChannelOptions(1000) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });

@@ -1,6 +1,6 @@
 using MailPipeline.Contracts;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>The delivery queue of one destination domain; the key is the domain in lower case.</summary>
 internal interface IDomainQueueGrain : IGrainWithStringKey

@@ -1,4 +1,4 @@
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Asks storage which claims of overdue batches are held: one question for all domains of the process that ask within a moment.

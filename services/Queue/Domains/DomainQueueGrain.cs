@@ -4,7 +4,7 @@ using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Keeps a <see cref="DomainQueue"/> going: loads what is due, hands it out, records outcomes, and leaves memory when

@@ -2,14 +2,14 @@ using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reports;
 
 /// <summary>
 /// Makes the reports that senders are owed. Failures of one message that come together, whatever their domains, share a report; each is
 /// in one report, because storage takes it away in the transaction that accepts the report.
 /// </summary>
 internal sealed partial class FailureReports(
-    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedHints hints,
+    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedReports hints,
     QueueTelemetry telemetry, ILogger<FailureReports> log)
 {
     /// <summary>More failures of one message get another report: nobody reads one of many megabytes.</summary>

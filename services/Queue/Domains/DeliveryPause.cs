@@ -2,7 +2,7 @@ using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Whether this process keeps everything queued: its setting says so, or an operator has paused delivery for all processes. The

@@ -1,11 +1,13 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Routing;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// One for the cluster, key 0. Calls come from every silo; those that come too early do nothing. None waits for another: what needs

@@ -1,4 +1,4 @@
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Whether storage has committed for a whole lease without a gap. After an outage, or a pause of the machine, every claim looks as if

@@ -1,6 +1,6 @@
 using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Whether batches to an endpoint have anywhere to go, as this process knows it: somebody consumes it, and the bus takes them. While

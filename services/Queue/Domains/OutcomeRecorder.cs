@@ -1,10 +1,11 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Turns the results of a batch into decisions and records them: outcome, next attempt time and what is to be reported to the sender
@@ -37,7 +38,7 @@ internal sealed partial class OutcomeRecorder(
             var recipient = recipients.GetValueOrDefault(result.RecipientId)
                 ?? await queue.FindQueuedAsync(result.RecipientId, CancellationToken.None);
             // The domain is the caller's word: what is not its own is not its to decide.
-            if (recipient is null || Router.DomainOf(recipient.Address) != report.Domain)
+            if (recipient is null || DomainKey.Of(recipient.Address) != report.Domain)
                 continue;
             recipients[recipient.RecipientId] = recipient;
             var decision = Decide(recipient, result, now);

@@ -1,9 +1,10 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Routing;
 
 /// <summary>
 /// Addresses -> recipients: asks where each address leads, writes one row for each recipient in one transaction for the whole
@@ -43,7 +44,7 @@ internal sealed partial class Router(
             // The aliases were in order when he was accepted. Where they lead nowhere now, or to more than a message can have, he is
             // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
             if (ends.Count == 0 || fault == AddressFault.TooWide)
-                ends = [new AddressEnd(address, DomainOf(address), RecipientRoute.Local)];
+                ends = [new AddressEnd(address, DomainKey.Of(address), RecipientRoute.Local)];
             foreach (var end in await WithPostmasterAsync(ends, room, cancellationToken))
             {
                 var recipient = Make(end, message.Recipients[i]);
@@ -108,8 +109,6 @@ internal sealed partial class Router(
 
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
     private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.HostName}";
-
-    internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 
     [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the reconciler will")]
     private static partial void LogNotOffered(ILogger log, string domain, Exception exception);

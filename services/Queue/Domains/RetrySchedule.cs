@@ -1,4 +1,4 @@
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// When a recipient is tried again, and when it is given up. The only place that decides it. Times grow with every

@@ -2,7 +2,7 @@ using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Puts a batch on the bus. Domains that could not be reached go by an endpoint of their own, so that waiting for them

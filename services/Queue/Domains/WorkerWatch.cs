@@ -2,7 +2,7 @@ using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Keeps the <see cref="EndpointGate"/> of this process: asks the broker how many consume batches, and tries whether it takes messages

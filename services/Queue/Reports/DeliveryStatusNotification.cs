@@ -10,7 +10,7 @@ using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 using MimeKit;
 
-namespace MailPipeline.Queue;
+namespace MailPipeline.Queue.Reports;
 
 /// <summary>A message of which some recipients failed.</summary>
 /// <param name="ReportId">Message id kept for the report.</param>
