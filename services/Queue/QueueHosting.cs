@@ -44,6 +44,8 @@ public static class QueueHosting
         services.AddSingleton<AcceptedReports>();
         services.AddSingleton<EndpointGate>();
         services.AddSingleton<BatchSender>();
+        // One for each activation of a domain's grain.
+        services.AddTransient<DomainDispatch>();
         services.AddSingleton(provider => new OverdueClaims(
             claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();
@@ -55,8 +57,8 @@ public static class QueueHosting
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();
+        services.AddDuties();
         services.AddHostedService<ReconcilerTicks>();
-        services.AddHostedService<ReporterTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
             services.AddSingleton(new Dependency($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));

@@ -32,6 +32,7 @@ internal sealed class QueueTelemetry : IDisposable
     private volatile bool _isMember = true;
 
     private readonly Counter<long> _measures;
+    private readonly Histogram<double> _dutyDuration;
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
     private readonly Counter<long> _forgotten;
@@ -57,6 +58,9 @@ internal sealed class QueueTelemetry : IDisposable
         meter.CreateObservableGauge("mailpipeline.queue.paused", () => _paused ? 1 : 0, null, "1 while delivery is paused and this process hands nothing out");
         meter.CreateObservableGauge("mailpipeline.queue.membership", () => _isMember ? 1 : 0, null, "1 while this silo finds itself where silos find each other");
         _measures = meter.CreateCounter<long>("mailpipeline.queue.measures", "{measure}", "Times what waits was counted, for the cluster as a whole");
+        _dutyDuration = meter.CreateHistogram<double>(
+            "mailpipeline.queue.duty.duration", "s", "Rounds of the reconciler, by duty and by how they ended: useful, vain, failed",
+            advice: new() { HistogramBucketBoundaries = [0.01, 0.1, 1, 3, 10, 60] });
         _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients handed out by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
         _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the reconciler");
@@ -102,6 +106,10 @@ internal sealed class QueueTelemetry : IDisposable
         _measured = (measure, _time.GetUtcNow() + next + s_measureLasts);
         _measures.Add(1);
     }
+
+    /// <param name="duty">Out of the list of duties, which is closed.</param>
+    public void DutyRan(string duty, RoundResult result, TimeSpan took) =>
+        _dutyDuration.Record(took.TotalSeconds, new KeyValuePair<string, object?>("duty", duty), Tag("result", result));
 
     public void Paused(bool paused)
     {
@@ -185,4 +193,16 @@ internal sealed class QueueTelemetry : IDisposable
 
         public static string Of(T value) => s_names.GetValueOrDefault(value, "unknown");
     }
+}
+
+/// <summary>How a round of the reconciler ended.</summary>
+internal enum RoundResult
+{
+    /// <summary>Something was found, and done.</summary>
+    Useful,
+
+    /// <summary>There was nothing to do.</summary>
+    Vain,
+
+    Failed,
 }

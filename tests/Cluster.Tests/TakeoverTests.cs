@@ -109,18 +109,19 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
 
     private static Task<double> TakenBackAsync(ClusterRun run) => run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_taken_back_total", Cancellation);
 
-    /// <summary>The silo in which the reconciler is: it measures again and again.</summary>
+    /// <summary>The silo that takes claims back: it has its rounds there again and again.</summary>
     private static async Task<ServiceProcess> ReconcilerAsync(ClusterRun run)
     {
         var silos = run.Cluster.Of(ServiceKind.Queue);
-        var before = await MeasuresAsync();
+        var before = await RoundsAsync();
         ServiceProcess? reconciler = null;
         await Eventually.TrueAsync(
-            async () => (reconciler = silos.Zip(before, await MeasuresAsync()).FirstOrDefault(silo => silo.Third > silo.Second).First) is not null,
-            TimeSpan.FromSeconds(20), () => "No silo has the reconciler", Cancellation);
+            async () => (reconciler = silos.Zip(before, await RoundsAsync()).FirstOrDefault(silo => silo.Third > silo.Second).First) is not null,
+            TimeSpan.FromSeconds(20), () => "No silo takes claims back", Cancellation);
         return reconciler!;
 
-        Task<double[]> MeasuresAsync() => Task.WhenAll(silos.Select(async silo => await silo.Web.ReadMetricAsync("mailpipeline_queue_measures_total", Cancellation) ?? 0));
+        Task<double[]> RoundsAsync() => Task.WhenAll(silos.Select(
+            async silo => await silo.Web.ReadMetricAsync("mailpipeline_queue_duty_duration_seconds_count", "duty=\"take_back\"", Cancellation) ?? 0));
     }
 
     private static string Domain(int number) => $"d{number}.example";

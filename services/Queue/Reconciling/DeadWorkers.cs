@@ -3,6 +3,7 @@ using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
@@ -13,12 +14,20 @@ namespace MailPipeline.Queue.Reconciling;
 /// </summary>
 internal sealed partial class DeadWorkers(
     MailDatabase database, TakeBackStore store, RetrySchedule schedule, SteadyStorage steady, QueueTelemetry telemetry, TimeProvider time,
-    ILogger<DeadWorkers> log) : IHostedLifecycleService
+    IOptions<QueueOptions> options, ILogger<DeadWorkers> log) : IDuty, IHostedLifecycleService
 {
     private TakenBack _atStart = TakenBack.Nothing;
 
-    public async Task TakeBackAsync(CancellationToken cancellationToken) =>
-        Note(await store.TakeBackAsync(evenIfLeased: false, NextAttempt, cancellationToken, () => steady.IsSteady), afterStart: false);
+    public string Name => "take_back";
+
+    public DutyPace Pace => new(options.Value.ReconcileInterval);
+
+    public async Task<bool> RoundAsync()
+    {
+        var taken = await store.TakeBackAsync(evenIfLeased: false, NextAttempt, CancellationToken.None, () => steady.IsSteady);
+        Note(taken, afterStart: false);
+        return taken is not { Unbegun: 0, Interrupted: 0, Uncertain: 0 };
+    }
 
     /// <summary>After the store is open, and before the silo, the bus or a door is.</summary>
     public async Task StartingAsync(CancellationToken cancellationToken)

@@ -4,16 +4,22 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
-/// Calls the reconciler for each of its duties, each in a loop of its own: one that takes long, or that waits in a silo that died, keeps
-/// none of the others waiting.
+/// Calls the reconciler of each duty, each in a loop of its own: one that takes long, or that waits in a silo that died, keeps none of the
+/// others waiting.
 /// </summary>
 internal sealed partial class ReconcilerTicks(
-    IGrainFactory grains, EndpointGate gate, IOptions<QueueOptions> options, OutageLog outages, TimeProvider time, ILogger<ReconcilerTicks> log) : BackgroundService
+    IGrainFactory grains, IEnumerable<IDuty> duties, EndpointGate gate, IOptions<QueueOptions> options, OutageLog outages, TimeProvider time,
+    ILogger<ReconcilerTicks> log) : BackgroundService
 {
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
-        TickAsync(reconciler => reconciler.RouteAsync(), stoppingToken), TickAsync(reconciler => reconciler.WakeAsync(atOnce: false), stoppingToken),
-        TickAsync(reconciler => reconciler.TakeBackAsync(), stoppingToken), TickAsync(reconciler => reconciler.MeasureAsync(), stoppingToken),
-        TickAsync(reconciler => reconciler.CleanUpAsync(), stoppingToken), WakeAtOpeningsAsync(stoppingToken));
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll([.. duties.Select(duty => TickAsync(duty.Name, stoppingToken)), WakeAtOpeningsAsync(stoppingToken)]);
+
+    private Task TickAsync(string duty, CancellationToken stoppingToken)
+    {
+        var reconciler = grains.GetGrain<IReconcilerGrain>(duty);
+        return new TickLoop(options.Value.ReconcileInterval, time).RunAsync(
+            _ => reconciler.RunAsync(atOnce: false), failure => NoteFailed(duty, failure), stoppingToken);
+    }
 
     /// <summary>When workers are back what waits for them is woken at once, and where that fails at every interval until it does not.</summary>
     private async Task WakeAtOpeningsAsync(CancellationToken stoppingToken)
@@ -41,7 +47,7 @@ internal sealed partial class ReconcilerTicks(
     {
         try
         {
-            await grains.GetGrain<IReconcilerGrain>(0).WakeAsync(atOnce: true);
+            await grains.GetGrain<IReconcilerGrain>(DueDomains.DutyName).RunAsync(atOnce: true);
             return true;
         }
 #pragma warning disable CA1031 // The loop is what brings back whatever goes wrong.
@@ -49,23 +55,17 @@ internal sealed partial class ReconcilerTicks(
 #pragma warning restore CA1031
         {
             if (!stoppingToken.IsCancellationRequested)
-                NoteFailed(exception);
+                NoteFailed(DueDomains.DutyName, exception);
             return false;
         }
     }
 
-    private Task TickAsync(Func<IReconcilerGrain, Task> tick, CancellationToken stoppingToken)
-    {
-        var reconciler = grains.GetGrain<IReconcilerGrain>(0);
-        return new TickLoop(options.Value.ReconcileInterval, time).RunAsync(_ => tick(reconciler), NoteFailed, stoppingToken);
-    }
-
-    private void NoteFailed(Exception failure)
+    private void NoteFailed(string duty, Exception failure)
     {
         if (outages.MayWrite(2052, failure))
-            LogTickFailed(log, failure);
+            LogRoundFailed(log, duty, failure);
     }
 
-    [LoggerMessage(2052, LogLevel.Warning, "The reconciler's round failed; next time")]
-    private static partial void LogTickFailed(ILogger log, Exception exception);
+    [LoggerMessage(2052, LogLevel.Warning, "A round of the reconciler's duty '{Duty}' failed; next time")]
+    private static partial void LogRoundFailed(ILogger log, string duty, Exception exception);
 }

@@ -4,25 +4,15 @@ namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// What is done again and again, one at a time, by whomever it is called for: calls that come too early do nothing. A round that was in
-/// vain, or that only looked, is followed by a pause as long as it takes to keep such rounds at their share of the time.
+/// vain is followed by a pause as long as it takes to keep such rounds at their share of the time.
 /// </summary>
-/// <param name="share">From 0 to 1: of the time, for rounds that were in vain. 1: they pause for nothing but the interval.</param>
-internal sealed class Round(TimeSpan interval, TimeProvider time, double share = 1)
+internal sealed class Round(DutyPace pace, TimeProvider time)
 {
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
-
     private long? _began;
     private long _ended;
     private TimeSpan _pause;
     private bool _isRunning;
     private bool _isWanted;
-
-    /// <summary>From the end of a round that was in vain to the next.</summary>
-    public TimeSpan PauseAfter(TimeSpan took)
-    {
-        var pause = took * ((1 / share) - 1);
-        return pause < interval ? interval : pause > s_longestPause ? s_longestPause : pause;
-    }
 
     /// <param name="run">False: in vain.</param>
     /// <param name="atOnce">However early it comes; during a round, right after it.</param>
@@ -52,15 +42,8 @@ internal sealed class Round(TimeSpan interval, TimeProvider time, double share =
             ExceptionDispatchInfo.Throw(failure);
     }
 
-    /// <summary>A round that is never in vain.</summary>
-    public Task RunAsync(Func<Task> run) => RunAsync(async () =>
-    {
-        await run();
-        return true;
-    });
-
     private bool IsTime =>
-        _began is not { } began || (time.GetElapsedTime(began) >= interval / 2 && time.GetElapsedTime(_ended) >= _pause);
+        _began is not { } began || (time.GetElapsedTime(began) >= pace.Interval / 2 && time.GetElapsedTime(_ended) >= _pause);
 
     private async Task RunOnceAsync(Func<Task<bool>> run)
     {
@@ -75,8 +58,8 @@ internal sealed class Round(TimeSpan interval, TimeProvider time, double share =
         {
             _isRunning = false;
             _ended = time.GetTimestamp();
-            var pause = PauseAfter(time.GetElapsedTime(_began.Value));
-            _pause = useful || pause <= interval ? TimeSpan.Zero : pause;
+            var pause = pace.PauseAfter(time.GetElapsedTime(_began.Value));
+            _pause = useful || pause <= pace.Interval ? TimeSpan.Zero : pause;
         }
     }
 }

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 namespace MailPipeline.Queue.Tests;
 
 /// <summary>Messages on their way through the queue: handed out, tried again, held back by the limits of their domain.</summary>
-public sealed class FlowTests
+public sealed class AttemptTests
 {
     [Fact]
     public async Task A_hinted_message_is_routed_handed_out_and_done()
@@ -38,7 +38,7 @@ public sealed class FlowTests
     }
 
     [Fact]
-    public async Task A_retry_is_made_while_another_hand_out_of_the_domain_is_under_way()
+    public async Task A_retry_is_made_while_another_batch_of_the_domain_is_under_way()
     {
         await using var queue = await QueueUnderTest.StartAsync();
         var slow = new TaskCompletionSource();
