@@ -18,7 +18,7 @@ public sealed class BatchSenderTests
     [InlineData(RecipientRoute.Remote, false, "deliver")]
     [InlineData(RecipientRoute.Remote, true, "deliver-retry")]
     [InlineData(RecipientRoute.Local, false, "store")]
-    public async Task A_hand_out_is_gone_from_the_broker_when_the_queue_takes_it_for_lost(RecipientRoute route, bool probe, string endpoint)
+    public async Task A_batch_is_gone_from_the_broker_when_the_queue_takes_it_for_lost(RecipientRoute route, bool probe, string endpoint)
     {
         await using var services = new ServiceCollection().AddLogging().AddMassTransitTestHarness().BuildServiceProvider();
         var harness = services.GetTestHarness();

@@ -35,7 +35,7 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void Each_hand_out_that_reaches_the_domain_allows_one_more_up_to_the_cap()
+    public void Each_batch_that_reaches_the_domain_allows_one_more_up_to_the_cap()
     {
         for (var round = 0; round < 20; round++)
         {
@@ -157,7 +157,7 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void What_a_worker_who_stops_hands_back_is_read_again_while_his_hand_out_counts()
+    public void What_a_worker_who_stops_hands_back_is_read_again_while_his_batch_counts()
     {
         _queue.Offer(Recipients(1, 3), s_now);
         var batch = NextBatch()!;
@@ -215,7 +215,7 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void A_hand_out_that_is_not_heard_of_becomes_overdue()
+    public void A_batch_that_is_not_heard_of_becomes_overdue()
     {
         _queue.Offer(Recipients(1, 3), s_now);
         var batch = NextBatch()!;
@@ -227,7 +227,7 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void A_hand_out_that_a_worker_holds_is_looked_at_less_and_less_often()
+    public void A_batch_that_a_worker_holds_is_looked_at_less_and_less_often()
     {
         _queue.Offer(Recipients(1, 3), s_now);
         var claimId = NextBatch()!.ClaimId;
@@ -317,7 +317,7 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void A_hand_out_never_mixes_routes()
+    public void A_batch_never_mixes_routes()
     {
         _queue.Offer([Recipient(1), Recipient(2) with { Route = RecipientRoute.Local }, Recipient(3)], s_now);
         Assert.Equal([1], Ids(NextBatch()));

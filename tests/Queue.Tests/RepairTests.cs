@@ -191,7 +191,7 @@ public sealed class RepairTests
     }
 
     [Fact]
-    public async Task A_hand_out_lost_on_the_bus_is_given_again()
+    public async Task A_batch_lost_on_the_bus_is_given_again()
     {
         await using var queue = await QueueUnderTest.StartAsync();
         queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.Lost : Worker.Fate.Done;
@@ -222,7 +222,7 @@ public sealed class RepairTests
 
     /// <summary>Its claim ends as the batch is overdue, and has not been looked for before.</summary>
     [Fact]
-    public async Task A_hand_out_that_was_taken_back_from_a_dead_worker_was_not_lost_on_its_way()
+    public async Task A_batch_that_was_taken_back_from_a_dead_worker_was_not_lost_on_its_way()
     {
         await using var queue = await QueueUnderTest.StartAsync();
         using var handedOut = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");

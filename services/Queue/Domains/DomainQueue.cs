@@ -1,25 +1,11 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
-using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Domains;
 
-/// <summary>Recipients given to a worker under one claim.</summary>
-public sealed record Batch(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe)
-{
-    /// <summary>A worker held it before this queue was in memory; storage knows its recipients.</summary>
-    public bool IsAdopted => Recipients.Length == 0;
-
-    /// <summary>Where it is sent. Domains that could not be reached have an endpoint of their own (<see cref="BusEndpoints.DeliverRetry"/>).</summary>
-    public string Endpoint => EndpointOf(Route, Probe);
-
-    public static string EndpointOf(RecipientRoute route, bool probe) =>
-        route == RecipientRoute.Local ? BusEndpoints.Store : probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
-}
-
 /// <summary>
-/// What one destination domain has in memory: a bounded window of due recipients, what is handed out, how many batches
-/// are allowed at once, and whether the domain backs off. Pure: time comes in, decisions come out.
+/// What one destination domain has in memory: a bounded window of due recipients, the batches under way, how many of them are allowed at
+/// once, and whether the domain backs off. Pure: time comes in, decisions come out.
 /// </summary>
 internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 {
@@ -28,86 +14,57 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     private static readonly TimeSpan s_firstSetback = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_longestSetback = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
 
-    private static readonly TimeSpan s_readOn = TimeSpan.FromSeconds(5);
-
-    private readonly Queue<QueuedRecipient> _window = new();
-    private readonly HashSet<long> _known = [];
-    private readonly Dictionary<long, UnderWayBatch> _handedOut = [];
-    private readonly HashSet<long> _claimed = [];
+    private readonly DomainWindow _window = new(options.WindowRecipients);
+    private readonly BatchesUnderWay _underWay = new(options.BatchTimeout);
     private readonly Dictionary<string, GrowingPause> _setbacks = [];
     private int _allowed = options.InitialConcurrency;
-    private DuePlace _readTo;
-    private DateTimeOffset _readSince;
 
     public DomainBackoff Backoff { get; private set; } = DomainBackoff.None;
 
     /// <summary>Storage may hold due recipients that are not in the window.</summary>
-    public bool MoreInStore { get; private set; } = true;
+    public bool MoreInStore => _window.MoreInStore;
 
     public int Waiting => _window.Count;
 
-    public int HandedOut => _handedOut.Count;
+    public int Room => _window.Room;
 
-    /// <summary>Of all that is handed out.</summary>
-    public IEnumerable<long> ClaimIds => _handedOut.Keys;
+    public bool IsIdle => _window.Count == 0 && _underWay.Count == 0;
+
+    /// <summary>Batches that a worker has, or may have.</summary>
+    public int HandedOut => _underWay.Count;
+
+    /// <summary>The claims of all batches under way.</summary>
+    public IEnumerable<long> ClaimIds => _underWay.ClaimIds;
 
     /// <summary>Recipients handed out and not reported, by route.</summary>
-    public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _handedOut.Values
-        .GroupBy(entry => entry.Batch.Route, (route, entries) => (route, entries.Sum(entry => entry.Batch.Recipients.Length)));
-
-    public bool IsIdle => _window.Count == 0 && _handedOut.Count == 0;
+    public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _underWay.Recipients;
 
     /// <summary>
     /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo, also when that
-    /// makes more than the cap: then none is added. It ends like any other batch.
+    /// makes more than the cap: then none is added.
     /// </summary>
-    public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now)
-    {
-        foreach (var claimId in claimIds)
-            _handedOut.TryAdd(claimId, UnderWayFrom(new Batch(claimId, RecipientRoute.Remote, [], Probe: false), now));
-    }
+    public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now) => _underWay.Adopt(claimIds, now);
 
     public void Remember(DomainBackoff backoff) => Backoff = backoff;
 
-    public void NoteMoreInStore()
-    {
-        MoreInStore = true;
-        _readTo = default;
-    }
-
-    /// <summary>What was deferred becomes due: it lies behind all that was due before.</summary>
-    public void NoteDue() => MoreInStore = true;
-
-    /// <summary>
-    /// The place behind which storage is read next. A page goes on where the last one ended, so that what is in the window already is not
-    /// read again; after some seconds it begins anew, for what was freed meanwhile, or came late, lies before.
-    /// </summary>
-    public DuePlace NextPage(DateTimeOffset now)
-    {
-        if ((now - _readSince).Duration() > s_readOn)
-            _readTo = default;
-        if (_readTo == default)
-            _readSince = now;
-        return _readTo;
-    }
-
     public bool BacksOff(DateTimeOffset now) => now < Backoff.BackoffUntil;
 
-    public bool WantsMore(DateTimeOffset now) => MoreInStore && !BacksOff(now) && _window.Count <= options.WindowRecipients / 2;
+    public bool WantsMore(DateTimeOffset now) => MoreInStore && !BacksOff(now) && _window.IsHalfEmpty;
 
-    public int Room => options.WindowRecipients - _window.Count;
+    public void NoteMoreInStore() => _window.NoteMoreInStore();
 
-    /// <summary>Takes recipients that have just become due, as far as there is room and nobody older waits in storage.</summary>
+    public void NoteDue() => _window.NoteDue();
+
+    public DuePlace NextPage(DateTimeOffset now) => _window.NextPage(now);
+
+    /// <summary>Takes recipients that have just become due, as far as there is room, the domain may be tried, and nobody older waits in storage.</summary>
     public void Offer(IReadOnlyList<QueuedRecipient> recipients, DateTimeOffset now)
     {
-        if (MoreInStore || BacksOff(now) || recipients.Count > Room)
-        {
-            MoreInStore = true;
-            return;
-        }
-        Add(recipients);
+        if (BacksOff(now))
+            _window.NoteDue();
+        else
+            _window.Offer(recipients);
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
@@ -115,58 +72,37 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
     {
         var handedBack = recipients.Count == 0 ? []
-            : _claimed.Select(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId))).ToList();
-        MoreInStore = recipients.Count >= askedFor;
-        _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
-        Add(recipients);
+            : _underWay.Claimed.ToList().ConvertAll(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId)));
+        _window.Load(recipients, askedFor);
         return handedBack;
     }
 
-    /// <summary>Removes recipients whose time is over from the window and returns them.</summary>
-    public List<QueuedRecipient> TakeExpired(DateTimeOffset now)
-    {
-        var expired = new List<QueuedRecipient>();
-        if (!_window.Any(recipient => IsOver(recipient, now)))
-            return expired;
-        for (var left = _window.Count; left > 0; left--)
-        {
-            var recipient = _window.Dequeue();
-            if (IsOver(recipient, now))
-            {
-                _known.Remove(recipient.RecipientId);
-                expired.Add(recipient);
-            }
-            else
-            {
-                _window.Enqueue(recipient);
-            }
-        }
-        return expired;
-    }
+    /// <summary>
+    /// Removes recipients whose time is over from the window and returns them. Whoever can be tried is tried once more at the end of his
+    /// time; only where the domain could not be reached just now would that tell nothing new.
+    /// </summary>
+    public IReadOnlyList<QueuedRecipient> TakeExpired(DateTimeOffset now) =>
+        Backoff.Failures == 0 ? [] : _window.Remove(recipient => schedule.IsOver(recipient.AcceptedAt, now));
 
-    /// <summary>The next recipients to hand out, or null: none wait, enough are under way, or the domain backs off.</summary>
+    /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
     public Batch? TryTakeBatch(long claimId, DateTimeOffset now)
     {
-        if (!CanSend(now))
+        if (!CanSend(now) || _window.Next is not { } next)
             return null;
         var probe = Backoff.Failures > 0;
-        var route = _window.Peek().Route;
-        var most = probe && route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
-        var recipients = new List<QueuedRecipient>(Math.Min(most, _window.Count));
-        while (recipients.Count < most && _window.TryPeek(out var next) && next.Route == route)
-            recipients.Add(_window.Dequeue());
-        var batch = new Batch(claimId, route, [.. recipients], probe);
-        _handedOut.Add(claimId, UnderWayFrom(batch, now));
+        var most = probe && next.Route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
+        var batch = new Batch(claimId, next.Route, _window.Take(most, next.Route), probe);
+        _underWay.Add(batch, now);
         return batch;
     }
 
     public bool CanSend(DateTimeOffset now) =>
-        NextEndpoint is { } endpoint && !BacksOff(now) && !(_setbacks.GetValueOrDefault(endpoint)?.Lasts(now) ?? false) && _handedOut.Count < (Backoff.Failures > 0 ? 1 : _allowed);
+        NextEndpoint is { } endpoint && !BacksOff(now) && !IsSetBack(endpoint, now) && _underWay.Count < (Backoff.Failures > 0 ? 1 : _allowed);
 
-    /// <summary>Of the next batch; null when none waits.</summary>
-    public string? NextEndpoint => _window.TryPeek(out var next) ? EndpointOf(next.Route) : null;
+    /// <summary>The endpoint of the next batch; null when nobody waits.</summary>
+    public string? NextEndpoint => _window.Next is { } next ? EndpointOf(next.Route) : null;
 
-    /// <summary>By which batches of this route go now.</summary>
+    /// <summary>The endpoint to which batches of this route go now.</summary>
     public string EndpointOf(RecipientRoute route) => Batch.EndpointOf(route, probe: Backoff.Failures > 0);
 
     /// <summary>
@@ -183,13 +119,13 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// <summary>Somebody was tried by this endpoint, or it has workers again: what came to nothing before says nothing any more.</summary>
     public void ForgetSetbacks(string endpoint) => _setbacks.Remove(endpoint);
 
-    /// <summary>
-    /// The batch could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.
-    /// </summary>
+    private bool IsSetBack(string endpoint, DateTimeOffset now) => _setbacks.GetValueOrDefault(endpoint) is { } setbacks && setbacks.Lasts(now);
+
+    /// <summary>The batch could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.</summary>
     public int TakeBack(long claimId)
     {
         NoteMoreInStore();
-        return Forget(claimId)?.Recipients.Length ?? 0;
+        return Complete(claimId)?.Recipients.Length ?? 0;
     }
 
     /// <summary>
@@ -199,17 +135,19 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
     {
         NoteMoreInStore();
-        if (!_handedOut.TryGetValue(claimId, out var entry))
-            return default;
-        var left = entry.Batch.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
-        foreach (var recipient in entry.Batch.Recipients.Except(left))
-            _known.Remove(recipient.RecipientId);
-        _handedOut[claimId] = entry with { Batch = entry.Batch with { Recipients = left } };
-        return (entry.Batch.Route, entry.Batch.Recipients.Length - left.Length);
+        var (route, recipients) = _underWay.TakeOut(claimId, recipientIds);
+        _window.Forget(recipients);
+        return (route, recipients.Length);
     }
 
     /// <summary>Ends a batch. Null when it is not known (any more).</summary>
-    public Batch? Complete(long claimId) => Forget(claimId);
+    public Batch? Complete(long claimId)
+    {
+        if (_underWay.End(claimId) is not { } batch)
+            return null;
+        _window.Forget(batch.Recipients);
+        return batch;
+    }
 
     /// <summary>
     /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
@@ -218,9 +156,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public static bool SaysSomething(AttemptsCompleted report, bool isUnderWay) =>
         (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
-    /// <summary>
-    /// Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.
-    /// </summary>
+    /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>
     public bool Conclude(bool unreachable, string reason, DateTimeOffset now, double random)
     {
         if (!unreachable)
@@ -229,7 +165,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
             _allowed = Math.Min(_allowed + 1, options.DomainConcurrency);
             if (Backoff.Failures == 0)
                 return false;
-            // When it rested stays known: what waited for that long is not late since before.
+            // The end of the back-off stays known: recipients that waited for it are not late since before.
             Backoff = DomainBackoff.None with { BackoffUntil = Backoff.BackoffUntil < now ? Backoff.BackoffUntil : now };
             return true;
         }
@@ -239,17 +175,15 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         _allowed = options.InitialConcurrency;
         var failures = Backoff.Failures + 1;
         Backoff = new DomainBackoff(failures, now + schedule.Pause(failures, random), reason);
-        // What waits here waits in storage while the domain backs off.
+        // Recipients in the window wait in storage while the domain backs off.
         LeaveToStore();
         return true;
     }
 
-    /// <summary>Forgets what waits here: it waits in storage, and is read again when it can be handed out.</summary>
+    /// <summary>Forgets who waits here: they wait in storage, and are read again when they can be handed out.</summary>
     public void LeaveToStore()
     {
-        foreach (var recipient in _window)
-            _known.Remove(recipient.RecipientId);
-        _window.Clear();
+        _window.Remove(_ => true);
         NoteMoreInStore();
     }
 
@@ -257,73 +191,16 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// Forgets who waits here for workers of this route. The place up to which storage was read stays: they are read again when there are
     /// workers, not before, and that is for the caller to say.
     /// </summary>
-    public void LeaveToStore(RecipientRoute route)
-    {
-        for (var count = _window.Count; count > 0; count--)
-        {
-            var recipient = _window.Dequeue();
-            if (recipient.Route != route)
-            {
-                _window.Enqueue(recipient);
-                continue;
-            }
-            _known.Remove(recipient.RecipientId);
-        }
-    }
+    public void LeaveToStore(RecipientRoute route) => _window.Remove(recipient => recipient.Route == route);
 
     /// <summary>Batches of which nothing has been heard for longer than they may take to be claimed.</summary>
-    public List<Batch> Overdue(DateTimeOffset now) =>
-        [.. _handedOut.Values.Where(entry => now > entry.LookAt).Select(entry => entry.Batch)];
+    public List<Batch> Overdue(DateTimeOffset now) => _underWay.Overdue(now);
 
-    public bool IsUnderWay(long claimId) => _handedOut.ContainsKey(claimId);
+    public bool IsUnderWay(long claimId) => _underWay.Contains(claimId);
 
     /// <summary>A worker was found to hold the claim of this batch.</summary>
-    public bool WasClaimed(long claimId) => _claimed.Contains(claimId);
+    public bool WasClaimed(long claimId) => _underWay.WasClaimed(claimId);
 
-    /// <summary>
-    /// A worker holds the claim of this batch, of which nothing has been heard for long: it is looked at again after a second, and
-    /// then at intervals that grow up to the time within which a claim that has ended has to be found.
-    /// </summary>
-    public void NoteClaimed(long claimId, DateTimeOffset now)
-    {
-        if (!_handedOut.TryGetValue(claimId, out var entry))
-            return;
-        _claimed.Add(claimId);
-        var pause = entry.Pause == TimeSpan.Zero ? s_firstLook : entry.Pause * 2;
-        if (pause > options.BatchTimeout)
-            pause = options.BatchTimeout;
-        _handedOut[claimId] = entry with { LookAt = now + pause, Pause = pause };
-    }
-
-    /// <summary>
-    /// Whoever can be tried is tried once more at the end of his time; only where the domain could not be reached just now
-    /// would that tell nothing new.
-    /// </summary>
-    private bool IsOver(QueuedRecipient recipient, DateTimeOffset now) =>
-        Backoff.Failures > 0 && schedule.IsOver(recipient.AcceptedAt, now);
-
-    private UnderWayBatch UnderWayFrom(Batch batch, DateTimeOffset now) => new(batch, now + options.BatchTimeout, TimeSpan.Zero);
-
-    private Batch? Forget(long claimId)
-    {
-        _claimed.Remove(claimId);
-        if (!_handedOut.Remove(claimId, out var entry))
-            return null;
-        foreach (var recipient in entry.Batch.Recipients)
-            _known.Remove(recipient.RecipientId);
-        return entry.Batch;
-    }
-
-    private void Add(IReadOnlyList<QueuedRecipient> recipients)
-    {
-        foreach (var recipient in recipients)
-        {
-            if (_known.Add(recipient.RecipientId))
-                _window.Enqueue(recipient);
-        }
-    }
-
-    /// <param name="LookAt">When nothing has been heard of it by then, storage is asked whether anybody holds its claim.</param>
-    /// <param name="Pause">From the last time that somebody did.</param>
-    private sealed record UnderWayBatch(Batch Batch, DateTimeOffset LookAt, TimeSpan Pause);
+    /// <summary>A worker holds the claim of this batch; it is looked at again later.</summary>
+    public void NoteClaimed(long claimId, DateTimeOffset now) => _underWay.NoteClaimed(claimId, now);
 }

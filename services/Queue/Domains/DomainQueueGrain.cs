@@ -1,49 +1,30 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
-using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 
 namespace MailPipeline.Queue.Domains;
 
 /// <summary>
-/// Keeps a <see cref="DomainQueue"/> going: loads what is due, hands it out, records outcomes, and leaves memory when
-/// nothing is due. Everything it knows can be read again from storage, so a second activation for a while does no harm:
-/// claims are won in storage.
+/// Keeps a <see cref="DomainQueue"/> going: has what is due handed out, draws the conclusions of what workers report, looks for what got
+/// lost on the bus, and leaves memory when nothing is due. Everything it knows can be read again from storage, so a second activation for
+/// a while does no harm: claims are won in storage.
 /// </summary>
 [Reentrant]
 internal sealed partial class DomainQueueGrain(
-    QueueStore store, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, OverdueClaims overdueClaims,
-    IOptions<QueueOptions> options, RetrySchedule schedule, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
-    ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
+    QueueStore store, DomainDispatch dispatch, OutcomeRecorder outcomes, OverdueClaims overdueClaims, QueueTelemetry telemetry,
+    OutageLog outages, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
 {
     /// <summary>Idle ticks after which the activation leaves memory.</summary>
     private const int IdleTicksBeforeLeaving = 5;
 
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
 
-    private readonly DomainQueue _queue = new(options.Value, schedule);
+    private readonly DomainQueue _queue = dispatch.Queue;
 
     /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
     private readonly HashSet<long> _concluding = [];
 
-    /// <summary>Between looks into storage, for the reconciler's sake, that find nothing while batches are under way.</summary>
-    private readonly GrowingPause _looks = new(s_tick, s_longestLook);
-
-    /// <summary>Recipients found in storage so far.</summary>
-    private long _found;
-
-    private int _openings = gate.Openings;
-
-    /// <summary>The route that alone has workers, when storage was read last; null: all have.</summary>
-    private RecipientRoute? _only;
-
-    /// <summary>What is due in storage waits for workers that are not there: there is no use in looking often.</summary>
-    private bool _waitsForWorkers;
-
-    private bool _pumping;
-    private bool _pumpAgain;
     private int _idleTicks;
 
     private string Domain => this.GetPrimaryKeyString();
@@ -58,7 +39,7 @@ internal sealed partial class DomainQueueGrain(
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
         foreach (var (route, recipients) in _queue.UnderWay)
-            telemetry.UnderWay(route, -recipients);
+            dispatch.CountUnderWay(route, -recipients);
         return Task.CompletedTask;
     }
 
@@ -67,26 +48,14 @@ internal sealed partial class DomainQueueGrain(
         _idleTicks = 0;
         _queue.Offer(recipients, time.GetUtcNow());
         // The router has more to do than to wait for the bus.
-        _ = PumpAsideAsync();
+        _ = DispatchAsideAsync();
         return Task.CompletedTask;
     }
 
-    public async Task<bool> WakeAsync()
+    public Task<bool> WakeAsync()
     {
         _idleTicks = 0;
-        var now = time.GetUtcNow();
-        // Workers that have come since are a reason to look at once.
-        if ((!_queue.IsIdle || _waitsForWorkers) && gate.Openings == _openings && _looks.Lasts(now))
-            return false;
-        // What was deferred becomes due while others are under way, too.
-        _queue.NoteDue();
-        var before = _found;
-        await PumpAsync();
-        if (_found > before)
-            _looks.Forget();
-        else
-            _looks.Begin(now);
-        return _found > before;
+        return dispatch.LookAsync(Domain);
     }
 
     public async Task CompleteAsync(AttemptsCompleted report)
@@ -95,12 +64,12 @@ internal sealed partial class DomainQueueGrain(
         if (report.GoesOn)
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
-            NoLongerUnderWay(route, count);
+            dispatch.CountUnderWay(route, -count);
             await outcomes.RecordAsync(report, [], _queue.Backoff.BackoffUntil);
-            await PumpAsync();
+            await dispatch.RunAsync(Domain);
             return;
         }
-        // Somebody else has what this worker was to try: a worker that was given it before this queue was in memory.
+        // Another worker has what this one was to try: he was given it before this queue was in memory.
         if (report.NothingWon)
             await AdoptAsync(CancellationToken.None);
         _concluding.Add(report.ClaimId);
@@ -118,7 +87,7 @@ internal sealed partial class DomainQueueGrain(
     {
         var batch = _queue.Complete(report.ClaimId);
         if (batch is not null)
-            telemetry.UnderWay(batch.Route, -batch.Recipients.Length);
+            dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
         if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
             ForgetSetbacks(batch);
         else if (batch is not null)
@@ -127,7 +96,7 @@ internal sealed partial class DomainQueueGrain(
             await LearnAsync(report);
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
-        await PumpAsync();
+        await dispatch.RunAsync(Domain);
         if (await recording)
             _queue.NoteMoreInStore();
     }
@@ -139,7 +108,7 @@ internal sealed partial class DomainQueueGrain(
             _queue.ForgetSetbacks(endpoint);
     }
 
-    /// <summary>A batch of before this queue was in memory is believed as long as its claim is held, and an old report is not.</summary>
+    /// <summary>The report of a batch from before this queue was in memory is believed as long as its claim is held; an old report is not.</summary>
     private async Task<bool> IsHeldHereAsync(long claimId) =>
         (await store.ListClaimsAsync(Domain, CancellationToken.None)).Contains(claimId);
 
@@ -148,12 +117,6 @@ internal sealed partial class DomainQueueGrain(
         // What is ending, or ends while storage answers, is not adopted afterwards.
         var known = _queue.ClaimIds.Concat(_concluding).ToHashSet();
         _queue.Adopt((await store.ListClaimsAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
-    }
-
-    private void NoLongerUnderWay(RecipientRoute route, int count)
-    {
-        if (count > 0)
-            telemetry.UnderWay(route, -count);
     }
 
     private async Task LearnAsync(AttemptsCompleted report)
@@ -166,11 +129,11 @@ internal sealed partial class DomainQueueGrain(
         await store.SetBackoffAsync(Domain, _queue.Backoff);
     }
 
-    private async Task PumpAsideAsync()
+    private async Task DispatchAsideAsync()
     {
         try
         {
-            await PumpAsync();
+            await dispatch.RunAsync(Domain);
         }
         catch (StorageUnavailableException exception)
         {
@@ -182,102 +145,6 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private async Task PumpAsync()
-    {
-        // However long the pause, memory does not fill with what waits; the reconciler wakes what is due afterwards.
-        if (!HasWorkers)
-        {
-            _queue.LeaveToStore();
-            return;
-        }
-        if (gate.Openings is var openings && openings != _openings)
-        {
-            foreach (var endpoint in gate.OpenedAfter(_openings))
-                _queue.ForgetSetbacks(endpoint);
-            _openings = openings;
-            ReadAnew();
-        }
-        if (_pumping)
-        {
-            _pumpAgain = true;
-            return;
-        }
-        _pumping = true;
-        try
-        {
-            do
-            {
-                _pumpAgain = false;
-                LeaveWhatHasNoWorkers();
-                await LoadAsync();
-                while (CanSend)
-                    await SendBatchAsync();
-            }
-            while (_pumpAgain || (_queue.WantsMore(time.GetUtcNow()) && CanSend));
-        }
-        finally
-        {
-            _pumping = false;
-        }
-    }
-
-    private bool CanSend => !pause.IsPaused && _queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && _queue.CanSend(time.GetUtcNow());
-
-    /// <summary>For this domain, as it stands.</summary>
-    private bool IsOpen(RecipientRoute route) => gate.IsOpen(_queue.EndpointOf(route));
-
-    /// <summary>Anything at all may be handed out now.</summary>
-    private bool HasWorkers => !pause.IsPaused && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
-
-    /// <summary>It takes no room in the window from what has, and is not read.</summary>
-    private void LeaveWhatHasNoWorkers()
-    {
-        RecipientRoute? only = !IsOpen(RecipientRoute.Local) ? RecipientRoute.Remote : !IsOpen(RecipientRoute.Remote) ? RecipientRoute.Local : null;
-        if (only is { } open)
-            _queue.LeaveToStore(open == RecipientRoute.Local ? RecipientRoute.Remote : RecipientRoute.Local);
-        // Of another endpoint, too, because the domain can be reached again: what was passed over lies before the place that was read to.
-        if (only != _only)
-            ReadAnew();
-        _only = only;
-    }
-
-    private void ReadAnew()
-    {
-        _queue.NoteMoreInStore();
-        _looks.Forget();
-        _waitsForWorkers = false;
-    }
-
-    private async Task LoadAsync()
-    {
-        var now = time.GetUtcNow();
-        if (!_queue.WantsMore(now) || pause.IsPaused)
-            return;
-        var room = _queue.Room;
-        var due = await store.ListDueAsync(Domain, now, room, CancellationToken.None, _queue.NextPage(now), _only);
-        var waiting = _queue.Waiting;
-        foreach (var (route, count) in _queue.Load(due, room))
-            NoLongerUnderWay(route, count);
-        var found = _queue.Waiting - waiting;
-        _found += found;
-        _waitsForWorkers &= found == 0;
-        var expired = _queue.TakeExpired(now);
-        if (expired.Count > 0)
-            await outcomes.ExpireAsync(Domain, expired, _queue.Backoff.Reason);
-    }
-
-    private async Task SendBatchAsync()
-    {
-        var claimId = await store.NextClaimIdAsync(CancellationToken.None);
-        if (_queue.TryTakeBatch(claimId, time.GetUtcNow()) is not { } batch)
-            return;
-        telemetry.UnderWay(batch.Route, batch.Recipients.Length);
-        if (await sender.TrySendAsync(Domain, batch))
-            telemetry.HandedOut(batch.Route, batch.Recipients.Length);
-        else
-            TakeBack(batch);
-    }
-
     private async Task TickAsync(CancellationToken cancellationToken)
     {
         try
@@ -285,11 +152,11 @@ internal sealed partial class DomainQueueGrain(
             await CheckOverdueAsync(cancellationToken);
             if (!_queue.IsIdle)
             {
-                await PumpAsync();
+                await dispatch.RunAsync(Domain);
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && !_queue.BacksOff(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers)
+            if (_idleTicks == 1 && dispatch.MayFindMore)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();
@@ -304,11 +171,7 @@ internal sealed partial class DomainQueueGrain(
     private async Task SettleAsync()
     {
         if (await store.SettleAsync(Domain) is { } next && next <= time.GetUtcNow())
-        {
-            _queue.NoteMoreInStore();
-            await PumpAsync();
-            _waitsForWorkers = _only is not null && _queue.IsIdle;
-        }
+            await dispatch.ReadAgainAsync(Domain);
     }
 
     /// <summary>
@@ -322,7 +185,7 @@ internal sealed partial class DomainQueueGrain(
         if (overdue.Count == 0)
             return;
         var held = await overdueClaims.FindHeldAsync(overdue.Select(batch => batch.ClaimId)).WaitAsync(cancellationToken);
-        // What was reported meanwhile has ended.
+        // Batches that were reported meanwhile have ended.
         foreach (var batch in overdue.Where(batch => _queue.IsUnderWay(batch.ClaimId)))
         {
             if (held.Contains(batch.ClaimId))
@@ -331,7 +194,7 @@ internal sealed partial class DomainQueueGrain(
                 continue;
             }
             var wasClaimed = _queue.WasClaimed(batch.ClaimId);
-            TakeBack(batch);
+            dispatch.TakeBack(batch);
             if (batch.IsAdopted || wasClaimed || await store.IsTriedSinceAsync(batch.Recipients, cancellationToken))
                 continue;
             telemetry.BatchLost(batch.Route);
@@ -343,12 +206,6 @@ internal sealed partial class DomainQueueGrain(
     {
         if (outages.MayWrite(2003, exception))
             LogStorageAway(log, Domain, exception);
-    }
-
-    private void TakeBack(Batch batch)
-    {
-        telemetry.UnderWay(batch.Route, -_queue.TakeBack(batch.ClaimId));
-        _queue.SetBack(batch.Endpoint, time.GetUtcNow());
     }
 
     [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and backs off until {Until:u}: {Reason}")]
