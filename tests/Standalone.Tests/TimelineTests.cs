@@ -1,6 +1,6 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Standalone.Commands;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Tests;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using static MailPipeline.Standalone.Commands.MessageCommands;
 
 namespace MailPipeline.Standalone.Commands;

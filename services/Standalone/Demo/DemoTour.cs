@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Standalone.Commands;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Demo;
 
