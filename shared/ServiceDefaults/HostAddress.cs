@@ -27,6 +27,9 @@ public static class HostAddress
     public static string Literal(IPAddress address) =>
         address?.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]";
 
+    /// <summary>IPv4 addresses as such, whatever socket they came through.</summary>
+    public static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+
     /// <summary>The address of a literal, or of the address alone.</summary>
     public static bool TryParseLiteral([NotNullWhen(true)] string? text, [NotNullWhen(true)] out IPAddress? address)
     {

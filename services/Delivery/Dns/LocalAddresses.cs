@@ -38,7 +38,7 @@ internal sealed class LocalAddresses
         _time = time;
         _allowsLocal = options.Value.LocalAddresses == AddressRule.Allow;
         _allowsPrivate = options.Value.PrivateAddresses == AddressRule.Allow;
-        _own = [.. options.Value.OwnAddresses.Select(text => ClientNetworks.Plain(IPAddress.Parse(text)))];
+        _own = [.. options.Value.OwnAddresses.Select(text => HostAddress.Plain(IPAddress.Parse(text)))];
     }
 
     /// <summary>RFC 6761 §6.3: whatever DNS says of it, this name means the machine itself.</summary>
@@ -55,7 +55,7 @@ internal sealed class LocalAddresses
 
     private static bool Leads(IPAddress address, Predicate<IPAddress> isMeant)
     {
-        var plain = ClientNetworks.Plain(address);
+        var plain = HostAddress.Plain(address);
         return isMeant(plain) || (EmbeddedAddress.Of(plain) is { } embedded && isMeant(embedded));
     }
 

@@ -13,6 +13,7 @@ internal static class ReferenceRules
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Mail/Mail.csproj"],
+        ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
 
     private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)

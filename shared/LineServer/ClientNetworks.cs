@@ -1,6 +1,7 @@
 using System.Net;
+using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.LineServer;
 
 /// <summary>A set of client addresses, given as addresses and CIDR networks.</summary>
 public sealed class ClientNetworks
@@ -21,16 +22,13 @@ public sealed class ClientNetworks
         return IPNetwork.TryParse(text, out network);
     }
 
-    /// <summary>IPv4 addresses as such, whatever socket they came through.</summary>
-    public static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
-
     /// <summary>
     /// What counts as one client: an IPv4 address, and of IPv6 the network of which one customer has at least one (RFC 6177).
     /// </summary>
     /// <param name="bitsOfIPv6">Of its name, 64 for a single network.</param>
     public static IPNetwork NetworkOf(IPAddress address, int bitsOfIPv6)
     {
-        var bytes = Plain(address).GetAddressBytes();
+        var bytes = HostAddress.Plain(address).GetAddressBytes();
         if (bytes.Length == 4)
             return new IPNetwork(new IPAddress(bytes), 32);
         for (var bit = bitsOfIPv6; bit < bytes.Length * 8; bit++)

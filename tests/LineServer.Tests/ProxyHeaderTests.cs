@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 
-namespace MailPipeline.ServiceDefaults.Tests;
+namespace MailPipeline.LineServer.Tests;
 
 /// <summary>The PROXY header whole, in pieces, and broken.</summary>
 public sealed class ProxyHeaderTests

@@ -1,7 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Time.Testing;
 
-namespace MailPipeline.ServiceDefaults.Tests;
+namespace MailPipeline.LineServer.Tests;
 
 /// <summary>Who fills a door shuts out as few others as can be.</summary>
 public sealed class SessionPlacesTests

@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.LineServer;
 
 /// <summary>
 /// Tells a client that has left from one that has only closed its side: it has said everything and waits for our replies, as

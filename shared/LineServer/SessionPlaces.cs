@@ -1,6 +1,6 @@
 using System.Net;
 
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.LineServer;
 
 /// <summary>How many sessions one listener serves at once.</summary>
 /// <param name="Strangers">Of clients that have not logged in.</param>

@@ -1,10 +1,11 @@
 using System.Net;
+using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.LineServer;
 
 /// <summary>
 /// Connections that come through a load balancer are those of the client that it names. Only listed sources are believed, and
@@ -22,10 +23,10 @@ public static partial class ProxyProtocol
             return;
         var balancers = new ClientNetworks(from);
         var time = listen.ApplicationServices.GetRequiredService<TimeProvider>();
-        var log = listen.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults");
+        var log = listen.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.LineServer");
         listen.Use(next => async connection =>
         {
-            if (connection.RemoteEndPoint is IPEndPoint balancer && balancers.Contains(ClientNetworks.Plain(balancer.Address)))
+            if (connection.RemoteEndPoint is IPEndPoint balancer && balancers.Contains(HostAddress.Plain(balancer.Address)))
             {
                 if (!await IntroduceAsync(connection, time))
                 {
@@ -64,6 +65,6 @@ public static partial class ProxyProtocol
         }
     }
 
-    [LoggerMessage(6020, LogLevel.Warning, "{RemoteEndPoint} is a load balancer by the settings and sent no PROXY header; its connection is closed")]
+    [LoggerMessage(8001, LogLevel.Warning, "{RemoteEndPoint} is a load balancer by the settings and sent no PROXY header; its connection is closed")]
     private static partial void LogNotIntroduced(ILogger log, IPEndPoint remoteEndPoint);
 }

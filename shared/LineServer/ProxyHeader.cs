@@ -4,8 +4,9 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.LineServer;
 
 /// <summary>What <see cref="ProxyHeader.TryRead"/> found.</summary>
 internal enum ProxyHeaderStatus
@@ -52,7 +53,7 @@ internal static class ProxyHeader
             ? ReadBinary(bytes, out client)
             : ReadLine(bytes, out client);
         // Nobody comes from there through a balancer, and whoever does is trusted with things that strangers are not.
-        if (client is not null && IPAddress.IsLoopback(ClientNetworks.Plain(client.Address)))
+        if (client is not null && IPAddress.IsLoopback(HostAddress.Plain(client.Address)))
             return ProxyHeaderStatus.Invalid;
         if (status == ProxyHeaderStatus.Complete)
             consumed = buffer.GetPosition(taken);
