@@ -11,8 +11,9 @@ internal static class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
         ["shared/Storage/Storage.csproj"] = [],
-        ["shared/Mail/Mail.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Mail/Mail.csproj"],
+        ["shared/Mail/Mail.csproj"] =
+            ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
 

@@ -1,7 +1,12 @@
 using System.Net;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
 
-namespace MailPipeline.ServiceDefaults.Tests;
+namespace MailPipeline.Mail.Tests;
 
 /// <summary>What a service says of itself when its store goes away after the start.</summary>
 public sealed class StoreHealthTests
@@ -49,13 +54,63 @@ public sealed class StoreHealthTests
         }
     }
 
-    private static Task<(WebApplication App, HttpClient Client)> StartAsync(
+    [Fact]
+    public async Task A_SQLite_file_is_no_store_for_several_processes()
+    {
+        var folder = Directory.CreateTempSubdirectory("mailpipeline-test-");
+        try
+        {
+            Assert.Equal(2, await ServiceHost.RunAsync(
+                "test", [$"--ConnectionStrings:maildb=Data Source={folder.FullName}/mail.db", "--Http:Port=0"], ["maildb"],
+                services => services.AddMailDatabaseSettings(), builder => builder.AddSharedMailDatabase()));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_store_that_is_away_is_waited_for()
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var port = FreePorts.Next();
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
+        var running = ServiceHost.RunAsync(
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"],
+            services => services.AddMailDatabaseSettings(), builder => builder.AddSharedMailDatabase(), stop.Token);
+
+        await Eventually.TrueAsync(
+            async () => await SaysAsync() == "Waiting for the store (ConnectionStrings:maildb)\n", TimeSpan.FromSeconds(30), () => "", Cancellation);
+        await stop.CancelAsync();
+        Assert.Equal(0, await running);
+
+        async Task<string> SaysAsync()
+        {
+            try
+            {
+                return (await ReadyAsync(client)).Body;
+            }
+            catch (HttpRequestException)
+            {
+                return "";
+            }
+        }
+    }
+
+    private static async Task<(WebApplication App, HttpClient Client)> StartAsync(
         PostgresServer postgres, Func<WebApplicationBuilder, WebApplicationBuilder> configure)
     {
-        var builder = DefaultsHost.CreateBuilder(
-            // Npgsql itself waits as long as it takes.
-            ("ConnectionStrings:maildb", postgres.ConnectionString() + ";Command Timeout=0"));
-        return DefaultsHost.StartAsync(configure(builder.AddMailDatabase()));
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Configuration["Http:Port"] = "0";
+        builder.Configuration["Logging:LogLevel:Default"] = "None";
+        // Npgsql itself waits as long as it takes.
+        builder.Configuration["ConnectionStrings:maildb"] = postgres.ConnectionString() + ";Command Timeout=0";
+        var app = configure(builder.AddServiceDefaults("test").AddMailDatabase()).Build();
+        app.MapServiceDefaults();
+        await app.StartAsync(Cancellation);
+        var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+        return (app, new HttpClient { BaseAddress = new Uri(address) });
     }
 
     private static async Task<(HttpStatusCode Status, string Body)> ReadyAsync(HttpClient client)

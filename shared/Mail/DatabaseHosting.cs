@@ -1,17 +1,15 @@
-using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.Mail;
 
 /// <summary>The durable store, from the connection string named <c>maildb</c> and the section <c>Storage</c>.</summary>
 public static class DatabaseHosting
 {
-    public const string ConnectionName = "maildb";
-
     private const string BusKeyName = "bus";
 
     private const string CheckName = "store";
@@ -19,10 +17,27 @@ public static class DatabaseHosting
     // Whoever asks for health waits a few seconds, and a store that does not answer at all must not keep him.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
 
+    /// <summary>The settings of the store alone.</summary>
+    public static void AddMailDatabaseSettings(this IServiceCollection services) =>
+        services.AddSettingsSection(StorageOptions.SectionName, configuration => configuration.ReadStorageOptions());
+
+    /// <summary>Registers the store of a process beside others; it is opened before any other hosted service starts.</summary>
+    /// <exception cref="StartupException">The store is a file, which belongs to one process.</exception>
+    public static WebApplicationBuilder AddSharedMailDatabase(this WebApplicationBuilder builder)
+    {
+        if (MailDatabase.FileOf(builder.Configuration.ReadStorageOptions()) is not null)
+        {
+            throw new StartupException(
+                $"ConnectionStrings:{ServiceHost.StoreConnection} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
+        }
+        return builder.AddMailDatabase();
+    }
+
     /// <summary>Registers the store; it is opened before any other hosted service starts.</summary>
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
         builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
+        builder.Services.AddSingleton(provider => new RememberedAnswers(provider.GetRequiredService<MailDirectory>().Forget));
         builder.Services.AddSingleton(provider => new BusKeySource(
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync(BusKeyName, cancellation)));
         builder.Services.AddSingleton(provider => NeedFor(provider.GetRequiredService<MailDatabase>()));
@@ -45,19 +60,34 @@ public static class DatabaseHosting
     public static StorageOptions ReadStorageOptions(this IConfiguration configuration)
     {
         var options = configuration.ReadSettings<StorageOptions>(StorageOptions.SectionName);
-        if (configuration.GetConnectionString(ConnectionName) is { Length: > 0 } connection)
+        if (configuration.GetConnectionString(ServiceHost.StoreConnection) is { Length: > 0 } connection)
             options.ConnectionString = connection;
         return options.ConnectionString.Length > 0
             ? options
             : throw new StartupException(
-                $"ConnectionStrings:{ConnectionName} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
+                $"ConnectionStrings:{ServiceHost.StoreConnection} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
     }
 
-    private static Need NeedFor(MailDatabase database) => new($"the store (ConnectionStrings:{ConnectionName})", async cancellation =>
+    /// <summary>Opens the store for a process that starts.</summary>
+    /// <exception cref="StartupException">It is none that this program can work on.</exception>
+    /// <exception cref="StorageUnavailableException">It cannot be reached or written.</exception>
+    public static async Task OpenForStartAsync(this MailDatabase database, CancellationToken cancellationToken)
     {
         try
         {
-            await database.OpenAsync(cancellation);
+            await database.OpenAsync(cancellationToken);
+        }
+        catch (Exception unfit) when (unfit is SchemaTooNewException or StoreEncodingException)
+        {
+            throw new StartupException(unfit.Message, unfit);
+        }
+    }
+
+    private static Need NeedFor(MailDatabase database) => new($"the store (ConnectionStrings:{ServiceHost.StoreConnection})", async cancellation =>
+    {
+        try
+        {
+            await database.OpenForStartAsync(cancellation);
             return null;
         }
         catch (StorageUnavailableException away)
