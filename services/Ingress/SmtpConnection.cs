@@ -241,12 +241,12 @@ internal sealed class SmtpConnection
         return end;
     }
 
-    // The farewell refuses nothing; that the session ended is counted by its end.
+    // The closing reply refuses nothing; that the session ended is counted by its end.
     private void Write(SmtpStep step)
     {
         Write(step.Reply!);
-        if (step.Farewell is { } farewell)
-            _transport.Write(farewell);
+        if (step.ClosingReply is { } closing)
+            _transport.Write(closing);
     }
 
     private void Write(SmtpReply reply)

@@ -111,7 +111,7 @@ internal static class StandaloneHost
         // What is no name is said of the setting that was written.
         if (configuration["Ingress:HostName"] is not { Length: > 0 } name || !SmtpAddress.TryParse($"x@{name}", out _))
             return;
-        string[] others = ["Delivery:HostName", "Queue:Hostname", "Tls:HostNames:0"];
+        string[] others = ["Delivery:HostName", "Queue:HostName", "Tls:HostNames:0"];
         var unnamed = others.Where(setting => configuration[setting] is null).ToDictionary(setting => setting, _ => (string?)name);
         configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = unnamed });
     }

@@ -40,7 +40,7 @@ public static class DatabaseHosting
         builder.Services.AddSingleton(provider => new RememberedAnswers(provider.GetRequiredService<MailDirectory>().Forget));
         builder.Services.AddSingleton(provider => new BusKeySource(
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync(BusKeyName, cancellation)));
-        builder.Services.AddSingleton(provider => NeedFor(provider.GetRequiredService<MailDatabase>()));
+        builder.Services.AddSingleton(provider => DependencyOn(provider.GetRequiredService<MailDatabase>()));
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>(CheckName, failureStatus: null, [ServiceDefaultsHosting.ReadyTag], s_patience);
         return builder;
     }
@@ -83,7 +83,7 @@ public static class DatabaseHosting
         }
     }
 
-    private static Need NeedFor(MailDatabase database) => new($"the store (ConnectionStrings:{ServiceHost.StoreConnection})", async cancellation =>
+    private static Dependency DependencyOn(MailDatabase database) => new($"the store (ConnectionStrings:{ServiceHost.StoreConnection})", async cancellation =>
     {
         try
         {

@@ -92,7 +92,7 @@ public static partial class ServiceHost
         WebApplication app, HealthDoor door, Action checkPorts, Action sayReady, CancellationToken cancellation)
     {
         await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
-        if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
+        if (!await DependencyWait.WaitAsync(app.Services, door, cancellation))
             return Done;
         checkPorts();
         if (await StartAsync(app, cancellation))

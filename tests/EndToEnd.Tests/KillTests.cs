@@ -74,7 +74,7 @@ public sealed class KillTests
             [],
             [$"--Delivery:Routes:slow.example={listener.LocalEndpoint}", "--Queue:DomainConcurrency=1", "--Queue:InitialConcurrency=1"],
             Cancellation);
-        // All in one hand-out, the large one first.
+        // All in one batch, the large one first.
         await pipeline.Server.RunAsync(["queue", "pause"], cancellation: Cancellation);
         await pipeline.SendAsync([LedgerMessage.Create("large", "", 1, 5_000_000, new ExpectedRecipient("r0@slow.example"))], Cancellation);
         await pipeline.SendAsync(

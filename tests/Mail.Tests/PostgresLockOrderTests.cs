@@ -37,7 +37,7 @@ public sealed partial class Postgres_store
         var messages = await AcceptAsync(store);
         return (One(messages, message => store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)])),
             Two(Enumerable.Range(0, Rows), number => number % 3 == 0
-                ? other.Queue.SetStandingAsync($"d{number}.example.net", DomainStanding.Good) : other.Queue.SettleAsync($"d{number}.example.net")));
+                ? other.Queue.SetBackoffAsync($"d{number}.example.net", DomainBackoff.None) : other.Queue.SettleAsync($"d{number}.example.net")));
     });
 
     [Fact]

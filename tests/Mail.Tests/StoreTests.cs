@@ -99,8 +99,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         var now = Store.Time.GetUtcNow();
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@ready.example.net", "b@ready.example.net");
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org");
-        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@resting.example.net", "b@resting.example.net", "c@resting.example.net");
-        await Store.Queue.SetStandingAsync("resting.example.net", new DomainStanding(1, now.AddMinutes(5), "no route"));
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@failing.example.net", "b@failing.example.net", "c@failing.example.net");
+        await Store.Queue.SetBackoffAsync("failing.example.net", new DomainBackoff(1, now.AddMinutes(5), "no route"));
         var limited = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@limited.example.net", "b@limited.example.net");
         await Store.Claims.TakeAsync(1, "limited.example.net", [limited[0]], begun: true, default);
         await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
@@ -259,7 +259,7 @@ public abstract partial class StoreTests : IAsyncLifetime
             var domain = $"d{i}.example.net";
             var message = await Store.AcceptAsync("x"u8.ToArray(), $"a@{domain}");
             // Behind another write the two wait together, and share a transaction.
-            var busy = Store.Queue.SetStandingAsync("busy.example.net", new DomainStanding(i, Store.Time.GetUtcNow().AddHours(1), "busy"));
+            var busy = Store.Queue.SetBackoffAsync("busy.example.net", new DomainBackoff(i, Store.Time.GetUtcNow().AddHours(1), "busy"));
             var settling = Store.Queue.SettleAsync(domain);
             await Task.WhenAll(busy, settling, Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]));
             var due = await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 100, default);
@@ -326,12 +326,12 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Standing_of_a_domain_is_remembered()
+    public async Task Backoff_of_a_domain_is_remembered()
     {
         var until = Store.Time.GetUtcNow().AddMinutes(5);
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(3, until, "connection refused"));
-        Assert.Equal(new DomainStanding(3, until, "connection refused"), await Store.Queue.FindStandingAsync("example.net", default));
-        Assert.Equal(DomainStanding.Good, await Store.Queue.FindStandingAsync("example.com", default));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(3, until, "connection refused"));
+        Assert.Equal(new DomainBackoff(3, until, "connection refused"), await Store.Queue.FindBackoffAsync("example.net", default));
+        Assert.Equal(DomainBackoff.None, await Store.Queue.FindBackoffAsync("example.com", default));
     }
 
     [Fact]

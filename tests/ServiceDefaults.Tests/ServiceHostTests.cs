@@ -78,7 +78,7 @@ public sealed class ServiceHostTests
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
-            builder => builder.Services.AddSingleton(new Need("the store", _ => Task.FromResult<string?>("away"))), stop.Token);
+            builder => builder.Services.AddSingleton(new Dependency("the store", _ => Task.FromResult<string?>("away"))), stop.Token);
 
         await Eventually.TrueAsync(async () => await StatusAsync("/health/live") == HttpStatusCode.OK, TimeSpan.FromSeconds(30), () => "", Cancellation);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, await StatusAsync("/health/ready"));
@@ -107,7 +107,7 @@ public sealed class ServiceHostTests
         var (asked, answer) = (0, new TaskCompletionSource<string?>());
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
-            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Need("a long step", cancellation =>
+            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Dependency("a long step", cancellation =>
             {
                 asked++;
                 return answer.Task.WaitAsync(cancellation);

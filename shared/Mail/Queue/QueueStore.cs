@@ -13,12 +13,12 @@ public sealed record RoutedMessage(AcceptedMessage Message, IReadOnlyList<Routed
 public sealed record RoutedRecipient(string Address, string Original, string Domain, RecipientRoute Route);
 
 /// <summary>A domain with recipients that may be due.</summary>
-/// <param name="DueAt">Since when: a recipient is due, and the domain does not rest.</param>
+/// <param name="DueAt">Since when: a recipient is due, and the domain does not back off.</param>
 public sealed record DueDomain(string Domain, DateTimeOffset DueAt);
 
 /// <summary>The ways that somebody works on.</summary>
 /// <param name="Local">To maildrops here.</param>
-/// <param name="Remote">To other systems, for domains in good standing.</param>
+/// <param name="Remote">To other systems, for domains that can be reached.</param>
 /// <param name="Failing">To other systems, for domains that could not be reached the last time.</param>
 public readonly record struct OpenRoutes(bool Local, bool Remote, bool Failing)
 {
@@ -33,13 +33,13 @@ public readonly record struct DuePlace(DateTimeOffset NextAttemptAt, long Recipi
 /// <summary>What the store remembers of a domain while its grain sleeps.</summary>
 /// <param name="Failures">Attempts in a row in which no host of the domain could be reached.</param>
 /// <param name="BackoffUntil">No attempt before this time.</param>
-/// <param name="Reason">Why, in one line; empty when in good standing.</param>
-public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, string Reason)
+/// <param name="Reason">Why, in one line; empty when the domain can be reached.</param>
+public sealed record DomainBackoff(int Failures, DateTimeOffset BackoffUntil, string Reason)
 {
-    public static readonly DomainStanding Good = new(0, DateTimeOffset.UnixEpoch, "");
+    public static readonly DomainBackoff None = new(0, DateTimeOffset.UnixEpoch, "");
 }
 
-/// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
+/// <summary>The queue's side of the truth: routing, what is due where, and the back-off of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
 {
     private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1") { Locks = SharedRows.Unrouted };
@@ -91,7 +91,7 @@ public sealed class QueueStore(MailDatabase database)
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
-    // The later of the two times, as the index has it: domains that rest, however many, are not read.
+    // The later of the two times, as the index has it: domains that back off, however many, are not read.
     private const string WakeAt = "CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END";
 
     private const string DueDomains = $"SELECT domain, {WakeAt} FROM domain_queues q WHERE {WakeAt} <= $1 AND ({WakeAt}, domain) > ($2, $3)";
@@ -123,9 +123,9 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
-    private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
+    private static readonly Statement s_backoff = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
 
-    private static readonly Statement s_setStanding = new(
+    private static readonly Statement s_setBackoff = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
@@ -228,7 +228,7 @@ public sealed class QueueStore(MailDatabase database)
     }
 
     /// <summary>
-    /// Domains that may have due recipients and do not rest, after the given one in the order of the times since when that is so.
+    /// Domains that may have due recipients and do not back off, after the given one in the order of the times since when that is so.
     /// </summary>
     /// <param name="only">Domains with recipients that go such a way, as far as the directory and the first of their recipients tell; null: all.</param>
     public async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(
@@ -239,19 +239,19 @@ public sealed class QueueStore(MailDatabase database)
                 s_dueDomainsOfOpenRoutes, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit, open.Local ? 1 : 0,
                 open.Remote ? 1 : 0, open.Failing ? 1 : 0);
 
-    public async Task<DomainStanding> FindStandingAsync(string domain, CancellationToken cancellationToken)
+    public async Task<DomainBackoff> FindBackoffAsync(string domain, CancellationToken cancellationToken)
     {
         var rows = await database.QueryAsync(
-            s_standing, r => new DomainStanding(r.GetInt32(0), Time(r, 1), r.GetString(2)), cancellationToken, domain);
-        return rows is [var standing] ? standing : DomainStanding.Good;
+            s_backoff, r => new DomainBackoff(r.GetInt32(0), Time(r, 1), r.GetString(2)), cancellationToken, domain);
+        return rows is [var backoff] ? backoff : DomainBackoff.None;
     }
 
-    public Task SetStandingAsync(string domain, DomainStanding standing) =>
+    public Task SetBackoffAsync(string domain, DomainBackoff backoff) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
-            s_setStanding, domain, standing.BackoffUntil, standing.Failures, standing.BackoffUntil, StoredText.Note(standing.Reason)));
+            s_setBackoff, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason)));
 
     /// <summary>
-    /// Reads the domain's earliest next attempt and notes it, so that the warden need not look before. Returns null when
+    /// Reads the domain's earliest next attempt and notes it, so that the reconciler need not look before. Returns null when
     /// nothing is queued for the domain.
     /// </summary>
     public Task<DateTimeOffset?> SettleAsync(string domain) =>

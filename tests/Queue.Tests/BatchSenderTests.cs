@@ -8,7 +8,7 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Tests;
 
-public sealed class HandOutSenderTests
+public sealed class BatchSenderTests
 {
     private static readonly QueuedRecipient s_recipient = new(
         1, "a@example.net", "", 1, BodyType.SevenBit, 0, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, RecipientRoute.Remote, "");
@@ -22,14 +22,14 @@ public sealed class HandOutSenderTests
         await using var services = new ServiceCollection().AddLogging().AddMassTransitTestHarness().BuildServiceProvider();
         var harness = services.GetTestHarness();
         await harness.Start();
-        var options = new QueueOptions { HandOutTimeout = TimeSpan.FromSeconds(7) };
-        var sender = new HandOutSender(
-            new MailBus(services.GetRequiredService<IBus>(), TimeProvider.System), new HandOutGate(), Options.Create(options), NullLogger<HandOutSender>.Instance);
+        var options = new QueueOptions { BatchTimeout = TimeSpan.FromSeconds(7) };
+        var sender = new BatchSender(
+            new MailBus(services.GetRequiredService<IBus>(), TimeProvider.System), new EndpointGate(), Options.Create(options), NullLogger<BatchSender>.Instance);
 
-        Assert.True(await sender.TrySendAsync("example.net", new HandOut(1, route, [s_recipient], probe)));
+        Assert.True(await sender.TrySendAsync("example.net", new Batch(1, route, [s_recipient], probe)));
 
         var sent = Assert.Single(harness.Sent.Select(_ => true, TestContext.Current.CancellationToken));
-        Assert.Equal(options.HandOutTimeout, sent.Context.TimeToLive);
+        Assert.Equal(options.BatchTimeout, sent.Context.TimeToLive);
         Assert.EndsWith("/" + endpoint, sent.Context.DestinationAddress!.ToString(), StringComparison.Ordinal);
     }
 }

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging.Testing;
 namespace MailPipeline.ServiceDefaults.Tests;
 
 /// <summary>What is said while a process waits for what it needs.</summary>
-public sealed class WaitingRoomTests
+public sealed class DependencyWaitTests
 {
     [Theory]
     [InlineData(true)]
@@ -18,11 +18,11 @@ public sealed class WaitingRoomTests
         await using var services = new ServiceCollection()
             .AddLogging(logging => logging.AddProvider(log))
             .AddSingleton(TimeProvider.System)
-            .AddSingleton(new Need("a store", ProbeAsync, mayTakeLong))
+            .AddSingleton(new Dependency("a store", ProbeAsync, mayTakeLong))
             .BuildServiceProvider();
 
         await using var door = new HealthDoor();
-        var waiting = WaitingRoom.WaitAsync(services, door, stop.Token);
+        var waiting = DependencyWait.WaitAsync(services, door, stop.Token);
         await asked.Task;
         await stop.CancelAsync();
 

@@ -11,7 +11,7 @@ namespace MailPipeline.Queue;
 /// One for the cluster, key 0. Calls come from every silo; those that come too early do nothing. None waits for another: what needs
 /// storage alone not for what needs the bus, and what is quick not for what takes long.
 /// </summary>
-internal interface IWardenGrain : IGrainWithIntegerKey
+internal interface IReconcilerGrain : IGrainWithIntegerKey
 {
     /// <summary>Routes what was forgotten.</summary>
     [AlwaysInterleave]
@@ -39,7 +39,7 @@ internal interface IWardenGrain : IGrainWithIntegerKey
 /// Repairs what was lost on the way, from storage: messages that nobody routed, due recipients whose queue sleeps, claims
 /// whose lease ran out. A broker outage, a lost hint, a dead silo and a dead worker all end here.
 /// </summary>
-internal sealed partial class WardenGrain : Grain, IWardenGrain
+internal sealed partial class ReconcilerGrain : Grain, IReconcilerGrain
 {
     private const int Page = 500;
 
@@ -54,12 +54,12 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
     private readonly MessageHistory _history;
     private readonly Router _router;
     private readonly DeliveryPause _pause;
-    private readonly HandOutGate _gate;
+    private readonly EndpointGate _gate;
     private readonly DeadWorkers _deadWorkers;
     private readonly QueueOptions _options;
     private readonly QueueTelemetry _telemetry;
     private readonly TimeProvider _time;
-    private readonly ILogger<WardenGrain> _log;
+    private readonly ILogger<ReconcilerGrain> _log;
     private readonly Waking _waking;
     private readonly Round _routes;
     private readonly Round _wakes;
@@ -67,17 +67,17 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
     private readonly Round _measures;
     private readonly Round _cleanings;
 
-    public WardenGrain(
-        QueueStore store, MeasureStore measureStore, MessageHistory history, Router router, DeliveryPause pause, HandOutGate gate, DeadWorkers deadWorkers,
-        IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<WardenGrain> log)
+    public ReconcilerGrain(
+        QueueStore store, MeasureStore measureStore, MessageHistory history, Router router, DeliveryPause pause, EndpointGate gate, DeadWorkers deadWorkers,
+        IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<ReconcilerGrain> log)
     {
         (_store, _measureStore, _history, _router, _pause) = (store, measureStore, history, router, pause);
         (_deadWorkers, _options, _telemetry, _time, _log) = (deadWorkers, options.Value, telemetry, time, log);
         _gate = gate;
         _waking = new Waking(ListDueDomainsAsync, WakeAsync, time);
-        _routes = new Round(_options.WardenInterval, time);
-        _wakes = new Round(_options.WardenInterval, time, share: 0.2);
-        _takeBacks = new Round(_options.WardenInterval, time);
+        _routes = new Round(_options.ReconcileInterval, time);
+        _wakes = new Round(_options.ReconcileInterval, time, share: 0.2);
+        _takeBacks = new Round(_options.ReconcileInterval, time);
         _measures = new Round(s_measuring, time, share: 0.05);
         _cleanings = new Round(s_cleaning, time);
     }
@@ -138,7 +138,7 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
         }
     }
 
-    /// <summary>Where nobody takes hand-outs nobody is woken.</summary>
+    /// <summary>Where nobody takes batches nobody is woken.</summary>
     private async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(DueDomain after, int most)
     {
         var open = new OpenRoutes(

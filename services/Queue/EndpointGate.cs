@@ -3,13 +3,13 @@ using MailPipeline.ServiceDefaults;
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Whether hand-outs to an endpoint have anywhere to go, as this process knows it: somebody consumes it, and the bus takes them. While
+/// Whether batches to an endpoint have anywhere to go, as this process knows it: somebody consumes it, and the bus takes them. While
 /// they have not, what is due waits in storage and its queues are not woken; an hour of it costs no more than a second. What becomes of
 /// one endpoint says nothing of the others.
 /// </summary>
-internal sealed class HandOutGate
+internal sealed class EndpointGate
 {
-    /// <summary>The endpoints of hand-outs.</summary>
+    /// <summary>The endpoints of batches.</summary>
     public static readonly string[] Endpoints = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry, BusEndpoints.Store];
 
     private readonly Lock _lock = new();
@@ -39,7 +39,7 @@ internal sealed class HandOutGate
             return _openings > openings ? Task.CompletedTask : _opening.Task;
     }
 
-    /// <summary>The bus did not take a hand-out, and has not proved since that it takes any.</summary>
+    /// <summary>The bus did not take a batch, and has not proved since that it takes any.</summary>
     public bool WaitsForBus
     {
         get
@@ -55,7 +55,7 @@ internal sealed class HandOutGate
             return IsOpenNow(endpoint);
     }
 
-    /// <param name="count">Null: unknown. Then it is for the bus to take hand-outs, and for the queue to miss those that nobody claims.</param>
+    /// <param name="count">Null: unknown. Then it is for the bus to take batches, and for the queue to miss those that nobody claims.</param>
     /// <returns>True: whether there are any has changed.</returns>
     public bool NoteConsumers(string endpoint, int? count)
     {

@@ -7,12 +7,12 @@ namespace MailPipeline.ServiceDefaults;
 /// <param name="Name">As the operator knows it.</param>
 /// <param name="ProbeAsync">Null when it is there, otherwise why it is not. Throws when waiting would not help.</param>
 /// <param name="MayTakeLong">The probe does something that must not be begun again and again; it is waited for to its end.</param>
-public sealed record Need(string Name, Func<CancellationToken, Task<string?>> ProbeAsync, bool MayTakeLong = false);
+public sealed record Dependency(string Name, Func<CancellationToken, Task<string?>> ProbeAsync, bool MayTakeLong = false);
 
 /// <summary>
 /// Where a process waits for what it needs: it says for what, and goes on as soon as everything is there.
 /// </summary>
-internal static partial class WaitingRoom
+internal static partial class DependencyWait
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
@@ -25,16 +25,16 @@ internal static partial class WaitingRoom
         var log = services.GetRequiredService<ILoggerFactory>().CreateLogger("MailPipeline.ServiceDefaults");
         var time = services.GetRequiredService<TimeProvider>();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation, door.Stopping);
-        foreach (var need in services.GetServices<Need>())
+        foreach (var dependency in services.GetServices<Dependency>())
         {
             var said = "";
             while (true)
             {
                 using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
-                var probing = ProbeAsync(need, giveUp.Token);
+                var probing = ProbeAsync(dependency, giveUp.Token);
                 if (await Task.WhenAny(probing, Task.Delay(s_patience, time, stop.Token)) != probing && !stop.IsCancellationRequested)
                 {
-                    if (need.MayTakeLong)
+                    if (dependency.MayTakeLong)
                         Say(s_takesLong);
                     else
                         await giveUp.CancelAsync();
@@ -50,25 +50,25 @@ internal static partial class WaitingRoom
                     return false;
             }
             if (said.Length > 0)
-                LogThere(log, need.Name);
+                LogThere(log, dependency.Name);
 
             void Say(string reason)
             {
                 if (said == reason)
                     return;
-                LogWaiting(log, need.Name, said = reason);
-                door.Say($"Waiting for {need.Name}");
+                LogWaiting(log, dependency.Name, said = reason);
+                door.Say($"Waiting for {dependency.Name}");
             }
         }
         door.Say("Starting");
         return !stop.IsCancellationRequested;
     }
 
-    private static async Task<string?> ProbeAsync(Need need, CancellationToken giveUp)
+    private static async Task<string?> ProbeAsync(Dependency dependency, CancellationToken giveUp)
     {
         try
         {
-            return await need.ProbeAsync(giveUp);
+            return await dependency.ProbeAsync(giveUp);
         }
         catch (OperationCanceledException) when (giveUp.IsCancellationRequested)
         {
@@ -76,9 +76,9 @@ internal static partial class WaitingRoom
         }
     }
 
-    [LoggerMessage(6010, LogLevel.Warning, "Waiting for {Need}: {Reason}")]
-    private static partial void LogWaiting(ILogger log, string need, string reason);
+    [LoggerMessage(6010, LogLevel.Warning, "Waiting for {Dependency}: {Reason}")]
+    private static partial void LogWaiting(ILogger log, string dependency, string reason);
 
-    [LoggerMessage(6011, LogLevel.Information, "{Need} is there")]
-    private static partial void LogThere(ILogger log, string need);
+    [LoggerMessage(6011, LogLevel.Information, "{Dependency} is there")]
+    private static partial void LogThere(ILogger log, string dependency);
 }

@@ -3,16 +3,16 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Calls the warden for each of its duties, each in a loop of its own: one that takes long, or that waits in a silo that died, keeps
+/// Calls the reconciler for each of its duties, each in a loop of its own: one that takes long, or that waits in a silo that died, keeps
 /// none of the others waiting.
 /// </summary>
-internal sealed partial class WardenTicks(
-    IGrainFactory grains, HandOutGate gate, IOptions<QueueOptions> options, OutageLog outages, TimeProvider time, ILogger<WardenTicks> log) : BackgroundService
+internal sealed partial class ReconcilerTicks(
+    IGrainFactory grains, EndpointGate gate, IOptions<QueueOptions> options, OutageLog outages, TimeProvider time, ILogger<ReconcilerTicks> log) : BackgroundService
 {
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
-        TickAsync(warden => warden.RouteAsync(), stoppingToken), TickAsync(warden => warden.WakeAsync(atOnce: false), stoppingToken),
-        TickAsync(warden => warden.TakeBackAsync(), stoppingToken), TickAsync(warden => warden.MeasureAsync(), stoppingToken),
-        TickAsync(warden => warden.CleanUpAsync(), stoppingToken), WakeAtOpeningsAsync(stoppingToken));
+        TickAsync(reconciler => reconciler.RouteAsync(), stoppingToken), TickAsync(reconciler => reconciler.WakeAsync(atOnce: false), stoppingToken),
+        TickAsync(reconciler => reconciler.TakeBackAsync(), stoppingToken), TickAsync(reconciler => reconciler.MeasureAsync(), stoppingToken),
+        TickAsync(reconciler => reconciler.CleanUpAsync(), stoppingToken), WakeAtOpeningsAsync(stoppingToken));
 
     /// <summary>When workers are back what waits for them is woken at once, and where that fails at every interval until it does not.</summary>
     private async Task WakeAtOpeningsAsync(CancellationToken stoppingToken)
@@ -27,7 +27,7 @@ internal sealed partial class WardenTicks(
                 if (await TryWakeAsync(stoppingToken))
                     woken = openings;
                 else
-                    await Task.Delay(options.Value.WardenInterval, time, stoppingToken);
+                    await Task.Delay(options.Value.ReconcileInterval, time, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -40,7 +40,7 @@ internal sealed partial class WardenTicks(
     {
         try
         {
-            await grains.GetGrain<IWardenGrain>(0).WakeAsync(atOnce: true);
+            await grains.GetGrain<IReconcilerGrain>(0).WakeAsync(atOnce: true);
             return true;
         }
 #pragma warning disable CA1031 // The loop is what brings back whatever goes wrong.
@@ -53,10 +53,10 @@ internal sealed partial class WardenTicks(
         }
     }
 
-    private Task TickAsync(Func<IWardenGrain, Task> tick, CancellationToken stoppingToken)
+    private Task TickAsync(Func<IReconcilerGrain, Task> tick, CancellationToken stoppingToken)
     {
-        var warden = grains.GetGrain<IWardenGrain>(0);
-        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => tick(warden), NoteFailed, stoppingToken);
+        var reconciler = grains.GetGrain<IReconcilerGrain>(0);
+        return new TickLoop(options.Value.ReconcileInterval, time).RunAsync(_ => tick(reconciler), NoteFailed, stoppingToken);
     }
 
     private void NoteFailed(Exception failure)
@@ -65,6 +65,6 @@ internal sealed partial class WardenTicks(
             LogTickFailed(log, failure);
     }
 
-    [LoggerMessage(2052, LogLevel.Warning, "The warden's round failed; next time")]
+    [LoggerMessage(2052, LogLevel.Warning, "The reconciler's round failed; next time")]
     private static partial void LogTickFailed(ILogger log, Exception exception);
 }
