@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -40,36 +41,26 @@ internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, Resolut
 /// </summary>
 internal sealed class MxResolver
 {
-    /// <summary>Answers in each of the two caches; one of more records than real domains have counts more than once.</summary>
-    private const int CacheEntries = 20_000;
-
-    private const int RecordsOfOne = 8;
-
-    private readonly IDnsLookup _dns;
-    private readonly UnansweredQuestions _unanswered;
-    private readonly AddressLookUp _addressLookUp;
+    private readonly DnsCache _dns;
+    private readonly AddressLookUp _addresses;
     private readonly HostFailures _failures;
     private readonly DeliveryOptions _options;
     private readonly TimeProvider _time;
     private readonly Random _random;
-    private readonly TtlCache<DnsAnswer<MxRecord>> _exchanges;
-    private readonly TtlCache<HostAddresses> _addresses;
     private readonly HashSet<string> _ownNames;
     private readonly LocalAddresses _local;
 
     public MxResolver(
-        IDnsLookup dns, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
+        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time,
+        Random random)
     {
         _dns = dns;
+        _addresses = addresses;
         _failures = failures;
         _local = local;
         _time = time;
         _options = options.Value;
         _random = random;
-        _unanswered = new UnansweredQuestions(_options.DnsFailureTime, time);
-        _addressLookUp = new AddressLookUp(dns, _unanswered, _options, time, random);
-        _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time, answer => Weight(answer.Records.Count));
-        _addresses = new TtlCache<HostAddresses>(CacheEntries, time, found => Weight(found.Addresses.Count));
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
     }
 
@@ -82,7 +73,7 @@ internal sealed class MxResolver
         if (!TryToAscii(domain, out var name))
             return Permanent("5.1.2", "The domain is not a name that DNS can hold");
 
-        var exchanges = await _exchanges.GetAsync(name, LookUpExchangesAsync);
+        var exchanges = await _dns.MxAsync(name);
         return exchanges.Status switch
         {
             DnsStatus.Found => await OrderAsync(exchanges.Records),
@@ -143,15 +134,13 @@ internal sealed class MxResolver
     /// <summary>Whoever asks, and whether he waits for it or not, how it ended is noted.</summary>
     private async Task<HostAddresses> LookUpAsync(TargetHost host)
     {
-        var found = await _addresses.GetAsync(host.Name, _addressLookUp.FindAsync);
+        var found = await _addresses.FindAsync(host.Name);
         if (found.Failure is null)
             _failures.Forget(host);
         else
             _failures.Note(host);
         return found;
     }
-
-    private static int Weight(int records) => 1 + (records / RecordsOfOne);
 
     // RFC 1123 §2.1: what ends in a number was meant as an address, and is none.
     private static bool IsHostName(string name)
@@ -199,17 +188,6 @@ internal sealed class MxResolver
         }
     }
 
-    private async Task<(DnsAnswer<MxRecord> Value, TimeSpan TimeToLive)> LookUpExchangesAsync(string name)
-    {
-        var answer = await _dns.MxAsync(name, CancellationToken.None);
-        if (answer.IsOurFault)
-            return (answer, TimeSpan.Zero);
-        if (answer.Status == DnsStatus.Failed)
-            return (answer, _unanswered.Note($"MX {name}"));
-        _unanswered.Forget($"MX {name}");
-        return (answer, Bounded(answer.TimeToLive));
-    }
-
     private async Task<Resolution> OrderAsync(IReadOnlyList<MxRecord> records)
     {
         // RFC 7505 §3: a single MX of the root name says that the domain takes no mail. Beside others it is void.
@@ -242,6 +220,4 @@ internal sealed class MxResolver
         var addresses = await AddressesAsync(host);
         return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
     }
-
-    private TimeSpan Bounded(TimeSpan timeToLive) => timeToLive < _options.DnsCacheTime ? timeToLive : _options.DnsCacheTime;
 }

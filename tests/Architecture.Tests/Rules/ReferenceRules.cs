@@ -11,6 +11,7 @@ internal static class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
         ["shared/Storage/Storage.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
     };
 
