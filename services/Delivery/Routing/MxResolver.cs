@@ -1,38 +1,10 @@
 using System.Globalization;
 using System.Net;
+using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
-
-/// <summary>A host that may take the mail of a domain.</summary>
-/// <param name="Name">Host name, or an address in text for literals.</param>
-internal sealed record TargetHost(string Name, int Port, int Preference = 0)
-{
-    /// <summary>The operator named it in a route: it may be anywhere, on this machine too.</summary>
-    public bool IsRouted { get; init; }
-}
-
-/// <summary>Why a domain has no host to speak to.</summary>
-internal sealed record ResolutionFailure(bool IsPermanent, string Status, string Text)
-{
-    /// <summary>The host is this system; neither it nor one of higher preference number may be tried (RFC 5321 §5.1).</summary>
-    public static readonly ResolutionFailure Loop = new(IsPermanent: true, "5.4.6", "The mail of the domain loops back to this host");
-}
-
-/// <summary>The hosts of a domain in the order they are to be tried, or why there are none.</summary>
-internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFailure? Failure)
-{
-    /// <summary>An address of the first host that has one; null when none was looked up.</summary>
-    public IPAddress? First { get; init; }
-}
-
-/// <summary>The addresses of one host in the order they are to be tried, or why there are none.</summary>
-internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure)
-{
-    public static HostAddresses None(bool isPermanent, string status, string text) =>
-        new([], new ResolutionFailure(isPermanent, status, text));
-}
 
 /// <summary>
 /// Domain to hosts: static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a
@@ -40,53 +12,44 @@ internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, Resolut
 /// </summary>
 internal sealed class MxResolver
 {
-    /// <summary>Answers in each of the two caches; one of more records than real domains have counts more than once.</summary>
-    private const int CacheEntries = 20_000;
-
-    private const int RecordsOfOne = 8;
-
-    private readonly IDnsLookup _dns;
-    private readonly UnansweredQuestions _unanswered;
-    private readonly AddressLookUp _addressLookUp;
+    private readonly DnsCache _dns;
+    private readonly AddressLookUp _addresses;
     private readonly HostFailures _failures;
     private readonly DeliveryOptions _options;
     private readonly TimeProvider _time;
     private readonly Random _random;
-    private readonly TtlCache<DnsAnswer<MxRecord>> _exchanges;
-    private readonly TtlCache<HostAddresses> _addresses;
     private readonly HashSet<string> _ownNames;
     private readonly LocalAddresses _local;
 
     public MxResolver(
-        IDnsLookup dns, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time, Random random)
+        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time,
+        Random random)
     {
         _dns = dns;
+        _addresses = addresses;
         _failures = failures;
         _local = local;
         _time = time;
         _options = options.Value;
         _random = random;
-        _unanswered = new UnansweredQuestions(_options.DnsFailureTime, time);
-        _addressLookUp = new AddressLookUp(dns, _unanswered, _options, time, random);
-        _exchanges = new TtlCache<DnsAnswer<MxRecord>>(CacheEntries, time, answer => Weight(answer.Records.Count));
-        _addresses = new TtlCache<HostAddresses>(CacheEntries, time, found => Weight(found.Addresses.Count));
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
     }
 
     public async Task<Resolution> ResolveAsync(string domain)
     {
+        var tls = _options.TlsDomains.GetValueOrDefault(domain, _options.Tls);
         if (_options.RouteTable.Find(domain) is { } route)
-            return new Resolution([new TargetHost(route.Host, route.Port) { IsRouted = true }], null);
+            return Resolution.To([new TargetHost(route.Host, route.Port) { IsRouted = true, Tls = tls }]);
         if (domain.StartsWith('['))
-            return Literal(domain);
+            return Literal(domain, tls);
         if (!TryToAscii(domain, out var name))
             return Permanent("5.1.2", "The domain is not a name that DNS can hold");
 
-        var exchanges = await _exchanges.GetAsync(name, LookUpExchangesAsync);
+        var exchanges = await _dns.MxAsync(name);
         return exchanges.Status switch
         {
-            DnsStatus.Found => await OrderAsync(exchanges.Records),
-            DnsStatus.NoData => await ImplicitAsync(name),
+            DnsStatus.Found => Order(exchanges.Records, tls),
+            DnsStatus.NoData => await ImplicitAsync(name, tls),
             DnsStatus.NoSuchName => Permanent("5.1.2", "Domain not found"),
             _ => Temporary($"DNS gave no answer for the MX of the domain ({exchanges.Error})"),
         };
@@ -106,7 +69,7 @@ internal sealed class MxResolver
         while (await lookUps.NextAsync() is var (host, found))
         {
             if (found.Addresses is [var first, ..])
-                return new Resolution(lookUps.Usable, null) { First = first };
+                return resolution with { Hosts = lookUps.Usable, First = first };
             if (found.Failure != ResolutionFailure.Loop)
                 _failures.Note(host);
             // A temporary reason stands before that we are one of the hosts, and this before any other.
@@ -143,15 +106,13 @@ internal sealed class MxResolver
     /// <summary>Whoever asks, and whether he waits for it or not, how it ended is noted.</summary>
     private async Task<HostAddresses> LookUpAsync(TargetHost host)
     {
-        var found = await _addresses.GetAsync(host.Name, _addressLookUp.FindAsync);
+        var found = await _addresses.FindAsync(host.Name);
         if (found.Failure is null)
             _failures.Forget(host);
         else
             _failures.Note(host);
         return found;
     }
-
-    private static int Weight(int records) => 1 + (records / RecordsOfOne);
 
     // RFC 1123 §2.1: what ends in a number was meant as an address, and is none.
     private static bool IsHostName(string name)
@@ -161,13 +122,13 @@ internal sealed class MxResolver
     }
 
     private static Resolution Permanent(string status, string text) =>
-        new([], new ResolutionFailure(IsPermanent: true, status, text));
+        Resolution.Failed(new ResolutionFailure(IsPermanent: true, status, text));
 
     private static Resolution Temporary(string text) =>
-        new([], new ResolutionFailure(IsPermanent: false, "4.4.3", text));
+        Resolution.Failed(new ResolutionFailure(IsPermanent: false, "4.4.3", text));
 
     // RFC 5321 §4.1.3
-    private Resolution Literal(string domain)
+    private Resolution Literal(string domain, TlsPolicy tls)
     {
         var inner = domain.AsSpan().TrimStart('[').TrimEnd(']');
         const string IPv6Tag = "IPv6:";
@@ -176,10 +137,10 @@ internal sealed class MxResolver
         if (!HostAddress.TryParse(inner.ToString(), out var address))
             return Permanent("5.1.2", "The address literal is not an address");
         if (_local.IsOwn(address))
-            return new Resolution([], ResolutionFailure.Loop);
+            return Resolution.Failed(ResolutionFailure.Loop);
         return _local.IsRefusedPrivate(address)
             ? Permanent("5.4.4", "The address literal is one of a private network")
-            : new Resolution([new TargetHost(address.ToString(), _options.Port)], null);
+            : Resolution.To([new TargetHost(address.ToString(), _options.Port) { Tls = tls }]);
     }
 
     // RFC 5890: DNS holds the A-label form.
@@ -199,18 +160,7 @@ internal sealed class MxResolver
         }
     }
 
-    private async Task<(DnsAnswer<MxRecord> Value, TimeSpan TimeToLive)> LookUpExchangesAsync(string name)
-    {
-        var answer = await _dns.MxAsync(name, CancellationToken.None);
-        if (answer.IsOurFault)
-            return (answer, TimeSpan.Zero);
-        if (answer.Status == DnsStatus.Failed)
-            return (answer, _unanswered.Note($"MX {name}"));
-        _unanswered.Forget($"MX {name}");
-        return (answer, Bounded(answer.TimeToLive));
-    }
-
-    private async Task<Resolution> OrderAsync(IReadOnlyList<MxRecord> records)
+    private Resolution Order(IReadOnlyList<MxRecord> records, TlsPolicy tls)
     {
         // RFC 7505 §3: a single MX of the root name says that the domain takes no mail. Beside others it is void.
         if (records.All(record => record.Host.Length == 0))
@@ -221,27 +171,23 @@ internal sealed class MxResolver
             .Where(record => record.Host.Length > 0)
             .Select(record => (Record: record, Order: _random.Next()))
             .OrderBy(item => item.Record.Preference).ThenBy(item => item.Order)
-            .Select(item => new TargetHost(item.Record.Host, _options.Port, item.Record.Preference))
+            .Select(item => new TargetHost(item.Record.Host, _options.Port, item.Record.Preference) { Tls = tls })
             .ToList();
 
         // RFC 5321 §5.1: where we are an MX ourselves, only hosts of lower preference number may be used. Here by name; by address
         // HostLookUps sees to it, as soon as one of them is wanted.
         var own = ordered.FindIndex(host => IsOwnName(host.Name));
         var usable = own < 0 ? ordered : ordered.FindAll(host => host.Preference < ordered[own].Preference);
-        return usable.Count > 0
-            ? new Resolution(usable, null)
-            : new Resolution([], ResolutionFailure.Loop);
+        return usable.Count > 0 ? Resolution.To(usable) : Resolution.Failed(ResolutionFailure.Loop);
     }
 
     private bool IsOwnName(string name) => _ownNames.Contains(name) || _local.IsOwn(name);
 
     // RFC 5321 §5.1: the domain itself counts as its MX only when there is no MX at all.
-    private async Task<Resolution> ImplicitAsync(string name)
+    private async Task<Resolution> ImplicitAsync(string name, TlsPolicy tls)
     {
-        var host = new TargetHost(name, _options.Port);
+        var host = new TargetHost(name, _options.Port) { Tls = tls };
         var addresses = await AddressesAsync(host);
-        return addresses.Failure is { } failure ? new Resolution([], failure) : new Resolution([host], null);
+        return addresses.Failure is { } failure ? Resolution.Failed(failure) : Resolution.To([host]);
     }
-
-    private TimeSpan Bounded(TimeSpan timeToLive) => timeToLive < _options.DnsCacheTime ? timeToLive : _options.DnsCacheTime;
 }

@@ -1,34 +1,48 @@
 using System.Net;
+using MailPipeline.Dns;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// The addresses of a name: A and AAAA, asked for at once. Half an answer is used. A question that had no answer last time is waited for no
+/// The addresses of a name, remembered: A and AAAA, asked for at once. Half an answer is used. A question that had no answer last time is waited for no
 /// longer than <see cref="HostLookUps.Patience"/> where the other one finds addresses, and not asked again while it is left alone.
 /// </summary>
-internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswered, DeliveryOptions options, TimeProvider time, Random random)
+internal sealed class AddressLookUp(
+    IDnsLookup dns, UnansweredQuestions unanswered, IOptions<DeliveryOptions> options, IOptions<DnsOptions> dnsOptions, TimeProvider time, Random random)
 {
+    /// <summary>Of an IPv6 address and the place that names it.</summary>
+    private const int AddressBytes = 88;
+
     /// <summary>Half an answer is remembered at least so long.</summary>
     private static readonly TimeSpan s_halfAnswerTime = TimeSpan.FromSeconds(10);
 
     private static readonly DnsAnswer<IPAddress> s_none = new(DnsStatus.NoData, [], TimeSpan.MaxValue);
 
-    /// <returns>What was found, and how long it may be remembered.</returns>
-    public async Task<(HostAddresses Value, TimeSpan TimeToLive)> FindAsync(string name)
+    private readonly TtlCache<HostAddresses> _remembered = new(dnsOptions.Value.CacheBytes, time);
+
+    public Task<HostAddresses> FindAsync(string name) => _remembered.GetAsync(name, async asked =>
     {
-        var (four, six) = options.Addresses switch
+        var (found, timeToLive) = await AskAsync(asked);
+        return new Remembered<HostAddresses>(found, timeToLive, (AddressBytes * found.Addresses.Count) + ((found.Failure?.Text.Length ?? 0) * sizeof(char)));
+    });
+
+    /// <returns>What was found, and how long it may be remembered.</returns>
+    private async Task<(HostAddresses Found, TimeSpan TimeToLive)> AskAsync(string name)
+    {
+        var (four, six) = options.Value.Addresses switch
         {
             AddressPreference.IPv4Only => (await IPv4Async(name), s_none),
             AddressPreference.IPv6Only => (s_none, await IPv6Async(name)),
             _ => await BothAsync(name),
         };
-        var (first, second) = options.Addresses is AddressPreference.IPv6First or AddressPreference.IPv6Only ? (six, four) : (four, six);
+        var (first, second) = options.Value.Addresses is AddressPreference.IPv6First or AddressPreference.IPv6Only ? (six, four) : (four, six);
         if (first.Records.Count + second.Records.Count > 0)
             return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null), FoundTimeToLive(first, second));
         var failed = new[] { first, second }.Where(answer => answer.Status == DnsStatus.Failed).MinBy(answer => answer.TimeToLive);
         return failed is not null
             ? (HostAddresses.None(isPermanent: false, "4.4.3", $"DNS gave no answer for the address of {name} ({failed.Error})"), failed.TimeToLive)
-            : (HostAddresses.None(isPermanent: true, "5.4.4", $"Host {name} has no address"), Bounded(first.TimeToLive < second.TimeToLive ? first.TimeToLive : second.TimeToLive));
+            : (HostAddresses.None(isPermanent: true, "5.4.4", $"Host {name} has no address"), dnsOptions.Value.Bounded(first.TimeToLive < second.TimeToLive ? first.TimeToLive : second.TimeToLive));
     }
 
     private async Task<(DnsAnswer<IPAddress> Four, DnsAnswer<IPAddress> Six)> BothAsync(string name)
@@ -56,7 +70,7 @@ internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswer
         var sure = await sureAsync(name);
         if (sure.Status != DnsStatus.Found || await IsThereAsync(asked))
             return (sure, await (asked ?? doubtfulAsync(name)));
-        return (sure, DnsAnswer<IPAddress>.Failure("not waited for") with { TimeToLive = left > TimeSpan.Zero ? left : TimeSpan.Zero });
+        return (sure, DnsAnswer.Failure<IPAddress>("not waited for") with { TimeToLive = left > TimeSpan.Zero ? left : TimeSpan.Zero });
     }
 
     private async Task<bool> IsThereAsync(Task<DnsAnswer<IPAddress>>? asked)
@@ -99,7 +113,7 @@ internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswer
 
     private TimeSpan FoundTimeToLive(DnsAnswer<IPAddress> first, DnsAnswer<IPAddress> second)
     {
-        var timeToLive = options.DnsCacheTime;
+        var timeToLive = dnsOptions.Value.CacheTime;
         foreach (var answer in (ReadOnlySpan<DnsAnswer<IPAddress>>)[first, second])
         {
             var limit = answer.Status switch
@@ -113,6 +127,4 @@ internal sealed class AddressLookUp(IDnsLookup dns, UnansweredQuestions unanswer
 
         return timeToLive;
     }
-
-    private TimeSpan Bounded(TimeSpan timeToLive) => timeToLive < options.DnsCacheTime ? timeToLive : options.DnsCacheTime;
 }

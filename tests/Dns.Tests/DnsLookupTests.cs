@@ -1,11 +1,10 @@
 using System.Net;
 using CsCheck;
-using MailPipeline.Contracts;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 
-namespace MailPipeline.Delivery.Tests;
+namespace MailPipeline.Dns.Tests;
 
 /// <summary>What a DNS server may send, and what comes of it: only an answer to the very question is one (RFC 5452 §9).</summary>
 public sealed class DnsLookupTests
@@ -236,25 +235,6 @@ public sealed class DnsLookupTests
         Assert.Equal((1, 3, 3), (broken.Questions, unable.Questions, right.Questions));
     }
 
-    [Theory]
-    [InlineData("the question itself")]
-    [InlineData("garbage")]
-    [InlineData("owner points to itself")]
-    public async Task Mail_waits_for_a_domain_whose_DNS_makes_no_sense(string kind)
-    {
-        await using var server = new HostileDnsServer(question => [(s_strange.TryGetValue(kind, out var strange) ? strange : s_broken[kind])(question)]);
-        await using var host = await DeliveryHost.StartAsync(new()
-        {
-            ["Delivery:DnsServers"] = $"{server.EndPoint}",
-            ["Delivery:DnsTimeout"] = "00:00:00.1",
-            ["Delivery:DnsRetries"] = "0",
-        });
-        var report = await host.DeliverAsync(await host.QueueAsync("Subject: x\r\n\r\n"u8.ToArray(), "user@example.net"));
-        var result = Assert.Single(report.Results);
-        Assert.Equal((AttemptOutcome.Deferred, "4.4.3"), (result.Outcome, result.Status));
-        Assert.StartsWith($"DNS gave no answer for the MX of the domain ({server.EndPoint} ", result.Reply, StringComparison.Ordinal);
-    }
-
     [Fact]
     public void Any_octets_are_read_without_an_exception()
     {
@@ -302,7 +282,7 @@ public sealed class DnsLookupTests
         var clock = new FakeTimeProvider();
         var timeout = TimeSpan.FromSeconds(3);
         var lookup = new DnsLookup(
-            Options.Create(new DeliveryOptions { DnsServers = [$"{server.EndPoint}"], DnsRetries = 0, DnsTimeout = timeout, MaxDnsQuestions = 2 }), clock);
+            Options.Create(new DnsOptions { Servers = [$"{server.EndPoint}"], Retries = 0, Timeout = timeout, MaxQuestions = 2 }), clock);
         List<Task> asking = [.. Enumerable.Range(0, 5).Select(i => lookup.IPv4Async($"h{i}.example.net", TestContext.Current.CancellationToken))];
         foreach (var asked in (int[])[2, 4, 5])
         {
@@ -314,11 +294,11 @@ public sealed class DnsLookupTests
     }
 
     private static DnsLookup Lookup(int retries, double seconds, params HostileDnsServer[] servers) => new(
-        Options.Create(new DeliveryOptions
+        Options.Create(new DnsOptions
         {
-            DnsServers = [.. servers.Select(server => server.EndPoint.ToString())],
-            DnsTimeout = TimeSpan.FromSeconds(seconds),
-            DnsRetries = retries,
+            Servers = [.. servers.Select(server => server.EndPoint.ToString())],
+            Timeout = TimeSpan.FromSeconds(seconds),
+            Retries = retries,
         }),
         TimeProvider.System);
 

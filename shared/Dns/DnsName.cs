@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
 /// <summary>Names as <see cref="DnsReader.ReadName"/> gives them: labels one behind the other, each behind its length, the root left out.</summary>
 internal static class DnsName

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
-/// <summary>The types of records that delivery asks for or has to understand.</summary>
+/// <summary>The types of records that mail asks for or an answer to it may hold.</summary>
 internal enum DnsRecordType : ushort
 {
     /// <summary>None of the others.</summary>
@@ -14,8 +14,10 @@ internal enum DnsRecordType : ushort
     CName = 5,
     Soa = 6,
     Mx = 15,
+    Txt = 16,
     Aaaa = 28,
     Opt = 41,
+    Tlsa = 52,
 }
 
 /// <summary>
@@ -35,6 +37,9 @@ internal sealed class DnsQuery
     // What passes the Internet unfragmented (DNS flag day 2020).
     private const int PayloadBytes = 1232;
     private const int RecursionDesired = 0x0100;
+
+    // RFC 6840 §5.7: whoever sets the bit is told whether the answer is authenticated, without the signatures that EDNS would bring along.
+    private const int WantsAuthentication = 0x0020;
     private const int IsReply = 0x8000;
     private const int OpCode = 0x7800;
     private const int IsCutShort = 0x0200;
@@ -79,7 +84,7 @@ internal sealed class DnsQuery
     /// <summary>Writes the whole message; returns its length.</summary>
     public int Write(Span<byte> output, ushort id, bool withEdns)
     {
-        ReadOnlySpan<ushort> header = [id, RecursionDesired, 1, 0, 0, (ushort)(withEdns ? 1 : 0)];
+        ReadOnlySpan<ushort> header = [id, RecursionDesired | WantsAuthentication, 1, 0, 0, (ushort)(withEdns ? 1 : 0)];
         var at = 0;
         foreach (var number in header)
             Put(output, ref at, number);

@@ -1,4 +1,4 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
 /// <summary>
 /// One record of the types in <see cref="DnsRecordType"/> by where it stands in its message: nothing is copied of what is only looked at,
@@ -7,8 +7,8 @@ namespace MailPipeline.Delivery;
 /// <param name="OwnerAt">Where its owner's name begins.</param>
 /// <param name="Type">None for those of other classes than Internet.</param>
 /// <param name="Seconds">Time to live.</param>
-/// <param name="DataAt">Where its address begins, or the name of its target.</param>
-/// <param name="Number">Preference of an MX; MINIMUM of an SOA.</param>
+/// <param name="DataAt">Where its address begins, or the name of its target, or what else it holds.</param>
+/// <param name="Number">Preference of an MX; MINIMUM of an SOA; of all others the octets that they hold.</param>
 internal readonly record struct DnsEntry(int OwnerAt, DnsRecordType Type, uint Seconds, int DataAt = 0, uint Number = 0)
 {
     /// <summary>Reads the next record, and breaks the reader when it is none.</summary>
@@ -56,6 +56,7 @@ internal readonly record struct DnsEntry(int OwnerAt, DnsRecordType Type, uint S
                 number = reader.ReadUInt32();
                 break;
             default:
+                number = (uint)length;
                 reader.Take(length);
                 break;
         }

@@ -1,14 +1,15 @@
 using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
+using System.Text;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
 /// <summary>
 /// Puts questions to the configured resolvers, one after the other until one answers. Remembers no answers;
-/// <see cref="MxResolver"/> does.
+/// <see cref="DnsCache"/> does.
 /// </summary>
 internal sealed class DnsLookup : IDnsLookup, IDisposable
 {
@@ -21,20 +22,19 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
     /// <summary>The server that is asked first: one that was silent has the others go before it.</summary>
     private int _first;
 
-    public DnsLookup(IOptions<DeliveryOptions> options, TimeProvider time)
+    public DnsLookup(IOptions<DnsOptions> options, TimeProvider time)
     {
-        _servers = Servers(options.Value.DnsServers);
-        _repetitions = options.Value.DnsRetries;
-        _exchange = new DnsExchange(options.Value.DnsTimeout, options.Value.MaxDnsQuestions, time);
+        _servers = Servers(options.Value.Servers);
+        _repetitions = options.Value.Retries;
+        _exchange = new DnsExchange(options.Value.Timeout, options.Value.MaxQuestions, time);
     }
 
     public static bool TryParseServer(string text, out IPEndPoint? server)
     {
-        server = null;
-        if (!RouteTable.TryParseHost(text, DnsPort, out var host) || !HostAddress.TryParse(host.Host, out var address))
-            return false;
-        server = new IPEndPoint(address, host.Port);
-        return true;
+        server = HostAddress.TrySplitPort(text, DnsPort, out var host, out var port) && HostAddress.TryParse(host, out var address)
+            ? new IPEndPoint(address, port)
+            : null;
+        return server is not null;
     }
 
     public Task<DnsAnswer<MxRecord>> MxAsync(string name, CancellationToken cancellationToken) =>
@@ -45,6 +45,14 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
         AskAsync(name, DnsRecordType.Aaaa, record => record.Address!, cancellationToken);
+
+    public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) =>
+        AskAsync(name, DnsRecordType.Txt, record => new TxtRecord(Encoding.Latin1.GetString(record.Data.Span)), cancellationToken);
+
+    public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => AskAsync(
+        name, DnsRecordType.Tlsa,
+        record => new TlsaRecord(record.Data.Span[0], record.Data.Span[1], record.Data.Span[2], record.Data[DnsReply.TlsaHeadBytes..]),
+        cancellationToken);
 
     public void Dispose() => _exchange.Dispose();
 
@@ -61,7 +69,7 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
         string name, DnsRecordType type, Func<DnsRecord, T> select, CancellationToken cancellationToken)
     {
         if (_servers.Length == 0)
-            return DnsAnswer<T>.Failure("no DNS server is configured on this machine");
+            return DnsAnswer.Failure<T>("no DNS server is configured on this machine");
         if (DnsQuery.Create(name, type) is not { } query)
             return new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeSpan.Zero, "not a name that DNS can express");
 
@@ -81,7 +89,7 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
             }
             catch (SocketException fault) when (DnsExchange.IsOurs(fault))
             {
-                return DnsAnswer<T>.Failure($"{_servers[index]} cannot be asked: {fault.SocketErrorCode}") with { IsOurFault = true };
+                return DnsAnswer.Failure<T>($"{_servers[index]} cannot be asked: {fault.SocketErrorCode}") with { IsOurFault = true };
             }
 
             if (reply is null)
@@ -93,7 +101,7 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
             error = failure;
         }
 
-        return DnsAnswer<T>.Failure(error);
+        return DnsAnswer.Failure<T>(error);
     }
 
     /// <summary>Why this server could not say what the name has; null when it did. It would not be able to a second time either.</summary>
@@ -105,10 +113,14 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
         _ => null,
     };
 
-    private static DnsAnswer<T> Answer<T>(DnsReply reply, Func<DnsRecord, T> select) => reply switch
+    private static DnsAnswer<T> Answer<T>(DnsReply reply, Func<DnsRecord, T> select)
     {
-        { Code: DnsResponseCode.NoSuchName } => new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
-        { Records.Count: 0 } => new DnsAnswer<T>(DnsStatus.NoData, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
-        _ => new DnsAnswer<T>(DnsStatus.Found, [.. reply.Records.Select(select)], TimeSpan.FromSeconds(reply.Seconds)),
-    };
+        var answer = reply switch
+        {
+            { Code: DnsResponseCode.NoSuchName } => new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
+            { Records.Count: 0 } => new DnsAnswer<T>(DnsStatus.NoData, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
+            _ => new DnsAnswer<T>(DnsStatus.Found, [.. reply.Records.Select(select)], TimeSpan.FromSeconds(reply.Seconds)),
+        };
+        return answer with { IsAuthenticated = reply.IsAuthenticated };
+    }
 }

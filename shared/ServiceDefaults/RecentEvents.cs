@@ -1,10 +1,10 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
 /// Names that something happened to lately, when, and how often. Bounded: beyond its capacity the oldest is forgotten, and so is everything
 /// that is older than its memory.
 /// </summary>
-internal sealed class RecentEvents(int capacity, TimeSpan memory, TimeProvider time)
+public sealed class RecentEvents(int capacity, TimeSpan memory, TimeProvider time)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, LinkedListNode<Event>> _nodes = new(StringComparer.OrdinalIgnoreCase);

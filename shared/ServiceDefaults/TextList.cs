@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Globalization;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.ServiceDefaults;
 
 /// <summary>A list that may also be written as one text, "a, b", which fits into an environment variable.</summary>
 [TypeConverter(typeof(TextListConverter))]
@@ -9,7 +9,8 @@ public sealed class TextList : List<string>
 {
     private static readonly char[] s_separators = [',', ';', ' ', '\t', '\r', '\n'];
 
-    internal static string[] Split(string text) => text.Split(s_separators, StringSplitOptions.RemoveEmptyEntries);
+    /// <summary>Its entries: between commas, semicolons and white space.</summary>
+    public static string[] Split(string text) => text.Split(s_separators, StringSplitOptions.RemoveEmptyEntries);
 
     private sealed class TextListConverter : TypeConverter
     {
@@ -21,18 +22,5 @@ public sealed class TextList : List<string>
             list.AddRange(Split((string)value));
             return list;
         }
-    }
-}
-
-/// <summary>Routes by domain; may also be written as one text, "a=b, c=d", or as a list of such texts. <see cref="RouteTable"/> reads it.</summary>
-[TypeConverter(typeof(RouteListConverter))]
-public sealed class RouteList : Dictionary<string, string>
-{
-    private sealed class RouteListConverter : TypeConverter
-    {
-        public override bool CanConvertFrom(ITypeDescriptorContext? context, Type sourceType) => sourceType == typeof(string);
-
-        public override object ConvertFrom(ITypeDescriptorContext? context, CultureInfo? culture, object value) =>
-            new RouteList { ["0"] = (string)value };
     }
 }

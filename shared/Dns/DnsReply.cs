@@ -1,6 +1,7 @@
 using System.Net;
+using System.Text;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
 /// <summary>RFC 1035 §4.1.1, with the upper bits of RFC 6891 §6.1.3.</summary>
 internal enum DnsResponseCode : ushort
@@ -18,11 +19,13 @@ internal enum DnsResponseCode : ushort
 /// <param name="Number">Preference of an MX.</param>
 /// <param name="Target">Exchange of an MX.</param>
 /// <param name="Address">Of an A or AAAA record.</param>
-internal readonly record struct DnsRecord(uint Number = 0, string Target = "", IPAddress? Address = null);
+/// <param name="Data">The joined strings of a TXT record; all that a TLSA record holds.</param>
+internal readonly record struct DnsRecord(uint Number = 0, string Target = "", IPAddress? Address = null, ReadOnlyMemory<byte> Data = default);
 
 /// <summary>What a message that answers a question says about it, and nothing of what else is in it.</summary>
 /// <param name="Records">
-/// Of the type asked for, at the end of the chain of aliases: <see cref="MaxRecords"/> at most, no two alike, exchanges by preference.
+/// Of the type asked for, at the end of the chain of aliases, no two alike, exchanges by preference. Of exchanges and addresses there are
+/// <see cref="MaxRecords"/> at most; texts and TLSA records take no more than they took of the message.
 /// Exchanges that can name no host are left out when others are there; one of them says otherwise that the domain has no host.
 /// </param>
 /// <param name="Seconds">How long they may be remembered, the aliases on the way included.</param>
@@ -34,15 +37,22 @@ internal sealed record DnsReply(
     DnsResponseCode Code, bool IsCutShort, IReadOnlyList<DnsRecord> Records, uint Seconds, uint NegativeSeconds, bool IsConclusive)
 {
     /// <summary>
-    /// No attempt looks up or tries more (<see cref="DeliveryOptions.MaxHosts"/>), and real domains have a dozen. A message has room for
+    /// No attempt at delivery looks up or tries more, and real domains have a dozen. A message has room for
     /// 4,000 exchanges, each of which can point to the same long name, and what is read is remembered.
     /// </summary>
     public const int MaxRecords = 100;
 
+    /// <summary>Usage, selector and matching type (RFC 6698 §2.1).</summary>
+    public const int TlsaHeadBytes = 3;
+
     // Resolvers follow 8 to 16.
     private const int MaxAliases = 16;
     private const int CutShort = 0x0200;
+    private const int Authenticated = 0x0020;
     private const int CodeBits = 0x000F;
+
+    /// <summary>The resolver says that DNSSEC vouches for all of it, absence included (RFC 4035 §3.2.3).</summary>
+    public bool IsAuthenticated { get; init; }
 
     /// <summary>Null when the message cannot be decoded, or its aliases have no end.</summary>
     /// <param name="message">One for which <see cref="DnsQuery.IsAnsweredBy"/> is true.</param>
@@ -83,11 +93,16 @@ internal sealed record DnsReply(
             return null;
         var wanted = Owned(reader, found.FindAll(entry => entry.Type == query.Type), owner[..length]);
         var soa = behind.Find(entry => entry.Type == DnsRecordType.Soa);
+        if (RecordsOf(reader, wanted, query.Type) is not { } records)
+            return null;
         return new DnsReply(
-            (DnsResponseCode)code, IsCutShort: false, query.Type == DnsRecordType.Mx ? Exchanges(reader, wanted) : Addresses(reader, wanted, query.Type),
+            (DnsResponseCode)code, IsCutShort: false, records,
             wanted.Aggregate(seconds, (least, entry) => Math.Min(least, entry.Seconds)), Math.Min(soa.Seconds, soa.Number),
             // RFC 2308 §2.1: NXDOMAIN may come with other servers behind it.
-            speaksOfUs && (isWhole || code == (uint)DnsResponseCode.NoSuchName));
+            speaksOfUs && (isWhole || code == (uint)DnsResponseCode.NoSuchName))
+        {
+            IsAuthenticated = (flags & Authenticated) != 0,
+        };
     }
 
     private static List<DnsEntry> ReadEntries(ref DnsReader reader, int count)
@@ -128,6 +143,14 @@ internal sealed record DnsReply(
 
         return false;
     }
+
+    /// <summary>Null: one of them is none of its type.</summary>
+    private static List<DnsRecord>? RecordsOf(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type) => type switch
+    {
+        DnsRecordType.Mx => Exchanges(reader, wanted),
+        DnsRecordType.Txt or DnsRecordType.Tlsa => Contents(reader, wanted, type),
+        _ => Addresses(reader, wanted, type),
+    };
 
     private static List<DnsRecord> Exchanges(DnsReader reader, List<DnsEntry> wanted)
     {
@@ -177,5 +200,40 @@ internal sealed record DnsReply(
         }
 
         return [.. some.Select(address => new DnsRecord(Address: address))];
+    }
+
+    private static List<DnsRecord>? Contents(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type)
+    {
+        var contents = new List<DnsRecord>();
+        // Latin-1 gives each octet a character of its own.
+        var known = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var entry in wanted)
+        {
+            var held = reader.At(entry.DataAt).Take((int)entry.Number).ToArray();
+            if (type == DnsRecordType.Txt ? !TryJoin(ref held) : held.Length < TlsaHeadBytes)
+                return null;
+            if (known.Add(Encoding.Latin1.GetString(held)))
+                contents.Add(new DnsRecord(Data: held));
+        }
+
+        return contents;
+    }
+
+    /// <summary>RFC 1035 §3.3.14: strings, each behind its length. They are joined in their place. False: the last one has no end.</summary>
+    private static bool TryJoin(ref byte[] strings)
+    {
+        var joined = 0;
+        for (var at = 0; at < strings.Length;)
+        {
+            int length = strings[at++];
+            if (length > strings.Length - at)
+                return false;
+            strings.AsSpan(at, length).CopyTo(strings.AsSpan(joined));
+            joined += length;
+            at += length;
+        }
+
+        Array.Resize(ref strings, joined);
+        return true;
     }
 }

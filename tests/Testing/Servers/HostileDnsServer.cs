@@ -3,10 +3,10 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
-namespace MailPipeline.Delivery.Tests;
+namespace MailPipeline.Testing;
 
 /// <summary>A DNS server that says what the test wants, in as many datagrams as it wants, over UDP and TCP.</summary>
-internal sealed class HostileDnsServer : IAsyncDisposable
+public sealed class HostileDnsServer : IAsyncDisposable
 {
     private readonly Socket _udp = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
     private readonly Socket _tcp;
@@ -104,13 +104,15 @@ internal sealed class HostileDnsServer : IAsyncDisposable
 }
 
 /// <summary>DNS messages by hand, right ones and wrong ones (RFC 1035 §4.1).</summary>
-internal static class DnsWire
+public static class DnsWire
 {
     public const int A = 1;
     public const int CName = 5;
     public const int Soa = 6;
     public const int Mx = 15;
+    public const int Txt = 16;
     public const int Opt = 41;
+    public const int Tlsa = 52;
 
     /// <summary>A name that points to the one in the question.</summary>
     public static readonly byte[] Asked = [0xC0, 12];

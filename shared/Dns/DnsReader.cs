@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
 /// <summary>
 /// Reads a DNS message in its order (RFC 1035 §4.1). What lies beyond its end, or is no name, breaks it: from then on it gives

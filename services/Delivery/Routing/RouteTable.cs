@@ -65,26 +65,11 @@ internal sealed class RouteTable
     }
 
     /// <summary>host, host:port, address, [address]:port; a name may stand in brackets too.</summary>
-    internal static bool TryParseHost(string text, int defaultPort, [NotNullWhen(true)] out Route? route)
+    private static bool TryParseHost(string text, [NotNullWhen(true)] out Route? route)
     {
-        route = null;
-        var host = text.Trim();
-        var port = defaultPort;
-        var colon = host.LastIndexOf(':');
-        // Without brackets, several colons are an IPv6 address and no port.
-        if (colon > host.LastIndexOf(']') && (host.StartsWith('[') || host.IndexOf(':', StringComparison.Ordinal) == colon))
-        {
-            if (!int.TryParse(host.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port) || port is < 1 or > 65535)
-                return false;
-            host = host[..colon];
-        }
-
-        if (host is ['[', .. var inner, ']'])
-            host = inner;
-        if (!HostAddress.TryParse(host, out _) && !IsName(host))
-            return false;
-        route = new Route(host, port);
-        return true;
+        var isHost = HostAddress.TrySplitPort(text, DefaultPort, out var host, out var port) && (HostAddress.TryParse(host, out _) || IsName(host));
+        route = isHost ? new Route(host, port) : null;
+        return isHost;
     }
 
     // RFC 1123 §2.1: what ends in a number would be an address, and is none.
@@ -117,7 +102,7 @@ internal sealed class RouteTable
             : IsDomain(domain, out _));
         if (!isDomain)
             Errors.Add($"{setting}: '{domain}' is no domain; it must be a domain such as example.com, *.example.com for all below it, or * for all");
-        else if (TryParseHost(host, DefaultPort, out var route))
+        else if (TryParseHost(host, out var route))
             _routes[domain.TrimEnd('.')] = route;
         else
             Errors.Add($"{setting} is '{host}'; it must be {Allowed}");

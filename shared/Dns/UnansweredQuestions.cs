@@ -1,10 +1,13 @@
-namespace MailPipeline.Delivery;
+using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Dns;
 
 /// <summary>
 /// Questions that DNS gave no answer to lately. Each is left alone for a time that doubles with each failure in a row, from
-/// <see cref="DeliveryOptions.DnsFailureTime"/> to eight times as long, and is forgotten with its first answer.
+/// <see cref="DnsOptions.FailureTime"/> to eight times as long, and is forgotten with its first answer.
 /// </summary>
-internal sealed class UnansweredQuestions(TimeSpan shortest, TimeProvider time)
+public sealed class UnansweredQuestions(IOptions<DnsOptions> options, TimeProvider time)
 {
     private const int Remembered = 20_000;
 
@@ -29,6 +32,7 @@ internal sealed class UnansweredQuestions(TimeSpan shortest, TimeProvider time)
 
     private TimeSpan Rest(int times)
     {
+        var shortest = options.Value.FailureTime;
         var rest = shortest * (1 << Math.Min(times - 1, MostDoublings));
         rest = rest < s_longest ? rest : s_longest;
         return rest > shortest ? rest : shortest;

@@ -4,7 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Dns;
 
 /// <summary>
 /// One question to one server: over UDP, and over TCP when the answer is cut short. Each question has a socket, and with it a port,
