@@ -53,6 +53,9 @@ internal sealed class DeliveryBatch : IDots
 
     public string Domain => _command.Domain;
 
+    /// <summary>Where it goes, as <see cref="Delivery.Site.KeyOf"/> has it; empty while that is not known.</summary>
+    public string Site { get; set; } = "";
+
     /// <summary>Recipients that have no result yet.</summary>
     public int Unsettled
     {
@@ -383,7 +386,7 @@ internal sealed class DeliveryBatch : IDots
         using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
         foreach (var names in LogText.Recipients(recipients))
-            _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, delay, result.Reply);
+            _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.OrNone(Site), LogText.Word(result.Outcome), result.Status, delay, result.Reply);
     }
 
     private void Trace(OutboundMessage message, AttemptOutcome outcome, string status, string remoteHost)
@@ -395,6 +398,7 @@ internal sealed class DeliveryBatch : IDots
         activity.SetTag("mailpipeline.message_id", MessageIds.ToText(message.MessageId));
         activity.SetTag("mailpipeline.outcome", DeliveryTelemetry.OutcomeTag(outcome));
         activity.SetTag("mailpipeline.status", status);
+        activity.SetTag("mailpipeline.site", Site);
         activity.SetTag("server.address", remoteHost);
         if (outcome != AttemptOutcome.Delivered)
             activity.SetStatus(ActivityStatusCode.Error);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
@@ -22,9 +23,10 @@ public static class DeliveryHosting
         services.TryAddSingleton(Random.Shared);
 
         services.AddSingleton<DeliveryTelemetry>();
-        services.AddSingleton<IDnsLookup, DnsLookup>();
+        services.AddDns();
         services.AddSingleton<HostFailures>();
         services.AddSingleton<LocalAddresses>();
+        services.AddSingleton<AddressLookUp>();
         services.AddSingleton<MxResolver>();
         services.AddSingleton<ClearTextLog>();
         services.AddSingleton<SmtpConnector>();
@@ -46,6 +48,7 @@ public static class DeliveryHosting
     /// <summary>The settings alone, for who only wants to check them.</summary>
     public static void AddDeliverySettings(this IServiceCollection services)
     {
+        services.AddDnsSettings();
         services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
         services.AddHostNameSetting($"{DeliveryOptions.Section}:{nameof(DeliveryOptions.HostName)}");
         services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();

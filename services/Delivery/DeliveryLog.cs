@@ -7,9 +7,9 @@ namespace MailPipeline.Delivery;
 internal static partial class DeliveryLog
 {
     [LoggerMessage(3001, LogLevel.Information,
-        "message={MessageId} {Recipient} relay={RemoteEndPoint} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
+        "message={MessageId} {Recipient} relay={RemoteEndPoint} site={Site} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
     public static partial void MessageAttempted(
-        this ILogger log, string messageId, string recipient, LogWords remoteEndPoint, string outcome, string status, double delaySeconds, LogWords reply);
+        this ILogger log, string messageId, string recipient, LogWords remoteEndPoint, LogWords site, string outcome, string status, double delaySeconds, LogWords reply);
 
     [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) {Consequence}: {Reply}")]
     public static partial void DomainUnreachable(this ILogger log, LogWords domain, int recipients, string consequence, LogWords reply);

@@ -183,8 +183,8 @@ internal sealed class DomainDelivery(
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
     private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
     {
-        var policy = options.Value.TlsDomains.GetValueOrDefault(batch.Domain, options.Value.Tls);
-        var walk = new HostWalk(resolution.Hosts, policy, resolver, failures, connector, batch, _context);
+        batch.Site = resolution.Site;
+        var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
         var connection = await ReuseAsync(turn.TakeKept());
         while (true)
         {

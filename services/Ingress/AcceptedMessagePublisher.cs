@@ -28,6 +28,9 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     private readonly Channel<AcceptedMessage> _waiting = Channel.CreateBounded<AcceptedMessage>(
         new BoundedChannelOptions(MaxWaiting) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
 
+    /// <summary>Ends the pause between two batches: nothing more will come.</summary>
+    private readonly TaskCompletionSource _stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>Never waits.</summary>
     public void Offer(AcceptedMessage message)
     {
@@ -39,6 +42,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     {
         // No session is left by now: what has gathered goes out, if the bus takes it.
         _waiting.Writer.TryComplete();
+        _stopping.TrySetResult();
         if (ExecuteTask is { } sending)
             await sending.WaitAsync(s_lastSend, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await base.StopAsync(cancellationToken);
@@ -58,7 +62,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
                 var full = batch.Count == MaxBatch;
                 batch.Clear();
                 if (!full && s_pace - time.GetElapsedTime(started) is { Ticks: > 0 } rest)
-                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _waiting.Reader.Completion);
+                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _stopping.Task);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

@@ -1,3 +1,4 @@
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;

@@ -1,3 +1,4 @@
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 

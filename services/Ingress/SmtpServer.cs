@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Contracts;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -56,7 +57,7 @@ internal sealed partial class SmtpServer(
     /// <summary>Serves one connection until it ends.</summary>
     public async Task RunAsync(ConnectionContext connection, SmtpListener listener)
     {
-        var client = connection.RemoteEndPoint is IPEndPoint remote ? ClientNetworks.Plain(remote.Address) : null;
+        var client = connection.RemoteEndPoint is IPEndPoint remote ? HostAddress.Plain(remote.Address) : null;
         using var place = listener.Places.TryTake(client, out var limit);
         if (place is null)
         {

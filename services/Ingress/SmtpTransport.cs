@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.AspNetCore.Connections;

@@ -1,5 +1,6 @@
 using MailPipeline.Delivery;
 using MailPipeline.Ingress;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
@@ -52,7 +53,6 @@ internal static class StandaloneHost
     {
         CheckFiles(configuration);
         CheckSettings(configuration);
-        configuration.ReadStorageOptions();
     }
 
     /// <summary>All ports; the settings have been checked.</summary>
@@ -67,6 +67,7 @@ internal static class StandaloneHost
         services.AddDeliverySettings();
         services.AddMailboxSettings();
         services.AddIngressSettings();
+        services.AddMailDatabaseSettings();
     }
 
     public static WebApplication Build(WebApplicationBuilder builder)

@@ -3,6 +3,7 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Processes come and go by start and SIGTERM, and nobody notices; limits hold for all of them together.</summary>
+[Trait("Cluster", "own")]
 public sealed class ScalingTests(SharedServers servers)
 {
     private const int Domains = 200;

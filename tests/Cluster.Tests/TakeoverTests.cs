@@ -4,6 +4,7 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>What a dead process held is taken over by another within seconds, with the product's own leases and probes.</summary>
+[Trait("Cluster", "own")]
 public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<PatientCluster>
 {
     private const int Domains = 40;

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Delivery;
 

@@ -1,3 +1,4 @@
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;

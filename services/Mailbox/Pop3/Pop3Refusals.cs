@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Mailbox.Pop3;

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Text;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;

@@ -11,8 +11,11 @@ internal static class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
         ["shared/Storage/Storage.csproj"] = [],
-        ["shared/Mail/Mail.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Mail/Mail.csproj"],
+        ["shared/Mail/Mail.csproj"] =
+            ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
+        ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
 
     private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)

@@ -17,6 +17,7 @@ internal static partial class SourceRules
         ["shared/Storage"] = 5,
         ["shared/ServiceDefaults"] = 6,
         ["services/Standalone"] = 7,
+        ["shared/LineServer"] = 8,
     };
 
     public static IEnumerable<string> No_file_is_longer_than_600_lines(Tree tree) =>

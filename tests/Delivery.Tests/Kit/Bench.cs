@@ -4,6 +4,7 @@ using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.Dns;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
@@ -37,7 +38,8 @@ internal sealed class Bench : IAsyncDisposable
         ClearText = new ClearTextLog(Time, ClearTextLines);
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
-        Resolver = new MxResolver(Dns, failures, new LocalAddresses(options, Time), options, Time, random ?? new Random(1));
+        Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
+        Resolver = ResolverFor(Dns, failures, random);
         Slots = new DeliveryLanes(options, Telemetry, Time).Healthy;
         Aside = new HandOutsAside(_lifetime);
         Delivery = new DomainDelivery(
@@ -51,6 +53,10 @@ internal sealed class Bench : IAsyncDisposable
     public FakeTimeProvider Clock => (FakeTimeProvider)Time;
 
     public DeliveryOptions Options { get; }
+
+    public DnsOptions DnsOptions { get; } = new();
+
+    public UnansweredQuestions Unanswered { get; }
 
     public FakeClaims Claims { get; } = new();
 
@@ -81,6 +87,17 @@ internal sealed class Bench : IAsyncDisposable
     public Channel<AttemptsCompleted> Early { get; } = Channel.CreateUnbounded<AttemptsCompleted>();
 
     public HandOutsAside Aside { get; }
+
+    /// <summary>Finds hosts by the settings of this bench, and asks elsewhere than it does.</summary>
+    public MxResolver ResolverFor(IDnsLookup dns, HostFailures? failures = null, Random? random = null)
+    {
+        var options = Microsoft.Extensions.Options.Options.Create(Options);
+        var dnsOptions = Microsoft.Extensions.Options.Options.Create(DnsOptions);
+        random ??= new Random(1);
+        return new MxResolver(
+            new DnsCache(dns, Unanswered, dnsOptions, Time), new AddressLookUp(dns, Unanswered, options, dnsOptions, Time, random),
+            failures ?? new HostFailures(Time), new LocalAddresses(options, Time), options, Time, random);
+    }
 
     public void StopHost() => _lifetime.StopApplication();
 
