@@ -91,6 +91,14 @@ internal static class RuleTable
             [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Routing;\n")], "its place says MailPipeline.Queue.Routing",
             [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Queue.Routing;\n"), ("services/Queue/Routing/Route.cs", "namespace MailPipeline.Queue;\n")]),
 
+        new(RoomRules.Rooms_use_what_lies_below_them,
+            [Queue, ("services/Queue/Reports/Report.cs", "using MailPipeline.Queue.Domains;\n")], "services/Queue/Reports/Report.cs: Reports must not use Domains",
+            [Queue, ("services/Queue/Domains/Outcome.cs", "using MailPipeline.Queue.Reports;\n"), ("services/Queue/QueueHosting.cs", "using MailPipeline.Queue.Routing;\n")]),
+        new(RoomRules.Rooms_use_what_lies_below_them,
+            [Queue, ("services/Queue/Domains/Window.cs", "var router = new MailPipeline.Queue.Routing.Router();\n")], "Domains must not use Routing", []),
+        new(RoomRules.Every_room_of_Queue_is_in_the_list,
+            [Queue, ("services/Queue/Sites/Site.cs", "")], "nothing is said of what Sites may use", [Queue, ("services/Queue/Routing/Router.cs", "")]),
+
         new(SourceRules.No_file_is_longer_than_600_lines,
             [("services/Queue/Long.cs", new string('\n', 601))], "601 lines",
             [("services/Queue/Long.cs", new string('\n', 600)), ("tests/Queue.Tests/Long.cs", new string('\n', 900))]),
