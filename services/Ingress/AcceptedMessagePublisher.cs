@@ -6,7 +6,7 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// Tells the queue of accepted messages, as many as have gathered in one <see cref="MessageAccepted"/>. Only a hint: what is
-/// dropped here (bus away, too much at once, process killed) is in storage, and the warden finds it there.
+/// dropped here (bus away, too much at once, process killed) is in storage, and the reconciler finds it there.
 /// </summary>
 internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelemetry telemetry, TimeProvider time, ILogger<AcceptedMessagePublisher> log)
     : BackgroundService
@@ -23,10 +23,13 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     /// </summary>
     private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(20);
 
-    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_lastSend = TimeSpan.FromSeconds(2);
 
     private readonly Channel<AcceptedMessage> _waiting = Channel.CreateBounded<AcceptedMessage>(
         new BoundedChannelOptions(MaxWaiting) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+
+    /// <summary>Ends the pause between two batches: nothing more will come.</summary>
+    private readonly TaskCompletionSource _stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Never waits.</summary>
     public void Offer(AcceptedMessage message)
@@ -39,8 +42,9 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     {
         // No session is left by now: what has gathered goes out, if the bus takes it.
         _waiting.Writer.TryComplete();
+        _stopping.TrySetResult();
         if (ExecuteTask is { } sending)
-            await sending.WaitAsync(s_farewell, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await sending.WaitAsync(s_lastSend, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await base.StopAsync(cancellationToken);
     }
 
@@ -58,7 +62,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
                 var full = batch.Count == MaxBatch;
                 batch.Clear();
                 if (!full && s_pace - time.GetElapsedTime(started) is { Ticks: > 0 } rest)
-                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _waiting.Reader.Completion);
+                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _stopping.Task);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -80,6 +84,6 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
         }
     }
 
-    [LoggerMessage(1020, LogLevel.Warning, "The queue could not be told of {Count} accepted messages; the warden will find them")]
+    [LoggerMessage(1020, LogLevel.Warning, "The queue could not be told of {Count} accepted messages; the reconciler will find them")]
     private static partial void LogNotTold(ILogger log, int count, Exception exception);
 }

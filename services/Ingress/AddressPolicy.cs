@@ -1,5 +1,5 @@
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
-using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
@@ -19,7 +19,7 @@ internal sealed class AddressPolicy(
         // RFC 5321 §4.1.1.3: the bare postmaster is the one of this host.
         if (!recipient.HasDomain)
             return await HostPostmasterAsync(cancellation);
-        var isOfHost = HostPostmaster.IsMeantBy(recipient.Canonical, options.Value.Hostname);
+        var isOfHost = HostPostmaster.IsMeantBy(recipient.Canonical, options.Value.HostName);
         if (recipient.HasAddressLiteral)
             return isOfHost ? await HostPostmasterAsync(cancellation) : Relayed(mayRelay);
         var resolved = await addresses.ResolveAsync(recipient.Canonical, cancellation);
@@ -66,7 +66,7 @@ internal sealed class AddressPolicy(
     private RecipientVerdict Postmaster() => _postmaster is null ? new(Replies.C550NoSuchUser) : new(null, _postmaster);
 
     private async ValueTask<RecipientVerdict> HostPostmasterAsync(CancellationToken cancellation) =>
-        await hostPostmaster.FindAsync(options.Value.Hostname, options.Value.Postmaster, cancellation) is { } found
+        await hostPostmaster.FindAsync(options.Value.HostName, options.Value.Postmaster, cancellation) is { } found
             ? new(null, SmtpAddress.Parse(found))
             : new(Replies.C550NoSuchUser);
 }

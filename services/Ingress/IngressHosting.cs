@@ -45,7 +45,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
-        services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.Hostname)}");
+        services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Select((listener, i) =>
             new ListeningPort(
                 $"{IngressOptions.SectionName}:Listeners:{i}:Port", $"{IngressOptions.SectionName}:Listeners:{i}:Address",

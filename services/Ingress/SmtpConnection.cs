@@ -1,6 +1,7 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -177,12 +178,12 @@ internal sealed class SmtpConnection : ILineSession
         return true;
     }
 
-    // The farewell refuses nothing; that the session ended is counted by its end.
+    // The closing reply refuses nothing; that the session ended is counted by its end.
     private void Write(SmtpStep step)
     {
         Write(step.Reply!);
-        if (step.Farewell is { } farewell)
-            farewell.WriteTo(_connection.Output);
+        if (step.ClosingReply is { } closing)
+            closing.WriteTo(_connection.Output);
     }
 
     private void Write(SmtpReply reply)

@@ -26,7 +26,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
 
     public SmtpProfile Profile { get; } = new()
     {
-        HostName = options.Hostname,
+        HostName = options.HostName,
         MaxMessageBytes = options.MaxMessageBytes,
         MaxRecipients = options.MaxRecipients,
         MaxRecipientOvershoot = options.MaxRecipientOvershoot,

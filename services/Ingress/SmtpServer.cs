@@ -1,6 +1,7 @@
 using System.Net;
 using MailPipeline.Contracts;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;

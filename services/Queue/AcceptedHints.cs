@@ -5,7 +5,7 @@ namespace MailPipeline.Queue;
 
 /// <summary>
 /// Messages that this process accepted itself (reports to senders), on their way to the router. A hint that is dropped is
-/// found by the warden.
+/// found by the reconciler.
 /// </summary>
 internal sealed class AcceptedHints
 {

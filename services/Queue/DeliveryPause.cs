@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
@@ -5,7 +6,7 @@ namespace MailPipeline.Queue;
 
 /// <summary>
 /// Whether this process keeps everything queued: its setting says so, or an operator has paused delivery for all processes. The
-/// operator's switch lies in storage and is read at the warden's interval; before it has been read nothing is handed out.
+/// operator's switch lies in storage and is read at the reconciler's interval; before it has been read nothing is handed out.
 /// </summary>
 internal sealed partial class DeliveryPause(
     OperatorStore store, IOptions<QueueOptions> options, QueueTelemetry telemetry, OutageLog outages, ILogger<DeliveryPause> log)

@@ -4,9 +4,9 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
-using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using MimeKit;
 
@@ -58,7 +58,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
 
     private byte[] Write(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
-        var hostname = options.Value.Hostname;
+        var hostname = options.Value.HostName;
         var report = new MultipartReport("delivery-status") { Explain(failed, failures), Status(failed, failures), Returned(failed) };
         using var message = new MimeMessage { Body = report };
         message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostname}"));
@@ -82,7 +82,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     private TextPart Explain(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
         var text = new StringBuilder()
-            .Append("This is the mail system at ").Append(options.Value.Hostname).Append(".\r\n\r\n")
+            .Append("This is the mail system at ").Append(options.Value.HostName).Append(".\r\n\r\n")
             .Append("Your message of ").Append(Rfc5322Date(failed.Message.AcceptedAt))
             .Append(SubjectOf(failed.Header) is { Length: > 0 } subject ? $",\r\n\r\n  \"{subject}\",\r\n\r\ncould" : " could")
             .Append(" not be delivered to:\r\n\r\n");
@@ -107,7 +107,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         var status = new MessageDeliveryStatus { ContentDescription = "Delivery report" };
         status.StatusGroups.Add(new HeaderList
         {
-            StatusField.Typed("Reporting-MTA", "dns", options.Value.Hostname),
+            StatusField.Typed("Reporting-MTA", "dns", options.Value.HostName),
             { "Arrival-Date", Rfc5322Date(failed.Message.AcceptedAt) },
         });
         foreach (var recipient in failures)

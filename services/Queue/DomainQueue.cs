@@ -1,11 +1,11 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
 
 /// <summary>Recipients given to a worker under one claim.</summary>
-public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe)
+public sealed record Batch(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe)
 {
     /// <summary>A worker held it before this queue was in memory; storage knows its recipients.</summary>
     public bool IsAdopted => Recipients.Length == 0;
@@ -18,8 +18,8 @@ public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient
 }
 
 /// <summary>
-/// What one destination domain has in memory: a bounded window of due recipients, what is handed out, how many hand-outs
-/// are allowed at once, and whether the domain rests. Pure: time comes in, decisions come out.
+/// What one destination domain has in memory: a bounded window of due recipients, what is handed out, how many batches
+/// are allowed at once, and whether the domain backs off. Pure: time comes in, decisions come out.
 /// </summary>
 internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 {
@@ -34,14 +34,14 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     private readonly Queue<QueuedRecipient> _window = new();
     private readonly HashSet<long> _known = [];
-    private readonly Dictionary<long, UnderWayHandOut> _handedOut = [];
+    private readonly Dictionary<long, UnderWayBatch> _handedOut = [];
     private readonly HashSet<long> _claimed = [];
     private readonly Dictionary<string, GrowingPause> _setbacks = [];
     private int _allowed = options.InitialConcurrency;
     private DuePlace _readTo;
     private DateTimeOffset _readSince;
 
-    public DomainStanding Standing { get; private set; } = DomainStanding.Good;
+    public DomainBackoff Backoff { get; private set; } = DomainBackoff.None;
 
     /// <summary>Storage may hold due recipients that are not in the window.</summary>
     public bool MoreInStore { get; private set; } = true;
@@ -55,21 +55,21 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     /// <summary>Recipients handed out and not reported, by route.</summary>
     public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _handedOut.Values
-        .GroupBy(entry => entry.HandOut.Route, (route, entries) => (route, entries.Sum(entry => entry.HandOut.Recipients.Length)));
+        .GroupBy(entry => entry.Batch.Route, (route, entries) => (route, entries.Sum(entry => entry.Batch.Recipients.Length)));
 
     public bool IsIdle => _window.Count == 0 && _handedOut.Count == 0;
 
     /// <summary>
     /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo, also when that
-    /// makes more than the cap: then none is added. It ends like any other hand-out.
+    /// makes more than the cap: then none is added. It ends like any other batch.
     /// </summary>
     public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now)
     {
         foreach (var claimId in claimIds)
-            _handedOut.TryAdd(claimId, UnderWayFrom(new HandOut(claimId, RecipientRoute.Remote, [], Probe: false), now));
+            _handedOut.TryAdd(claimId, UnderWayFrom(new Batch(claimId, RecipientRoute.Remote, [], Probe: false), now));
     }
 
-    public void Remember(DomainStanding standing) => Standing = standing;
+    public void Remember(DomainBackoff backoff) => Backoff = backoff;
 
     public void NoteMoreInStore()
     {
@@ -93,16 +93,16 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         return _readTo;
     }
 
-    public bool Rests(DateTimeOffset now) => now < Standing.BackoffUntil;
+    public bool BacksOff(DateTimeOffset now) => now < Backoff.BackoffUntil;
 
-    public bool WantsMore(DateTimeOffset now) => MoreInStore && !Rests(now) && _window.Count <= options.WindowRecipients / 2;
+    public bool WantsMore(DateTimeOffset now) => MoreInStore && !BacksOff(now) && _window.Count <= options.WindowRecipients / 2;
 
     public int Room => options.WindowRecipients - _window.Count;
 
     /// <summary>Takes recipients that have just become due, as far as there is room and nobody older waits in storage.</summary>
     public void Offer(IReadOnlyList<QueuedRecipient> recipients, DateTimeOffset now)
     {
-        if (MoreInStore || Rests(now) || recipients.Count > Room)
+        if (MoreInStore || BacksOff(now) || recipients.Count > Room)
         {
             MoreInStore = true;
             return;
@@ -111,7 +111,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
-    /// <returns>Who belongs to a hand-out that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
+    /// <returns>Who belongs to a batch that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
     public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
     {
         var handedBack = recipients.Count == 0 ? []
@@ -144,33 +144,33 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         return expired;
     }
 
-    /// <summary>The next recipients to hand out, or null: none wait, enough are under way, or the domain rests.</summary>
-    public HandOut? TryHandOut(long claimId, DateTimeOffset now)
+    /// <summary>The next recipients to hand out, or null: none wait, enough are under way, or the domain backs off.</summary>
+    public Batch? TryTakeBatch(long claimId, DateTimeOffset now)
     {
-        if (!CanHandOut(now))
+        if (!CanSend(now))
             return null;
-        var probe = Standing.Failures > 0;
+        var probe = Backoff.Failures > 0;
         var route = _window.Peek().Route;
         var most = probe && route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
         var recipients = new List<QueuedRecipient>(Math.Min(most, _window.Count));
         while (recipients.Count < most && _window.TryPeek(out var next) && next.Route == route)
             recipients.Add(_window.Dequeue());
-        var handOut = new HandOut(claimId, route, [.. recipients], probe);
-        _handedOut.Add(claimId, UnderWayFrom(handOut, now));
-        return handOut;
+        var batch = new Batch(claimId, route, [.. recipients], probe);
+        _handedOut.Add(claimId, UnderWayFrom(batch, now));
+        return batch;
     }
 
-    public bool CanHandOut(DateTimeOffset now) =>
-        NextEndpoint is { } endpoint && !Rests(now) && !(_setbacks.GetValueOrDefault(endpoint)?.Lasts(now) ?? false) && _handedOut.Count < (Standing.Failures > 0 ? 1 : _allowed);
+    public bool CanSend(DateTimeOffset now) =>
+        NextEndpoint is { } endpoint && !BacksOff(now) && !(_setbacks.GetValueOrDefault(endpoint)?.Lasts(now) ?? false) && _handedOut.Count < (Backoff.Failures > 0 ? 1 : _allowed);
 
-    /// <summary>Of the next hand-out; null when none waits.</summary>
+    /// <summary>Of the next batch; null when none waits.</summary>
     public string? NextEndpoint => _window.TryPeek(out var next) ? EndpointOf(next.Route) : null;
 
-    /// <summary>By which hand-outs of this route go now.</summary>
-    public string EndpointOf(RecipientRoute route) => HandOut.EndpointOf(route, probe: Standing.Failures > 0);
+    /// <summary>By which batches of this route go now.</summary>
+    public string EndpointOf(RecipientRoute route) => Batch.EndpointOf(route, probe: Backoff.Failures > 0);
 
     /// <summary>
-    /// A hand-out came to nothing: it was lost, or handed back untried. The next one by that endpoint waits, longer after each. Hand-outs
+    /// A batch came to nothing: it was lost, or handed back untried. The next one by that endpoint waits, longer after each. Batches
     /// that were under way together came to nothing together.
     /// </summary>
     public void SetBack(string endpoint, DateTimeOffset now)
@@ -184,7 +184,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public void ForgetSetbacks(string endpoint) => _setbacks.Remove(endpoint);
 
     /// <summary>
-    /// The hand-out could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.
+    /// The batch could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.
     /// </summary>
     public int TakeBack(long claimId)
     {
@@ -193,7 +193,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>
-    /// A worker who stops is still at this hand-out, but no more at these of its recipients: they are due again, in storage. Returns
+    /// A worker who stops is still at this batch, but no more at these of its recipients: they are due again, in storage. Returns
     /// how many of them it had, and their route.
     /// </summary>
     public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
@@ -201,25 +201,25 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         NoteMoreInStore();
         if (!_handedOut.TryGetValue(claimId, out var entry))
             return default;
-        var left = entry.HandOut.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
-        foreach (var recipient in entry.HandOut.Recipients.Except(left))
+        var left = entry.Batch.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
+        foreach (var recipient in entry.Batch.Recipients.Except(left))
             _known.Remove(recipient.RecipientId);
-        _handedOut[claimId] = entry with { HandOut = entry.HandOut with { Recipients = left } };
-        return (entry.HandOut.Route, entry.HandOut.Recipients.Length - left.Length);
+        _handedOut[claimId] = entry with { Batch = entry.Batch with { Recipients = left } };
+        return (entry.Batch.Route, entry.Batch.Recipients.Length - left.Length);
     }
 
-    /// <summary>Ends a hand-out. Null when it is not known (any more).</summary>
-    public HandOut? Complete(long claimId) => Forget(claimId);
+    /// <summary>Ends a batch. Null when it is not known (any more).</summary>
+    public Batch? Complete(long claimId) => Forget(claimId);
 
     /// <summary>
     /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
-    /// answers is believed of a hand-out under way only, because an old report may come when much has happened since.
+    /// answers is believed of a batch under way only, because an old report may come when much has happened since.
     /// </summary>
     public static bool SaysSomething(AttemptsCompleted report, bool isUnderWay) =>
         (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>
-    /// Draws the conclusion for the domain. Returns true when its standing changed and must be stored.
+    /// Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.
     /// </summary>
     public bool Conclude(bool unreachable, string reason, DateTimeOffset now, double random)
     {
@@ -227,19 +227,19 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         {
             // Slow start: one more at a time while the domain answers.
             _allowed = Math.Min(_allowed + 1, options.DomainConcurrency);
-            if (Standing.Failures == 0)
+            if (Backoff.Failures == 0)
                 return false;
             // When it rested stays known: what waited for that long is not late since before.
-            Standing = DomainStanding.Good with { BackoffUntil = Standing.BackoffUntil < now ? Standing.BackoffUntil : now };
+            Backoff = DomainBackoff.None with { BackoffUntil = Backoff.BackoffUntil < now ? Backoff.BackoffUntil : now };
             return true;
         }
-        // Hand-outs that were under way together failed together: that is one failure, not many.
-        if (Rests(now))
+        // Batches that were under way together failed together: that is one failure, not many.
+        if (BacksOff(now))
             return false;
         _allowed = options.InitialConcurrency;
-        var failures = Standing.Failures + 1;
-        Standing = new DomainStanding(failures, now + schedule.Pause(failures, random), reason);
-        // What waits here waits in storage while the domain rests.
+        var failures = Backoff.Failures + 1;
+        Backoff = new DomainBackoff(failures, now + schedule.Pause(failures, random), reason);
+        // What waits here waits in storage while the domain backs off.
         LeaveToStore();
         return true;
     }
@@ -271,17 +271,17 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         }
     }
 
-    /// <summary>Hand-outs of which nothing has been heard for longer than they may take to be claimed.</summary>
-    public List<HandOut> Overdue(DateTimeOffset now) =>
-        [.. _handedOut.Values.Where(entry => now > entry.LookAt).Select(entry => entry.HandOut)];
+    /// <summary>Batches of which nothing has been heard for longer than they may take to be claimed.</summary>
+    public List<Batch> Overdue(DateTimeOffset now) =>
+        [.. _handedOut.Values.Where(entry => now > entry.LookAt).Select(entry => entry.Batch)];
 
     public bool IsUnderWay(long claimId) => _handedOut.ContainsKey(claimId);
 
-    /// <summary>A worker was found to hold the claim of this hand-out.</summary>
+    /// <summary>A worker was found to hold the claim of this batch.</summary>
     public bool WasClaimed(long claimId) => _claimed.Contains(claimId);
 
     /// <summary>
-    /// A worker holds the claim of this hand-out, of which nothing has been heard for long: it is looked at again after a second, and
+    /// A worker holds the claim of this batch, of which nothing has been heard for long: it is looked at again after a second, and
     /// then at intervals that grow up to the time within which a claim that has ended has to be found.
     /// </summary>
     public void NoteClaimed(long claimId, DateTimeOffset now)
@@ -290,8 +290,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
             return;
         _claimed.Add(claimId);
         var pause = entry.Pause == TimeSpan.Zero ? s_firstLook : entry.Pause * 2;
-        if (pause > options.HandOutTimeout)
-            pause = options.HandOutTimeout;
+        if (pause > options.BatchTimeout)
+            pause = options.BatchTimeout;
         _handedOut[claimId] = entry with { LookAt = now + pause, Pause = pause };
     }
 
@@ -300,18 +300,18 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// would that tell nothing new.
     /// </summary>
     private bool IsOver(QueuedRecipient recipient, DateTimeOffset now) =>
-        Standing.Failures > 0 && schedule.IsOver(recipient.AcceptedAt, now);
+        Backoff.Failures > 0 && schedule.IsOver(recipient.AcceptedAt, now);
 
-    private UnderWayHandOut UnderWayFrom(HandOut handOut, DateTimeOffset now) => new(handOut, now + options.HandOutTimeout, TimeSpan.Zero);
+    private UnderWayBatch UnderWayFrom(Batch batch, DateTimeOffset now) => new(batch, now + options.BatchTimeout, TimeSpan.Zero);
 
-    private HandOut? Forget(long claimId)
+    private Batch? Forget(long claimId)
     {
         _claimed.Remove(claimId);
         if (!_handedOut.Remove(claimId, out var entry))
             return null;
-        foreach (var recipient in entry.HandOut.Recipients)
+        foreach (var recipient in entry.Batch.Recipients)
             _known.Remove(recipient.RecipientId);
-        return entry.HandOut;
+        return entry.Batch;
     }
 
     private void Add(IReadOnlyList<QueuedRecipient> recipients)
@@ -325,5 +325,5 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     /// <param name="LookAt">When nothing has been heard of it by then, storage is asked whether anybody holds its claim.</param>
     /// <param name="Pause">From the last time that somebody did.</param>
-    private sealed record UnderWayHandOut(HandOut HandOut, DateTimeOffset LookAt, TimeSpan Pause);
+    private sealed record UnderWayBatch(Batch Batch, DateTimeOffset LookAt, TimeSpan Pause);
 }

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
@@ -12,7 +13,7 @@ namespace MailPipeline.Queue;
 /// </summary>
 [Reentrant]
 internal sealed partial class DomainQueueGrain(
-    QueueStore store, OutcomeRecorder outcomes, HandOutSender sender, DeliveryPause pause, HandOutGate gate, OverdueClaims overdueClaims,
+    QueueStore store, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, OverdueClaims overdueClaims,
     IOptions<QueueOptions> options, RetrySchedule schedule, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
     ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
 {
@@ -27,7 +28,7 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
     private readonly HashSet<long> _concluding = [];
 
-    /// <summary>Between looks into storage, for the warden's sake, that find nothing while hand-outs are under way.</summary>
+    /// <summary>Between looks into storage, for the reconciler's sake, that find nothing while batches are under way.</summary>
     private readonly GrowingPause _looks = new(s_tick, s_longestLook);
 
     /// <summary>Recipients found in storage so far.</summary>
@@ -49,7 +50,7 @@ internal sealed partial class DomainQueueGrain(
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _queue.Remember(await store.FindStandingAsync(Domain, cancellationToken));
+        _queue.Remember(await store.FindBackoffAsync(Domain, cancellationToken));
         await AdoptAsync(cancellationToken);
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
     }
@@ -95,7 +96,7 @@ internal sealed partial class DomainQueueGrain(
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
             NoLongerUnderWay(route, count);
-            await outcomes.RecordAsync(report, [], _queue.Standing.BackoffUntil);
+            await outcomes.RecordAsync(report, [], _queue.Backoff.BackoffUntil);
             await PumpAsync();
             return;
         }
@@ -115,30 +116,30 @@ internal sealed partial class DomainQueueGrain(
 
     private async Task ConcludeAsync(AttemptsCompleted report)
     {
-        var handOut = _queue.Complete(report.ClaimId);
-        if (handOut is not null)
-            telemetry.UnderWay(handOut.Route, -handOut.Recipients.Length);
+        var batch = _queue.Complete(report.ClaimId);
+        if (batch is not null)
+            telemetry.UnderWay(batch.Route, -batch.Recipients.Length);
         if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
-            ForgetSetbacks(handOut);
-        else if (handOut is not null)
-            _queue.SetBack(handOut.Endpoint, time.GetUtcNow());
-        if (DomainQueue.SaysSomething(report, isUnderWay: handOut is not null) && (handOut is not null || await IsHeldHereAsync(report.ClaimId)))
+            ForgetSetbacks(batch);
+        else if (batch is not null)
+            _queue.SetBack(batch.Endpoint, time.GetUtcNow());
+        if (DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
-        // The next hand-out need not wait for the records of this one.
-        var recording = outcomes.RecordAsync(report, handOut?.Recipients ?? [], _queue.Standing.BackoffUntil);
+        // The next batch need not wait for the records of this one.
+        var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
         await PumpAsync();
         if (await recording)
             _queue.NoteMoreInStore();
     }
 
-    /// <summary>Somebody was tried; of a hand-out that is not known (any more), or was adopted, nobody knows by which endpoint.</summary>
-    private void ForgetSetbacks(HandOut? handOut)
+    /// <summary>Somebody was tried; of a batch that is not known (any more), or was adopted, nobody knows by which endpoint.</summary>
+    private void ForgetSetbacks(Batch? batch)
     {
-        foreach (var endpoint in handOut is { IsAdopted: false } ? [handOut.Endpoint] : HandOutGate.Endpoints)
+        foreach (var endpoint in batch is { IsAdopted: false } ? [batch.Endpoint] : EndpointGate.Endpoints)
             _queue.ForgetSetbacks(endpoint);
     }
 
-    /// <summary>A hand-out of before this queue was in memory is believed as long as its claim is held, and an old report is not.</summary>
+    /// <summary>A batch of before this queue was in memory is believed as long as its claim is held, and an old report is not.</summary>
     private async Task<bool> IsHeldHereAsync(long claimId) =>
         (await store.ListClaimsAsync(Domain, CancellationToken.None)).Contains(claimId);
 
@@ -161,8 +162,8 @@ internal sealed partial class DomainQueueGrain(
         if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
             return;
         if (report.Unreachable)
-            LogResting(log, Domain, _queue.Standing.BackoffUntil, reason);
-        await store.SetStandingAsync(Domain, _queue.Standing);
+            LogBacksOff(log, Domain, _queue.Backoff.BackoffUntil, reason);
+        await store.SetBackoffAsync(Domain, _queue.Backoff);
     }
 
     private async Task PumpAsideAsync()
@@ -183,7 +184,7 @@ internal sealed partial class DomainQueueGrain(
 
     private async Task PumpAsync()
     {
-        // However long the pause, memory does not fill with what waits; the warden wakes what is due afterwards.
+        // However long the pause, memory does not fill with what waits; the reconciler wakes what is due afterwards.
         if (!HasWorkers)
         {
             _queue.LeaveToStore();
@@ -209,10 +210,10 @@ internal sealed partial class DomainQueueGrain(
                 _pumpAgain = false;
                 LeaveWhatHasNoWorkers();
                 await LoadAsync();
-                while (CanHandOut)
-                    await HandOutAsync();
+                while (CanSend)
+                    await SendBatchAsync();
             }
-            while (_pumpAgain || (_queue.WantsMore(time.GetUtcNow()) && CanHandOut));
+            while (_pumpAgain || (_queue.WantsMore(time.GetUtcNow()) && CanSend));
         }
         finally
         {
@@ -220,7 +221,7 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private bool CanHandOut => !pause.IsPaused && _queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && _queue.CanHandOut(time.GetUtcNow());
+    private bool CanSend => !pause.IsPaused && _queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && _queue.CanSend(time.GetUtcNow());
 
     /// <summary>For this domain, as it stands.</summary>
     private bool IsOpen(RecipientRoute route) => gate.IsOpen(_queue.EndpointOf(route));
@@ -262,19 +263,19 @@ internal sealed partial class DomainQueueGrain(
         _waitsForWorkers &= found == 0;
         var expired = _queue.TakeExpired(now);
         if (expired.Count > 0)
-            await outcomes.ExpireAsync(Domain, expired, _queue.Standing.Reason);
+            await outcomes.ExpireAsync(Domain, expired, _queue.Backoff.Reason);
     }
 
-    private async Task HandOutAsync()
+    private async Task SendBatchAsync()
     {
         var claimId = await store.NextClaimIdAsync(CancellationToken.None);
-        if (_queue.TryHandOut(claimId, time.GetUtcNow()) is not { } handOut)
+        if (_queue.TryTakeBatch(claimId, time.GetUtcNow()) is not { } batch)
             return;
-        telemetry.UnderWay(handOut.Route, handOut.Recipients.Length);
-        if (await sender.TrySendAsync(Domain, handOut))
-            telemetry.HandedOut(handOut.Route, handOut.Recipients.Length);
+        telemetry.UnderWay(batch.Route, batch.Recipients.Length);
+        if (await sender.TrySendAsync(Domain, batch))
+            telemetry.HandedOut(batch.Route, batch.Recipients.Length);
         else
-            TakeBack(handOut);
+            TakeBack(batch);
     }
 
     private async Task TickAsync(CancellationToken cancellationToken)
@@ -288,7 +289,7 @@ internal sealed partial class DomainQueueGrain(
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && !_queue.Rests(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers)
+            if (_idleTicks == 1 && !_queue.BacksOff(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();
@@ -299,7 +300,7 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    /// <summary>Nothing to do: notes in storage when there will be, so that the warden leaves the domain alone until then.</summary>
+    /// <summary>Nothing to do: notes in storage when there will be, so that the reconciler leaves the domain alone until then.</summary>
     private async Task SettleAsync()
     {
         if (await store.SettleAsync(Domain) is { } next && next <= time.GetUtcNow())
@@ -311,7 +312,7 @@ internal sealed partial class DomainQueueGrain(
     }
 
     /// <summary>
-    /// A hand-out that nobody holds a claim for was lost on the bus, before or after it was worked on: what is still due
+    /// A batch that nobody holds a claim for was lost on the bus, before or after it was worked on: what is still due
     /// of it is read from storage again. One that a worker held, or has tried somebody of, was not lost: it was taken back from a worker that
     /// died, which is said where that is done, or it is its report that is missing.
     /// </summary>
@@ -320,21 +321,21 @@ internal sealed partial class DomainQueueGrain(
         var overdue = _queue.Overdue(time.GetUtcNow());
         if (overdue.Count == 0)
             return;
-        var held = await overdueClaims.FindHeldAsync(overdue.Select(handOut => handOut.ClaimId)).WaitAsync(cancellationToken);
+        var held = await overdueClaims.FindHeldAsync(overdue.Select(batch => batch.ClaimId)).WaitAsync(cancellationToken);
         // What was reported meanwhile has ended.
-        foreach (var handOut in overdue.Where(handOut => _queue.IsUnderWay(handOut.ClaimId)))
+        foreach (var batch in overdue.Where(batch => _queue.IsUnderWay(batch.ClaimId)))
         {
-            if (held.Contains(handOut.ClaimId))
+            if (held.Contains(batch.ClaimId))
             {
-                _queue.NoteClaimed(handOut.ClaimId, time.GetUtcNow());
+                _queue.NoteClaimed(batch.ClaimId, time.GetUtcNow());
                 continue;
             }
-            var wasClaimed = _queue.WasClaimed(handOut.ClaimId);
-            TakeBack(handOut);
-            if (handOut.IsAdopted || wasClaimed || await store.IsTriedSinceAsync(handOut.Recipients, cancellationToken))
+            var wasClaimed = _queue.WasClaimed(batch.ClaimId);
+            TakeBack(batch);
+            if (batch.IsAdopted || wasClaimed || await store.IsTriedSinceAsync(batch.Recipients, cancellationToken))
                 continue;
-            telemetry.HandOutLost(handOut.Route);
-            LogHandOutLost(log, Domain, handOut.ClaimId, handOut.Recipients.Length);
+            telemetry.BatchLost(batch.Route);
+            LogBatchLost(log, Domain, batch.ClaimId, batch.Recipients.Length);
         }
     }
 
@@ -344,17 +345,17 @@ internal sealed partial class DomainQueueGrain(
             LogStorageAway(log, Domain, exception);
     }
 
-    private void TakeBack(HandOut handOut)
+    private void TakeBack(Batch batch)
     {
-        telemetry.UnderWay(handOut.Route, -_queue.TakeBack(handOut.ClaimId));
-        _queue.SetBack(handOut.Endpoint, time.GetUtcNow());
+        telemetry.UnderWay(batch.Route, -_queue.TakeBack(batch.ClaimId));
+        _queue.SetBack(batch.Endpoint, time.GetUtcNow());
     }
 
-    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and rests until {Until:u}: {Reason}")]
-    private static partial void LogResting(ILogger log, string domain, DateTimeOffset until, string reason);
+    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and backs off until {Until:u}: {Reason}")]
+    private static partial void LogBacksOff(ILogger log, string domain, DateTimeOffset until, string reason);
 
-    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: hand-out {ClaimId} of {Count} recipients was lost on its way; they are read again")]
-    private static partial void LogHandOutLost(ILogger log, string domain, long claimId, int count);
+    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: batch {ClaimId} of {Count} recipients was lost on its way; they are read again")]
+    private static partial void LogBatchLost(ILogger log, string domain, long claimId, int count);
 
     [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);

@@ -11,6 +11,6 @@ internal interface IDomainQueueGrain : IGrainWithStringKey
     /// <summary>Storage says that something of the domain is due. True: so it was, and it was not known here.</summary>
     Task<bool> WakeAsync();
 
-    /// <summary>A worker reports what became of a hand-out.</summary>
+    /// <summary>A worker reports what became of a batch.</summary>
     Task CompleteAsync(AttemptsCompleted report);
 }

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
@@ -6,7 +7,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Turns the results of a hand-out into decisions and records them: outcome, next attempt time and what is to be reported to the sender
+/// Turns the results of a batch into decisions and records them: outcome, next attempt time and what is to be reported to the sender
 /// in one transaction.
 /// </summary>
 internal sealed partial class OutcomeRecorder(
@@ -17,7 +18,7 @@ internal sealed partial class OutcomeRecorder(
     private static readonly TimeSpan[] s_storagePauses =
         [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
 
-    /// <param name="handedOut">The hand-out's recipients as far as the caller knows them.</param>
+    /// <param name="handedOut">The batch's recipients as far as the caller knows them.</param>
     /// <param name="restsUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
     /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
     public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut, DateTimeOffset restsUntil)

@@ -1,7 +1,7 @@
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Asks storage which claims of overdue hand-outs are held: one question for all domains of the process that ask within a moment.
+/// Asks storage which claims of overdue batches are held: one question for all domains of the process that ask within a moment.
 /// </summary>
 /// <param name="ask">Of these claims the ones that are held.</param>
 internal sealed class OverdueClaims(Func<IReadOnlyCollection<long>, Task<IReadOnlySet<long>>> ask, TimeProvider time)

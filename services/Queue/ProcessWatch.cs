@@ -1,4 +1,4 @@
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
@@ -13,7 +13,7 @@ internal sealed partial class ProcessWatch(
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
         telemetry.CountFromZero();
-        var ticks = new TickLoop(options.Value.WardenInterval, time);
+        var ticks = new TickLoop(options.Value.ReconcileInterval, time);
         return Task.WhenAll(
             ticks.RunFromNowAsync(pause.ReadAsync, NoteFailed, stoppingToken),
             ticks.RunFromNowAsync(CommitAsync, NoteNoCommit, stoppingToken), RouteHintsAsync(stoppingToken));

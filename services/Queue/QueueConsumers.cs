@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
@@ -22,7 +23,7 @@ internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore 
         }
         catch (StorageUnavailableException exception)
         {
-            // Only a hint: the messages are in storage, and the warden routes them when storage is back, one by one if it refuses any.
+            // Only a hint: the messages are in storage, and the reconciler routes them when storage is back, one by one if it refuses any.
             LogPostponed(log, context.Message.Messages.Length, exception);
         }
     }

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
@@ -31,14 +32,14 @@ public static class QueueHosting
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>();
             return new SteadyStorage(
-                provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.WardenInterval, provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.ReconcileInterval, provider.GetRequiredService<TimeProvider>());
         });
         services.AddSingleton<OutageLog>();
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedHints>();
-        services.AddSingleton<HandOutGate>();
-        services.AddSingleton<HandOutSender>();
+        services.AddSingleton<EndpointGate>();
+        services.AddSingleton<BatchSender>();
         services.AddSingleton(provider => new OverdueClaims(
             claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();
@@ -50,11 +51,11 @@ public static class QueueHosting
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();
-        services.AddHostedService<WardenTicks>();
+        services.AddHostedService<ReconcilerTicks>();
         services.AddHostedService<ReporterTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
-            services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
+            services.AddSingleton(new Dependency($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
             services.AddHostedService<MembershipWatch>();
         }
         return builder;
@@ -64,7 +65,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
-        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.Hostname)}");
+        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.HostName)}");
         services.AddListeningPorts(provider =>
         {
             const string setting = $"{QueueOptions.SectionName}:{nameof(QueueOptions.SiloPort)}";

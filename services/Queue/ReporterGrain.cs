@@ -16,7 +16,7 @@ internal sealed class ReporterGrain(FailureReports reports, IOptions<QueueOption
     /// <summary>Of the time, for rounds that found nothing.</summary>
     private const double LookingShare = 0.1;
 
-    private readonly Round _round = new(options.Value.WardenInterval, time, LookingShare);
+    private readonly Round _round = new(options.Value.ReconcileInterval, time, LookingShare);
 
     public Task ReportDueAsync() => _round.RunAsync(() => reports.ReportDueAsync(CancellationToken.None));
 }

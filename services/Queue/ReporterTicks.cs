@@ -10,7 +10,7 @@ internal sealed partial class ReporterTicks(
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var reporter = grains.GetGrain<IReporterGrain>(0);
-        return new TickLoop(options.Value.WardenInterval, time).RunAsync(_ => reporter.ReportDueAsync(), NoteFailed, stoppingToken);
+        return new TickLoop(options.Value.ReconcileInterval, time).RunAsync(_ => reporter.ReportDueAsync(), NoteFailed, stoppingToken);
     }
 
     private void NoteFailed(Exception failure)

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
@@ -9,7 +10,7 @@ namespace MailPipeline.Queue;
 /// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, HandOutGate gate,
+    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, EndpointGate gate,
     IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages, CancellationToken cancellationToken)
@@ -23,8 +24,8 @@ internal sealed partial class Router(
         }
         var made = await store.RouteAsync(routed);
         telemetry.Routed(made.Count);
-        // Where nobody takes hand-outs they wait in storage. Which domains are failing their queues know.
-        foreach (var group in made.Where(row => gate.IsOpen(HandOut.EndpointOf(row.Recipient.Route, probe: false))).GroupBy(row => row.Domain, row => row.Recipient))
+        // Where nobody takes batches they wait in storage. Which domains are failing their queues know.
+        foreach (var group in made.Where(row => gate.IsOpen(Batch.EndpointOf(row.Recipient.Route, probe: false))).GroupBy(row => row.Domain, row => row.Recipient))
             await OfferAsync(group.Key, [.. group]);
     }
 
@@ -70,7 +71,7 @@ internal sealed partial class Router(
         }
         catch (Exception exception) when (exception is OrleansException or TimeoutException or StorageUnavailableException)
         {
-            // The rows are there and due: the warden wakes the queue.
+            // The rows are there and due: the reconciler wakes the queue.
             LogNotOffered(log, domain, exception);
         }
     }
@@ -85,7 +86,7 @@ internal sealed partial class Router(
     private async ValueTask<IReadOnlyList<AddressEnd>> WithPostmasterAsync(
         IReadOnlyList<AddressEnd> ends, int room, CancellationToken cancellationToken)
     {
-        var host = options.Value.Hostname;
+        var host = options.Value.HostName;
         if (!ends.Any(IsMeant))
             return ends;
         List<AddressEnd> all = [.. ends.Where(end => !IsMeant(end))];
@@ -106,10 +107,10 @@ internal sealed partial class Router(
     }
 
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
-    private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.Hostname}";
+    private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.HostName}";
 
     internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 
-    [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the warden will")]
+    [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the reconciler will")]
     private static partial void LogNotOffered(ILogger log, string domain, Exception exception);
 }

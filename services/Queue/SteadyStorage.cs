@@ -3,7 +3,7 @@ namespace MailPipeline.Queue;
 /// <summary>
 /// Whether storage has committed for a whole lease without a gap. After an outage, or a pause of the machine, every claim looks as if
 /// its holder had died, until the holders have had the time to renew them; to take them back would send their mail again. Reads prove
-/// nothing: they go on where writes wait for a standby, a lock or space. One for the process, which commits all the time: a warden
+/// nothing: they go on where writes wait for a standby, a lock or space. One for the process, which commits all the time: a reconciler
 /// that moves here from a silo that died need not wait.
 /// </summary>
 /// <param name="interval">How often it commits; asked for when the settings are known to be good.</param>

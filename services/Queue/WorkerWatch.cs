@@ -5,11 +5,11 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Keeps the <see cref="HandOutGate"/> of this process: asks the broker how many consume hand-outs, and tries whether it takes messages
+/// Keeps the <see cref="EndpointGate"/> of this process: asks the broker how many consume batches, and tries whether it takes messages
 /// again once it has refused one. A broker that says nothing closes no endpoint.
 /// </summary>
 internal sealed partial class WorkerWatch(
-    HandOutGate gate, EndpointConsumers consumers, MailBus bus, TimeProvider time, ILogger<WorkerWatch> log) : BackgroundService
+    EndpointGate gate, EndpointConsumers consumers, MailBus bus, TimeProvider time, ILogger<WorkerWatch> log) : BackgroundService
 {
     /// <summary>While all is well.</summary>
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
@@ -28,7 +28,7 @@ internal sealed partial class WorkerWatch(
         while (consumers.AreKnown && !stoppingToken.IsCancellationRequested)
         {
             var allThere = true;
-            foreach (var endpoint in HandOutGate.Endpoints)
+            foreach (var endpoint in EndpointGate.Endpoints)
             {
                 var count = await consumers.CountAsync(endpoint, stoppingToken);
                 allThere &= count != 0;
@@ -58,7 +58,7 @@ internal sealed partial class WorkerWatch(
             }
             if (_tries.Lasts(now))
                 continue;
-            // A bus that takes this and refuses the next hand-out is tried less and less often.
+            // A bus that takes this and refuses the next batch is tried less and less often.
             _tries.Begin(now);
             try
             {
@@ -67,7 +67,7 @@ internal sealed partial class WorkerWatch(
             }
             catch (BusUnavailableException)
             {
-                // Whoever had a hand-out refused has said so.
+                // Whoever had a batch refused has said so.
             }
             catch (OperationCanceledException)
             {

@@ -3,7 +3,7 @@ using Orleans;
 namespace MailPipeline.Contracts;
 
 /// <summary>
-/// Event, Delivery or Mailbox to the domain's queue: what became of one hand-out. Delivered recipients are already
+/// Event, Delivery or Mailbox to the domain's queue: what became of one batch. Delivered recipients are already
 /// recorded by the worker; all others are recorded by the queue, which alone decides what follows. A hint as well: when
 /// it is lost, the claim's lease runs out and the recipients become due again.
 /// </summary>
@@ -17,7 +17,7 @@ namespace MailPipeline.Contracts;
 /// due is read again.
 /// </param>
 /// <param name="GoesOn">
-/// The worker stops: the recipients named here are free again already, and he is still at others of the hand-out, of which he
+/// The worker stops: the recipients named here are free again already, and he is still at others of the batch, of which he
 /// reports when they have ended. Comes together with <paramref name="NothingWon"/>, so that a queue that does not know the word ends
 /// no claim either.
 /// </param>

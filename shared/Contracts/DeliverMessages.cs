@@ -7,7 +7,7 @@ namespace MailPipeline.Contracts;
 /// worker must win the claim in storage before it speaks to anybody.
 /// </summary>
 /// <param name="Domain">The destination domain, lower case; also the name of the domain queue that waits for the report.</param>
-/// <param name="ClaimId">Names this hand-out; the fence of every write that follows from it.</param>
+/// <param name="ClaimId">Names this batch; the fence of every write that follows from it.</param>
 public sealed record DeliverMessages(string Domain, long ClaimId, QueuedRecipient[] Recipients);
 
 /// <summary>Command, Queue to Mailbox: put these messages into the maildrops of these local recipients.</summary>

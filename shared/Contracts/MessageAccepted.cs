@@ -2,7 +2,7 @@ namespace MailPipeline.Contracts;
 
 /// <summary>
 /// Event, Ingress to Queue: these messages are committed and have no recipient rows yet. A hint: losing it delays
-/// routing until the warden looks, repeating it changes nothing.
+/// routing until the reconciler looks, repeating it changes nothing.
 /// </summary>
 public sealed record MessageAccepted(AcceptedMessage[] Messages);
 

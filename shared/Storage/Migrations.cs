@@ -141,7 +141,7 @@ internal static class Migrations
             "DROP INDEX recipients_due",
             "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
 
-            // From when a domain is to be woken: what rests lies behind, and is not read.
+            // From when a domain is to be woken: what backs off lies behind, and is not read.
             "DROP INDEX domain_queues_due",
             """
             CREATE INDEX domain_queues_wake ON domain_queues

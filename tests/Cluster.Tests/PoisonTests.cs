@@ -11,6 +11,7 @@ namespace MailPipeline.Cluster.Tests;
 /// What no service of ours ever sent: it is dropped, or ends beside the queue, once, if a service vouched for it. None of it stops a
 /// process or the rest of the mail, or sends mail elsewhere.
 /// </summary>
+[Trait("Cluster", "own")]
 public sealed class PoisonTests(SharedServers servers)
 {
     private static readonly string[] s_endpoints = ["message-accepted", "deliver", "deliver-retry", "store", "attempts-completed"];

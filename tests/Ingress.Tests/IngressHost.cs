@@ -4,6 +4,7 @@ using System.Text;
 using System.Threading.Channels;
 using MailPipeline.Contracts;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
@@ -151,7 +152,7 @@ internal sealed class IngressHost : IAsyncDisposable
         ["Tls:SelfSignedDirectory"] = Path.Combine(folder, "tls"),
         ["Http:Address"] = "127.0.0.1",
         ["Http:Port"] = "0",
-        ["Ingress:Hostname"] = "mx.example.com",
+        ["Ingress:HostName"] = "mx.example.com",
         ["Ingress:Listeners:0:Kind"] = "Mx",
         ["Ingress:Listeners:0:Port"] = "0",
         ["Ingress:Listeners:1:Kind"] = "Submission",

@@ -1,5 +1,5 @@
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace MailPipeline.Queue.Tests;
@@ -66,7 +66,7 @@ public sealed class FlowTests
             await queue.AcceptAsync(hint: true, "sender@example.org", $"user{i}@dead.example.net");
         await Until.TrueAsync(
             async () => (await queue.History.ListDomainsAsync(10, default)).Any(d => d is { Domain: "dead.example.net", Failures: > 0 }),
-            "the dead domain rests");
+            "the dead domain backs off");
         var attempts = queue.Worker.AttemptsAt("dead.example.net");
         var healthy = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.com");
         await queue.OutcomeOfAsync(healthy);

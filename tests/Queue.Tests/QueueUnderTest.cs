@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MailPipeline.Testing;
@@ -38,12 +39,12 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
-            ["Queue:Hostname"] = "mail.example.org",
+            ["Queue:HostName"] = "mail.example.org",
             ["Queue:SiloPort"] = $"{FreePorts.Next()}",
             ["Queue:RetrySteps:0"] = "00:00:00.100",
-            ["Queue:WardenInterval"] = "00:00:00.100",
+            ["Queue:ReconcileInterval"] = "00:00:00.100",
             ["Queue:UnroutedGrace"] = "00:00:00.300",
-            ["Queue:HandOutTimeout"] = "00:00:01",
+            ["Queue:BatchTimeout"] = "00:00:01",
             ["Queue:ReportDelay"] = "00:00:00.300",
         });
         builder.Configuration.AddInMemoryCollection(settings);
@@ -90,7 +91,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
-    public HandOutGate Gate => _app.Services.GetRequiredService<HandOutGate>();
+    public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();
 
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
 
@@ -133,7 +134,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await command.ExecuteNonQueryAsync();
     }
 
-    /// <summary>Accepts a message as Ingress does; without the hint only the warden can find it.</summary>
+    /// <summary>Accepts a message as Ingress does; without the hint only the reconciler can find it.</summary>
     public async Task<long> AcceptAsync(bool hint, string sender, params string[] recipients)
     {
         var message = await StoreAsync(sender, recipients);
@@ -142,7 +143,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the warden can find it.</summary>
+    /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the reconciler can find it.</summary>
     public async Task<long> RouteAsync(RecipientRoute route, params string[] recipients)
     {
         var message = await StoreAsync("sender@example.org", recipients);

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MailPipeline.Testing;
@@ -10,7 +11,7 @@ namespace MailPipeline.Queue.Tests;
 public sealed class RepairTests
 {
     [Fact]
-    public async Task A_message_whose_hint_was_lost_is_found_by_the_warden()
+    public async Task A_message_whose_hint_was_lost_is_found_by_the_reconciler()
     {
         await using var queue = await QueueUnderTest.StartAsync();
         using var forgotten = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.forgotten");
@@ -65,11 +66,11 @@ public sealed class RepairTests
         queue.Worker.Reachable = _ => false;
         using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
-        await Until.TrueAsync(async () => await queue.FailuresAsync("example.net") > 0, "the domain rests");
+        await Until.TrueAsync(async () => await queue.FailuresAsync("example.net") > 0, "the domain backs off");
 
         await queue.ReportAsync(new AttemptsCompleted("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
-        // A report that comes late, of a hand-out that nobody remembers.
+        // A report that comes late, of a batch that nobody remembers.
         await queue.ReportAsync(new AttemptsCompleted("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
 
@@ -194,7 +195,7 @@ public sealed class RepairTests
     {
         await using var queue = await QueueUnderTest.StartAsync();
         queue.Worker.FateOf = _ => queue.Worker.Commands.Count == 1 ? Worker.Fate.Lost : Worker.Fate.Done;
-        using var lost = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.hand_outs_lost");
+        using var lost = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.batches_lost");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
         Assert.Equal(1, lost.GetMeasurementSnapshot().Sum(m => m.Value));
@@ -219,7 +220,7 @@ public sealed class RepairTests
         await queue.DrainedAsync();
     }
 
-    /// <summary>Its claim ends as the hand-out is overdue, and has not been looked for before.</summary>
+    /// <summary>Its claim ends as the batch is overdue, and has not been looked for before.</summary>
     [Fact]
     public async Task A_hand_out_that_was_taken_back_from_a_dead_worker_was_not_lost_on_its_way()
     {
@@ -230,10 +231,10 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
 
-        // As the warden of another silo does.
+        // As the reconciler of another silo does.
         var taken = await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow().AddHours(1), default);
         Assert.Equal(1, taken.Interrupted);
-        await Until.TrueAsync(() => Task.FromResult(handedOut.GetMeasurementSnapshot().Sum(m => m.Value) == 0), "the hand-out is over");
+        await Until.TrueAsync(() => Task.FromResult(handedOut.GetMeasurementSnapshot().Sum(m => m.Value) == 0), "the batch is over");
         await queue.WakeAsync("example.net");
         Assert.Equal(1, (await queue.Store.FindQueuedAsync(RecipientIds.Of(id, 0), default))!.Attempts);
         Assert.Empty(queue.Lines(2002));
@@ -305,14 +306,14 @@ public sealed class RepairTests
             await queue.AcceptAsync(hint: false, "sender@example.org", $"a@d{i}.example.net");
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("queued") == 20), "all are routed and counted");
 
-        // Once it has refused a hand-out none is made, and the bus is tried without mail: each domain had one under way at most.
+        // Once it has refused a batch none is made, and the bus is tried without mail: each domain had one under way at most.
         await Until.TrueAsync(() => Task.FromResult(!queue.Gate.IsOpen(BusEndpoints.Deliver) && queue.Lines(2010).Count > 0), "the bus has refused");
         await Until.TrueAsync(() => Task.FromResult(queue.Gauge("due", ("waits_for", "worker")) == 20), "all wait");
         Assert.InRange(queue.Lines(2010).Count, 1, 20);
     }
 
     [Fact]
-    public async Task A_domain_that_cannot_be_woken_does_not_end_the_wardens_round()
+    public async Task A_domain_that_cannot_be_woken_does_not_end_the_reconcilers_round()
     {
         await using var queue = await QueueUnderTest.StartAsync();
         using var measures = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.measures");
@@ -327,6 +328,6 @@ public sealed class RepairTests
             INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('bad.example', 0, 0, 0, '');
             """);
         var before = measures.GetMeasurementSnapshot().Count;
-        await Until.TrueAsync(() => Task.FromResult(measures.GetMeasurementSnapshot().Count >= before + 2), "the warden measures after it has woken");
+        await Until.TrueAsync(() => Task.FromResult(measures.GetMeasurementSnapshot().Count >= before + 2), "the reconciler measures after it has woken");
     }
 }

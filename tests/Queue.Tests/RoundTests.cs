@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Reflection;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -17,7 +18,7 @@ public sealed class RoundTests : IDisposable
     private readonly List<OutageLog> _outages = [];
 
     private static readonly string[] s_others =
-        [nameof(IWardenGrain.RouteAsync), nameof(IWardenGrain.TakeBackAsync), nameof(IWardenGrain.MeasureAsync), nameof(IWardenGrain.CleanUpAsync)];
+        [nameof(IReconcilerGrain.RouteAsync), nameof(IReconcilerGrain.TakeBackAsync), nameof(IReconcilerGrain.MeasureAsync), nameof(IReconcilerGrain.CleanUpAsync)];
 
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
 
@@ -120,76 +121,76 @@ public sealed class RoundTests : IDisposable
     [Fact]
     public async Task What_is_forgotten_is_routed_while_waking_waits_for_ever()
     {
-        var warden = Warden.New();
-        using var ticks = new WardenTicks(
-            OneWarden.With(warden), new HandOutGate(), Options.Create(new QueueOptions()), Outages(), _time, NullLogger<WardenTicks>.Instance);
+        var reconciler = Reconciler.New();
+        using var ticks = new ReconcilerTicks(
+            OneReconciler.With(reconciler), new EndpointGate(), Options.Create(new QueueOptions()), Outages(), _time, NullLogger<ReconcilerTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         await Until.TrueAsync(
             () =>
             {
                 _time.Advance(TimeSpan.FromSeconds(1));
-                return Task.FromResult(s_others.All(method => warden.Calls(method) >= 5));
+                return Task.FromResult(s_others.All(method => reconciler.Calls(method) >= 5));
             },
             "all but waking goes on");
-        Assert.Equal(1, warden.Calls(nameof(IWardenGrain.WakeAsync)));
-        warden.End();
+        Assert.Equal(1, reconciler.Calls(nameof(IReconcilerGrain.WakeAsync)));
+        reconciler.End();
         await ticks.StopAsync(TestContext.Current.CancellationToken);
     }
 
     [Fact]
     public async Task Workers_that_come_back_are_given_work_at_once()
     {
-        var warden = Warden.New();
-        warden.End();
-        var gate = new HandOutGate();
+        var reconciler = Reconciler.New();
+        reconciler.End();
+        var gate = new EndpointGate();
         gate.NoteConsumers(BusEndpoints.Store, 0);
-        using var ticks = new WardenTicks(
-            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = TimeSpan.FromMinutes(10) }), Outages(), _time, NullLogger<WardenTicks>.Instance);
+        using var ticks = new ReconcilerTicks(
+            OneReconciler.With(reconciler), gate, Options.Create(new QueueOptions { ReconcileInterval = TimeSpan.FromMinutes(10) }), Outages(), _time, NullLogger<ReconcilerTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         gate.NoteConsumers(BusEndpoints.Store, 3);
-        await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 1), "the opening wakes");
+        await Until.TrueAsync(() => Task.FromResult(reconciler.Calls(nameof(IReconcilerGrain.WakeAsync)) == 1), "the opening wakes");
         gate.NoteNotTaken(BusEndpoints.Deliver);
         gate.NoteTaken();
-        await Until.TrueAsync(() => Task.FromResult(warden.Calls(nameof(IWardenGrain.WakeAsync)) == 2), "the next opening wakes");
+        await Until.TrueAsync(() => Task.FromResult(reconciler.Calls(nameof(IReconcilerGrain.WakeAsync)) == 2), "the next opening wakes");
         await ticks.StopAsync(TestContext.Current.CancellationToken);
     }
 
     /// <summary>The next round of all may come much later.</summary>
     [Fact]
-    public async Task Workers_that_come_back_are_given_work_at_once_even_if_the_warden_does_not_answer_the_first_time()
+    public async Task Workers_that_come_back_are_given_work_at_once_even_if_the_reconciler_does_not_answer_the_first_time()
     {
-        var warden = Warden.New();
-        warden.FailWakes(2);
-        var (gate, interval) = (new HandOutGate(), TimeSpan.FromMinutes(10));
+        var reconciler = Reconciler.New();
+        reconciler.FailWakes(2);
+        var (gate, interval) = (new EndpointGate(), TimeSpan.FromMinutes(10));
         gate.NoteConsumers(BusEndpoints.Store, 0);
-        using var ticks = new WardenTicks(
-            OneWarden.With(warden), gate, Options.Create(new QueueOptions { WardenInterval = interval }), Outages(), _time, NullLogger<WardenTicks>.Instance);
+        using var ticks = new ReconcilerTicks(
+            OneReconciler.With(reconciler), gate, Options.Create(new QueueOptions { ReconcileInterval = interval }), Outages(), _time, NullLogger<ReconcilerTicks>.Instance);
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         gate.NoteConsumers(BusEndpoints.Store, 1);
-        await Until.TrueAsync(() => Task.FromResult(warden.Calls(Warden.WakeAtOnce) == 1), "the opening wakes");
+        await Until.TrueAsync(() => Task.FromResult(reconciler.Calls(Reconciler.WakeAtOnce) == 1), "the opening wakes");
         await Until.TrueAsync(
             () =>
             {
                 _time.Advance(interval);
-                return Task.FromResult(warden.Calls(Warden.WakeAtOnce) >= 3);
+                return Task.FromResult(reconciler.Calls(Reconciler.WakeAtOnce) >= 3);
             },
             "it is asked for again until it is done");
         _time.Advance(interval);
-        Assert.Equal(3, warden.Calls(Warden.WakeAtOnce));
-        warden.End();
+        Assert.Equal(3, reconciler.Calls(Reconciler.WakeAtOnce));
+        reconciler.End();
         await ticks.StopAsync(TestContext.Current.CancellationToken);
     }
 
     [Fact]
     public async Task Rounds_that_fail_again_and_again_have_one_trace_and_then_a_line_a_minute()
     {
-        var warden = Warden.New();
-        warden.FailAll();
+        var reconciler = Reconciler.New();
+        reconciler.FailAll();
         var log = new FakeLogCollector();
         var outages = new OutageLog(_time, new FakeLogger<OutageLog>(log));
         _outages.Add(outages);
-        using var ticks = new WardenTicks(
-            OneWarden.With(warden), new HandOutGate(), Options.Create(new QueueOptions()), outages, _time, new FakeLogger<WardenTicks>(log));
+        using var ticks = new ReconcilerTicks(
+            OneReconciler.With(reconciler), new EndpointGate(), Options.Create(new QueueOptions()), outages, _time, new FakeLogger<ReconcilerTicks>(log));
         await ticks.StartAsync(TestContext.Current.CancellationToken);
         var seconds = 0;
         await EachSecondUntilAsync(() => ++seconds >= 200, "minutes are over");
@@ -198,7 +199,7 @@ public sealed class RoundTests : IDisposable
         Assert.IsType<StorageUnavailableException>(lines[0].Exception);
         Assert.All(lines.Skip(1), line => Assert.Matches(@"^The failure of event 2052 \(StorageUnavailableException\) came \d+ times more", line.Message));
         Assert.InRange(lines.Count, 3, 4);
-        Assert.InRange(warden.Failed, 10, int.MaxValue);
+        Assert.InRange(reconciler.Failed, 10, int.MaxValue);
 
         // The next outage has its trace again.
         outages.End();
@@ -260,7 +261,7 @@ public sealed class RoundTests : IDisposable
     [Fact]
     public void An_endpoint_is_open_when_somebody_consumes_it_and_the_bus_takes()
     {
-        var gate = new HandOutGate();
+        var gate = new EndpointGate();
         Assert.True(gate.IsOpen(BusEndpoints.Store));
         Assert.True(gate.NoteConsumers(BusEndpoints.Store, 0));
         Assert.False(gate.NoteConsumers(BusEndpoints.Store, 0));
@@ -287,7 +288,7 @@ public sealed class RoundTests : IDisposable
     [Fact]
     public void What_becomes_of_one_endpoint_closes_and_opens_no_other()
     {
-        var gate = new HandOutGate();
+        var gate = new EndpointGate();
         gate.NoteNotTaken(BusEndpoints.DeliverRetry);
         Assert.False(gate.IsOpen(BusEndpoints.DeliverRetry));
         Assert.True(gate.IsOpen(BusEndpoints.Deliver));
@@ -311,14 +312,14 @@ public sealed class RoundTests : IDisposable
     }
 
     /// <summary>Counts its calls; waking does not end before it is told to. Made at run time, or Orleans would take it for a grain.</summary>
-    public class Warden : DispatchProxy
+    public class Reconciler : DispatchProxy
     {
         private readonly TaskCompletionSource _end = new();
         private readonly ConcurrentDictionary<string, int> _calls = [];
 
-        public static Warden New() => (Warden)(object)Create<IWardenGrain, Warden>();
+        public static Reconciler New() => (Reconciler)(object)Create<IReconcilerGrain, Reconciler>();
 
-        /// <summary>Those of <see cref="IWardenGrain.WakeAsync"/> that are to be at once.</summary>
+        /// <summary>Those of <see cref="IReconcilerGrain.WakeAsync"/> that are to be at once.</summary>
         public const string WakeAtOnce = "at once";
 
         private int _failing;
@@ -346,7 +347,7 @@ public sealed class RoundTests : IDisposable
                 Interlocked.Increment(ref _failed);
                 return Task.FromException(new StorageUnavailableException(StorageFault.Unavailable, "The store is away."));
             }
-            if (targetMethod.Name != nameof(IWardenGrain.WakeAsync))
+            if (targetMethod.Name != nameof(IReconcilerGrain.WakeAsync))
                 return Task.CompletedTask;
             if (args is not [true])
                 return _end.Task;
@@ -355,18 +356,18 @@ public sealed class RoundTests : IDisposable
         }
     }
 
-    /// <summary>Whatever grain is asked for, it is this warden.</summary>
-    public class OneWarden : DispatchProxy
+    /// <summary>Whatever grain is asked for, it is this reconciler.</summary>
+    public class OneReconciler : DispatchProxy
     {
-        private object? _warden;
+        private object? _reconciler;
 
-        internal static IGrainFactory With(Warden warden)
+        internal static IGrainFactory With(Reconciler reconciler)
         {
-            var grains = Create<IGrainFactory, OneWarden>();
-            ((OneWarden)(object)grains)._warden = warden;
+            var grains = Create<IGrainFactory, OneReconciler>();
+            ((OneReconciler)(object)grains)._reconciler = reconciler;
             return grains;
         }
 
-        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _warden;
+        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => _reconciler;
     }
 }

@@ -1,6 +1,6 @@
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Standalone.Commands;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Tests;
 

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Standalone.Commands;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -90,19 +91,19 @@ public sealed class MailCommandTests : IAsyncLifetime
             7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
         Assert.Matches(@"(?m)^example\.net +2 +0 due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
 
-        await Get<QueueStore>().SetStandingAsync("example.net", new DomainStanding(3, now.AddMinutes(5), "no route to host"));
-        Assert.Matches(@"(?m)^example\.net +2 +0 rests until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        await Get<QueueStore>().SetBackoffAsync("example.net", new DomainBackoff(3, now.AddMinutes(5), "no route to host"));
+        Assert.Matches(@"(?m)^example\.net +2 +0 backs off until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
         var id = MessageIds.ToText(recipients[0].MessageId);
-        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and rests until (20\S+Z) \(no route to host\); next attempt \1$", (await _run.RunAsync($"message {id}")).Output);
-        // Of the other recipient the own time comes after the rest.
-        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and rests until (20\S+Z) \(no route to host\); next attempt (?!\1)20\S+Z$", (await _run.RunAsync($"message {id}")).Output);
+        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt \1$", (await _run.RunAsync($"message {id}")).Output);
+        // Of the other recipient the own time comes after the back-off.
+        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt (?!\1)20\S+Z$", (await _run.RunAsync($"message {id}")).Output);
         foreach (var recipient in recipients)
         {
             await Get<ClaimStore>().TakeAsync(8, "example.net", [recipient], begun: true, TestContext.Current.CancellationToken);
             await Get<OutcomeStore>().RecordAsync(
                 8, "example.net", [new(new(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.1", "no route to host", "", now, now), RecipientState.Queued, now.AddHours(2))], TimeSpan.Zero);
         }
-        Assert.Matches(@"(?m)^example\.net +2 +0 rests until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0 backs off until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
 
         await _run.RunAsync("queue pause");
         Assert.Matches(@"(?m)^example\.net +2 +0 paused +3 ", (await _run.RunAsync("queue")).Output);

@@ -1,6 +1,6 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Standalone.Commands;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Tests;
 
@@ -8,7 +8,7 @@ public sealed class TimelineTests
 {
     private static readonly DateTimeOffset s_noon = new(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
 
-    private static readonly Waiting s_nothing = new(s_noon, Pause: null, new Dictionary<string, DomainStanding>());
+    private static readonly Waiting s_nothing = new(s_noon, Pause: null, new Dictionary<string, DomainBackoff>());
 
     [Fact]
     public async Task A_timeline_tells_of_acceptance_routing_attempts_and_outcome()
@@ -47,17 +47,17 @@ public sealed class TimelineTests
         // The time of an attempt is one to come.
         Assert.Contains("   is due now", await WriteAsync(new(1, s_noon, "", 1, [], [waiting with { NextAttemptAt = s_noon }])), StringComparison.Ordinal);
         Assert.Contains(
-            "   waits: example.net cannot be reached and rests until 2030-01-02T12:30:00.000Z (no route to host); next attempt 2030-01-02T12:30:00.000Z",
+            "   waits: example.net cannot be reached and backs off until 2030-01-02T12:30:00.000Z (no route to host); next attempt 2030-01-02T12:30:00.000Z",
             await WriteAsync(new(1, s_noon, "", 1, [], [waiting]), s_nothing with
             {
-                Resting = new Dictionary<string, DomainStanding> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
+                BackingOff = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
             }), StringComparison.Ordinal);
-        // Its own time is later than the end of the rest.
+        // Its own time is later than the end of the back-off.
         Assert.Contains(
-            "   waits: example.net cannot be reached and rests until 2030-01-02T12:02:00.000Z (no route to host); next attempt 2030-01-02T12:05:00.000Z",
+            "   waits: example.net cannot be reached and backs off until 2030-01-02T12:02:00.000Z (no route to host); next attempt 2030-01-02T12:05:00.000Z",
             await WriteAsync(new(1, s_noon, "", 1, [], [waiting]), s_nothing with
             {
-                Resting = new Dictionary<string, DomainStanding> { ["example.net"] = new(3, s_noon.AddMinutes(2), "no route to host") },
+                BackingOff = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(2), "no route to host") },
             }), StringComparison.Ordinal);
         Assert.Contains(
             "   waits: delivery is paused since 2030-01-02T12:00:00.000Z by ann",

@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Maildrops;

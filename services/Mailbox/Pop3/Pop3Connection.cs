@@ -1,5 +1,6 @@
 using MailPipeline.Contracts;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;

@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Commands;
 

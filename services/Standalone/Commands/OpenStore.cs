@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 
@@ -42,7 +43,7 @@ internal sealed class OpenStore : IAsyncDisposable
             services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(options).BuildServiceProvider();
             if (MailDatabase.FileOf(options) is { } file)
                 CheckFile(arguments, folder, file, makes);
-            await services.GetRequiredService<MailDatabase>().OpenAsync(cancellation);
+            await services.GetRequiredService<MailDatabase>().OpenForStartAsync(cancellation);
             return new OpenStore(services);
         }
         catch (Exception failure) when (failure is not OperationCanceledException)

@@ -1,6 +1,6 @@
 using System.Globalization;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using static MailPipeline.Standalone.Commands.MessageCommands;
 
 namespace MailPipeline.Standalone.Commands;
@@ -88,8 +88,8 @@ internal static class QueueCommands
             return "paused";
         if (domain.BackoffUntil > waiting.Now)
         {
-            var rest = $"rests until {Second(domain.BackoffUntil)}";
-            return domain.OldestNextAttemptAt > domain.BackoffUntil ? $"{rest}, next {Second(domain.OldestNextAttemptAt)}" : rest;
+            var backoff = $"backs off until {Second(domain.BackoffUntil)}";
+            return domain.OldestNextAttemptAt > domain.BackoffUntil ? $"{backoff}, next {Second(domain.OldestNextAttemptAt)}" : backoff;
         }
         return domain.OldestNextAttemptAt > waiting.Now ? Second(domain.OldestNextAttemptAt) : "due now";
     }

@@ -1,21 +1,22 @@
-using MailPipeline.Storage;
+using MailPipeline.Mail;
+
 
 namespace MailPipeline.Standalone.Commands;
 
 /// <summary>Why mail that waits is not tried now, and when it is: what the queue obeys, as of one moment.</summary>
-/// <param name="Resting">Domains that cannot be reached, with the end of their rest and why.</param>
-internal sealed record Waiting(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainStanding> Resting)
+/// <param name="BackingOff">Domains that cannot be reached, with the end of their back-off and why.</param>
+internal sealed record Waiting(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainBackoff> BackingOff)
 {
     public static async Task<Waiting> ReadAsync(OpenStore store, IEnumerable<string> domains, CancellationToken cancellation)
     {
         var now = TimeProvider.System.GetUtcNow();
-        var resting = new Dictionary<string, DomainStanding>(StringComparer.Ordinal);
+        var backingOff = new Dictionary<string, DomainBackoff>(StringComparer.Ordinal);
         foreach (var domain in domains.Distinct(StringComparer.Ordinal))
         {
-            if (await store.Queue.FindStandingAsync(domain, cancellation) is { } standing && standing.BackoffUntil > now)
-                resting[domain] = standing;
+            if (await store.Queue.FindBackoffAsync(domain, cancellation) is { } backoff && backoff.BackoffUntil > now)
+                backingOff[domain] = backoff;
         }
-        return new Waiting(now, await store.Operator.FindPauseAsync(cancellation), resting);
+        return new Waiting(now, await store.Operator.FindPauseAsync(cancellation), backingOff);
     }
 
     /// <summary>For one recipient: never a time that has passed.</summary>
@@ -23,10 +24,10 @@ internal sealed record Waiting(DateTimeOffset Now, DeliveryPaused? Pause, IReadO
     {
         if (Pause is { } pause)
             return $"waits: delivery is paused since {MessageCommands.Time(pause.Since)} by {MessageCommands.OneLine(pause.Operator)}";
-        if (Resting.TryGetValue(domain, out var standing))
+        if (BackingOff.TryGetValue(domain, out var backoff))
         {
-            var later = next > standing.BackoffUntil ? next : standing.BackoffUntil;
-            return $"waits: {domain} cannot be reached and rests until {MessageCommands.Time(standing.BackoffUntil)} ({MessageCommands.OneLine(standing.Reason)}); "
+            var later = next > backoff.BackoffUntil ? next : backoff.BackoffUntil;
+            return $"waits: {domain} cannot be reached and backs off until {MessageCommands.Time(backoff.BackoffUntil)} ({MessageCommands.OneLine(backoff.Reason)}); "
                 + $"next attempt {MessageCommands.Time(later)}";
         }
         return next > Now ? $"next attempt {MessageCommands.Time(next)}" : "is due now";

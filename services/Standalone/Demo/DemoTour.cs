@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Standalone.Commands;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Demo;
 
@@ -149,7 +149,7 @@ internal static class DemoTour
     private static async Task WriteTimelineAsync(MessageHistory history, MessageTimeline message, TextWriter output, CancellationToken cancellation)
     {
         using var text = new StringWriter();
-        var waiting = new Waiting(TimeProvider.System.GetUtcNow(), Pause: null, new Dictionary<string, DomainStanding>());
+        var waiting = new Waiting(TimeProvider.System.GetUtcNow(), Pause: null, new Dictionary<string, DomainBackoff>());
         await MessageCommands.WriteAsync(await history.FindAsync(message.MessageId, cancellation) ?? message, waiting, text);
         foreach (var line in text.ToString().TrimEnd().Split('\n'))
             await output.WriteLineAsync("  " + line.TrimEnd());

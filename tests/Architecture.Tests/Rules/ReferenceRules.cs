@@ -12,9 +12,11 @@ internal static partial class ReferenceRules
     {
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
-        ["shared/Storage/Storage.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/Storage/Storage.csproj"] = [],
+        ["shared/Mail/Mail.csproj"] =
+            ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
     };
 
     private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)
