@@ -56,6 +56,13 @@ internal static class RuleTable
         new(ReferenceRules.Packages_stay_with_their_owners,
             [("services/Queue/Queue.csproj", Packages("Aspire.Npgsql"))], "must not need the package Aspire.Npgsql",
             [("AppHost/AppHost.csproj", Packages("Aspire.Hosting.Redis"))]),
+        new(ReferenceRules.LineServer_knows_no_protocol,
+            [("shared/LineServer/LineServer.csproj", Empty), ("shared/LineServer/Dialogue.cs", "var session = new SmtpSession(profile);")],
+            "must not know SmtpSession",
+            [("shared/LineServer/LineServer.csproj", Empty), ("shared/LineServer/Dialogue.cs", "using MailPipeline.Smtp; // SMTP and POP3\nvar lines = new LineReader(0);")]),
+        new(ReferenceRules.Rooms_keep_to_themselves,
+            [("services/Mailbox/Pop3/Pop3Server.cs", "using MailPipeline.Mailbox.Maildrops;\n")], "must not name MailPipeline.Mailbox.Maildrops",
+            [("services/Mailbox/MailboxHosting.cs", "using MailPipeline.Mailbox.Maildrops;\n")]),
         new(ReferenceRules.Versions_are_central,
             [("services/Queue/Queue.csproj", """
                 <Project Sdk="Microsoft.NET.Sdk"><ItemGroup><PackageReference Include="MimeKit" Version="4.18.2" /></ItemGroup></Project>
