@@ -55,8 +55,8 @@ internal static partial class DeliveryLog
     [LoggerMessage(3016, LogLevel.Warning, "{Domain}: {Count} recipient(s) of claim {ClaimId} could not be handed back yet")]
     public static partial void NotHandedBack(this ILogger log, Exception error, int count, long claimId, LogWords domain);
 
-    [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking hand-outs until the bus stops")]
-    public static partial void LaneNotStopped(this ILogger log, Exception error, Uri address);
+    [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking batches until the bus stops")]
+    public static partial void EndpointNotStopped(this ILogger log, Exception error, Uri address);
 
     [LoggerMessage(3018, LogLevel.Warning, "Storage could not be told of the final dots of claim {ClaimId}; none is sent")]
     public static partial void DotsNotNoted(this ILogger log, Exception error, long claimId);

@@ -54,7 +54,7 @@ public sealed class DeliveryOptions
     [Range(1, 100)]
     public int MaxHosts { get; set; } = 5;
 
-    /// <summary>Hand-outs worked on at once for domains in good standing. Default: 1,000; most of them only wait for a connection.</summary>
+    /// <summary>Batches worked on at once for domains in good standing. Default: 1,000; most of them only wait for a connection.</summary>
     [Range(1, 100_000)]
     public int Consumers { get; set; } = 1000;
 
@@ -71,7 +71,7 @@ public sealed class DeliveryOptions
     public int RetryConnections { get; set; } = 50;
 
     /// <summary>
-    /// Share of the connections of either lane that is kept for destinations that answered within the last hour. Default: 0.25.
+    /// Share of either pool of connections that is kept for destinations that answered within the last hour. Default: 0.25.
     /// </summary>
     [Range(0.0, 0.9)]
     public double ReservedShare { get; set; } = 0.25;

@@ -1,9 +1,7 @@
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
@@ -19,17 +17,15 @@ public static class IngressHosting
     {
         var services = builder.Services;
         services.AddIngressSettings();
-        services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<IngressTelemetry>();
         services.AddSingleton<AddressPolicy>();
-        services.AddSingleton<SessionRegistry>();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<Backpressure>();
         services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<SmtpServer>();
-        services.RequireServerCertificate();
+        services.AddLineServer();
 
         services.Configure<SocketTransportOptions>(sockets =>
         {
@@ -41,7 +37,7 @@ public static class IngressHosting
             // for each of the client's lines.
             sockets.WaitForDataBeforeAllocatingBuffer = false;
         });
-        services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>, IServiceProvider>(Listen);
+        services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         return builder;
     }
 
@@ -61,16 +57,14 @@ public static class IngressHosting
     public static void RequireIngressListener(this IServiceCollection services) =>
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressListenerRule>();
 
-    private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options, IServiceProvider provider)
+    private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)
     {
         foreach (var listener in options.Value.Listeners)
         {
-            var server = provider.GetRequiredService<SmtpServer>();
-            var seen = new SmtpListener(listener, options.Value, server.Time);
-            kestrel.Listen(listener.EndPoint, socket =>
+            kestrel.ListenLines(listener.EndPoint, services =>
             {
-                socket.UseProxyProtocol([.. options.Value.ProxyProtocolFrom]);
-                socket.Run(connection => server.RunAsync(connection, seen));
+                var server = services.GetRequiredService<SmtpServer>();
+                return new SmtpListener(server, listener, options.Value, server.Time);
             });
         }
     }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;
@@ -103,29 +104,4 @@ internal sealed class IngressTelemetry : IDisposable
         SessionEnd.Refused => "refused",
         _ => "bug",
     };
-}
-
-/// <summary>Why a session ended.</summary>
-internal enum SessionEnd
-{
-    /// <summary>By QUIT.</summary>
-    Quit,
-
-    /// <summary>The client went away.</summary>
-    Disconnected,
-
-    TimedOut,
-
-    /// <summary>We are shutting down.</summary>
-    Stopped,
-
-    TlsFailed,
-
-    /// <summary>Nobody knows whether the message was committed: closed without a reply.</summary>
-    OutcomeUnknown,
-
-    /// <summary>Over a limit: errors, commands, credentials, octets.</summary>
-    Refused,
-
-    Bug,
 }

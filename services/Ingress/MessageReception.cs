@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -6,7 +7,7 @@ namespace MailPipeline.Ingress;
 
 /// <summary>One message from 354 to the reply to its final dot, which is 250 only after the commit.</summary>
 internal sealed class MessageReception(
-    SmtpServer server, SmtpConnection session, SmtpTransport transport, SessionPatience patience, SmtpTransaction transaction)
+    SmtpServer server, SmtpConnection session, LineConnection connection, SessionPatience patience, SmtpTransaction transaction)
 {
     private IngressOptions Options => server.Options;
 
@@ -21,15 +22,15 @@ internal sealed class MessageReception(
         var latest = patience.ContentEnd();
         while (!content.IsEnded)
         {
-            var result = await transport.ReadAsync(patience.ForContent(latest));
-            if (transport.TimedOut)
+            var result = await connection.ReadAsync(patience.ForContent(latest));
+            if (connection.TimedOut)
                 return new(Replies.C421TimedOut, SessionEnd.TimedOut);
 
             patience.Received(result.Buffer.Length);
             SequencePosition position;
             using (patience.BeginStorageWait())
                 position = await content.TakeAsync(result.Buffer, SmtpConnection.Uninterrupted);
-            transport.AdvanceTo(position);
+            connection.AdvanceTo(position);
             if (content.IsEndless)
                 return new(Replies.C552TooLarge, SessionEnd.Refused);
             if (result.IsCompleted && !content.IsEnded)

@@ -15,7 +15,7 @@ public readonly record struct Remembered<T>(T Value, TimeSpan TimeToLive, int By
 /// <param name="capacityBytes">What the answers may take together.</param>
 public sealed class TtlCache<T>(long capacityBytes, TimeProvider time)
 {
-    /// <summary>An entry with its task, its key's object and its place in the dictionary; measured.</summary>
+    /// <summary>An entry with its task, its key's object, its place in the dictionary, and the head of an answer; measured.</summary>
     private const int EntryBytes = 320;
 
     private readonly ConcurrentDictionary<string, Entry> _entries = new(StringComparer.OrdinalIgnoreCase);

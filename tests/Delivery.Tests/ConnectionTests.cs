@@ -163,7 +163,7 @@ public sealed class ConnectionTests
     }
 
     [Fact]
-    public async Task Every_line_about_a_message_carries_its_trace_also_where_many_share_a_hand_out()
+    public async Task Every_line_about_a_message_carries_its_trace_also_where_many_share_a_batch()
     {
         using var listener = new ActivityListener
         {

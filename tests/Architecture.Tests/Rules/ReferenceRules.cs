@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
+
 namespace MailPipeline.Architecture.Tests.Rules;
 
 /// <summary>Who may reference whom: AppHost and Standalone -> services -> shared -> packages.</summary>
-internal static class ReferenceRules
+internal static partial class ReferenceRules
 {
     private const string Composition = "services/Standalone/Standalone.csproj";
 
@@ -36,6 +38,13 @@ internal static class ReferenceRules
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
         ("MailKit", []),
         ("Aspire.", ["AppHost/AppHost.csproj"]),
+    ];
+
+    /// <summary>Rooms of one service that know nothing of each other: a folder, and the namespace that it does not name.</summary>
+    private static readonly (string Room, string Other)[] Apart =
+    [
+        ("services/Mailbox/Maildrops", "MailPipeline.Mailbox.Pop3"),
+        ("services/Mailbox/Pop3", "MailPipeline.Mailbox.Maildrops"),
     ];
 
     /// <summary>References point down, and services know nothing of each other.</summary>
@@ -78,6 +87,18 @@ internal static class ReferenceRules
         where !owned.Projects.Contains(project.Path)
         select $"{project.Path} must not need the package {package}";
 
+    /// <summary>What serves lines serves those of any protocol: it takes the reader of lines from Smtp, and nothing else of it.</summary>
+    public static IEnumerable<string> LineServer_knows_no_protocol(Tree tree) =>
+        from file in tree.Sources("shared/LineServer")
+        from Match match in ProtocolOrStorage().Matches(file.Text)
+        select $"{file.Path} must not know {match.Value}";
+
+    public static IEnumerable<string> Rooms_keep_to_themselves(Tree tree) =>
+        from apart in Apart
+        from file in tree.Sources(apart.Room)
+        where file.Text.Contains(apart.Other, StringComparison.Ordinal)
+        select $"{file.Path} must not name {apart.Other}";
+
     /// <summary>Versions are named once, in Directory.Packages.props.</summary>
     public static IEnumerable<string> Versions_are_central(Tree tree) =>
         from project in tree.Projects
@@ -105,4 +126,7 @@ internal static class ReferenceRules
             _ => false,
         };
     }
+
+    [GeneratedRegex(@"\bMailPipeline\.(Storage|Mail|Contracts)\b|\bSmtp[A-Z]\w*|\bPop3\w*|\bReplies\b")]
+    private static partial Regex ProtocolOrStorage();
 }

@@ -40,8 +40,8 @@ internal sealed class Bench : IAsyncDisposable
         var failures = new HostFailures(Time);
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
         Resolver = ResolverFor(Dns, failures, random);
-        Slots = new DeliveryLanes(options, Telemetry, Time).Healthy;
-        Aside = new HandOutsAside(_lifetime);
+        Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
+        Parked = new ParkedBatches(_lifetime);
         Delivery = new DomainDelivery(
             Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, ClearText, Time), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
@@ -86,7 +86,7 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>What was reported while a batch was still under way.</summary>
     public Channel<AttemptsCompleted> Early { get; } = Channel.CreateUnbounded<AttemptsCompleted>();
 
-    public HandOutsAside Aside { get; }
+    public ParkedBatches Parked { get; }
 
     /// <summary>Finds hosts by the settings of this bench, and asks elsewhere than it does.</summary>
     public MxResolver ResolverFor(IDnsLookup dns, HostFailures? failures = null, Random? random = null)
@@ -125,7 +125,7 @@ internal sealed class Bench : IAsyncDisposable
         var resolving = Resolver.ResolveToAddressAsync(Domain);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), resolving, Slots, new HandOutWaits(Telemetry, Time),
+            new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 

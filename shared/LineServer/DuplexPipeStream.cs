@@ -1,11 +1,14 @@
 using System.Buffers;
 using System.IO.Pipelines;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.LineServer;
 
 /// <summary>A connection's pipes as the stream that TLS is put on.</summary>
 internal sealed class DuplexPipeStream(IDuplexPipe pipe) : Stream
 {
+    /// <summary>Nobody takes any more what is written.</summary>
+    public bool IsUnread { get; private set; }
+
     public override bool CanRead => true;
 
     public override bool CanSeek => false;
@@ -26,7 +29,7 @@ internal sealed class DuplexPipeStream(IDuplexPipe pipe) : Stream
         var available = result.Buffer;
         if (result.IsCanceled)
         {
-            // The host stops, in the middle of a handshake.
+            // The host stops, or time is up, in the middle of a handshake.
             pipe.Input.AdvanceTo(available.Start);
             throw new OperationCanceledException("The wait for the client was ended.");
         }
@@ -46,10 +49,16 @@ internal sealed class DuplexPipeStream(IDuplexPipe pipe) : Stream
         return length;
     }
 
-    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
-        await pipe.Output.WriteAsync(buffer, cancellationToken);
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        var written = await pipe.Output.WriteAsync(buffer, cancellationToken);
+        if (written.IsCanceled)
+            throw new OperationCanceledException("The wait for the client was ended.");
+        IsUnread |= written.IsCompleted;
+    }
 
-    public override async Task FlushAsync(CancellationToken cancellationToken) => await pipe.Output.FlushAsync(cancellationToken);
+    // Each write is flushed.
+    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();

@@ -6,41 +6,41 @@ using Microsoft.Extensions.Logging;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// Stops the endpoints of the two lanes as soon as the process is asked to stop: what would be taken meanwhile could only be given
-/// back, perhaps to ourselves. The bus as a whole stops when the hand-outs under way have ended, those outside their lane too. It
+/// Stops both endpoints as soon as the process is asked to stop: what would be taken meanwhile could only be given
+/// back, perhaps to ourselves. The bus as a whole stops when the batches under way have ended, the parked ones too. It
 /// would not wait for an endpoint that somebody else has stopped, and be gone when the last reports are sent.
 /// </summary>
-internal sealed class LaneEndpoints : IReceiveEndpointObserver, IBusObserver, IHostedLifecycleService
+internal sealed class DeliveryEndpoints : IReceiveEndpointObserver, IBusObserver, IHostedLifecycleService
 {
-    private static readonly string[] s_lanes = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry];
+    private static readonly string[] s_names = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry];
 
     private readonly Lock _lock = new();
-    private readonly HashSet<IReceiveEndpoint> _lanes = [];
+    private readonly HashSet<IReceiveEndpoint> _endpoints = [];
     private readonly List<Task> _stops = [];
-    private readonly HandOutsAside _aside;
+    private readonly ParkedBatches _parked;
     private readonly IHostApplicationLifetime _lifetime;
-    private readonly ILogger<LaneEndpoints> _log;
+    private readonly ILogger<DeliveryEndpoints> _log;
 
     /// <summary>Ends when the process may take no more time to stop.</summary>
     private CancellationToken _grace = CancellationToken.None;
 
-    public LaneEndpoints(HandOutsAside aside, IHostApplicationLifetime lifetime, ILogger<LaneEndpoints> log)
+    public DeliveryEndpoints(ParkedBatches parked, IHostApplicationLifetime lifetime, ILogger<DeliveryEndpoints> log)
     {
-        _aside = aside;
+        _parked = parked;
         _lifetime = lifetime;
         _log = log;
-        lifetime.ApplicationStopping.Register(StopLanes);
+        lifetime.ApplicationStopping.Register(StopEndpoints);
     }
 
     /// <summary>Comes at the start and after each loss of the broker.</summary>
     public Task Ready(ReceiveEndpointReady ready)
     {
-        if (!s_lanes.Contains(ready.InputAddress.AbsolutePath.Split('/')[^1], StringComparer.Ordinal))
+        if (!s_names.Contains(ready.InputAddress.AbsolutePath.Split('/')[^1], StringComparer.Ordinal))
             return Task.CompletedTask;
         lock (_lock)
-            _lanes.Add(ready.ReceiveEndpoint);
+            _endpoints.Add(ready.ReceiveEndpoint);
         if (_lifetime.ApplicationStopping.IsCancellationRequested)
-            StopLanes();
+            StopEndpoints();
         return Task.CompletedTask;
     }
 
@@ -57,7 +57,7 @@ internal sealed class LaneEndpoints : IReceiveEndpointObserver, IBusObserver, IH
     {
         Task[] stops;
         lock (_lock)
-            stops = [.. _stops, _aside.EndAsync()];
+            stops = [.. _stops, _parked.EndAsync()];
         await Task.WhenAll(stops).WaitAsync(_grace).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
@@ -95,27 +95,27 @@ internal sealed class LaneEndpoints : IReceiveEndpointObserver, IBusObserver, IH
 
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    private void StopLanes()
+    private void StopEndpoints()
     {
         lock (_lock)
         {
-            _stops.AddRange(_lanes.Select(StopAsync));
-            _lanes.Clear();
+            _stops.AddRange(_endpoints.Select(StopAsync));
+            _endpoints.Clear();
         }
     }
 
     /// <summary>No more is taken from now on; ends when all that was taken has ended.</summary>
-    private async Task StopAsync(IReceiveEndpoint lane)
+    private async Task StopAsync(IReceiveEndpoint endpoint)
     {
         try
         {
-            await lane.Stop(CancellationToken.None);
+            await endpoint.Stop(CancellationToken.None);
         }
 #pragma warning disable CA1031 // The bus stops it once more.
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            _log.LaneNotStopped(error, lane.InputAddress);
+            _log.EndpointNotStopped(error, endpoint.InputAddress);
         }
     }
 }

@@ -3,12 +3,12 @@ using Microsoft.Extensions.Hosting;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// The hand-outs that left their lane. The bus knows nothing of them any more, so who stops it waits for them here.
+/// The batches that left their consumers. The bus knows nothing of them any more, so who stops it waits for them here.
 /// </summary>
-internal sealed class HandOutsAside(IHostApplicationLifetime lifetime)
+internal sealed class ParkedBatches(IHostApplicationLifetime lifetime)
 {
     /// <summary>
-    /// Each waits, or has a DNS question under way: a socket and some kilobytes. Beyond it they stay in the lane. Those that are spoken
+    /// Each waits, or has a DNS question under way: a socket and some kilobytes. Beyond it they stay with their consumers. Those that are spoken
     /// about are bounded by the connections, and come on top.
     /// </summary>
     private const int Most = 10_000;

@@ -1,6 +1,6 @@
 namespace MailPipeline.Delivery;
 
-/// <summary>What a hand-out waits for before it is spoken about with a far end.</summary>
+/// <summary>What a batch waits for before it is spoken about with a far end.</summary>
 internal enum WaitReason
 {
     /// <summary>The hosts of its domain, or their addresses.</summary>
@@ -11,10 +11,10 @@ internal enum WaitReason
 }
 
 /// <summary>
-/// The waiting of one hand-out: counted while it lasts, and said when it takes so long that the hand-out had better leave its place among
+/// The waiting of one batch: counted while it lasts, and said when it takes so long that the batch had better leave its place among
 /// the consumers to others.
 /// </summary>
-internal sealed class HandOutWaits(DeliveryTelemetry telemetry, TimeProvider time)
+internal sealed class BatchWaits(DeliveryTelemetry telemetry, TimeProvider time)
 {
     /// <summary>A resolver that has to ask the world needs some hundred milliseconds; what takes longer is mostly dead.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(500);

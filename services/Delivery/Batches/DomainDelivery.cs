@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// One hand-out of the queue from claim to report: wins the claim, speaks SMTP to the hosts, records what was delivered.
+/// One batch of the queue from claim to report: wins the claim, speaks SMTP to the hosts, records what was delivered.
 /// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
 /// </summary>
 internal sealed class DomainDelivery(
@@ -18,7 +18,7 @@ internal sealed class DomainDelivery(
         options.Value, content, telemetry, time, log, new StopGrace(host.Value.ShutdownTimeout, lifetime, time),
         lifetime.ApplicationStopping);
 
-    /// <param name="command">The hand-out.</param>
+    /// <param name="command">The batch.</param>
     /// <param name="resolving">The hosts of its domain, with an address; may have failed.</param>
     /// <param name="slots">Where the connection is counted.</param>
     /// <param name="waits">Is told when it waits for a connection.</param>
@@ -28,7 +28,7 @@ internal sealed class DomainDelivery(
     /// </param>
     /// <returns>What is to be reported at the end, if anything.</returns>
     public async Task<AttemptsCompleted?> RunAsync(
-        DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots, HandOutWaits waits,
+        DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
         Func<AttemptsCompleted, Task> reportAsync)
     {
         // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
@@ -139,7 +139,7 @@ internal sealed class DomainDelivery(
     }
 
     /// <summary>
-    /// The broker delivers a hand-out again when it loses sight of the first worker, who may be at it all the same: the claim
+    /// The broker delivers a batch again when it loses sight of the first worker, who may be at it all the same: the claim
     /// is his, and a report of nobody else may end it. In doubt it is held: the lease decides.
     /// </summary>
     private async Task<bool> IsHeldAsync(DeliverMessages command)

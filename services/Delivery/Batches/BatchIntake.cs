@@ -7,69 +7,69 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Delivery;
 
 /// <summary>DeliverMessages for domains in good standing.</summary>
-internal sealed class DeliverMessagesConsumer(HandOut handOut, DeliveryLanes lanes) : IConsumer<DeliverMessages>
+internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => handOut.DeliverAsync(context.Message, lanes.Healthy);
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message, pools.Healthy);
 }
 
-/// <summary>DeliverMessages for failing domains: the same work in a lane of its own.</summary>
-internal sealed class DeliverRetryConsumer(HandOut handOut, DeliveryLanes lanes) : IConsumer<DeliverMessages>
+/// <summary>DeliverMessages for failing domains: the same work with consumers and connections of its own.</summary>
+internal sealed class DeliverRetryConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => handOut.DeliverAsync(context.Message, lanes.Retry);
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message, pools.Retry);
 }
 
 /// <summary>
-/// Delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A hand-out that waits for
-/// long, for DNS or for a connection, leaves its place among the consumers to others and goes on aside, as does one that is spoken about
-/// for long, which the broker would take for stuck; should the process die meanwhile, the queue misses the claim and hands out again. A
-/// stop waits for it.
+/// Takes batches from the bus, delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A
+/// batch that waits for long, for DNS or for a connection, is parked: it leaves its place among the consumers to others and goes on. So does
+/// one that is spoken about for long, which the broker would take for stuck; should the process die meanwhile, the queue misses the claim
+/// and hands out again. A stop waits for it.
 /// </summary>
-internal sealed class HandOut(
-    DomainDelivery delivery, HandOutsAside aside, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
-    ILogger<HandOut> log)
+internal sealed class BatchIntake(
+    DomainDelivery delivery, ParkedBatches parked, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
+    ILogger<BatchIntake> log)
 {
     /// <summary>Far below the half hour after which RabbitMQ closes the channel of a consumer that has not acknowledged a message.</summary>
-    internal static readonly TimeSpan LongestInLane = TimeSpan.FromMinutes(10);
+    internal static readonly TimeSpan LongestUnacknowledged = TimeSpan.FromMinutes(10);
 
     public async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots)
     {
-        var waits = new HandOutWaits(telemetry, time);
+        var waits = new BatchWaits(telemetry, time);
         var delivering = DeliverAsync(command, slots, waits);
-        if (await LeavesLaneAsync(delivering, waits))
-            _ = GoOnAsideAsync(delivering);
+        if (await TryParkAsync(delivering, waits))
+            _ = GoOnParkedAsync(delivering);
         else
             await delivering;
     }
 
-    /// <summary>True: it is among those aside now. False: it has ended, or has to stay to its end.</summary>
-    private async Task<bool> LeavesLaneAsync(Task delivering, HandOutWaits waits)
+    /// <summary>True: it is parked. False: it has ended, or has to stay to its end.</summary>
+    private async Task<bool> TryParkAsync(Task delivering, BatchWaits waits)
     {
         if (delivering.IsCompleted)
             return false;
         var tooLong = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var timer = time.CreateTimer(_ => tooLong.TrySetResult(), null, LongestInLane, Timeout.InfiniteTimeSpan);
+        using var timer = time.CreateTimer(_ => tooLong.TrySetResult(), null, LongestUnacknowledged, Timeout.InfiniteTimeSpan);
         if (await Task.WhenAny(delivering, waits.Long, tooLong.Task) == delivering)
             return false;
-        if (!tooLong.Task.IsCompleted && aside.TryAdd())
+        if (!tooLong.Task.IsCompleted && parked.TryAdd())
             return true;
-        return await Task.WhenAny(delivering, tooLong.Task) != delivering && aside.TryAdd(isSpoken: true);
+        return await Task.WhenAny(delivering, tooLong.Task) != delivering && parked.TryAdd(isSpoken: true);
     }
 
-    private async Task GoOnAsideAsync(Task delivering)
+    private async Task GoOnParkedAsync(Task delivering)
     {
-        telemetry.WentAside();
+        telemetry.Parked();
         try
         {
             await delivering;
         }
         finally
         {
-            telemetry.CameBack();
-            aside.Remove();
+            telemetry.Unparked();
+            parked.Remove();
         }
     }
 
-    private async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots, HandOutWaits waits)
+    private async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots, BatchWaits waits)
     {
         var started = time.GetTimestamp();
         var resolving = resolver.ResolveToAddressAsync(command.Domain);
@@ -106,7 +106,7 @@ internal sealed class DeliverMessagesDefinition : ConsumerDefinition<DeliverMess
 
     protected override void ConfigureConsumer(
         IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<DeliverMessagesConsumer> consumerConfigurator,
-        IRegistrationContext context) => Lane.Configure(endpointConfigurator, _consumers);
+        IRegistrationContext context) => BatchEndpoint.Configure(endpointConfigurator, _consumers);
 }
 
 internal sealed class DeliverRetryDefinition : ConsumerDefinition<DeliverRetryConsumer>
@@ -121,14 +121,14 @@ internal sealed class DeliverRetryDefinition : ConsumerDefinition<DeliverRetryCo
 
     protected override void ConfigureConsumer(
         IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<DeliverRetryConsumer> consumerConfigurator,
-        IRegistrationContext context) => Lane.Configure(endpointConfigurator, _consumers);
+        IRegistrationContext context) => BatchEndpoint.Configure(endpointConfigurator, _consumers);
 }
 
-file static class Lane
+file static class BatchEndpoint
 {
     public static void Configure(IReceiveEndpointConfigurator endpoint, int consumers)
     {
-        // Commands are sent to the endpoint by name; a binding by type would hand each to both lanes.
+        // Commands are sent to the endpoint by name; a binding by type would hand each to both endpoints.
         endpoint.ConfigureConsumeTopology = false;
         endpoint.PrefetchCount = consumers;
         endpoint.ConcurrentMessageLimit = consumers;

@@ -158,7 +158,7 @@ internal sealed class DeliveryBatch : IDots
     {
         while (MayGoOn && TryTake(out var message, isAhead))
         {
-            if (Unsendable(message, connection.Capabilities) is var (status, text))
+            if (Unsendable.Why(message, connection.Capabilities) is var (status, text))
             {
                 if (TryBegin(message))
                     await SettleAsync(message, AttemptOutcome.Failed, status, text, connection.RemoteHost);
@@ -220,7 +220,7 @@ internal sealed class DeliveryBatch : IDots
     }
 
     /// <summary>The far end's reply to the message decides for all recipients that it had not refused before.</summary>
-    public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, SmtpStep step, SmtpClientConnection connection)
+    public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, TransactionStep step, SmtpClientConnection connection)
     {
         var outcome = RemoteReply.Outcome(reply, step, connection.FellBackToClear);
         return SettleAsync(
@@ -253,7 +253,7 @@ internal sealed class DeliveryBatch : IDots
             }
             else
             {
-                var refused = RemoteReply.Outcome(refusal, SmtpStep.Rcpt, fellBackToClear);
+                var refused = RemoteReply.Outcome(refusal, TransactionStep.Rcpt, fellBackToClear);
                 var line = RemoteReply.Line(refusal);
                 _results[recipient.RecipientId] = new AttemptResult(
                     recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt);
@@ -333,29 +333,6 @@ internal sealed class DeliveryBatch : IDots
 
     private static bool IsTooMany(SmtpReply refusal) =>
         refusal.Code == TooManyRecipientsCode && refusal.Status is null or { Class: 4, Subject: 5, Detail: 3 };
-
-    /// <summary>As people read it in a report; in octets where they would see no difference.</summary>
-    internal static string TooLarge(long size, long limit) =>
-        Units.Size(size) == Units.Size(limit)
-            ? $"The message has {size} octets, the far end takes {limit}"
-            : $"The message has {Units.Size(size)}, the far end takes {Units.Size(limit)}";
-
-    /// <summary>Why the message cannot go over this connection at all, if so.</summary>
-    private static (string Status, string Text)? Unsendable(OutboundMessage message, EhloCapabilities capabilities)
-    {
-        // RFC 1870 §6.1
-        if (capabilities.MaxMessageBytes is { } limit && message.First.SizeBytes > limit)
-            return ("5.3.4", TooLarge(message.First.SizeBytes, limit));
-        // RFC 6531 §3.2
-        if (message.NeedsSmtpUtf8 && !capabilities.SmtpUtf8)
-            return ("5.6.7", "The message needs SMTPUTF8, which the far end does not offer");
-        if (HasControls(message.First.Sender) || message.Recipients.Any(recipient => HasControls(recipient.Address)))
-            return ("5.1.3", "The address cannot be put into a command");
-        return null;
-    }
-
-    private static bool HasControls(string address) =>
-        address.AsSpan().IndexOfAnyInRange('\0', '\x1F') >= 0 || address.Contains('\x7F', StringComparison.Ordinal);
 
     /// <summary>Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise.</summary>
     private void Fill(IReadOnlySet<long> won)

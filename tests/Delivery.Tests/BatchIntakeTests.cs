@@ -9,8 +9,8 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
 
-/// <summary>A hand-out holds its place in the lane only as long as it is worked on, not while DNS is silent.</summary>
-public sealed class HandOutTests : IAsyncDisposable
+/// <summary>A batch holds its place among the consumers only as long as it is worked on, not while DNS is silent.</summary>
+public sealed class BatchIntakeTests : IAsyncDisposable
 {
     private readonly Bench _bench = new(time: new FakeTimeProvider());
     private readonly ServiceProvider _services = new ServiceCollection()
@@ -21,18 +21,18 @@ public sealed class HandOutTests : IAsyncDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Silent_DNS_holds_no_place_in_the_lane_and_is_reported_all_the_same()
+    public async Task Silent_DNS_holds_no_place_among_the_consumers_and_is_reported_all_the_same()
     {
         var harness = await StartAsync();
         var gate = _bench.Dns.WithFailure(Bench.Domain).Gate = new TaskCompletionSource();
-        var aside = _bench.Collect("mailpipeline.delivery.hand_outs.aside");
+        var parked = _bench.Collect("mailpipeline.delivery.batches.parked");
 
-        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        var consuming = Intake().DeliverAsync(Command(), _bench.Slots);
         Assert.False(consuming.IsCompleted);
         _bench.Clock.Advance(TimeSpan.FromSeconds(1));
         await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
 
-        Assert.Equal(1, Assert.Single(aside.GetMeasurementSnapshot()).Value);
+        Assert.Equal(1, Assert.Single(parked.GetMeasurementSnapshot()).Value);
         gate.SetResult();
         var report = await FirstReportAsync(harness);
         Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(report));
@@ -40,12 +40,12 @@ public sealed class HandOutTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task An_answer_in_time_is_worked_on_in_the_lane()
+    public async Task An_answer_in_time_is_worked_on_among_the_consumers()
     {
         var harness = await StartAsync();
         _bench.Dns.WithFailure(Bench.Domain);
 
-        await HandOut().DeliverAsync(Command(), _bench.Slots);
+        await Intake().DeliverAsync(Command(), _bench.Slots);
 
         Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(await FirstReportAsync(harness)));
     }
@@ -59,7 +59,7 @@ public sealed class HandOutTests : IAsyncDisposable
         var gate = _bench.Dns.Gate = new TaskCompletionSource();
         var waiting = _bench.Collect("mailpipeline.delivery.waiting");
 
-        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        var consuming = Intake().DeliverAsync(Command(), _bench.Slots);
         Assert.False(consuming.IsCompleted);
         Assert.Equal(0, _bench.Slots.Taken);
         Assert.Equal("dns", Assert.Single(waiting.GetMeasurementSnapshot()).Tags["reason"]);
@@ -73,14 +73,14 @@ public sealed class HandOutTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_hand_out_that_waits_for_a_connection_leaves_its_place_in_the_lane_and_has_not_begun()
+    public async Task A_batch_that_waits_for_a_connection_leaves_its_place_among_the_consumers_and_has_not_begun()
     {
         await StartAsync();
         _bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", "192.0.2.1");
         var held = Enumerable.Range(0, _bench.Options.Connections).Select(i => _bench.Slots.TryTake($"d{i}.example", IPAddress.Loopback)).OfType<ConnectionSlot>().ToList();
         Assert.Equal(_bench.Options.Connections * 3 / 4, held.Count);
 
-        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        var consuming = Intake().DeliverAsync(Command(), _bench.Slots);
         Assert.False(consuming.IsCompleted);
         Assert.Equal([false], _bench.Claims.Begun);
         _bench.Clock.Advance(TimeSpan.FromSeconds(1));
@@ -89,14 +89,14 @@ public sealed class HandOutTests : IAsyncDisposable
         // Before it dials, storage is told.
         _bench.Claims.LostClaims.Add(77);
         held[0].Release();
-        await _bench.Aside.EndAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
+        await _bench.Parked.EndAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
         Assert.Equal(held.Count - 1, _bench.Slots.Taken);
     }
 
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_hand_out_that_is_spoken_about_for_long_leaves_its_place_in_the_lane(bool manyWaitAside)
+    public async Task A_batch_that_is_spoken_about_for_long_leaves_its_place_among_the_consumers(bool manyAreParked)
     {
         var answer = new TaskCompletionSource();
         await using var server = ScriptedServer.SlowToAnswer("user1@example.net", answer.Task);
@@ -104,13 +104,13 @@ public sealed class HandOutTests : IAsyncDisposable
         _bench.RouteTo(server);
         // The dot is there before its sender knows that it was taken: the time for a piece of content may still run.
         _bench.Options.Timeouts.Block = _bench.Options.Timeouts.FinalDot = TimeSpan.FromMinutes(30);
-        while (manyWaitAside && _bench.Aside.TryAdd())
+        while (manyAreParked && _bench.Parked.TryAdd())
         {
         }
 
-        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        var consuming = Intake().DeliverAsync(Command(), _bench.Slots);
         await server.Signal.Task;
-        _bench.Clock.Advance(MailPipeline.Delivery.HandOut.LongestInLane - TimeSpan.FromSeconds(1));
+        _bench.Clock.Advance(BatchIntake.LongestUnacknowledged - TimeSpan.FromSeconds(1));
         Assert.False(consuming.IsCompleted);
         _bench.Clock.Advance(TimeSpan.FromSeconds(1));
         await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
@@ -120,7 +120,7 @@ public sealed class HandOutTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_went_aside()
+    public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_went_parked()
     {
         var answer = new TaskCompletionSource();
         await using var server = ScriptedServer.SlowToAnswer("user1@example.net", answer.Task);
@@ -128,15 +128,15 @@ public sealed class HandOutTests : IAsyncDisposable
         _bench.Options.Port = server.Port;
         _bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", "127.0.0.1");
         var gate = _bench.Dns.Gate = new TaskCompletionSource();
-        var consuming = HandOut().DeliverAsync(Command(), _bench.Slots);
+        var consuming = Intake().DeliverAsync(Command(), _bench.Slots);
         _bench.Clock.Advance(TimeSpan.FromSeconds(1));
         await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
         gate.SetResult();
         await server.Signal.Task;
 
-        var stopping = _bench.Aside.EndAsync();
+        var stopping = _bench.Parked.EndAsync();
         Assert.False(stopping.IsCompleted);
-        Assert.False(_bench.Aside.TryAdd());
+        Assert.False(_bench.Parked.TryAdd());
         answer.SetResult();
         await stopping;
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await FirstReportAsync(harness)));
@@ -163,9 +163,9 @@ public sealed class HandOutTests : IAsyncDisposable
         throw new InvalidOperationException("Nothing was reported.");
     }
 
-    private HandOut HandOut() => new(
-        _bench.Delivery, _bench.Aside, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
-        new FakeLogger<HandOut>());
+    private BatchIntake Intake() => new(
+        _bench.Delivery, _bench.Parked, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
+        new FakeLogger<BatchIntake>());
 
     private DeliverMessages Command() => new(Bench.Domain, 77, _bench.Message("one\r\n"));
 }

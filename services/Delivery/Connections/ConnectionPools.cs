@@ -3,15 +3,15 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>Separate slots for domains in good standing and for failing ones, so that dead hosts hold up nobody.</summary>
-internal sealed class DeliveryLanes : IAsyncDisposable
+/// <summary>Separate connections for domains in good standing and for failing ones, so that dead hosts hold up nobody.</summary>
+internal sealed class ConnectionPools : IAsyncDisposable
 {
     private const int RememberedDestinations = 20_000;
 
     /// <summary>Who has answered since is worth a reserved slot.</summary>
     private static readonly TimeSpan s_lately = TimeSpan.FromHours(1);
 
-    public DeliveryLanes(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time)
+    public ConnectionPools(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, TimeProvider time)
     {
         var answered = new RecentEvents(RememberedDestinations, s_lately, time);
         Healthy = Make(options.Value.Connections);
