@@ -11,6 +11,7 @@ internal static class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
         ["shared/Storage/Storage.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/Administration/Administration.csproj"] = ["shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj"],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
     };
 
@@ -32,6 +33,8 @@ internal static class ReferenceRules
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
         ("MailKit", []),
         ("Aspire.", ["AppHost/AppHost.csproj"]),
+        ("Spectre.Console", ["services/Commands/Commands.csproj"]),
+        ("System.CommandLine", ["services/Commands/Commands.csproj"]),
     ];
 
     /// <summary>References point down, and services know nothing of each other.</summary>
