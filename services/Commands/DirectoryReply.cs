@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using MailPipeline.Administration;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Commands;
 

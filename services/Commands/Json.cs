@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using MailPipeline.Administration;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Commands;
 

@@ -1,4 +1,5 @@
 using MailPipeline.Administration;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Configuration;

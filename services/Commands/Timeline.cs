@@ -1,8 +1,8 @@
 using System.Globalization;
 using MailPipeline.Administration;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 using static MailPipeline.Commands.MailText;
 
 namespace MailPipeline.Commands;

@@ -1,5 +1,5 @@
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
-using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net;
 using System.Text;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 

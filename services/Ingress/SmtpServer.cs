@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;

@@ -1,3 +1,4 @@
+using MailPipeline.Mailbox.Maildrops;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.ServiceDefaults;
 using MassTransit;

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;

@@ -1,4 +1,4 @@
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;

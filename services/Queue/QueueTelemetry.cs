@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Queue;
 
@@ -75,7 +75,7 @@ internal sealed class QueueTelemetry : IDisposable
     public void CountFromZero()
     {
         _forgotten.Add(0);
-        TakenBack(Storage.TakenBack.Nothing);
+        TakenBack(Mail.TakenBack.Nothing);
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
             _handedOut.Add(0, Tag("route", route));

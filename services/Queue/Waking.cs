@@ -1,4 +1,5 @@
-using MailPipeline.Storage;
+using MailPipeline.Mail;
+
 
 namespace MailPipeline.Queue;
 

@@ -1,4 +1,4 @@
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Administration;
 

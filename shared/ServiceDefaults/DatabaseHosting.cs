@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;

@@ -85,12 +85,6 @@ internal interface IWriteTransaction
     void RequireDurable(ContentChunk chunk);
 }
 
-/// <summary>
-/// A piece of a message's content: inline in its row (<see cref="Inline"/>, of which the first <c>SizeBytes</c> count), or in a
-/// segment file at a position.
-/// </summary>
-internal readonly record struct ContentChunk(long Id, int SizeBytes, byte[]? Inline, long Segment, long Position);
-
 /// <summary>One caller's share of a transaction.</summary>
 internal abstract class WriteWork
 {

@@ -8,11 +8,11 @@ namespace MailPipeline.Storage;
 public static class StorageHosting
 {
     /// <summary>
-    /// Registers the store and its views. It is opened before any other hosted service starts, and closed after all of
+    /// Registers the engine that the options name. It is opened before any other hosted service starts, and closed after all of
     /// them have stopped.
     /// </summary>
     /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
-    public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options)
+    public static IServiceCollection AddStorageEngine(this IServiceCollection services, StorageOptions options)
     {
         var checkedOptions = new StorageOptionsValidator().Validate(StorageOptions.SectionName, options);
         if (checkedOptions.Failed)
@@ -20,21 +20,6 @@ public static class StorageHosting
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
         services.AddSingleton<MailDatabase>();
-        services.AddSingleton<MessageStore>();
-        services.AddSingleton<QueueStore>();
-        services.AddSingleton<MeasureStore>();
-        services.AddSingleton<ClaimStore>();
-        services.AddSingleton<TakeBackStore>();
-        services.AddSingleton<OutcomeStore>();
-        services.AddSingleton<MaildropStore>();
-        services.AddSingleton<MailDirectory>();
-        services.AddSingleton<AddressResolver>();
-        services.AddSingleton<HostPostmaster>();
-        services.AddSingleton<UnreportedStore>();
-        services.AddSingleton<CredentialVerifier>();
-        services.AddSingleton<MessageHistory>();
-        services.AddSingleton<OperatorStore>();
-        services.AddSingleton<SecretStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

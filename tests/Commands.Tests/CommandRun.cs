@@ -1,4 +1,5 @@
 using System.Text.Json;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
 

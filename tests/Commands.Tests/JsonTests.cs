@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Text.Json;
 using MailPipeline.Administration;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Commands.Tests;
 

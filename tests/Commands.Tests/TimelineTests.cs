@@ -1,6 +1,6 @@
 using MailPipeline.Administration;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Commands.Tests;
 

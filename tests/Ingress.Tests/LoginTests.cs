@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -2,9 +2,9 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 

@@ -4,6 +4,8 @@ using System.Text;
 using MailKit.Net.Pop3;
 using MailKit.Security;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using MailPipeline.Mailbox.Maildrops;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;

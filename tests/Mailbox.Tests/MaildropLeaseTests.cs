@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.Storage;
 

@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.Storage;
 

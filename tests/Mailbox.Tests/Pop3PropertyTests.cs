@@ -1,8 +1,8 @@
 using System.Text;
 using CsCheck;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.Mailbox.Tests.Kit;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Tests;
 

@@ -1,7 +1,7 @@
 using CsCheck;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Queue.Tests;
 

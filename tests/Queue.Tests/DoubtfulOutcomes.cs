@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Queue.Tests;

@@ -1,5 +1,5 @@
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace MailPipeline.Queue.Tests;

@@ -1,6 +1,6 @@
 using System.Text;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 using MimeKit;

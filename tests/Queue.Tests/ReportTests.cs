@@ -1,6 +1,6 @@
 using System.Globalization;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using MimeKit;
 
 namespace MailPipeline.Queue.Tests;

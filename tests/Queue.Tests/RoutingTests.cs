@@ -1,5 +1,5 @@
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Tests;
 

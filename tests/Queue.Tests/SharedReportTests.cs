@@ -1,5 +1,5 @@
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 using MimeKit;
 
 namespace MailPipeline.Queue.Tests;

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 using MassTransit;
 
 namespace MailPipeline.Queue.Tests;

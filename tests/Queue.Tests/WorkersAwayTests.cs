@@ -1,6 +1,6 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace MailPipeline.Queue.Tests;

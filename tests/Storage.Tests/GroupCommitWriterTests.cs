@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 
@@ -14,7 +15,7 @@ public sealed class GroupCommitWriterTests
     [Fact]
     public async Task While_the_store_is_away_one_failure_is_shown_and_the_end_says_how_many_there_were()
     {
-        using var meters = new StoreFixture.Meters();
+        using var meters = new Meters();
         using var writer = new GroupCommitWriter(_engine, 10, new StorageTelemetry(meters), _time, _log);
         for (var outage = 1; outage <= 2; outage++)
         {
@@ -46,6 +47,19 @@ public sealed class GroupCommitWriterTests
 
     private static Task FailAsync(GroupCommitWriter writer) =>
         Assert.ThrowsAsync<StorageUnavailableException>(() => writer.WriteAsync(_ => ValueTask.FromResult(true)));
+
+    private sealed class Meters : IMeterFactory
+    {
+        private readonly List<Meter> _made = [];
+
+        public Meter Create(MeterOptions options)
+        {
+            _made.Add(new Meter(options));
+            return _made[^1];
+        }
+
+        public void Dispose() => _made.ForEach(meter => meter.Dispose());
+    }
 
     /// <summary>Commits nothing, and fails as it is told to.</summary>
     private sealed class FailingEngine : StorageEngine

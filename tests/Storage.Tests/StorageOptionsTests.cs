@@ -9,7 +9,7 @@ public sealed class StorageOptionsTests
     public void A_setting_out_of_its_range_is_named()
     {
         var options = new StorageOptions { ConnectionString = "Data Source=mail.db", ClaimLease = TimeSpan.FromSeconds(-1) };
-        var refused = Assert.Throws<OptionsValidationException>(() => new ServiceCollection().AddMailStorage(options));
+        var refused = Assert.Throws<OptionsValidationException>(() => new ServiceCollection().AddStorageEngine(options));
         Assert.Contains("ClaimLease", refused.Message, StringComparison.Ordinal);
     }
 

@@ -1,6 +1,6 @@
 using System.Collections;
 using System.Globalization;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Mailbox.Pop3;
 

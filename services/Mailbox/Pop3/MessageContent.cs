@@ -1,4 +1,6 @@
+using MailPipeline.Mail;
 using MailPipeline.Storage;
+
 
 namespace MailPipeline.Mailbox.Pop3;
 

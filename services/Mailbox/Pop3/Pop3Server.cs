@@ -3,7 +3,6 @@ using System.Net;
 using System.Net.Security;
 using System.Text;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
 

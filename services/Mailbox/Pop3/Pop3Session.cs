@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Mailbox.Pop3;
 

@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Standalone.Demo;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using MailPipeline.Contracts;
-using MailPipeline.Storage;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Standalone.Demo;
 

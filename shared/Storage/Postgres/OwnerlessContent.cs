@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Storage.Postgres;
 
 /// <summary>
@@ -62,7 +60,7 @@ internal sealed class OwnerlessContent(TimeSpan age)
         var seen = await engine.QueryAsync(
             s_page, r => (MessageId: r.GetInt64(0), IsOwnerless: r.GetInt32(1) == 1), [_next, Page], cancellationToken);
         // Behind the last one it begins anew: ids of a block may be used long after those of a later one.
-        _next = seen.Count == 0 ? 0 : RecipientIds.Of(seen[^1].MessageId + 1, 0);
+        _next = seen.Count == 0 ? 0 : ChunkIds.First(seen[^1].MessageId + 1);
         var ownerless = seen.Where(message => message.IsOwnerless).ToList();
         if (ownerless.Count == 0)
             return;
@@ -76,7 +74,7 @@ internal sealed class OwnerlessContent(TimeSpan age)
 
     private static async ValueTask<long> DeleteAsync(IWriteTransaction transaction, long messageId)
     {
-        var (first, last) = (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+        var (first, last) = (ChunkIds.First(messageId), ChunkIds.Last(messageId));
         await transaction.QueryAsync(s_lock, _ => true, first, last);
         var deleted = await transaction.QueryAsync(s_delete, r => r.GetInt64(0), first, last, messageId);
         await transaction.ExecuteAsync(s_forget, messageId);

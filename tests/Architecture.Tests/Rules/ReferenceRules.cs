@@ -10,9 +10,10 @@ internal static class ReferenceRules
     {
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
-        ["shared/Storage/Storage.csproj"] = ["shared/Contracts/Contracts.csproj"],
-        ["shared/Administration/Administration.csproj"] = ["shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/Storage/Storage.csproj"] = [],
+        ["shared/Mail/Mail.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Mail/Mail.csproj"],
     };
 
     private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)

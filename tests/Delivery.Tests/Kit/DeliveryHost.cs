@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MailPipeline.Testing;

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.Storage;
 

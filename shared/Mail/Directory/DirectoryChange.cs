@@ -1,0 +1,113 @@
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>What is asked where an address is followed: of what is remembered, or of the transaction that is going to change it.</summary>
+internal interface IDirectoryReader
+{
+    ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken);
+
+    ValueTask<DirectoryEntry> FindAsync(string address, CancellationToken cancellationToken);
+
+    Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>
+/// The directory as one transaction reads and changes it, while every other change of domains, accounts and aliases, of whatever process,
+/// waits for its end. What was found is so until then. Awaits nothing but the transaction.
+/// </summary>
+public sealed class DirectoryChange : IDirectoryReader
+{
+    // The row that gives accounts their ids is taken first by whoever changes what an address leads to.
+    private static readonly Statement s_lock = new(
+        "UPDATE id_blocks SET next = next WHERE name = $1") { Locks = SharedRows.IdBlocks };
+
+    private static readonly Statement s_nextAccount = new(
+        "UPDATE id_blocks SET next = next + 1 WHERE name = $1 RETURNING next") { Locks = SharedRows.IdBlocks };
+
+    private static readonly Statement s_addAccount = new(
+        "INSERT INTO accounts (id, address, password_hash, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
+
+    private static readonly Statement s_addDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
+    private static readonly Statement s_countAccounts = new(
+        "SELECT COUNT(*) FROM accounts WHERE substr(address, length(address) - length(CAST($1 AS TEXT)) + 1) = $1");
+
+    private static readonly Statement s_addAlias = new(
+        "INSERT INTO aliases (address, target, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+
+    private static readonly Statement s_removeAlias = new("DELETE FROM aliases WHERE address = $1 AND target = $2");
+
+    private readonly IWriteTransaction _transaction;
+    private readonly DateTimeOffset _now;
+
+    // One check follows many ways through the same names.
+    private readonly Dictionary<string, bool> _domains = [];
+    private readonly Dictionary<string, DirectoryEntry> _entries = [];
+
+    internal DirectoryChange(IWriteTransaction transaction, DateTimeOffset now)
+    {
+        _transaction = transaction;
+        _now = now;
+    }
+
+    /// <summary>Keeps other changes of the directory off until the transaction ends.</summary>
+    internal static async ValueTask LockAsync(IWriteTransaction transaction) => await transaction.ExecuteAsync(s_lock, "account");
+
+    public ValueTask<bool> IsLocalDomainAsync(string domain) => ReadAsync(_domains, domain, async name =>
+        (await _transaction.QueryAsync(MailDirectory.FindDomain, r => true, name)).Count > 0);
+
+    public ValueTask<DirectoryEntry> FindAsync(string address) => ReadAsync(_entries, address, async name =>
+        MailDirectory.ToEntry(await _transaction.QueryAsync(MailDirectory.Find, MailDirectory.ReadAccount, name)));
+
+    /// <summary>Accounts in one domain.</summary>
+    public async ValueTask<long> CountAccountsAsync(string domain) =>
+        (await _transaction.QueryAsync(s_countAccounts, r => r.GetInt64(0), "@" + MailDirectory.Normalize(domain)))[0];
+
+    /// <inheritdoc cref="AddressResolver.CheckAliasAsync"/>
+    public async ValueTask<(AddressFault Fault, string Address)> CheckAliasAsync(string address, string target) =>
+        await new AddressResolver(this).CheckAliasAsync(address, target, CancellationToken.None);
+
+    /// <summary>False: it is there already.</summary>
+    public ValueTask<bool> AddDomainAsync(string domain) => WriteAsync(s_addDomain, MailDirectory.Normalize(domain), _now);
+
+    /// <summary>Accounts and aliases stay. False: there is none.</summary>
+    public ValueTask<bool> RemoveDomainAsync(string domain) => WriteAsync(s_removeDomain, MailDirectory.Normalize(domain));
+
+    /// <summary>False: it is there already.</summary>
+    public async ValueTask<bool> AddAccountAsync(string address, string passwordHash)
+    {
+        var id = (await _transaction.QueryAsync(s_nextAccount, r => r.GetInt64(0), "account"))[0] - 1;
+        return await WriteAsync(s_addAccount, id, MailDirectory.Normalize(address), passwordHash, _now);
+    }
+
+    /// <summary>Whatever it leads to. False: it is there already.</summary>
+    public ValueTask<bool> AddAliasAsync(string address, string target) =>
+        WriteAsync(s_addAlias, MailDirectory.Normalize(address), MailDirectory.Normalize(target), _now);
+
+    /// <summary>False: there is none.</summary>
+    public ValueTask<bool> RemoveAliasAsync(string address, string target) =>
+        WriteAsync(s_removeAlias, MailDirectory.Normalize(address), MailDirectory.Normalize(target));
+
+    ValueTask<bool> IDirectoryReader.IsLocalDomainAsync(string domain, CancellationToken cancellationToken) => IsLocalDomainAsync(domain);
+
+    ValueTask<DirectoryEntry> IDirectoryReader.FindAsync(string address, CancellationToken cancellationToken) => FindAsync(address);
+
+    async Task<IReadOnlyList<Alias>> IDirectoryReader.ListAliasesAsync(CancellationToken cancellationToken) =>
+        await _transaction.QueryAsync(MailDirectory.ListAliases, MailDirectory.ReadAlias);
+
+    private static async ValueTask<T> ReadAsync<T>(Dictionary<string, T> known, string name, Func<string, ValueTask<T>> read)
+    {
+        var key = MailDirectory.Normalize(name);
+        if (!known.TryGetValue(key, out var found))
+            known[key] = found = await read(key);
+        return found;
+    }
+
+    private async ValueTask<bool> WriteAsync(Statement statement, params SqlValue[] values)
+    {
+        _domains.Clear();
+        _entries.Clear();
+        return await _transaction.ExecuteAsync(statement, values) == 1;
+    }
+}

@@ -1,0 +1,191 @@
+using System.Collections.Concurrent;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>A user of ours: logs in with the address and owns the maildrop of the same id.</summary>
+public sealed record Account(long Id, string Address, string PasswordHash);
+
+public sealed record Alias(string Address, string Target);
+
+/// <summary>What has a name: an account, aliases (their targets in order), both or neither.</summary>
+public sealed record DirectoryEntry(Account? Account, IReadOnlyList<string> Targets)
+{
+    internal static readonly DirectoryEntry Nothing = new(null, []);
+}
+
+/// <summary>
+/// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
+/// are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
+/// </summary>
+public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
+{
+    /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
+    private const int MaxCached = 20_000;
+
+    internal static readonly Statement FindDomain = new("SELECT 1 FROM domains WHERE name = $1");
+    private static readonly Statement s_listDomains = new("SELECT name FROM domains ORDER BY name");
+    private static readonly Statement s_firstDomains = new("SELECT name FROM domains ORDER BY name LIMIT $1");
+    internal static readonly Statement Find = new(
+        """
+        SELECT id, address, password_hash FROM accounts WHERE address = $1
+        UNION ALL
+        SELECT 0, target, '' FROM aliases WHERE address = $1
+        ORDER BY 2
+        """);
+
+    private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
+    private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1");
+    private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
+    private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1");
+    private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
+    internal static readonly Statement ListAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
+
+    private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
+    private readonly ConcurrentDictionary<int, (long At, IReadOnlyList<string> Names)> _firstDomains = [];
+    private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
+    private readonly Lock _gate = new();
+    private Task _lastChange = Task.CompletedTask;
+
+    /// <summary>Shortest password that may be set, in characters (<see cref="StorageOptions.MinPasswordLength"/>).</summary>
+    public int MinPasswordLength => database.Options.MinPasswordLength;
+
+    public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
+        !StoredText.IsStorable(domain) ? ValueTask.FromResult(false) : CachedAsync(_domains, Normalize(domain), async name =>
+            (await database.QueryAsync(FindDomain, r => true, cancellationToken, name)).Count > 0);
+
+    /// <summary>
+    /// What has exactly this name, in one query. An alias "@example.org" stands for every address of the domain that nothing else
+    /// has: <see cref="AddressResolver"/> asks for it last.
+    /// </summary>
+    public ValueTask<DirectoryEntry> FindAsync(string address, CancellationToken cancellationToken) =>
+        !StoredText.IsStorable(address) ? ValueTask.FromResult(DirectoryEntry.Nothing) : CachedAsync(_entries, Normalize(address), async name =>
+            ToEntry(await database.QueryAsync(Find, ReadAccount, cancellationToken, name)));
+
+    public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>
+        (await FindAsync(address, cancellationToken)).Account;
+
+    public async Task<IReadOnlyList<string>> ListDomainsAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listDomains, r => r.GetString(0), cancellationToken);
+
+    /// <summary>The first of our domains by name, however many there are.</summary>
+    public ValueTask<IReadOnlyList<string>> FirstDomainsAsync(int limit, CancellationToken cancellationToken) =>
+        CachedAsync<int, IReadOnlyList<string>>(_firstDomains, limit, async most =>
+            await database.QueryAsync(s_firstDomains, r => r.GetString(0), cancellationToken, (long)most));
+
+    public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
+
+    public async Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(ListAliases, ReadAlias, cancellationToken);
+
+    /// <summary>False: it is there already.</summary>
+    public Task<bool> AddDomainAsync(string domain) => ChangeAsync(change => change.AddDomainAsync(domain));
+
+    public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(change => change.RemoveDomainAsync(domain));
+
+    public Task<bool> AddAccountAsync(string address, string passwordHash) => ChangeAsync(change => change.AddAccountAsync(address, passwordHash));
+
+    /// <summary>
+    /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
+    /// account with the rest of its maildrop.
+    /// </summary>
+    public async Task<bool> RemoveAccountAsync(string address)
+    {
+        bool? removed;
+        do
+            removed = await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address)));
+        while (removed is null);
+        return removed.Value;
+    }
+
+    /// <returns>Null: there is more.</returns>
+    private static async ValueTask<bool?> RemovePieceAsync(IWriteTransaction transaction, string address)
+    {
+        if (await transaction.QueryAsync(s_accountId, r => r.GetInt64(0), address) is not [var id])
+            return false;
+        var uids = await transaction.QueryAsync(s_maildrop, r => r.GetInt64(0), id, MaildropStore.MostDeletions);
+        await MaildropStore.DeleteAsync(transaction, id, uids);
+        if (uids.Count == MaildropStore.MostDeletions)
+            return null;
+        await DirectoryChange.LockAsync(transaction);
+        return await transaction.ExecuteAsync(s_removeAccount, address) == 1;
+    }
+
+    /// <summary>No other process need wait: what an address leads to does not depend on it.</summary>
+    public async Task<bool> SetPasswordAsync(string address, string passwordHash)
+    {
+        var changed = await database.WriteAsync(transaction => transaction.ExecuteAsync(s_setPassword, Normalize(address), passwordHash)) == 1;
+        Forget();
+        return changed;
+    }
+
+    /// <summary>Whatever it leads to (<see cref="DirectoryChange.CheckAliasAsync"/>). False: it is there already.</summary>
+    public Task<bool> AddAliasAsync(string address, string target) => ChangeAsync(change => change.AddAliasAsync(address, target));
+
+    public Task<bool> RemoveAliasAsync(string address, string target) => ChangeAsync(change => change.RemoveAliasAsync(address, target));
+
+    /// <summary>
+    /// Makes a change that depends on what is there: it is looked up and changed in one transaction, and no other change of any process
+    /// comes between.
+    /// </summary>
+    /// <param name="change">Awaits nothing but what it is given, and may run again from its start.</param>
+    public Task<T> ChangeAsync<T>(Func<DirectoryChange, ValueTask<T>> change) =>
+        OneByOneAsync(async transaction =>
+        {
+            await DirectoryChange.LockAsync(transaction);
+            return await change(new DirectoryChange(transaction, database.Time.GetUtcNow()));
+        });
+
+    /// <summary>The lock keeps other transactions off; changes of this process could share one, and so wait here.</summary>
+    private async Task<T> OneByOneAsync<T>(Func<IWriteTransaction, ValueTask<T>> change)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task before;
+        lock (_gate)
+            (before, _lastChange) = (_lastChange, done.Task);
+        await before;
+        try
+        {
+            return await database.WriteAsync(change);
+        }
+        finally
+        {
+            Forget();
+            done.SetResult();
+        }
+    }
+
+    internal static string Normalize(string name) => name.ToLowerInvariant();
+
+    private async ValueTask<T> CachedAsync<TKey, T>(
+        ConcurrentDictionary<TKey, (long At, T Answer)> cache, TKey key, Func<TKey, Task<T>> read)
+        where TKey : notnull
+    {
+        if (cache.TryGetValue(key, out var known) && database.Time.GetElapsedTime(known.At) < database.Options.DirectoryCacheTime)
+            return known.Answer;
+        var asked = database.Time.GetTimestamp();
+        var answer = await read(key);
+        if (cache.Count >= MaxCached)
+            cache.Clear();
+        cache[key] = (asked, answer);
+        return answer;
+    }
+
+    /// <summary>All is asked for again; whoever changed it in another process need not wait.</summary>
+    public void Forget()
+    {
+        _domains.Clear();
+        _firstDomains.Clear();
+        _entries.Clear();
+    }
+
+    // An alias has no id.
+    internal static DirectoryEntry ToEntry(List<Account> rows) =>
+        rows.Count == 0 ? DirectoryEntry.Nothing : new DirectoryEntry(
+            rows.Find(row => row.Id != 0), rows.Count == 1 && rows[0].Id != 0 ? [] : [.. rows.Where(row => row.Id == 0).Select(row => row.Address)]);
+
+    internal static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
+
+    internal static Alias ReadAlias(System.Data.Common.DbDataReader row) => new(row.GetString(0), row.GetString(1));
+}

@@ -1,0 +1,246 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>A message and all that is known of its way.</summary>
+/// <param name="Envelope">The recipients as accepted, while the router has not seen the message; else empty.</param>
+public sealed record MessageTimeline(
+    long MessageId, DateTimeOffset AcceptedAt, string Sender, long SizeBytes, IReadOnlyList<string> Envelope,
+    IReadOnlyList<RecipientTimeline> Recipients)
+{
+    /// <summary>What operators did to it, in order.</summary>
+    public IReadOnlyList<OperatorDeed> Deeds { get; init; } = [];
+}
+
+/// <summary>One recipient, its state and every attempt in order.</summary>
+public sealed record RecipientTimeline(
+    long RecipientId, string Address, string Original, string Domain, RecipientRoute Route, RecipientState State,
+    DateTimeOffset NextAttemptAt, bool Claimed, DateTimeOffset UpdatedAt, IReadOnlyList<AttemptResult> Attempts)
+{
+    /// <summary>Why it is held, when it was not an operator who said so; else empty.</summary>
+    public string HoldReason { get; init; } = "";
+}
+
+/// <summary>What waits for one domain.</summary>
+public sealed record DomainSummary(
+    string Domain, long Queued, long Claimed, DateTimeOffset OldestNextAttemptAt, int Failures, DateTimeOffset BackoffUntil, string Reason);
+
+/// <summary>Counts over the whole store.</summary>
+/// <param name="Unreported">Failures that their senders have not been told of yet.</param>
+/// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
+public sealed record StoreSummary(
+    long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner, long Held, long Unreported);
+
+/// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
+public sealed class MessageHistory(MailDatabase database)
+{
+    /// <summary>Messages and their recipients that are forgotten in one transaction.</summary>
+    private const int MostForgotten = 500;
+
+    private static readonly Statement s_message = new(
+        """
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, '')
+        FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id WHERE m.id = $1
+        """);
+
+    private static readonly Statement s_recipients = new(
+        """
+        SELECT id, address, original, domain, route, state, next_attempt_at, claim, updated_at, hold_reason
+        FROM recipients WHERE id BETWEEN $1 AND $2 ORDER BY id
+        """);
+
+    private static readonly Statement s_attempts = new(
+        """
+        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at
+        FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
+        """);
+
+    private static readonly Statement s_domains = new(
+        """
+        SELECT r.domain, COUNT(*), SUM(CASE WHEN r.claim <> 0 THEN 1 ELSE 0 END), MIN(r.next_attempt_at),
+               COALESCE(MAX(q.failures), 0), COALESCE(MAX(q.backoff_until), 0), COALESCE(MAX(q.reason), '')
+        FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain
+        WHERE r.state = 0 GROUP BY r.domain ORDER BY 2 DESC, 1 LIMIT $1
+        """);
+
+    // Those that were deferred are due last; what has just come and was never tried is not read through.
+    private static readonly Statement s_lastReply = new(
+        """
+        SELECT a.reply FROM attempts a
+        JOIN (SELECT id, attempts FROM recipients WHERE domain = $1 AND state = 0 ORDER BY next_attempt_at DESC LIMIT 200) r ON a.recipient_id = r.id
+        WHERE r.attempts > 0 ORDER BY a.finished_at DESC LIMIT 1
+        """);
+
+    private static readonly Statement s_summary = new(
+        """
+        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
+               (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
+               (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
+               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)),
+               (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported)
+        """);
+
+    private static readonly Statement s_deeds = new(
+        "SELECT action, done_by, done_at, recipients FROM operator_deeds WHERE message_id = $1 ORDER BY number");
+
+    /// <summary>Messages looked at by one statement.</summary>
+    internal const int Page = 10_000;
+
+    /// <summary>Messages looked at in vain by one call: what is too young, or still needed.</summary>
+    private const int MostInVain = 200_000;
+
+    internal static readonly Statement s_page = new(
+        """
+        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN accepted_at < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+        FROM (SELECT id, accepted_at FROM messages WHERE id > $1 ORDER BY id LIMIT $3) p
+        """);
+
+    internal static readonly Statement s_old = new(
+        "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+
+    private static readonly Statement s_recipientsOf = new(
+        """
+        SELECT r.id FROM {set_1} CROSS JOIN recipients r
+        WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 ORDER BY r.id
+        """);
+
+    private static readonly Statement s_forgetMessages = new(
+        "DELETE FROM messages WHERE id {in_1} AND holds + 0 = 0 RETURNING id") { Locks = SharedRows.Messages };
+
+    private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
+    private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
+    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id {in_1}");
+
+    private long _after;
+
+    public async Task<MessageTimeline?> FindAsync(long messageId, CancellationToken cancellationToken)
+    {
+        var rows = await database.QueryAsync(
+            s_message,
+            r => new MessageTimeline(
+                r.GetInt64(0), QueueStore.Time(r, 1), r.GetString(2), r.GetInt64(3),
+                r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), []),
+            cancellationToken, messageId);
+        if (rows is not [var message])
+            return null;
+        var (first, last) = Range(messageId);
+        // First the states, then the attempts: what led to a state is there before it.
+        var recipients = await database.QueryAsync(
+            s_recipients,
+            r => new RecipientTimeline(
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
+                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0 && r.GetInt32(5) == 0, QueueStore.Time(r, 8), [])
+            {
+                HoldReason = r.GetString(9),
+            },
+            cancellationToken, first, last);
+        var attempts = (await database.QueryAsync(
+            s_attempts,
+            r => new AttemptResult(
+                r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
+                QueueStore.Time(r, 5), QueueStore.Time(r, 6)),
+            cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
+        var deeds = await database.QueryAsync(
+            s_deeds,
+            r => new OperatorDeed((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
+            messageId);
+        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Deeds = deeds };
+    }
+
+    /// <summary>The domains with most queued recipients first.</summary>
+    public async Task<IReadOnlyList<DomainSummary>> ListDomainsAsync(int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_domains,
+            r => new DomainSummary(
+                r.GetString(0), r.GetInt64(1), Convert.ToInt64(r.GetValue(2), null), QueueStore.Time(r, 3), r.GetInt32(4),
+                QueueStore.Time(r, 5), r.GetString(6)),
+            cancellationToken, limit);
+
+    /// <summary>What was said last to mail that waits for the domain; empty when nothing of it has been tried.</summary>
+    public async Task<string> FindLastReplyAsync(string domain, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_lastReply, r => r.GetString(0), cancellationToken, domain)).FirstOrDefault("");
+
+    public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
+        (await database.QueryAsync(
+            s_summary,
+            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6), r.GetInt64(7)),
+            cancellationToken))[0];
+
+    /// <summary>
+    /// Removes all trace of finished messages accepted before the given time. Returns how many there were. A call looks at a bounded
+    /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
+    /// </summary>
+    public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
+    {
+        var total = 0;
+        for (var inVain = 0L; inVain < MostInVain;)
+        {
+            var page = (await database.QueryAsync(
+                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2)), cancellationToken, _after, acceptedBefore, Page))[0];
+            var forgotten = page.Old == 0 ? 0 : await ForgetAsync(_after, page.Last, acceptedBefore, cancellationToken);
+            total += forgotten;
+            inVain += page.Count - forgotten;
+            _after = page.Old == 0 || page.Count < Page ? 0 : page.Last;
+            if (_after == 0)
+                break;
+        }
+        return total;
+    }
+
+    /// <summary>Gives back disk space of content that is gone. Returns the bytes.</summary>
+    public Task<long> ReclaimSpaceAsync(CancellationToken cancellationToken) => database.ReclaimAsync(cancellationToken);
+
+    private async Task<int> ForgetAsync(long after, long last, DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
+    {
+        var total = 0;
+        while (true)
+        {
+            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore, last);
+            if (ids.Count == 0)
+                return total;
+            foreach (var piece in await CutAsync(ids, cancellationToken))
+                total += await database.WriteAsync(transaction => ForgetAsync(transaction, piece));
+            after = ids[^1];
+        }
+    }
+
+    /// <summary>Pieces of few recipients each, for others wait while one is forgotten. A message is not divided.</summary>
+    private async Task<List<List<(long Id, long[] Recipients)>>> CutAsync(List<long> ids, CancellationToken cancellationToken)
+    {
+        var recipients = (await database.QueryAsync(s_recipientsOf, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(ids)))
+            .ToLookup(RecipientIds.MessageId);
+        var pieces = new List<List<(long, long[])>>();
+        var size = MostForgotten;
+        foreach (var id in ids)
+        {
+            long[] ofMessage = [.. recipients[id]];
+            if (size + ofMessage.Length + 1 > MostForgotten)
+            {
+                pieces.Add([]);
+                size = 0;
+            }
+            pieces[^1].Add((id, ofMessage));
+            size += ofMessage.Length + 1;
+        }
+        return pieces;
+    }
+
+    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<(long Id, long[] Recipients)> messages)
+    {
+        var forgotten = (await transaction.QueryAsync(
+            s_forgetMessages, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(message => message.Id)))).ToHashSet();
+        var recipients = SqlValue.FromIds(messages.Where(message => forgotten.Contains(message.Id)).SelectMany(message => message.Recipients));
+        ValueTask<int>[] deletions =
+        [
+            transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
+            transaction.ExecuteAsync(s_forgetDeeds, SqlValue.FromIds(forgotten)),
+        ];
+        foreach (var deletion in deletions)
+            await deletion;
+        return forgotten.Count;
+    }
+
+    private static (long First, long Last) Range(long messageId) =>
+        (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+}

@@ -1,0 +1,117 @@
+using System.Net;
+
+namespace MailPipeline.Mail;
+
+/// <summary>
+/// Who logged in from where lately, and who failed to. A name that fails again and again from one network prefix is not looked at there for
+/// a while that grows, even where it has logged in lately; from elsewhere it is: so nobody locks its owner out. Bounded in number.
+/// </summary>
+internal sealed class LoginHistory(TimeProvider time)
+{
+    private const int MaxEntries = 20_000;
+
+    /// <summary>Mistakes in a row that cost nothing but the usual delay; with the next one a login from there is forgotten.</summary>
+    private const int FreeFailures = 5;
+
+    private static readonly TimeSpan s_firstPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_remembered = TimeSpan.FromHours(1);
+
+    private readonly Lock _lock = new();
+
+    // The name is null where the prefix as a whole is meant.
+    private readonly Dictionary<(string? Name, IPNetwork Prefix), LinkedListNode<Entry>> _entries = [];
+    private readonly LinkedList<Entry> _byAge = [];
+
+    public bool HasSucceeded(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+            return Find(name, prefix) is { HasSucceeded: true };
+    }
+
+    /// <summary>The last login from there, of whatever name, failed.</summary>
+    public bool HasFailed(IPNetwork prefix)
+    {
+        lock (_lock)
+            return Find(null, prefix) is { Failures: > 0 };
+    }
+
+    /// <summary>It failed too often there, a moment ago.</summary>
+    public bool IsPaused(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            return Find(name, prefix) is { Failures: > FreeFailures } entry
+                && time.GetElapsedTime(entry.At) < PauseAfter(entry.Failures);
+        }
+    }
+
+    public void Succeeded(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            Note(name, prefix, entry => entry with { HasSucceeded = true, Failures = 0 });
+            Note(null, prefix, entry => entry with { Failures = 0 });
+        }
+    }
+
+    /// <summary>
+    /// With a password that is remembered: the name goes first from there, as after any login. The count of its failures stays, and a pause
+    /// with it, so that nobody who guesses beside its owner begins anew whenever he looks for mail.
+    /// </summary>
+    public void SucceededAgain(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            if (Find(name, prefix) is not { Failures: > FreeFailures })
+                Note(name, prefix, entry => entry with { HasSucceeded = true });
+            Note(null, prefix, entry => entry with { Failures = 0 });
+        }
+    }
+
+    public void Failed(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            Note(name, prefix, OneMore);
+            Note(null, prefix, OneMore);
+        }
+
+        static Entry OneMore(Entry entry) =>
+            entry with { Failures = entry.Failures + 1, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
+    }
+
+    private static TimeSpan PauseAfter(int failures)
+    {
+        var pause = s_firstPause * Math.Pow(2, Math.Min(failures - FreeFailures - 1, 10));
+        return pause < s_longestPause ? pause : s_longestPause;
+    }
+
+    private Entry? Find(string? name, IPNetwork prefix)
+    {
+        if (!_entries.TryGetValue((name, prefix), out var node))
+            return null;
+        if (time.GetElapsedTime(node.Value.At) < s_remembered)
+            return node.Value;
+        Remove(node);
+        return null;
+    }
+
+    private void Note(string? name, IPNetwork prefix, Func<Entry, Entry> change)
+    {
+        var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0)) with { At = time.GetTimestamp() };
+        if (_entries.TryGetValue((name, prefix), out var known))
+            Remove(known);
+        _entries[(name, prefix)] = _byAge.AddLast(entry);
+        if (_entries.Count > MaxEntries)
+            Remove(_byAge.First!);
+    }
+
+    private void Remove(LinkedListNode<Entry> node)
+    {
+        _entries.Remove((node.Value.Name, node.Value.Prefix));
+        _byAge.Remove(node);
+    }
+
+    private sealed record Entry(string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, long At);
+}

@@ -1,0 +1,31 @@
+using MailPipeline.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mail;
+
+public static class MailHosting
+{
+    /// <summary>Registers storage and its views, one for each part of a message's way.</summary>
+    /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
+    public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options)
+    {
+        services.AddStorageEngine(options);
+        services.AddSingleton<MessageStore>();
+        services.AddSingleton<QueueStore>();
+        services.AddSingleton<MeasureStore>();
+        services.AddSingleton<ClaimStore>();
+        services.AddSingleton<TakeBackStore>();
+        services.AddSingleton<OutcomeStore>();
+        services.AddSingleton<MaildropStore>();
+        services.AddSingleton<MailDirectory>();
+        services.AddSingleton<AddressResolver>();
+        services.AddSingleton<HostPostmaster>();
+        services.AddSingleton<UnreportedStore>();
+        services.AddSingleton<CredentialVerifier>();
+        services.AddSingleton<MessageHistory>();
+        services.AddSingleton<OperatorStore>();
+        services.AddSingleton<SecretStore>();
+        return services;
+    }
+}

@@ -1,0 +1,134 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>What an operator does to the recipients of a message. The numbers are stored; they never change meaning.</summary>
+public enum OperatorAction
+{
+    /// <summary>Kept back until released.</summary>
+    Held = 1,
+
+    /// <summary>No longer kept back: due at once.</summary>
+    Released = 2,
+
+    /// <summary>Taken out for good; the sender is not told.</summary>
+    Removed = 3,
+}
+
+/// <summary>What was done, by whom, and to how many recipients.</summary>
+public sealed record OperatorDeed(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients);
+
+/// <summary>How many recipients were changed, and how many were left alone because a worker tries them.</summary>
+public sealed record OperatorChange(int Changed, int BeingTried);
+
+/// <summary>Since when delivery is paused, and by whom.</summary>
+public sealed record DeliveryPaused(DateTimeOffset Since, string Operator);
+
+/// <summary>A message of which recipients are held.</summary>
+public sealed record HeldMessage(long MessageId, int Recipients);
+
+/// <summary>
+/// What operators change while mail is on its way. Each change is one transaction with the note of who made it, and respects
+/// claims: a recipient that a worker is trying is left alone.
+/// </summary>
+public sealed class OperatorStore(MailDatabase database)
+{
+    private const string DeliveryPause = "delivery_paused";
+
+    private static readonly Statement s_switchOn = new(
+        "INSERT INTO switches (name, since, set_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+
+    private static readonly Statement s_switchOff = new("DELETE FROM switches WHERE name = $1 RETURNING since, set_by");
+
+    private static readonly Statement s_switch = new("SELECT since, set_by FROM switches WHERE name = $1");
+
+    private static readonly Statement s_hold = new(
+        "UPDATE recipients SET state = 5, updated_at = $2 WHERE id {in_1} AND state + 0 = 0 AND claim = 0") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_release = new(
+        """
+        UPDATE recipients SET state = 0, deaths = 0, uncertain = 0, hold_reason = '', next_attempt_at = $2, updated_at = $2
+        WHERE id {in_1} AND state = 5 RETURNING domain
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_remove = new(
+        "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_open = new("SELECT id FROM recipients WHERE id BETWEEN $1 AND $2 AND state IN (0, 5)");
+
+    private static readonly Statement s_beingTried = new(
+        "SELECT COUNT(*) FROM recipients WHERE id BETWEEN $1 AND $2 AND state = 0 AND claim <> 0");
+
+    private static readonly Statement s_note = new(
+        """
+        INSERT INTO operator_deeds (message_id, number, action, done_by, done_at, recipients)
+        SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM operator_deeds WHERE message_id = $1
+        """);
+
+    private static readonly Statement s_held = new(
+        "SELECT id >> 16, COUNT(*) FROM recipients WHERE state = 5 GROUP BY id >> 16 ORDER BY 1 LIMIT $1");
+
+    /// <summary>False: it is paused already.</summary>
+    public Task<bool> PauseDeliveryAsync(string operatorName)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_switchOn, DeliveryPause, now, operatorName) == 1);
+    }
+
+    /// <summary>Returns what ended; null: it was not paused.</summary>
+    public Task<DeliveryPaused?> ResumeDeliveryAsync() =>
+        database.WriteAsync(async transaction => (await transaction.QueryAsync(s_switchOff, ReadPause, DeliveryPause)).FirstOrDefault());
+
+    /// <summary>Null: delivery is not paused.</summary>
+    public async Task<DeliveryPaused?> FindPauseAsync(CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_switch, ReadPause, cancellationToken, DeliveryPause)).FirstOrDefault();
+
+    /// <summary>Waiting recipients of the message are not due until they are released.</summary>
+    public Task<OperatorChange> HoldAsync(long messageId, string operatorName) =>
+        ChangeAsync(messageId, OperatorAction.Held, operatorName, static async (transaction, ids, now) =>
+            await transaction.ExecuteAsync(s_hold, ids, now));
+
+    /// <summary>
+    /// Held recipients of the message are due at once, with the attempts they had. What they were held for is counted anew.
+    /// </summary>
+    public Task<OperatorChange> ReleaseAsync(long messageId, string operatorName) =>
+        ChangeAsync(messageId, OperatorAction.Released, operatorName, static async (transaction, ids, now) =>
+        {
+            var domains = await transaction.QueryAsync(s_release, r => r.GetString(0), ids, now);
+            foreach (var due in domains.Distinct().Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
+                await due;
+            return domains.Count;
+        });
+
+    /// <summary>Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them.</summary>
+    public Task<OperatorChange> RemoveAsync(long messageId, string operatorName) =>
+        ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, ids, now) =>
+        {
+            var removed = await transaction.ExecuteAsync(s_remove, ids, now);
+            await transaction.DropHoldsAsync([.. Enumerable.Repeat(messageId, removed)]);
+            return removed;
+        });
+
+    /// <summary>Messages with held recipients, in order of their ids.</summary>
+    public async Task<IReadOnlyList<HeldMessage>> ListHeldAsync(int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_held, r => new HeldMessage(r.GetInt64(0), r.GetInt32(1)), cancellationToken, limit);
+
+    private Task<OperatorChange> ChangeAsync(
+        long messageId, OperatorAction action, string operatorName, Func<IWriteTransaction, SqlValue, DateTimeOffset, ValueTask<int>> change)
+    {
+        var (first, last) = (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            var open = await transaction.QueryAsync(s_open, r => r.GetInt64(0), first, last);
+            var changed = await change(transaction, SqlValue.FromIds(open), now);
+            if (changed > 0)
+                await transaction.ExecuteAsync(s_note, messageId, (long)action, operatorName, now, changed);
+            var beingTried = await transaction.QueryAsync(s_beingTried, r => r.GetInt32(0), first, last);
+            return new OperatorChange(changed, beingTried[0]);
+        });
+    }
+
+    private static DeliveryPaused ReadPause(System.Data.Common.DbDataReader row) => new(QueueStore.Time(row, 0), row.GetString(1));
+}

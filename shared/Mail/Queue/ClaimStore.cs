@@ -1,0 +1,238 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>
+/// Claims: the right to try recipients once. A claim is won by a conditional update and carries a lease on the store's
+/// clock; every later write of its holder names the claim and does nothing when the claim is no longer his.
+/// </summary>
+public sealed class ClaimStore(MailDatabase database)
+{
+    private static readonly Statement s_take = new(
+        """
+        UPDATE recipients SET claim = $2
+        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $3 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_taken = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND attempts = $3");
+
+    private static readonly Statement s_insertClaim = new(
+        """
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at)
+        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END)
+        """);
+
+    private static readonly Statement s_lock = new("SELECT 1 FROM claims WHERE id = $1 {for_update}") { Locks = SharedRows.Claims };
+
+    // Its row is locked already, or new.
+    private static readonly Statement s_joinClaim = new(
+        """
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at) VALUES ($1, $2, {now} + $3, $4, 0)
+        ON CONFLICT (id) DO UPDATE SET recipients = claims.recipients || ',' || excluded.recipients
+        """);
+
+    private static readonly Statement s_begin = new(
+        "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1") { Locks = SharedRows.Claims };
+
+    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1") { Locks = SharedRows.Claims };
+
+    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1") { Locks = SharedRows.Claims };
+
+    // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
+    private static readonly Statement s_renew = new(
+        "UPDATE claims SET lease_until = {now} + $2 WHERE id {in_1} RETURNING id") { Locks = SharedRows.Claims };
+
+    private static readonly Statement s_release = new(
+        "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims };
+
+    // The claim stays in the row: it says whose outcome this is.
+    private static readonly Statement s_deliver = new(
+        """
+        UPDATE recipients SET state = 1, attempts = attempts + 1, updated_at = $3
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_delivered = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
+
+    /// <summary>
+    /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
+    /// that a command delivered again wins nothing, not even what its first worker has handed back. Returns the ids won.
+    /// </summary>
+    /// <param name="begun">
+    /// True: the worker has all it needs and dials when it has the claim, so that the same commit says so. False: it may have to
+    /// wait first, and says <see cref="BeginAsync"/> before it dials.
+    /// </param>
+    public Task<IReadOnlySet<long>> TakeAsync(
+        long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, bool begun, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+        {
+            var taken = new List<(IGrouping<int, long> Group, SqlValue Ids, ValueTask<int> Count)>();
+            foreach (var group in recipients.GroupBy(recipient => recipient.Attempts, recipient => recipient.RecipientId))
+            {
+                var ids = SqlValue.FromIds(group);
+                taken.Add((group, ids, transaction.ExecuteAsync(s_take, ids, claimId, group.Key)));
+            }
+            var won = new HashSet<long>(recipients.Count);
+            foreach (var (group, ids, count) in taken)
+            {
+                // All as a rule; none when the command is repeated, whose first worker has ids of the same claim.
+                var number = await count;
+                if (number > 0)
+                    won.UnionWith(number == group.Count() ? group : await transaction.QueryAsync(s_taken, r => r.GetInt64(0), ids, claimId, group.Key));
+            }
+            if (won.Count > 0)
+                await InsertClaimAsync(transaction, claimId, domain, won, begun);
+            return won;
+        });
+    }
+
+    /// <summary>
+    /// Notes that the worker dials from now on: what is taken back from it counts as an attempt. What is taken back before costs
+    /// nothing and is due at once. False: the claim was lost, and nobody may be dialled. Saying it again changes nothing.
+    /// </summary>
+    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_begin, claimId) == 1);
+    }
+
+    /// <summary>Prolongs the claims by a lease from now. Returns those that are still held.</summary>
+    public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var lease = (long)database.Options.ClaimLease.TotalMilliseconds;
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+            (await transaction.QueryAsync(s_renew, r => r.GetInt64(0), SqlValue.FromIds(claimIds), lease)).ToHashSet());
+    }
+
+    /// <summary>
+    /// Records that the far end took the message for these recipients: outcome, attempt, and the bytes when nobody needs
+    /// them any more. Returns those recorded, now or by an earlier call for the same claim of which nobody knew whether it was
+    /// committed; the others' claim was lost.
+    /// </summary>
+    public Task<IReadOnlySet<long>> RecordDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (results.Count == 0)
+            return Task.FromResult<IReadOnlySet<long>>(new HashSet<long>());
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+        {
+            var ids = SqlValue.FromIds(results.Select(result => result.RecipientId));
+            var updated = await transaction.QueryAsync(
+                s_deliver, static r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), ids, claimId, results.Max(result => result.FinishedAt));
+            var recorded = new HashSet<long>(results.Count);
+            var attempts = new List<(AttemptResult, long)>(updated.Count);
+            var messages = new List<long>(updated.Count);
+            foreach (var (id, number) in updated)
+            {
+                recorded.Add(id);
+                attempts.Add((results.First(result => result.RecipientId == id), number));
+                messages.Add(RecipientIds.MessageId(id));
+            }
+            if (recorded.Count < results.Count)
+                recorded.UnionWith(await transaction.QueryAsync(s_delivered, r => r.GetInt64(0), ids, claimId));
+            await transaction.InsertAttemptsAsync(attempts);
+            await transaction.DropHoldsAsync(messages);
+            return recorded;
+        });
+    }
+
+    /// <summary>Hands these recipients of the claim back: due as before, no attempt counted. The claim goes on for the others.</summary>
+    public Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(transaction => transaction.ExecuteAsync(s_release, SqlValue.FromIds(recipientIds), claimId));
+    }
+
+    /// <summary>
+    /// Notes for whom of the claim's recipients the final dot may be sent from now on, in place of what was noted before. To be
+    /// awaited before the first of those dots is sent: what is not named is never taken for delivered. False: the claim was lost.
+    /// </summary>
+    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var dots = Text(recipientIds);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_noteDots, claimId, dots) == 1);
+    }
+
+    /// <summary>
+    /// Notes that the worker is done, and how, before it reports: should the report be lost, or come late, what is taken back is neither
+    /// laid to a dead worker nor in doubt without need.
+    /// </summary>
+    /// <param name="uncertain">Whose final dot was sent and has no answer.</param>
+    /// <param name="tried">Whose attempt ended otherwise, without a delivery.</param>
+    public Task<bool> FinishAsync(
+        long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var ends = Text([.. uncertain, .. tried.Select(id => -id)]);
+        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_finish, claimId, ends) == 1);
+    }
+
+    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId, string domain) =>
+        transaction.ExecuteAsync(s_end, claimId, domain);
+
+    internal static IEnumerable<long> Ids(string recipients) =>
+        recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
+
+    private async ValueTask InsertClaimAsync(
+        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun) =>
+        await transaction.ExecuteAsync(
+            s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
+            Text(won), begun ? 1 : 0);
+
+    /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
+    internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>
+        await transaction.QueryAsync(s_lock, r => r.GetInt32(0), claimId);
+
+    /// <summary>Of recipients won for it in this transaction, whether it has others already or not. It is locked before (<see cref="LockAsync"/>).</summary>
+    internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
+        await transaction.ExecuteAsync(s_joinClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won));
+
+    internal static string Text(IReadOnlyCollection<long> ids)
+    {
+        var text = new DefaultInterpolatedStringHandler(ids.Count, ids.Count, CultureInfo.InvariantCulture);
+        var isFirst = true;
+        foreach (var id in ids)
+        {
+            if (!isFirst)
+                text.AppendLiteral(",");
+            isFirst = false;
+            text.AppendFormatted(id);
+        }
+
+        return text.ToStringAndClear();
+    }
+}
+
+internal static class AttemptStatements
+{
+    // The same attempt recorded again changes nothing.
+    private static readonly Statement s_insert = new(
+        """
+        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+        """);
+
+    public static async ValueTask InsertAttemptsAsync(this IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
+    {
+        var inserted = new ValueTask<int>[attempts.Count];
+        for (var i = 0; i < inserted.Length; i++)
+            inserted[i] = InsertAttemptAsync(transaction, attempts[i].Result, attempts[i].Number);
+        foreach (var insert in inserted)
+            await insert;
+    }
+
+    private static ValueTask<int> InsertAttemptAsync(IWriteTransaction transaction, AttemptResult result, long number) =>
+        transaction.ExecuteAsync(
+            s_insert, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
+            StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost));
+}

@@ -1,0 +1,310 @@
+using System.Data.Common;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
+public sealed record RoutedMessage(AcceptedMessage Message, IReadOnlyList<RoutedRecipient> Recipients);
+
+/// <param name="Address">Where it goes, after aliases.</param>
+/// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
+/// <param name="Domain">Name of the domain queue: the address's domain, lower case.</param>
+public sealed record RoutedRecipient(string Address, string Original, string Domain, RecipientRoute Route);
+
+/// <summary>A domain with recipients that may be due.</summary>
+/// <param name="DueAt">Since when: a recipient is due, and the domain does not rest.</param>
+public sealed record DueDomain(string Domain, DateTimeOffset DueAt);
+
+/// <summary>The ways that somebody works on.</summary>
+/// <param name="Local">To maildrops here.</param>
+/// <param name="Remote">To other systems, for domains in good standing.</param>
+/// <param name="Failing">To other systems, for domains that could not be reached the last time.</param>
+public readonly record struct OpenRoutes(bool Local, bool Remote, bool Failing)
+{
+    public static readonly OpenRoutes All = new(true, true, true);
+
+    public static readonly OpenRoutes None;
+}
+
+/// <summary>A place among the queued recipients of a domain, in the order in which they are due. The default lies before all of them.</summary>
+public readonly record struct DuePlace(DateTimeOffset NextAttemptAt, long RecipientId);
+
+/// <summary>What the store remembers of a domain while its grain sleeps.</summary>
+/// <param name="Failures">Attempts in a row in which no host of the domain could be reached.</param>
+/// <param name="BackoffUntil">No attempt before this time.</param>
+/// <param name="Reason">Why, in one line; empty when in good standing.</param>
+public sealed record DomainStanding(int Failures, DateTimeOffset BackoffUntil, string Reason)
+{
+    public static readonly DomainStanding Good = new(0, DateTimeOffset.UnixEpoch, "");
+}
+
+/// <summary>The queue's side of the truth: routing, what is due where, and the standing of domains.</summary>
+public sealed class QueueStore(MailDatabase database)
+{
+    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1") { Locks = SharedRows.Unrouted };
+
+    private static readonly Statement s_insertRecipient = new(
+        """
+        INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+        VALUES ($1, $2, $3, $4, $5, 0, 0, $6, 0, $6)
+        """);
+
+    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1") { Locks = SharedRows.Messages };
+
+    private static readonly Statement s_dueNoLater = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, 0, 0, '')
+        ON CONFLICT (domain) DO UPDATE SET due_at = excluded.due_at WHERE domain_queues.due_at > excluded.due_at
+        """) { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_unrouted = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        FROM unrouted u JOIN messages m ON m.id = u.message_id
+        WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
+        """);
+
+    private static readonly Statement s_unroutedOf = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
+        """);
+
+    private const string Due =
+        """
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
+        FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
+        """;
+
+    private const string InOrderOfDue = "ORDER BY r.next_attempt_at, r.id LIMIT $3";
+
+    internal static readonly Statement s_due = new($"{Due} {InOrderOfDue}");
+
+    // Of the others the index alone is read.
+    internal static readonly Statement s_dueOfRoute = new($"{Due} AND r.route = $6 {InOrderOfDue}");
+
+    private static readonly Statement s_queued = new(
+        """
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
+        FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
+        """);
+
+    // The later of the two times, as the index has it: domains that rest, however many, are not read.
+    private const string WakeAt = "CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END";
+
+    private const string DueDomains = $"SELECT domain, {WakeAt} FROM domain_queues q WHERE {WakeAt} <= $1 AND ({WakeAt}, domain) > ($2, $3)";
+
+    private const string IsOurs = "EXISTS (SELECT 1 FROM domains WHERE name = q.domain)";
+
+    // A domain may have become ours, or ours no more, since its recipients were routed; and what has no name here is local wherever it was
+    // addressed. Of very many recipients nobody looks at all.
+    private const string HasOneOfRoute =
+        "EXISTS (SELECT 1 FROM (SELECT route FROM recipients WHERE domain = q.domain AND state = 0 ORDER BY next_attempt_at, id LIMIT 100) r WHERE r.route = ";
+
+    private const string InOrder = $"ORDER BY {WakeAt}, domain LIMIT $4";
+
+    internal static readonly Statement s_dueDomains = new($"{DueDomains} {InOrder}");
+
+    internal static readonly Statement s_dueDomainsOfOpenRoutes = new(
+        $"""
+        {DueDomains} AND (
+            ($5 = 1 AND ({IsOurs} OR {HasOneOfRoute} 1)))
+            OR (CASE WHEN failures = 0 THEN $6 ELSE $7 END = 1 AND (NOT {IsOurs} OR {HasOneOfRoute} 0))))
+        {InOrder}
+        """);
+
+    private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
+
+    internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
+
+    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1} AND state IN (0, 5)");
+
+    internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
+
+    private static readonly Statement s_standing = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
+
+    private static readonly Statement s_setStanding = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
+        """) { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_lockQueue = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, 9223372036854775807, 0, 0, '')
+        ON CONFLICT (domain) DO UPDATE SET due_at = domain_queues.due_at
+        """) { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_settle = new(
+        """
+        UPDATE domain_queues SET due_at = (
+            SELECT COALESCE(MIN(next_attempt_at), 9223372036854775807) FROM recipients WHERE domain = $1 AND state = 0)
+        WHERE domain = $1 RETURNING due_at
+        """);
+
+    private static readonly Statement s_forgetQueue = new(
+        "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
+
+    private static readonly Statement s_ownCommit = new("SELECT {own_commit}");
+
+    /// <summary>Returns when storage has committed, as durably as anything else, a transaction that changes nothing.</summary>
+    public Task CommitNothingAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync(async transaction => (await transaction.QueryAsync(s_ownCommit, r => r.GetInt64(0))).Count);
+    }
+
+    public ValueTask<long> NextClaimIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
+
+    /// <summary>
+    /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
+    /// that hints may be repeated. Returns the recipients made, due at once.
+    /// </summary>
+    public Task<IReadOnlyList<(string Domain, QueuedRecipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync<IReadOnlyList<(string, QueuedRecipient)>>(async transaction =>
+        {
+            var taken = new ValueTask<int>[messages.Count];
+            for (var i = 0; i < taken.Length; i++)
+                taken[i] = transaction.ExecuteAsync(s_takeUnrouted, messages[i].Message.MessageId);
+            var made = new List<(string, QueuedRecipient)>(messages.Count);
+            var pending = new List<ValueTask<int>>(messages.Count);
+            for (var i = 0; i < taken.Length; i++)
+            {
+                if (await taken[i] == 1)
+                    Insert(transaction, messages[i], now, made, pending);
+            }
+            foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
+                pending.Add(transaction.ExecuteAsync(s_dueNoLater, domain, now));
+            foreach (var statement in pending)
+                await statement;
+            return made;
+        });
+    }
+
+    /// <summary>Messages that were accepted before the given time and still wait for the router, in order of their ids.</summary>
+    public async Task<IReadOnlyList<AcceptedMessage>> ListUnroutedAsync(
+        long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
+
+    /// <summary>Of these messages the ones that wait for the router, with the envelopes they were accepted with.</summary>
+    public async Task<IReadOnlyList<AcceptedMessage>> FindUnroutedAsync(
+        IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
+        messageIds.Count == 0
+            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
+
+    /// <summary>Unclaimed recipients of the domain that are due, longest due first, behind the given place.</summary>
+    /// <param name="only">Those that go this way; null: all.</param>
+    public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
+        string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken, DuePlace after = default, RecipientRoute? only = null)
+    {
+        var from = after.NextAttemptAt.ToUnixTimeMilliseconds();
+        return only is not { } route
+            ? await database.QueryAsync(s_due, ReadQueued, cancellationToken, domain, dueBefore, limit, from, after.RecipientId)
+            : await database.QueryAsync(s_dueOfRoute, ReadQueued, cancellationToken, domain, dueBefore, limit, from, after.RecipientId, (long)route);
+    }
+
+    /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
+    public async Task<QueuedRecipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
+
+    public async Task<bool> IsClaimHeldAsync(long claimId, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId)).Count > 0;
+
+    /// <summary>Of these claims the ones that somebody holds.</summary>
+    public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
+
+    /// <summary>Some of these have been tried since they were read, and wait for their next attempt or for an operator.</summary>
+    public async Task<bool> IsTriedSinceAsync(IReadOnlyCollection<QueuedRecipient> recipients, CancellationToken cancellationToken)
+    {
+        var before = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Attempts);
+        var now = await database.QueryAsync(s_attempts, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(before.Keys));
+        return now.Any(recipient => recipient.Attempts > before[recipient.Id]);
+    }
+
+    /// <summary>
+    /// Domains that may have due recipients and do not rest, after the given one in the order of the times since when that is so.
+    /// </summary>
+    /// <param name="only">Domains with recipients that go such a way, as far as the directory and the first of their recipients tell; null: all.</param>
+    public async Task<IReadOnlyList<DueDomain>> ListDueDomainsAsync(
+        DateTimeOffset dueBefore, DueDomain after, int limit, CancellationToken cancellationToken, OpenRoutes? only = null) =>
+        only is not { } open || open == OpenRoutes.All
+            ? await database.QueryAsync(s_dueDomains, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit)
+            : await database.QueryAsync(
+                s_dueDomainsOfOpenRoutes, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit, open.Local ? 1 : 0,
+                open.Remote ? 1 : 0, open.Failing ? 1 : 0);
+
+    public async Task<DomainStanding> FindStandingAsync(string domain, CancellationToken cancellationToken)
+    {
+        var rows = await database.QueryAsync(
+            s_standing, r => new DomainStanding(r.GetInt32(0), Time(r, 1), r.GetString(2)), cancellationToken, domain);
+        return rows is [var standing] ? standing : DomainStanding.Good;
+    }
+
+    public Task SetStandingAsync(string domain, DomainStanding standing) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(
+            s_setStanding, domain, standing.BackoffUntil, standing.Failures, standing.BackoffUntil, StoredText.Note(standing.Reason)));
+
+    /// <summary>
+    /// Reads the domain's earliest next attempt and notes it, so that the warden need not look before. Returns null when
+    /// nothing is queued for the domain.
+    /// </summary>
+    public Task<DateTimeOffset?> SettleAsync(string domain) =>
+        database.WriteAsync<DateTimeOffset?>(async transaction =>
+        {
+            // The row is there and locked first: a router of another process that inserts for this domain comes wholly before or
+            // after. One of this process may share the transaction: what is read is written by the same statement, and only a
+            // row that nobody has made due since is forgotten.
+            await transaction.ExecuteAsync(s_lockQueue, domain);
+            var due = (await transaction.QueryAsync(s_settle, r => r.GetInt64(0), domain))[0];
+            if (due != long.MaxValue)
+                return DateTimeOffset.FromUnixTimeMilliseconds(due);
+            await transaction.ExecuteAsync(s_forgetQueue, domain);
+            return null;
+        });
+
+    /// <summary>Claims on recipients of the domain that somebody holds.</summary>
+    public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_claimsOf, r => r.GetInt64(0), cancellationToken, domain);
+
+    internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
+        transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);
+
+    internal static DateTimeOffset Time(DbDataReader row, int column) =>
+        row.GetInt64(column) is var milliseconds and < 253_402_300_800_000
+            ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
+            : DateTimeOffset.MaxValue;
+
+    private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), Time(row, 1));
+
+    private static AcceptedMessage ReadUnrouted(DbDataReader r) => new(
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6));
+
+    private static QueuedRecipient ReadQueued(DbDataReader r) => new(
+        r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10));
+
+    private static void Insert(
+        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,
+        List<ValueTask<int>> pending)
+    {
+        var message = routed.Message;
+        for (var number = 0; number < routed.Recipients.Count; number++)
+        {
+            var recipient = routed.Recipients[number];
+            var id = RecipientIds.Of(message.MessageId, number);
+            pending.Add(transaction.ExecuteAsync(
+                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, now));
+            made.Add((recipient.Domain, new QueuedRecipient(
+                id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
+                recipient.Route, message.TraceParent, recipient.Original)));
+        }
+        if (routed.Recipients.Count != message.Recipients.Length)
+            pending.Add(transaction.ExecuteAsync(s_setHolds, message.MessageId, routed.Recipients.Count));
+    }
+}

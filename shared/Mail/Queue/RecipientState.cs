@@ -1,0 +1,23 @@
+namespace MailPipeline.Mail;
+
+/// <summary>Where a recipient stands. The numbers are stored; they never change meaning.</summary>
+public enum RecipientState
+{
+    /// <summary>Waits for its next attempt, or is being tried.</summary>
+    Queued = 0,
+
+    /// <summary>The far end took it, or it is in the maildrop. Final.</summary>
+    Delivered = 1,
+
+    /// <summary>Permanently refused; the sender was told, unless it was null. Final.</summary>
+    Bounced = 2,
+
+    /// <summary>Tried until its time was over; the sender was told, unless it was null. Final.</summary>
+    Expired = 3,
+
+    /// <summary>Taken out by a named operator. Final.</summary>
+    Removed = 4,
+
+    /// <summary>Waits for an operator.</summary>
+    Held = 5,
+}

@@ -1,0 +1,166 @@
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace MailPipeline.Mail.Tests;
+
+/// <summary>What operators change, and the schema that came with it.</summary>
+public abstract partial class StoreTests
+{
+    [Fact]
+    public async Task A_pause_is_seen_by_every_process_and_lasts_until_it_is_ended()
+    {
+        Assert.Null(await Store.Operator.FindPauseAsync(default));
+        Assert.True(await Store.Operator.PauseDeliveryAsync("ann"));
+        var since = Store.Time.GetUtcNow();
+        Store.Time.Advance(TimeSpan.FromHours(1));
+        Assert.False(await Store.Operator.PauseDeliveryAsync("bob"));
+
+        await using (var other = new MailDatabase(Store.Options, new NoMeters(), Store.Time, NullLogger<MailDatabase>.Instance))
+        {
+            await other.OpenAsync(default);
+            Assert.Equal(new DeliveryPaused(since, "ann"), await new OperatorStore(other).FindPauseAsync(default));
+            Assert.Equal(new DeliveryPaused(since, "ann"), await new OperatorStore(other).ResumeDeliveryAsync());
+        }
+        Assert.Null(await Store.Operator.FindPauseAsync(default));
+        Assert.Null(await Store.Operator.ResumeDeliveryAsync());
+    }
+
+    [Fact]
+    public async Task Held_recipients_are_not_due_and_cannot_be_claimed_until_they_are_released()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.com");
+        var id = recipients[0].MessageId;
+        Assert.Equal(new OperatorChange(2, 0), await Store.Operator.HoldAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(0, 0), await Store.Operator.HoldAsync(id, "ann"));
+
+        Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        // What was handed out before the hold, and arrives after it.
+        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default));
+        var late = await Store.Maildrops.StoreAsync(new StoreMessages("example.net", 8, [recipients[0]]), _ => "", default);
+        Assert.Equal(AttemptOutcome.NotAttempted, Assert.Single(late).Outcome);
+        Assert.Equal(new HeldMessage(id, 2), Assert.Single(await Store.Operator.ListHeldAsync(10, default)));
+        Assert.Equal((0, 2), await QueuedAndHeldAsync());
+
+        // Nothing is left in the domain's queue meanwhile; the release has to put it back.
+        Assert.Null(await Store.Queue.SettleAsync("example.net"));
+        Store.Time.Advance(TimeSpan.FromDays(1));
+        Assert.Equal(new OperatorChange(2, 0), await Store.Operator.ReleaseAsync(id, "bob"));
+        Assert.Contains(await DueDomainsAsync(), due => due.Domain == "example.net");
+        var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
+        Assert.Equal((recipients[0].RecipientId, 0), (due.RecipientId, due.Attempts));
+        Assert.Single(await Store.Claims.TakeAsync(9, "example.net", [due], begun: true, default));
+        Assert.Equal((2, 0), await QueuedAndHeldAsync());
+
+        Assert.Equal(
+            [
+                new OperatorDeed(OperatorAction.Held, "ann", Store.Time.GetUtcNow().AddDays(-1), 2),
+                new OperatorDeed(OperatorAction.Released, "bob", Store.Time.GetUtcNow(), 2),
+            ],
+            (await Store.History.FindAsync(id, default))!.Deeds);
+    }
+
+    [Fact]
+    public async Task An_attempt_under_way_is_left_alone()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        var id = recipients[0].MessageId;
+        await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
+
+        Assert.Equal(new OperatorChange(1, 1), await Store.Operator.HoldAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(1, 1), await Store.Operator.RemoveAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(0, 1), await Store.Operator.ReleaseAsync(id, "ann"));
+
+        Assert.NotEmpty(await Store.ReadAsync(id));
+        Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
+        Assert.Empty(await Store.ReadAsync(id));
+        Assert.Equal(
+            [RecipientState.Delivered, RecipientState.Removed],
+            (await Store.History.FindAsync(id, default))!.Recipients.Select(recipient => recipient.State));
+    }
+
+    [Fact]
+    public async Task Removed_recipients_take_the_bytes_along_and_nobody_is_told()
+    {
+        var recipients = await Store.QueueAsync(new byte[300_000], RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        var id = recipients[0].MessageId;
+        await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
+        await DeferAsync(7, recipients[2], Store.Time.GetUtcNow().AddHours(1));
+        await Store.Operator.HoldAsync(id, "ann");
+        await Store.Operator.ReleaseAsync(id, "ann");
+
+        Assert.Equal(new OperatorChange(3, 0), await Store.Operator.RemoveAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(0, 0), await Store.Operator.RemoveAsync(id, "ann"));
+
+        Assert.Empty(await Store.ReadAsync(id));
+        var summary = await Store.History.SummarizeAsync(default);
+        Assert.Equal((1, 0, 0, 0, 0), (summary.Messages, summary.Unrouted, summary.Queued, summary.Held, summary.ChunksWithoutOwner));
+        var timeline = (await Store.History.FindAsync(id, default))!;
+        Assert.All(timeline.Recipients, recipient => Assert.Equal(RecipientState.Removed, recipient.State));
+        Assert.Single(timeline.Recipients[2].Attempts);
+        Assert.Equal(OperatorAction.Removed, timeline.Deeds[^1].Action);
+
+        // It is finished, and forgotten as such.
+        Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddSeconds(1), default));
+        Assert.Null(await Store.History.FindAsync(id, default));
+    }
+
+    [Fact]
+    public async Task A_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        string[] undo =
+        [
+            .. s_laterTables.Select(table => $"DROP TABLE {table}"), .. s_laterColumns.Select(column => $"ALTER TABLE {column.Table} DROP COLUMN {column.Name}"),
+            .. s_earlierIndexes.SelectMany(index => new[] { $"DROP INDEX {index.Now}", index.Before }), "DROP INDEX claims_domain", "DROP INDEX recipients_held",
+            .. BackToVersion1,
+        ];
+        await Store.Database.WriteAsync(async transaction =>
+        {
+            foreach (var sql in undo)
+                await transaction.ExecuteAsync(new Statement(sql));
+            return true;
+        });
+
+        await using var newer = new MailDatabase(Store.Options, new NoMeters(), Store.Time, NullLogger<MailDatabase>.Instance);
+        await newer.OpenAsync(default);
+
+        Assert.Equal(new OperatorChange(1, 0), await new OperatorStore(newer).HoldAsync(recipients[0].MessageId, "ann"));
+        Assert.True(await new OperatorStore(newer).PauseDeliveryAsync("ann"));
+    }
+
+    /// <summary>A pod of the version before works on while a newer one brings the schema further. No statement names an index.</summary>
+    [Fact]
+    public void Later_versions_of_the_schema_only_add()
+    {
+        foreach (var sql in Migrations.All.Skip(1).SelectMany(version => version))
+        {
+            Assert.True(
+                sql.TrimStart().StartsWith("CREATE TABLE ", StringComparison.Ordinal) || sql.TrimStart().StartsWith("CREATE INDEX ", StringComparison.Ordinal)
+                    || sql.StartsWith("DROP INDEX ", StringComparison.Ordinal)
+                    || (sql.TrimStart().StartsWith("ALTER TABLE ", StringComparison.Ordinal) && sql.Contains(" ADD COLUMN ", StringComparison.Ordinal)
+                        && sql.Contains(" DEFAULT ", StringComparison.Ordinal)),
+                $"Not additive: {sql}");
+        }
+    }
+
+    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets", "unreported"];
+
+    private static readonly (string Now, string Before)[] s_earlierIndexes =
+    [
+        ("recipients_due", "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at) WHERE state = 0"),
+        ("domain_queues_wake", "CREATE INDEX domain_queues_due ON domain_queues (due_at, domain)"),
+        ("chunks_segment", "CREATE INDEX chunks_segment ON chunks (segment) WHERE segment > 0"),
+    ];
+
+    private static readonly (string Table, string Name)[] s_laterColumns =
+    [
+        ("claims", "began_at"), ("claims", "dots"), ("recipients", "deaths"), ("recipients", "uncertain"), ("recipients", "hold_reason"),
+    ];
+
+    private async Task<(long Queued, long Held)> QueuedAndHeldAsync()
+    {
+        var summary = await Store.History.SummarizeAsync(default);
+        return (summary.Queued, summary.Held);
+    }
+}

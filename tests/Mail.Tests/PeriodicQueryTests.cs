@@ -1,0 +1,190 @@
+using System.Data.Common;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using MailPipeline.Storage.Sqlite;
+using Microsoft.Data.Sqlite;
+using Npgsql;
+
+namespace MailPipeline.Mail.Tests;
+
+/// <summary>What is asked again and again reads what it is about, however much else there is.</summary>
+public abstract partial class StoreTests
+{
+    /// <summary>The engine's plan for each statement names the index; what it reads all of is allowed by name.</summary>
+    [Fact]
+    public async Task What_is_asked_again_and_again_goes_by_an_index()
+    {
+        await InsertRecipientsAsync(3000);
+        if (!Store.Database.SingleProcess)
+            await Store.RunAsync("ANALYZE");
+        await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
+        await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "domain_queues_wake", 1, 0, "''", 500, 1, 0, 0);
+        await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "recipients_due", 1, 0, "''", 500, 1, 0, 0);
+        await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
+        await PlanAsync(QueueStore.s_claimsOf, "claims_domain", "'example.net'");
+        await PlanAsync(QueueStore.s_claimsHeld, Store.Database.SingleProcess ? "PRIMARY KEY" : "claims_pkey", Ids);
+        await PlanAsync(MeasureStore.s_page, "recipients_due", 1, "''", 0, 0, MeasureStore.Page);
+        await PlanAsync(MeasureStore.s_endOfPage, "recipients_due", "''", 0, 0, MeasureStore.Page);
+        await PlanAsync(MeasureStore.s_recipients, Store.Database.SingleProcess ? "recipients USING INTEGER PRIMARY KEY" : "recipients_pkey", Ids);
+        await PlanAsync(MeasureStore.s_domainsHeld, "recipients_due");
+        await PlanAsync(MessageHistory.s_page, Store.Database.SingleProcess ? "PRIMARY KEY" : "messages_pkey", 0, 1, MessageHistory.Page);
+        await PlanAsync(MessageHistory.s_old, Store.Database.SingleProcess ? "PRIMARY KEY" : "messages_pkey", 0, 1, 2);
+        if (Store.Database.SingleProcess)
+        {
+            await PlanAsync(ContentLog.s_live, "COVERING INDEX chunks_segment (segment>? AND segment<?)", 1, 2);
+            await PlanAsync(ContentLog.s_chunksOf, "INDEX chunks_segment (segment=?)", 1);
+        }
+    }
+
+    [Fact]
+    public async Task Counting_what_waits_reads_the_index_and_no_row()
+    {
+        var plan = await ExplainAsync(MeasureStore.s_page, 1, "''", 0, 0, MeasureStore.Page);
+        Assert.Contains(Store.Database.SingleProcess ? "recipients USING COVERING INDEX recipients_due" : "Index Only Scan using recipients_due", plan, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_domain_that_rests_is_listed_from_the_end_of_its_rest()
+    {
+        var now = Store.Time.GetUtcNow();
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
+        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(1, now.AddMinutes(5), "no route"));
+        Assert.Empty(await DueDomainsAsync());
+        Store.Time.Advance(TimeSpan.FromMinutes(6));
+        Assert.Equal([new DueDomain("example.net", now.AddMinutes(5))], await DueDomainsAsync());
+    }
+
+    /// <summary>What has nobody to work on it is not woken; what has is, wherever it is addressed.</summary>
+    [Fact]
+    public async Task Only_domains_of_open_routes_are_listed_and_none_of_those_is_missed()
+    {
+        await Store.Directory.AddDomainAsync("ours.example");
+        foreach (var (address, route) in new[]
+        {
+            ("a@good.example", RecipientRoute.Remote), ("a@failing.example", RecipientRoute.Remote), ("a@ours.example", RecipientRoute.Local),
+            ("a@new.example", RecipientRoute.Remote), ("a@gone.example", RecipientRoute.Local),
+        })
+        {
+            await Store.QueueAsync("x"u8.ToArray(), route, address);
+        }
+        // Routed before they became a domain of ours, and one of others.
+        await Store.Directory.AddDomainAsync("new.example");
+        await Store.Queue.SetStandingAsync("failing.example", new DomainStanding(2, Store.Time.GetUtcNow(), "no route"));
+
+        // What the directory says is believed too, for all that lies behind the first recipients.
+        Assert.Equal(["gone.example", "good.example", "new.example"], await ListAsync(new(Local: false, Remote: true, Failing: false)));
+        Assert.Equal(["failing.example"], await ListAsync(new(Local: false, Remote: false, Failing: true)));
+        Assert.Equal(["gone.example", "new.example", "ours.example"], await ListAsync(new(Local: true, Remote: false, Failing: false)));
+        Assert.Equal(["failing.example", "gone.example", "good.example", "new.example"], await ListAsync(new(Local: false, Remote: true, Failing: true)));
+        Assert.Equal(5, (await ListAsync(OpenRoutes.All)).Count());
+
+        async Task<IEnumerable<string>> ListAsync(OpenRoutes open) =>
+            (await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 10, default, open))
+            .Select(due => due.Domain).Order(StringComparer.Ordinal);
+    }
+
+    [Fact]
+    public async Task Whose_worker_waits_itself_counts_as_waiting_since_the_end_of_its_domains_rest()
+    {
+        var start = Store.Time.GetUtcNow();
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+        await Store.Claims.TakeAsync(1, "example.net", [recipients[0]], begun: false, default);
+        await Store.Claims.TakeAsync(2, "example.net", [recipients[1]], begun: true, default);
+        Store.Time.Advance(TimeSpan.FromMinutes(1));
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 2, 0, 0, start), await MeasureAsync());
+
+        // Limited by its claims, resting, and back from its rest.
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 1, 0, 1, start), await MeasureAsync(mostClaims: 2));
+        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(1, start.AddHours(1), "no route"));
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 1, 1, 0, start.AddMinutes(1)), await MeasureAsync());
+        Store.Time.Advance(TimeSpan.FromHours(2));
+        await Store.Claims.BeginAsync(1, default);
+        await Store.Queue.SetStandingAsync("example.com", new DomainStanding(0, start.AddHours(1), ""));
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 0, 1, 0, 1, start.AddHours(1)), await MeasureAsync());
+        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(0, start.AddHours(1), ""));
+        Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 0, 2, 0, 0, start.AddHours(1)), await MeasureAsync());
+
+        async Task<RouteMeasure> MeasureAsync(int mostClaims = 5) => Assert.Single((await Store.Measures.MeasureAsync(mostClaims, default)).Routes);
+    }
+
+    [Fact]
+    public async Task More_than_a_page_is_counted_once()
+    {
+        const int Count = MeasureStore.Page + 10;
+        await InsertRecipientsAsync(Count);
+        var measure = await Store.Measures.MeasureAsync(1, default);
+        Assert.Equal(
+            [new RouteMeasure(RecipientRoute.Remote, Count, 0, 0, Count, 0, 0, DateTimeOffset.FromUnixTimeMilliseconds(1))], measure.Routes);
+    }
+
+    [Fact]
+    public async Task What_is_finished_is_forgotten_behind_more_than_a_page_of_what_stays()
+    {
+        var numbers = Store.Database.SingleProcess
+            ? "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 21000) SELECT i FROM n) AS n" : "generate_series(1, 21000) AS n(i)";
+        // Ids as of messages in maildrops, and one that is finished behind them; all old, and then some that are young.
+        await Store.RunAsync(
+            $"""
+            INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds)
+            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END FROM {numbers}
+            """);
+        Assert.Equal(3, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
+        Assert.Equal(0, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
+        Assert.Equal(1, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(3000), default));
+        Assert.Equal(20_996, (await Store.History.SummarizeAsync(default)).Messages);
+    }
+
+    /// <summary>Due, one a millisecond, of two domains.</summary>
+    private async Task InsertRecipientsAsync(int count)
+    {
+        var message = await Store.AcceptAsync("x"u8.ToArray(), "a@example.org");
+        var numbers = Store.Database.SingleProcess
+            ? $"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS n" : $"generate_series(1, {count}) AS n(i)";
+        await Store.RunAsync(
+            $"""
+            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
+            SELECT {RecipientIds.Of(message.MessageId, 0)} + i, 'a@example.net', '', CASE WHEN i % 3 = 0 THEN 'example.com' ELSE 'example.net' END, 0, 0, 0, i, 0, 0 FROM {numbers}
+            """);
+    }
+
+    [Fact]
+    public async Task A_window_reads_on_by_its_index_and_sorts_nothing()
+    {
+        foreach (var plan in (string[])[
+            await ExplainAsync(QueueStore.s_due, "'example.net'", 1, 10, 0, 0), await ExplainAsync(QueueStore.s_dueOfRoute, "'example.net'", 1, 10, 0, 0, 1)])
+        {
+            Assert.Contains("recipients_due", plan, StringComparison.Ordinal);
+            Assert.DoesNotContain("Sort", plan, StringComparison.Ordinal);
+            Assert.DoesNotContain("TEMP B-TREE", plan, StringComparison.Ordinal);
+        }
+    }
+
+    /// <summary>A set of ids, as each engine writes it.</summary>
+    private string Ids => Store.Database.SingleProcess ? "'[1,2,3]'" : "'{1,2,3}'";
+
+    private async Task PlanAsync(Statement statement, string index, params object[] values) =>
+        Assert.Contains(index, await ExplainAsync(statement, values), StringComparison.Ordinal);
+
+    /// <summary>The plan as text; PostgreSQL is told to read no table as a whole where there is another way, for here all are small.</summary>
+    private async Task<string> ExplainAsync(Statement statement, params object[] values)
+    {
+        var sql = Store.Database.Engine.Dialect.Translate(statement.Sql, set: true);
+        for (var i = values.Length; i > 0; i--)
+            sql = sql.Replace($"${i}", $"{values[i - 1]}", StringComparison.Ordinal);
+        DbConnection connection = Store.Database.SingleProcess
+            ? new SqliteConnection(Store.Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Store.Options.ConnectionString);
+        await using (connection)
+        {
+            await connection.OpenAsync();
+            await using var command = connection.CreateCommand();
+            command.CommandText = Store.Database.SingleProcess
+                ? $"EXPLAIN QUERY PLAN {sql}" : $"SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; EXPLAIN {sql}";
+            await using var reader = await command.ExecuteReaderAsync();
+            var lines = new List<string>();
+            while (await reader.ReadAsync())
+                lines.Add(reader.GetString(reader.FieldCount - 1));
+            return string.Join('\n', lines);
+        }
+    }
+}

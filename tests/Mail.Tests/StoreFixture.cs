@@ -1,0 +1,211 @@
+using System.Data.Common;
+using System.Diagnostics.Metrics;
+using MailPipeline.Contracts;
+using MailPipeline.Storage;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Npgsql;
+
+namespace MailPipeline.Mail.Tests;
+
+/// <summary>A store of its own with all its views, on one of the engines.</summary>
+public sealed class StoreFixture : IAsyncDisposable
+{
+    private readonly Meters _meters = new();
+    private readonly Func<ValueTask> _remove;
+
+    private StoreFixture(StorageOptions options, Func<ValueTask> remove)
+    {
+        _remove = remove;
+        Options = options;
+        Database = new MailDatabase(options, _meters, Time, NullLogger<MailDatabase>.Instance);
+        Messages = new MessageStore(Database);
+        Queue = new QueueStore(Database);
+        Measures = new MeasureStore(Database);
+        Claims = new ClaimStore(Database);
+        Outcomes = new OutcomeStore(Database);
+        Unreported = new UnreportedStore(Database);
+        DeadClaims = new TakeBackStore(Database);
+        Maildrops = new MaildropStore(Database, Messages, Claims);
+        Directory = new MailDirectory(Database);
+        History = new MessageHistory(Database);
+        Operator = new OperatorStore(Database);
+    }
+
+    public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
+
+    public StorageOptions Options { get; }
+
+    public MailDatabase Database { get; }
+
+    public MessageStore Messages { get; }
+
+    public QueueStore Queue { get; }
+
+    public MeasureStore Measures { get; }
+
+    public ClaimStore Claims { get; }
+
+    public OutcomeStore Outcomes { get; }
+
+    public UnreportedStore Unreported { get; }
+
+    public TakeBackStore DeadClaims { get; }
+
+    public MaildropStore Maildrops { get; }
+
+    public MailDirectory Directory { get; }
+
+    public MessageHistory History { get; }
+
+    public OperatorStore Operator { get; }
+
+    public static async Task<StoreFixture> SqliteAsync(Action<StorageOptions>? configure = null)
+    {
+        var folder = System.IO.Directory.CreateTempSubdirectory("mailpipeline-store-").FullName;
+        var options = new StorageOptions { ConnectionString = $"Data Source={Path.Combine(folder, "mail.db")}" };
+        configure?.Invoke(options);
+        var store = new StoreFixture(options, () =>
+        {
+            System.IO.Directory.Delete(folder, recursive: true);
+            return ValueTask.CompletedTask;
+        });
+        await store.Database.OpenAsync(default);
+        return store;
+    }
+
+    public static async Task<StoreFixture> PostgresAsync(string connectionString, Action<StorageOptions>? configure, Func<ValueTask> remove)
+    {
+        var options = new StorageOptions { ConnectionString = connectionString };
+        configure?.Invoke(options);
+        var store = new StoreFixture(options, remove);
+        await store.Database.OpenAsync(default);
+        return store;
+    }
+
+    /// <summary>Tells how many callers shared each commit from now on, until the listener is disposed of.</summary>
+    public MeterListener ListenToCommits(Action<int> callers)
+    {
+        var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listening) =>
+            {
+                if (_meters.HasMade(instrument.Meter) && instrument.Name == "mailpipeline.storage.commit.batch")
+                    listening.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<int>((_, count, _, _) => callers(count));
+        listener.Start();
+        return listener;
+    }
+
+    /// <summary>Keeps the writer busy until the returned is disposed of: what is written meanwhile waits, and shares a transaction where it may.</summary>
+    public IDisposable KeepWriterBusy() => new BusyWriter(Database);
+
+    /// <summary>Runs statements past the store, e.g. what a program that is not written yet would have done.</summary>
+    public async Task RunAsync(string sql)
+    {
+        DbConnection connection = Database.SingleProcess
+            ? new SqliteConnection(Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Options.ConnectionString);
+        await using (connection)
+        {
+            await connection.OpenAsync();
+            await using var command = connection.CreateCommand();
+            command.CommandText = sql;
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+
+    /// <summary>The same store, opened by another program.</summary>
+    public async Task OpenAgainAsync()
+    {
+        await using var database = new MailDatabase(Options, _meters, Time, NullLogger<MailDatabase>.Instance);
+        await database.OpenAsync(default);
+    }
+
+    /// <summary>Accepts one message and gives back what was accepted.</summary>
+    public async Task<AcceptedMessage> AcceptAsync(byte[] content, params string[] recipients)
+    {
+        var id = await Messages.NextMessageIdAsync(default);
+        var message = new AcceptedMessage(id, "sender@example.org", recipients, content.Length, BodyType.SevenBit, Time.GetUtcNow(), "");
+        await using var writer = Messages.CreateContent(id);
+        await writer.AppendAsync(content, default);
+        await Messages.AcceptAsync(message, writer, default);
+        return message;
+    }
+
+    /// <summary>Takes claims back; what counts as an attempt is due after five minutes for each one made.</summary>
+    public Task<TakenBack> TakeBackAsync(bool evenIfLeased, Func<bool>? mayTake = null) =>
+        DeadClaims.TakeBackAsync(evenIfLeased, (attempts, _) => Time.GetUtcNow().AddMinutes(5 * attempts), default, mayTake);
+
+    /// <summary>Accepts and routes one message for remote or local recipients.</summary>
+    public async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(byte[] content, RecipientRoute route, params string[] recipients)
+    {
+        var message = await AcceptAsync(content, recipients);
+        var made = await Queue.RouteAsync([Route(message, route)]);
+        return [.. made.Select(row => row.Recipient)];
+    }
+
+    public static RoutedMessage Route(AcceptedMessage message, RecipientRoute route) =>
+        new(message, [.. message.Recipients.Select(r => new RoutedRecipient(r, "", r[(r.LastIndexOf('@') + 1)..], route))]);
+
+    public async Task<byte[]> ReadAsync(long messageId)
+    {
+        var all = new MemoryStream();
+        await foreach (var chunk in Messages.ReadContentAsync(messageId, default))
+            all.Write(chunk.Span);
+        return all.ToArray();
+    }
+
+    public AttemptResult Result(QueuedRecipient recipient, AttemptOutcome outcome, string status, string reply) =>
+        new(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", Time.GetUtcNow(), Time.GetUtcNow());
+
+    public async ValueTask DisposeAsync()
+    {
+        await Database.DisposeAsync();
+        _meters.Dispose();
+        await _remove();
+    }
+
+    internal sealed class Meters : IMeterFactory
+    {
+        private readonly List<Meter> _made = [];
+
+        public Meter Create(MeterOptions options)
+        {
+            var meter = new Meter(options);
+            _made.Add(meter);
+            return meter;
+        }
+
+        public bool HasMade(Meter meter) => _made.Contains(meter);
+
+        public void Dispose() => _made.ForEach(meter => meter.Dispose());
+    }
+
+    private sealed class BusyWriter : IDisposable
+    {
+        private readonly ManualResetEventSlim _goOn = new();
+        private readonly Task<int> _writing;
+
+        public BusyWriter(MailDatabase database)
+        {
+            var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _writing = database.WriteAsync(_ =>
+            {
+                begun.SetResult();
+                _goOn.Wait();
+                return ValueTask.FromResult(0);
+            });
+            begun.Task.Wait();
+        }
+
+        public void Dispose()
+        {
+            _goOn.Set();
+            _writing.Wait();
+            _goOn.Dispose();
+        }
+    }
+}
