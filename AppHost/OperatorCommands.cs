@@ -1,19 +1,22 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Reflection;
 using Aspire.Hosting.ApplicationModel;
 
 namespace MailPipeline.AppHost;
 
-/// <summary>The dashboard's commands of the operator: Standalone's own, on the database of the running services.</summary>
-internal sealed class OperatorCommands(string appHostDirectory, IResourceWithConnectionString mailDb)
+/// <summary>The dashboard's commands of the operator: those of the program mail, on the database of the running services.</summary>
+internal sealed class OperatorCommands(IResourceWithConnectionString mailDb)
 {
-    private readonly string _project = Path.GetFullPath(Path.Combine(appHostDirectory, "..", "services", "Standalone"));
+    /// <summary>The program, which AppHost's build has built.</summary>
+    public static string Program { get; } = typeof(OperatorCommands).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+        .Single(metadata => metadata.Key == "MailProgram").Value!;
 
     public Task<ExecuteCommandResult> PauseAsync(CancellationToken cancellation) => DoAsync(["queue", "pause"], cancellation);
 
     public Task<ExecuteCommandResult> ResumeAsync(CancellationToken cancellation) => DoAsync(["queue", "resume"], cancellation);
 
-    /// <summary>The timeline of a message as Standalone's command <c>message</c> prints it, or what it says where it fails.</summary>
+    /// <summary>The timeline of a message as the command <c>message</c> prints it, or what it says where it fails.</summary>
     public async Task<string> TimelineAsync(string messageId, CancellationToken cancellation) =>
         (await RunAsync(["message", messageId], cancellation)).Said;
 
@@ -27,10 +30,7 @@ internal sealed class OperatorCommands(string appHostDirectory, IResourceWithCon
     {
         if (await mailDb.GetConnectionStringAsync(cancellation) is not { Length: > 0 } connection)
             return (false, "There is no connection string of maildb yet");
-        // Standalone wants a folder even where PostgreSQL has the data.
-        var folder = Path.Combine(Path.GetTempPath(), "mailpipeline-apphost");
-        string[] arguments = ["run", "--project", _project, "--no-launch-profile", "--", .. command, "--data", folder];
-        var start = new ProcessStartInfo("dotnet", arguments)
+        var start = new ProcessStartInfo("dotnet", [Program, .. command])
         {
             WorkingDirectory = Path.GetTempPath(),
             RedirectStandardOutput = true,
@@ -57,10 +57,7 @@ internal sealed class OperatorCommands(string appHostDirectory, IResourceWithCon
             var error = process.StandardError.ReadToEndAsync(cancellation);
             await process.WaitForExitAsync(cancellation);
             var (said, complained) = ((await output).Trim(), (await error).Trim());
-            if (process.ExitCode == 0)
-                return (true, said);
-            // What a command complains of goes to standard error; what the compiler does goes to standard output.
-            return (false, complained.Length > 0 ? complained : said);
+            return process.ExitCode == 0 ? (true, said) : (false, complained.Length > 0 ? complained : said);
         }
         finally
         {

@@ -22,7 +22,7 @@ var ingress = builder.AddProject<Projects.Ingress>("ingress")
     .WithEnvironment("Ingress__RelayClients__0", "127.0.0.0/8")
     .WithReference(servers.MailDb).WaitFor(servers.MailDb)
     .WithReference(servers.RabbitMq).WaitFor(servers.RabbitMq);
-var operation = new OperatorCommands(builder.AppHostDirectory, servers.MailDb.Resource);
+var operation = new OperatorCommands(servers.MailDb.Resource);
 var testMessage = new TestMessage(operation.TimelineAsync, TimeProvider.System);
 var smtp = ingress.GetEndpoint("smtp");
 ingress.WithCommand(

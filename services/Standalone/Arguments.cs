@@ -9,8 +9,6 @@ namespace MailPipeline.Standalone;
 /// </summary>
 internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder, int PortOffset, IReadOnlyList<string> Settings)
 {
-    public const string DefaultDataFolder = "data";
-
     /// <summary>The largest default port is 11111; moved, it must still be one.</summary>
     public const int MaxPortOffset = 65535 - StandaloneSettings.SiloPort;
 
@@ -19,7 +17,7 @@ internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder,
     {
         List<string> words = [];
         List<string> settings = [];
-        var data = DefaultDataFolder;
+        var data = ServiceDefaults.DataFolder.DefaultName;
         var offset = 0;
         for (var i = 0; i < line.Count; i++)
         {

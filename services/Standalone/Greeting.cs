@@ -23,13 +23,13 @@ internal static class Greeting
         output.WriteLine($"""
 
             Try next, in another terminal:
-              alias mail="{Program()} --data {Quote(dataFolder)}"
+              alias mail="{MailProgram.Shown} --data {Quote(dataFolder)}"
               mail domain add example.org
               echo s3cret-words | mail account add ann@example.org
               swaks --server 127.0.0.1:{mx} --from you@example.net --to ann@example.org
               swaks --server 127.0.0.1:{submission} -tls --auth PLAIN --auth-user ann@example.org --auth-password s3cret-words --from ann@example.org --to ann@example.org
               curl --ssl-reqd {Trust(settings)} -u ann@example.org:s3cret-words pop3://127.0.0.1:{pop3}/1
-            Or see a whole tour: mail demo
+            Or see a whole tour: {Program()} demo
             """);
         output.Flush();
     }
@@ -46,7 +46,7 @@ internal static class Greeting
             ? $"--cacert {Quote(Path.GetFullPath(Path.Combine(settings["Tls:SelfSignedDirectory"]!, TlsOptions.SelfSignedCertificateFile)))}"
             : "-k";
 
-    private static string Quote(string path) => path.All(c => char.IsLetterOrDigit(c) || c is '/' or '.' or '-' or '_') ? path : $"'{path}'";
+    internal static string Quote(string path) => path.All(c => char.IsLetterOrDigit(c) || c is '/' or '.' or '-' or '_') ? path : $"'{path}'";
 
     private static IEnumerable<string> Listeners(IConfiguration settings)
     {

@@ -24,7 +24,7 @@ internal static class Server
         }
         await using (app)
         {
-            Greeting.Write(call.Terminal.Out, builder, folder.FullPath);
+            Greeting.Write(call.Output, builder, folder.FullPath);
             await app.WaitForShutdownAsync(cancellation);
         }
         return CommandTable.Done;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Standalone;
 
@@ -23,7 +24,7 @@ internal static class StandaloneSettings
         string Port(int port) => (port + portOffset).ToString(CultureInfo.InvariantCulture);
         return new Dictionary<string, string?>
         {
-            ["ConnectionStrings:maildb"] = $"Data Source={Path.Combine(dataFolder, "mail.db")}",
+            ["ConnectionStrings:maildb"] = DataFolder.ConnectionStringOf(dataFolder),
             ["Tls:SelfSignedDirectory"] = Path.Combine(dataFolder, "tls"),
             ["Http:Address"] = "127.0.0.1",
             ["Http:Port"] = Port(HttpPort),

@@ -28,6 +28,9 @@ internal static class RuleTable
             [Queue, Smtp, ("services/Mailbox/Mailbox.csproj", References("../../shared/Smtp/Smtp.csproj")),
                 ("services/Standalone/Standalone.csproj", References("../Queue/Queue.csproj"))]),
         new(ReferenceRules.References_point_down,
+            [Queue, ("services/Commands/Commands.csproj", References("../Queue/Queue.csproj"))],
+            "services/Commands/Commands.csproj must not reference services/Queue/Queue.csproj", []),
+        new(ReferenceRules.References_point_down,
             [Smtp, ("shared/Contracts/Contracts.csproj", References("../Smtp/Smtp.csproj"))],
             "shared/Contracts/Contracts.csproj must not reference shared/Smtp/Smtp.csproj", []),
         new(ReferenceRules.References_point_down,
@@ -68,6 +71,9 @@ internal static class RuleTable
         new(ReferenceRules.Rooms_keep_to_themselves,
             [("services/Mailbox/Pop3/Pop3Server.cs", "using MailPipeline.Mailbox.Maildrops;\n")], "must not name MailPipeline.Mailbox.Maildrops",
             [("services/Mailbox/MailboxHosting.cs", "using MailPipeline.Mailbox.Maildrops;\n")]),
+        new(ReferenceRules.Packages_stay_with_their_owners,
+            [("shared/Administration/Administration.csproj", Packages("Spectre.Console"))], "must not need the package Spectre.Console",
+            [("services/Commands/Commands.csproj", Packages("Spectre.Console"))]),
         new(ReferenceRules.Versions_are_central,
             [("services/Queue/Queue.csproj", """
                 <Project Sdk="Microsoft.NET.Sdk"><ItemGroup><PackageReference Include="MimeKit" Version="4.18.2" /></ItemGroup></Project>
@@ -111,6 +117,9 @@ internal static class RuleTable
         new(RoomRules.Every_room_of_Queue_is_in_the_list,
             [Queue, ("services/Queue/Sites/Site.cs", "")], "nothing is said of what Sites may use", [Queue, ("services/Queue/Routing/Router.cs", "")]),
 
+        new(SourceRules.Administration_has_no_console,
+            [("shared/Administration/Domains.cs", "        Console.WriteLine(domain);")], "Console.WriteLine(domain);",
+            [("shared/Administration/Domains.cs", "        return new DomainAdded(domain);"), ("services/Commands/Terminal.cs", "Console.Out")]),
         new(SourceRules.No_file_is_longer_than_600_lines,
             [("services/Queue/Long.cs", new string('\n', 601))], "601 lines",
             [("services/Queue/Long.cs", new string('\n', 600)), ("tests/Queue.Tests/Long.cs", new string('\n', 900))]),

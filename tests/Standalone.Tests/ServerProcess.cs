@@ -23,6 +23,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     public static ServerProcess Start(string workingFolder, params string[] arguments) =>
         Start(Path.Combine(AppContext.BaseDirectory, "MailPipeline.Standalone"), workingFolder, arguments);
 
+    /// <summary>The operator's program, which is built along.</summary>
+    public static ServerProcess StartMail(string workingFolder, params string[] arguments) =>
+        Start(Path.Combine(AppContext.BaseDirectory, "mail"), workingFolder, arguments);
+
     /// <summary>What is built already, in the configuration of these tests.</summary>
     public static ServerProcess DotNetRun(string workingFolder, params string[] arguments)
     {
@@ -70,11 +74,11 @@ internal sealed class ServerProcess : IAsyncDisposable
         await kill.WaitForExitAsync(_patience.Token);
     }
 
-    public async Task<CommandResult> EndAsync()
+    public async Task<ProgramResult> EndAsync()
     {
         var output = await Output.ReadToEndAsync(_patience.Token);
         await _process.WaitForExitAsync(_patience.Token);
-        return new CommandResult(_process.ExitCode, output.TrimEnd(), (await _error).TrimEnd());
+        return new ProgramResult(_process.ExitCode, output.TrimEnd(), (await _error).TrimEnd());
     }
 
     /// <summary>Settings that put every listener on a free port.</summary>

@@ -6,7 +6,7 @@ namespace MailPipeline.Standalone.Tests;
 
 public sealed class ServerTests : IDisposable
 {
-    private readonly CommandRun _run = new();
+    private readonly DataFolderRun _run = new();
 
     public void Dispose() => _run.Dispose();
 
@@ -32,7 +32,7 @@ public sealed class ServerTests : IDisposable
             Assert.Matches($@"(?m)^{counter}\b.* 0\b", await GetAsync(client, "/metrics"));
         }
 
-        (await _run.RunAsync("domain add example.org")).ShouldBeDone("example.org added. Mail to postmaster@example.org is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it");
+        Assert.StartsWith("example.org added", (await _run.MailAsync("domain", "add", "example.org")).Output, StringComparison.Ordinal);
 
         Assert.Equal(0, await server.TerminateAsync());
     }
@@ -77,16 +77,39 @@ public sealed class ServerTests : IDisposable
     [Fact]
     public async Task Dotnet_run_works_in_the_folder_of_its_caller()
     {
-        await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "00:10:00" } }""");
-
-        var nowhere = await ServerProcess.DotNetRun(_run.Folder, "domain", "list").EndAsync();
-        Assert.Equal(
-            new CommandResult(2, "", $"--data is 'data', but there is no database {_run.DataFolder}/mail.db; the server makes it when it starts, and so does 'domain add'"),
-            nowhere);
+        await File.WriteAllTextAsync(_run.DataFolder, "", TestContext.Current.CancellationToken);
+        await using var unusable = ServerProcess.DotNetRun(_run.Folder);
+        Assert.Contains($"'{_run.DataFolder}'", (await unusable.EndAsync()).Error, StringComparison.Ordinal);
+        File.Delete(_run.DataFolder);
 
         await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "soon" } }""");
-        var misset = await ServerProcess.DotNetRun(_run.Folder, "domain", "list").EndAsync();
-        Assert.StartsWith("Queue:MaxAge is 'soon'; it must be a time", misset.Error, StringComparison.Ordinal);
+        await using var misset = ServerProcess.DotNetRun(_run.Folder, ServerProcess.FreePorts());
+        Assert.StartsWith("Queue:MaxAge is 'soon'; it must be a time", (await misset.EndAsync()).Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("domain", "add", "example.org")]
+    [InlineData("queue")]
+    [InlineData("nonsense")]
+    public async Task What_the_operators_program_does_is_not_done_here_and_it_is_named(params string[] words)
+    {
+        await using var server = ServerProcess.Start(_run.Folder, words);
+        Assert.Equal(
+            new ProgramResult(2, "", $"There is no command '{words[0]}' here; the program {Path.Combine(AppContext.BaseDirectory, "mail")} has the operator's. 'help' shows what there is."),
+            await server.EndAsync());
+        Assert.Empty(Directory.GetFileSystemEntries(_run.Folder));
+    }
+
+    [Theory]
+    [InlineData("help")]
+    [InlineData("demo", "--help")]
+    public async Task Help_names_what_there_is_and_the_operators_program(params string[] words)
+    {
+        await using var server = ServerProcess.Start(_run.Folder, words);
+        var result = await server.EndAsync();
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        foreach (var word in new[] { "demo", "version", "--data", "--port-offset", Path.Combine(AppContext.BaseDirectory, "mail") })
+            Assert.Contains(word, result.Output, StringComparison.Ordinal);
     }
 
     /// <summary>What a terminal sends that closes, and an operator who wants something read again.</summary>
@@ -133,7 +156,7 @@ public sealed class ServerTests : IDisposable
         var result = await second.EndAsync();
 
         Assert.Equal(
-            new CommandResult(2, "", "--data is 'data', on which another process is running already; stop it, or choose another folder"), result);
+            new ProgramResult(2, "", "--data is 'data', on which another process is running already; stop it, or choose another folder"), result);
     }
 
     [Theory]
@@ -195,7 +218,7 @@ public sealed class ServerTests : IDisposable
     [Fact]
     public async Task A_store_that_a_newer_program_has_made_its_own_is_refused()
     {
-        await _run.RunAsync("domain add example.org");
+        await _run.MailAsync("domain", "add", "example.org");
         using (var database = new SqliteConnection($"Data Source={Path.Combine(_run.DataFolder, "mail.db")};Pooling=False"))
         {
             database.Open();
@@ -205,7 +228,7 @@ public sealed class ServerTests : IDisposable
         }
 
         await ShouldNotStartAsync("The store has schema version 999");
-        var result = await _run.RunAsync("domain list");
+        var result = await _run.MailAsync("domain", "list");
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("999", result.Error, StringComparison.Ordinal);
     }

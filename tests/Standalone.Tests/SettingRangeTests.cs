@@ -12,7 +12,7 @@ namespace MailPipeline.Standalone.Tests;
 /// <summary>No number that can be written as a setting ends the program in any other way than by a sentence.</summary>
 public sealed class SettingRangeTests : IDisposable
 {
-    private readonly CommandRun _run = new();
+    private readonly DataFolderRun _run = new();
 
     public void Dispose() => _run.Dispose();
 
@@ -43,8 +43,7 @@ public sealed class SettingRangeTests : IDisposable
     [InlineData("Queue:RetryJitter=1e400")]
     public async Task A_number_out_of_range_is_one_line_and_exit_code_2(string setting)
     {
-        await _run.RunAsync("domain add example.org");
-        var result = await _run.RunAsync("queue", settings: [$"--{setting}"]);
+        var result = await _run.RunAsync($"--{setting}");
         Assert.Equal(2, result.ExitCode);
         Assert.Contains(setting[..setting.IndexOf('=', StringComparison.Ordinal)].Split(':')[1], result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', result.Error.TrimEnd());
@@ -56,10 +55,9 @@ public sealed class SettingRangeTests : IDisposable
     [InlineData("Delivery:HostName")]
     public async Task A_host_name_that_is_none_is_one_line_and_exit_code_2(string setting)
     {
-        await _run.RunAsync("domain add example.org");
-        var result = await _run.RunAsync("queue", settings: [$"--{setting}=bad name"]);
+        var result = await _run.RunAsync($"--{setting}=bad name");
         Assert.Equal(
-            new CommandResult(2, "", $"{setting} is 'bad name'; it must be a domain name such as mx.example.org, or an address in brackets"), result);
+            new ProgramResult(2, "", $"{setting} is 'bad name'; it must be a domain name such as mx.example.org, or an address in brackets"), result);
     }
 
     [Fact]

@@ -4,7 +4,6 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Standalone.Commands;
 
 namespace MailPipeline.Standalone.Demo;
 
@@ -37,17 +36,15 @@ internal sealed class DemoPipeline : IAsyncDisposable
 
     private WebApplication Running => _app ?? throw new InvalidOperationException("The pipeline is not started");
 
-    /// <summary>Makes the folder with its domain and its user; nothing listens yet.</summary>
-    public static async Task<DemoPipeline> CreateAsync(string domain, string user, string parentFolder, int afterOffset, CancellationToken cancellation)
+    /// <summary>Makes the folder; nothing listens yet.</summary>
+    public static DemoPipeline Create(string domain, string user, string parentFolder, int afterOffset)
     {
         var pipeline = new DemoPipeline(domain, user, Path.Combine(parentFolder, domain), FreeOffset(afterOffset));
-        await using var store = await OpenStore.OpenOrMakeAsync(pipeline.Arguments([]), cancellation);
-        await store.Directory.AddDomainAsync(domain);
-        await store.Directory.AddAccountAsync(pipeline.User, PasswordHash.Create(pipeline.Password));
+        DataFolder.Ensure(pipeline.Folder);
         return pipeline;
     }
 
-    /// <summary>Starts it, with a static route that takes the place of the other domain's MX record.</summary>
+    /// <summary>Starts it with its domain and its user, and with a static route that takes the place of the other domain's MX record.</summary>
     public async Task StartAsync(DemoPipeline other, CancellationToken cancellation)
     {
         var arguments = Arguments(
@@ -57,6 +54,9 @@ internal sealed class DemoPipeline : IAsyncDisposable
             "--Logging:LogLevel:MailPipeline=Warning",
         ]);
         _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), hangup: null, cancellation);
+        var directory = _app.Services.GetRequiredService<MailDirectory>();
+        await directory.AddDomainAsync(Domain);
+        await directory.AddAccountAsync(User, PasswordHash.Create(Password));
     }
 
     public int PortOf(int defaultPort) => defaultPort + PortOffset;

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
-using MailPipeline.Standalone.Commands;
 
 namespace MailPipeline.Standalone.Demo;
 
@@ -16,11 +15,11 @@ internal static class DemoTour
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan s_glance = TimeSpan.FromMilliseconds(50);
 
-    public static readonly Command Command = new("demo", "", "a tour of under 30 s: a message from submission to POP3, spoken aloud", RunAsync);
+    public static readonly Command Command = new("demo", "a tour of under 30 s: a message from submission to POP3, spoken aloud", RunAsync);
 
     private static async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
     {
-        var output = call.Terminal.Out;
+        var output = call.Output;
         var clock = Stopwatch.StartNew();
         var folder = Directory.CreateTempSubdirectory("mailpipeline-demo-").FullName;
         using var patience = new CancellationTokenSource(s_patience, TimeProvider.System);
@@ -33,12 +32,12 @@ internal static class DemoTour
         }
         catch (DemoException surprise)
         {
-            await call.Terminal.Error.WriteLineAsync($"The tour ends early: {surprise.Message}");
+            await call.Error.WriteLineAsync($"The tour ends early: {surprise.Message}");
             return CommandTable.NotDone;
         }
         catch (OperationCanceledException) when (patience.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
-            await call.Terminal.Error.WriteLineAsync($"The tour ends early: it took longer than {s_patience.TotalSeconds:0} s");
+            await call.Error.WriteLineAsync($"The tour ends early: it took longer than {s_patience.TotalSeconds:0} s");
             return CommandTable.NotDone;
         }
         finally
@@ -49,8 +48,8 @@ internal static class DemoTour
 
     private static async Task TourAsync(string folder, TextWriter output, CancellationToken cancellation)
     {
-        await using var ann = await DemoPipeline.CreateAsync("alpha.example", "ann", folder, FirstOffset, cancellation);
-        await using var bob = await DemoPipeline.CreateAsync("beta.example", "bob", folder, ann.PortOffset, cancellation);
+        await using var ann = DemoPipeline.Create("alpha.example", "ann", folder, FirstOffset);
+        await using var bob = DemoPipeline.Create("beta.example", "bob", folder, ann.PortOffset);
         await bob.StartAsync(ann, cancellation);
         await ann.StartAsync(bob, cancellation);
         await output.WriteLineAsync($"""
@@ -63,11 +62,13 @@ internal static class DemoTour
         var id = await SubmitAsync(ann, bob, output, cancellation);
 
         await output.WriteLineAsync($"\n2. The 250 meant: it is on disk. Its way from there, which the server at {ann.Domain} remembers:\n");
-        await WriteTimelineAsync(ann.History, await DeliveredAsync(ann.History, id, cancellation), output, cancellation);
+        await DeliveredAsync(ann.History, id, cancellation);
+        await WriteTimelineAsync(ann, id, output, cancellation);
 
         await output.WriteLineAsync($"\n3. {bob.Domain} took it with a 250 of its own. Its way there:\n");
         var atBob = await ReceivedAsync(ann.History, id, cancellation);
-        await WriteTimelineAsync(bob.History, await DeliveredAsync(bob.History, atBob, cancellation), output, cancellation);
+        await DeliveredAsync(bob.History, atBob, cancellation);
+        await WriteTimelineAsync(bob, atBob, output, cancellation);
 
         await output.WriteLineAsync($"\n4. {bob.User} fetches it by POP3, and deletes it.\n");
         await FetchAsync(bob, output, cancellation);
@@ -146,12 +147,13 @@ internal static class DemoTour
     private static async Task<long> ReceivedAsync(MessageHistory history, long id, CancellationToken cancellation) =>
         MessageIdIn((await DeliveredAsync(history, id, cancellation)).Recipients[0].Attempts[^1].Reply);
 
-    private static async Task WriteTimelineAsync(MessageHistory history, MessageTimeline message, TextWriter output, CancellationToken cancellation)
+    /// <summary>As the operator's program shows it, beside the server that runs in this process.</summary>
+    private static async Task WriteTimelineAsync(DemoPipeline pipeline, long id, TextWriter output, CancellationToken cancellation)
     {
-        using var text = new StringWriter();
-        var waiting = new Waiting(TimeProvider.System.GetUtcNow(), Pause: null, new Dictionary<string, DomainBackoff>());
-        await MessageCommands.WriteAsync(await history.FindAsync(message.MessageId, cancellation) ?? message, waiting, text);
-        foreach (var line in text.ToString().TrimEnd().Split('\n'))
+        string[] command = ["message", MessageIds.ToText(id)];
+        await output.WriteLineAsync($"  $ mail {string.Join(' ', command)}");
+        var said = await MailProgram.RunAsync([.. command, "--data", pipeline.Folder], cancellation);
+        foreach (var line in said.TrimEnd().Split('\n'))
             await output.WriteLineAsync("  " + line.TrimEnd());
     }
 

@@ -8,12 +8,15 @@ internal static partial class DocumentationRules
     private static readonly string[] Headings =
         ["## Does", "## Promises", "## Messages in and out", "## Configuration", "## RFC coverage and deviations"];
 
-    // The wiring of the others: it has commands, but no protocol and no messages of its own.
+    // The wiring of the others, whose README has the settings of shared parts.
     private const string Composition = "services/Standalone";
+
+    // What speaks no protocol and has no messages of its own.
+    private static readonly string[] WithoutProtocol = [Composition, "services/Commands"];
 
     public static IEnumerable<string> Every_service_has_a_README_with_the_five_headings(Tree tree)
     {
-        foreach (var project in tree.Projects.Where(project => project.Layer == "services" && project.Folder != Composition))
+        foreach (var project in tree.Projects.Where(project => project.Layer == "services" && !WithoutProtocol.Contains(project.Folder)))
         {
             var path = $"{project.Folder}/README.md";
             if (!tree.Files.TryGetValue(path, out var text))

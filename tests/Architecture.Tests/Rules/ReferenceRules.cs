@@ -16,6 +16,7 @@ internal static partial class ReferenceRules
         ["shared/Mail/Mail.csproj"] =
             ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
@@ -38,6 +39,8 @@ internal static partial class ReferenceRules
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
         ("MailKit", []),
         ("Aspire.", ["AppHost/AppHost.csproj"]),
+        ("Spectre.Console", ["services/Commands/Commands.csproj"]),
+        ("System.CommandLine", ["services/Commands/Commands.csproj"]),
     ];
 
     /// <summary>Rooms of one service that know nothing of each other: a folder, and the namespace that it does not name.</summary>

@@ -20,6 +20,13 @@ internal static partial class SourceRules
         ["shared/LineServer"] = 8,
     };
 
+    /// <summary>What an operator can do is done for any caller: it writes no text, reads no console and ends no process.</summary>
+    public static IEnumerable<string> Administration_has_no_console(Tree tree) =>
+        from file in tree.Sources("shared/Administration")
+        from line in file.Lines
+        where ConsoleUse().IsMatch(line)
+        select $"{file.Path}: {line.Trim()}";
+
     public static IEnumerable<string> No_file_is_longer_than_600_lines(Tree tree) =>
         from file in tree.Sources("services", "shared", "AppHost")
         let lines = file.Text.Count(character => character == '\n')
@@ -82,6 +89,9 @@ internal static partial class SourceRules
     // Group 1: what the line says.
     [GeneratedRegex("""\[LoggerMessage\([^"]*"((?:[^"\\]|\\.)*)["]""")]
     private static partial Regex Template();
+
+    [GeneratedRegex(@"\bConsole\.|\bTextWriter\b|\bExitCode\b|\bEnvironment\.")]
+    private static partial Regex ConsoleUse();
 
     [GeneratedRegex(@"(?<!message=)\{MessageId[:,}]", RegexOptions.IgnoreCase)]
     private static partial Regex MessageId();

@@ -5,13 +5,18 @@ public static class BuiltProgram
 {
     public static string DotNet => Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
 
+    /// <summary>The operator's program.</summary>
+    public static string Mail => Find("Commands", "mail");
+
     /// <param name="service">Its folder in services, e.g. <c>Ingress</c>.</param>
     /// <returns>Path of the assembly, to be run by <see cref="DotNet"/>.</returns>
-    public static string Find(string service)
+    public static string Find(string service) => Find(service, $"MailPipeline.{service}");
+
+    private static string Find(string service, string assembly)
     {
         // .../tests/X.Tests/bin/Release/net10.0/ -> .../services/Ingress/bin/Release/net10.0/
         var output = AppContext.BaseDirectory.TrimEnd('/').Split("/bin/")[^1];
-        var program = FindInRepository(Path.Combine("services", service, "bin", output, $"MailPipeline.{service}.dll"));
+        var program = FindInRepository(Path.Combine("services", service, "bin", output, assembly + ".dll"));
         return File.Exists(program)
             ? program
             : throw new FileNotFoundException($"{service} is not built: {program} is missing. Build MailPipeline.sln first.");

@@ -116,7 +116,7 @@ public sealed class MailCluster : IAsyncDisposable
             await service.WaitUntilHealthyAsync(limit, cancellation);
     }
 
-    /// <summary>Adds a domain and accounts in it: the cluster's first with the administrator's program, all others beside it.</summary>
+    /// <summary>Adds a domain and accounts in it: the cluster's first with the operator's program, all others beside it.</summary>
     /// <param name="password">The same for all accounts of the cluster.</param>
     public async Task AddAccountsAsync(string domain, string password, IEnumerable<string> accounts, CancellationToken cancellation = default)
     {
@@ -142,11 +142,12 @@ public sealed class MailCluster : IAsyncDisposable
             Connections.Database.Split("Database=")[1], cancellation);
     }
 
-    /// <summary>Runs a command of the administrator's program on the cluster's database.</summary>
+    /// <summary>Runs a command of the operator's program on the cluster's database.</summary>
     public Task<string> AdministerAsync(string[] command, string? input = null, CancellationToken cancellation = default) => ServerProcess.RunAsync(
         BuiltProgram.DotNet,
-        [BuiltProgram.Find("Standalone"), .. command, "--data", Path.Combine(_folder, "administrator"), $"--ConnectionStrings:maildb={Connections.Database}"],
+        [BuiltProgram.Mail, .. command],
         _folder,
+        new Dictionary<string, string?> { ["ConnectionStrings__maildb"] = Connections.Database },
         input: input,
         cancellation: cancellation);
 

@@ -70,9 +70,9 @@ public sealed class StandaloneProcess : IAsyncDisposable
     /// <summary>SIGTERM; false when it did not end within the limit and had to be killed.</summary>
     public Task<bool> StopAsync(TimeSpan? limit = null) => Process.StopAsync(limit ?? TimeSpan.FromSeconds(30));
 
-    /// <summary>Runs a command of it (<c>domain add example.com</c>) on the same data folder; works while it runs.</summary>
+    /// <summary>Runs a command of the operator's (<c>domain add example.com</c>) on the same data folder; works while it runs.</summary>
     public Task<string> RunAsync(string[] command, string? input = null, CancellationToken cancellation = default) =>
-        ServerProcess.RunAsync(BuiltProgram.DotNet, [ProgramPath, .. command, "--data", DataFolder], DataFolderParent, Environment, input, cancellation);
+        ServerProcess.RunAsync(BuiltProgram.DotNet, [BuiltProgram.Mail, .. command, "--data", DataFolder], DataFolderParent, Environment, input, cancellation);
 
     /// <summary>Adds an account whose domain exists; the password goes in by standard input.</summary>
     public Task AddAccountAsync(string address, string password, CancellationToken cancellation = default) =>

@@ -1,4 +1,4 @@
-namespace MailPipeline.Standalone.Commands;
+namespace MailPipeline.Commands;
 
 /// <summary>
 /// Under which name a change is noted: what MAIL_OPERATOR says, or who called sudo, or the user. It is a note and no proof: whoever

@@ -1,14 +1,16 @@
 using System.Globalization;
-using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.Standalone;
+namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
 /// The folder that holds everything: database, content, certificate. While a server runs it holds the folder's lock, which
 /// the kernel gives back when the process ends, however it ends.
 /// </summary>
-internal sealed class DataFolder : IDisposable
+public sealed class DataFolder : IDisposable
 {
+    /// <summary>Its name unless another is given: in the working directory.</summary>
+    public const string DefaultName = "data";
+
     private const string LockFile = "lock";
 
     private readonly FileStream _lock;
@@ -20,6 +22,9 @@ internal sealed class DataFolder : IDisposable
     }
 
     public string FullPath { get; }
+
+    /// <summary>The connection string of the database in a folder.</summary>
+    public static string ConnectionStringOf(string folder) => $"Data Source={Path.Combine(folder, "mail.db")}";
 
     /// <summary>Makes the folder when it is missing; nobody else on the machine may look into it.</summary>
     /// <exception cref="StartupException">It cannot be made or written.</exception>

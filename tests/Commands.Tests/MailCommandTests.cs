@@ -1,10 +1,9 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
-using MailPipeline.Standalone.Commands;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
-namespace MailPipeline.Standalone.Tests;
+namespace MailPipeline.Commands.Tests;
 
 /// <summary>What an operator does to mail on its way, on a store that holds some.</summary>
 public sealed class MailCommandTests : IAsyncLifetime
@@ -12,9 +11,7 @@ public sealed class MailCommandTests : IAsyncLifetime
     private readonly CommandRun _run = new();
     private readonly ServiceProvider _services;
 
-    public MailCommandTests() => _services = new ServiceCollection().AddLogging().AddMetrics()
-        .AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_run.DataFolder, "mail.db")}" })
-        .BuildServiceProvider();
+    public MailCommandTests() => _services = _run.OpenServices();
 
     public async ValueTask InitializeAsync() => await Get<MailDatabase>().OpenAsync(TestContext.Current.CancellationToken);
 
@@ -34,7 +31,7 @@ public sealed class MailCommandTests : IAsyncLifetime
 
         Assert.Matches(
             @"^Delivery is paused since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ by \S+; 'queue resume' lets it go on\n0 recipients wait",
-            (await _run.RunAsync("queue")).Output.ReplaceLineEndings("\n"));
+            (await _run.RunAsync("queue")).Output);
         Assert.Equal(OperatorName.Current, (await Get<OperatorStore>().FindPauseAsync(TestContext.Current.CancellationToken))!.Operator);
 
         Assert.StartsWith("Delivery goes on; it was paused since 20", (await _run.RunAsync("queue resume")).Output, StringComparison.Ordinal);
@@ -56,7 +53,7 @@ public sealed class MailCommandTests : IAsyncLifetime
         (await _run.RunAsync($"message remove {id}")).ShouldBeDone($"2 recipients of {id} removed; the sender is not told");
         (await _run.RunAsync($"message remove {id}")).ShouldNotBeDone($"Nothing to do: the recipients of {id} are removed (2)");
 
-        var lines = (await _run.RunAsync($"message {id}")).Output.ReplaceLineEndings("\n").Split('\n');
+        var lines = (await _run.RunAsync($"message {id}")).Output.Split('\n');
         Assert.EndsWith("Z   removed", lines[2], StringComparison.Ordinal);
         Assert.Equal(
             [$"2 recipients held by {by}", $"2 recipients released by {by}", $"2 recipients removed by {by}"],
@@ -83,16 +80,16 @@ public sealed class MailCommandTests : IAsyncLifetime
     public async Task The_queue_shows_the_last_reply_of_mail_that_is_deferred_and_no_time_that_has_passed()
     {
         var recipients = await QueueAsync("a@example.net", "b@example.net");
-        Assert.Matches(@"(?m)^example\.net +2 +0 due now +0 *$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  due now +0$", (await _run.RunAsync("queue")).Output);
 
         var now = TimeProvider.System.GetUtcNow();
         await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
         await Get<OutcomeStore>().RecordAsync(
             7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
-        Assert.Matches(@"(?m)^example\.net +2 +0 due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
 
         await Get<QueueStore>().SetBackoffAsync("example.net", new DomainBackoff(3, now.AddMinutes(5), "no route to host"));
-        Assert.Matches(@"(?m)^example\.net +2 +0 backs off until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
         var id = MessageIds.ToText(recipients[0].MessageId);
         Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt \1$", (await _run.RunAsync($"message {id}")).Output);
         // Of the other recipient the own time comes after the back-off.
@@ -103,10 +100,10 @@ public sealed class MailCommandTests : IAsyncLifetime
             await Get<OutcomeStore>().RecordAsync(
                 8, "example.net", [new(new(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.1", "no route to host", "", now, now), RecipientState.Queued, now.AddHours(2))], TimeSpan.Zero);
         }
-        Assert.Matches(@"(?m)^example\.net +2 +0 backs off until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
 
         await _run.RunAsync("queue pause");
-        Assert.Matches(@"(?m)^example\.net +2 +0 paused +3 ", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  paused +3 ", (await _run.RunAsync("queue")).Output);
         Assert.Matches($@"(?m)^ +waits: delivery is paused since 20\S+Z by {OperatorName.Current}$", (await _run.RunAsync($"message {id}")).Output);
     }
 

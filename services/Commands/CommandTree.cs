@@ -1,0 +1,80 @@
+using System.CommandLine;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Commands;
+
+/// <summary>All commands, their arguments and their help. What a command does is a question to the store or a change of it, and a reply.</summary>
+internal sealed class CommandTree
+{
+    private readonly Option<string[]> _data = new("--data")
+    {
+        Description = $"folder of the server's data (default \"{DataFolder.DefaultName}\"); not needed where ConnectionStrings__maildb names PostgreSQL",
+        HelpName = "DIR",
+        Recursive = true,
+    };
+
+    private readonly Option<bool> _json = new("--json") { Description = "write the answer as one line of JSON", Recursive = true };
+
+    private readonly Terminal _terminal;
+    private readonly IReadOnlyDictionary<string, string?> _settings;
+
+    public CommandTree(Terminal terminal, IReadOnlyDictionary<string, string?> settings)
+    {
+        _terminal = terminal;
+        _settings = settings;
+        Root = new RootCommand("The operator's commands of MailPipeline. They work while the servers run on the same store.")
+        {
+            _data, _json,
+            DirectoryCommands.Domain(this), DirectoryCommands.Account(this, terminal), DirectoryCommands.Alias(this),
+            MessageCommands.Message(this), QueueCommands.Queue(this),
+            Version(),
+        };
+    }
+
+    public RootCommand Root { get; }
+
+    public bool WantsJson(ParseResult line) => line.GetValue(_json);
+
+    /// <summary>A command that asks an open store, or changes it.</summary>
+    /// <param name="makes">It makes the store where there is none.</param>
+    public Command Create(
+        string name, string summary, Func<OpenStore, ParseResult, CancellationToken, Task<Reply>> run, bool makes = false, params Argument[] arguments)
+    {
+        var command = new Command(name, summary);
+        foreach (var argument in arguments)
+            command.Arguments.Add(argument);
+        command.SetAction(async (line, cancellation) =>
+        {
+            Reply reply;
+            await using (var store = await OpenStore.OpenAsync(FolderOf(line), _settings, makes, cancellation))
+                reply = await run(store, line, cancellation);
+            return await ReplyWriter.WriteAsync(reply, _terminal, WantsJson(line));
+        });
+        return command;
+    }
+
+    /// <summary>A command that only names a group of others.</summary>
+    public static Command Group(string name, string summary, params Command[] commands)
+    {
+        var group = new Command(name, summary);
+        foreach (var command in commands)
+            group.Subcommands.Add(command);
+        return group;
+    }
+
+    // The last one counts: the first may stand in a shell's alias.
+    private string FolderOf(ParseResult line) => line.GetValue(_data) switch
+    {
+        [.., { Length: > 0 } folder] => folder,
+        [.., _] => throw new UsageException("--data needs the name of a folder"),
+        _ => DataFolder.DefaultName,
+    };
+
+    private Command Version()
+    {
+        var version = new Command("version", "the version of this program");
+        version.SetAction((line, _) => ReplyWriter.WriteAsync(
+            Reply.Show("version", [new LinePart(ProgramVersion.Text)], json => json.WriteString("version", ProgramVersion.Text)), _terminal, WantsJson(line)));
+        return version;
+    }
+}

@@ -1,0 +1,181 @@
+using System.Diagnostics;
+using System.Text.Json;
+using MailPipeline.Administration;
+using MailPipeline.Mail;
+
+namespace MailPipeline.Commands;
+
+/// <summary>What became of a change of domains, accounts or aliases, in words and as JSON.</summary>
+internal static class DirectoryReply
+{
+    public static Reply Of(DirectoryResult result) => Reply.Say(result.Status, NameOf(result), Text(result), json => WriteTo(json, result));
+
+    public static Reply OfList(string result, IReadOnlyList<string> names) =>
+        Reply.Show(result, [.. names.Select(name => new LinePart(name))], json => json.WriteStrings(result, names));
+
+    public static Reply OfList(IReadOnlyList<Alias> aliases) =>
+        Reply.Show("aliases", [.. aliases.Select(alias => new LinePart(Text(alias)))], json => json.WriteAliases("aliases", aliases));
+
+    private static string Text(DirectoryResult result) => result switch
+    {
+        DomainAdded added => $"{added.Domain} added" + (added.HasPostmaster
+            ? ""
+            : $". Mail to postmaster@{added.Domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
+            + Broken(added.Broken),
+        DomainRemoved removed => $"{removed.Domain} removed" + Name("Its aliases do nothing until it is ours again", removed.Idle, "removes them")
+            + Name("What led to it goes to whatever system receives its mail now", removed.Leaving, "ends that"),
+        HasAccounts { Accounts: 1 } kept => $"{kept.Domain} has an account; remove it first",
+        HasAccounts kept => $"{kept.Domain} has {MailText.Number(kept.Accounts)} accounts; remove them first",
+        NoSuchDomain missing => $"There is no domain {missing.Domain}",
+        DomainNotOurs foreign => $"{foreign.Domain} is not a domain of ours; 'domain add {foreign.Domain}' makes it one",
+        DomainAlreadyThere there => $"{there.Domain} is there already",
+
+        AccountAdded { Postmaster: { } postmaster } added => $"{added.Address} added, and reads what is written to {postmaster}",
+        AccountAdded added => $"{added.Address} added",
+        AccountMayBeAdded addable => $"{addable.Address} can be added",
+        AccountAlreadyThere there => $"{there.Address} is there already; 'account password {there.Address}' changes its password",
+        NoSuchAccount missing => $"There is no account {missing.Address}",
+        AccountIsThere there => $"{there.Address} is there",
+        PasswordChanged changed => $"{changed.Address} has its new password",
+        AccountRemoved removed => $"{removed.Address} removed, with its mail{Broken(removed.Broken)}",
+
+        AliasAdded { PassesOver: true, Alias: var alias } =>
+            $"{Text(alias)} added. The account {alias.Address} gets no more mail itself; 'alias add {alias.Address} {alias.Address}' keeps a copy there",
+        AliasAdded added => $"{Text(added.Alias)} added",
+        AliasAlreadyThere there => $"{Text(there.Alias)} is there already",
+        AliasFaulty faulty => $"{Text(faulty.Alias)} is not added: {Text(faulty.Fault, faulty.Address)}",
+        AliasRemoved removed => $"{Text(removed.Alias)} removed{Broken(removed.Broken)}",
+        NoSuchAlias missing => $"There is no alias {Text(missing.Alias)}",
+
+        NotADomain bad => $"'{bad.Typed}' is not a domain; it looks like example.org",
+        DomainNotAscii bad => $"'{bad.Typed}' is not in ASCII, and no mail could be written to it"
+            + (bad.Ascii.Length > 0 ? $"; it is called {bad.Ascii} in mail" : ""),
+        NotAnAddress bad => $"'{bad.Typed}' is not an address; it looks like ann@example.org",
+        NotAnAccountName bad => $"'{bad.Typed}' cannot be an account: its name is typed at POP3 as well, so it is ASCII, without quotes and spaces, "
+            + $"at most {bad.MaxLocalPart} characters before the '@' and {bad.MaxLength} in all. An alias may be called so",
+        PasswordEmpty => "A password must not be empty; it is typed at the prompt or is the first line of standard input",
+        PasswordTooShort bad => $"The password has {bad.Length} characters; it must have at least {bad.MinLength} (Storage:MinPasswordLength)",
+        PasswordWithNul => "A password must not contain NUL, which no protocol can carry",
+        _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
+    };
+
+    private static string Text(Alias alias) => $"{alias.Address} -> {alias.Target}";
+
+    private static string Text(AddressFault fault, string address) => fault switch
+    {
+        AddressFault.Loop => "it would lead back to itself",
+        AddressFault.TooDeep => $"{address} would lead on through more than {AddressResolver.MaxAliasDepth} aliases",
+        AddressFault.TooWide => $"{address} would lead to more recipients than a message can have",
+        AddressFault.LeadsNowhere => $"{address} leads to an address of ours that is not there",
+        _ => $"there is no {address}; 'account add {address}' or another alias makes it",
+    };
+
+    private static string Broken(IReadOnlyList<Alias> broken) =>
+        broken.Count == 0 ? "" : $". What led there leads nowhere now and is refused; it goes by {Removals(broken)}";
+
+    private static string Name(string what, IReadOnlyList<Alias> aliases, string end) =>
+        aliases.Count == 0 ? "" : $". {what}; {Removals(aliases)} {end}";
+
+    private static string Removals(IEnumerable<Alias> aliases) =>
+        string.Join(", ", aliases.Select(alias => $"'alias remove {alias.Address} {alias.Target}'"));
+
+    // The names in JSON are promised: a record may be called otherwise one day.
+    private static string NameOf(DirectoryResult result) => result switch
+    {
+        DomainAdded => "domainAdded",
+        DomainRemoved => "domainRemoved",
+        HasAccounts => "hasAccounts",
+        NoSuchDomain => "noSuchDomain",
+        DomainNotOurs => "domainNotOurs",
+        DomainAlreadyThere => "domainAlreadyThere",
+        AccountAdded => "accountAdded",
+        AccountMayBeAdded => "accountMayBeAdded",
+        AccountAlreadyThere => "accountAlreadyThere",
+        NoSuchAccount => "noSuchAccount",
+        AccountIsThere => "accountIsThere",
+        PasswordChanged => "passwordChanged",
+        AccountRemoved => "accountRemoved",
+        AliasAdded => "aliasAdded",
+        AliasAlreadyThere => "aliasAlreadyThere",
+        AliasFaulty => "aliasFaulty",
+        AliasRemoved => "aliasRemoved",
+        NoSuchAlias => "noSuchAlias",
+        NotADomain => "notADomain",
+        DomainNotAscii => "domainNotAscii",
+        NotAnAddress => "notAnAddress",
+        NotAnAccountName => "notAnAccountName",
+        PasswordEmpty => "passwordEmpty",
+        PasswordTooShort => "passwordTooShort",
+        PasswordWithNul => "passwordWithNul",
+        _ => throw new UnreachableException($"{result.GetType().Name} has no name"),
+    };
+
+    private static void WriteTo(Utf8JsonWriter json, DirectoryResult result)
+    {
+        switch (result)
+        {
+            case DomainAdded added:
+                json.WriteString("domain", added.Domain);
+                json.WriteBoolean("hasPostmaster", added.HasPostmaster);
+                json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainRemoved removed:
+                json.WriteString("domain", removed.Domain);
+                json.WriteAliases("idleAliases", removed.Idle);
+                json.WriteAliases("leavingAliases", removed.Leaving);
+                break;
+            case HasAccounts kept:
+                json.WriteString("domain", kept.Domain);
+                json.WriteNumber("accounts", kept.Accounts);
+                break;
+            case NoSuchDomain { Domain: var domain }:
+                json.WriteString("domain", domain);
+                break;
+            case DomainNotOurs { Domain: var domain }:
+                json.WriteString("domain", domain);
+                break;
+            case DomainAlreadyThere { Domain: var domain }:
+                json.WriteString("domain", domain);
+                break;
+            case AccountAdded added:
+                json.WriteString("address", added.Address);
+                json.WriteString("postmaster", added.Postmaster);
+                break;
+            case AccountAlreadyThere { Address: var address }:
+                json.WriteString("address", address);
+                break;
+            case NoSuchAccount { Address: var address }:
+                json.WriteString("address", address);
+                break;
+            case PasswordChanged { Address: var address }:
+                json.WriteString("address", address);
+                break;
+            case AccountRemoved removed:
+                json.WriteString("address", removed.Address);
+                json.WriteAliases("brokenAliases", removed.Broken);
+                break;
+            case AliasAdded added:
+                json.WriteAlias(added.Alias);
+                json.WriteBoolean("passesOverAccount", added.PassesOver);
+                break;
+            case AliasAlreadyThere { Alias: var alias }:
+                json.WriteAlias(alias);
+                break;
+            case AliasFaulty faulty:
+                json.WriteAlias(faulty.Alias);
+                json.WriteString("fault", Json.Name(faulty.Fault));
+                json.WriteString("faultyAddress", faulty.Address);
+                break;
+            case AliasRemoved removed:
+                json.WriteAlias(removed.Alias);
+                json.WriteAliases("brokenAliases", removed.Broken);
+                break;
+            case NoSuchAlias { Alias: var alias }:
+                json.WriteAlias(alias);
+                break;
+            case PasswordTooShort weak:
+                json.WriteNumber("minLength", weak.MinLength);
+                break;
+        }
+    }
+}

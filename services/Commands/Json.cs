@@ -1,0 +1,102 @@
+using System.Globalization;
+using System.Text.Json;
+using MailPipeline.Administration;
+using MailPipeline.Mail;
+
+namespace MailPipeline.Commands;
+
+/// <summary>How values are written as JSON: names in camel case, times in UTC with milliseconds.</summary>
+internal static class Json
+{
+    /// <summary>The name of an enumeration's value: "notDone".</summary>
+    public static string Name<T>(T value)
+        where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
+
+    public static string Time(DateTimeOffset time) => time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
+    public static void WriteTime(this Utf8JsonWriter json, string name, DateTimeOffset? time)
+    {
+        if (time is { } known)
+            json.WriteString(name, Time(known));
+        else
+            json.WriteNull(name);
+    }
+
+    public static void WriteStrings(this Utf8JsonWriter json, string name, IEnumerable<string> values)
+    {
+        json.WriteStartArray(name);
+        foreach (var value in values)
+            json.WriteStringValue(value);
+        json.WriteEndArray();
+    }
+
+    /// <summary>An array of objects.</summary>
+    public static void WriteAll<T>(this Utf8JsonWriter json, string name, IEnumerable<T> values, Action<T> write)
+    {
+        json.WriteStartArray(name);
+        foreach (var value in values)
+        {
+            json.WriteStartObject();
+            write(value);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    public static void WriteAliases(this Utf8JsonWriter json, string name, IEnumerable<Alias> aliases) =>
+        json.WriteAll(name, aliases, json.WriteAlias);
+
+    /// <summary>Its two properties, in an object that is open.</summary>
+    public static void WriteAlias(this Utf8JsonWriter json, Alias alias)
+    {
+        json.WriteString("address", alias.Address);
+        json.WriteString("target", alias.Target);
+    }
+
+    /// <summary>Why something waits; null when it does not.</summary>
+    public static void WriteWait(this Utf8JsonWriter json, string name, WaitReason? wait)
+    {
+        if (wait is null)
+        {
+            json.WriteNull(name);
+            return;
+        }
+        json.WriteStartObject(name);
+        json.WriteString("reason", ReasonOf(wait));
+        json.WriteString("owner", Name(wait.Owner));
+        json.WriteTime("until", wait.Until);
+        switch (wait)
+        {
+            case BacksOff backsOff:
+                json.WriteTime("backoffUntil", backsOff.BackoffUntil);
+                json.WriteString("cause", backsOff.Cause);
+                break;
+            case Paused paused:
+                json.WriteTime("since", paused.Since);
+                json.WriteString("operator", paused.Operator);
+                break;
+            case HeldByOperator held:
+                json.WriteTime("since", held.Since);
+                json.WriteString("operator", held.Operator);
+                break;
+            case HeldBySystem held:
+                json.WriteTime("since", held.Since);
+                json.WriteString("cause", held.Cause);
+                break;
+        }
+        json.WriteEndObject();
+    }
+
+    private static string ReasonOf(WaitReason wait) => wait switch
+    {
+        NotRouted => "notRouted",
+        BeingTried => "beingTried",
+        Due => "due",
+        NextAttempt => "nextAttempt",
+        BacksOff => "backsOff",
+        Paused => "paused",
+        HeldByOperator => "heldByOperator",
+        HeldBySystem => "heldBySystem",
+        _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no name"),
+    };
+}

@@ -1,0 +1,61 @@
+using System.Globalization;
+using System.Text;
+using MailPipeline.Administration;
+
+namespace MailPipeline.Commands;
+
+/// <summary>How times, numbers, states and reasons to wait are written for people.</summary>
+internal static class MailText
+{
+    public static string Time(DateTimeOffset time) => Json.Time(time);
+
+    public static string Second(DateTimeOffset time) => time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+
+    public static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    public static string Recipients(long number) => number == 1 ? "1 recipient" : $"{Number(number)} recipients";
+
+    public static string Word<T>(T value)
+        where T : struct, Enum => value.ToString().ToLowerInvariant();
+
+    /// <summary>Replies come from strangers, in several lines perhaps: each of their control characters is a space.</summary>
+    public static string OneLine(string text)
+    {
+        if (!text.Any(char.IsControl))
+            return text;
+        var line = new StringBuilder(text.Length);
+        foreach (var character in text)
+            line.Append(char.IsControl(character) ? ' ' : character);
+        return line.ToString();
+    }
+
+    /// <summary>Why one recipient waits, in a line of its own.</summary>
+    public static string Of(WaitReason wait, string domain) => wait switch
+    {
+        NotRouted => "is not routed yet",
+        BeingTried => "is being tried now",
+        Due => "is due now",
+        NextAttempt next => $"next attempt {Time(next.At)}",
+        BacksOff backsOff =>
+            $"waits: {domain} cannot be reached and backs off until {Time(backsOff.BackoffUntil)} ({OneLine(backsOff.Cause)}); next attempt {Time(backsOff.At)}",
+        Paused paused => $"waits: delivery is paused since {Time(paused.Since)} by {OneLine(paused.Operator)}",
+        HeldByOperator { Operator.Length: > 0 } held => $"held by {OneLine(held.Operator)}; 'message release ID' lets it go",
+        HeldByOperator => "held; 'message release ID' lets it go",
+        HeldBySystem held => $"held: {held.Cause}; 'message release ID' lets it go",
+        _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no words"),
+    };
+
+    /// <summary>The same in a cell of a table.</summary>
+    public static string InCell(WaitReason wait) => wait switch
+    {
+        NotRouted => "not routed",
+        BeingTried => "being tried",
+        Due => "due now",
+        NextAttempt next => Second(next.At),
+        BacksOff backsOff when backsOff.At > backsOff.BackoffUntil => $"backs off until {Second(backsOff.BackoffUntil)}, next {Second(backsOff.At)}",
+        BacksOff backsOff => $"backs off until {Second(backsOff.BackoffUntil)}",
+        Paused => "paused",
+        HeldByOperator or HeldBySystem => "held",
+        _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no words"),
+    };
+}

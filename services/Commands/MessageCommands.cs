@@ -1,0 +1,49 @@
+using System.CommandLine;
+using MailPipeline.Administration;
+using MailPipeline.Contracts;
+
+namespace MailPipeline.Commands;
+
+/// <summary>What became of one message, and what an operator can do to it.</summary>
+internal static class MessageCommands
+{
+    public static Command Message(CommandTree tree)
+    {
+        var message = Show(tree, "message", "the timeline of a message, by the id of its 250 reply", all: false);
+        message.Subcommands.Add(Show(tree, "all", "the same with each recipient of very many that were delivered", all: true));
+        message.Subcommands.Add(Change(tree, "hold", "keep its waiting recipients back until they are released",
+            (messages, id, cancellation) => messages.HoldAsync(id, OperatorName.Current, cancellation)));
+        message.Subcommands.Add(Change(tree, "release", "let its held recipients go: they are due at once",
+            (messages, id, cancellation) => messages.ReleaseAsync(id, OperatorName.Current, cancellation)));
+        message.Subcommands.Add(Change(tree, "remove", "end its waiting and held recipients; the sender is not told",
+            (messages, id, cancellation) => messages.RemoveAsync(id, OperatorName.Current, cancellation)));
+        return message;
+    }
+
+    private static Command Show(CommandTree tree, string name, string summary, bool all)
+    {
+        var id = Id();
+        return tree.Create(name, summary, async (store, line, cancellation) =>
+            MessageReply.Of(await store.Messages.FindAsync(line.GetRequiredValue(id), cancellation), all), makes: false, id);
+    }
+
+    private static Command Change(
+        CommandTree tree, string name, string summary, Func<Messages, string, CancellationToken, Task<MessageResult>> change)
+    {
+        var id = Id();
+        return tree.Create(name, summary, async (store, line, cancellation) =>
+            MessageReply.Of(await change(store.Messages, line.GetRequiredValue(id), cancellation)), makes: false, id);
+    }
+
+    private static Argument<string> Id()
+    {
+        var id = new Argument<string>("ID") { Description = "the hexadecimal number in the reply 'queued as ...'" };
+        // Before the store is opened: what is no id is found in none.
+        id.Validators.Add(result =>
+        {
+            if (result.Tokens is [var typed] && !MessageIds.TryParse(typed.Value, out _))
+                result.AddError(MessageReply.NotAnId(typed.Value));
+        });
+        return id;
+    }
+}

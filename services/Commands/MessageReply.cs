@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Text.Json;
+using MailPipeline.Administration;
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using static MailPipeline.Commands.MailText;
+
+namespace MailPipeline.Commands;
+
+/// <summary>What is known of a message, or what became of a change to it, in words and as JSON.</summary>
+internal static class MessageReply
+{
+    /// <param name="all">Each recipient of very many that were delivered has its lines; in JSON it always has.</param>
+    public static Reply Of(MessageResult result, bool all = false) => result switch
+    {
+        MessageFound found => Reply.Show("message", [.. Timeline.Lines(found, all).Select(line => new LinePart(line))], json => Write(json, found)),
+        MessageChanged changed => Reply.Say(changed.Status, NameOf(changed.Action), Done(changed.MessageId, changed.Action, changed.Recipients), json =>
+            WriteCounts(json, changed.MessageId, changed.Recipients, 0)),
+        MessageChangedInPart part => Reply.Say(part.Status, NameOf(part.Action),
+            $"{Recipients(part.BeingTried)} of {MessageIds.ToText(part.MessageId)} left alone, as an attempt is under way. Whoever it does not deliver to waits again; then repeat the command",
+            json => WriteCounts(json, part.MessageId, part.Recipients, part.BeingTried)) with
+        {
+            Parts = part.Recipients > 0 ? [new LinePart(Done(part.MessageId, part.Action, part.Recipients))] : [],
+        },
+        NothingToChange nothing => Reply.Say(nothing.Status, "nothingToChange",
+            $"Nothing to do: the recipients of {MessageIds.ToText(nothing.MessageId)} are "
+                + string.Join(", ", nothing.Recipients.Select(state => $"{Word(state.Key)} ({Number(state.Value)})")),
+            json => WriteStates(json, nothing)),
+        MessageNotRouted waiting => Reply.Say(waiting.Status, "messageNotRouted",
+            $"Nothing to do: {MessageIds.ToText(waiting.MessageId)} is not routed yet", json => WriteId(json, waiting.MessageId)),
+        NoSuchMessage missing => Reply.Say(missing.Status, "noSuchMessage",
+            $"There is no message {MessageIds.ToText(missing.MessageId)}; finished ones are forgotten after a while", json => WriteId(json, missing.MessageId)),
+        NotAMessageId bad => Reply.Say(bad.Status, "notAMessageId", NotAnId(bad.Typed), static _ => { }),
+        _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
+    };
+
+    public static string NotAnId(string typed) => $"'{typed}' is not a message id; it is the hexadecimal number in the reply 'queued as ...'";
+
+    private static string NameOf(OperatorAction action) => action switch
+    {
+        OperatorAction.Held => "messageHeld",
+        OperatorAction.Released => "messageReleased",
+        OperatorAction.Removed => "messageRemoved",
+        _ => throw new UnreachableException($"{action} has no name"),
+    };
+
+    private static string Done(long id, OperatorAction action, int recipients) =>
+        $"{Recipients(recipients)} of {MessageIds.ToText(id)} {Word(action)}{(action == OperatorAction.Removed ? "; the sender is not told" : "")}";
+
+    private static void WriteId(Utf8JsonWriter json, long id) => json.WriteString("id", MessageIds.ToText(id));
+
+    private static void WriteCounts(Utf8JsonWriter json, long id, int changed, int beingTried)
+    {
+        WriteId(json, id);
+        json.WriteNumber("changed", changed);
+        json.WriteNumber("beingTried", beingTried);
+    }
+
+    private static void WriteStates(Utf8JsonWriter json, NothingToChange nothing)
+    {
+        WriteId(json, nothing.MessageId);
+        json.WriteStartObject("recipients");
+        foreach (var (state, count) in nothing.Recipients)
+            json.WriteNumber(Json.Name(state), count);
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, MessageFound found)
+    {
+        var message = found.Message;
+        WriteId(json, message.MessageId);
+        json.WriteTime("acceptedAt", message.AcceptedAt);
+        json.WriteString("sender", message.Sender);
+        json.WriteNumber("sizeBytes", message.SizeBytes);
+        json.WriteStrings("envelope", message.Envelope);
+        json.WriteWait("wait", found.Wait);
+        json.WriteAll("recipients", found.Recipients, recipient => Write(json, recipient));
+        json.WriteAll("changes", message.Deeds, change =>
+        {
+            json.WriteString("action", Json.Name(change.Action));
+            json.WriteString("operator", change.Operator);
+            json.WriteTime("at", change.At);
+            json.WriteNumber("recipients", change.Recipients);
+        });
+    }
+
+    private static void Write(Utf8JsonWriter json, TracedRecipient traced)
+    {
+        var recipient = traced.Timeline;
+        json.WriteString("address", recipient.Address);
+        json.WriteString("original", recipient.Original);
+        json.WriteString("domain", recipient.Domain);
+        json.WriteString("route", Json.Name(recipient.Route));
+        json.WriteString("state", Json.Name(recipient.State));
+        json.WriteTime("updatedAt", recipient.UpdatedAt);
+        json.WriteWait("wait", traced.Wait);
+        json.WriteAll("attempts", recipient.Attempts, attempt =>
+        {
+            json.WriteString("outcome", Json.Name(attempt.Outcome));
+            json.WriteString("status", attempt.Status);
+            json.WriteString("reply", attempt.Reply);
+            json.WriteString("host", attempt.RemoteHost);
+            json.WriteTime("startedAt", attempt.StartedAt);
+            json.WriteTime("finishedAt", attempt.FinishedAt);
+        });
+    }
+}

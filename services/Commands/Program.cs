@@ -1,0 +1,3 @@
+using MailPipeline.Commands;
+
+return await CommandLine.RunAsync(args, Terminal.Process);

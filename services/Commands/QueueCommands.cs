@@ -1,0 +1,21 @@
+using System.CommandLine;
+
+namespace MailPipeline.Commands;
+
+/// <summary>What waits for whom, and whether anything is handed out.</summary>
+internal static class QueueCommands
+{
+    private const int MaxDomains = 200;
+    private const int MaxHeld = 20;
+
+    public static Command Queue(CommandTree tree)
+    {
+        var queue = tree.Create("queue", "domains for which mail waits, and why", async (store, _, cancellation) =>
+            QueueReply.Of(await store.Queue.FindAsync(MaxDomains, MaxHeld, cancellation)));
+        queue.Subcommands.Add(tree.Create("pause", "hand nothing out any more, in all servers; mail is accepted as before", async (store, _, _) =>
+            QueueReply.Of(await store.Queue.PauseAsync(OperatorName.Current))));
+        queue.Subcommands.Add(tree.Create("resume", "hand out again what is due", async (store, _, _) =>
+            QueueReply.Of(await store.Queue.ResumeAsync())));
+        return queue;
+    }
+}

@@ -1,0 +1,82 @@
+using System.Text;
+using System.Text.Json;
+using MailPipeline.Administration;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Commands;
+
+/// <summary>
+/// Writes a reply: to a screen with tables, to a pipe or file as text in columns that is never cut, or as one line of JSON. What
+/// strangers wrote is shown so that it neither hides nor moves anything (<see cref="VisibleText"/>).
+/// </summary>
+internal static class ReplyWriter
+{
+    private const string Gap = "  ";
+
+    /// <returns>The exit code: 0 done, 1 not done, 2 bad use or bad start.</returns>
+    public static async Task<int> WriteAsync(Reply reply, Terminal terminal, bool json)
+    {
+        if (json)
+        {
+            await terminal.Out.WriteLineAsync(ToJson(reply));
+        }
+        else
+        {
+            foreach (var part in reply.Parts)
+                Write(part, terminal);
+            if (reply.Complaint.Length > 0)
+                await terminal.Error.WriteLineAsync(VisibleText.Of(reply.Complaint));
+        }
+        return reply.Status switch
+        {
+            ActStatus.Done => 0,
+            ActStatus.NotDone => 1,
+            _ => 2,
+        };
+    }
+
+    private static void Write(ReplyPart part, Terminal terminal)
+    {
+        switch (part)
+        {
+            case LinePart line:
+                terminal.Out.WriteLine(VisibleText.Of(line.Text));
+                break;
+            case TablePart table when terminal.Columns is { } columns:
+                ScreenTable.Write(table, terminal.Out, columns);
+                break;
+            case TablePart table:
+                WriteColumns(table, terminal.Out);
+                break;
+        }
+    }
+
+    /// <summary>Each column is as wide as its longest cell; the last one is not padded.</summary>
+    private static void WriteColumns(TablePart table, TextWriter output)
+    {
+        var rows = table.Rows.Select(row => row.Select(VisibleText.Of).ToArray()).Prepend([.. table.Columns.Select(TablePart.Heading)]).ToList();
+        int[] widths = [.. table.Columns.Select((_, column) => rows.Max(row => row[column].Length))];
+        foreach (var row in rows)
+        {
+            var cells = row.Select((cell, column) => TablePart.IsNumber(table.Columns[column]) ? cell.PadLeft(widths[column]) : cell.PadRight(widths[column]));
+            output.WriteLine(string.Join(Gap, cells).TrimEnd());
+        }
+    }
+
+    // The writer's own encoder escapes all that is not plain ASCII.
+    private static string ToJson(Reply reply)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteString("status", Json.Name(reply.Status));
+            json.WriteString("result", reply.Result);
+            if (reply.Sentence.Length > 0)
+                json.WriteString("message", reply.Sentence);
+            reply.Properties(json);
+            json.WriteEndObject();
+        }
+        return Encoding.UTF8.GetString(buffer.ToArray());
+    }
+}

@@ -1,0 +1,59 @@
+using System.Globalization;
+using MailPipeline.Administration;
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
+using static MailPipeline.Commands.MailText;
+
+namespace MailPipeline.Commands;
+
+/// <summary>The timeline of a message for people: one line for each thing that happened; very many good ends are one.</summary>
+internal static class Timeline
+{
+    /// <summary>More recipients with a good end than these are one line.</summary>
+    private const int MaxDelivered = 5;
+
+    // In the place of a time.
+    private static readonly string s_indent = new(' ', 24);
+
+    public static IEnumerable<string> Lines(MessageFound found, bool all)
+    {
+        var message = found.Message;
+        var id = MessageIds.ToText(message.MessageId);
+        yield return $"{Time(message.AcceptedAt)} accepted as {id} from <{message.Sender}>, {Units.Size(message.SizeBytes)}";
+        if (found.Wait is not null)
+            yield return $"{s_indent} not routed yet: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}";
+        var delivered = found.Recipients.Where(recipient => recipient.Timeline.State == RecipientState.Delivered).ToList();
+        var isFolded = !all && delivered.Count > MaxDelivered;
+        if (isFolded)
+        {
+            yield return $"{Time(delivered.Max(recipient => recipient.Timeline.UpdatedAt))} delivered to {Number(delivered.Count)} of "
+                + $"{Number(found.Recipients.Count)} recipients; 'message all {id}' shows each";
+        }
+        foreach (var line in (isFolded ? found.Recipients.Except(delivered) : found.Recipients).SelectMany(Lines))
+            yield return line;
+        foreach (var change in message.Deeds)
+            yield return $"{Time(change.At)} {Recipients(change.Recipients)} {Word(change.Action)} by {OneLine(change.Operator)}";
+    }
+
+    private static IEnumerable<string> Lines(TracedRecipient traced)
+    {
+        var recipient = traced.Timeline;
+        var from = recipient.Original.Length > 0 && recipient.Original != recipient.Address ? $" (was <{recipient.Original}>)" : "";
+        yield return $"{s_indent} routed to <{recipient.Address}>{from}, {(recipient.Route == RecipientRoute.Local ? "a maildrop here" : "by SMTP")}";
+        foreach (var (number, attempt) in recipient.Attempts.Index())
+        {
+            var duration = attempt.FinishedAt - attempt.StartedAt;
+            var host = attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "";
+            yield return string.Create(CultureInfo.InvariantCulture,
+                $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)");
+        }
+        // What waits has no time of its own but when it is held.
+        yield return traced.Wait switch
+        {
+            null => $"{Time(recipient.UpdatedAt)}   {Word(recipient.State)}",
+            HeldByOperator or HeldBySystem => $"{Time(recipient.UpdatedAt)}   {Of(traced.Wait, recipient.Domain)}",
+            var wait => $"{s_indent}   {Of(wait, recipient.Domain)}",
+        };
+    }
+}

@@ -1,0 +1,102 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration;
+
+/// <summary>The accounts of ours: a maildrop each, and the right to submit mail.</summary>
+public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
+{
+    public async Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellation) =>
+        [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)];
+
+    /// <summary>To be asked before somebody is asked for a password: nobody likes to type it twice in vain.</summary>
+    /// <returns><see cref="AccountMayBeAdded"/>, or why not.</returns>
+    public async Task<DirectoryResult> MayAddAsync(string typed, CancellationToken cancellation)
+    {
+        if (MailNames.Account(typed, out var address) is { } refused)
+            return refused;
+        var domain = MailNames.DomainOf(address);
+        if (!await directory.IsLocalDomainAsync(domain, cancellation))
+            return new DomainNotOurs(domain);
+        return await directory.FindAccountAsync(address, cancellation) is null ? new AccountMayBeAdded(address) : new AccountAlreadyThere(address);
+    }
+
+    /// <summary>The first account of a domain is its postmaster's too, until somebody else is named.</summary>
+    /// <returns><see cref="AccountAdded"/>, or why not.</returns>
+    public async Task<DirectoryResult> AddAsync(string typed, string password, CancellationToken cancellation)
+    {
+        var answer = await MayAddAsync(typed, cancellation);
+        if (answer is not AccountMayBeAdded { Address: var address })
+            return answer;
+        if (CheckPassword(password) is { } weak)
+            return weak;
+        var domain = MailNames.DomainOf(address);
+        var hash = PasswordHash.Create(password);
+        // The domain is looked up again behind the hash, which takes long, and where nobody can remove it any more.
+        var isAdded = await directory.ChangeAsync<bool?>(async change =>
+            await change.IsLocalDomainAsync(domain) ? await change.AddAccountAsync(address, hash) : null);
+        return isAdded switch
+        {
+            true => new AccountAdded(address, await BecomePostmasterAsync(address, cancellation)),
+            false => new AccountAlreadyThere(address),
+            null => new DomainNotOurs(domain),
+        };
+    }
+
+    /// <summary>To be asked before somebody is asked for a password.</summary>
+    /// <returns><see cref="AccountIsThere"/>, or why not.</returns>
+    public async Task<DirectoryResult> FindAsync(string typed, CancellationToken cancellation)
+    {
+        if (MailNames.Address(typed, out var address) is { } refused)
+            return refused;
+        return await directory.FindAccountAsync(address, cancellation) is null ? new NoSuchAccount(address) : new AccountIsThere(address);
+    }
+
+    /// <returns><see cref="PasswordChanged"/>, or why not.</returns>
+    public async Task<DirectoryResult> SetPasswordAsync(string typed, string password, CancellationToken cancellation)
+    {
+        var answer = await FindAsync(typed, cancellation);
+        if (answer is not AccountIsThere { Address: var address })
+            return answer;
+        if (CheckPassword(password) is { } weak)
+            return weak;
+        return await directory.SetPasswordAsync(address, PasswordHash.Create(password)) ? new PasswordChanged(address) : new NoSuchAccount(address);
+    }
+
+    /// <summary>Removes the account, and all mail in its maildrop.</summary>
+    /// <returns><see cref="AccountRemoved"/>, or why not.</returns>
+    public async Task<DirectoryResult> RemoveAsync(string typed, CancellationToken cancellation)
+    {
+        if (MailNames.Address(typed, out var address) is { } refused)
+            return refused;
+        return await directory.RemoveAccountAsync(address)
+            ? new AccountRemoved(address, await AliasReview.FindBrokenAsync(directory, addresses, address, cancellation))
+            : new NoSuchAccount(address);
+    }
+
+    private DirectoryResult? CheckPassword(string password) =>
+        password.Length == 0 ? new PasswordEmpty()
+        : password.Length < directory.MinPasswordLength ? new PasswordTooShort(password.Length, directory.MinPasswordLength)
+        : password.Contains('\0', StringComparison.Ordinal) ? new PasswordWithNul()
+        : null;
+
+    /// <summary>RFC 5321 §4.5.1: a domain that receives mail has a postmaster. Until somebody else is named, its first account is.</summary>
+    /// <returns>The postmaster's address; null when somebody has it already.</returns>
+    private async Task<string?> BecomePostmasterAsync(string account, CancellationToken cancellation)
+    {
+        var postmaster = $"postmaster@{MailNames.DomainOf(account)}";
+        if ((await addresses.ResolveAsync(postmaster, cancellation)).Fault == AddressFault.None)
+            return null;
+        var gone = (await directory.FindAsync(postmaster, cancellation)).Targets;
+        var isNamed = await directory.ChangeAsync(async change =>
+        {
+            // Those who had it are gone; whoever was named since then is not.
+            var targets = (await change.FindAsync(postmaster)).Targets;
+            if (!targets.ToHashSet(StringComparer.OrdinalIgnoreCase).SetEquals(gone))
+                return false;
+            foreach (var target in targets)
+                await change.RemoveAliasAsync(postmaster, target);
+            return (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account);
+        });
+        return isNamed ? postmaster : null;
+    }
+}

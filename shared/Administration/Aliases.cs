@@ -1,0 +1,49 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration;
+
+/// <summary>The aliases of ours: mail for one address, or for all of a domain ("@example.org"), goes to another.</summary>
+public sealed class Aliases(MailDirectory directory, AddressResolver addresses)
+{
+    public Task<IReadOnlyList<Alias>> ListAsync(CancellationToken cancellation) => directory.ListAliasesAsync(cancellation);
+
+    /// <summary>An alias with which any address would lead nowhere, in a circle, too far or to too many is not added.</summary>
+    /// <returns><see cref="AliasAdded"/>, or why not.</returns>
+    public async Task<DirectoryResult> AddAsync(string typedAddress, string typedTarget)
+    {
+        if (MailNames.AddressOrCatchAll(typedAddress, out var address) is { } noAddress)
+            return noAddress;
+        if (MailNames.Address(typedTarget, out var target) is { } noTarget)
+            return noTarget;
+        // Checked and added at once: of two aliases that would lead to each other the second is refused.
+        return await directory.ChangeAsync(change => AddAsync(change, new Alias(address, target)));
+    }
+
+    /// <returns><see cref="AliasRemoved"/>, or why not.</returns>
+    public async Task<DirectoryResult> RemoveAsync(string typedAddress, string typedTarget, CancellationToken cancellation)
+    {
+        if (MailNames.AddressOrCatchAll(typedAddress, out var address) is { } noAddress)
+            return noAddress;
+        if (MailNames.Address(typedTarget, out var target) is { } noTarget)
+            return noTarget;
+        var alias = new Alias(address, target);
+        return await directory.RemoveAliasAsync(address, target)
+            ? new AliasRemoved(alias, await AliasReview.FindBrokenAsync(directory, addresses, address, cancellation))
+            : new NoSuchAlias(alias);
+    }
+
+    private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, Alias alias)
+    {
+        var (address, target) = alias;
+        if (!await change.IsLocalDomainAsync(MailNames.DomainOf(address)))
+            return new DomainNotOurs(MailNames.DomainOf(address));
+        var entry = await change.FindAsync(address);
+        if (entry.Targets.Contains(target))
+            return new AliasAlreadyThere(alias);
+        if (await change.CheckAliasAsync(address, target) is var (fault, at) && fault != AddressFault.None)
+            return new AliasFaulty(alias, fault, at);
+        await change.AddAliasAsync(address, target);
+        // Where a name is both, the alias decides: AddressResolver.cs.
+        return new AliasAdded(alias, PassesOver: entry.Account is not null && target != address && !entry.Targets.Contains(address));
+    }
+}

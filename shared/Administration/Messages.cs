@@ -1,0 +1,67 @@
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration;
+
+/// <summary>
+/// One message by its id, as it stands in the 250 reply: what happened to it and why it waits, and what an operator can do to its
+/// recipients. A recipient that is being tried is left alone.
+/// </summary>
+public sealed class Messages(MessageHistory history, OperatorStore store, QueueStore queue, TimeProvider time)
+{
+    /// <returns><see cref="MessageFound"/>, or why not.</returns>
+    public async Task<MessageResult> FindAsync(string typedId, CancellationToken cancellation)
+    {
+        if (!MessageIds.TryParse(typedId, out var id))
+            return new NotAMessageId(typedId);
+        if (await history.FindAsync(id, cancellation) is not { } message)
+            return new NoSuchMessage(id);
+        var rules = await ReadRulesAsync(message, cancellation);
+        return new MessageFound(
+            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Deeds)))],
+            message.Envelope.Count > 0 ? new NotRouted() : null);
+    }
+
+    /// <summary>Keeps the waiting recipients back until they are released.</summary>
+    /// <param name="operatorName">Who does it; noted with the change.</param>
+    /// <returns><see cref="MessageChanged"/>, or why not all of it was done.</returns>
+    public Task<MessageResult> HoldAsync(string typedId, string operatorName, CancellationToken cancellation) =>
+        ChangeAsync(typedId, OperatorAction.Held, id => store.HoldAsync(id, operatorName), cancellation);
+
+    /// <summary>Lets the held recipients go: they are due at once.</summary>
+    /// <inheritdoc cref="HoldAsync"/>
+    public Task<MessageResult> ReleaseAsync(string typedId, string operatorName, CancellationToken cancellation) =>
+        ChangeAsync(typedId, OperatorAction.Released, id => store.ReleaseAsync(id, operatorName), cancellation);
+
+    /// <summary>Ends the waiting and held recipients for good; the sender is not told.</summary>
+    /// <inheritdoc cref="HoldAsync"/>
+    public Task<MessageResult> RemoveAsync(string typedId, string operatorName, CancellationToken cancellation) =>
+        ChangeAsync(typedId, OperatorAction.Removed, id => store.RemoveAsync(id, operatorName), cancellation);
+
+    private async Task<MessageResult> ChangeAsync(
+        string typedId, OperatorAction action, Func<long, Task<OperatorChange>> change, CancellationToken cancellation)
+    {
+        if (!MessageIds.TryParse(typedId, out var id))
+            return new NotAMessageId(typedId);
+        var (changed, beingTried) = await change(id);
+        // A release has nothing to do with those that are being tried.
+        if (beingTried > 0 && action != OperatorAction.Released)
+            return new MessageChangedInPart(id, action, changed, beingTried);
+        if (changed > 0)
+            return new MessageChanged(id, action, changed);
+        if (await history.FindAsync(id, cancellation) is not { } message)
+            return new NoSuchMessage(id);
+        if (message.Envelope.Count > 0)
+            return new MessageNotRouted(id);
+        return new NothingToChange(id, [.. message.Recipients.CountBy(recipient => recipient.State).OrderBy(count => count.Key)]);
+    }
+
+    private async Task<WaitRules> ReadRulesAsync(MessageTimeline message, CancellationToken cancellation)
+    {
+        var standings = new Dictionary<string, DomainBackoff>(StringComparer.Ordinal);
+        var waiting = message.Recipients.Where(recipient => recipient.State == RecipientState.Queued && !recipient.Claimed);
+        foreach (var domain in waiting.Select(recipient => recipient.Domain).Distinct(StringComparer.Ordinal))
+            standings[domain] = await queue.FindBackoffAsync(domain, cancellation);
+        return new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), standings);
+    }
+}

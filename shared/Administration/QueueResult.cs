@@ -1,0 +1,42 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration;
+
+/// <summary>What waits for one domain, and why what is tried next of it waits.</summary>
+/// <param name="BeingTried">Of the waiting ones, those that a worker tries.</param>
+/// <param name="Failures">Attempts in a row in which no host of the domain could be reached.</param>
+/// <param name="LastReply">What was last said, or what went wrong; empty when nothing was tried yet.</param>
+public sealed record DomainWait(string Domain, long Waiting, long BeingTried, WaitReason Reason, int Failures, string LastReply);
+
+/// <summary>What waits, for whom and why.</summary>
+/// <param name="Pause">Since when delivery is paused and by whom; null when it is not.</param>
+/// <param name="Waiting">Recipients that wait for an attempt or are being tried.</param>
+/// <param name="Unrouted">Messages that the router has not seen.</param>
+/// <param name="Batches">Batches that workers are trying.</param>
+/// <param name="Unreported">Failures that the senders have not been told of yet.</param>
+/// <param name="Held">Recipients that are held.</param>
+/// <param name="HeldMessages">Their messages, the oldest of them.</param>
+/// <param name="Domains">Those with most recipients, most first.</param>
+/// <param name="HasMoreDomains">There are others besides.</param>
+public sealed record QueueOverview(
+    Paused? Pause, long Waiting, long Unrouted, long Batches, long Unreported, long Held, IReadOnlyList<HeldMessage> HeldMessages,
+    bool HasMoreHeldMessages, IReadOnlyList<DomainWait> Domains, bool HasMoreDomains);
+
+/// <summary>What became of pausing or resuming delivery: one of the records in this file, and of no others.</summary>
+public abstract record QueueResult
+{
+    private protected QueueResult(ActStatus status) => Status = status;
+
+    public ActStatus Status { get; }
+}
+
+/// <summary>Within seconds nothing more is handed out, and what is being tried is finished. Mail is accepted as before.</summary>
+public sealed record DeliveryPausedNow() : QueueResult(ActStatus.Done);
+
+public sealed record DeliveryPausedAlready() : QueueResult(ActStatus.NotDone);
+
+/// <param name="Ended">The pause that was.</param>
+public sealed record DeliveryResumed(Paused Ended) : QueueResult(ActStatus.Done);
+
+/// <summary>Delivery is not paused here; a server with Queue:DeliveryPaused keeps to its setting.</summary>
+public sealed record DeliveryNotPaused() : QueueResult(ActStatus.NotDone);

@@ -1,0 +1,40 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration;
+
+/// <summary>
+/// Says why mail waits, out of what the queue obeys as of one moment. Never a time that has passed: what has come is
+/// <see cref="Due"/>.
+/// </summary>
+/// <param name="Standings">Of the domains that are asked about; one that is missing is that can be reached.</param>
+internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainBackoff> Standings)
+{
+    /// <summary>Null: the recipient has its outcome, and waits no more.</summary>
+    public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<OperatorDeed> deeds) => recipient.State switch
+    {
+        RecipientState.Queued when recipient.Claimed => new BeingTried(),
+        RecipientState.Queued => Waiting(Standings.GetValueOrDefault(recipient.Domain, DomainBackoff.None), recipient.NextAttemptAt),
+        RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
+        RecipientState.Held => new HeldByOperator(
+            recipient.UpdatedAt, deeds.LastOrDefault(deed => deed.Action == OperatorAction.Held)?.Operator ?? ""),
+        _ => null,
+    };
+
+    /// <summary>The reason of what is tried next of a domain.</summary>
+    public WaitReason Of(DomainSummary domain) => domain.Claimed == domain.Queued
+        ? new BeingTried()
+        : Waiting(new DomainBackoff(domain.Failures, domain.BackoffUntil, domain.Reason), domain.OldestNextAttemptAt);
+
+    // In the order in which the queue asks.
+    private WaitReason Waiting(DomainBackoff standing, DateTimeOffset nextAttemptAt)
+    {
+        if (Pause is { } pause)
+            return new Paused(pause.Since, pause.Operator);
+        if (standing.BackoffUntil > Now)
+        {
+            return new BacksOff(
+                standing.BackoffUntil, standing.Reason, nextAttemptAt > standing.BackoffUntil ? nextAttemptAt : standing.BackoffUntil);
+        }
+        return nextAttemptAt > Now ? new NextAttempt(nextAttemptAt) : new Due();
+    }
+}

@@ -1,0 +1,69 @@
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using MailPipeline.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Administration.Tests;
+
+/// <summary>A store of its own, with all that an operator can ask and do; time stands still.</summary>
+internal sealed class AdministrationFixture : IAsyncDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("mailpipeline-administration-").FullName;
+    private readonly ServiceProvider _services;
+
+    private AdministrationFixture() => _services = new ServiceCollection().AddLogging().AddMetrics().AddSingleton<TimeProvider>(Time)
+        .AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" })
+        .AddAdministration().BuildServiceProvider();
+
+    public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero));
+
+    public Domains Domains => Get<Domains>();
+
+    public Accounts Accounts => Get<Accounts>();
+
+    public Aliases Aliases => Get<Aliases>();
+
+    public Messages Messages => Get<Messages>();
+
+    public DeliveryQueue Queue => Get<DeliveryQueue>();
+
+    public static async Task<AdministrationFixture> OpenAsync()
+    {
+        var fixture = new AdministrationFixture();
+        await fixture.Get<MailDatabase>().OpenAsync(TestContext.Current.CancellationToken);
+        return fixture;
+    }
+
+    public T Get<T>()
+        where T : notnull => _services.GetRequiredService<T>();
+
+    /// <summary>Accepts and routes one message; the domain of each recipient is that of its address.</summary>
+    public async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(params string[] recipients)
+    {
+        var message = await AcceptAsync(recipients);
+        var made = await Get<QueueStore>().RouteAsync(
+            [new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], RecipientRoute.Remote))])]);
+        return [.. made.Select(row => row.Recipient)];
+    }
+
+    public async Task<AcceptedMessage> AcceptAsync(params string[] recipients)
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var id = await Get<MessageStore>().NextMessageIdAsync(cancellation);
+        var message = new AcceptedMessage(id, "ann@example.org", recipients, 1, BodyType.SevenBit, Time.GetUtcNow(), "");
+        await using var content = Get<MessageStore>().CreateContent(id);
+        await content.AppendAsync("x"u8.ToArray(), cancellation);
+        await Get<MessageStore>().AcceptAsync(message, content, cancellation);
+        return message;
+    }
+
+    public Task ClaimAsync(long claim, params QueuedRecipient[] recipients) => Get<ClaimStore>().TakeAsync(
+        claim, recipients[0].Address.Split('@')[1], recipients, begun: true, TestContext.Current.CancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _services.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+}

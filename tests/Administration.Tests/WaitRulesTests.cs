@@ -1,0 +1,82 @@
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration.Tests;
+
+/// <summary>What waits has one reason, with the one who ends it, and never a time that has passed.</summary>
+public sealed class WaitRulesTests
+{
+    private static readonly DateTimeOffset s_noon = new(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
+    private static readonly WaitRules s_calm = new(s_noon, Pause: null, new Dictionary<string, DomainBackoff>());
+    private static readonly WaitRules s_paused = s_calm with { Pause = new DeliveryPaused(s_noon.AddHours(-1), "ann") };
+    private static readonly WaitRules s_backingOff = s_calm with
+    {
+        Standings = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
+    };
+
+    [Fact]
+    public void A_recipient_is_tried_or_due_or_has_its_time()
+    {
+        ShouldBe(new BeingTried(), WaitOwner.Worker, null, s_calm.Of(Recipient() with { Claimed = true }, []));
+        ShouldBe(new Due(), WaitOwner.DomainQueue, null, s_calm.Of(Recipient(), []));
+        ShouldBe(new Due(), WaitOwner.DomainQueue, null, s_calm.Of(Recipient(-5), []));
+        ShouldBe(new NextAttempt(s_noon.AddMinutes(5)), WaitOwner.RetrySchedule, s_noon.AddMinutes(5), s_calm.Of(Recipient(5), []));
+    }
+
+    [Fact]
+    public void A_domain_that_backs_off_keeps_its_mail_until_the_later_of_both_times()
+    {
+        var until = s_noon.AddMinutes(30);
+        ShouldBe(new BacksOff(until, "no route to host", until), WaitOwner.DomainQueue, until, s_backingOff.Of(Recipient(5), []));
+        ShouldBe(new BacksOff(until, "no route to host", s_noon.AddHours(1)), WaitOwner.DomainQueue, s_noon.AddHours(1), s_backingOff.Of(Recipient(60), []));
+        // Its end has come.
+        ShouldBe(new Due(), WaitOwner.DomainQueue, null, (s_backingOff with { Now = until }).Of(Recipient(), []));
+    }
+
+    [Fact]
+    public void A_pause_comes_before_every_time_but_not_before_an_attempt_that_is_under_way()
+    {
+        ShouldBe(new Paused(s_noon.AddHours(-1), "ann"), WaitOwner.Operator, null, s_paused.Of(Recipient(5), []));
+        ShouldBe(new BeingTried(), WaitOwner.Worker, null, s_paused.Of(Recipient() with { Claimed = true }, []));
+    }
+
+    [Fact]
+    public void What_is_held_says_by_whom()
+    {
+        var held = Recipient() with { State = RecipientState.Held, UpdatedAt = s_noon };
+        OperatorDeed[] deeds = [new(OperatorAction.Held, "ann", s_noon, 1), new(OperatorAction.Released, "bob", s_noon, 1), new(OperatorAction.Held, "joe", s_noon, 1)];
+        ShouldBe(new HeldByOperator(s_noon, "joe"), WaitOwner.Operator, null, s_paused.Of(held, deeds));
+        ShouldBe(new HeldByOperator(s_noon, ""), WaitOwner.Operator, null, s_calm.Of(held, []));
+        ShouldBe(new HeldBySystem(s_noon, "three deaths"), WaitOwner.Operator, null, s_calm.Of(held with { HoldReason = "three deaths" }, deeds));
+    }
+
+    [Theory]
+    [InlineData(RecipientState.Delivered)]
+    [InlineData(RecipientState.Bounced)]
+    [InlineData(RecipientState.Expired)]
+    [InlineData(RecipientState.Removed)]
+    public void What_has_its_outcome_waits_no_more(RecipientState state) => Assert.Null(s_paused.Of(Recipient() with { State = state }, []));
+
+    [Fact]
+    public void A_domain_waits_for_what_is_tried_next_of_it()
+    {
+        var domain = new DomainSummary("example.net", 7, 0, s_noon, 0, DateTimeOffset.UnixEpoch, "");
+        Assert.Equal(new Due(), s_calm.Of(domain));
+        Assert.Equal(new Due(), s_calm.Of(domain with { Claimed = 6 }));
+        Assert.Equal(new BeingTried(), s_paused.Of(domain with { Claimed = 7 }));
+        Assert.Equal(new Paused(s_noon.AddHours(-1), "ann"), s_paused.Of(domain));
+        Assert.Equal(
+            new BacksOff(s_noon.AddMinutes(9), "refused", s_noon.AddMinutes(9)),
+            s_calm.Of(domain with { BackoffUntil = s_noon.AddMinutes(9), Reason = "refused", Failures = 2 }));
+    }
+
+    private static void ShouldBe(WaitReason expected, WaitOwner owner, DateTimeOffset? until, WaitReason? actual)
+    {
+        Assert.Equal(expected, actual);
+        Assert.Equal((owner, until), (actual!.Owner, actual.Until));
+    }
+
+    private static RecipientTimeline Recipient(int minutes = 0) => new(
+        RecipientIds.Of(1, 0), "bob@example.net", "", "example.net", RecipientRoute.Remote, RecipientState.Queued, s_noon.AddMinutes(minutes),
+        Claimed: false, s_noon, []);
+}

@@ -1,0 +1,117 @@
+using System.Reflection;
+using System.Text.Json;
+using MailPipeline.Administration;
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+
+namespace MailPipeline.Commands.Tests;
+
+/// <summary>What programs read: the names of results and properties are promised.</summary>
+public sealed class JsonTests : IDisposable
+{
+    private readonly CommandRun _run = new();
+
+    public void Dispose() => _run.Dispose();
+
+    [Fact]
+    public async Task Lists_changes_and_failures_are_objects_with_a_status_and_a_result()
+    {
+        await ShouldBeAsync("domain add example.org", "",
+            """{"status":"done","result":"domainAdded","message":*,"domain":"example.org","hasPostmaster":false,"brokenAliases":[]}""");
+        await ShouldBeAsync("domain add example.org", "", """{"status":"notDone","result":"domainAlreadyThere","message":*,"domain":"example.org"}""");
+        await ShouldBeAsync("domain add x..y", "", """{"status":"refused","result":"notADomain","message":*}""");
+        await ShouldBeAsync("account add ann@example.org", "s3cret-words\n",
+            """{"status":"done","result":"accountAdded","message":*,"address":"ann@example.org","postmaster":"postmaster@example.org"}""");
+        await ShouldBeAsync("account password ann@example.org", "short\n", """{"status":"refused","result":"passwordTooShort","message":*,"minLength":8}""");
+        await ShouldBeAsync("alias add a@example.org gone@example.org", "",
+            """{"status":"notDone","result":"aliasFaulty","message":*,"address":"a@example.org","target":"gone@example.org","fault":"notThere","faultyAddress":"gone@example.org"}""");
+        await ShouldBeAsync("account list", "", """{"status":"done","result":"accounts","accounts":["ann@example.org"]}""");
+        await ShouldBeAsync("alias list", "",
+            """{"status":"done","result":"aliases","aliases":[{"address":"postmaster@example.org","target":"ann@example.org"}]}""");
+        await ShouldBeAsync("account remove ann@example.org", "",
+            """{"status":"done","result":"accountRemoved","message":*,"address":"ann@example.org","brokenAliases":[{"address":"postmaster@example.org","target":"ann@example.org"}]}""");
+        await ShouldBeAsync("message 1E240", "", """{"status":"notDone","result":"noSuchMessage","message":*,"id":"1E240"}""");
+        await ShouldBeAsync("message", "", """{"status":"refused","result":"misused","message":*}""");
+        await ShouldBeAsync("queue --Storage:ClaimLease=soon", "", """{"status":"refused","result":"badStart","message":*}""");
+        await ShouldBeAsync("queue pause", "", """{"status":"done","result":"deliveryPaused","message":*}""");
+        await ShouldBeAsync("queue resume", "",
+            """{"status":"done","result":"deliveryResumed","message":*,"pause":{"reason":"paused","owner":"operator","until":null,"since":*,"operator":*}}""");
+        await ShouldBeAsync("queue", "",
+            """{"status":"done","result":"queue","pause":null,"waiting":0,"unrouted":0,"batches":0,"unreported":0,"held":0,"heldMessages":[],"moreHeldMessages":false,"domains":[],"moreDomains":false}""");
+        await ShouldBeAsync("version", "", """{"status":"done","result":"version","version":*}""");
+    }
+
+    [Fact]
+    public void A_message_has_its_recipients_attempts_waits_and_changes()
+    {
+        var noon = new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
+        var id = RecipientIds.Of(0x1E240, 0);
+        var recipient = new RecipientTimeline(id, "bob@example.net", "", "example.net", RecipientRoute.Remote, RecipientState.Queued, noon, false, noon,
+            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon)]);
+        var message = new MessageTimeline(0x1E240, noon, "ann@example.org", 7, [], [recipient])
+        {
+            Deeds = [new OperatorDeed(OperatorAction.Released, "joe", noon, 1)],
+        };
+
+        Assert.Equal(
+            """
+            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z"}]}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
+            """,
+            Write(MessageReply.Of(new MessageFound(message, [new TracedRecipient(recipient, new BacksOff(noon.AddHours(1), "no route", noon.AddHours(2)))], null))));
+    }
+
+    /// <summary>A result that somebody adds has words and a name, or the build of its reply throws.</summary>
+    [Fact]
+    public void Every_result_has_words_and_a_name_of_its_own()
+    {
+        var names = new List<string>();
+        foreach (var type in typeof(DirectoryResult).Assembly.GetTypes().Where(type => !type.IsAbstract))
+        {
+            if (type.IsSubclassOf(typeof(DirectoryResult)))
+                names.Add(DirectoryReply.Of((DirectoryResult)Make(type)).Result);
+            else if (type.IsSubclassOf(typeof(MessageResult)) && type != typeof(MessageFound))
+                names.Add(MessageReply.Of((MessageResult)Make(type)).Result);
+            else if (type.IsSubclassOf(typeof(QueueResult)))
+                names.Add(QueueReply.Of((QueueResult)Make(type)).Result);
+            else if (type.IsSubclassOf(typeof(WaitReason)))
+                Assert.All([MailText.Of((WaitReason)Make(type), "x"), MailText.InCell((WaitReason)Make(type))], Assert.NotEmpty);
+        }
+        Assert.InRange(names.Count, 30, 100);
+        // Both are told of the same change: one has been done in part.
+        Assert.Equal(names.Except(["messageHeld"]).Order(), names.Except(["messageHeld"]).Distinct().Order());
+    }
+
+    private static object Make(Type type)
+    {
+        var constructor = type.GetConstructors(BindingFlags.Public | BindingFlags.Instance).MaxBy(one => one.GetParameters().Length)!;
+        return constructor.Invoke([.. constructor.GetParameters().Select(parameter => ValueOf(parameter.ParameterType))]);
+
+        static object ValueOf(Type type) =>
+            type == typeof(string) ? "x"
+            : type == typeof(Alias) ? new Alias("a@example.org", "b@example.org")
+            : type == typeof(Paused) ? new Paused(DateTimeOffset.UnixEpoch, "x")
+            : type == typeof(OperatorAction) ? OperatorAction.Held
+            : type.IsGenericType ? Array.CreateInstance(type.GetGenericArguments()[0], 0)
+            : Activator.CreateInstance(type)!;
+    }
+
+    private async Task ShouldBeAsync(string line, string input, string expected)
+    {
+        var (exitCode, json) = await _run.RunJsonAsync(line, input);
+        Assert.Equal(json.GetProperty("status").GetString() switch { "done" => 0, "notDone" => 1, _ => 2 }, exitCode);
+        var pattern = System.Text.RegularExpressions.Regex.Escape(expected).Replace(@"\*", "\"[^\"]+\"", StringComparison.Ordinal);
+        Assert.Matches($"^{pattern}$", json.GetRawText());
+    }
+
+    private static string Write(Reply reply)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            reply.Properties(json);
+            json.WriteEndObject();
+        }
+        return System.Text.Encoding.UTF8.GetString(buffer.ToArray());
+    }
+}
