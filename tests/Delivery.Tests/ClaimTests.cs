@@ -53,7 +53,7 @@ public sealed class ClaimTests
     }
 
     [Fact]
-    public async Task A_hand_out_that_comes_again_while_its_claim_is_held_is_neither_tried_nor_reported()
+    public async Task A_batch_that_comes_again_while_its_claim_is_held_is_neither_tried_nor_reported()
     {
         await using var server = new ScriptedServer([]);
         await using var bench = new Bench();

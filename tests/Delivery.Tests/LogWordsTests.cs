@@ -56,7 +56,7 @@ public sealed class LogWordsTests
 
     private static async Task RunAsync(Bench bench, string domain, Resolution resolution) => await bench.Delivery.RunAsync(
         new DeliverMessages(domain, 77, bench.Message("one\r\n")), Task.FromResult(resolution), bench.Slots,
-        new HandOutWaits(bench.Telemetry, bench.Time), _ => Task.CompletedTask);
+        new BatchWaits(bench.Telemetry, bench.Time), _ => Task.CompletedTask);
 
     private static void AssertPlain(FakeLogCollector log, int expected)
     {

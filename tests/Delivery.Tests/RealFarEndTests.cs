@@ -117,8 +117,8 @@ public sealed class RealFarEndTests
         await using var dns = await DnsServer.StartAsync("example.org. A 127.0.0.1");
         await using var silent = new SilentDnsServer(name => name.EndsWith("example.org", StringComparison.Ordinal) ? dns.EndPoint : null);
         var settings = Settings(dns, sink.EndPoint.Port);
-        settings["Delivery:DnsServers"] = $"{silent.EndPoint}";
-        settings["Delivery:DnsTimeout"] = "00:00:01";
+        settings["Dns:Servers"] = $"{silent.EndPoint}";
+        settings["Dns:Timeout"] = "00:00:01";
         settings["Delivery:RetryConsumers"] = "20";
         await using var host = await DeliveryHost.StartAsync(settings);
         for (var i = 0; i < 60; i++)
@@ -156,7 +156,7 @@ public sealed class RealFarEndTests
 
     private static Dictionary<string, string?> Settings(DnsServer dns, int port) => new()
     {
-        ["Delivery:DnsServers"] = $"{dns.EndPoint}",
+        ["Dns:Servers"] = $"{dns.EndPoint}",
         ["Delivery:Port"] = $"{port}",
         ["Delivery:LocalAddresses"] = "Allow",
         ["Delivery:IdleTime"] = "00:00:00",

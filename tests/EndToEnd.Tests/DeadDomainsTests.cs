@@ -26,7 +26,7 @@ public sealed class DeadDomainsTests
         // Every recipient is due again after a few seconds, so that the retries never end.
         await pipeline.StartAsync(
             ["ann"],
-            [$"--Delivery:DnsServers:0={silent.EndPoint}", "--Delivery:DnsTimeout=00:00:01", "--Queue:RetrySteps:0=00:00:05"],
+            [$"--Dns:Servers:0={silent.EndPoint}", "--Dns:Timeout=00:00:01", "--Queue:RetrySteps:0=00:00:05"],
             Cancellation);
 
         var started = Stopwatch.GetTimestamp();

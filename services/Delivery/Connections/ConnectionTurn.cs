@@ -4,11 +4,11 @@ using MailPipeline.Contracts;
 namespace MailPipeline.Delivery;
 
 /// <summary>
-/// The turn of one hand-out among those that want a connection: at once where a slot is free, otherwise after a wait that ends with the
+/// The turn of one batch among those that want a connection: at once where a slot is free, otherwise after a wait that ends with the
 /// batch's time. Before the first host is dialled storage knows that the attempt has begun.
 /// </summary>
 internal sealed class ConnectionTurn(
-    ConnectionSlots slots, IClaims claims, HandOutWaits waits, DeliverMessages command, TimeProvider time, TimeSpan batchTime,
+    ConnectionSlots slots, IClaims claims, BatchWaits waits, DeliverMessages command, TimeProvider time, TimeSpan batchTime,
     CancellationToken stopping) : IDisposable
 {
     private readonly CancellationTokenSource _patience = new(batchTime, time);

@@ -16,6 +16,7 @@ internal static partial class ReferenceRules
         ["shared/Mail/Mail.csproj"] =
             ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
 

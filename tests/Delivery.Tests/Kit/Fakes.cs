@@ -2,6 +2,7 @@ using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
 using MailPipeline.Contracts;
+using MailPipeline.Dns;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Hosting;
 
@@ -216,9 +217,9 @@ internal sealed class FakeDns : IDnsLookup
 
     public FakeDns WithFailure(string name)
     {
-        Mx[name] = DnsAnswer<MxRecord>.Failure("ServerFailure");
-        IPv4[name] = DnsAnswer<IPAddress>.Failure("ServerFailure");
-        IPv6[name] = DnsAnswer<IPAddress>.Failure("ServerFailure");
+        Mx[name] = DnsAnswer.Failure<MxRecord>("ServerFailure");
+        IPv4[name] = DnsAnswer.Failure<IPAddress>("ServerFailure");
+        IPv6[name] = DnsAnswer.Failure<IPAddress>("ServerFailure");
         return this;
     }
 
@@ -234,6 +235,12 @@ internal sealed class FakeDns : IDnsLookup
     public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) => AskAsync(IPv4, "A", name);
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => AskAsync(IPv6, "AAAA", name);
+
+    /// <summary>Nobody asks yet.</summary>
+    public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    /// <inheritdoc cref="TxtAsync"/>
+    public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
         new(addresses.Length > 0 ? DnsStatus.Found : DnsStatus.NoData, addresses, TimeToLive);
