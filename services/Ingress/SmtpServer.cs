@@ -1,5 +1,6 @@
 using System.Net;
 using MailPipeline.Contracts;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -9,13 +10,11 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
 
-/// <summary>
-/// What all sessions share, and what is counted and logged of each.
-/// </summary>
+/// <summary>What all sessions share, and what is counted and logged of each.</summary>
 internal sealed partial class SmtpServer(
     IOptions<IngressOptions> options,
     MessageStore store,
-    AddressPolicy policy,
+    CheckTable checks,
     CredentialVerifier credentials,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
@@ -34,9 +33,7 @@ internal sealed partial class SmtpServer(
 
     public MessageStore Store => store;
 
-    public AddressPolicy Policy => policy;
-
-    public Backpressure Backpressure => backpressure;
+    public CheckTable Checks => checks;
 
     public CredentialVerifier Credentials => credentials;
 

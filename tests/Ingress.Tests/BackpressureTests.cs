@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
