@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -49,7 +49,7 @@ internal sealed class MessageReception(
             return refusal;
 
         var started = server.Time.GetTimestamp();
-        var message = Envelope(content, traceParent);
+        var message = EnvelopeOf(content, traceParent);
         try
         {
             using var commit = server.BeginCommit(message);
@@ -67,7 +67,7 @@ internal sealed class MessageReception(
         return new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}");
     }
 
-    private AcceptedMessage Envelope(IncomingContent content, string traceParent)
+    private Envelope EnvelopeOf(IncomingContent content, string traceParent)
     {
         var recipients = new string[transaction.Recipients.Count];
         for (var i = 0; i < recipients.Length; i++)
@@ -76,7 +76,7 @@ internal sealed class MessageReception(
         var body = transaction.Body == SmtpBody.EightBitMime || content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
         if (transaction.SmtpUtf8)
             body |= BodyType.SmtpUtf8;
-        return new AcceptedMessage(
+        return new Envelope(
             content.MessageId, transaction.Sender?.Text ?? "", recipients, content.Writer.SizeBytes, body, server.Time.GetUtcNow(), traceParent);
     }
 }

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -100,10 +99,10 @@ internal sealed partial class SmtpServer(
     }
 
     /// <summary>Until it is disposed the message is being committed.</summary>
-    public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
+    public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);
 
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
-    public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
+    public void Accepted(SmtpConnection session, Envelope message, TimeSpan duration)
     {
         publisher.Offer(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);

@@ -1,11 +1,10 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue;
 
 /// <summary>Recipients given to a worker under one claim.</summary>
-public sealed record HandOut(long ClaimId, RecipientRoute Route, QueuedRecipient[] Recipients, bool Probe)
+public sealed record HandOut(long ClaimId, RecipientRoute Route, Recipient[] Recipients, bool Probe)
 {
     /// <summary>A worker held it before this queue was in memory; storage knows its recipients.</summary>
     public bool IsAdopted => Recipients.Length == 0;
@@ -32,7 +31,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     private static readonly TimeSpan s_readOn = TimeSpan.FromSeconds(5);
 
-    private readonly Queue<QueuedRecipient> _window = new();
+    private readonly Queue<Recipient> _window = new();
     private readonly HashSet<long> _known = [];
     private readonly Dictionary<long, UnderWayHandOut> _handedOut = [];
     private readonly HashSet<long> _claimed = [];
@@ -100,7 +99,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public int Room => options.WindowRecipients - _window.Count;
 
     /// <summary>Takes recipients that have just become due, as far as there is room and nobody older waits in storage.</summary>
-    public void Offer(IReadOnlyList<QueuedRecipient> recipients, DateTimeOffset now)
+    public void Offer(IReadOnlyList<Recipient> recipients, DateTimeOffset now)
     {
         if (MoreInStore || Rests(now) || recipients.Count > Room)
         {
@@ -112,7 +111,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
     /// <returns>Who belongs to a hand-out that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<Recipient> recipients, int askedFor)
     {
         var handedBack = recipients.Count == 0 ? []
             : _claimed.Select(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId))).ToList();
@@ -123,9 +122,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>Removes recipients whose time is over from the window and returns them.</summary>
-    public List<QueuedRecipient> TakeExpired(DateTimeOffset now)
+    public List<Recipient> TakeExpired(DateTimeOffset now)
     {
-        var expired = new List<QueuedRecipient>();
+        var expired = new List<Recipient>();
         if (!_window.Any(recipient => IsOver(recipient, now)))
             return expired;
         for (var left = _window.Count; left > 0; left--)
@@ -152,7 +151,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         var probe = Standing.Failures > 0;
         var route = _window.Peek().Route;
         var most = probe && route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
-        var recipients = new List<QueuedRecipient>(Math.Min(most, _window.Count));
+        var recipients = new List<Recipient>(Math.Min(most, _window.Count));
         while (recipients.Count < most && _window.TryPeek(out var next) && next.Route == route)
             recipients.Add(_window.Dequeue());
         var handOut = new HandOut(claimId, route, [.. recipients], probe);
@@ -215,7 +214,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
     /// answers is believed of a hand-out under way only, because an old report may come when much has happened since.
     /// </summary>
-    public static bool SaysSomething(AttemptsCompleted report, bool isUnderWay) =>
+    public static bool SaysSomething(AttemptReport report, bool isUnderWay) =>
         (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>
@@ -299,7 +298,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// Whoever can be tried is tried once more at the end of his time; only where the domain could not be reached just now
     /// would that tell nothing new.
     /// </summary>
-    private bool IsOver(QueuedRecipient recipient, DateTimeOffset now) =>
+    private bool IsOver(Recipient recipient, DateTimeOffset now) =>
         Standing.Failures > 0 && schedule.IsOver(recipient.AcceptedAt, now);
 
     private UnderWayHandOut UnderWayFrom(HandOut handOut, DateTimeOffset now) => new(handOut, now + options.HandOutTimeout, TimeSpan.Zero);
@@ -314,7 +313,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         return entry.HandOut;
     }
 
-    private void Add(IReadOnlyList<QueuedRecipient> recipients)
+    private void Add(IReadOnlyList<Recipient> recipients)
     {
         foreach (var recipient in recipients)
         {

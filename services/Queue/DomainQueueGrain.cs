@@ -65,7 +65,7 @@ internal sealed partial class DomainQueueGrain(
     public Task OfferAsync(QueuedRecipient[] recipients)
     {
         _idleTicks = 0;
-        _queue.Offer(recipients, time.GetUtcNow());
+        _queue.Offer(Array.ConvertAll(recipients, ContractMapping.ToRecipient), time.GetUtcNow());
         // The router has more to do than to wait for the bus.
         _ = PumpAsideAsync();
         return Task.CompletedTask;
@@ -89,9 +89,10 @@ internal sealed partial class DomainQueueGrain(
         return _found > before;
     }
 
-    public async Task CompleteAsync(AttemptsCompleted report)
+    public async Task CompleteAsync(AttemptsCompleted completed)
     {
         _idleTicks = 0;
+        var report = completed.ToReport();
         if (report.GoesOn)
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
@@ -114,7 +115,7 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private async Task ConcludeAsync(AttemptsCompleted report)
+    private async Task ConcludeAsync(AttemptReport report)
     {
         var handOut = _queue.Complete(report.ClaimId);
         if (handOut is not null)
@@ -156,7 +157,7 @@ internal sealed partial class DomainQueueGrain(
             telemetry.UnderWay(route, -count);
     }
 
-    private async Task LearnAsync(AttemptsCompleted report)
+    private async Task LearnAsync(AttemptReport report)
     {
         var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
         if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -15,18 +15,19 @@ internal sealed partial class HandOutSender(
     /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
     public async Task<bool> TrySendAsync(string domain, HandOut handOut)
     {
+        var claim = new Claim(handOut.ClaimId, domain, handOut.Recipients);
         try
         {
             if (handOut.Route == RecipientRoute.Local)
             {
                 await bus.SendAsync(
-                    handOut.Endpoint, new StoreMessages(domain, handOut.ClaimId, handOut.Recipients),
+                    handOut.Endpoint, claim.ToStoreMessages(),
                     options.Value.HandOutTimeout, CancellationToken.None);
             }
             else
             {
                 await bus.SendAsync(
-                    handOut.Endpoint, new DeliverMessages(domain, handOut.ClaimId, handOut.Recipients), options.Value.HandOutTimeout,
+                    handOut.Endpoint, claim.ToDeliverMessages(), options.Value.HandOutTimeout,
                     CancellationToken.None);
             }
             return true;

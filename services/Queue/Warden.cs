@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -117,7 +116,7 @@ internal sealed partial class WardenGrain : Grain, IWardenGrain
         }
     }
 
-    private async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages)
+    private async Task RouteAsync(IReadOnlyList<Envelope> messages)
     {
         try
         {

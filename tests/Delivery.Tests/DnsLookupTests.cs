@@ -1,6 +1,6 @@
 using System.Net;
 using CsCheck;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;

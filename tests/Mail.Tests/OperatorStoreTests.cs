@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -37,7 +36,7 @@ public abstract partial class StoreTests
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         // What was handed out before the hold, and arrives after it.
         Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default));
-        var late = await Store.Maildrops.StoreAsync(new StoreMessages("example.net", 8, [recipients[0]]), _ => "", default);
+        var late = await Store.Maildrops.StoreAsync(new Claim(8, "example.net", [recipients[0]]), _ => "", default);
         Assert.Equal(AttemptOutcome.NotAttempted, Assert.Single(late).Outcome);
         Assert.Equal(new HeldMessage(id, 2), Assert.Single(await Store.Operator.ListHeldAsync(10, default)));
         Assert.Equal((0, 2), await QueuedAndHeldAsync());

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MailPipeline.Storage.Sqlite;
 using Microsoft.Data.Sqlite;

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MailPipeline.Storage.Postgres;
 using MailPipeline.Testing;

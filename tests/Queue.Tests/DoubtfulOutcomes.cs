@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 

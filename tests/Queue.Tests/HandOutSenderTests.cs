@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using MassTransit.Testing;
@@ -10,7 +10,7 @@ namespace MailPipeline.Queue.Tests;
 
 public sealed class HandOutSenderTests
 {
-    private static readonly QueuedRecipient s_recipient = new(
+    private static readonly Recipient s_recipient = new(
         1, "a@example.net", "", 1, BodyType.SevenBit, 0, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, RecipientRoute.Remote, "");
 
     [Theory]

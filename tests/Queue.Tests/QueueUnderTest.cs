@@ -139,7 +139,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     {
         var message = await StoreAsync(sender, recipients);
         if (hint)
-            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
         return message.MessageId;
     }
 
@@ -151,12 +151,12 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    private async Task<AcceptedMessage> StoreAsync(string sender, string[] recipients)
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients)
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n"u8.ToArray();
         var id = await messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(content, default);
         await messages.AcceptAsync(message, writer, default);
@@ -178,7 +178,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     }
 
     /// <summary>Sends what a worker would.</summary>
-    public Task ReportAsync(AttemptsCompleted report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
+    public Task ReportAsync(AttemptReport report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), default);
 
     public async Task<int> FailuresAsync(string domain) =>
         (await History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;

@@ -68,10 +68,10 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => await queue.FailuresAsync("example.net") > 0, "the domain rests");
 
-        await queue.ReportAsync(new AttemptsCompleted("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
         // A report that comes late, of a hand-out that nobody remembers.
-        await queue.ReportAsync(new AttemptsCompleted("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
 
         Assert.Equal(1, await queue.FailuresAsync("example.net"));
@@ -91,16 +91,16 @@ public sealed class RepairTests
         using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
-        var held = Assert.Single(queue.Worker.Commands).ClaimId;
+        var held = Assert.Single(queue.Worker.Commands).Id;
         var failed = new AttemptResult(
             RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
 
         // A claim that is over, or was never there; one that is held, in the name of another domain.
-        await queue.ReportAsync(new AttemptsCompleted("example.net", held + 1, [failed], Unreachable: true));
-        await queue.ReportAsync(new AttemptsCompleted("example.com", held, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptReport("example.net", held + 1, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptReport("example.com", held, [failed], Unreachable: true));
         await Until.TrueAsync(
             () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 2), "both were read");
-        await queue.ReportAsync(new AttemptsCompleted("example.com", held + 2, [failed], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.com", held + 2, [failed], Unreachable: false));
         await Until.TrueAsync(
             () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 3), "the queue went on");
 
@@ -125,7 +125,7 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
         var nothing = command.Recipients.Select(recipient => new AttemptResult(
             recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch));
-        await queue.ReportAsync(new AttemptsCompleted(command.Domain, command.ClaimId, [.. nothing], Unreachable: false, NothingWon: true));
+        await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [.. nothing], Unreachable: false, NothingWon: true));
         await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
         // What is read from storage goes out before the second message does.
         await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
@@ -150,10 +150,10 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
 
         var back = command.Recipients[1];
-        await queue.Claims.ReleaseAsync(command.ClaimId, [back.RecipientId], default);
+        await queue.Claims.ReleaseAsync(command.Id, [back.RecipientId], default);
         var result = new AttemptResult(back.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
         if (isReported)
-            await queue.ReportAsync(new AttemptsCompleted(command.Domain, command.ClaimId, [result], Unreachable: false, NothingWon: true, GoesOn: true));
+            await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [result], Unreachable: false, NothingWon: true, GoesOn: true));
         await Until.TrueAsync(
             async () => (await queue.History.FindAsync(id, default))!.Recipients.Any(r => r.State == RecipientState.Delivered), "another delivers it");
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "only the first is left");
@@ -182,9 +182,9 @@ public sealed class RepairTests
     {
         await using var queue = await QueueUnderTest.StartAsync();
         var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
-        var message = new AcceptedMessage(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         for (var i = 0; i < 5; i++)
-            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
         Assert.Single((await queue.OutcomeOfAsync(id)).Recipients);
         await queue.DrainedAsync();
         Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -9,7 +9,7 @@ namespace MailPipeline.Delivery;
 /// with the next. Repeats until storage has answered; a delivery is never given up silently.
 /// </summary>
 internal sealed class DeliveredRecorder(
-    IClaims claims, ActiveClaim claim, DeliverMessages command, DeliveryTelemetry telemetry, TimeProvider time, ILogger log, CancellationToken abandon)
+    IClaims claims, ActiveClaim claim, Claim wanted, DeliveryTelemetry telemetry, TimeProvider time, ILogger log, CancellationToken abandon)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
@@ -81,7 +81,7 @@ internal sealed class DeliveredRecorder(
     }
 
     private string TraceParentOf(long recipientId) =>
-        Array.Find(command.Recipients, recipient => recipient.RecipientId == recipientId)?.TraceParent ?? "";
+        Array.Find(wanted.Recipients, recipient => recipient.RecipientId == recipientId)?.TraceParent ?? "";
 
     /// <summary>
     /// Storage is there and takes something of these not. Each is recorded for itself and without the far end's words: that it was

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -81,7 +80,7 @@ public sealed class MessageStore(MailDatabase database)
     /// <exception cref="StorageUnavailableException">
     /// Not accepted; or, with <see cref="StorageFault.OutcomeUnknown"/>, nobody can say.
     /// </exception>
-    public async Task AcceptAsync(AcceptedMessage message, ContentWriter content, CancellationToken cancellationToken)
+    public async Task AcceptAsync(Envelope message, ContentWriter content, CancellationToken cancellationToken)
     {
         if (content.MessageId != message.MessageId)
             throw new ArgumentException($"Content of message {content.MessageId} given for {message.MessageId}.", nameof(content));
@@ -129,7 +128,7 @@ public sealed class MessageStore(MailDatabase database)
     }
 
     internal static async ValueTask<bool> InsertAsync(
-        IWriteTransaction transaction, AcceptedMessage message, IReadOnlyList<ContentChunk> chunks)
+        IWriteTransaction transaction, Envelope message, IReadOnlyList<ContentChunk> chunks)
     {
         var size = 0L;
         var inRows = 0;

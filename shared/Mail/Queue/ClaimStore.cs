@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -68,7 +67,7 @@ public sealed class ClaimStore(MailDatabase database)
     /// wait first, and says <see cref="BeginAsync"/> before it dials.
     /// </param>
     public Task<IReadOnlySet<long>> TakeAsync(
-        long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, bool begun, CancellationToken cancellationToken)
+        long claimId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -10,7 +9,7 @@ namespace MailPipeline.Mail;
 public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt, bool WasTried = true);
 
 /// <summary>A message of our own and its bytes.</summary>
-public sealed record ComposedMessage(AcceptedMessage Message, byte[] Content);
+public sealed record ComposedMessage(Envelope Message, byte[] Content);
 
 /// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
 /// <param name="Recorded">Recipients whose claim was still held.</param>

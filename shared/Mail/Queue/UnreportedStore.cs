@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -90,7 +89,7 @@ public sealed class UnreportedStore(MailDatabase database)
     /// those away. It is asked outside of any transaction, anew where another reporter was quicker, and not at all where there are none.
     /// </summary>
     /// <returns>The report, which waits for the router, and how many failures are in it; 0 where there was nothing to report.</returns>
-    public async Task<(AcceptedMessage? Report, int Failures)> ReportAsync(
+    public async Task<(Envelope? Report, int Failures)> ReportAsync(
         long messageId, int limit, Func<IReadOnlyList<UnreportedFailure>, ComposedMessage> compose, CancellationToken cancellationToken)
     {
         var (first, last) = Range(messageId);

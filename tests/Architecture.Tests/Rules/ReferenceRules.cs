@@ -5,6 +5,8 @@ internal static class ReferenceRules
 {
     private const string Composition = "services/Standalone/Standalone.csproj";
 
+    private const string ContractMapping = "shared/Mail/ContractMapping.cs";
+
     // Contracts and Smtp stand alone: everybody can take them without taking a database or a host along.
     private static readonly Dictionary<string, string[]> SharedReferences = new(StringComparer.Ordinal)
     {
@@ -13,7 +15,7 @@ internal static class ReferenceRules
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] =
             ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
     };
 
     private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)
@@ -75,6 +77,13 @@ internal static class ReferenceRules
         where owned.Package.EndsWith('.') ? package.StartsWith(owned.Package, StringComparison.Ordinal) : package == owned.Package
         where !owned.Projects.Contains(project.Path)
         select $"{project.Path} must not need the package {package}";
+
+    /// <summary>Mail is what storage keeps; what services say to each other is mapped to it in one place.</summary>
+    public static IEnumerable<string> Mail_maps_contracts_in_one_file(Tree tree) =>
+        from file in tree.Sources("shared/Mail")
+        where file.Path != ContractMapping
+        where file.Text.Contains("MailPipeline.Contracts", StringComparison.Ordinal)
+        select $"{file.Path} must not use contracts; {ContractMapping} does";
 
     /// <summary>Versions are named once, in Directory.Packages.props.</summary>
     public static IEnumerable<string> Versions_are_central(Tree tree) =>

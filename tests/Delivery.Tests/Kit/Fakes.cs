@@ -1,7 +1,7 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Hosting;
 
@@ -40,7 +40,7 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Records are not answered before this completes.</summary>
     public Task RecordGate { get; set; } = Task.CompletedTask;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<long>> TakeAsync(Claim command, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         Begun.Add(begun);
