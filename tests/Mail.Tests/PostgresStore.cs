@@ -106,8 +106,6 @@ public sealed partial class Postgres_store(PostgresFixture postgres) : StoreTest
         Assert.Contains($"whose encoding is {encoding}; it must be UTF8", refused.Message, StringComparison.Ordinal);
     }
 
-    protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
-
     [Theory]
     [InlineData(1, true)]
     [InlineData(1L << 40, false)]

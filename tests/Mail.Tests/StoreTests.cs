@@ -12,9 +12,6 @@ public abstract partial class StoreTests : IAsyncLifetime
 
     protected abstract Task<StoreFixture> OpenAsync();
 
-    /// <summary>Makes the store forget that it was brought further than version 1.</summary>
-    protected abstract IReadOnlyList<string> BackToVersion1 { get; }
-
     /// <summary>Notes of a schema that newer programs have brought to a version.</summary>
     private Task SetSchemaVersionAsync(int version) => Store.RunAsync(
         Store.Database.SingleProcess ? $"PRAGMA user_version = {version}" : $"INSERT INTO schema_version (version) VALUES ({version})");
@@ -498,6 +495,4 @@ public abstract partial class StoreTests : IAsyncLifetime
 public sealed class Sqlite_store : StoreTests
 {
     protected override Task<StoreFixture> OpenAsync() => StoreFixture.SqliteAsync();
-
-    protected override IReadOnlyList<string> BackToVersion1 => ["PRAGMA user_version = 1"];
 }

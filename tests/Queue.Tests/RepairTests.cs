@@ -323,8 +323,8 @@ public sealed class RepairTests
         await queue.ExecuteAsync(
             $"""
             UPDATE messages SET accepted_at = {long.MinValue} WHERE id = {id};
-            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, 0, 0, 1, 0, 0);
+            INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, '', 0, 0, 1, 0, 0);
             INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('bad.example', 0, 0, 0, '');
             """);
         var before = measures.GetMeasurementSnapshot().Count;

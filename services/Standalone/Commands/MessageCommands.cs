@@ -100,7 +100,7 @@ internal static class MessageCommands
             }
             await output.WriteLineAsync(Outcome(recipient, waiting));
         }
-        foreach (var deed in message.Deeds)
+        foreach (var deed in message.Audit)
             await output.WriteLineAsync($"{Time(deed.At)} {Count(deed.Recipients)} {Word(deed.Action)} by {OneLine(deed.Operator)}");
     }
 

@@ -18,8 +18,8 @@ public sealed class MessageStore(MailDatabase database)
 {
     private static readonly Statement s_insertMessage = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """);
 
     private static readonly Statement s_insertChunk = new(
@@ -34,7 +34,8 @@ public sealed class MessageStore(MailDatabase database)
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds) VALUES ($1, 0, '', 0, 0, '', 0)
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
+        VALUES ($1, 0, '', '', 0, 0, '', 0, CAST('' AS {bytes}))
         ON CONFLICT (id) DO NOTHING
         """);
 
@@ -145,8 +146,8 @@ public sealed class MessageStore(MailDatabase database)
                     chunk.Segment, chunk.Position));
         }
         pending.Add(transaction.ExecuteAsync(
-            s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, size, (long)message.Body,
-            message.TraceParent, message.Recipients.Length));
+            s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
+            message.TraceParent, message.Recipients.Length, SqlValue.FromBytes([], 0)));
         pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
         foreach (var statement in pending)
             await statement;

@@ -178,7 +178,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     internal static async ValueTask DeleteAsync(IWriteTransaction transaction, long accountId, IReadOnlyCollection<long> uids)
     {
         if (uids.Count > 0)
-            await transaction.DropHoldsAsync(await transaction.QueryAsync(s_delete, r => r.GetInt64(0), SqlValue.FromIds(uids), accountId));
+            await transaction.DropReferencesAsync(await transaction.QueryAsync(s_delete, r => r.GetInt64(0), SqlValue.FromIds(uids), accountId));
     }
 
     /// <summary>The header put before the content at delivery, then the content.</summary>
@@ -242,7 +242,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
                 known.Add(recipient.MessageId);
         }
         await transaction.InsertAttemptsAsync([.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))]);
-        await transaction.DropHoldsAsync(known);
+        await transaction.DropReferencesAsync(known);
         return results;
     }
 

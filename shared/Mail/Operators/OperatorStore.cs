@@ -16,7 +16,7 @@ public enum OperatorAction
 }
 
 /// <summary>What was done, by whom, and to how many recipients.</summary>
-public sealed record OperatorDeed(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients);
+public sealed record AuditEntry(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients);
 
 /// <summary>How many recipients were changed, and how many were left alone because a worker tries them.</summary>
 public sealed record OperatorChange(int Changed, int BeingTried);
@@ -61,8 +61,8 @@ public sealed class OperatorStore(MailDatabase database)
 
     private static readonly Statement s_note = new(
         """
-        INSERT INTO operator_deeds (message_id, number, action, done_by, done_at, recipients)
-        SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM operator_deeds WHERE message_id = $1
+        INSERT INTO operator_audit (message_id, number, action, done_by, done_at, recipients)
+        SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM operator_audit WHERE message_id = $1
         """);
 
     private static readonly Statement s_held = new(
@@ -105,7 +105,7 @@ public sealed class OperatorStore(MailDatabase database)
         ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, ids, now) =>
         {
             var removed = await transaction.ExecuteAsync(s_remove, ids, now);
-            await transaction.DropHoldsAsync([.. Enumerable.Repeat(messageId, removed)]);
+            await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, removed)]);
             return removed;
         });
 

@@ -139,7 +139,7 @@ public sealed class ClaimStore(MailDatabase database)
             if (recorded.Count < results.Count)
                 recorded.UnionWith(await transaction.QueryAsync(s_delivered, r => r.GetInt64(0), ids, claimId));
             await transaction.InsertAttemptsAsync(attempts);
-            await transaction.DropHoldsAsync(messages);
+            await transaction.DropReferencesAsync(messages);
             return recorded;
         });
     }

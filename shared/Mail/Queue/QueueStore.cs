@@ -45,11 +45,11 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_insertRecipient = new(
         """
-        INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-        VALUES ($1, $2, $3, $4, $5, 0, 0, $6, 0, $6)
+        INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, 0, $7)
         """);
 
-    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1") { Locks = SharedRows.Messages };
+    private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_dueNoLater = new(
         """
@@ -59,20 +59,20 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_unrouted = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow
         FROM unrouted u JOIN messages m ON m.id = u.message_id
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
     private static readonly Statement s_unroutedOf = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
     private const string Due =
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
         """;
@@ -86,7 +86,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_queued = new(
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
@@ -282,11 +282,11 @@ public sealed class QueueStore(MailDatabase database)
     private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), Time(row, 1));
 
     private static Envelope ReadUnrouted(DbDataReader r) => new(
-        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6));
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7));
 
     private static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
-        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10));
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
 
     private static void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made,
@@ -298,12 +298,12 @@ public sealed class QueueStore(MailDatabase database)
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
             pending.Add(transaction.ExecuteAsync(
-                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, now));
+                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now));
             made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
-                recipient.Route, message.TraceParent, recipient.Original)));
+                recipient.Route, message.TraceParent, recipient.Original, message.Flow)));
         }
         if (routed.Recipients.Count != message.Recipients.Length)
-            pending.Add(transaction.ExecuteAsync(s_setHolds, message.MessageId, routed.Recipients.Count));
+            pending.Add(transaction.ExecuteAsync(s_setReferences, message.MessageId, routed.Recipients.Count));
     }
 }

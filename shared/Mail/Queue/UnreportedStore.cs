@@ -116,7 +116,7 @@ public sealed class UnreportedStore(MailDatabase database)
             if (!standing.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
                 return false;
             await MessageStore.InsertAsync(transaction, report.Message, chunks);
-            await transaction.DropHoldsAsync([.. failures.Select(_ => messageId)]);
+            await transaction.DropReferencesAsync([.. failures.Select(_ => messageId)]);
             return true;
         });
     }
@@ -147,7 +147,7 @@ public sealed class UnreportedStore(MailDatabase database)
                 untold.Add(messageId);
         }
         var counting = reported.Select(id => (Id: id, IsComplete: IsCompleteAsync(transaction, id))).ToList();
-        await transaction.DropHoldsAsync(untold);
+        await transaction.DropReferencesAsync(untold);
         var complete = new List<long>();
         foreach (var (id, isComplete) in counting)
         {
