@@ -303,9 +303,9 @@ internal sealed class DeliveryBatch : IDots
 
     /// <summary>
     /// One result for each recipient of the wanted that is not handed back yet. <paramref name="unrecorded"/>: delivered, but
-    /// storage refused the record.
+    /// storage refused the record. <paramref name="hasEnded"/>: the claim ended with the record of the last.
     /// </summary>
-    public AttemptReport Report(IReadOnlySet<long> unrecorded)
+    public AttemptReport Report(IReadOnlySet<long> unrecorded, bool hasEnded)
     {
         var now = _context.Time.GetUtcNow();
         var results = new List<AttemptResult>(_wanted.Recipients.Length);
@@ -322,7 +322,7 @@ internal sealed class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable);
+        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable, HasEnded: hasEnded);
     }
 
     public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>

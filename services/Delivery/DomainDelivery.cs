@@ -42,7 +42,7 @@ internal sealed class DomainDelivery(
         var claim = renewal.Begin(wanted.Id, askedAt);
         try
         {
-            var recorder = new DeliveredRecorder(claims, claim, wanted, telemetry, time, log, lifetime.ApplicationStopped);
+            var recorder = new DeliveredRecorder(claims, claim, wanted, won, telemetry, time, log, lifetime.ApplicationStopped);
             var batch = new DeliveryBatch(_context, wanted, won, claim, recorder, claims);
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
@@ -50,7 +50,7 @@ internal sealed class DomainDelivery(
             // Others need not wait for the records.
             turn.End();
             await handingBack;
-            var report = batch.Report(await recorder.CompleteAsync());
+            var report = batch.Report(await recorder.CompleteAsync(), recorder.HasEndedClaim);
             await FinishAsync(report);
             return report;
         }

@@ -26,7 +26,8 @@ internal sealed class StoreMessagesConsumer(
         Show(claim, results, startedAt);
         try
         {
-            var report = new AttemptReport(claim.Domain, claim.Id, [.. results], Unreachable: false);
+            var report = new AttemptReport(
+                claim.Domain, claim.Id, [.. results], Unreachable: false, HasEnded: results.All(result => result.Outcome == AttemptOutcome.Delivered));
             await bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), context.CancellationToken);
         }
         catch (BusUnavailableException failure)

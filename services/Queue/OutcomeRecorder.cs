@@ -44,6 +44,9 @@ internal sealed partial class OutcomeRecorder(
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
+        // As a rule: whoever delivered has written all there is, and ended the claim with it.
+        if (report.HasEnded && decisions.Count == 0)
+            return false;
         await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, restsUntil);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }

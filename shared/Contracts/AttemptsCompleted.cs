@@ -13,7 +13,8 @@ public sealed record AttemptsCompleted(
     [property: Id(2)] CompletedAttempt[] Results,
     [property: Id(3)] bool Unreachable,
     [property: Id(4)] bool NothingWon = false,
-    [property: Id(5)] bool GoesOn = false);
+    [property: Id(5)] bool GoesOn = false,
+    [property: Id(6)] bool HasEnded = false);
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>

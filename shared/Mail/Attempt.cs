@@ -49,10 +49,12 @@ public enum AttemptOutcome
 /// The worker stops: the recipients named here are free again already, and he is still at others of the claim, of which he
 /// reports when they have ended. Comes together with <paramref name="NothingWon"/>.
 /// </param>
+/// <param name="HasEnded">All were delivered, and the claim ended with the record of it: nothing is left to be written.</param>
 public sealed record AttemptReport(
     string Domain,
     long ClaimId,
     AttemptResult[] Results,
     bool Unreachable,
     bool NothingWon = false,
-    bool GoesOn = false);
+    bool GoesOn = false,
+    bool HasEnded = false);

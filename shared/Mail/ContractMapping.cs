@@ -38,10 +38,12 @@ public static class ContractMapping
         new(claim.Domain, claim.Id, Array.ConvertAll(claim.Recipients, ToContract));
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
-        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn);
+        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
+        report.HasEnded);
 
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
-        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn);
+        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn,
+        report.HasEnded);
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);

@@ -60,7 +60,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));
         // Where the test names a broker that is away.
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
-        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts));
+        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts, ClaimsRecorded));
         builder.AddQueue();
         builder.AddMailBus(bus =>
         {
@@ -76,6 +76,9 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     /// <summary>What goes wrong with the next outcomes that are recorded.</summary>
     public ConcurrentQueue<StorageFault> Doubts { get; } = [];
+
+    /// <summary>Claims under which the queue itself recorded something.</summary>
+    public ConcurrentQueue<long> ClaimsRecorded { get; } = [];
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 

@@ -242,6 +242,51 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task The_report_of_a_claim_that_ended_with_its_record_is_not_recorded_again()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var underWay = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
+        queue.Worker.FateOf = _ => Worker.Fate.EndsClaim;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(id);
+        await Until.TrueAsync(
+            () => Task.FromResult(underWay.GetMeasurementSnapshot() is { Count: > 1 } all && all.Sum(m => m.Value) == 0), "the hand-out is over");
+
+        Assert.Empty(queue.ClaimsRecorded);
+        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+        // Late, and repeated: it changes nothing and writes nothing.
+        var command = Assert.Single(queue.Worker.Commands);
+        var now = TimeProvider.System.GetUtcNow();
+        await queue.ReportAsync(new AttemptReport(
+            command.Domain, command.Id, [new(command.Recipients[0].RecipientId, AttemptOutcome.Delivered, "2.0.0", "250 ok", "", now, now)],
+            Unreachable: false, HasEnded: true));
+        Assert.Single((await queue.OutcomeOfAsync(id)).Recipients[0].Attempts);
+        Assert.Empty(queue.ClaimsRecorded);
+    }
+
+    /// <summary>Nothing of the claim is left, and what was handed out was not lost on its way.</summary>
+    [Fact]
+    public async Task A_worker_that_dies_between_its_last_record_and_its_report_leaves_nothing_to_repair()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var underWay = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
+        using var lost = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.hand_outs_lost");
+        queue.Worker.FateOf = _ => Worker.Fate.DiesAfterRecord;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        var timeline = await queue.OutcomeOfAsync(id);
+        Assert.Equal(RecipientState.Delivered, Assert.Single(timeline.Recipients).State);
+        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+
+        await Until.TrueAsync(
+            () => Task.FromResult(underWay.GetMeasurementSnapshot() is { Count: > 1 } all && all.Sum(m => m.Value) == 0), "the hand-out is over");
+        await queue.WakeAsync("example.net");
+        Assert.Equal(0, lost.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Empty(queue.Lines(2002));
+        Assert.Single(queue.Worker.Commands);
+        Assert.Equal(0, (await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow(), default)).Unbegun);
+    }
+
+    [Fact]
     public async Task A_recipient_that_is_held_is_not_said_to_be_deferred()
     {
         await using var queue = await QueueUnderTest.StartAsync();

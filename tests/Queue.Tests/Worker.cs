@@ -43,6 +43,12 @@ internal sealed class Worker
         /// <summary>The worker dies after it has won the claim.</summary>
         DiesWithClaim,
 
+        /// <summary>The worker delivers, ends its claim with the record of it, and reports that.</summary>
+        EndsClaim,
+
+        /// <summary>The same, and it dies before its report.</summary>
+        DiesAfterRecord,
+
         /// <summary>The worker gives all back untried.</summary>
         HandedBack,
 
@@ -79,6 +85,17 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
                 return;
             var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
+            if (fate is Worker.Fate.EndsClaim or Worker.Fate.DiesAfterRecord)
+            {
+                var (_, hasEnded) = await claims.RecordLastDeliveredAsync(command.Id, results, won, default);
+                if (fate == Worker.Fate.EndsClaim)
+                {
+                    await bus.SendAsync(
+                        BusEndpoints.AttemptsCompleted,
+                        new AttemptReport(command.Domain, command.Id, results, Unreachable: false, HasEnded: hasEnded).ToContract(), default);
+                }
+                return;
+            }
             await claims.RecordDeliveredAsync(command.Id, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(
                 BusEndpoints.AttemptsCompleted,

@@ -39,6 +39,13 @@ internal interface IClaims
 
     /// <summary>Makes "delivered" durable; returns the recipients recorded, which lacks those whose claim was lost.</summary>
     Task<IReadOnlySet<long>> RecordDeliveredAsync(long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The same for the last of the claim, which ends with it: with these all of <paramref name="allOfClaim"/>, who are all that were won,
+    /// are delivered. Says as well whether it ended.
+    /// </summary>
+    Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken);
 }
 
 /// <summary>The bytes of accepted messages.</summary>

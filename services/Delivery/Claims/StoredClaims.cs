@@ -31,6 +31,10 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
     public Task<IReadOnlySet<long>> RecordDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken) =>
         claims.RecordDeliveredAsync(claimId, results, cancellationToken);
+
+    public Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken) =>
+        claims.RecordLastDeliveredAsync(claimId, results, allOfClaim, cancellationToken);
 }
 
 /// <summary>Content in the mail storage.</summary>

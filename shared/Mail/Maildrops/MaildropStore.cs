@@ -21,13 +21,6 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
 {
     private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1");
 
-    // The claim stays in the row: it says whose outcome this is.
-    private static readonly Statement s_deliver = new(
-        """
-        UPDATE recipients SET state = 1, claim = $4, attempts = attempts + 1, updated_at = $3
-        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id
-        """) { Locks = SharedRows.Recipients };
-
     private static readonly Statement s_claim = new(
         "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
 
@@ -210,7 +203,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     {
         var updates = claim.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
             .Select(group => group.Key is (true, var attempts)
-                ? transaction.QueryAsync(s_deliver, r => r.GetInt64(0), SqlValue.FromIds(group), attempts, now, claim.Id)
+                ? OutcomeWriter.DeliveredHereAsync(transaction, claim.Id, group, attempts, now)
                 : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, claim.Id)).ToList();
         var won = new HashSet<long>(claim.Recipients.Length);
         foreach (var ids in updates)
@@ -241,8 +234,8 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             if (!isNew)
                 known.Add(recipient.MessageId);
         }
-        await transaction.InsertAttemptsAsync([.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))]);
-        await transaction.DropReferencesAsync(known);
+        await OutcomeWriter.NoteAttemptsAsync(
+            transaction, [.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))], known);
         return results;
     }
 

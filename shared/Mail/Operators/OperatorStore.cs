@@ -51,9 +51,6 @@ public sealed class OperatorStore(MailDatabase database)
         WHERE id {in_1} AND state = 5 RETURNING domain
         """) { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_remove = new(
-        "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
-
     private static readonly Statement s_open = new("SELECT id FROM recipients WHERE id BETWEEN $1 AND $2 AND state IN (0, 5)");
 
     private static readonly Statement s_beingTried = new(
@@ -103,11 +100,7 @@ public sealed class OperatorStore(MailDatabase database)
     /// <summary>Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them.</summary>
     public Task<OperatorChange> RemoveAsync(long messageId, string operatorName) =>
         ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, ids, now) =>
-        {
-            var removed = await transaction.ExecuteAsync(s_remove, ids, now);
-            await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, removed)]);
-            return removed;
-        });
+            await OutcomeWriter.RemovedAsync(transaction, messageId, ids, now));
 
     /// <summary>Messages with held recipients, in order of their ids.</summary>
     public async Task<IReadOnlyList<HeldMessage>> ListHeldAsync(int limit, CancellationToken cancellationToken) =>

@@ -118,7 +118,7 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
 
-    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1} AND state IN (0, 5)");
+    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1}");
 
     internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
@@ -218,7 +218,7 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
 
-    /// <summary>Some of these have been tried since they were read, and wait for their next attempt or for an operator.</summary>
+    /// <summary>Some of these have been tried since they were read, whatever came of it.</summary>
     public async Task<bool> IsTriedSinceAsync(IReadOnlyCollection<Recipient> recipients, CancellationToken cancellationToken)
     {
         var before = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Attempts);

@@ -105,6 +105,17 @@ internal sealed class FakeClaims : IClaims
         return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => !LostClaims.Contains(id)).ToHashSet());
     }
 
+    /// <summary>All of the claim, as was said with the last record.</summary>
+    public IReadOnlyCollection<long>? EndedWith { get; private set; }
+
+    public async Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken)
+    {
+        var recorded = await RecordDeliveredAsync(claimId, results, cancellationToken);
+        EndedWith = allOfClaim;
+        return (recorded, recorded.Count == results.Count && !LostClaims.Contains(claimId));
+    }
+
     public async Task<IReadOnlySet<long>> RecordDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken)
     {
