@@ -1,5 +1,4 @@
 using System.Net;
-using MailPipeline.Contracts;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -44,10 +43,10 @@ internal sealed partial class SmtpServer(
     public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
 
     /// <summary>Until it is disposed the message is being committed.</summary>
-    public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
+    public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);
 
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
-    public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
+    public void Accepted(SmtpConnection session, Envelope message, TimeSpan duration)
     {
         publisher.Offer(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
