@@ -23,7 +23,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IRea
     /// <summary>The reason of what is tried next of a domain.</summary>
     public WaitReason Of(DomainSummary domain) => domain.Claimed == domain.Queued
         ? new BeingTried()
-        : Waiting(new DomainStanding(domain.Failures, domain.BackoffUntil, domain.Reason), domain.OldestNextAttemptAt);
+        : Waiting(new DomainStanding(domain.Failures, domain.BackoffUntil, domain.Reason), domain.NextAttemptAt);
 
     // In the order in which the queue asks.
     private WaitReason Waiting(DomainStanding standing, DateTimeOffset nextAttemptAt)

@@ -14,6 +14,7 @@ public static class MailHosting
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
         services.AddSingleton<MeasureStore>();
+        services.AddSingleton<WaitingStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OutcomeStore>();

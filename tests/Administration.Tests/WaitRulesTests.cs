@@ -60,7 +60,7 @@ public sealed class WaitRulesTests
     [Fact]
     public void A_domain_waits_for_what_is_tried_next_of_it()
     {
-        var domain = new DomainSummary("example.net", 7, 0, s_noon, 0, DateTimeOffset.UnixEpoch, "");
+        var domain = new DomainSummary("example.net", 7, 0, s_noon, 0, DateTimeOffset.UnixEpoch, "", "");
         Assert.Equal(new Due(), s_calm.Of(domain));
         Assert.Equal(new Due(), s_calm.Of(domain with { Claimed = 6 }));
         Assert.Equal(new BeingTried(), s_paused.Of(domain with { Claimed = 7 }));

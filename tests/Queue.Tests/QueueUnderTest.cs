@@ -77,6 +77,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     /// <summary>What goes wrong with the next outcomes that are recorded.</summary>
     public ConcurrentQueue<StorageFault> Doubts { get; } = [];
 
+    public WaitingStore Waiting => _app.Services.GetRequiredService<WaitingStore>();
+
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
     public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
@@ -181,7 +183,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public Task ReportAsync(AttemptsCompleted report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
 
     public async Task<int> FailuresAsync(string domain) =>
-        (await History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
+        (await Waiting.SummarizeAsync(10, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
 
     /// <summary>The sum of what an observable gauge of the queue shows now.</summary>
     public long Gauge(string name, (string Name, string Value)? tag = null)
