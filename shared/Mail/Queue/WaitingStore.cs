@@ -31,15 +31,15 @@ public sealed class WaitingStore(MailDatabase database)
                (SELECT COUNT(*) FROM unreported)
         """);
 
-    // The sum over all domains is taken before the limit. A reply is looked for among those that are due last, for they were deferred: what
-    // has just come and was never tried is not read through.
+    // The sum over all domains is taken before the limit. A reply is looked for among the few that are due last, for they were deferred:
+    // what has just come and was never tried is not read through, and of a long queue next to nothing.
     internal static readonly Statement s_domains = new(
         """
         SELECT w.domain, w.queued, w.oldest, w.total, COALESCE(q.failures, 0), COALESCE(q.backoff_until, 0), COALESCE(q.reason, ''),
                CASE WHEN COALESCE(q.reason, '') <> '' THEN q.reason ELSE COALESCE((
                    SELECT a.reply FROM attempts a
                    JOIN (SELECT r.id, r.attempts FROM recipients r WHERE r.domain = w.domain AND r.state = 0
-                         ORDER BY r.next_attempt_at DESC LIMIT 200) d ON a.recipient_id = d.id
+                         ORDER BY r.next_attempt_at DESC LIMIT 10) d ON a.recipient_id = d.id
                    WHERE d.attempts > 0 ORDER BY a.finished_at DESC LIMIT 1), '') END
         FROM (
             SELECT domain, COUNT(*) AS queued, MIN(next_attempt_at) AS oldest, CAST(SUM(COUNT(*)) OVER () AS BIGINT) AS total
