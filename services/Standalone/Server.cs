@@ -62,7 +62,8 @@ internal static class Server
             using var patience = new CancellationTokenSource(s_stopAfterFailure, TimeProvider.System);
             await app.StopAsync(patience.Token);
         }
-        catch (Exception failure) when (failure is OperationCanceledException or AggregateException or InvalidOperationException)
+        // The host answers ArgumentNullException where its services could not even be made: then there is none to stop.
+        catch (Exception failure) when (failure is OperationCanceledException or AggregateException or InvalidOperationException or ArgumentNullException)
         {
         }
         await app.DisposeAsync();

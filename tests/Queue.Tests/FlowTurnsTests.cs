@@ -117,5 +117,5 @@ public sealed class FlowTurnsTests
 
     private static Recipient Recipient(string sender, long message, int number, RecipientRoute route) => new(
         RecipientIds.Of(message, number), $"r{number}@example.net", sender, 100, BodyType.SevenBit, 0, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch,
-        route, "", Flow: sender[(sender.LastIndexOf('@') + 1)..]);
+        route, "", Flow: FlowKey.Of("", sender));
 }
