@@ -147,23 +147,31 @@ compile_ahead() {
   done
 }
 
-# run_project NAME: says at its end what became of it; its numbers (passed, failed, skipped) go to $results/NAME.counted.
-run_project() {
-  local name=$1 program log code summary total errors bad skip good
+# run NAME [KIND]: a project's tests, or those of one kind, and says at the end what became of them; the numbers (passed, failed,
+# skipped) go to $results/NAME-KIND.counted. A kind is a trait of tests that the others of the project do not run beside.
+run() {
+  local name=$1 kind=${2:-} program log code summary total errors bad skip good filter=()
+  case $kind in
+    measures) filter=(-trait Measures=true) ;;
+    flows) filter=(-trait- Measures=true) ;;
+    shared) filter=(-trait- Cluster=own) ;;
+    own) filter=(-trait Cluster=own) ;;
+  esac
+  local label="$name${kind:+ ($kind)}" job="$name-$kind"
   program="tests/$name/bin/$configuration/net10.0/MailPipeline.$name"
-  log="$results/$name"
+  log="$results/$job"
   # The runner's own summary: "Total: 67, Errors: 0, Failed: 1, Skipped: 0, Not Run: 0, Time: 12.696s"
   local began=$SECONDS
-  timeout --kill-after=30 "$limit" "$program" -noColor ${without[@]+"${without[@]}"} >"$log" 2>&1
+  timeout --kill-after=30 "$limit" "$program" -noColor ${without[@]+"${without[@]}"} ${filter[@]+"${filter[@]}"} >"$log" 2>&1
   code=$?
   summary="$(grep -oE 'Total: [0-9]+, Errors: [0-9]+, Failed: [0-9]+, Skipped: [0-9]+' "$log" | tail -1)"
-  if [[ -z $summary ]]; then
+  if [[ -z $summary || $summary == "Total: 0,"* ]]; then
     {
-      echo "== $name: the runner ended with $code and without a summary"
+      echo "== $label: the runner ended with $code and ran no test"
       tail -50 "$log"
-    } >"$results/$name.said"
-    echo 0 1 0 >"$results/$name.counted"
-    flock "$results" cat "$results/$name.said"
+    } >"$results/$job.said"
+    echo 0 1 0 >"$results/$job.counted"
+    flock "$results" cat "$results/$job.said"
     return
   fi
   read -r total errors bad skip <<<"$(grep -oE '[0-9]+' <<<"$summary" | tr '\n' ' ')"
@@ -173,42 +181,48 @@ run_project() {
   ((good < 0)) && good=0
   {
     ((bad == 0)) || grep -vE '^ *(Discovering|Discovered|Starting|Finished):' "$log"
-    echo "== $name: $good passed, $bad failed, $skip skipped, $((SECONDS - began)) s"
-  } >"$results/$name.said"
-  echo "$good $bad $skip" >"$results/$name.counted"
+    echo "== $label: $good passed, $bad failed, $skip skipped, $((SECONDS - began)) s"
+  } >"$results/$job.said"
+  echo "$good $bad $skip" >"$results/$job.counted"
   # One after the other, also of two that end together.
-  flock "$results" cat "$results/$name.said"
+  flock "$results" cat "$results/$job.said"
 }
 
-passed=0 failed=0 skipped=0
-count() {
-  local good bad skip
-  read -r good bad skip <"$results/$1.counted"
-  passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
-}
-
-# Who measures time or memory runs alone, everybody else two at a time.
-alone=() together=()
+# Two at a time: clusters wait more than they work. Who measures time or memory comes last, alone.
+together=() alone=()
 for project in tests/*.Tests/*.Tests.csproj; do
   name="$(basename "$project" .csproj)"
   [[ $name == *"$only"* ]] || continue
   case $name in
     # Built by the solution configuration Aspire only: not every package registry has Aspire.
     AppHost.Tests) echo "== AppHost.Tests: left out; dotnet build MailPipeline.sln -c Aspire, then dotnet run --project tests/AppHost.Tests" ;;
-    Cluster.Tests | EndToEnd.Tests) alone+=("$name") ;;
+    Cluster.Tests)
+      compile_ahead
+      together=("$name shared" "$name own" ${together[@]+"${together[@]}"})
+      ;;
+    EndToEnd.Tests)
+      together+=("$name flows")
+      alone+=("$name measures")
+      ;;
     *) together+=("$name") ;;
   esac
 done
-for name in ${together[@]+"${together[@]}"}; do
+for job in ${together[@]+"${together[@]}"}; do
   while (($(jobs -rp | wc -l) >= 2)); do wait -n; done
-  run_project "$name" &
+  # shellcheck disable=SC2086 # name and kind
+  run $job &
 done
 wait
-for name in ${together[@]+"${together[@]}"}; do count "$name"; done
-for name in ${alone[@]+"${alone[@]}"}; do
-  [[ $name != Cluster.Tests ]] || compile_ahead
-  run_project "$name"
-  count "$name"
+for job in ${alone[@]+"${alone[@]}"}; do
+  # shellcheck disable=SC2086
+  run $job
+done
+
+passed=0 failed=0 skipped=0
+for counted in "$results"/*.counted; do
+  [[ -e $counted ]] || continue
+  read -r good bad skip <"$counted"
+  passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
 done
 
 echo "$passed passed, $failed failed, $skipped skipped"

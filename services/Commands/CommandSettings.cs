@@ -43,7 +43,7 @@ internal static class CommandSettings
         try
         {
             return new ConfigurationBuilder()
-                .AddInMemoryCollection([new($"ConnectionStrings:{DatabaseHosting.ConnectionName}", DataFolder.ConnectionStringOf(folder))])
+                .AddInMemoryCollection([new($"ConnectionStrings:{ServiceHost.StoreConnection}", DataFolder.ConnectionStringOf(folder))])
                 .SetBasePath(Directory.GetCurrentDirectory()).AddJsonFile("appsettings.json", optional: true, reloadOnChange: false)
                 .AddEnvironmentVariables().AddInMemoryCollection(settings).Build();
         }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
@@ -22,9 +23,10 @@ public static class DeliveryHosting
         services.TryAddSingleton(Random.Shared);
 
         services.AddSingleton<DeliveryTelemetry>();
-        services.AddSingleton<IDnsLookup, DnsLookup>();
+        services.AddDns();
         services.AddSingleton<HostFailures>();
         services.AddSingleton<LocalAddresses>();
+        services.AddSingleton<AddressLookUp>();
         services.AddSingleton<MxResolver>();
         services.AddSingleton<ClearTextLog>();
         services.AddSingleton<SmtpConnector>();
@@ -32,20 +34,21 @@ public static class DeliveryHosting
         services.AddSingleton<IMessageContent, StoredContent>();
         services.AddSingleton<ClaimRenewal>();
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
-        services.AddSingleton<DeliveryLanes>();
+        services.AddSingleton<ConnectionPools>();
         services.AddSingleton<DomainDelivery>();
-        services.AddSingleton<HandOutsAside>();
-        services.AddSingleton<HandOut>();
-        services.AddSingleton<LaneEndpoints>();
-        services.AddHostedService(provider => provider.GetRequiredService<LaneEndpoints>());
-        services.AddReceiveEndpointObserver(provider => provider.GetRequiredService<LaneEndpoints>());
-        services.AddBusObserver(provider => provider.GetRequiredService<LaneEndpoints>());
+        services.AddSingleton<ParkedBatches>();
+        services.AddSingleton<BatchIntake>();
+        services.AddSingleton<DeliveryEndpoints>();
+        services.AddHostedService(provider => provider.GetRequiredService<DeliveryEndpoints>());
+        services.AddReceiveEndpointObserver(provider => provider.GetRequiredService<DeliveryEndpoints>());
+        services.AddBusObserver(provider => provider.GetRequiredService<DeliveryEndpoints>());
         return builder;
     }
 
     /// <summary>The settings alone, for who only wants to check them.</summary>
     public static void AddDeliverySettings(this IServiceCollection services)
     {
+        services.AddDnsSettings();
         services.AddSettings<DeliveryOptions, DeliveryOptionsValidator>(DeliveryOptions.Section);
         services.AddHostNameSetting($"{DeliveryOptions.Section}:{nameof(DeliveryOptions.HostName)}");
         services.AddSingleton<IValidateOptions<DeliveryOptions>, DeliveryListsValidator>();
@@ -53,7 +56,7 @@ public static class DeliveryHosting
 
     /// <summary>
     /// Settings of a process that shares the work with others. A connection that it keeps for its next batch is one that the others,
-    /// who get that batch as well, do not know of, and then the domain's cap would not hold for all together. And a hand-out that it
+    /// who get that batch as well, do not know of, and then the domain's cap would not hold for all together. And a batch that it
     /// takes without a connection to spare is one that another might have had, and that nobody sees waiting for a worker.
     /// </summary>
     internal static Dictionary<string, string?> DefaultsBesideOthers(IConfiguration configuration) => new()
@@ -62,7 +65,7 @@ public static class DeliveryHosting
         ["Delivery:Consumers"] = configuration["Delivery:Connections"] ?? new DeliveryOptions().Connections.ToString(CultureInfo.InvariantCulture),
     };
 
-    /// <summary>The two lanes, on the endpoints "deliver" and "deliver-retry".</summary>
+    /// <summary>The consumers of domains in good standing and of failing ones, on the endpoints "deliver" and "deliver-retry".</summary>
     public static void AddDeliveryConsumers(this IBusRegistrationConfigurator bus)
     {
         bus.AddConsumer<DeliverMessagesConsumer, DeliverMessagesDefinition>();

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery;
@@ -7,9 +7,9 @@ namespace MailPipeline.Delivery;
 internal static partial class DeliveryLog
 {
     [LoggerMessage(3001, LogLevel.Information,
-        "message={MessageId} {Recipient} relay={RemoteEndPoint} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
+        "message={MessageId} {Recipient} relay={RemoteEndPoint} site={Site} status={Outcome} dsn={Status} delay={DelaySeconds:0.###} reply={Reply}")]
     public static partial void MessageAttempted(
-        this ILogger log, string messageId, string recipient, LogWords remoteEndPoint, string outcome, string status, double delaySeconds, LogWords reply);
+        this ILogger log, string messageId, string recipient, LogWords remoteEndPoint, LogWords site, string outcome, string status, double delaySeconds, LogWords reply);
 
     [LoggerMessage(3002, LogLevel.Information, "{Domain}: no host could be spoken to, {Recipients} recipient(s) {Consequence}: {Reply}")]
     public static partial void DomainUnreachable(this ILogger log, LogWords domain, int recipients, string consequence, LogWords reply);
@@ -55,8 +55,8 @@ internal static partial class DeliveryLog
     [LoggerMessage(3016, LogLevel.Warning, "{Domain}: {Count} recipient(s) of claim {ClaimId} could not be handed back yet")]
     public static partial void NotHandedBack(this ILogger log, Exception error, int count, long claimId, LogWords domain);
 
-    [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking hand-outs until the bus stops")]
-    public static partial void LaneNotStopped(this ILogger log, Exception error, Uri address);
+    [LoggerMessage(3017, LogLevel.Warning, "{Address} goes on taking batches until the bus stops")]
+    public static partial void EndpointNotStopped(this ILogger log, Exception error, Uri address);
 
     [LoggerMessage(3018, LogLevel.Warning, "Storage could not be told of the final dots of claim {ClaimId}; none is sent")]
     public static partial void DotsNotNoted(this ILogger log, Exception error, long claimId);

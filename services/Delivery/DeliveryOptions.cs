@@ -41,35 +41,6 @@ public sealed class DeliveryOptions
     [Range(1, 65535)]
     public int Port { get; set; } = 25;
 
-    /// <summary>DNS servers as address or address:port. Default: those of the machine.</summary>
-    public TextList DnsServers { get; set; } = [];
-
-    /// <summary>How long one DNS question may take at one server. Default: 3 s; the queue tries again, so waiting longer gains nothing.</summary>
-    [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00")]
-    public TimeSpan DnsTimeout { get; set; } = TimeSpan.FromSeconds(3);
-
-    /// <summary>Repetitions of an unanswered DNS question at each server. Default: 1.</summary>
-    [Range(0, 10)]
-    public int DnsRetries { get; set; } = 1;
-
-    /// <summary>
-    /// DNS questions under way at once, each with a socket of its own; others wait for their turn. Default: 10,000, a sixth of the
-    /// descriptors that a process should be allowed (LimitNOFILE=65536).
-    /// </summary>
-    [Range(1, 1_000_000)]
-    public int MaxDnsQuestions { get; set; } = 10_000;
-
-    /// <summary>Longest time a DNS answer is remembered, whatever its TTL says. Default: 15 min.</summary>
-    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
-    public TimeSpan DnsCacheTime { get; set; } = TimeSpan.FromMinutes(15);
-
-    /// <summary>
-    /// How long a question without an answer is not asked again; twice as long after each further failure, up to eight times, or five
-    /// minutes if that is shorter. Default: 20 s, so that the longest, 160 s, is over before the queue's first retry.
-    /// </summary>
-    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
-    public TimeSpan DnsFailureTime { get; set; } = TimeSpan.FromSeconds(20);
-
     /// <summary>Longest time that one batch waits for the addresses of its hosts. Default: 15 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
     public TimeSpan DnsBatchTime { get; set; } = TimeSpan.FromSeconds(15);
@@ -83,7 +54,7 @@ public sealed class DeliveryOptions
     [Range(1, 100)]
     public int MaxHosts { get; set; } = 5;
 
-    /// <summary>Hand-outs worked on at once for domains in good standing. Default: 1,000; most of them only wait for a connection.</summary>
+    /// <summary>Batches worked on at once for domains in good standing. Default: 1,000; most of them only wait for a connection.</summary>
     [Range(1, 100_000)]
     public int Consumers { get; set; } = 1000;
 
@@ -100,7 +71,7 @@ public sealed class DeliveryOptions
     public int RetryConnections { get; set; } = 50;
 
     /// <summary>
-    /// Share of the connections of either lane that is kept for destinations that answered within the last hour. Default: 0.25.
+    /// Share of either pool of connections that is kept for destinations that answered within the last hour. Default: 0.25.
     /// </summary>
     [Range(0.0, 0.9)]
     public double ReservedShare { get; set; } = 0.25;
@@ -251,12 +222,6 @@ internal sealed class DeliveryListsValidator : IValidateOptions<DeliveryOptions>
         List<string> errors = [.. options.RouteTable.Errors];
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             errors.Add($"Delivery:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
-        foreach (var server in options.DnsServers)
-        {
-            if (!DnsLookup.TryParseServer(server, out _))
-                errors.Add($"Delivery:DnsServers has '{server}'; expected an IP address or address:port, for example 127.0.0.1:5353.");
-        }
-
         foreach (var address in options.OwnAddresses)
         {
             if (!HostAddress.TryParse(address, out _))

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Delivery;
@@ -26,7 +26,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly Counter<long> _claimsLost;
     private readonly Counter<long> _reportsLost;
     private readonly Histogram<double> _resolution;
-    private readonly UpDownCounter<long> _aside;
+    private readonly UpDownCounter<long> _parked;
     private readonly UpDownCounter<long> _waiting;
     private readonly Lock _lock = new();
     private readonly Dictionary<WaitReason, SortedDictionary<long, int>> _waitingSince = new()
@@ -62,24 +62,24 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.reports.lost", "{report}", "Reports that the bus did not take; the lease repairs it.");
         _resolution = _meter.CreateHistogram<double>(
             "mailpipeline.delivery.resolution.duration", "s", "Time to find the hosts of a domain, by result.");
-        _aside = _meter.CreateUpDownCounter<long>(
-            "mailpipeline.delivery.hand_outs.aside", "{hand_out}", "Hand-outs that have waited for DNS or a connection for long, outside their lane now.");
+        _parked = _meter.CreateUpDownCounter<long>(
+            "mailpipeline.delivery.batches.parked", "{batch}", "Batches that have waited for DNS or a connection for long and go on outside the bus's sight now.");
         _waiting = _meter.CreateUpDownCounter<long>(
-            "mailpipeline.delivery.waiting", "{hand_out}", "Hand-outs that wait before a far end is spoken to, by reason: dns or connection.");
+            "mailpipeline.delivery.waiting", "{batch}", "Batches that wait before a far end is spoken to, by reason: dns or connection.");
         _meter.CreateObservableGauge(
-            "mailpipeline.delivery.waiting.oldest", MeasureOldest, "s", "How long the oldest of the waiting hand-outs has waited, by reason.");
+            "mailpipeline.delivery.waiting.oldest", MeasureOldest, "s", "How long the oldest of the waiting batches has waited, by reason.");
     }
 
-    /// <summary>From now on the open connections of both lanes are measured.</summary>
-    public void Watch(DeliveryLanes lanes) => _meter.CreateObservableGauge(
+    /// <summary>From now on the open connections of both pools are measured.</summary>
+    public void Watch(ConnectionPools pools) => _meter.CreateObservableGauge(
         "mailpipeline.delivery.connections",
         () => new[]
         {
-            Count(lanes.Healthy.Taken, "healthy", "active"), Count(lanes.Healthy.Stalled, "healthy", "stalled"),
-            Count(lanes.Retry.Taken, "retry", "active"), Count(lanes.Retry.Stalled, "retry", "stalled"),
+            Count(pools.Healthy.Taken, "healthy", "active"), Count(pools.Healthy.Stalled, "healthy", "stalled"),
+            Count(pools.Retry.Taken, "retry", "active"), Count(pools.Retry.Stalled, "retry", "stalled"),
         },
         "{connection}",
-        "Open connections by lane (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
+        "Open connections by pool (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
     public void CountFromZero()
@@ -105,9 +105,9 @@ internal sealed class DeliveryTelemetry : IDisposable
 
     public void ConnectionClosed() => _connections.Add(-1);
 
-    public void WentAside() => _aside.Add(1);
+    public void Parked() => _parked.Add(1);
 
-    public void CameBack() => _aside.Add(-1);
+    public void Unparked() => _parked.Add(-1);
 
     /// <param name="since">Timestamp of its beginning, of the clock given.</param>
     public void Waits(WaitReason reason, long since, TimeProvider time)
@@ -172,8 +172,8 @@ internal sealed class DeliveryTelemetry : IDisposable
         _activities.Dispose();
     }
 
-    private static Measurement<int> Count(int connections, string lane, string state) => new(
-        connections, new KeyValuePair<string, object?>("lane", lane), new KeyValuePair<string, object?>("state", state));
+    private static Measurement<int> Count(int connections, string pool, string state) => new(
+        connections, new KeyValuePair<string, object?>("pool", pool), new KeyValuePair<string, object?>("state", state));
 
     private List<Measurement<double>> MeasureOldest()
     {

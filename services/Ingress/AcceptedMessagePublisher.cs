@@ -1,12 +1,13 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Ingress;
 
 /// <summary>
 /// Tells the queue of accepted messages, as many as have gathered in one <see cref="MessageAccepted"/>. Only a hint: what is
-/// dropped here (bus away, too much at once, process killed) is in storage, and the warden finds it there.
+/// dropped here (bus away, too much at once, process killed) is in storage, and the reconciler finds it there.
 /// </summary>
 internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelemetry telemetry, TimeProvider time, ILogger<AcceptedMessagePublisher> log)
     : BackgroundService
@@ -23,13 +24,16 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     /// </summary>
     private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(20);
 
-    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_lastSend = TimeSpan.FromSeconds(2);
 
-    private readonly Channel<AcceptedMessage> _waiting = Channel.CreateBounded<AcceptedMessage>(
+    private readonly Channel<Envelope> _waiting = Channel.CreateBounded<Envelope>(
         new BoundedChannelOptions(MaxWaiting) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
 
+    /// <summary>Ends the pause between two batches: nothing more will come.</summary>
+    private readonly TaskCompletionSource _stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>Never waits.</summary>
-    public void Offer(AcceptedMessage message)
+    public void Offer(Envelope message)
     {
         if (!_waiting.Writer.TryWrite(message))
             telemetry.HintsLost(1);
@@ -39,14 +43,15 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     {
         // No session is left by now: what has gathered goes out, if the bus takes it.
         _waiting.Writer.TryComplete();
+        _stopping.TrySetResult();
         if (ExecuteTask is { } sending)
-            await sending.WaitAsync(s_farewell, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await sending.WaitAsync(s_lastSend, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await base.StopAsync(cancellationToken);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        var batch = new List<AcceptedMessage>(MaxBatch);
+        var batch = new List<Envelope>(MaxBatch);
         try
         {
             while (await _waiting.Reader.WaitToReadAsync(stoppingToken))
@@ -58,7 +63,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
                 var full = batch.Count == MaxBatch;
                 batch.Clear();
                 if (!full && s_pace - time.GetElapsedTime(started) is { Ticks: > 0 } rest)
-                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _waiting.Reader.Completion);
+                    await Task.WhenAny(Task.Delay(rest, time, stoppingToken), _stopping.Task);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -67,11 +72,11 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
         }
     }
 
-    private async Task SendAsync(AcceptedMessage[] messages, CancellationToken cancellation)
+    private async Task SendAsync(Envelope[] messages, CancellationToken cancellation)
     {
         try
         {
-            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(messages), cancellation);
+            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(Array.ConvertAll(messages, ContractMapping.ToContract)), cancellation);
         }
         catch (BusUnavailableException away)
         {
@@ -80,6 +85,6 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
         }
     }
 
-    [LoggerMessage(1020, LogLevel.Warning, "The queue could not be told of {Count} accepted messages; the warden will find them")]
+    [LoggerMessage(1020, LogLevel.Warning, "The queue could not be told of {Count} accepted messages; the reconciler will find them")]
     private static partial void LogNotTold(ILogger log, int count, Exception exception);
 }

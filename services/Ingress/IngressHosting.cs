@@ -1,8 +1,8 @@
+using MailPipeline.Ingress.Checks;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
@@ -18,17 +18,13 @@ public static class IngressHosting
     {
         var services = builder.Services;
         services.AddIngressSettings();
-        services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<IngressTelemetry>();
-        services.AddSingleton<AddressPolicy>();
-        services.AddSingleton<SessionRegistry>();
+        services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
-        services.AddSingleton<Backpressure>();
-        services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<SmtpServer>();
-        services.RequireServerCertificate();
+        services.AddLineServer();
 
         services.Configure<SocketTransportOptions>(sockets =>
         {
@@ -40,7 +36,7 @@ public static class IngressHosting
             // for each of the client's lines.
             sockets.WaitForDataBeforeAllocatingBuffer = false;
         });
-        services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>, IServiceProvider>(Listen);
+        services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         return builder;
     }
 
@@ -48,7 +44,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
-        services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.Hostname)}");
+        services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Select((listener, i) =>
             new ListeningPort(
                 $"{IngressOptions.SectionName}:Listeners:{i}:Port", $"{IngressOptions.SectionName}:Listeners:{i}:Address",
@@ -60,16 +56,27 @@ public static class IngressHosting
     public static void RequireIngressListener(this IServiceCollection services) =>
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressListenerRule>();
 
-    private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options, IServiceProvider provider)
+    /// <summary>What is asked at the door; in which order, <see cref="CheckTable"/> says.</summary>
+    private static void AddChecks(this IServiceCollection services)
+    {
+        services.AddSingleton<CheckTable>();
+        services.AddSingleton<Backpressure>();
+        services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
+        services.AddSingleton<LocalSenderCheck>();
+        services.AddSingleton<OwnSenderCheck>();
+        services.AddSingleton<HostPostmasterCheck>();
+        services.AddSingleton<RelayCheck>();
+        services.AddSingleton<LocalRecipientCheck>();
+    }
+
+    private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)
     {
         foreach (var listener in options.Value.Listeners)
         {
-            var server = provider.GetRequiredService<SmtpServer>();
-            var seen = new SmtpListener(listener, options.Value, server.Time);
-            kestrel.Listen(listener.EndPoint, socket =>
+            kestrel.ListenLines(listener.EndPoint, services =>
             {
-                socket.UseProxyProtocol([.. options.Value.ProxyProtocolFrom]);
-                socket.Run(connection => server.RunAsync(connection, seen));
+                var server = services.GetRequiredService<SmtpServer>();
+                return new SmtpListener(server, listener, options.Value, server.Time);
             });
         }
     }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -13,7 +14,7 @@ public sealed class IngressOptions
 
     /// <summary>Our name in greetings, EHLO replies and Received fields. Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required]
-    public string Hostname
+    public string HostName
     {
         get => _hostName ?? OwnHostName.Default.Text;
         set => _hostName = value;
@@ -260,8 +261,8 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
     public ValidateOptionsResult Validate(string? name, IngressOptions options)
     {
         var failures = new List<string>();
-        if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
-            failures.Add($"Ingress:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
+        if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
+            failures.Add($"Ingress:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         for (var i = 0; i < options.RelayClients.Count; i++)

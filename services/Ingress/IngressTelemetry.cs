@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;
@@ -34,7 +35,7 @@ internal sealed class IngressTelemetry : IDisposable
         _acceptedBytes = meter.CreateCounter<long>("mailpipeline.ingress.accepted_bytes", "By", "Octets of accepted messages");
         _acceptDuration = meter.CreateHistogram<double>("mailpipeline.ingress.accept.duration", "s", "Time from the end of data to the commit");
         _broken = meter.CreateCounter<long>("mailpipeline.ingress.sessions_broken", "{session}", "Sessions that did not end by QUIT, by reason");
-        _hintsLost = meter.CreateCounter<long>("mailpipeline.ingress.hints_lost", "{message}", "Accepted messages the bus was not told of; the warden finds them");
+        _hintsLost = meter.CreateCounter<long>("mailpipeline.ingress.hints_lost", "{message}", "Accepted messages the bus was not told of; the reconciler finds them");
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
@@ -103,29 +104,4 @@ internal sealed class IngressTelemetry : IDisposable
         SessionEnd.Refused => "refused",
         _ => "bug",
     };
-}
-
-/// <summary>Why a session ended.</summary>
-internal enum SessionEnd
-{
-    /// <summary>By QUIT.</summary>
-    Quit,
-
-    /// <summary>The client went away.</summary>
-    Disconnected,
-
-    TimedOut,
-
-    /// <summary>We are shutting down.</summary>
-    Stopped,
-
-    TlsFailed,
-
-    /// <summary>Nobody knows whether the message was committed: closed without a reply.</summary>
-    OutcomeUnknown,
-
-    /// <summary>Over a limit: errors, commands, credentials, octets.</summary>
-    Refused,
-
-    Bug,
 }

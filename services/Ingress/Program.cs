@@ -1,9 +1,11 @@
 using MailPipeline.Ingress;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 SocketCompletions.Inline();
 return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], AddSettings, builder =>
 {
+    builder.AddSharedMailDatabase();
     builder.StayReadyWithoutStore();
     // What starts first stops last: the last hints still find the bus.
     builder.AddMailBus(_ => { });
@@ -13,5 +15,6 @@ return await ServiceHost.RunAsync("ingress", args, ["maildb", "rabbitmq"], AddSe
 static void AddSettings(IServiceCollection services)
 {
     services.AddIngressSettings();
+    services.AddMailDatabaseSettings();
     services.RequireIngressListener();
 }

@@ -1,3 +1,5 @@
+using MailPipeline.LineServer;
+
 namespace MailPipeline.Ingress;
 
 /// <summary>
@@ -5,10 +7,8 @@ namespace MailPipeline.Ingress;
 /// has some time since its last accepted message, to which only content that comes at a decent rate adds, and which does not run while our
 /// own storage keeps it waiting. Commands and octets that trickle in hold no place.
 /// </summary>
-internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
+internal sealed class SessionPatience(IngressOptions options, TimeProvider time) : IClientPatience
 {
-    private const long Never = long.MaxValue;
-
     // What has come at the decent rate moves it on, and what storage took.
     private long _countsFrom = time.GetTimestamp();
 
@@ -18,7 +18,7 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     public WaitEnd ForCommand() => new(After(options.CommandTimeout), Crowded());
 
     /// <summary>How long it may take to read what we say: the last word too has its time.</summary>
-    public WaitEnd ForReplies() => new(After(options.CommandTimeout), IsLoggedIn ? Never : After(options.CrowdedCommandTimeout));
+    public WaitEnd ForReplies() => new(After(options.CommandTimeout), IsLoggedIn ? WaitEnd.Never : After(options.CrowdedCommandTimeout));
 
     /// <param name="latest">The end of all content of this message, see <see cref="ContentEnd"/>.</param>
     public WaitEnd ForContent(long latest) => new(Math.Min(latest, After(options.ContentTimeout)), Crowded());
@@ -28,7 +28,7 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
 
     /// <summary>Content has come. What comes faster pays for what came slowly, and for nothing that is to come.</summary>
     public void Received(long octets) =>
-        _countsFrom = Math.Min(time.GetTimestamp(), _countsFrom + Ticks((double)octets / options.CrowdedRateBytes));
+        _countsFrom = Math.Min(time.GetTimestamp(), _countsFrom + WaitEnd.Ticks(time, TimeSpan.FromSeconds((double)octets / options.CrowdedRateBytes)));
 
     /// <summary>Storage is asked: until the answer is here time is not the client's. A password that waits for its turn is: guesses hold no place.</summary>
     public StorageWait BeginStorageWait() => new(this, time.GetTimestamp());
@@ -39,11 +39,9 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     private void EndStorageWait(long began) => _countsFrom += time.GetTimestamp() - began;
 
     private long Crowded() =>
-        IsLoggedIn ? Never : Math.Min(After(options.CrowdedCommandTimeout), _countsFrom + Ticks(options.CrowdedSessionTime.TotalSeconds));
+        IsLoggedIn ? WaitEnd.Never : Math.Min(After(options.CrowdedCommandTimeout), _countsFrom + WaitEnd.Ticks(time, options.CrowdedSessionTime));
 
-    private long After(TimeSpan patience) => time.GetTimestamp() + Ticks(patience.TotalSeconds);
-
-    private long Ticks(double seconds) => (long)(seconds * time.TimestampFrequency);
+    private long After(TimeSpan patience) => WaitEnd.After(time, patience);
 
     /// <summary>From a question to storage until it is disposed of.</summary>
     internal readonly struct StorageWait(SessionPatience patience, long began) : IDisposable
@@ -51,8 +49,3 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
         public void Dispose() => patience.EndStorageWait(began);
     }
 }
-
-/// <summary>When a wait for the client ends, as timestamps.</summary>
-/// <param name="Always">In any case.</param>
-/// <param name="Crowded">While the listener is nearly full.</param>
-internal readonly record struct WaitEnd(long Always, long Crowded);

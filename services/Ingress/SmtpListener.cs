@@ -1,16 +1,22 @@
-using MailPipeline.ServiceDefaults;
+using System.Buffers;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;
 
-/// <summary>One listener as its sessions see it.</summary>
-internal sealed class SmtpListener(ListenerOptions listener, IngressOptions options, TimeProvider time)
+/// <summary>One listener as its sessions see it: who speaks SMTP there, and what is offered to them.</summary>
+internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, IngressOptions options, TimeProvider time) : LineListener(
+    new SessionPlaces(
+        new SessionLimits(
+            options.MaxSessions, options.MaxSessionsLoggedIn, options.MaxSessionsPerAddress, options.PrefixIPv6, KeepsPlaces: listener.AuthOrDefault),
+        time),
+    listener.Tls == TlsMode.Implicit,
+    options.TlsTimeout,
+    [.. options.ProxyProtocolFrom])
 {
     public string Name { get; } = listener.NameOrDefault;
 
     public ListenerKind Kind { get; } = listener.Kind;
-
-    public bool HasImplicitTls { get; } = listener.Tls == TlsMode.Implicit;
 
     /// <summary>Date, Message-ID and the empty line are put in front of messages that lack them.</summary>
     public bool AddsMissingFields { get; } = listener.Kind == ListenerKind.Submission && options.AddMissingFields;
@@ -18,14 +24,9 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
     /// <summary>A bare LF in content counts as CRLF.</summary>
     public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
 
-    public SessionPlaces Places { get; } = new(
-        new SessionLimits(
-            options.MaxSessions, options.MaxSessionsLoggedIn, options.MaxSessionsPerAddress, options.PrefixIPv6, KeepsPlaces: listener.AuthOrDefault),
-        time);
-
     public SmtpProfile Profile { get; } = new()
     {
-        HostName = options.Hostname,
+        HostName = options.HostName,
         MaxMessageBytes = options.MaxMessageBytes,
         MaxRecipients = options.MaxRecipients,
         MaxRecipientOvershoot = options.MaxRecipientOvershoot,
@@ -37,4 +38,22 @@ internal sealed class SmtpListener(ListenerOptions listener, IngressOptions opti
         AllowsCleartextAuth = options.AllowCleartextAuth,
         RequiresAuth = listener.Kind == ListenerKind.Submission,
     };
+
+    public override ILineSession Begin(LineConnection connection)
+    {
+        server.Telemetry.SessionStarted(Kind);
+        return new SmtpConnection(server, connection, this);
+    }
+
+    public override void WriteTooMany(IBufferWriter<byte> output) => Replies.C421TooManyConnections.WriteTo(output);
+
+    public override void TurnedAway(LineConnection connection, string limit) => server.TurnedAway(connection, limit);
+
+    public override void TlsFailed(LineConnection connection, Exception failure) => server.TlsFailed(connection, failure);
+
+    public override void Ended(LineConnection connection, SessionEnd end, Exception? failure)
+    {
+        server.Telemetry.SessionEnded(Kind);
+        server.Ended(connection, end, failure);
+    }
 }

@@ -1,28 +1,21 @@
 using System.Net;
-using System.Net.Sockets;
-using MailPipeline.Contracts;
+using MailPipeline.Ingress.Checks;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
-using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
 
-/// <summary>
-/// What all sessions share, and the beginning and end of each. A connection that Kestrel has accepted becomes a session
-/// here, or is turned away; whatever goes wrong in a session ends that session only.
-/// </summary>
+/// <summary>What all sessions share, and what is counted and logged of each.</summary>
 internal sealed partial class SmtpServer(
     IOptions<IngressOptions> options,
     MessageStore store,
-    AddressPolicy policy,
+    CheckTable checks,
     CredentialVerifier credentials,
-    ServerCertificate certificate,
     AcceptedMessagePublisher publisher,
-    SessionRegistry sessions,
     Backpressure backpressure,
     IngressTelemetry telemetry,
     RefusalLog refusals,
@@ -39,13 +32,9 @@ internal sealed partial class SmtpServer(
 
     public MessageStore Store => store;
 
-    public AddressPolicy Policy => policy;
-
-    public Backpressure Backpressure => backpressure;
+    public CheckTable Checks => checks;
 
     public CredentialVerifier Credentials => credentials;
-
-    public ServerCertificate Certificate => certificate;
 
     public IngressTelemetry Telemetry => telemetry;
 
@@ -53,57 +42,11 @@ internal sealed partial class SmtpServer(
 
     public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
 
-    /// <summary>Serves one connection until it ends.</summary>
-    public async Task RunAsync(ConnectionContext connection, SmtpListener listener)
-    {
-        var client = connection.RemoteEndPoint is IPEndPoint remote ? ClientNetworks.Plain(remote.Address) : null;
-        using var place = listener.Places.TryTake(client, out var limit);
-        if (place is null)
-        {
-            telemetry.SessionTurnedAway(limit);
-            refusals.WriteTurnedAway(connection.ConnectionId, client, limit, listener.HasImplicitTls ? null : Replies.C421TooManyConnections);
-            await TurnAwayAsync(connection, listener);
-            return;
-        }
-
-        var session = new SmtpConnection(this, connection, listener, client, place);
-        sessions.Enter(session);
-        telemetry.SessionStarted(listener.Kind);
-        var end = SessionEnd.Bug;
-        var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
-        try
-        {
-            using var stop = stopping.Register(static session => ((SmtpConnection)session!).Stop(), session);
-            end = await session.RunAsync();
-        }
-        catch (Exception gone) when (gone is IOException or SocketException or OperationCanceledException or ObjectDisposedException or ConnectionAbortedException)
-        {
-            end = SessionEnd.Disconnected;
-        }
-        catch (Exception bug)
-        {
-            // In doubt, temporary: no reply has left, or the right one.
-            if (_faults.MayWrite(1004))
-                LogBug(log, connection.ConnectionId, client, bug);
-            connection.Abort();
-        }
-        finally
-        {
-            sessions.Leave(session);
-            telemetry.SessionEnded(listener.Kind);
-            if (end != SessionEnd.Quit)
-            {
-                telemetry.SessionBroken(end);
-                LogEnded(log, connection.ConnectionId, client, end);
-            }
-        }
-    }
-
     /// <summary>Until it is disposed the message is being committed.</summary>
-    public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
+    public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);
 
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
-    public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
+    public void Accepted(SmtpConnection session, Envelope message, TimeSpan duration)
     {
         publisher.Offer(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
@@ -130,34 +73,31 @@ internal sealed partial class SmtpServer(
             LogFault(log, messageId == 0 ? LogText.OrNone("") : MessageIds.ToText(messageId), session.ConnectionId, fault.Fault, fault);
     }
 
-    public void TlsFailed(SmtpConnection session, Exception failure) =>
-        LogTlsFailed(log, session.ConnectionId, session.Client, failure);
+    public void TurnedAway(LineConnection connection, string limit)
+    {
+        telemetry.SessionTurnedAway(limit);
+        refusals.WriteTurnedAway(
+            connection.ConnectionId, connection.Client, limit, connection.Listener.HasImplicitTls ? null : Replies.C421TooManyConnections);
+    }
+
+    public void TlsFailed(LineConnection connection, Exception failure) =>
+        LogTlsFailed(log, connection.ConnectionId, connection.Client, failure);
+
+    /// <param name="failure">What was thrown, if anything.</param>
+    public void Ended(LineConnection connection, SessionEnd end, Exception? failure)
+    {
+        if (end == SessionEnd.Quit)
+            return;
+        if (end == SessionEnd.Bug && _faults.MayWrite(1004))
+            LogBug(log, connection.ConnectionId, connection.Client, failure);
+        telemetry.SessionBroken(end);
+        LogEnded(log, connection.ConnectionId, connection.Client, end);
+    }
 
     public void AuthFailed(SmtpConnection session, string userName) =>
         refusals.WriteAuth(session, userName, Replies.C535BadCredentials);
 
     public void Dispose() => _faults.Dispose();
-
-    /// <summary>
-    /// Greets with 421 (RFC 5321 §3.8). Where TLS comes first nothing is said in clear (RFC 8314 §3.3), and a handshake is not owed to who
-    /// is one too many: the connection is closed.
-    /// </summary>
-    private async Task TurnAwayAsync(ConnectionContext connection, SmtpListener listener)
-    {
-        if (listener.HasImplicitTls)
-            return;
-        var output = connection.Transport.Output;
-        Replies.C421TooManyConnections.WriteTo(output);
-        using var timeout = new CancellationTokenSource(Options.TlsTimeout, time);
-        try
-        {
-            await output.FlushAsync(timeout.Token);
-        }
-        catch (Exception gone) when (gone is IOException or OperationCanceledException or ConnectionAbortedException)
-        {
-            // Turned away either way.
-        }
-    }
 
     [LoggerMessage(1001, LogLevel.Information,
         "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}")]
@@ -174,7 +114,7 @@ internal sealed partial class SmtpServer(
     private static partial void LogEnded(ILogger log, string connectionId, IPAddress? remoteEndPoint, SessionEnd reason);
 
     [LoggerMessage(1004, LogLevel.Error, "{ConnectionId} {RemoteEndPoint}: session failed")]
-    private static partial void LogBug(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);
+    private static partial void LogBug(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception? exception);
 
     [LoggerMessage(1006, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: no TLS")]
     private static partial void LogTlsFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);

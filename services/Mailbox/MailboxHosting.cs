@@ -1,10 +1,9 @@
+using MailPipeline.LineServer;
 using MailPipeline.Mailbox.Maildrops;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mailbox;
@@ -17,24 +16,21 @@ public static class MailboxHosting
     {
         var services = builder.Services;
         services.AddMailboxSettings();
-        services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<MailboxTelemetry>();
         services.AddSingleton<ILocalStore, StoredLocally>();
         services.AddSingleton<LocalDelivery>();
         services.AddSingleton<IMaildrops, StoredMaildrops>();
         services.AddSingleton<Pop3Server>();
         services.AddHostedService<MaildropRelease>();
-        services.RequireServerCertificate();
+        services.AddLineServer();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<MailboxOptions>>((kestrel, mailbox) =>
         {
             foreach (var listener in mailbox.Value.Listeners)
             {
-                kestrel.Listen(listener.EndPoint, listen =>
+                kestrel.ListenLines(listener.EndPoint, provider =>
                 {
-                    listen.UseProxyProtocol([.. mailbox.Value.ProxyProtocolFrom]);
-                    // At the first connection, not now: storage is opened between.
-                    var server = new Lazy<Pop3Server>(listen.ApplicationServices.GetRequiredService<Pop3Server>);
-                    listen.Run(connection => server.Value.ServeAsync(connection, listener));
+                    var server = provider.GetRequiredService<Pop3Server>();
+                    return new Pop3Listener(server, listener, mailbox.Value, server.Time);
                 });
             }
         });

@@ -1,5 +1,6 @@
 using System.Net;
-using MailPipeline.Contracts;
+using MailPipeline.LineServer;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Mailbox;
 
@@ -66,9 +67,12 @@ internal static partial class MailboxLog
     [LoggerMessage(4024, LogLevel.Warning, "The failure of event {FailureId} came {Count} times more, not shown one by one")]
     internal static partial void MoreFailed(this ILogger logger, int failureId, long count);
 
-    [LoggerMessage(4021, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} ended without QUIT: {Reason}")]
-    internal static partial void ConnectionLost(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, string reason);
+    [LoggerMessage(4021, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint} ended without QUIT: {Reason} {Failure}")]
+    internal static partial void ConnectionLost(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, SessionEnd reason, string? failure);
+
+    [LoggerMessage(4028, LogLevel.Debug, "{ConnectionId} from {RemoteEndPoint}: no TLS")]
+    internal static partial void HandshakeFailed(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, Exception failure);
 
     [LoggerMessage(4022, LogLevel.Error, "{ConnectionId} from {RemoteEndPoint} failed")]
-    internal static partial void ConnectionFailed(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, Exception failure);
+    internal static partial void ConnectionFailed(this ILogger logger, string connectionId, EndPoint? remoteEndPoint, Exception? failure);
 }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 

@@ -1,8 +1,10 @@
+using MailPipeline.Mail;
 using MailPipeline.Mailbox;
 using MailPipeline.ServiceDefaults;
 
 return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], AddSettings, builder =>
 {
+    builder.AddSharedMailDatabase();
     builder.StayReadyWithoutStore();
     builder.AddMailbox();
     builder.AddMailBus(bus => bus.AddMailboxConsumers());
@@ -11,5 +13,6 @@ return await ServiceHost.RunAsync("mailbox", args, ["maildb", "rabbitmq"], AddSe
 static void AddSettings(IServiceCollection services)
 {
     services.AddMailboxSettings();
+    services.AddMailDatabaseSettings();
     services.RequireMailboxListener();
 }

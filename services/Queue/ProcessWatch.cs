@@ -1,11 +1,15 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Reconciling;
+using MailPipeline.Queue.Reports;
+using MailPipeline.Queue.Routing;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue;
 
 /// <summary>What each process looks after for itself: the operator's switch, storage, and the way of its own messages to the router.</summary>
 internal sealed partial class ProcessWatch(
-    AcceptedHints hints, Router router, DeliveryPause pause, QueueStore store, SteadyStorage steady, IOptions<QueueOptions> options,
+    AcceptedReports hints, Router router, DeliveryPause pause, QueueStore store, SteadyStorage steady, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, OutageLog outages, TimeProvider time, ILogger<ProcessWatch> log) : BackgroundService
 {
     private bool _isAway;
@@ -13,7 +17,7 @@ internal sealed partial class ProcessWatch(
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
         telemetry.CountFromZero();
-        var ticks = new TickLoop(options.Value.WardenInterval, time);
+        var ticks = new TickLoop(options.Value.ReconcileInterval, time);
         return Task.WhenAll(
             ticks.RunFromNowAsync(pause.ReadAsync, NoteFailed, stoppingToken),
             ticks.RunFromNowAsync(CommitAsync, NoteNoCommit, stoppingToken), RouteHintsAsync(stoppingToken));

@@ -1,5 +1,9 @@
 using System.Net;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Reconciling;
+using MailPipeline.Queue.Reports;
+using MailPipeline.Queue.Routing;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
@@ -32,14 +36,16 @@ public static class QueueHosting
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>();
             return new SteadyStorage(
-                provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.WardenInterval, provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.ReconcileInterval, provider.GetRequiredService<TimeProvider>());
         });
         services.AddSingleton<OutageLog>();
         services.AddSingleton<DeliveryPause>();
         services.AddSingleton<Router>();
-        services.AddSingleton<AcceptedHints>();
-        services.AddSingleton<HandOutGate>();
-        services.AddSingleton<HandOutSender>();
+        services.AddSingleton<AcceptedReports>();
+        services.AddSingleton<EndpointGate>();
+        services.AddSingleton<BatchSender>();
+        // One for each activation of a domain's grain.
+        services.AddTransient<DomainDispatch>();
         services.AddSingleton(provider => new OverdueClaims(
             claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();
@@ -51,11 +57,11 @@ public static class QueueHosting
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();
-        services.AddHostedService<WardenTicks>();
-        services.AddHostedService<ReporterTicks>();
+        services.AddDuties();
+        services.AddHostedService<ReconcilerTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
-            services.AddSingleton(new Need($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
+            services.AddSingleton(new Dependency($"Redis (ConnectionStrings:{RedisName})", cancellation => ProbeRedisAsync(redis, cancellation)));
             services.AddHostedService<MembershipWatch>();
         }
         return builder;
@@ -65,7 +71,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
-        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.Hostname)}");
+        services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.HostName)}");
         services.AddListeningPorts(provider =>
         {
             const string setting = $"{QueueOptions.SectionName}:{nameof(QueueOptions.SiloPort)}";

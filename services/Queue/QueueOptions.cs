@@ -12,7 +12,7 @@ public sealed class QueueOptions
 
     /// <summary>Name of this mail system in reports to senders (Reporting-MTA, RFC 3464 §2.2.2). Default: <see cref="OwnHostName.Default"/>.</summary>
     [Required]
-    public string Hostname
+    public string HostName
     {
         get => _hostName ?? OwnHostName.Default.Text;
         set => _hostName = value;
@@ -41,15 +41,15 @@ public sealed class QueueOptions
     [Range(typeof(TimeSpan), "00:00:01", "60.00:00:00")]
     public TimeSpan MaxAge { get; set; } = TimeSpan.FromDays(5);
 
-    /// <summary>Most hand-outs under way for one domain, which is most connections to it. Default 20, as Postfix.</summary>
+    /// <summary>Most batches under way for one domain, which is most connections to it. Default 20, as Postfix.</summary>
     [Range(1, 1000)]
     public int DomainConcurrency { get; set; } = 20;
 
-    /// <summary>Hand-outs under way at first; one more for each that reached the domain. Default 5, as Postfix.</summary>
+    /// <summary>Batches under way at first; one more for each that reached the domain. Default 5, as Postfix.</summary>
     [Range(1, 1000)]
     public int InitialConcurrency { get; set; } = 5;
 
-    /// <summary>Most recipients of one hand-out; they share one connection. Default 100.</summary>
+    /// <summary>Most recipients of one batch; they share one connection. Default 100.</summary>
     [Range(1, 1000)]
     public int BatchRecipients { get; set; } = 100;
 
@@ -58,17 +58,17 @@ public sealed class QueueOptions
     public int WindowRecipients { get; set; } = 2_000;
 
     /// <summary>
-    /// How long a hand-out may go unclaimed and unreported before the queue looks into storage. Default 15 s, as a claim's lease:
+    /// How long a batch may go unclaimed and unreported before the queue looks into storage. Default 15 s, as a claim's lease:
     /// what a dead worker held is handed out again when its lease is over.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
-    public TimeSpan HandOutTimeout { get; set; } = TimeSpan.FromSeconds(15);
+    public TimeSpan BatchTimeout { get; set; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>How often the warden looks for what has been forgotten. Default 1 s.</summary>
+    /// <summary>How often the reconciler looks for what has been forgotten. Default 1 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00.050", "00:10:00")]
-    public TimeSpan WardenInterval { get; set; } = TimeSpan.FromSeconds(1);
+    public TimeSpan ReconcileInterval { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Age at which the warden routes an accepted message whose hint did not arrive. Default 2 s.</summary>
+    /// <summary>Age at which the reconciler routes an accepted message whose hint did not arrive. Default 2 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan UnroutedGrace { get; set; } = TimeSpan.FromSeconds(2);
 
@@ -118,8 +118,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
     {
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             return ValidateOptionsResult.Fail($"Queue:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
-        if (!SmtpAddress.TryParse($"x@{options.Hostname}", out _))
-            return ValidateOptionsResult.Fail($"Queue:Hostname is '{options.Hostname}'; it must be a domain name such as mx.example.org, or an address in brackets");
+        if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
+            return ValidateOptionsResult.Fail($"Queue:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         for (var i = 0; i < options.RetrySteps.Count; i++)
         {
             if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)

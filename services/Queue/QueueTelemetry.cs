@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
@@ -15,7 +14,7 @@ internal sealed class QueueTelemetry : IDisposable
     public const string MeterName = "MailPipeline.Queue";
 
     /// <summary>
-    /// Older counts are another silo's business: the warden counts where it lives, and the others say 0, so that the
+    /// Older counts are another silo's business: the reconciler counts where it lives, and the others say 0, so that the
     /// largest value of all processes is the true one.
     /// </summary>
     private static readonly TimeSpan s_measureLasts = TimeSpan.FromSeconds(10);
@@ -32,6 +31,7 @@ internal sealed class QueueTelemetry : IDisposable
     private volatile bool _isMember = true;
 
     private readonly Counter<long> _measures;
+    private readonly Histogram<double> _dutyDuration;
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
     private readonly Counter<long> _forgotten;
@@ -49,19 +49,22 @@ internal sealed class QueueTelemetry : IDisposable
         var meter = meters.Create(MeterName);
         meter.CreateObservableGauge("mailpipeline.queue.queued", () => Measure.Routes.Sum(route => route.Queued), "{recipient}", "Recipients without an outcome");
         meter.CreateObservableGauge("mailpipeline.queue.claimed", () => ByRoute(route => route.Claimed), "{recipient}", "Recipients that workers hold, by route");
-        meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for: a worker, the resume of delivery, the end of their domain's rest, its limit, or, held by a worker, a connection");
+        meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for: a worker, the resume of delivery, the end of their domain's back-off, its limit, or, held by a worker, a connection");
         meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => Measure.Unrouted, "{message}", "Accepted messages the router has not seen");
         meter.CreateObservableGauge(
             "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
-            "How long the longest due recipient has been waiting for an attempt since no rest, no limit and no pause holds it back, by route");
+            "How long the longest due recipient has been waiting for an attempt since no back-off, no limit and no pause holds it back, by route");
         meter.CreateObservableGauge("mailpipeline.queue.paused", () => _paused ? 1 : 0, null, "1 while delivery is paused and this process hands nothing out");
         meter.CreateObservableGauge("mailpipeline.queue.membership", () => _isMember ? 1 : 0, null, "1 while this silo finds itself where silos find each other");
         _measures = meter.CreateCounter<long>("mailpipeline.queue.measures", "{measure}", "Times what waits was counted, for the cluster as a whole");
+        _dutyDuration = meter.CreateHistogram<double>(
+            "mailpipeline.queue.duty.duration", "s", "Rounds of the reconciler, by duty and by how they ended: useful, vain, failed",
+            advice: new() { HistogramBucketBoundaries = [0.01, 0.1, 1, 3, 10, 60] });
         _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients handed out by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
-        _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the warden");
+        _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the reconciler");
         _handedOut = meter.CreateCounter<long>("mailpipeline.queue.handed_out", "{recipient}", "Recipients handed out, by route");
-        _lost = meter.CreateCounter<long>("mailpipeline.queue.hand_outs_lost", "{hand_out}", "Hand-outs nobody claimed or reported, by route");
+        _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
         _attempts = meter.CreateCounter<long>("mailpipeline.queue.attempts", "{recipient}", "Attempts reported, by outcome");
         _decided = meter.CreateCounter<long>("mailpipeline.queue.decisions", "{recipient}", "What followed an attempt that did not deliver, by state");
         _uncertain = meter.CreateCounter<long>("mailpipeline.queue.uncertain", "{recipient}", "Attempts that may have delivered a copy nobody recorded: possible duplicates");
@@ -103,6 +106,10 @@ internal sealed class QueueTelemetry : IDisposable
         _measures.Add(1);
     }
 
+    /// <param name="duty">Out of the list of duties, which is closed.</param>
+    public void DutyRan(string duty, RoundResult result, TimeSpan took) =>
+        _dutyDuration.Record(took.TotalSeconds, new KeyValuePair<string, object?>("duty", duty), Tag("result", result));
+
     public void Paused(bool paused)
     {
         if (_paused && !paused)
@@ -123,7 +130,7 @@ internal sealed class QueueTelemetry : IDisposable
     /// <param name="change">How many more, or fewer when negative.</param>
     public void UnderWay(RecipientRoute route, int change) => _underWay.Add(change, Tag("route", route));
 
-    public void HandOutLost(RecipientRoute route) => _lost.Add(1, Tag("route", route));
+    public void BatchLost(RecipientRoute route) => _lost.Add(1, Tag("route", route));
 
     public void Completed(AttemptOutcome outcome) => _attempts.Add(1, Tag("outcome", outcome));
 
@@ -159,7 +166,7 @@ internal sealed class QueueTelemetry : IDisposable
             var measure = Of(route);
             yield return new Measurement<long>(_paused ? 0 : measure.Ready, Tag("route", route), WaitsFor("worker"));
             yield return new Measurement<long>(_paused ? measure.Ready : 0, Tag("route", route), WaitsFor("resume"));
-            yield return new Measurement<long>(measure.Resting, Tag("route", route), WaitsFor("rest"));
+            yield return new Measurement<long>(measure.BackingOff, Tag("route", route), WaitsFor("backoff"));
             yield return new Measurement<long>(measure.Limited, Tag("route", route), WaitsFor("limit"));
             yield return new Measurement<long>(measure.Unbegun, Tag("route", route), WaitsFor("connection"));
         }
@@ -185,4 +192,16 @@ internal sealed class QueueTelemetry : IDisposable
 
         public static string Of(T value) => s_names.GetValueOrDefault(value, "unknown");
     }
+}
+
+/// <summary>How a round of the reconciler ended.</summary>
+internal enum RoundResult
+{
+    /// <summary>Something was found, and done.</summary>
+    Useful,
+
+    /// <summary>There was nothing to do.</summary>
+    Vain,
+
+    Failed,
 }

@@ -1,5 +1,6 @@
 using MailPipeline.Delivery;
 using MailPipeline.Ingress;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
@@ -52,7 +53,6 @@ internal static class StandaloneHost
     {
         CheckFiles(configuration);
         CheckSettings(configuration);
-        configuration.ReadStorageOptions();
     }
 
     /// <summary>All ports; the settings have been checked.</summary>
@@ -67,6 +67,7 @@ internal static class StandaloneHost
         services.AddDeliverySettings();
         services.AddMailboxSettings();
         services.AddIngressSettings();
+        services.AddMailDatabaseSettings();
     }
 
     public static WebApplication Build(WebApplicationBuilder builder)
@@ -110,7 +111,7 @@ internal static class StandaloneHost
         // What is no name is said of the setting that was written.
         if (configuration["Ingress:HostName"] is not { Length: > 0 } name || !SmtpAddress.TryParse($"x@{name}", out _))
             return;
-        string[] others = ["Delivery:HostName", "Queue:Hostname", "Tls:HostNames:0"];
+        string[] others = ["Delivery:HostName", "Queue:HostName", "Tls:HostNames:0"];
         var unnamed = others.Where(setting => configuration[setting] is null).ToDictionary(setting => setting, _ => (string?)name);
         configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = unnamed });
     }

@@ -10,7 +10,7 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Tim
     public async Task<QueueOverview> FindAsync(int mostDomains, int mostHeld, CancellationToken cancellation)
     {
         var summary = await waiting.SummarizeAsync(mostDomains + 1, cancellation);
-        var rules = new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), new Dictionary<string, DomainStanding>());
+        var rules = new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), new Dictionary<string, DomainBackoff>());
         var waits = new List<DomainWait>();
         foreach (var domain in summary.Domains.Take(mostDomains))
             waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, domain.LastReply));

@@ -18,7 +18,7 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
             return new NoSuchMessage(id);
         var rules = await ReadRulesAsync(message, cancellation);
         return new MessageFound(
-            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Deeds)))],
+            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Audit)))],
             message.Envelope.Count > 0 ? new NotRouted() : null);
     }
 
@@ -58,10 +58,10 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
 
     private async Task<WaitRules> ReadRulesAsync(MessageTimeline message, CancellationToken cancellation)
     {
-        var standings = new Dictionary<string, DomainStanding>(StringComparer.Ordinal);
+        var standings = new Dictionary<string, DomainBackoff>(StringComparer.Ordinal);
         var waiting = message.Recipients.Where(recipient => recipient.State == RecipientState.Queued && !recipient.Claimed);
         foreach (var domain in waiting.Select(recipient => recipient.Domain).Distinct(StringComparer.Ordinal))
-            standings[domain] = await queue.FindStandingAsync(domain, cancellation);
+            standings[domain] = await queue.FindBackoffAsync(domain, cancellation);
         return new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), standings);
     }
 }

@@ -6,27 +6,27 @@ namespace MailPipeline.Administration;
 /// Says why mail waits, out of what the queue obeys as of one moment. Never a time that has passed: what has come is
 /// <see cref="Due"/>.
 /// </summary>
-/// <param name="Standings">Of the domains that are asked about; one that is missing is in good standing.</param>
-internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainStanding> Standings)
+/// <param name="Standings">Of the domains that are asked about; one that is missing is that can be reached.</param>
+internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainBackoff> Standings)
 {
     /// <summary>Null: the recipient has its outcome, and waits no more.</summary>
-    public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<OperatorDeed> deeds) => recipient.State switch
+    public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<AuditEntry> audit) => recipient.State switch
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
-        RecipientState.Queued => Waiting(Standings.GetValueOrDefault(recipient.Domain, DomainStanding.Good), recipient.NextAttemptAt),
+        RecipientState.Queued => Waiting(Standings.GetValueOrDefault(recipient.Domain, DomainBackoff.None), recipient.NextAttemptAt),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(
-            recipient.UpdatedAt, deeds.LastOrDefault(deed => deed.Action == OperatorAction.Held)?.Operator ?? ""),
+            recipient.UpdatedAt, audit.LastOrDefault(entry => entry.Action == OperatorAction.Held)?.Operator ?? ""),
         _ => null,
     };
 
     /// <summary>The reason of what is tried next of a domain.</summary>
     public WaitReason Of(DomainSummary domain) => domain.Claimed == domain.Queued
         ? new BeingTried()
-        : Waiting(new DomainStanding(domain.Failures, domain.BackoffUntil, domain.Reason), domain.NextAttemptAt);
+        : Waiting(new DomainBackoff(domain.Failures, domain.BackoffUntil, domain.Reason), domain.NextAttemptAt);
 
     // In the order in which the queue asks.
-    private WaitReason Waiting(DomainStanding standing, DateTimeOffset nextAttemptAt)
+    private WaitReason Waiting(DomainBackoff standing, DateTimeOffset nextAttemptAt)
     {
         if (Pause is { } pause)
             return new Paused(pause.Since, pause.Operator);

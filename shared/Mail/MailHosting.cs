@@ -6,7 +6,10 @@ namespace MailPipeline.Mail;
 
 public static class MailHosting
 {
-    /// <summary>Registers storage and its views, one for each part of a message's way.</summary>
+    /// <summary>
+    /// Registers storage and its views, one for each part of a message's way. It is opened before any other hosted service starts, and
+    /// closed after all of them have stopped.
+    /// </summary>
     /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
     public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options)
     {
@@ -27,6 +30,7 @@ public static class MailHosting
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<SecretStore>();
+        services.AddHostedService<StorageLifetime>();
         return services;
     }
 }

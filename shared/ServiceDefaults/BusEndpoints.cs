@@ -6,7 +6,7 @@ public static class BusEndpoints
     /// <summary>MessageAccepted, consumed by Queue.</summary>
     public const string MessageAccepted = "message-accepted";
 
-    /// <summary>DeliverMessages for domains in good standing, consumed by Delivery.</summary>
+    /// <summary>DeliverMessages for domains that can be reached, consumed by Delivery.</summary>
     public const string Deliver = "deliver";
 
     /// <summary>DeliverMessages for domains that are failing, consumed by Delivery, so that dead domains never hold up healthy ones.</summary>

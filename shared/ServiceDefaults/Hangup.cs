@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using MailPipeline.Mail;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Json;
 using Microsoft.Extensions.DependencyInjection;
@@ -9,6 +8,9 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.ServiceDefaults;
+
+/// <summary>Answers that a part of the process remembers for a while. They are forgotten, and so asked for again, on SIGHUP.</summary>
+public sealed record RememberedAnswers(Action Forget);
 
 /// <summary>
 /// SIGHUP: what can be read again is read again, and said; no session and no message notices. When it comes because the terminal
@@ -102,7 +104,8 @@ public sealed partial class Hangup : IDisposable
         {
             LogNotRead(log, unusable.Message);
         }
-        services.GetService<MailDirectory>()?.Forget();
+        foreach (var answers in services.GetServices<RememberedAnswers>())
+            answers.Forget();
     }
 
     /// <summary>All settings as the next start would find them, before anything in the process is told of them.</summary>

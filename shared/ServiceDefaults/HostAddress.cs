@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
@@ -23,9 +24,36 @@ public static class HostAddress
         return false;
     }
 
+    /// <summary>
+    /// Splits host, host:port, address, [address]:port; a name may stand in brackets too, which are taken away. Whether the host is one is
+    /// for the caller to say.
+    /// </summary>
+    /// <returns>False: the port is none from 1 to 65535.</returns>
+    public static bool TrySplitPort(string text, int defaultPort, out string host, out int port)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        host = text.Trim();
+        port = defaultPort;
+        var colon = host.LastIndexOf(':');
+        // Without brackets, several colons are an IPv6 address and no port.
+        if (colon > host.LastIndexOf(']') && (host.StartsWith('[') || host.IndexOf(':', StringComparison.Ordinal) == colon))
+        {
+            if (!int.TryParse(host.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port) || port is < 1 or > 65535)
+                return false;
+            host = host[..colon];
+        }
+
+        if (host is ['[', .. var inner, ']'])
+            host = inner;
+        return true;
+    }
+
     /// <summary>RFC 5321 §4.1.3: "[192.0.2.1]", "[IPv6:2001:db8::1]".</summary>
     public static string Literal(IPAddress address) =>
         address?.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]";
+
+    /// <summary>IPv4 addresses as such, whatever socket they came through.</summary>
+    public static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
 
     /// <summary>The address of a literal, or of the address alone.</summary>
     public static bool TryParseLiteral([NotNullWhen(true)] string? text, [NotNullWhen(true)] out IPAddress? address)

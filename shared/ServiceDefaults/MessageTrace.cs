@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
-/// Until it is disposed, log lines carry the trace of one message, whatever else the hand-out it travels in is about. Costs nothing while
+/// Until it is disposed, log lines carry the trace of one message, whatever else the batch it travels in is about. Costs nothing while
 /// nobody collects traces.
 /// </summary>
 public readonly struct MessageTrace : IDisposable

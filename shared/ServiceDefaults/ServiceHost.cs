@@ -1,4 +1,3 @@
-using MailPipeline.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
@@ -15,6 +14,9 @@ namespace MailPipeline.ServiceDefaults;
 /// </summary>
 public static partial class ServiceHost
 {
+    /// <summary>Name of the connection string of the store.</summary>
+    public const string StoreConnection = "maildb";
+
     private const int Done = 0;
     private const int BadStart = 2;
 
@@ -22,7 +24,7 @@ public static partial class ServiceHost
     /// <param name="args">Settings: <c>--Section:Key=value</c>; or <c>--help</c>.</param>
     /// <param name="connections">Connection strings without which the service is not part of a cluster.</param>
     /// <param name="settings">Adds the service's settings alone; they are checked before anything is composed.</param>
-    /// <param name="compose">Adds the service, and the bus with its consumers.</param>
+    /// <param name="compose">Adds the store, the service, and the bus with its consumers.</param>
     /// <param name="cancellation">The same as SIGTERM.</param>
     /// <returns>The exit code: 0 after an orderly stop, 2 when it cannot start as it is configured.</returns>
     public static async Task<int> RunAsync(
@@ -52,17 +54,12 @@ public static partial class ServiceHost
             builder.AddServiceDefaults(serviceName);
             AddStopSettings(builder.Services);
             builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
-            builder.AddMailDatabase();
             compose(builder);
             await using var door = new HealthDoor();
             builder.Services.AddSingleton<IHostedService>(new HealthDoor.HandOver(door));
             await using var app = builder.Build();
             app.MapServiceDefaults();
-            hangup.ListenFor(app.Services, now =>
-            {
-                now.CheckSettings(AddSettings);
-                now.ReadStorageOptions();
-            });
+            hangup.ListenFor(app.Services, now => now.CheckSettings(AddSettings));
             return await RunAsync(
                 app, door,
                 // Time has passed while it waited; the port of the door is its own by now.
@@ -94,13 +91,8 @@ public static partial class ServiceHost
     private static async Task<int> RunAsync(
         WebApplication app, HealthDoor door, Action checkPorts, Action sayReady, CancellationToken cancellation)
     {
-        if (app.Services.GetRequiredService<MailDatabase>().SingleProcess)
-        {
-            throw new StartupException(
-                $"ConnectionStrings:{DatabaseHosting.ConnectionName} names a SQLite file, which belongs to one process (services/Standalone); a service of its own needs PostgreSQL, 'Host=...'");
-        }
         await door.OpenAsync(app.Services.GetRequiredService<IOptions<HttpOptions>>().Value);
-        if (!await WaitingRoom.WaitAsync(app.Services, door, cancellation))
+        if (!await DependencyWait.WaitAsync(app.Services, door, cancellation))
             return Done;
         checkPorts();
         if (await StartAsync(app, cancellation))
@@ -156,7 +148,7 @@ public static partial class ServiceHost
 
     private static readonly Dictionary<string, string> s_examples = new()
     {
-        [DatabaseHosting.ConnectionName] = "'Host=...;Database=...;Username=...;Password=...'",
+        [StoreConnection] = "'Host=...;Database=...;Username=...;Password=...'",
         [BusHosting.ConnectionName] = "'amqp://user:password@host:5672/vhost'",
         ["redis"] = "'host:6379'",
     };

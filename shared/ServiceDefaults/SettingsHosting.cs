@@ -1,6 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text.RegularExpressions;
-using MailPipeline.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -39,6 +38,11 @@ public static partial class SettingsHosting
             .Configure<IConfiguration>((options, configuration) => Bind(configuration, section, options))
             .ValidateOnStart();
 
+    /// <summary>Names a section that is read outside of dependency injection, and how it is checked.</summary>
+    /// <param name="check">Throws where the settings are not what is allowed.</param>
+    public static void AddSettingsSection(this IServiceCollection services, string section, Action<IConfiguration> check) =>
+        services.AddSingleton(new SettingsSection(section, check));
+
     /// <summary>Binds a section outside of dependency injection, by the same rules.</summary>
     public static TOptions ReadSettings<TOptions>(this IConfiguration configuration, string section)
         where TOptions : class, new()
@@ -62,6 +66,8 @@ public static partial class SettingsHosting
         add(services);
         using var provider = services.BuildServiceProvider();
         provider.GetService<IStartupValidator>()?.Validate();
+        foreach (var section in provider.GetServices<SettingsSection>())
+            section.Check?.Invoke(configuration);
         return SectionsOf(provider);
     }
 
@@ -75,9 +81,9 @@ public static partial class SettingsHosting
     }
 
     private static IReadOnlyList<string> SectionsOf(ServiceProvider provider) =>
-        [.. provider.GetServices<SettingsSection>().Select(section => section.Name), StorageOptions.SectionName, .. ServiceArguments.Shared];
+        [.. provider.GetServices<SettingsSection>().Select(section => section.Name), .. ServiceArguments.Shared];
 
-    private sealed record SettingsSection(string Name);
+    private sealed record SettingsSection(string Name, Action<IConfiguration>? Check = null);
 
     /// <summary>Checks the sections that belong to no options class: log levels and connection strings.</summary>
     /// <exception cref="StartupException">An unknown key, or a level that is none.</exception>
@@ -103,7 +109,7 @@ public static partial class SettingsHosting
         }
     }
 
-    private static readonly string[] s_connections = [DatabaseHosting.ConnectionName, BusHosting.ConnectionName, "redis"];
+    private static readonly string[] s_connections = [ServiceHost.StoreConnection, BusHosting.ConnectionName, "redis"];
 
     private static void Bind<TOptions>(IConfiguration configuration, string section, TOptions options)
         where TOptions : class

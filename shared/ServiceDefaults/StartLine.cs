@@ -30,7 +30,7 @@ internal static partial class StartLine
     {
         BusHosting.ConnectionName when Uri.TryCreate(text, UriKind.Absolute, out var broker) =>
             $"{broker.Host}:{(broker.IsDefaultPort || broker.Port < 0 ? 5672 : broker.Port)}{broker.AbsolutePath}",
-        DatabaseHosting.ConnectionName => StartupFailure.WithoutSecrets(text),
+        ServiceHost.StoreConnection => StartupFailure.WithoutSecrets(text),
         // "host:6379,other:6379,password=..."
         _ => string.Join(' ', text.Split(',', StringSplitOptions.TrimEntries).Where(part => !part.Contains('=', StringComparison.Ordinal))),
     };

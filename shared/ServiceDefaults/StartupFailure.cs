@@ -1,7 +1,6 @@
 using System.Data.Common;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
-using MailPipeline.Storage;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Options;
@@ -17,9 +16,9 @@ public static partial class StartupFailure
     /// <returns>Null when it is a bug: then the whole exception is wanted.</returns>
     public static string? Explain(Exception failure, IConfiguration configuration) => failure switch
     {
-        StartupException or ServerCertificateException or SchemaTooNewException or StoreEncodingException => failure.Message,
+        StartupException or ServerCertificateException => failure.Message,
         OptionsValidationException invalid => string.Join("; ", invalid.Failures.Select(text => Describe(invalid, text, configuration))),
-        StorageUnavailableException or DbException =>
+        DbException =>
             $"ConnectionStrings:maildb is '{WithoutSecrets(configuration["ConnectionStrings:maildb"])}', which cannot be used: {failure.Message}",
         ArgumentException { Message: { } text } when text.Contains("ConnectionStrings:", StringComparison.Ordinal) => text,
         IOException { InnerException: AddressInUseException } => PortTaken(failure.Message, configuration),

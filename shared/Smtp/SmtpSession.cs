@@ -28,8 +28,8 @@ public enum SmtpAction
 }
 
 /// <summary>The outcome of one line. The reply is null exactly while the host owes an answer.</summary>
-/// <param name="Farewell">With <see cref="SmtpAction.Close"/>: said after the reply, unasked (RFC 5321 §3.8).</param>
-public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? Farewell = null);
+/// <param name="ClosingReply">With <see cref="SmtpAction.Close"/>: said after the reply, unasked (RFC 5321 §3.8).</param>
+public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? ClosingReply = null);
 
 /// <summary>
 /// The server side of one SMTP connection, without sockets, clock or storage: lines go in, replies and questions to the host

@@ -1,8 +1,10 @@
+using System.Data.Common;
+
 namespace MailPipeline.Storage;
 
 /// <summary>The store could not do what was asked; nothing was lost that had been promised.</summary>
 public sealed class StorageUnavailableException(StorageFault fault, string message, Exception? inner = null)
-    : Exception(message, inner)
+    : DbException(message, inner)
 {
     public StorageFault Fault { get; } = fault;
 }

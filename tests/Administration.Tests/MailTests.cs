@@ -33,7 +33,7 @@ public sealed class MailTests : IAsyncLifetime
             new MessageChangedInPart(id, OperatorAction.Removed, 1, BeingTried: 1), await _operator.Messages.RemoveAsync(text, "joe", Cancellation));
         found = Assert.IsType<MessageFound>(await _operator.Messages.FindAsync(text, Cancellation));
         Assert.Equal([new BeingTried(), null], found.Recipients.Select(recipient => recipient.Wait));
-        Assert.Equal(["ann", "bob", "joe"], found.Message.Deeds.Select(change => change.Operator));
+        Assert.Equal(["ann", "bob", "joe"], found.Message.Audit.Select(change => change.Operator));
     }
 
     [Fact]
@@ -80,7 +80,7 @@ public sealed class MailTests : IAsyncLifetime
             [new(new(trying[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))],
             TimeSpan.Zero);
         await _operator.ClaimAsync(8, trying[1], trying[2]);
-        await _operator.Get<QueueStore>().SetStandingAsync("example.com", new DomainStanding(3, now.AddMinutes(5), "no route to host"));
+        await _operator.Get<QueueStore>().SetBackoffAsync("example.com", new DomainBackoff(3, now.AddMinutes(5), "no route to host"));
 
         var queue = await _operator.Queue.FindAsync(2, 10, Cancellation);
 

@@ -7,11 +7,11 @@ namespace MailPipeline.Administration.Tests;
 public sealed class WaitRulesTests
 {
     private static readonly DateTimeOffset s_noon = new(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
-    private static readonly WaitRules s_calm = new(s_noon, Pause: null, new Dictionary<string, DomainStanding>());
+    private static readonly WaitRules s_calm = new(s_noon, Pause: null, new Dictionary<string, DomainBackoff>());
     private static readonly WaitRules s_paused = s_calm with { Pause = new DeliveryPaused(s_noon.AddHours(-1), "ann") };
     private static readonly WaitRules s_backingOff = s_calm with
     {
-        Standings = new Dictionary<string, DomainStanding> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
+        Standings = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
     };
 
     [Fact]
@@ -44,10 +44,10 @@ public sealed class WaitRulesTests
     public void What_is_held_says_by_whom()
     {
         var held = Recipient() with { State = RecipientState.Held, UpdatedAt = s_noon };
-        OperatorDeed[] deeds = [new(OperatorAction.Held, "ann", s_noon, 1), new(OperatorAction.Released, "bob", s_noon, 1), new(OperatorAction.Held, "joe", s_noon, 1)];
-        ShouldBe(new HeldByOperator(s_noon, "joe"), WaitOwner.Operator, null, s_paused.Of(held, deeds));
+        AuditEntry[] audit = [new(OperatorAction.Held, "ann", s_noon, 1), new(OperatorAction.Released, "bob", s_noon, 1), new(OperatorAction.Held, "joe", s_noon, 1)];
+        ShouldBe(new HeldByOperator(s_noon, "joe"), WaitOwner.Operator, null, s_paused.Of(held, audit));
         ShouldBe(new HeldByOperator(s_noon, ""), WaitOwner.Operator, null, s_calm.Of(held, []));
-        ShouldBe(new HeldBySystem(s_noon, "three deaths"), WaitOwner.Operator, null, s_calm.Of(held with { HoldReason = "three deaths" }, deeds));
+        ShouldBe(new HeldBySystem(s_noon, "three deaths"), WaitOwner.Operator, null, s_calm.Of(held with { HoldReason = "three deaths" }, audit));
     }
 
     [Theory]

@@ -220,7 +220,7 @@ async def main(port, tarpits, dead, seconds):
 if __name__ == "__main__":
     async def run():
         await main(*map(int, sys.argv[1:5]))
-        # Without a farewell to hundreds of tarpits.
+        # Without a closing reply to hundreds of tarpits.
         os._exit(0)
 
     asyncio.run(run())

@@ -3,6 +3,7 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Processes come and go by start and SIGTERM, and nobody notices; limits hold for all of them together.</summary>
+[Trait("Cluster", "own")]
 public sealed class ScalingTests(SharedServers servers)
 {
     private const int Domains = 200;
@@ -60,7 +61,7 @@ public sealed class ScalingTests(SharedServers servers)
         var dots = 0;
         var sink = run.AddSink(new() { AtDot = (_, _, _) => Interlocked.Increment(ref dots) == 1 ? SinkStep.SlowAccept(slow) : SinkStep.Accept }, "slow.example");
         await run.StartAsync([], ["--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:40", "--Host:StopGrace=00:01:00"], processes: 1);
-        // All of them in one hand-out.
+        // All of them in one batch.
         await QueueAtOnceAsync(run, count, "slow.example");
         await Eventually.TrueAsync(() => Task.FromResult(Volatile.Read(ref dots) == 1), TimeSpan.FromSeconds(30), cancellation: Cancellation);
         var claimed = await run.Cluster.CountAsync("SELECT SUM((claim <> 0)::int), COUNT(DISTINCT claim) FROM recipients", Cancellation);
@@ -87,13 +88,13 @@ public sealed class ScalingTests(SharedServers servers)
     }
 
     [Fact]
-    public async Task The_connection_cap_of_a_domain_holds_when_its_silo_dies_while_hand_outs_wait_for_a_worker()
+    public async Task The_connection_cap_of_a_domain_holds_when_its_silo_dies_while_batches_wait_for_a_worker()
     {
         const int cap = 5, batch = 4, count = 100;
         await using var run = new ClusterRun(servers, "move");
         var sink = run.AddSink(new() { AtDot = (_, _, _) => SinkStep.SlowAccept(TimeSpan.FromMilliseconds(200)) }, "hot.example");
         await run.StartAsync(
-            [], [$"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", $"--Queue:BatchRecipients={batch}", "--Queue:HandOutTimeout=00:01:00"], processes: 1);
+            [], [$"--Queue:DomainConcurrency={cap}", $"--Queue:InitialConcurrency={cap}", $"--Queue:BatchRecipients={batch}", "--Queue:BatchTimeout=00:01:00"], processes: 1);
         var delivery = run.Cluster.Of(ServiceKind.Delivery)[0];
         Assert.True(await delivery.StopAsync());
         // Without a consumer nothing would be handed out: one that hangs leaves it on the bus.

@@ -4,13 +4,14 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>What a dead process held is taken over by another within seconds, with the product's own leases and probes.</summary>
+[Trait("Cluster", "own")]
 public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<PatientCluster>
 {
     private const int Domains = 40;
 
     private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(15);
 
-    /// <summary>The warden's round and one attempt come on top of the lease.</summary>
+    /// <summary>The reconciler's round and one attempt come on top of the lease.</summary>
     private static readonly TimeSpan s_margin = TimeSpan.FromSeconds(10);
 
     private static CancellationToken Cancellation => ClusterRun.Cancellation;
@@ -18,7 +19,7 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Claims_of_a_killed_delivery_are_taken_over_by_the_other(bool withTheWardensSilo)
+    public async Task Claims_of_a_killed_delivery_are_taken_over_by_the_other(bool withTheReconcilersSilo)
     {
         // Beyond what the takeover may take, so that one is told from the other.
         var held = s_lease + s_margin + TimeSpan.FromSeconds(11);
@@ -37,7 +38,7 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
         foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery))
             connections[delivery] = await delivery.Web.ReadMetricAsync("mailpipeline_delivery_connections", Cancellation) ?? 0;
         var victim = connections.MaxBy(c => c.Value).Key;
-        List<ServiceProcess> victims = withTheWardensSilo ? [await WardenAsync(run), victim] : [victim];
+        List<ServiceProcess> victims = withTheReconcilersSilo ? [await ReconcilerAsync(run), victim] : [victim];
         await Task.WhenAll(victims.Select(process => process.KillAsync()));
         var killed = TimeProvider.System.GetUtcNow();
 
@@ -48,7 +49,7 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
             $"{string.Join(" and ", victims.Select(process => process.Name))} killed, {string.Join(" and ", connections.Values)} connections; {takenOver.Count} of {Domains} attempts were the dead one's: taken over " +
             $"{takenOver.FirstOrDefault().TotalSeconds:F1} to {takenOver.LastOrDefault().TotalSeconds:F1} s after its death; others {times.LastOrDefault().TotalSeconds:F1} s");
         // What an operator's alert goes by is what the history says.
-        if (!withTheWardensSilo)
+        if (!withTheReconcilersSilo)
             Assert.Equal(takenOver.Count, await TakenBackAsync(run) - takenBack);
         Assert.Empty(await run.ListUncertainAsync());
         Assert.NotEmpty(takenOver);
@@ -109,18 +110,19 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
 
     private static Task<double> TakenBackAsync(ClusterRun run) => run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_taken_back_total", Cancellation);
 
-    /// <summary>The silo in which the warden is: it measures again and again.</summary>
-    private static async Task<ServiceProcess> WardenAsync(ClusterRun run)
+    /// <summary>The silo that takes claims back: it has its rounds there again and again.</summary>
+    private static async Task<ServiceProcess> ReconcilerAsync(ClusterRun run)
     {
         var silos = run.Cluster.Of(ServiceKind.Queue);
-        var before = await MeasuresAsync();
-        ServiceProcess? warden = null;
+        var before = await RoundsAsync();
+        ServiceProcess? reconciler = null;
         await Eventually.TrueAsync(
-            async () => (warden = silos.Zip(before, await MeasuresAsync()).FirstOrDefault(silo => silo.Third > silo.Second).First) is not null,
-            TimeSpan.FromSeconds(20), () => "No silo has the warden", Cancellation);
-        return warden!;
+            async () => (reconciler = silos.Zip(before, await RoundsAsync()).FirstOrDefault(silo => silo.Third > silo.Second).First) is not null,
+            TimeSpan.FromSeconds(20), () => "No silo takes claims back", Cancellation);
+        return reconciler!;
 
-        Task<double[]> MeasuresAsync() => Task.WhenAll(silos.Select(async silo => await silo.Web.ReadMetricAsync("mailpipeline_queue_measures_total", Cancellation) ?? 0));
+        Task<double[]> RoundsAsync() => Task.WhenAll(silos.Select(
+            async silo => await silo.Web.ReadMetricAsync("mailpipeline_queue_duty_duration_seconds_count", "duty=\"take_back\"", Cancellation) ?? 0));
     }
 
     private static string Domain(int number) => $"d{number}.example";

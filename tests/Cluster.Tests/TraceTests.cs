@@ -3,6 +3,7 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Where a message was and how long: one trace over all services.</summary>
+[Trait("Cluster", "own")]
 public sealed class TraceTests(SharedServers servers)
 {
     [Fact]

@@ -6,6 +6,7 @@ namespace MailPipeline.Cluster.Tests;
 /// What must not happen and does: two silos that know nothing of each other each have an activation of every domain, and the
 /// bus says things twice. Claims in storage decide, and all of it is harmless.
 /// </summary>
+[Trait("Cluster", "own")]
 public sealed class TwinTests(SharedServers servers)
 {
     private const int Domains = 45;

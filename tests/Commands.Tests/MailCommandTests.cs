@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -88,11 +87,11 @@ public sealed class MailCommandTests : IAsyncLifetime
             7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
         Assert.Matches(@"(?m)^example\.net +2 +0  due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
 
-        await Get<QueueStore>().SetStandingAsync("example.net", new DomainStanding(3, now.AddMinutes(5), "no route to host"));
+        await Get<QueueStore>().SetBackoffAsync("example.net", new DomainBackoff(3, now.AddMinutes(5), "no route to host"));
         Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
         var id = MessageIds.ToText(recipients[0].MessageId);
         Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt \1$", (await _run.RunAsync($"message {id}")).Output);
-        // Of the other recipient the own time comes after the rest.
+        // Of the other recipient the own time comes after the back-off.
         Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt (?!\1)20\S+Z$", (await _run.RunAsync($"message {id}")).Output);
         foreach (var recipient in recipients)
         {
@@ -136,7 +135,7 @@ public sealed class MailCommandTests : IAsyncLifetime
     public void The_operator_is_named(string? given, string? sudo, string user, string expected) =>
         Assert.Equal(expected, OperatorName.Choose(variable => variable == "MAIL_OPERATOR" ? given : sudo, user));
 
-    private async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(params string[] recipients)
+    private async Task<IReadOnlyList<Recipient>> QueueAsync(params string[] recipients)
     {
         var message = await AcceptAsync(recipients);
         var made = await Get<QueueStore>().RouteAsync(
@@ -144,11 +143,11 @@ public sealed class MailCommandTests : IAsyncLifetime
         return [.. made.Select(row => row.Recipient)];
     }
 
-    private async Task<AcceptedMessage> AcceptAsync(params string[] recipients)
+    private async Task<Envelope> AcceptAsync(params string[] recipients)
     {
         var cancellation = TestContext.Current.CancellationToken;
         var id = await Get<MessageStore>().NextMessageIdAsync(cancellation);
-        var message = new AcceptedMessage(id, "ann@example.org", recipients, 1, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, "ann@example.org", recipients, 1, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         await using var content = Get<MessageStore>().CreateContent(id);
         await content.AppendAsync("x"u8.ToArray(), cancellation);
         await Get<MessageStore>().AcceptAsync(message, content, cancellation);

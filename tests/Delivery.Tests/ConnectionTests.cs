@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.RegularExpressions;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -114,7 +115,7 @@ public sealed class ConnectionTests
         var counted = Assert.Single(attempts.GetMeasurementSnapshot());
         Assert.Equal("delivered", counted.Tags["outcome"]);
         var line = Assert.Single(bench.Log.Collector.GetSnapshot(), record => record.Id.Id == 3001);
-        Assert.Matches(@"^message=1 to=<\S+@example\.net> relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+ status=delivered dsn=2\.0\.0 delay=[\d.]+ reply=250 Taken$", line.Message);
+        Assert.Matches(@"^message=1 to=<\S+@example\.net> relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+ site=127\.0\.0\.1:\d+ status=delivered dsn=2\.0\.0 delay=[\d.]+ reply=250 Taken$", line.Message);
     }
 
     [Fact]
@@ -157,11 +158,12 @@ public sealed class ConnectionTests
         Assert.Equal("b7ad6b7169203331", attempt.ParentSpanId.ToHexString());
         Assert.Equal(batch.SpanId, Assert.Single(attempt.Links).Context.SpanId);
         Assert.Equal("delivered", attempt.GetTagItem("mailpipeline.outcome"));
+        Assert.Equal($"127.0.0.1:{server.Port}", attempt.GetTagItem("mailpipeline.site"));
         Assert.Same(batch, Activity.Current);
     }
 
     [Fact]
-    public async Task Every_line_about_a_message_carries_its_trace_also_where_many_share_a_hand_out()
+    public async Task Every_line_about_a_message_carries_its_trace_also_where_many_share_a_batch()
     {
         using var listener = new ActivityListener
         {
@@ -172,7 +174,7 @@ public sealed class ConnectionTests
         await using var server = new ScriptedServer(Hello + One + s_two);
         await using var bench = new Bench();
         bench.RouteTo(server);
-        QueuedRecipient[][] messages = [bench.Message("one\r\n"), bench.Message("one\r\n"), bench.Message("three\r\n")];
+        Recipient[][] messages = [bench.Message("one\r\n"), bench.Message("one\r\n"), bench.Message("three\r\n")];
         for (var i = 0; i < messages.Length; i++)
             messages[i][0] = messages[i][0] with { TraceParent = $"00-{i + 1:x32}-b7ad6b7169203331-01" };
         bench.Content.Unreadable[messages[2][0].MessageId] = 0;

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Dns;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
@@ -13,7 +14,7 @@ public sealed class DeadNamesTests : IAsyncDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private TimeSpan FailureTime => _bench.Options.DnsFailureTime;
+    private TimeSpan FailureTime => _bench.DnsOptions.FailureTime;
 
     [Fact]
     public async Task A_good_host_waits_for_a_better_one_only_the_first_time_that_DNS_says_nothing_about_it()
@@ -78,7 +79,7 @@ public sealed class DeadNamesTests : IAsyncDisposable
     public async Task Addresses_of_one_family_wait_for_the_other_only_the_first_time_that_DNS_says_nothing_about_it()
     {
         _bench.Dns.TimeToLive = TimeSpan.FromSeconds(1);
-        _bench.Dns.WithAddress("mx", "192.0.2.1").IPv6["mx"] = DnsAnswer<IPAddress>.Failure("timeout");
+        _bench.Dns.WithAddress("mx", "192.0.2.1").IPv6["mx"] = DnsAnswer.Failure<IPAddress>("timeout");
         Assert.Equal(["192.0.2.1"], await AddressesAsync());
 
         // Not asked again while it is left alone, and then not waited for.
@@ -101,7 +102,7 @@ public sealed class DeadNamesTests : IAsyncDisposable
     public async Task Addresses_of_a_family_that_was_silent_once_are_used_when_they_come_a_moment_after_the_others()
     {
         _bench.Dns.TimeToLive = TimeSpan.FromSeconds(1);
-        _bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1").IPv4["mx"] = DnsAnswer<IPAddress>.Failure("timeout");
+        _bench.Dns.WithAddress("mx", "192.0.2.1", "2001:db8::1").IPv4["mx"] = DnsAnswer.Failure<IPAddress>("timeout");
         Assert.Equal(["2001:db8::1"], await AddressesAsync());
 
         _bench.Clock.Advance(FailureTime);
@@ -178,11 +179,11 @@ public sealed class DeadNamesTests : IAsyncDisposable
     [Fact]
     public async Task A_question_that_this_machine_could_not_put_says_nothing_about_the_name()
     {
-        var unable = DnsAnswer<IPAddress>.Failure("TooManyOpenSockets") with { IsOurFault = true };
+        var unable = DnsAnswer.Failure<IPAddress>("TooManyOpenSockets") with { IsOurFault = true };
         _bench.Dns.WithMx(Bench.Domain, (10, "mx"));
         _bench.Dns.IPv4["mx"] = _bench.Dns.IPv6["mx"] = unable;
         var exchanges = _bench.Dns.Mx[Bench.Domain];
-        _bench.Dns.Mx[Bench.Domain] = DnsAnswer<MxRecord>.Failure("TooManyOpenSockets") with { IsOurFault = true };
+        _bench.Dns.Mx[Bench.Domain] = DnsAnswer.Failure<MxRecord>("TooManyOpenSockets") with { IsOurFault = true };
         Assert.Equal("4.4.3", (await _bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
         _bench.Dns.Mx[Bench.Domain] = exchanges;
         Assert.Equal("4.4.3", (await _bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
@@ -207,21 +208,6 @@ public sealed class DeadNamesTests : IAsyncDisposable
         Assert.NotEmpty(await AskedAtAsync(type, TimeSpan.FromSeconds(10)));
         _bench.Dns.WithFailure("dead");
         Assert.Equal((int[])[0, 20, 60], await AskedAtAsync(type, TimeSpan.FromSeconds(100)));
-    }
-
-    [Theory]
-    [InlineData(0, 0, 0)]
-    [InlineData(20, 20, 160)]
-    [InlineData(100, 100, 300)]
-    [InlineData(600, 600, 600)]
-    public void A_question_is_left_alone_for_the_time_set_and_up_to_eight_times_as_long(int setting, int first, int longest)
-    {
-        var unanswered = new UnansweredQuestions(TimeSpan.FromSeconds(setting), _bench.Time);
-        Assert.Equal(first, unanswered.Note("A mx").TotalSeconds);
-        Assert.Equal(longest, Enumerable.Range(0, 50).Max(_ => unanswered.Note("A mx").TotalSeconds));
-        Assert.Equal(longest, unanswered.Left("a MX")?.TotalSeconds);
-        unanswered.Forget("A mx");
-        Assert.Null(unanswered.Left("A mx"));
     }
 
     public ValueTask DisposeAsync() => _bench.DisposeAsync();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -92,7 +93,7 @@ public sealed class FairShareTests : IAsyncDisposable
     {
         await using var slots = new ConnectionSlots(
             new SlotLimits(200, 1000, 0.25, s_probation), TimeSpan.Zero, _answered, _time);
-        // Three hand-outs for each tarpit, all at once.
+        // Three batches for each tarpit, all at once.
         for (var i = 0; i < 900; i++)
             _ = slots.TakeAsync(Domain(i % 300), Address(i % 300), CancellationToken.None);
         var healthy = slots.TakeAsync("new.example", Address(5000), CancellationToken.None);

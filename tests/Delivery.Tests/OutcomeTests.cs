@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Tests;
@@ -33,20 +33,20 @@ public sealed class OutcomeTests
     public void A_reply_has_one_meaning(string line, string step, string expected)
     {
         var reply = Parse(line);
-        var outcome = RemoteReply.Outcome(reply, Enum.Parse<SmtpStep>(step));
+        var outcome = RemoteReply.Outcome(reply, Enum.Parse<TransactionStep>(step));
         Assert.Equal(expected, $"{outcome} {RemoteReply.Status(reply, outcome)}");
     }
 
     [Fact]
     public void Only_a_2xx_behind_the_dot_is_a_delivery()
     {
-        foreach (var step in Enum.GetValues<SmtpStep>())
+        foreach (var step in Enum.GetValues<TransactionStep>())
         {
             for (var code = 200; code < 600; code++)
             {
                 var outcome = RemoteReply.Outcome(new SmtpReply(code, status: null, ["text"]), step);
-                Assert.Equal(step == SmtpStep.FinalDot && code < 300, outcome == AttemptOutcome.Delivered);
-                Assert.Equal(step == SmtpStep.FinalDot && code is >= 300 and < 400, outcome == AttemptOutcome.Uncertain);
+                Assert.Equal(step == TransactionStep.FinalDot && code < 300, outcome == AttemptOutcome.Delivered);
+                Assert.Equal(step == TransactionStep.FinalDot && code is >= 300 and < 400, outcome == AttemptOutcome.Uncertain);
             }
         }
     }

@@ -81,7 +81,7 @@ public sealed class OwnPreferenceTests
             .WithFailure("alias.example.net").WithAddress("worse.example.net", MachineAddresses.Other(2));
         Assert.Equal(MachineAddresses.Other(2), (await bench.Resolver.ResolveToAddressAsync(Bench.Domain)).First?.ToString());
 
-        bench.Clock.Advance(bench.Options.DnsFailureTime);
+        bench.Clock.Advance(bench.DnsOptions.FailureTime);
         bench.Dns.WithAddress("alias.example.net", Declared);
         Assert.Equal("5.4.6", (await bench.Resolver.ResolveToAddressAsync(Bench.Domain)).Failure?.Status);
     }

@@ -17,7 +17,7 @@ public sealed class BadStartTests : IDisposable
     [InlineData("--Queue:RetryJitter=7", "Queue:RetryJitter")]
     [InlineData("--Queue:MaxAge=soon", "Queue:MaxAge")]
     [InlineData("--Delivery:Port=99999", "Delivery:Port")]
-    [InlineData("--Delivery:DnsServers:0=nonsense", "Delivery:DnsServers")]
+    [InlineData("--Dns:Servers:0=nonsense", "Dns:Servers")]
     [InlineData("--Mailbox:MaxConnections=0", "Mailbox:MaxConnections")]
     [InlineData("--Mailbox:Listeners:0:Port=70000", "Mailbox:Listeners:0")]
     [InlineData("--Ingress:Listeners:0:Port=70000", "Ingress:Listeners:0")]

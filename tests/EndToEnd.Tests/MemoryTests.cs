@@ -3,18 +3,25 @@ using MailPipeline.Testing;
 namespace MailPipeline.EndToEnd.Tests;
 
 /// <summary>Memory follows the number of sessions, not the size of messages.</summary>
+[Trait("Measures", "true")]
 public sealed class MemoryTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_hundred_messages_of_25_MB_at_once_stay_under_400_MB()
+    public Task A_hundred_messages_of_6_MB_at_once_stay_under_400_MB() => SendAtOnceAsync(sizeBytes: 6_000_000);
+
+    [Fact]
+    [Trait("Soak", "true")]
+    public Task A_hundred_messages_of_25_MB_at_once_stay_under_400_MB() => SendAtOnceAsync(sizeBytes: 25_000_000);
+
+    private static async Task SendAtOnceAsync(int sizeBytes)
     {
         await using var pipeline = new Pipeline("memory");
         pipeline.AddSink("good.example");
         await pipeline.StartAsync(["ann"], Pipeline.Impatient, Cancellation);
         // One body for all, so that the test itself stays small; the token makes the difference.
-        var body = LedgerBody.Generate(seed: 1, sizeBytes: 25_000_000);
+        var body = LedgerBody.Generate(seed: 1, sizeBytes);
         LedgerMessage[] messages = [.. Enumerable.Range(0, 100).Select(i => new LedgerMessage(
             $"t{i}", $"ann@{Pipeline.LocalDomain}", [new ExpectedRecipient(i % 2 == 0 ? $"r{i}@good.example" : $"ann@{Pipeline.LocalDomain}")], body))];
 

@@ -20,7 +20,7 @@ internal sealed class Pipeline : IAsyncDisposable
     [
         "--Queue:RetrySteps:0=00:00:01",
         "--Queue:RetrySteps:1=00:00:02",
-        "--Queue:HandOutTimeout=00:00:05",
+        "--Queue:BatchTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
         "--Queue:ReportDelay=00:00:01",
         "--Storage:ClaimLease=00:00:05",
@@ -123,7 +123,7 @@ internal sealed class Pipeline : IAsyncDisposable
         new("claims", Count("SELECT COUNT(*) FROM claims")),
         new("unreported failures", Count("SELECT COUNT(*) FROM unreported")),
         new("bytes without an owner", Count(
-            "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)")),
+            "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)")),
     ];
 
     /// <summary>Attempts that ended in doubt between final dot and reply, as the history has them.</summary>

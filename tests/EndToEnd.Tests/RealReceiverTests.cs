@@ -37,7 +37,7 @@ public sealed class RealReceiverTests(RealReceiverTests.Fixture fixture) : IClas
                 """);
             await Pipeline.StartAsync(
                 ["ann"],
-                [.. Pipeline.Impatient, $"--Delivery:DnsServers:0={Dns.EndPoint}", $"--Delivery:Port={port}", "--Delivery:LocalAddresses=Allow"],
+                [.. Pipeline.Impatient, $"--Dns:Servers:0={Dns.EndPoint}", $"--Delivery:Port={port}", "--Delivery:LocalAddresses=Allow"],
                 default);
         }
 

@@ -29,7 +29,7 @@ public sealed class StopTests
         var started = TimeProvider.System.GetTimestamp();
         var stopping = pipeline.Server.StopAsync();
         Assert.Equal(421, (await idle.Wire.ReadReplyAsync(Cancellation))?.Code);
-        var farewell = TimeProvider.System.GetElapsedTime(started);
+        var leaving = TimeProvider.System.GetElapsedTime(started);
         await busy.Wire.WriteAsync("\r\nwhole\r\n.\r\n", Cancellation);
         Assert.Equal(250, (await busy.Wire.ReadReplyAsync(Cancellation))?.Code);
         await Assert.ThrowsAnyAsync<SocketException>(() => SmtpDialogue.OpenAsync(pipeline.MxLogin, Cancellation));
@@ -37,7 +37,7 @@ public sealed class StopTests
 
         Assert.True(await stopping, pipeline.Server.Process.Output);
         Assert.Equal(0, pipeline.Server.Process.ExitCode);
-        Assert.InRange(farewell, TimeSpan.Zero, s_slow / 2);
+        Assert.InRange(leaving, TimeSpan.Zero, s_slow / 2);
         Assert.Equal(1, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE domain = 'slow.example' AND state = 1 AND attempts = 1"));
         Assert.Equal(0, pipeline.CountUncertain());
     }

@@ -155,7 +155,8 @@ public sealed class CrowdedTests
             Assert.Equal(TimeSpan.Zero, took);
         }
 
-        for (var line = 0; line < 30; line++)
+        // One second less than a wait may last, should the server come to read only behind the last line.
+        for (var line = 0; line < 29; line++)
         {
             host.FakeTime!.Advance(TimeSpan.FromSeconds(1));
             await client.SendAsync("x: y\r\n");

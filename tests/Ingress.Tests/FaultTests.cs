@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
@@ -177,7 +177,7 @@ public sealed class FaultTests
     [InlineData("Ingress:Listeners:1:Tls", "None", "Ingress:Listeners:1:Tls is None")]
     [InlineData("Ingress:ProxyProtocolFrom:0", "10.0.0.0/33", "Ingress:ProxyProtocolFrom:0 is '10.0.0.0/33'; it must be")]
     [InlineData("Ingress:RelayClients:0", "10.0.0.0/33", "Ingress:RelayClients:0 is '10.0.0.0/33'; it must be")]
-    [InlineData("Ingress:Hostname", "not a name", "Ingress:Hostname is 'not a name'; it must be a domain name")]
+    [InlineData("Ingress:HostName", "not a name", "Ingress:HostName is 'not a name'; it must be a domain name")]
     [InlineData("Ingress:Postmaster", "x", "Ingress:Postmaster is 'x'; it must be a mail address")]
     [InlineData("Ingress:MaxRecipients", "5", "Ingress:MaxRecipients is '5'")]
     [InlineData("Ingress:MaxMessageBytes", "much", "Ingress:MaxMessageBytes")]

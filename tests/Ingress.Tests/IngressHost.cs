@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -28,9 +29,9 @@ internal sealed class IngressHost : IAsyncDisposable
 
     private readonly WebApplication _app;
     private readonly string _folder;
-    private readonly Channel<AcceptedMessage> _hints;
+    private readonly Channel<Envelope> _hints;
 
-    private IngressHost(WebApplication app, string folder, FakeTimeProvider? time, Channel<AcceptedMessage> hints)
+    private IngressHost(WebApplication app, string folder, FakeTimeProvider? time, Channel<Envelope> hints)
     {
         _app = app;
         _folder = folder;
@@ -72,7 +73,7 @@ internal sealed class IngressHost : IAsyncDisposable
         if (time is not null)
             builder.Services.AddSingleton<TimeProvider>(time);
 
-        var hints = Channel.CreateUnbounded<AcceptedMessage>();
+        var hints = Channel.CreateUnbounded<Envelope>();
         builder.Services.AddSingleton(hints);
         builder.AddServiceDefaults("ingress");
         builder.Logging.ClearProviders();
@@ -102,7 +103,7 @@ internal sealed class IngressHost : IAsyncDisposable
     }
 
     /// <summary>The next message the queue is told of.</summary>
-    public async Task<AcceptedMessage> NextHintAsync() => await _hints.Reader.ReadAsync(Deadline.Token);
+    public async Task<Envelope> NextHintAsync() => await _hints.Reader.ReadAsync(Deadline.Token);
 
     public bool HasHint => _hints.Reader.TryPeek(out _);
 
@@ -151,7 +152,7 @@ internal sealed class IngressHost : IAsyncDisposable
         ["Tls:SelfSignedDirectory"] = Path.Combine(folder, "tls"),
         ["Http:Address"] = "127.0.0.1",
         ["Http:Port"] = "0",
-        ["Ingress:Hostname"] = "mx.example.com",
+        ["Ingress:HostName"] = "mx.example.com",
         ["Ingress:Listeners:0:Kind"] = "Mx",
         ["Ingress:Listeners:0:Port"] = "0",
         ["Ingress:Listeners:1:Kind"] = "Submission",
@@ -161,12 +162,12 @@ internal sealed class IngressHost : IAsyncDisposable
         ["Ingress:Listeners:2:Tls"] = "Implicit",
     };
 
-    private sealed class HintConsumer(Channel<AcceptedMessage> hints) : IConsumer<MessageAccepted>
+    private sealed class HintConsumer(Channel<Envelope> hints) : IConsumer<MessageAccepted>
     {
         public Task Consume(ConsumeContext<MessageAccepted> context)
         {
             foreach (var message in context.Message.Messages)
-                hints.Writer.TryWrite(message);
+                hints.Writer.TryWrite(message.ToEnvelope());
             return Task.CompletedTask;
         }
     }

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -252,7 +252,7 @@ public sealed class ReceivingTests
     public async Task A_host_called_like_a_domain_of_ours_leaves_its_accounts_their_mail()
     {
         await using var host = await IngressHost.StartAsync(
-            new Dictionary<string, string> { ["Ingress:Hostname"] = "example.com", ["Ingress:Postmaster"] = "sales@example.com" });
+            new Dictionary<string, string> { ["Ingress:HostName"] = "example.com", ["Ingress:Postmaster"] = "sales@example.com" });
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.MessageAsync("x: y\r\n", recipient: "MAILER-DAEMON@example.com");
         Assert.Equal(["sales@example.com"], (await host.NextHintAsync()).Recipients);

@@ -188,8 +188,8 @@ public sealed class ManifestTests
     public async Task The_name_of_this_system_is_the_same_everywhere(string overlay)
     {
         var settings = (await Manifests.RenderAsync<V1ConfigMap>(overlay)).SelectMany(map => map.Data ?? new Dictionary<string, string>()).ToLookup(s => s.Key, s => s.Value);
-        var name = Assert.Single(settings["Ingress__Hostname"]);
-        Assert.Equal([name, name], settings["Queue__Hostname"].Concat(settings["Delivery__HostName"]));
+        var name = Assert.Single(settings["Ingress__HostName"]);
+        Assert.Equal([name, name], settings["Queue__HostName"].Concat(settings["Delivery__HostName"]));
         Assert.All(await Manifests.RenderAsync<Certificate>(overlay), certificate => Assert.Equal(name, certificate.Spec.DnsNames[0]));
         // Said once, where somebody changes it.
         var written = File.ReadLines(Path.Combine(Manifests.Folder, overlay, "kustomization.yaml")).Count(line => line.Contains($"={name}", StringComparison.Ordinal));

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MailPipeline.Storage.Sqlite;
 using Microsoft.Data.Sqlite;
@@ -48,7 +47,7 @@ public abstract partial class StoreTests
     {
         var now = Store.Time.GetUtcNow();
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(1, now.AddMinutes(5), "no route"));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(1, now.AddMinutes(5), "no route"));
         Assert.Empty(await DueDomainsAsync());
         Store.Time.Advance(TimeSpan.FromMinutes(6));
         Assert.Equal([new DueDomain("example.net", now.AddMinutes(5))], await DueDomainsAsync());
@@ -69,7 +68,7 @@ public abstract partial class StoreTests
         }
         // Routed before they became a domain of ours, and one of others.
         await Store.Directory.AddDomainAsync("new.example");
-        await Store.Queue.SetStandingAsync("failing.example", new DomainStanding(2, Store.Time.GetUtcNow(), "no route"));
+        await Store.Queue.SetBackoffAsync("failing.example", new DomainBackoff(2, Store.Time.GetUtcNow(), "no route"));
 
         // What the directory says is believed too, for all that lies behind the first recipients.
         Assert.Equal(["gone.example", "good.example", "new.example"], await ListAsync(new(Local: false, Remote: true, Failing: false)));
@@ -94,15 +93,15 @@ public abstract partial class StoreTests
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 2, 0, 0, start), await MeasureAsync());
 
-        // Limited by its claims, resting, and back from its rest.
+        // Limited by its claims, backing off, and back from it.
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 1, 0, 1, start), await MeasureAsync(mostClaims: 2));
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(1, start.AddHours(1), "no route"));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(1, start.AddHours(1), "no route"));
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 1, 1, 0, start.AddMinutes(1)), await MeasureAsync());
         Store.Time.Advance(TimeSpan.FromHours(2));
         await Store.Claims.BeginAsync(1, default);
-        await Store.Queue.SetStandingAsync("example.com", new DomainStanding(0, start.AddHours(1), ""));
+        await Store.Queue.SetBackoffAsync("example.com", new DomainBackoff(0, start.AddHours(1), ""));
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 0, 1, 0, 1, start.AddHours(1)), await MeasureAsync());
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(0, start.AddHours(1), ""));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(0, start.AddHours(1), ""));
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 0, 2, 0, 0, start.AddHours(1)), await MeasureAsync());
 
         async Task<RouteMeasure> MeasureAsync(int mostClaims = 5) => Assert.Single((await Store.Measures.MeasureAsync(mostClaims, default)).Routes);
@@ -126,8 +125,8 @@ public abstract partial class StoreTests
         // Ids as of messages in maildrops, and one that is finished behind them; all old, and then some that are young.
         await Store.RunAsync(
             $"""
-            INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds)
-            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END FROM {numbers}
+            INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
+            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END, '' FROM {numbers}
             """);
         Assert.Equal(3, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
         Assert.Equal(0, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
@@ -143,8 +142,8 @@ public abstract partial class StoreTests
             ? $"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS n" : $"generate_series(1, {count}) AS n(i)";
         await Store.RunAsync(
             $"""
-            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-            SELECT {RecipientIds.Of(message.MessageId, 0)} + i, 'a@example.net', '', CASE WHEN i % 3 = 0 THEN 'example.com' ELSE 'example.net' END, 0, 0, 0, i, 0, 0 FROM {numbers}
+            INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+            SELECT {RecipientIds.Of(message.MessageId, 0)} + i, 'a@example.net', '', CASE WHEN i % 3 = 0 THEN 'example.com' ELSE 'example.net' END, 0, '', 0, 0, i, 0, 0 FROM {numbers}
             """);
     }
 

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -12,9 +11,6 @@ public abstract partial class StoreTests : IAsyncLifetime
     protected StoreFixture Store => _store!;
 
     protected abstract Task<StoreFixture> OpenAsync();
-
-    /// <summary>Makes the store forget that it was brought further than version 1.</summary>
-    protected abstract IReadOnlyList<string> BackToVersion1 { get; }
 
     /// <summary>Notes of a schema that newer programs have brought to a version.</summary>
     private Task SetSchemaVersionAsync(int version) => Store.RunAsync(
@@ -99,8 +95,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         var now = Store.Time.GetUtcNow();
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@ready.example.net", "b@ready.example.net");
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org");
-        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@resting.example.net", "b@resting.example.net", "c@resting.example.net");
-        await Store.Queue.SetStandingAsync("resting.example.net", new DomainStanding(1, now.AddMinutes(5), "no route"));
+        await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@failing.example.net", "b@failing.example.net", "c@failing.example.net");
+        await Store.Queue.SetBackoffAsync("failing.example.net", new DomainBackoff(1, now.AddMinutes(5), "no route"));
         var limited = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@limited.example.net", "b@limited.example.net");
         await Store.Claims.TakeAsync(1, "limited.example.net", [limited[0]], begun: true, default);
         await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
@@ -259,7 +255,7 @@ public abstract partial class StoreTests : IAsyncLifetime
             var domain = $"d{i}.example.net";
             var message = await Store.AcceptAsync("x"u8.ToArray(), $"a@{domain}");
             // Behind another write the two wait together, and share a transaction.
-            var busy = Store.Queue.SetStandingAsync("busy.example.net", new DomainStanding(i, Store.Time.GetUtcNow().AddHours(1), "busy"));
+            var busy = Store.Queue.SetBackoffAsync("busy.example.net", new DomainBackoff(i, Store.Time.GetUtcNow().AddHours(1), "busy"));
             var settling = Store.Queue.SettleAsync(domain);
             await Task.WhenAll(busy, settling, Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]));
             var due = await Store.Queue.ListDueDomainsAsync(Store.Time.GetUtcNow(), new DueDomain("", DateTimeOffset.UnixEpoch), 100, default);
@@ -286,14 +282,14 @@ public abstract partial class StoreTests : IAsyncLifetime
     [Fact]
     public async Task What_is_due_is_read_page_by_page_though_much_is_due_at_the_same_time()
     {
-        var all = new List<QueuedRecipient>();
+        var all = new List<Recipient>();
         for (var i = 0; i < 3; i++)
         {
             all.AddRange(await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, 7).Select(number => $"u{number}@example.net")]));
             Store.Time.Advance(TimeSpan.FromMilliseconds(i));
         }
         await Store.Claims.TakeAsync(7, "example.net", [all[3]], begun: true, default);
-        var seen = new List<QueuedRecipient>();
+        var seen = new List<Recipient>();
         var after = default(DuePlace);
         while (await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 4, default, after) is { Count: > 0 } page)
         {
@@ -326,12 +322,12 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Standing_of_a_domain_is_remembered()
+    public async Task Backoff_of_a_domain_is_remembered()
     {
         var until = Store.Time.GetUtcNow().AddMinutes(5);
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(3, until, "connection refused"));
-        Assert.Equal(new DomainStanding(3, until, "connection refused"), await Store.Queue.FindStandingAsync("example.net", default));
-        Assert.Equal(DomainStanding.Good, await Store.Queue.FindStandingAsync("example.com", default));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(3, until, "connection refused"));
+        Assert.Equal(new DomainBackoff(3, until, "connection refused"), await Store.Queue.FindBackoffAsync("example.net", default));
+        Assert.Equal(DomainBackoff.None, await Store.Queue.FindBackoffAsync("example.com", default));
     }
 
     [Fact]
@@ -340,7 +336,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("User@Example.org", "hash");
         var account = await Store.Directory.FindAccountAsync("user@example.org", default);
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org", "USER@example.org");
-        var command = new StoreMessages("example.org", 9, [.. recipients]);
+        var command = new Claim(9, "example.org", [.. recipients]);
 
         var first = await Store.Maildrops.StoreAsync(command, _ => "Return-Path: <>\r\n", default);
         Assert.All(first, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
@@ -359,7 +355,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_recipient_without_account_is_refused_under_a_claim_so_that_the_queue_decides()
     {
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");
-        var results = await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        var results = await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
         Assert.Equal("5.1.1", Assert.Single(results).Status);
         var recorded = await Store.Outcomes.RecordAsync(9, "example.org", [new(results[0], RecipientState.Bounced, default)], TimeSpan.Zero);
         Assert.Single(recorded.Recorded);
@@ -372,7 +368,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var account = (await Store.Directory.FindAccountAsync("user@example.org", default))!;
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
-        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
 
         var lease = await Store.Maildrops.LockAsync(account.Id, default);
         Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
@@ -391,7 +387,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
-        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
         Assert.True(await Store.Directory.RemoveAccountAsync("USER@example.org"));
         Assert.False(await Store.Directory.RemoveAccountAsync("user@example.org"));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -455,7 +451,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(17, (await Store.History.SummarizeAsync(default)).Messages);
     }
 
-    private async Task<AcceptedMessage> AcceptAgainAsync(AcceptedMessage message)
+    private async Task<Envelope> AcceptAgainAsync(Envelope message)
     {
         await using var writer = Store.Messages.CreateContent(message.MessageId);
         await writer.AppendAsync("z"u8.ToArray(), default);
@@ -463,7 +459,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         return message;
     }
 
-    private Task DeferAsync(long claimId, QueuedRecipient recipient, DateTimeOffset next) =>
+    private Task DeferAsync(long claimId, Recipient recipient, DateTimeOffset next) =>
         Store.Outcomes.RecordAsync(
             claimId, "example.net", [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], TimeSpan.Zero);
 
@@ -483,6 +479,4 @@ public abstract partial class StoreTests : IAsyncLifetime
 public sealed class Sqlite_store : StoreTests
 {
     protected override Task<StoreFixture> OpenAsync() => StoreFixture.SqliteAsync();
-
-    protected override IReadOnlyList<string> BackToVersion1 => ["PRAGMA user_version = 1"];
 }

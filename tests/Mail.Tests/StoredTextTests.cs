@@ -1,5 +1,4 @@
 using CsCheck;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -30,7 +29,7 @@ public abstract partial class StoreTests
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [result], default));
         var deferred = result with { RecipientId = recipients[1].RecipientId, Outcome = AttemptOutcome.Deferred, Status = "4.\04.1" };
         await Store.Outcomes.RecordAsync(7, "example.net", [new RecipientDecision(deferred, RecipientState.Queued, Store.Time.GetUtcNow())], TimeSpan.Zero);
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(1, Store.Time.GetUtcNow(), reply));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(1, Store.Time.GetUtcNow(), reply));
 
         var timeline = await Store.History.FindAsync(recipients[0].MessageId, default);
         foreach (var attempt in timeline!.Recipients.Select(recipient => Assert.Single(recipient.Attempts)))
@@ -39,7 +38,7 @@ public abstract partial class StoreTests
             Assert.InRange(attempt.Reply.Length, 5, StoredText.MaxNoteLength);
             Assert.True(StoredText.IsStorable(attempt.Reply) && StoredText.IsStorable(attempt.RemoteHost));
         }
-        Assert.InRange((await Store.Queue.FindStandingAsync("example.net", default)).Reason.Length, 5, StoredText.MaxNoteLength);
+        Assert.InRange((await Store.Queue.FindBackoffAsync("example.net", default)).Reason.Length, 5, StoredText.MaxNoteLength);
     }
 
     // Not in attributes, which keep no half of a character.

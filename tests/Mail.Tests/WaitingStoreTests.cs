@@ -20,7 +20,7 @@ public abstract partial class StoreTests
         }
         Assert.Equal("452 no 2", (await WaitingForAsync("example.net")).LastReply);
         Assert.Equal("", (await WaitingForAsync("example.com")).LastReply);
-        await Store.Queue.SetStandingAsync("example.net", new DomainStanding(3, now.AddMinutes(5), "connection refused"));
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(3, now.AddMinutes(5), "connection refused"));
         Assert.Equal("connection refused", (await WaitingForAsync("example.net")).LastReply);
     }
 

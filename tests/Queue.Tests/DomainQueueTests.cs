@@ -1,6 +1,6 @@
 using CsCheck;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Tests;
@@ -27,26 +27,26 @@ public sealed class DomainQueueTests
     public void Hands_out_in_batches_up_to_the_allowed_number()
     {
         _queue.Offer(Recipients(1, 10), s_now);
-        Assert.Equal([1, 2, 3], Ids(HandOut()));
-        Assert.Equal([4, 5, 6], Ids(HandOut()));
-        Assert.Null(HandOut());
+        Assert.Equal([1, 2, 3], Ids(NextBatch()));
+        Assert.Equal([4, 5, 6], Ids(NextBatch()));
+        Assert.Null(NextBatch());
         Assert.Equal(4, _queue.Waiting);
     }
 
     [Fact]
-    public void Each_hand_out_that_reaches_the_domain_allows_one_more_up_to_the_cap()
+    public void Each_batch_that_reaches_the_domain_allows_one_more_up_to_the_cap()
     {
         for (var round = 0; round < 20; round++)
         {
             _queue.Offer([Recipient(100 + round)], s_now);
-            _queue.Complete(HandOut()!.ClaimId);
+            _queue.Complete(NextBatch()!.ClaimId);
             _queue.Conclude(unreachable: false, "", s_now, 0);
         }
         _queue.Offer(Recipients(1, 10), s_now);
         _queue.NoteMoreInStore();
         _queue.Load(Recipients(11, 10), 10);
         var handedOut = 0;
-        while (HandOut() is not null)
+        while (NextBatch() is not null)
             handedOut++;
         Assert.Equal(_options.DomainConcurrency, handedOut);
     }
@@ -57,13 +57,13 @@ public sealed class DomainQueueTests
         _queue.NoteDue();
         Assert.Equal(default, _queue.NextPage(s_now));
         _queue.Load(Recipients(1, 10), 10);
-        var first = HandOut()!;
-        HandOut();
+        var first = NextBatch()!;
+        NextBatch();
         Assert.True(_queue.WantsMore(s_now));
         Assert.Equal(new DuePlace(s_now, 10), _queue.NextPage(s_now.AddSeconds(1)));
         _queue.Load(Recipients(11, 6), 6);
         Assert.Equal(10, _queue.Waiting);
-        // The warden wakes busy domains all the time.
+        // The reconciler wakes busy domains all the time.
         _queue.NoteDue();
         Assert.Equal(new DuePlace(s_now, 16), _queue.NextPage(s_now.AddSeconds(5)));
 
@@ -92,51 +92,51 @@ public sealed class DomainQueueTests
     public void The_same_recipient_is_never_in_memory_twice()
     {
         _queue.Offer(Recipients(1, 3), s_now);
-        var handOut = HandOut()!;
+        var batch = NextBatch()!;
         _queue.NoteMoreInStore();
         _queue.Load(Recipients(1, 5), 10);
-        Assert.Equal([4, 5], Ids(HandOut()));
-        _queue.Complete(handOut.ClaimId);
+        Assert.Equal([4, 5], Ids(NextBatch()));
+        _queue.Complete(batch.ClaimId);
         _queue.Offer([Recipient(1)], s_now);
-        Assert.Equal([1], Ids(HandOut()));
+        Assert.Equal([1], Ids(NextBatch()));
     }
 
     [Fact]
     public void An_unreachable_domain_rests_longer_each_time_and_is_then_tried_with_few()
     {
         _queue.Offer(Recipients(1, 9), s_now);
-        var (first, second) = (HandOut()!, HandOut()!);
+        var (first, second) = (NextBatch()!, NextBatch()!);
         _queue.Complete(first.ClaimId);
         Assert.True(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
         _queue.Complete(second.ClaimId);
         Assert.False(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
-        Assert.Equal(new DomainStanding(1, s_now.AddMinutes(5), "connection refused"), _queue.Standing);
+        Assert.Equal(new DomainBackoff(1, s_now.AddMinutes(5), "connection refused"), _queue.Backoff);
         Assert.Equal(0, _queue.Waiting);
 
         _queue.Offer(Recipients(20, 3), s_now);
-        Assert.Null(HandOut());
+        Assert.Null(NextBatch());
 
         var later = s_now.AddMinutes(5);
         _queue.Load(Recipients(1, 9), 10);
-        var probe = HandOut(later)!;
+        var probe = NextBatch(later)!;
         Assert.True(probe.Probe);
         Assert.Equal(2, probe.Recipients.Length);
-        Assert.Null(HandOut(later));
+        Assert.Null(NextBatch(later));
         _queue.Complete(probe.ClaimId);
         _queue.Conclude(unreachable: true, "connection refused", later, 0);
-        Assert.Equal(later.AddMinutes(10), _queue.Standing.BackoffUntil);
+        Assert.Equal(later.AddMinutes(10), _queue.Backoff.BackoffUntil);
     }
 
     [Fact]
-    public void A_domain_that_answers_again_is_in_good_standing_at_once()
+    public void A_domain_that_answers_again_backs_off_no_longer()
     {
-        _queue.Remember(new DomainStanding(3, s_now, "down"));
+        _queue.Remember(new DomainBackoff(3, s_now, "down"));
         _queue.Offer(Recipients(1, 3), s_now);
-        var probe = HandOut()!;
+        var probe = NextBatch()!;
         _queue.Complete(probe.ClaimId);
         Assert.True(_queue.Conclude(unreachable: false, "", s_now, 0));
-        Assert.Equal(DomainStanding.Good with { BackoffUntil = s_now }, _queue.Standing);
-        Assert.False(HandOut()!.Probe);
+        Assert.Equal(DomainBackoff.None with { BackoffUntil = s_now }, _queue.Backoff);
+        Assert.False(NextBatch()!.Probe);
     }
 
     [Theory]
@@ -144,55 +144,55 @@ public sealed class DomainQueueTests
     [InlineData(AttemptOutcome.Delivered, false, true, true)]
     [InlineData(AttemptOutcome.Failed, false, true, true)]
     [InlineData(AttemptOutcome.Deferred, true, true, true)]
-    // Of a hand-out that nobody waits for any more: bad news is believed, good news may be old.
+    // Of a batch that nobody waits for any more: bad news is believed, good news may be old.
     [InlineData(AttemptOutcome.Delivered, false, false, false)]
     [InlineData(AttemptOutcome.Deferred, true, false, true)]
     public void A_report_says_something_of_the_domain_when_something_was_tried(
         AttemptOutcome outcome, bool unreachable, bool isUnderWay, bool saysSomething)
     {
-        var report = new AttemptsCompleted(
+        var report = new AttemptReport(
             "example.net", 1, [new AttemptResult(1, outcome, "4.0.0", "", "", s_now, s_now)], unreachable);
         Assert.Equal(saysSomething, DomainQueue.SaysSomething(report, isUnderWay));
     }
 
     [Fact]
-    public void What_a_worker_who_stops_hands_back_is_read_again_while_his_hand_out_counts()
+    public void What_a_worker_who_stops_hands_back_is_read_again_while_his_batch_counts()
     {
         _queue.Offer(Recipients(1, 3), s_now);
-        var handOut = HandOut()!;
-        Assert.Equal((RecipientRoute.Remote, 2), _queue.HandBack(handOut.ClaimId, [2, 3]));
+        var batch = NextBatch()!;
+        Assert.Equal((RecipientRoute.Remote, 2), _queue.HandBack(batch.ClaimId, [2, 3]));
         Assert.True(_queue.MoreInStore);
         Assert.Equal(1, _queue.HandedOut);
         Assert.Equal([(RecipientRoute.Remote, 1)], _queue.UnderWay);
-        // Of the second report nothing is left; one of a hand-out from before this queue was in memory is unknown.
-        Assert.Equal(0, _queue.HandBack(handOut.ClaimId, [2, 3]).Count);
+        // Of the second report nothing is left; one of a batch from before this queue was in memory is unknown.
+        Assert.Equal(0, _queue.HandBack(batch.ClaimId, [2, 3]).Count);
         Assert.Equal(0, _queue.HandBack(4711, [2]).Count);
 
         _queue.Load(Recipients(1, 3), 10);
-        var second = HandOut()!;
+        var second = NextBatch()!;
         Assert.Equal([2, 3], Ids(second));
-        _queue.Complete(handOut.ClaimId);
+        _queue.Complete(batch.ClaimId);
         // The first report says nothing of what the second worker has.
         _queue.NoteMoreInStore();
         _queue.Load(Recipients(1, 3), 10);
-        Assert.Equal([1], Ids(HandOut()));
+        Assert.Equal([1], Ids(NextBatch()));
     }
 
     [Fact]
     public void Who_was_handed_back_without_anybody_hearing_of_it_is_handed_out_again()
     {
         _queue.Offer(Recipients(1, 3), s_now);
-        var handOut = HandOut()!;
+        var batch = NextBatch()!;
 
-        // As long as the hand-out may be on its way, free is what they have to be.
+        // As long as the batch may be on its way, free is what they have to be.
         _queue.NoteMoreInStore();
         Assert.Empty(_queue.Load(Recipients(1, 3), 10));
         Assert.Equal(0, _queue.Waiting);
 
-        _queue.NoteClaimed(handOut.ClaimId, s_now);
+        _queue.NoteClaimed(batch.ClaimId, s_now);
         Assert.Equal([(RecipientRoute.Remote, 2)], _queue.Load(Recipients(2, 2), 10));
-        Assert.Equal([2, 3], Ids(HandOut()));
-        Assert.Equal([1], Ids(_queue.Complete(handOut.ClaimId)));
+        Assert.Equal([2, 3], Ids(NextBatch()));
+        Assert.Equal([1], Ids(_queue.Complete(batch.ClaimId)));
     }
 
     [Fact]
@@ -201,36 +201,36 @@ public sealed class DomainQueueTests
         var late = s_now.AddDays(6);
         _queue.Offer([Recipient(1), Recipient(2) with { Attempts = 1 }], late);
         Assert.Empty(_queue.TakeExpired(late));
-        Assert.Equal([1, 2], Ids(HandOut(late)));
+        Assert.Equal([1, 2], Ids(NextBatch(late)));
     }
 
     [Fact]
     public void Whose_time_is_over_is_given_up_while_his_domain_cannot_be_reached()
     {
-        _queue.Remember(new DomainStanding(3, s_now, "down"));
+        _queue.Remember(new DomainBackoff(3, s_now, "down"));
         _queue.Offer([Recipient(1), Recipient(2) with { AcceptedAt = s_now.AddDays(-6) }], s_now);
         Assert.Equal(2, Assert.Single(_queue.TakeExpired(s_now)).RecipientId);
-        Assert.Equal([1], Ids(HandOut()));
+        Assert.Equal([1], Ids(NextBatch()));
     }
 
     [Fact]
-    public void A_hand_out_that_is_not_heard_of_becomes_overdue()
+    public void A_batch_that_is_not_heard_of_becomes_overdue()
     {
         _queue.Offer(Recipients(1, 3), s_now);
-        var handOut = HandOut()!;
-        Assert.Empty(_queue.Overdue(s_now + _options.HandOutTimeout));
-        Assert.Equal(handOut, Assert.Single(_queue.Overdue(s_now + _options.HandOutTimeout + TimeSpan.FromTicks(1))));
-        _queue.TakeBack(handOut.ClaimId);
+        var batch = NextBatch()!;
+        Assert.Empty(_queue.Overdue(s_now + _options.BatchTimeout));
+        Assert.Equal(batch, Assert.Single(_queue.Overdue(s_now + _options.BatchTimeout + TimeSpan.FromTicks(1))));
+        _queue.TakeBack(batch.ClaimId);
         Assert.True(_queue.IsIdle);
         Assert.True(_queue.MoreInStore);
     }
 
     [Fact]
-    public void A_hand_out_that_a_worker_holds_is_looked_at_less_and_less_often()
+    public void A_batch_that_a_worker_holds_is_looked_at_less_and_less_often()
     {
         _queue.Offer(Recipients(1, 3), s_now);
-        var claimId = HandOut()!.ClaimId;
-        var now = s_now + _options.HandOutTimeout;
+        var claimId = NextBatch()!.ClaimId;
+        var now = s_now + _options.BatchTimeout;
         foreach (var seconds in (int[])[1, 2, 4, 8, 15, 15])
         {
             _queue.NoteClaimed(claimId, now);
@@ -248,24 +248,24 @@ public sealed class DomainQueueTests
         {
             _queue.NoteMoreInStore();
             _queue.Load(Recipients(1, 6), 10);
-            var (first, second) = (HandOut(now)!, HandOut(now)!);
+            var (first, second) = (NextBatch(now)!, NextBatch(now)!);
             // Both were under way, and came to nothing together.
             _queue.TakeBack(first.ClaimId);
             _queue.SetBack(BusEndpoints.Deliver, now);
             _queue.TakeBack(second.ClaimId);
             _queue.SetBack(BusEndpoints.Deliver, now);
             _queue.Load(Recipients(1, 6), 10);
-            Assert.Null(HandOut(now));
-            Assert.Null(HandOut(now.AddMilliseconds(milliseconds - 1)));
+            Assert.Null(NextBatch(now));
+            Assert.Null(NextBatch(now.AddMilliseconds(milliseconds - 1)));
             now = now.AddMilliseconds(milliseconds);
-            Assert.True(_queue.CanHandOut(now));
+            Assert.True(_queue.CanSend(now));
         }
         _queue.SetBack(BusEndpoints.Deliver, now);
-        Assert.False(_queue.CanHandOut(now));
+        Assert.False(_queue.CanSend(now));
         _queue.ForgetSetbacks(BusEndpoints.Deliver);
-        Assert.True(_queue.CanHandOut(now));
+        Assert.True(_queue.CanSend(now));
         _queue.SetBack(BusEndpoints.Deliver, now);
-        Assert.True(_queue.CanHandOut(now.AddMilliseconds(500)));
+        Assert.True(_queue.CanSend(now.AddMilliseconds(500)));
     }
 
     [Fact]
@@ -276,18 +276,18 @@ public sealed class DomainQueueTests
         _queue.ForgetSetbacks(BusEndpoints.Store);
         _queue.ForgetSetbacks(BusEndpoints.DeliverRetry);
         Assert.Equal(BusEndpoints.Deliver, _queue.NextEndpoint);
-        Assert.Null(HandOut());
+        Assert.Null(NextBatch());
 
         // A domain that could not be reached goes by the other endpoint.
         Assert.True(_queue.Conclude(unreachable: true, "no route", s_now, 0));
-        var later = _queue.Standing.BackoffUntil;
+        var later = _queue.Backoff.BackoffUntil;
         _queue.Load([Recipient(1)], 10);
         Assert.Equal(BusEndpoints.DeliverRetry, _queue.NextEndpoint);
         _queue.SetBack(BusEndpoints.DeliverRetry, later);
         _queue.ForgetSetbacks(BusEndpoints.Deliver);
-        Assert.False(_queue.CanHandOut(later));
+        Assert.False(_queue.CanSend(later));
         _queue.ForgetSetbacks(BusEndpoints.DeliverRetry);
-        Assert.True(_queue.CanHandOut(later));
+        Assert.True(_queue.CanSend(later));
     }
 
     [Fact]
@@ -296,10 +296,10 @@ public sealed class DomainQueueTests
         _queue.Offer([Recipient(1) with { Route = RecipientRoute.Local }, Recipient(2), Recipient(3) with { Route = RecipientRoute.Local }], s_now);
         Assert.Equal(BusEndpoints.Store, _queue.NextEndpoint);
         _queue.LeaveToStore(RecipientRoute.Local);
-        Assert.Equal([2], Ids(HandOut()));
+        Assert.Equal([2], Ids(NextBatch()));
         Assert.Null(_queue.NextEndpoint);
         _queue.Load([Recipient(1) with { Route = RecipientRoute.Local }], 10);
-        Assert.Equal([1], Ids(HandOut()));
+        Assert.Equal([1], Ids(NextBatch()));
     }
 
     [Fact]
@@ -316,23 +316,23 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void A_hand_out_never_mixes_routes()
+    public void A_batch_never_mixes_routes()
     {
         _queue.Offer([Recipient(1), Recipient(2) with { Route = RecipientRoute.Local }, Recipient(3)], s_now);
-        Assert.Equal([1], Ids(HandOut()));
-        Assert.Equal([2], Ids(HandOut()));
+        Assert.Equal([1], Ids(NextBatch()));
+        Assert.Equal([2], Ids(NextBatch()));
     }
 
     [Fact]
     public void What_is_left_to_the_store_is_read_again_and_what_is_handed_out_stays_known()
     {
         _queue.Offer(Recipients(1, 5), s_now);
-        Assert.Equal([1, 2, 3], Ids(HandOut()));
+        Assert.Equal([1, 2, 3], Ids(NextBatch()));
         _queue.LeaveToStore();
-        Assert.Null(HandOut());
+        Assert.Null(NextBatch());
         Assert.True(_queue.MoreInStore);
         _queue.Load(Recipients(1, 5), 10);
-        Assert.Equal([4, 5], Ids(HandOut()));
+        Assert.Equal([4, 5], Ids(NextBatch()));
     }
 
     [Fact]
@@ -341,7 +341,7 @@ public sealed class DomainQueueTests
         {
             var stored = new Dictionary<long, bool>();
             var queue = new DomainQueue(_options, new RetrySchedule(_options.RetrySteps, 0, TimeSpan.FromDays(5)));
-            var under = new Dictionary<long, HandOut>();
+            var under = new Dictionary<long, Batch>();
             var (next, claim, now) = (1L, 1L, s_now);
             void Step(int step)
             {
@@ -354,11 +354,11 @@ public sealed class DomainQueueTests
                         break;
                     case 1 or 2:
                         Load();
-                        if (queue.TryHandOut(claim++, now) is { } handOut)
+                        if (queue.TryTakeBatch(claim++, now) is { } batch)
                         {
-                            if (under.Values.SelectMany(h => h.Recipients).Any(r => handOut.Recipients.Contains(r)))
+                            if (under.Values.SelectMany(h => h.Recipients).Any(r => batch.Recipients.Contains(r)))
                                 throw new InvalidOperationException("handed out twice");
-                            under.Add(handOut.ClaimId, handOut);
+                            under.Add(batch.ClaimId, batch);
                         }
                         break;
                     case 3 or 4 when under.Count > 0:
@@ -401,12 +401,12 @@ public sealed class DomainQueueTests
             return !stored.ContainsValue(false);
         });
 
-    private HandOut? HandOut(DateTimeOffset? at = null) => _queue.TryHandOut(++_claim, at ?? s_now);
+    private Batch? NextBatch(DateTimeOffset? at = null) => _queue.TryTakeBatch(++_claim, at ?? s_now);
 
-    private static long[] Ids(HandOut? handOut) => [.. handOut!.Recipients.Select(r => r.RecipientId)];
+    private static long[] Ids(Batch? batch) => [.. batch!.Recipients.Select(r => r.RecipientId)];
 
-    private static QueuedRecipient[] Recipients(long first, int count) => [.. Enumerable.Range(0, count).Select(i => Recipient(first + i))];
+    private static Recipient[] Recipients(long first, int count) => [.. Enumerable.Range(0, count).Select(i => Recipient(first + i))];
 
-    private static QueuedRecipient Recipient(long id) =>
+    private static Recipient Recipient(long id) =>
         new(id, $"user{id}@example.net", "sender@example.org", 100, BodyType.SevenBit, 0, s_now, s_now, RecipientRoute.Remote, "");
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
@@ -35,8 +34,8 @@ public sealed class QueueTelemetryTests : IDisposable
         _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 4, 2, 3, 5, 7, _time.GetUtcNow())]), s_next);
         Assert.Equal(
             [
-                ("remote", "worker", 3), ("remote", "resume", 0), ("remote", "rest", 5), ("remote", "limit", 7), ("remote", "connection", 2),
-                ("local", "worker", 0), ("local", "resume", 0), ("local", "rest", 0), ("local", "limit", 0), ("local", "connection", 0),
+                ("remote", "worker", 3), ("remote", "resume", 0), ("remote", "backoff", 5), ("remote", "limit", 7), ("remote", "connection", 2),
+                ("local", "worker", 0), ("local", "resume", 0), ("local", "backoff", 0), ("local", "limit", 0), ("local", "connection", 0),
             ],
             Read<long>("due").Select(m => ((string)m.Tags["route"]!, (string)m.Tags["waits_for"]!, (int)m.Value)));
         _time.Advance(TimeSpan.FromSeconds(10));
@@ -47,7 +46,7 @@ public sealed class QueueTelemetryTests : IDisposable
     }
 
     [Fact]
-    public void A_silo_that_the_warden_has_left_no_longer_tells_what_it_once_counted()
+    public void A_silo_that_the_reconciler_has_left_no_longer_tells_what_it_once_counted()
     {
         _telemetry.Measured(new QueueMeasure(4, [new RouteMeasure(RecipientRoute.Remote, 20, 4, 2, 3, 5, 7, _time.GetUtcNow())]), s_next);
         _time.Advance(TimeSpan.FromSeconds(15));
@@ -67,7 +66,7 @@ public sealed class QueueTelemetryTests : IDisposable
         _telemetry.Paused(true);
         Assert.Equal(1, Assert.Single(Read<int>("paused")).Value);
         Assert.Equal(
-            [("worker", 0), ("resume", 3), ("rest", 5), ("limit", 7), ("connection", 2)],
+            [("worker", 0), ("resume", 3), ("backoff", 5), ("limit", 7), ("connection", 2)],
             Read<long>("due").Where(m => (string)m.Tags["route"]! == "remote").Select(m => ((string)m.Tags["waits_for"]!, (int)m.Value)));
         Assert.All(Read<double>("oldest_due"), m => Assert.Equal(0, m.Value));
 
@@ -83,7 +82,7 @@ public sealed class QueueTelemetryTests : IDisposable
     [InlineData("uncertain", 1)]
     [InlineData("taken_back", 3)]
     [InlineData("held", 1)]
-    [InlineData("hand_outs_lost", 2)]
+    [InlineData("batches_lost", 2)]
     [InlineData("attempts", 5)]
     public void What_alarms_go_by_is_there_before_the_first_event(string name, int tags)
     {

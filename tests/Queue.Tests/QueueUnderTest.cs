@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MailPipeline.Testing;
@@ -39,12 +40,12 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
-            ["Queue:Hostname"] = "mail.example.org",
+            ["Queue:HostName"] = "mail.example.org",
             ["Queue:SiloPort"] = $"{FreePorts.Next()}",
             ["Queue:RetrySteps:0"] = "00:00:00.100",
-            ["Queue:WardenInterval"] = "00:00:00.100",
+            ["Queue:ReconcileInterval"] = "00:00:00.100",
             ["Queue:UnroutedGrace"] = "00:00:00.300",
-            ["Queue:HandOutTimeout"] = "00:00:01",
+            ["Queue:BatchTimeout"] = "00:00:01",
             ["Queue:ReportDelay"] = "00:00:00.300",
         });
         builder.Configuration.AddInMemoryCollection(settings);
@@ -60,7 +61,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));
         // Where the test names a broker that is away.
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
-        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts));
+        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts, ClaimsRecorded));
         builder.AddQueue();
         builder.AddMailBus(bus =>
         {
@@ -79,6 +80,9 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public WaitingStore Waiting => _app.Services.GetRequiredService<WaitingStore>();
 
+    /// <summary>Claims under which the queue itself recorded something.</summary>
+    public ConcurrentQueue<long> ClaimsRecorded { get; } = [];
+
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
     public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
@@ -93,7 +97,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
-    public HandOutGate Gate => _app.Services.GetRequiredService<HandOutGate>();
+    public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();
 
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
 
@@ -136,16 +140,16 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await command.ExecuteNonQueryAsync();
     }
 
-    /// <summary>Accepts a message as Ingress does; without the hint only the warden can find it.</summary>
+    /// <summary>Accepts a message as Ingress does; without the hint only the reconciler can find it.</summary>
     public async Task<long> AcceptAsync(bool hint, string sender, params string[] recipients)
     {
         var message = await StoreAsync(sender, recipients);
         if (hint)
-            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
         return message.MessageId;
     }
 
-    /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the warden can find it.</summary>
+    /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the reconciler can find it.</summary>
     public async Task<long> RouteAsync(RecipientRoute route, params string[] recipients)
     {
         var message = await StoreAsync("sender@example.org", recipients);
@@ -153,12 +157,12 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    private async Task<AcceptedMessage> StoreAsync(string sender, string[] recipients)
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients)
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n"u8.ToArray();
         var id = await messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(content, default);
         await messages.AcceptAsync(message, writer, default);
@@ -180,7 +184,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     }
 
     /// <summary>Sends what a worker would.</summary>
-    public Task ReportAsync(AttemptsCompleted report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
+    public Task ReportAsync(AttemptReport report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), default);
 
     public async Task<int> FailuresAsync(string domain) =>
         (await Waiting.SummarizeAsync(10, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;

@@ -1,6 +1,6 @@
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 using MimeKit;
@@ -126,7 +126,7 @@ public sealed class ReportFormTests
         string header, string address = "a@example.net", string original = "", string remote = "mx.example.net", string? hostname = null)
     {
         var now = TimeProvider.System.GetUtcNow();
-        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { Hostname = hostname ?? s_longDomain }), TimeProvider.System);
+        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), TimeProvider.System);
         var failed = new FailedMessage(2, new ReportedMessage(1, "sender@example.org", now, ""), Encoding.UTF8.GetBytes(header));
         var result = new AttemptResult(RecipientIds.Of(1, 1), AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user", $"{remote}[192.0.2.1]:25", now, now);
         var report = notification.Compose(failed, [new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result)]);

@@ -1,6 +1,6 @@
 using System.Globalization;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
 using MimeKit;
 
 namespace MailPipeline.Queue.Tests;
@@ -150,14 +150,14 @@ public sealed class ReportTests
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:1"] = "02:00:00" });
         // The domain fails for the second time, and the recipient for the first.
-        await queue.Store.SetStandingAsync("example.net", new DomainStanding(1, DateTimeOffset.UnixEpoch, "no route to host"));
+        await queue.Store.SetBackoffAsync("example.net", new DomainBackoff(1, DateTimeOffset.UnixEpoch, "no route to host"));
         queue.Worker.Reachable = _ => false;
         await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(() => Task.FromResult(queue.Lines(2022).Count > 0), "the deferral is logged");
 
         var line = queue.Lines(2022)[0];
         var next = DateTimeOffset.Parse(line[(line.IndexOf("next=", StringComparison.Ordinal) + 5)..].Split(' ')[0], CultureInfo.InvariantCulture);
-        var end = (await queue.Store.FindStandingAsync("example.net", default))!.BackoffUntil;
+        var end = (await queue.Store.FindBackoffAsync("example.net", default))!.BackoffUntil;
         Assert.InRange(next, end.AddSeconds(-1), end);
     }
 

@@ -1,4 +1,5 @@
 using CsCheck;
+using MailPipeline.Queue.Domains;
 
 namespace MailPipeline.Queue.Tests;
 

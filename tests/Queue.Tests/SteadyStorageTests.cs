@@ -1,3 +1,4 @@
+using MailPipeline.Queue.Reconciling;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Queue.Tests;

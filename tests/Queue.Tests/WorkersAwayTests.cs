@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
@@ -12,7 +11,7 @@ public sealed class WorkersAwayTests
     public async Task While_nobody_consumes_mail_waits_in_storage_and_goes_on_when_somebody_does()
     {
         // Only who is told of the opening wakes anybody: the next round comes much later.
-        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:WardenInterval"] = "00:00:01" });
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:ReconcileInterval"] = "00:00:01" });
         Assert.True(queue.Gate.NoteConsumers(BusEndpoints.Deliver, 0));
         await queue.Directory.AddDomainAsync("example.org");
         await queue.Directory.AddAccountAsync("sender@example.org", "hash");

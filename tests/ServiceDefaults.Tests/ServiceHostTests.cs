@@ -26,26 +26,11 @@ public sealed class ServiceHostTests
     }
 
     [Fact]
-    public async Task A_SQLite_file_is_no_store_for_several_processes()
-    {
-        var folder = Directory.CreateTempSubdirectory("mailpipeline-test-");
-        try
-        {
-            Assert.Equal(2, await ServiceHost.RunAsync(
-                "test", [$"--ConnectionStrings:maildb=Data Source={folder.FullName}/mail.db", "--Http:Port=0"], ["maildb"], _ => { }, NothingToCompose));
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
-    }
-
-    [Fact]
     public async Task A_grace_out_of_range_stops_the_start() => Assert.Equal(2, await ServiceHost.RunAsync(
         "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", "--Host:StopGrace=-1", "--Http:Port=0"], ["maildb"], _ => { }, NothingToCompose));
 
     [Theory]
-    [InlineData("--Htpp:Port=1", "There is no section of settings named 'Htpp'; there are Tls, Http, Telemetry, Host, Storage, ConnectionStrings, Logging")]
+    [InlineData("--Htpp:Port=1", "There is no section of settings named 'Htpp'; there are Tls, Http, Telemetry, Host, ConnectionStrings, Logging")]
     [InlineData("--verbose", "Unknown option --verbose; settings are written --Section:Key=value")]
     [InlineData("start", "'start' is no setting; they are written --Section:Key=value")]
     [InlineData("--Http:Port", "--Http:Port needs a value")]
@@ -86,13 +71,14 @@ public sealed class ServiceHostTests
     }
 
     [Fact]
-    public async Task While_the_store_is_away_the_process_is_alive_and_not_ready()
+    public async Task While_something_it_needs_is_away_the_process_is_alive_and_not_ready()
     {
         var port = FreePorts.Next();
         using var client = new HttpClient();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var running = ServiceHost.RunAsync(
-            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { }, NothingToCompose, stop.Token);
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
+            builder => builder.Services.AddSingleton(new Dependency("the store", _ => Task.FromResult<string?>("away"))), stop.Token);
 
         await Eventually.TrueAsync(async () => await StatusAsync("/health/live") == HttpStatusCode.OK, TimeSpan.FromSeconds(30), () => "", Cancellation);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, await StatusAsync("/health/ready"));
@@ -121,7 +107,7 @@ public sealed class ServiceHostTests
         var (asked, answer) = (0, new TaskCompletionSource<string?>());
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
-            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Need("a long step", cancellation =>
+            builder => builder.Services.Insert(0, ServiceDescriptor.Singleton(new Dependency("a long step", cancellation =>
             {
                 asked++;
                 return answer.Task.WaitAsync(cancellation);
@@ -151,13 +137,12 @@ public sealed class ServiceHostTests
     [Fact]
     public async Task While_a_service_takes_its_time_to_start_the_process_is_alive_and_not_ready()
     {
-        await using var postgres = await PostgresServer.StartAsync();
         var port = FreePorts.Next();
         using var client = new HttpClient();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var (begun, joined) = (new TaskCompletionSource(), new TaskCompletionSource());
         var running = ServiceHost.RunAsync(
-            "test", [$"--ConnectionStrings:maildb={postgres.ConnectionString()}", $"--Http:Port={port}"], ["maildb"], _ => { },
+            "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", $"--Http:Port={port}"], ["maildb"], _ => { },
             builder => builder.Services.AddHostedService(_ => new SlowToJoin(begun, joined.Task)), stop.Token);
         await begun.Task.WaitAsync(Cancellation);
 

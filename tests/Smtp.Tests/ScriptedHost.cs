@@ -89,7 +89,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
         }
 
         step.Reply.WriteTo(_output);
-        step.Farewell?.WriteTo(_output);
+        step.ClosingReply?.WriteTo(_output);
         switch (step.Action)
         {
             case SmtpAction.Close:

@@ -25,7 +25,7 @@ public sealed class ServerTests : IDisposable
         // There before anything has happened: of a counter that begins with its first event no alarm sees that one.
         foreach (var counter in new[]
         {
-            "mailpipeline_queue_uncertain_total", "mailpipeline_queue_forgotten_total", "mailpipeline_queue_hand_outs_lost_total",
+            "mailpipeline_queue_uncertain_total", "mailpipeline_queue_forgotten_total", "mailpipeline_queue_batches_lost_total",
             "mailpipeline_delivery_uncertain_total", "mailpipeline_delivery_unrecorded_total", "mailpipeline_storage_commit_failures_total",
         })
         {
@@ -50,7 +50,7 @@ public sealed class ServerTests : IDisposable
         List<string> lines = [];
         while (!lines.Any(line => line.Contains("Not set: ", StringComparison.Ordinal)) || !lines.Any(line => line.Contains("whole tour", StringComparison.Ordinal)))
             lines.Add(await server.ReadUntilAsync(""));
-        Assert.Matches("Not set: Queue:Hostname, Delivery:HostName, Ingress:Hostname\\. This system calls itself ", lines.Single(line => line.Contains("Not set: ", StringComparison.Ordinal)));
+        Assert.Matches("Not set: Queue:HostName, Delivery:HostName, Ingress:HostName\\. This system calls itself ", lines.Single(line => line.Contains("Not set: ", StringComparison.Ordinal)));
         // "SMTP  127.0.0.1:2525 mx, STARTTLS"
         var port = int.Parse(lines.First(line => line.Contains("  SMTP  ", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1].Split(':')[1], null);
 
@@ -188,7 +188,7 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Mailbox:Listeners:0:Prot=25", "There is no setting 'Mailbox:Listeners:0:Prot'; Mailbox:Listeners:0 has Name, Address, Port, Tls")]
     [InlineData("--Ingress:Listeners:Port=25", "There is no setting 'Ingress:Listeners:Port'; Ingress:Listeners is a list, its entries are Ingress:Listeners:0:Name and so on")]
     [InlineData("--Ingress:RelayClients=192.0.2.1", "Ingress:RelayClients is '192.0.2.1', but it is no single value; Ingress:RelayClients is a list, its entries are Ingress:RelayClients:0 and so on")]
-    [InlineData("--Ingress:MaxMesageBytes=1", "There is no setting 'Ingress:MaxMesageBytes'; Ingress has Hostname, ")]
+    [InlineData("--Ingress:MaxMesageBytes=1", "There is no setting 'Ingress:MaxMesageBytes'; Ingress has HostName, ")]
     [InlineData("--Queue:Foo=1", "There is no setting 'Queue:Foo'; Queue has ")]
     [InlineData("--Delivery:Timeouts:Dot=1", "There is no setting 'Delivery:Timeouts:Dot'; Delivery:Timeouts has Connect, ")]
     [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified")]

@@ -50,8 +50,8 @@ public sealed class SettingRangeTests : IDisposable
     }
 
     [Theory]
-    [InlineData("Ingress:Hostname")]
-    [InlineData("Queue:Hostname")]
+    [InlineData("Ingress:HostName")]
+    [InlineData("Queue:HostName")]
     [InlineData("Delivery:HostName")]
     public async Task A_host_name_that_is_none_is_one_line_and_exit_code_2(string setting)
     {

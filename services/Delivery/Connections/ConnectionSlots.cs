@@ -1,8 +1,9 @@
 using System.Net;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>Bounds of one lane's connections.</summary>
+/// <summary>Bounds of one pool of connections.</summary>
 /// <param name="Connections">That get on.</param>
 /// <param name="Stalled">That only wait for their far end, beside the former.</param>
 /// <param name="Reserve">Share of the connections for destinations that answered lately.</param>

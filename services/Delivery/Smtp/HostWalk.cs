@@ -10,7 +10,7 @@ namespace MailPipeline.Delivery;
 /// second try.
 /// </summary>
 internal sealed class HostWalk(
-    IReadOnlyList<TargetHost> hosts, TlsPolicy policy, MxResolver resolver, HostFailures failures, SmtpConnector connector, DeliveryBatch batch,
+    IReadOnlyList<TargetHost> hosts, MxResolver resolver, HostFailures failures, SmtpConnector connector, DeliveryBatch batch,
     BatchContext context)
 {
     /// <summary>Two over the message that broke the first, and one over the next.</summary>
@@ -97,7 +97,7 @@ internal sealed class HostWalk(
     public async Task<SmtpClientConnection?> ConnectAsync(CancellationToken giveUp)
     {
         var (host, address) = _current!.Value;
-        var result = await connector.ConnectAsync(host, address, policy, giveUp, context.Stopping);
+        var result = await connector.ConnectAsync(host, address, giveUp, context.Stopping);
         if (result.Connection is { } connection)
         {
             HasSpoken = HasAnswered = true;

@@ -29,16 +29,16 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     /// <param name="giveUp">Ends the attempt as one that failed.</param>
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
     public async Task<ConnectResult> ConnectAsync(
-        TargetHost host, IPAddress address, TlsPolicy policy, CancellationToken giveUp, CancellationToken cancellationToken)
+        TargetHost host, IPAddress address, CancellationToken giveUp, CancellationToken cancellationToken)
     {
         var endPoint = new IPEndPoint(address, host.Port);
         var remote = $"{host.Name}[{address}]:{host.Port}";
         // What is known by its address alone is not named twice.
         var peer = HostAddress.TryParse(host.Name, out _) ? endPoint.ToString() : remote;
-        var attempt = new Attempt(host, endPoint, remote, peer, policy);
+        var attempt = new Attempt(host, endPoint, remote, peer, host.Tls);
         var result = await TryAsync(attempt, giveUp, cancellationToken);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
-        if (result.Connection is null && attempt.TlsFailed && policy == TlsPolicy.Opportunistic)
+        if (result.Connection is null && attempt.TlsFailed && host.Tls == TlsPolicy.Opportunistic)
         {
             attempt = attempt with { Policy = TlsPolicy.None, TlsFault = result.Reply };
             result = await TryAsync(attempt, giveUp, cancellationToken);

@@ -1,5 +1,5 @@
 using System.Globalization;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;
@@ -124,7 +124,7 @@ internal sealed class TransactionPipeline(
         if (accepted == 0 && !_pipelining)
         {
             connection.NeedsReset = mail.IsSuccess;
-            await RefusedAsync(message, mail, SmtpStep.Mail);
+            await RefusedAsync(message, mail, TransactionStep.Mail);
             return false;
         }
 
@@ -142,7 +142,7 @@ internal sealed class TransactionPipeline(
             await connection.WriteLineAsync(".", _timeouts.Block);
             await connection.FlushAsync(_timeouts.Block);
             await ReadAsync("the empty message", _timeouts.FinalDot);
-            await RefusedAsync(message, mail, SmtpStep.Mail);
+            await RefusedAsync(message, mail, TransactionStep.Mail);
             return false;
         }
 
@@ -151,7 +151,7 @@ internal sealed class TransactionPipeline(
             throw OutOfStep("DATA", data);
         // RFC 5321 §4.1.1.4: a refused DATA leaves the transaction open.
         connection.NeedsReset = mail.IsSuccess;
-        await (accepted > 0 ? RefusedAsync(message, data, SmtpStep.Data) : RefusedAsync(message, mail, SmtpStep.Mail));
+        await (accepted > 0 ? RefusedAsync(message, data, TransactionStep.Data) : RefusedAsync(message, mail, TransactionStep.Mail));
         return false;
     }
 
@@ -173,7 +173,7 @@ internal sealed class TransactionPipeline(
         {
             // A far end that refuses in the middle of the content says so and closes; its word counts if it can still be read.
             if (await LastWordAsync() is { } lastWord)
-                await RefusedAsync(message, lastWord, SmtpStep.Data);
+                await RefusedAsync(message, lastWord, TransactionStep.Data);
             throw;
         }
 
@@ -182,7 +182,7 @@ internal sealed class TransactionPipeline(
         var reply = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
         connection.DotAnswered();
         Progressed();
-        await batch.SettleAsync(message, reply, SmtpStep.FinalDot, connection);
+        await batch.SettleAsync(message, reply, TransactionStep.FinalDot, connection);
         if (reply.Code == Closing)
             throw Farewell(reply);
         if (reply.IsIntermediate)
@@ -285,7 +285,7 @@ internal sealed class TransactionPipeline(
         return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}";
     }
 
-    private static string RcptCommand(QueuedRecipient recipient) => $"RCPT TO:<{recipient.Address}>";
+    private static string RcptCommand(Recipient recipient) => $"RCPT TO:<{recipient.Address}>";
 
     /// <summary>Sends a command, unless it is on its way already, and reads its reply. A 421 ends the connection (RFC 5321 §3.8).</summary>
     private async ValueTask<SmtpReply> AskAsync(string command, string name, TimeSpan timeout)
@@ -321,7 +321,7 @@ internal sealed class TransactionPipeline(
         }
     }
 
-    private async ValueTask RefusedAsync(OutboundMessage message, SmtpReply reply, SmtpStep step)
+    private async ValueTask RefusedAsync(OutboundMessage message, SmtpReply reply, TransactionStep step)
     {
         Progressed();
         await batch.SettleAsync(message, reply, step, connection);

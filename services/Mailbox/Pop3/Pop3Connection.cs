@@ -1,15 +1,8 @@
-using System.Buffers;
-using System.IO.Pipelines;
-using System.Net;
-using System.Net.Security;
-using System.Security.Authentication;
-using MailPipeline.Contracts;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
-using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Connections.Features;
 
 namespace MailPipeline.Mailbox.Pop3;
 
@@ -17,25 +10,15 @@ namespace MailPipeline.Mailbox.Pop3;
 /// One connection: reads lines, asks <see cref="Pop3Session"/> what to do, and does it. However it ends, messages are deleted
 /// only by a QUIT that storage committed.
 /// </summary>
-internal sealed class Pop3Connection : IAsyncDisposable
+internal sealed class Pop3Connection : ILineSession
 {
-    /// <summary>So many login time-outs are all the time that a client has until it is logged in; one, while few places are left.</summary>
-    private const int LoginTimeouts = 5;
-
     private readonly Pop3Server _server;
-    private readonly ConnectionContext _connection;
-    private readonly ListenerTls _tls;
-    private readonly SessionPlaces.Place _place;
+    private readonly LineConnection _connection;
+    private readonly Pop3Patience _patience;
     private readonly Pop3Session _session;
-    private readonly CancellationTokenSource _activity;
-    private readonly CancellationTokenRegistration _stopping;
-    private LineReader _lines = new(Pop3Session.MaxLineBytes);
-    private PipeReader _input;
-    private Pop3Output _output;
-    private SslStream? _secure;
+    private readonly Pop3Output _output;
     private MaildropLock? _lock;
     private string _userName = "";
-    private readonly long _startedAt;
     private bool _ended;
 
     // For the log line at the end
@@ -43,84 +26,75 @@ internal sealed class Pop3Connection : IAsyncDisposable
     private long _octetsSent;
     private int _messagesDeleted;
 
-    public Pop3Connection(Pop3Server server, ConnectionContext connection, ListenerTls tls, SessionPlaces.Place place)
+    public Pop3Connection(Pop3Server server, LineConnection connection, ListenerTls tls)
     {
         _server = server;
         _connection = connection;
-        _tls = tls;
-        _place = place;
-        _activity = new CancellationTokenSource(server.Options.LoginTimeout, server.Time);
-        _startedAt = server.Time.GetTimestamp();
-        _input = connection.Transport.Input;
-        _output = new Pop3Output(connection.Transport.Output, RestartInactivityTimer);
+        _patience = new Pop3Patience(server.Options, server.Time);
+        _output = new Pop3Output(connection);
         _session = new Pop3Session(new Pop3Terms(
             Secure: tls == ListenerTls.Implicit,
             StartTls: tls == ListenerTls.StartTls,
-            server.AllowsCleartextLogin(connection.RemoteEndPoint),
+            server.AllowsCleartextLogin(connection.Client),
             server.Options.MaxLoginFailures,
             server.Options.MaxBadCommands));
-        // At a graceful stop a command under way is finished, and none is waited for.
-        _stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
-            .Register(() => Volatile.Read(ref _input).CancelPendingRead()) ?? default;
     }
 
-    private CancellationToken Cancellation => _activity.Token;
+    public IClientPatience Patience => _patience;
 
-    /// <summary>Serves the connection until it ends.</summary>
-    public async Task RunAsync()
+    public async Task<SessionEnd> RunAsync()
     {
-        if (_tls == ListenerTls.Implicit)
-            await SecureAsync();
-        await PerformAsync(Pop3Session.Greeting);
-        await _output.FlushAsync(Cancellation);
-        while (!_ended)
-            await ServeAsync();
-        if (_secure is not null)
-            await _secure.ShutdownAsync().WaitAsync(Cancellation);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _stopping.DisposeAsync();
-        if (_lock is not null)
-            await _lock.DisposeAsync();
-        if (_secure is not null)
-            await _secure.DisposeAsync();
-        _activity.Dispose();
-        if (_userName.Length > 0)
-            _server.Logger.SessionEnded(
-                (_connection.RemoteEndPoint as IPEndPoint)?.Address, _connection.ConnectionId, LogText.Address(_userName), _messagesSent, _octetsSent, _messagesDeleted);
-    }
-
-    /// <summary>Answers what has come in, and flushes once (RFC 2449 §6.6: replies to pipelined commands travel together).</summary>
-    private async Task ServeAsync()
-    {
-        var read = await _input.ReadAsync(Cancellation);
-        var buffer = read.Buffer;
-        while (!_ended && Next(ref buffer) is { } step)
+        try
         {
-            // RFC 1939 §3: a command restarts the timer, octets do not.
-            RestartInactivityTimer();
-            if (step is Pop3Step.StartTls startTls)
-            {
-                await StartTlsAsync(startTls, read);
-                return;
-            }
-            await PerformAsync(step);
-            await _output.FlushIfFullAsync(Cancellation);
+            var end = await ConverseAsync();
+            await _connection.FlushAsync();
+            return end;
         }
-        await _output.FlushAsync(Cancellation);
-        _input.AdvanceTo(buffer.Start, buffer.End);
-        _ended |= read.IsCompleted || read.IsCanceled;
+        finally
+        {
+            await UnlockAsync();
+            if (_userName.Length > 0)
+                _server.Logger.SessionEnded(
+                    _connection.Client, _connection.ConnectionId, LogText.Address(_userName), _messagesSent, _octetsSent, _messagesDeleted);
+        }
     }
 
-    private Pop3Step? Next(ref ReadOnlySequence<byte> buffer) => _lines.TryRead(ref buffer, out var line) switch
+    private async Task<SessionEnd> ConverseAsync()
     {
-        LineStatus.Incomplete => null,
-        LineStatus.Line => _session.Command(line.IsSingleSegment ? line.FirstSpan : line.ToArray()),
+        await PerformAsync(Pop3Session.Greeting);
+        while (!_ended)
+        {
+            var read = await _connection.ReadLineAsync(Pop3Session.MaxLineBytes);
+            if (read.End is { } over)
+                return Over(over);
+            // What reaches nobody is not asked for any more.
+            if (_connection.IsUnheard)
+                return SessionEnd.Disconnected;
+            var step = Answer(read);
+            if (step is not Pop3Step.StartTls startTls)
+                await PerformAsync(step);
+            else if (!await StartTlsAsync(startTls))
+                return SessionEnd.TlsFailed;
+            await _output.FlushIfFullAsync();
+        }
+
+        return SessionEnd.Quit;
+    }
+
+    private Pop3Step Answer(LineRead read) => read.Status switch
+    {
+        LineStatus.Line => _session.Command(read.Span),
         LineStatus.BareLineFeed => _session.Malformed(LineFault.BareLineFeed),
         _ => _session.Malformed(LineFault.TooLong),
     };
+
+    /// <summary>No line comes any more. RFC 1939 §3: a session that ends without QUIT deletes nothing and says nothing.</summary>
+    private SessionEnd Over(SessionEnd end)
+    {
+        if (end == SessionEnd.TimedOut)
+            _connection.Abort();
+        return end;
+    }
 
     private async Task PerformAsync(Pop3Step step)
     {
@@ -131,7 +105,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
                 break;
             case Pop3Step.Listing listing:
                 _output.Line(listing.Line);
-                await _output.LinesAsync(listing.Lines, Cancellation);
+                await _output.LinesAsync(listing.Lines);
                 break;
             case Pop3Step.LogIn login:
                 await PerformAsync(await LogInAsync(login));
@@ -155,9 +129,10 @@ internal sealed class Pop3Connection : IAsyncDisposable
     {
         try
         {
-            using var departure = new ClientDeparture(_connection);
-            using var left = CancellationTokenSource.CreateLinkedTokenSource(Cancellation, departure.Left);
-            var client = new LoginClient((_connection.RemoteEndPoint as IPEndPoint)?.Address, departure.Closed, left.Token);
+            // A password that waits for its turn holds a place: the time of who sent it runs on.
+            using var patience = _connection.AbortAt(_patience.ForCommand());
+            using var departure = _connection.WatchDeparture();
+            var client = new LoginClient(_connection.Client, departure.Closed, departure.Left);
             var verified = await _server.Maildrops.VerifyAsync(login.UserName, login.Password, client);
             if (verified.IsBusy)
             {
@@ -167,7 +142,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
             if (verified.Account is not { } account)
             {
                 _server.LoginRefused(_connection, login.UserName);
-                await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, Cancellation);
+                await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, CancellationToken.None);
                 return _session.LoginFailed(LoginFailure.BadCredentials);
             }
             _lock = await MaildropLock.TakeAsync(
@@ -178,11 +153,11 @@ internal sealed class Pop3Connection : IAsyncDisposable
                 return _session.LoginFailed(LoginFailure.InUse);
             }
             _lock.Lost.Register(OnLockLost);
-            var messages = await _server.Maildrops.ListAsync(account.Id, Cancellation);
+            var messages = await _server.Maildrops.ListAsync(account.Id, CancellationToken.None);
             _server.Telemetry.Login(LoginResult.Accepted);
             _userName = account.Address;
-            _place.LoggedIn();
-            RestartInactivityTimer();
+            _patience.IsLoggedIn = true;
+            _connection.LoggedIn();
             return _session.LoggedIn(messages);
         }
         catch (StorageUnavailableException failure)
@@ -196,7 +171,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
 
     private async Task SendAsync(Pop3Step.Send send)
     {
-        await using var content = new MessageContent(_server.Maildrops, send.Message, Cancellation);
+        await using var content = new MessageContent(_server.Maildrops, send.Message, CancellationToken.None);
         try
         {
             // Before the "+OK": now a failure can still be said.
@@ -217,7 +192,7 @@ internal sealed class Pop3Connection : IAsyncDisposable
         {
             if (send.BodyLines is not null)
                 chunk = chunk[..top.Take(chunk.Span)];
-            await _output.OctetsAsync(chunk, Cancellation);
+            await _output.OctetsAsync(chunk);
             octets += chunk.Length;
             await content.NextAsync();
         }
@@ -267,58 +242,23 @@ internal sealed class Pop3Connection : IAsyncDisposable
         await held.DisposeAsync();
     }
 
-    private async Task StartTlsAsync(Pop3Step.StartTls step, ReadResult read)
+    private async Task<bool> StartTlsAsync(Pop3Step.StartTls step)
     {
         _output.Line(step.Line);
-        await _output.FlushAsync(Cancellation);
-        // RFC 2595 §4, RFC 3207 §4.2: whatever came in clear text after the command is dropped, never obeyed.
-        _input.AdvanceTo(read.Buffer.End);
-        if (read.IsCompleted || read.IsCanceled)
+        if (await _connection.StartTlsAsync() is { } failed)
         {
-            _ended = true;
-            return;
+            _server.TlsFailed(_connection, failed);
+            return false;
         }
-        await SecureAsync();
         _session.TlsStarted();
+        return true;
     }
 
-    private async Task SecureAsync()
-    {
-        _secure = new SslStream(new DuplexPipeStream(_connection.Transport));
-        using var timeout = new CancellationTokenSource(_server.Options.TlsHandshakeTimeout, _server.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, Cancellation);
-        try
-        {
-            await _secure.AuthenticateAsServerAsync(_server.TlsOptions(), either.Token);
-        }
-        catch (Exception failure) when (failure is AuthenticationException or IOException or OperationCanceledException)
-        {
-            _server.Telemetry.HandshakeFailed();
-            throw new IOException("The TLS handshake failed", failure);
-        }
-        // An idle session waits without a buffer.
-        Volatile.Write(ref _input, PipeReader.Create(_secure, new StreamPipeReaderOptions(leaveOpen: true, useZeroByteReads: true)));
-        _output = new Pop3Output(PipeWriter.Create(_secure, new StreamPipeWriterOptions(leaveOpen: true)), RestartInactivityTimer);
-    }
-
+    /// <summary>Another session may have the maildrop now: this one is broken off, wherever it is.</summary>
     private void OnLockLost()
     {
         _server.Telemetry.LeaseLost();
         _server.Logger.LeaseLost(_connection.ConnectionId, _userName);
-        _activity.Cancel();
-    }
-
-    private TimeSpan Patience()
-    {
-        if (_userName.Length > 0)
-            return _server.Options.InactivityTimeout;
-        var left = (_server.Options.LoginTimeout * (_place.IsNearlyFull ? 1 : LoginTimeouts)) - _server.Time.GetElapsedTime(_startedAt);
-        return left < TimeSpan.Zero ? TimeSpan.Zero : left < _server.Options.LoginTimeout ? left : _server.Options.LoginTimeout;
-    }
-
-    private void RestartInactivityTimer()
-    {
-        if (!_activity.IsCancellationRequested)
-            _activity.CancelAfter(Patience());
+        _connection.Abort();
     }
 }

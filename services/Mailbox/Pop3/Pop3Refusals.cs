@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Mailbox.Pop3;
@@ -40,17 +41,17 @@ internal sealed class Pop3Refusals : IDisposable
         _failures = new(time, MaxFailures, TimeSpan.FromSeconds(1), (eventId, count) => logger.MoreFailed(eventId, count));
     }
 
-    public void Login(string connectionId, EndPoint? client, string userName, string reply)
+    public void Login(string connectionId, IPAddress? client, string userName, string reply)
     {
         if (MayWrite(_guesses, client))
-            _logger.LoginRefused(AddressOf(client), connectionId, LogText.OrNone(LogText.Address(userName)), reply);
+            _logger.LoginRefused(client, connectionId, LogText.OrNone(LogText.Address(userName)), reply);
     }
 
     /// <param name="reply">Empty: closed without a word.</param>
-    public void Connection(string connectionId, EndPoint? client, string listener, string limit, string reply)
+    public void Connection(string connectionId, IPAddress? client, string listener, string limit, string reply)
     {
         if (MayWrite(_clients, client))
-            _logger.ConnectionRefused(AddressOf(client), connectionId, listener, limit, LogText.OrNone(reply));
+            _logger.ConnectionRefused(client, connectionId, listener, limit, LogText.OrNone(reply));
     }
 
     public void MaildropUnavailable(string connectionId, Exception failure)
@@ -59,7 +60,7 @@ internal sealed class Pop3Refusals : IDisposable
             _logger.MaildropUnavailable(connectionId, failure);
     }
 
-    public void ConnectionFailed(string connectionId, EndPoint? client, Exception failure)
+    public void ConnectionFailed(string connectionId, EndPoint? client, Exception? failure)
     {
         if (_failures.MayWrite(4022))
             _logger.ConnectionFailed(connectionId, client, failure);
@@ -72,8 +73,6 @@ internal sealed class Pop3Refusals : IDisposable
         _failures.Dispose();
     }
 
-    private static IPAddress? AddressOf(EndPoint? client) => (client as IPEndPoint)?.Address;
-
-    private bool MayWrite(LogCap<IPAddress> cap, EndPoint? client) =>
-        AddressOf(client) is not { } address || cap.MayWrite(ClientNetworks.NetworkOf(address, _prefixIPv6).BaseAddress);
+    private bool MayWrite(LogCap<IPAddress> cap, IPAddress? client) =>
+        client is null || cap.MayWrite(ClientNetworks.NetworkOf(client, _prefixIPv6).BaseAddress);
 }

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -8,17 +7,17 @@ namespace MailPipeline.Mail;
 /// <param name="Routes">One entry for each route that has queued recipients.</param>
 public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Routes);
 
-/// <summary>The queued recipients of one route. Due and not held is one of <c>Ready</c>, <c>Resting</c> and <c>Limited</c>.</summary>
+/// <summary>The queued recipients of one route. Due and not held is one of <c>Ready</c>, <c>BackingOff</c> and <c>Limited</c>.</summary>
 /// <param name="Claimed">Held by a worker.</param>
 /// <param name="Unbegun">Of those, the ones whose worker has not begun: it waits itself, for a connection.</param>
 /// <param name="Ready">Nothing keeps them from being tried but that nobody does.</param>
-/// <param name="Resting">Their domain could not be reached and rests.</param>
+/// <param name="BackingOff">Their domain could not be reached and backs off.</param>
 /// <param name="Limited">As many workers as count as enough hold claims of their domain already.</param>
 /// <param name="OldestReadyAt">
-/// Since when the one that is ready or not begun for longest has been due, and its domain not resting; null when there is none.
+/// Since when the one that is ready or not begun for longest has been due, and its domain not backing off; null when there is none.
 /// </param>
 public sealed record RouteMeasure(
-    RecipientRoute Route, long Queued, long Claimed, long Unbegun, long Ready, long Resting, long Limited, DateTimeOffset? OldestReadyAt);
+    RecipientRoute Route, long Queued, long Claimed, long Unbegun, long Ready, long BackingOff, long Limited, DateTimeOffset? OldestReadyAt);
 
 /// <summary>
 /// Counts what waits, and for what, over all queued recipients: in pages along one index, so that no statement is long and no row is
@@ -77,7 +76,7 @@ public sealed class MeasureStore(MailDatabase database)
     internal static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM unrouted");
 
     /// <summary>Takes longer the more is queued: for every now and then, not for every message.</summary>
-    /// <param name="mostClaims">With so many claims a domain in good standing does not lack workers; one that failed is tried by one alone.</param>
+    /// <param name="mostClaims">With so many claims a domain that can be reached does not lack workers; one that failed is tried by one alone.</param>
     public async Task<QueueMeasure> MeasureAsync(int mostClaims, CancellationToken cancellationToken)
     {
         var now = database.Time.GetUtcNow();
@@ -140,11 +139,11 @@ public sealed class MeasureStore(MailDatabase database)
     private static long Earlier(long one, long other) => one == 0 || (other != 0 && other < one) ? other : one;
 
     /// <param name="Domain">Empty: all domains of which nobody holds a claim.</param>
-    /// <param name="OldestAt">Of those that are due in domains that do not rest; 0 when there are none.</param>
-    private sealed record Part(long Route, string Domain, long Queued, long Due, long Resting, long OldestAt)
+    /// <param name="OldestAt">Of those that are due in domains that do not back off; 0 when there are none.</param>
+    private sealed record Part(long Route, string Domain, long Queued, long Due, long BackingOff, long OldestAt)
     {
         public static Part operator +(Part one, Part other) => new(
-            one.Route, one.Domain, one.Queued + other.Queued, one.Due + other.Due, one.Resting + other.Resting, Earlier(one.OldestAt, other.OldestAt));
+            one.Route, one.Domain, one.Queued + other.Queued, one.Due + other.Due, one.BackingOff + other.BackingOff, Earlier(one.OldestAt, other.OldestAt));
     }
 
     /// <param name="OldestFreeAt">Earliest next attempt of those nobody holds.</param>
@@ -174,7 +173,7 @@ public sealed class MeasureStore(MailDatabase database)
         private long _claimed;
         private long _unbegun;
         private long _ready;
-        private long _resting;
+        private long _backingOff;
         private long _limited;
         private long _oldestAt;
 
@@ -183,10 +182,10 @@ public sealed class MeasureStore(MailDatabase database)
             _queued += part.Queued;
             _claimed += held?.Count ?? 0;
             _unbegun += held?.Unbegun ?? 0;
-            // Who is held is due; of a domain that rests, too.
-            var resting = Math.Max(0, part.Resting - (part.Due == 0 ? held?.Count ?? 0 : 0));
+            // Who is held is due; of a domain that backs off, too.
+            var backingOff = Math.Max(0, part.BackingOff - (part.Due == 0 ? held?.Count ?? 0 : 0));
             var due = Math.Max(0, part.Due - (held?.Count ?? 0));
-            _resting += resting;
+            _backingOff += backingOff;
             if (held is { OldestUnbegunAt: > 0 })
                 _oldestAt = Earlier(_oldestAt, Math.Max(held.OldestUnbegunAt, domain?.BackoffUntil ?? 0));
             if (domain is not null && domain.Claims >= (domain.Failures > 0 ? 1 : mostClaims))
@@ -200,7 +199,7 @@ public sealed class MeasureStore(MailDatabase database)
         }
 
         public RouteMeasure Measure(RecipientRoute route) => new(
-            route, _queued, _claimed, _unbegun, _ready, _resting, _limited,
+            route, _queued, _claimed, _unbegun, _ready, _backingOff, _limited,
             _oldestAt == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(_oldestAt));
     }
 }

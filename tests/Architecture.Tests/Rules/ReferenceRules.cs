@@ -1,9 +1,13 @@
+using System.Text.RegularExpressions;
+
 namespace MailPipeline.Architecture.Tests.Rules;
 
 /// <summary>Who may reference whom: AppHost and Standalone -> services -> shared -> packages.</summary>
-internal static class ReferenceRules
+internal static partial class ReferenceRules
 {
     private const string Composition = "services/Standalone/Standalone.csproj";
+
+    private const string ContractMapping = "shared/Mail/ContractMapping.cs";
 
     // Contracts and Smtp stand alone: everybody can take them without taking a database or a host along.
     private static readonly Dictionary<string, string[]> SharedReferences = new(StringComparer.Ordinal)
@@ -11,9 +15,12 @@ internal static class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
         ["shared/Storage/Storage.csproj"] = [],
-        ["shared/Mail/Mail.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/Mail/Mail.csproj"] =
+            ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
         ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj", "shared/Mail/Mail.csproj"],
+        ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
+        ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
 
     private static readonly Dictionary<string, string[]> SharedPackages = new(StringComparer.Ordinal)
@@ -36,6 +43,13 @@ internal static class ReferenceRules
         ("Aspire.", ["AppHost/AppHost.csproj"]),
         ("Spectre.Console", ["services/Commands/Commands.csproj"]),
         ("System.CommandLine", ["services/Commands/Commands.csproj"]),
+    ];
+
+    /// <summary>Rooms of one service that know nothing of each other: a folder, and the namespace that it does not name.</summary>
+    private static readonly (string Room, string Other)[] Apart =
+    [
+        ("services/Mailbox/Maildrops", "MailPipeline.Mailbox.Pop3"),
+        ("services/Mailbox/Pop3", "MailPipeline.Mailbox.Maildrops"),
     ];
 
     /// <summary>References point down, and services know nothing of each other.</summary>
@@ -78,6 +92,25 @@ internal static class ReferenceRules
         where !owned.Projects.Contains(project.Path)
         select $"{project.Path} must not need the package {package}";
 
+    /// <summary>What serves lines serves those of any protocol: it takes the reader of lines from Smtp, and nothing else of it.</summary>
+    public static IEnumerable<string> LineServer_knows_no_protocol(Tree tree) =>
+        from file in tree.Sources("shared/LineServer")
+        from Match match in ProtocolOrStorage().Matches(file.Text)
+        select $"{file.Path} must not know {match.Value}";
+
+    public static IEnumerable<string> Rooms_keep_to_themselves(Tree tree) =>
+        from apart in Apart
+        from file in tree.Sources(apart.Room)
+        where file.Text.Contains(apart.Other, StringComparison.Ordinal)
+        select $"{file.Path} must not name {apart.Other}";
+
+    /// <summary>Mail is what storage keeps; what services say to each other is mapped to it in one place.</summary>
+    public static IEnumerable<string> Mail_maps_contracts_in_one_file(Tree tree) =>
+        from file in tree.Sources("shared/Mail")
+        where file.Path != ContractMapping
+        where file.Text.Contains("MailPipeline.Contracts", StringComparison.Ordinal)
+        select $"{file.Path} must not use contracts; {ContractMapping} does";
+
     /// <summary>Versions are named once, in Directory.Packages.props.</summary>
     public static IEnumerable<string> Versions_are_central(Tree tree) =>
         from project in tree.Projects
@@ -105,4 +138,7 @@ internal static class ReferenceRules
             _ => false,
         };
     }
+
+    [GeneratedRegex(@"\bMailPipeline\.(Storage|Mail|Contracts)\b|\bSmtp[A-Z]\w*|\bPop3\w*|\bReplies\b")]
+    private static partial Regex ProtocolOrStorage();
 }

@@ -17,6 +17,7 @@ internal static partial class SourceRules
         ["shared/Storage"] = 5,
         ["shared/ServiceDefaults"] = 6,
         ["services/Standalone"] = 7,
+        ["shared/LineServer"] = 8,
     };
 
     /// <summary>What an operator can do is done for any caller: it writes no text, reads no console and ends no process.</summary>

@@ -1,7 +1,8 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Hosting;
 
@@ -40,7 +41,7 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Records are not answered before this completes.</summary>
     public Task RecordGate { get; set; } = Task.CompletedTask;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<long>> TakeAsync(Claim command, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         Begun.Add(begun);
@@ -103,6 +104,17 @@ internal sealed class FakeClaims : IClaims
         Renewals++;
         ThrowIfAway();
         return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => !LostClaims.Contains(id)).ToHashSet());
+    }
+
+    /// <summary>All of the claim, as was said with the last record.</summary>
+    public IReadOnlyCollection<long>? EndedWith { get; private set; }
+
+    public async Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken)
+    {
+        var recorded = await RecordDeliveredAsync(claimId, results, cancellationToken);
+        EndedWith = allOfClaim;
+        return (recorded, recorded.Count == results.Count && !LostClaims.Contains(claimId));
     }
 
     public async Task<IReadOnlySet<long>> RecordDeliveredAsync(
@@ -216,9 +228,9 @@ internal sealed class FakeDns : IDnsLookup
 
     public FakeDns WithFailure(string name)
     {
-        Mx[name] = DnsAnswer<MxRecord>.Failure("ServerFailure");
-        IPv4[name] = DnsAnswer<IPAddress>.Failure("ServerFailure");
-        IPv6[name] = DnsAnswer<IPAddress>.Failure("ServerFailure");
+        Mx[name] = DnsAnswer.Failure<MxRecord>("ServerFailure");
+        IPv4[name] = DnsAnswer.Failure<IPAddress>("ServerFailure");
+        IPv6[name] = DnsAnswer.Failure<IPAddress>("ServerFailure");
         return this;
     }
 
@@ -234,6 +246,12 @@ internal sealed class FakeDns : IDnsLookup
     public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) => AskAsync(IPv4, "A", name);
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => AskAsync(IPv6, "AAAA", name);
+
+    /// <summary>Nobody asks yet.</summary>
+    public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    /// <inheritdoc cref="TxtAsync"/>
+    public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
         new(addresses.Length > 0 ? DnsStatus.Found : DnsStatus.NoData, addresses, TimeToLive);

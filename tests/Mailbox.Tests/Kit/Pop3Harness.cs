@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Connections;
@@ -19,8 +20,9 @@ internal sealed class Pop3Harness : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("mailbox-tests-").FullName;
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly MailboxTelemetry _telemetry;
-    private readonly Dictionary<ListenerTls, MailboxListener> _listeners =
-        Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new MailboxListener { Tls = tls });
+    private readonly SessionRegistry _registry;
+    private readonly LineAcceptor _acceptor;
+    private readonly Dictionary<ListenerTls, Pop3Listener> _listeners;
     private int _connections;
 
     public Pop3Harness(Action<MailboxOptions>? configure = null)
@@ -31,8 +33,10 @@ internal sealed class Pop3Harness : IDisposable
         _telemetry = new MailboxTelemetry(Meters, Time);
         var tls = Microsoft.Extensions.Options.Options.Create(new TlsOptions { SelfSignedDirectory = _folder });
         var certificate = new ServerCertificate(tls, Time, new FakeLogger<ServerCertificate>());
-        Server = new Pop3Server(
-            Maildrops, Microsoft.Extensions.Options.Options.Create(options), certificate, _telemetry, Time, new FakeLogger<Pop3Server>(Log));
+        Server = new Pop3Server(Maildrops, Microsoft.Extensions.Options.Options.Create(options), _telemetry, Time, new FakeLogger<Pop3Server>(Log));
+        _registry = new SessionRegistry(Time);
+        _acceptor = new LineAcceptor(_registry, certificate, Time, new FakeLogger<LineAcceptor>());
+        _listeners = Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new Pop3Listener(Server, new MailboxListener { Tls = tls }, options, Time));
         AnnId = Maildrops.AddAccount("ann@example.org", "secret");
     }
 
@@ -71,6 +75,7 @@ internal sealed class Pop3Harness : IDisposable
 
     public void Dispose()
     {
+        _registry.Dispose();
         Server.Dispose();
         _telemetry.Dispose();
         _services.Dispose();
@@ -80,8 +85,15 @@ internal sealed class Pop3Harness : IDisposable
     private async Task ServeAsync(DefaultConnectionContext context, ListenerTls tls, Pop3Wire wire, Pipe input, Pipe output)
     {
         await Task.Yield();
-        context.ConnectionClosed.Register(() => wire.IsAborted = true);
-        await Server.ServeAsync(context, _listeners[tls]);
+        context.ConnectionClosed.Register(() =>
+        {
+            wire.IsAborted = true;
+            // What Kestrel does when a connection is broken off.
+            input.Writer.Complete(new ConnectionAbortedException());
+            output.Reader.CancelPendingRead();
+            output.Writer.CancelPendingFlush();
+        });
+        await _acceptor.ServeAsync(context, _listeners[tls]);
         // What Kestrel does when the handler returns.
         await input.Reader.CompleteAsync();
         await output.Writer.CompleteAsync();

@@ -43,11 +43,15 @@ public sealed class WebProbe(Uri address)
     }
 
     /// <summary>The sum of a metric over all its tags from /metrics, by its Prometheus name; null when it is not there.</summary>
-    public async Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default)
+    public Task<double?> ReadMetricAsync(string name, CancellationToken cancellation = default) => ReadMetricAsync(name, "", cancellation);
+
+    /// <param name="tag">As <c>name="value"</c>: only what has it is summed.</param>
+    public async Task<double?> ReadMetricAsync(string name, string tag, CancellationToken cancellation)
     {
         var text = await ReadAsync("metrics", cancellation);
         var values = text.Split('\n')
             .Where(line => line.StartsWith(name, StringComparison.Ordinal) && line.Length > name.Length && line[name.Length] is ' ' or '{')
+            .Where(line => line.Contains(tag, StringComparison.Ordinal))
             .Select(line => double.Parse(line[(line.LastIndexOf('}') + 1)..].Trim().Split(' ').Last(w => w.Length > 0 && !IsTimestamp(w)), CultureInfo.InvariantCulture))
             .ToList();
         return values.Count == 0 ? null : values.Sum();

@@ -1,0 +1,137 @@
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
+using MassTransit;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>DeliverMessages for domains in good standing.</summary>
+internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
+{
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Healthy);
+}
+
+/// <summary>DeliverMessages for failing domains: the same work with consumers and connections of its own.</summary>
+internal sealed class DeliverRetryConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
+{
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Retry);
+}
+
+/// <summary>
+/// Takes batches from the bus, delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A
+/// batch that waits for long, for DNS or for a connection, is parked: it leaves its place among the consumers to others and goes on. So does
+/// one that is spoken about for long, which the broker would take for stuck; should the process die meanwhile, the queue misses the claim
+/// and hands out again. A stop waits for it.
+/// </summary>
+internal sealed class BatchIntake(
+    DomainDelivery delivery, ParkedBatches parked, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
+    ILogger<BatchIntake> log)
+{
+    /// <summary>Far below the half hour after which RabbitMQ closes the channel of a consumer that has not acknowledged a message.</summary>
+    internal static readonly TimeSpan LongestUnacknowledged = TimeSpan.FromMinutes(10);
+
+    public async Task DeliverAsync(Claim wanted, ConnectionSlots slots)
+    {
+        var waits = new BatchWaits(telemetry, time);
+        var delivering = DeliverAsync(wanted, slots, waits);
+        if (await TryParkAsync(delivering, waits))
+            _ = GoOnParkedAsync(delivering);
+        else
+            await delivering;
+    }
+
+    /// <summary>True: it is parked. False: it has ended, or has to stay to its end.</summary>
+    private async Task<bool> TryParkAsync(Task delivering, BatchWaits waits)
+    {
+        if (delivering.IsCompleted)
+            return false;
+        var tooLong = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var timer = time.CreateTimer(_ => tooLong.TrySetResult(), null, LongestUnacknowledged, Timeout.InfiniteTimeSpan);
+        if (await Task.WhenAny(delivering, waits.Long, tooLong.Task) == delivering)
+            return false;
+        if (!tooLong.Task.IsCompleted && parked.TryAdd())
+            return true;
+        return await Task.WhenAny(delivering, tooLong.Task) != delivering && parked.TryAdd(isSpoken: true);
+    }
+
+    private async Task GoOnParkedAsync(Task delivering)
+    {
+        telemetry.Parked();
+        try
+        {
+            await delivering;
+        }
+        finally
+        {
+            telemetry.Unparked();
+            parked.Remove();
+        }
+    }
+
+    private async Task DeliverAsync(Claim wanted, ConnectionSlots slots, BatchWaits waits)
+    {
+        var started = time.GetTimestamp();
+        var resolving = resolver.ResolveToAddressAsync(wanted.Domain);
+        // A failure of the resolver itself is for the batch to settle.
+        await waits.ForAsync(resolving, WaitReason.Dns);
+        telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
+        if (await delivery.RunAsync(wanted, resolving, slots, waits, ReportAsync) is { } report)
+            await ReportAsync(report);
+    }
+
+    private async Task ReportAsync(AttemptReport report)
+    {
+        try
+        {
+            await bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), CancellationToken.None);
+        }
+        catch (BusUnavailableException error)
+        {
+            telemetry.ReportLost();
+            log.ReportLost(error, report.ClaimId, report.Domain);
+        }
+    }
+}
+
+internal sealed class DeliverMessagesDefinition : ConsumerDefinition<DeliverMessagesConsumer>
+{
+    private readonly int _consumers;
+
+    public DeliverMessagesDefinition(IOptions<DeliveryOptions> options)
+    {
+        EndpointName = BusEndpoints.Deliver;
+        _consumers = options.Value.Consumers;
+    }
+
+    protected override void ConfigureConsumer(
+        IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<DeliverMessagesConsumer> consumerConfigurator,
+        IRegistrationContext context) => BatchEndpoint.Configure(endpointConfigurator, _consumers);
+}
+
+internal sealed class DeliverRetryDefinition : ConsumerDefinition<DeliverRetryConsumer>
+{
+    private readonly int _consumers;
+
+    public DeliverRetryDefinition(IOptions<DeliveryOptions> options)
+    {
+        EndpointName = BusEndpoints.DeliverRetry;
+        _consumers = options.Value.RetryConsumers;
+    }
+
+    protected override void ConfigureConsumer(
+        IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<DeliverRetryConsumer> consumerConfigurator,
+        IRegistrationContext context) => BatchEndpoint.Configure(endpointConfigurator, _consumers);
+}
+
+file static class BatchEndpoint
+{
+    public static void Configure(IReceiveEndpointConfigurator endpoint, int consumers)
+    {
+        // Commands are sent to the endpoint by name; a binding by type would hand each to both endpoints.
+        endpoint.ConfigureConsumeTopology = false;
+        endpoint.PrefetchCount = consumers;
+        endpoint.ConcurrentMessageLimit = consumers;
+    }
+}

@@ -1,0 +1,383 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
+using Microsoft.Extensions.Logging;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>What a batch needs of its surroundings.</summary>
+internal sealed record BatchContext(
+    DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, StopGrace Grace,
+    CancellationToken Stopping);
+
+/// <summary>
+/// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;
+/// those that nothing was tried for are handed back.
+/// </summary>
+internal sealed class DeliveryBatch : IDots
+{
+    private const string TooManyRecipients = "4.5.3";
+    private const int TooManyRecipientsCode = 452;
+
+    private readonly BatchContext _context;
+    private readonly Claim _wanted;
+    private readonly DeliveredRecorder _recorder;
+    private readonly DotNotes _dots;
+    private readonly Lock _lock = new();
+    private readonly Stack<OutboundMessage> _messages = [];
+    private readonly HashSet<long> _handedBack = [];
+    private readonly Dictionary<long, AttemptResult> _results;
+    private readonly long _startedAt;
+    private readonly DateTimeOffset _begunAt;
+
+    /// <summary>The message that is announced while the one before it is under way.</summary>
+    private OutboundMessage? _ahead;
+
+    public DeliveryBatch(
+        BatchContext context, Claim wanted, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, IClaims claims)
+    {
+        _context = context;
+        _wanted = wanted;
+        _recorder = recorder;
+        _dots = new DotNotes(this, claims, claim, context.Log);
+        _results = new Dictionary<long, AttemptResult>(wanted.Recipients.Length);
+        _startedAt = context.Time.GetTimestamp();
+        _begunAt = context.Time.GetUtcNow();
+        Claim = claim;
+        Fill(won);
+    }
+
+    public ActiveClaim Claim { get; }
+
+    public string Domain => _wanted.Domain;
+
+    /// <summary>Where it goes, as <see cref="Delivery.Site.KeyOf"/> has it; empty while that is not known.</summary>
+    public string Site { get; set; } = "";
+
+    /// <summary>Recipients that have no result yet.</summary>
+    public int Unsettled
+    {
+        get
+        {
+            lock (_lock)
+                return _messages.Sum(message => message.Recipients.Count);
+        }
+    }
+
+    /// <summary>No host could be spoken to at all, or none answered for a single message.</summary>
+    public bool IsUnreachable { get; set; }
+
+    public bool HasWork
+    {
+        get
+        {
+            lock (_lock)
+                return _messages.Count > 0;
+        }
+    }
+
+    /// <summary>The claim is ours and the process is not asked to stop.</summary>
+    public bool IsHeld => Claim.IsValid && !_context.Stopping.IsCancellationRequested;
+
+    /// <summary>
+    /// The process lives as long as the reply to a final dot may take. Otherwise nobody would hear it, and a copy would be sent again.
+    /// </summary>
+    public bool OutlivesReply => _context.Grace.Covers(_context.Options.Timeouts.FinalDot);
+
+    /// <summary>True as long as another message may be begun.</summary>
+    public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
+
+    /// <summary>The next message that can be sent over this connection, opened; null when there is none or the batch has to end.</summary>
+    public ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection) => NextAsync(connection, isAhead: false);
+
+    /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
+    public ValueTask<OutboundMessage?> NextAheadAsync(SmtpClientConnection connection) => NextAsync(connection, isAhead: true);
+
+    /// <summary>False: it was handed back since it was announced.</summary>
+    public bool TryBegin(OutboundMessage message)
+    {
+        lock (_lock)
+        {
+            if (message.IsHandedBack)
+                return false;
+            if (_ahead == message)
+                _ahead = null;
+            return true;
+        }
+    }
+
+    /// <summary>The last of the content is about to travel: storage is told meanwhile that its dot may follow.</summary>
+    public void ExpectDot(OutboundMessage message) => _dots.Expect(message);
+
+    /// <summary>Ends when storage knows that the dot of the message may be sent, and that of the next one if it is small; false: neither may.</summary>
+    public ValueTask<bool> MaySendDotAsync(OutboundMessage message, OutboundMessage? next) =>
+        _dots.EnsureAsync(message, next);
+
+    /// <summary>Takes the recipients of all messages that are not begun out of the batch; they are not begun any more.</summary>
+    public IReadOnlyList<long> TakeUnbegun()
+    {
+        lock (_lock)
+        {
+            List<OutboundMessage> unbegun = [.. _messages];
+            _messages.Clear();
+            if (_ahead is { } ahead)
+                unbegun.Add(ahead);
+            _ahead = null;
+            foreach (var message in unbegun)
+                message.IsHandedBack = true;
+            return [.. unbegun.SelectMany(message => message.Recipients, (_, recipient) => recipient.RecipientId)];
+        }
+    }
+
+    /// <summary>Says of recipients taken out that they are free, while the batch goes on; the report at the end is silent about them.</summary>
+    public AttemptReport ReportHandedBack(IReadOnlyList<long> recipientIds)
+    {
+        lock (_lock)
+            _handedBack.UnionWith(recipientIds);
+        _context.Telemetry.Attempted(AttemptOutcome.NotAttempted, recipientIds.Count);
+        var now = _context.Time.GetUtcNow();
+        return new AttemptReport(
+            Domain, _wanted.Id, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
+    }
+
+    /// <inheritdoc/>
+    public OutboundMessage[] Upcoming(int count)
+    {
+        lock (_lock)
+            return [.. _messages.Take(count)];
+    }
+
+    /// <inheritdoc/>
+    public bool IsSettled(long recipientId) =>
+        _results.TryGetValue(recipientId, out var result)
+        && (result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed || _recorder.HasRecorded(recipientId));
+
+    private async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection, bool isAhead)
+    {
+        while (MayGoOn && TryTake(out var message, isAhead))
+        {
+            if (Unsendable.Why(message, connection.Capabilities) is var (status, text))
+            {
+                if (TryBegin(message))
+                    await SettleAsync(message, AttemptOutcome.Failed, status, text, connection.RemoteHost);
+                continue;
+            }
+
+            try
+            {
+                await message.OpenAsync(_context.Content, _context.Time, _context.Telemetry.StartAttempt);
+                return message;
+            }
+#pragma warning disable CA1031 // Whatever keeps the content away, the message stays queued and the others go on.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                if (TryBegin(message))
+                    await UnreadableAsync(message, error, connection.RemoteHost);
+                else
+                    await message.CloseAsync();
+            }
+        }
+
+        return null;
+    }
+
+    private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
+    {
+        lock (_lock)
+        {
+            if (!_messages.TryPop(out message))
+                return false;
+            if (isAhead)
+                _ahead = message;
+            return true;
+        }
+    }
+
+    private void Push(OutboundMessage message)
+    {
+        lock (_lock)
+            _messages.Push(message);
+    }
+
+    public ValueTask UnreadableAsync(OutboundMessage message, Exception error, string remoteHost)
+    {
+        using (_context.Telemetry.TraceOf(message.First.TraceParent, message.Activity))
+            _context.Log.ContentUnreadable(error, MessageIds.ToText(message.MessageId));
+        return SettleAsync(message, AttemptOutcome.Deferred, "4.3.0", "The content of the message cannot be read now", remoteHost);
+    }
+
+    public void Unexpected(Exception error) => _context.Log.BatchFailed(error, _wanted.Id, Domain);
+
+    /// <summary>Back to the front of the queue; nothing of it was accepted.</summary>
+    public async ValueTask PutBackAsync(OutboundMessage message)
+    {
+        await message.ResetAsync();
+        if (TryBegin(message))
+            Push(message);
+    }
+
+    /// <summary>The far end's reply to the message decides for all recipients that it had not refused before.</summary>
+    public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, TransactionStep step, SmtpClientConnection connection)
+    {
+        var outcome = RemoteReply.Outcome(reply, step, connection.FellBackToClear);
+        return SettleAsync(
+            message, outcome, RemoteReply.Status(reply, outcome), RemoteReply.Line(reply), connection.RemoteHost, connection.FellBackToClear);
+    }
+
+    /// <summary>Gives every recipient of the message its result: its own refusal, or the outcome given here.</summary>
+    public async ValueTask SettleAsync(
+        OutboundMessage message, AttemptOutcome outcome, string status, string reply, string remoteHost, bool fellBackToClear = false)
+    {
+        var finishedAt = _context.Time.GetUtcNow();
+        // What never got a connection has been tried since the batch began to look for one.
+        var startedAt = message.StartedAt == default ? _begunAt : message.StartedAt;
+        List<AttemptResult>? delivered = outcome == AttemptOutcome.Delivered ? new(message.Recipients.Count) : null;
+        List<Recipient>? again = null;
+        List<Recipient>? counted = null;
+        for (var i = 0; i < message.Recipients.Count; i++)
+        {
+            var recipient = message.Recipients[i];
+            if (message.Refusals[i] is not { } refusal)
+            {
+                var result = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt);
+                _results[recipient.RecipientId] = result;
+                delivered?.Add(result);
+                (counted ??= new(message.Recipients.Count)).Add(recipient);
+            }
+            else if (IsTooMany(refusal) && message.Refusals.Contains(null))
+            {
+                (again ??= []).Add(recipient);
+            }
+            else
+            {
+                var refused = RemoteReply.Outcome(refusal, TransactionStep.Rcpt, fellBackToClear);
+                var line = RemoteReply.Line(refusal);
+                _results[recipient.RecipientId] = new AttemptResult(
+                    recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt);
+                LogAttempt(message, [recipient], _results[recipient.RecipientId]);
+            }
+        }
+
+        if (delivered is { Count: > 0 })
+            _recorder.Add(delivered);
+        // RFC 5321 §4.5.3.1.10: recipients over the far end's limit go with the next transaction.
+        if (again is not null)
+            Push(new OutboundMessage(again));
+        if (counted is not null)
+            LogAttempt(message, counted, _results[counted[0].RecipientId]);
+        Trace(message, _results.GetValueOrDefault(message.First.RecipientId)?.Outcome ?? outcome, status, remoteHost);
+        message.IsSettled = true;
+        await message.CloseAsync();
+    }
+
+    /// <summary>What is left gets this outcome without having been tried on its own: no host can be spoken to.</summary>
+    public async ValueTask SettleRestAsync(AttemptOutcome outcome, string status, string reply, string remoteHost)
+    {
+        var now = _context.Time.GetUtcNow();
+        while (TryTake(out var message))
+        {
+            await message.CloseAsync();
+            foreach (var recipient in message.Recipients)
+                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, _begunAt, now);
+        }
+    }
+
+    /// <summary>
+    /// No host is left that goes on: who was under way as a connection broke is told so. The others were not tried; returns how many
+    /// recipients that are.
+    /// </summary>
+    public async ValueTask<int> SettleInterruptedAsync()
+    {
+        var untried = 0;
+        while (TryTake(out var message))
+        {
+            if (message.Interruption is var (error, remoteHost))
+                await SettleAsync(message, AttemptOutcome.Deferred, error.Status, error.Reply, remoteHost);
+            else
+                untried += message.Recipients.Count;
+            await message.CloseAsync();
+        }
+
+        return untried;
+    }
+
+    /// <summary>
+    /// One result for each recipient of the wanted that is not handed back yet. <paramref name="unrecorded"/>: delivered, but
+    /// storage refused the record. <paramref name="hasEnded"/>: the claim ended with the record of the last.
+    /// </summary>
+    public AttemptReport Report(IReadOnlySet<long> unrecorded, bool hasEnded)
+    {
+        var now = _context.Time.GetUtcNow();
+        var results = new List<AttemptResult>(_wanted.Recipients.Length);
+        foreach (var recipient in _wanted.Recipients)
+        {
+            var id = recipient.RecipientId;
+            if (_handedBack.Contains(id))
+                continue;
+            var result = _results.GetValueOrDefault(id) ?? NotAttempted(id, now);
+            // Perhaps sent again by the next holder of the claim: the same doubt as a lost reply.
+            if (unrecorded.Contains(id))
+                result = result with { Outcome = AttemptOutcome.Uncertain, Status = "4.4.2" };
+            results.Add(result);
+            _context.Telemetry.Attempted(result.Outcome, 1);
+        }
+
+        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable, HasEnded: hasEnded);
+    }
+
+    public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>
+        new(recipientId, AttemptOutcome.NotAttempted, "4.0.0", "Not attempted", "", now, now);
+
+    private static bool IsTooMany(SmtpReply refusal) =>
+        refusal.Code == TooManyRecipientsCode && refusal.Status is null or { Class: 4, Subject: 5, Detail: 3 };
+
+    /// <summary>Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise.</summary>
+    private void Fill(IReadOnlySet<long> won)
+    {
+        var byMessage = new Dictionary<long, List<Recipient>>(won.Count);
+        var groups = new List<List<Recipient>>(won.Count);
+        foreach (var recipient in _wanted.Recipients)
+        {
+            if (!won.Contains(recipient.RecipientId))
+                continue;
+            if (!byMessage.TryGetValue(recipient.MessageId, out var group) || group.Count >= _context.Options.MaxRecipients)
+            {
+                byMessage[recipient.MessageId] = group = new List<Recipient>(1);
+                groups.Add(group);
+            }
+
+            group.Add(recipient);
+        }
+
+        for (var i = groups.Count - 1; i >= 0; i--)
+            Push(new OutboundMessage(groups[i]));
+    }
+
+    private void LogAttempt(OutboundMessage message, IReadOnlyList<Recipient> recipients, AttemptResult result)
+    {
+        if (!_context.Log.IsEnabled(LogLevel.Information))
+            return;
+        using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
+        var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
+        foreach (var names in MailLogText.Recipients(recipients))
+            _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.OrNone(Site), MailLogText.Word(result.Outcome), result.Status, delay, result.Reply);
+    }
+
+    private void Trace(OutboundMessage message, AttemptOutcome outcome, string status, string remoteHost)
+    {
+        if (message.StartedTimestamp != 0)
+            _context.Telemetry.AttemptTook(_context.Time.GetElapsedTime(message.StartedTimestamp));
+        if (message.Activity is not { } activity)
+            return;
+        activity.SetTag("mailpipeline.message_id", MessageIds.ToText(message.MessageId));
+        activity.SetTag("mailpipeline.outcome", DeliveryTelemetry.OutcomeTag(outcome));
+        activity.SetTag("mailpipeline.status", status);
+        activity.SetTag("mailpipeline.site", Site);
+        activity.SetTag("server.address", remoteHost);
+        if (outcome != AttemptOutcome.Delivered)
+            activity.SetStatus(ActivityStatusCode.Error);
+    }
+}

@@ -1,0 +1,282 @@
+using MailPipeline.Mail;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// One batch of the queue from claim to report: wins the claim, speaks SMTP to the hosts, records what was delivered.
+/// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
+/// </summary>
+internal sealed class DomainDelivery(
+    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector,
+    IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
+    IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
+{
+    private readonly BatchContext _context = new(
+        options.Value, content, telemetry, time, log, new StopGrace(host.Value.ShutdownTimeout, lifetime, time),
+        lifetime.ApplicationStopping);
+
+    /// <param name="command">The batch.</param>
+    /// <param name="resolving">The hosts of its domain, with an address; may have failed.</param>
+    /// <param name="slots">Where the connection is counted.</param>
+    /// <param name="waits">Is told when it waits for a connection.</param>
+    /// <param name="reportAsync">
+    /// Takes what is to be known before the end: on a stop, recipients that are not begun are others' at once, however long the far
+    /// end takes to answer for the message under way.
+    /// </param>
+    /// <returns>What is to be reported at the end, if anything.</returns>
+    public async Task<AttemptReport?> RunAsync(
+        Claim wanted, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
+        Func<AttemptReport, Task> reportAsync)
+    {
+        // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
+        using var turn = new ConnectionTurn(slots, claims, waits, wanted, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
+            turn.TryBegin(first);
+        var askedAt = time.GetTimestamp();
+        if (await TakeAsync(wanted, turn.HasBegun) is not { Count: > 0 } won)
+            return await IsHeldAsync(wanted) ? null : NothingWon(wanted);
+
+        var claim = renewal.Begin(wanted.Id, askedAt);
+        try
+        {
+            var recorder = new DeliveredRecorder(claims, claim, wanted, won, telemetry, time, log, lifetime.ApplicationStopped);
+            var batch = new DeliveryBatch(_context, wanted, won, claim, recorder, claims);
+            var handingBack = Task.CompletedTask;
+            using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
+                await TryDeliverAsync(batch, resolving, turn);
+            // Others need not wait for the records.
+            turn.End();
+            await handingBack;
+            var report = batch.Report(await recorder.CompleteAsync(), recorder.HasEndedClaim);
+            await FinishAsync(report);
+            return report;
+        }
+        finally
+        {
+            renewal.End(claim);
+        }
+    }
+
+    /// <summary>
+    /// What was not delivered is the queue's to record, and the report of it may be lost. Then storage knows at least that the worker
+    /// lived and how far each attempt came. Delivered ones are recorded already: most batches have nothing to say here.
+    /// </summary>
+    private async Task FinishAsync(AttemptReport report)
+    {
+        var uncertain = report.Results.Where(result => result.Outcome == AttemptOutcome.Uncertain).Select(result => result.RecipientId).ToArray();
+        var tried = report.Results.Where(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed)
+            .Select(result => result.RecipientId).ToArray();
+        if (uncertain.Length + tried.Length == 0)
+            return;
+        try
+        {
+            await claims.FinishAsync(report.ClaimId, uncertain, tried, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away: without the note a lost report counts as a worker that died.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.EndNotNoted(error, report.ClaimId, report.Domain);
+        }
+    }
+
+    private async Task TryDeliverAsync(DeliveryBatch batch, Task<Resolution> resolving, ConnectionTurn turn)
+    {
+        try
+        {
+            await DeliverAsync(batch, await resolving, turn);
+        }
+        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+            // What is left is handed back.
+        }
+#pragma warning disable CA1031 // The boundary of a batch: in doubt, temporary.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            batch.Unexpected(error);
+            await batch.SettleRestAsync(AttemptOutcome.Deferred, "4.3.0", "Internal error", "");
+        }
+    }
+
+    private async Task HandBackAsync(DeliveryBatch batch, Func<AttemptReport, Task> reportAsync)
+    {
+        var recipients = batch.TakeUnbegun();
+        if (recipients.Count == 0)
+            return;
+        try
+        {
+            await claims.ReleaseAsync(batch.Claim.Id, recipients, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away: they are handed back with the report at the end, or by the lease.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.NotHandedBack(error, recipients.Count, batch.Claim.Id, batch.Domain);
+            return;
+        }
+
+        log.HandedBack(recipients.Count, batch.Claim.Id, batch.Domain);
+        await reportAsync(batch.ReportHandedBack(recipients));
+    }
+
+    private async Task<IReadOnlySet<long>?> TakeAsync(Claim wanted, bool begun)
+    {
+        try
+        {
+            return await claims.TakeAsync(wanted, begun, lifetime.ApplicationStopping);
+        }
+#pragma warning disable CA1031 // Without a claim nothing is tried; if it was won all the same, its lease runs out.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.ClaimNotTaken(error, wanted.Id, wanted.Domain);
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// The broker delivers a batch again when it loses sight of the first worker, who may be at it all the same: the claim
+    /// is his, and a report of nobody else may end it. In doubt it is held: the lease decides.
+    /// </summary>
+    private async Task<bool> IsHeldAsync(Claim wanted)
+    {
+        try
+        {
+            return await claims.IsHeldAsync(wanted.Id, CancellationToken.None);
+        }
+#pragma warning disable CA1031 // Storage is away; nothing is said that it could not confirm.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.ClaimNotTaken(error, wanted.Id, wanted.Domain);
+            return true;
+        }
+    }
+
+    private AttemptReport NothingWon(Claim wanted)
+    {
+        var now = time.GetUtcNow();
+        telemetry.Attempted(AttemptOutcome.NotAttempted, wanted.Recipients.Length);
+        return new AttemptReport(
+            wanted.Domain, wanted.Id,
+            Array.ConvertAll(wanted.Recipients, recipient => DeliveryBatch.NotAttempted(recipient.RecipientId, now)),
+            Unreachable: false, NothingWon: true);
+    }
+
+    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
+    {
+        if (resolution.Failure is { } failure)
+        {
+            turn.End();
+            await GiveUpAsync(batch, failure, "");
+            return;
+        }
+
+        if (await SpeakAsync(batch, resolution, turn) is { } connection)
+            await turn.Slot!.KeepAsync(connection);
+    }
+
+    /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
+    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
+    {
+        batch.Site = resolution.Site;
+        var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
+        var connection = await ReuseAsync(turn.TakeKept());
+        while (true)
+        {
+            if (connection is null)
+            {
+                // Nobody holds a slot while he asks DNS.
+                if (!walk.HasNext && turn.HasSpoken)
+                    turn.End();
+                if (await walk.NextAsync() is not { } address)
+                {
+                    if (!walk.HasAnswered)
+                        turn.Failed();
+                    turn.End();
+                    await EndAsync(batch, walk);
+                    return null;
+                }
+
+                if (!await turn.BeginAsync(address))
+                    return null;
+                connection = await ReuseAsync(turn.TakeKept()) ?? await walk.ConnectAsync(turn.GiveUp);
+                if (connection is null)
+                    continue;
+            }
+
+            var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
+            try
+            {
+                using var late = turn.Slot.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
+                await pipeline.RunAsync();
+            }
+            catch
+            {
+                await connection.DisposeAsync();
+                throw;
+            }
+
+            if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
+                return connection;
+            await connection.DisposeAsync();
+            if (pipeline.Failure is { } failure && connection.HasAnswered)
+                walk.Broke(failure, connection.RemoteHost, pipeline.HasProgressed);
+            if (!batch.HasWork || !batch.MayGoOn)
+                return null;
+            connection = null;
+        }
+    }
+
+    /// <summary>There is no address left to try.</summary>
+    private async Task EndAsync(DeliveryBatch batch, HostWalk walk)
+    {
+        // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
+        if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
+            return;
+        if (walk.HasSpoken)
+            await HandBackRestAsync(batch, walk);
+        else
+            await GiveUpAsync(batch, walk.Failure, walk.FailedHost);
+    }
+
+    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept)
+    {
+        if (kept is null)
+            return null;
+        if (!kept.IsQuiet)
+        {
+            await kept.DisposeAsync();
+            return null;
+        }
+
+        kept.HasAnswered = false;
+        telemetry.ConnectionReused();
+        return kept;
+    }
+
+    /// <summary>
+    /// Each host broke off, over some messages; the others were not tried, and what was said of those is nothing that they are told
+    /// of. They stay due: at once, or after a rest of the domain when it did not answer for a single message.
+    /// </summary>
+    private async Task HandBackRestAsync(DeliveryBatch batch, HostWalk walk)
+    {
+        var untried = await batch.SettleInterruptedAsync();
+        if (untried == 0)
+            return;
+        batch.IsUnreachable = !walk.HasProgressed;
+        log.HostsBrokeOff(batch.Domain, untried, walk.Failure.Text);
+    }
+
+    private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost)
+    {
+        batch.IsUnreachable = !failure.IsPermanent;
+        log.DomainUnreachable(batch.Domain, batch.Unsettled, failure.IsPermanent ? "fail" : "wait", failure.Text);
+        await batch.SettleRestAsync(
+            failure.IsPermanent ? AttemptOutcome.Failed : AttemptOutcome.Deferred, failure.Status, failure.Text, remoteHost);
+    }
+}

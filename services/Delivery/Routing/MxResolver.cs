@@ -1,0 +1,193 @@
+using System.Globalization;
+using System.Net;
+using MailPipeline.Dns;
+using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>
+/// Domain to hosts: static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a
+/// failure permanent; silence and SERVFAIL are temporary.
+/// </summary>
+internal sealed class MxResolver
+{
+    private readonly DnsCache _dns;
+    private readonly AddressLookUp _addresses;
+    private readonly HostFailures _failures;
+    private readonly DeliveryOptions _options;
+    private readonly TimeProvider _time;
+    private readonly Random _random;
+    private readonly HashSet<string> _ownNames;
+    private readonly LocalAddresses _local;
+
+    public MxResolver(
+        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time,
+        Random random)
+    {
+        _dns = dns;
+        _addresses = addresses;
+        _failures = failures;
+        _local = local;
+        _time = time;
+        _options = options.Value;
+        _random = random;
+        _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
+    }
+
+    public async Task<Resolution> ResolveAsync(string domain)
+    {
+        var tls = _options.TlsDomains.GetValueOrDefault(domain, _options.Tls);
+        if (_options.RouteTable.Find(domain) is { } route)
+            return Resolution.To([new TargetHost(route.Host, route.Port) { IsRouted = true, Tls = tls }]);
+        if (domain.StartsWith('['))
+            return Literal(domain, tls);
+        if (!TryToAscii(domain, out var name))
+            return Permanent("5.1.2", "The domain is not a name that DNS can hold");
+
+        var exchanges = await _dns.MxAsync(name);
+        return exchanges.Status switch
+        {
+            DnsStatus.Found => Order(exchanges.Records, tls),
+            DnsStatus.NoData => await ImplicitAsync(name, tls),
+            DnsStatus.NoSuchName => Permanent("5.1.2", "Domain not found"),
+            _ => Temporary($"DNS gave no answer for the MX of the domain ({exchanges.Error})"),
+        };
+    }
+
+    /// <summary>
+    /// The same, and one of the hosts has an address: so nobody takes a connection slot for a domain whose hosts DNS says nothing about.
+    /// Asks about <see cref="DeliveryOptions.MaxHosts"/> hosts at most, for <see cref="DeliveryOptions.DnsBatchTime"/> at most.
+    /// </summary>
+    public async Task<Resolution> ResolveToAddressAsync(string domain)
+    {
+        var resolution = await ResolveAsync(domain);
+        if (resolution.Failure is not null)
+            return resolution;
+        var lookUps = new HostLookUps(resolution.Hosts, this, _failures, _options, _time);
+        ResolutionFailure? failure = null;
+        while (await lookUps.NextAsync() is var (host, found))
+        {
+            if (found.Addresses is [var first, ..])
+                return resolution with { Hosts = lookUps.Usable, First = first };
+            if (found.Failure != ResolutionFailure.Loop)
+                _failures.Note(host);
+            // A temporary reason stands before that we are one of the hosts, and this before any other.
+            if (failure is null || (failure.IsPermanent && (failure != ResolutionFailure.Loop || found.Failure is { IsPermanent: false })))
+                failure = found.Failure;
+        }
+
+        // Hosts that were not asked about may have one.
+        if (failure is { IsPermanent: true } && lookUps.HasUnknown)
+            failure = new ResolutionFailure(IsPermanent: false, "4.4.3", failure.Text);
+        return new Resolution([], failure);
+    }
+
+    /// <summary>Never an address of our own, unless a route leads there.</summary>
+    public async Task<HostAddresses> AddressesAsync(TargetHost host)
+    {
+        if (!HostAddress.TryParse(host.Name, out var address) && !IsHostName(host.Name))
+            return HostAddresses.None(isPermanent: true, "5.4.4", $"{host.Name} is neither a host name nor an address");
+        if (!host.IsRouted && IsOwnName(host.Name))
+            return new HostAddresses([], ResolutionFailure.Loop);
+        var found = address is not null ? new HostAddresses([address], null) : await LookUpAsync(host);
+        if (host.IsRouted || found.Failure is not null)
+            return found;
+        if (found.Addresses.Any(_local.IsOwn))
+            return new HostAddresses([], ResolutionFailure.Loop);
+        if (!found.Addresses.Any(_local.IsRefusedPrivate))
+            return found;
+        IPAddress[] open = [.. found.Addresses.Where(candidate => !_local.IsRefusedPrivate(candidate))];
+        return open.Length > 0
+            ? new HostAddresses(open, null)
+            : HostAddresses.None(isPermanent: true, "5.4.4", $"Host {host.Name} has no address outside of private networks");
+    }
+
+    /// <summary>Whoever asks, and whether he waits for it or not, how it ended is noted.</summary>
+    private async Task<HostAddresses> LookUpAsync(TargetHost host)
+    {
+        var found = await _addresses.FindAsync(host.Name);
+        if (found.Failure is null)
+            _failures.Forget(host);
+        else
+            _failures.Note(host);
+        return found;
+    }
+
+    // RFC 1123 §2.1: what ends in a number was meant as an address, and is none.
+    private static bool IsHostName(string name)
+    {
+        var last = name.AsSpan()[(name.LastIndexOf('.') + 1)..];
+        return name.Length > 0 && !name.Contains('\\', StringComparison.Ordinal) && (last.IsEmpty || last.ContainsAnyExceptInRange('0', '9'));
+    }
+
+    private static Resolution Permanent(string status, string text) =>
+        Resolution.Failed(new ResolutionFailure(IsPermanent: true, status, text));
+
+    private static Resolution Temporary(string text) =>
+        Resolution.Failed(new ResolutionFailure(IsPermanent: false, "4.4.3", text));
+
+    // RFC 5321 §4.1.3
+    private Resolution Literal(string domain, TlsPolicy tls)
+    {
+        var inner = domain.AsSpan().TrimStart('[').TrimEnd(']');
+        const string IPv6Tag = "IPv6:";
+        if (inner.StartsWith(IPv6Tag, StringComparison.OrdinalIgnoreCase))
+            inner = inner[IPv6Tag.Length..];
+        if (!HostAddress.TryParse(inner.ToString(), out var address))
+            return Permanent("5.1.2", "The address literal is not an address");
+        if (_local.IsOwn(address))
+            return Resolution.Failed(ResolutionFailure.Loop);
+        return _local.IsRefusedPrivate(address)
+            ? Permanent("5.4.4", "The address literal is one of a private network")
+            : Resolution.To([new TargetHost(address.ToString(), _options.Port) { Tls = tls }]);
+    }
+
+    // RFC 5890: DNS holds the A-label form.
+    private static bool TryToAscii(string domain, out string name)
+    {
+        name = domain;
+        if (System.Text.Ascii.IsValid(domain))
+            return domain.Length is > 0 and <= 253;
+        try
+        {
+            name = new IdnMapping().GetAscii(domain);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
+    private Resolution Order(IReadOnlyList<MxRecord> records, TlsPolicy tls)
+    {
+        // RFC 7505 §3: a single MX of the root name says that the domain takes no mail. Beside others it is void.
+        if (records.All(record => record.Host.Length == 0))
+            return Permanent("5.1.10", "The domain takes no mail (null MX)");
+
+        // RFC 5321 §5.1: equal preference in random order, to spread the load.
+        var ordered = records
+            .Where(record => record.Host.Length > 0)
+            .Select(record => (Record: record, Order: _random.Next()))
+            .OrderBy(item => item.Record.Preference).ThenBy(item => item.Order)
+            .Select(item => new TargetHost(item.Record.Host, _options.Port, item.Record.Preference) { Tls = tls })
+            .ToList();
+
+        // RFC 5321 §5.1: where we are an MX ourselves, only hosts of lower preference number may be used. Here by name; by address
+        // HostLookUps sees to it, as soon as one of them is wanted.
+        var own = ordered.FindIndex(host => IsOwnName(host.Name));
+        var usable = own < 0 ? ordered : ordered.FindAll(host => host.Preference < ordered[own].Preference);
+        return usable.Count > 0 ? Resolution.To(usable) : Resolution.Failed(ResolutionFailure.Loop);
+    }
+
+    private bool IsOwnName(string name) => _ownNames.Contains(name) || _local.IsOwn(name);
+
+    // RFC 5321 §5.1: the domain itself counts as its MX only when there is no MX at all.
+    private async Task<Resolution> ImplicitAsync(string name, TlsPolicy tls)
+    {
+        var host = new TargetHost(name, _options.Port) { Tls = tls };
+        var addresses = await AddressesAsync(host);
+        return addresses.Failure is { } failure ? Resolution.Failed(failure) : Resolution.To([host]);
+    }
+}

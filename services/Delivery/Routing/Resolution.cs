@@ -1,0 +1,42 @@
+using System.Net;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>A host that may take the mail of a domain.</summary>
+/// <param name="Name">Host name, or an address in text for literals.</param>
+internal sealed record TargetHost(string Name, int Port, int Preference = 0)
+{
+    /// <summary>What it has to show before it is given mail of this domain; another domain may ask the same host for something else.</summary>
+    public TlsPolicy Tls { get; init; }
+
+    /// <summary>The operator named it in a route: it may be anywhere, on this machine too.</summary>
+    public bool IsRouted { get; init; }
+}
+
+/// <summary>Why a domain has no host to speak to.</summary>
+internal sealed record ResolutionFailure(bool IsPermanent, string Status, string Text)
+{
+    /// <summary>The host is this system; neither it nor one of higher preference number may be tried (RFC 5321 §5.1).</summary>
+    public static readonly ResolutionFailure Loop = new(IsPermanent: true, "5.4.6", "The mail of the domain loops back to this host");
+}
+
+/// <summary>The hosts of a domain in the order they are to be tried, or why there are none.</summary>
+internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFailure? Failure)
+{
+    /// <summary>An address of the first host that has one; null when none was looked up.</summary>
+    public IPAddress? First { get; init; }
+
+    /// <summary>What domains with the same hosts have in common (<see cref="Delivery.Site"/>); empty without hosts.</summary>
+    public string Site { get; init; } = "";
+
+    public static Resolution To(IReadOnlyList<TargetHost> hosts) => new(hosts, null) { Site = Delivery.Site.KeyOf(hosts) };
+
+    public static Resolution Failed(ResolutionFailure failure) => new([], failure);
+}
+
+/// <summary>The addresses of one host in the order they are to be tried, or why there are none.</summary>
+internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure)
+{
+    public static HostAddresses None(bool isPermanent, string status, string text) =>
+        new([], new ResolutionFailure(isPermanent, status, text));
+}

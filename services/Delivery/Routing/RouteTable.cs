@@ -1,0 +1,110 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Delivery;
+
+/// <summary>A fixed next hop that takes the place of the MX look-up.</summary>
+/// <param name="Host">Name or address; a name is looked up as A/AAAA only.</param>
+internal sealed record Route(string Host, int Port);
+
+/// <summary>
+/// Static routes: domain to next hop. The domain itself is looked for first, then "*.parent" of each parent, then "*".
+/// </summary>
+internal sealed class RouteTable
+{
+    private const string Setting = DeliveryOptions.Section + ":" + nameof(DeliveryOptions.Routes);
+
+    private const string Allowed =
+        "host, host:port or [address]:port with a port from 1 to 65535, for example smarthost.example.net or [2001:db8::1]:25";
+
+    private const int DefaultPort = 25;
+
+    private readonly Dictionary<string, Route> _routes = new(StringComparer.OrdinalIgnoreCase);
+
+    private RouteTable()
+    {
+    }
+
+    /// <summary>What could not be understood, in words for the operator; empty when all is well.</summary>
+    public List<string> Errors { get; } = [];
+
+    /// <summary>
+    /// Three forms, which may be mixed: "example.com=host:25, *=host" as one text, a list of such texts, and a dictionary
+    /// with the domain as key.
+    /// </summary>
+    public static RouteTable Parse(IReadOnlyDictionary<string, string> routes)
+    {
+        var table = new RouteTable();
+        foreach (var (key, value) in routes)
+        {
+            // What was written as null has no text.
+            if (int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+                table.AddAll(value ?? "");
+            else
+                table.Add($"{Setting}:{key}", key, value ?? "");
+        }
+
+        return table;
+    }
+
+    public Route? Find(string domain)
+    {
+        if (_routes.Count == 0)
+            return null;
+        if (_routes.TryGetValue(domain, out var route))
+            return route;
+        for (var dot = domain.IndexOf('.', StringComparison.Ordinal); dot >= 0; dot = domain.IndexOf('.', dot + 1))
+        {
+            if (_routes.TryGetValue("*" + domain[dot..], out route))
+                return route;
+        }
+
+        return _routes.GetValueOrDefault("*");
+    }
+
+    /// <summary>host, host:port, address, [address]:port; a name may stand in brackets too.</summary>
+    private static bool TryParseHost(string text, [NotNullWhen(true)] out Route? route)
+    {
+        var isHost = HostAddress.TrySplitPort(text, DefaultPort, out var host, out var port) && (HostAddress.TryParse(host, out _) || IsName(host));
+        route = isHost ? new Route(host, port) : null;
+        return isHost;
+    }
+
+    // RFC 1123 §2.1: what ends in a number would be an address, and is none.
+    private static bool IsName(string host) =>
+        IsDomain(host, out var isLiteral) && !isLiteral && !host[(host.TrimEnd('.').LastIndexOf('.') + 1)..].TrimEnd('.').All(char.IsAsciiDigit);
+
+    private static bool IsDomain(string text, out bool isLiteral)
+    {
+        var valid = SmtpAddress.TryParse("x@" + (text.EndsWith('.') ? text[..^1] : text), out var address, allowUtf8: true);
+        isLiteral = valid && address!.HasAddressLiteral;
+        return valid;
+    }
+
+    private void AddAll(string text)
+    {
+        foreach (var item in TextList.Split(text))
+        {
+            var equals = item.IndexOf('=', StringComparison.Ordinal);
+            if (equals <= 0)
+                Errors.Add($"{Setting} has the entry '{item}'; it must be domain=host:port, for example example.com=192.0.2.1:25 or *=smarthost.example.net");
+            else
+                Add($"{Setting} for '{item[..equals]}'", item[..equals], item[(equals + 1)..]);
+        }
+    }
+
+    private void Add(string setting, string domain, string host)
+    {
+        var isDomain = domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
+            ? IsDomain(domain[2..], out var isLiteral) && !isLiteral
+            : IsDomain(domain, out _));
+        if (!isDomain)
+            Errors.Add($"{setting}: '{domain}' is no domain; it must be a domain such as example.com, *.example.com for all below it, or * for all");
+        else if (TryParseHost(host, out var route))
+            _routes[domain.TrimEnd('.')] = route;
+        else
+            Errors.Add($"{setting} is '{host}'; it must be {Allowed}");
+    }
+}

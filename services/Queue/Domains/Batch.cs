@@ -1,0 +1,17 @@
+using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>Recipients of one domain, given to a worker under one claim.</summary>
+internal sealed record Batch(long ClaimId, RecipientRoute Route, Recipient[] Recipients, bool Probe)
+{
+    /// <summary>A worker held the batch before this queue was in memory; storage alone knows its recipients.</summary>
+    public bool IsAdopted => Recipients.Length == 0;
+
+    /// <summary>The endpoint that the batch is sent to. Domains that could not be reached have one of their own (<see cref="BusEndpoints.DeliverRetry"/>).</summary>
+    public string Endpoint => EndpointOf(Route, Probe);
+
+    public static string EndpointOf(RecipientRoute route, bool probe) =>
+        route == RecipientRoute.Local ? BusEndpoints.Store : probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
+}

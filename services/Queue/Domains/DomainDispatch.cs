@@ -1,0 +1,183 @@
+using MailPipeline.Contracts;
+using MailPipeline.Mail;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// Hands out what is due for one domain: reads it from storage as far as there are workers for it, forms batches, and sends them, as many
+/// as the <see cref="DomainQueue"/> allows. One for each activation of its grain, and on its scheduler alone.
+/// </summary>
+internal sealed class DomainDispatch(
+    QueueStore store, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options,
+    RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time)
+{
+    private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
+
+    /// <summary>Between looks into storage, for the reconciler's sake, that find nothing while batches are under way.</summary>
+    private readonly GrowingPause _looks = new(s_firstLook, s_longestLook);
+
+    /// <summary>Recipients found in storage so far.</summary>
+    private long _found;
+
+    private int _openings = gate.Openings;
+
+    /// <summary>The route that alone has workers, when storage was read last; null: all have.</summary>
+    private RecipientRoute? _only;
+
+    /// <summary>What is due in storage waits for workers that are not there: there is no use in looking often.</summary>
+    private bool _waitsForWorkers;
+
+    private bool _isRunning;
+    private bool _runAgain;
+
+    public DomainQueue Queue { get; } = new(options.Value, schedule);
+
+    /// <summary>Nothing waits here, and storage may have something that workers would take now.</summary>
+    public bool MayFindMore => Queue.IsIdle && !Queue.BacksOff(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers;
+
+    /// <summary>Hands out all that can be, unless that is being done already: then it is done once more.</summary>
+    public async Task RunAsync(string domain)
+    {
+        // However long the pause, memory does not fill with what waits; the reconciler wakes what is due afterwards.
+        if (!HasWorkers)
+        {
+            Queue.LeaveToStore();
+            return;
+        }
+        NoteOpenings();
+        if (_isRunning)
+        {
+            _runAgain = true;
+            return;
+        }
+        _isRunning = true;
+        try
+        {
+            do
+            {
+                _runAgain = false;
+                LeaveWhatHasNoWorkers();
+                await LoadAsync(domain);
+                while (CanSend)
+                    await SendBatchAsync(domain);
+            }
+            while (_runAgain || (Queue.WantsMore(time.GetUtcNow()) && CanSend));
+        }
+        finally
+        {
+            _isRunning = false;
+        }
+    }
+
+    /// <summary>Storage says that something is due. True: so it was, and it was not known here.</summary>
+    public async Task<bool> LookAsync(string domain)
+    {
+        var now = time.GetUtcNow();
+        // Workers that have come since are a reason to look at once.
+        if ((!Queue.IsIdle || _waitsForWorkers) && gate.Openings == _openings && _looks.Lasts(now))
+            return false;
+        // What was deferred becomes due while others are under way, too.
+        Queue.NoteDue();
+        var before = _found;
+        await RunAsync(domain);
+        if (_found > before)
+            _looks.Forget();
+        else
+            _looks.Begin(now);
+        return _found > before;
+    }
+
+    /// <summary>Storage says that something is due, and nothing of the domain is in memory.</summary>
+    public async Task ReadAgainAsync(string domain)
+    {
+        Queue.NoteMoreInStore();
+        await RunAsync(domain);
+        _waitsForWorkers = _only is not null && Queue.IsIdle;
+    }
+
+    /// <summary>The batch could not be sent, or was lost: its recipients wait in storage.</summary>
+    public void TakeBack(Batch batch)
+    {
+        CountUnderWay(batch.Route, -Queue.TakeBack(batch.ClaimId));
+        Queue.SetBack(batch.Endpoint, time.GetUtcNow());
+    }
+
+    /// <param name="change">How many recipients more are under way, or fewer when negative.</param>
+    public void CountUnderWay(RecipientRoute route, int change)
+    {
+        if (change != 0)
+            telemetry.UnderWay(route, change);
+    }
+
+    private bool CanSend => !pause.IsPaused && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow());
+
+    /// <summary>This route has workers, for this domain as it stands.</summary>
+    private bool IsOpen(RecipientRoute route) => gate.IsOpen(Queue.EndpointOf(route));
+
+    /// <summary>Anything at all may be handed out now.</summary>
+    private bool HasWorkers => !pause.IsPaused && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
+
+    /// <summary>Workers that have come back are given what waited for them, without a pause.</summary>
+    private void NoteOpenings()
+    {
+        var openings = gate.Openings;
+        if (openings == _openings)
+            return;
+        foreach (var endpoint in gate.OpenedAfter(_openings))
+            Queue.ForgetSetbacks(endpoint);
+        _openings = openings;
+        ReadAnew();
+    }
+
+    /// <summary>Recipients without workers take no room in the window from those who have, and are not read.</summary>
+    private void LeaveWhatHasNoWorkers()
+    {
+        RecipientRoute? only = !IsOpen(RecipientRoute.Local) ? RecipientRoute.Remote : !IsOpen(RecipientRoute.Remote) ? RecipientRoute.Local : null;
+        if (only is { } open)
+            Queue.LeaveToStore(open == RecipientRoute.Local ? RecipientRoute.Remote : RecipientRoute.Local);
+        // The endpoint may be another one, too, because the domain can be reached again: what was passed over lies before the place that
+        // was read to.
+        if (only != _only)
+            ReadAnew();
+        _only = only;
+    }
+
+    private void ReadAnew()
+    {
+        Queue.NoteMoreInStore();
+        _looks.Forget();
+        _waitsForWorkers = false;
+    }
+
+    private async Task LoadAsync(string domain)
+    {
+        var now = time.GetUtcNow();
+        if (!Queue.WantsMore(now) || pause.IsPaused)
+            return;
+        var room = Queue.Room;
+        var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
+        var waiting = Queue.Waiting;
+        foreach (var (route, count) in Queue.Load(due, room))
+            CountUnderWay(route, -count);
+        var found = Queue.Waiting - waiting;
+        _found += found;
+        _waitsForWorkers &= found == 0;
+        var expired = Queue.TakeExpired(now);
+        if (expired.Count > 0)
+            await outcomes.ExpireAsync(domain, expired, Queue.Backoff.Reason);
+    }
+
+    private async Task SendBatchAsync(string domain)
+    {
+        var claimId = await store.NextClaimIdAsync(CancellationToken.None);
+        if (Queue.TryTakeBatch(claimId, time.GetUtcNow()) is not { } batch)
+            return;
+        CountUnderWay(batch.Route, batch.Recipients.Length);
+        if (await sender.TrySendAsync(domain, batch))
+            telemetry.HandedOut(batch.Route, batch.Recipients.Length);
+        else
+            TakeBack(batch);
+    }
+}

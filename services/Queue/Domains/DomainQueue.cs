@@ -1,0 +1,205 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// What one destination domain has in memory: a bounded window of due recipients, the batches under way, how many of them are allowed at
+/// once, and whether the domain backs off. Pure: time comes in, decisions come out.
+/// </summary>
+internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
+{
+    /// <summary>Recipients with which a domain that could not be reached is tried again.</summary>
+    private const int ProbeRecipients = 2;
+
+    private static readonly TimeSpan s_firstSetback = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_longestSetback = TimeSpan.FromSeconds(30);
+
+    private readonly DomainWindow _window = new(options.WindowRecipients);
+    private readonly BatchesUnderWay _underWay = new(options.BatchTimeout);
+    private readonly Dictionary<string, GrowingPause> _setbacks = [];
+    private int _allowed = options.InitialConcurrency;
+
+    public DomainBackoff Backoff { get; private set; } = DomainBackoff.None;
+
+    /// <summary>Storage may hold due recipients that are not in the window.</summary>
+    public bool MoreInStore => _window.MoreInStore;
+
+    public int Waiting => _window.Count;
+
+    public int Room => _window.Room;
+
+    public bool IsIdle => _window.Count == 0 && _underWay.Count == 0;
+
+    /// <summary>Batches that a worker has, or may have.</summary>
+    public int HandedOut => _underWay.Count;
+
+    /// <summary>The claims of all batches under way.</summary>
+    public IEnumerable<long> ClaimIds => _underWay.ClaimIds;
+
+    /// <summary>Recipients handed out and not reported, by route.</summary>
+    public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _underWay.Recipients;
+
+    /// <summary>
+    /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo, also when that
+    /// makes more than the cap: then none is added.
+    /// </summary>
+    public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now) => _underWay.Adopt(claimIds, now);
+
+    public void Remember(DomainBackoff backoff) => Backoff = backoff;
+
+    public bool BacksOff(DateTimeOffset now) => now < Backoff.BackoffUntil;
+
+    public bool WantsMore(DateTimeOffset now) => MoreInStore && !BacksOff(now) && _window.IsHalfEmpty;
+
+    public void NoteMoreInStore() => _window.NoteMoreInStore();
+
+    public void NoteDue() => _window.NoteDue();
+
+    public DuePlace NextPage(DateTimeOffset now) => _window.NextPage(now);
+
+    /// <summary>Takes recipients that have just become due, as far as there is room, the domain may be tried, and nobody older waits in storage.</summary>
+    public void Offer(IReadOnlyList<Recipient> recipients, DateTimeOffset now)
+    {
+        if (BacksOff(now))
+            _window.NoteDue();
+        else
+            _window.Offer(recipients);
+    }
+
+    /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
+    /// <returns>Who belongs to a batch that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<Recipient> recipients, int askedFor)
+    {
+        var handedBack = recipients.Count == 0 ? []
+            : _underWay.Claimed.ToList().ConvertAll(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId)));
+        _window.Load(recipients, askedFor);
+        return handedBack;
+    }
+
+    /// <summary>
+    /// Removes recipients whose time is over from the window and returns them. Whoever can be tried is tried once more at the end of his
+    /// time; only where the domain could not be reached just now would that tell nothing new.
+    /// </summary>
+    public IReadOnlyList<Recipient> TakeExpired(DateTimeOffset now) =>
+        Backoff.Failures == 0 ? [] : _window.Remove(recipient => schedule.IsOver(recipient.AcceptedAt, now));
+
+    /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
+    public Batch? TryTakeBatch(long claimId, DateTimeOffset now)
+    {
+        if (!CanSend(now) || _window.Next is not { } next)
+            return null;
+        var probe = Backoff.Failures > 0;
+        var most = probe && next.Route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
+        var batch = new Batch(claimId, next.Route, _window.Take(most, next.Route), probe);
+        _underWay.Add(batch, now);
+        return batch;
+    }
+
+    public bool CanSend(DateTimeOffset now) =>
+        NextEndpoint is { } endpoint && !BacksOff(now) && !IsSetBack(endpoint, now) && _underWay.Count < (Backoff.Failures > 0 ? 1 : _allowed);
+
+    /// <summary>The endpoint of the next batch; null when nobody waits.</summary>
+    public string? NextEndpoint => _window.Next is { } next ? EndpointOf(next.Route) : null;
+
+    /// <summary>The endpoint to which batches of this route go now.</summary>
+    public string EndpointOf(RecipientRoute route) => Batch.EndpointOf(route, probe: Backoff.Failures > 0);
+
+    /// <summary>
+    /// A batch came to nothing: it was lost, or handed back untried. The next one by that endpoint waits, longer after each. Batches
+    /// that were under way together came to nothing together.
+    /// </summary>
+    public void SetBack(string endpoint, DateTimeOffset now)
+    {
+        if (!_setbacks.TryGetValue(endpoint, out var setbacks))
+            _setbacks.Add(endpoint, setbacks = new(s_firstSetback, s_longestSetback));
+        setbacks.Begin(now);
+    }
+
+    /// <summary>Somebody was tried by this endpoint, or it has workers again: what came to nothing before says nothing any more.</summary>
+    public void ForgetSetbacks(string endpoint) => _setbacks.Remove(endpoint);
+
+    private bool IsSetBack(string endpoint, DateTimeOffset now) => _setbacks.GetValueOrDefault(endpoint) is { } setbacks && setbacks.Lasts(now);
+
+    /// <summary>The batch could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.</summary>
+    public int TakeBack(long claimId)
+    {
+        NoteMoreInStore();
+        return Complete(claimId)?.Recipients.Length ?? 0;
+    }
+
+    /// <summary>
+    /// A worker who stops is still at this batch, but no more at these of its recipients: they are due again, in storage. Returns
+    /// how many of them it had, and their route.
+    /// </summary>
+    public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
+    {
+        NoteMoreInStore();
+        var (route, recipients) = _underWay.TakeOut(claimId, recipientIds);
+        _window.Forget(recipients);
+        return (route, recipients.Length);
+    }
+
+    /// <summary>Ends a batch. Null when it is not known (any more).</summary>
+    public Batch? Complete(long claimId)
+    {
+        if (_underWay.End(claimId) is not { } batch)
+            return null;
+        _window.Forget(batch.Recipients);
+        return batch;
+    }
+
+    /// <summary>
+    /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
+    /// answers is believed of a batch under way only, because an old report may come when much has happened since.
+    /// </summary>
+    public static bool SaysSomething(AttemptReport report, bool isUnderWay) =>
+        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
+
+    /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>
+    public bool Conclude(bool unreachable, string reason, DateTimeOffset now, double random)
+    {
+        if (!unreachable)
+        {
+            // Slow start: one more at a time while the domain answers.
+            _allowed = Math.Min(_allowed + 1, options.DomainConcurrency);
+            if (Backoff.Failures == 0)
+                return false;
+            // The end of the back-off stays known: recipients that waited for it are not late since before.
+            Backoff = DomainBackoff.None with { BackoffUntil = Backoff.BackoffUntil < now ? Backoff.BackoffUntil : now };
+            return true;
+        }
+        // Batches that were under way together failed together: that is one failure, not many.
+        if (BacksOff(now))
+            return false;
+        _allowed = options.InitialConcurrency;
+        var failures = Backoff.Failures + 1;
+        Backoff = new DomainBackoff(failures, now + schedule.Pause(failures, random), reason);
+        // Recipients in the window wait in storage while the domain backs off.
+        LeaveToStore();
+        return true;
+    }
+
+    /// <summary>Forgets who waits here: they wait in storage, and are read again when they can be handed out.</summary>
+    public void LeaveToStore()
+    {
+        _window.Remove(_ => true);
+        NoteMoreInStore();
+    }
+
+    /// <summary>
+    /// Forgets who waits here for workers of this route. The place up to which storage was read stays: they are read again when there are
+    /// workers, not before, and that is for the caller to say.
+    /// </summary>
+    public void LeaveToStore(RecipientRoute route) => _window.Remove(recipient => recipient.Route == route);
+
+    /// <summary>Batches of which nothing has been heard for longer than they may take to be claimed.</summary>
+    public List<Batch> Overdue(DateTimeOffset now) => _underWay.Overdue(now);
+
+    public bool IsUnderWay(long claimId) => _underWay.Contains(claimId);
+
+    /// <summary>A worker was found to hold the claim of this batch.</summary>
+    public bool WasClaimed(long claimId) => _underWay.WasClaimed(claimId);
+
+    /// <summary>A worker holds the claim of this batch; it is looked at again later.</summary>
+    public void NoteClaimed(long claimId, DateTimeOffset now) => _underWay.NoteClaimed(claimId, now);
+}

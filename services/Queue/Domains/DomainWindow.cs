@@ -1,0 +1,100 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// The due recipients of one domain that are in memory, how far storage has been read, and whether it may hold more. Nobody is in the
+/// window twice, or in it while he is under way. Pure: time comes in.
+/// </summary>
+/// <param name="capacity">Most recipients in the window; the others stay in storage.</param>
+internal sealed class DomainWindow(int capacity)
+{
+    private static readonly TimeSpan s_readOn = TimeSpan.FromSeconds(5);
+
+    private readonly FlowTurns _turns = new();
+
+    /// <summary>Who is in the window or under way.</summary>
+    private readonly HashSet<long> _known = [];
+
+    private DuePlace _readTo;
+    private DateTimeOffset _readSince;
+
+    /// <summary>Storage may hold due recipients that are not in the window.</summary>
+    public bool MoreInStore { get; private set; } = true;
+
+    public int Count => _turns.Count;
+
+    public int Room => capacity - _turns.Count;
+
+    public bool IsHalfEmpty => _turns.Count <= capacity / 2;
+
+    /// <summary>The recipient whose turn it is.</summary>
+    public Recipient? Next => _turns.Next;
+
+    /// <summary>Recipients may be due that lie before the place up to which storage was read.</summary>
+    public void NoteMoreInStore()
+    {
+        MoreInStore = true;
+        _readTo = default;
+    }
+
+    /// <summary>Recipients who were deferred become due: they lie behind all who were due before.</summary>
+    public void NoteDue() => MoreInStore = true;
+
+    /// <summary>
+    /// The place behind which storage is read next. A page goes on where the last one ended, so that what is in the window already is not
+    /// read again; after some seconds it begins anew, for what was freed meanwhile, or came late, lies before.
+    /// </summary>
+    public DuePlace NextPage(DateTimeOffset now)
+    {
+        if ((now - _readSince).Duration() > s_readOn)
+            _readTo = default;
+        if (_readTo == default)
+            _readSince = now;
+        return _readTo;
+    }
+
+    /// <summary>Takes recipients that have just become due, as far as there is room and nobody older waits in storage.</summary>
+    public void Offer(IReadOnlyList<Recipient> recipients)
+    {
+        if (MoreInStore || recipients.Count > Room)
+            MoreInStore = true;
+        else
+            Add(recipients);
+    }
+
+    /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
+    public void Load(IReadOnlyList<Recipient> recipients, int askedFor)
+    {
+        MoreInStore = recipients.Count >= askedFor;
+        _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
+        Add(recipients);
+    }
+
+    /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
+    public Recipient[] Take(int most, RecipientRoute route) => _turns.Take(most, route);
+
+    /// <summary>Recipients that are under way no more: storage may say that they are due again.</summary>
+    public void Forget(IEnumerable<Recipient> recipients)
+    {
+        foreach (var recipient in recipients)
+            _known.Remove(recipient.RecipientId);
+    }
+
+    /// <summary>Takes those out of the window for whom it holds, and forgets them.</summary>
+    public IReadOnlyList<Recipient> Remove(Predicate<Recipient> match)
+    {
+        var removed = _turns.Remove(match);
+        Forget(removed);
+        return removed;
+    }
+
+    private void Add(IReadOnlyList<Recipient> recipients)
+    {
+        foreach (var recipient in recipients)
+        {
+            if (_known.Add(recipient.RecipientId))
+                _turns.Add(recipient);
+        }
+    }
+}

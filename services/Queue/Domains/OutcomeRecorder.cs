@@ -1,0 +1,171 @@
+using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// Turns the results of a batch into decisions and records them: outcome, next attempt time and what is to be reported to the sender
+/// in one transaction.
+/// </summary>
+internal sealed partial class OutcomeRecorder(
+    QueueStore queue, IOutcomes outcomes, ClaimStore claims, FailureReports reports, RetrySchedule schedule, IOptions<QueueOptions> options,
+    QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
+{
+    /// <summary>Storage may be away for a moment; beyond it the claim's lease decides.</summary>
+    private static readonly TimeSpan[] s_storagePauses =
+        [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
+
+    /// <param name="handedOut">The batch's recipients as far as the caller knows them.</param>
+    /// <param name="backoffUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
+    /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
+    public async Task<bool> RecordAsync(AttemptReport report, IReadOnlyList<Recipient> handedOut, DateTimeOffset backoffUntil)
+    {
+        var now = time.GetUtcNow();
+        var recipients = handedOut.ToDictionary(recipient => recipient.RecipientId);
+        var decisions = new List<RecipientDecision>();
+        foreach (var result in report.Results)
+            telemetry.Completed(result.Outcome);
+        if (report.NothingWon)
+            return true;
+        foreach (var result in report.Results)
+        {
+            if (result.Outcome == AttemptOutcome.Delivered)
+                continue;
+            var recipient = recipients.GetValueOrDefault(result.RecipientId)
+                ?? await queue.FindQueuedAsync(result.RecipientId, CancellationToken.None);
+            // The domain is the caller's word: what is not its own is not its to decide.
+            if (recipient is null || DomainKey.Of(recipient.Address) != report.Domain)
+                continue;
+            recipients[recipient.RecipientId] = recipient;
+            var decision = Decide(recipient, result, now);
+            decisions.Add(decision);
+            using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
+            activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
+        }
+        // As a rule: whoever delivered has written all there is, and ended the claim with it.
+        if (report.HasEnded && decisions.Count == 0)
+            return false;
+        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, backoffUntil);
+        return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
+    }
+
+    /// <summary>Gives up recipients that nobody holds and whose time is over.</summary>
+    public async Task ExpireAsync(string domain, IReadOnlyList<Recipient> expired, string reason)
+    {
+        var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
+        var won = await claims.TakeAsync(claimId, domain, expired, begun: false, CancellationToken.None);
+        var now = time.GetUtcNow();
+        var reply = reason.Length > 0 ? reason : "not delivered in time";
+        var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))
+            .Select(recipient => new RecipientDecision(
+                new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
+            .ToList();
+        await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
+    }
+
+    private RecipientDecision Decide(Recipient recipient, AttemptResult result, DateTimeOffset now)
+    {
+        switch (result.Outcome)
+        {
+            case AttemptOutcome.Failed:
+                return new RecipientDecision(result, RecipientState.Bounced, now);
+            case AttemptOutcome.NotAttempted:
+                return new RecipientDecision(result, RecipientState.Queued, now);
+            default:
+                var next = schedule.Next(recipient.Attempts + 1, recipient.AcceptedAt, now, Random.Shared.NextDouble());
+                return next is { } at
+                    ? new RecipientDecision(result, RecipientState.Queued, at)
+                    : new RecipientDecision(result, RecipientState.Expired, now);
+        }
+    }
+
+    /// <param name="endsClaim">False: more is to be recorded under the claim.</param>
+    /// <param name="inDoubt">Nobody knows whether the same was committed before, perhaps with others.</param>
+    private async Task RecordAsync(
+        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, Recipient> recipients,
+        DateTimeOffset backoffUntil, bool endsClaim = true, bool inDoubt = false)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, inDoubt, endsClaim);
+                foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), backoffUntil, recorded.Held.Contains(decision.Result.RecipientId));
+                foreach (var held in recorded.Held)
+                    NoteHeld(held, HoldRule.Uncertain, recipients);
+                // The others' failures may get company until their time has come.
+                await reports.ReportAsync(recorded.Reportable, CancellationToken.None);
+                return;
+            }
+            // The store is there and takes something of these not: it would not the next time either.
+            catch (StorageUnavailableException exception) when (exception.Fault == StorageFault.Refused && decisions.Count > 0)
+            {
+                LogRefused(log, claimId, decisions.Count, exception);
+                if (decisions is not [var alone])
+                {
+                    // The last one ends the claim: until then the lease brings back what this process did not come to.
+                    for (var i = 0; i < decisions.Count; i++)
+                        await RecordAsync(claimId, domain, [decisions[i]], recipients, backoffUntil, endsClaim && i == decisions.Count - 1, inDoubt);
+                }
+                else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim))
+                {
+                    NoteHeld(alone.Result.RecipientId, HoldRule.Refused, recipients);
+                }
+                return;
+            }
+            catch (StorageUnavailableException exception) when (attempt < s_storagePauses.Length)
+            {
+                inDoubt |= exception.Fault == StorageFault.OutcomeUnknown;
+                LogNotRecorded(log, claimId, exception);
+                await Task.Delay(s_storagePauses[attempt], time);
+            }
+        }
+    }
+
+    private void NoteHeld(long recipientId, string reason, IReadOnlyDictionary<long, Recipient> recipients)
+    {
+        telemetry.Held(1);
+        var known = recipients.GetValueOrDefault(recipientId);
+        using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
+        log.RecipientHeld(recipientId, known?.Address ?? "", reason);
+    }
+
+    /// <param name="isHeld">It waits for an operator, and not for the next attempt that was decided on.</param>
+    private void Note(RecipientDecision decision, Recipient? known, DateTimeOffset backoffUntil, bool isHeld)
+    {
+        var result = decision.Result;
+        telemetry.Decided(decision.State);
+        if (result.Outcome == AttemptOutcome.Uncertain)
+            telemetry.Uncertain(1);
+        if (isHeld || !log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
+            return;
+        var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
+        var original = LogText.Original(known?.Original);
+        using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
+        var next = backoffUntil > decision.NextAttemptAt ? backoffUntil : decision.NextAttemptAt;
+        if (decision.State == RecipientState.Queued)
+            LogDeferred(log, message, recipient, original, LogText.OrNone(result.RemoteHost), result.Status, next, result.Reply);
+        else
+            LogGivenUp(
+                log, message, recipient, original, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
+    }
+
+    [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]
+    private static partial void LogNotRecorded(ILogger log, long claimId, Exception exception);
+
+    [LoggerMessage(2023, LogLevel.Warning, "Storage refuses one of the {Count} outcomes of claim {ClaimId}")]
+    private static partial void LogRefused(ILogger log, long claimId, int count, Exception exception);
+
+    [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status={State} dsn={Status} reply={Reply}")]
+    private static partial void LogGivenUp(
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string state, string status, string reply);
+
+    [LoggerMessage(2022, LogLevel.Information,
+        "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status=deferred dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
+    private static partial void LogDeferred(
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string status, DateTimeOffset nextAttemptAt, string reply);
+}

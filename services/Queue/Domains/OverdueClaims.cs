@@ -1,0 +1,42 @@
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// Asks storage which claims of overdue batches are held: one question for all domains of the process that ask within a moment.
+/// </summary>
+/// <param name="ask">Of these claims the ones that are held.</param>
+internal sealed class OverdueClaims(Func<IReadOnlyCollection<long>, Task<IReadOnlySet<long>>> ask, TimeProvider time)
+{
+    private const int Most = 1000;
+
+    private static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(250);
+
+    private readonly Lock _lock = new();
+    private List<long> _asked = [];
+    private Task<IReadOnlySet<long>>? _answer;
+
+    /// <returns>Those that somebody holds, and perhaps others that were not asked for.</returns>
+    public Task<IReadOnlySet<long>> FindHeldAsync(IEnumerable<long> claimIds)
+    {
+        lock (_lock)
+        {
+            _asked.AddRange(claimIds);
+            // Not on the scheduler of the grain that happens to ask first.
+            return _answer ??= Task.Run(AskAsync);
+        }
+    }
+
+    private async Task<IReadOnlySet<long>> AskAsync()
+    {
+        await Task.Delay(s_moment, time);
+        List<long> asked;
+        lock (_lock)
+        {
+            (asked, _asked) = (_asked, []);
+            _answer = null;
+        }
+        var held = new HashSet<long>();
+        foreach (var claimIds in asked.Chunk(Most))
+            held.UnionWith(await ask(claimIds));
+        return held;
+    }
+}

@@ -1,0 +1,56 @@
+using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue.Reconciling;
+
+/// <summary>
+/// Wakes the queues of domains that have something due. A queue that is awake goes on by itself, so waking one is waited for only a second;
+/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken.
+/// </summary>
+internal sealed partial class DueDomains(
+    QueueStore store, IGrainFactory grains, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
+    ILogger<DueDomains> log) : IDuty
+{
+    public const string DutyName = "wake";
+
+    private static readonly TimeSpan s_longestWait = TimeSpan.FromSeconds(1);
+
+    private Waking? _waking;
+
+    public string Name => DutyName;
+
+    public DutyPace Pace => new(options.Value.ReconcileInterval, Share: 0.2);
+
+    public async Task<bool> RoundAsync() =>
+        !pause.IsPaused && await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+
+    private async Task<IReadOnlyList<DueDomain>> ListAsync(DueDomain after, int most)
+    {
+        var open = new OpenRoutes(
+            Local: gate.IsOpen(BusEndpoints.Store), Remote: gate.IsOpen(BusEndpoints.Deliver), Failing: gate.IsOpen(BusEndpoints.DeliverRetry));
+        return open == OpenRoutes.None ? [] : await store.ListDueDomainsAsync(time.GetUtcNow(), after, most, CancellationToken.None, open);
+    }
+
+    private async Task<bool> WakeAsync(DueDomain due)
+    {
+        try
+        {
+            return await grains.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync().WaitAsync(s_longestWait, time);
+        }
+        catch (TimeoutException)
+        {
+            // It goes on by itself, or another round wakes it.
+            return false;
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            LogNotWoken(log, due.Domain, exception);
+            return false;
+        }
+    }
+
+    [LoggerMessage(2051, LogLevel.Warning, "{Domain} could not be woken; next time")]
+    private static partial void LogNotWoken(ILogger log, string domain, Exception exception);
+}

@@ -1,0 +1,13 @@
+namespace MailPipeline.Queue.Reconciling;
+
+/// <summary>All duties. Each has a grain of its own, one in the cluster, so that none waits for another.</summary>
+internal static class Duties
+{
+    public static IServiceCollection AddDuties(this IServiceCollection services) => services
+        .AddSingleton<IDuty, ForgottenMessages>()
+        .AddSingleton<IDuty, DueDomains>()
+        .AddSingleton<IDuty>(provider => provider.GetRequiredService<DeadWorkers>())
+        .AddSingleton<IDuty, OwedReports>()
+        .AddSingleton<IDuty, QueueMeasuring>()
+        .AddSingleton<IDuty, Housekeeping>();
+}

@@ -1,0 +1,98 @@
+using MailPipeline.Mail;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Queue.Reports;
+
+/// <summary>
+/// Makes the reports that senders are owed. Failures of one message that come together, whatever their domains, share a report; each is
+/// in one report, because storage takes it away in the transaction that accepts the report.
+/// </summary>
+internal sealed partial class FailureReports(
+    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedReports hints,
+    QueueTelemetry telemetry, ILogger<FailureReports> log)
+{
+    /// <summary>More failures of one message get another report: nobody reads one of many megabytes.</summary>
+    private const int MaxFailures = 1000;
+
+    private const int Page = 500;
+
+    private const int MessagesAtOnce = 16;
+
+    /// <summary>What cannot be reported for its own sake is not tried again before.</summary>
+    private static readonly TimeSpan s_failurePause = TimeSpan.FromMinutes(10);
+
+    /// <summary>Reports what has waited for company long enough; false where nothing was reported.</summary>
+    public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
+    {
+        var reported = false;
+        for (var after = DueFailure.Start; ;)
+        {
+            var due = await unreported.ListDueAsync(after, Page, cancellationToken);
+            if (due.Count == 0)
+                return reported;
+            reported |= await ReportAsync(due.Select(failure => failure.MessageId).Distinct(), cancellationToken);
+            after = due[^1];
+        }
+    }
+
+    /// <summary>
+    /// Reports all failures of these messages; false where it could report none. What cannot be reported stays, and is tried again when it
+    /// is due.
+    /// </summary>
+    public async Task<bool> ReportAsync(IEnumerable<long> messageIds, CancellationToken cancellationToken)
+    {
+        var reported = false;
+        foreach (var part in messageIds.Chunk(MessagesAtOnce))
+            reported |= (await Task.WhenAll(part.Select(id => TryReportAsync(id, cancellationToken)))).Contains(true);
+        return reported;
+    }
+
+    private async Task<bool> TryReportAsync(long messageId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            try
+            {
+                await ReportAsync(messageId, cancellationToken);
+                return true;
+            }
+            catch (Exception exception) when (exception is not (OperationCanceledException or StorageUnavailableException { Fault: not StorageFault.Refused }))
+            {
+                // Whatever is wrong with one message, the others are reported.
+                LogNotReported(log, MessageIds.ToText(messageId), exception);
+                await unreported.PostponeAsync(messageId, s_failurePause);
+            }
+        }
+        catch (StorageUnavailableException away)
+        {
+            LogStorageAway(log, MessageIds.ToText(messageId), away);
+        }
+        return false;
+    }
+
+    private async Task ReportAsync(long messageId, CancellationToken cancellationToken)
+    {
+        if (await unreported.FindMessageAsync(messageId, cancellationToken) is not { } message)
+            return;
+        var header = await DeliveryStatusNotification.ReadHeaderAsync(messages, messageId, cancellationToken);
+        for (var failures = MaxFailures; failures == MaxFailures;)
+        {
+            var failed = new FailedMessage(await messages.NextMessageIdAsync(cancellationToken), message, header);
+            (var report, failures) = await unreported.ReportAsync(messageId, MaxFailures, taken => notification.Compose(failed, taken), cancellationToken);
+            if (report is null)
+                return;
+            hints.Offer(report);
+            using var trace = telemetry.TraceOf(message.TraceParent);
+            LogReported(log, MessageIds.ToText(messageId), MessageIds.ToText(report.MessageId), failures);
+        }
+    }
+
+    [LoggerMessage(2093, LogLevel.Information, "message={MessageId} status=reported report={ReportId} recipients={Count}")]
+    private static partial void LogReported(ILogger log, string messageId, string reportId, int count);
+
+    [LoggerMessage(2090, LogLevel.Warning, "message={MessageId} its failures are reported when the store is back")]
+    private static partial void LogStorageAway(ILogger log, string messageId, Exception exception);
+
+    [LoggerMessage(2091, LogLevel.Error, "message={MessageId} its failures cannot be reported now, and are tried again in ten minutes; the others go on")]
+    private static partial void LogNotReported(ILogger log, string messageId, Exception exception);
+}

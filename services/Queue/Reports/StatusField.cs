@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Text;
+using MimeKit;
+
+namespace MailPipeline.Queue.Reports;
+
+/// <summary>
+/// Fields of a message/delivery-status part. They are structured and never hold an encoded-word (RFC 3464 §2.1.2, RFC 2047 §5), which
+/// is what MimeKit makes of values that do not fit into a line: so they are folded here.
+/// </summary>
+internal static class StatusField
+{
+    /// <summary>RFC 5322 §2.1.1: what a line should not exceed, and what it must not.</summary>
+    private const int MaxLineLength = 78;
+    private const int MostLineLength = 998;
+
+    /// <summary>A name or an address after its type: it is one word, and goes into a line of its own where the first has no room.</summary>
+    public static Header Typed(string field, string type, string value)
+    {
+        var isLong = field.Length + type.Length + value.Length + ": ; ".Length > MaxLineLength;
+        return Raw(field, $" {type};{(isLong ? "\r\n " : " ")}{InAscii(value)}\r\n");
+    }
+
+    /// <summary>RFC 6533 §3: an address that is not all ASCII has a type of its own, and a form that needs 7 bits.</summary>
+    public static Header Address(string field, string address) =>
+        Ascii.IsValid(address) ? Typed(field, "rfc822", address) : Typed(field, "utf-8", Xtext(address));
+
+    /// <summary>
+    /// Folded between words. A longer one has a line of its own and stays whole, as far as any line may go: a space within it would
+    /// make another word of an address.
+    /// </summary>
+    public static Header Text(string field, string type, string text)
+    {
+        var folded = new StringBuilder();
+        var column = field.Length + 1;
+        foreach (var word in $"{type}; {InAscii(text)}".Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MostLineLength - 1)))
+        {
+            if (column + 1 + word.Length > MaxLineLength)
+            {
+                folded.Append("\r\n");
+                column = 0;
+            }
+            folded.Append(' ').Append(word);
+            column += 1 + word.Length;
+        }
+        return Raw(field, folded.Append("\r\n").ToString());
+    }
+
+    private static Header Raw(string field, string value)
+    {
+        var header = new Header(field, "");
+        header.SetRawValue(Encoding.ASCII.GetBytes(value));
+        return header;
+    }
+
+    private static string Xtext(string address)
+    {
+        var text = new StringBuilder();
+        foreach (var rune in address.EnumerateRunes())
+        {
+            if (rune.Value is > ' ' and < 0x7f and not ('+' or '=' or '\\'))
+                text.Append(rune);
+            else
+                text.Append(CultureInfo.InvariantCulture, $"\\x{{{rune.Value:X2}}}");
+        }
+        return text.ToString();
+    }
+
+    private static string InAscii(string text) => string.Concat(text.Select(c => char.IsAscii(c) && !char.IsControl(c) ? c : '?'));
+}

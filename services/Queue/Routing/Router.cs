@@ -1,0 +1,114 @@
+using MailPipeline.Mail;
+using MailPipeline.Queue.Domains;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue.Routing;
+
+/// <summary>
+/// Addresses -> recipients: asks where each address leads, writes one row for each recipient in one transaction for the whole
+/// batch, and tells the domains' queues. Routing a message again changes nothing.
+/// </summary>
+internal sealed partial class Router(
+    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, EndpointGate gate,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
+{
+    public async Task RouteAsync(IReadOnlyList<Envelope> messages, CancellationToken cancellationToken)
+    {
+        var routed = new RoutedMessage[messages.Count];
+        for (var i = 0; i < routed.Length; i++)
+        {
+            using var activity = telemetry.StartActivity("route", messages[i].TraceParent);
+            routed[i] = new RoutedMessage(messages[i], await ResolveAsync(messages[i], cancellationToken));
+            activity?.SetTag("mailpipeline.recipients", routed[i].Recipients.Count);
+        }
+        var made = await store.RouteAsync(routed);
+        telemetry.Routed(made.Count);
+        // Where nobody takes batches they wait in storage. Which domains are failing their queues know.
+        foreach (var group in made.Where(row => gate.IsOpen(Batch.EndpointOf(row.Recipient.Route, probe: false))).GroupBy(row => row.Domain, row => row.Recipient))
+            await OfferAsync(group.Key, [.. group]);
+    }
+
+    /// <summary>Every recipient of the message after aliases, each mailbox once. None is without an outcome: RFC 5321 §6.1.</summary>
+    internal async Task<IReadOnlyList<RoutedRecipient>> ResolveAsync(Envelope message, CancellationToken cancellationToken)
+    {
+        var recipients = new List<RoutedRecipient>(message.Recipients.Length);
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        for (var i = 0; i < message.Recipients.Length; i++)
+        {
+            var address = Qualify(message.Recipients[i]);
+            // One place is kept for each of those that follow.
+            var room = RecipientIds.MaxPerMessage - recipients.Count - (message.Recipients.Length - 1 - i);
+            var (_, ends, fault) = await addresses.ResolveAsync(address, cancellationToken, room);
+            // The aliases were in order when he was accepted. Where they lead nowhere now, or to more than a message can have, he is
+            // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
+            if (ends.Count == 0 || fault == AddressFault.TooWide)
+                ends = [new AddressEnd(address, DomainKey.Of(address), RecipientRoute.Local)];
+            foreach (var end in await WithPostmasterAsync(ends, room, cancellationToken))
+            {
+                var recipient = Make(end, message.Recipients[i]);
+                if (seen.Add(MailboxKey(recipient)))
+                    recipients.Add(recipient);
+            }
+        }
+        return recipients;
+    }
+
+    /// <summary>
+    /// Our own mailboxes compare without regard to case, as the directory keeps them; what a local part means elsewhere only its
+    /// host knows (RFC 5321 §2.4).
+    /// </summary>
+    private static string MailboxKey(RoutedRecipient recipient) =>
+        recipient.Route == RecipientRoute.Local
+            ? recipient.Address.ToLowerInvariant()
+            : recipient.Address[..recipient.Address.LastIndexOf('@')] + "@" + recipient.Domain;
+
+    private async Task OfferAsync(string domain, Recipient[] recipients)
+    {
+        try
+        {
+            await grains.GetGrain<IDomainQueueGrain>(domain).OfferAsync(Array.ConvertAll(recipients, ContractMapping.ToContract));
+        }
+        catch (Exception exception) when (exception is OrleansException or TimeoutException or StorageUnavailableException)
+        {
+            // The rows are there and due: the reconciler wakes the queue.
+            LogNotOffered(log, domain, exception);
+        }
+    }
+
+    private static RoutedRecipient Make(AddressEnd end, string original) => new(
+        end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route);
+
+    /// <summary>
+    /// An alias may lead to MAILER-DAEMON or postmaster of this host, and an envelope hold them from before: no host of another
+    /// system has them. Where nobody is postmaster, he is refused as if he were not there (5.1.1, by Mailbox).
+    /// </summary>
+    private async ValueTask<IReadOnlyList<AddressEnd>> WithPostmasterAsync(
+        IReadOnlyList<AddressEnd> ends, int room, CancellationToken cancellationToken)
+    {
+        var host = options.Value.HostName;
+        if (!ends.Any(IsMeant))
+            return ends;
+        List<AddressEnd> all = [.. ends.Where(end => !IsMeant(end))];
+        var others = all.Count;
+        if (await hostPostmaster.FindAsync(host, options.Value.Postmaster, cancellationToken) is { } found)
+        {
+            var (_, postmaster, fault) = await addresses.ResolveAsync(found, cancellationToken, room - others);
+            if (fault != AddressFault.TooWide)
+                all.AddRange(postmaster.Where(end => !IsMeant(end)));
+        }
+        // Nobody, or somebody whose mail leads back here, or who is gone since he was asked for.
+        if (all.Count == others)
+            all.Add(ends.First(IsMeant) with { Route = RecipientRoute.Local });
+        return all;
+
+        bool IsMeant(AddressEnd end) =>
+            (end.Route == RecipientRoute.Remote || !end.IsThere) && HostPostmaster.IsMeantBy(end.Address, host);
+    }
+
+    /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
+    private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.HostName}";
+
+    [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the reconciler will")]
+    private static partial void LogNotOffered(ILogger log, string domain, Exception exception);
+}

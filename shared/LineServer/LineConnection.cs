@@ -1,0 +1,353 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Security;
+using System.Runtime.CompilerServices;
+using System.Security.Authentication;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
+using Microsoft.AspNetCore.Connections;
+
+namespace MailPipeline.LineServer;
+
+/// <summary>
+/// The lines and octets of one connection, in clear or under TLS, and how long its client is waited for. What is written is gathered until
+/// the client has to be waited for, and leaves in one write (RFC 2920 §3.1, RFC 2449 §6.6). Used by its session alone, but for
+/// <see cref="Abort"/>, which anybody may call.
+/// </summary>
+public sealed class LineConnection
+{
+    private readonly ConnectionContext _context;
+    private readonly ServerCertificate _certificate;
+    private readonly TimeProvider _time;
+    private PipeReader _input;
+    private PipeWriter _output;
+    private DuplexPipeStream? _carrier;
+    private SslStream? _tls;
+    private LineReader _lines = new(maxBytes: 0);
+    private IClientPatience? _patience;
+    private SessionPlaces.Place? _place;
+
+    // What was read and holds lines that nobody has taken yet.
+    private ReadOnlySequence<byte> _unread;
+    private bool _holdsUnread;
+    private bool _isCompleted;
+
+    // Shared with the registry's timer and with the stop of the host.
+    private long _deadline = WaitEnd.Never;
+    private long _crowdedDeadline = WaitEnd.Never;
+    private volatile Wait _wait;
+    private volatile bool _timedOut;
+    private volatile bool _stopping;
+    private volatile bool _aborted;
+    private bool _unheard;
+
+    internal LineConnection(ConnectionContext context, LineListener listener, ServerCertificate certificate, TimeProvider time)
+    {
+        _context = context;
+        _certificate = certificate;
+        _time = time;
+        _input = context.Transport.Input;
+        _output = context.Transport.Output;
+        Listener = listener;
+        RemoteEndPoint = context.RemoteEndPoint;
+        NameClient(context.RemoteEndPoint as IPEndPoint);
+    }
+
+    /// <summary>What the session does when its time is up.</summary>
+    private enum Wait
+    {
+        /// <summary>It hears that the read was ended, and can say something.</summary>
+        ForOctets,
+
+        /// <summary>Its handshake fails.</summary>
+        ForHandshake,
+
+        /// <summary>It is broken off: who does not read our replies will not read another one.</summary>
+        ForReader,
+    }
+
+    public LineListener Listener { get; }
+
+    public string ConnectionId => _context.ConnectionId;
+
+    /// <summary>Where the client is, IPv4 as such, and behind a load balancer the client that it names.</summary>
+    public EndPoint? RemoteEndPoint { get; private set; }
+
+    /// <summary>Its address; null where nobody knows.</summary>
+    public IPAddress? Client { get; private set; }
+
+    public bool IsSecure => _tls is not null;
+
+    /// <summary>A deadline has passed; the read that waited came back without octets.</summary>
+    public bool TimedOut => _timedOut;
+
+    /// <summary>What was said lately reached nobody, or nothing will: the client reads no more, or the connection was broken off.</summary>
+    public bool IsUnheard => _unheard || _aborted;
+
+    /// <summary>To be written to and, by the next wait for the client, flushed. Another one once TLS is on.</summary>
+    public IBufferWriter<byte> Output => _output;
+
+    /// <summary>Octets written and not flushed.</summary>
+    public long UnflushedBytes => _output.UnflushedBytes;
+
+    private IClientPatience Patience => _patience ?? throw new InvalidOperationException("No session has begun.");
+
+    /// <summary>The client has logged in: its place is left to strangers. Again changes nothing.</summary>
+    public void LoggedIn() => _place?.LoggedIn();
+
+    /// <summary>Tells whether the client leaves meanwhile; to be disposed of.</summary>
+    public ClientDeparture WatchDeparture() => new(_context);
+
+    /// <summary>
+    /// The next line, or why there is none; valid until the next read. What was said before it leaves when the client has to be waited
+    /// for. A stop of the host ends the wait now.
+    /// </summary>
+    /// <param name="maxBytes">Longest line taken, its end included.</param>
+    public ValueTask<LineRead> ReadLineAsync(int maxBytes)
+    {
+        _lines.MaxBytes = maxBytes;
+        return TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
+    }
+
+    /// <summary>
+    /// Octets behind the last line: what has arrived already, or else what comes until the deadline. To be followed by
+    /// <see cref="AdvanceTo(SequencePosition)"/>, unless <see cref="TimedOut"/>.
+    /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<ReadResult> ReadAsync(WaitEnd end)
+    {
+        if (_holdsUnread)
+            Release(_unread.Start, _unread.Start);
+        if (_input.TryRead(out var ready))
+            return ready;
+
+        await FlushAsync();
+        BeginWait(end, Wait.ForOctets);
+        var result = await _input.ReadAsync();
+        EndWait();
+        return result;
+    }
+
+    public void AdvanceTo(SequencePosition consumed) => _input.AdvanceTo(consumed);
+
+    public void AdvanceTo(SequencePosition consumed, SequencePosition examined) => _input.AdvanceTo(consumed, examined);
+
+    /// <summary>Lets go what was written, and waits until there is room for more.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask FlushAsync()
+    {
+        if (_output.UnflushedBytes > 0)
+            await FlushAsync(Patience.ForReplies());
+    }
+
+    /// <summary>
+    /// Breaks the connection off at that time, until what is returned is disposed of: for a wait in which the client is not read from.
+    /// Not to be begun within another wait.
+    /// </summary>
+    public ClientWait AbortAt(WaitEnd end)
+    {
+        BeginWait(end, Wait.ForReader);
+        return new ClientWait(this);
+    }
+
+    /// <summary>Puts TLS on the connection; what was written before leaves in clear.</summary>
+    /// <returns>Why there is no TLS; null when there is.</returns>
+    public async Task<Exception?> StartTlsAsync()
+    {
+        // RFC 3207 §4.2, RFC 2595 §4: nothing that was said in the clear may count as said under TLS.
+        if (_holdsUnread)
+            Release(_unread.End, _unread.End);
+        await FlushAsync();
+        var carrier = new DuplexPipeStream(_context.Transport);
+        var tls = new SslStream(carrier);
+        try
+        {
+            BeginWait(WaitEnd.In(_time, Listener.TlsTimeout), Wait.ForHandshake);
+            await tls.AuthenticateAsServerAsync(_certificate.ServerOptions());
+        }
+        catch (Exception failed) when (failed is AuthenticationException or IOException or OperationCanceledException or InvalidOperationException)
+        {
+            await tls.DisposeAsync();
+            return failed;
+        }
+        finally
+        {
+            EndWait();
+        }
+
+        (_carrier, _tls) = (carrier, tls);
+        // A line cut off by TLS is no part of the next one.
+        _lines = new LineReader(maxBytes: 0);
+        // Zero-byte reads: an idle session holds no buffer.
+        _input = PipeReader.Create(tls, new StreamPipeReaderOptions(bufferSize: 16 * 1024, leaveOpen: true, useZeroByteReads: true));
+        _output = PipeWriter.Create(tls, new StreamPipeWriterOptions(leaveOpen: true));
+        Interlocked.MemoryBarrier();
+        if (_stopping)
+            _input.CancelPendingRead();
+        return null;
+    }
+
+    /// <summary>Nothing more is said or heard; what was not flushed is lost.</summary>
+    public void Abort()
+    {
+        _aborted = true;
+        _context.Abort();
+    }
+
+    /// <summary>Names the client behind a load balancer.</summary>
+    internal void NameClient(IPEndPoint? client)
+    {
+        if (client is null)
+            return;
+        // Through a socket for both families an IPv4 client comes as ::ffff:192.0.2.1, which nobody looks for in a log.
+        Client = HostAddress.Plain(client.Address);
+        RemoteEndPoint = new IPEndPoint(Client, client.Port);
+    }
+
+    internal void Begin(ILineSession session, SessionPlaces.Place place) => (_patience, _place) = (session.Patience, place);
+
+    /// <summary>The host stops: an idle session ends now, a command under way is finished.</summary>
+    internal void Stop()
+    {
+        _stopping = true;
+        // TLS may be replacing the input right now: one of both sees what the other wrote.
+        Interlocked.MemoryBarrier();
+        _input.CancelPendingRead();
+    }
+
+    /// <summary>Called once a second: ends the wait for a client that lets us wait for too long.</summary>
+    internal void CheckDeadline(long now)
+    {
+        if (now < Volatile.Read(ref _deadline) && (now < Volatile.Read(ref _crowdedDeadline) || _place?.IsNearlyFull != true))
+            return;
+
+        var wait = _wait;
+        EndWait();
+        _timedOut = true;
+        switch (wait)
+        {
+            case Wait.ForReader:
+                Abort();
+                break;
+            case Wait.ForHandshake:
+                _input.CancelPendingRead();
+                _output.CancelPendingFlush();
+                break;
+            default:
+                _input.CancelPendingRead();
+                break;
+        }
+    }
+
+    internal async ValueTask FlushAsync(WaitEnd end)
+    {
+        using var wait = AbortAt(end);
+        var flushed = await _output.FlushAsync();
+        _unheard |= flushed.IsCompleted || _carrier?.IsUnread == true;
+    }
+
+    /// <summary>Ends TLS, if it is on, with its own last word.</summary>
+    internal async ValueTask CloseTlsAsync()
+    {
+        if (_tls is not { } tls)
+            return;
+
+        try
+        {
+            using var wait = AbortAt(Patience.ForReplies());
+            await _output.CompleteAsync();
+            await _input.CompleteAsync();
+            // RFC 8446 §6.1: says that nothing was cut off. The client may be gone.
+            if (!_aborted && !_context.ConnectionClosed.IsCancellationRequested)
+                await tls.ShutdownAsync();
+        }
+        catch (Exception gone) when (gone is IOException or InvalidOperationException or OperationCanceledException)
+        {
+            // Then nobody is left to be told.
+        }
+
+        await tls.DisposeAsync();
+    }
+
+    private bool TryTakeLine(out LineRead read)
+    {
+        read = default;
+        if (!_holdsUnread)
+            return false;
+        var status = _lines.TryRead(ref _unread, out var line);
+        if (status == LineStatus.Incomplete)
+        {
+            Release(_unread.Start, _unread.End);
+            return false;
+        }
+
+        read = new LineRead(status, line);
+        return true;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<LineRead> WaitForLineAsync()
+    {
+        // A command has its time as a whole: octets that trickle in prolong nothing.
+        var end = Patience.ForCommand();
+        while (!_isCompleted && !_stopping)
+        {
+            var result = await ReadAsync(end);
+            if (_stopping)
+                break;
+            if (_timedOut)
+                return new LineRead(SessionEnd.TimedOut);
+            (_unread, _holdsUnread, _isCompleted) = (result.Buffer, true, result.IsCompleted);
+            if (TryTakeLine(out var line))
+                return line;
+        }
+
+        return new LineRead(_isCompleted ? SessionEnd.Disconnected : SessionEnd.Stopped);
+    }
+
+    private void Release(SequencePosition consumed, SequencePosition examined)
+    {
+        _holdsUnread = false;
+        _unread = default;
+        _input.AdvanceTo(consumed, examined);
+    }
+
+    private void BeginWait(WaitEnd end, Wait wait)
+    {
+        _wait = wait;
+        Volatile.Write(ref _crowdedDeadline, end.Crowded);
+        Volatile.Write(ref _deadline, end.Always);
+    }
+
+    private void EndWait()
+    {
+        Volatile.Write(ref _crowdedDeadline, WaitEnd.Never);
+        Volatile.Write(ref _deadline, WaitEnd.Never);
+    }
+
+    /// <summary>From <see cref="AbortAt"/> until it is disposed of.</summary>
+    public readonly struct ClientWait(LineConnection connection) : IDisposable
+    {
+        public void Dispose() => connection.EndWait();
+    }
+}
+
+/// <summary>A line that was read, or why there is none.</summary>
+public readonly struct LineRead
+{
+    internal LineRead(LineStatus status, ReadOnlySequence<byte> line) => (Status, Line) = (status, line);
+
+    internal LineRead(SessionEnd end) => End = end;
+
+    /// <summary>Why no line came; null when one did.</summary>
+    public SessionEnd? End { get; }
+
+    public LineStatus Status { get; }
+
+    /// <summary>Without its end; of one too long the first octets. Valid until the next read.</summary>
+    public ReadOnlySequence<byte> Line { get; }
+
+    /// <summary>The same in one piece.</summary>
+    public ReadOnlySpan<byte> Span => Line.IsSingleSegment ? Line.FirstSpan : Line.ToArray();
+}

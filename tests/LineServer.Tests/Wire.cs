@@ -1,0 +1,112 @@
+using System.IO.Pipelines;
+using System.Net;
+using System.Text;
+using MailPipeline.ServiceDefaults;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.LineServer.Tests;
+
+/// <summary>A client's end of a connection over pipes in memory, on a clock of the test.</summary>
+internal sealed class Wire
+{
+    private readonly Pipe _input = new();
+    private readonly Pipe _output = new(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048));
+    private readonly CancellationTokenSource _stop = new();
+    private readonly StringBuilder _heard = new();
+
+    private Wire()
+    {
+    }
+
+    /// <summary>Ends when the server has ended the connection.</summary>
+    public Task Served { get; private set; } = Task.CompletedTask;
+
+    public bool IsAborted { get; private set; }
+
+    public static LineAcceptor Acceptor(FakeTimeProvider time, string certificates) => new(
+        new SessionRegistry(time),
+        new ServerCertificate(Options.Create(new TlsOptions { SelfSignedDirectory = certificates }), time, NullLogger<ServerCertificate>.Instance),
+        time,
+        NullLogger<LineAcceptor>.Instance);
+
+    public static Wire Connect(LineAcceptor acceptor, LineListener listener, string address = "192.0.2.1")
+    {
+        var wire = new Wire();
+        var context = new DefaultConnectionContext("test")
+        {
+            Transport = new DuplexPipe(wire._input.Reader, wire._output.Writer),
+            RemoteEndPoint = new IPEndPoint(IPAddress.Parse(address), 50_000),
+        };
+        context.Features.Set<IConnectionLifetimeNotificationFeature>(new StopRequest(wire._stop));
+        context.ConnectionClosed.Register(wire.BreakOff);
+        wire.Served = wire.ServeAsync(acceptor, context, listener);
+        return wire;
+    }
+
+    public async Task SendAsync(string text) => await _input.Writer.WriteAsync(Encoding.ASCII.GetBytes(text), TestContext.Current.CancellationToken);
+
+    /// <summary>The next line from the server, or "(end)".</summary>
+    public async Task<string> LineAsync()
+    {
+        while (true)
+        {
+            var heard = _heard.ToString();
+            if (heard.IndexOf("\r\n", StringComparison.Ordinal) is >= 0 and var end)
+            {
+                _heard.Remove(0, end + 2);
+                return heard[..end];
+            }
+            var read = await _output.Reader.ReadAsync(TestContext.Current.CancellationToken);
+            foreach (var segment in read.Buffer)
+                _heard.Append(Encoding.ASCII.GetString(segment.Span));
+            _output.Reader.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted && _heard.Length == 0)
+                return "(end)";
+        }
+    }
+
+    public async Task<string> AskAsync(string line)
+    {
+        await SendAsync(line + "\r\n");
+        return await LineAsync();
+    }
+
+    /// <summary>The client has said everything.</summary>
+    public void HalfClose() => _input.Writer.Complete();
+
+    /// <summary>The host stops.</summary>
+    public void Stop() => _stop.Cancel();
+
+    private async Task ServeAsync(LineAcceptor acceptor, ConnectionContext context, LineListener listener)
+    {
+        await Task.Yield();
+        await acceptor.ServeAsync(context, listener);
+        await _input.Reader.CompleteAsync();
+        await _output.Writer.CompleteAsync();
+    }
+
+    // What Kestrel does when a connection is broken off.
+    private void BreakOff()
+    {
+        IsAborted = true;
+        _input.Writer.Complete(new ConnectionAbortedException());
+        _output.Writer.CancelPendingFlush();
+    }
+
+    private sealed record DuplexPipe(PipeReader Input, PipeWriter Output) : IDuplexPipe;
+
+    private sealed class StopRequest(CancellationTokenSource stop) : IConnectionLifetimeNotificationFeature
+    {
+        public CancellationToken ConnectionClosedRequested
+        {
+            get => stop.Token;
+            set => throw new NotSupportedException();
+        }
+
+        public void RequestClose() => stop.Cancel();
+    }
+}
