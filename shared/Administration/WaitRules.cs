@@ -26,14 +26,14 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IRea
         : Waiting(new DomainBackoff(domain.Failures, domain.BackoffUntil, domain.Reason), domain.NextAttemptAt);
 
     // In the order in which the queue asks.
-    private WaitReason Waiting(DomainBackoff standing, DateTimeOffset nextAttemptAt)
+    private WaitReason Waiting(DomainBackoff backoff, DateTimeOffset nextAttemptAt)
     {
         if (Pause is { } pause)
             return new Paused(pause.Since, pause.Operator);
-        if (standing.BackoffUntil > Now)
+        if (backoff.BackoffUntil > Now)
         {
             return new BacksOff(
-                standing.BackoffUntil, standing.Reason, nextAttemptAt > standing.BackoffUntil ? nextAttemptAt : standing.BackoffUntil);
+                backoff.BackoffUntil, backoff.Reason, nextAttemptAt > backoff.BackoffUntil ? nextAttemptAt : backoff.BackoffUntil);
         }
         return nextAttemptAt > Now ? new NextAttempt(nextAttemptAt) : new Due();
     }

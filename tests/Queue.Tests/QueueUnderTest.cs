@@ -78,10 +78,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     /// <summary>What goes wrong with the next outcomes that are recorded.</summary>
     public ConcurrentQueue<StorageFault> Doubts { get; } = [];
 
-    public WaitingStore Waiting => _app.Services.GetRequiredService<WaitingStore>();
-
     /// <summary>Claims under which the queue itself recorded something.</summary>
     public ConcurrentQueue<long> ClaimsRecorded { get; } = [];
+
+    public WaitingStore Waiting => _app.Services.GetRequiredService<WaitingStore>();
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 

@@ -5,7 +5,7 @@ namespace MailPipeline.Mail;
 
 /// <summary>What waits for one domain.</summary>
 /// <param name="Claimed">Of the queued recipients, those that a worker tries.</param>
-/// <param name="Reason">Why it backs off; empty when in good standing.</param>
+/// <param name="Reason">Why it backs off; empty when the domain can be reached.</param>
 /// <param name="LastReply">That reason, or else what was said last to mail that waits; empty when nothing of it has been tried.</param>
 /// <param name="NextAttemptAt">The earliest of those that nobody tries; of all when every one is being tried.</param>
 public sealed record DomainSummary(
