@@ -45,10 +45,11 @@ sql -d mail -v n="$recipients" -v d="$domains" <<'SQL'
 SET synchronous_commit = off;
 SELECT CAST(extract(epoch FROM now()) * 1000 AS BIGINT) AS now \gset
 CREATE TEMP TABLE filled AS SELECT i, 'd' || CAST(floor(:d * power(random(), 3)) AS BIGINT) || '.example.net' AS domain FROM generate_series(CAST(1 AS BIGINT), :n) i;
-INSERT INTO messages SELECT i, :now - 7200000 + i / 1000, 'ann@example.org', 2048, 1, '', 1 FROM filled;
+INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
+  SELECT i, :now - 7200000 + i / 1000, 'ann@example.org', 'example.org', 2048, 1, '', 1, '' FROM filled;
 INSERT INTO chunks (id, size_bytes, bytes, segment, position) SELECT i << 16, 2048, decode(repeat('78', 2048), 'hex'), 0, 0 FROM filled;
-INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-  SELECT i << 16, 'user' || i || '@' || domain, '', domain, 2, CASE WHEN i % 10000 = 0 THEN 5 ELSE 0 END, 3,
+INSERT INTO recipients (id, address, original, domain, flow, route, state, attempts, next_attempt_at, claim, updated_at)
+  SELECT i << 16, 'user' || i || '@' || domain, '', domain, 'example.org', 0, CASE WHEN i % 10000 = 0 THEN 5 ELSE 0 END, 3,
          :now + CAST(random() * 3600000 AS BIGINT), 0, :now FROM filled;
 INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host)
   SELECT i << 16, a, 2, :now - 7200000 + a * 1000000, :now - 7199000 + a * 1000000, '4.2.2', '452 4.2.2 The mailbox of user' || i || ' is full',
