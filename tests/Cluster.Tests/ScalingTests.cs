@@ -88,7 +88,7 @@ public sealed class ScalingTests(SharedServers servers)
     }
 
     [Fact]
-    public async Task The_connection_cap_of_a_domain_holds_when_its_silo_dies_while_hand_outs_wait_for_a_worker()
+    public async Task The_connection_cap_of_a_domain_holds_when_its_silo_dies_while_batches_wait_for_a_worker()
     {
         const int cap = 5, batch = 4, count = 100;
         await using var run = new ClusterRun(servers, "move");

@@ -20,9 +20,9 @@ internal sealed partial class OutcomeRecorder(
         [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
 
     /// <param name="handedOut">The batch's recipients as far as the caller knows them.</param>
-    /// <param name="restsUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
+    /// <param name="backoffUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
     /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
-    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut, DateTimeOffset restsUntil)
+    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut, DateTimeOffset backoffUntil)
     {
         var now = time.GetUtcNow();
         var recipients = handedOut.ToDictionary(recipient => recipient.RecipientId);
@@ -46,7 +46,7 @@ internal sealed partial class OutcomeRecorder(
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
-        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, restsUntil);
+        await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, backoffUntil);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }
 
@@ -84,7 +84,7 @@ internal sealed partial class OutcomeRecorder(
     /// <param name="inDoubt">Nobody knows whether the same was committed before, perhaps with others.</param>
     private async Task RecordAsync(
         long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients,
-        DateTimeOffset restsUntil, bool endsClaim = true, bool inDoubt = false)
+        DateTimeOffset backoffUntil, bool endsClaim = true, bool inDoubt = false)
     {
         for (var attempt = 0; ; attempt++)
         {
@@ -92,7 +92,7 @@ internal sealed partial class OutcomeRecorder(
             {
                 var recorded = await outcomes.RecordAsync(claimId, domain, decisions, options.Value.ReportDelay, inDoubt, endsClaim);
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
-                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), restsUntil, recorded.Held.Contains(decision.Result.RecipientId));
+                    Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), backoffUntil, recorded.Held.Contains(decision.Result.RecipientId));
                 foreach (var held in recorded.Held)
                     NoteHeld(held, HoldRule.Uncertain, recipients);
                 // The others' failures may get company until their time has come.
@@ -107,7 +107,7 @@ internal sealed partial class OutcomeRecorder(
                 {
                     // The last one ends the claim: until then the lease brings back what this process did not come to.
                     for (var i = 0; i < decisions.Count; i++)
-                        await RecordAsync(claimId, domain, [decisions[i]], recipients, restsUntil, endsClaim && i == decisions.Count - 1, inDoubt);
+                        await RecordAsync(claimId, domain, [decisions[i]], recipients, backoffUntil, endsClaim && i == decisions.Count - 1, inDoubt);
                 }
                 else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim))
                 {
@@ -133,7 +133,7 @@ internal sealed partial class OutcomeRecorder(
     }
 
     /// <param name="isHeld">It waits for an operator, and not for the next attempt that was decided on.</param>
-    private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset restsUntil, bool isHeld)
+    private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset backoffUntil, bool isHeld)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
@@ -144,7 +144,7 @@ internal sealed partial class OutcomeRecorder(
         var (message, recipient) = (MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(known?.Address ?? ""));
         var original = LogText.Original(known?.Original);
         using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
-        var next = restsUntil > decision.NextAttemptAt ? restsUntil : decision.NextAttemptAt;
+        var next = backoffUntil > decision.NextAttemptAt ? backoffUntil : decision.NextAttemptAt;
         if (decision.State == RecipientState.Queued)
             LogDeferred(log, message, recipient, original, LogText.OrNone(result.RemoteHost), result.Status, next, result.Reply);
         else
