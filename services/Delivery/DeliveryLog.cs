@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery;

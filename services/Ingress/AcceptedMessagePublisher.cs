@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Ingress;
@@ -25,14 +26,14 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
 
     private static readonly TimeSpan s_lastSend = TimeSpan.FromSeconds(2);
 
-    private readonly Channel<AcceptedMessage> _waiting = Channel.CreateBounded<AcceptedMessage>(
+    private readonly Channel<Envelope> _waiting = Channel.CreateBounded<Envelope>(
         new BoundedChannelOptions(MaxWaiting) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
 
     /// <summary>Ends the pause between two batches: nothing more will come.</summary>
     private readonly TaskCompletionSource _stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Never waits.</summary>
-    public void Offer(AcceptedMessage message)
+    public void Offer(Envelope message)
     {
         if (!_waiting.Writer.TryWrite(message))
             telemetry.HintsLost(1);
@@ -50,7 +51,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        var batch = new List<AcceptedMessage>(MaxBatch);
+        var batch = new List<Envelope>(MaxBatch);
         try
         {
             while (await _waiting.Reader.WaitToReadAsync(stoppingToken))
@@ -71,11 +72,11 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
         }
     }
 
-    private async Task SendAsync(AcceptedMessage[] messages, CancellationToken cancellation)
+    private async Task SendAsync(Envelope[] messages, CancellationToken cancellation)
     {
         try
         {
-            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(messages), cancellation);
+            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(Array.ConvertAll(messages, ContractMapping.ToContract)), cancellation);
         }
         catch (BusUnavailableException away)
         {

@@ -19,6 +19,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
     // Until it is known what the message lacks.
     private SubmittedHeader? _header;
+    private byte[] _missing = [];
     private StorageUnavailableException? _fault;
 
     public long MessageId { get; private set; }
@@ -59,27 +60,41 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
     private static ReadOnlyMemory<byte> LineEnd { get; } = "\r\n"u8.ToArray();
 
-    /// <summary>Takes an id and puts our trace field before all else.</summary>
-    public async ValueTask BeginAsync(SmtpSession session, IPAddress? client, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>Takes an id.</summary>
+    public async ValueTask BeginAsync(string hostName, DateTimeOffset now, CancellationToken cancellation)
     {
-        var trace = ArrayPool<byte>.Shared.Rent(TraceHeader.MaxBytes);
         try
         {
             MessageId = await store.NextMessageIdAsync(cancellation);
             _writer = store.CreateContent(MessageId);
             if (listener.AddsMissingFields)
-                _header = new SubmittedHeader(session.Profile.HostName, MessageId, now);
-            var length = TraceHeader.Write(trace, session, client, MessageId, now);
-            await _writer.AppendAsync(trace.AsMemory(0, length), cancellation);
+                _header = new SubmittedHeader(hostName, MessageId, now);
         }
         catch (StorageUnavailableException fault)
         {
             await AbandonAsync(fault);
         }
+    }
+
+    /// <summary>
+    /// The fields in front of the content, which has ended: what a submission lacks and, above it, our trace field. What checks say of
+    /// the message comes above both.
+    /// </summary>
+    public MessagePrefix MakePrefix(SmtpSession session, IPAddress? client, DateTimeOffset now)
+    {
+        var prefix = new MessagePrefix();
+        prefix.Add(_missing);
+        var trace = ArrayPool<byte>.Shared.Rent(TraceHeader.MaxBytes);
+        try
+        {
+            prefix.Add(trace.AsSpan(0, TraceHeader.Write(trace, session, client, MessageId, now)));
+        }
         finally
         {
             ArrayPool<byte>.Shared.Return(trace);
         }
+
+        return prefix;
     }
 
     /// <summary>Takes octets as they come and says up to where: all of them, or the end of the content.</summary>
@@ -138,7 +153,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         if (_header is not { } header)
             return;
         _header = null;
-        await AppendAsync(header.Prefix(), cancellation);
+        _missing = header.Prefix();
         await AppendAsync(header.Header, cancellation);
         if (header.LacksEmptyLine)
             await AppendAsync(LineEnd, cancellation);

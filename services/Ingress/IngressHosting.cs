@@ -1,3 +1,4 @@
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -18,11 +19,9 @@ public static class IngressHosting
         var services = builder.Services;
         services.AddIngressSettings();
         services.AddSingleton<IngressTelemetry>();
-        services.AddSingleton<AddressPolicy>();
+        services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
-        services.AddSingleton<Backpressure>();
-        services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
@@ -56,6 +55,19 @@ public static class IngressHosting
     /// <summary>A service of its own that listens nowhere would do nothing, and be ready.</summary>
     public static void RequireIngressListener(this IServiceCollection services) =>
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressListenerRule>();
+
+    /// <summary>What is asked at the door; in which order, <see cref="CheckTable"/> says.</summary>
+    private static void AddChecks(this IServiceCollection services)
+    {
+        services.AddSingleton<CheckTable>();
+        services.AddSingleton<Backpressure>();
+        services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
+        services.AddSingleton<LocalSenderCheck>();
+        services.AddSingleton<OwnSenderCheck>();
+        services.AddSingleton<HostPostmasterCheck>();
+        services.AddSingleton<RelayCheck>();
+        services.AddSingleton<LocalRecipientCheck>();
+    }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)
     {

@@ -1,5 +1,5 @@
-using MailPipeline.Contracts;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -17,7 +17,7 @@ internal sealed class MessageReception(
         using var activity = server.Telemetry.StartReceive(session.Listener.Kind);
         await using var content = new IncomingContent(server.Store, Options, session.Listener);
         using (patience.BeginStorageWait())
-            await content.BeginAsync(protocol, session.Client, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
+            await content.BeginAsync(protocol.Profile.HostName, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
 
         var latest = patience.ContentEnd();
         while (!content.IsEnded)
@@ -38,11 +38,11 @@ internal sealed class MessageReception(
         }
 
         // Neither 250 nor 4xx would be true of an unknown outcome.
-        return await AcceptAsync(content, activity?.Id ?? "") is { } reply ? new(reply, null) : new(null, SessionEnd.OutcomeUnknown);
+        return await AcceptAsync(protocol, content, activity?.Id ?? "") is { } reply ? new(reply, null) : new(null, SessionEnd.OutcomeUnknown);
     }
 
     /// <summary>The reply to the content, 250 only after the commit; null when nobody knows what became of the commit.</summary>
-    private async ValueTask<SmtpReply?> AcceptAsync(IncomingContent content, string traceParent)
+    private async ValueTask<SmtpReply?> AcceptAsync(SmtpSession protocol, IncomingContent content, string traceParent)
     {
         if (content.Fault is { } early)
             server.NotAccepted(session, content.MessageId, early);
@@ -50,12 +50,14 @@ internal sealed class MessageReception(
             return refusal;
 
         var started = server.Time.GetTimestamp();
-        var message = Envelope(content, traceParent);
+        var now = server.Time.GetUtcNow();
+        var prefix = content.MakePrefix(protocol, session.Client, now);
+        var message = EnvelopeOf(content, prefix.SizeBytes, now, traceParent);
         try
         {
             using var commit = server.BeginCommit(message);
             using var wait = patience.BeginStorageWait();
-            await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted);
+            await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted, prefix);
         }
         catch (StorageUnavailableException fault)
         {
@@ -68,7 +70,7 @@ internal sealed class MessageReception(
         return new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}");
     }
 
-    private AcceptedMessage Envelope(IncomingContent content, string traceParent)
+    private Envelope EnvelopeOf(IncomingContent content, int prefixBytes, DateTimeOffset now, string traceParent)
     {
         var recipients = new string[transaction.Recipients.Count];
         for (var i = 0; i < recipients.Length; i++)
@@ -77,8 +79,10 @@ internal sealed class MessageReception(
         var body = transaction.Body == SmtpBody.EightBitMime || content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
         if (transaction.SmtpUtf8)
             body |= BodyType.SmtpUtf8;
-        return new AcceptedMessage(
-            content.MessageId, transaction.Sender?.Text ?? "", recipients, content.Writer.SizeBytes, body, server.Time.GetUtcNow(), traceParent);
+        var sender = transaction.Sender?.Text ?? "";
+        return new Envelope(
+            content.MessageId, sender, recipients, prefixBytes + content.Writer.SizeBytes, body, now, traceParent,
+            FlowKey.Of(session.UserName ?? "", sender));
     }
 }
 

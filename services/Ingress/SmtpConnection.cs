@@ -1,5 +1,6 @@
 using System.Net;
 using System.Runtime.CompilerServices;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -16,8 +17,7 @@ internal sealed class SmtpConnection : ILineSession
     private readonly LineConnection _connection;
     private readonly SessionPatience _patience;
     private readonly SmtpSession _session;
-    private readonly bool _isRelayClient;
-    private Account? _account;
+    private readonly CheckContext _context;
 
     // The last transaction whose content was read: for the log of what is refused.
     private SmtpTransaction? _received;
@@ -28,7 +28,7 @@ internal sealed class SmtpConnection : ILineSession
         _connection = connection;
         _patience = new SessionPatience(server.Options, server.Time);
         _session = new SmtpSession(listener.Profile);
-        _isRelayClient = server.IsRelayClient(connection.Client);
+        _context = new CheckContext(_session, server.IsRelayClient(connection.Client));
         Listener = listener;
     }
 
@@ -41,9 +41,7 @@ internal sealed class SmtpConnection : ILineSession
     public string ConnectionId => _connection.ConnectionId;
 
     /// <summary>Who has logged in; null is a stranger.</summary>
-    public string? UserName => _account?.Address;
-
-    private bool MayRelay => _account is not null || _isRelayClient;
+    public string? UserName => _context.Account?.Address;
 
     /// <summary>
     /// Storage is not interrupted when the client goes away: its side is closed as well when it has said everything, QUIT
@@ -103,14 +101,14 @@ internal sealed class SmtpConnection : ILineSession
             {
                 case SmtpAction.CheckSender:
                     using (_patience.BeginStorageWait())
-                        return _server.Backpressure.Refusal ?? await _server.Policy.CheckSenderAsync(_session.ProposedSender, _account, MayRelay, Uninterrupted);
+                        return (await _server.Checks.CheckSenderAsync(_context, Uninterrupted)).Reply;
                 case SmtpAction.CheckRecipient:
-                    RecipientVerdict verdict;
+                    Verdict verdict;
                     using (_patience.BeginStorageWait())
-                        verdict = await _server.Policy.CheckRecipientAsync(_session.ProposedRecipient!, MayRelay, Uninterrupted);
+                        verdict = await _server.Checks.CheckRecipientAsync(_context, Uninterrupted);
                     if (verdict.Redirect is { } redirect)
                         _session.RedirectRecipient(redirect);
-                    return verdict.Refusal;
+                    return verdict.Reply;
                 case SmtpAction.Authenticate:
                     return await AuthenticateAsync(_session.ProposedCredentials!);
                 default:
@@ -130,8 +128,8 @@ internal sealed class SmtpConnection : ILineSession
             offered.UserName, offered.Password, new LoginClient(Client, departure.Closed, departure.Left));
         if (verified.IsBusy)
             return Replies.C454AuthUnavailable;
-        _account = verified.Account;
-        if (_account is not null)
+        _context.Account = verified.Account;
+        if (_context.Account is not null)
         {
             _patience.IsLoggedIn = true;
             _connection.LoggedIn();
@@ -173,7 +171,7 @@ internal sealed class SmtpConnection : ILineSession
         }
 
         _session.TlsStarted();
-        _account = null;
+        _context.Account = null;
         _patience.IsLoggedIn = false;
         return true;
     }

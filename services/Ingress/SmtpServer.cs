@@ -1,5 +1,5 @@
 using System.Net;
-using MailPipeline.Contracts;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -9,13 +9,11 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
 
-/// <summary>
-/// What all sessions share, and what is counted and logged of each.
-/// </summary>
+/// <summary>What all sessions share, and what is counted and logged of each.</summary>
 internal sealed partial class SmtpServer(
     IOptions<IngressOptions> options,
     MessageStore store,
-    AddressPolicy policy,
+    CheckTable checks,
     CredentialVerifier credentials,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
@@ -34,9 +32,7 @@ internal sealed partial class SmtpServer(
 
     public MessageStore Store => store;
 
-    public AddressPolicy Policy => policy;
-
-    public Backpressure Backpressure => backpressure;
+    public CheckTable Checks => checks;
 
     public CredentialVerifier Credentials => credentials;
 
@@ -47,10 +43,10 @@ internal sealed partial class SmtpServer(
     public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
 
     /// <summary>Until it is disposed the message is being committed.</summary>
-    public Backpressure.Commit BeginCommit(AcceptedMessage message) => backpressure.BeginCommit(message.MessageId);
+    public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);
 
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
-    public void Accepted(SmtpConnection session, AcceptedMessage message, TimeSpan duration)
+    public void Accepted(SmtpConnection session, Envelope message, TimeSpan duration)
     {
         publisher.Offer(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Ingress;
 

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Unicode;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;

@@ -1,6 +1,6 @@
 using System.Net;
-using MailPipeline.Contracts;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Mailbox;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Mailbox;
@@ -52,13 +52,13 @@ internal sealed class MailboxTelemetry : IDisposable
     /// The activity of one message stored, a child of the SMTP transaction that brought it: they travel together, but each
     /// has a way of its own. Null when nobody listens.
     /// </summary>
-    internal Activity? StartStored(QueuedRecipient recipient, AttemptOutcome outcome, DateTimeOffset startedAt) =>
+    internal Activity? StartStored(Recipient recipient, AttemptOutcome outcome, DateTimeOffset startedAt) =>
         _source.HasListeners() && ActivityContext.TryParse(recipient.TraceParent, null, isRemote: true, out var parent)
             ? _source.StartActivity("store", ActivityKind.Consumer, parent, startTime: startedAt)?.SetTag("mailpipeline.outcome", Tag(outcome))
             : null;
 
     /// <summary>Until it is disposed, log lines carry the trace of the message.</summary>
-    internal MessageTrace TraceOf(QueuedRecipient recipient, Activity? stored) => MessageTrace.Enter(_source, recipient.TraceParent, stored);
+    internal MessageTrace TraceOf(Recipient recipient, Activity? stored) => MessageTrace.Enter(_source, recipient.TraceParent, stored);
 
     internal long StoreStarted() => _time.GetTimestamp();
 

@@ -3,62 +3,27 @@ using Orleans;
 namespace MailPipeline.Contracts;
 
 /// <summary>
-/// Event, Delivery or Mailbox to the domain's queue: what became of one batch. Delivered recipients are already
-/// recorded by the worker; all others are recorded by the queue, which alone decides what follows. A hint as well: when
-/// it is lost, the claim's lease runs out and the recipients become due again.
+/// Event, Delivery or Mailbox to the domain's queue: what became of one claim. A hint: when it is lost, the claim's lease runs out and
+/// the recipients become due again.
 /// </summary>
-/// <param name="Results">One for each recipient of the command that was not handed back before, in any order.</param>
-/// <param name="Unreachable">
-/// No host of the domain could be spoken to at all (DNS, connection or greeting failed), or each broke off before it had answered
-/// for a single message, so that trying further recipients of the domain now is pointless.
-/// </param>
-/// <param name="NothingWon">
-/// The worker did not get the claim, so it is not his to end: whoever holds it now, if anybody, reports for himself. What is
-/// due is read again.
-/// </param>
-/// <param name="GoesOn">
-/// The worker stops: the recipients named here are free again already, and he is still at others of the batch, of which he
-/// reports when they have ended. Comes together with <paramref name="NothingWon"/>, so that a queue that does not know the word ends
-/// no claim either.
-/// </param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
     [property: Id(1)] long ClaimId,
-    [property: Id(2)] AttemptResult[] Results,
+    [property: Id(2)] CompletedAttempt[] Results,
     [property: Id(3)] bool Unreachable,
     [property: Id(4)] bool NothingWon = false,
-    [property: Id(5)] bool GoesOn = false);
+    [property: Id(5)] bool GoesOn = false,
+    [property: Id(6)] bool HasEnded = false);
 
-/// <summary>The result of one attempt for one recipient.</summary>
-/// <param name="Status">Enhanced status code (RFC 3463), e.g. "2.0.0", "4.4.1"; never empty.</param>
-/// <param name="Reply">The remote reply in one line, or our own words for what happened before one came.</param>
-/// <param name="RemoteHost">Name and address of the host that answered, e.g. "mx.example.net[192.0.2.1]:25"; empty if none.</param>
+/// <summary>One attempt for one recipient.</summary>
+/// <param name="Outcome">As storage numbers outcomes.</param>
 [GenerateSerializer, Immutable]
-public sealed record AttemptResult(
+public sealed record CompletedAttempt(
     [property: Id(0)] long RecipientId,
-    [property: Id(1)] AttemptOutcome Outcome,
+    [property: Id(1)] int Outcome,
     [property: Id(2)] string Status,
     [property: Id(3)] string Reply,
     [property: Id(4)] string RemoteHost,
     [property: Id(5)] DateTimeOffset StartedAt,
     [property: Id(6)] DateTimeOffset FinishedAt);
-
-/// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
-public enum AttemptOutcome
-{
-    /// <summary>Accepted by the far end, or in the maildrop. Final.</summary>
-    Delivered = 1,
-
-    /// <summary>A temporary failure: try again later.</summary>
-    Deferred = 2,
-
-    /// <summary>A permanent failure: bounce.</summary>
-    Failed = 3,
-
-    /// <summary>Contact was lost between the final dot and its reply: perhaps delivered; tried again and counted.</summary>
-    Uncertain = 4,
-
-    /// <summary>Not tried: the claim was not won, or handed back before anything was sent. Costs no attempt.</summary>
-    NotAttempted = 5,
-}

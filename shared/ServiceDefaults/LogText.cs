@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text;
-using MailPipeline.Contracts;
 
 namespace MailPipeline.ServiceDefaults;
 
@@ -42,32 +41,20 @@ public static class LogText
     /// <summary>The recipients under their key, in as many texts as there are lines.</summary>
     public static IEnumerable<string> Recipients(IReadOnlyList<string> addresses) => Lines(addresses, Recipient);
 
-    /// <summary>The same of recipients to some of whom an alias led on: behind such a one stands what the sender wrote.</summary>
-    public static IEnumerable<string> Recipients(IReadOnlyList<QueuedRecipient> recipients) =>
-        Lines(recipients, static recipient => Recipient(recipient.Address) + Original(recipient.Original));
-
     /// <summary>What the sender wrote, where an alias led on from there, behind the address that it led to; empty where none did.</summary>
     public static string Original(string? original) => string.IsNullOrEmpty(original) ? "" : string.Concat(" orig=<", Address(original), ">");
 
     /// <summary>What has no value has a mark: a key is never empty.</summary>
     public static string OrNone(string value) => string.IsNullOrEmpty(value) ? "-" : value;
 
-    /// <summary>An outcome as it stands behind <c>status=</c>.</summary>
-    public static string Word(AttemptOutcome outcome) => outcome switch
-    {
-        AttemptOutcome.Delivered => "delivered",
-        AttemptOutcome.Deferred => "deferred",
-        AttemptOutcome.Failed => "failed",
-        AttemptOutcome.Uncertain => "uncertain",
-        _ => "untried",
-    };
-
-    private static IEnumerable<string> Lines<T>(IReadOnlyList<T> recipients, Func<T, string> text)
+    /// <summary>What is said of each, in as many texts as there are lines.</summary>
+    public static IEnumerable<string> Lines<T>(IReadOnlyList<T> recipients, Func<T, string> text)
     {
         ArgumentNullException.ThrowIfNull(recipients);
         // Nearly all messages have one.
         return recipients.Count == 1 ? [text(recipients[0])] : recipients.Chunk(MaxRecipients).Select(chunk => string.Join(' ', chunk.Select(text)));
     }
 
-    private static string Recipient(string address) => string.Concat("to=<", Address(address), ">");
+    /// <summary>One recipient under its key.</summary>
+    public static string Recipient(string address) => string.Concat("to=<", Address(address), ">");
 }

@@ -38,12 +38,13 @@ internal static class Migrations
             "CREATE TABLE id_blocks (name TEXT PRIMARY KEY, next BIGINT NOT NULL)",
             "INSERT INTO id_blocks (name, next) VALUES ('message', 1), ('claim', 1), ('account', 1), ('fence', 1)",
 
-            // holds: what still needs the bytes: recipients without a final outcome or with one that is not reported yet, and maildrop
-            // rows.
+            // flow: whose message it is where senders take turns. content_refs: what still needs the bytes: recipients without a final
+            // outcome or with one that is not reported yet, and maildrop rows. prefix: the fields put in front of the content, as long as
+            // that is needed; size_bytes counts both.
             """
             CREATE TABLE messages (
-                id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, size_bytes BIGINT NOT NULL,
-                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, holds BIGINT NOT NULL)
+                id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, flow TEXT NOT NULL, size_bytes BIGINT NOT NULL,
+                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL, prefix {bytes} NOT NULL)
             """,
 
             // id: message id and number of the chunk in one key, like recipients. segment 0: the bytes are in the row.
@@ -51,19 +52,28 @@ internal static class Migrations
             CREATE TABLE chunks (
                 id {id}, size_bytes BIGINT NOT NULL, bytes {bytes} NOT NULL, segment BIGINT NOT NULL, position BIGINT NOT NULL)
             """,
-            "CREATE INDEX chunks_segment ON chunks (segment) WHERE segment > 0",
+            "CREATE INDEX chunks_segment ON chunks (segment, size_bytes) WHERE segment > 0",
+
+            // PostgreSQL: messages that are not there and have chunks all the same, and since when that is known.
+            "CREATE TABLE ownerless_content (message_id {id}, seen_at BIGINT NOT NULL)",
 
             // Accepted, and the router has not seen it yet. recipients: forward-paths, one a line.
             "CREATE TABLE unrouted (message_id {id}, recipients TEXT NOT NULL)",
 
-            // state: see RecipientState. claim 0: nobody holds it. original: the address before aliases, or empty.
+            // state: see RecipientState. claim 0: nobody holds it. original: the address before aliases, or empty. flow: of its message.
+            // deaths: workers that died while they tried it. uncertain: attempts of that outcome. hold_reason: why it is held, when
+            // no operator said so.
             """
             CREATE TABLE recipients (
-                id {id}, address TEXT NOT NULL, original TEXT NOT NULL, domain TEXT NOT NULL, route BIGINT NOT NULL,
+                id {id}, address TEXT NOT NULL, original TEXT NOT NULL, domain TEXT NOT NULL, route BIGINT NOT NULL, flow TEXT NOT NULL,
                 state BIGINT NOT NULL, attempts BIGINT NOT NULL, next_attempt_at BIGINT NOT NULL, claim BIGINT NOT NULL,
+                deaths BIGINT NOT NULL DEFAULT 0, uncertain BIGINT NOT NULL DEFAULT 0, hold_reason TEXT NOT NULL DEFAULT '',
                 updated_at BIGINT NOT NULL)
             """,
-            "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at) WHERE state = 0",
+
+            // All that counting what waits needs: the rows themselves are not read for it.
+            "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
+            "CREATE INDEX recipients_held ON recipients (id) WHERE state = 5",
 
             """
             CREATE TABLE attempts (
@@ -72,16 +82,37 @@ internal static class Migrations
                 PRIMARY KEY (recipient_id, number)) {without_rowid}
             """,
 
+            // Bounced or expired, and the sender is to be told from due_at on. All that the report says of the recipient is here.
+            """
+            CREATE TABLE unreported (
+                recipient_id {id}, address TEXT NOT NULL, original TEXT NOT NULL, state BIGINT NOT NULL, was_tried BIGINT NOT NULL,
+                outcome BIGINT NOT NULL, status TEXT NOT NULL, reply TEXT NOT NULL, remote_host TEXT NOT NULL,
+                started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL, due_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX unreported_due ON unreported (due_at, recipient_id)",
+
             // due_at: never later than the earliest next_attempt_at of the domain's queued recipients.
             """
             CREATE TABLE domain_queues (
                 domain TEXT PRIMARY KEY, due_at BIGINT NOT NULL, failures BIGINT NOT NULL, backoff_until BIGINT NOT NULL,
                 reason TEXT NOT NULL)
             """,
-            "CREATE INDEX domain_queues_due ON domain_queues (due_at, domain)",
 
-            // recipients: the ids won, separated by commas.
-            "CREATE TABLE claims (id {id}, domain TEXT NOT NULL, lease_until BIGINT NOT NULL, recipients TEXT NOT NULL)",
+            // From when a domain is to be woken: what is backed off lies behind, and is not read.
+            """
+            CREATE INDEX domain_queues_wake ON domain_queues
+                ((CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END), domain)
+            """,
+
+            // recipients: the ids won, separated by commas. began_at: since when the worker tries them; 0: it holds them and has not
+            // dialled; -1: it is done, and its report is under way. dots: recipients whose final dot may have been sent and who have no
+            // outcome yet, separated by commas; when it is done also, with a minus sign, those whose attempt ended otherwise.
+            """
+            CREATE TABLE claims (
+                id {id}, domain TEXT NOT NULL, lease_until BIGINT NOT NULL, recipients TEXT NOT NULL,
+                began_at BIGINT NOT NULL DEFAULT 0, dots TEXT NOT NULL DEFAULT '')
+            """,
+            "CREATE INDEX claims_domain ON claims (domain)",
 
             "CREATE TABLE domains (name TEXT PRIMARY KEY, created_at BIGINT NOT NULL)",
             "CREATE TABLE accounts (id {id}, address TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, created_at BIGINT NOT NULL)",
@@ -95,61 +126,19 @@ internal static class Migrations
             """,
             "CREATE UNIQUE INDEX maildrop_messages_once ON maildrop_messages (account_id, message_id)",
             "CREATE TABLE maildrop_leases (account_id {id}, fence BIGINT NOT NULL, lease_until BIGINT NOT NULL)",
-        ],
-        [
+
             // What an operator has switched on for all processes. A row is there as long as the switch is on.
             "CREATE TABLE switches (name TEXT PRIMARY KEY, since BIGINT NOT NULL, set_by TEXT NOT NULL)",
 
             // What operators did to a message's recipients; action: see OperatorAction.
             """
-            CREATE TABLE operator_deeds (
+            CREATE TABLE operator_audit (
                 message_id BIGINT NOT NULL, number BIGINT NOT NULL, action BIGINT NOT NULL, done_by TEXT NOT NULL,
                 done_at BIGINT NOT NULL, recipients BIGINT NOT NULL, PRIMARY KEY (message_id, number)) {without_rowid}
             """,
-            "CREATE INDEX recipients_held ON recipients (id) WHERE state = 5",
-
-            // PostgreSQL: messages that are not there and have chunks all the same, and since when that is known.
-            "CREATE TABLE ownerless_content (message_id {id}, seen_at BIGINT NOT NULL)",
-        ],
-        [
-            // began_at: since when the worker tries them; 0: it holds them and has not dialled; -1: it is done, and its report is under
-            // way. dots: recipients whose final dot may have been sent and who have no outcome yet, separated by commas; when it is
-            // done also, with a minus sign, those whose attempt ended otherwise.
-            "ALTER TABLE claims ADD COLUMN began_at BIGINT NOT NULL DEFAULT 0",
-            "ALTER TABLE claims ADD COLUMN dots TEXT NOT NULL DEFAULT ''",
-
-            // deaths: workers that died while they tried it. uncertain: attempts of that outcome. hold_reason: why it is held, when
-            // no operator said so.
-            "ALTER TABLE recipients ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
-            "ALTER TABLE recipients ADD COLUMN uncertain BIGINT NOT NULL DEFAULT 0",
-            "ALTER TABLE recipients ADD COLUMN hold_reason TEXT NOT NULL DEFAULT ''",
 
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-        ],
-        [
-            // Bounced or expired, and the sender is to be told from due_at on. All that the report says of the recipient is here.
-            """
-            CREATE TABLE unreported (
-                recipient_id {id}, address TEXT NOT NULL, original TEXT NOT NULL, state BIGINT NOT NULL, was_tried BIGINT NOT NULL,
-                outcome BIGINT NOT NULL, status TEXT NOT NULL, reply TEXT NOT NULL, remote_host TEXT NOT NULL,
-                started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL, due_at BIGINT NOT NULL)
-            """,
-            "CREATE INDEX unreported_due ON unreported (due_at, recipient_id)",
-
-            // All that counting what waits needs: the rows themselves are not read for it.
-            "DROP INDEX recipients_due",
-            "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
-
-            // From when a domain is to be woken: what backs off lies behind, and is not read.
-            "DROP INDEX domain_queues_due",
-            """
-            CREATE INDEX domain_queues_wake ON domain_queues
-                ((CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END), domain)
-            """,
-            "CREATE INDEX claims_domain ON claims (domain)",
-            "DROP INDEX chunks_segment",
-            "CREATE INDEX chunks_segment ON chunks (segment, size_bytes) WHERE segment > 0",
         ],
     ];
 }

@@ -74,6 +74,9 @@ internal static class RuleTable
         new(ReferenceRules.Packages_stay_with_their_owners,
             [("shared/Administration/Administration.csproj", Packages("Spectre.Console"))], "must not need the package Spectre.Console",
             [("services/Commands/Commands.csproj", Packages("Spectre.Console"))]),
+        new(ReferenceRules.Mail_maps_contracts_in_one_file,
+            [("shared/Mail/Queue/Round.cs", "using MailPipeline.Contracts;\n")], "shared/Mail/Queue/Round.cs must not use contracts",
+            [("shared/Mail/ContractMapping.cs", "using MailPipeline.Contracts;\n")]),
         new(ReferenceRules.Versions_are_central,
             [("services/Queue/Queue.csproj", """
                 <Project Sdk="Microsoft.NET.Sdk"><ItemGroup><PackageReference Include="MimeKit" Version="4.18.2" /></ItemGroup></Project>

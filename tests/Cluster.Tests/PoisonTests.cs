@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using MassTransit.Serialization;
 using RabbitMQ.Client.Exceptions;
@@ -106,24 +107,24 @@ public sealed class PoisonTests(SharedServers servers)
         // Accepted, with its hint still to come, and one that waits for its next attempt.
         const long accepted = 1L << 40, waiting = 1L << 41;
         await ExecuteAsync(run, $"""
-            INSERT INTO messages VALUES ({accepted}, 0, '', 1, 0, '', 1), ({waiting}, 0, '', 1, 0, '', 1);
+            INSERT INTO messages VALUES ({accepted}, 0, '', '', 1, 0, '', 1, ''), ({waiting}, 0, '', '', 1, 0, '', 1, '');
             INSERT INTO unrouted VALUES ({accepted}, 'right@quiet.example');
-            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-                VALUES ({RecipientIds.Of(waiting, 0)}, 'right@quiet.example', '', 'quiet.example', 0, 0, 0, {long.MaxValue / 2}, 77, 0);
+            INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(waiting, 0)}, 'right@quiet.example', '', 'quiet.example', 0, '', 0, 0, {long.MaxValue / 2}, 77, 0);
             INSERT INTO claims (id, domain, lease_until, recipients) VALUES (77, 'quiet.example', {long.MaxValue / 2}, '{RecipientIds.Of(waiting, 0)}');
-            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-                VALUES ({RecipientIds.Of(waiting, 1)}, 'right@quiet.example', '', 'quiet.example', 0, 0, 0, {long.MaxValue / 2}, 0, 0)
+            INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(waiting, 1)}, 'right@quiet.example', '', 'quiet.example', 0, '', 0, 0, {long.MaxValue / 2}, 0, 0)
             """);
-        var hint = new MessageAccepted([new(accepted, "", ["stolen@thief.example"], 1, BodyType.SevenBit, s_at, "")]);
+        var hint = new MessageAccepted([new(accepted, "", ["stolen@thief.example"], 1, 0, s_at, "", "")]);
         var recipient = new QueuedRecipient(
-            RecipientIds.Of(waiting, 1), "stolen@thief.example", "", 1, BodyType.SevenBit, 0, s_at, s_at, RecipientRoute.Remote, "");
+            RecipientIds.Of(waiting, 1), "stolen@thief.example", "", 1, 0, 0, s_at, s_at, 0, "", "", "");
         await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
         {
             await tap.PublishAsync("message-accepted", Envelope(hint));
             await tap.PublishAsync("deliver", Envelope(new DeliverMessages("thief.example", 78, [recipient])));
             await tap.PublishAsync("store", Envelope(new StoreMessages("thief.example", 79, [recipient])));
             await tap.PublishAsync("attempts-completed", Envelope(new AttemptsCompleted(
-                "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)));
+                "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), (int)AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)));
             // Under a seal of another store, or of another endpoint.
             var (key, other) = (await BusKeyAsync(run), new byte[32]);
             foreach (var (endpoint, message) in new (string, object)[]
@@ -131,7 +132,7 @@ public sealed class PoisonTests(SharedServers servers)
                 ("message-accepted", hint), ("deliver", new DeliverMessages("thief.example", 81, [recipient])),
                 ("store", new StoreMessages("thief.example", 82, [recipient])),
                 ("attempts-completed", new AttemptsCompleted(
-                    "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)),
+                    "quiet.example", 77, [new(RecipientIds.Of(waiting, 0), (int)AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)),
             })
             {
                 await tap.PublishSealedAsync(endpoint, Envelope(message), other);
@@ -142,7 +143,7 @@ public sealed class PoisonTests(SharedServers servers)
             var held = recipient with { RecipientId = RecipientIds.Of(waiting, 0), Address = "right@quiet.example" };
             await tap.PublishSealedAsync("deliver", Envelope(new DeliverMessages("quiet.example", 83, [held])), key);
             await tap.PublishSealedAsync("attempts-completed", Envelope(new AttemptsCompleted(
-                "quiet.example", 83, [new(held.RecipientId, AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)), key);
+                "quiet.example", 83, [new(held.RecipientId, (int)AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: true)), key);
             // Even who has a service's key cannot say where a message goes: that is read from storage.
             await tap.PublishSealedAsync("message-accepted", Envelope(hint), key);
         }
@@ -203,12 +204,12 @@ public sealed class PoisonTests(SharedServers servers)
     {
         const long nobody = 1L << 40;
         var recipient = new QueuedRecipient(
-            RecipientIds.Of(nobody, 1), "nobody@d0.example", "", 1000, BodyType.SevenBit, 0, s_at, s_at, RecipientRoute.Remote, "");
+            RecipientIds.Of(nobody, 1), "nobody@d0.example", "", 1000, 0, 0, s_at, s_at, 0, "", "", "");
         yield return new MessageAccepted(null!);
         yield return new MessageAccepted([]);
         yield return new MessageAccepted([null!]);
-        yield return new MessageAccepted([new(nobody, "", ["nobody@d0.example"], 1000, BodyType.SevenBit, s_at, "")]);
-        yield return new MessageAccepted([new(-1, "", [null!, ""], -1, (BodyType)99, default, "no trace")]);
+        yield return new MessageAccepted([new(nobody, "", ["nobody@d0.example"], 1000, 0, s_at, "", "")]);
+        yield return new MessageAccepted([new(-1, "", [null!, ""], -1, 99, default, "no trace", null!)]);
         foreach (var domain in new[] { "d0.example", "", null! })
         {
             foreach (var recipients in new QueuedRecipient[][] { null!, [], [null!], [recipient], [recipient, recipient], [recipient with { RecipientId = -1, Address = null!, Attempts = -1 }] })
@@ -218,8 +219,8 @@ public sealed class PoisonTests(SharedServers servers)
             }
             yield return new AttemptsCompleted(domain, 7, null!, Unreachable: true);
             yield return new AttemptsCompleted(domain, 7, [null!], Unreachable: false);
-            yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, (AttemptOutcome)99, null!, null!, null!, default, default)], Unreachable: false);
-            yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: false);
+            yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, 99, null!, null!, null!, default, default)], Unreachable: false);
+            yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, (int)AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: false);
         }
     }
 

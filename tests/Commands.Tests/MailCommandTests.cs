@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -136,7 +135,7 @@ public sealed class MailCommandTests : IAsyncLifetime
     public void The_operator_is_named(string? given, string? sudo, string user, string expected) =>
         Assert.Equal(expected, OperatorName.Choose(variable => variable == "MAIL_OPERATOR" ? given : sudo, user));
 
-    private async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(params string[] recipients)
+    private async Task<IReadOnlyList<Recipient>> QueueAsync(params string[] recipients)
     {
         var message = await AcceptAsync(recipients);
         var made = await Get<QueueStore>().RouteAsync(
@@ -144,11 +143,11 @@ public sealed class MailCommandTests : IAsyncLifetime
         return [.. made.Select(row => row.Recipient)];
     }
 
-    private async Task<AcceptedMessage> AcceptAsync(params string[] recipients)
+    private async Task<Envelope> AcceptAsync(params string[] recipients)
     {
         var cancellation = TestContext.Current.CancellationToken;
         var id = await Get<MessageStore>().NextMessageIdAsync(cancellation);
-        var message = new AcceptedMessage(id, "ann@example.org", recipients, 1, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, "ann@example.org", recipients, 1, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         await using var content = Get<MessageStore>().CreateContent(id);
         await content.AppendAsync("x"u8.ToArray(), cancellation);
         await Get<MessageStore>().AcceptAsync(message, content, cancellation);

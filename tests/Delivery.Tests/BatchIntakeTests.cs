@@ -1,5 +1,6 @@
 using System.Net;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using MassTransit.Testing;
@@ -156,10 +157,10 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         return harness;
     }
 
-    private static async Task<AttemptsCompleted> FirstReportAsync(ITestHarness harness)
+    private static async Task<AttemptReport> FirstReportAsync(ITestHarness harness)
     {
         await foreach (var sent in harness.Sent.SelectAsync<AttemptsCompleted>(Cancellation))
-            return sent.Context.Message;
+            return sent.Context.Message.ToReport();
         throw new InvalidOperationException("Nothing was reported.");
     }
 
@@ -167,5 +168,5 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         _bench.Delivery, _bench.Parked, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
         new FakeLogger<BatchIntake>());
 
-    private DeliverMessages Command() => new(Bench.Domain, 77, _bench.Message("one\r\n"));
+    private Claim Command() => new(77, Bench.Domain, _bench.Message("one\r\n"));
 }

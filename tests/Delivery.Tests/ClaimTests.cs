@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
@@ -270,6 +270,65 @@ public sealed class ClaimTests
         Assert.False(running.IsCompleted);
         record.SetResult();
         Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(await running));
+    }
+
+    [Fact]
+    public async Task The_record_of_the_last_delivery_ends_the_claim_and_a_renewal_beside_it_calls_nothing_lost()
+    {
+        await using var server = new ScriptedServer(First +
+            """
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 Taken
+            C: QUIT
+            S: 221 Bye
+            """);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        using var lost = bench.Collect("mailpipeline.delivery.claims.lost");
+        var message = bench.Message("one\r\n");
+        bench.Claims.OnRecord = () =>
+        {
+            // Storage has committed, and the worker does not know it yet.
+            bench.Claims.LostClaims.Add(77);
+            bench.Renewal.RenewAllAsync(CancellationToken.None).GetAwaiter().GetResult();
+            bench.Claims.LostClaims.Clear();
+        };
+        var report = await bench.RunAsync(message);
+
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+        Assert.True(report.HasEnded);
+        Assert.Equal([message[0].RecipientId], bench.Claims.EndedWith);
+        Assert.DoesNotContain(lost.GetMeasurementSnapshot(), measured => measured.Value > 0);
+    }
+
+    [Fact]
+    public async Task A_claim_with_somebody_left_to_report_of_does_not_end_with_the_record()
+    {
+        await using var server = new ScriptedServer(Hello +
+            """
+            C: MAIL FROM:<sender@example.com>
+            C: RCPT TO:<user1@example.net>
+            C: RCPT TO:<user2@example.net>
+            C: DATA
+            S: 250 Ok
+            S: 250 Ok
+            S: 550 5.1.1 No
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 Taken
+            C: QUIT
+            S: 221 Bye
+            """);
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n", ["user1@example.net", "user2@example.net"]));
+
+        Assert.Equal(["Delivered 2.0.0", "Failed 5.1.1"], Bench.Outcomes(report));
+        Assert.False(report.HasEnded);
+        Assert.Null(bench.Claims.EndedWith);
     }
 
     /// <summary>Knows when a timer that ticks was made.</summary>

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.RegularExpressions;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Time.Testing;
 
@@ -174,7 +174,7 @@ public sealed class ConnectionTests
         await using var server = new ScriptedServer(Hello + One + s_two);
         await using var bench = new Bench();
         bench.RouteTo(server);
-        QueuedRecipient[][] messages = [bench.Message("one\r\n"), bench.Message("one\r\n"), bench.Message("three\r\n")];
+        Recipient[][] messages = [bench.Message("one\r\n"), bench.Message("one\r\n"), bench.Message("three\r\n")];
         for (var i = 0; i < messages.Length; i++)
             messages[i][0] = messages[i][0] with { TraceParent = $"00-{i + 1:x32}-b7ad6b7169203331-01" };
         bench.Content.Unreadable[messages[2][0].MessageId] = 0;

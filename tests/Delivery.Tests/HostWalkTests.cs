@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Delivery.Tests;

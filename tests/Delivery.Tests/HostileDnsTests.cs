@@ -1,5 +1,5 @@
-using MailPipeline.Contracts;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,5 +1,5 @@
 using System.Net;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;
 

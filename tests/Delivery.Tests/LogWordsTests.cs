@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Logging.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -55,7 +55,7 @@ public sealed class LogWordsTests
     }
 
     private static async Task RunAsync(Bench bench, string domain, Resolution resolution) => await bench.Delivery.RunAsync(
-        new DeliverMessages(domain, 77, bench.Message("one\r\n")), Task.FromResult(resolution), bench.Slots,
+        new Claim(77, domain, bench.Message("one\r\n")), Task.FromResult(resolution), bench.Slots,
         new BatchWaits(bench.Telemetry, bench.Time), _ => Task.CompletedTask);
 
     private static void AssertPlain(FakeLogCollector log, int expected)

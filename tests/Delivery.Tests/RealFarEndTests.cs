@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;
 
@@ -36,7 +36,7 @@ public sealed class RealFarEndTests
             mx.example.org. A 127.0.0.1
             """);
         await using var host = await DeliveryHost.StartAsync(Settings(dns, postfix.EndPoint.Port));
-        var recipients = new List<QueuedRecipient>();
+        var recipients = new List<Recipient>();
         foreach (var content in s_corpus.Values)
             recipients.AddRange(await host.QueueAsync(content, "user@example.org"));
 
@@ -56,7 +56,7 @@ public sealed class RealFarEndTests
             await using var sink = await SmtpSink.StartAsync(options);
             await using var dns = await DnsServer.StartAsync("example.org. A 127.0.0.1");
             await using var host = await DeliveryHost.StartAsync(Settings(dns, sink.EndPoint.Port));
-            var recipients = new List<QueuedRecipient>();
+            var recipients = new List<Recipient>();
             foreach (var content in s_corpus.Values)
                 recipients.AddRange(await host.QueueAsync(content, "user@example.org"));
             var report = await host.DeliverAsync([.. recipients]);
@@ -81,7 +81,7 @@ public sealed class RealFarEndTests
         await using var postfix = await PostfixServer.StartAsync(new PostfixOptions { Domains = ["example.org"] });
         await using var host = await DeliveryHost.StartAsync(new() { ["Delivery:Routes"] = $"*={postfix.EndPoint}" });
         var recipients = await host.QueueAsync(s_corpus["plain"], "user@example.org", "user@example.net");
-        await host.SendAsync(new DeliverMessages("example.org", await host.Queue.NextClaimIdAsync(default), recipients));
+        await host.SendAsync(new Claim(await host.Queue.NextClaimIdAsync(default), "example.org", recipients));
         var report = await host.NextReportAsync();
         Assert.Equal(AttemptOutcome.Delivered, report.Results[0].Outcome);
         Assert.Equal(AttemptOutcome.Failed, report.Results[1].Outcome);
@@ -142,7 +142,7 @@ public sealed class RealFarEndTests
         await using var sink = await SmtpSink.StartAsync();
         await using var host = await DeliveryHost.StartAsync(new() { ["Delivery:Routes"] = $"*={sink.EndPoint}" });
         var recipients = await host.QueueAsync(s_corpus["plain"], "user@example.org");
-        var command = new DeliverMessages("example.org", await host.Queue.NextClaimIdAsync(default), recipients);
+        var command = new Claim(await host.Queue.NextClaimIdAsync(default), "example.org", recipients);
         await host.SendAsync(command);
         await host.SendAsync(command);
         Assert.Equal("example.org Delivered", Describe(await host.NextReportAsync()));
@@ -151,7 +151,7 @@ public sealed class RealFarEndTests
         Assert.Equal("example.com Delivered", Describe(await host.NextReportAsync()));
         Assert.Equal(2, sink.ReadMessages().Count);
 
-        static string Describe(AttemptsCompleted report) => $"{report.Domain} {report.Results[0].Outcome}";
+        static string Describe(AttemptReport report) => $"{report.Domain} {report.Results[0].Outcome}";
     }
 
     private static Dictionary<string, string?> Settings(DnsServer dns, int port) => new()

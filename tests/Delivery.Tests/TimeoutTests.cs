@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
@@ -240,7 +240,7 @@ public sealed class TimeoutTests
         Assert.DoesNotContain(".", server.Surplus);
     }
 
-    private static Task<AttemptsCompleted> EarlyAsync(Bench bench) => bench.Early.Reader
+    private static Task<AttemptReport> EarlyAsync(Bench bench) => bench.Early.Reader
         .ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
 
     /// <summary>Knows for how long a timer was set last.</summary>

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -174,7 +174,7 @@ public sealed class TlsTests
         Assert.Equal(["Deferred 4.7.4"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
     }
 
-    private static async Task<(AttemptsCompleted Report, string[] Tls)> RunAsync(TlsPolicy policy, params string[] scripts)
+    private static async Task<(AttemptReport Report, string[] Tls)> RunAsync(TlsPolicy policy, params string[] scripts)
     {
         await using var server = new ScriptedServer(scripts);
         await using var bench = new Bench(options => options.Tls = policy);

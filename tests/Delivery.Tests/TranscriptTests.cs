@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -450,7 +450,7 @@ public sealed class TranscriptTests
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
     }
 
-    private static async Task<AttemptsCompleted> TalkAsync(Cut cut, string script, Func<Bench, QueuedRecipient[][]> messages)
+    private static async Task<AttemptReport> TalkAsync(Cut cut, string script, Func<Bench, Recipient[][]> messages)
     {
         await using var server = new ScriptedServer(script, cut);
         await using var bench = new Bench();

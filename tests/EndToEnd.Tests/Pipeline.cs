@@ -123,7 +123,7 @@ internal sealed class Pipeline : IAsyncDisposable
         new("claims", Count("SELECT COUNT(*) FROM claims")),
         new("unreported failures", Count("SELECT COUNT(*) FROM unreported")),
         new("bytes without an owner", Count(
-            "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)")),
+            "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)")),
     ];
 
     /// <summary>Attempts that ended in doubt between final dot and reply, as the history has them.</summary>

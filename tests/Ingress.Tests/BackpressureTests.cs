@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
@@ -30,7 +30,7 @@ public sealed class BackpressureTests
         await client.SayAsync("MAIL FROM:<bob@example.net>", "452 4.3.1 The queue is full, try again later");
 
         var due = await queue.ListDueAsync("example.com", TimeProvider.System.GetUtcNow().AddHours(1), 10, Cancellation);
-        await host.Services.GetRequiredService<MaildropStore>().StoreAsync(new StoreMessages("example.com", 1, [.. due]), _ => "", Cancellation);
+        await host.Services.GetRequiredService<MaildropStore>().StoreAsync(new Claim(1, "example.com", [.. due]), _ => "", Cancellation);
         await LookAsync(host);
         await client.MessageAsync("two");
         Assert.Equal(["unrouted", "queued"], heldBack.GetMeasurementSnapshot().Where(m => m.Value > 0).Select(m => m.Tags["bound"]));

@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using MimeKit;
 
@@ -126,7 +127,7 @@ public sealed class CompletionTests
         await client.SayAsync("Subject: x\n\nbody\r\n.", "550 5.6.0 Message contains bare <CR> or <LF>");
     }
 
-    private static async Task<Contracts.AcceptedMessage> SubmitAsync(IngressHost host, string content)
+    private static async Task<Envelope> SubmitAsync(IngressHost host, string content)
     {
         await using var client = await Client.AuthenticatedAsync(host.Submission);
         await client.BeginAsync("ann@example.com", "carol@example.net");
@@ -134,6 +135,6 @@ public sealed class CompletionTests
         return await host.NextHintAsync();
     }
 
-    private static async Task<MimeMessage> ReadAsync(IngressHost host, Contracts.AcceptedMessage accepted) =>
+    private static async Task<MimeMessage> ReadAsync(IngressHost host, Envelope accepted) =>
         await MimeMessage.LoadAsync(new MemoryStream(await host.ContentAsync(accepted.MessageId)), Deadline.Token);
 }

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;

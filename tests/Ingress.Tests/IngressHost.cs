@@ -29,9 +29,9 @@ internal sealed class IngressHost : IAsyncDisposable
 
     private readonly WebApplication _app;
     private readonly string _folder;
-    private readonly Channel<AcceptedMessage> _hints;
+    private readonly Channel<Envelope> _hints;
 
-    private IngressHost(WebApplication app, string folder, FakeTimeProvider? time, Channel<AcceptedMessage> hints)
+    private IngressHost(WebApplication app, string folder, FakeTimeProvider? time, Channel<Envelope> hints)
     {
         _app = app;
         _folder = folder;
@@ -73,7 +73,7 @@ internal sealed class IngressHost : IAsyncDisposable
         if (time is not null)
             builder.Services.AddSingleton<TimeProvider>(time);
 
-        var hints = Channel.CreateUnbounded<AcceptedMessage>();
+        var hints = Channel.CreateUnbounded<Envelope>();
         builder.Services.AddSingleton(hints);
         builder.AddServiceDefaults("ingress");
         builder.Logging.ClearProviders();
@@ -103,7 +103,7 @@ internal sealed class IngressHost : IAsyncDisposable
     }
 
     /// <summary>The next message the queue is told of.</summary>
-    public async Task<AcceptedMessage> NextHintAsync() => await _hints.Reader.ReadAsync(Deadline.Token);
+    public async Task<Envelope> NextHintAsync() => await _hints.Reader.ReadAsync(Deadline.Token);
 
     public bool HasHint => _hints.Reader.TryPeek(out _);
 
@@ -162,12 +162,12 @@ internal sealed class IngressHost : IAsyncDisposable
         ["Ingress:Listeners:2:Tls"] = "Implicit",
     };
 
-    private sealed class HintConsumer(Channel<AcceptedMessage> hints) : IConsumer<MessageAccepted>
+    private sealed class HintConsumer(Channel<Envelope> hints) : IConsumer<MessageAccepted>
     {
         public Task Consume(ConsumeContext<MessageAccepted> context)
         {
             foreach (var message in context.Message.Messages)
-                hints.Writer.TryWrite(message);
+                hints.Writer.TryWrite(message.ToEnvelope());
             return Task.CompletedTask;
         }
     }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using MailPipeline.Mail;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -23,7 +24,7 @@ public sealed class LogTests
         await client.SayAsync("DATA", "354");
         await client.SayAsync("x: y\r\n\r\n.", "250 2.0.0");
 
-        var id = Contracts.MessageIds.ToText((await host.NextHintAsync()).MessageId);
+        var id = MessageIds.ToText((await host.NextHintAsync()).MessageId);
         Assert.Matches(
             $"""^message={id} status=accepted from=<sales@example\.com> to=<joe@example\.net> to=<"x\?\?to=\?eve"@example\.net> size=\d+ client=127\.0\.0\.1 user=ann@example\.com session=\S+$""",
             Assert.Single(Lines(host, 1001)));

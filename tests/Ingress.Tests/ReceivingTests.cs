@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Ingress.Tests;
 

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>Where an address leads, on both engines.</summary>

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>What the bus says is held against storage.</summary>

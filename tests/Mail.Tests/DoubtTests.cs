@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 
 namespace MailPipeline.Mail.Tests;
 
@@ -45,11 +44,11 @@ public abstract partial class StoreTests
     {
         await Store.Directory.AddAccountAsync("a@example.org", "hash");
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org", "gone@example.org");
-        var command = new StoreMessages("example.org", 9, [.. recipients]);
+        var command = new Claim(9, "example.org", [.. recipients]);
         AttemptOutcome[] outcomes = [AttemptOutcome.Delivered, AttemptOutcome.Failed];
         Assert.Equal(outcomes, (await Store.Maildrops.StoreAsync(command, _ => "", default)).Select(result => result.Outcome));
         Assert.Equal(outcomes, (await Store.Maildrops.StoreAsync(command, _ => "", default, afterDoubt: true)).Select(result => result.Outcome));
-        Assert.All(await Store.Maildrops.StoreAsync(command with { ClaimId = 10 }, _ => "", default, afterDoubt: true), result => Assert.Equal(AttemptOutcome.NotAttempted, result.Outcome));
+        Assert.All(await Store.Maildrops.StoreAsync(command with { Id = 10 }, _ => "", default, afterDoubt: true), result => Assert.Equal(AttemptOutcome.NotAttempted, result.Outcome));
         var account = (await Store.Directory.FindAccountAsync("a@example.org", default))!;
         Assert.Single(await Store.Maildrops.ListAsync(account.Id, default));
         Assert.Equal([9], await Store.Queue.ListClaimsAsync("example.org", default));
@@ -62,7 +61,7 @@ public abstract partial class StoreTests
         const int Count = MaildropStore.MostDeletions + 20;
         var recipients = (await Task.WhenAll(Enumerable.Range(0, Count).Select(_ => Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org"))))
             .Select(made => made[0]).ToArray();
-        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, recipients), _ => "", default);
+        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", recipients), _ => "", default);
 
         Assert.True(await Store.Directory.RemoveAccountAsync("a@example.org"));
 

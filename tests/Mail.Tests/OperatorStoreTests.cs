@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -37,7 +36,7 @@ public abstract partial class StoreTests
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         // What was handed out before the hold, and arrives after it.
         Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default));
-        var late = await Store.Maildrops.StoreAsync(new StoreMessages("example.net", 8, [recipients[0]]), _ => "", default);
+        var late = await Store.Maildrops.StoreAsync(new Claim(8, "example.net", [recipients[0]]), _ => "", default);
         Assert.Equal(AttemptOutcome.NotAttempted, Assert.Single(late).Outcome);
         Assert.Equal(new HeldMessage(id, 2), Assert.Single(await Store.Operator.ListHeldAsync(10, default)));
         Assert.Equal((0, 2), await QueuedAndHeldAsync());
@@ -54,10 +53,10 @@ public abstract partial class StoreTests
 
         Assert.Equal(
             [
-                new OperatorDeed(OperatorAction.Held, "ann", Store.Time.GetUtcNow().AddDays(-1), 2),
-                new OperatorDeed(OperatorAction.Released, "bob", Store.Time.GetUtcNow(), 2),
+                new AuditEntry(OperatorAction.Held, "ann", Store.Time.GetUtcNow().AddDays(-1), 2),
+                new AuditEntry(OperatorAction.Released, "bob", Store.Time.GetUtcNow(), 2),
             ],
-            (await Store.History.FindAsync(id, default))!.Deeds);
+            (await Store.History.FindAsync(id, default))!.Audit);
     }
 
     [Fact]
@@ -98,35 +97,11 @@ public abstract partial class StoreTests
         var timeline = (await Store.History.FindAsync(id, default))!;
         Assert.All(timeline.Recipients, recipient => Assert.Equal(RecipientState.Removed, recipient.State));
         Assert.Single(timeline.Recipients[2].Attempts);
-        Assert.Equal(OperatorAction.Removed, timeline.Deeds[^1].Action);
+        Assert.Equal(OperatorAction.Removed, timeline.Audit[^1].Action);
 
         // It is finished, and forgotten as such.
         Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddSeconds(1), default));
         Assert.Null(await Store.History.FindAsync(id, default));
-    }
-
-    [Fact]
-    public async Task A_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it()
-    {
-        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        string[] undo =
-        [
-            .. s_laterTables.Select(table => $"DROP TABLE {table}"), .. s_laterColumns.Select(column => $"ALTER TABLE {column.Table} DROP COLUMN {column.Name}"),
-            .. s_earlierIndexes.SelectMany(index => new[] { $"DROP INDEX {index.Now}", index.Before }), "DROP INDEX claims_domain", "DROP INDEX recipients_held",
-            .. BackToVersion1,
-        ];
-        await Store.Database.WriteAsync(async transaction =>
-        {
-            foreach (var sql in undo)
-                await transaction.ExecuteAsync(new Statement(sql));
-            return true;
-        });
-
-        await using var newer = new MailDatabase(Store.Options, new NoMeters(), Store.Time, NullLogger<MailDatabase>.Instance);
-        await newer.OpenAsync(default);
-
-        Assert.Equal(new OperatorChange(1, 0), await new OperatorStore(newer).HoldAsync(recipients[0].MessageId, "ann"));
-        Assert.True(await new OperatorStore(newer).PauseDeliveryAsync("ann"));
     }
 
     /// <summary>A pod of the version before works on while a newer one brings the schema further. No statement names an index.</summary>
@@ -143,20 +118,6 @@ public abstract partial class StoreTests
                 $"Not additive: {sql}");
         }
     }
-
-    private static readonly string[] s_laterTables = ["switches", "operator_deeds", "ownerless_content", "secrets", "unreported"];
-
-    private static readonly (string Now, string Before)[] s_earlierIndexes =
-    [
-        ("recipients_due", "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at) WHERE state = 0"),
-        ("domain_queues_wake", "CREATE INDEX domain_queues_due ON domain_queues (due_at, domain)"),
-        ("chunks_segment", "CREATE INDEX chunks_segment ON chunks (segment) WHERE segment > 0"),
-    ];
-
-    private static readonly (string Table, string Name)[] s_laterColumns =
-    [
-        ("claims", "began_at"), ("claims", "dots"), ("recipients", "deaths"), ("recipients", "uncertain"), ("recipients", "hold_reason"),
-    ];
 
     private async Task<(long Queued, long Held)> QueuedAndHeldAsync()
     {

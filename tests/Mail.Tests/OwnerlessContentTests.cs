@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -102,7 +101,7 @@ public sealed class OwnerlessContentTests(PostgresFixture postgres) : IClassFixt
 
     private Task<StoreFixture> OpenAsync(TimeSpan age) => postgres.OpenAsync(options => options.AbandonedContentAge = age);
 
-    private static AcceptedMessage Message(StoreFixture store, long id) =>
+    private static Envelope Message(StoreFixture store, long id) =>
         new(id, "sender@example.org", ["a@example.net"], Bytes, BodyType.SevenBit, store.Time.GetUtcNow(), "");
 
     private static async Task<long> ChunksWithoutOwnerAsync(StoreFixture store) =>

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MailPipeline.Storage.Sqlite;
 using Microsoft.Data.Sqlite;
@@ -126,8 +125,8 @@ public abstract partial class StoreTests
         // Ids as of messages in maildrops, and one that is finished behind them; all old, and then some that are young.
         await Store.RunAsync(
             $"""
-            INSERT INTO messages (id, accepted_at, sender, size_bytes, body, trace_parent, holds)
-            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END FROM {numbers}
+            INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
+            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END, '' FROM {numbers}
             """);
         Assert.Equal(3, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
         Assert.Equal(0, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
@@ -143,8 +142,8 @@ public abstract partial class StoreTests
             ? $"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS n" : $"generate_series(1, {count}) AS n(i)";
         await Store.RunAsync(
             $"""
-            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-            SELECT {RecipientIds.Of(message.MessageId, 0)} + i, 'a@example.net', '', CASE WHEN i % 3 = 0 THEN 'example.com' ELSE 'example.net' END, 0, 0, 0, i, 0, 0 FROM {numbers}
+            INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+            SELECT {RecipientIds.Of(message.MessageId, 0)} + i, 'a@example.net', '', CASE WHEN i % 3 = 0 THEN 'example.com' ELSE 'example.net' END, 0, '', 0, 0, i, 0, 0 FROM {numbers}
             """);
     }
 

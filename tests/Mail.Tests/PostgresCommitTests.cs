@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MailPipeline.Testing;
 
@@ -78,7 +77,7 @@ public sealed class PostgresCommitTests : IAsyncLifetime
             await writer.AppendAsync(bytes, Cancellation);
             await WaitForStandbyAsync("ANY 1 (nobody)");
             var accepting = store.Messages.AcceptAsync(
-                new AcceptedMessage(id, "a@example.org", ["b@example.net"], bytes.Length, BodyType.SevenBit, store.Time.GetUtcNow(), ""), writer, leaving.Token);
+                new Envelope(id, "a@example.org", ["b@example.net"], bytes.Length, BodyType.SevenBit, store.Time.GetUtcNow(), ""), writer, leaving.Token);
             await WhileTimePassesAsync(store, EndWaitingSessionAsync);
             await leaving.CancelAsync();
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => accepting);

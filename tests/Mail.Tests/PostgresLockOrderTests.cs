@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using Npgsql;
 
 namespace MailPipeline.Mail.Tests;
@@ -53,8 +52,8 @@ public sealed partial class Postgres_store
     {
         await store.Directory.AddAccountAsync("a@example.net", "hash");
         var recipients = await QueueAsync(store);
-        return (One(recipients.Chunk(5), some => store.Maildrops.StoreAsync(new StoreMessages("example.net", ++_claim, some), _ => "", default)),
-            Two(recipients.Chunk(7), some => other.Maildrops.StoreAsync(new StoreMessages("example.net", ++_claim, [.. some.Reverse()]), _ => "", default)));
+        return (One(recipients.Chunk(5), some => store.Maildrops.StoreAsync(new Claim(++_claim, "example.net", some), _ => "", default)),
+            Two(recipients.Chunk(7), some => other.Maildrops.StoreAsync(new Claim(++_claim, "example.net", [.. some.Reverse()]), _ => "", default)));
     });
 
     [Fact]
@@ -98,7 +97,7 @@ public sealed partial class Postgres_store
         var claims = await TakeAsync(store, recipients, 0, 2);
         // Nobody has their accounts: they join the claim, and the queue decides.
         var joining = claims.Zip(recipients.Where(recipient => RecipientIds.Number(recipient.RecipientId) == 1).Chunk(2), (claim, some) => (claim.Id, Some: some)).ToList();
-        return (One(joining, claim => store.Maildrops.StoreAsync(new StoreMessages("example.net", claim.Id, claim.Some), _ => "", default)),
+        return (One(joining, claim => store.Maildrops.StoreAsync(new Claim(claim.Id, "example.net", claim.Some), _ => "", default)),
             Two(joining, claim => other.Outcomes.RecordAsync(
                 claim.Id, "example.net", [.. claim.Some.Select(recipient =>
                     new RecipientDecision(store.Result(recipient, AttemptOutcome.Failed, "5.1.1", "no such mailbox"), RecipientState.Bounced, default))], TimeSpan.Zero)));
@@ -110,7 +109,7 @@ public sealed partial class Postgres_store
         var recipients = await QueueAsync(store, "a@example.net", "b@example.net", "c@example.com");
         foreach (var address in (string[])["a@example.net", "b@example.net"])
             await store.Directory.AddAccountAsync(address, "hash");
-        await store.Maildrops.StoreAsync(new StoreMessages("example.net", ++_claim, [.. recipients.Where(recipient => recipient.Address.EndsWith(".net", StringComparison.Ordinal))]), _ => "", default);
+        await store.Maildrops.StoreAsync(new Claim(++_claim, "example.net", [.. recipients.Where(recipient => recipient.Address.EndsWith(".net", StringComparison.Ordinal))]), _ => "", default);
         async Task DeleteAsync(StoreFixture at, string address)
         {
             var account = (await at.Directory.FindAccountAsync(address, default))!.Id;
@@ -148,14 +147,14 @@ public sealed partial class Postgres_store
 
     private static IReadOnlyList<Func<Task>> Two<T>(IEnumerable<T> items, Func<T, Task> run) => [.. One(items, run).Reverse()];
 
-    private static Task<AcceptedMessage[]> AcceptAsync(StoreFixture store) =>
+    private static Task<Envelope[]> AcceptAsync(StoreFixture store) =>
         Task.WhenAll(Enumerable.Range(0, Rows).Select(domain => store.AcceptAsync("x"u8.ToArray(), $"a@d{domain}.example.net")));
 
-    private static async Task<QueuedRecipient[]> QueueAsync(StoreFixture store, params string[] addresses) =>
+    private static async Task<Recipient[]> QueueAsync(StoreFixture store, params string[] addresses) =>
         [.. (await Task.WhenAll(Enumerable.Range(0, Rows).Select(_ => store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, addresses is [] ? ["a@example.net"] : addresses))))
             .SelectMany(recipients => recipients).OrderBy(recipient => recipient.RecipientId)];
 
-    private async Task<List<(long Id, QueuedRecipient[] Recipients)>> TakeAsync(StoreFixture store, QueuedRecipient[] recipients, int number, int batch)
+    private async Task<List<(long Id, Recipient[] Recipients)>> TakeAsync(StoreFixture store, Recipient[] recipients, int number, int batch)
     {
         var claims = recipients.Where(recipient => RecipientIds.Number(recipient.RecipientId) == number).Chunk(batch).Select(some => (Id: ++_claim, some)).ToList();
         foreach (var (id, some) in claims)

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using MailPipeline.Storage.Postgres;
 using MailPipeline.Testing;
@@ -106,8 +105,6 @@ public sealed partial class Postgres_store(PostgresFixture postgres) : StoreTest
         var refused = await Assert.ThrowsAsync<StoreEncodingException>(() => StoreFixture.PostgresAsync(connection, null, () => ValueTask.CompletedTask));
         Assert.Contains($"whose encoding is {encoding}; it must be UTF8", refused.Message, StringComparison.Ordinal);
     }
-
-    protected override IReadOnlyList<string> BackToVersion1 => ["DELETE FROM schema_version WHERE version > 1"];
 
     [Theory]
     [InlineData(1, true)]

@@ -1,6 +1,5 @@
 using System.Data.Common;
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -125,10 +124,10 @@ public sealed class StoreFixture : IAsyncDisposable
     }
 
     /// <summary>Accepts one message and gives back what was accepted.</summary>
-    public async Task<AcceptedMessage> AcceptAsync(byte[] content, params string[] recipients)
+    public async Task<Envelope> AcceptAsync(byte[] content, params string[] recipients)
     {
         var id = await Messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(id, "sender@example.org", recipients, content.Length, BodyType.SevenBit, Time.GetUtcNow(), "");
+        var message = new Envelope(id, "sender@example.org", recipients, content.Length, BodyType.SevenBit, Time.GetUtcNow(), "");
         await using var writer = Messages.CreateContent(id);
         await writer.AppendAsync(content, default);
         await Messages.AcceptAsync(message, writer, default);
@@ -140,14 +139,14 @@ public sealed class StoreFixture : IAsyncDisposable
         DeadClaims.TakeBackAsync(evenIfLeased, (attempts, _) => Time.GetUtcNow().AddMinutes(5 * attempts), default, mayTake);
 
     /// <summary>Accepts and routes one message for remote or local recipients.</summary>
-    public async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(byte[] content, RecipientRoute route, params string[] recipients)
+    public async Task<IReadOnlyList<Recipient>> QueueAsync(byte[] content, RecipientRoute route, params string[] recipients)
     {
         var message = await AcceptAsync(content, recipients);
         var made = await Queue.RouteAsync([Route(message, route)]);
         return [.. made.Select(row => row.Recipient)];
     }
 
-    public static RoutedMessage Route(AcceptedMessage message, RecipientRoute route) =>
+    public static RoutedMessage Route(Envelope message, RecipientRoute route) =>
         new(message, [.. message.Recipients.Select(r => new RoutedRecipient(r, "", r[(r.LastIndexOf('@') + 1)..], route))]);
 
     public async Task<byte[]> ReadAsync(long messageId)
@@ -158,7 +157,7 @@ public sealed class StoreFixture : IAsyncDisposable
         return all.ToArray();
     }
 
-    public AttemptResult Result(QueuedRecipient recipient, AttemptOutcome outcome, string status, string reply) =>
+    public AttemptResult Result(Recipient recipient, AttemptOutcome outcome, string status, string reply) =>
         new(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", Time.GetUtcNow(), Time.GetUtcNow());
 
     public async ValueTask DisposeAsync()

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -12,9 +11,6 @@ public abstract partial class StoreTests : IAsyncLifetime
     protected StoreFixture Store => _store!;
 
     protected abstract Task<StoreFixture> OpenAsync();
-
-    /// <summary>Makes the store forget that it was brought further than version 1.</summary>
-    protected abstract IReadOnlyList<string> BackToVersion1 { get; }
 
     /// <summary>Notes of a schema that newer programs have brought to a version.</summary>
     private Task SetSchemaVersionAsync(int version) => Store.RunAsync(
@@ -286,14 +282,14 @@ public abstract partial class StoreTests : IAsyncLifetime
     [Fact]
     public async Task What_is_due_is_read_page_by_page_though_much_is_due_at_the_same_time()
     {
-        var all = new List<QueuedRecipient>();
+        var all = new List<Recipient>();
         for (var i = 0; i < 3; i++)
         {
             all.AddRange(await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, 7).Select(number => $"u{number}@example.net")]));
             Store.Time.Advance(TimeSpan.FromMilliseconds(i));
         }
         await Store.Claims.TakeAsync(7, "example.net", [all[3]], begun: true, default);
-        var seen = new List<QueuedRecipient>();
+        var seen = new List<Recipient>();
         var after = default(DuePlace);
         while (await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 4, default, after) is { Count: > 0 } page)
         {
@@ -356,7 +352,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("User@Example.org", "hash");
         var account = await Store.Directory.FindAccountAsync("user@example.org", default);
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org", "USER@example.org");
-        var command = new StoreMessages("example.org", 9, [.. recipients]);
+        var command = new Claim(9, "example.org", [.. recipients]);
 
         var first = await Store.Maildrops.StoreAsync(command, _ => "Return-Path: <>\r\n", default);
         Assert.All(first, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
@@ -375,7 +371,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_recipient_without_account_is_refused_under_a_claim_so_that_the_queue_decides()
     {
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");
-        var results = await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        var results = await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
         Assert.Equal("5.1.1", Assert.Single(results).Status);
         var recorded = await Store.Outcomes.RecordAsync(9, "example.org", [new(results[0], RecipientState.Bounced, default)], TimeSpan.Zero);
         Assert.Single(recorded.Recorded);
@@ -388,7 +384,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var account = (await Store.Directory.FindAccountAsync("user@example.org", default))!;
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
-        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
 
         var lease = await Store.Maildrops.LockAsync(account.Id, default);
         Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
@@ -407,7 +403,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
-        await Store.Maildrops.StoreAsync(new StoreMessages("example.org", 9, [.. recipients]), _ => "", default);
+        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
         Assert.True(await Store.Directory.RemoveAccountAsync("USER@example.org"));
         Assert.False(await Store.Directory.RemoveAccountAsync("user@example.org"));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -471,7 +467,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(17, (await Store.History.SummarizeAsync(default)).Messages);
     }
 
-    private async Task<AcceptedMessage> AcceptAgainAsync(AcceptedMessage message)
+    private async Task<Envelope> AcceptAgainAsync(Envelope message)
     {
         await using var writer = Store.Messages.CreateContent(message.MessageId);
         await writer.AppendAsync("z"u8.ToArray(), default);
@@ -479,7 +475,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         return message;
     }
 
-    private Task DeferAsync(long claimId, QueuedRecipient recipient, DateTimeOffset next) =>
+    private Task DeferAsync(long claimId, Recipient recipient, DateTimeOffset next) =>
         Store.Outcomes.RecordAsync(
             claimId, "example.net", [new(Store.Result(recipient, AttemptOutcome.Deferred, "4.2.0", "450 later"), RecipientState.Queued, next)], TimeSpan.Zero);
 
@@ -499,6 +495,4 @@ public abstract partial class StoreTests : IAsyncLifetime
 public sealed class Sqlite_store : StoreTests
 {
     protected override Task<StoreFixture> OpenAsync() => StoreFixture.SqliteAsync();
-
-    protected override IReadOnlyList<string> BackToVersion1 => ["PRAGMA user_version = 1"];
 }

@@ -1,5 +1,4 @@
 using CsCheck;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>What is taken back from workers that died.</summary>

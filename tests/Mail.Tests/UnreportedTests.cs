@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -95,7 +94,7 @@ public abstract partial class StoreTests
     public async Task Nobody_is_told_of_what_the_null_sender_sent()
     {
         var id = await Store.Messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(id, "", ["a@example.net"], 1, BodyType.SevenBit, Store.Time.GetUtcNow(), "");
+        var message = new Envelope(id, "", ["a@example.net"], 1, BodyType.SevenBit, Store.Time.GetUtcNow(), "");
         await using (var writer = Store.Messages.CreateContent(id))
         {
             await writer.AppendAsync("x"u8.ToArray(), default);
@@ -246,7 +245,7 @@ public abstract partial class StoreTests
             long[] ids = [await Store.Messages.NextMessageIdAsync(default), await Store.Messages.NextMessageIdAsync(default)];
             var waiting = (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 100, default)).Count;
             var composed = ids.Select(_ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).ToArray();
-            Task<(AcceptedMessage? Report, int Failures)>[] reporting;
+            Task<(Envelope? Report, int Failures)>[] reporting;
             using (Store.KeepWriterBusy())
             {
                 reporting = [.. ids.Zip(composed, (id, done) => Store.Unreported.ReportAsync(
@@ -269,7 +268,7 @@ public abstract partial class StoreTests
         Assert.True(isShared, "The reports never shared a transaction.");
     }
 
-    private async Task<RecordedOutcomes> FailAsync(long claimId, QueuedRecipient recipient, TimeSpan? delay = null)
+    private async Task<RecordedOutcomes> FailAsync(long claimId, Recipient recipient, TimeSpan? delay = null)
     {
         var domain = recipient.Address[(recipient.Address.LastIndexOf('@') + 1)..];
         await Store.Claims.TakeAsync(claimId, domain, [recipient], begun: true, default);
@@ -279,10 +278,10 @@ public abstract partial class StoreTests
     }
 
     /// <summary>Reports of up to a hundred failures until there is nothing to report.</summary>
-    private async Task<List<(AcceptedMessage Message, IReadOnlyList<string> Addresses)>> ReportAsync(
+    private async Task<List<(Envelope Message, IReadOnlyList<string> Addresses)>> ReportAsync(
         long messageId, byte[]? content = null, UnreportedStore? store = null)
     {
-        var reports = new List<(AcceptedMessage, IReadOnlyList<string>)>();
+        var reports = new List<(Envelope, IReadOnlyList<string>)>();
         while (true)
         {
             var id = await Store.Messages.NextMessageIdAsync(default);
@@ -303,5 +302,5 @@ public abstract partial class StoreTests
     }
 
     private ComposedMessage Dsn(long id, byte[]? content = null) => new(
-        new AcceptedMessage(id, "", ["sender@example.org"], 3, BodyType.SevenBit, Store.Time.GetUtcNow(), ""), content ?? "dsn"u8.ToArray());
+        new Envelope(id, "", ["sender@example.org"], 3, BodyType.SevenBit, Store.Time.GetUtcNow(), ""), content ?? "dsn"u8.ToArray());
 }

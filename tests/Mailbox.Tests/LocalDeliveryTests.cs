@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Text;
 using MailKit.Net.Pop3;
 using MailKit.Security;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Mailbox.Maildrops;
 using MailPipeline.Mailbox.Tests.Kit;
@@ -99,7 +98,7 @@ public sealed class LocalDeliveryTests
         var store = new DoubtfulStore(host.Get<ILocalStore>());
         var delivery = new LocalDelivery(store, TimeProvider.System, new FakeLogger<LocalDelivery>());
 
-        var results = await delivery.StoreAsync(new StoreMessages("example.org", 77, recipients), DateTimeOffset.UnixEpoch, default);
+        var results = await delivery.StoreAsync(new Claim(77, "example.org", recipients), DateTimeOffset.UnixEpoch, default);
 
         Assert.All(results, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
         Assert.Equal(4, store.Asked);
@@ -110,7 +109,7 @@ public sealed class LocalDeliveryTests
     {
         public int Asked { get; private set; }
 
-        public async Task<IReadOnlyList<AttemptResult>> StoreAsync(StoreMessages command, bool afterDoubt, CancellationToken cancellation)
+        public async Task<IReadOnlyList<AttemptResult>> StoreAsync(Claim command, bool afterDoubt, CancellationToken cancellation)
         {
             if (++Asked == 2)
                 throw new StorageUnavailableException(StorageFault.Refused, "planted");
@@ -118,7 +117,7 @@ public sealed class LocalDeliveryTests
             return Asked == 1 ? throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "planted") : results;
         }
 
-        public Task<bool> ClaimAsync(StoreMessages command, QueuedRecipient recipient, CancellationToken cancellation) =>
+        public Task<bool> ClaimAsync(Claim command, Recipient recipient, CancellationToken cancellation) =>
             store.ClaimAsync(command, recipient, cancellation);
     }
 
@@ -128,7 +127,7 @@ public sealed class LocalDeliveryTests
         await using var host = await MailboxHost.StartAsync();
         var ann = await host.AddAccountAsync("ann@example.org");
         var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
-        var command = new StoreMessages("example.org", 77, recipients);
+        var command = new Claim(77, "example.org", recipients);
 
         var first = await host.SendAsync(command);
         var second = await host.SendAsync(command);
@@ -160,7 +159,7 @@ public sealed class LocalDeliveryTests
         var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
         await host.Get<MailDatabase>().DisposeAsync();
 
-        var report = await host.SendAsync(new StoreMessages("example.org", 77, recipients));
+        var report = await host.SendAsync(new Claim(77, "example.org", recipients));
 
         var result = Assert.Single(report.Results);
         Assert.Equal((AttemptOutcome.NotAttempted, "4.3.0"), (result.Outcome, result.Status));
@@ -182,8 +181,7 @@ public sealed class LocalDeliveryTests
         await host.AddAccountAsync("ann@example.org");
         var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
 
-        await host.SendAsync(new StoreMessages(
-            "example.org", 77, [.. recipients.Select(recipient => recipient with { TraceParent = $"00-{Trace}-b7ad6b7169203331-01" })]));
+        await host.SendAsync(new Claim(77, "example.org", [.. recipients.Select(recipient => recipient with { TraceParent = $"00-{Trace}-b7ad6b7169203331-01" })]));
 
         var stored = Assert.Single(seen, activity => activity.OperationName == "store" && activity.TraceId.ToString() == Trace);
         Assert.Equal("b7ad6b7169203331", stored.ParentSpanId.ToString());
@@ -201,14 +199,14 @@ public sealed class LocalDeliveryTests
         ActivitySource.AddActivityListener(listener);
         await using var host = await MailboxHost.StartAsync();
         await host.AddAccountAsync("ann@example.org");
-        var recipients = new List<QueuedRecipient>();
+        var recipients = new List<Recipient>();
         for (var i = 1; i <= 3; i++)
         {
             var message = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
             recipients.Add(message[0] with { TraceParent = $"00-{i:x32}-b7ad6b7169203331-01" });
         }
 
-        await host.SendAsync(new StoreMessages("example.org", 77, [.. recipients]));
+        await host.SendAsync(new Claim(77, "example.org", [.. recipients]));
 
         Assert.Equal(
             recipients.Select((recipient, i) => $"{i + 1:x32} message={MessageIds.ToText(recipient.MessageId)}").Order(StringComparer.Ordinal),
@@ -223,7 +221,7 @@ public sealed class LocalDeliveryTests
     public void Every_storage_fault_hands_every_recipient_back(StorageFault fault, string status)
     {
         var recipients = Enumerable.Range(1, 3).Select(number => Recipient($"user{number}@example.org", number)).ToArray();
-        var results = StoreFailure.HandBack(new StoreMessages("example.org", 1, recipients), fault, default, default);
+        var results = StoreFailure.HandBack(new Claim(1, "example.org", recipients), fault, default, default);
         Assert.Equal([1, 2, 3], results.Select(result => result.RecipientId));
         Assert.All(results, result => Assert.Equal((AttemptOutcome.NotAttempted, status), (result.Outcome, result.Status)));
     }
@@ -270,6 +268,6 @@ public sealed class LocalDeliveryTests
         return all.ToArray();
     }
 
-    private static QueuedRecipient Recipient(string address, long id) =>
+    private static Recipient Recipient(string address, long id) =>
         new(id, address, "bob@example.net", 1, BodyType.SevenBit, 0, default, default, RecipientRoute.Local, "");
 }

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
@@ -11,7 +11,7 @@ namespace MailPipeline.Queue.Tests;
 
 public sealed class BatchSenderTests
 {
-    private static readonly QueuedRecipient s_recipient = new(
+    private static readonly Recipient s_recipient = new(
         1, "a@example.net", "", 1, BodyType.SevenBit, 0, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, RecipientRoute.Remote, "");
 
     [Theory]

@@ -1,5 +1,4 @@
 using CsCheck;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
@@ -151,7 +150,7 @@ public sealed class DomainQueueTests
     public void A_report_says_something_of_the_domain_when_something_was_tried(
         AttemptOutcome outcome, bool unreachable, bool isUnderWay, bool saysSomething)
     {
-        var report = new AttemptsCompleted(
+        var report = new AttemptReport(
             "example.net", 1, [new AttemptResult(1, outcome, "4.0.0", "", "", s_now, s_now)], unreachable);
         Assert.Equal(saysSomething, DomainQueue.SaysSomething(report, isUnderWay));
     }
@@ -406,8 +405,8 @@ public sealed class DomainQueueTests
 
     private static long[] Ids(Batch? batch) => [.. batch!.Recipients.Select(r => r.RecipientId)];
 
-    private static QueuedRecipient[] Recipients(long first, int count) => [.. Enumerable.Range(0, count).Select(i => Recipient(first + i))];
+    private static Recipient[] Recipients(long first, int count) => [.. Enumerable.Range(0, count).Select(i => Recipient(first + i))];
 
-    private static QueuedRecipient Recipient(long id) =>
+    private static Recipient Recipient(long id) =>
         new(id, $"user{id}@example.net", "sender@example.org", 100, BodyType.SevenBit, 0, s_now, s_now, RecipientRoute.Remote, "");
 }

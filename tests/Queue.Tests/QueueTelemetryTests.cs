@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;

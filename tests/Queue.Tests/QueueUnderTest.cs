@@ -61,7 +61,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));
         // Where the test names a broker that is away.
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(5));
-        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts));
+        builder.Services.AddSingleton<IOutcomes>(provider => new DoubtfulOutcomes(new StoredOutcomes(provider.GetRequiredService<OutcomeStore>()), Doubts, ClaimsRecorded));
         builder.AddQueue();
         builder.AddMailBus(bus =>
         {
@@ -77,6 +77,9 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     /// <summary>What goes wrong with the next outcomes that are recorded.</summary>
     public ConcurrentQueue<StorageFault> Doubts { get; } = [];
+
+    /// <summary>Claims under which the queue itself recorded something.</summary>
+    public ConcurrentQueue<long> ClaimsRecorded { get; } = [];
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
@@ -140,7 +143,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     {
         var message = await StoreAsync(sender, recipients);
         if (hint)
-            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
         return message.MessageId;
     }
 
@@ -152,12 +155,12 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    private async Task<AcceptedMessage> StoreAsync(string sender, string[] recipients)
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients)
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n"u8.ToArray();
         var id = await messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(content, default);
         await messages.AcceptAsync(message, writer, default);
@@ -179,7 +182,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     }
 
     /// <summary>Sends what a worker would.</summary>
-    public Task ReportAsync(AttemptsCompleted report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report, default);
+    public Task ReportAsync(AttemptReport report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), default);
 
     public async Task<int> FailuresAsync(string domain) =>
         (await History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;

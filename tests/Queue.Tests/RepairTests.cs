@@ -68,10 +68,10 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => await queue.FailuresAsync("example.net") > 0, "the domain backs off");
 
-        await queue.ReportAsync(new AttemptsCompleted("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
         // A report that comes late, of a batch that nobody remembers.
-        await queue.ReportAsync(new AttemptsCompleted("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
 
         Assert.Equal(1, await queue.FailuresAsync("example.net"));
@@ -91,16 +91,16 @@ public sealed class RepairTests
         using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
-        var held = Assert.Single(queue.Worker.Commands).ClaimId;
+        var held = Assert.Single(queue.Worker.Commands).Id;
         var failed = new AttemptResult(
             RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
 
         // A claim that is over, or was never there; one that is held, in the name of another domain.
-        await queue.ReportAsync(new AttemptsCompleted("example.net", held + 1, [failed], Unreachable: true));
-        await queue.ReportAsync(new AttemptsCompleted("example.com", held, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptReport("example.net", held + 1, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptReport("example.com", held, [failed], Unreachable: true));
         await Until.TrueAsync(
             () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 2), "both were read");
-        await queue.ReportAsync(new AttemptsCompleted("example.com", held + 2, [failed], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.com", held + 2, [failed], Unreachable: false));
         await Until.TrueAsync(
             () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 3), "the queue went on");
 
@@ -125,7 +125,7 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
         var nothing = command.Recipients.Select(recipient => new AttemptResult(
             recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch));
-        await queue.ReportAsync(new AttemptsCompleted(command.Domain, command.ClaimId, [.. nothing], Unreachable: false, NothingWon: true));
+        await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [.. nothing], Unreachable: false, NothingWon: true));
         await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
         // What is read from storage goes out before the second message does.
         await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
@@ -150,10 +150,10 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
 
         var back = command.Recipients[1];
-        await queue.Claims.ReleaseAsync(command.ClaimId, [back.RecipientId], default);
+        await queue.Claims.ReleaseAsync(command.Id, [back.RecipientId], default);
         var result = new AttemptResult(back.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
         if (isReported)
-            await queue.ReportAsync(new AttemptsCompleted(command.Domain, command.ClaimId, [result], Unreachable: false, NothingWon: true, GoesOn: true));
+            await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [result], Unreachable: false, NothingWon: true, GoesOn: true));
         await Until.TrueAsync(
             async () => (await queue.History.FindAsync(id, default))!.Recipients.Any(r => r.State == RecipientState.Delivered), "another delivers it");
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "only the first is left");
@@ -182,9 +182,9 @@ public sealed class RepairTests
     {
         await using var queue = await QueueUnderTest.StartAsync();
         var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
-        var message = new AcceptedMessage(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var message = new Envelope(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         for (var i = 0; i < 5; i++)
-            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message]), default);
+            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
         Assert.Single((await queue.OutcomeOfAsync(id)).Recipients);
         await queue.DrainedAsync();
         Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));
@@ -239,6 +239,51 @@ public sealed class RepairTests
         Assert.Equal(1, (await queue.Store.FindQueuedAsync(RecipientIds.Of(id, 0), default))!.Attempts);
         Assert.Empty(queue.Lines(2002));
         slow.SetResult();
+    }
+
+    [Fact]
+    public async Task The_report_of_a_claim_that_ended_with_its_record_is_not_recorded_again()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var underWay = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
+        queue.Worker.FateOf = _ => Worker.Fate.EndsClaim;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await queue.OutcomeOfAsync(id);
+        await Until.TrueAsync(
+            () => Task.FromResult(underWay.GetMeasurementSnapshot() is { Count: > 1 } all && all.Sum(m => m.Value) == 0), "the batch is over");
+
+        Assert.Empty(queue.ClaimsRecorded);
+        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+        // Late, and repeated: it changes nothing and writes nothing.
+        var command = Assert.Single(queue.Worker.Commands);
+        var now = TimeProvider.System.GetUtcNow();
+        await queue.ReportAsync(new AttemptReport(
+            command.Domain, command.Id, [new(command.Recipients[0].RecipientId, AttemptOutcome.Delivered, "2.0.0", "250 ok", "", now, now)],
+            Unreachable: false, HasEnded: true));
+        Assert.Single((await queue.OutcomeOfAsync(id)).Recipients[0].Attempts);
+        Assert.Empty(queue.ClaimsRecorded);
+    }
+
+    /// <summary>Nothing of the claim is left, and what was handed out was not lost on its way.</summary>
+    [Fact]
+    public async Task A_worker_that_dies_between_its_last_record_and_its_report_leaves_nothing_to_repair()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        using var underWay = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
+        using var lost = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.batches_lost");
+        queue.Worker.FateOf = _ => Worker.Fate.DiesAfterRecord;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        var timeline = await queue.OutcomeOfAsync(id);
+        Assert.Equal(RecipientState.Delivered, Assert.Single(timeline.Recipients).State);
+        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+
+        await Until.TrueAsync(
+            () => Task.FromResult(underWay.GetMeasurementSnapshot() is { Count: > 1 } all && all.Sum(m => m.Value) == 0), "the batch is over");
+        await queue.WakeAsync("example.net");
+        Assert.Equal(0, lost.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Empty(queue.Lines(2002));
+        Assert.Single(queue.Worker.Commands);
+        Assert.Equal(0, (await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow(), default)).Unbegun);
     }
 
     [Fact]
@@ -323,8 +368,8 @@ public sealed class RepairTests
         await queue.ExecuteAsync(
             $"""
             UPDATE messages SET accepted_at = {long.MinValue} WHERE id = {id};
-            INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, 0, 0, 1, 0, 0);
+            INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+                VALUES ({RecipientIds.Of(id, 9)}, 'x@bad.example', '', 'bad.example', 0, '', 0, 0, 1, 0, 0);
             INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('bad.example', 0, 0, 0, '');
             """);
         var before = measures.GetMeasurementSnapshot().Count;

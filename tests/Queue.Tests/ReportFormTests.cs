@@ -1,5 +1,4 @@
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Testing;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Reports;
 using MimeKit;

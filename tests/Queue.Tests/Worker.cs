@@ -11,20 +11,20 @@ internal sealed class Worker
 {
     private readonly TaskCompletionSource _leaving = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public ConcurrentQueue<DeliverMessages> Commands { get; } = new();
+    public ConcurrentQueue<Claim> Commands { get; } = new();
 
     /// <summary>The outcome of each recipient; the number counts the attempts made for it before.</summary>
-    public Func<QueuedRecipient, (AttemptOutcome Outcome, string Status, string Reply)> Answer { get; set; } =
+    public Func<Recipient, (AttemptOutcome Outcome, string Status, string Reply)> Answer { get; set; } =
         _ => (AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 Ok");
 
     /// <summary>False: no host of the domain can be reached.</summary>
     public Func<string, bool> Reachable { get; set; } = _ => true;
 
     /// <summary>What becomes of a command before it is worked on.</summary>
-    public Func<DeliverMessages, Fate> FateOf { get; set; } = _ => Fate.Done;
+    public Func<Claim, Fate> FateOf { get; set; } = _ => Fate.Done;
 
     /// <summary>What a command waits for after its claim is won: a slow far end.</summary>
-    public Func<DeliverMessages, Task> Until { get; set; } = _ => Task.CompletedTask;
+    public Func<Claim, Task> Until { get; set; } = _ => Task.CompletedTask;
 
     /// <summary>Every command that is under way ends without a word.</summary>
     public Task Leaving => _leaving.Task;
@@ -43,6 +43,12 @@ internal sealed class Worker
         /// <summary>The worker dies after it has won the claim.</summary>
         DiesWithClaim,
 
+        /// <summary>The worker delivers, ends its claim with the record of it, and reports that.</summary>
+        EndsClaim,
+
+        /// <summary>The same, and it dies before its report.</summary>
+        DiesAfterRecord,
+
         /// <summary>The worker gives all back untried.</summary>
         HandedBack,
 
@@ -55,38 +61,49 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
 {
     public async Task Consume(ConsumeContext<DeliverMessages> context)
     {
-        var command = context.Message;
+        var command = context.Message.ToClaim();
         worker.Commands.Enqueue(command);
         var fate = worker.FateOf(command);
         if (fate == Worker.Fate.Lost)
             return;
         for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
         {
-            var won = await claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun: true, default);
+            var won = await claims.TakeAsync(command.Id, command.Domain, command.Recipients, begun: true, default);
             if (fate == Worker.Fate.HandedBack)
             {
                 await bus.SendAsync(
                     BusEndpoints.AttemptsCompleted,
-                    new AttemptsCompleted(command.Domain, command.ClaimId, [.. command.Recipients.Select(recipient => Result(command, recipient, won: false))], false),
+                    new AttemptReport(command.Domain, command.Id, [.. command.Recipients.Select(recipient => Result(command, recipient, won: false))], false).ToContract(),
                     default);
                 return;
             }
             if (fate == Worker.Fate.DiesWithClaim)
             {
-                await claims.NoteDotsAsync(command.ClaimId, won, default);
+                await claims.NoteDotsAsync(command.Id, won, default);
                 return;
             }
             if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
                 return;
             var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
-            await claims.RecordDeliveredAsync(command.ClaimId, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
+            if (fate is Worker.Fate.EndsClaim or Worker.Fate.DiesAfterRecord)
+            {
+                var (_, hasEnded) = await claims.RecordLastDeliveredAsync(command.Id, results, won, default);
+                if (fate == Worker.Fate.EndsClaim)
+                {
+                    await bus.SendAsync(
+                        BusEndpoints.AttemptsCompleted,
+                        new AttemptReport(command.Domain, command.Id, results, Unreachable: false, HasEnded: hasEnded).ToContract(), default);
+                }
+                return;
+            }
+            await claims.RecordDeliveredAsync(command.Id, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(
                 BusEndpoints.AttemptsCompleted,
-                new AttemptsCompleted(command.Domain, command.ClaimId, results, !worker.Reachable(command.Domain)), default);
+                new AttemptReport(command.Domain, command.Id, results, !worker.Reachable(command.Domain)).ToContract(), default);
         }
     }
 
-    private AttemptResult Result(DeliverMessages command, QueuedRecipient recipient, bool won)
+    private AttemptResult Result(Claim command, Recipient recipient, bool won)
     {
         var (outcome, status, reply) = !won ? (AttemptOutcome.NotAttempted, "4.0.0", "claim not won")
             : worker.Reachable(command.Domain) ? worker.Answer(recipient)
@@ -102,9 +119,10 @@ internal sealed class MailboxConsumer(MaildropStore maildrops, MailBus bus) : IC
 {
     public async Task Consume(ConsumeContext<StoreMessages> context)
     {
-        var results = await maildrops.StoreAsync(context.Message, _ => "", default);
+        var claim = context.Message.ToClaim();
+        var results = await maildrops.StoreAsync(claim, _ => "", default);
         await bus.SendAsync(
             BusEndpoints.AttemptsCompleted,
-            new AttemptsCompleted(context.Message.Domain, context.Message.ClaimId, [.. results], false), default);
+            new AttemptReport(claim.Domain, claim.Id, [.. results], false).ToContract(), default);
     }
 }

@@ -11,7 +11,7 @@ namespace MailPipeline.ServiceDefaults.Tests;
 public sealed class BusSealTests
 {
     private static readonly MessageAccepted s_message = new(
-        [new AcceptedMessage(1, "ann@example.org", ["bob@example.net"], 100, BodyType.SevenBit, DateTimeOffset.UnixEpoch, "")]);
+        [new AcceptedMessage(1, "ann@example.org", ["bob@example.net"], 100, 0, DateTimeOffset.UnixEpoch, "", "example.org")]);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 

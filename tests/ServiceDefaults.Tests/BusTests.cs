@@ -10,7 +10,7 @@ namespace MailPipeline.ServiceDefaults.Tests;
 public sealed class BusTests
 {
     private static readonly MessageAccepted s_message = new(
-        [new AcceptedMessage(1, "ann@example.org", ["bob@example.net"], 100, BodyType.SevenBit, DateTimeOffset.UnixEpoch, "")]);
+        [new AcceptedMessage(1, "ann@example.org", ["bob@example.net"], 100, 0, DateTimeOffset.UnixEpoch, "", "example.org")]);
 
     [Fact]
     public async Task Without_a_broker_messages_travel_in_memory_as_the_object_that_was_sent()

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.ServiceDefaults.Tests;
 
 /// <summary>An address from a stranger stays under its key.</summary>
@@ -27,16 +25,5 @@ public sealed class LogTextTests
         var lines = LogText.Recipients(addresses).ToList();
         Assert.Equal(3, lines.Count);
         Assert.Equal(addresses.Select(address => $"to=<{address}>"), lines.SelectMany(line => line.Split(' ')));
-    }
-
-    [Fact]
-    public void Behind_whom_an_alias_led_to_stands_what_the_sender_wrote()
-    {
-        var recipients = Enumerable.Range(0, 60).Select(i => new QueuedRecipient(
-            i, $"u{i}@example.org", "", 1, BodyType.SevenBit, 0, default, default, RecipientRoute.Remote, "", Original: i % 2 == 0 ? "" : "a> b@example.com")).ToList();
-        var lines = LogText.Recipients(recipients).ToList();
-        Assert.Equal(2, lines.Count);
-        Assert.StartsWith("to=<u0@example.org> to=<u1@example.org> orig=<a??b@example.com> to=<u2@example.org> ", lines[0], StringComparison.Ordinal);
-        Assert.Equal("", LogText.Original(""));
     }
 }

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.Logging;
@@ -9,13 +10,13 @@ namespace MailPipeline.Delivery;
 /// <summary>DeliverMessages for domains that can be reached.</summary>
 internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message, pools.Healthy);
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Healthy);
 }
 
 /// <summary>DeliverMessages for failing domains: the same work with consumers and connections of its own.</summary>
 internal sealed class DeliverRetryConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message, pools.Retry);
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Retry);
 }
 
 /// <summary>
@@ -31,10 +32,10 @@ internal sealed class BatchIntake(
     /// <summary>Far below the half hour after which RabbitMQ closes the channel of a consumer that has not acknowledged a message.</summary>
     internal static readonly TimeSpan LongestUnacknowledged = TimeSpan.FromMinutes(10);
 
-    public async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots)
+    public async Task DeliverAsync(Claim wanted, ConnectionSlots slots)
     {
         var waits = new BatchWaits(telemetry, time);
-        var delivering = DeliverAsync(command, slots, waits);
+        var delivering = DeliverAsync(wanted, slots, waits);
         if (await TryParkAsync(delivering, waits))
             _ = GoOnParkedAsync(delivering);
         else
@@ -69,22 +70,22 @@ internal sealed class BatchIntake(
         }
     }
 
-    private async Task DeliverAsync(DeliverMessages command, ConnectionSlots slots, BatchWaits waits)
+    private async Task DeliverAsync(Claim wanted, ConnectionSlots slots, BatchWaits waits)
     {
         var started = time.GetTimestamp();
-        var resolving = resolver.ResolveToAddressAsync(command.Domain);
+        var resolving = resolver.ResolveToAddressAsync(wanted.Domain);
         // A failure of the resolver itself is for the batch to settle.
         await waits.ForAsync(resolving, WaitReason.Dns);
         telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
-        if (await delivery.RunAsync(command, resolving, slots, waits, ReportAsync) is { } report)
+        if (await delivery.RunAsync(wanted, resolving, slots, waits, ReportAsync) is { } report)
             await ReportAsync(report);
     }
 
-    private async Task ReportAsync(AttemptsCompleted report)
+    private async Task ReportAsync(AttemptReport report)
     {
         try
         {
-            await bus.SendAsync(BusEndpoints.AttemptsCompleted, report, CancellationToken.None);
+            await bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), CancellationToken.None);
         }
         catch (BusUnavailableException error)
         {

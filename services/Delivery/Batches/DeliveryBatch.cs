@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Logging;
@@ -22,7 +22,7 @@ internal sealed class DeliveryBatch : IDots
     private const int TooManyRecipientsCode = 452;
 
     private readonly BatchContext _context;
-    private readonly DeliverMessages _command;
+    private readonly Claim _wanted;
     private readonly DeliveredRecorder _recorder;
     private readonly DotNotes _dots;
     private readonly Lock _lock = new();
@@ -36,13 +36,13 @@ internal sealed class DeliveryBatch : IDots
     private OutboundMessage? _ahead;
 
     public DeliveryBatch(
-        BatchContext context, DeliverMessages command, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, IClaims claims)
+        BatchContext context, Claim wanted, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, IClaims claims)
     {
         _context = context;
-        _command = command;
+        _wanted = wanted;
         _recorder = recorder;
         _dots = new DotNotes(this, claims, claim, context.Log);
-        _results = new Dictionary<long, AttemptResult>(command.Recipients.Length);
+        _results = new Dictionary<long, AttemptResult>(wanted.Recipients.Length);
         _startedAt = context.Time.GetTimestamp();
         _begunAt = context.Time.GetUtcNow();
         Claim = claim;
@@ -51,7 +51,7 @@ internal sealed class DeliveryBatch : IDots
 
     public ActiveClaim Claim { get; }
 
-    public string Domain => _command.Domain;
+    public string Domain => _wanted.Domain;
 
     /// <summary>Where it goes, as <see cref="Delivery.Site.KeyOf"/> has it; empty while that is not known.</summary>
     public string Site { get; set; } = "";
@@ -132,14 +132,14 @@ internal sealed class DeliveryBatch : IDots
     }
 
     /// <summary>Says of recipients taken out that they are free, while the batch goes on; the report at the end is silent about them.</summary>
-    public AttemptsCompleted ReportHandedBack(IReadOnlyList<long> recipientIds)
+    public AttemptReport ReportHandedBack(IReadOnlyList<long> recipientIds)
     {
         lock (_lock)
             _handedBack.UnionWith(recipientIds);
         _context.Telemetry.Attempted(AttemptOutcome.NotAttempted, recipientIds.Count);
         var now = _context.Time.GetUtcNow();
-        return new AttemptsCompleted(
-            Domain, _command.ClaimId, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
+        return new AttemptReport(
+            Domain, _wanted.Id, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
     }
 
     /// <inheritdoc/>
@@ -209,7 +209,7 @@ internal sealed class DeliveryBatch : IDots
         return SettleAsync(message, AttemptOutcome.Deferred, "4.3.0", "The content of the message cannot be read now", remoteHost);
     }
 
-    public void Unexpected(Exception error) => _context.Log.BatchFailed(error, _command.ClaimId, Domain);
+    public void Unexpected(Exception error) => _context.Log.BatchFailed(error, _wanted.Id, Domain);
 
     /// <summary>Back to the front of the queue; nothing of it was accepted.</summary>
     public async ValueTask PutBackAsync(OutboundMessage message)
@@ -235,8 +235,8 @@ internal sealed class DeliveryBatch : IDots
         // What never got a connection has been tried since the batch began to look for one.
         var startedAt = message.StartedAt == default ? _begunAt : message.StartedAt;
         List<AttemptResult>? delivered = outcome == AttemptOutcome.Delivered ? new(message.Recipients.Count) : null;
-        List<QueuedRecipient>? again = null;
-        List<QueuedRecipient>? counted = null;
+        List<Recipient>? again = null;
+        List<Recipient>? counted = null;
         for (var i = 0; i < message.Recipients.Count; i++)
         {
             var recipient = message.Recipients[i];
@@ -305,14 +305,14 @@ internal sealed class DeliveryBatch : IDots
     }
 
     /// <summary>
-    /// One result for each recipient of the command that is not handed back yet. <paramref name="unrecorded"/>: delivered, but
-    /// storage refused the record.
+    /// One result for each recipient of the wanted that is not handed back yet. <paramref name="unrecorded"/>: delivered, but
+    /// storage refused the record. <paramref name="hasEnded"/>: the claim ended with the record of the last.
     /// </summary>
-    public AttemptsCompleted Report(IReadOnlySet<long> unrecorded)
+    public AttemptReport Report(IReadOnlySet<long> unrecorded, bool hasEnded)
     {
         var now = _context.Time.GetUtcNow();
-        var results = new List<AttemptResult>(_command.Recipients.Length);
-        foreach (var recipient in _command.Recipients)
+        var results = new List<AttemptResult>(_wanted.Recipients.Length);
+        foreach (var recipient in _wanted.Recipients)
         {
             var id = recipient.RecipientId;
             if (_handedBack.Contains(id))
@@ -325,7 +325,7 @@ internal sealed class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptsCompleted(Domain, _command.ClaimId, [.. results], IsUnreachable);
+        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable, HasEnded: hasEnded);
     }
 
     public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>
@@ -337,15 +337,15 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise.</summary>
     private void Fill(IReadOnlySet<long> won)
     {
-        var byMessage = new Dictionary<long, List<QueuedRecipient>>(won.Count);
-        var groups = new List<List<QueuedRecipient>>(won.Count);
-        foreach (var recipient in _command.Recipients)
+        var byMessage = new Dictionary<long, List<Recipient>>(won.Count);
+        var groups = new List<List<Recipient>>(won.Count);
+        foreach (var recipient in _wanted.Recipients)
         {
             if (!won.Contains(recipient.RecipientId))
                 continue;
             if (!byMessage.TryGetValue(recipient.MessageId, out var group) || group.Count >= _context.Options.MaxRecipients)
             {
-                byMessage[recipient.MessageId] = group = new List<QueuedRecipient>(1);
+                byMessage[recipient.MessageId] = group = new List<Recipient>(1);
                 groups.Add(group);
             }
 
@@ -356,14 +356,14 @@ internal sealed class DeliveryBatch : IDots
             Push(new OutboundMessage(groups[i]));
     }
 
-    private void LogAttempt(OutboundMessage message, IReadOnlyList<QueuedRecipient> recipients, AttemptResult result)
+    private void LogAttempt(OutboundMessage message, IReadOnlyList<Recipient> recipients, AttemptResult result)
     {
         if (!_context.Log.IsEnabled(LogLevel.Information))
             return;
         using var trace = _context.Telemetry.TraceOf(message.First.TraceParent, message.Activity);
         var (id, delay) = (MessageIds.ToText(message.MessageId), (result.FinishedAt - message.First.AcceptedAt).TotalSeconds);
-        foreach (var names in LogText.Recipients(recipients))
-            _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.OrNone(Site), LogText.Word(result.Outcome), result.Status, delay, result.Reply);
+        foreach (var names in MailLogText.Recipients(recipients))
+            _context.Log.MessageAttempted(id, names, LogText.OrNone(result.RemoteHost), LogText.OrNone(Site), MailLogText.Word(result.Outcome), result.Status, delay, result.Reply);
     }
 
     private void Trace(OutboundMessage message, AttemptOutcome outcome, string status, string remoteHost)

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -27,30 +27,30 @@ internal sealed class DomainDelivery(
     /// end takes to answer for the message under way.
     /// </param>
     /// <returns>What is to be reported at the end, if anything.</returns>
-    public async Task<AttemptsCompleted?> RunAsync(
-        DeliverMessages command, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
-        Func<AttemptsCompleted, Task> reportAsync)
+    public async Task<AttemptReport?> RunAsync(
+        Claim wanted, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
+        Func<AttemptReport, Task> reportAsync)
     {
         // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
-        using var turn = new ConnectionTurn(slots, claims, waits, command, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        using var turn = new ConnectionTurn(slots, claims, waits, wanted, time, options.Value.BatchTime, lifetime.ApplicationStopping);
         if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
             turn.TryBegin(first);
         var askedAt = time.GetTimestamp();
-        if (await TakeAsync(command, turn.HasBegun) is not { Count: > 0 } won)
-            return await IsHeldAsync(command) ? null : NothingWon(command);
+        if (await TakeAsync(wanted, turn.HasBegun) is not { Count: > 0 } won)
+            return await IsHeldAsync(wanted) ? null : NothingWon(wanted);
 
-        var claim = renewal.Begin(command.ClaimId, askedAt);
+        var claim = renewal.Begin(wanted.Id, askedAt);
         try
         {
-            var recorder = new DeliveredRecorder(claims, claim, command, telemetry, time, log, lifetime.ApplicationStopped);
-            var batch = new DeliveryBatch(_context, command, won, claim, recorder, claims);
+            var recorder = new DeliveredRecorder(claims, claim, wanted, won, telemetry, time, log, lifetime.ApplicationStopped);
+            var batch = new DeliveryBatch(_context, wanted, won, claim, recorder, claims);
             var handingBack = Task.CompletedTask;
             using (lifetime.ApplicationStopping.UnsafeRegister(_ => handingBack = HandBackAsync(batch, reportAsync), null))
                 await TryDeliverAsync(batch, resolving, turn);
             // Others need not wait for the records.
             turn.End();
             await handingBack;
-            var report = batch.Report(await recorder.CompleteAsync());
+            var report = batch.Report(await recorder.CompleteAsync(), recorder.HasEndedClaim);
             await FinishAsync(report);
             return report;
         }
@@ -64,7 +64,7 @@ internal sealed class DomainDelivery(
     /// What was not delivered is the queue's to record, and the report of it may be lost. Then storage knows at least that the worker
     /// lived and how far each attempt came. Delivered ones are recorded already: most batches have nothing to say here.
     /// </summary>
-    private async Task FinishAsync(AttemptsCompleted report)
+    private async Task FinishAsync(AttemptReport report)
     {
         var uncertain = report.Results.Where(result => result.Outcome == AttemptOutcome.Uncertain).Select(result => result.RecipientId).ToArray();
         var tried = report.Results.Where(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed)
@@ -102,7 +102,7 @@ internal sealed class DomainDelivery(
         }
     }
 
-    private async Task HandBackAsync(DeliveryBatch batch, Func<AttemptsCompleted, Task> reportAsync)
+    private async Task HandBackAsync(DeliveryBatch batch, Func<AttemptReport, Task> reportAsync)
     {
         var recipients = batch.TakeUnbegun();
         if (recipients.Count == 0)
@@ -123,17 +123,17 @@ internal sealed class DomainDelivery(
         await reportAsync(batch.ReportHandedBack(recipients));
     }
 
-    private async Task<IReadOnlySet<long>?> TakeAsync(DeliverMessages command, bool begun)
+    private async Task<IReadOnlySet<long>?> TakeAsync(Claim wanted, bool begun)
     {
         try
         {
-            return await claims.TakeAsync(command, begun, lifetime.ApplicationStopping);
+            return await claims.TakeAsync(wanted, begun, lifetime.ApplicationStopping);
         }
 #pragma warning disable CA1031 // Without a claim nothing is tried; if it was won all the same, its lease runs out.
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            log.ClaimNotTaken(error, command.ClaimId, command.Domain);
+            log.ClaimNotTaken(error, wanted.Id, wanted.Domain);
             return null;
         }
     }
@@ -142,28 +142,28 @@ internal sealed class DomainDelivery(
     /// The broker delivers a batch again when it loses sight of the first worker, who may be at it all the same: the claim
     /// is his, and a report of nobody else may end it. In doubt it is held: the lease decides.
     /// </summary>
-    private async Task<bool> IsHeldAsync(DeliverMessages command)
+    private async Task<bool> IsHeldAsync(Claim wanted)
     {
         try
         {
-            return await claims.IsHeldAsync(command.ClaimId, CancellationToken.None);
+            return await claims.IsHeldAsync(wanted.Id, CancellationToken.None);
         }
 #pragma warning disable CA1031 // Storage is away; nothing is said that it could not confirm.
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            log.ClaimNotTaken(error, command.ClaimId, command.Domain);
+            log.ClaimNotTaken(error, wanted.Id, wanted.Domain);
             return true;
         }
     }
 
-    private AttemptsCompleted NothingWon(DeliverMessages command)
+    private AttemptReport NothingWon(Claim wanted)
     {
         var now = time.GetUtcNow();
-        telemetry.Attempted(AttemptOutcome.NotAttempted, command.Recipients.Length);
-        return new AttemptsCompleted(
-            command.Domain, command.ClaimId,
-            Array.ConvertAll(command.Recipients, recipient => DeliveryBatch.NotAttempted(recipient.RecipientId, now)),
+        telemetry.Attempted(AttemptOutcome.NotAttempted, wanted.Recipients.Length);
+        return new AttemptReport(
+            wanted.Domain, wanted.Id,
+            Array.ConvertAll(wanted.Recipients, recipient => DeliveryBatch.NotAttempted(recipient.RecipientId, now)),
             Unreachable: false, NothingWon: true);
     }
 

@@ -8,6 +8,7 @@ internal sealed class ActiveClaim(long id, TimeProvider time)
 {
     private long _validUntil = long.MinValue;
     private volatile bool _lost;
+    private volatile bool _isEnding;
 
     public long Id { get; } = id;
 
@@ -25,4 +26,9 @@ internal sealed class ActiveClaim(long id, TimeProvider time)
     }
 
     public void Lose() => _lost = true;
+
+    /// <summary>The record that ends it is under way: that storage does not have it any more says nothing.</summary>
+    public bool IsEnding => _isEnding;
+
+    public void BeginEnd() => _isEnding = true;
 }

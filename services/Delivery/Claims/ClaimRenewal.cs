@@ -44,7 +44,7 @@ internal sealed class ClaimRenewal(IClaims claims, DeliveryTelemetry telemetry, 
             {
                 claim.Confirm(askedAt, Validity);
             }
-            else if (_active.ContainsKey(claim.Id) && !claim.IsLost)
+            else if (_active.ContainsKey(claim.Id) && !claim.IsLost && !claim.IsEnding)
             {
                 claim.Lose();
                 telemetry.ClaimLost();

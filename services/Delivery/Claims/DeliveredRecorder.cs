@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -6,10 +6,12 @@ namespace MailPipeline.Delivery;
 
 /// <summary>
 /// Makes the deliveries of one batch durable while the batch goes on: one write is under way, what arrives meanwhile goes
-/// with the next. Repeats until storage has answered; a delivery is never given up silently.
+/// with the next. Repeats until storage has answered; a delivery is never given up silently. The write that makes all of the claim
+/// delivered ends it.
 /// </summary>
 internal sealed class DeliveredRecorder(
-    IClaims claims, ActiveClaim claim, DeliverMessages command, DeliveryTelemetry telemetry, TimeProvider time, ILogger log, CancellationToken abandon)
+    IClaims claims, ActiveClaim claim, Claim wanted, IReadOnlySet<long> won, DeliveryTelemetry telemetry, TimeProvider time, ILogger log,
+    CancellationToken abandon)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
@@ -20,6 +22,9 @@ internal sealed class DeliveredRecorder(
     private List<AttemptResult> _waiting = [];
     private bool _isWriting;
     private Task _written = Task.CompletedTask;
+
+    /// <summary>All of the claim is delivered and recorded, and storage has ended it. Known when all is completed.</summary>
+    public bool HasEndedClaim { get; private set; }
 
     public void Add(IEnumerable<AttemptResult> delivered)
     {
@@ -80,8 +85,11 @@ internal sealed class DeliveredRecorder(
         }
     }
 
+    /// <summary>With these all that was won is delivered. Nobody else adds to what is recorded.</summary>
+    private bool IsLast(List<AttemptResult> batch) => _recorded.Count + batch.Count == won.Count;
+
     private string TraceParentOf(long recipientId) =>
-        Array.Find(command.Recipients, recipient => recipient.RecipientId == recipientId)?.TraceParent ?? "";
+        Array.Find(wanted.Recipients, recipient => recipient.RecipientId == recipientId)?.TraceParent ?? "";
 
     /// <summary>
     /// Storage is there and takes something of these not. Each is recorded for itself and without the far end's words: that it was
@@ -106,7 +114,11 @@ internal sealed class DeliveredRecorder(
         {
             try
             {
-                return await claims.RecordDeliveredAsync(claim.Id, batch, CancellationToken.None);
+                if (isPlain || !IsLast(batch))
+                    return await claims.RecordDeliveredAsync(claim.Id, batch, CancellationToken.None);
+                claim.BeginEnd();
+                (var recorded, HasEndedClaim) = await claims.RecordLastDeliveredAsync(claim.Id, batch, won, CancellationToken.None);
+                return recorded;
             }
             catch (StorageUnavailableException refused) when (refused.Fault == StorageFault.Refused)
             {

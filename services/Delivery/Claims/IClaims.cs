@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery;
 
@@ -10,7 +10,7 @@ internal interface IClaims
 
     /// <summary>Wins the claim for those recipients that are still free; returns the ids won.</summary>
     /// <param name="begun">True: nothing is waited for any more before the first host is dialled.</param>
-    Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken);
+    Task<IReadOnlySet<long>> TakeAsync(Claim wanted, bool begun, CancellationToken cancellationToken);
 
     /// <summary>
     /// To be awaited before the first host is dialled under a claim that was taken without having begun: from then on it is an
@@ -39,6 +39,13 @@ internal interface IClaims
 
     /// <summary>Makes "delivered" durable; returns the recipients recorded, which lacks those whose claim was lost.</summary>
     Task<IReadOnlySet<long>> RecordDeliveredAsync(long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The same for the last of the claim, which ends with it: with these all of <paramref name="allOfClaim"/>, who are all that were won,
+    /// are delivered. Says as well whether it ended.
+    /// </summary>
+    Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken);
 }
 
 /// <summary>The bytes of accepted messages.</summary>

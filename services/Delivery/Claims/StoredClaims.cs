@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 
@@ -9,8 +8,8 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
 {
     public TimeSpan Lease => options.ClaimLease;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken) =>
-        claims.TakeAsync(command.ClaimId, command.Domain, command.Recipients, begun, cancellationToken);
+    public Task<IReadOnlySet<long>> TakeAsync(Claim wanted, bool begun, CancellationToken cancellationToken) =>
+        claims.TakeAsync(wanted.Id, wanted.Domain, wanted.Recipients, begun, cancellationToken);
 
     public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
 
@@ -32,6 +31,10 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
     public Task<IReadOnlySet<long>> RecordDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken) =>
         claims.RecordDeliveredAsync(claimId, results, cancellationToken);
+
+    public Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken) =>
+        claims.RecordLastDeliveredAsync(claimId, results, allOfClaim, cancellationToken);
 }
 
 /// <summary>Content in the mail storage.</summary>

@@ -1,5 +1,5 @@
 using System.Net;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery;
 
@@ -8,7 +8,7 @@ namespace MailPipeline.Delivery;
 /// batch's time. Before the first host is dialled storage knows that the attempt has begun.
 /// </summary>
 internal sealed class ConnectionTurn(
-    ConnectionSlots slots, IClaims claims, BatchWaits waits, DeliverMessages command, TimeProvider time, TimeSpan batchTime,
+    ConnectionSlots slots, IClaims claims, BatchWaits waits, Claim wanted, TimeProvider time, TimeSpan batchTime,
     CancellationToken stopping) : IDisposable
 {
     private readonly CancellationTokenSource _patience = new(batchTime, time);
@@ -30,7 +30,7 @@ internal sealed class ConnectionTurn(
     /// <summary>Takes a slot if one is free now. Before the claim is taken, which then says that it has begun.</summary>
     public void TryBegin(IPAddress first)
     {
-        Slot = slots.TryTake(command.Domain, first);
+        Slot = slots.TryTake(wanted.Domain, first);
         _kept = Slot?.Kept;
         HasBegun = Slot is not null;
     }
@@ -42,7 +42,7 @@ internal sealed class ConnectionTurn(
         if (Slot is null)
         {
             using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
-            var taking = slots.TakeAsync(command.Domain, address, either.Token);
+            var taking = slots.TakeAsync(wanted.Domain, address, either.Token);
             await waits.ForAsync(taking, WaitReason.Connection);
             try
             {
@@ -56,7 +56,7 @@ internal sealed class ConnectionTurn(
             _kept = Slot.Kept;
         }
 
-        return HasBegun || (HasBegun = await claims.BeginAsync(command.ClaimId, stopping));
+        return HasBegun || (HasBegun = await claims.BeginAsync(wanted.Id, stopping));
     }
 
     /// <summary>The connection that came with the slot, once.</summary>

@@ -1,17 +1,17 @@
 using System.Diagnostics;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;
 
 /// <summary>One message of a batch and the recipients it is sent to in one transaction.</summary>
-internal sealed class OutboundMessage(IReadOnlyList<QueuedRecipient> recipients)
+internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
 {
     private IAsyncEnumerator<ReadOnlyMemory<byte>>? _content;
 
-    public IReadOnlyList<QueuedRecipient> Recipients { get; } = recipients;
+    public IReadOnlyList<Recipient> Recipients { get; } = recipients;
 
-    public QueuedRecipient First => Recipients[0];
+    public Recipient First => Recipients[0];
 
     public long MessageId => First.MessageId;
 

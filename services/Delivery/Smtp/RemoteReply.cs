@@ -1,5 +1,5 @@
 using System.Text;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;

@@ -1,5 +1,5 @@
 using System.Globalization;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery;
@@ -285,7 +285,7 @@ internal sealed class TransactionPipeline(
         return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}";
     }
 
-    private static string RcptCommand(QueuedRecipient recipient) => $"RCPT TO:<{recipient.Address}>";
+    private static string RcptCommand(Recipient recipient) => $"RCPT TO:<{recipient.Address}>";
 
     /// <summary>Sends a command, unless it is on its way already, and reads its reply. A 421 ends the connection (RFC 5321 §3.8).</summary>
     private async ValueTask<SmtpReply> AskAsync(string command, string name, TimeSpan timeout)

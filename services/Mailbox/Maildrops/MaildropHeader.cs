@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Mailbox.Maildrops;
 
@@ -9,7 +9,7 @@ internal static class MaildropHeader
     /// Return-Path keeps the envelope sender, which is "&lt;&gt;" for the null sender (RFC 5321 §4.4); Delivered-To keeps the
     /// address it was delivered for (RFC 9228 §3).
     /// </summary>
-    public static string For(QueuedRecipient recipient) =>
+    public static string For(Recipient recipient) =>
         $"Return-Path: <{OneLine(recipient.Sender)}>\r\nDelivered-To: {OneLine(recipient.Address)}\r\n";
 
     // No address that was accepted holds a line end. One that did would write headers of its own.

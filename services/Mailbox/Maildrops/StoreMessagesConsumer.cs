@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.Options;
@@ -17,28 +18,29 @@ internal sealed class StoreMessagesConsumer(
 {
     public async Task Consume(ConsumeContext<StoreMessages> context)
     {
-        var command = context.Message;
+        var claim = context.Message.ToClaim();
         var startedAt = time.GetUtcNow();
         var started = telemetry.StoreStarted();
-        var results = await delivery.StoreAsync(command, startedAt, context.CancellationToken);
+        var results = await delivery.StoreAsync(claim, startedAt, context.CancellationToken);
         telemetry.StoreEnded(started, results);
-        Show(command, results, startedAt);
+        Show(claim, results, startedAt);
         try
         {
-            var report = new AttemptsCompleted(command.Domain, command.ClaimId, [.. results], Unreachable: false);
-            await bus.SendAsync(BusEndpoints.AttemptsCompleted, report, context.CancellationToken);
+            var report = new AttemptReport(
+                claim.Domain, claim.Id, [.. results], Unreachable: false, HasEnded: results.All(result => result.Outcome == AttemptOutcome.Delivered));
+            await bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), context.CancellationToken);
         }
         catch (BusUnavailableException failure)
         {
-            logger.ReportLost(command.Domain, command.ClaimId, failure);
+            logger.ReportLost(claim.Domain, claim.Id, failure);
         }
     }
 
     /// <summary>Each message in its own trace and in the log, whose line carries that trace.</summary>
-    private void Show(StoreMessages command, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
+    private void Show(Claim claim, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
     {
         var byRecipient = results.ToDictionary(result => result.RecipientId);
-        foreach (var recipient in command.Recipients)
+        foreach (var recipient in claim.Recipients)
         {
             var result = byRecipient.GetValueOrDefault(recipient.RecipientId);
             using var stored = telemetry.StartStored(recipient, result?.Outcome ?? AttemptOutcome.NotAttempted, startedAt);
@@ -46,7 +48,7 @@ internal sealed class StoreMessagesConsumer(
                 continue;
             using var trace = telemetry.TraceOf(recipient, stored);
             logger.RecipientStored(
-                MessageIds.ToText(recipient.MessageId), LogText.Address(recipient.Address), LogText.Original(recipient.Original), LogText.Word(result.Outcome),
+                MessageIds.ToText(recipient.MessageId), LogText.Address(recipient.Address), LogText.Original(recipient.Original), MailLogText.Word(result.Outcome),
                 result.Status, result.Reply);
         }
     }

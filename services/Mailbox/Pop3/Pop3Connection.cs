@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;

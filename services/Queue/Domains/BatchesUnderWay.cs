@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Domains;
 
@@ -38,7 +38,7 @@ internal sealed class BatchesUnderWay(TimeSpan timeout)
     public Batch? End(long claimId) => _batches.Remove(claimId, out var entry) ? entry.Batch : null;
 
     /// <summary>Takes these recipients out of a batch that goes on; returns those that it had.</summary>
-    public (RecipientRoute Route, QueuedRecipient[] Recipients) TakeOut(long claimId, IEnumerable<long> recipientIds)
+    public (RecipientRoute Route, Recipient[] Recipients) TakeOut(long claimId, IEnumerable<long> recipientIds)
     {
         if (!_batches.TryGetValue(claimId, out var entry))
             return (default, []);

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Domains;
@@ -59,7 +58,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public DuePlace NextPage(DateTimeOffset now) => _window.NextPage(now);
 
     /// <summary>Takes recipients that have just become due, as far as there is room, the domain may be tried, and nobody older waits in storage.</summary>
-    public void Offer(IReadOnlyList<QueuedRecipient> recipients, DateTimeOffset now)
+    public void Offer(IReadOnlyList<Recipient> recipients, DateTimeOffset now)
     {
         if (BacksOff(now))
             _window.NoteDue();
@@ -69,7 +68,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
     /// <returns>Who belongs to a batch that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<Recipient> recipients, int askedFor)
     {
         var handedBack = recipients.Count == 0 ? []
             : _underWay.Claimed.ToList().ConvertAll(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId)));
@@ -81,7 +80,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// Removes recipients whose time is over from the window and returns them. Whoever can be tried is tried once more at the end of his
     /// time; only where the domain could not be reached just now would that tell nothing new.
     /// </summary>
-    public IReadOnlyList<QueuedRecipient> TakeExpired(DateTimeOffset now) =>
+    public IReadOnlyList<Recipient> TakeExpired(DateTimeOffset now) =>
         Backoff.Failures == 0 ? [] : _window.Remove(recipient => schedule.IsOver(recipient.AcceptedAt, now));
 
     /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
@@ -153,7 +152,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// Whether a report says something of the domain as a whole. Where nothing was tried, nothing was learned; and that the domain
     /// answers is believed of a batch under way only, because an old report may come when much has happened since.
     /// </summary>
-    public static bool SaysSomething(AttemptsCompleted report, bool isUnderWay) =>
+    public static bool SaysSomething(AttemptReport report, bool isUnderWay) =>
         (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>

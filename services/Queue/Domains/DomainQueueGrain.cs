@@ -46,7 +46,7 @@ internal sealed partial class DomainQueueGrain(
     public Task OfferAsync(QueuedRecipient[] recipients)
     {
         _idleTicks = 0;
-        _queue.Offer(recipients, time.GetUtcNow());
+        _queue.Offer(Array.ConvertAll(recipients, ContractMapping.ToRecipient), time.GetUtcNow());
         // The router has more to do than to wait for the bus.
         _ = DispatchAsideAsync();
         return Task.CompletedTask;
@@ -58,9 +58,10 @@ internal sealed partial class DomainQueueGrain(
         return dispatch.LookAsync(Domain);
     }
 
-    public async Task CompleteAsync(AttemptsCompleted report)
+    public async Task CompleteAsync(AttemptsCompleted completed)
     {
         _idleTicks = 0;
+        var report = completed.ToReport();
         if (report.GoesOn)
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
@@ -83,7 +84,7 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private async Task ConcludeAsync(AttemptsCompleted report)
+    private async Task ConcludeAsync(AttemptReport report)
     {
         var batch = _queue.Complete(report.ClaimId);
         if (batch is not null)
@@ -119,7 +120,7 @@ internal sealed partial class DomainQueueGrain(
         _queue.Adopt((await store.ListClaimsAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
     }
 
-    private async Task LearnAsync(AttemptsCompleted report)
+    private async Task LearnAsync(AttemptReport report)
     {
         var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
         if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Domains;
@@ -30,7 +29,7 @@ internal sealed class DomainWindow(int capacity)
     public bool IsHalfEmpty => _turns.Count <= capacity / 2;
 
     /// <summary>The recipient whose turn it is.</summary>
-    public QueuedRecipient? Next => _turns.Next;
+    public Recipient? Next => _turns.Next;
 
     /// <summary>Recipients may be due that lie before the place up to which storage was read.</summary>
     public void NoteMoreInStore()
@@ -56,7 +55,7 @@ internal sealed class DomainWindow(int capacity)
     }
 
     /// <summary>Takes recipients that have just become due, as far as there is room and nobody older waits in storage.</summary>
-    public void Offer(IReadOnlyList<QueuedRecipient> recipients)
+    public void Offer(IReadOnlyList<Recipient> recipients)
     {
         if (MoreInStore || recipients.Count > Room)
             MoreInStore = true;
@@ -65,7 +64,7 @@ internal sealed class DomainWindow(int capacity)
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
-    public void Load(IReadOnlyList<QueuedRecipient> recipients, int askedFor)
+    public void Load(IReadOnlyList<Recipient> recipients, int askedFor)
     {
         MoreInStore = recipients.Count >= askedFor;
         _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
@@ -73,24 +72,24 @@ internal sealed class DomainWindow(int capacity)
     }
 
     /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
-    public QueuedRecipient[] Take(int most, RecipientRoute route) => _turns.Take(most, route);
+    public Recipient[] Take(int most, RecipientRoute route) => _turns.Take(most, route);
 
     /// <summary>Recipients that are under way no more: storage may say that they are due again.</summary>
-    public void Forget(IEnumerable<QueuedRecipient> recipients)
+    public void Forget(IEnumerable<Recipient> recipients)
     {
         foreach (var recipient in recipients)
             _known.Remove(recipient.RecipientId);
     }
 
     /// <summary>Takes those out of the window for whom it holds, and forgets them.</summary>
-    public IReadOnlyList<QueuedRecipient> Remove(Predicate<QueuedRecipient> match)
+    public IReadOnlyList<Recipient> Remove(Predicate<Recipient> match)
     {
         var removed = _turns.Remove(match);
         Forget(removed);
         return removed;
     }
 
-    private void Add(IReadOnlyList<QueuedRecipient> recipients)
+    private void Add(IReadOnlyList<Recipient> recipients)
     {
         foreach (var recipient in recipients)
         {

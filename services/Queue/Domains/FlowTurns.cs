@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Domains;
 
@@ -16,11 +16,11 @@ internal sealed class FlowTurns
     public int Count { get; private set; }
 
     /// <summary>The recipient whose turn it is.</summary>
-    public QueuedRecipient? Next => _turns.First?.Value.Waiting.Peek();
+    public Recipient? Next => _turns.First?.Value.Waiting.Peek();
 
-    public void Add(QueuedRecipient recipient)
+    public void Add(Recipient recipient)
     {
-        var flow = SenderFlow.Of(recipient);
+        var flow = recipient.Flow;
         if (!_flows.TryGetValue(flow, out var node))
             _flows.Add(flow, node = _turns.AddLast(new Flow(flow)));
         node.Value.Waiting.Enqueue(recipient);
@@ -31,9 +31,9 @@ internal sealed class FlowTurns
     /// Takes up to so many recipients of one route, turn by turn. A message whose recipients do not all fit ends the turn of its flow all
     /// the same. A flow whose next recipient goes another way keeps its place.
     /// </summary>
-    public QueuedRecipient[] Take(int most, RecipientRoute route)
+    public Recipient[] Take(int most, RecipientRoute route)
     {
-        var taken = new List<QueuedRecipient>(Math.Min(most, Count));
+        var taken = new List<Recipient>(Math.Min(most, Count));
         for (var node = _turns.First; node is not null && taken.Count < most;)
         {
             if (node.Value.Waiting.Peek().Route != route)
@@ -56,9 +56,9 @@ internal sealed class FlowTurns
     }
 
     /// <summary>Takes those out for whom it holds, whosever turn it is.</summary>
-    public List<QueuedRecipient> Remove(Predicate<QueuedRecipient> match)
+    public List<Recipient> Remove(Predicate<Recipient> match)
     {
-        var removed = new List<QueuedRecipient>();
+        var removed = new List<Recipient>();
         for (var node = _turns.First; node is not null;)
         {
             var next = node.Next;
@@ -83,7 +83,7 @@ internal sealed class FlowTurns
     }
 
     /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
-    private static void TakeTurn(Queue<QueuedRecipient> waiting, int most, RecipientRoute route, List<QueuedRecipient> taken)
+    private static void TakeTurn(Queue<Recipient> waiting, int most, RecipientRoute route, List<Recipient> taken)
     {
         var messageId = waiting.Peek().MessageId;
         while (taken.Count < most && waiting.TryPeek(out var next) && next.MessageId == messageId && next.Route == route)
@@ -94,6 +94,6 @@ internal sealed class FlowTurns
     {
         public string Key => key;
 
-        public Queue<QueuedRecipient> Waiting { get; } = new();
+        public Queue<Recipient> Waiting { get; } = new();
     }
 }

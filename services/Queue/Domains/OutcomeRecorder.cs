@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Reports;
 using MailPipeline.ServiceDefaults;
@@ -22,7 +21,7 @@ internal sealed partial class OutcomeRecorder(
     /// <param name="handedOut">The batch's recipients as far as the caller knows them.</param>
     /// <param name="backoffUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
     /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
-    public async Task<bool> RecordAsync(AttemptsCompleted report, IReadOnlyList<QueuedRecipient> handedOut, DateTimeOffset backoffUntil)
+    public async Task<bool> RecordAsync(AttemptReport report, IReadOnlyList<Recipient> handedOut, DateTimeOffset backoffUntil)
     {
         var now = time.GetUtcNow();
         var recipients = handedOut.ToDictionary(recipient => recipient.RecipientId);
@@ -46,12 +45,15 @@ internal sealed partial class OutcomeRecorder(
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
+        // As a rule: whoever delivered has written all there is, and ended the claim with it.
+        if (report.HasEnded && decisions.Count == 0)
+            return false;
         await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, backoffUntil);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }
 
     /// <summary>Gives up recipients that nobody holds and whose time is over.</summary>
-    public async Task ExpireAsync(string domain, IReadOnlyList<QueuedRecipient> expired, string reason)
+    public async Task ExpireAsync(string domain, IReadOnlyList<Recipient> expired, string reason)
     {
         var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
         var won = await claims.TakeAsync(claimId, domain, expired, begun: false, CancellationToken.None);
@@ -64,7 +66,7 @@ internal sealed partial class OutcomeRecorder(
         await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
     }
 
-    private RecipientDecision Decide(QueuedRecipient recipient, AttemptResult result, DateTimeOffset now)
+    private RecipientDecision Decide(Recipient recipient, AttemptResult result, DateTimeOffset now)
     {
         switch (result.Outcome)
         {
@@ -83,7 +85,7 @@ internal sealed partial class OutcomeRecorder(
     /// <param name="endsClaim">False: more is to be recorded under the claim.</param>
     /// <param name="inDoubt">Nobody knows whether the same was committed before, perhaps with others.</param>
     private async Task RecordAsync(
-        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, QueuedRecipient> recipients,
+        long claimId, string domain, List<RecipientDecision> decisions, IReadOnlyDictionary<long, Recipient> recipients,
         DateTimeOffset backoffUntil, bool endsClaim = true, bool inDoubt = false)
     {
         for (var attempt = 0; ; attempt++)
@@ -124,7 +126,7 @@ internal sealed partial class OutcomeRecorder(
         }
     }
 
-    private void NoteHeld(long recipientId, string reason, IReadOnlyDictionary<long, QueuedRecipient> recipients)
+    private void NoteHeld(long recipientId, string reason, IReadOnlyDictionary<long, Recipient> recipients)
     {
         telemetry.Held(1);
         var known = recipients.GetValueOrDefault(recipientId);
@@ -133,7 +135,7 @@ internal sealed partial class OutcomeRecorder(
     }
 
     /// <param name="isHeld">It waits for an operator, and not for the next attempt that was decided on.</param>
-    private void Note(RecipientDecision decision, QueuedRecipient? known, DateTimeOffset backoffUntil, bool isHeld)
+    private void Note(RecipientDecision decision, Recipient? known, DateTimeOffset backoffUntil, bool isHeld)
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);

@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;
@@ -75,7 +74,7 @@ internal sealed partial class DeadWorkers(
         {
             LogRecipient(
                 log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address), LogText.Original(original),
-                LogText.OrNone(result.RemoteHost), LogText.Word(result.Outcome), result.Status, next, result.Reply);
+                LogText.OrNone(result.RemoteHost), MailLogText.Word(result.Outcome), result.Status, next, result.Reply);
         }
         if (taken.Unnamed > 0)
             LogMoreRecipients(log, taken.Unnamed);

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Routing;
 using MailPipeline.Storage;
@@ -31,7 +30,7 @@ internal sealed partial class ForgottenMessages(
         }
     }
 
-    private async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages)
+    private async Task RouteAsync(IReadOnlyList<Envelope> messages)
     {
         try
         {

@@ -1,5 +1,5 @@
 using System.Threading.Channels;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Reports;
 
@@ -9,15 +9,15 @@ namespace MailPipeline.Queue.Reports;
 /// </summary>
 internal sealed class AcceptedReports
 {
-    private readonly Channel<AcceptedMessage> _channel = Channel.CreateBounded<AcceptedMessage>(
+    private readonly Channel<Envelope> _channel = Channel.CreateBounded<Envelope>(
         new BoundedChannelOptions(1000) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
 
-    public void Offer(AcceptedMessage message) => _channel.Writer.TryWrite(message);
+    public void Offer(Envelope message) => _channel.Writer.TryWrite(message);
 
     /// <summary>All that wait, at least one.</summary>
-    public async Task<IReadOnlyList<AcceptedMessage>> TakeAsync(CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<Envelope>> TakeAsync(CancellationToken cancellationToken)
     {
-        var messages = new List<AcceptedMessage> { await _channel.Reader.ReadAsync(cancellationToken) };
+        var messages = new List<Envelope> { await _channel.Reader.ReadAsync(cancellationToken) };
         while (messages.Count < 200 && _channel.Reader.TryRead(out var message))
             messages.Add(message);
         return messages;

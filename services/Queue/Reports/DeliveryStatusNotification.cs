@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -35,7 +34,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     {
         var content = Write(failed, failures);
         return new ComposedMessage(
-            new AcceptedMessage(
+            new Envelope(
                 failed.ReportId, "", [failed.Message.Sender], content.Length, BodyType.SevenBit, time.GetUtcNow(), failed.Message.TraceParent),
             content);
     }

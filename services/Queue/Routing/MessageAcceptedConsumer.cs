@@ -15,8 +15,8 @@ internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore 
     {
         try
         {
-            IReadOnlyList<AcceptedMessage> messages = IsOfThisProcess(context)
-                ? context.Message.Messages
+            IReadOnlyList<Envelope> messages = IsOfThisProcess(context)
+                ? Array.ConvertAll(context.Message.Messages, ContractMapping.ToEnvelope)
                 : await store.FindUnroutedAsync([.. context.Message.Messages.Select(message => message.MessageId)], context.CancellationToken);
             if (messages.Count > 0)
                 await router.RouteAsync(messages, context.CancellationToken);

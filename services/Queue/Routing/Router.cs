@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Storage;
@@ -14,7 +13,7 @@ internal sealed partial class Router(
     AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, EndpointGate gate,
     IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
-    public async Task RouteAsync(IReadOnlyList<AcceptedMessage> messages, CancellationToken cancellationToken)
+    public async Task RouteAsync(IReadOnlyList<Envelope> messages, CancellationToken cancellationToken)
     {
         var routed = new RoutedMessage[messages.Count];
         for (var i = 0; i < routed.Length; i++)
@@ -31,7 +30,7 @@ internal sealed partial class Router(
     }
 
     /// <summary>Every recipient of the message after aliases, each mailbox once. None is without an outcome: RFC 5321 §6.1.</summary>
-    internal async Task<IReadOnlyList<RoutedRecipient>> ResolveAsync(AcceptedMessage message, CancellationToken cancellationToken)
+    internal async Task<IReadOnlyList<RoutedRecipient>> ResolveAsync(Envelope message, CancellationToken cancellationToken)
     {
         var recipients = new List<RoutedRecipient>(message.Recipients.Length);
         var seen = new HashSet<string>(StringComparer.Ordinal);
@@ -64,11 +63,11 @@ internal sealed partial class Router(
             ? recipient.Address.ToLowerInvariant()
             : recipient.Address[..recipient.Address.LastIndexOf('@')] + "@" + recipient.Domain;
 
-    private async Task OfferAsync(string domain, QueuedRecipient[] recipients)
+    private async Task OfferAsync(string domain, Recipient[] recipients)
     {
         try
         {
-            await grains.GetGrain<IDomainQueueGrain>(domain).OfferAsync(recipients);
+            await grains.GetGrain<IDomainQueueGrain>(domain).OfferAsync(Array.ConvertAll(recipients, ContractMapping.ToContract));
         }
         catch (Exception exception) when (exception is OrleansException or TimeoutException or StorageUnavailableException)
         {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Standalone.Demo;

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Mail;
 
 /// <summary>Where one address leads in the end: a maildrop here, or an address of another system.</summary>

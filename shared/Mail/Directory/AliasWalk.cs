@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Mail;
 
 /// <summary>One address followed through its aliases, and what was met on the way.</summary>

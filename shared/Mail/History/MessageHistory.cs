@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -10,7 +9,7 @@ public sealed record MessageTimeline(
     IReadOnlyList<RecipientTimeline> Recipients)
 {
     /// <summary>What operators did to it, in order.</summary>
-    public IReadOnlyList<OperatorDeed> Deeds { get; init; } = [];
+    public IReadOnlyList<AuditEntry> Audit { get; init; } = [];
 }
 
 /// <summary>One recipient, its state and every attempt in order.</summary>
@@ -77,12 +76,12 @@ public sealed class MessageHistory(MailDatabase database)
         SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
                (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
                (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
-               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0)),
+               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)),
                (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported)
         """);
 
-    private static readonly Statement s_deeds = new(
-        "SELECT action, done_by, done_at, recipients FROM operator_deeds WHERE message_id = $1 ORDER BY number");
+    private static readonly Statement s_audit = new(
+        "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY number");
 
     /// <summary>Messages looked at by one statement.</summary>
     internal const int Page = 10_000;
@@ -97,7 +96,7 @@ public sealed class MessageHistory(MailDatabase database)
         """);
 
     internal static readonly Statement s_old = new(
-        "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND holds = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+        "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND content_refs = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
 
     private static readonly Statement s_recipientsOf = new(
         """
@@ -106,11 +105,11 @@ public sealed class MessageHistory(MailDatabase database)
         """);
 
     private static readonly Statement s_forgetMessages = new(
-        "DELETE FROM messages WHERE id {in_1} AND holds + 0 = 0 RETURNING id") { Locks = SharedRows.Messages };
+        "DELETE FROM messages WHERE id {in_1} AND content_refs + 0 = 0 RETURNING id") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
-    private static readonly Statement s_forgetDeeds = new("DELETE FROM operator_deeds WHERE message_id {in_1}");
+    private static readonly Statement s_forgetAudit = new("DELETE FROM operator_audit WHERE message_id {in_1}");
 
     private long _after;
 
@@ -141,11 +140,11 @@ public sealed class MessageHistory(MailDatabase database)
                 r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
                 QueueStore.Time(r, 5), QueueStore.Time(r, 6)),
             cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
-        var deeds = await database.QueryAsync(
-            s_deeds,
-            r => new OperatorDeed((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
+        var audit = await database.QueryAsync(
+            s_audit,
+            r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
             messageId);
-        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Deeds = deeds };
+        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit };
     }
 
     /// <summary>The domains with most queued recipients first.</summary>
@@ -234,7 +233,7 @@ public sealed class MessageHistory(MailDatabase database)
         ValueTask<int>[] deletions =
         [
             transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
-            transaction.ExecuteAsync(s_forgetDeeds, SqlValue.FromIds(forgotten)),
+            transaction.ExecuteAsync(s_forgetAudit, SqlValue.FromIds(forgotten)),
         ];
         foreach (var deletion in deletions)
             await deletion;

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -21,13 +20,6 @@ public sealed record MaildropLease(long AccountId, long Fence);
 public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims)
 {
     private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1");
-
-    // The claim stays in the row: it says whose outcome this is.
-    private static readonly Statement s_deliver = new(
-        """
-        UPDATE recipients SET state = 1, claim = $4, attempts = attempts + 1, updated_at = $3
-        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id
-        """) { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_claim = new(
         "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
@@ -73,33 +65,33 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     /// <summary>
     /// Claim, maildrop row, outcome and attempt of each recipient, all in one transaction. Returns one result for each:
     /// Delivered; Failed 5.1.1 when the account is gone (the queue decides what follows); NotAttempted when it was not
-    /// waiting as the command says, which is how a repeated command ends.
+    /// waiting as the claim says, which is how a repeated claim ends.
     /// </summary>
     /// <param name="afterDoubt">
     /// The same was asked for before, and nobody knows whether it was committed: what became of a recipient then is the result now.
     /// </param>
     public Task<IReadOnlyList<AttemptResult>> StoreAsync(
-        StoreMessages command, Func<QueuedRecipient, string> header, CancellationToken cancellationToken, bool afterDoubt = false)
+        Claim claim, Func<Recipient, string> header, CancellationToken cancellationToken, bool afterDoubt = false)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<AttemptResult>>(async transaction =>
         {
-            var accounts = await FindAccountsAsync(transaction, command.Recipients);
-            long? AccountOf(QueuedRecipient recipient) => accounts.TryGetValue(MailDirectory.Normalize(recipient.Address), out var id) ? id : null;
-            if (command.Recipients.Any(recipient => AccountOf(recipient) is null))
-                await ClaimStore.LockAsync(transaction, command.ClaimId);
-            var won = await ClaimAsync(transaction, command, recipient => AccountOf(recipient) is not null, now);
-            var stored = await StoreAsync(transaction, [.. command.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
+            var accounts = await FindAccountsAsync(transaction, claim.Recipients);
+            long? AccountOf(Recipient recipient) => accounts.TryGetValue(MailDirectory.Normalize(recipient.Address), out var id) ? id : null;
+            if (claim.Recipients.Any(recipient => AccountOf(recipient) is null))
+                await ClaimStore.LockAsync(transaction, claim.Id);
+            var won = await ClaimAsync(transaction, claim, recipient => AccountOf(recipient) is not null, now);
+            var stored = await StoreAsync(transaction, [.. claim.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
             var refused = won.Where(id => !stored.ContainsKey(id)).ToList();
             if (refused.Count > 0)
-                await claims.JoinClaimAsync(transaction, command.ClaimId, command.Domain, refused);
+                await claims.JoinClaimAsync(transaction, claim.Id, claim.Domain, refused);
             if (afterDoubt)
             {
                 won.UnionWith(await transaction.QueryAsync(
-                    s_claimed, r => r.GetInt64(0), SqlValue.FromIds(command.Recipients.Select(recipient => recipient.RecipientId)), command.ClaimId));
+                    s_claimed, r => r.GetInt64(0), SqlValue.FromIds(claim.Recipients.Select(recipient => recipient.RecipientId)), claim.Id));
             }
-            return [.. command.Recipients.Select(recipient => (won.Contains(recipient.RecipientId), AccountOf(recipient)) switch
+            return [.. claim.Recipients.Select(recipient => (won.Contains(recipient.RecipientId), AccountOf(recipient)) switch
             {
                 (false, _) => new AttemptResult(recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not waiting for this attempt", "", now, now),
                 (true, null) => new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now),
@@ -109,17 +101,17 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     }
 
     /// <summary>
-    /// Claims a recipient that storage refuses to store, so that the queue decides what follows. False: it was not waiting as the command says.
+    /// Claims a recipient that storage refuses to store, so that the queue decides what follows. False: it was not waiting as the claim says.
     /// </summary>
-    public Task<bool> ClaimAsync(StoreMessages command, QueuedRecipient recipient, CancellationToken cancellationToken)
+    public Task<bool> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync(async transaction =>
         {
-            await ClaimStore.LockAsync(transaction, command.ClaimId);
-            var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, command.ClaimId);
+            await ClaimStore.LockAsync(transaction, claim.Id);
+            var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, claim.Id);
             if (won.Count > 0)
-                await claims.JoinClaimAsync(transaction, command.ClaimId, command.Domain, won);
+                await claims.JoinClaimAsync(transaction, claim.Id, claim.Domain, won);
             return won.Count > 0;
         });
     }
@@ -179,7 +171,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     internal static async ValueTask DeleteAsync(IWriteTransaction transaction, long accountId, IReadOnlyCollection<long> uids)
     {
         if (uids.Count > 0)
-            await transaction.DropHoldsAsync(await transaction.QueryAsync(s_delete, r => r.GetInt64(0), SqlValue.FromIds(uids), accountId));
+            await transaction.DropReferencesAsync(await transaction.QueryAsync(s_delete, r => r.GetInt64(0), SqlValue.FromIds(uids), accountId));
     }
 
     /// <summary>The header put before the content at delivery, then the content.</summary>
@@ -192,7 +184,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             yield return chunk;
     }
 
-    private static async ValueTask<Dictionary<string, long>> FindAccountsAsync(IWriteTransaction transaction, QueuedRecipient[] recipients)
+    private static async ValueTask<Dictionary<string, long>> FindAccountsAsync(IWriteTransaction transaction, Recipient[] recipients)
     {
         var asked = recipients.Select(recipient => MailDirectory.Normalize(recipient.Address)).Distinct()
             .Select(address => (Address: address, Found: transaction.QueryAsync(s_account, r => r.GetInt64(0), address))).ToList();
@@ -205,25 +197,25 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         return accounts;
     }
 
-    /// <summary>Ends what waits as the command says and has an account, claims what has none. Returns both.</summary>
+    /// <summary>Ends what waits as the claim says and has an account, claims what has none. Returns both.</summary>
     private static async ValueTask<HashSet<long>> ClaimAsync(
-        IWriteTransaction transaction, StoreMessages command, Func<QueuedRecipient, bool> hasAccount, DateTimeOffset now)
+        IWriteTransaction transaction, Claim claim, Func<Recipient, bool> hasAccount, DateTimeOffset now)
     {
-        var updates = command.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
+        var updates = claim.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
             .Select(group => group.Key is (true, var attempts)
-                ? transaction.QueryAsync(s_deliver, r => r.GetInt64(0), SqlValue.FromIds(group), attempts, now, command.ClaimId)
-                : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, command.ClaimId)).ToList();
-        var won = new HashSet<long>(command.Recipients.Length);
+                ? OutcomeWriter.DeliveredHereAsync(transaction, claim.Id, group, attempts, now)
+                : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, claim.Id)).ToList();
+        var won = new HashSet<long>(claim.Recipients.Length);
         foreach (var ids in updates)
             won.UnionWith(await ids);
         return won;
     }
 
     private static async ValueTask<Dictionary<long, AttemptResult>> StoreAsync(
-        IWriteTransaction transaction, IReadOnlyList<QueuedRecipient> recipients, Func<QueuedRecipient, long?> accountOf,
-        Func<QueuedRecipient, string> header, DateTimeOffset now)
+        IWriteTransaction transaction, IReadOnlyList<Recipient> recipients, Func<Recipient, long?> accountOf,
+        Func<Recipient, string> header, DateTimeOffset now)
     {
-        var inserts = new List<(QueuedRecipient Recipient, ValueTask<int> Inserted)>(recipients.Count);
+        var inserts = new List<(Recipient Recipient, ValueTask<int> Inserted)>(recipients.Count);
         foreach (var recipient in recipients)
         {
             if (accountOf(recipient) is not { } account)
@@ -242,11 +234,11 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             if (!isNew)
                 known.Add(recipient.MessageId);
         }
-        await transaction.InsertAttemptsAsync([.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))]);
-        await transaction.DropHoldsAsync(known);
+        await OutcomeWriter.NoteAttemptsAsync(
+            transaction, [.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))], known);
         return results;
     }
 
-    private static AttemptResult Delivered(QueuedRecipient recipient, bool isNew, DateTimeOffset now) => new(
+    private static AttemptResult Delivered(Recipient recipient, bool isNew, DateTimeOffset now) => new(
         recipient.RecipientId, AttemptOutcome.Delivered, "2.0.0", isNew ? "stored in the maildrop" : "already in the maildrop", "", now, now);
 }

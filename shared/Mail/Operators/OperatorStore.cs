@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -17,7 +16,7 @@ public enum OperatorAction
 }
 
 /// <summary>What was done, by whom, and to how many recipients.</summary>
-public sealed record OperatorDeed(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients);
+public sealed record AuditEntry(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients);
 
 /// <summary>How many recipients were changed, and how many were left alone because a worker tries them.</summary>
 public sealed record OperatorChange(int Changed, int BeingTried);
@@ -52,9 +51,6 @@ public sealed class OperatorStore(MailDatabase database)
         WHERE id {in_1} AND state = 5 RETURNING domain
         """) { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_remove = new(
-        "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
-
     private static readonly Statement s_open = new("SELECT id FROM recipients WHERE id BETWEEN $1 AND $2 AND state IN (0, 5)");
 
     private static readonly Statement s_beingTried = new(
@@ -62,8 +58,8 @@ public sealed class OperatorStore(MailDatabase database)
 
     private static readonly Statement s_note = new(
         """
-        INSERT INTO operator_deeds (message_id, number, action, done_by, done_at, recipients)
-        SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM operator_deeds WHERE message_id = $1
+        INSERT INTO operator_audit (message_id, number, action, done_by, done_at, recipients)
+        SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM operator_audit WHERE message_id = $1
         """);
 
     private static readonly Statement s_held = new(
@@ -104,11 +100,7 @@ public sealed class OperatorStore(MailDatabase database)
     /// <summary>Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them.</summary>
     public Task<OperatorChange> RemoveAsync(long messageId, string operatorName) =>
         ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, ids, now) =>
-        {
-            var removed = await transaction.ExecuteAsync(s_remove, ids, now);
-            await transaction.DropHoldsAsync([.. Enumerable.Repeat(messageId, removed)]);
-            return removed;
-        });
+            await OutcomeWriter.RemovedAsync(transaction, messageId, ids, now));
 
     /// <summary>Messages with held recipients, in order of their ids.</summary>
     public async Task<IReadOnlyList<HeldMessage>> ListHeldAsync(int limit, CancellationToken cancellationToken) =>

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -45,20 +44,6 @@ public sealed class ClaimStore(MailDatabase database)
     private static readonly Statement s_renew = new(
         "UPDATE claims SET lease_until = {now} + $2 WHERE id {in_1} RETURNING id") { Locks = SharedRows.Claims };
 
-    private static readonly Statement s_release = new(
-        "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_end = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims };
-
-    // The claim stays in the row: it says whose outcome this is.
-    private static readonly Statement s_deliver = new(
-        """
-        UPDATE recipients SET state = 1, attempts = attempts + 1, updated_at = $3
-        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
-        """) { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_delivered = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
-
     /// <summary>
     /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
     /// that a command delivered again wins nothing, not even what its first worker has handed back. Returns the ids won.
@@ -68,7 +53,7 @@ public sealed class ClaimStore(MailDatabase database)
     /// wait first, and says <see cref="BeginAsync"/> before it dials.
     /// </param>
     public Task<IReadOnlySet<long>> TakeAsync(
-        long claimId, string domain, IReadOnlyList<QueuedRecipient> recipients, bool begun, CancellationToken cancellationToken)
+        long claimId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
@@ -123,25 +108,24 @@ public sealed class ClaimStore(MailDatabase database)
         cancellationToken.ThrowIfCancellationRequested();
         if (results.Count == 0)
             return Task.FromResult<IReadOnlySet<long>>(new HashSet<long>());
-        return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction => await OutcomeWriter.DeliveredAsync(transaction, claimId, results));
+    }
+
+    /// <summary>
+    /// The same for the last of the claim: with these all that was won is delivered, and the claim ends in the same commit. It does not
+    /// where storage knows of others under it, whatever the caller says; then it ends with the report, or by its lease.
+    /// </summary>
+    /// <param name="allOfClaim">All that were won, these and those recorded before.</param>
+    /// <returns>Those recorded, as above; and whether the claim ended now.</returns>
+    public Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return database.WriteAsync<(IReadOnlySet<long>, bool)>(async transaction =>
         {
-            var ids = SqlValue.FromIds(results.Select(result => result.RecipientId));
-            var updated = await transaction.QueryAsync(
-                s_deliver, static r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), ids, claimId, results.Max(result => result.FinishedAt));
-            var recorded = new HashSet<long>(results.Count);
-            var attempts = new List<(AttemptResult, long)>(updated.Count);
-            var messages = new List<long>(updated.Count);
-            foreach (var (id, number) in updated)
-            {
-                recorded.Add(id);
-                attempts.Add((results.First(result => result.RecipientId == id), number));
-                messages.Add(RecipientIds.MessageId(id));
-            }
-            if (recorded.Count < results.Count)
-                recorded.UnionWith(await transaction.QueryAsync(s_delivered, r => r.GetInt64(0), ids, claimId));
-            await transaction.InsertAttemptsAsync(attempts);
-            await transaction.DropHoldsAsync(messages);
-            return recorded;
+            // Before the recipients: claims come first, for all who need both.
+            var hasEnded = await OutcomeWriter.EndWholeClaimAsync(transaction, claimId, allOfClaim);
+            return (await OutcomeWriter.DeliveredAsync(transaction, claimId, results), hasEnded);
         });
     }
 
@@ -149,7 +133,7 @@ public sealed class ClaimStore(MailDatabase database)
     public Task ReleaseAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return database.WriteAsync(transaction => transaction.ExecuteAsync(s_release, SqlValue.FromIds(recipientIds), claimId));
+        return database.WriteAsync(transaction => OutcomeWriter.FreeAsync(transaction, claimId, recipientIds));
     }
 
     /// <summary>
@@ -177,9 +161,6 @@ public sealed class ClaimStore(MailDatabase database)
         return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_finish, claimId, ends) == 1);
     }
 
-    internal static ValueTask<int> EndAsync(IWriteTransaction transaction, long claimId, string domain) =>
-        transaction.ExecuteAsync(s_end, claimId, domain);
-
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
 
@@ -187,7 +168,7 @@ public sealed class ClaimStore(MailDatabase database)
         IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
-            Text(won), begun ? 1 : 0);
+            Text([.. won.Order()]), begun ? 1 : 0);
 
     /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>
@@ -211,28 +192,4 @@ public sealed class ClaimStore(MailDatabase database)
 
         return text.ToStringAndClear();
     }
-}
-
-internal static class AttemptStatements
-{
-    // The same attempt recorded again changes nothing.
-    private static readonly Statement s_insert = new(
-        """
-        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
-        """);
-
-    public static async ValueTask InsertAttemptsAsync(this IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
-    {
-        var inserted = new ValueTask<int>[attempts.Count];
-        for (var i = 0; i < inserted.Length; i++)
-            inserted[i] = InsertAttemptAsync(transaction, attempts[i].Result, attempts[i].Number);
-        foreach (var insert in inserted)
-            await insert;
-    }
-
-    private static ValueTask<int> InsertAttemptAsync(IWriteTransaction transaction, AttemptResult result, long number) =>
-        transaction.ExecuteAsync(
-            s_insert, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
-            StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost));
 }

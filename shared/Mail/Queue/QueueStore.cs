@@ -1,11 +1,10 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
 
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
-public sealed record RoutedMessage(AcceptedMessage Message, IReadOnlyList<RoutedRecipient> Recipients);
+public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients);
 
 /// <param name="Address">Where it goes, after aliases.</param>
 /// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
@@ -46,11 +45,11 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_insertRecipient = new(
         """
-        INSERT INTO recipients (id, address, original, domain, route, state, attempts, next_attempt_at, claim, updated_at)
-        VALUES ($1, $2, $3, $4, $5, 0, 0, $6, 0, $6)
+        INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, 0, $7)
         """);
 
-    private static readonly Statement s_setHolds = new("UPDATE messages SET holds = $2 WHERE id = $1") { Locks = SharedRows.Messages };
+    private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_dueNoLater = new(
         """
@@ -60,20 +59,20 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_unrouted = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow
         FROM unrouted u JOIN messages m ON m.id = u.message_id
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
     private static readonly Statement s_unroutedOf = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
     private const string Due =
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
         """;
@@ -87,7 +86,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_queued = new(
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original
+        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
         """);
 
@@ -119,7 +118,7 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
 
-    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1} AND state IN (0, 5)");
+    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1}");
 
     internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
@@ -162,15 +161,15 @@ public sealed class QueueStore(MailDatabase database)
     /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
     /// that hints may be repeated. Returns the recipients made, due at once.
     /// </summary>
-    public Task<IReadOnlyList<(string Domain, QueuedRecipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
+    public Task<IReadOnlyList<(string Domain, Recipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
     {
         var now = database.Time.GetUtcNow();
-        return database.WriteAsync<IReadOnlyList<(string, QueuedRecipient)>>(async transaction =>
+        return database.WriteAsync<IReadOnlyList<(string, Recipient)>>(async transaction =>
         {
             var taken = new ValueTask<int>[messages.Count];
             for (var i = 0; i < taken.Length; i++)
                 taken[i] = transaction.ExecuteAsync(s_takeUnrouted, messages[i].Message.MessageId);
-            var made = new List<(string, QueuedRecipient)>(messages.Count);
+            var made = new List<(string, Recipient)>(messages.Count);
             var pending = new List<ValueTask<int>>(messages.Count);
             for (var i = 0; i < taken.Length; i++)
             {
@@ -186,20 +185,20 @@ public sealed class QueueStore(MailDatabase database)
     }
 
     /// <summary>Messages that were accepted before the given time and still wait for the router, in order of their ids.</summary>
-    public async Task<IReadOnlyList<AcceptedMessage>> ListUnroutedAsync(
+    public async Task<IReadOnlyList<Envelope>> ListUnroutedAsync(
         long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
             s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
 
     /// <summary>Of these messages the ones that wait for the router, with the envelopes they were accepted with.</summary>
-    public async Task<IReadOnlyList<AcceptedMessage>> FindUnroutedAsync(
+    public async Task<IReadOnlyList<Envelope>> FindUnroutedAsync(
         IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
         messageIds.Count == 0
             ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first, behind the given place.</summary>
     /// <param name="only">Those that go this way; null: all.</param>
-    public async Task<IReadOnlyList<QueuedRecipient>> ListDueAsync(
+    public async Task<IReadOnlyList<Recipient>> ListDueAsync(
         string domain, DateTimeOffset dueBefore, int limit, CancellationToken cancellationToken, DuePlace after = default, RecipientRoute? only = null)
     {
         var from = after.NextAttemptAt.ToUnixTimeMilliseconds();
@@ -209,7 +208,7 @@ public sealed class QueueStore(MailDatabase database)
     }
 
     /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
-    public async Task<QueuedRecipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
+    public async Task<Recipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
 
     public async Task<bool> IsClaimHeldAsync(long claimId, CancellationToken cancellationToken) =>
@@ -219,8 +218,8 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
 
-    /// <summary>Some of these have been tried since they were read, and wait for their next attempt or for an operator.</summary>
-    public async Task<bool> IsTriedSinceAsync(IReadOnlyCollection<QueuedRecipient> recipients, CancellationToken cancellationToken)
+    /// <summary>Some of these have been tried since they were read, whatever came of it.</summary>
+    public async Task<bool> IsTriedSinceAsync(IReadOnlyCollection<Recipient> recipients, CancellationToken cancellationToken)
     {
         var before = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Attempts);
         var now = await database.QueryAsync(s_attempts, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(before.Keys));
@@ -282,15 +281,15 @@ public sealed class QueueStore(MailDatabase database)
 
     private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), Time(row, 1));
 
-    private static AcceptedMessage ReadUnrouted(DbDataReader r) => new(
-        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6));
+    private static Envelope ReadUnrouted(DbDataReader r) => new(
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7));
 
-    private static QueuedRecipient ReadQueued(DbDataReader r) => new(
+    private static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
-        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10));
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
 
     private static void Insert(
-        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, QueuedRecipient)> made,
+        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made,
         List<ValueTask<int>> pending)
     {
         var message = routed.Message;
@@ -299,12 +298,12 @@ public sealed class QueueStore(MailDatabase database)
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
             pending.Add(transaction.ExecuteAsync(
-                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, now));
-            made.Add((recipient.Domain, new QueuedRecipient(
+                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now));
+            made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
-                recipient.Route, message.TraceParent, recipient.Original)));
+                recipient.Route, message.TraceParent, recipient.Original, message.Flow)));
         }
         if (routed.Recipients.Count != message.Recipients.Length)
-            pending.Add(transaction.ExecuteAsync(s_setHolds, message.MessageId, routed.Recipients.Count));
+            pending.Add(transaction.ExecuteAsync(s_setReferences, message.MessageId, routed.Recipients.Count));
     }
 }

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -107,16 +106,6 @@ public sealed class TakeBackStore(MailDatabase database)
         WHERE r.id {in_1} AND r.claim = $2 AND r.state + 0 = 0
         """);
 
-    private static readonly Statement s_free = new(
-        "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_takeBack = new(
-        """
-        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = CASE WHEN $8 = 1 THEN 0 ELSE deaths + 1 END,
-            uncertain = uncertain + $4, hold_reason = $5, next_attempt_at = $6, updated_at = $7
-        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
-        """) { Locks = SharedRows.Recipients };
-
     /// <summary>
     /// Takes back the recipients of claims whose lease ran out (or of all claims, when every holder is known to be dead). What a
     /// worker had begun counts as an attempt and waits as the schedule says; it is uncertain only where the claim says that the final
@@ -168,21 +157,16 @@ public sealed class TakeBackStore(MailDatabase database)
             var unbegun = found.Where(recipient => claim.IsUnbegun(recipient.Id)).Select(recipient => recipient.Id).ToList();
             var begun = found.Where(recipient => !claim.IsUnbegun(recipient.Id)).ToList();
             var returns = begun.ConvertAll(recipient => Return(recipient, claim, isAlone: begun.Count == 1, nextAttempt));
-            var free = transaction.ExecuteAsync(s_free, SqlValue.FromIds(unbegun), claimId);
-            var updates = returns.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => transaction.QueryAsync(
-                s_takeBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
-                alike.Key.Reason, alike.Key.Next, now, claim.IsDone ? 1 : 0)).ToList();
-            var attempts = new List<(AttemptResult Result, long Number)>();
-            foreach (var rows in updates)
-                attempts.AddRange((await rows).Select(row => (Result(row.Id, claim.Ends.Contains(row.Id), claim.IsDone, now), row.Attempts)));
+            var free = OutcomeWriter.FreeAsync(transaction, claimId, unbegun);
+            var attempts = await OutcomeWriter.TakenBackAsync(
+                transaction, claimId, returns, id => Result(id, claim.Ends.Contains(id), claim.IsDone, now), claim.IsDone, now);
             var freed = await free;
-            await transaction.InsertAttemptsAsync(attempts);
             // The earliest is the one that the domain's queue has to be awake for.
             var due = returns.Where(one => one.State == RecipientState.Queued).Select(one => one.Next).Concat(freed > 0 ? [now] : []).ToList();
             if (due.Count > 0)
                 await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due.Min());
             var dots = returns.Count(one => one.Dot);
-            var (known, results) = (found.ToDictionary(recipient => recipient.Id), attempts.ToDictionary(attempt => attempt.Result.RecipientId, attempt => attempt.Result));
+            var (known, results) = (found.ToDictionary(recipient => recipient.Id), attempts.ToDictionary(result => result.RecipientId));
             return new TakenBack(
                 freed, returns.Count - dots, dots,
                 [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, known[one.Id].Address, one.Reason))])
@@ -193,7 +177,7 @@ public sealed class TakeBackStore(MailDatabase database)
         });
     }
 
-    private static Returned Return(Tried recipient, DeadClaim claim, bool isAlone, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
+    private static ReturnedRecipient Return(Tried recipient, DeadClaim claim, bool isAlone, Func<int, DateTimeOffset, DateTimeOffset> nextAttempt)
     {
         var dot = claim.Ends.Contains(recipient.Id);
         var reason = HoldRule.Reason(
@@ -219,9 +203,6 @@ public sealed class TakeBackStore(MailDatabase database)
 
     /// <summary>A recipient as its dead worker left it.</summary>
     private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt, string Address, string Original);
-
-    /// <summary>What becomes of it.</summary>
-    private readonly record struct Returned(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);
 
     /// <param name="Ends">Whose final dot may have been sent; negative, in a claim whose worker was done: whose attempt ended otherwise.</param>
     private sealed record DeadClaim(string Domain, string Recipients, long BeganAt, HashSet<long> Ends)

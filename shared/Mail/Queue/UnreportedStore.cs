@@ -1,5 +1,4 @@
 using System.Data.Common;
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -90,7 +89,7 @@ public sealed class UnreportedStore(MailDatabase database)
     /// those away. It is asked outside of any transaction, anew where another reporter was quicker, and not at all where there are none.
     /// </summary>
     /// <returns>The report, which waits for the router, and how many failures are in it; 0 where there was nothing to report.</returns>
-    public async Task<(AcceptedMessage? Report, int Failures)> ReportAsync(
+    public async Task<(Envelope? Report, int Failures)> ReportAsync(
         long messageId, int limit, Func<IReadOnlyList<UnreportedFailure>, ComposedMessage> compose, CancellationToken cancellationToken)
     {
         var (first, last) = Range(messageId);
@@ -116,8 +115,8 @@ public sealed class UnreportedStore(MailDatabase database)
             var standing = await transaction.QueryAsync(s_lock, Read, ids);
             if (!standing.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
                 return false;
-            await MessageStore.InsertAsync(transaction, report.Message, chunks);
-            await transaction.DropHoldsAsync([.. failures.Select(_ => messageId)]);
+            await MessageStore.InsertAsync(transaction, report.Message, prefix: [], chunks);
+            await transaction.DropReferencesAsync([.. failures.Select(_ => messageId)]);
             return true;
         });
     }
@@ -148,7 +147,7 @@ public sealed class UnreportedStore(MailDatabase database)
                 untold.Add(messageId);
         }
         var counting = reported.Select(id => (Id: id, IsComplete: IsCompleteAsync(transaction, id))).ToList();
-        await transaction.DropHoldsAsync(untold);
+        await transaction.DropReferencesAsync(untold);
         var complete = new List<long>();
         foreach (var (id, isComplete) in counting)
         {

@@ -7,6 +7,8 @@ internal static partial class ReferenceRules
 {
     private const string Composition = "services/Standalone/Standalone.csproj";
 
+    private const string ContractMapping = "shared/Mail/ContractMapping.cs";
+
     // Contracts and Smtp stand alone: everybody can take them without taking a database or a host along.
     private static readonly Dictionary<string, string[]> SharedReferences = new(StringComparer.Ordinal)
     {
@@ -15,7 +17,7 @@ internal static partial class ReferenceRules
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] =
             ["shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Contracts/Contracts.csproj"],
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
         ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
@@ -101,6 +103,13 @@ internal static partial class ReferenceRules
         from file in tree.Sources(apart.Room)
         where file.Text.Contains(apart.Other, StringComparison.Ordinal)
         select $"{file.Path} must not name {apart.Other}";
+
+    /// <summary>Mail is what storage keeps; what services say to each other is mapped to it in one place.</summary>
+    public static IEnumerable<string> Mail_maps_contracts_in_one_file(Tree tree) =>
+        from file in tree.Sources("shared/Mail")
+        where file.Path != ContractMapping
+        where file.Text.Contains("MailPipeline.Contracts", StringComparison.Ordinal)
+        select $"{file.Path} must not use contracts; {ContractMapping} does";
 
     /// <summary>Versions are named once, in Directory.Packages.props.</summary>
     public static IEnumerable<string> Versions_are_central(Tree tree) =>

@@ -3,8 +3,8 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Threading.Channels;
-using MailPipeline.Contracts;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
@@ -84,7 +84,7 @@ internal sealed class Bench : IAsyncDisposable
     public DomainDelivery Delivery { get; }
 
     /// <summary>What was reported while a batch was still under way.</summary>
-    public Channel<AttemptsCompleted> Early { get; } = Channel.CreateUnbounded<AttemptsCompleted>();
+    public Channel<AttemptReport> Early { get; } = Channel.CreateUnbounded<AttemptReport>();
 
     public ParkedBatches Parked { get; }
 
@@ -106,26 +106,26 @@ internal sealed class Bench : IAsyncDisposable
 
     public void RouteTo(string host) => Options.Routes["*"] = host;
 
-    public QueuedRecipient[] Message(
+    public Recipient[] Message(
         string content, string[]? recipients = null, string sender = "sender@example.com", BodyType body = BodyType.SevenBit)
     {
         var id = _nextMessage++;
         var size = Content.Add(id, content);
         recipients ??= [string.Create(CultureInfo.InvariantCulture, $"user{id}@{Domain}")];
-        return [.. recipients.Select((address, number) => new QueuedRecipient(
+        return [.. recipients.Select((address, number) => new Recipient(
             RecipientIds.Of(id, number), address, sender, size, body, 0, Time.GetUtcNow(), Time.GetUtcNow(), RecipientRoute.Remote, ""))];
     }
 
-    public async Task<AttemptsCompleted> RunAsync(params QueuedRecipient[][] messages) =>
+    public async Task<AttemptReport> RunAsync(params Recipient[][] messages) =>
         await TryRunAsync(messages) ?? throw new InvalidOperationException("Nothing was reported");
 
     /// <summary>Null: nothing is reported.</summary>
-    public async Task<AttemptsCompleted?> TryRunAsync(params QueuedRecipient[][] messages)
+    public async Task<AttemptReport?> TryRunAsync(params Recipient[][] messages)
     {
         var resolving = Resolver.ResolveToAddressAsync(Domain);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            new DeliverMessages(Domain, 77, [.. messages.SelectMany(message => message)]), resolving, Slots, new BatchWaits(Telemetry, Time),
+            new Claim(77, Domain, [.. messages.SelectMany(message => message)]), resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 
@@ -143,5 +143,5 @@ internal sealed class Bench : IAsyncDisposable
     }
 
     /// <summary>The outcomes in the order of the command, as "Delivered 2.0.0" lines.</summary>
-    public static string[] Outcomes(AttemptsCompleted report) => [.. report.Results.Select(result => $"{result.Outcome} {result.Status}")];
+    public static string[] Outcomes(AttemptReport report) => [.. report.Results.Select(result => $"{result.Outcome} {result.Status}")];
 }

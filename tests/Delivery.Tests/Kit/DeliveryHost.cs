@@ -57,11 +57,11 @@ internal sealed class DeliveryHost : IAsyncDisposable
         where T : notnull => _app.Services.GetRequiredService<T>();
 
     /// <summary>Accepts and routes a message.</summary>
-    public async Task<QueuedRecipient[]> QueueAsync(byte[] content, params string[] recipients)
+    public async Task<Recipient[]> QueueAsync(byte[] content, params string[] recipients)
     {
         var messages = Get<MessageStore>();
         var id = await messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(
+        var message = new Envelope(
             id, "sender@example.com", recipients, content.Length, BodyType.EightBitMime, TimeProvider.System.GetUtcNow(), "");
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(content, default);
@@ -72,14 +72,14 @@ internal sealed class DeliveryHost : IAsyncDisposable
     }
 
     /// <summary>Hands recipients of one domain out, as Queue does.</summary>
-    public async Task SendAsync(QueuedRecipient[] recipients, string endpoint = BusEndpoints.Deliver) =>
+    public async Task SendAsync(Recipient[] recipients, string endpoint = BusEndpoints.Deliver) =>
         await SendAsync(
-            new DeliverMessages(DomainOf(recipients[0].Address), await Queue.NextClaimIdAsync(default), recipients), endpoint);
+            new Claim(await Queue.NextClaimIdAsync(default), DomainOf(recipients[0].Address), recipients), endpoint);
 
-    public Task SendAsync(DeliverMessages command, string endpoint = BusEndpoints.Deliver) =>
-        Get<MailBus>().SendAsync(endpoint, command, TestContext.Current.CancellationToken);
+    public Task SendAsync(Claim command, string endpoint = BusEndpoints.Deliver) =>
+        Get<MailBus>().SendAsync(endpoint, command.ToDeliverMessages(), TestContext.Current.CancellationToken);
 
-    public Task<AttemptsCompleted> NextReportAsync() => _reports.NextAsync();
+    public Task<AttemptReport> NextReportAsync() => _reports.NextAsync();
 
     public bool HasReported => !_reports.IsEmpty;
 
@@ -87,7 +87,7 @@ internal sealed class DeliveryHost : IAsyncDisposable
     public void AskToStop() => Get<IHostApplicationLifetime>().StopApplication();
 
     /// <summary>Hands out and waits for the report.</summary>
-    public async Task<AttemptsCompleted> DeliverAsync(QueuedRecipient[] recipients, string endpoint = BusEndpoints.Deliver)
+    public async Task<AttemptReport> DeliverAsync(Recipient[] recipients, string endpoint = BusEndpoints.Deliver)
     {
         await SendAsync(recipients, endpoint);
         return await NextReportAsync();
@@ -104,13 +104,13 @@ internal sealed class DeliveryHost : IAsyncDisposable
 
     internal sealed class Reports
     {
-        private readonly Channel<AttemptsCompleted> _reports = Channel.CreateUnbounded<AttemptsCompleted>();
+        private readonly Channel<AttemptReport> _reports = Channel.CreateUnbounded<AttemptReport>();
 
-        public void Add(AttemptsCompleted report) => _reports.Writer.TryWrite(report);
+        public void Add(AttemptReport report) => _reports.Writer.TryWrite(report);
 
         public bool IsEmpty => _reports.Reader.Count == 0;
 
-        public async Task<AttemptsCompleted> NextAsync() => 
+        public async Task<AttemptReport> NextAsync() => 
             await _reports.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(60));
     }
 
@@ -119,7 +119,7 @@ internal sealed class DeliveryHost : IAsyncDisposable
     {
         public Task Consume(ConsumeContext<AttemptsCompleted> context)
         {
-            reports.Add(context.Message);
+            reports.Add(context.Message.ToReport());
             return Task.CompletedTask;
         }
     }

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
-using MailPipeline.Contracts;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Hosting;
 
@@ -41,7 +41,7 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Records are not answered before this completes.</summary>
     public Task RecordGate { get; set; } = Task.CompletedTask;
 
-    public Task<IReadOnlySet<long>> TakeAsync(DeliverMessages command, bool begun, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<long>> TakeAsync(Claim command, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         Begun.Add(begun);
@@ -104,6 +104,17 @@ internal sealed class FakeClaims : IClaims
         Renewals++;
         ThrowIfAway();
         return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => !LostClaims.Contains(id)).ToHashSet());
+    }
+
+    /// <summary>All of the claim, as was said with the last record.</summary>
+    public IReadOnlyCollection<long>? EndedWith { get; private set; }
+
+    public async Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
+        long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken)
+    {
+        var recorded = await RecordDeliveredAsync(claimId, results, cancellationToken);
+        EndedWith = allOfClaim;
+        return (recorded, recorded.Count == results.Count && !LostClaims.Contains(claimId));
     }
 
     public async Task<IReadOnlySet<long>> RecordDeliveredAsync(

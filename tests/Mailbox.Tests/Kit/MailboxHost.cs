@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -58,11 +57,11 @@ internal sealed class MailboxHost : IAsyncDisposable
     }
 
     /// <summary>Accepts and routes a message for local recipients.</summary>
-    public async Task<QueuedRecipient[]> QueueAsync(byte[] content, string sender, params string[] recipients)
+    public async Task<Recipient[]> QueueAsync(byte[] content, string sender, params string[] recipients)
     {
         var messages = Get<MessageStore>();
         var id = await messages.NextMessageIdAsync(default);
-        var message = new AcceptedMessage(id, sender, recipients, content.Length, BodyType.EightBitMime, DateTimeOffset.UnixEpoch, "");
+        var message = new Envelope(id, sender, recipients, content.Length, BodyType.EightBitMime, DateTimeOffset.UnixEpoch, "");
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(content, default);
         await messages.AcceptAsync(message, writer, default);
@@ -72,15 +71,15 @@ internal sealed class MailboxHost : IAsyncDisposable
     }
 
     /// <summary>Sends a command over the bus, as Queue does, and waits for the report.</summary>
-    public async Task<AttemptsCompleted> StoreAsync(params QueuedRecipient[] recipients)
+    public async Task<AttemptReport> StoreAsync(params Recipient[] recipients)
     {
         var claim = await Get<QueueStore>().NextClaimIdAsync(default);
-        return await SendAsync(new StoreMessages("example.org", claim, recipients));
+        return await SendAsync(new Claim(claim, "example.org", recipients));
     }
 
-    public async Task<AttemptsCompleted> SendAsync(StoreMessages command)
+    public async Task<AttemptReport> SendAsync(Claim command)
     {
-        await Get<MailBus>().SendAsync(BusEndpoints.Store, command, TestContext.Current.CancellationToken);
+        await Get<MailBus>().SendAsync(BusEndpoints.Store, command.ToStoreMessages(), TestContext.Current.CancellationToken);
         return await _reports.NextAsync();
     }
 

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MassTransit;
 
 namespace MailPipeline.Mailbox.Tests.Kit;
@@ -7,11 +8,11 @@ namespace MailPipeline.Mailbox.Tests.Kit;
 /// <summary>The reports that came in at the endpoint of Queue.</summary>
 internal sealed class Reports
 {
-    private readonly Channel<AttemptsCompleted> _reports = Channel.CreateUnbounded<AttemptsCompleted>();
+    private readonly Channel<AttemptReport> _reports = Channel.CreateUnbounded<AttemptReport>();
 
-    public void Add(AttemptsCompleted report) => _reports.Writer.TryWrite(report);
+    public void Add(AttemptReport report) => _reports.Writer.TryWrite(report);
 
-    public async Task<AttemptsCompleted> NextAsync() => await _reports.Reader.ReadAsync(TestContext.Current.CancellationToken);
+    public async Task<AttemptReport> NextAsync() => await _reports.Reader.ReadAsync(TestContext.Current.CancellationToken);
 }
 
 /// <summary>In the place of Queue.</summary>
@@ -19,7 +20,7 @@ internal sealed class ReportConsumer(Reports reports) : IConsumer<AttemptsComple
 {
     public Task Consume(ConsumeContext<AttemptsCompleted> context)
     {
-        reports.Add(context.Message);
+        reports.Add(context.Message.ToReport());
         return Task.CompletedTask;
     }
 }

@@ -168,7 +168,7 @@ public sealed class MailCluster : IAsyncDisposable
             """
             SELECT (SELECT COUNT(*) FROM unrouted), (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
                 (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported),
-                (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.holds > 0))
+                (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0))
             """,
             cancellation);
         return

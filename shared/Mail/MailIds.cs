@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace MailPipeline.Contracts;
+namespace MailPipeline.Mail;
 
 /// <summary>
 /// Message ids: positive 47-bit numbers, unique for ever within one store, handed out in blocks. Operators, replies and

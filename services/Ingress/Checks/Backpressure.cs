@@ -4,7 +4,7 @@ using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Checks;
 
 /// <summary>
 /// Says "later" at the door (MAIL) while behind it more waits than the operator allows: unrouted messages, queued recipients, a slow
@@ -13,7 +13,7 @@ namespace MailPipeline.Ingress;
 /// </summary>
 internal sealed partial class Backpressure(
     MessageStore store, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time, ILogger<Backpressure> log)
-    : BackgroundService
+    : BackgroundService, ICheck
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestInterval = TimeSpan.FromSeconds(10);
@@ -24,16 +24,12 @@ internal sealed partial class Backpressure(
     private long _slowestTicks;
     private volatile Pressure? _pressure;
 
-    /// <summary>Null: mail is taken.</summary>
-    public SmtpReply? Refusal
+    public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
-        get
-        {
-            if (_pressure is not { } pressure)
-                return null;
-            telemetry.HeldBack(pressure.Bound);
-            return pressure.Reply;
-        }
+        if (_pressure is not { } pressure)
+            return new(Verdict.GoOn);
+        telemetry.HeldBack(pressure.Bound);
+        return new(new Verdict(pressure.Reply));
     }
 
     /// <summary>

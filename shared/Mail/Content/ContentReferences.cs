@@ -3,22 +3,25 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>
-/// Holds keep a message's bytes: one for each recipient without a final outcome, or whose failure is not reported yet, and one for
-/// each maildrop row. The last one that goes takes the bytes along, in the same transaction.
+/// References keep a message's bytes: one for each recipient without a final outcome, or whose failure is not reported yet, and one for
+/// each maildrop row. The last one that goes takes the bytes along, prefix and content, in the same transaction.
 /// </summary>
-internal static class HoldStatements
+internal static class ContentReferences
 {
     private static readonly Statement s_drop = new(
-        "UPDATE messages SET holds = holds - $2 WHERE id {in_1} RETURNING id, holds") { Locks = SharedRows.Messages };
+        """
+        UPDATE messages SET content_refs = content_refs - $2, prefix = CASE WHEN content_refs > $2 THEN prefix ELSE CAST('' AS {bytes}) END
+        WHERE id {in_1} RETURNING id, content_refs
+        """) { Locks = SharedRows.Messages };
 
     private static readonly Statement s_deleteChunks = new("DELETE FROM chunks WHERE id BETWEEN $1 AND $2");
 
-    /// <summary>Drops one hold of a message for each time that it is named.</summary>
-    public static async ValueTask DropHoldsAsync(this IWriteTransaction transaction, IReadOnlyList<long> messageIds)
+    /// <summary>Drops one reference to a message for each time that it is named.</summary>
+    public static async ValueTask DropReferencesAsync(this IWriteTransaction transaction, IReadOnlyList<long> messageIds)
     {
         if (messageIds.Count == 0)
             return;
-        var drops = new List<ValueTask<List<(long Id, long Holds)>>>(1);
+        var drops = new List<ValueTask<List<(long Id, long Left)>>>(1);
         if (messageIds.Count == 1 || messageIds.ToHashSet().Count == messageIds.Count)
             drops.Add(DropAsync(transaction, messageIds, 1));
         else
@@ -26,9 +29,9 @@ internal static class HoldStatements
         var deletions = new List<ValueTask<int>>(messageIds.Count);
         foreach (var drop in drops)
         {
-            foreach (var (id, holds) in await drop)
+            foreach (var (id, left) in await drop)
             {
-                if (holds <= 0)
+                if (left <= 0)
                     deletions.Add(transaction.ExecuteAsync(s_deleteChunks, ChunkIds.First(id), ChunkIds.Last(id)));
             }
         }
@@ -36,6 +39,6 @@ internal static class HoldStatements
             await deletion;
     }
 
-    private static ValueTask<List<(long Id, long Holds)>> DropAsync(IWriteTransaction transaction, IEnumerable<long> messageIds, int count) =>
+    private static ValueTask<List<(long Id, long Left)>> DropAsync(IWriteTransaction transaction, IEnumerable<long> messageIds, int count) =>
         transaction.QueryAsync(s_drop, static r => (r.GetInt64(0), r.GetInt64(1)), SqlValue.FromIds(messageIds), count);
 }

@@ -1,0 +1,60 @@
+namespace MailPipeline.Mail;
+
+/// <summary>The result of one attempt for one recipient.</summary>
+/// <param name="Status">Enhanced status code (RFC 3463), e.g. "2.0.0", "4.4.1"; never empty.</param>
+/// <param name="Reply">The remote reply in one line, or our own words for what happened before one came.</param>
+/// <param name="RemoteHost">Name and address of the host that answered, e.g. "mx.example.net[192.0.2.1]:25"; empty if none.</param>
+public sealed record AttemptResult(
+    long RecipientId,
+    AttemptOutcome Outcome,
+    string Status,
+    string Reply,
+    string RemoteHost,
+    DateTimeOffset StartedAt,
+    DateTimeOffset FinishedAt);
+
+/// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
+public enum AttemptOutcome
+{
+    /// <summary>Accepted by the far end, or in the maildrop. Final.</summary>
+    Delivered = 1,
+
+    /// <summary>A temporary failure: try again later.</summary>
+    Deferred = 2,
+
+    /// <summary>A permanent failure: bounce.</summary>
+    Failed = 3,
+
+    /// <summary>Contact was lost between the final dot and its reply: perhaps delivered; tried again and counted.</summary>
+    Uncertain = 4,
+
+    /// <summary>Not tried: the claim was not won, or handed back before anything was sent. Costs no attempt.</summary>
+    NotAttempted = 5,
+}
+
+/// <summary>
+/// What became of one claim. Delivered recipients are already recorded by the worker; all others are recorded by the queue, which alone
+/// decides what follows. A hint as well: when it is lost, the claim's lease runs out and the recipients become due again.
+/// </summary>
+/// <param name="Results">One for each recipient of the claim that was not handed back before, in any order.</param>
+/// <param name="Unreachable">
+/// No host of the domain could be spoken to at all (DNS, connection or greeting failed), or each broke off before it had answered
+/// for a single message, so that trying further recipients of the domain now is pointless.
+/// </param>
+/// <param name="NothingWon">
+/// The worker did not get the claim, so it is not his to end: whoever holds it now, if anybody, reports for himself. What is
+/// due is read again.
+/// </param>
+/// <param name="GoesOn">
+/// The worker stops: the recipients named here are free again already, and he is still at others of the claim, of which he
+/// reports when they have ended. Comes together with <paramref name="NothingWon"/>.
+/// </param>
+/// <param name="HasEnded">All were delivered, and the claim ended with the record of it: nothing is left to be written.</param>
+public sealed record AttemptReport(
+    string Domain,
+    long ClaimId,
+    AttemptResult[] Results,
+    bool Unreachable,
+    bool NothingWon = false,
+    bool GoesOn = false,
+    bool HasEnded = false);

@@ -1,0 +1,256 @@
+using System.Data.Common;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>What becomes of a recipient that is taken back from a worker that died.</summary>
+/// <param name="Dot">Its final dot may have been sent.</param>
+/// <param name="Reason">Why it is held; empty where it is queued.</param>
+internal readonly record struct ReturnedRecipient(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);
+
+/// <summary>
+/// The one place where it is written what became of a recipient: its state, the attempt, what it needed of the content, what is to be
+/// reported and the end of the claim, as parts of the caller's transaction. Each statement asks for the claim, so that who has lost it
+/// changes nothing; and a final state keeps it, which says whose outcome it is.
+/// </summary>
+internal static class OutcomeWriter
+{
+    private static readonly Statement s_delivered = new(
+        """
+        UPDATE recipients SET state = 1, attempts = attempts + 1, updated_at = $3
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_deliveredBefore = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
+
+    // It is claimed and delivered at once: nobody is spoken to in between.
+    private static readonly Statement s_deliveredHere = new(
+        """
+        UPDATE recipients SET state = 1, claim = $4, attempts = attempts + 1, updated_at = $3
+        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id
+        """) { Locks = SharedRows.Recipients };
+
+    // The worker lived: deaths count in a row (see HoldRule).
+    private static readonly Statement s_deferred = new(
+        """
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, next_attempt_at = $3, updated_at = $4
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
+        """) { Locks = SharedRows.Recipients };
+
+    // In doubt once more: held when that was once too often ($5, $6; see HoldRule).
+    private static readonly Statement s_uncertain = new(
+        """
+        UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
+            state = CASE WHEN uncertain + 1 >= $5 THEN 5 ELSE 0 END, hold_reason = CASE WHEN uncertain + 1 >= $5 THEN $6 ELSE '' END
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_handedBack = new(
+        """
+        UPDATE recipients SET claim = 0, next_attempt_at = $3, updated_at = $4
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_ended = new(
+        """
+        UPDATE recipients SET attempts = attempts + 1, state = $3, updated_at = $4
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_refused = new(
+        """
+        UPDATE recipients SET claim = 0, state = 5, attempts = attempts + 1, hold_reason = $3, updated_at = $4
+        WHERE id = $1 AND claim = $2 AND state + 0 = 0
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_standing = new("SELECT id, claim, state, hold_reason FROM recipients WHERE id {in_1}");
+
+    private static readonly Statement s_noted = new("SELECT recipient_id, outcome, started_at, finished_at FROM attempts WHERE recipient_id {in_1}");
+
+    private static readonly Statement s_takenBack = new(
+        """
+        UPDATE recipients SET claim = 0, state = $3, attempts = attempts + 1, deaths = CASE WHEN $8 = 1 THEN 0 ELSE deaths + 1 END,
+            uncertain = uncertain + $4, hold_reason = $5, next_attempt_at = $6, updated_at = $7
+        WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
+        """) { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_freed = new(
+        "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_removed = new(
+        "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_endClaim = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims };
+
+    // What is under the claim beside these would belong to nobody, and never be taken back.
+    private static readonly Statement s_endWholeClaim = new("DELETE FROM claims WHERE id = $1 AND recipients = $2") { Locks = SharedRows.Claims };
+
+    // The same attempt recorded again changes nothing.
+    private static readonly Statement s_insertAttempt = new(
+        """
+        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+        """);
+
+    public static ValueTask<int> EndClaimAsync(IWriteTransaction transaction, long claimId, string domain) =>
+        transaction.ExecuteAsync(s_endClaim, claimId, domain);
+
+    /// <summary>Ends the claim if it was won for these and nobody else.</summary>
+    public static async ValueTask<bool> EndWholeClaimAsync(IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds) =>
+        await transaction.ExecuteAsync(s_endWholeClaim, claimId, ClaimStore.Text([.. recipientIds.Order()])) == 1;
+
+    /// <summary>The far end took the message. Returns those recorded, now or before for the same claim.</summary>
+    public static async ValueTask<HashSet<long>> DeliveredAsync(IWriteTransaction transaction, long claimId, IReadOnlyList<AttemptResult> results)
+    {
+        var ids = SqlValue.FromIds(results.Select(result => result.RecipientId));
+        var updated = await transaction.QueryAsync(
+            s_delivered, static r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), ids, claimId, results.Max(result => result.FinishedAt));
+        var recorded = updated.Select(row => row.Id).ToHashSet();
+        if (recorded.Count < results.Count)
+            recorded.UnionWith(await transaction.QueryAsync(s_deliveredBefore, r => r.GetInt64(0), ids, claimId));
+        await NoteAttemptsAsync(
+            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)),
+            updated.ConvertAll(row => RecipientIds.MessageId(row.Id)));
+        return recorded;
+    }
+
+    /// <summary>Ends those that wait and were tried so often. Their attempts are noted when it is known how each was stored.</summary>
+    public static ValueTask<List<long>> DeliveredHereAsync(
+        IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds, int attempts, DateTimeOffset now) =>
+        transaction.QueryAsync(s_deliveredHere, r => r.GetInt64(0), SqlValue.FromIds(recipientIds), attempts, now, claimId);
+
+    /// <summary>Notes attempts, and drops a reference to the content for each time that a message is named.</summary>
+    public static async ValueTask NoteAttemptsAsync(
+        IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts, IReadOnlyList<long> messagesNoLongerNeeded)
+    {
+        await InsertAttemptsAsync(transaction, attempts);
+        await transaction.DropReferencesAsync(messagesNoLongerNeeded);
+    }
+
+    /// <summary>What the queue decided: tried again later, held, or given up and to be reported.</summary>
+    /// <param name="afterDoubt">The same was asked for before: what was recorded then counts as recorded now.</param>
+    public static async ValueTask<RecordedOutcomes> DecidedAsync(
+        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt, DateTimeOffset now)
+    {
+        var updated = await UpdateAsync(transaction, claimId, decisions, now);
+        var recorded = updated.Select(row => row.Decision.Result.RecipientId).ToHashSet();
+        var held = updated.Where(row => row.State == RecipientState.Held).Select(row => row.Decision.Result.RecipientId).ToList();
+        await InsertAttemptsAsync(transaction, [.. updated
+            .Where(row => row.Decision.WasTried && row.Decision.Result.Outcome != AttemptOutcome.NotAttempted)
+            .Select(row => (row.Decision.Result, row.Attempts))]);
+        if (afterDoubt)
+            await AddRecordedBeforeAsync(transaction, claimId, decisions, recorded, held);
+        var ended = updated.Where(row => row.Decision.State != RecipientState.Queued).Select(row => row.Decision).ToList();
+        return new RecordedOutcomes(recorded, await UnreportedStore.NoteAsync(transaction, ended, reportDelay), held);
+    }
+
+    /// <summary>Storage refuses the outcome itself: held for an operator. False: the claim was lost.</summary>
+    public static async ValueTask<bool> RefusedAsync(IWriteTransaction transaction, long claimId, long recipientId, DateTimeOffset now) =>
+        await transaction.ExecuteAsync(s_refused, recipientId, claimId, HoldRule.Refused, now) == 1;
+
+    /// <summary>A worker died, or its report was lost. Returns the attempts, as they are noted.</summary>
+    public static async ValueTask<List<AttemptResult>> TakenBackAsync(
+        IWriteTransaction transaction, long claimId, IReadOnlyList<ReturnedRecipient> returned, Func<long, AttemptResult> result, bool hasLived,
+        DateTimeOffset now)
+    {
+        var updates = returned.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => transaction.QueryAsync(
+            s_takenBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
+            alike.Key.Reason, alike.Key.Next, now, hasLived ? 1 : 0)).ToList();
+        var attempts = new List<(AttemptResult Result, long Number)>(returned.Count);
+        foreach (var rows in updates)
+            attempts.AddRange((await rows).Select(row => (result(row.Id), row.Attempts)));
+        await InsertAttemptsAsync(transaction, attempts);
+        return attempts.ConvertAll(attempt => attempt.Result);
+    }
+
+    /// <summary>Nothing was tried: due as before. Returns how many were still under the claim.</summary>
+    public static ValueTask<int> FreeAsync(IWriteTransaction transaction, long claimId, IReadOnlyCollection<long> recipientIds) =>
+        transaction.ExecuteAsync(s_freed, SqlValue.FromIds(recipientIds), claimId);
+
+    /// <summary>An operator took them out; nobody is told. Returns how many.</summary>
+    public static async ValueTask<int> RemovedAsync(IWriteTransaction transaction, long messageId, SqlValue recipientIds, DateTimeOffset now)
+    {
+        var removed = await transaction.ExecuteAsync(s_removed, recipientIds, now);
+        await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, removed)]);
+        return removed;
+    }
+
+    /// <summary>One statement for all decisions that are alike, whoever they are about. Returns those whose claim was still held.</summary>
+    private static async ValueTask<List<Updated>> UpdateAsync(
+        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, DateTimeOffset now)
+    {
+        var byId = decisions.DistinctBy(decision => decision.Result.RecipientId).ToDictionary(decision => decision.Result.RecipientId);
+        var updates = byId.Values.GroupBy(decision => (StatementFor(decision), decision.State, decision.NextAttemptAt)).Select(alike =>
+        {
+            var (statement, state, next) = alike.Key;
+            var ids = SqlValue.FromIds(alike.Select(decision => decision.Result.RecipientId));
+            Updated Read(DbDataReader row) => new(byId[row.GetInt64(0)], row.GetInt64(1), (RecipientState)row.GetInt32(2));
+            if (state != RecipientState.Queued)
+                return transaction.QueryAsync(statement, Read, ids, claimId, (long)state, now);
+            return statement == s_uncertain
+                ? transaction.QueryAsync(statement, Read, ids, claimId, next, now, HoldRule.MostUncertain, HoldRule.Uncertain)
+                : transaction.QueryAsync(statement, Read, ids, claimId, next, now);
+        }).ToList();
+        var updated = new List<Updated>(byId.Count);
+        foreach (var rows in updates)
+            updated.AddRange(await rows);
+        return updated;
+    }
+
+    private static Statement StatementFor(RecipientDecision decision) => decision switch
+    {
+        { State: not RecipientState.Queued } => s_ended,
+        { Result.Outcome: AttemptOutcome.Uncertain } => s_uncertain,
+        { Result.Outcome: AttemptOutcome.NotAttempted } => s_handedBack,
+        _ => s_deferred,
+    };
+
+    /// <summary>
+    /// What an earlier commit of the same has recorded after all: an end still names the claim that it ended, and an attempt is known by
+    /// its outcome and its times, whatever became of its recipient since.
+    /// </summary>
+    private static async ValueTask AddRecordedBeforeAsync(
+        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, HashSet<long> recorded, List<long> held)
+    {
+        var missing = decisions.Where(decision => !recorded.Contains(decision.Result.RecipientId)).DistinctBy(decision => decision.Result.RecipientId)
+            .ToDictionary(decision => decision.Result.RecipientId);
+        var ids = SqlValue.FromIds(missing.Keys);
+        var standings = transaction.QueryAsync(
+            s_standing, r => (Id: r.GetInt64(0), Claim: r.GetInt64(1), State: (RecipientState)r.GetInt32(2), Reason: r.GetString(3)), ids);
+        var noted = transaction.QueryAsync(
+            s_noted, r => (Id: r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), QueueStore.Time(r, 2), QueueStore.Time(r, 3)), ids);
+        var before = (await noted).Where(attempt => attempt == Noted(missing[attempt.Id].Result)).Select(attempt => attempt.Id).ToHashSet();
+        foreach (var (id, claim, state, reason) in await standings)
+        {
+            if (state == missing[id].State && state != RecipientState.Queued && claim == claimId)
+                before.Add(id);
+            else if (state == RecipientState.Held && reason == HoldRule.Uncertain && before.Contains(id))
+                held.Add(id);
+        }
+        recorded.UnionWith(before);
+    }
+
+    /// <summary>As storage keeps it: times in whole milliseconds.</summary>
+    private static (long Id, AttemptOutcome Outcome, DateTimeOffset StartedAt, DateTimeOffset FinishedAt) Noted(AttemptResult result) => (
+        result.RecipientId, result.Outcome, DateTimeOffset.FromUnixTimeMilliseconds(result.StartedAt.ToUnixTimeMilliseconds()),
+        DateTimeOffset.FromUnixTimeMilliseconds(result.FinishedAt.ToUnixTimeMilliseconds()));
+
+    private static async ValueTask InsertAttemptsAsync(IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
+    {
+        var inserted = new ValueTask<int>[attempts.Count];
+        for (var i = 0; i < inserted.Length; i++)
+        {
+            var (result, number) = attempts[i];
+            inserted[i] = transaction.ExecuteAsync(
+                s_insertAttempt, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
+                StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost));
+        }
+
+        foreach (var insert in inserted)
+            await insert;
+    }
+
+    /// <param name="Attempts">How many were made for the recipient, this one among them.</param>
+    /// <param name="State">Where it stands now.</param>
+    private readonly record struct Updated(RecipientDecision Decision, long Attempts, RecipientState State);
+}
