@@ -1,5 +1,5 @@
 using CsCheck;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 
 namespace MailPipeline.Queue.Tests;
@@ -115,7 +115,7 @@ public sealed class FlowTurnsTests
             _turns.Add(Recipient(sender, message, number, RecipientRoute.Remote));
     }
 
-    private static QueuedRecipient Recipient(string sender, long message, int number, RecipientRoute route) => new(
+    private static Recipient Recipient(string sender, long message, int number, RecipientRoute route) => new(
         RecipientIds.Of(message, number), $"r{number}@example.net", sender, 100, BodyType.SevenBit, 0, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch,
-        route, "");
+        route, "", Flow: FlowKey.Of("", sender));
 }
