@@ -1,6 +1,6 @@
 using System.CommandLine;
 using MailPipeline.Administration;
-using MailPipeline.Contracts;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Commands;
 

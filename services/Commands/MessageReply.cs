@@ -75,7 +75,7 @@ internal static class MessageReply
         json.WriteStrings("envelope", message.Envelope);
         json.WriteWait("wait", found.Wait);
         json.WriteAll("recipients", found.Recipients, recipient => Write(json, recipient));
-        json.WriteAll("changes", message.Deeds, change =>
+        json.WriteAll("changes", message.Audit, change =>
         {
             json.WriteString("action", Json.Name(change.Action));
             json.WriteString("operator", change.Operator);

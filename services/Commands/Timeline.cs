@@ -32,7 +32,7 @@ internal static class Timeline
         }
         foreach (var line in (isFolded ? found.Recipients.Except(delivered) : found.Recipients).SelectMany(Lines))
             yield return line;
-        foreach (var change in message.Deeds)
+        foreach (var change in message.Audit)
             yield return $"{Time(change.At)} {Recipients(change.Recipients)} {Word(change.Action)} by {OneLine(change.Operator)}";
     }
 

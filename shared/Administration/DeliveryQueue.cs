@@ -3,25 +3,21 @@ using MailPipeline.Mail;
 namespace MailPipeline.Administration;
 
 /// <summary>All mail that waits: how much, for whom and why; and the switch that pauses its delivery in all servers of the store.</summary>
-public sealed class DeliveryQueue(MessageHistory history, OperatorStore store, TimeProvider time)
+public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, TimeProvider time)
 {
     /// <param name="mostDomains">So many are named; all are counted.</param>
     /// <param name="mostHeld">So many held messages are named.</param>
     public async Task<QueueOverview> FindAsync(int mostDomains, int mostHeld, CancellationToken cancellation)
     {
-        var summary = await history.SummarizeAsync(cancellation);
-        var domains = await history.ListDomainsAsync(mostDomains + 1, cancellation);
+        var summary = await waiting.SummarizeAsync(mostDomains + 1, cancellation);
         var rules = new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), new Dictionary<string, DomainBackoff>());
         var waits = new List<DomainWait>();
-        foreach (var domain in domains.Take(mostDomains))
-        {
-            var reply = domain.Reason.Length > 0 ? domain.Reason : await history.FindLastReplyAsync(domain.Domain, cancellation);
-            waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, reply));
-        }
+        foreach (var domain in summary.Domains.Take(mostDomains))
+            waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, domain.LastReply));
         var held = summary.Held == 0 ? [] : await store.ListHeldAsync(mostHeld + 1, cancellation);
         return new QueueOverview(
             Of(rules.Pause), summary.Queued, summary.Unrouted, summary.Claims, summary.Unreported, summary.Held,
-            [.. held.Take(mostHeld)], held.Count > mostHeld, waits, domains.Count > mostDomains);
+            [.. held.Take(mostHeld)], held.Count > mostHeld, waits, summary.Domains.Count > mostDomains);
     }
 
     /// <param name="operatorName">Who does it; noted with the pause.</param>

@@ -18,7 +18,7 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
             return new NoSuchMessage(id);
         var rules = await ReadRulesAsync(message, cancellation);
         return new MessageFound(
-            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Deeds)))],
+            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Audit)))],
             message.Envelope.Count > 0 ? new NotRouted() : null);
     }
 

@@ -10,30 +10,30 @@ namespace MailPipeline.Administration;
 internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainBackoff> Standings)
 {
     /// <summary>Null: the recipient has its outcome, and waits no more.</summary>
-    public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<OperatorDeed> deeds) => recipient.State switch
+    public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<AuditEntry> audit) => recipient.State switch
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
         RecipientState.Queued => Waiting(Standings.GetValueOrDefault(recipient.Domain, DomainBackoff.None), recipient.NextAttemptAt),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(
-            recipient.UpdatedAt, deeds.LastOrDefault(deed => deed.Action == OperatorAction.Held)?.Operator ?? ""),
+            recipient.UpdatedAt, audit.LastOrDefault(entry => entry.Action == OperatorAction.Held)?.Operator ?? ""),
         _ => null,
     };
 
     /// <summary>The reason of what is tried next of a domain.</summary>
     public WaitReason Of(DomainSummary domain) => domain.Claimed == domain.Queued
         ? new BeingTried()
-        : Waiting(new DomainBackoff(domain.Failures, domain.BackoffUntil, domain.Reason), domain.OldestNextAttemptAt);
+        : Waiting(new DomainBackoff(domain.Failures, domain.BackoffUntil, domain.Reason), domain.NextAttemptAt);
 
     // In the order in which the queue asks.
-    private WaitReason Waiting(DomainBackoff standing, DateTimeOffset nextAttemptAt)
+    private WaitReason Waiting(DomainBackoff backoff, DateTimeOffset nextAttemptAt)
     {
         if (Pause is { } pause)
             return new Paused(pause.Since, pause.Operator);
-        if (standing.BackoffUntil > Now)
+        if (backoff.BackoffUntil > Now)
         {
             return new BacksOff(
-                standing.BackoffUntil, standing.Reason, nextAttemptAt > standing.BackoffUntil ? nextAttemptAt : standing.BackoffUntil);
+                backoff.BackoffUntil, backoff.Reason, nextAttemptAt > backoff.BackoffUntil ? nextAttemptAt : backoff.BackoffUntil);
         }
         return nextAttemptAt > Now ? new NextAttempt(nextAttemptAt) : new Due();
     }

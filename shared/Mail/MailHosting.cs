@@ -17,6 +17,7 @@ public static class MailHosting
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
         services.AddSingleton<MeasureStore>();
+        services.AddSingleton<WaitingStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OutcomeStore>();

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -39,7 +38,7 @@ internal sealed class AdministrationFixture : IAsyncDisposable
         where T : notnull => _services.GetRequiredService<T>();
 
     /// <summary>Accepts and routes one message; the domain of each recipient is that of its address.</summary>
-    public async Task<IReadOnlyList<QueuedRecipient>> QueueAsync(params string[] recipients)
+    public async Task<IReadOnlyList<Recipient>> QueueAsync(params string[] recipients)
     {
         var message = await AcceptAsync(recipients);
         var made = await Get<QueueStore>().RouteAsync(
@@ -47,18 +46,18 @@ internal sealed class AdministrationFixture : IAsyncDisposable
         return [.. made.Select(row => row.Recipient)];
     }
 
-    public async Task<AcceptedMessage> AcceptAsync(params string[] recipients)
+    public async Task<Envelope> AcceptAsync(params string[] recipients)
     {
         var cancellation = TestContext.Current.CancellationToken;
         var id = await Get<MessageStore>().NextMessageIdAsync(cancellation);
-        var message = new AcceptedMessage(id, "ann@example.org", recipients, 1, BodyType.SevenBit, Time.GetUtcNow(), "");
+        var message = new Envelope(id, "ann@example.org", recipients, 1, BodyType.SevenBit, Time.GetUtcNow(), "");
         await using var content = Get<MessageStore>().CreateContent(id);
         await content.AppendAsync("x"u8.ToArray(), cancellation);
         await Get<MessageStore>().AcceptAsync(message, content, cancellation);
         return message;
     }
 
-    public Task ClaimAsync(long claim, params QueuedRecipient[] recipients) => Get<ClaimStore>().TakeAsync(
+    public Task ClaimAsync(long claim, params Recipient[] recipients) => Get<ClaimStore>().TakeAsync(
         claim, recipients[0].Address.Split('@')[1], recipients, begun: true, TestContext.Current.CancellationToken);
 
     public async ValueTask DisposeAsync()

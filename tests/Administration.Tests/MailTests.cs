@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Administration.Tests;
@@ -33,7 +32,7 @@ public sealed class MailTests : IAsyncLifetime
             new MessageChangedInPart(id, OperatorAction.Removed, 1, BeingTried: 1), await _operator.Messages.RemoveAsync(text, "joe", Cancellation));
         found = Assert.IsType<MessageFound>(await _operator.Messages.FindAsync(text, Cancellation));
         Assert.Equal([new BeingTried(), null], found.Recipients.Select(recipient => recipient.Wait));
-        Assert.Equal(["ann", "bob", "joe"], found.Message.Deeds.Select(change => change.Operator));
+        Assert.Equal(["ann", "bob", "joe"], found.Message.Audit.Select(change => change.Operator));
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Administration.Tests;
@@ -44,10 +43,10 @@ public sealed class WaitRulesTests
     public void What_is_held_says_by_whom()
     {
         var held = Recipient() with { State = RecipientState.Held, UpdatedAt = s_noon };
-        OperatorDeed[] deeds = [new(OperatorAction.Held, "ann", s_noon, 1), new(OperatorAction.Released, "bob", s_noon, 1), new(OperatorAction.Held, "joe", s_noon, 1)];
-        ShouldBe(new HeldByOperator(s_noon, "joe"), WaitOwner.Operator, null, s_paused.Of(held, deeds));
+        AuditEntry[] audit = [new(OperatorAction.Held, "ann", s_noon, 1), new(OperatorAction.Released, "bob", s_noon, 1), new(OperatorAction.Held, "joe", s_noon, 1)];
+        ShouldBe(new HeldByOperator(s_noon, "joe"), WaitOwner.Operator, null, s_paused.Of(held, audit));
         ShouldBe(new HeldByOperator(s_noon, ""), WaitOwner.Operator, null, s_calm.Of(held, []));
-        ShouldBe(new HeldBySystem(s_noon, "three deaths"), WaitOwner.Operator, null, s_calm.Of(held with { HoldReason = "three deaths" }, deeds));
+        ShouldBe(new HeldBySystem(s_noon, "three deaths"), WaitOwner.Operator, null, s_calm.Of(held with { HoldReason = "three deaths" }, audit));
     }
 
     [Theory]
@@ -60,7 +59,7 @@ public sealed class WaitRulesTests
     [Fact]
     public void A_domain_waits_for_what_is_tried_next_of_it()
     {
-        var domain = new DomainSummary("example.net", 7, 0, s_noon, 0, DateTimeOffset.UnixEpoch, "");
+        var domain = new DomainSummary("example.net", 7, 0, s_noon, 0, DateTimeOffset.UnixEpoch, "", "");
         Assert.Equal(new Due(), s_calm.Of(domain));
         Assert.Equal(new Due(), s_calm.Of(domain with { Claimed = 6 }));
         Assert.Equal(new BeingTried(), s_paused.Of(domain with { Claimed = 7 }));

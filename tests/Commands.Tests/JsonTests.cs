@@ -50,7 +50,7 @@ public sealed class JsonTests : IDisposable
             [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon)]);
         var message = new MessageTimeline(0x1E240, noon, "ann@example.org", 7, [], [recipient])
         {
-            Deeds = [new OperatorDeed(OperatorAction.Released, "joe", noon, 1)],
+            Audit = [new AuditEntry(OperatorAction.Released, "joe", noon, 1)],
         };
 
         Assert.Equal(

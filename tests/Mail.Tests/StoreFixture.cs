@@ -29,6 +29,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
         History = new MessageHistory(Database);
+        Waiting = new WaitingStore(Database);
         Operator = new OperatorStore(Database);
     }
 
@@ -57,6 +58,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public MailDirectory Directory { get; }
 
     public MessageHistory History { get; }
+
+    public WaitingStore Waiting { get; }
 
     public OperatorStore Operator { get; }
 

@@ -331,22 +331,6 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_last_reply_to_a_domain_s_mail_is_known_while_it_waits()
-    {
-        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
-        Assert.Equal("", await Store.History.FindLastReplyAsync("example.net", default));
-        var now = Store.Time.GetUtcNow();
-        for (var attempt = 1; attempt <= 2; attempt++)
-        {
-            await Store.Claims.TakeAsync(attempt, "example.net", [recipients[0] with { Attempts = attempt - 1 }], begun: true, default);
-            await Store.Outcomes.RecordAsync(
-                attempt, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", $"452 no {attempt}", "", now, now.AddSeconds(attempt)), RecipientState.Queued, now)], TimeSpan.Zero);
-        }
-        Assert.Equal("452 no 2", await Store.History.FindLastReplyAsync("example.net", default));
-        Assert.Equal("", await Store.History.FindLastReplyAsync("example.com", default));
-    }
-
-    [Fact]
     public async Task Local_delivery_is_idempotent_per_message_and_mailbox()
     {
         await Store.Directory.AddAccountAsync("User@Example.org", "hash");

@@ -64,7 +64,7 @@ public sealed class AttemptTests
         for (var i = 0; i < 50; i++)
             await queue.AcceptAsync(hint: true, "sender@example.org", $"user{i}@dead.example.net");
         await Until.TrueAsync(
-            async () => (await queue.History.ListDomainsAsync(10, default)).Any(d => d is { Domain: "dead.example.net", Failures: > 0 }),
+            async () => (await queue.Waiting.SummarizeAsync(10, default)).Domains.Any(d => d is { Domain: "dead.example.net", Failures: > 0 }),
             "the dead domain backs off");
         var attempts = queue.Worker.AttemptsAt("dead.example.net");
         var healthy = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.com");

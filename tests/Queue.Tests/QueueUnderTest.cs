@@ -81,6 +81,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     /// <summary>Claims under which the queue itself recorded something.</summary>
     public ConcurrentQueue<long> ClaimsRecorded { get; } = [];
 
+    public WaitingStore Waiting => _app.Services.GetRequiredService<WaitingStore>();
+
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
 
     public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
@@ -185,7 +187,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public Task ReportAsync(AttemptReport report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), default);
 
     public async Task<int> FailuresAsync(string domain) =>
-        (await History.ListDomainsAsync(10, default)).FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
+        (await Waiting.SummarizeAsync(10, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
 
     /// <summary>The sum of what an observable gauge of the queue shows now.</summary>
     public long Gauge(string name, (string Name, string Value)? tag = null)

@@ -21,10 +21,6 @@ public sealed record RecipientTimeline(
     public string HoldReason { get; init; } = "";
 }
 
-/// <summary>What waits for one domain.</summary>
-public sealed record DomainSummary(
-    string Domain, long Queued, long Claimed, DateTimeOffset OldestNextAttemptAt, int Failures, DateTimeOffset BackoffUntil, string Reason);
-
 /// <summary>Counts over the whole store.</summary>
 /// <param name="Unreported">Failures that their senders have not been told of yet.</param>
 /// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
@@ -53,22 +49,6 @@ public sealed class MessageHistory(MailDatabase database)
         """
         SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at
         FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
-        """);
-
-    private static readonly Statement s_domains = new(
-        """
-        SELECT r.domain, COUNT(*), SUM(CASE WHEN r.claim <> 0 THEN 1 ELSE 0 END), MIN(r.next_attempt_at),
-               COALESCE(MAX(q.failures), 0), COALESCE(MAX(q.backoff_until), 0), COALESCE(MAX(q.reason), '')
-        FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain
-        WHERE r.state = 0 GROUP BY r.domain ORDER BY 2 DESC, 1 LIMIT $1
-        """);
-
-    // Those that were deferred are due last; what has just come and was never tried is not read through.
-    private static readonly Statement s_lastReply = new(
-        """
-        SELECT a.reply FROM attempts a
-        JOIN (SELECT id, attempts FROM recipients WHERE domain = $1 AND state = 0 ORDER BY next_attempt_at DESC LIMIT 200) r ON a.recipient_id = r.id
-        WHERE r.attempts > 0 ORDER BY a.finished_at DESC LIMIT 1
         """);
 
     private static readonly Statement s_summary = new(
@@ -147,19 +127,7 @@ public sealed class MessageHistory(MailDatabase database)
         return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit };
     }
 
-    /// <summary>The domains with most queued recipients first.</summary>
-    public async Task<IReadOnlyList<DomainSummary>> ListDomainsAsync(int limit, CancellationToken cancellationToken) =>
-        await database.QueryAsync(
-            s_domains,
-            r => new DomainSummary(
-                r.GetString(0), r.GetInt64(1), Convert.ToInt64(r.GetValue(2), null), QueueStore.Time(r, 3), r.GetInt32(4),
-                QueueStore.Time(r, 5), r.GetString(6)),
-            cancellationToken, limit);
-
-    /// <summary>What was said last to mail that waits for the domain; empty when nothing of it has been tried.</summary>
-    public async Task<string> FindLastReplyAsync(string domain, CancellationToken cancellationToken) =>
-        (await database.QueryAsync(s_lastReply, r => r.GetString(0), cancellationToken, domain)).FirstOrDefault("");
-
+    /// <summary>Counts all there is, and takes as long as that takes: for checks, while what operators ask is answered by <see cref="WaitingStore"/>.</summary>
     public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
         (await database.QueryAsync(
             s_summary,
