@@ -65,7 +65,7 @@ public static class DeliveryHosting
         ["Delivery:Consumers"] = configuration["Delivery:Connections"] ?? new DeliveryOptions().Connections.ToString(CultureInfo.InvariantCulture),
     };
 
-    /// <summary>The consumers of domains in good standing and of failing ones, on the endpoints "deliver" and "deliver-retry".</summary>
+    /// <summary>The consumers of domains that can be reached and of failing ones, on the endpoints "deliver" and "deliver-retry".</summary>
     public static void AddDeliveryConsumers(this IBusRegistrationConfigurator bus)
     {
         bus.AddConsumer<DeliverMessagesConsumer, DeliverMessagesDefinition>();

@@ -54,7 +54,7 @@ public sealed class DeliveryOptions
     [Range(1, 100)]
     public int MaxHosts { get; set; } = 5;
 
-    /// <summary>Batches worked on at once for domains in good standing. Default: 1,000; most of them only wait for a connection.</summary>
+    /// <summary>Batches worked on at once for domains that can be reached. Default: 1,000; most of them only wait for a connection.</summary>
     [Range(1, 100_000)]
     public int Consumers { get; set; } = 1000;
 
@@ -62,7 +62,7 @@ public sealed class DeliveryOptions
     [Range(1, 100_000)]
     public int RetryConsumers { get; set; } = 500;
 
-    /// <summary>SMTP connections open at once to domains in good standing. Default: 200.</summary>
+    /// <summary>SMTP connections open at once to domains that can be reached. Default: 200.</summary>
     [Range(1, 60_000)]
     public int Connections { get; set; } = 200;
 

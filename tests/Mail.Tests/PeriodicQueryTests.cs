@@ -43,7 +43,7 @@ public abstract partial class StoreTests
     }
 
     [Fact]
-    public async Task A_domain_that_rests_is_listed_from_the_end_of_its_rest()
+    public async Task A_domain_that_backs_off_is_listed_from_the_end_of_its_backoff()
     {
         var now = Store.Time.GetUtcNow();
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");

@@ -57,7 +57,7 @@ public sealed class AttemptTests
     }
 
     [Fact]
-    public async Task A_dead_domain_rests_and_does_not_hold_up_a_healthy_one()
+    public async Task A_dead_domain_backs_off_and_does_not_hold_up_a_healthy_one()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
         queue.Worker.Reachable = domain => domain != "dead.example.net";

@@ -102,7 +102,7 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
-    public void An_unreachable_domain_rests_longer_each_time_and_is_then_tried_with_few()
+    public void An_unreachable_domain_backs_off_longer_each_time_and_is_then_tried_with_few()
     {
         _queue.Offer(Recipients(1, 9), s_now);
         var (first, second) = (NextBatch()!, NextBatch()!);

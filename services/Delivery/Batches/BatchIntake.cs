@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>DeliverMessages for domains in good standing.</summary>
+/// <summary>DeliverMessages for domains that can be reached.</summary>
 internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
     public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Healthy);

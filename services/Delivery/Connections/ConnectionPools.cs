@@ -3,7 +3,7 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
 
-/// <summary>Separate connections for domains in good standing and for failing ones, so that dead hosts hold up nobody.</summary>
+/// <summary>Separate connections for domains that can be reached and for failing ones, so that dead hosts hold up nobody.</summary>
 internal sealed class ConnectionPools : IAsyncDisposable
 {
     private const int RememberedDestinations = 20_000;

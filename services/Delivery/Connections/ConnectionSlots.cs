@@ -27,7 +27,7 @@ internal sealed class ConnectionSlots : IAsyncDisposable
     private const int KnownProbations = 3;
 
     // By the machine's clock, whatever the time-outs are: a report must not wait for a far end that has nothing more to say.
-    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_longestQuit = TimeSpan.FromSeconds(1);
 
     private readonly SlotLimits _limits;
     private readonly TimeSpan _idleTime;
@@ -198,7 +198,7 @@ internal sealed class ConnectionSlots : IAsyncDisposable
         if (_idleTime == TimeSpan.Zero)
         {
             var quit = connection.QuitAsync();
-            if (await Task.WhenAny(quit, Task.Delay(s_farewell, TimeProvider.System)) != quit)
+            if (await Task.WhenAny(quit, Task.Delay(s_longestQuit, TimeProvider.System)) != quit)
                 await connection.DisposeAsync();
             Release(slot);
             return;

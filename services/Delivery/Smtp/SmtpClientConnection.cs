@@ -87,7 +87,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private ReadOnlySequence<byte> Unread => new(_input, _inputStart, _inputEnd - _inputStart);
 
     /// <summary>
-    /// Nothing arrived unasked while the connection was idle: a farewell (421) or the end of the stream would have.
+    /// Nothing arrived unasked while the connection was idle: a closing reply (421) or the end of the stream would have.
     /// </summary>
     public bool IsQuiet
     {

@@ -184,7 +184,7 @@ internal sealed class TransactionPipeline(
         Progressed();
         await batch.SettleAsync(message, reply, TransactionStep.FinalDot, connection);
         if (reply.Code == Closing)
-            throw Farewell(reply);
+            throw ClosedBy(reply);
         if (reply.IsIntermediate)
             throw OutOfStep("the final dot", reply);
     }
@@ -297,7 +297,7 @@ internal sealed class TransactionPipeline(
         }
 
         var reply = await ReadAsync(name, timeout);
-        return reply.Code == Closing ? throw Farewell(reply) : reply;
+        return reply.Code == Closing ? throw ClosedBy(reply) : reply;
     }
 
     private async ValueTask<SmtpReply> ReadAsync(string name, TimeSpan timeout)
@@ -379,7 +379,7 @@ internal sealed class TransactionPipeline(
             throw new SmtpConnectionException("4.3.2", "This system stops before the message can be answered for");
     }
 
-    private static SmtpConnectionException Farewell(SmtpReply reply) =>
+    private static SmtpConnectionException ClosedBy(SmtpReply reply) =>
         new(RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
 
     private static SmtpConnectionException OutOfStep(string command, SmtpReply reply) =>
