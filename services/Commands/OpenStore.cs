@@ -42,7 +42,7 @@ internal sealed class OpenStore : IAsyncDisposable
             services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(options).AddAdministration().BuildServiceProvider();
             if (MailDatabase.FileOf(options) is { } file)
                 CheckFile(dataFolder, folder, file, makes);
-            await services.GetRequiredService<MailDatabase>().OpenAsync(cancellation);
+            await services.GetRequiredService<MailDatabase>().OpenForStartAsync(cancellation);
             return new OpenStore(services);
         }
         catch (Exception failure) when (failure is not OperationCanceledException)
