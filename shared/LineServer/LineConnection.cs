@@ -12,11 +12,18 @@ namespace MailPipeline.LineServer;
 
 /// <summary>
 /// The lines and octets of one connection, in clear or under TLS, and how long its client is waited for. What is written is gathered until
-/// the client has to be waited for, and leaves in one write (RFC 2920 §3.1, RFC 2449 §6.6). Used by its session alone, but for
-/// <see cref="Abort"/>, which anybody may call.
+/// the client has to be waited for or there is much of it, and leaves in one write (RFC 2920 §3.2, RFC 2449 §6.6). Used by its session
+/// alone, but for <see cref="Abort"/>, which anybody may call.
 /// </summary>
 public sealed class LineConnection
 {
+    /// <summary>
+    /// With so many octets unflushed the next read flushes first, though the client has sent more: who pipelines and does not read is waited
+    /// for, and for no longer than replies are. Replies to some hundred commands are less and still leave in one write; it is a quarter of
+    /// what Kestrel takes before it lets a writer wait, so that the sum of both is near to that limit, and as much as one TLS record holds.
+    /// </summary>
+    public const int FlushThreshold = 16 * 1024;
+
     private readonly ConnectionContext _context;
     private readonly ServerCertificate _certificate;
     private readonly TimeProvider _time;
@@ -91,6 +98,8 @@ public sealed class LineConnection
     /// <summary>Octets written and not flushed.</summary>
     public long UnflushedBytes => _output.UnflushedBytes;
 
+    private bool IsOutputFull => _output.UnflushedBytes >= FlushThreshold;
+
     private IClientPatience Patience => _patience ?? throw new InvalidOperationException("No session has begun.");
 
     /// <summary>The client has logged in: its place is left to strangers. Again changes nothing.</summary>
@@ -101,13 +110,13 @@ public sealed class LineConnection
 
     /// <summary>
     /// The next line, or why there is none; valid until the next read. What was said before it leaves when the client has to be waited
-    /// for. A stop of the host ends the wait now.
+    /// for, or from <see cref="FlushThreshold"/> on. A stop of the host ends the wait now.
     /// </summary>
     /// <param name="maxBytes">Longest line taken, its end included.</param>
     public ValueTask<LineRead> ReadLineAsync(int maxBytes)
     {
         _lines.MaxBytes = maxBytes;
-        return TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
+        return !IsOutputFull && TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
     }
 
     /// <summary>
@@ -119,6 +128,8 @@ public sealed class LineConnection
     {
         if (_holdsUnread)
             Release(_unread.Start, _unread.Start);
+        if (IsOutputFull)
+            await FlushAsync();
         if (_input.TryRead(out var ready))
             return ready;
 

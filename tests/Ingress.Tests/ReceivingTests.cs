@@ -88,6 +88,26 @@ public sealed class ReceivingTests
     }
 
     [Fact]
+    public async Task A_message_is_acknowledged_though_more_are_pipelined_behind_it()
+    {
+        const int Messages = 1000;
+        await using var host = await IngressHost.StartAsync();
+        var accepted = host.Metric<long>("mailpipeline.ingress.accepted");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        var sending = client.SendAsync(string.Concat(Enumerable.Repeat(
+            "MAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nbody\r\n.\r\n", Messages)));
+        for (var message = 0; message < Messages; message++)
+        {
+            foreach (var start in (string[])["250 2.1.0", "250 2.1.5", "354", "250 2.0.0 Ok: queued as"])
+                await client.ExpectAsync(start);
+            if (message == 0)
+                Assert.InRange(accepted.GetMeasurementSnapshot().Sum(measurement => measurement.Value), 1, Messages / 4);
+        }
+
+        await sending;
+    }
+
+    [Fact]
     public async Task One_octet_at_a_time_is_the_same_conversation()
     {
         await using var host = await IngressHost.StartAsync();

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace MailPipeline.LineServer.Tests;
 
-/// <summary>A protocol that says each line again; "quit" ends it, "bug" throws, "wait" holds the connection as a long command does.</summary>
+/// <summary>
+/// A protocol that says each line again; "quit" ends it, "bug" throws, and "wait" holds the connection as a long command does.
+/// </summary>
 internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, TimeProvider time, params string[] balancers)
     : LineListener(places, hasImplicitTls, TimeSpan.FromSeconds(10), balancers)
 {
@@ -17,6 +19,9 @@ internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, Ti
     public ConcurrentQueue<SessionEnd> Ends { get; } = [];
 
     public ConcurrentQueue<string> Limits { get; } = [];
+
+    /// <summary>The most that any session had written and not flushed.</summary>
+    public long MostUnflushedBytes { get; private set; }
 
     /// <summary>What "wait" waits for.</summary>
     public TaskCompletionSource Held { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -74,6 +79,10 @@ internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, Ti
             }
         }
 
-        private void Say(string line) => Encoding.ASCII.GetBytes(line + "\r\n", connection.Output);
+        private void Say(string line)
+        {
+            Encoding.ASCII.GetBytes(line + "\r\n", connection.Output);
+            listener.MostUnflushedBytes = Math.Max(listener.MostUnflushedBytes, connection.UnflushedBytes);
+        }
     }
 }

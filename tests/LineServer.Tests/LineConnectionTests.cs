@@ -93,6 +93,17 @@ public sealed class LineConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_pipelines_without_end_and_does_not_read_is_broken_off_and_costs_no_memory()
+    {
+        var wire = Wire.Connect(_acceptor, _listener);
+        // The input never runs dry: the server has no need to wait for the client.
+        await wire.SendAsync(string.Concat(Enumerable.Repeat("pipelined\r\n", 400_000)));
+        await AdvanceUntilServedAsync(wire);
+        Assert.True(wire.IsAborted);
+        Assert.InRange(_listener.MostUnflushedBytes, 1, 2 * LineConnection.FlushThreshold);
+    }
+
+    [Fact]
     public async Task A_wait_in_which_nothing_is_read_has_its_end_too()
     {
         var wire = Wire.Connect(_acceptor, _listener);
