@@ -38,7 +38,6 @@ public sealed class LineConnection
     // What was read and holds lines that nobody has taken yet.
     private ReadOnlySequence<byte> _unread;
     private bool _holdsUnread;
-    private bool _isCompleted;
 
     // Shared with the registry's timer and with the stop of the host.
     private long _deadline = WaitEnd.Never;
@@ -302,19 +301,22 @@ public sealed class LineConnection
     {
         // A command has its time as a whole: octets that trickle in prolong nothing.
         var end = Patience.ForCommand();
-        while (!_isCompleted && !_stopping)
+        while (!_stopping)
         {
             var result = await ReadAsync(end);
             if (_stopping)
                 break;
             if (_timedOut)
                 return new LineRead(SessionEnd.TimedOut);
-            (_unread, _holdsUnread, _isCompleted) = (result.Buffer, true, result.IsCompleted);
+            (_unread, _holdsUnread) = (result.Buffer, true);
             if (TryTakeLine(out var line))
                 return line;
+            // Only now: a client that has said everything is served to the last line, also behind the octets of a content.
+            if (result.IsCompleted)
+                return new LineRead(SessionEnd.Disconnected);
         }
 
-        return new LineRead(_isCompleted ? SessionEnd.Disconnected : SessionEnd.Stopped);
+        return new LineRead(SessionEnd.Stopped);
     }
 
     private void Release(SequencePosition consumed, SequencePosition examined)

@@ -5,7 +5,8 @@ using System.Text;
 namespace MailPipeline.LineServer.Tests;
 
 /// <summary>
-/// A protocol that says each line again; "quit" ends it, "bug" throws, and "wait" holds the connection as a long command does.
+/// A protocol that says each line again; "quit" ends it, "bug" throws, "wait" holds the connection as a long command does, and "octets" takes
+/// what follows up to a dot as content.
 /// </summary>
 internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, TimeProvider time, params string[] balancers)
     : LineListener(places, hasImplicitTls, TimeSpan.FromSeconds(10), balancers)
@@ -75,7 +76,24 @@ internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, Ti
                             await listener.Held.Task;
                         }
                         break;
+                    case "octets":
+                        Say($"Octets {await ContentAsync()}");
+                        break;
                 }
+            }
+        }
+
+        private async ValueTask<string> ContentAsync()
+        {
+            var content = "";
+            while (true)
+            {
+                var read = await connection.ReadAsync(ForCommand());
+                var dot = read.Buffer.PositionOf((byte)'.');
+                content += Encoding.ASCII.GetString(read.Buffer.Slice(0, dot ?? read.Buffer.End));
+                connection.AdvanceTo(dot is null ? read.Buffer.End : read.Buffer.GetPosition(1, dot.Value));
+                if (dot is not null || read.IsCompleted)
+                    return content;
             }
         }
 

@@ -50,6 +50,19 @@ public sealed class LineConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task What_stands_behind_the_content_of_a_client_that_has_said_everything_is_answered()
+    {
+        var wire = Wire.Connect(_acceptor, _listener);
+        await wire.SendAsync("octets\r\nfirst.octets\r\nsecond.one\r\nquit\r\n");
+        wire.HalfClose();
+        Assert.StartsWith("hello", await wire.LineAsync(), StringComparison.Ordinal);
+        foreach (var said in (string[])["Line octets", "Octets first", "Line octets", "Octets second", "Line one", "Line quit", "(end)"])
+            Assert.Equal(said, await wire.LineAsync());
+        await wire.Served;
+        Assert.Equal([SessionEnd.Quit], _listener.Ends);
+    }
+
+    [Fact]
     public async Task Octets_that_trickle_in_prolong_nothing()
     {
         var wire = Wire.Connect(_acceptor, _listener);
