@@ -109,13 +109,13 @@ public sealed class LineConnection
 
     /// <summary>
     /// The next line, or why there is none; valid until the next read. What was said before it leaves when the client has to be waited
-    /// for, or from <see cref="FlushThreshold"/> on. A stop of the host ends the wait now.
+    /// for, or from <see cref="FlushThreshold"/> on. After a stop of the host there is none, though the client has sent more.
     /// </summary>
     /// <param name="maxBytes">Longest line taken, its end included.</param>
     public ValueTask<LineRead> ReadLineAsync(int maxBytes)
     {
         _lines.MaxBytes = maxBytes;
-        return !IsOutputFull && TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
+        return !_stopping && !IsOutputFull && TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
     }
 
     /// <summary>

@@ -152,6 +152,20 @@ public sealed class LineConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task A_stop_begins_no_command_that_waits_behind_the_one_under_way()
+    {
+        var wire = Wire.Connect(_acceptor, _listener);
+        await wire.SendAsync("wait\r\none\r\ntwo\r\n");
+        await _listener.Holds.Task;
+        wire.Stop();
+        _listener.Held.SetResult();
+        foreach (var said in (string[])["hello 192.0.2.1", "Line wait", "Stopped", "(end)"])
+            Assert.Equal(said, await wire.LineAsync());
+        await wire.Served;
+        Assert.Equal([SessionEnd.Stopped], _listener.Ends);
+    }
+
+    [Fact]
     public async Task A_bug_ends_its_own_session_only()
     {
         var other = Wire.Connect(_acceptor, _listener);
