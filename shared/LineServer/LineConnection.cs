@@ -43,10 +43,14 @@ public sealed class LineConnection
     private long _deadline = WaitEnd.Never;
     private long _crowdedDeadline = WaitEnd.Never;
     private volatile Wait _wait;
+
+    // The number of the wait under way, 0 outside of one. Whoever puts 0 there has ended it: its session or the timer, never both.
+    private long _waiting;
     private volatile bool _timedOut;
     private volatile bool _stopping;
     private volatile bool _aborted;
     private bool _unheard;
+    private long _waits;
 
     internal LineConnection(ConnectionContext context, LineListener listener, ServerCertificate certificate, TimeProvider time)
     {
@@ -229,11 +233,14 @@ public sealed class LineConnection
     /// <summary>Called once a second: ends the wait for a client that lets us wait for too long.</summary>
     internal void CheckDeadline(long now)
     {
-        if (now < Volatile.Read(ref _deadline) && (now < Volatile.Read(ref _crowdedDeadline) || _place?.IsNearlyFull != true))
+        // Read before its deadlines: if they belong to the next wait already, this number is no longer there to be taken.
+        var seen = Volatile.Read(ref _waiting);
+        if (seen == 0 || (now < Volatile.Read(ref _deadline) && (now < Volatile.Read(ref _crowdedDeadline) || _place?.IsNearlyFull != true)))
             return;
 
         var wait = _wait;
-        EndWait();
+        if (Interlocked.CompareExchange(ref _waiting, 0, seen) != seen)
+            return;
         _timedOut = true;
         switch (wait)
         {
@@ -331,12 +338,14 @@ public sealed class LineConnection
         _wait = wait;
         Volatile.Write(ref _crowdedDeadline, end.Crowded);
         Volatile.Write(ref _deadline, end.Always);
+        Volatile.Write(ref _waiting, ++_waits);
     }
 
     private void EndWait()
     {
-        Volatile.Write(ref _crowdedDeadline, WaitEnd.Never);
-        Volatile.Write(ref _deadline, WaitEnd.Never);
+        // The timer was first and is about to say so; what has come in the same moment came too late.
+        if (Interlocked.Exchange(ref _waiting, 0) == 0)
+            _timedOut = true;
     }
 
     /// <summary>From <see cref="AbortAt"/> until it is disposed of.</summary>
