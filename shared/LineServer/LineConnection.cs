@@ -179,18 +179,19 @@ public sealed class LineConnection
         {
             BeginWait(WaitEnd.In(_time, Listener.TlsTimeout), Wait.ForHandshake);
             await tls.AuthenticateAsServerAsync(_certificate.ServerOptions());
+            (_carrier, _tls) = (carrier, tls);
         }
         catch (Exception failed) when (failed is AuthenticationException or IOException or OperationCanceledException or InvalidOperationException)
         {
-            await tls.DisposeAsync();
             return failed;
         }
         finally
         {
             EndWait();
+            if (_tls is null)
+                await tls.DisposeAsync();
         }
 
-        (_carrier, _tls) = (carrier, tls);
         // A line cut off by TLS is no part of the next one.
         _lines = new LineReader(maxBytes: 0);
         // Zero-byte reads: an idle session holds no buffer.
