@@ -19,6 +19,8 @@ internal sealed class MessageReception(
         using (patience.BeginStorageWait())
             await content.BeginAsync(protocol.Profile.HostName, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
 
+        // RFC 2920 §3.2: 354 leaves also when the content is here already.
+        await connection.FlushAsync();
         var latest = patience.ContentEnd();
         while (!content.IsEnded)
         {

@@ -49,6 +49,12 @@ internal sealed class SmtpConnection : ILineSession
     /// </summary>
     public static CancellationToken Uninterrupted => CancellationToken.None;
 
+    /// <summary>
+    /// RFC 2920 §3.2: the replies to these commands are gathered into one write; those to EHLO, VRFY, NOOP and what is no command are not,
+    /// nor is 354. A client that keeps to §3.1 ends its groups with such a command, and waits: to flush at once costs nothing more.
+    /// </summary>
+    private bool MayWait => _session.LastVerb is "MAIL" or "RCPT" or "RSET";
+
     public async Task<SessionEnd> RunAsync()
     {
         if (_connection.IsSecure)
@@ -84,6 +90,8 @@ internal sealed class SmtpConnection : ILineSession
         while (step.Reply is null)
             step = _session.Answer(await DecideAsync(step.Action));
         Write(step);
+        if (!MayWait && step.Action != SmtpAction.ReceiveContent)
+            await _connection.FlushAsync();
         return step.Action switch
         {
             SmtpAction.Close => step.Reply.Code == Replies.C221Bye.Code ? SessionEnd.Quit : SessionEnd.Refused,
@@ -158,6 +166,8 @@ internal sealed class SmtpConnection : ILineSession
 
         var step = _session.ContentEnded(reply!);
         Write(step);
+        // RFC 2920 §3.2. The reply waits for nothing that was sent behind the dot: a client sends again what it has not heard a 250 for.
+        await _connection.FlushAsync();
         _received = null;
         return step.Action == SmtpAction.Close ? SessionEnd.Refused : null;
     }

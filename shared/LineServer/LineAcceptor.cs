@@ -71,11 +71,11 @@ public sealed partial class LineAcceptor(SessionRegistry sessions, ServerCertifi
     {
         var end = SessionEnd.Bug;
         Exception? failure = null;
-        var session = connection.Listener.Begin(connection);
-        connection.Begin(session, place);
         var stopping = context.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
         try
         {
+            var session = connection.Listener.Begin(connection);
+            connection.Begin(session, place);
             using var stop = stopping.Register(static connection => ((LineConnection)connection!).Stop(), connection);
             try
             {

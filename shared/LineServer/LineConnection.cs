@@ -12,11 +12,18 @@ namespace MailPipeline.LineServer;
 
 /// <summary>
 /// The lines and octets of one connection, in clear or under TLS, and how long its client is waited for. What is written is gathered until
-/// the client has to be waited for, and leaves in one write (RFC 2920 §3.1, RFC 2449 §6.6). Used by its session alone, but for
-/// <see cref="Abort"/>, which anybody may call.
+/// the client has to be waited for or there is much of it, and leaves in one write (RFC 2920 §3.2, RFC 2449 §6.6). Used by its session
+/// alone, but for <see cref="Abort"/>, which anybody may call.
 /// </summary>
 public sealed class LineConnection
 {
+    /// <summary>
+    /// With so many octets unflushed the next read flushes first, though the client has sent more: who pipelines and does not read is waited
+    /// for, and for no longer than replies are. Replies to some hundred commands are less and still leave in one write; it is a quarter of
+    /// what Kestrel takes before it lets a writer wait, so that the sum of both is near to that limit, and as much as one TLS record holds.
+    /// </summary>
+    public const int FlushThreshold = 16 * 1024;
+
     private readonly ConnectionContext _context;
     private readonly ServerCertificate _certificate;
     private readonly TimeProvider _time;
@@ -31,16 +38,19 @@ public sealed class LineConnection
     // What was read and holds lines that nobody has taken yet.
     private ReadOnlySequence<byte> _unread;
     private bool _holdsUnread;
-    private bool _isCompleted;
 
     // Shared with the registry's timer and with the stop of the host.
     private long _deadline = WaitEnd.Never;
     private long _crowdedDeadline = WaitEnd.Never;
     private volatile Wait _wait;
+
+    // The number of the wait under way, 0 outside of one. Whoever puts 0 there has ended it: its session or the timer, never both.
+    private long _waiting;
     private volatile bool _timedOut;
     private volatile bool _stopping;
     private volatile bool _aborted;
     private bool _unheard;
+    private long _waits;
 
     internal LineConnection(ConnectionContext context, LineListener listener, ServerCertificate certificate, TimeProvider time)
     {
@@ -91,6 +101,8 @@ public sealed class LineConnection
     /// <summary>Octets written and not flushed.</summary>
     public long UnflushedBytes => _output.UnflushedBytes;
 
+    private bool IsOutputFull => _output.UnflushedBytes >= FlushThreshold;
+
     private IClientPatience Patience => _patience ?? throw new InvalidOperationException("No session has begun.");
 
     /// <summary>The client has logged in: its place is left to strangers. Again changes nothing.</summary>
@@ -101,13 +113,13 @@ public sealed class LineConnection
 
     /// <summary>
     /// The next line, or why there is none; valid until the next read. What was said before it leaves when the client has to be waited
-    /// for. A stop of the host ends the wait now.
+    /// for, or from <see cref="FlushThreshold"/> on. After a stop of the host there is none, though the client has sent more.
     /// </summary>
     /// <param name="maxBytes">Longest line taken, its end included.</param>
     public ValueTask<LineRead> ReadLineAsync(int maxBytes)
     {
         _lines.MaxBytes = maxBytes;
-        return TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
+        return !_stopping && !IsOutputFull && TryTakeLine(out var line) ? new(line) : WaitForLineAsync();
     }
 
     /// <summary>
@@ -119,6 +131,8 @@ public sealed class LineConnection
     {
         if (_holdsUnread)
             Release(_unread.Start, _unread.Start);
+        if (IsOutputFull)
+            await FlushAsync();
         if (_input.TryRead(out var ready))
             return ready;
 
@@ -165,18 +179,19 @@ public sealed class LineConnection
         {
             BeginWait(WaitEnd.In(_time, Listener.TlsTimeout), Wait.ForHandshake);
             await tls.AuthenticateAsServerAsync(_certificate.ServerOptions());
+            (_carrier, _tls) = (carrier, tls);
         }
         catch (Exception failed) when (failed is AuthenticationException or IOException or OperationCanceledException or InvalidOperationException)
         {
-            await tls.DisposeAsync();
             return failed;
         }
         finally
         {
             EndWait();
+            if (_tls is null)
+                await tls.DisposeAsync();
         }
 
-        (_carrier, _tls) = (carrier, tls);
         // A line cut off by TLS is no part of the next one.
         _lines = new LineReader(maxBytes: 0);
         // Zero-byte reads: an idle session holds no buffer.
@@ -219,11 +234,14 @@ public sealed class LineConnection
     /// <summary>Called once a second: ends the wait for a client that lets us wait for too long.</summary>
     internal void CheckDeadline(long now)
     {
-        if (now < Volatile.Read(ref _deadline) && (now < Volatile.Read(ref _crowdedDeadline) || _place?.IsNearlyFull != true))
+        // Read before its deadlines: if they belong to the next wait already, this number is no longer there to be taken.
+        var seen = Volatile.Read(ref _waiting);
+        if (seen == 0 || (now < Volatile.Read(ref _deadline) && (now < Volatile.Read(ref _crowdedDeadline) || _place?.IsNearlyFull != true)))
             return;
 
         var wait = _wait;
-        EndWait();
+        if (Interlocked.CompareExchange(ref _waiting, 0, seen) != seen)
+            return;
         _timedOut = true;
         switch (wait)
         {
@@ -291,19 +309,22 @@ public sealed class LineConnection
     {
         // A command has its time as a whole: octets that trickle in prolong nothing.
         var end = Patience.ForCommand();
-        while (!_isCompleted && !_stopping)
+        while (!_stopping)
         {
             var result = await ReadAsync(end);
             if (_stopping)
                 break;
             if (_timedOut)
                 return new LineRead(SessionEnd.TimedOut);
-            (_unread, _holdsUnread, _isCompleted) = (result.Buffer, true, result.IsCompleted);
+            (_unread, _holdsUnread) = (result.Buffer, true);
             if (TryTakeLine(out var line))
                 return line;
+            // Only now: a client that has said everything is served to the last line, also behind the octets of a content.
+            if (result.IsCompleted)
+                return new LineRead(SessionEnd.Disconnected);
         }
 
-        return new LineRead(_isCompleted ? SessionEnd.Disconnected : SessionEnd.Stopped);
+        return new LineRead(SessionEnd.Stopped);
     }
 
     private void Release(SequencePosition consumed, SequencePosition examined)
@@ -318,12 +339,14 @@ public sealed class LineConnection
         _wait = wait;
         Volatile.Write(ref _crowdedDeadline, end.Crowded);
         Volatile.Write(ref _deadline, end.Always);
+        Volatile.Write(ref _waiting, ++_waits);
     }
 
     private void EndWait()
     {
-        Volatile.Write(ref _crowdedDeadline, WaitEnd.Never);
-        Volatile.Write(ref _deadline, WaitEnd.Never);
+        // The timer was first and is about to say so; what has come in the same moment came too late.
+        if (Interlocked.Exchange(ref _waiting, 0) == 0)
+            _timedOut = true;
     }
 
     /// <summary>From <see cref="AbortAt"/> until it is disposed of.</summary>

@@ -88,6 +88,39 @@ public sealed class ReceivingTests
     }
 
     [Fact]
+    public async Task What_stands_behind_the_first_message_of_who_has_said_everything_is_done_too()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.ConnectAsync(host.Mx);
+        const string Message = "MAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nbody\r\n.\r\n";
+        await client.SendAsync("EHLO x\r\n" + Message + Message + "QUIT\r\n");
+        client.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+        foreach (var start in (string[])["250", "250", "250", "354", "250 2.0.0 Ok: queued as", "250", "250", "354", "250 2.0.0 Ok: queued as", "221"])
+            await client.ExpectAsync(start);
+        await client.ExpectEndAsync();
+    }
+
+    [Fact]
+    public async Task A_message_is_acknowledged_though_more_are_pipelined_behind_it()
+    {
+        const int Messages = 1000;
+        await using var host = await IngressHost.StartAsync();
+        var accepted = host.Metric<long>("mailpipeline.ingress.accepted");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        var sending = client.SendAsync(string.Concat(Enumerable.Repeat(
+            "MAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nbody\r\n.\r\n", Messages)));
+        for (var message = 0; message < Messages; message++)
+        {
+            foreach (var start in (string[])["250 2.1.0", "250 2.1.5", "354", "250 2.0.0 Ok: queued as"])
+                await client.ExpectAsync(start);
+            if (message == 0)
+                Assert.InRange(accepted.GetMeasurementSnapshot().Sum(measurement => measurement.Value), 1, Messages / 4);
+        }
+
+        await sending;
+    }
+
+    [Fact]
     public async Task One_octet_at_a_time_is_the_same_conversation()
     {
         await using var host = await IngressHost.StartAsync();

@@ -4,7 +4,10 @@ using System.Text;
 
 namespace MailPipeline.LineServer.Tests;
 
-/// <summary>A protocol that says each line again; "quit" ends it, "bug" throws, "wait" holds the connection as a long command does.</summary>
+/// <summary>
+/// A protocol that says each line again; "quit" ends it, "bug" throws, "wait" holds the connection as a long command does, and "octets" takes
+/// what follows up to a dot as content.
+/// </summary>
 internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, TimeProvider time, params string[] balancers)
     : LineListener(places, hasImplicitTls, TimeSpan.FromSeconds(10), balancers)
 {
@@ -17,6 +20,9 @@ internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, Ti
     public ConcurrentQueue<SessionEnd> Ends { get; } = [];
 
     public ConcurrentQueue<string> Limits { get; } = [];
+
+    /// <summary>The most that any session had written and not flushed.</summary>
+    public long MostUnflushedBytes { get; private set; }
 
     /// <summary>What "wait" waits for.</summary>
     public TaskCompletionSource Held { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -70,10 +76,31 @@ internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, Ti
                             await listener.Held.Task;
                         }
                         break;
+                    case "octets":
+                        Say($"Octets {await ContentAsync()}");
+                        break;
                 }
             }
         }
 
-        private void Say(string line) => Encoding.ASCII.GetBytes(line + "\r\n", connection.Output);
+        private async ValueTask<string> ContentAsync()
+        {
+            var content = "";
+            while (true)
+            {
+                var read = await connection.ReadAsync(ForCommand());
+                var dot = read.Buffer.PositionOf((byte)'.');
+                content += Encoding.ASCII.GetString(read.Buffer.Slice(0, dot ?? read.Buffer.End));
+                connection.AdvanceTo(dot is null ? read.Buffer.End : read.Buffer.GetPosition(1, dot.Value));
+                if (dot is not null || read.IsCompleted)
+                    return content;
+            }
+        }
+
+        private void Say(string line)
+        {
+            Encoding.ASCII.GetBytes(line + "\r\n", connection.Output);
+            listener.MostUnflushedBytes = Math.Max(listener.MostUnflushedBytes, connection.UnflushedBytes);
+        }
     }
 }

@@ -50,6 +50,19 @@ public sealed class LineConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task What_stands_behind_the_content_of_a_client_that_has_said_everything_is_answered()
+    {
+        var wire = Wire.Connect(_acceptor, _listener);
+        await wire.SendAsync("octets\r\nfirst.octets\r\nsecond.one\r\nquit\r\n");
+        wire.HalfClose();
+        Assert.StartsWith("hello", await wire.LineAsync(), StringComparison.Ordinal);
+        foreach (var said in (string[])["Line octets", "Octets first", "Line octets", "Octets second", "Line one", "Line quit", "(end)"])
+            Assert.Equal(said, await wire.LineAsync());
+        await wire.Served;
+        Assert.Equal([SessionEnd.Quit], _listener.Ends);
+    }
+
+    [Fact]
     public async Task Octets_that_trickle_in_prolong_nothing()
     {
         var wire = Wire.Connect(_acceptor, _listener);
@@ -93,6 +106,17 @@ public sealed class LineConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_pipelines_without_end_and_does_not_read_is_broken_off_and_costs_no_memory()
+    {
+        var wire = Wire.Connect(_acceptor, _listener);
+        // The input never runs dry: the server has no need to wait for the client.
+        await wire.SendAsync(string.Concat(Enumerable.Repeat("pipelined\r\n", 400_000)));
+        await AdvanceUntilServedAsync(wire);
+        Assert.True(wire.IsAborted);
+        Assert.InRange(_listener.MostUnflushedBytes, 1, 2 * LineConnection.FlushThreshold);
+    }
+
+    [Fact]
     public async Task A_wait_in_which_nothing_is_read_has_its_end_too()
     {
         var wire = Wire.Connect(_acceptor, _listener);
@@ -125,6 +149,20 @@ public sealed class LineConnectionTests : IDisposable
         Assert.Equal("Line wait", await busy.LineAsync());
         Assert.Equal("Stopped", await busy.LineAsync());
         await busy.Served;
+    }
+
+    [Fact]
+    public async Task A_stop_begins_no_command_that_waits_behind_the_one_under_way()
+    {
+        var wire = Wire.Connect(_acceptor, _listener);
+        await wire.SendAsync("wait\r\none\r\ntwo\r\n");
+        await _listener.Holds.Task;
+        wire.Stop();
+        _listener.Held.SetResult();
+        foreach (var said in (string[])["hello 192.0.2.1", "Line wait", "Stopped", "(end)"])
+            Assert.Equal(said, await wire.LineAsync());
+        await wire.Served;
+        Assert.Equal([SessionEnd.Stopped], _listener.Ends);
     }
 
     [Fact]

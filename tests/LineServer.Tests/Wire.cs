@@ -13,7 +13,8 @@ namespace MailPipeline.LineServer.Tests;
 /// <summary>A client's end of a connection over pipes in memory, on a clock of the test.</summary>
 internal sealed class Wire
 {
-    private readonly Pipe _input = new();
+    // Takes whatever a client pipelines.
+    private readonly Pipe _input = new(new PipeOptions(pauseWriterThreshold: 0));
     private readonly Pipe _output = new(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048));
     private readonly CancellationTokenSource _stop = new();
     private readonly StringBuilder _heard = new();

@@ -219,6 +219,22 @@ public sealed class Pop3ConnectionTests
     }
 
     [Fact]
+    public async Task A_stop_begins_no_command_that_waits_behind_the_one_under_way()
+    {
+        using var harness = Harness(bodyBytes: 1_000_000);
+        var wire = harness.Connect();
+        await wire.LogInAsync();
+        await wire.SendAsync("RETR 1\r\nRETR 2\r\nDELE 1\r\nQUIT\r\n");
+        Assert.StartsWith("+OK", await wire.LineAsync(), StringComparison.Ordinal);
+        wire.RequestStop();
+        var rest = await wire.RestAsync();
+        Assert.EndsWith("\r\n.\r\n", rest, StringComparison.Ordinal);
+        Assert.DoesNotContain("+OK", rest, StringComparison.Ordinal);
+        await wire.Served;
+        Assert.Equal(2, harness.Maildrops.Uids.Length);
+    }
+
+    [Fact]
     public async Task Connections_over_a_limit_are_refused_and_counted()
     {
         using var harness = new Pop3Harness(options => (options.MaxConnections, options.MaxConnectionsPerAddress) = (3, 2));

@@ -11,9 +11,6 @@ namespace MailPipeline.Mailbox.Pop3;
 /// </summary>
 internal sealed class Pop3Output(LineConnection connection)
 {
-    /// <summary>Most octets that wait for a flush.</summary>
-    private const int FlushThreshold = 16 * 1024;
-
     private DotStuffing _stuffing;
 
     public void Line(string line)
@@ -41,7 +38,7 @@ internal sealed class Pop3Output(LineConnection connection)
     {
         while (octets.Length > 0)
         {
-            var slice = octets[..Math.Min(octets.Length, FlushThreshold)];
+            var slice = octets[..Math.Min(octets.Length, LineConnection.FlushThreshold)];
             _stuffing.Write(slice.Span, connection.Output);
             octets = octets[slice.Length..];
             await FlushIfFullAsync();
@@ -54,7 +51,7 @@ internal sealed class Pop3Output(LineConnection connection)
     /// <exception cref="IOException">The client is gone.</exception>
     public async ValueTask FlushIfFullAsync()
     {
-        if (connection.UnflushedBytes < FlushThreshold)
+        if (connection.UnflushedBytes < LineConnection.FlushThreshold)
             return;
         await connection.FlushAsync();
         if (connection.IsUnheard)
