@@ -48,8 +48,8 @@ public static class ContractMapping
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);
 
-    /// <summary>An outcome that is none of ours says nothing: the recipient waits as it did.</summary>
+    /// <summary>An outcome that is none of ours is in doubt: the recipient is tried again later.</summary>
     private static AttemptResult ToResult(CompletedAttempt result) => new(
-        result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.NotAttempted,
+        result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.Deferred,
         result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);
 }

@@ -77,7 +77,7 @@ public static class DatabaseHosting
         {
             await database.OpenAsync(cancellationToken);
         }
-        catch (Exception unfit) when (unfit is SchemaTooNewException or StoreEncodingException)
+        catch (Exception unfit) when (unfit is UnknownSchemaException or StoreEncodingException)
         {
             throw new StartupException(unfit.Message, unfit);
         }

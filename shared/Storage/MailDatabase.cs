@@ -53,7 +53,7 @@ public sealed class MailDatabase : IAsyncDisposable
     internal IdBlocks Fences { get; }
 
     /// <summary>Opens the store and brings its schema up to date, under a lock that all processes share.</summary>
-    /// <exception cref="SchemaTooNewException">A newer program has written it.</exception>
+    /// <exception cref="UnknownSchemaException">A program that this one does not know has written it.</exception>
     /// <exception cref="StoreEncodingException">Its encoding does not have every character.</exception>
     /// <exception cref="StorageUnavailableException">It cannot be reached or written.</exception>
     public async Task OpenAsync(CancellationToken cancellationToken)

@@ -15,20 +15,22 @@ internal static class Migrations
     public const int OldestProgram = 1;
 
     /// <summary>Beside the schema, for a program has to read it before it knows which schema there is.</summary>
-    public const string CreateOldestProgram = "CREATE TABLE IF NOT EXISTS schema_oldest_program (version BIGINT NOT NULL)";
+    public const string CreateOldestProgram = "CREATE TABLE IF NOT EXISTS oldest_program (version BIGINT NOT NULL)";
 
-    public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM schema_oldest_program";
+    public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM oldest_program";
 
     public static readonly string WriteOldestProgram =
-        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO schema_oldest_program (version) VALUES ({OldestProgram})");
+        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO oldest_program (version) VALUES ({OldestProgram})");
 
     /// <param name="version">Of the store's schema.</param>
-    /// <param name="oldestProgram">As the store says; 0 when nobody has said anything.</param>
-    /// <exception cref="SchemaTooNewException">This program does not know what the tables mean.</exception>
+    /// <param name="oldestProgram">As the store says; 0 when nobody has said anything, as programs before the first release did not in this place.</param>
+    /// <exception cref="UnknownSchemaException">This program does not know what the tables mean.</exception>
     public static void EnsureKnown(long version, long oldestProgram)
     {
-        if (version > All.Length && (oldestProgram == 0 || oldestProgram > All.Length))
-            throw new SchemaTooNewException(version, All.Length);
+        if (version > 0 && oldestProgram == 0)
+            throw UnknownSchemaException.Unreleased(version);
+        if (version > All.Length && oldestProgram > All.Length)
+            throw UnknownSchemaException.Newer(version, All.Length);
     }
 
     public static readonly string[][] All =

@@ -55,6 +55,21 @@ public abstract partial class StoreTests
     }
 
     [Fact]
+    public async Task What_the_directory_says_since_changes_nothing_of_what_was_stored_in_doubt()
+    {
+        await Store.Directory.AddAccountAsync("leaves@example.org", "hash");
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "comes@example.org", "leaves@example.org");
+        var command = new Claim(9, "example.org", [.. recipients]);
+        await Store.Maildrops.StoreAsync(command, _ => "", default);
+        await Store.Directory.AddAccountAsync("comes@example.org", "hash");
+        await Store.Directory.RemoveAccountAsync("leaves@example.org");
+
+        var results = await Store.Maildrops.StoreAsync(command, _ => "", default, afterDoubt: true);
+        // The first has no maildrop row and the second had one, whatever accounts there are by now.
+        Assert.Equal([AttemptOutcome.Failed, AttemptOutcome.Delivered], results.Select(result => result.Outcome));
+    }
+
+    [Fact]
     public async Task More_than_a_piece_is_removed_and_forgotten_whole()
     {
         await Store.Directory.AddAccountAsync("a@example.org", "hash");

@@ -81,6 +81,38 @@ public sealed partial class Postgres_store(PostgresFixture postgres) : StoreTest
     }
 
     [Fact]
+    public async Task Who_is_recorded_as_delivered_while_his_claim_is_taken_back_is_not_taken_back()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await using var worker = new NpgsqlConnection(Store.Options.ConnectionString);
+        await worker.OpenAsync();
+        await using var recording = await worker.BeginTransactionAsync();
+        await RunAsync($"UPDATE recipients SET state = 1, attempts = 1 WHERE id = {recipients[0].RecipientId}");
+
+        var taking = Store.TakeBackAsync(evenIfLeased: true);
+        await using var watch = new NpgsqlConnection(Store.Options.ConnectionString);
+        await watch.OpenAsync();
+        await Eventually.TrueAsync(async () =>
+        {
+            await using var waits = new NpgsqlCommand("SELECT COUNT(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()", watch);
+            return await waits.ExecuteScalarAsync() is true;
+        }, TimeSpan.FromSeconds(30));
+        await recording.CommitAsync();
+
+        var taken = await taking;
+        Assert.Empty(taken.NotTaken);
+        Assert.Equal((0, 1, 0), Counts(taken));
+        Assert.Equal("b@example.net", Assert.Single(taken.Named).Address);
+
+        async Task RunAsync(string sql)
+        {
+            await using var command = new NpgsqlCommand(sql, worker, recording);
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+
+    [Fact]
     public async Task Who_comes_while_another_brings_the_schema_up_to_date_waits_longer_than_a_command_may_take()
     {
         await using var connection = new NpgsqlConnection(Store.Options.ConnectionString);

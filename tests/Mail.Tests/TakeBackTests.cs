@@ -241,5 +241,5 @@ public abstract partial class StoreTests
                 named.Result.Outcome));
     }
 
-    private static (int Unbegun, int Interrupted, int Uncertain) Counts(TakenBack taken) => (taken.Unbegun, taken.Interrupted, taken.Uncertain);
+    private protected static (int Unbegun, int Interrupted, int Uncertain) Counts(TakenBack taken) => (taken.Unbegun, taken.Interrupted, taken.Uncertain);
 }

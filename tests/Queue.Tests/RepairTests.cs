@@ -264,6 +264,28 @@ public sealed class RepairTests
         Assert.Empty(queue.ClaimsRecorded);
     }
 
+    /// <summary>The command came again, and another worker has won what the first one could not: it is his until he reports.</summary>
+    [Fact]
+    public async Task The_report_of_a_claim_that_ended_frees_nobody_whom_another_worker_has_won_under_it_since()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var slow = new TaskCompletionSource();
+        queue.Worker.Until = _ => slow.Task;
+        await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        var command = Assert.Single(queue.Worker.Commands);
+        var now = TimeProvider.System.GetUtcNow();
+
+        await queue.ReportAsync(new AttemptReport(
+            command.Domain, command.Id, [new(command.Recipients[0].RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not won", "", now, now)],
+            Unreachable: false, HasEnded: true));
+        await queue.WakeAsync("example.net");
+
+        Assert.Empty(queue.ClaimsRecorded);
+        Assert.True(await queue.Store.IsClaimHeldAsync(command.Id, default));
+        slow.SetResult();
+    }
+
     /// <summary>Nothing of the claim is left, and what was handed out was not lost on its way.</summary>
     [Fact]
     public async Task A_worker_that_dies_between_its_last_record_and_its_report_leaves_nothing_to_repair()

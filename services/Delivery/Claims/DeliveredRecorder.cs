@@ -86,7 +86,8 @@ internal sealed class DeliveredRecorder(
     }
 
     /// <summary>With these all that was won is delivered. Nobody else adds to what is recorded.</summary>
-    private bool IsLast(List<AttemptResult> batch) => _recorded.Count + batch.Count == won.Count;
+    private bool IsLast(List<AttemptResult> batch) =>
+        _recorded.Count + batch.Count >= won.Count && won.IsSubsetOf(_recorded.Concat(batch.Select(result => result.RecipientId)).ToHashSet());
 
     private string TraceParentOf(long recipientId) =>
         Array.Find(wanted.Recipients, recipient => recipient.RecipientId == recipientId)?.TraceParent ?? "";

@@ -30,6 +30,10 @@ internal sealed partial class OutcomeRecorder(
             telemetry.Completed(result.Outcome);
         if (report.NothingWon)
             return true;
+        // Whoever delivered all that he won has written it, and ended the claim with it. The others are not under it: perhaps under that of
+        // another worker, perhaps under the same by now, whose command came again.
+        if (report.HasEnded)
+            return report.Results.Any(result => result.Outcome == AttemptOutcome.NotAttempted);
         foreach (var result in report.Results)
         {
             if (result.Outcome == AttemptOutcome.Delivered)
@@ -45,9 +49,6 @@ internal sealed partial class OutcomeRecorder(
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
         }
-        // As a rule: whoever delivered has written all there is, and ended the claim with it.
-        if (report.HasEnded && decisions.Count == 0)
-            return false;
         await RecordAsync(report.ClaimId, report.Domain, decisions, recipients, backoffUntil);
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }

@@ -24,7 +24,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     private static readonly Statement s_claim = new(
         "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_claimed = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2");
+    private static readonly Statement s_claimed = new("SELECT id, state FROM recipients WHERE id {in_1} AND claim = $2");
 
     private static readonly Statement s_insert = new(
         """
@@ -86,17 +86,16 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             var refused = won.Where(id => !stored.ContainsKey(id)).ToList();
             if (refused.Count > 0)
                 await claims.JoinClaimAsync(transaction, claim.Id, claim.Domain, refused);
-            if (afterDoubt)
-            {
-                won.UnionWith(await transaction.QueryAsync(
-                    s_claimed, r => r.GetInt64(0), SqlValue.FromIds(claim.Recipients.Select(recipient => recipient.RecipientId)), claim.Id));
-            }
-            return [.. claim.Recipients.Select(recipient => (won.Contains(recipient.RecipientId), AccountOf(recipient)) switch
-            {
-                (false, _) => new AttemptResult(recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not waiting for this attempt", "", now, now),
-                (true, null) => new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now),
-                _ => stored.GetValueOrDefault(recipient.RecipientId) ?? Delivered(recipient, isNew: true, now),
-            })];
+            // As the rows say: the directory may have changed since.
+            var before = !afterDoubt ? [] : (await transaction.QueryAsync(
+                s_claimed, r => (Id: r.GetInt64(0), State: (RecipientState)r.GetInt32(1)),
+                SqlValue.FromIds(claim.Recipients.Select(recipient => recipient.RecipientId)), claim.Id)).ToDictionary(row => row.Id, row => row.State);
+            return [.. claim.Recipients.Select(recipient =>
+                stored.GetValueOrDefault(recipient.RecipientId)
+                ?? (before.GetValueOrDefault(recipient.RecipientId) == RecipientState.Delivered ? Delivered(recipient, isNew: true, now)
+                : won.Contains(recipient.RecipientId) || before.ContainsKey(recipient.RecipientId)
+                    ? new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now)
+                    : new AttemptResult(recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not waiting for this attempt", "", now, now)))];
         });
     }
 

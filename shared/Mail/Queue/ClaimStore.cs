@@ -113,9 +113,9 @@ public sealed class ClaimStore(MailDatabase database)
 
     /// <summary>
     /// The same for the last of the claim: with these all that was won is delivered, and the claim ends in the same commit. It does not
-    /// where storage knows of others under it, whatever the caller says; then it ends with the report, or by its lease.
+    /// where it was won for others than these; then it ends with the report, or by its lease.
     /// </summary>
-    /// <param name="allOfClaim">All that were won, these and those recorded before.</param>
+    /// <param name="allOfClaim">All that were won: these, and others only if this store has said that they are recorded.</param>
     /// <returns>Those recorded, as above; and whether the claim ended now.</returns>
     public Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken)

@@ -161,12 +161,15 @@ public sealed class TakeBackStore(MailDatabase database)
             var attempts = await OutcomeWriter.TakenBackAsync(
                 transaction, claimId, returns, id => Result(id, claim.Ends.Contains(id), claim.IsDone, now), claim.IsDone, now);
             var freed = await free;
+            var results = attempts.ToDictionary(result => result.RecipientId);
+            // Who was recorded as delivered since he was looked for is not taken back.
+            returns.RemoveAll(one => !results.ContainsKey(one.Id));
             // The earliest is the one that the domain's queue has to be awake for.
             var due = returns.Where(one => one.State == RecipientState.Queued).Select(one => one.Next).Concat(freed > 0 ? [now] : []).ToList();
             if (due.Count > 0)
                 await QueueStore.DueNoLaterAsync(transaction, claim.Domain, due.Min());
             var dots = returns.Count(one => one.Dot);
-            var (known, results) = (found.ToDictionary(recipient => recipient.Id), attempts.ToDictionary(result => result.RecipientId));
+            var known = found.ToDictionary(recipient => recipient.Id);
             return new TakenBack(
                 freed, returns.Count - dots, dots,
                 [.. returns.Where(one => one.Reason.Length > 0).Select(one => new HeldRecipient(one.Id, known[one.Id].Address, one.Reason))])
