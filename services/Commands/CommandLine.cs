@@ -23,8 +23,12 @@ internal static class CommandLine
             var parsed = tree.Root.Parse(words is ["help", ..] ? [.. words.Skip(1), "--help"] : words, s_parsing);
             if (parsed.Errors.Count > 0)
                 throw new UsageException(Usage(parsed));
-            var invocation = new InvocationConfiguration { Output = terminal.Out, Error = terminal.Error, EnableDefaultExceptionHandler = false };
-            return await parsed.InvokeAsync(invocation, cancellation);
+            // Commands write their replies to the terminal; what comes here is help, or completions for a shell.
+            using var help = new StringWriter();
+            var invocation = new InvocationConfiguration { Output = help, Error = terminal.Error, EnableDefaultExceptionHandler = false };
+            var exitCode = await parsed.InvokeAsync(invocation, cancellation);
+            var text = help.ToString();
+            return text.Length == 0 ? exitCode : await ReplyWriter.WriteAsync(text, terminal, exitCode);
         }
         catch (UsageException misused)
         {
@@ -50,7 +54,8 @@ internal static class CommandLine
         var words = string.Join(' ', Names(command).Reverse());
         var syntax = command.Subcommands.Count == 0 || command.Action is not null ? [Syntax(words, command)] : Enumerable.Empty<string>();
         var usage = string.Join(" | ", syntax.Concat(command is RootCommand ? [] : command.Subcommands.Select(sub => Syntax($"{words} {sub.Name}", sub))));
-        var fault = parsed.Errors[0].Message.TrimEnd('.');
+        // A word that nobody knows tells more than that another one is missing in its place.
+        var fault = parsed.UnmatchedTokens is [var unknown, ..] ? $"Unrecognized command or argument '{unknown}'" : parsed.Errors[0].Message.TrimEnd('.');
         return usage.Length > 0 ? $"{fault}. Usage: {usage}" : fault;
 
         static IEnumerable<string> Names(Command command)

@@ -110,56 +110,52 @@ internal static class DirectoryReply
         _ => throw new UnreachableException($"{result.GetType().Name} has no name"),
     };
 
+    /// <summary>The domain or the account that a result is about; null when it is about an alias, or says nothing but its name.</summary>
+    private static (string Property, string Value)? SubjectOf(DirectoryResult result) => result switch
+    {
+        DomainAdded added => ("domain", added.Domain),
+        DomainRemoved removed => ("domain", removed.Domain),
+        HasAccounts kept => ("domain", kept.Domain),
+        NoSuchDomain missing => ("domain", missing.Domain),
+        DomainNotOurs foreign => ("domain", foreign.Domain),
+        DomainAlreadyThere there => ("domain", there.Domain),
+        AccountAdded added => ("address", added.Address),
+        AccountAlreadyThere there => ("address", there.Address),
+        NoSuchAccount missing => ("address", missing.Address),
+        PasswordChanged changed => ("address", changed.Address),
+        AccountRemoved removed => ("address", removed.Address),
+        _ => null,
+    };
+
     private static void WriteTo(Utf8JsonWriter json, DirectoryResult result)
     {
+        if (SubjectOf(result) is var (property, value))
+            json.WriteString(property, value);
         switch (result)
         {
             case DomainAdded added:
-                json.WriteString("domain", added.Domain);
                 json.WriteBoolean("hasPostmaster", added.HasPostmaster);
                 json.WriteAliases("brokenAliases", added.Broken);
                 break;
             case DomainRemoved removed:
-                json.WriteString("domain", removed.Domain);
                 json.WriteAliases("idleAliases", removed.Idle);
                 json.WriteAliases("leavingAliases", removed.Leaving);
                 break;
             case HasAccounts kept:
-                json.WriteString("domain", kept.Domain);
                 json.WriteNumber("accounts", kept.Accounts);
                 break;
-            case NoSuchDomain { Domain: var domain }:
-                json.WriteString("domain", domain);
-                break;
-            case DomainNotOurs { Domain: var domain }:
-                json.WriteString("domain", domain);
-                break;
-            case DomainAlreadyThere { Domain: var domain }:
-                json.WriteString("domain", domain);
-                break;
             case AccountAdded added:
-                json.WriteString("address", added.Address);
                 json.WriteString("postmaster", added.Postmaster);
                 break;
-            case AccountAlreadyThere { Address: var address }:
-                json.WriteString("address", address);
-                break;
-            case NoSuchAccount { Address: var address }:
-                json.WriteString("address", address);
-                break;
-            case PasswordChanged { Address: var address }:
-                json.WriteString("address", address);
-                break;
             case AccountRemoved removed:
-                json.WriteString("address", removed.Address);
                 json.WriteAliases("brokenAliases", removed.Broken);
                 break;
             case AliasAdded added:
                 json.WriteAlias(added.Alias);
                 json.WriteBoolean("passesOverAccount", added.PassesOver);
                 break;
-            case AliasAlreadyThere { Alias: var alias }:
-                json.WriteAlias(alias);
+            case AliasAlreadyThere there:
+                json.WriteAlias(there.Alias);
                 break;
             case AliasFaulty faulty:
                 json.WriteAlias(faulty.Alias);
@@ -170,8 +166,8 @@ internal static class DirectoryReply
                 json.WriteAlias(removed.Alias);
                 json.WriteAliases("brokenAliases", removed.Broken);
                 break;
-            case NoSuchAlias { Alias: var alias }:
-                json.WriteAlias(alias);
+            case NoSuchAlias missing:
+                json.WriteAlias(missing.Alias);
                 break;
             case PasswordTooShort weak:
                 json.WriteNumber("minLength", weak.MinLength);

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
 using MailPipeline.Administration;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using static MailPipeline.Commands.MailText;
 

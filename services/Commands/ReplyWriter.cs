@@ -13,26 +13,50 @@ internal static class ReplyWriter
 {
     private const string Gap = "  ";
 
-    /// <returns>The exit code: 0 done, 1 not done, 2 bad use or bad start.</returns>
-    public static async Task<int> WriteAsync(Reply reply, Terminal terminal, bool json)
+    private const int Done = 0;
+    private const int NotDone = 1;
+    private const int Refused = 2;
+
+    /// <returns>The exit code: 0 done, 1 not done or not written, 2 bad use or bad start.</returns>
+    public static Task<int> WriteAsync(Reply reply, Terminal terminal, bool json) =>
+        WriteAsync(() => json ? terminal.Out.WriteLineAsync(ToJson(reply)) : WritePartsAsync(reply, terminal), terminal, reply.Status switch
+        {
+            ActStatus.Done => Done,
+            ActStatus.NotDone => NotDone,
+            _ => Refused,
+        });
+
+    /// <summary>Writes a text as it is.</summary>
+    public static Task<int> WriteAsync(string text, Terminal terminal, int exitCode) => WriteAsync(() => terminal.Out.WriteAsync(text), terminal, exitCode);
+
+    /// <summary>An answer that does not get out is said on standard error: the act behind it was done all the same.</summary>
+    private static async Task<int> WriteAsync(Func<Task> write, Terminal terminal, int exitCode)
     {
-        if (json)
+        try
         {
-            await terminal.Out.WriteLineAsync(ToJson(reply));
+            await write();
+            return exitCode;
         }
-        else
+        catch (IOException unwritten)
         {
-            foreach (var part in reply.Parts)
-                Write(part, terminal);
-            if (reply.Complaint.Length > 0)
-                await terminal.Error.WriteLineAsync(VisibleText.Of(reply.Complaint));
+            try
+            {
+                await terminal.Error.WriteLineAsync($"{(exitCode == Done ? "Done, but the answer" : "The answer")} could not be written: {unwritten.Message}");
+            }
+            catch (IOException)
+            {
+                // Both ways out are shut; the exit code is left.
+            }
+            return exitCode == Done ? NotDone : exitCode;
         }
-        return reply.Status switch
-        {
-            ActStatus.Done => 0,
-            ActStatus.NotDone => 1,
-            _ => 2,
-        };
+    }
+
+    private static async Task WritePartsAsync(Reply reply, Terminal terminal)
+    {
+        foreach (var part in reply.Parts)
+            Write(part, terminal);
+        if (reply.Complaint.Length > 0)
+            await terminal.Error.WriteLineAsync(VisibleText.Of(reply.Complaint));
     }
 
     private static void Write(ReplyPart part, Terminal terminal)

@@ -1,6 +1,5 @@
 using System.Globalization;
 using MailPipeline.Administration;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using static MailPipeline.Commands.MailText;

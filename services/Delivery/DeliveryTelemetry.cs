@@ -29,10 +29,10 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly UpDownCounter<long> _parked;
     private readonly UpDownCounter<long> _waiting;
     private readonly Lock _lock = new();
-    private readonly Dictionary<WaitReason, SortedDictionary<long, int>> _waitingSince = new()
+    private readonly Dictionary<BatchWaitReason, SortedDictionary<long, int>> _waitingSince = new()
     {
-        [WaitReason.Dns] = [],
-        [WaitReason.Connection] = [],
+        [BatchWaitReason.Dns] = [],
+        [BatchWaitReason.Connection] = [],
     };
 
     private TimeProvider? _time;
@@ -86,7 +86,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     {
         foreach (var outcome in Enum.GetValues<AttemptOutcome>())
             _attempts.Add(0, new KeyValuePair<string, object?>("outcome", OutcomeTag(outcome)));
-        foreach (var reason in Enum.GetValues<WaitReason>())
+        foreach (var reason in Enum.GetValues<BatchWaitReason>())
             _waiting.Add(0, new KeyValuePair<string, object?>("reason", ReasonTag(reason)));
         foreach (var counter in new[] { _uncertain, _unrecorded, _recordRetries, _claimsLost, _reportsLost })
             counter.Add(0);
@@ -110,7 +110,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     public void Unparked() => _parked.Add(-1);
 
     /// <param name="since">Timestamp of its beginning, of the clock given.</param>
-    public void Waits(WaitReason reason, long since, TimeProvider time)
+    public void Waits(BatchWaitReason reason, long since, TimeProvider time)
     {
         _waiting.Add(1, new KeyValuePair<string, object?>("reason", ReasonTag(reason)));
         lock (_lock)
@@ -120,7 +120,7 @@ internal sealed class DeliveryTelemetry : IDisposable
         }
     }
 
-    public void WaitsNoLonger(WaitReason reason, long since)
+    public void WaitsNoLonger(BatchWaitReason reason, long since)
     {
         _waiting.Add(-1, new KeyValuePair<string, object?>("reason", ReasonTag(reason)));
         lock (_lock)
@@ -185,7 +185,7 @@ internal sealed class DeliveryTelemetry : IDisposable
         }
     }
 
-    private static string ReasonTag(WaitReason reason) => reason == WaitReason.Dns ? "dns" : "connection";
+    private static string ReasonTag(BatchWaitReason reason) => reason == BatchWaitReason.Dns ? "dns" : "connection";
 
     internal static string OutcomeTag(AttemptOutcome outcome) => outcome switch
     {

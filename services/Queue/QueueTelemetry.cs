@@ -6,7 +6,7 @@ using MailPipeline.ServiceDefaults;
 namespace MailPipeline.Queue;
 
 /// <summary>
-/// Metrics of the queue: what waits, what was routed and handed out, how attempts and recipients ended, what had to be
+/// Metrics of the queue: what waits, what was routed and dispatched, how attempts and recipients ended, what had to be
 /// repaired. Activities continue the trace of the SMTP transaction that brought the message, however long ago that was.
 /// </summary>
 internal sealed class QueueTelemetry : IDisposable
@@ -35,7 +35,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
     private readonly Counter<long> _forgotten;
-    private readonly Counter<long> _handedOut;
+    private readonly Counter<long> _dispatched;
     private readonly Counter<long> _lost;
     private readonly Counter<long> _attempts;
     private readonly Counter<long> _decided;
@@ -60,10 +60,10 @@ internal sealed class QueueTelemetry : IDisposable
         _dutyDuration = meter.CreateHistogram<double>(
             "mailpipeline.queue.duty.duration", "s", "Rounds of the reconciler, by duty and by how they ended: useful, vain, failed",
             advice: new() { HistogramBucketBoundaries = [0.01, 0.1, 1, 3, 10, 60] });
-        _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients handed out by this process and not reported yet, by route");
+        _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients dispatched by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
         _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the reconciler");
-        _handedOut = meter.CreateCounter<long>("mailpipeline.queue.handed_out", "{recipient}", "Recipients handed out, by route");
+        _dispatched = meter.CreateCounter<long>("mailpipeline.queue.dispatched", "{recipient}", "Recipients sent to workers, by route");
         _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
         _attempts = meter.CreateCounter<long>("mailpipeline.queue.attempts", "{recipient}", "Attempts reported, by outcome");
         _decided = meter.CreateCounter<long>("mailpipeline.queue.decisions", "{recipient}", "What followed an attempt that did not deliver, by state");
@@ -81,7 +81,7 @@ internal sealed class QueueTelemetry : IDisposable
         TakenBack(Mail.TakenBack.Nothing);
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
-            _handedOut.Add(0, Tag("route", route));
+            _dispatched.Add(0, Tag("route", route));
             _lost.Add(0, Tag("route", route));
         }
         foreach (var outcome in Enum.GetValues<AttemptOutcome>())
@@ -125,7 +125,7 @@ internal sealed class QueueTelemetry : IDisposable
 
     public void Forgotten(int messages) => _forgotten.Add(messages);
 
-    public void HandedOut(RecipientRoute route, int recipients) => _handedOut.Add(recipients, Tag("route", route));
+    public void Dispatched(RecipientRoute route, int recipients) => _dispatched.Add(recipients, Tag("route", route));
 
     /// <param name="change">How many more, or fewer when negative.</param>
     public void UnderWay(RecipientRoute route, int change) => _underWay.Add(change, Tag("route", route));

@@ -12,7 +12,7 @@ internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder,
     /// <summary>The largest default port is 11111; moved, it must still be one.</summary>
     public const int MaxPortOffset = 65535 - StandaloneSettings.SiloPort;
 
-    /// <exception cref="UsageException">The line cannot be understood.</exception>
+    /// <exception cref="CommandLineException">The line cannot be understood.</exception>
     public static Arguments Parse(IReadOnlyList<string> line)
     {
         List<string> words = [];
@@ -43,13 +43,13 @@ internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder,
                 if (name is not ("--data" or "--port-offset"))
                     CheckSetting(name);
                 if (++i == line.Count)
-                    throw new UsageException($"{name} needs a value");
+                    throw new CommandLineException($"{name} needs a value");
                 value = line[i];
             }
             switch (name)
             {
                 case "--data":
-                    data = value.Length > 0 ? value : throw new UsageException("--data needs the name of a folder");
+                    data = value.Length > 0 ? value : throw new CommandLineException("--data needs the name of a folder");
                     break;
                 case "--port-offset":
                     offset = ParseOffset(value);
@@ -73,11 +73,11 @@ internal sealed record Arguments(IReadOnlyList<string> Words, string DataFolder,
     private static int ParseOffset(string value) =>
         int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var offset) && offset <= MaxPortOffset
             ? offset
-            : throw new UsageException($"--port-offset is '{value}'; it must be a number from 0 to {MaxPortOffset}");
+            : throw new CommandLineException($"--port-offset is '{value}'; it must be a number from 0 to {MaxPortOffset}");
 
     private static string CheckSetting(string name) =>
-        ServiceArguments.FaultOf(name, StandaloneSettings.Sections) is { } fault ? throw new UsageException(fault) : name;
+        ServiceArguments.FaultOf(name, StandaloneSettings.Sections) is { } fault ? throw new CommandLineException(fault) : name;
 }
 
 /// <summary>The command line makes no sense; the message says what would.</summary>
-internal sealed class UsageException(string message) : Exception(message);
+internal sealed class CommandLineException(string message) : Exception(message);

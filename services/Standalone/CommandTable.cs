@@ -36,7 +36,7 @@ internal static class CommandTable
             var arguments = Arguments.Parse(line);
             return await Find(arguments.Words).Run(new Invocation(arguments, output, error), cancellation);
         }
-        catch (UsageException misused)
+        catch (CommandLineException misused)
         {
             await error.WriteLineAsync($"{misused.Message}. 'help' shows what there is.");
             return BadStart;
@@ -54,7 +54,7 @@ internal static class CommandTable
         var word = words is [var first, ..] ? first : "";
         if (s_commands.FirstOrDefault(known => known.Word == word) is { } command && (words.Count <= 1 || word is "help" or "version"))
             return command;
-        throw new UsageException(words.Count > 1 && s_commands.Any(known => known.Word == word)
+        throw new CommandLineException(words.Count > 1 && s_commands.Any(known => known.Word == word)
             ? $"Usage: {word}"
             : $"There is no command '{word}' here; the program {MailProgram.Shown} has the operator's");
     }

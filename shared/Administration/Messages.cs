@@ -58,10 +58,10 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
 
     private async Task<WaitRules> ReadRulesAsync(MessageTimeline message, CancellationToken cancellation)
     {
-        var standings = new Dictionary<string, DomainBackoff>(StringComparer.Ordinal);
+        var backoffs = new Dictionary<string, DomainBackoff>(StringComparer.Ordinal);
         var waiting = message.Recipients.Where(recipient => recipient.State == RecipientState.Queued && !recipient.Claimed);
         foreach (var domain in waiting.Select(recipient => recipient.Domain).Distinct(StringComparer.Ordinal))
-            standings[domain] = await queue.FindBackoffAsync(domain, cancellation);
-        return new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), standings);
+            backoffs[domain] = await queue.FindBackoffAsync(domain, cancellation);
+        return new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), backoffs);
     }
 }

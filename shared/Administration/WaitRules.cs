@@ -6,14 +6,14 @@ namespace MailPipeline.Administration;
 /// Says why mail waits, out of what the queue obeys as of one moment. Never a time that has passed: what has come is
 /// <see cref="Due"/>.
 /// </summary>
-/// <param name="Standings">Of the domains that are asked about; one that is missing is that can be reached.</param>
-internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainBackoff> Standings)
+/// <param name="Backoffs">Of the domains that are asked about; one that is missing does not back off.</param>
+internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IReadOnlyDictionary<string, DomainBackoff> Backoffs)
 {
     /// <summary>Null: the recipient has its outcome, and waits no more.</summary>
     public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<AuditEntry> audit) => recipient.State switch
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
-        RecipientState.Queued => Waiting(Standings.GetValueOrDefault(recipient.Domain, DomainBackoff.None), recipient.NextAttemptAt),
+        RecipientState.Queued => Waiting(Backoffs.GetValueOrDefault(recipient.Domain, DomainBackoff.None), recipient.NextAttemptAt),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(
             recipient.UpdatedAt, audit.LastOrDefault(entry => entry.Action == OperatorAction.Held)?.Operator ?? ""),

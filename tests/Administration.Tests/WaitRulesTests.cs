@@ -10,7 +10,7 @@ public sealed class WaitRulesTests
     private static readonly WaitRules s_paused = s_calm with { Pause = new DeliveryPaused(s_noon.AddHours(-1), "ann") };
     private static readonly WaitRules s_backingOff = s_calm with
     {
-        Standings = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
+        Backoffs = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
     };
 
     [Fact]

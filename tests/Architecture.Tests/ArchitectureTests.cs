@@ -41,7 +41,7 @@ public sealed class ArchitectureTests
     [Fact]
     public void Every_rule_that_is_written_is_in_the_table()
     {
-        var written = new[] { typeof(ReferenceRules), typeof(SolutionRules), typeof(NameRules), typeof(RoomRules), typeof(SourceRules), typeof(DocumentationRules) }
+        var written = new[] { typeof(ReferenceRules), typeof(SolutionRules), typeof(NameRules), typeof(RoomRules), typeof(StatementRules), typeof(SourceRules), typeof(DocumentationRules) }
             .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Static | BindingFlags.DeclaredOnly))
             .Select(method => method.Name);
         Assert.Empty(written.Except(RuleTable.All.Select(rule => rule.Name)));

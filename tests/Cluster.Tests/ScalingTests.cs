@@ -104,11 +104,11 @@ public sealed class ScalingTests(SharedServers servers)
             // Both silos read the same from storage and hand out the same.
             await QueueAtOnceAsync(run, count, "hot.example");
             var silo = run.Cluster.Of(ServiceKind.Queue)[0];
-            await HandedOutAsync(silo);
+            await DispatchedAsync(silo);
             await silo.KillAsync();
             silo.Launch();
             await run.WaitUntilReadyAsync();
-            await HandedOutAsync(silo);
+            await DispatchedAsync(silo);
         }
 
         delivery.Launch();
@@ -118,7 +118,7 @@ public sealed class ScalingTests(SharedServers servers)
         Assert.InRange(sink.PeakConnections, 2, cap);
         await run.AssertCleanAsync(await run.EvidenceAsync());
 
-        Task HandedOutAsync(ServiceProcess silo) => Eventually.TrueAsync(
+        Task DispatchedAsync(ServiceProcess silo) => Eventually.TrueAsync(
             async () => await silo.Web.ReadMetricAsync("mailpipeline_queue_under_way", Cancellation) == cap * batch, TimeSpan.FromSeconds(60), () => silo.Output, Cancellation);
     }
 

@@ -274,6 +274,13 @@ public sealed class DirectoryCommandTests : IDisposable
     }
 
     [Theory]
+    [InlineData("bogus", "Unrecognized command or argument 'bogus'")]
+    [InlineData("domain bogus", "Unrecognized command or argument 'bogus'. Usage: domain add DOMAIN | domain list | domain remove DOMAIN")]
+    [InlineData("domain add", "Required argument missing for command: 'add'. Usage: domain add DOMAIN")]
+    public async Task A_word_that_nobody_knows_is_named_and_one_that_is_missing_too(string line, string message) =>
+        Assert.Equal(new CommandResult(2, "", $"{message}. 'help' shows what there is."), await _run.RunAsync(line));
+
+    [Theory]
     [InlineData("queue --dat=other", "Unrecognized command or argument '--dat=other'")]
     [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, ConnectionStrings")]
     [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, ConnectionStrings")]

@@ -57,6 +57,23 @@ public sealed class ProgramTests : IDisposable
         Assert.Contains("release", await RunAsync(["[suggest:13]", "mail message "]), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task It_says_that_an_answer_could_not_be_written_and_what_was_asked_for_is_done()
+    {
+        await ShouldNotBeWrittenAsync("domain add example.org");
+        await ShouldNotBeWrittenAsync("help");
+        Assert.Equal("example.org", await RunAsync(["domain", "list"]));
+
+        async Task ShouldNotBeWrittenAsync(string line)
+        {
+            await using var process = ServerProcess.Start(
+                "/bin/sh", ["-c", $"'{Path.Combine(AppContext.BaseDirectory, "mail")}' {line} > /dev/full"], _run.Folder);
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(1, process.ExitCode);
+            Assert.StartsWith("Done, but the answer could not be written: ", process.Output, StringComparison.Ordinal);
+        }
+    }
+
     private async Task ShouldFailAsync(string message)
     {
         await using var process = Start(["domain", "list"], []);

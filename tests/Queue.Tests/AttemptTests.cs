@@ -80,7 +80,7 @@ public sealed class AttemptTests
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:InitialConcurrency"] = "1", ["Queue:DomainConcurrency"] = "1" });
         var slow = new TaskCompletionSource();
         queue.Worker.Until = _ => slow.Task;
-        using var handedOut = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.handed_out");
+        using var dispatched = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.dispatched");
         var first = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
         await queue.ForgetAsync("example.net");
@@ -88,7 +88,7 @@ public sealed class AttemptTests
         var second = await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
         await Until.TrueAsync(async () => (await queue.History.FindAsync(second, default))!.Recipients.Count > 0, "the second message is routed");
         await queue.WakeAsync("example.net");
-        Assert.Equal(1, handedOut.GetMeasurementSnapshot().Sum(m => m.Value));
+        Assert.Equal(1, dispatched.GetMeasurementSnapshot().Sum(m => m.Value));
         slow.SetResult();
 
         Assert.Single(Assert.Single((await queue.OutcomeOfAsync(first)).Recipients).Attempts);

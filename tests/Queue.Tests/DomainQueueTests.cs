@@ -162,7 +162,7 @@ public sealed class DomainQueueTests
         var batch = NextBatch()!;
         Assert.Equal((RecipientRoute.Remote, 2), _queue.HandBack(batch.ClaimId, [2, 3]));
         Assert.True(_queue.MoreInStore);
-        Assert.Equal(1, _queue.HandedOut);
+        Assert.Equal([batch.ClaimId], _queue.ClaimIds);
         Assert.Equal([(RecipientRoute.Remote, 1)], _queue.UnderWay);
         // Of the second report nothing is left; one of a batch from before this queue was in memory is unknown.
         Assert.Equal(0, _queue.HandBack(batch.ClaimId, [2, 3]).Count);

@@ -225,7 +225,7 @@ public sealed class RepairTests
     public async Task A_batch_that_was_taken_back_from_a_dead_worker_was_not_lost_on_its_way()
     {
         await using var queue = await QueueUnderTest.StartAsync();
-        using var handedOut = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
+        using var underWay = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.under_way");
         var slow = new TaskCompletionSource();
         queue.Worker.Until = _ => slow.Task;
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
@@ -234,7 +234,7 @@ public sealed class RepairTests
         // As the reconciler of another silo does.
         var taken = await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow().AddHours(1), default);
         Assert.Equal(1, taken.Interrupted);
-        await Until.TrueAsync(() => Task.FromResult(handedOut.GetMeasurementSnapshot().Sum(m => m.Value) == 0), "the batch is over");
+        await Until.TrueAsync(() => Task.FromResult(underWay.GetMeasurementSnapshot().Sum(m => m.Value) == 0), "the batch is over");
         await queue.WakeAsync("example.net");
         Assert.Equal(1, (await queue.Store.FindQueuedAsync(RecipientIds.Of(id, 0), default))!.Attempts);
         Assert.Empty(queue.Lines(2002));

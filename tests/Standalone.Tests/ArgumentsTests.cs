@@ -32,7 +32,7 @@ public sealed class ArgumentsTests
     [InlineData("--password=x", "Unknown option --password; settings are written --Section:Key=value")]
     [InlineData("--Htp:Port=1", "There is no section of settings named 'Htp'")]
     public void What_makes_no_sense_is_refused_with_what_would(string argument, string message) =>
-        Assert.StartsWith(message, Assert.Throws<UsageException>(() => Arguments.Parse([argument])).Message, StringComparison.Ordinal);
+        Assert.StartsWith(message, Assert.Throws<CommandLineException>(() => Arguments.Parse([argument])).Message, StringComparison.Ordinal);
 
     /// <summary>Who reads the host's mail is said once, for what comes in at the door and for what an alias leads there.</summary>
     [Theory]

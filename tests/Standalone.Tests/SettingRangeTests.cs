@@ -87,7 +87,7 @@ public sealed class SettingRangeTests : IDisposable
     [InlineData("--Ingress")]
     public void What_there_is_not_is_said_to_be_so_with_or_without_a_value(string option)
     {
-        var fault = Assert.Throws<UsageException>(() => Arguments.Parse([option]));
+        var fault = Assert.Throws<CommandLineException>(() => Arguments.Parse([option]));
         Assert.DoesNotContain("needs a value", fault.Message, StringComparison.Ordinal);
     }
 

@@ -75,7 +75,7 @@ internal sealed class BatchIntake(
         var started = time.GetTimestamp();
         var resolving = resolver.ResolveToAddressAsync(wanted.Domain);
         // A failure of the resolver itself is for the batch to settle.
-        await waits.ForAsync(resolving, WaitReason.Dns);
+        await waits.ForAsync(resolving, BatchWaitReason.Dns);
         telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
         if (await delivery.RunAsync(wanted, resolving, slots, waits, ReportAsync) is { } report)
             await ReportAsync(report);
@@ -95,43 +95,30 @@ internal sealed class BatchIntake(
     }
 }
 
-internal sealed class DeliverMessagesDefinition : ConsumerDefinition<DeliverMessagesConsumer>
+internal sealed class DeliverMessagesDefinition(IOptions<DeliveryOptions> options)
+    : BatchEndpoint<DeliverMessagesConsumer>(BusEndpoints.Deliver, options.Value.Consumers);
+
+internal sealed class DeliverRetryDefinition(IOptions<DeliveryOptions> options)
+    : BatchEndpoint<DeliverRetryConsumer>(BusEndpoints.DeliverRetry, options.Value.RetryConsumers);
+
+/// <summary>An endpoint of batches: as many are taken from the bus at once as it has consumers.</summary>
+internal abstract class BatchEndpoint<TConsumer> : ConsumerDefinition<TConsumer>
+    where TConsumer : class, IConsumer
 {
     private readonly int _consumers;
 
-    public DeliverMessagesDefinition(IOptions<DeliveryOptions> options)
+    protected BatchEndpoint(string name, int consumers)
     {
-        EndpointName = BusEndpoints.Deliver;
-        _consumers = options.Value.Consumers;
+        EndpointName = name;
+        _consumers = consumers;
     }
 
     protected override void ConfigureConsumer(
-        IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<DeliverMessagesConsumer> consumerConfigurator,
-        IRegistrationContext context) => BatchEndpoint.Configure(endpointConfigurator, _consumers);
-}
-
-internal sealed class DeliverRetryDefinition : ConsumerDefinition<DeliverRetryConsumer>
-{
-    private readonly int _consumers;
-
-    public DeliverRetryDefinition(IOptions<DeliveryOptions> options)
-    {
-        EndpointName = BusEndpoints.DeliverRetry;
-        _consumers = options.Value.RetryConsumers;
-    }
-
-    protected override void ConfigureConsumer(
-        IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<DeliverRetryConsumer> consumerConfigurator,
-        IRegistrationContext context) => BatchEndpoint.Configure(endpointConfigurator, _consumers);
-}
-
-file static class BatchEndpoint
-{
-    public static void Configure(IReceiveEndpointConfigurator endpoint, int consumers)
+        IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<TConsumer> consumerConfigurator, IRegistrationContext context)
     {
         // Commands are sent to the endpoint by name; a binding by type would hand each to both endpoints.
-        endpoint.ConfigureConsumeTopology = false;
-        endpoint.PrefetchCount = consumers;
-        endpoint.ConcurrentMessageLimit = consumers;
+        endpointConfigurator.ConfigureConsumeTopology = false;
+        endpointConfigurator.PrefetchCount = _consumers;
+        endpointConfigurator.ConcurrentMessageLimit = _consumers;
     }
 }

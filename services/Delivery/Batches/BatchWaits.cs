@@ -1,7 +1,7 @@
 namespace MailPipeline.Delivery;
 
 /// <summary>What a batch waits for before it is spoken about with a far end.</summary>
-internal enum WaitReason
+internal enum BatchWaitReason
 {
     /// <summary>The hosts of its domain, or their addresses.</summary>
     Dns,
@@ -25,7 +25,7 @@ internal sealed class BatchWaits(DeliveryTelemetry telemetry, TimeProvider time)
     public Task Long => _long.Task;
 
     /// <summary>Returns when the task has ended, however it did.</summary>
-    public async Task ForAsync(Task task, WaitReason reason)
+    public async Task ForAsync(Task task, BatchWaitReason reason)
     {
         if (task.IsCompleted)
             return;

@@ -261,7 +261,7 @@ internal sealed class DomainDelivery(
 
     /// <summary>
     /// Each host broke off, over some messages; the others were not tried, and what was said of those is nothing that they are told
-    /// of. They stay due: at once, or after a rest of the domain when it did not answer for a single message.
+    /// of. They stay due: at once, or after a back-off of the domain when it did not answer for a single message.
     /// </summary>
     private async Task HandBackRestAsync(DeliveryBatch batch, HostWalk walk)
     {

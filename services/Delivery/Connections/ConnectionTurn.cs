@@ -43,7 +43,7 @@ internal sealed class ConnectionTurn(
         {
             using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
             var taking = slots.TakeAsync(wanted.Domain, address, either.Token);
-            await waits.ForAsync(taking, WaitReason.Connection);
+            await waits.ForAsync(taking, BatchWaitReason.Connection);
             try
             {
                 Slot = await taking;

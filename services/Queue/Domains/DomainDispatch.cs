@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Options;
 
@@ -176,7 +175,7 @@ internal sealed class DomainDispatch(
             return;
         CountUnderWay(batch.Route, batch.Recipients.Length);
         if (await sender.TrySendAsync(domain, batch))
-            telemetry.HandedOut(batch.Route, batch.Recipients.Length);
+            telemetry.Dispatched(batch.Route, batch.Recipients.Length);
         else
             TakeBack(batch);
     }

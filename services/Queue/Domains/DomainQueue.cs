@@ -30,17 +30,14 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public bool IsIdle => _window.Count == 0 && _underWay.Count == 0;
 
-    /// <summary>Batches that a worker has, or may have.</summary>
-    public int HandedOut => _underWay.Count;
-
-    /// <summary>The claims of all batches under way.</summary>
+    /// <summary>The claims of all batches under way: those that a worker has, or may have.</summary>
     public IEnumerable<long> ClaimIds => _underWay.ClaimIds;
 
-    /// <summary>Recipients handed out and not reported, by route.</summary>
+    /// <summary>Recipients dispatched and not reported, by route.</summary>
     public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _underWay.Recipients;
 
     /// <summary>
-    /// What workers hold from before counts as handed out, so that the cap holds when the queue moves to another silo, also when that
+    /// What workers hold from before counts as dispatched, so that the cap holds when the queue moves to another silo, also when that
     /// makes more than the cap: then none is added.
     /// </summary>
     public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now) => _underWay.Adopt(claimIds, now);

@@ -142,7 +142,7 @@ internal sealed partial class DomainQueueGrain(
         }
         catch (Exception exception)
         {
-            LogNotHandedOut(log, Domain, exception);
+            LogNotDispatched(log, Domain, exception);
         }
     }
 
@@ -218,6 +218,6 @@ internal sealed partial class DomainQueueGrain(
     [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);
 
-    [LoggerMessage(2004, LogLevel.Error, "{Domain}: what is due could not be handed out; it is read again")]
-    private static partial void LogNotHandedOut(ILogger log, string domain, Exception exception);
+    [LoggerMessage(2004, LogLevel.Error, "{Domain}: what is due could not be dispatched; it is read again")]
+    private static partial void LogNotDispatched(ILogger log, string domain, Exception exception);
 }

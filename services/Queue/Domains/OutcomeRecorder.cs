@@ -18,13 +18,13 @@ internal sealed partial class OutcomeRecorder(
     private static readonly TimeSpan[] s_storagePauses =
         [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
 
-    /// <param name="handedOut">The batch's recipients as far as the caller knows them.</param>
+    /// <param name="dispatched">The batch's recipients as far as the caller knows them.</param>
     /// <param name="backoffUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
     /// <returns>True when some recipients are due at once and nobody has them in memory.</returns>
-    public async Task<bool> RecordAsync(AttemptReport report, IReadOnlyList<Recipient> handedOut, DateTimeOffset backoffUntil)
+    public async Task<bool> RecordAsync(AttemptReport report, IReadOnlyList<Recipient> dispatched, DateTimeOffset backoffUntil)
     {
         var now = time.GetUtcNow();
-        var recipients = handedOut.ToDictionary(recipient => recipient.RecipientId);
+        var recipients = dispatched.ToDictionary(recipient => recipient.RecipientId);
         var decisions = new List<RecipientDecision>();
         foreach (var result in report.Results)
             telemetry.Completed(result.Outcome);

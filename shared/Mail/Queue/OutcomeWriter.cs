@@ -63,7 +63,7 @@ internal static class OutcomeWriter
         WHERE id = $1 AND claim = $2 AND state + 0 = 0
         """) { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_standing = new("SELECT id, claim, state, hold_reason FROM recipients WHERE id {in_1}");
+    private static readonly Statement s_stored = new("SELECT id, claim, state, hold_reason FROM recipients WHERE id {in_1}");
 
     private static readonly Statement s_noted = new("SELECT recipient_id, outcome, started_at, finished_at FROM attempts WHERE recipient_id {in_1}");
 
@@ -215,12 +215,12 @@ internal static class OutcomeWriter
         var missing = decisions.Where(decision => !recorded.Contains(decision.Result.RecipientId)).DistinctBy(decision => decision.Result.RecipientId)
             .ToDictionary(decision => decision.Result.RecipientId);
         var ids = SqlValue.FromIds(missing.Keys);
-        var standings = transaction.QueryAsync(
-            s_standing, r => (Id: r.GetInt64(0), Claim: r.GetInt64(1), State: (RecipientState)r.GetInt32(2), Reason: r.GetString(3)), ids);
+        var stored = transaction.QueryAsync(
+            s_stored, r => (Id: r.GetInt64(0), Claim: r.GetInt64(1), State: (RecipientState)r.GetInt32(2), Reason: r.GetString(3)), ids);
         var noted = transaction.QueryAsync(
             s_noted, r => (Id: r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), QueueStore.Time(r, 2), QueueStore.Time(r, 3)), ids);
         var before = (await noted).Where(attempt => attempt == Noted(missing[attempt.Id].Result)).Select(attempt => attempt.Id).ToHashSet();
-        foreach (var (id, claim, state, reason) in await standings)
+        foreach (var (id, claim, state, reason) in await stored)
         {
             if (state == missing[id].State && state != RecipientState.Queued && claim == claimId)
                 before.Add(id);

@@ -112,8 +112,8 @@ public sealed class UnreportedStore(MailDatabase database)
         var chunks = Chunks(report.Message.MessageId, report.Content);
         return database.WriteAsync(async transaction =>
         {
-            var standing = await transaction.QueryAsync(s_lock, Read, ids);
-            if (!standing.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
+            var stored = await transaction.QueryAsync(s_lock, Read, ids);
+            if (!stored.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
                 return false;
             await MessageStore.InsertAsync(transaction, report.Message, prefix: [], chunks);
             await transaction.DropReferencesAsync([.. failures.Select(_ => messageId)]);

@@ -14,6 +14,8 @@ internal static partial class DocumentationRules
     // What speaks no protocol and has no messages of its own.
     private static readonly string[] WithoutProtocol = [Composition, "services/Commands"];
 
+    private const string Callers = "who may call it";
+
     public static IEnumerable<string> Every_service_has_a_README_with_the_five_headings(Tree tree)
     {
         foreach (var project in tree.Projects.Where(project => project.Layer == "services" && !WithoutProtocol.Contains(project.Folder)))
@@ -28,6 +30,21 @@ internal static partial class DocumentationRules
                 yield return $"{path} has no heading '{heading}'";
         }
     }
+
+    /// <summary>A shared project says it in its README, a folder of a service in its own or in the row of the service's table.</summary>
+    public static IEnumerable<string> Every_room_says_who_may_call_it(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        let project = tree.ProjectOf(file.Path)
+        where project is not null && project.Folder != Composition
+        let room = project.Layer == "shared" ? "" : file.Path[(project.Folder.Length + 1)..].Split('/') is [var folder, _, ..] ? folder : null
+        where room is not null
+        group room by (project.Folder, Room: room) into rooms
+        let path = $"{rooms.Key.Folder}/{rooms.Key.Room}".TrimEnd('/')
+        let own = tree.Files.GetValueOrDefault($"{path}/README.md", "")
+        let table = rooms.Key.Room.Length > 0 ? tree.Files.GetValueOrDefault($"{rooms.Key.Folder}/README.md", "") : ""
+        where !own.Contains(Callers, StringComparison.OrdinalIgnoreCase)
+        where !table.Contains($"| {Callers} |", StringComparison.Ordinal) || !Regex.IsMatch(table, $@"^\| \[?`{rooms.Key.Room}`", RegexOptions.Multiline)
+        select $"{path}: no README says who may call it";
 
     /// <summary>Each setting stands in the README of its service; those of shared parts in the part's or in Standalone's.</summary>
     public static IEnumerable<string> Every_setting_is_documented(Tree tree)

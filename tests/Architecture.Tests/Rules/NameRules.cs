@@ -21,6 +21,17 @@ internal static partial class NameRules
         where VagueEndings.Any(ending => type.EndsWith(ending, StringComparison.Ordinal) && type.Length > ending.Length || type == ending)
         select $"{file.Path}: {type} ends in a word that says nothing";
 
+    /// <summary>Whoever reads a name of the pipeline knows which type is meant. Types within a type or a file are nobody else's.</summary>
+    public static IEnumerable<string> A_type_name_names_one_type(Tree tree) =>
+        from declared in
+            from file in tree.Sources("services", "shared")
+            let place = Namespace().Match(file.Text).Groups[1].Value
+            from type in SharedType().Matches(file.Text).Select(match => match.Groups[1].Value)
+            select (type, place, file.Path)
+        group declared by declared.type into same
+        where same.DistinctBy(one => one.place).Count() > 1
+        select $"{same.Key} is declared in {string.Join(" and ", same.Select(one => one.Path))}";
+
     /// <summary>AddIngress is found in IngressHosting.cs.</summary>
     public static IEnumerable<string> No_file_is_named_Extensions(Tree tree) =>
         from file in tree.Sources()
@@ -47,6 +58,10 @@ internal static partial class NameRules
 
     [GeneratedRegex(@"^namespace\s+([\w.]+)", RegexOptions.Multiline)]
     private static partial Regex Namespace();
+
+    // At the start of a line: within no other type; and without "file".
+    [GeneratedRegex(@"^(?:(?:public|internal|sealed|static|abstract|partial|readonly|ref)\s+)*(?:class|struct|interface|enum|record(?:\s+struct|\s+class)?)\s+(\w+)", RegexOptions.Multiline)]
+    private static partial Regex SharedType();
 
     [GeneratedRegex(@"^\s*(?:(?:public|internal|private|protected|sealed|static|abstract|partial|readonly|ref|file|new)\s+)*(?:class|struct|interface|enum|record(?:\s+struct|\s+class)?)\s+(\w+)")]
     private static partial Regex TypeDeclaration();

@@ -45,13 +45,6 @@ internal static partial class ReferenceRules
         ("System.CommandLine", ["services/Commands/Commands.csproj"]),
     ];
 
-    /// <summary>Rooms of one service that know nothing of each other: a folder, and the namespace that it does not name.</summary>
-    private static readonly (string Room, string Other)[] Apart =
-    [
-        ("services/Mailbox/Maildrops", "MailPipeline.Mailbox.Pop3"),
-        ("services/Mailbox/Pop3", "MailPipeline.Mailbox.Maildrops"),
-    ];
-
     /// <summary>References point down, and services know nothing of each other.</summary>
     public static IEnumerable<string> References_point_down(Tree tree) =>
         from project in tree.Projects
@@ -98,17 +91,11 @@ internal static partial class ReferenceRules
         from Match match in ProtocolOrStorage().Matches(file.Text)
         select $"{file.Path} must not know {match.Value}";
 
-    public static IEnumerable<string> Rooms_keep_to_themselves(Tree tree) =>
-        from apart in Apart
-        from file in tree.Sources(apart.Room)
-        where file.Text.Contains(apart.Other, StringComparison.Ordinal)
-        select $"{file.Path} must not name {apart.Other}";
-
     /// <summary>Mail is what storage keeps; what services say to each other is mapped to it in one place.</summary>
     public static IEnumerable<string> Mail_maps_contracts_in_one_file(Tree tree) =>
         from file in tree.Sources("shared/Mail")
         where file.Path != ContractMapping
-        where file.Text.Contains("MailPipeline.Contracts", StringComparison.Ordinal)
+        where ContractUse().IsMatch(file.Text)
         select $"{file.Path} must not use contracts; {ContractMapping} does";
 
     /// <summary>Versions are named once, in Directory.Packages.props.</summary>
@@ -139,6 +126,10 @@ internal static partial class ReferenceRules
         };
     }
 
-    [GeneratedRegex(@"\bMailPipeline\.(Storage|Mail|Contracts)\b|\bSmtp[A-Z]\w*|\bPop3\w*|\bReplies\b")]
+    // By the whole name, or by what is left of it inside of MailPipeline.
+    [GeneratedRegex(@"\bMailPipeline\.Contracts\b|(?<![\w.])Contracts\.\w")]
+    private static partial Regex ContractUse();
+
+    [GeneratedRegex(@"\bMailPipeline\.(Storage|Mail|Contracts)\b|(?<![\w.])(Storage|Mail|Contracts)\.\w|\bSmtp[A-Z]\w*|\bPop3\w*|\bReplies\b")]
     private static partial Regex ProtocolOrStorage();
 }

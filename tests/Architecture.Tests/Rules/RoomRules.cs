@@ -5,42 +5,70 @@ namespace MailPipeline.Architecture.Tests.Rules;
 /// <summary>Which folders of a service may use which: in one direction, so that each can be read without those above it.</summary>
 internal static class RoomRules
 {
-    private const string Queue = "services/Queue";
+    private const string Checks = "services/Ingress/Checks";
 
-    /// <summary>The rooms of a service, and those that each of them may use.</summary>
+    /// <summary>The rooms of a service that has walls between them, and what each of them may use of the others.</summary>
     private static readonly Dictionary<(string Service, string Room), string[]> Uses = new()
     {
-        [(Queue, "Reconciling")] = ["Routing", "Domains", "Reports"],
-        [(Queue, "Routing")] = ["Domains"],
-        [(Queue, "Domains")] = ["Reports"],
-        [(Queue, "Reports")] = [],
+        [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports"],
+        [("services/Queue", "Routing")] = ["Domains"],
+        [("services/Queue", "Domains")] = ["Reports"],
+        [("services/Queue", "Reports")] = [],
+        [("services/Mailbox", "Maildrops")] = [],
+        [("services/Mailbox", "Pop3")] = [],
     };
 
     /// <summary>A room uses the rooms below it and none above. What lies beside the rooms of a service may put all of them together.</summary>
-    public static IEnumerable<string> Rooms_use_what_lies_below_them(Tree tree)
-    {
-        foreach (var file in tree.Sources("services"))
-        {
-            if (tree.ProjectOf(file.Path) is not { } project || file.Path[(project.Folder.Length + 1)..].Split('/') is not [var room, _, ..])
-                continue;
-            if (!Uses.TryGetValue((project.Folder, room), out var allowed))
-                continue;
-            var rooms = Uses.Keys.Where(key => key.Service == project.Folder).Select(key => key.Room);
-            foreach (var other in rooms.Where(other => other != room && !allowed.Contains(other)))
-            {
-                if (Names(file.Text, $"MailPipeline.{project.Name}.{other}"))
-                    yield return $"{file.Path}: {room} must not use {other}";
-            }
-        }
-    }
+    public static IEnumerable<string> Rooms_use_what_lies_below_them(Tree tree) =>
+        from place in WalledFiles(tree)
+        where Uses.ContainsKey((place.Project.Folder, place.Room))
+        from other in RoomsOf(place.Project)
+        where other != place.Room && !Uses[(place.Project.Folder, place.Room)].Contains(other)
+        where Names(place.File.Text, place.Project.Name, other)
+        select $"{place.File.Path}: {place.Room} must not use {other}";
+
+    /// <summary>A type of a room that lies in the namespace of the whole service could be used by every other room without its name.</summary>
+    public static IEnumerable<string> Rooms_have_a_namespace_of_their_own(Tree tree) =>
+        from place in WalledFiles(tree)
+        where place.Room.Length > 0
+        let own = $"MailPipeline.{place.Project.Name}.{place.Room}"
+        where !Regex.IsMatch(place.File.Text, $@"^namespace\s+{Regex.Escape(own)}\b", RegexOptions.Multiline)
+        select $"{place.File.Path}: the namespace must be {own}";
+
+    /// <summary>A namespace that is opened for all files of a project is used by all its rooms, and none of them names it.</summary>
+    public static IEnumerable<string> No_room_is_open_to_a_whole_project(Tree tree) =>
+        from project in tree.Projects
+        from room in RoomsOf(project)
+        from file in tree.Files
+        where file.Key.StartsWith($"{project.Folder}/", StringComparison.Ordinal)
+        where Regex.IsMatch(file.Value, $@"(?:\bglobal\s+using\s+(?:static\s+)?|<Using\s+Include="")MailPipeline\.{project.Name}\.{room}\b")
+        select $"{file.Key} opens {room} to all of {project.Name}";
 
     /// <summary>A room that nobody has said anything about could use all.</summary>
-    public static IEnumerable<string> Every_room_of_Queue_is_in_the_list(Tree tree) =>
-        from file in tree.Sources("services")
-        where file.Path.StartsWith($"{Queue}/", StringComparison.Ordinal)
-        let folders = file.Path[(Queue.Length + 1)..].Split('/')
-        where folders.Length > 1 && !Uses.ContainsKey((Queue, folders[0]))
-        select $"{file.Path}: nothing is said of what {folders[0]} may use";
+    public static IEnumerable<string> Every_room_beside_a_wall_is_in_the_list(Tree tree) =>
+        from place in WalledFiles(tree)
+        where place.Room.Length > 0 && !Uses.ContainsKey((place.Project.Folder, place.Room))
+        select $"{place.File.Path}: nothing is said of what {place.Room} may use";
 
-    private static bool Names(string text, string name) => Regex.IsMatch(text, $@"(?<![\w.]){Regex.Escape(name)}\b");
+    /// <summary>What is asked at the door is found by its name, and nowhere else.</summary>
+    public static IEnumerable<string> A_check_is_a_file_of_its_own(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from Match check in Regex.Matches(file.Text, @"\b(?:class|struct|record)\s+(\w+)[^{;]*:[^{;]*\bICheck\b")
+        let path = $"{Checks}/{check.Groups[1].Value}.cs"
+        where file.Path != path
+        select $"{file.Path}: the place of {check.Groups[1].Value} is {path}";
+
+    private static IEnumerable<string> RoomsOf(ProjectFile project) =>
+        Uses.Keys.Where(key => key.Service == project.Folder).Select(key => key.Room);
+
+    /// <summary>The files of services that have walls, with the room that each lies in; empty beside the rooms.</summary>
+    private static IEnumerable<(SourceFile File, ProjectFile Project, string Room)> WalledFiles(Tree tree) =>
+        from file in tree.Sources("services")
+        let project = tree.ProjectOf(file.Path)
+        where project is not null && RoomsOf(project).Any()
+        select (file, project, file.Path[(project.Folder.Length + 1)..].Split('/') is [var room, _, ..] ? room : "");
+
+    /// <summary>By its whole name, or by what is left of it inside of the project and inside of MailPipeline.</summary>
+    private static bool Names(string text, string project, string room) =>
+        Regex.IsMatch(text, $@"(?<![\w.])(?:MailPipeline\.{project}\.{room}\b|(?:{project}\.)?{room}\.\w)");
 }
