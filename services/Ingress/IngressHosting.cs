@@ -2,7 +2,6 @@ using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
@@ -10,9 +9,6 @@ namespace MailPipeline.Ingress;
 /// <summary>Composition of the door: options, sessions, and Kestrel listeners that lead to them.</summary>
 public static class IngressHosting
 {
-    // A message in flight holds at most this much on the way from its socket; what storage has not taken stays with the client.
-    private const long MaxUnreadBytes = 64 * 1024;
-
     /// <summary>Needs the store (AddMailDatabase), the bus (AddMailBus) and the service defaults in the same host.</summary>
     public static WebApplicationBuilder AddIngress(this WebApplicationBuilder builder)
     {
@@ -25,17 +21,6 @@ public static class IngressHosting
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
-
-        services.Configure<SocketTransportOptions>(sockets =>
-        {
-            sockets.MaxReadBufferSize = MaxUnreadBytes;
-            // A dialogue is many short exchanges: without it each costs several changes of thread, some percent of all CPU time.
-            // Nothing here blocks a thread (passwords are checked on another one).
-            sockets.UnsafePreferInlineScheduling = true;
-            // Asking first whether anything has come spares an idle session its buffer of 4 KB, and costs two more calls of the system
-            // for each of the client's lines.
-            sockets.WaitForDataBeforeAllocatingBuffer = false;
-        });
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         return builder;
     }

@@ -80,13 +80,14 @@ internal static class StandaloneHost
         builder.AddQueue();
         builder.AddDelivery();
         builder.AddMailbox();
-        builder.AddIngress();
         builder.AddMailBus(bus =>
         {
             bus.AddQueueConsumers();
             bus.AddDeliveryConsumers();
             bus.AddMailboxConsumers();
         });
+        // Behind the bus: at a stop its last hints still find it.
+        builder.AddIngress();
 
         var app = builder.Build();
         app.MapServiceDefaults();

@@ -194,7 +194,7 @@ public sealed class LineConnection
 
         // A line cut off by TLS is no part of the next one.
         _lines = new LineReader(maxBytes: 0);
-        // Zero-byte reads: an idle session holds no buffer.
+        // Zero-byte reads: TLS holds no buffer for an idle session.
         _input = PipeReader.Create(tls, new StreamPipeReaderOptions(bufferSize: 16 * 1024, leaveOpen: true, useZeroByteReads: true));
         _output = PipeWriter.Create(tls, new StreamPipeWriterOptions(leaveOpen: true));
         Interlocked.MemoryBarrier();
