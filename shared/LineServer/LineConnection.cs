@@ -19,8 +19,8 @@ public sealed class LineConnection
 {
     /// <summary>
     /// With so many octets unflushed the next read flushes first, though the client has sent more: who pipelines and does not read is waited
-    /// for, and for no longer than replies are. Replies to some hundred commands are less and still leave in one write; it is a quarter of
-    /// what Kestrel takes before it lets a writer wait, so that the sum of both is near to that limit, and as much as one TLS record holds.
+    /// for, no longer than for any reply. What is said to some hundred commands is less and still leaves in one write; it is as much as one
+    /// TLS record holds, and a quarter of what Kestrel takes before it lets a writer wait, so that both together are little more than that.
     /// </summary>
     public const int FlushThreshold = 16 * 1024;
 
