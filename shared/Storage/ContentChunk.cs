@@ -16,7 +16,11 @@ internal static class ChunkIds
 
     public static long Of(long messageId, int number) => (messageId << NumberBits) | (uint)number;
 
+    /// <summary>The chunk that begins with what stands in front of the content.</summary>
     public static long First(long messageId) => Of(messageId, 0);
+
+    /// <summary>The chunks of a content that is too large to lie in the first one.</summary>
+    public static long OfContent(long messageId, int number) => Of(messageId, number + 1);
 
     public static long Last(long messageId) => Of(messageId, (1 << NumberBits) - 1);
 }

@@ -41,15 +41,15 @@ internal static class Migrations
             "INSERT INTO id_blocks (name, next) VALUES ('message', 1), ('claim', 1), ('account', 1), ('fence', 1)",
 
             // flow: whose message it is where senders take turns. content_refs: what still needs the bytes: recipients without a final
-            // outcome or with one that is not reported yet, and maildrop rows. prefix: the fields put in front of the content, as long as
-            // that is needed; size_bytes counts both.
+            // outcome or with one that is not reported yet, and maildrop rows. size_bytes counts the fields put in front of the content too.
             """
             CREATE TABLE messages (
                 id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, flow TEXT NOT NULL, size_bytes BIGINT NOT NULL,
-                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL, prefix {bytes} NOT NULL)
+                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL)
             """,
 
-            // id: message id and number of the chunk in one key, like recipients. segment 0: the bytes are in the row.
+            // id: message id and number of the chunk in one key, like recipients. Number 0 begins with the fields put in front of the
+            // content; a larger content begins with number 1. segment 0: the bytes are in the row.
             """
             CREATE TABLE chunks (
                 id {id}, size_bytes BIGINT NOT NULL, bytes {bytes} NOT NULL, segment BIGINT NOT NULL, position BIGINT NOT NULL)

@@ -45,8 +45,8 @@ sql -d mail -v n="$recipients" -v d="$domains" <<'SQL'
 SET synchronous_commit = off;
 SELECT CAST(extract(epoch FROM now()) * 1000 AS BIGINT) AS now \gset
 CREATE TEMP TABLE filled AS SELECT i, 'd' || CAST(floor(:d * power(random(), 3)) AS BIGINT) || '.example.net' AS domain FROM generate_series(CAST(1 AS BIGINT), :n) i;
-INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
-  SELECT i, :now - 7200000 + i / 1000, 'ann@example.org', 'example.org', 2048, 1, '', 1, '' FROM filled;
+INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
+  SELECT i, :now - 7200000 + i / 1000, 'ann@example.org', 'example.org', 2048, 1, '', 1 FROM filled;
 INSERT INTO chunks (id, size_bytes, bytes, segment, position) SELECT i << 16, 2048, decode(repeat('78', 2048), 'hex'), 0, 0 FROM filled;
 INSERT INTO recipients (id, address, original, domain, flow, route, state, attempts, next_attempt_at, claim, updated_at)
   SELECT i << 16, 'user' || i || '@' || domain, '', domain, 'example.org', 0, CASE WHEN i % 10000 = 0 THEN 5 ELSE 0 END, 3,

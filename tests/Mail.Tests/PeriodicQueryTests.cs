@@ -125,8 +125,8 @@ public abstract partial class StoreTests
         // Ids as of messages in maildrops, and one that is finished behind them; all old, and then some that are young.
         await Store.RunAsync(
             $"""
-            INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
-            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END, '' FROM {numbers}
+            INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
+            SELECT 1000000 + i, CASE WHEN i > 20500 THEN 2000 ELSE 0 END, '', '', 1, 0, '', CASE WHEN i IN (7, 10500, 20400, 20900) THEN 0 ELSE 1 END FROM {numbers}
             """);
         Assert.Equal(3, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
         Assert.Equal(0, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));

@@ -32,7 +32,7 @@ public abstract partial class StoreTests
         Assert.Equal(expected, await Store.ReadAsync(message.MessageId));
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[1], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Empty(await Store.ReadAsync(message.MessageId));
-        Assert.Equal([0L], await Store.Database.QueryAsync(new("SELECT CAST(length(prefix) AS BIGINT) FROM messages WHERE id = $1"), r => r.GetInt64(0), default, message.MessageId));
+        Assert.Equal([0L], await Store.Database.QueryAsync(new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId));
     }
 
     [Fact]

@@ -9,10 +9,7 @@ namespace MailPipeline.Mail;
 internal static class ContentReferences
 {
     private static readonly Statement s_drop = new(
-        """
-        UPDATE messages SET content_refs = content_refs - $2, prefix = CASE WHEN content_refs > $2 THEN prefix ELSE CAST('' AS {bytes}) END
-        WHERE id {in_1} RETURNING id, content_refs
-        """) { Locks = SharedRows.Messages };
+        "UPDATE messages SET content_refs = content_refs - $2 WHERE id {in_1} RETURNING id, content_refs") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_deleteChunks = new("DELETE FROM chunks WHERE id BETWEEN $1 AND $2");
 

@@ -51,18 +51,19 @@ public sealed class ContentWriter : IAsyncDisposable
     }
 
     /// <summary>
-    /// All chunks of the message, the last one inline when it is the only one and small enough. Inline bytes are this writer's
-    /// own until it is disposed.
+    /// All chunks of the message. A small one is a single chunk, prefix and content; of a larger one the prefix is the first, and the content
+    /// has been put away by then or is now. Inline bytes are this writer's own until it is disposed.
     /// </summary>
-    internal async ValueTask<IReadOnlyList<ContentChunk>> CompleteAsync(CancellationToken cancellationToken)
+    internal async ValueTask<IReadOnlyList<ContentChunk>> CompleteAsync(byte[] prefix, CancellationToken cancellationToken)
     {
-        if (_spilled.Count > 0 || _length > _engine.MaxInlineBytes)
+        if (_spilled.Count == 0 && prefix.Length + _length <= _engine.MaxInlineBytes)
         {
-            if (_length > 0)
-                await SpillAsync(cancellationToken);
-            return _spilled;
+            PutInFront(prefix);
+            return [new ContentChunk(ChunkIds.First(MessageId), _length, _buffer, 0, 0)];
         }
-        return [new ContentChunk(ChunkIds.First(MessageId), _length, _buffer, 0, 0)];
+        if (_length > 0)
+            await SpillAsync(cancellationToken);
+        return prefix.Length == 0 ? _spilled : [new ContentChunk(ChunkIds.First(MessageId), prefix.Length, prefix, 0, 0), .. _spilled];
     }
 
     /// <summary>What was spilled is no longer this writer's to take back.</summary>
@@ -83,7 +84,7 @@ public sealed class ContentWriter : IAsyncDisposable
     private async ValueTask SpillAsync(CancellationToken cancellationToken)
     {
         _spill ??= _engine.BeginSpill();
-        var id = ChunkIds.Of(MessageId, _spilled.Count);
+        var id = ChunkIds.OfContent(MessageId, _spilled.Count);
         _spilled.Add(await _engine.SpillAsync(id, _buffer, _length, cancellationToken));
         _length = 0;
     }
@@ -101,6 +102,17 @@ public sealed class ContentWriter : IAsyncDisposable
         bytes.CopyTo(_buffer.AsSpan(_length));
         _length += bytes.Length;
         SizeBytes += bytes.Length;
+    }
+
+    private void PutInFront(byte[] prefix)
+    {
+        if (prefix.Length == 0)
+            return;
+        var joined = ArrayPool<byte>.Shared.Rent(prefix.Length + _length);
+        prefix.CopyTo(joined, 0);
+        _buffer.AsSpan(0, _length).CopyTo(joined.AsSpan(prefix.Length));
+        ReturnBuffer();
+        (_buffer, _length) = (joined, prefix.Length + _length);
     }
 
     private void ReturnBuffer()

@@ -19,8 +19,8 @@ public sealed class MessageStore(MailDatabase database)
 {
     private static readonly Statement s_insertMessage = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """);
 
     private static readonly Statement s_insertChunk = new(
@@ -35,8 +35,8 @@ public sealed class MessageStore(MailDatabase database)
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, prefix)
-        VALUES ($1, 0, '', '', 0, 0, '', 0, CAST('' AS {bytes}))
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
+        VALUES ($1, 0, '', '', 0, 0, '', 0)
         ON CONFLICT (id) DO NOTHING
         """);
 
@@ -44,22 +44,12 @@ public sealed class MessageStore(MailDatabase database)
 
     private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = $1") { Locks = SharedRows.IdBlocks };
 
-    // With what stands in front of it: no question more for a message of one chunk, as nearly all are.
-    private static readonly Statement s_readFirst = new(
-        """
-        SELECT c.id, c.size_bytes, c.bytes, c.segment, c.position, m.prefix FROM chunks c JOIN messages m ON m.id = $3
-        WHERE c.id >= $1 AND c.id <= $2 ORDER BY c.id LIMIT 1
-        """);
-
-    private static readonly Statement s_readNext = new(
+    private static readonly Statement s_readChunk = new(
         "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
 
     private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted LIMIT $1) u");
 
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
-
-    /// <summary>Octets up to which prefix and first chunk are copied into one piece.</summary>
-    private const int MostJoined = 32 * 1024;
 
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
 
@@ -99,12 +89,11 @@ public sealed class MessageStore(MailDatabase database)
         if (content.MessageId != message.MessageId)
             throw new ArgumentException($"Content of message {content.MessageId} given for {message.MessageId}.", nameof(content));
         database.Engine.EnsureRoom();
-        var chunks = await content.CompleteAsync(cancellationToken);
-        var front = prefix?.ToBytes() ?? [];
+        var chunks = await content.CompleteAsync(prefix?.ToBytes() ?? [], cancellationToken);
         try
         {
             // Not cancelled from here on: the caller must learn what became of it.
-            await database.WriteAsync(transaction => InsertAsync(transaction, message, front, chunks));
+            await database.WriteAsync(transaction => InsertAsync(transaction, message, chunks));
         }
         catch (StorageUnavailableException fault) when (fault.Fault == StorageFault.OutcomeUnknown)
         {
@@ -118,8 +107,9 @@ public sealed class MessageStore(MailDatabase database)
 
     /// <summary>
     /// The bytes of the message, first its prefix and then its content, in pieces of at most
-    /// <see cref="StorageOptions.ChunkBytes"/>; nothing when the message is not there or no longer needs its bytes. A piece is valid
-    /// until the next one is asked for: large ones are read into buffers that are used again.
+    /// <see cref="StorageOptions.ChunkBytes"/> or <see cref="MessagePrefix.MaxBytes"/>; nothing when the message is not there or no longer
+    /// needs its bytes. A small message is one piece. A piece is valid until the next one is asked for: large ones are read into buffers that
+    /// are used again.
     /// </summary>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadContentAsync(
         long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -127,12 +117,10 @@ public sealed class MessageStore(MailDatabase database)
         var last = ChunkIds.Last(messageId);
         for (var next = ChunkIds.First(messageId); next <= last;)
         {
-            if (await ReadChunkAsync(messageId, next, cancellationToken) is not { } chunk)
+            if (await ReadChunkAsync(next, last, cancellationToken) is not { } chunk)
                 yield break;
             try
             {
-                if (chunk.Prefix.Length > 0)
-                    yield return chunk.Prefix;
                 yield return chunk.Bytes;
             }
             finally
@@ -145,9 +133,9 @@ public sealed class MessageStore(MailDatabase database)
     }
 
     internal static async ValueTask<bool> InsertAsync(
-        IWriteTransaction transaction, Envelope message, byte[] prefix, IReadOnlyList<ContentChunk> chunks)
+        IWriteTransaction transaction, Envelope message, IReadOnlyList<ContentChunk> chunks)
     {
-        var size = (long)prefix.Length;
+        var size = 0L;
         var inRows = 0;
         var pending = new List<ValueTask<int>>(chunks.Count + 2);
         foreach (var chunk in chunks)
@@ -163,37 +151,33 @@ public sealed class MessageStore(MailDatabase database)
         }
         pending.Add(transaction.ExecuteAsync(
             s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
-            message.TraceParent, message.Recipients.Length, SqlValue.FromBytes(prefix, prefix.Length)));
+            message.TraceParent, message.Recipients.Length));
         pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
         foreach (var statement in pending)
             await statement;
         if (inRows > 0)
         {
             var counted = await transaction.QueryAsync(
-                s_countChunks, r => r.GetInt64(0), ChunkIds.First(message.MessageId), ChunkIds.Last(message.MessageId));
+                s_countChunks, r => r.GetInt64(0), ChunkIds.OfContent(message.MessageId, 0), ChunkIds.Last(message.MessageId));
             if (counted[0] != inRows)
                 throw new StorageUnavailableException(StorageFault.Unavailable, "The message's content is no longer whole.");
         }
         return true;
     }
 
-    private async Task<ReadChunk?> ReadChunkAsync(long messageId, long from, CancellationToken cancellationToken)
+    private async Task<ReadChunk?> ReadChunkAsync(long from, long last, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
-            var rows = from == ChunkIds.First(messageId)
-                ? await database.QueryAsync(
-                    s_readFirst, r => (Chunk: ReadRow(r), Prefix: r.GetFieldValue<byte[]>(5)), cancellationToken, from, ChunkIds.Last(messageId), messageId)
-                : await database.QueryAsync(s_readNext, r => (Chunk: ReadRow(r), Prefix: Array.Empty<byte>()), cancellationToken, from, ChunkIds.Last(messageId));
-            if (rows is not [var (chunk, prefix)])
+            if (await database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var chunk])
                 return null;
             if (chunk.Segment == 0)
-                return Joined(chunk, prefix);
+                return new ReadChunk(chunk.Id, chunk.Inline, null);
             var buffer = ArrayPool<byte>.Shared.Rent(chunk.SizeBytes);
             try
             {
                 await database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
-                return new ReadChunk(chunk.Id, prefix, buffer.AsMemory(0, chunk.SizeBytes), buffer);
+                return new ReadChunk(chunk.Id, buffer.AsMemory(0, chunk.SizeBytes), buffer);
             }
             catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
             {
@@ -238,18 +222,8 @@ public sealed class MessageStore(MailDatabase database)
         throw fault;
     }
 
-    /// <summary>A small message is one piece: whoever sends it need not look ahead to see that it ends.</summary>
-    private ReadChunk Joined(ContentChunk chunk, byte[] prefix)
-    {
-        var bytes = chunk.Inline!;
-        if (prefix.Length == 0 || prefix.Length + bytes.Length > Math.Min(MostJoined, database.Options.ChunkBytes))
-            return new ReadChunk(chunk.Id, prefix, bytes, null);
-        return new ReadChunk(chunk.Id, default, (byte[])[.. prefix, .. bytes], null);
-    }
-
     private static ContentChunk ReadRow(DbDataReader r) =>
         new(r.GetInt64(0), r.GetInt32(1), r.GetFieldValue<byte[]>(2), r.GetInt64(3), r.GetInt64(4));
 
-    /// <param name="Prefix">What comes before the bytes; empty but before the first.</param>
-    private sealed record ReadChunk(long Id, ReadOnlyMemory<byte> Prefix, ReadOnlyMemory<byte> Bytes, byte[]? Rented);
+    private sealed record ReadChunk(long Id, ReadOnlyMemory<byte> Bytes, byte[]? Rented);
 }

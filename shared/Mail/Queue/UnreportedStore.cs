@@ -115,7 +115,7 @@ public sealed class UnreportedStore(MailDatabase database)
             var stored = await transaction.QueryAsync(s_lock, Read, ids);
             if (!stored.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
                 return false;
-            await MessageStore.InsertAsync(transaction, report.Message, prefix: [], chunks);
+            await MessageStore.InsertAsync(transaction, report.Message, chunks);
             await transaction.DropReferencesAsync([.. failures.Select(_ => messageId)]);
             return true;
         });
