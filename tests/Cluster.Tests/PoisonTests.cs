@@ -107,7 +107,8 @@ public sealed class PoisonTests(SharedServers servers)
         // Accepted, with its hint still to come, and one that waits for its next attempt.
         const long accepted = 1L << 40, waiting = 1L << 41;
         await ExecuteAsync(run, $"""
-            INSERT INTO messages VALUES ({accepted}, 0, '', '', 1, 0, '', 1, ''), ({waiting}, 0, '', '', 1, 0, '', 1, '');
+            INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
+                VALUES ({accepted}, 0, '', '', 1, 0, '', 1), ({waiting}, 0, '', '', 1, 0, '', 1);
             INSERT INTO unrouted VALUES ({accepted}, 'right@quiet.example');
             INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
                 VALUES ({RecipientIds.Of(waiting, 0)}, 'right@quiet.example', '', 'quiet.example', 0, '', 0, 0, {long.MaxValue / 2}, 77, 0);
