@@ -1,4 +1,10 @@
 using System.Globalization;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Claims;
+using MailPipeline.Delivery.Connections;
+using MailPipeline.Delivery.Intake;
+using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Smtp;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;

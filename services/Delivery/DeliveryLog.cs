@@ -1,3 +1,4 @@
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Logging;
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;

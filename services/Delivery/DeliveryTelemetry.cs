@@ -5,6 +5,16 @@ using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Delivery;
 
+/// <summary>What a batch waits for before it is spoken about with a far end.</summary>
+internal enum BatchWaitReason
+{
+    /// <summary>The hosts of its domain, or their addresses.</summary>
+    Dns,
+
+    /// <summary>A free connection.</summary>
+    Connection,
+}
+
 /// <summary>
 /// What delivery shows of itself: counters and durations without domains or addresses, and one activity per attempt, a child
 /// of the SMTP transaction that brought the message.
@@ -17,7 +27,6 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly ActivitySource _activities = new(SourceName);
     private readonly Counter<long> _attempts;
     private readonly Histogram<double> _attemptDuration;
-    private readonly UpDownCounter<long> _connections;
     private readonly Counter<long> _handshakes;
     private readonly Counter<long> _reused;
     private readonly Counter<long> _uncertain;
@@ -44,8 +53,6 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.attempts", "{recipient}", "Attempts by outcome.");
         _attemptDuration = _meter.CreateHistogram<double>(
             "mailpipeline.delivery.attempt.duration", "s", "Time from MAIL to the last reply of one message.");
-        _connections = _meter.CreateUpDownCounter<long>(
-            "mailpipeline.delivery.connections", "{connection}", "SMTP connections open now.");
         _handshakes = _meter.CreateCounter<long>(
             "mailpipeline.delivery.handshakes", "{connection}", "Connections tried, by result and by TLS.");
         _reused = _meter.CreateCounter<long>(
@@ -70,14 +77,11 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.waiting.oldest", MeasureOldest, "s", "How long the oldest of the waiting batches has waited, by reason.");
     }
 
-    /// <summary>From now on the open connections of both pools are measured.</summary>
-    public void Watch(ConnectionPools pools) => _meter.CreateObservableGauge(
+    /// <summary>From now on the open connections are measured.</summary>
+    public void Watch(Func<(string Pool, string State, int Connections)[]> count) => _meter.CreateObservableGauge(
         "mailpipeline.delivery.connections",
-        () => new[]
-        {
-            Count(pools.Healthy.Taken, "healthy", "active"), Count(pools.Healthy.Stalled, "healthy", "stalled"),
-            Count(pools.Retry.Taken, "retry", "active"), Count(pools.Retry.Stalled, "retry", "stalled"),
-        },
+        () => count().Select(open => new Measurement<int>(
+            open.Connections, new KeyValuePair<string, object?>("pool", open.Pool), new KeyValuePair<string, object?>("state", open.State))),
         "{connection}",
         "Open connections by pool (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
 
@@ -100,10 +104,6 @@ internal sealed class DeliveryTelemetry : IDisposable
     }
 
     public void AttemptTook(TimeSpan duration) => _attemptDuration.Record(duration.TotalSeconds);
-
-    public void ConnectionOpened() => _connections.Add(1);
-
-    public void ConnectionClosed() => _connections.Add(-1);
 
     public void Parked() => _parked.Add(1);
 
@@ -146,9 +146,9 @@ internal sealed class DeliveryTelemetry : IDisposable
 
     public void ReportLost() => _reportsLost.Add(1);
 
-    public void Resolved(ResolutionFailure? failure, TimeSpan duration) => _resolution.Record(
-        duration.TotalSeconds,
-        new KeyValuePair<string, object?>("result", failure is null ? "found" : failure.IsPermanent ? "permanent" : "temporary"));
+    /// <param name="result">found, or how it failed: permanent, temporary.</param>
+    public void Resolved(string result, TimeSpan duration) => _resolution.Record(
+        duration.TotalSeconds, new KeyValuePair<string, object?>("result", result));
 
     /// <summary>Null when nobody listens; then nothing is parsed.</summary>
     public Activity? StartAttempt(string traceParent)
@@ -171,9 +171,6 @@ internal sealed class DeliveryTelemetry : IDisposable
         _meter.Dispose();
         _activities.Dispose();
     }
-
-    private static Measurement<int> Count(int connections, string pool, string state) => new(
-        connections, new KeyValuePair<string, object?>("pool", pool), new KeyValuePair<string, object?>("state", state));
 
     private List<Measurement<double>> MeasureOldest()
     {

@@ -19,6 +19,7 @@ internal static class RuleTable
 
     private static readonly (string, string) Smtp = ("shared/Smtp/Smtp.csproj", Empty);
     private static readonly (string, string) Queue = ("services/Queue/Queue.csproj", Empty);
+    private static readonly (string, string) Delivery = ("services/Delivery/Delivery.csproj", Empty);
     private static readonly (string, string) Mailbox = ("services/Mailbox/Mailbox.csproj", Empty);
 
     public static IReadOnlyList<Rule> All { get; } =
@@ -140,6 +141,10 @@ internal static class RuleTable
         new(RoomRules.Rooms_use_what_lies_below_them,
             [Mailbox, ("services/Mailbox/Maildrops/Store.cs", "namespace MailPipeline.Mailbox.Maildrops;\nvar session = new Pop3.Pop3Session();\n")],
             "Maildrops must not use Pop3", []),
+        new(RoomRules.Rooms_use_what_lies_below_them,
+            [Delivery, ("services/Delivery/Batches/DeliveryBatch.cs", "namespace MailPipeline.Delivery.Batches;\nSmtp.SmtpClientConnection connection;\n")],
+            "Batches must not use Smtp",
+            [Delivery, ("services/Delivery/Batches/DeliveryBatch.cs", "using MailPipeline.Smtp;\nusing MailPipeline.Delivery.Claims;\n")]),
         new(RoomRules.Rooms_have_a_namespace_of_their_own,
             [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Queue;\n")], "the namespace must be MailPipeline.Queue.Routing",
             [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Queue.Routing;\n"), ("services/Queue/TickLoop.cs", "namespace MailPipeline.Queue;\n")]),

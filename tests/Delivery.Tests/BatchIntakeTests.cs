@@ -1,5 +1,7 @@
 using System.Net;
 using MailPipeline.Contracts;
+using MailPipeline.Delivery.Connections;
+using MailPipeline.Delivery.Intake;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.RegularExpressions;
+using MailPipeline.Delivery.Smtp;
 
 namespace MailPipeline.Delivery.Tests;
 

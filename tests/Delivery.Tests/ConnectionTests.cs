@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.RegularExpressions;
+using MailPipeline.Delivery.Connections;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Time.Testing;
@@ -96,7 +97,6 @@ public sealed class ConnectionTests
     {
         await using var server = new ScriptedServer([.. Enumerable.Repeat(Hello + "* MAIL\nS: 450 Not now\n* RCPT\nS: 503 No\n* DATA\nS: 503 No\nC: QUIT\nS: 221 Bye", 20)]);
         await using var bench = new Bench(options => options.Connections = 3);
-        using var open = bench.Collect("mailpipeline.delivery.connections");
         bench.RouteTo(server);
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bench.RunAsync(bench.Message("one\r\n"))));
         await server.FinishAsync();

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Dns;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;

@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Delivery.Batches;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;

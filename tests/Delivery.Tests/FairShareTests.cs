@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using MailPipeline.Delivery.Connections;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Time.Testing;
 

@@ -1,3 +1,4 @@
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Testing;

@@ -1,3 +1,5 @@
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Logging.Testing;
 

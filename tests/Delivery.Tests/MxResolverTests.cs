@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Delivery.Routing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;

@@ -1,3 +1,4 @@
+using MailPipeline.Delivery.Batches;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 

@@ -1,4 +1,5 @@
 using CsCheck;
+using MailPipeline.Delivery.Routing;
 
 namespace MailPipeline.Delivery.Tests;
 

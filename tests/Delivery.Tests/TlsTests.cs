@@ -1,3 +1,4 @@
+using MailPipeline.Delivery.Smtp;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;

@@ -1,14 +1,4 @@
-namespace MailPipeline.Delivery;
-
-/// <summary>What a batch waits for before it is spoken about with a far end.</summary>
-internal enum BatchWaitReason
-{
-    /// <summary>The hosts of its domain, or their addresses.</summary>
-    Dns,
-
-    /// <summary>A free connection.</summary>
-    Connection,
-}
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>
 /// The waiting of one batch: counted while it lasts, and said when it takes so long that the batch had better leave its place among

@@ -1,11 +1,12 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
+using MailPipeline.Delivery.Claims;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>What a batch needs of its surroundings.</summary>
 internal sealed record BatchContext(
@@ -53,7 +54,7 @@ internal sealed class DeliveryBatch : IDots
 
     public string Domain => _wanted.Domain;
 
-    /// <summary>Where it goes, as <see cref="Delivery.Site.KeyOf"/> has it; empty while that is not known.</summary>
+    /// <summary>Where it goes, as the resolution of its domain names it; empty while that is not known.</summary>
     public string Site { get; set; } = "";
 
     /// <summary>Recipients that have no result yet.</summary>
@@ -89,11 +90,13 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>True as long as another message may be begun.</summary>
     public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
 
-    /// <summary>The next message that can be sent over this connection, opened; null when there is none or the batch has to end.</summary>
-    public ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection) => NextAsync(connection, isAhead: false);
+    /// <summary>The next message that can be sent to this far end, opened; null when there is none or the batch has to end.</summary>
+    public ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost) =>
+        NextAsync(capabilities, remoteHost, isAhead: false);
 
     /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
-    public ValueTask<OutboundMessage?> NextAheadAsync(SmtpClientConnection connection) => NextAsync(connection, isAhead: true);
+    public ValueTask<OutboundMessage?> NextAheadAsync(EhloCapabilities capabilities, string remoteHost) =>
+        NextAsync(capabilities, remoteHost, isAhead: true);
 
     /// <summary>False: it was handed back since it was announced.</summary>
     public bool TryBegin(OutboundMessage message)
@@ -154,14 +157,14 @@ internal sealed class DeliveryBatch : IDots
         _results.TryGetValue(recipientId, out var result)
         && (result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed || _recorder.HasRecorded(recipientId));
 
-    private async ValueTask<OutboundMessage?> NextAsync(SmtpClientConnection connection, bool isAhead)
+    private async ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost, bool isAhead)
     {
         while (MayGoOn && TryTake(out var message, isAhead))
         {
-            if (Unsendable.Why(message, connection.Capabilities) is var (status, text))
+            if (Unsendable.Why(message, capabilities) is var (status, text))
             {
                 if (TryBegin(message))
-                    await SettleAsync(message, AttemptOutcome.Failed, status, text, connection.RemoteHost);
+                    await SettleAsync(message, AttemptOutcome.Failed, status, text, remoteHost);
                 continue;
             }
 
@@ -175,7 +178,7 @@ internal sealed class DeliveryBatch : IDots
 #pragma warning restore CA1031
             {
                 if (TryBegin(message))
-                    await UnreadableAsync(message, error, connection.RemoteHost);
+                    await UnreadableAsync(message, error, remoteHost);
                 else
                     await message.CloseAsync();
             }
@@ -220,11 +223,10 @@ internal sealed class DeliveryBatch : IDots
     }
 
     /// <summary>The far end's reply to the message decides for all recipients that it had not refused before.</summary>
-    public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, TransactionStep step, SmtpClientConnection connection)
+    public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, TransactionStep step, string remoteHost, bool fellBackToClear)
     {
-        var outcome = RemoteReply.Outcome(reply, step, connection.FellBackToClear);
-        return SettleAsync(
-            message, outcome, RemoteReply.Status(reply, outcome), RemoteReply.Line(reply), connection.RemoteHost, connection.FellBackToClear);
+        var outcome = RemoteReply.Outcome(reply, step, fellBackToClear);
+        return SettleAsync(message, outcome, RemoteReply.Status(reply, outcome), RemoteReply.Line(reply), remoteHost, fellBackToClear);
     }
 
     /// <summary>Gives every recipient of the message its result: its own refusal, or the outcome given here.</summary>
@@ -294,8 +296,8 @@ internal sealed class DeliveryBatch : IDots
         var untried = 0;
         while (TryTake(out var message))
         {
-            if (message.Interruption is var (error, remoteHost))
-                await SettleAsync(message, AttemptOutcome.Deferred, error.Status, error.Reply, remoteHost);
+            if (message.Interruption is var (status, reply, remoteHost))
+                await SettleAsync(message, AttemptOutcome.Deferred, status, reply, remoteHost);
             else
                 untried += message.Recipients.Count;
             await message.CloseAsync();

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Hosting;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>What is left of the time that the process gets to stop in.</summary>
 internal sealed class StopGrace

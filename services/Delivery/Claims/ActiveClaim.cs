@@ -1,4 +1,4 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Claims;
 
 /// <summary>
 /// One claim this process works under. It is valid only as far as the monotonic clock proves that no other worker can

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Claims;
 
 /// <summary>
 /// Keeps alive the claims of all batches that run in this process, with one statement every third of the lease. A claim

@@ -2,7 +2,7 @@ using MailPipeline.Mail;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Claims;
 
 /// <summary>
 /// Makes the deliveries of one batch durable while the batch goes on: one write is under way, what arrives meanwhile goes

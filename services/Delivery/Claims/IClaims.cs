@@ -1,6 +1,6 @@
 using MailPipeline.Mail;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Claims;
 
 /// <summary>The fences of storage, as delivery uses them. Every call may throw while storage is away.</summary>
 internal interface IClaims
@@ -46,11 +46,4 @@ internal interface IClaims
     /// </summary>
     Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken);
-}
-
-/// <summary>The bytes of accepted messages.</summary>
-internal interface IMessageContent
-{
-    /// <summary>The content in order, in chunks that are valid until the next is asked for.</summary>
-    IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken);
 }

@@ -1,7 +1,7 @@
 using MailPipeline.Mail;
 using MailPipeline.Storage;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Claims;
 
 /// <summary>Claims in the mail storage.</summary>
 internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageOptions options) : IClaims
@@ -35,11 +35,4 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
     public Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(
         long claimId, IReadOnlyList<AttemptResult> results, IReadOnlyCollection<long> allOfClaim, CancellationToken cancellationToken) =>
         claims.RecordLastDeliveredAsync(claimId, results, allOfClaim, cancellationToken);
-}
-
-/// <summary>Content in the mail storage.</summary>
-internal sealed class StoredContent(MessageStore messages) : IMessageContent
-{
-    public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken) =>
-        messages.ReadContentAsync(messageId, cancellationToken);
 }

@@ -1,7 +1,7 @@
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>Separate connections for domains that can be reached and for failing ones, so that dead hosts hold up nobody.</summary>
 internal sealed class ConnectionPools : IAsyncDisposable
@@ -16,7 +16,11 @@ internal sealed class ConnectionPools : IAsyncDisposable
         var answered = new RecentEvents(RememberedDestinations, s_lately, time);
         Healthy = Make(options.Value.Connections);
         Retry = Make(options.Value.RetryConnections);
-        telemetry.Watch(this);
+        telemetry.Watch(() =>
+        [
+            ("healthy", "active", Healthy.Taken), ("healthy", "stalled", Healthy.Stalled),
+            ("retry", "active", Retry.Taken), ("retry", "stalled", Retry.Stalled),
+        ]);
 
         ConnectionSlots Make(int connections) => new(
             new SlotLimits(connections, connections * options.Value.StalledPerConnection, options.Value.ReservedShare, options.Value.Probation),

@@ -1,6 +1,7 @@
 using System.Net;
+using MailPipeline.Delivery.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>
 /// The right to one SMTP connection. It is given back once, by <see cref="Release"/> or <see cref="KeepAsync"/>. A destination that

@@ -1,7 +1,8 @@
 using System.Net;
+using MailPipeline.Delivery.Smtp;
 using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>Bounds of one pool of connections.</summary>
 /// <param name="Connections">That get on.</param>

@@ -1,7 +1,10 @@
 using System.Net;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Claims;
+using MailPipeline.Delivery.Smtp;
 using MailPipeline.Mail;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>
 /// The turn of one batch among those that want a connection: at once where a slot is free, otherwise after a wait that ends with the

@@ -1,6 +1,6 @@
 using System.Net;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>How many connections without a result there are, by domain and by address. Not safe for threads: the lock is its owner's.</summary>
 internal sealed class DestinationCounts

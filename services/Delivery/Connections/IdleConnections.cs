@@ -1,4 +1,6 @@
-namespace MailPipeline.Delivery;
+using MailPipeline.Delivery.Smtp;
+
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>
 /// Connections that wait a short while for the next batch of their domain, oldest first. Each still holds the place of the slot that it

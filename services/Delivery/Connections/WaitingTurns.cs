@@ -1,6 +1,6 @@
 using System.Net;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Connections;
 
 /// <summary>One that waits for a connection slot.</summary>
 internal sealed class WaitingTurn(string domain, IPAddress address, bool isKnown)

@@ -2,7 +2,7 @@ using System.Net;
 using MailPipeline.Dns;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
 /// The addresses of a name, remembered: A and AAAA, asked for at once. Half an answer is used. A question that had no answer last time is waited for no

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>The IPv4 address that packets to an IPv6 address end at: a translator or a tunnel reads it out of the other.</summary>
 internal static class EmbeddedAddress

@@ -1,7 +1,7 @@
 using System.Net;
 using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
 /// Hosts and addresses that could not be reached lately. They are tried after the others, so that the next attempt begins elsewhere; one

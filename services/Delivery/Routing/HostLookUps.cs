@@ -1,4 +1,4 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
 /// The hosts of a domain with their addresses for one batch, those that failed lately last: so many names, and so long altogether. A

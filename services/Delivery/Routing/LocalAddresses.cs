@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
 /// Addresses that mean ourselves (RFC 5321 §5.1), whoever names them in his MX or in an address literal: those of this machine, those that

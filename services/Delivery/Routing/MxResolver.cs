@@ -4,7 +4,7 @@ using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
 /// Domain to hosts: static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a

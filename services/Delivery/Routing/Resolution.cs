@@ -1,6 +1,6 @@
 using System.Net;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>A host that may take the mail of a domain.</summary>
 /// <param name="Name">Host name, or an address in text for literals.</param>
@@ -26,10 +26,10 @@ internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFai
     /// <summary>An address of the first host that has one; null when none was looked up.</summary>
     public IPAddress? First { get; init; }
 
-    /// <summary>What domains with the same hosts have in common (<see cref="Delivery.Site"/>); empty without hosts.</summary>
+    /// <summary>What domains with the same hosts have in common (<see cref="Routing.Site"/>); empty without hosts.</summary>
     public string Site { get; init; } = "";
 
-    public static Resolution To(IReadOnlyList<TargetHost> hosts) => new(hosts, null) { Site = Delivery.Site.KeyOf(hosts) };
+    public static Resolution To(IReadOnlyList<TargetHost> hosts) => new(hosts, null) { Site = Routing.Site.KeyOf(hosts) };
 
     public static Resolution Failed(ResolutionFailure failure) => new([], failure);
 }

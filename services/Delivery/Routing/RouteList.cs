@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Globalization;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>Routes by domain; may also be written as one text, "a=b, c=d", or as a list of such texts. <see cref="RouteTable"/> reads it.</summary>
 [TypeConverter(typeof(RouteListConverter))]

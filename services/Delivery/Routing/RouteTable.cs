@@ -3,7 +3,7 @@ using System.Globalization;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>A fixed next hop that takes the place of the MX look-up.</summary>
 /// <param name="Host">Name or address; a name is looked up as A/AAAA only.</param>

@@ -3,7 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using MailPipeline.ServiceDefaults;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
 /// Where mail goes, whatever domain it is for: domains whose mail goes to the same hosts first are one site, and what is too much for a host is

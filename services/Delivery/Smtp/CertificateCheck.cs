@@ -2,10 +2,11 @@ using System.Globalization;
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// The far end's certificate under the policy of its domain: any is taken unless it has to be verified, and what is wrong with one that

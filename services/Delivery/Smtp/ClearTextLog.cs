@@ -1,7 +1,7 @@
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// Says why mail went in clear text to a host that offers TLS: one line an hour for each host, and one that counts the rest.

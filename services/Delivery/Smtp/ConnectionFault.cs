@@ -4,7 +4,7 @@ using System.Security.Authentication;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// Says in one sentence, with host and address, why a connection could not be made or did not last: as operators and senders read it.

@@ -1,4 +1,4 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// The one clock of a connection: armed before each command, it ends the connection when the reply is late. It covers a

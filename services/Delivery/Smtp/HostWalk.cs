@@ -1,7 +1,9 @@
 using System.Net;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Routing;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1): those that could not be

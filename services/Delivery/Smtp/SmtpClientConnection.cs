@@ -4,9 +4,10 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text;
+using MailPipeline.Delivery.Batches;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// One connection to a far end, from the greeting on: what is written is collected until it is flushed, each reply is read
@@ -29,7 +30,6 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     private readonly Socket _socket;
     private readonly Deadline _deadline;
-    private readonly DeliveryTelemetry _telemetry;
     private readonly ReplyParser _parser = new();
     private Stream _stream;
     private byte[] _output = ArrayPool<byte>.Shared.Rent(OutputBytes);
@@ -43,15 +43,13 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
     private SmtpConnectionException? _spent;
 
-    public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time, DeliveryTelemetry telemetry)
+    public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time)
     {
         _socket = connected;
         _stream = new NetworkStream(connected, ownsSocket: true);
         _deadline = new Deadline(time, Abort);
-        _telemetry = telemetry;
         RemoteHost = remoteHost;
         Peer = peer;
-        telemetry.ConnectionOpened();
     }
 
     /// <summary>Name and address of the far end, e.g. "mx.example.net[192.0.2.1]:25".</summary>
@@ -272,7 +270,6 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         ArrayPool<byte>.Shared.Return(_output);
         ArrayPool<byte>.Shared.Return(_input);
         _output = _input = [];
-        _telemetry.ConnectionClosed();
     }
 
     private bool TryEndReply([NotNullWhen(true)] out SmtpReply? reply) =>

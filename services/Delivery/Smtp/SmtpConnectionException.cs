@@ -1,4 +1,4 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>The connection cannot be used any more: lost, late, or the far end does not speak SMTP.</summary>
 /// <param name="status">Enhanced status (RFC 3463) for messages that are cut short by it; always temporary.</param>

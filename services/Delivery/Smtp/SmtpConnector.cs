@@ -1,11 +1,13 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>An open connection, or why this address cannot be used; then the next one may be tried.</summary>
 /// <param name="IsUnreachable">Nothing was heard of the host, or the connection broke off; otherwise it answered.</param>
@@ -59,7 +61,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         try
         {
             var socket = await OpenAsync(attempt, giveUp, cancellationToken);
-            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time, telemetry) { FellBackToClear = attempt.TlsFault is not null };
+            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time) { FellBackToClear = attempt.TlsFault is not null };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
             using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
 

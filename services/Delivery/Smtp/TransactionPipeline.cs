@@ -1,8 +1,9 @@
 using System.Globalization;
+using MailPipeline.Delivery.Batches;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// The transactions of one batch over one connection. With PIPELINING the commands of a message travel in one flight, and
@@ -49,7 +50,7 @@ internal sealed class TransactionPipeline(
     {
         try
         {
-            while ((_current ??= await batch.NextAsync(connection)) is { } message)
+            while ((_current ??= await batch.NextAsync(connection.Capabilities, connection.RemoteHost)) is { } message)
             {
                 if (await OpenTransactionAsync(message))
                     await SendContentAsync(message);
@@ -166,7 +167,7 @@ internal sealed class TransactionPipeline(
         {
             await WriteContentAsync(message);
             if (_pipelining)
-                _next = await batch.NextAheadAsync(connection);
+                _next = await batch.NextAheadAsync(connection.Capabilities, connection.RemoteHost);
             await FinishAsync(message, _next);
         }
         catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && !message.IsSettled)
@@ -182,7 +183,7 @@ internal sealed class TransactionPipeline(
         var reply = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
         connection.DotAnswered();
         Progressed();
-        await batch.SettleAsync(message, reply, TransactionStep.FinalDot, connection);
+        await batch.SettleAsync(message, reply, TransactionStep.FinalDot, connection.RemoteHost, connection.FellBackToClear);
         if (reply.Code == Closing)
             throw ClosedBy(reply);
         if (reply.IsIntermediate)
@@ -324,7 +325,7 @@ internal sealed class TransactionPipeline(
     private async ValueTask RefusedAsync(OutboundMessage message, SmtpReply reply, TransactionStep step)
     {
         Progressed();
-        await batch.SettleAsync(message, reply, step, connection);
+        await batch.SettleAsync(message, reply, step, connection.RemoteHost, connection.FellBackToClear);
     }
 
     private void Progressed()
@@ -352,7 +353,7 @@ internal sealed class TransactionPipeline(
             await batch.PutBackAsync(message);
         else if (!error.IsTimeout && message.Interruption is null)
         {
-            message.Interruption = (error, connection.RemoteHost);
+            message.Interruption = (error.Status, error.Reply, connection.RemoteHost);
             await batch.PutBackAsync(message);
         }
         else

@@ -14,6 +14,12 @@ internal static class RoomRules
         [("services/Queue", "Routing")] = ["Domains"],
         [("services/Queue", "Domains")] = ["Reports"],
         [("services/Queue", "Reports")] = [],
+        [("services/Delivery", "Intake")] = ["Connections", "Smtp", "Routing", "Batches", "Claims"],
+        [("services/Delivery", "Connections")] = ["Smtp", "Batches", "Claims"],
+        [("services/Delivery", "Smtp")] = ["Routing", "Batches"],
+        [("services/Delivery", "Routing")] = [],
+        [("services/Delivery", "Batches")] = ["Claims"],
+        [("services/Delivery", "Claims")] = [],
         [("services/Mailbox", "Maildrops")] = [],
         [("services/Mailbox", "Pop3")] = [],
     };

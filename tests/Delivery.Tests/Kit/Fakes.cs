@@ -1,6 +1,8 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Claims;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Storage;

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Hosting;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Intake;
 
 /// <summary>
 /// The batches that left their consumers. The bus knows nothing of them any more, so who stops it waits for them here.

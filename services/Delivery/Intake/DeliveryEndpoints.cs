@@ -3,7 +3,7 @@ using MassTransit;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Intake;
 
 /// <summary>
 /// Stops both endpoints as soon as the process is asked to stop: what would be taken meanwhile could only be given

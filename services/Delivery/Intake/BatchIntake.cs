@@ -1,11 +1,14 @@
 using MailPipeline.Contracts;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Connections;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Intake;
 
 /// <summary>DeliverMessages for domains that can be reached.</summary>
 internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
@@ -76,7 +79,8 @@ internal sealed class BatchIntake(
         var resolving = resolver.ResolveToAddressAsync(wanted.Domain);
         // A failure of the resolver itself is for the batch to settle.
         await waits.ForAsync(resolving, BatchWaitReason.Dns);
-        telemetry.Resolved(resolving.IsCompletedSuccessfully ? (await resolving).Failure : null, time.GetElapsedTime(started));
+        var failure = resolving.IsCompletedSuccessfully ? (await resolving).Failure : null;
+        telemetry.Resolved(failure is null ? "found" : failure.IsPermanent ? "permanent" : "temporary", time.GetElapsedTime(started));
         if (await delivery.RunAsync(wanted, resolving, slots, waits, ReportAsync) is { } report)
             await ReportAsync(report);
     }

@@ -1,7 +1,8 @@
+using MailPipeline.Delivery.Claims;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Logging;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>
 /// Sees to it that storage knows for whom a final dot may have been sent, before it is: if this process dies, only those are in

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>One message of a batch and the recipients it is sent to in one transaction.</summary>
 internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
@@ -28,7 +28,7 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     public Activity? Activity { get; private set; }
 
     /// <summary>What broke a connection under this message before its final dot, and at which host; null if nothing did.</summary>
-    public (SmtpConnectionException Error, string RemoteHost)? Interruption { get; set; }
+    public (string Status, string Reply, string RemoteHost)? Interruption { get; set; }
 
     /// <summary>The final dot may have reached the far end, and no reply has come.</summary>
     public bool IsDotSent { get; set; }

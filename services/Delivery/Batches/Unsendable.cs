@@ -1,7 +1,7 @@
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>What keeps a message from going to a far end at all, by what that one offers and by what a command can hold.</summary>
 internal static class Unsendable

@@ -1,4 +1,4 @@
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>What a batch knows of its dots: whose may come, and whose cannot matter any more.</summary>
 internal interface IDots

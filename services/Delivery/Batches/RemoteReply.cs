@@ -2,7 +2,7 @@ using System.Text;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Batches;
 
 /// <summary>What was said last before the reply, where the same code means different things.</summary>
 internal enum TransactionStep

@@ -1,9 +1,14 @@
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Claims;
+using MailPipeline.Delivery.Connections;
+using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Smtp;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery;
+namespace MailPipeline.Delivery.Intake;
 
 /// <summary>
 /// One batch of the queue from claim to report: wins the claim, speaks SMTP to the hosts, records what was delivered.
