@@ -42,6 +42,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _uncertain;
     private readonly Counter<long> _takenBack;
     private readonly Counter<long> _held;
+    private readonly Counter<long> _ownerless;
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
@@ -72,12 +73,14 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.taken_back", "{recipient}", "Recipients taken back from workers that died, by how far these were: unbegun, interrupted, uncertain");
         _held = meter.CreateCounter<long>(
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
+        _ownerless = meter.CreateCounter<long>("mailpipeline.queue.ownerless", "{recipient}", "Recipients found under a claim that is not there, and freed");
     }
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
     public void CountFromZero()
     {
         _forgotten.Add(0);
+        _ownerless.Add(0);
         TakenBack(Mail.TakenBack.Nothing);
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
@@ -139,6 +142,8 @@ internal sealed class QueueTelemetry : IDisposable
     public void Uncertain(int recipients) => _uncertain.Add(recipients);
 
     public void Held(int recipients) => _held.Add(recipients);
+
+    public void Ownerless(int recipients) => _ownerless.Add(recipients);
 
     public void TakenBack(TakenBack taken)
     {

@@ -20,6 +20,7 @@ public static class MailHosting
         services.AddSingleton<WaitingStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
+        services.AddSingleton<OwnerlessStore>();
         services.AddSingleton<OutcomeStore>();
         services.AddSingleton<MaildropStore>();
         services.AddSingleton<MailDirectory>();

@@ -19,6 +19,8 @@ public abstract partial class StoreTests
         await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
         await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "domain_queues_wake", 1, 0, "''", 500, 1, 0, 0);
         await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "recipients_due", 1, 0, "''", 500, 1, 0, 0);
+        await PlanAsync(OwnerlessStore.s_domains, "recipients_due", "''", 1, 100);
+        await PlanAsync(OwnerlessStore.s_ownerless, "recipients_due", "'example.net'", 1);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
         await PlanAsync(QueueStore.s_claimsOf, "claims_domain", "'example.net'");
         await PlanAsync(QueueStore.s_claimsHeld, Store.Database.SingleProcess ? "PRIMARY KEY" : "claims_pkey", Ids);

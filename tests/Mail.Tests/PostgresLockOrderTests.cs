@@ -116,7 +116,7 @@ public sealed partial class Postgres_store
             var lease = await at.Maildrops.LockAsync(account, default);
             long[] uids = [.. (await at.Maildrops.ListAsync(account, default)).Select(message => message.Uid)];
             foreach (var piece in uids.Chunk(10))
-                Assert.True(await at.Maildrops.DeleteAsync(lease!, piece, goesOn: true, default));
+                Assert.Equal(LeaseUpdate.Applied, await at.Maildrops.DeleteAsync(lease!, piece, goesOn: true, default));
             await at.Maildrops.UnlockAsync(lease!, default);
         }
 

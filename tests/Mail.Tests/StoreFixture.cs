@@ -26,6 +26,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Outcomes = new OutcomeStore(Database);
         Unreported = new UnreportedStore(Database);
         DeadClaims = new TakeBackStore(Database);
+        Ownerless = new OwnerlessStore(Database);
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
         History = new MessageHistory(Database);
@@ -52,6 +53,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public UnreportedStore Unreported { get; }
 
     public TakeBackStore DeadClaims { get; }
+
+    public OwnerlessStore Ownerless { get; }
 
     public MaildropStore Maildrops { get; }
 

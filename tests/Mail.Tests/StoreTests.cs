@@ -375,11 +375,11 @@ public abstract partial class StoreTests : IAsyncLifetime
 
         var lease = await Store.Maildrops.LockAsync(account.Id, default);
         Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
-        Assert.True(await Store.Maildrops.RenewAsync(lease!, default));
+        Assert.Equal(LeaseUpdate.Applied, await Store.Maildrops.RenewAsync(lease!, default));
         var uid = (await Store.Maildrops.ListAsync(account.Id, default))[0].Uid;
-        Assert.False(await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], goesOn: false, default));
+        Assert.Equal(LeaseUpdate.LeaseLost, await Store.Maildrops.DeleteAsync(lease! with { Fence = lease.Fence + 1 }, [uid], goesOn: false, default));
         Assert.Single(await Store.Maildrops.ListAsync(account.Id, default));
-        Assert.True(await Store.Maildrops.DeleteAsync(lease!, [uid], goesOn: false, default));
+        Assert.Equal(LeaseUpdate.Applied, await Store.Maildrops.DeleteAsync(lease!, [uid], goesOn: false, default));
         Assert.Empty(await Store.Maildrops.ListAsync(account.Id, default));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
         Assert.NotNull(await Store.Maildrops.LockAsync(account.Id, default));

@@ -12,7 +12,7 @@ public abstract partial class StoreTests
         RecipientDecision Deferred(int number) => new(Store.Result(recipients[number], AttemptOutcome.Deferred, "4.0.0", "reply"), RecipientState.Queued, next);
 
         await Store.Outcomes.RecordAsync(7, "example.net", [Deferred(0)], TimeSpan.Zero, endsClaim: false);
-        Assert.True(await Store.Outcomes.SetAsideAsync(7, "example.net", recipients[1].RecipientId, endsClaim: false));
+        Assert.Equal(ClaimUpdate.Applied, await Store.Outcomes.SetAsideAsync(7, "example.net", recipients[1].RecipientId, endsClaim: false));
 
         // Whoever was at it died here.
         Assert.Equal((0, 1, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
@@ -57,14 +57,14 @@ public abstract partial class StoreTests
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         await Store.Claims.TakeAsync(7, "example.net", recipients, begun: false, default);
 
-        Assert.True(await Store.Claims.BeginAsync(7, default));
-        Assert.True(await Store.Claims.BeginAsync(7, default));
+        Assert.Equal(ClaimUpdate.Applied, await Store.Claims.BeginAsync(7, default));
+        Assert.Equal(ClaimUpdate.Applied, await Store.Claims.BeginAsync(7, default));
         Assert.Equal((0, 1, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
 
         Assert.Equal(1, (await Store.Queue.FindQueuedAsync(recipients[0].RecipientId, default))!.Attempts);
         // The one who comes back learns of it before he dials.
-        Assert.False(await Store.Claims.BeginAsync(7, default));
-        Assert.False(await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default));
+        Assert.Equal(ClaimUpdate.ClaimLost, await Store.Claims.BeginAsync(7, default));
+        Assert.Equal(ClaimUpdate.ClaimLost, await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default));
     }
 
     [Fact]

@@ -117,7 +117,7 @@ public sealed class LocalDeliveryTests
             return Asked == 1 ? throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "planted") : results;
         }
 
-        public Task<bool> ClaimAsync(Claim command, Recipient recipient, CancellationToken cancellation) =>
+        public Task<ClaimUpdate> ClaimAsync(Claim command, Recipient recipient, CancellationToken cancellation) =>
             store.ClaimAsync(command, recipient, cancellation);
     }
 

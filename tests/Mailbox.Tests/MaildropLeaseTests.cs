@@ -18,8 +18,8 @@ public sealed class MaildropLeaseTests
         var (ann, uid) = await AnnAsync(host);
         var lease = await host.Maildrops.LockAsync(ann.Id, default);
         Assert.NotNull(lease);
-        Assert.True(await host.Maildrops.RenewAsync(lease, default));
-        Assert.True(await host.Maildrops.DeleteAsync(lease, [uid], goesOn: false, default));
+        Assert.Equal(LeaseUpdate.Applied, await host.Maildrops.RenewAsync(lease, default));
+        Assert.Equal(LeaseUpdate.Applied, await host.Maildrops.DeleteAsync(lease, [uid], goesOn: false, default));
         Assert.Empty(await host.Maildrops.ListAsync(ann.Id, default));
     }
 
@@ -33,11 +33,11 @@ public sealed class MaildropLeaseTests
         var taken = await host.Maildrops.LockAsync(ann.Id, default);
         Assert.NotNull(late);
         Assert.NotNull(taken);
-        Assert.False(await host.Maildrops.RenewAsync(late, default));
-        Assert.False(await host.Maildrops.DeleteAsync(late, [uid], goesOn: false, default));
+        Assert.Equal(LeaseUpdate.LeaseLost, await host.Maildrops.RenewAsync(late, default));
+        Assert.Equal(LeaseUpdate.LeaseLost, await host.Maildrops.DeleteAsync(late, [uid], goesOn: false, default));
         Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
         await host.Maildrops.UnlockAsync(late, default);
-        Assert.True(await host.Maildrops.RenewAsync(taken, default));
+        Assert.Equal(LeaseUpdate.Applied, await host.Maildrops.RenewAsync(taken, default));
     }
 
     [Fact]

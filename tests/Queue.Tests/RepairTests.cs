@@ -309,6 +309,23 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task Who_waits_under_a_claim_that_is_not_there_is_freed_counted_and_tried()
+    {
+        MetricCollector<long>? ownerless = null;
+        var id = 0L;
+        await using var queue = await QueueUnderTest.StartAsync(before: async queue =>
+        {
+            ownerless = new(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.ownerless");
+            id = await queue.RouteAsync(RecipientRoute.Remote, "a@example.net");
+            await queue.ExecuteAsync("UPDATE recipients SET claim = 7, next_attempt_at = 1; UPDATE domain_queues SET due_at = 1");
+        });
+
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Count == 1), "it is tried");
+        Assert.Equal($"message={MessageIds.ToText(id)} to=<a@example.net> waited under claim 7, which is not there: a fault; it is due again", Assert.Single(queue.Lines(2066)));
+        Assert.Equal(1, ownerless!.GetMeasurementSnapshot().Sum(m => m.Value));
+    }
+
+    [Fact]
     public async Task A_recipient_that_is_held_is_not_said_to_be_deferred()
     {
         await using var queue = await QueueUnderTest.StartAsync();

@@ -147,7 +147,7 @@ internal sealed class DotNotes(IDots dots, IClaims claims, ActiveClaim claim, IL
     {
         try
         {
-            if (await claims.NoteDotsAsync(claim.Id, named, CancellationToken.None))
+            if (await claims.NoteDotsAsync(claim.Id, named, CancellationToken.None) == ClaimUpdate.Applied)
                 return named;
             claim.Lose();
             return null;

@@ -14,18 +14,18 @@ internal interface IClaims
 
     /// <summary>
     /// To be awaited before the first host is dialled under a claim that was taken without having begun: from then on it is an
-    /// attempt, even if the process dies. False: the claim was lost.
+    /// attempt, even if the process dies.
     /// </summary>
-    Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken);
+    Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken);
 
     /// <summary>
     /// To be awaited before the first final dot of these recipients is sent; names all of the claim for whom one may have been or may
-    /// be sent. False: the claim was lost.
+    /// be sent.
     /// </summary>
-    Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken);
+    Task<ClaimUpdate> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken);
 
     /// <summary>Notes how the attempts of the claim ended that delivered nothing, in case the report is lost.</summary>
-    Task<bool> FinishAsync(
+    Task<ClaimUpdate> FinishAsync(
         long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken);
 
     /// <summary>Whether somebody holds the claim.</summary>

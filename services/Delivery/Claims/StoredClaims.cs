@@ -11,12 +11,12 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
     public Task<IReadOnlySet<long>> TakeAsync(Claim wanted, bool begun, CancellationToken cancellationToken) =>
         claims.TakeAsync(wanted.Id, wanted.Domain, wanted.Recipients, begun, cancellationToken);
 
-    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
+    public Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
 
-    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+    public Task<ClaimUpdate> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
         claims.NoteDotsAsync(claimId, recipientIds, cancellationToken);
 
-    public Task<bool> FinishAsync(
+    public Task<ClaimUpdate> FinishAsync(
         long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken) =>
         claims.FinishAsync(claimId, uncertain, tried, cancellationToken);
 

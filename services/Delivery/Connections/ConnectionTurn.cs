@@ -59,7 +59,7 @@ internal sealed class ConnectionTurn(
             _kept = Slot.Kept;
         }
 
-        return HasBegun || (HasBegun = await claims.BeginAsync(wanted.Id, stopping));
+        return HasBegun || (HasBegun = await claims.BeginAsync(wanted.Id, stopping) == ClaimUpdate.Applied);
     }
 
     /// <summary>The connection that came with the slot, once.</summary>

@@ -8,7 +8,7 @@ internal interface ILocalStore
 {
     Task<IReadOnlyList<AttemptResult>> StoreAsync(Claim claim, bool afterDoubt, CancellationToken cancellation);
 
-    Task<bool> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellation);
+    Task<ClaimUpdate> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellation);
 }
 
 internal sealed class StoredLocally(MaildropStore maildrops) : ILocalStore
@@ -16,7 +16,7 @@ internal sealed class StoredLocally(MaildropStore maildrops) : ILocalStore
     public Task<IReadOnlyList<AttemptResult>> StoreAsync(Claim claim, bool afterDoubt, CancellationToken cancellation) =>
         maildrops.StoreAsync(claim, MaildropHeader.For, cancellation, afterDoubt);
 
-    public Task<bool> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellation) =>
+    public Task<ClaimUpdate> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellation) =>
         maildrops.ClaimAsync(claim, recipient, cancellation);
 }
 
@@ -75,17 +75,17 @@ internal sealed class LocalDelivery(ILocalStore store, TimeProvider time, ILogge
     /// <summary>Under the claim, so that it is an attempt: the queue decides when it is tried again, and when it is given up.</summary>
     private async Task<AttemptResult> DeferAsync(Claim claim, Recipient recipient, DateTimeOffset startedAt, CancellationToken cancellation)
     {
-        var won = false;
+        ClaimUpdate? claimed = null;
         try
         {
-            won = await store.ClaimAsync(claim, recipient, cancellation);
+            claimed = await store.ClaimAsync(claim, recipient, cancellation);
         }
         catch (StorageUnavailableException failure)
         {
             logger.StoreFailed(1, claim.Domain, failure);
         }
         return new AttemptResult(
-            recipient.RecipientId, won ? AttemptOutcome.Deferred : AttemptOutcome.NotAttempted, "4.3.0", "storage refuses the message", RemoteHost: "",
+            recipient.RecipientId, claimed == ClaimUpdate.Applied ? AttemptOutcome.Deferred : AttemptOutcome.NotAttempted, "4.3.0", "storage refuses the message", RemoteHost: "",
             startedAt, time.GetUtcNow());
     }
 }

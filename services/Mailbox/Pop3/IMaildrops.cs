@@ -16,8 +16,8 @@ internal interface IMaildrops
     /// <summary>Takes the maildrop for one session; null when another has it.</summary>
     Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
 
-    /// <summary>Keeps it; false when it is lost.</summary>
-    Task<bool> RenewAsync(MaildropLease lease, CancellationToken cancellation);
+    /// <summary>Keeps it.</summary>
+    Task<LeaseUpdate> RenewAsync(MaildropLease lease, CancellationToken cancellation);
 
     Task UnlockAsync(MaildropLease lease, CancellationToken cancellation);
 
@@ -25,10 +25,10 @@ internal interface IMaildrops
     Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation);
 
     /// <summary>
-    /// Deletes these, at most <see cref="MaildropStore.MostDeletions"/>, in one step, which unlocks as well unless others follow; false
-    /// when the lease is lost and none of these was deleted.
+    /// Deletes these, at most <see cref="MaildropStore.MostDeletions"/>, in one step, which unlocks as well unless others follow.
+    /// Where the lease is lost none of these is deleted.
     /// </summary>
-    Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation);
+    Task<LeaseUpdate> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation);
 
     /// <summary>The octets of a message, in chunks that are valid until the next one is asked for.</summary>
     IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation);
@@ -43,14 +43,14 @@ internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier cr
     public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
         store.LockAsync(accountId, cancellation);
 
-    public Task<bool> RenewAsync(MaildropLease lease, CancellationToken cancellation) => store.RenewAsync(lease, cancellation);
+    public Task<LeaseUpdate> RenewAsync(MaildropLease lease, CancellationToken cancellation) => store.RenewAsync(lease, cancellation);
 
     public Task UnlockAsync(MaildropLease lease, CancellationToken cancellation) => store.UnlockAsync(lease, cancellation);
 
     public Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellation) =>
         store.ListAsync(accountId, cancellation);
 
-    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation) =>
+    public Task<LeaseUpdate> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation) =>
         store.DeleteAsync(lease, uids, goesOn, cancellation);
 
     public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(MaildropMessage message, CancellationToken cancellation) =>

@@ -59,7 +59,7 @@ internal sealed class MaildropLock : IAsyncDisposable
         foreach (var piece in uids.Chunk(MaildropStore.MostDeletions))
         {
             // Not cancelled: the client hears what became of it.
-            if (!await _maildrops.DeleteAsync(_lease, piece, goesOn: Deleted + piece.Length < uids.Count, CancellationToken.None))
+            if (await _maildrops.DeleteAsync(_lease, piece, goesOn: Deleted + piece.Length < uids.Count, CancellationToken.None) == LeaseUpdate.LeaseLost)
             {
                 _held = false;
                 return false;
@@ -108,7 +108,7 @@ internal sealed class MaildropLock : IAsyncDisposable
             {
                 while (await timer.WaitForNextTickAsync(_stop.Token))
                 {
-                    if (await TryRenewAsync())
+                    if (await TryRenewAsync() == LeaseUpdate.Applied)
                         continue;
                     _held = false;
                     await _lost.CancelAsync();
@@ -122,7 +122,7 @@ internal sealed class MaildropLock : IAsyncDisposable
         }
     }
 
-    private async Task<bool> TryRenewAsync()
+    private async Task<LeaseUpdate> TryRenewAsync()
     {
         try
         {
@@ -132,7 +132,7 @@ internal sealed class MaildropLock : IAsyncDisposable
         {
             // Perhaps the next one comes through. Reading harms nobody, and deleting asks storage again.
             _logger.RenewalFailed(_lease.AccountId, failure);
-            return true;
+            return LeaseUpdate.Applied;
         }
     }
 }

@@ -7,6 +7,7 @@ internal static class Duties
         .AddSingleton<IDuty, ForgottenMessages>()
         .AddSingleton<IDuty, DueDomains>()
         .AddSingleton<IDuty>(provider => provider.GetRequiredService<DeadWorkers>())
+        .AddSingleton<IDuty, OwnerlessRecipients>()
         .AddSingleton<IDuty, OwedReports>()
         .AddSingleton<IDuty, QueueMeasuring>()
         .AddSingleton<IDuty, Housekeeping>();

@@ -13,6 +13,16 @@ public sealed record MaildropMessage(long Uid, long MessageId, long SizeBytes, s
 /// <summary>The right to a maildrop; a later one makes it worthless.</summary>
 public sealed record MaildropLease(long AccountId, long Fence);
 
+/// <summary>What became of a write that is bound to a lease on a maildrop.</summary>
+public enum LeaseUpdate
+{
+    /// <summary>It is written.</summary>
+    Applied,
+
+    /// <summary>Nothing is written: another session may have the maildrop.</summary>
+    LeaseLost,
+}
+
 /// <summary>
 /// Maildrops. Storing the same message for the same mailbox again changes nothing; what a session deletes is deleted in pieces, each
 /// in one transaction.
@@ -100,9 +110,9 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     }
 
     /// <summary>
-    /// Claims a recipient that storage refuses to store, so that the queue decides what follows. False: it was not waiting as the claim says.
+    /// Claims a recipient that storage refuses to store, so that the queue decides what follows.
     /// </summary>
-    public Task<bool> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellationToken)
+    public Task<ClaimUpdate> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync(async transaction =>
@@ -111,7 +121,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, claim.Id);
             if (won.Count > 0)
                 await claims.JoinClaimAsync(transaction, claim.Id, claim.Domain, won);
-            return won.Count > 0;
+            return won.Count > 0 ? ClaimUpdate.Applied : ClaimUpdate.NotWaiting;
         });
     }
 
@@ -124,12 +134,12 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             : null;
     }
 
-    /// <summary>False: the lease was lost, and the session must end without deleting.</summary>
-    public Task<bool> RenewAsync(MaildropLease lease, CancellationToken cancellationToken)
+    /// <summary>Where the lease is lost the session must end without deleting.</summary>
+    public Task<LeaseUpdate> RenewAsync(MaildropLease lease, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync(async transaction =>
-            await transaction.ExecuteAsync(s_renew, lease.AccountId, lease.Fence, LeaseMilliseconds) == 1);
+            await transaction.ExecuteAsync(s_renew, lease.AccountId, lease.Fence, LeaseMilliseconds) == 1 ? LeaseUpdate.Applied : LeaseUpdate.LeaseLost);
     }
 
     public Task UnlockAsync(MaildropLease lease, CancellationToken cancellationToken)
@@ -149,9 +159,9 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
 
     /// <summary>
     /// Deletes the messages, at most <see cref="MostDeletions"/>, and gives up the lease or, when the session goes on to delete others,
-    /// prolongs it, in one transaction. False: the lease was lost and none of these is deleted.
+    /// prolongs it, in one transaction. Where the lease is lost none of these is deleted.
     /// </summary>
-    public Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellationToken)
+    public Task<LeaseUpdate> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         ArgumentOutOfRangeException.ThrowIfGreaterThan(uids.Count, MostDeletions);
@@ -161,9 +171,9 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
                 ? await transaction.ExecuteAsync(s_renew, lease.AccountId, lease.Fence, LeaseMilliseconds)
                 : await transaction.ExecuteAsync(s_unlock, lease.AccountId, lease.Fence);
             if (held == 0)
-                return false;
+                return LeaseUpdate.LeaseLost;
             await DeleteAsync(transaction, lease.AccountId, uids);
-            return true;
+            return LeaseUpdate.Applied;
         });
     }
 

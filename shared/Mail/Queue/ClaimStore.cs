@@ -80,12 +80,12 @@ public sealed class ClaimStore(MailDatabase database)
 
     /// <summary>
     /// Notes that the worker dials from now on: what is taken back from it counts as an attempt. What is taken back before costs
-    /// nothing and is due at once. False: the claim was lost, and nobody may be dialled. Saying it again changes nothing.
+    /// nothing and is due at once. Where the claim is lost nobody may be dialled. Saying it again changes nothing.
     /// </summary>
-    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken)
+    public Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_begin, claimId) == 1);
+        return UpdateAsync(s_begin, claimId);
     }
 
     /// <summary>Prolongs the claims by a lease from now. Returns those that are still held.</summary>
@@ -138,13 +138,12 @@ public sealed class ClaimStore(MailDatabase database)
 
     /// <summary>
     /// Notes for whom of the claim's recipients the final dot may be sent from now on, in place of what was noted before. To be
-    /// awaited before the first of those dots is sent: what is not named is never taken for delivered. False: the claim was lost.
+    /// awaited before the first of those dots is sent: what is not named is never taken for delivered.
     /// </summary>
-    public Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    public Task<ClaimUpdate> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var dots = Text(recipientIds);
-        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_noteDots, claimId, dots) == 1);
+        return UpdateAsync(s_noteDots, claimId, Text(recipientIds));
     }
 
     /// <summary>
@@ -153,13 +152,16 @@ public sealed class ClaimStore(MailDatabase database)
     /// </summary>
     /// <param name="uncertain">Whose final dot was sent and has no answer.</param>
     /// <param name="tried">Whose attempt ended otherwise, without a delivery.</param>
-    public Task<bool> FinishAsync(
+    public Task<ClaimUpdate> FinishAsync(
         long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var ends = Text([.. uncertain, .. tried.Select(id => -id)]);
-        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_finish, claimId, ends) == 1);
+        return UpdateAsync(s_finish, claimId, Text([.. uncertain, .. tried.Select(id => -id)]));
     }
+
+    /// <summary>Of the claim's own row: there is one as long as the claim is held.</summary>
+    private Task<ClaimUpdate> UpdateAsync(Statement statement, params SqlValue[] values) =>
+        database.WriteAsync(async transaction => await transaction.ExecuteAsync(statement, values) == 1 ? ClaimUpdate.Applied : ClaimUpdate.ClaimLost);
 
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));

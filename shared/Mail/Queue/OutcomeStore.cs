@@ -47,10 +47,10 @@ public sealed class OutcomeStore(MailDatabase database)
 
     /// <summary>
     /// Takes a recipient whose outcome storage refuses from its claim, and holds it for an operator (<see cref="HoldRule.Refused"/>): tried
-    /// again, it would be delivered or refused again and not be recorded either. False: the claim was lost.
+    /// again, it would be delivered or refused again and not be recorded either.
     /// </summary>
     /// <param name="endsClaim">As in <see cref="RecordAsync"/>.</param>
-    public Task<bool> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim = true)
+    public Task<ClaimUpdate> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim = true)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>

@@ -77,6 +77,12 @@ internal static class OutcomeWriter
     private static readonly Statement s_freed = new(
         "UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0") { Locks = SharedRows.Recipients };
 
+    private static readonly Statement s_freedOwnerless = new(
+        """
+        UPDATE recipients SET claim = 0 WHERE id {in_1} AND claim = $2 AND state + 0 = 0 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
+        RETURNING id
+        """) { Locks = SharedRows.Recipients };
+
     private static readonly Statement s_removed = new(
         "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
 
@@ -144,9 +150,9 @@ internal static class OutcomeWriter
         return new RecordedOutcomes(recorded, await UnreportedStore.NoteAsync(transaction, ended, reportDelay), held);
     }
 
-    /// <summary>Storage refuses the outcome itself: held for an operator. False: the claim was lost.</summary>
-    public static async ValueTask<bool> RefusedAsync(IWriteTransaction transaction, long claimId, long recipientId, DateTimeOffset now) =>
-        await transaction.ExecuteAsync(s_refused, recipientId, claimId, HoldRule.Refused, now) == 1;
+    /// <summary>Storage refuses the outcome itself: held for an operator.</summary>
+    public static async ValueTask<ClaimUpdate> RefusedAsync(IWriteTransaction transaction, long claimId, long recipientId, DateTimeOffset now) =>
+        await transaction.ExecuteAsync(s_refused, recipientId, claimId, HoldRule.Refused, now) == 1 ? ClaimUpdate.Applied : ClaimUpdate.ClaimLost;
 
     /// <summary>A worker died, or its report was lost. Returns the attempts, as they are noted.</summary>
     public static async ValueTask<List<AttemptResult>> TakenBackAsync(
@@ -166,6 +172,10 @@ internal static class OutcomeWriter
     /// <summary>Nothing was tried: due as before. Returns how many were still under the claim.</summary>
     public static ValueTask<int> FreeAsync(IWriteTransaction transaction, long claimId, IReadOnlyCollection<long> recipientIds) =>
         transaction.ExecuteAsync(s_freed, SqlValue.FromIds(recipientIds), claimId);
+
+    /// <summary>The claim that they name is not there. Returns those that named it.</summary>
+    public static ValueTask<List<long>> FreeOwnerlessAsync(IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds) =>
+        transaction.QueryAsync(s_freedOwnerless, r => r.GetInt64(0), SqlValue.FromIds(recipientIds), claimId);
 
     /// <summary>An operator took them out; nobody is told. Returns how many.</summary>
     public static async ValueTask<int> RemovedAsync(IWriteTransaction transaction, long messageId, SqlValue recipientIds, DateTimeOffset now)

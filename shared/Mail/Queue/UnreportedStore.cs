@@ -100,13 +100,12 @@ public sealed class UnreportedStore(MailDatabase database)
                 return (null, 0);
             // A thousand failures take their time: neither the writer nor the caller's grain waits for it.
             var report = await Task.Run(() => compose(noted), cancellationToken);
-            if (await AcceptAsync(messageId, report, noted))
+            if (await AcceptAsync(messageId, report, noted) == Acceptance.Applied)
                 return (report.Message, noted.Count);
         }
     }
 
-    /// <summary>False: not all of the failures are noted any more as the report says them, and nothing was changed.</summary>
-    private Task<bool> AcceptAsync(long messageId, ComposedMessage report, List<UnreportedFailure> failures)
+    private Task<Acceptance> AcceptAsync(long messageId, ComposedMessage report, List<UnreportedFailure> failures)
     {
         var ids = SqlValue.FromIds(failures.Select(failure => failure.Result.RecipientId));
         var chunks = Chunks(report.Message.MessageId, report.Content);
@@ -114,10 +113,10 @@ public sealed class UnreportedStore(MailDatabase database)
         {
             var stored = await transaction.QueryAsync(s_lock, Read, ids);
             if (!stored.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
-                return false;
+                return Acceptance.Outdated;
             await MessageStore.InsertAsync(transaction, report.Message, chunks);
             await transaction.DropReferencesAsync([.. failures.Select(_ => messageId)]);
-            return true;
+            return Acceptance.Applied;
         });
     }
 
@@ -180,6 +179,14 @@ public sealed class UnreportedStore(MailDatabase database)
 
     private List<ContentChunk> Chunks(long messageId, byte[] content) =>
         [.. content.Chunk(database.Options.ChunkBytes).Select((bytes, i) => new ContentChunk(ChunkIds.Of(messageId, i), bytes.Length, bytes, 0, 0))];
+
+    private enum Acceptance
+    {
+        Applied,
+
+        /// <summary>Not all of the failures are noted any more as the report says them, and nothing was changed.</summary>
+        Outdated,
+    }
 
     private static (long First, long Last) Range(long messageId) =>
         (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));

@@ -51,10 +51,10 @@ internal sealed class FakeClaims : IClaims
             command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
     }
 
-    public Task<bool> BeginAsync(long claimId, CancellationToken cancellationToken)
+    public Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken)
     {
         ThrowIfAway();
-        return Task.FromResult(!LostClaims.Contains(claimId));
+        return Task.FromResult(LostClaims.Contains(claimId) ? ClaimUpdate.ClaimLost : ClaimUpdate.Applied);
     }
 
     /// <summary>For whom storage knows that a final dot may have been sent.</summary>
@@ -69,27 +69,27 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Notes of dots are not answered before this completes.</summary>
     public Task DotGate { get; set; } = Task.CompletedTask;
 
-    public async Task<bool> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
+    public async Task<ClaimUpdate> NoteDotsAsync(long claimId, IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken)
     {
         await DotGate;
         ThrowIfAway();
         DotNotes++;
         if (LostClaims.Contains(claimId))
-            return false;
+            return ClaimUpdate.ClaimLost;
         Dots = [.. recipientIds];
         EverNoted.UnionWith(recipientIds);
-        return true;
+        return ClaimUpdate.Applied;
     }
 
     /// <summary>How the attempts ended that delivered nothing, as storage was told before the report.</summary>
     public (IReadOnlyCollection<long> Uncertain, IReadOnlyCollection<long> Tried)? Finished { get; private set; }
 
-    public Task<bool> FinishAsync(
+    public Task<ClaimUpdate> FinishAsync(
         long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         Finished = (uncertain, tried);
-        return Task.FromResult(true);
+        return Task.FromResult(ClaimUpdate.Applied);
     }
 
     /// <summary>Whether somebody else is at it.</summary>

@@ -100,14 +100,14 @@ internal sealed class MemoryMaildrops : IMaildrops
             return _leases.TryAdd(accountId, _fence + 1) ? new MaildropLease(accountId, ++_fence) : null;
     }
 
-    public Task<bool> RenewAsync(MaildropLease lease, CancellationToken cancellation)
+    public Task<LeaseUpdate> RenewAsync(MaildropLease lease, CancellationToken cancellation)
     {
         var renewed = Renewed;
         Renewed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         renewed.SetResult();
         Fail();
         lock (_gate)
-            return Task.FromResult(IsHeld(lease));
+            return Task.FromResult(IsHeld(lease) ? LeaseUpdate.Applied : LeaseUpdate.LeaseLost);
     }
 
     public Task UnlockAsync(MaildropLease lease, CancellationToken cancellation)
@@ -132,7 +132,7 @@ internal sealed class MemoryMaildrops : IMaildrops
         }
     }
 
-    public async Task<bool> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation)
+    public async Task<LeaseUpdate> DeleteAsync(MaildropLease lease, IReadOnlyCollection<long> uids, bool goesOn, CancellationToken cancellation)
     {
         await Task.Yield();
         if (++_deletions > DeletionsBeforeFault)
@@ -142,12 +142,12 @@ internal sealed class MemoryMaildrops : IMaildrops
         lock (_gate)
         {
             if (!IsHeld(lease))
-                return false;
+                return LeaseUpdate.LeaseLost;
             foreach (var uid in uids)
                 _messages.Remove(uid);
             if (!goesOn)
                 _leases.Remove(lease.AccountId);
-            return true;
+            return LeaseUpdate.Applied;
         }
     }
 
