@@ -42,7 +42,7 @@ public static class DeliveryHosting
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
         services.AddSingleton<ConnectionPools>();
         services.AddSingleton<DomainDelivery>();
-        services.AddSingleton<ParkedBatches>();
+        services.AddSingleton<DetachedBatches>();
         services.AddSingleton<BatchIntake>();
         services.AddSingleton<DeliveryEndpoints>();
         services.AddHostedService(provider => provider.GetRequiredService<DeliveryEndpoints>());

@@ -35,7 +35,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly Counter<long> _claimsLost;
     private readonly Counter<long> _reportsLost;
     private readonly Histogram<double> _resolution;
-    private readonly UpDownCounter<long> _parked;
+    private readonly UpDownCounter<long> _detached;
     private readonly UpDownCounter<long> _waiting;
     private readonly Lock _lock = new();
     private readonly Dictionary<BatchWaitReason, SortedDictionary<long, int>> _waitingSince = new()
@@ -45,6 +45,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     };
 
     private TimeProvider? _time;
+    private Func<(string Pool, string State, int Connections)[]> _connections = () => [];
 
     public DeliveryTelemetry(IMeterFactory meters)
     {
@@ -53,6 +54,9 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.attempts", "{recipient}", "Attempts by outcome.");
         _attemptDuration = _meter.CreateHistogram<double>(
             "mailpipeline.delivery.attempt.duration", "s", "Time from MAIL to the last reply of one message.");
+        _meter.CreateObservableGauge(
+            "mailpipeline.delivery.connections", MeasureConnections, "{connection}",
+            "Open connections by pool (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
         _handshakes = _meter.CreateCounter<long>(
             "mailpipeline.delivery.handshakes", "{connection}", "Connections tried, by result and by TLS.");
         _reused = _meter.CreateCounter<long>(
@@ -69,8 +73,8 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.reports.lost", "{report}", "Reports that the bus did not take; the lease repairs it.");
         _resolution = _meter.CreateHistogram<double>(
             "mailpipeline.delivery.resolution.duration", "s", "Time to find the hosts of a domain, by result.");
-        _parked = _meter.CreateUpDownCounter<long>(
-            "mailpipeline.delivery.batches.parked", "{batch}", "Batches that have waited for DNS or a connection for long and go on outside the bus's sight now.");
+        _detached = _meter.CreateUpDownCounter<long>(
+            "mailpipeline.delivery.batches.detached", "{batch}", "Batches that wait or take long and go on now without a consumer: the bus message is acknowledged.");
         _waiting = _meter.CreateUpDownCounter<long>(
             "mailpipeline.delivery.waiting", "{batch}", "Batches that wait before a far end is spoken to, by reason: dns or connection.");
         _meter.CreateObservableGauge(
@@ -78,12 +82,7 @@ internal sealed class DeliveryTelemetry : IDisposable
     }
 
     /// <summary>From now on the open connections are measured.</summary>
-    public void Watch(Func<(string Pool, string State, int Connections)[]> count) => _meter.CreateObservableGauge(
-        "mailpipeline.delivery.connections",
-        () => count().Select(open => new Measurement<int>(
-            open.Connections, new KeyValuePair<string, object?>("pool", open.Pool), new KeyValuePair<string, object?>("state", open.State))),
-        "{connection}",
-        "Open connections by pool (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
+    public void Watch(Func<(string Pool, string State, int Connections)[]> count) => _connections = count;
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
     public void CountFromZero()
@@ -105,9 +104,9 @@ internal sealed class DeliveryTelemetry : IDisposable
 
     public void AttemptTook(TimeSpan duration) => _attemptDuration.Record(duration.TotalSeconds);
 
-    public void Parked() => _parked.Add(1);
+    public void Detached() => _detached.Add(1);
 
-    public void Unparked() => _parked.Add(-1);
+    public void DetachedEnded() => _detached.Add(-1);
 
     /// <param name="since">Timestamp of its beginning, of the clock given.</param>
     public void Waits(BatchWaitReason reason, long since, TimeProvider time)
@@ -171,6 +170,9 @@ internal sealed class DeliveryTelemetry : IDisposable
         _meter.Dispose();
         _activities.Dispose();
     }
+
+    private IEnumerable<Measurement<int>> MeasureConnections() => _connections().Select(open => new Measurement<int>(
+        open.Connections, new KeyValuePair<string, object?>("pool", open.Pool), new KeyValuePair<string, object?>("state", open.State)));
 
     private List<Measurement<double>> MeasureOldest()
     {

@@ -4,15 +4,15 @@ using MassTransit;
 namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
-/// Counts the messages that were parked, to the queues <c>*_error</c> and <c>*_skipped</c>: nobody handles them any more, so
+/// Counts the messages that were dead-lettered, to the queues <c>*_error</c> and <c>*_skipped</c>: nobody handles them any more, so
 /// somebody has to look. And those that were refused, as nobody here has sent them.
 /// </summary>
 internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IReceiveEndpointObserver
 {
     private const string MeterName = "MailPipeline.Bus";
 
-    private readonly Counter<long> _parked = meters.Create(MeterName).CreateCounter<long>(
-        "mailpipeline.bus.parked", "{message}", "Messages that could not be handled and were parked, by endpoint");
+    private readonly Counter<long> _deadLettered = meters.Create(MeterName).CreateCounter<long>(
+        "mailpipeline.bus.dead_lettered", "{message}", "Messages that could not be handled and were dead-lettered, by endpoint");
 
     private readonly Counter<long> _refused = meters.Create(MeterName).CreateCounter<long>(
         "mailpipeline.bus.refused", "{message}", "Messages that no service of this store has sent and that were dropped unread, by endpoint");
@@ -23,7 +23,7 @@ internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IRe
         // The bus itself listens on a queue of its own, for answers that nobody asks for here.
         if (!ready.InputAddress.Query.Contains("temporary", StringComparison.Ordinal))
         {
-            _parked.Add(0, Endpoint(ready.InputAddress));
+            _deadLettered.Add(0, Endpoint(ready.InputAddress));
             _refused.Add(0, Endpoint(ready.InputAddress));
         }
         return Task.CompletedTask;
@@ -36,7 +36,7 @@ internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IRe
         if (context.TryGetPayload<SealFilter.Refused>(out _))
             return Task.CompletedTask;
         if (context.IsFaulted || !context.IsDelivered)
-            _parked.Add(1, Endpoint(context.InputAddress));
+            _deadLettered.Add(1, Endpoint(context.InputAddress));
         return Task.CompletedTask;
     }
 
@@ -48,7 +48,7 @@ internal sealed class BusTelemetry(IMeterFactory meters) : IReceiveObserver, IRe
     public Task ConsumeFault<T>(ConsumeContext<T> context, TimeSpan duration, string consumerType, Exception exception)
         where T : class => Task.CompletedTask;
 
-    /// <summary>Not even parked: the broker delivers it again.</summary>
+    /// <summary>Not even dead-lettered: the broker delivers it again.</summary>
     public Task ReceiveFault(ReceiveContext context, Exception exception) => Task.CompletedTask;
 
     public Task Stopping(ReceiveEndpointStopping stopping) => Task.CompletedTask;

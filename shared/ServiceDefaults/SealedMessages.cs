@@ -28,7 +28,7 @@ internal sealed class SealingSerializer(BusSeal seal) : ISerializerFactory, IMes
 
 /// <summary>
 /// Lets nothing through that no service of this store has sent, before any of it is read. It is gone then: counted, said from time to
-/// time, and neither delivered again nor parked, so that whoever sends it cannot fill the broker with it.
+/// time, and neither delivered again nor dead-lettered, so that whoever sends it cannot fill the broker with it.
 /// </summary>
 internal sealed partial class SealFilter(BusSeal seal, BusTelemetry telemetry, TimeProvider time, ILogger<SealFilter> log) : IFilter<ReceiveContext>
 {

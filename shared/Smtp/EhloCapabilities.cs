@@ -22,12 +22,6 @@ public sealed class EhloCapabilities
 
     public bool StartTls => Has("STARTTLS");
 
-    public bool EnhancedStatusCodes => Has("ENHANCEDSTATUSCODES");
-
-    public bool Chunking => Has("CHUNKING");
-
-    public bool DeliveryStatus => Has("DSN");
-
     /// <summary>RFC 1870 §4: SIZE is known to the server.</summary>
     public bool Size { get; private init; }
 

@@ -7,9 +7,6 @@ public readonly record struct EnhancedStatus(int Class, int Subject, int Detail)
 {
     private const int MaxPart = 999;
 
-    /// <summary>The code of a reply that came without one: the class of its number and nothing known (RFC 3463 §3.1).</summary>
-    public static EnhancedStatus OfReplyCode(int replyCode) => new(replyCode / 100 is 2 or 4 or 5 ? replyCode / 100 : 4, 0, 0);
-
     /// <summary>Takes exactly "class.subject.detail" with class 2, 4 or 5.</summary>
     public static bool TryParse(ReadOnlySpan<char> text, out EnhancedStatus status)
     {

@@ -63,9 +63,6 @@ public sealed class ReplyParser
     /// <summary>A line behind the first has no code, or another.</summary>
     private bool _disagrees;
 
-    /// <summary>True when part of a reply has been read: a connection that ends now has broken off within it.</summary>
-    public bool HasPartialReply => _lines.Count > 0;
-
     /// <summary>Takes lines from the front of <paramref name="buffer"/> until one reply is whole.</summary>
     public ReplyStatus TryRead(ref ReadOnlySequence<byte> buffer, out SmtpReply? reply)
     {

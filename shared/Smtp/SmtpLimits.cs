@@ -23,9 +23,6 @@ public static class SmtpLimits
     /// </summary>
     public const int PathBytes = LocalPartBytes + 1 + DomainBytes + 2;
 
-    /// <summary>RFC 5321 §4.5.3.1.4, CRLF included.</summary>
-    public const int CommandLineBytes = 512;
-
     /// <summary>
     /// What this server reads as one command line, CRLF included: 512 and what each extension adds to it
     /// (RFC 5321 §4.5.3.1.4; SIZE 26, RFC 1870 §3; BODY 17, RFC 6152 §2; AUTH 500, RFC 4954 §3; SMTPUTF8 10, RFC 6531 §3.4;
@@ -38,9 +35,6 @@ public static class SmtpLimits
 
     /// <summary>RFC 5321 §4.5.3.1.5, CRLF included.</summary>
     public const int ReplyLineBytes = 512;
-
-    /// <summary>RFC 5321 §4.5.3.1.6, CRLF included and a stuffed dot excluded. Content is taken whatever its line length.</summary>
-    public const int TextLineBytes = 1000;
 
     /// <summary>RFC 5321 §4.5.3.1.8: the number of recipients every server must take.</summary>
     public const int MinimumRecipients = 100;

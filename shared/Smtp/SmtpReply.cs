@@ -55,9 +55,6 @@ public sealed class SmtpReply
 
     public bool IsPermanentFailure => Code >= 500;
 
-    /// <summary>The status, or what follows from the number when the server gave none.</summary>
-    public EnhancedStatus StatusOrDefault => Status ?? EnhancedStatus.OfReplyCode(Code);
-
     /// <summary>Writes the reply as it goes over the wire, every line with number, status and CRLF.</summary>
     public void WriteTo(IBufferWriter<byte> output)
     {

@@ -100,9 +100,6 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>Longest line to read next, CRLF included.</summary>
     public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
 
-    /// <summary>The next line is part of an authentication exchange and must not be logged.</summary>
-    public bool ExpectsSecret => _sasl is not null;
-
     /// <summary>Takes one line without its CRLF.</summary>
     public SmtpStep Read(ReadOnlySpan<byte> line)
     {

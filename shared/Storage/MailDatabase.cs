@@ -60,7 +60,7 @@ public sealed class MailDatabase : IAsyncDisposable
     {
         try
         {
-            await _engine.OpenAsync(cancellationToken);
+            await _engine.OpenAsync(Migrations.OfThisProgram, cancellationToken);
         }
         catch (Exception exception) when (exception is not StorageUnavailableException && _engine.Classify(exception) is { } fault)
         {

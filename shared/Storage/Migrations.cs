@@ -6,8 +6,13 @@ namespace MailPipeline.Storage;
 /// The schema, as a list that only grows: entry n leads from version n to n + 1. Both engines run the same text. Changes
 /// are additive, so that an older program of the same release line still works on a newer schema during a rolling upgrade.
 /// </summary>
-internal static class Migrations
+/// <param name="entries">From the first on.</param>
+/// <param name="oldestProgram">That works on the schema as the last of them leaves it.</param>
+internal sealed class Migrations(string[][] entries, int oldestProgram)
 {
+    /// <summary>What this program brings a store to.</summary>
+    public static Migrations OfThisProgram => new(All, OldestProgram);
+
     /// <summary>
     /// The oldest program, by the entries it knows, that works on the schema as the last entry leaves it. It is kept in the store for
     /// programs that do not know that entry. An entry that changes what is there already raises it to its own number.
@@ -19,18 +24,28 @@ internal static class Migrations
 
     public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM oldest_program";
 
-    public static readonly string WriteOldestProgram =
-        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO oldest_program (version) VALUES ({OldestProgram})");
+    /// <summary>The version that the last entry leads to.</summary>
+    public int Newest => entries.Length;
+
+    public string WriteOldestProgram { get; } =
+        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO oldest_program (version) VALUES ({oldestProgram})");
+
+    /// <summary>What leads from a version to the next; a version that this program does not know has no next.</summary>
+    public IEnumerable<(int Version, string[] Statements)> From(long version)
+    {
+        for (var next = (int)Math.Min(version, Newest); next < Newest; next++)
+            yield return (next + 1, entries[next]);
+    }
 
     /// <param name="version">Of the store's schema.</param>
     /// <param name="oldestProgram">As the store says; 0 when nobody has said anything, as programs before the first release did not in this place.</param>
     /// <exception cref="UnknownSchemaException">This program does not know what the tables mean.</exception>
-    public static void EnsureKnown(long version, long oldestProgram)
+    public void EnsureKnown(long version, long oldestProgram)
     {
         if (version > 0 && oldestProgram == 0)
             throw UnknownSchemaException.Unreleased(version);
-        if (version > All.Length && oldestProgram > All.Length)
-            throw UnknownSchemaException.Newer(version, All.Length);
+        if (version > Newest && oldestProgram > Newest)
+            throw UnknownSchemaException.Newer(version, Newest);
     }
 
     public static readonly string[][] All =

@@ -17,7 +17,7 @@ internal abstract class StorageEngine : IAsyncDisposable
     public abstract int MaxInlineBytes { get; }
 
     /// <summary>Connects and applies migrations under a lock.</summary>
-    public abstract Task OpenAsync(CancellationToken cancellationToken);
+    public abstract Task OpenAsync(Migrations migrations, CancellationToken cancellationToken);
 
     /// <summary>Runs the works in one transaction and commits. Called by one thread at a time.</summary>
     /// <exception cref="Exception">Nothing was committed, unless <see cref="Classify"/> says that it is unknown.</exception>

@@ -71,7 +71,7 @@ public sealed class PoisonTests(SharedServers servers)
                 aside = (await QueuesAsync(run)).Where(queue => !s_endpoints.Contains(queue.Name) && queue.Ready > 0).ToDictionary(queue => queue.Name, queue => (long)queue.Ready);
                 counted = 0;
                 foreach (var kind in Enum.GetValues<ServiceKind>())
-                    counted += await run.Cluster.SumMetricAsync(kind, "mailpipeline_bus_parked_total", Cancellation);
+                    counted += await run.Cluster.SumMetricAsync(kind, "mailpipeline_bus_dead_lettered_total", Cancellation);
                 return s_endpoints.All(endpoint => Kept(endpoint) >= least) && aside.Values.Sum() == (long)counted;
             },
             TimeSpan.FromSeconds(60), () => $"{string.Join(", ", aside)}; {counted} were counted", Cancellation);

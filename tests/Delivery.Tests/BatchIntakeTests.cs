@@ -28,14 +28,14 @@ public sealed class BatchIntakeTests : IAsyncDisposable
     {
         var harness = await StartAsync();
         var gate = _bench.Dns.WithFailure(Bench.Domain).Gate = new TaskCompletionSource();
-        var parked = _bench.Collect("mailpipeline.delivery.batches.parked");
+        var detached = _bench.Collect("mailpipeline.delivery.batches.detached");
 
         var consuming = Intake().DeliverAsync(Command(), _bench.Slots);
         Assert.False(consuming.IsCompleted);
         _bench.Clock.Advance(TimeSpan.FromSeconds(1));
         await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
 
-        Assert.Equal(1, Assert.Single(parked.GetMeasurementSnapshot()).Value);
+        Assert.Equal(1, Assert.Single(detached.GetMeasurementSnapshot()).Value);
         gate.SetResult();
         var report = await FirstReportAsync(harness);
         Assert.Equal(["Deferred 4.4.3"], Bench.Outcomes(report));
@@ -92,14 +92,14 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         // Before it dials, storage is told.
         _bench.Claims.LostClaims.Add(77);
         held[0].Release();
-        await _bench.Parked.EndAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
+        await _bench.Detached.EndAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
         Assert.Equal(held.Count - 1, _bench.Slots.Taken);
     }
 
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_batch_that_is_spoken_about_for_long_leaves_its_place_among_the_consumers(bool manyAreParked)
+    public async Task A_batch_that_is_spoken_about_for_long_leaves_its_place_among_the_consumers(bool manyAreDetached)
     {
         var answer = new TaskCompletionSource();
         await using var server = ScriptedServer.SlowToAnswer("user1@example.net", answer.Task);
@@ -107,7 +107,7 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         _bench.RouteTo(server);
         // The dot is there before its sender knows that it was taken: the time for a piece of content may still run.
         _bench.Options.Timeouts.Block = _bench.Options.Timeouts.FinalDot = TimeSpan.FromMinutes(30);
-        while (manyAreParked && _bench.Parked.TryAdd())
+        while (manyAreDetached && _bench.Detached.TryAdd())
         {
         }
 
@@ -123,7 +123,7 @@ public sealed class BatchIntakeTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_went_parked()
+    public async Task A_stop_waits_for_the_last_reply_and_the_report_of_what_was_detached()
     {
         var answer = new TaskCompletionSource();
         await using var server = ScriptedServer.SlowToAnswer("user1@example.net", answer.Task);
@@ -137,9 +137,9 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         gate.SetResult();
         await server.Signal.Task;
 
-        var stopping = _bench.Parked.EndAsync();
+        var stopping = _bench.Detached.EndAsync();
         Assert.False(stopping.IsCompleted);
-        Assert.False(_bench.Parked.TryAdd());
+        Assert.False(_bench.Detached.TryAdd());
         answer.SetResult();
         await stopping;
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await FirstReportAsync(harness)));
@@ -167,7 +167,7 @@ public sealed class BatchIntakeTests : IAsyncDisposable
     }
 
     private BatchIntake Intake() => new(
-        _bench.Delivery, _bench.Parked, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
+        _bench.Delivery, _bench.Detached, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
         new FakeLogger<BatchIntake>());
 
     private Claim Command() => new(77, Bench.Domain, _bench.Message("one\r\n"));

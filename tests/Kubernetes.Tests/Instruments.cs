@@ -22,15 +22,15 @@ internal static class Instruments
         typeof(MailDatabase).Assembly, typeof(MailBus).Assembly,
     ];
 
-    /// <summary>Names as the Prometheus exporter writes them, derived from name, unit and kind.</summary>
-    public static IReadOnlySet<string> PrometheusNames()
+    /// <summary>Names as the Prometheus exporter writes them, derived from name, unit and kind; one that two instruments have is there twice.</summary>
+    public static IReadOnlyList<string> PrometheusNames()
     {
-        var names = new HashSet<string>(StringComparer.Ordinal);
+        var names = new List<string>();
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, _) =>
         {
             if (instrument.Meter.Name.StartsWith("MailPipeline.", StringComparison.Ordinal))
-                names.UnionWith(PrometheusNames(instrument));
+                names.AddRange(PrometheusNames(instrument));
         };
         listener.Start();
         using var services = new ServiceCollection().AddMetrics().AddSingleton(TimeProvider.System).BuildServiceProvider();

@@ -58,6 +58,11 @@ public sealed partial class MetricTests(MetricTests.Observed observed) : IClassF
     public void What_is_shown_has_the_names_that_instruments_are_expected_to_get() =>
         Assert.Empty(observed.Shown.Names.Where(name => name.StartsWith("mailpipeline_", StringComparison.Ordinal)).Except(observed.Names));
 
+    /// <summary>A sum over two instruments of one name would be neither's.</summary>
+    [Fact]
+    public void No_two_instruments_have_one_name() =>
+        Assert.Empty(Instruments.PrometheusNames().GroupBy(name => name).Where(name => name.Count() > 1).Select(name => name.Key));
+
     [Fact]
     public void Most_of_what_is_asked_for_was_seen_at_work()
     {
@@ -115,7 +120,7 @@ public sealed partial class MetricTests(MetricTests.Observed observed) : IClassF
     /// <summary>One run of the product for all tests.</summary>
     public sealed class Observed : IAsyncLifetime
     {
-        internal IReadOnlySet<string> Names { get; } = Instruments.PrometheusNames();
+        internal IReadOnlyList<string> Names { get; } = Instruments.PrometheusNames();
 
         internal Exposition Shown { get; private set; } = new();
 

@@ -21,23 +21,27 @@ internal sealed class EchoListener(SessionPlaces places, bool hasImplicitTls, Ti
 
     public ConcurrentQueue<string> Limits { get; } = [];
 
+    public ConcurrentQueue<Exception> TlsFailures { get; } = [];
+
     /// <summary>The most that any session had written and not flushed.</summary>
     public long MostUnflushedBytes { get; private set; }
+
+    /// <summary>A session that cannot even begin.</summary>
+    public bool IsBroken { get; init; }
 
     /// <summary>What "wait" waits for.</summary>
     public TaskCompletionSource Held { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public TaskCompletionSource Holds { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public override ILineSession Begin(LineConnection connection) => new Echo(this, connection, time);
+    public override ILineSession Begin(LineConnection connection) =>
+        IsBroken ? throw new InvalidDataException("a bug") : new Echo(this, connection, time);
 
     public override void WriteTooMany(IBufferWriter<byte> output) => output.Write("too many\r\n"u8);
 
     public override void TurnedAway(LineConnection connection, string limit) => Limits.Enqueue(limit);
 
-    public override void TlsFailed(LineConnection connection, Exception failure)
-    {
-    }
+    public override void TlsFailed(LineConnection connection, Exception failure) => TlsFailures.Enqueue(failure);
 
     public override void Ended(LineConnection connection, SessionEnd end, Exception? failure) => Ends.Enqueue(end);
 

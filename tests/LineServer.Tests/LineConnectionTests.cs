@@ -7,6 +7,8 @@ public sealed class LineConnectionTests : IDisposable
 {
     private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
 
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
     private readonly string _certificates = Directory.CreateTempSubdirectory("line-server-tests-").FullName;
     private readonly FakeTimeProvider _time = new();
     private readonly LineAcceptor _acceptor;
@@ -176,6 +178,60 @@ public sealed class LineConnectionTests : IDisposable
         await wire.Served;
         Assert.Equal([SessionEnd.Bug], _listener.Ends);
         Assert.Equal("Line one", await other.AskAsync("one"));
+    }
+
+    [Fact]
+    public async Task A_session_that_cannot_begin_is_broken_off_and_counts_as_one_with_a_bug()
+    {
+        var broken = new EchoListener(Places(1), hasImplicitTls: false, _time) { IsBroken = true };
+        // The second finds the place of the first free again.
+        for (var times = 1; times <= 2; times++)
+        {
+            var wire = Wire.Connect(_acceptor, broken);
+            await wire.Served;
+            Assert.True(wire.IsAborted);
+            Assert.Equal(times, broken.Ends.Count);
+        }
+
+        Assert.All(broken.Ends, end => Assert.Equal(SessionEnd.Bug, end));
+        Assert.Empty(broken.Limits);
+    }
+
+    /// <summary>One wait whose time is over ends while the timer looks at it, and another begins whose time is not.</summary>
+    [Fact]
+    public async Task The_timer_ends_no_wait_but_the_one_whose_deadline_it_saw()
+    {
+        var now = _time.GetTimestamp();
+        var certificate = Wire.Certificate(_time, _certificates);
+        LineConnection? under = null;
+        using var end = new CancellationTokenSource();
+        var timer = Task.Run(
+            () =>
+            {
+                while (!end.IsCancellationRequested)
+                    Volatile.Read(ref under)?.CheckDeadline(now);
+            },
+            Cancellation);
+        for (var connections = 0; connections < 2_000; connections++)
+        {
+            var connection = Wire.Bare(_time, _listener, certificate);
+            Volatile.Write(ref under, connection);
+            for (var waits = 0; waits < 1_000 && !connection.TimedOut; waits++)
+            {
+                using (connection.AbortAt(new WaitEnd(now, WaitEnd.Never)))
+                {
+                }
+
+                if (connection.TimedOut)
+                    break;
+                using (connection.AbortAt(new WaitEnd(WaitEnd.Never, WaitEnd.Never)))
+                    Thread.SpinWait(waits % 50);
+                Assert.False(connection.TimedOut);
+            }
+        }
+
+        await end.CancelAsync();
+        await timer;
     }
 
     [Theory]

@@ -29,10 +29,15 @@ internal sealed class Wire
     public bool IsAborted { get; private set; }
 
     public static LineAcceptor Acceptor(FakeTimeProvider time, string certificates) => new(
-        new SessionRegistry(time),
-        new ServerCertificate(Options.Create(new TlsOptions { SelfSignedDirectory = certificates }), time, NullLogger<ServerCertificate>.Instance),
-        time,
-        NullLogger<LineAcceptor>.Instance);
+        new SessionRegistry(time), Certificate(time, certificates), time, NullLogger<LineAcceptor>.Instance);
+
+    /// <summary>A connection that nobody serves.</summary>
+    public static LineConnection Bare(FakeTimeProvider time, LineListener listener, ServerCertificate certificate)
+    {
+        var (input, output) = (new Pipe(), new Pipe());
+        return new(
+            new DefaultConnectionContext("test") { Transport = new DuplexPipe(input.Reader, output.Writer) }, listener, certificate, time);
+    }
 
     public static Wire Connect(LineAcceptor acceptor, LineListener listener, string address = "192.0.2.1")
     {
@@ -76,11 +81,17 @@ internal sealed class Wire
         return await LineAsync();
     }
 
+    /// <summary>The client's end as a stream, for what is no text; in the place of the methods for lines.</summary>
+    public Stream Octets() => new DuplexPipeStream(new DuplexPipe(_output.Reader, _input.Writer));
+
     /// <summary>The client has said everything.</summary>
     public void HalfClose() => _input.Writer.Complete();
 
     /// <summary>The host stops.</summary>
     public void Stop() => _stop.Cancel();
+
+    public static ServerCertificate Certificate(FakeTimeProvider time, string folder) =>
+        new(Options.Create(new TlsOptions { SelfSignedDirectory = folder }), time, NullLogger<ServerCertificate>.Instance);
 
     private async Task ServeAsync(LineAcceptor acceptor, ConnectionContext context, LineListener listener)
     {

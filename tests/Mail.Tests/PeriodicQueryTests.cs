@@ -1,8 +1,5 @@
-using System.Data.Common;
 using MailPipeline.Storage;
 using MailPipeline.Storage.Sqlite;
-using Microsoft.Data.Sqlite;
-using Npgsql;
 
 namespace MailPipeline.Mail.Tests;
 
@@ -133,7 +130,7 @@ public abstract partial class StoreTests
         Assert.Equal(3, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
         Assert.Equal(0, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(1000), default));
         Assert.Equal(1, await Store.History.ForgetAsync(DateTimeOffset.FromUnixTimeMilliseconds(3000), default));
-        Assert.Equal(20_996, (await Store.History.SummarizeAsync(default)).Messages);
+        Assert.Equal(20_996, (await Store.CountAsync()).Messages);
     }
 
     /// <summary>Due, one a millisecond, of two domains.</summary>
@@ -173,8 +170,7 @@ public abstract partial class StoreTests
         var sql = Store.Database.Engine.Dialect.Translate(statement.Sql, set: true);
         for (var i = values.Length; i > 0; i--)
             sql = sql.Replace($"${i}", $"{values[i - 1]}", StringComparison.Ordinal);
-        DbConnection connection = Store.Database.SingleProcess
-            ? new SqliteConnection(Store.Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Store.Options.ConnectionString);
+        var connection = Store.Connect();
         await using (connection)
         {
             await connection.OpenAsync();

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Diagnostics.Metrics;
 using MailPipeline.Storage;
+using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -111,23 +112,23 @@ public sealed class StoreFixture : IAsyncDisposable
     /// <summary>Runs statements past the store, e.g. what a program that is not written yet would have done.</summary>
     public async Task RunAsync(string sql)
     {
-        DbConnection connection = Database.SingleProcess
-            ? new SqliteConnection(Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Options.ConnectionString);
-        await using (connection)
-        {
-            await connection.OpenAsync();
-            await using var command = connection.CreateCommand();
-            command.CommandText = sql;
-            await command.ExecuteNonQueryAsync();
-        }
+        await using var connection = Connect();
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        await command.ExecuteNonQueryAsync();
     }
 
-    /// <summary>The same store, opened by another program.</summary>
-    public async Task OpenAgainAsync()
+    /// <summary>What there is in all.</summary>
+    public async Task<StoreCounts> CountAsync()
     {
-        await using var database = new MailDatabase(Options, _meters, Time, NullLogger<MailDatabase>.Instance);
-        await database.OpenAsync(default);
+        await using var connection = Connect();
+        return await StoreCounts.ReadAsync(connection);
     }
+
+    /// <summary>Past the store.</summary>
+    public DbConnection Connect() => Database.SingleProcess
+        ? new SqliteConnection(Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Options.ConnectionString);
 
     /// <summary>Accepts one message and gives back what was accepted.</summary>
     public async Task<Envelope> AcceptAsync(byte[] content, params string[] recipients)

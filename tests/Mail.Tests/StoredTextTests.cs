@@ -1,4 +1,3 @@
-using CsCheck;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -6,11 +5,6 @@ namespace MailPipeline.Mail.Tests;
 /// <summary>Text from strangers: what is kept of it, what is refused, and that neither harms anybody else.</summary>
 public abstract partial class StoreTests
 {
-    private static readonly Statement s_echo = new("SELECT CAST($1 AS TEXT)");
-
-    /// <summary>The name is taken.</summary>
-    private static readonly Statement s_wrong = new("INSERT INTO id_blocks (name, next) SELECT 'message', $1 + $2");
-
     public static TheoryData<string> HostileReplies => new(
         "250 " + string.Concat(Enumerable.Repeat("\U0001F600", 300)),
         ("250 x" + string.Concat(Enumerable.Repeat("\U0001F600", 300)))[..500],
@@ -61,51 +55,5 @@ public abstract partial class StoreTests
             Assert.Equal(StorageFault.Refused, refused.Fault);
         }
         Assert.Equal(2, (await Store.Directory.ListAccountsAsync(default)).Count);
-    }
-
-    [Fact]
-    public async Task What_the_store_refuses_for_its_data_fails_nobody_else()
-    {
-        for (var round = 0; round < 20; round++)
-        {
-            var bad = Enumerable.Range(0, 5).Select(_ => Assert.ThrowsAsync<StorageUnavailableException>(
-                () => Store.Database.WriteAsync(transaction => transaction.ExecuteAsync(s_wrong, 1, 1)))).ToList();
-            var good = Enumerable.Range(0, 40).Select(number =>
-                Store.Database.WriteAsync(transaction => transaction.QueryAsync(s_echo, r => r.GetString(0), $"{number}"))).ToList();
-            foreach (var (number, answer) in good.Index())
-                Assert.Equal([$"{number}"], await answer);
-            Assert.All(await Task.WhenAll(bad), refused => Assert.Equal(StorageFault.Refused, refused.Fault));
-        }
-    }
-
-    [Fact]
-    public async Task Any_text_comes_back_as_it_was_or_is_refused()
-    {
-        var text = Gen.OneOf(
-            Gen.String[Gen.Char['\0', '\uFFFF'], 0, 40], Gen.String[Gen.OneOf(Gen.Char['\uD800', '\uDFFF'], Gen.Char['\0', '\u00FF']), 0, 40]);
-        await text.SampleAsync(async sample =>
-        {
-            try
-            {
-                Assert.Equal([sample], await Store.Database.QueryAsync(s_echo, r => r.GetString(0), default, sample));
-                Assert.Equal([sample], await Store.Database.WriteAsync(transaction => transaction.QueryAsync(s_echo, r => r.GetString(0), sample)));
-                Assert.True(StoredText.IsStorable(sample));
-            }
-            catch (StorageUnavailableException refused) when (refused.Fault == StorageFault.Refused)
-            {
-                Assert.False(StoredText.IsStorable(sample));
-            }
-        }, iter: 300, threads: 1);
-    }
-
-    [Fact]
-    public void A_note_is_cut_between_characters_and_is_as_it_was_where_it_can_be()
-    {
-        Gen.String[Gen.OneOf(Gen.Char['\uD800', '\uDFFF'], Gen.Char['\0', '\u00FF']), 0, 40].Select(Gen.Int[4, 40]).Sample((text, length) =>
-        {
-            var note = StoredText.Note(text, length);
-            return StoredText.IsStorable(note) && note.Length <= length
-                && (!StoredText.IsStorable(text) || text.Length > length || ReferenceEquals(note, text));
-        });
     }
 }

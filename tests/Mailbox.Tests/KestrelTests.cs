@@ -48,6 +48,30 @@ public sealed class KestrelTests
     }
 
     [Fact]
+    public async Task A_stop_ends_sessions_under_TLS_in_order_and_deletes_nothing()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        var account = await host.AddAccountAsync("ann@example.org");
+        await host.StoreAsync(await host.QueueAsync("Subject: x\r\n\r\nx\r\n"u8.ToArray(), "bob@example.net", "ann@example.org"));
+        await using var stranger = await Client.ConnectAsync(host, listener: 1);
+        await stranger.SecureAsync();
+        await stranger.LineAsync();
+        await using var user = await Client.ConnectAsync(host, listener: 1);
+        await user.SecureAsync();
+        await user.LineAsync();
+        await user.AskAsync("USER ann@example.org");
+        Assert.StartsWith("+OK 1 ", await user.AskAsync("PASS secret"), StringComparison.Ordinal);
+        Assert.StartsWith("+OK", await user.AskAsync("DELE 1"), StringComparison.Ordinal);
+
+        await host.StopAsync().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+
+        // An end, and no reset. RFC 1939 §6: only QUIT deletes.
+        Assert.Null(await stranger.LineOrEndAsync());
+        Assert.Null(await user.LineOrEndAsync());
+        Assert.Single(await host.Maildrops.ListAsync(account.Id, default));
+    }
+
+    [Fact]
     public async Task Where_too_many_passwords_wait_it_is_SYS_TEMP_and_the_session_goes_on()
     {
         await using var host = await MailboxHost.StartAsync(

@@ -39,7 +39,7 @@ public sealed class RepairTests
         Assert.Equal(HoldRule.Refused, recipients[1].HoldReason);
         Assert.Equal(1, held.GetMeasurementSnapshot().Sum(m => m.Value));
         Assert.Equal($"message={MessageIds.ToText(id)} to=<b@example.net> status=held reply={HoldRule.Refused}", Assert.Single(queue.Lines(2057)));
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 0, "no claim is left");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 0, "no claim is left");
         // The store was there all the time.
         Assert.Empty(queue.Lines(2020));
     }
@@ -54,7 +54,7 @@ public sealed class RepairTests
         await queue.AcceptAsync(hint: true, "", "a@example.net", "b@example.net");
 
         await Until.TrueAsync(() => Task.FromResult(queue.Lines(2023).Count == 1), "the whole is refused");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 0, "the claim is over");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 0, "the claim is over");
         await Until.TrueAsync(() => Task.FromResult(queue.Lines(2021).Count == 2), "both outcomes are said");
         Assert.Empty(queue.Lines(2057));
     }
@@ -90,7 +90,7 @@ public sealed class RepairTests
         queue.Worker.Until = _ => slow.Task;
         using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
         var held = Assert.Single(queue.Worker.Commands).Id;
         var failed = new AttemptResult(
             RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
@@ -106,7 +106,7 @@ public sealed class RepairTests
 
         Assert.Equal(0, await queue.FailuresAsync("example.net"));
         Assert.Equal(0, await queue.FailuresAsync("example.com"));
-        Assert.Equal(1, (await queue.History.SummarizeAsync(default)).Claims);
+        Assert.Equal(1, (await queue.CountAsync()).Claims);
         slow.SetResult();
         Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
         await queue.DrainedAsync();
@@ -120,7 +120,7 @@ public sealed class RepairTests
         queue.Worker.Until = _ => slow.Task;
         using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
 
         var command = Assert.Single(queue.Worker.Commands);
         var nothing = command.Recipients.Select(recipient => new AttemptResult(
@@ -129,7 +129,7 @@ public sealed class RepairTests
         await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
         // What is read from storage goes out before the second message does.
         await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 2, "the next message is under way");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 2, "the next message is under way");
         slow.SetResult();
 
         Assert.Single(Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).Attempts);
@@ -146,7 +146,7 @@ public sealed class RepairTests
         var slow = new TaskCompletionSource();
         queue.Worker.Until = command => command.Recipients.Length == 2 ? slow.Task : Task.CompletedTask;
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.net");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
         var command = Assert.Single(queue.Worker.Commands);
 
         var back = command.Recipients[1];
@@ -156,7 +156,7 @@ public sealed class RepairTests
             await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [result], Unreachable: false, NothingWon: true, GoesOn: true));
         await Until.TrueAsync(
             async () => (await queue.History.FindAsync(id, default))!.Recipients.Any(r => r.State == RecipientState.Delivered), "another delivers it");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "only the first is left");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "only the first is left");
         slow.SetResult();
 
         Assert.All((await queue.OutcomeOfAsync(id)).Recipients, recipient => Assert.Single(recipient.Attempts));
@@ -229,7 +229,7 @@ public sealed class RepairTests
         var slow = new TaskCompletionSource();
         queue.Worker.Until = _ => slow.Task;
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
 
         // As the reconciler of another silo does.
         var taken = await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow().AddHours(1), default);
@@ -253,7 +253,7 @@ public sealed class RepairTests
             () => Task.FromResult(underWay.GetMeasurementSnapshot() is { Count: > 1 } all && all.Sum(m => m.Value) == 0), "the batch is over");
 
         Assert.Empty(queue.ClaimsRecorded);
-        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+        Assert.Equal(0, (await queue.CountAsync()).Claims);
         // Late, and repeated: it changes nothing and writes nothing.
         var command = Assert.Single(queue.Worker.Commands);
         var now = TimeProvider.System.GetUtcNow();
@@ -272,7 +272,7 @@ public sealed class RepairTests
         var slow = new TaskCompletionSource();
         queue.Worker.Until = _ => slow.Task;
         await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Claims == 1, "the claim is won");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
         var command = Assert.Single(queue.Worker.Commands);
         var now = TimeProvider.System.GetUtcNow();
 
@@ -297,7 +297,7 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         var timeline = await queue.OutcomeOfAsync(id);
         Assert.Equal(RecipientState.Delivered, Assert.Single(timeline.Recipients).State);
-        Assert.Equal(0, (await queue.History.SummarizeAsync(default)).Claims);
+        Assert.Equal(0, (await queue.CountAsync()).Claims);
 
         await Until.TrueAsync(
             () => Task.FromResult(underWay.GetMeasurementSnapshot() is { Count: > 1 } all && all.Sum(m => m.Value) == 0), "the batch is over");
@@ -368,7 +368,7 @@ public sealed class RepairTests
             queue.Lines(2063).Select(line => (line.Split(' ')[1][3..], line.Split(' ')[3])).Order());
         Assert.Equal((2, 1, 1), (Counted("unbegun"), Counted("interrupted"), Counted("uncertain")));
         // What was begun waits for its time, however often the process dies; the others are delivered at once.
-        await Until.TrueAsync(async () => (await queue.History.SummarizeAsync(default)).Queued == 2, "what was not begun is delivered");
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Queued == 2, "what was not begun is delivered");
         Assert.Equal(
             [[AttemptOutcome.Uncertain], [AttemptOutcome.Delivered], [AttemptOutcome.Deferred], [AttemptOutcome.Delivered]],
             (await queue.History.FindAsync(id, default))!.Recipients.Select(recipient => recipient.Attempts.Select(attempt => attempt.Outcome)));

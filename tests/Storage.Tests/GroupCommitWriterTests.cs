@@ -86,7 +86,7 @@ public sealed class GroupCommitWriterTests
 
         public override StorageUnavailableException? Classify(Exception exception) => exception as StorageUnavailableException;
 
-        public override Task OpenAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        public override Task OpenAsync(Migrations migrations, CancellationToken cancellationToken) => Task.CompletedTask;
 
         public override Task<List<T>> QueryAsync<T>(
             Statement statement, Func<DbDataReader, T> map, SqlValue[] values, CancellationToken cancellationToken) => throw new NotSupportedException();

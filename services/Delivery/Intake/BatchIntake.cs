@@ -24,12 +24,12 @@ internal sealed class DeliverRetryConsumer(BatchIntake intake, ConnectionPools p
 
 /// <summary>
 /// Takes batches from the bus, delivers and reports. A report that is lost is repaired by the lease, so it is no reason to deliver again. A
-/// batch that waits for long, for DNS or for a connection, is parked: it leaves its place among the consumers to others and goes on. So does
+/// batch that waits for long, for DNS or for a connection, is detached: it leaves its place among the consumers to others and goes on. So does
 /// one that is spoken about for long, which the broker would take for stuck; should the process die meanwhile, the queue misses the claim
 /// and hands out again. A stop waits for it.
 /// </summary>
 internal sealed class BatchIntake(
-    DomainDelivery delivery, ParkedBatches parked, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
+    DomainDelivery delivery, DetachedBatches detached, MxResolver resolver, MailBus bus, DeliveryTelemetry telemetry, TimeProvider time,
     ILogger<BatchIntake> log)
 {
     /// <summary>Far below the half hour after which RabbitMQ closes the channel of a consumer that has not acknowledged a message.</summary>
@@ -39,14 +39,14 @@ internal sealed class BatchIntake(
     {
         var waits = new BatchWaits(telemetry, time);
         var delivering = DeliverAsync(wanted, slots, waits);
-        if (await TryParkAsync(delivering, waits))
-            _ = GoOnParkedAsync(delivering);
+        if (await TryDetachAsync(delivering, waits))
+            _ = GoOnDetachedAsync(delivering);
         else
             await delivering;
     }
 
-    /// <summary>True: it is parked. False: it has ended, or has to stay to its end.</summary>
-    private async Task<bool> TryParkAsync(Task delivering, BatchWaits waits)
+    /// <summary>True: it is detached. False: it has ended, or has to stay to its end.</summary>
+    private async Task<bool> TryDetachAsync(Task delivering, BatchWaits waits)
     {
         if (delivering.IsCompleted)
             return false;
@@ -54,22 +54,22 @@ internal sealed class BatchIntake(
         using var timer = time.CreateTimer(_ => tooLong.TrySetResult(), null, LongestUnacknowledged, Timeout.InfiniteTimeSpan);
         if (await Task.WhenAny(delivering, waits.Long, tooLong.Task) == delivering)
             return false;
-        if (!tooLong.Task.IsCompleted && parked.TryAdd())
+        if (!tooLong.Task.IsCompleted && detached.TryAdd())
             return true;
-        return await Task.WhenAny(delivering, tooLong.Task) != delivering && parked.TryAdd(isSpoken: true);
+        return await Task.WhenAny(delivering, tooLong.Task) != delivering && detached.TryAdd(isSpoken: true);
     }
 
-    private async Task GoOnParkedAsync(Task delivering)
+    private async Task GoOnDetachedAsync(Task delivering)
     {
-        telemetry.Parked();
+        telemetry.Detached();
         try
         {
             await delivering;
         }
         finally
         {
-            telemetry.Unparked();
-            parked.Remove();
+            telemetry.DetachedEnded();
+            detached.Remove();
         }
     }
 

@@ -7,7 +7,7 @@ namespace MailPipeline.Delivery.Intake;
 
 /// <summary>
 /// Stops both endpoints as soon as the process is asked to stop: what would be taken meanwhile could only be given
-/// back, perhaps to ourselves. The bus as a whole stops when the batches under way have ended, the parked ones too. It
+/// back, perhaps to ourselves. The bus as a whole stops when the batches under way have ended, the detached ones too. It
 /// would not wait for an endpoint that somebody else has stopped, and be gone when the last reports are sent.
 /// </summary>
 internal sealed class DeliveryEndpoints : IReceiveEndpointObserver, IBusObserver, IHostedLifecycleService
@@ -17,16 +17,16 @@ internal sealed class DeliveryEndpoints : IReceiveEndpointObserver, IBusObserver
     private readonly Lock _lock = new();
     private readonly HashSet<IReceiveEndpoint> _endpoints = [];
     private readonly List<Task> _stops = [];
-    private readonly ParkedBatches _parked;
+    private readonly DetachedBatches _detached;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger<DeliveryEndpoints> _log;
 
     /// <summary>Ends when the process may take no more time to stop.</summary>
     private CancellationToken _grace = CancellationToken.None;
 
-    public DeliveryEndpoints(ParkedBatches parked, IHostApplicationLifetime lifetime, ILogger<DeliveryEndpoints> log)
+    public DeliveryEndpoints(DetachedBatches detached, IHostApplicationLifetime lifetime, ILogger<DeliveryEndpoints> log)
     {
-        _parked = parked;
+        _detached = detached;
         _lifetime = lifetime;
         _log = log;
         lifetime.ApplicationStopping.Register(StopEndpoints);
@@ -57,7 +57,7 @@ internal sealed class DeliveryEndpoints : IReceiveEndpointObserver, IBusObserver
     {
         Task[] stops;
         lock (_lock)
-            stops = [.. _stops, _parked.EndAsync()];
+            stops = [.. _stops, _detached.EndAsync()];
         await Task.WhenAll(stops).WaitAsync(_grace).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

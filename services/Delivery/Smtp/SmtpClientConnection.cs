@@ -63,8 +63,6 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>TLS protocol in use, or "none".</summary>
     public string Tls => _stream is SslStream tls ? tls.SslProtocol.ToString() : "none";
 
-    public bool IsEncrypted => _stream is SslStream;
-
     /// <summary>STARTTLS was offered, but was refused or TLS failed, and the policy let the dialogue go on in clear.</summary>
     public bool FellBackToClear { get; set; }
 

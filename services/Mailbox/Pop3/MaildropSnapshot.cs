@@ -18,9 +18,6 @@ internal sealed class MaildropSnapshot(IReadOnlyList<MaildropMessage> messages)
     /// <summary>Octets of the messages not marked as deleted.</summary>
     public long SizeBytes { get; private set; } = messages.Sum(message => message.SizeBytes);
 
-    /// <summary>The highest message number, deleted ones included.</summary>
-    public int HighestNumber => messages.Count;
-
     /// <summary>The messages not marked as deleted, with their numbers.</summary>
     public IEnumerable<(int Number, MaildropMessage Message)> Present
     {

@@ -21,12 +21,6 @@ public sealed record RecipientTimeline(
     public string HoldReason { get; init; } = "";
 }
 
-/// <summary>Counts over the whole store.</summary>
-/// <param name="Unreported">Failures that their senders have not been told of yet.</param>
-/// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
-public sealed record StoreSummary(
-    long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner, long Held, long Unreported);
-
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
 public sealed class MessageHistory(MailDatabase database)
 {
@@ -49,15 +43,6 @@ public sealed class MessageHistory(MailDatabase database)
         """
         SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at
         FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
-        """);
-
-    private static readonly Statement s_summary = new(
-        """
-        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
-               (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
-               (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
-               (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)),
-               (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported)
         """);
 
     private static readonly Statement s_audit = new(
@@ -126,13 +111,6 @@ public sealed class MessageHistory(MailDatabase database)
             messageId);
         return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit };
     }
-
-    /// <summary>Counts all there is, and takes as long as that takes: for checks, while what operators ask is answered by <see cref="WaitingStore"/>.</summary>
-    public async Task<StoreSummary> SummarizeAsync(CancellationToken cancellationToken) =>
-        (await database.QueryAsync(
-            s_summary,
-            r => new StoreSummary(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6), r.GetInt64(7)),
-            cancellationToken))[0];
 
     /// <summary>
     /// Removes all trace of finished messages accepted before the given time. Returns how many there were. A call looks at a bounded

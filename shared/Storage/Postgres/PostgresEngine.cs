@@ -77,7 +77,7 @@ internal sealed class PostgresEngine : StorageEngine
     // One chunk: a transaction of its own would cost more than the memory that is held for it anyway.
     public override int MaxInlineBytes => _chunkBytes;
 
-    public override async Task OpenAsync(CancellationToken cancellationToken)
+    public override async Task OpenAsync(Migrations migrations, CancellationToken cancellationToken)
     {
         await using var connection = await _source.OpenConnectionAsync(cancellationToken);
         // Of the database; what a client speaks is its own affair.
@@ -88,15 +88,15 @@ internal sealed class PostgresEngine : StorageEngine
         await RunAsync(connection, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)", cancellationToken);
         await RunAsync(connection, Migrations.CreateOldestProgram, cancellationToken);
         var version = await ReadAsync(connection, "SELECT COALESCE(MAX(version), 0) FROM schema_version", cancellationToken);
-        Migrations.EnsureKnown(version, await ReadAsync(connection, Migrations.ReadOldestProgram, cancellationToken));
-        for (var next = version; next < Migrations.All.Length; next++)
+        migrations.EnsureKnown(version, await ReadAsync(connection, Migrations.ReadOldestProgram, cancellationToken));
+        foreach (var (next, statements) in migrations.From(version))
         {
-            foreach (var sql in Migrations.All[next])
+            foreach (var sql in statements)
                 await RunAsync(connection, Dialect.Translate(sql), cancellationToken);
-            await RunAsync(connection, $"INSERT INTO schema_version (version) VALUES ({next + 1})", cancellationToken);
+            await RunAsync(connection, $"INSERT INTO schema_version (version) VALUES ({next})", cancellationToken);
         }
-        if (version < Migrations.All.Length)
-            await RunAsync(connection, Migrations.WriteOldestProgram, cancellationToken);
+        if (version < migrations.Newest)
+            await RunAsync(connection, migrations.WriteOldestProgram, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
 

@@ -63,7 +63,7 @@ internal sealed class SqliteEngine : StorageEngine
     public static string FileOf(StorageOptions options) =>
         Path.GetFullPath(new SqliteConnectionStringBuilder(options.ConnectionString).DataSource);
 
-    public override Task OpenAsync(CancellationToken cancellationToken)
+    public override Task OpenAsync(Migrations migrations, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(_folder);
         KeepPrivate(new SqliteConnectionStringBuilder(_connectionString).DataSource);
@@ -73,7 +73,7 @@ internal sealed class SqliteEngine : StorageEngine
             // What is found in the log may never have been synced by the process that wrote it: it reaches the disk before anything
             // is committed behind it.
             writer.Number("PRAGMA wal_checkpoint(PASSIVE)");
-            Migrate(writer);
+            Migrate(writer, migrations);
         }
         catch
         {
@@ -272,22 +272,22 @@ internal sealed class SqliteEngine : StorageEngine
         return statements;
     }
 
-    private static void Migrate(SqliteStatements writer)
+    private static void Migrate(SqliteStatements writer, Migrations migrations)
     {
         writer.Run("BEGIN IMMEDIATE");
         try
         {
             writer.Run(Migrations.CreateOldestProgram);
             var version = writer.Number("PRAGMA user_version");
-            Migrations.EnsureKnown(version, writer.Number(Migrations.ReadOldestProgram));
-            for (var next = version; next < Migrations.All.Length; next++)
+            migrations.EnsureKnown(version, writer.Number(Migrations.ReadOldestProgram));
+            foreach (var (next, statements) in migrations.From(version))
             {
-                foreach (var sql in Migrations.All[next])
+                foreach (var sql in statements)
                     writer.Run(SqlDialect.Sqlite.Translate(sql));
-                writer.Run(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {next + 1}"));
+                writer.Run(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {next}"));
             }
-            if (version < Migrations.All.Length)
-                writer.Run(Migrations.WriteOldestProgram);
+            if (version < migrations.Newest)
+                writer.Run(migrations.WriteOldestProgram);
             writer.Run("COMMIT");
         }
         catch

@@ -47,7 +47,7 @@ internal sealed class Bench : IAsyncDisposable
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
         Resolver = ResolverFor(Dns, failures, random);
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
-        Parked = new ParkedBatches(_lifetime);
+        Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(
             Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, ClearText, Time), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
@@ -92,7 +92,7 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>What was reported while a batch was still under way.</summary>
     public Channel<AttemptReport> Early { get; } = Channel.CreateUnbounded<AttemptReport>();
 
-    public ParkedBatches Parked { get; }
+    public DetachedBatches Detached { get; }
 
     /// <summary>Finds hosts by the settings of this bench, and asks elsewhere than it does.</summary>
     public MxResolver ResolverFor(IDnsLookup dns, HostFailures? failures = null, Random? random = null)

@@ -23,6 +23,7 @@ internal sealed class MailboxHost : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("mailbox-host-").FullName;
     private readonly Reports _reports = new();
     private WebApplication _app;
+    private Task? _stopped;
 
     /// <summary>Each line of the log behind the trace id that it carries.</summary>
     public ConcurrentQueue<string> TracedLines { get; } = [];
@@ -83,9 +84,12 @@ internal sealed class MailboxHost : IAsyncDisposable
         return await _reports.NextAsync();
     }
 
+    /// <summary>As on SIGTERM; ends when the last session has.</summary>
+    public Task StopAsync() => _stopped ??= _app.StopAsync();
+
     public async ValueTask DisposeAsync()
     {
-        await _app.StopAsync();
+        await StopAsync();
         await _app.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }

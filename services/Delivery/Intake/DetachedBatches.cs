@@ -5,7 +5,7 @@ namespace MailPipeline.Delivery.Intake;
 /// <summary>
 /// The batches that left their consumers. The bus knows nothing of them any more, so who stops it waits for them here.
 /// </summary>
-internal sealed class ParkedBatches(IHostApplicationLifetime lifetime)
+internal sealed class DetachedBatches(IHostApplicationLifetime lifetime)
 {
     /// <summary>
     /// Each waits, or has a DNS question under way: a socket and some kilobytes. Beyond it they stay with their consumers. Those that are spoken
