@@ -75,6 +75,8 @@ internal static class Migrations
 
             // All that counting what waits needs: the rows themselves are not read for it.
             "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
+            // From one sender's mail for a domain to the next one's, whatever lies between.
+            "CREATE INDEX recipients_flows ON recipients (domain, flow, next_attempt_at, id) WHERE state = 0",
             "CREATE INDEX recipients_held ON recipients (id) WHERE state = 5",
 
             """

@@ -178,7 +178,8 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>
     /// A batch that nobody holds a claim for was lost on the bus, before or after it was worked on: what is still due
     /// of it is read from storage again. One that a worker held, or has tried somebody of, was not lost: it was taken back from a worker that
-    /// died, which is said where that is done, or it is its report that is missing.
+    /// died, which is said where that is done, or it is its report that is missing. Where storage says that somebody was delivered the domain
+    /// was reached, with or without a report.
     /// </summary>
     private async Task CheckOverdueAsync(CancellationToken cancellationToken)
     {
@@ -196,7 +197,7 @@ internal sealed partial class DomainQueueGrain(
             }
             var wasClaimed = _queue.WasClaimed(batch.ClaimId);
             dispatch.TakeBack(batch);
-            if (batch.IsAdopted || wasClaimed || await store.IsTriedSinceAsync(batch.Recipients, cancellationToken))
+            if (wasClaimed || end == ClaimEnd.Tried)
                 continue;
             telemetry.BatchLost(batch.Route);
             LogBatchLost(log, Domain, batch.ClaimId, batch.Recipients.Length);
@@ -208,6 +209,15 @@ internal sealed partial class DomainQueueGrain(
         if (outages.MayWrite(2003, exception))
             LogStorageAway(log, Domain, exception);
     }
+            var end = batch.IsAdopted ? ClaimEnd.Tried : await store.FindEndAsync(batch.ClaimId, batch.Recipients, cancellationToken);
+            // It was reported while storage answered.
+            if (!_queue.IsUnderWay(batch.ClaimId))
+                continue;
+            if (end == ClaimEnd.Delivered)
+            {
+                await ConcludeDeliveredAsync(batch);
+                continue;
+            }
 
     [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and backs off until {Until:u}: {Reason}")]
     private static partial void LogBacksOff(ILogger log, string domain, DateTimeOffset until, string reason);
@@ -216,6 +226,16 @@ internal sealed partial class DomainQueueGrain(
     private static partial void LogBatchLost(ILogger log, string domain, long claimId, int count);
 
     [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
+    /// <summary>The claim ended with the record of its last delivery, and its report has not come. Whoever was not won waits in storage.</summary>
+    private async Task ConcludeDeliveredAsync(Batch batch)
+    {
+        _queue.Complete(batch.ClaimId);
+        dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
+        ForgetSetbacks(batch);
+        _queue.NoteMoreInStore();
+        await LearnAsync(new AttemptReport(Domain, batch.ClaimId, [], Unreachable: false));
+    }
+
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);
 
     [LoggerMessage(2004, LogLevel.Error, "{Domain}: what is due could not be dispatched; it is read again")]
