@@ -95,11 +95,12 @@ internal static class Migrations
             """,
             "CREATE INDEX unreported_due ON unreported (due_at, recipient_id)",
 
-            // due_at: never later than the earliest next_attempt_at of the domain's queued recipients.
+            // due_at: never later than the earliest next_attempt_at of the domain's queued recipients. site: of the last attempt that left
+            // somebody waiting; empty before.
             """
             CREATE TABLE domain_queues (
                 domain TEXT PRIMARY KEY, due_at BIGINT NOT NULL, failures BIGINT NOT NULL, backoff_until BIGINT NOT NULL,
-                reason TEXT NOT NULL)
+                reason TEXT NOT NULL, site TEXT NOT NULL DEFAULT '')
             """,
 
             // From when a domain is to be woken: what is backed off lies behind, and is not read.

@@ -25,6 +25,9 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
     private readonly HashSet<long> _concluding = [];
 
+    /// <summary>Where mail of the domain goes, as far as that was written while this queue was in memory.</summary>
+    private string _site = "";
+
     private int _idleTicks;
 
     private string Domain => this.GetPrimaryKeyString();
@@ -95,6 +98,7 @@ internal sealed partial class DomainQueueGrain(
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         if (DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
+        await RememberSiteAsync(report);
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
         await dispatch.RunAsync(Domain);
@@ -128,6 +132,15 @@ internal sealed partial class DomainQueueGrain(
         if (report.Unreachable)
             LogBacksOff(log, Domain, _queue.Backoff.BackoffUntil, reason);
         await store.SetBackoffAsync(Domain, _queue.Backoff);
+    }
+
+    /// <summary>For operators. Where nobody is left to wait there is nothing to remember it beside.</summary>
+    private async Task RememberSiteAsync(AttemptReport report)
+    {
+        if (report.Site.Length == 0 || report.Site == _site || !report.Results.Any(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Uncertain))
+            return;
+        _site = report.Site;
+        await store.SetSiteAsync(Domain, report.Site);
     }
 
     private async Task DispatchAsideAsync()
@@ -196,19 +209,6 @@ internal sealed partial class DomainQueueGrain(
                 continue;
             }
             var wasClaimed = _queue.WasClaimed(batch.ClaimId);
-            dispatch.TakeBack(batch);
-            if (wasClaimed || end == ClaimEnd.Tried)
-                continue;
-            telemetry.BatchLost(batch.Route);
-            LogBatchLost(log, Domain, batch.ClaimId, batch.Recipients.Length);
-        }
-    }
-
-    private void NoteStorageAway(StorageUnavailableException exception)
-    {
-        if (outages.MayWrite(2003, exception))
-            LogStorageAway(log, Domain, exception);
-    }
             var end = batch.IsAdopted ? ClaimEnd.Tried : await store.FindEndAsync(batch.ClaimId, batch.Recipients, cancellationToken);
             // It was reported while storage answered.
             if (!_queue.IsUnderWay(batch.ClaimId))
@@ -218,14 +218,14 @@ internal sealed partial class DomainQueueGrain(
                 await ConcludeDeliveredAsync(batch);
                 continue;
             }
+            dispatch.TakeBack(batch);
+            if (wasClaimed || end == ClaimEnd.Tried)
+                continue;
+            telemetry.BatchLost(batch.Route);
+            LogBatchLost(log, Domain, batch.ClaimId, batch.Recipients.Length);
+        }
+    }
 
-    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and backs off until {Until:u}: {Reason}")]
-    private static partial void LogBacksOff(ILogger log, string domain, DateTimeOffset until, string reason);
-
-    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: batch {ClaimId} of {Count} recipients was lost on its way; they are read again")]
-    private static partial void LogBatchLost(ILogger log, string domain, long claimId, int count);
-
-    [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     /// <summary>The claim ended with the record of its last delivery, and its report has not come. Whoever was not won waits in storage.</summary>
     private async Task ConcludeDeliveredAsync(Batch batch)
     {
@@ -236,6 +236,19 @@ internal sealed partial class DomainQueueGrain(
         await LearnAsync(new AttemptReport(Domain, batch.ClaimId, [], Unreachable: false));
     }
 
+    private void NoteStorageAway(StorageUnavailableException exception)
+    {
+        if (outages.MayWrite(2003, exception))
+            LogStorageAway(log, Domain, exception);
+    }
+
+    [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and backs off until {Until:u}: {Reason}")]
+    private static partial void LogBacksOff(ILogger log, string domain, DateTimeOffset until, string reason);
+
+    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: batch {ClaimId} of {Count} recipients was lost on its way; they are read again")]
+    private static partial void LogBatchLost(ILogger log, string domain, long claimId, int count);
+
+    [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);
 
     [LoggerMessage(2004, LogLevel.Error, "{Domain}: what is due could not be dispatched; it is read again")]

@@ -145,6 +145,9 @@ public sealed class QueueStore(MailDatabase database)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
         """) { Locks = SharedRows.Domains };
 
+    private static readonly Statement s_setSite = new(
+        "UPDATE domain_queues SET site = $2 WHERE domain = $1 AND site <> $2") { Locks = SharedRows.Domains };
+
     private static readonly Statement s_lockQueue = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, 9223372036854775807, 0, 0, '')
@@ -266,6 +269,10 @@ public sealed class QueueStore(MailDatabase database)
     public Task SetBackoffAsync(string domain, DomainBackoff backoff) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
             s_setBackoff, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason)));
+
+    /// <summary>Where the domain's mail goes, as the last attempt found. Of a domain for which nobody waits nothing is remembered.</summary>
+    public Task SetSiteAsync(string domain, string site) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(s_setSite, domain, StoredText.Note(site)));
 
     /// <summary>
     /// Reads the domain's earliest next attempt and notes it, so that the reconciler need not look before. Returns null when
