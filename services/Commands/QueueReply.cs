@@ -39,11 +39,14 @@ internal static class QueueReply
         if (queue.Domains.Count == 0)
             yield break;
         yield return new LinePart("");
+        // Before any attempt nobody knows a site.
+        var hasSites = queue.Domains.Any(domain => domain.Site.Length > 0);
         yield return new TablePart(
-            ["domain", ">waiting", ">trying", "next attempt", ">failures", "last reply"],
+            ["domain", ">waiting", ">trying", "next attempt", ">failures", .. hasSites ? (string[])["site"] : [], "last reply"],
             [.. queue.Domains.Select(domain => (string[])
             [
-                domain.Domain, Number(domain.Waiting), Number(domain.BeingTried), InCell(domain.Reason), Number(domain.Failures), OneLine(domain.LastReply),
+                domain.Domain, Number(domain.Waiting), Number(domain.BeingTried), InCell(domain.Reason), Number(domain.Failures),
+                .. hasSites ? (string[])[OneLine(domain.Site)] : [], OneLine(domain.LastReply),
             ])]);
         if (queue.HasMoreDomains)
             yield return new LinePart($"... and more; the {Number(queue.Domains.Count)} longest are shown");
@@ -70,6 +73,7 @@ internal static class QueueReply
             json.WriteNumber("beingTried", domain.BeingTried);
             json.WriteWait("wait", domain.Reason);
             json.WriteNumber("failures", domain.Failures);
+            json.WriteString("site", domain.Site);
             json.WriteString("lastReply", domain.LastReply);
         });
         json.WriteBoolean("moreDomains", queue.HasMoreDomains);

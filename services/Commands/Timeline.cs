@@ -47,6 +47,8 @@ internal static class Timeline
             yield return string.Create(CultureInfo.InvariantCulture,
                 $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)");
         }
+        if (recipient.Site.Length > 0)
+            yield return $"{s_indent}   its mail goes to {OneLine(recipient.Site)}";
         // What waits has no time of its own but when it is held.
         yield return traced.Wait switch
         {

@@ -13,7 +13,7 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Tim
         var rules = new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), new Dictionary<string, DomainBackoff>());
         var waits = new List<DomainWait>();
         foreach (var domain in summary.Domains.Take(mostDomains))
-            waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, domain.LastReply));
+            waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, domain.LastReply) { Site = domain.Site });
         var held = summary.Held == 0 ? [] : await store.ListHeldAsync(mostHeld + 1, cancellation);
         return new QueueOverview(
             Of(rules.Pause), summary.Queued, summary.Unrouted, summary.Claims, summary.Unreported, summary.Held,

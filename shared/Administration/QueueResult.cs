@@ -6,7 +6,11 @@ namespace MailPipeline.Administration;
 /// <param name="BeingTried">Of the waiting ones, those that a worker tries.</param>
 /// <param name="Failures">Attempts in a row in which no host of the domain could be reached.</param>
 /// <param name="LastReply">What was last said, or what went wrong; empty when nothing was tried yet.</param>
-public sealed record DomainWait(string Domain, long Waiting, long BeingTried, WaitReason Reason, int Failures, string LastReply);
+public sealed record DomainWait(string Domain, long Waiting, long BeingTried, WaitReason Reason, int Failures, string LastReply)
+{
+    /// <summary>Where its mail goes, which other domains may have in common with it; empty before an attempt that left somebody waiting.</summary>
+    public string Site { get; init; } = "";
+}
 
 /// <summary>What waits, for whom and why.</summary>
 /// <param name="Pause">Since when delivery is paused and by whom; null when it is not.</param>

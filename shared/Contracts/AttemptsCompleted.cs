@@ -6,6 +6,7 @@ namespace MailPipeline.Contracts;
 /// Event, Delivery or Mailbox to the domain's queue: what became of one claim. A hint: when it is lost, the claim's lease runs out and
 /// the recipients become due again.
 /// </summary>
+/// <param name="Site">What the domain has in common with others whose mail goes to the same hosts; empty where none were found, or none are needed.</param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
@@ -14,7 +15,8 @@ public sealed record AttemptsCompleted(
     [property: Id(3)] bool Unreachable,
     [property: Id(4)] bool NothingWon = false,
     [property: Id(5)] bool GoesOn = false,
-    [property: Id(6)] bool HasEnded = false);
+    [property: Id(6)] bool HasEnded = false,
+    [property: Id(7)] string Site = "");
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>

@@ -50,6 +50,7 @@ public enum AttemptOutcome
 /// reports when they have ended. Comes together with <paramref name="NothingWon"/>.
 /// </param>
 /// <param name="HasEnded">All were delivered, and the claim ended with the record of it: nothing is left to be written.</param>
+/// <param name="Site">The key of the hosts that were to be tried first, which other domains may have as well; empty where there are none.</param>
 public sealed record AttemptReport(
     string Domain,
     long ClaimId,
@@ -57,4 +58,5 @@ public sealed record AttemptReport(
     bool Unreachable,
     bool NothingWon = false,
     bool GoesOn = false,
-    bool HasEnded = false);
+    bool HasEnded = false,
+    string Site = "");

@@ -39,11 +39,11 @@ public static class ContractMapping
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded);
+        report.HasEnded, report.Site);
 
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded);
+        report.HasEnded, report.Site);
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);

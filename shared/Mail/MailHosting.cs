@@ -16,6 +16,7 @@ public static class MailHosting
         services.AddStorageEngine(options);
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
+        services.AddSingleton<FlowStore>();
         services.AddSingleton<MeasureStore>();
         services.AddSingleton<WaitingStore>();
         services.AddSingleton<ClaimStore>();

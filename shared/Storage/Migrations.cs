@@ -90,6 +90,8 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
 
             // All that counting what waits needs: the rows themselves are not read for it.
             "CREATE INDEX recipients_due ON recipients (domain, next_attempt_at, id, route, state) WHERE state = 0",
+            // From one sender's mail for a domain to the next one's, whatever lies between.
+            "CREATE INDEX recipients_flows ON recipients (domain, flow, next_attempt_at, id) WHERE state = 0",
             "CREATE INDEX recipients_held ON recipients (id) WHERE state = 5",
 
             """
@@ -108,11 +110,12 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
             "CREATE INDEX unreported_due ON unreported (due_at, recipient_id)",
 
-            // due_at: never later than the earliest next_attempt_at of the domain's queued recipients.
+            // due_at: never later than the earliest next_attempt_at of the domain's queued recipients. site: of the last attempt that left
+            // somebody waiting; empty before.
             """
             CREATE TABLE domain_queues (
                 domain TEXT PRIMARY KEY, due_at BIGINT NOT NULL, failures BIGINT NOT NULL, backoff_until BIGINT NOT NULL,
-                reason TEXT NOT NULL)
+                reason TEXT NOT NULL, site TEXT NOT NULL DEFAULT '')
             """,
 
             // From when a domain is to be woken: what is backed off lies behind, and is not read.

@@ -37,11 +37,12 @@ public sealed class ContractTests
         { new StoreMessages("example.org", 78, [s_recipient]), $$"""{"domain":"example.org","claimId":78,"recipients":[{{RecipientInVersion1}}]}""" },
         {
             new AttemptsCompleted(
-                "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true, true, true, true),
+                "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true, true, true, true,
+                "mx.example.org"),
             """
             {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":4,"status":"4.4.2","reply":"contact lost",
              "remoteHost":"mx.example.org[192.0.2.1]:25","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00"}],
-             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true}
+             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org"}
             """
         },
     };
@@ -56,7 +57,7 @@ public sealed class ContractTests
             "list@example.org", "example.net");
         var claim = new Claim(77, "example.org", [recipient]);
         var report = new AttemptReport(
-            "example.org", 77, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at)], true, true, true, true);
+            "example.org", 77, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at)], true, true, true, true, "mx.example.org");
 
         Assert.Equivalent(envelope, envelope.ToContract().ToEnvelope(), strict: true);
         Assert.Equivalent(claim, claim.ToDeliverMessages().ToClaim(), strict: true);

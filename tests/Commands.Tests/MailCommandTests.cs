@@ -101,6 +101,10 @@ public sealed class MailCommandTests : IAsyncLifetime
         }
         Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
 
+        await Get<QueueStore>().SetSiteAsync("example.net", "mx1.example.org,mx2.example.org");
+        Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z, next 20\S+Z +3  mx1\.example\.org,mx2\.example\.org  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^ +its mail goes to mx1\.example\.org,mx2\.example\.org$", (await _run.RunAsync($"message {id}")).Output);
+
         await _run.RunAsync("queue pause");
         Assert.Matches(@"(?m)^example\.net +2 +0  paused +3 ", (await _run.RunAsync("queue")).Output);
         Assert.Matches($@"(?m)^ +waits: delivery is paused since 20\S+Z by {OperatorName.Current}$", (await _run.RunAsync($"message {id}")).Output);

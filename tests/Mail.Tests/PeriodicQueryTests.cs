@@ -16,6 +16,10 @@ public abstract partial class StoreTests
         await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
         await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "domain_queues_wake", 1, 0, "''", 500, 1, 0, 0);
         await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "recipients_due", 1, 0, "''", 500, 1, 0, 0);
+        await PlanAsync(FlowStore.s_heads, "recipients_flows", "'example.net'", 1, 0, 0, "''", 500);
+        await PlanAsync(FlowStore.s_following, "recipients_flows", Ids, "'example.net'", 1, 5);
+        Assert.DoesNotContain("recipients_due", await ExplainAsync(FlowStore.s_heads, "'example.net'", 1, 0, 0, "''", 500), StringComparison.Ordinal);
+        Assert.DoesNotContain("recipients_due", await ExplainAsync(FlowStore.s_following, Ids, "'example.net'", 1, 5), StringComparison.Ordinal);
         await PlanAsync(OwnerlessStore.s_domains, "recipients_due", "''", 1, 100);
         await PlanAsync(OwnerlessStore.s_ownerless, "recipients_due", "'example.net'", 1);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);

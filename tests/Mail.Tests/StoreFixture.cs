@@ -22,6 +22,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Database = new MailDatabase(options, _meters, Time, NullLogger<MailDatabase>.Instance);
         Messages = new MessageStore(Database);
         Queue = new QueueStore(Database);
+        Flows = new FlowStore(Database);
         Measures = new MeasureStore(Database);
         Claims = new ClaimStore(Database);
         Outcomes = new OutcomeStore(Database);
@@ -44,6 +45,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public MessageStore Messages { get; }
 
     public QueueStore Queue { get; }
+
+    public FlowStore Flows { get; }
 
     public MeasureStore Measures { get; }
 

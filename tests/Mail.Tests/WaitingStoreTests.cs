@@ -25,6 +25,21 @@ public abstract partial class StoreTests
     }
 
     [Fact]
+    public async Task The_site_of_a_domain_is_known_while_its_mail_waits()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        await Store.Queue.SetSiteAsync("example.net", "mx.example.org");
+        await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(1, Store.Time.GetUtcNow(), "no route to host"));
+        await Store.Queue.SetSiteAsync("example.com", "mx.example.org");
+        Assert.Equal("mx.example.org", (await WaitingForAsync("example.net")).Site);
+
+        await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
+        await Store.Claims.RecordLastDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], [recipients[0].RecipientId], default);
+        var timeline = await Store.History.FindAsync(recipients[0].MessageId, default);
+        Assert.Equal(["", "mx.example.org"], timeline!.Recipients.Select(recipient => recipient.Site));
+    }
+
+    [Fact]
     public async Task All_that_waits_is_counted_and_the_domains_with_most_are_named()
     {
         Assert.Equivalent(new WaitingSummary(0, 0, 0, 0, 0, []), await Store.Waiting.SummarizeAsync(2, default), strict: true);

@@ -37,6 +37,17 @@ public sealed class AttemptTests
     }
 
     [Fact]
+    public async Task Where_mail_of_a_domain_goes_is_remembered_while_it_waits()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
+        queue.Worker.Site = "mx.example.org";
+        queue.Worker.Answer = _ => (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later");
+        await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(
+            async () => (await queue.Waiting.SummarizeAsync(1, default)).Domains is [{ Site: "mx.example.org" }], "the site is remembered");
+    }
+
+    [Fact]
     public async Task A_retry_is_made_while_another_batch_of_the_domain_is_under_way()
     {
         await using var queue = await QueueUnderTest.StartAsync();

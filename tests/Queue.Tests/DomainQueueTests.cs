@@ -79,6 +79,27 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
+    public void Flows_are_read_when_a_sender_comes_of_whom_nobody_waits_here_while_storage_has_more()
+    {
+        _queue.Load(Recipients(1, 6), 6);
+        _queue.LoadFlows([], "", s_now);
+        var later = s_now.AddSeconds(1);
+        Assert.False(_queue.WantsFlows(later));
+        _queue.Offer([Recipient(50)], s_now);
+        Assert.False(_queue.WantsFlows(later));
+
+        _queue.Offer([Recipient(51) with { Flow = "ann@example.com" }], s_now);
+        // Not for each of many that come.
+        Assert.False(_queue.WantsFlows(s_now));
+        Assert.True(_queue.WantsFlows(later));
+        Assert.Equal(("", new DuePlace(s_now, 6), Recipient(1).Flow), _queue.NextFlows);
+        _queue.LoadFlows([Recipient(51) with { Flow = "ann@example.com" }], "", later);
+        Assert.False(_queue.WantsFlows(later.AddSeconds(1)));
+        Assert.Equal([1, 51, 2], Ids(NextBatch()).Take(3));
+        Assert.True(_queue.MoreInStore);
+    }
+
+    [Fact]
     public void The_window_is_bounded_and_the_rest_is_left_in_storage()
     {
         _queue.Offer(Recipients(1, 11), s_now);

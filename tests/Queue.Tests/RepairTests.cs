@@ -242,6 +242,22 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task A_probe_that_delivered_all_ends_the_backoff_though_its_report_has_not_come()
+    {
+        await using var queue = await QueueUnderTest.StartAsync();
+        var isReachable = false;
+        queue.Worker.Reachable = _ => Volatile.Read(ref isReachable);
+        queue.Worker.FateOf = _ => Volatile.Read(ref isReachable) ? Worker.Fate.DiesAfterRecord : Worker.Fate.Done;
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.Store.FindBackoffAsync("example.net", default)).Failures > 0, "the domain backs off");
+
+        Volatile.Write(ref isReachable, true);
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+        await Until.TrueAsync(async () => (await queue.Store.FindBackoffAsync("example.net", default)).Failures == 0, "it can be reached");
+        Assert.Empty(queue.Lines(2002));
+    }
+
+    [Fact]
     public async Task The_report_of_a_claim_that_ended_with_its_record_is_not_recorded_again()
     {
         await using var queue = await QueueUnderTest.StartAsync();

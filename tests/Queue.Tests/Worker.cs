@@ -20,6 +20,9 @@ internal sealed class Worker
     /// <summary>False: no host of the domain can be reached.</summary>
     public Func<string, bool> Reachable { get; set; } = _ => true;
 
+    /// <summary>What its reports say of where mail goes.</summary>
+    public string Site { get; set; } = "";
+
     /// <summary>What becomes of a command before it is worked on.</summary>
     public Func<Claim, Fate> FateOf { get; set; } = _ => Fate.Done;
 
@@ -99,7 +102,7 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             await claims.RecordDeliveredAsync(command.Id, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(
                 BusEndpoints.AttemptsCompleted,
-                new AttemptReport(command.Domain, command.Id, results, !worker.Reachable(command.Domain)).ToContract(), default);
+                new AttemptReport(command.Domain, command.Id, results, !worker.Reachable(command.Domain), Site: worker.Site).ToContract(), default);
         }
     }
 

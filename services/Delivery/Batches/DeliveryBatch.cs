@@ -327,7 +327,7 @@ internal sealed class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable, HasEnded: hasEnded);
+        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site);
     }
 
     public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>

@@ -8,7 +8,7 @@ namespace MailPipeline.Queue.Domains;
 /// as the <see cref="DomainQueue"/> allows. One for each activation of its grain, and on its scheduler alone.
 /// </summary>
 internal sealed class DomainDispatch(
-    QueueStore store, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options,
+    QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options,
     RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time)
 {
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
@@ -153,19 +153,40 @@ internal sealed class DomainDispatch(
     private async Task LoadAsync(string domain)
     {
         var now = time.GetUtcNow();
-        if (!Queue.WantsMore(now) || pause.IsPaused)
+        var wantsMore = Queue.WantsMore(now);
+        if (pause.IsPaused || !(wantsMore || Queue.WantsFlows(now)))
             return;
-        var room = Queue.Room;
-        var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
         var waiting = Queue.Waiting;
-        foreach (var (route, count) in Queue.Load(due, room))
-            CountUnderWay(route, -count);
+        if (wantsMore)
+        {
+            var room = Queue.RoomInOrder;
+            var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
+            foreach (var (route, count) in Queue.Load(due, room))
+                CountUnderWay(route, -count);
+        }
+        if (Queue.MoreInStore)
+            await LoadFlowsAsync(domain, now);
         var found = Queue.Waiting - waiting;
         _found += found;
         _waitsForWorkers &= found == 0;
         var expired = Queue.TakeExpired(now);
         if (expired.Count > 0)
             await outcomes.ExpireAsync(domain, expired, Queue.Backoff.Reason);
+    }
+
+    /// <summary>
+    /// More is due than there is room for: whoever comes late in that order is not to wait for it. While a route lacks workers the order alone
+    /// decides, for a flow is not looked through for those who go the other way.
+    /// </summary>
+    private async Task LoadFlowsAsync(string domain, DateTimeOffset now)
+    {
+        var room = Queue.RoomForFlows;
+        if (room == 0 || _only is not null)
+            return;
+        var (from, after, alone) = Queue.NextFlows;
+        var (recipients, next) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
+        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now))
+            CountUnderWay(route, -count);
     }
 
     private async Task SendBatchAsync(string domain)

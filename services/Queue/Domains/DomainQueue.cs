@@ -28,6 +28,13 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public int Room => _window.Room;
 
+    public int RoomInOrder => _window.RoomInOrder;
+
+    public int RoomForFlows => _window.RoomForFlows;
+
+    /// <summary>From where, and beyond what, flows are read next.</summary>
+    public (string From, DuePlace After, string? Alone) NextFlows => (_window.FlowsFrom, _window.ReadTo, _window.Alone);
+
     public bool IsIdle => _window.Count == 0 && _underWay.Count == 0;
 
     /// <summary>The claims of all batches under way: those that a worker has, or may have.</summary>
@@ -48,6 +55,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public bool WantsMore(DateTimeOffset now) => MoreInStore && !BacksOff(now) && _window.IsHalfEmpty;
 
+    /// <summary>A sender has come whose mail lies behind that of others in storage.</summary>
+    public bool WantsFlows(DateTimeOffset now) => !BacksOff(now) && _window.WantsFlows(now);
+
     public void NoteMoreInStore() => _window.NoteMoreInStore();
 
     public void NoteDue() => _window.NoteDue();
@@ -67,11 +77,21 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// <returns>Who belongs to a batch that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
     public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<Recipient> recipients, int askedFor)
     {
-        var handedBack = recipients.Count == 0 ? []
-            : _underWay.Claimed.ToList().ConvertAll(claimId => HandBack(claimId, recipients.Select(recipient => recipient.RecipientId)));
+        var handedBack = TakeOut(recipients);
         _window.Load(recipients, askedFor);
         return handedBack;
     }
+
+    /// <summary>The same of some of each flow, whatever is before them in storage.</summary>
+    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)
+    {
+        var handedBack = TakeOut(recipients);
+        _window.LoadFlows(recipients, nextFlow, now);
+        return handedBack;
+    }
+
+    private List<(RecipientRoute Route, int Count)> TakeOut(IReadOnlyList<Recipient> free) => free.Count == 0 ? []
+        : _underWay.Claimed.ToList().ConvertAll(claimId => HandBack(claimId, free.Select(recipient => recipient.RecipientId)));
 
     /// <summary>
     /// Removes recipients whose time is over from the window and returns them. Whoever can be tried is tried once more at the end of his

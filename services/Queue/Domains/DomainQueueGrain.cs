@@ -25,6 +25,9 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
     private readonly HashSet<long> _concluding = [];
 
+    /// <summary>Where mail of the domain goes, as far as that was written while this queue was in memory.</summary>
+    private string _site = "";
+
     private int _idleTicks;
 
     private string Domain => this.GetPrimaryKeyString();
@@ -95,6 +98,7 @@ internal sealed partial class DomainQueueGrain(
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         if (DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
+        await RememberSiteAsync(report);
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
         await dispatch.RunAsync(Domain);
@@ -128,6 +132,15 @@ internal sealed partial class DomainQueueGrain(
         if (report.Unreachable)
             LogBacksOff(log, Domain, _queue.Backoff.BackoffUntil, reason);
         await store.SetBackoffAsync(Domain, _queue.Backoff);
+    }
+
+    /// <summary>For operators. Where nobody is left to wait there is nothing to remember it beside.</summary>
+    private async Task RememberSiteAsync(AttemptReport report)
+    {
+        if (report.Site.Length == 0 || report.Site == _site || !report.Results.Any(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Uncertain))
+            return;
+        _site = report.Site;
+        await store.SetSiteAsync(Domain, report.Site);
     }
 
     private async Task DispatchAsideAsync()
@@ -178,7 +191,8 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>
     /// A batch that nobody holds a claim for was lost on the bus, before or after it was worked on: what is still due
     /// of it is read from storage again. One that a worker held, or has tried somebody of, was not lost: it was taken back from a worker that
-    /// died, which is said where that is done, or it is its report that is missing.
+    /// died, which is said where that is done, or it is its report that is missing. Where storage says that somebody was delivered the domain
+    /// was reached, with or without a report.
     /// </summary>
     private async Task CheckOverdueAsync(CancellationToken cancellationToken)
     {
@@ -195,12 +209,31 @@ internal sealed partial class DomainQueueGrain(
                 continue;
             }
             var wasClaimed = _queue.WasClaimed(batch.ClaimId);
+            var end = batch.IsAdopted ? ClaimEnd.Tried : await store.FindEndAsync(batch.ClaimId, batch.Recipients, cancellationToken);
+            // It was reported while storage answered.
+            if (!_queue.IsUnderWay(batch.ClaimId))
+                continue;
+            if (end == ClaimEnd.Delivered)
+            {
+                await ConcludeDeliveredAsync(batch);
+                continue;
+            }
             dispatch.TakeBack(batch);
-            if (batch.IsAdopted || wasClaimed || await store.IsTriedSinceAsync(batch.Recipients, cancellationToken))
+            if (wasClaimed || end == ClaimEnd.Tried)
                 continue;
             telemetry.BatchLost(batch.Route);
             LogBatchLost(log, Domain, batch.ClaimId, batch.Recipients.Length);
         }
+    }
+
+    /// <summary>The claim ended with the record of its last delivery, and its report has not come. Whoever was not won waits in storage.</summary>
+    private async Task ConcludeDeliveredAsync(Batch batch)
+    {
+        _queue.Complete(batch.ClaimId);
+        dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
+        ForgetSetbacks(batch);
+        _queue.NoteMoreInStore();
+        await LearnAsync(new AttemptReport(Domain, batch.ClaimId, [], Unreachable: false));
     }
 
     private void NoteStorageAway(StorageUnavailableException exception)

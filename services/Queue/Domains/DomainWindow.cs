@@ -11,6 +11,9 @@ internal sealed class DomainWindow(int capacity)
 {
     private static readonly TimeSpan s_readOn = TimeSpan.FromSeconds(5);
 
+    /// <summary>Between two readings of flows for the sake of one that has come.</summary>
+    private static readonly TimeSpan s_flowsPause = TimeSpan.FromSeconds(1);
+
     private readonly FlowTurns _turns = new();
 
     /// <summary>Who is in the window or under way.</summary>
@@ -18,6 +21,8 @@ internal sealed class DomainWindow(int capacity)
 
     private DuePlace _readTo;
     private DateTimeOffset _readSince;
+    private DateTimeOffset _flowsReadAt;
+    private bool _hasNewFlow;
 
     /// <summary>Storage may hold due recipients that are not in the window.</summary>
     public bool MoreInStore { get; private set; } = true;
@@ -27,6 +32,24 @@ internal sealed class DomainWindow(int capacity)
     public int Room => capacity - _turns.Count;
 
     public bool IsHalfEmpty => _turns.Count <= capacity / 2;
+
+    /// <summary>So many are read in the order in which they are due; what is left is for flows that storage would come to last.</summary>
+    public int RoomInOrder => Room - (Room / 4);
+
+    /// <summary>So many are read of flows. Half of the room: another flow may come soon.</summary>
+    public int RoomForFlows => Room / 2;
+
+    /// <summary>Up to where storage has been read in that order.</summary>
+    public DuePlace ReadTo => _readTo;
+
+    /// <summary>From where flows are read next, in the order of their names.</summary>
+    public string FlowsFrom { get; private set; } = "";
+
+    /// <summary>The one flow that waits here; null where none does, or several.</summary>
+    public string? Alone => _turns.Alone;
+
+    /// <summary>A sender has come of whom nobody waits here, and who is behind others in storage.</summary>
+    public bool WantsFlows(DateTimeOffset now) => _hasNewFlow && MoreInStore && RoomForFlows > 0 && (now - _flowsReadAt).Duration() >= s_flowsPause;
 
     /// <summary>The recipient whose turn it is.</summary>
     public Recipient? Next => _turns.Next;
@@ -58,9 +81,14 @@ internal sealed class DomainWindow(int capacity)
     public void Offer(IReadOnlyList<Recipient> recipients)
     {
         if (MoreInStore || recipients.Count > Room)
+        {
             MoreInStore = true;
+            _hasNewFlow |= recipients.Any(recipient => !_turns.Has(recipient.Flow));
+        }
         else
+        {
             Add(recipients);
+        }
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
@@ -68,6 +96,13 @@ internal sealed class DomainWindow(int capacity)
     {
         MoreInStore = recipients.Count >= askedFor;
         _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
+        Add(recipients);
+    }
+
+    /// <summary>Takes some of each flow, whatever is before them in storage. What was read in order says whether there is more.</summary>
+    public void LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)
+    {
+        (FlowsFrom, _flowsReadAt, _hasNewFlow) = (nextFlow, now, false);
         Add(recipients);
     }
 

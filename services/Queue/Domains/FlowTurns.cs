@@ -18,6 +18,12 @@ internal sealed class FlowTurns
     /// <summary>The recipient whose turn it is.</summary>
     public Recipient? Next => _turns.First?.Value.Waiting.Peek();
 
+    /// <summary>Somebody of the flow waits here.</summary>
+    public bool Has(string flow) => _flows.ContainsKey(flow);
+
+    /// <summary>The one flow that waits here; null where none does, or several.</summary>
+    public string? Alone => _turns.Count == 1 ? _turns.First!.Value.Key : null;
+
     public void Add(Recipient recipient)
     {
         var flow = recipient.Flow;

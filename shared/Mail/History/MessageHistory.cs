@@ -19,6 +19,9 @@ public sealed record RecipientTimeline(
 {
     /// <summary>Why it is held, when it was not an operator who said so; else empty.</summary>
     public string HoldReason { get; init; } = "";
+
+    /// <summary>While it waits, where its domain's mail goes as the last attempt found; else empty.</summary>
+    public string Site { get; init; } = "";
 }
 
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
@@ -35,8 +38,9 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_recipients = new(
         """
-        SELECT id, address, original, domain, route, state, next_attempt_at, claim, updated_at, hold_reason
-        FROM recipients WHERE id BETWEEN $1 AND $2 ORDER BY id
+        SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason,
+               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END
+        FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id
         """);
 
     private static readonly Statement s_attempts = new(
@@ -97,6 +101,7 @@ public sealed class MessageHistory(MailDatabase database)
                 (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0 && r.GetInt32(5) == 0, QueueStore.Time(r, 8), [])
             {
                 HoldReason = r.GetString(9),
+                Site = r.GetString(10),
             },
             cancellationToken, first, last);
         var attempts = (await database.QueryAsync(

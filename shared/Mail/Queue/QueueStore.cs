@@ -38,6 +38,19 @@ public sealed record DomainBackoff(int Failures, DateTimeOffset BackoffUntil, st
     public static readonly DomainBackoff None = new(0, DateTimeOffset.UnixEpoch, "");
 }
 
+/// <summary>What is known of a claim that is not there.</summary>
+public enum ClaimEnd
+{
+    /// <summary>None of its recipients has been tried since it was given out.</summary>
+    Untried,
+
+    /// <summary>Some have been tried, by whomever, and none was delivered under it.</summary>
+    Tried,
+
+    /// <summary>Some were delivered under it: the far end answered.</summary>
+    Delivered,
+}
+
 /// <summary>The queue's side of the truth: routing, what is due where, and the back-off of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
 {
@@ -70,10 +83,16 @@ public sealed class QueueStore(MailDatabase database)
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
-    private const string Due =
+    /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
+    internal const string Columns =
         """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
+        r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        """;
+
+    private const string Due =
+        $"""
+        SELECT {Columns}
         WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0 AND r.next_attempt_at <= $2 AND (r.next_attempt_at, r.id) > ($4, $5)
         """;
 
@@ -84,11 +103,7 @@ public sealed class QueueStore(MailDatabase database)
     // Of the others the index alone is read.
     internal static readonly Statement s_dueOfRoute = new($"{Due} AND r.route = $6 {InOrderOfDue}");
 
-    private static readonly Statement s_queued = new(
-        """
-        SELECT r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
-        FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND r.state = 0
-        """);
+    private static readonly Statement s_queued = new($"SELECT {Columns} WHERE r.id = $1 AND r.state = 0");
 
     // The later of the two times, as the index has it: domains that back off, however many, are not read.
     private const string WakeAt = "CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END";
@@ -118,7 +133,7 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
 
-    private static readonly Statement s_attempts = new("SELECT id, attempts FROM recipients WHERE id {in_1}");
+    private static readonly Statement s_ends = new("SELECT id, attempts, state, claim FROM recipients WHERE id {in_1}");
 
     internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
 
@@ -129,6 +144,9 @@ public sealed class QueueStore(MailDatabase database)
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
         """) { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_setSite = new(
+        "UPDATE domain_queues SET site = $2 WHERE domain = $1 AND site <> $2") { Locks = SharedRows.Domains };
 
     private static readonly Statement s_lockQueue = new(
         """
@@ -218,12 +236,15 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
 
-    /// <summary>Some of these have been tried since they were read, whatever came of it.</summary>
-    public async Task<bool> IsTriedSinceAsync(IReadOnlyCollection<Recipient> recipients, CancellationToken cancellationToken)
+    /// <summary>What is known of these, who were to be tried under the claim, when it is not there.</summary>
+    public async Task<ClaimEnd> FindEndAsync(long claimId, IReadOnlyCollection<Recipient> recipients, CancellationToken cancellationToken)
     {
         var before = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Attempts);
-        var now = await database.QueryAsync(s_attempts, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(before.Keys));
-        return now.Any(recipient => recipient.Attempts > before[recipient.Id]);
+        var now = await database.QueryAsync(
+            s_ends, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1), State: (RecipientState)r.GetInt32(2), Claim: r.GetInt64(3)), cancellationToken,
+            SqlValue.FromIds(before.Keys));
+        return now.Any(recipient => recipient.State == RecipientState.Delivered && recipient.Claim == claimId) ? ClaimEnd.Delivered
+            : now.Any(recipient => recipient.Attempts > before[recipient.Id]) ? ClaimEnd.Tried : ClaimEnd.Untried;
     }
 
     /// <summary>
@@ -248,6 +269,10 @@ public sealed class QueueStore(MailDatabase database)
     public Task SetBackoffAsync(string domain, DomainBackoff backoff) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
             s_setBackoff, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason)));
+
+    /// <summary>Where the domain's mail goes, as the last attempt found. Of a domain for which nobody waits nothing is remembered.</summary>
+    public Task SetSiteAsync(string domain, string site) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(s_setSite, domain, StoredText.Note(site)));
 
     /// <summary>
     /// Reads the domain's earliest next attempt and notes it, so that the reconciler need not look before. Returns null when
@@ -284,7 +309,7 @@ public sealed class QueueStore(MailDatabase database)
     private static Envelope ReadUnrouted(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7));
 
-    private static Recipient ReadQueued(DbDataReader r) => new(
+    internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
         Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
 

@@ -9,7 +9,11 @@ namespace MailPipeline.Mail;
 /// <param name="NextAttemptAt">The earliest of those that nobody tries; of all when every one is being tried.</param>
 public sealed record DomainSummary(
     string Domain, long Queued, long Claimed, DateTimeOffset NextAttemptAt, int Failures, DateTimeOffset BackoffUntil, string Reason,
-    string LastReply);
+    string LastReply)
+{
+    /// <summary>Where its mail goes, which other domains may have in common with it; empty before an attempt that left somebody waiting.</summary>
+    public string Site { get; init; } = "";
+}
 
 /// <summary>How much waits, and for whom most.</summary>
 /// <param name="Unreported">Failures that their senders have not been told of yet.</param>
@@ -39,7 +43,8 @@ public sealed class WaitingStore(MailDatabase database)
                    SELECT a.reply FROM attempts a
                    JOIN (SELECT r.id, r.attempts FROM recipients r WHERE r.domain = w.domain AND r.state = 0
                          ORDER BY r.next_attempt_at DESC LIMIT 10) d ON a.recipient_id = d.id
-                   WHERE d.attempts > 0 ORDER BY a.finished_at DESC LIMIT 1), '') END
+                   WHERE d.attempts > 0 ORDER BY a.finished_at DESC LIMIT 1), '') END,
+               COALESCE(q.site, '')
         FROM (
             SELECT domain, COUNT(*) AS queued, MIN(next_attempt_at) AS oldest, CAST(SUM(COUNT(*)) OVER () AS BIGINT) AS total
             FROM recipients WHERE state = 0 GROUP BY domain ORDER BY 2 DESC, 1 LIMIT $1) w
@@ -64,7 +69,10 @@ public sealed class WaitingStore(MailDatabase database)
             {
                 total = r.GetInt64(3);
                 return new DomainSummary(
-                    r.GetString(0), r.GetInt64(1), 0, QueueStore.Time(r, 2), r.GetInt32(4), QueueStore.Time(r, 5), r.GetString(6), r.GetString(7));
+                    r.GetString(0), r.GetInt64(1), 0, QueueStore.Time(r, 2), r.GetInt32(4), QueueStore.Time(r, 5), r.GetString(6), r.GetString(7))
+                {
+                    Site = r.GetString(8),
+                };
             },
             cancellationToken, mostDomains);
         var claimed = await CountClaimedAsync([.. domains.Select(domain => domain.Domain)], cancellationToken);

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# What a very large queue costs: fills a PostgreSQL of its own with recipients that were deferred, spread over many domains, starts the
+# services over it, and measures. README.md says what each row is.
+#
+#   tests/Benchmarks/scale.sh [--no-build] [recipients (1000000)] [domains (20000)]
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build=1
+[[ ${1:-} == --no-build ]] && build=0 && shift
+[[ $# -le 2 && "${1:-1}${2:-1}" =~ ^[0-9]+$ ]] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+recipients=${1:-1000000} domains=${2:-20000}
+[[ $(id -u) == 0 ]] || { echo "scale.sh: PostgreSQL and RabbitMQ need root to become their users" >&2; exit 77; }
+if ((build)); then
+    for service in Queue Delivery Mailbox Ingress Commands; do
+        dotnet build "$root/services/$service" -c Release -v quiet -nologo -nodeReuse:false >&2
+    done
+fi
+
+source "$here/servers.sh"
+source "$here/cluster.sh"
+work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/mailpipeline-bench.XXXXXX")
+chmod 755 "$work"
+trap 'stop_cluster 2>/dev/null; rm -rf "$work"' EXIT
+mkdir "$work/cluster" && chmod 755 "$work/cluster"
+mail=$root/services/Commands/bin/Release/net10.0/mail
+
+row() { # what figure unit bound
+    printf '| %s | %s %s | < %s %s | %s |\n' "$1" "$2" "$3" "$4" "$3" "$(awk -v a="$2" -v b="$4" 'BEGIN { print (a < b) ? "yes" : "no" }')"
+}
+
+seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.2f", to - from }'; }
+
+pid_of() { local one; for one in "${cluster_pids[@]}"; do [[ $one == "$1 "* ]] && echo "${one##* }"; done; }
+
+# User and system time so far of a process and all its descendants, those that have ended too, in ticks.
+ticks_of() {
+    local pid=$1 child sum
+    sum=$(awk '{ sub(/.*\) /, ""); print $12 + $13 + $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || echo 0)
+    for child in $(cat /proc/"$pid"/task/*/children 2>/dev/null); do
+        sum=$((sum + $(ticks_of "$child")))
+    done
+    echo "$sum"
+}
+
+start_postgres
+start_rabbitmq
+start_redis
+# The schema is the program's own.
+(cd "$work" && "$mail" domain add example.org >/dev/null)
+echo "filling: $recipients recipients of $domains domains" >&2
+programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
+"$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -v ON_ERROR_STOP=1 -qAt -v n="$recipients" -v d="$domains" -f "$here/scale.sql"
+"$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -qAtc "SELECT 'database: ' || pg_size_pretty(pg_database_size('mail'))" >&2
+
+echo "| what | measured | bound | kept |"
+echo "| --- | --: | --: | --- |"
+began=$EPOCHREALTIME
+start_service Queue --Queue:SiloPort=$((11111 + source_port_offset))
+queue_number=$((${#cluster_pids[@]} - 1))
+wait_until_ready $queue_number
+row "start of Queue until it is ready" "$(seconds_since "$began")" s 5
+
+start_service Delivery "--Delivery:Routes=*=127.0.0.1:$sink_port"
+start_service Mailbox --Mailbox:Listeners:0:Address=127.0.0.1 --Mailbox:Listeners:0:Port=$((2110 + source_port_offset))
+server_port=$((2525 + source_port_offset))
+start_service Ingress --Ingress:Listeners:0:Kind=Mx --Ingress:Listeners:0:Address=127.0.0.1 \
+    --Ingress:Listeners:0:Port=$server_port --Ingress:RelayClients:0=127.0.0.0/8
+for ((number = queue_number + 1; number < ${#cluster_pids[@]}; number++)); do
+    wait_until_ready $number
+done
+# Code is compiled and pools are filled once.
+python3 "$here/scale.py" $server_port "$sink_port" 200 20 >/dev/null
+read -r arrived median slow < <(python3 "$here/scale.py" $server_port "$sink_port" 1200 20)
+row "healthy mail beside it, from its 250 to its arrival, 99 of 100 ($arrived of 1200 arrived, median $median s)" "$slow" s 1
+
+began=$EPOCHREALTIME
+"$mail" queue >/dev/null
+row "mail queue" "$(seconds_since "$began")" s 2
+
+queue_pid=$(pid_of Queue) postgres_pid=$(pid_of PostgreSQL)
+sleep 20
+before=$(($(ticks_of "$queue_pid") + $(ticks_of "$postgres_pid")))
+queue_before=$(ticks_of "$queue_pid")
+sleep 60
+after=$(($(ticks_of "$queue_pid") + $(ticks_of "$postgres_pid")))
+queue_after=$(ticks_of "$queue_pid")
+hertz=$(getconf CLK_TCK)
+row "memory of Queue (PSS)" "$(awk '/^Pss:/ { printf "%.0f", $2 / 1024 }' "/proc/$queue_pid/smaps_rollup")" MB 350
+row "CPU of Queue and PostgreSQL at rest, in a minute ($(awk -v t=$((queue_after - queue_before)) -v h="$hertz" 'BEGIN { printf "%.2f", t / h / 60 }') of Queue)" \
+    "$(awk -v t=$((after - before)) -v h="$hertz" 'BEGIN { printf "%.2f", t / h / 60 }')" cores 0.3
