@@ -95,7 +95,8 @@ public sealed class DomainQueueTests
         Assert.Equal(("", new DuePlace(s_now, 6), Recipient(1).Flow), _queue.NextFlows);
         _queue.LoadFlows([Recipient(51) with { Flow = "ann@example.com" }], "", later);
         Assert.False(_queue.WantsFlows(later.AddSeconds(1)));
-        Assert.Equal([1, 51, 2], Ids(NextBatch()).Take(3));
+        NextBatch();
+        Assert.Equal(51, Ids(NextBatch())[0]);
         Assert.True(_queue.MoreInStore);
     }
 

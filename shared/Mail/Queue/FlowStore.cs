@@ -69,11 +69,17 @@ public sealed class FlowStore(MailDatabase database)
         var heads = flows.Where(flow => flow.Head != 0).ToList();
         if (heads.Count == 0 || most == 0 || (heads is [var one] && one.Flow == alone))
             return ([], next);
+        if (heads.Count > most)
+        {
+            // Those for whom there is no room are the first ones of the next reading.
+            next = heads[most].Flow;
+            heads.RemoveRange(most, heads.Count - most);
+        }
         var ids = heads.ConvertAll(flow => flow.Head);
         var ofEach = heads.Count > FewFlows ? 1 : Math.Clamp(most / heads.Count, 1, MostOfOne);
         if (ofEach > 1)
             ids = await database.QueryAsync(s_following, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(ids), domain, dueBefore, ofEach);
-        return (await database.QueryAsync(s_rows, QueueStore.ReadQueued, cancellationToken, SqlValue.FromIds(ids.Take(most))), next);
+        return (await database.QueryAsync(s_rows, QueueStore.ReadQueued, cancellationToken, SqlValue.FromIds(ids)), next);
     }
 
     private static string Of(string sql, string condition) => sql.Replace("{0}", condition, StringComparison.Ordinal);
