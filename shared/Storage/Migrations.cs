@@ -42,10 +42,12 @@ internal static class Migrations
 
             // flow: whose message it is where senders take turns. content_refs: what still needs the bytes: recipients without a final
             // outcome or with one that is not reported yet, and maildrop rows. size_bytes counts the fields put in front of the content too.
+            // hold_reason: why its recipients are held as soon as they are routed, or empty. tags: what checks called it, one a line.
             """
             CREATE TABLE messages (
                 id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, flow TEXT NOT NULL, size_bytes BIGINT NOT NULL,
-                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL)
+                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL,
+                hold_reason TEXT NOT NULL DEFAULT '', tags TEXT NOT NULL DEFAULT '')
             """,
 
             // id: message id and number of the chunk in one key, like recipients. Number 0 begins with the fields put in front of the

@@ -10,6 +10,12 @@ public sealed record MessageTimeline(
 {
     /// <summary>What operators did to it, in order.</summary>
     public IReadOnlyList<AuditEntry> Audit { get; init; } = [];
+
+    /// <summary>What checks at the door called it.</summary>
+    public IReadOnlyList<string> Tags { get; init; } = [];
+
+    /// <summary>Why its recipients were held from the start; empty where they were not.</summary>
+    public string HoldReason { get; init; } = "";
 }
 
 /// <summary>One recipient, its state and every attempt in order.</summary>
@@ -35,7 +41,7 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_message = new(
         """
-        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, '')
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, ''), m.tags, m.hold_reason
         FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id WHERE m.id = $1
         """);
 
@@ -99,7 +105,11 @@ public sealed class MessageHistory(MailDatabase database)
             s_message,
             r => new MessageTimeline(
                 r.GetInt64(0), QueueStore.Time(r, 1), r.GetString(2), r.GetInt64(3),
-                r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), []),
+                r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), [])
+            {
+                Tags = r.GetString(5).Split('\n', StringSplitOptions.RemoveEmptyEntries),
+                HoldReason = r.GetString(6),
+            },
             cancellationToken, messageId);
         if (rows is not [var message])
             return null;
