@@ -35,6 +35,29 @@ public abstract partial class StoreTests
         Assert.Equal([0L], await Store.Database.QueryAsync(new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId));
     }
 
+    [Theory]
+    [InlineData("Ann@Example.org", "list@example.net", "ann@example.org")]
+    [InlineData("", "You@Example.NET", "example.net")]
+    [InlineData("", "", "")]
+    public void A_message_flows_with_those_of_its_account_or_of_its_sender_s_domain(string account, string sender, string flow) =>
+        Assert.Equal(flow, FlowKey.Of(account, sender));
+
+    private async Task<Envelope> AcceptAsync(byte[] content, MessagePrefix prefix)
+    {
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        var message = new Envelope(
+            id, "sender@example.org", ["a@example.net", "b@example.net"], prefix.SizeBytes + content.Length, BodyType.SevenBit, Store.Time.GetUtcNow(), "",
+            FlowKey.Of("", "sender@example.org"));
+        await using var writer = Store.Messages.CreateContent(id);
+        await writer.AppendAsync(content, default);
+        await Store.Messages.AcceptAsync(message, writer, default, prefix);
+        return message;
+    }
+}
+
+/// <summary>What is taken in front of a message, and what is not.</summary>
+public sealed class MessagePrefixTests
+{
     [Fact]
     public void A_prefix_has_a_bound()
     {
@@ -86,24 +109,5 @@ public abstract partial class StoreTests
         Assert.Throws<ArgumentException>(() => prefix.Add("a", new string('x', MessagePrefix.MaxLineBytes - 2)));
         prefix.Add("a", new string('x', MessagePrefix.MaxLineBytes - 3));
         Assert.Equal(MessagePrefix.MaxLineBytes + 2, prefix.SizeBytes);
-    }
-
-    [Theory]
-    [InlineData("Ann@Example.org", "list@example.net", "ann@example.org")]
-    [InlineData("", "You@Example.NET", "example.net")]
-    [InlineData("", "", "")]
-    public void A_message_flows_with_those_of_its_account_or_of_its_sender_s_domain(string account, string sender, string flow) =>
-        Assert.Equal(flow, FlowKey.Of(account, sender));
-
-    private async Task<Envelope> AcceptAsync(byte[] content, MessagePrefix prefix)
-    {
-        var id = await Store.Messages.NextMessageIdAsync(default);
-        var message = new Envelope(
-            id, "sender@example.org", ["a@example.net", "b@example.net"], prefix.SizeBytes + content.Length, BodyType.SevenBit, Store.Time.GetUtcNow(), "",
-            FlowKey.Of("", "sender@example.org"));
-        await using var writer = Store.Messages.CreateContent(id);
-        await writer.AppendAsync(content, default);
-        await Store.Messages.AcceptAsync(message, writer, default, prefix);
-        return message;
     }
 }
