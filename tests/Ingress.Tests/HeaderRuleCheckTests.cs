@@ -60,7 +60,7 @@ public sealed class HeaderRuleCheckTests
         Assert.Equal((RecipientState.Held, "header rule invoice"), (recipient.State, recipient.HoldReason));
         Assert.DoesNotContain("X-MailPipeline", Encoding.Latin1.GetString(await host.ContentAsync(hint.MessageId)), StringComparison.Ordinal);
 
-        Assert.Equal(1, (await host.Services.GetRequiredService<OperatorStore>().ReleaseAsync(hint.MessageId, "ann")).Changed);
+        Assert.Equal(1, (await host.Services.GetRequiredService<OperatorStore>().ReleaseAsync(hint.MessageId, new("ann"))).Changed);
         Assert.Single(await queue.ListDueAsync("example.com", DateTimeOffset.MaxValue, 10, Deadline.Token));
         Assert.Equal("header rule invoice", (await history.FindAsync(hint.MessageId, Deadline.Token))!.HoldReason);
     }

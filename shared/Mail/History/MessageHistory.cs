@@ -67,7 +67,7 @@ public sealed class MessageHistory(MailDatabase database)
         """);
 
     private static readonly Statement s_audit = new(
-        "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY number");
+        "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY done_at, id");
 
     /// <summary>Messages looked at by one statement.</summary>
     internal const int Page = 10_000;
@@ -95,7 +95,6 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
-    private static readonly Statement s_forgetAudit = new("DELETE FROM operator_audit WHERE message_id {in_1}");
 
     private long _after;
 
@@ -145,7 +144,7 @@ public sealed class MessageHistory(MailDatabase database)
             cancellationToken))[0];
 
     /// <summary>
-    /// Removes all trace of finished messages accepted before the given time. Returns how many there were. A call looks at a bounded
+    /// Removes all trace of finished messages accepted before the given time, but for what operators did to them. Returns how many there were. A call looks at a bounded
     /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
     /// </summary>
     public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
@@ -211,7 +210,6 @@ public sealed class MessageHistory(MailDatabase database)
         ValueTask<int>[] deletions =
         [
             transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
-            transaction.ExecuteAsync(s_forgetAudit, SqlValue.FromIds(forgotten)),
         ];
         foreach (var deletion in deletions)
             await deletion;
