@@ -28,7 +28,7 @@ internal sealed class SmtpConnection : ILineSession
         _connection = connection;
         _patience = new SessionPatience(server.Options, server.Time);
         _session = new SmtpSession(listener.Profile);
-        _context = new CheckContext(_session, connection.Client, connection.Local, server.IsRelayClient(connection.Client));
+        _context = new CheckContext(_session, connection, server.IsRelayClient(connection.Client));
         Listener = listener;
     }
 

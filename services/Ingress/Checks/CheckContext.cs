@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
@@ -8,9 +9,8 @@ namespace MailPipeline.Ingress.Checks;
 /// What checks may know of one session: who the client is, and what it proposes; and what they have said so far of the message to come.
 /// One object for each connection.
 /// </summary>
-/// <param name="local">The address of ours that the client came to.</param>
 /// <param name="isRelayClient">The operator lists the client.</param>
-internal sealed class CheckContext(SmtpSession session, IPAddress? client, IPAddress? local, bool isRelayClient)
+internal sealed class CheckContext(SmtpSession session, LineConnection connection, bool isRelayClient)
 {
     private SmtpAddress? _resolvedRecipient;
     private ResolvedAddress? _resolved;
@@ -22,12 +22,13 @@ internal sealed class CheckContext(SmtpSession session, IPAddress? client, IPAdd
     private MessageNote? _ofTransaction;
 
     /// <summary>The client's address; null where nobody knows.</summary>
-    public IPAddress? Client => client;
+    public IPAddress? Client => connection.Client;
 
     /// <summary>The client is this very machine.</summary>
-    public bool IsLocalClient => client is not null && (IPAddress.IsLoopback(client) || client.Equals(local));
+    public bool IsLocalClient => Client is { } client && (IPAddress.IsLoopback(client) || client.Equals(Local));
 
-    public IPAddress? Local => local;
+    /// <summary>The address of ours that the client came to.</summary>
+    public IPAddress? Local => connection.Local;
 
     /// <summary>Who has logged in; null is a stranger.</summary>
     public Account? Account { get; set; }
