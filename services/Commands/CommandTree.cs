@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Commands;
@@ -15,6 +16,13 @@ internal sealed class CommandTree
 
     private readonly Option<bool> _json = new("--json") { Description = "write the answer as one line of JSON", Recursive = true };
 
+    private readonly Option<string> _as = new("--as")
+    {
+        Description = "under whose name a change is noted; default: MAIL_OPERATOR, or who called sudo, or the user",
+        HelpName = "NAME",
+        Recursive = true,
+    };
+
     private readonly Terminal _terminal;
     private readonly IReadOnlyDictionary<string, string?> _settings;
 
@@ -24,9 +32,10 @@ internal sealed class CommandTree
         _settings = settings;
         Root = new RootCommand("The operator's commands of MailPipeline. They work while the servers run on the same store.")
         {
-            _data, _json,
+            _data, _json, _as,
             DirectoryCommands.Domain(this), DirectoryCommands.Account(this, terminal), DirectoryCommands.Alias(this),
             MessageCommands.Message(this), QueueCommands.Queue(this),
+            AuditCommands.Audit(this),
             Version(),
         };
     }
@@ -34,6 +43,9 @@ internal sealed class CommandTree
     public RootCommand Root { get; }
 
     public bool WantsJson(ParseResult line) => line.GetValue(_json);
+
+    /// <summary>Who gives the command.</summary>
+    public OperatorIdentity OperatorOf(ParseResult line) => OperatorName.Of(line.GetValue(_as));
 
     /// <summary>A command that asks an open store, or changes it.</summary>
     /// <param name="makes">It makes the store where there is none.</param>

@@ -11,11 +11,11 @@ internal static class DirectoryCommands
         var name = new Argument<string>("DOMAIN") { Description = "a domain name, in ASCII as it is called in mail" };
         return CommandTree.Group("domain", "the domains that mail is received for",
             tree.Create("add", "receive mail for a domain", async (store, line, cancellation) =>
-                DirectoryReply.Of(await store.Domains.AddAsync(line.GetRequiredValue(name), cancellation)), makes: true, name),
+                DirectoryReply.Of(await store.Domains.AddAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: true, name),
             tree.Create("list", "domains of ours", async (store, _, cancellation) =>
                 DirectoryReply.OfList("domains", await store.Domains.ListAsync(cancellation))),
             tree.Create("remove", "no longer receive mail for it", async (store, line, cancellation) =>
-                DirectoryReply.Of(await store.Domains.RemoveAsync(line.GetRequiredValue(name), cancellation)), makes: false, name));
+                DirectoryReply.Of(await store.Domains.RemoveAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: false, name));
     }
 
     /// <param name="terminal">Where a password is asked for; it is never an argument, which others on the machine can see.</param>
@@ -28,18 +28,19 @@ internal static class DirectoryCommands
                 var name = line.GetRequiredValue(address);
                 if (await store.Accounts.MayAddAsync(name, cancellation) is var answer and not AccountMayBeAdded)
                     return DirectoryReply.Of(answer);
-                return DirectoryReply.Of(await store.Accounts.AddAsync(name, await terminal.ReadPasswordAsync(cancellation), cancellation));
+                return DirectoryReply.Of(await store.Accounts.AddAsync(name, await terminal.ReadPasswordAsync(cancellation), tree.OperatorOf(line), cancellation));
             }, makes: true, address),
             tree.Create("list", "accounts", async (store, _, cancellation) =>
                 DirectoryReply.OfList("accounts", await store.Accounts.ListAsync(cancellation))),
             tree.Create("remove", "remove the account and all mail in its maildrop", async (store, line, cancellation) =>
-                DirectoryReply.Of(await store.Accounts.RemoveAsync(line.GetRequiredValue(address), cancellation)), makes: false, address),
+                DirectoryReply.Of(await store.Accounts.RemoveAsync(line.GetRequiredValue(address), tree.OperatorOf(line), cancellation)), makes: false, address),
             tree.Create("password", "give the account another password", async (store, line, cancellation) =>
             {
                 var name = line.GetRequiredValue(address);
                 if (await store.Accounts.FindAsync(name, cancellation) is var answer and not AccountIsThere)
                     return DirectoryReply.Of(answer);
-                return DirectoryReply.Of(await store.Accounts.SetPasswordAsync(name, await terminal.ReadPasswordAsync(cancellation), cancellation));
+                return DirectoryReply.Of(await store.Accounts.SetPasswordAsync(
+                    name, await terminal.ReadPasswordAsync(cancellation), tree.OperatorOf(line), cancellation));
             }, makes: false, address));
     }
 
@@ -49,11 +50,12 @@ internal static class DirectoryCommands
         var target = new Argument<string>("TARGET") { Description = "where its mail goes" };
         return CommandTree.Group("alias", "mail for one address goes to another",
             tree.Create("add", "mail for ADDRESS (or @DOMAIN: for all of a domain) goes to TARGET", async (store, line, _) =>
-                DirectoryReply.Of(await store.Aliases.AddAsync(line.GetRequiredValue(address), line.GetRequiredValue(target))), makes: true, address, target),
+                DirectoryReply.Of(await store.Aliases.AddAsync(line.GetRequiredValue(address), line.GetRequiredValue(target), tree.OperatorOf(line))), makes: true, address, target),
             tree.Create("list", "aliases", async (store, _, cancellation) =>
                 DirectoryReply.OfList(await store.Aliases.ListAsync(cancellation))),
             tree.Create("remove", "no longer", async (store, line, cancellation) =>
-                DirectoryReply.Of(await store.Aliases.RemoveAsync(line.GetRequiredValue(address), line.GetRequiredValue(target), cancellation)),
+                DirectoryReply.Of(await store.Aliases.RemoveAsync(
+                    line.GetRequiredValue(address), line.GetRequiredValue(target), tree.OperatorOf(line), cancellation)),
                 makes: false, address, target));
     }
 }

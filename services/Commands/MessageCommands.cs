@@ -12,11 +12,11 @@ internal static class MessageCommands
         var message = Show(tree, "message", "the timeline of a message, by the id of its 250 reply", all: false);
         message.Subcommands.Add(Show(tree, "all", "the same with each recipient of very many that were delivered", all: true));
         message.Subcommands.Add(Change(tree, "hold", "keep its waiting recipients back until they are released",
-            (messages, id, cancellation) => messages.HoldAsync(id, OperatorName.Current, cancellation)));
+            (messages, id, by, cancellation) => messages.HoldAsync(id, by, cancellation)));
         message.Subcommands.Add(Change(tree, "release", "let its held recipients go: they are due at once",
-            (messages, id, cancellation) => messages.ReleaseAsync(id, OperatorName.Current, cancellation)));
+            (messages, id, by, cancellation) => messages.ReleaseAsync(id, by, cancellation)));
         message.Subcommands.Add(Change(tree, "remove", "end its waiting and held recipients; the sender is not told",
-            (messages, id, cancellation) => messages.RemoveAsync(id, OperatorName.Current, cancellation)));
+            (messages, id, by, cancellation) => messages.RemoveAsync(id, by, cancellation)));
         return message;
     }
 
@@ -28,11 +28,11 @@ internal static class MessageCommands
     }
 
     private static Command Change(
-        CommandTree tree, string name, string summary, Func<Messages, string, CancellationToken, Task<MessageResult>> change)
+        CommandTree tree, string name, string summary, Func<Messages, string, OperatorIdentity, CancellationToken, Task<MessageResult>> change)
     {
         var id = Id();
         return tree.Create(name, summary, async (store, line, cancellation) =>
-            MessageReply.Of(await change(store.Messages, line.GetRequiredValue(id), cancellation)), makes: false, id);
+            MessageReply.Of(await change(store.Messages, line.GetRequiredValue(id), tree.OperatorOf(line), cancellation)), makes: false, id);
     }
 
     private static Argument<string> Id()

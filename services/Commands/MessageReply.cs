@@ -72,6 +72,8 @@ internal static class MessageReply
         json.WriteString("sender", message.Sender);
         json.WriteNumber("sizeBytes", message.SizeBytes);
         json.WriteStrings("envelope", message.Envelope);
+        json.WriteStrings("tags", message.Tags);
+        json.WriteString("holdReason", message.HoldReason);
         json.WriteWait("wait", found.Wait);
         json.WriteAll("recipients", found.Recipients, recipient => Write(json, recipient));
         json.WriteAll("changes", message.Audit, change =>

@@ -22,6 +22,10 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public Messages Messages => _services.GetRequiredService<Messages>();
 
+    public AuditTrail Audit => _services.GetRequiredService<AuditTrail>();
+
+    public TimeProvider Time => _services.GetRequiredService<MailDatabase>().Time;
+
     public DeliveryQueue Queue => _services.GetRequiredService<DeliveryQueue>();
 
     /// <param name="dataFolder">Its database is meant unless a setting names another.</param>

@@ -12,10 +12,10 @@ internal static class QueueCommands
     {
         var queue = tree.Create("queue", "domains for which mail waits, and why", async (store, _, cancellation) =>
             QueueReply.Of(await store.Queue.FindAsync(MaxDomains, MaxHeld, cancellation)));
-        queue.Subcommands.Add(tree.Create("pause", "hand nothing out any more, in all servers; mail is accepted as before", async (store, _, _) =>
-            QueueReply.Of(await store.Queue.PauseAsync(OperatorName.Current))));
-        queue.Subcommands.Add(tree.Create("resume", "hand out again what is due", async (store, _, _) =>
-            QueueReply.Of(await store.Queue.ResumeAsync())));
+        queue.Subcommands.Add(tree.Create("pause", "hand nothing out any more, in all servers; mail is accepted as before", async (store, line, _) =>
+            QueueReply.Of(await store.Queue.PauseAsync(tree.OperatorOf(line)))));
+        queue.Subcommands.Add(tree.Create("resume", "hand out again what is due", async (store, line, _) =>
+            QueueReply.Of(await store.Queue.ResumeAsync(tree.OperatorOf(line)))));
         return queue;
     }
 }

@@ -20,6 +20,10 @@ internal static class Timeline
         var message = found.Message;
         var id = MessageIds.ToText(message.MessageId);
         yield return $"{Time(message.AcceptedAt)} accepted as {id} from <{message.Sender}>, {Units.Size(message.SizeBytes)}";
+        if (message.Tags.Count > 0)
+            yield return $"{s_indent} tagged {string.Join(", ", message.Tags)}";
+        if (message.HoldReason.Length > 0)
+            yield return $"{s_indent} held from the start: {message.HoldReason}";
         if (found.Wait is not null)
             yield return $"{s_indent} not routed yet: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}";
         var delivered = found.Recipients.Where(recipient => recipient.Timeline.State == RecipientState.Delivered).ToList();

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net;
 using System.Text;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
@@ -15,6 +16,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 {
     private EndOfDataReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds };
     private HopCounter _hops = new();
+    private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     private ContentWriter? _writer;
 
     // Until it is known what the message lacks.
@@ -42,17 +44,16 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         { _reader.Faults: ContentFaults.Nul } => Replies.C550Nul,
         { _reader.Faults: not ContentFaults.None } => Replies.C550BareCrLf,
         { IsTooLarge: true } => Replies.C552TooLarge,
-        // RFC 5321 §6.3
-        { IsLooping: true } => Replies.C554LoopDetected,
         { _fault: { } fault } => ReplyTo(fault),
         _ => null,
     };
 
     public StorageUnavailableException? Fault => _fault;
 
-    private bool IsTooLarge => _reader.ContentBytes > options.MaxMessageBytes;
+    /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
+    public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default);
 
-    private bool IsLooping => _hops.Count > options.MaxHops;
+    private bool IsTooLarge => _reader.ContentBytes > options.MaxMessageBytes;
 
     /// <summary>The reply to a fault of storage that left nothing committed.</summary>
     public static SmtpReply ReplyTo(StorageUnavailableException fault) =>
@@ -165,8 +166,12 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         if (_writer is not { } writer)
             return;
         if (!_hops.IsBody)
+        {
+            _section?.Take(content.Span);
             _hops.Read(content.Span);
-        if (_reader.Faults != ContentFaults.None || IsTooLarge || IsLooping)
+        }
+
+        if (_reader.Faults != ContentFaults.None || IsTooLarge)
         {
             await AbandonAsync(null);
             return;

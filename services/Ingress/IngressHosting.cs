@@ -47,11 +47,15 @@ public static class IngressHosting
         services.AddSingleton<CheckTable>();
         services.AddSingleton<Backpressure>();
         services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
+        services.AddSingleton<ClientNetworkCheck>();
+        services.AddSingleton<ClientNameCheck>();
         services.AddSingleton<LocalSenderCheck>();
         services.AddSingleton<OwnSenderCheck>();
         services.AddSingleton<HostPostmasterCheck>();
         services.AddSingleton<RelayCheck>();
         services.AddSingleton<LocalRecipientCheck>();
+        services.AddSingleton<HopCheck>();
+        services.AddSingleton<HeaderRuleCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -180,6 +181,9 @@ public sealed class IngressOptions
     /// our users' own mail.
     /// </summary>
     public LocalSenders LocalSenders { get; set; }
+
+    /// <summary>Checks with settings of their own.</summary>
+    public CheckOptions Checks { get; init; } = new();
 }
 
 /// <summary>One listening socket. Section "Ingress:Listeners:N".</summary>
@@ -279,6 +283,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
 
         for (var i = 0; i < options.Listeners.Count; i++)
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
+        options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }
 

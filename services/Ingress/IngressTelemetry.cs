@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -24,6 +25,7 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _hintsLost;
     private readonly Counter<long> _heldBack;
     private readonly Gauge<double> _pressure;
+    private readonly Counter<long> _verdicts;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -37,6 +39,7 @@ internal sealed class IngressTelemetry : IDisposable
         _broken = meter.CreateCounter<long>("mailpipeline.ingress.sessions_broken", "{session}", "Sessions that did not end by QUIT, by reason");
         _hintsLost = meter.CreateCounter<long>("mailpipeline.ingress.hints_lost", "{message}", "Accepted messages the bus was not told of; the reconciler finds them");
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
+        _verdicts = meter.CreateCounter<long>("mailpipeline.ingress.check_verdicts", "{verdict}", "What checks said other than to go on, by check and verdict");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -55,6 +58,26 @@ internal sealed class IngressTelemetry : IDisposable
     {
         foreach (var (bound, used) in s_bounds.Zip([unrouted, queued, commitTime, space]))
             _pressure.Record(used, new KeyValuePair<string, object?>("bound", bound));
+    }
+
+    /// <param name="check">By its row in the table: a closed set.</param>
+    public void Checked(string check, Verdict verdict)
+    {
+        if (verdict.Reply is not null)
+            Count("reply");
+        if (verdict.Redirect is not null)
+            Count("redirect");
+        if (verdict.Note is not { } note)
+            return;
+        if (note.HoldReason.Length > 0)
+            Count("hold");
+        // The names of tags are the operator's, in his settings.
+        foreach (var tag in note.Tags)
+            _verdicts.Add(1, new("check", check), new("verdict", "tag"), new("tag", tag));
+        if (note.Fields.Count > 0)
+            Count("field");
+
+        void Count(string name) => _verdicts.Add(1, new KeyValuePair<string, object?>("check", check), new KeyValuePair<string, object?>("verdict", name));
     }
 
     public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));

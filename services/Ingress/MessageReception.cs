@@ -50,16 +50,21 @@ internal sealed class MessageReception(
             server.NotAccepted(session, content.MessageId, early);
         if (content.Refusal is { } refusal)
             return refusal;
+        var (refused, note) = await session.CheckContentAsync(content.Received);
+        if (refused is not null)
+            return refused;
 
         var started = server.Time.GetTimestamp();
         var now = server.Time.GetUtcNow();
         var prefix = content.MakePrefix(protocol, session.Client, now);
-        var message = EnvelopeOf(content, prefix.SizeBytes, now, traceParent);
+        foreach (var field in note?.Fields ?? [])
+            prefix.Add(field.Name, field.Value);
+        var message = EnvelopeOf(content, prefix.SizeBytes, now, traceParent, note?.HoldReason ?? "");
         try
         {
             using var commit = server.BeginCommit(message);
             using var wait = patience.BeginStorageWait();
-            await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted, prefix);
+            await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted, prefix, note?.Tags);
         }
         catch (StorageUnavailableException fault)
         {
@@ -68,11 +73,11 @@ internal sealed class MessageReception(
         }
 
         patience.Accepted();
-        server.Accepted(session, message, server.Time.GetElapsedTime(started));
+        server.Accepted(session, message, note, server.Time.GetElapsedTime(started));
         return new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}");
     }
 
-    private Envelope EnvelopeOf(IncomingContent content, int prefixBytes, DateTimeOffset now, string traceParent)
+    private Envelope EnvelopeOf(IncomingContent content, int prefixBytes, DateTimeOffset now, string traceParent, string holdReason)
     {
         var recipients = new string[transaction.Recipients.Count];
         for (var i = 0; i < recipients.Length; i++)
@@ -84,7 +89,7 @@ internal sealed class MessageReception(
         var sender = transaction.Sender?.Text ?? "";
         return new Envelope(
             content.MessageId, sender, recipients, prefixBytes + content.Writer.SizeBytes, body, now, traceParent,
-            FlowKey.Of(session.UserName ?? "", sender));
+            FlowKey.Of(session.UserName ?? "", sender), holdReason);
     }
 }
 

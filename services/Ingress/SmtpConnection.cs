@@ -28,7 +28,7 @@ internal sealed class SmtpConnection : ILineSession
         _connection = connection;
         _patience = new SessionPatience(server.Options, server.Time);
         _session = new SmtpSession(listener.Profile);
-        _context = new CheckContext(_session, server.IsRelayClient(connection.Client));
+        _context = new CheckContext(_session, connection, server.IsRelayClient(connection.Client));
         Listener = listener;
     }
 
@@ -59,15 +59,49 @@ internal sealed class SmtpConnection : ILineSession
     {
         if (_connection.IsSecure)
             _session.TlsStarted();
-        Write(Listener.Profile.Greeting);
+        if (await GreetAsync() is { } over)
+            return over;
         while (true)
         {
             var read = await _connection.ReadLineAsync(_session.MaxLineBytes);
-            if (read.End is { } over)
-                return Over(over);
-            if (await ServeAsync(Step(read)) is { } end)
-                return end;
+            if (read.End is { } end)
+                return Over(end);
+            if (await ServeAsync(Step(read)) is { } last)
+                return last;
         }
+    }
+
+    /// <summary>RFC 5321 §3.1: 220; or 554, and the client is heard until it says QUIT; or 421 and the end (§3.8). Null to go on.</summary>
+    private async ValueTask<SessionEnd?> GreetAsync()
+    {
+        SmtpReply? refusal = null;
+        if (Listener.Checks.HasAny(CheckStage.Connection))
+        {
+            try
+            {
+                refusal = (await AskAsync(CheckStage.Connection)).Reply;
+            }
+            catch (StorageUnavailableException)
+            {
+                refusal = Replies.C421Internal;
+            }
+        }
+
+        (refusal ?? Listener.Profile.Greeting).WriteTo(_connection.Output);
+        if (refusal is null)
+            return null;
+        _server.Refused(this, "CONNECT", null, null, refusal);
+        if (refusal.IsTemporaryFailure)
+            return SessionEnd.Refused;
+        _session.TurnAway();
+        return null;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Verdict> AskAsync(CheckStage stage)
+    {
+        using (_patience.BeginStorageWait())
+            return await Listener.Checks.AskAsync(stage, _context, Uninterrupted);
     }
 
     private SmtpStep Step(LineRead read) =>
@@ -107,13 +141,12 @@ internal sealed class SmtpConnection : ILineSession
         {
             switch (question)
             {
+                case SmtpAction.CheckClientName:
+                    return (await AskAsync(CheckStage.Hello)).Reply;
                 case SmtpAction.CheckSender:
-                    using (_patience.BeginStorageWait())
-                        return (await _server.Checks.CheckSenderAsync(_context, Uninterrupted)).Reply;
+                    return (await AskAsync(CheckStage.Sender)).Reply;
                 case SmtpAction.CheckRecipient:
-                    Verdict verdict;
-                    using (_patience.BeginStorageWait())
-                        verdict = await _server.Checks.CheckRecipientAsync(_context, Uninterrupted);
+                    var verdict = await AskAsync(CheckStage.Recipient);
                     if (verdict.Redirect is { } redirect)
                         _session.RedirectRecipient(redirect);
                     return verdict.Reply;
@@ -148,6 +181,25 @@ internal sealed class SmtpConnection : ILineSession
         // Who guesses is kept from guessing fast, and from keeping those busy who check everybody's passwords.
         await Task.Delay(_server.Options.AuthFailureDelay, _server.Time, Uninterrupted);
         return Replies.C535BadCredentials;
+    }
+
+    /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>
+    public async ValueTask<(SmtpReply? Refusal, MessageNote? Note)> CheckContentAsync(ReceivedContent content)
+    {
+        _context.Receive(content);
+        try
+        {
+            var refusal = (await AskAsync(CheckStage.Content)).Reply;
+            return (refusal, refusal is null ? _context.Note : null);
+        }
+        catch (StorageUnavailableException)
+        {
+            return (Replies.C451StorageUnavailable, null);
+        }
+        finally
+        {
+            _context.Receive(null);
+        }
     }
 
     /// <summary>From 354 to the reply to the final dot; null to go on.</summary>

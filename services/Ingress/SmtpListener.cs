@@ -1,4 +1,5 @@
 using System.Buffers;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -24,6 +25,9 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
     /// <summary>A bare LF in content counts as CRLF.</summary>
     public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
 
+    /// <summary>What is asked of whoever comes here.</summary>
+    public ListenerChecks Checks { get; } = server.Checks.Of(listener.Kind);
+
     public SmtpProfile Profile { get; } = new()
     {
         HostName = options.HostName,
@@ -36,6 +40,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         OffersStartTls = listener.Tls == TlsMode.StartTls,
         OffersAuth = listener.AuthOrDefault,
         AllowsCleartextAuth = options.AllowCleartextAuth,
+        AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),
         RequiresAuth = listener.Kind == ListenerKind.Submission,
     };
 

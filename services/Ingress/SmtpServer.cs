@@ -46,15 +46,16 @@ internal sealed partial class SmtpServer(
     public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);
 
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
-    public void Accepted(SmtpConnection session, Envelope message, TimeSpan duration)
+    public void Accepted(SmtpConnection session, Envelope message, MessageNote? note, TimeSpan duration)
     {
         publisher.Offer(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
         if (log.IsEnabled(LogLevel.Information))
         {
             var (id, sender) = (MessageIds.ToText(message.MessageId), LogText.Address(message.Sender));
+            var said = note is null ? "" : Said(note);
             foreach (var recipients in LogText.Recipients(message.Recipients))
-                LogAccepted(log, id, session.ConnectionId, session.Client, sender, recipients, message.SizeBytes, session.UserName ?? "-");
+                LogAccepted(log, id, session.ConnectionId, session.Client, sender, recipients, message.SizeBytes, session.UserName ?? "-", said);
         }
     }
 
@@ -99,10 +100,18 @@ internal sealed partial class SmtpServer(
 
     public void Dispose() => _faults.Dispose();
 
+    /// <summary>What checks said of a message, with a space before each key.</summary>
+    private static string Said(MessageNote note)
+    {
+        var tags = note.Tags.Count > 0 ? $" tags={string.Join(',', note.Tags)}" : "";
+        return note.HoldReason.Length > 0 ? $"{tags} held=\"{note.HoldReason}\"" : tags;
+    }
+
     [LoggerMessage(1001, LogLevel.Information,
-        "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}")]
+        "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}{Checks}")]
     private static partial void LogAccepted(
-        ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, long sizeBytes, string userName);
+        ILogger log, string messageId, string connectionId, IPAddress? remoteEndPoint, string sender, string recipient, long sizeBytes, string userName,
+        string checks);
 
     [LoggerMessage(1002, LogLevel.Warning, "message={MessageId} session={ConnectionId} not accepted ({Fault})")]
     private static partial void LogFault(ILogger log, string messageId, string connectionId, StorageFault fault, Exception exception);

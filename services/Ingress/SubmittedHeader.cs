@@ -20,6 +20,8 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     /// <summary>RFC 5322 §2.1.1: no line of a header is longer, so that no field's name is.</summary>
     private const int MaxLineBytes = 998;
 
+    private static ReadOnlySpan<byte> MailboxField => "X-Mailbox-Line: "u8;
+
     private readonly ArrayBufferWriter<byte> _held = new();
 
     // Where the first line begins that was not read yet, and up to where its end was looked for.
@@ -27,7 +29,8 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     private int _searched;
     private Line _previous;
 
-    private bool _hasMailboxLine;
+    // With its CRLF, at the front of what is held; 0: there is none.
+    private int _mailboxLineBytes;
     private bool _hasDate;
     private bool _hasMessageId;
     private int? _textAt;
@@ -46,8 +49,11 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         Text,
     }
 
-    /// <summary>What the client sent of its header so far, with the empty line behind it where there is one.</summary>
-    public ReadOnlyMemory<byte> Header => _held.WrittenMemory[..(_textAt ?? _held.WrittenCount)];
+    /// <summary>
+    /// What the client sent of its header so far, with the empty line behind it where there is one; without the line of an mbox file, which
+    /// is part of <see cref="Prefix"/>.
+    /// </summary>
+    public ReadOnlyMemory<byte> Header => _held.WrittenMemory[_mailboxLineBytes..(_textAt ?? _held.WrittenCount)];
 
     /// <summary>What is held of the text that follows the header, or stands in its place, without an empty line before it.</summary>
     public ReadOnlyMemory<byte> Text => _held.WrittenMemory[(_textAt ?? _held.WrittenCount)..];
@@ -87,9 +93,9 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
         if (_isWhole && !_hasMessageId)
             prefix.Append(CultureInfo.InvariantCulture, $"Message-ID: <{MessageIds.ToText(messageId)}.{now.ToUnixTimeMilliseconds():x}@{hostName}>\r\n");
-        if (_hasMailboxLine)
-            prefix.Append("X-Mailbox-Line: "); // As Postfix does: the line becomes a field.
-        return Encoding.UTF8.GetBytes(prefix.ToString());
+        var added = Encoding.UTF8.GetBytes(prefix.ToString());
+        // As Postfix does: the line becomes a field.
+        return _mailboxLineBytes == 0 ? added : [.. added, .. MailboxField, .. _held.WrittenSpan[.._mailboxLineBytes]];
     }
 
     /// <summary>Reads the lines that are there, as far as they are the header's.</summary>
@@ -110,7 +116,8 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
                 return;
             if (kind == Line.Field)
                 Note(FieldName(line));
-            _hasMailboxLine |= kind == Line.MailboxLine;
+            if (kind == Line.MailboxLine)
+                _mailboxLineBytes = line.Length;
             _isWhole = kind == Line.Empty;
             _previous = kind;
             _searched = _line += line.Length;
@@ -138,7 +145,7 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
             return Line.Field;
         if (line.Length < MaxLineBytes && !isLine)
             return Line.Undecided;
-        var isMailboxLine = _previous == Line.Undecided && isLine && line.Length <= MaxLineBytes && line.TrimStart((byte)'>').StartsWith("From "u8);
+        var isMailboxLine = _previous == Line.Undecided && isLine && line.Length <= MaxLineBytes - MailboxField.Length && line.TrimStart((byte)'>').StartsWith("From "u8);
         return isMailboxLine ? Line.MailboxLine : Line.Text;
     }
 
@@ -161,7 +168,8 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     private void BeginText(int at)
     {
         _textAt = at;
-        _hasMailboxLine &= at > 0;
+        if (at == 0)
+            _mailboxLineBytes = 0;
         _isWhole = true;
     }
 }

@@ -22,24 +22,28 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
 
     /// <summary>The first account of a domain is its postmaster's too, until somebody else is named.</summary>
     /// <returns><see cref="AccountAdded"/>, or why not.</returns>
-    public async Task<DirectoryResult> AddAsync(string typed, string password, CancellationToken cancellation)
+    public async Task<DirectoryResult> AddAsync(string typed, string password, OperatorIdentity by, CancellationToken cancellation)
     {
         var answer = await MayAddAsync(typed, cancellation);
         if (answer is not AccountMayBeAdded { Address: var address })
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        var domain = MailNames.DomainOf(address);
         var hash = PasswordHash.Create(password);
         // The domain is looked up again behind the hash, which takes long, and where nobody can remove it any more.
-        var isAdded = await directory.ChangeAsync<bool?>(async change =>
-            await change.IsLocalDomainAsync(domain) ? await change.AddAccountAsync(address, hash) : null);
-        return isAdded switch
-        {
-            true => new AccountAdded(address, await BecomePostmasterAsync(address, cancellation)),
-            false => new AccountAlreadyThere(address),
-            null => new DomainNotOurs(domain),
-        };
+        return await directory.ChangeAsync(by, change => AddAsync(change, address, hash));
+    }
+
+    private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, string address, string hash)
+    {
+        var domain = MailNames.DomainOf(address);
+        if (!await change.IsLocalDomainAsync(domain))
+            return new DomainNotOurs(domain);
+        if (!await change.AddAccountAsync(address, hash))
+            return new AccountAlreadyThere(address);
+        var postmaster = await BecomePostmasterAsync(change, address);
+        await change.NoteAsync(OperatorAction.AccountAdded, postmaster is null ? address : $"{address}, with {Aliases.TextOf(postmaster, address)}");
+        return new AccountAdded(address, postmaster);
     }
 
     /// <summary>To be asked before somebody is asked for a password.</summary>
@@ -52,23 +56,23 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
     }
 
     /// <returns><see cref="PasswordChanged"/>, or why not.</returns>
-    public async Task<DirectoryResult> SetPasswordAsync(string typed, string password, CancellationToken cancellation)
+    public async Task<DirectoryResult> SetPasswordAsync(string typed, string password, OperatorIdentity by, CancellationToken cancellation)
     {
         var answer = await FindAsync(typed, cancellation);
         if (answer is not AccountIsThere { Address: var address })
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        return await directory.SetPasswordAsync(address, PasswordHash.Create(password)) ? new PasswordChanged(address) : new NoSuchAccount(address);
+        return await directory.SetPasswordAsync(address, PasswordHash.Create(password), by) ? new PasswordChanged(address) : new NoSuchAccount(address);
     }
 
     /// <summary>Removes the account, and all mail in its maildrop.</summary>
     /// <returns><see cref="AccountRemoved"/>, or why not.</returns>
-    public async Task<DirectoryResult> RemoveAsync(string typed, CancellationToken cancellation)
+    public async Task<DirectoryResult> RemoveAsync(string typed, OperatorIdentity by, CancellationToken cancellation)
     {
         if (MailNames.Address(typed, out var address) is { } refused)
             return refused;
-        return await directory.RemoveAccountAsync(address)
+        return await directory.RemoveAccountAsync(address, by)
             ? new AccountRemoved(address, await AliasReview.FindBrokenAsync(directory, addresses, address, cancellation))
             : new NoSuchAccount(address);
     }
@@ -81,22 +85,15 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
 
     /// <summary>RFC 5321 §4.5.1: a domain that receives mail has a postmaster. Until somebody else is named, its first account is.</summary>
     /// <returns>The postmaster's address; null when somebody has it already.</returns>
-    private async Task<string?> BecomePostmasterAsync(string account, CancellationToken cancellation)
+    private static async ValueTask<string?> BecomePostmasterAsync(DirectoryChange change, string account)
     {
         var postmaster = $"postmaster@{MailNames.DomainOf(account)}";
-        if ((await addresses.ResolveAsync(postmaster, cancellation)).Fault == AddressFault.None)
+        if ((await change.ResolveAsync(postmaster)).Fault == AddressFault.None)
             return null;
-        var gone = (await directory.FindAsync(postmaster, cancellation)).Targets;
-        var isNamed = await directory.ChangeAsync(async change =>
-        {
-            // Those who had it are gone; whoever was named since then is not.
-            var targets = (await change.FindAsync(postmaster)).Targets;
-            if (!targets.ToHashSet(StringComparer.OrdinalIgnoreCase).SetEquals(gone))
-                return false;
-            foreach (var target in targets)
-                await change.RemoveAliasAsync(postmaster, target);
-            return (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account);
-        });
-        return isNamed ? postmaster : null;
+        // Those who had it are gone.
+        foreach (var target in (await change.FindAsync(postmaster)).Targets)
+            await change.RemoveAliasAsync(postmaster, target);
+        return (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account)
+            ? postmaster : null;
     }
 }

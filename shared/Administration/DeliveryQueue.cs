@@ -20,12 +20,12 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Tim
             [.. held.Take(mostHeld)], held.Count > mostHeld, waits, summary.Domains.Count > mostDomains);
     }
 
-    /// <param name="operatorName">Who does it; noted with the pause.</param>
-    public async Task<QueueResult> PauseAsync(string operatorName) =>
-        await store.PauseDeliveryAsync(operatorName) ? new DeliveryPausedNow() : new DeliveryPausedAlready();
+    /// <param name="by">Who does it; noted with the pause.</param>
+    public async Task<QueueResult> PauseAsync(OperatorIdentity by) =>
+        await store.PauseDeliveryAsync(by) ? new DeliveryPausedNow() : new DeliveryPausedAlready();
 
-    public async Task<QueueResult> ResumeAsync() =>
-        Of(await store.ResumeDeliveryAsync()) is { } ended ? new DeliveryResumed(ended) : new DeliveryNotPaused();
+    public async Task<QueueResult> ResumeAsync(OperatorIdentity by) =>
+        Of(await store.ResumeDeliveryAsync(by)) is { } ended ? new DeliveryResumed(ended) : new DeliveryNotPaused();
 
     private static Paused? Of(DeliveryPaused? pause) => pause is null ? null : new Paused(pause.Since, pause.Operator);
 }

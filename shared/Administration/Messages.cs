@@ -23,20 +23,20 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
     }
 
     /// <summary>Keeps the waiting recipients back until they are released.</summary>
-    /// <param name="operatorName">Who does it; noted with the change.</param>
+    /// <param name="by">Who does it; noted with the change.</param>
     /// <returns><see cref="MessageChanged"/>, or why not all of it was done.</returns>
-    public Task<MessageResult> HoldAsync(string typedId, string operatorName, CancellationToken cancellation) =>
-        ChangeAsync(typedId, OperatorAction.Held, id => store.HoldAsync(id, operatorName), cancellation);
+    public Task<MessageResult> HoldAsync(string typedId, OperatorIdentity by, CancellationToken cancellation) =>
+        ChangeAsync(typedId, OperatorAction.Held, id => store.HoldAsync(id, by), cancellation);
 
     /// <summary>Lets the held recipients go: they are due at once.</summary>
     /// <inheritdoc cref="HoldAsync"/>
-    public Task<MessageResult> ReleaseAsync(string typedId, string operatorName, CancellationToken cancellation) =>
-        ChangeAsync(typedId, OperatorAction.Released, id => store.ReleaseAsync(id, operatorName), cancellation);
+    public Task<MessageResult> ReleaseAsync(string typedId, OperatorIdentity by, CancellationToken cancellation) =>
+        ChangeAsync(typedId, OperatorAction.Released, id => store.ReleaseAsync(id, by), cancellation);
 
     /// <summary>Ends the waiting and held recipients for good; the sender is not told.</summary>
     /// <inheritdoc cref="HoldAsync"/>
-    public Task<MessageResult> RemoveAsync(string typedId, string operatorName, CancellationToken cancellation) =>
-        ChangeAsync(typedId, OperatorAction.Removed, id => store.RemoveAsync(id, operatorName), cancellation);
+    public Task<MessageResult> RemoveAsync(string typedId, OperatorIdentity by, CancellationToken cancellation) =>
+        ChangeAsync(typedId, OperatorAction.Removed, id => store.RemoveAsync(id, by), cancellation);
 
     private async Task<MessageResult> ChangeAsync(
         string typedId, OperatorAction action, Func<long, Task<OperatorChange>> change, CancellationToken cancellation)

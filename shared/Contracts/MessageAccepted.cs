@@ -8,6 +8,7 @@ public sealed record MessageAccepted(AcceptedMessage[] Messages);
 
 /// <summary>One accepted message and its envelope; the bytes stay in storage (claim check).</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>
+/// <param name="HoldReason">Why its recipients are held, or empty.</param>
 public sealed record AcceptedMessage(
     long MessageId,
     string Sender,
@@ -16,4 +17,5 @@ public sealed record AcceptedMessage(
     int Body,
     DateTimeOffset AcceptedAt,
     string TraceParent,
-    string Flow);
+    string Flow,
+    string HoldReason = "");

@@ -84,6 +84,9 @@ public sealed class LineConnection
     /// <summary>Where the client is, IPv4 as such, and behind a load balancer the client that it names.</summary>
     public EndPoint? RemoteEndPoint { get; private set; }
 
+    /// <summary>The address of ours that it came to, IPv4 as such; behind a load balancer the one that the balancer came to.</summary>
+    public IPAddress? Local => (_context.LocalEndPoint as IPEndPoint)?.Address is { } address ? HostAddress.Plain(address) : null;
+
     /// <summary>Its address; null where nobody knows.</summary>
     public IPAddress? Client { get; private set; }
 

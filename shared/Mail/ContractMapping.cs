@@ -10,11 +10,11 @@ public static class ContractMapping
 {
     public static AcceptedMessage ToContract(this Envelope envelope) => new(
         envelope.MessageId, envelope.Sender, envelope.Recipients, envelope.SizeBytes, (int)envelope.Body, envelope.AcceptedAt,
-        envelope.TraceParent, envelope.Flow);
+        envelope.TraceParent, envelope.Flow, envelope.HoldReason);
 
     public static Envelope ToEnvelope(this AcceptedMessage message) => new(
         message.MessageId, message.Sender, message.Recipients, message.SizeBytes, (BodyType)message.Body, message.AcceptedAt,
-        message.TraceParent, message.Flow ?? "");
+        message.TraceParent, message.Flow ?? "", message.HoldReason ?? "");
 
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,

@@ -9,6 +9,7 @@ namespace MailPipeline.Mail;
 /// <param name="AcceptedAt">When the commit was asked for.</param>
 /// <param name="TraceParent">W3C traceparent of the SMTP transaction; empty when it was not traced.</param>
 /// <param name="Flow">Whose message it is where senders take turns; see <see cref="FlowKey"/>.</param>
+/// <param name="HoldReason">Why all of its recipients wait for an operator from the start; empty: they do not.</param>
 public sealed record Envelope(
     long MessageId,
     string Sender,
@@ -17,7 +18,8 @@ public sealed record Envelope(
     BodyType Body,
     DateTimeOffset AcceptedAt,
     string TraceParent,
-    string Flow = "");
+    string Flow = "",
+    string HoldReason = "");
 
 /// <summary>What the content of a message needs from the next hop; the BODY and SMTPUTF8 parameters of MAIL. The numbers are stored.</summary>
 [Flags]

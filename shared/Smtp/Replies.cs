@@ -51,21 +51,26 @@ public static class Replies
     public static readonly SmtpReply C503MailFirst = new(503, "5.5.1", "Send MAIL first");
     public static readonly SmtpReply C503NestedMail = new(503, "5.5.1", "Sender already given");
     public static readonly SmtpReply C503InTransaction = new(503, "5.5.1", "Not during a mail transaction");
+    public static readonly SmtpReply C503TurnedAway = new(503, "5.5.1", "No mail is taken from you here; say QUIT");
     public static readonly SmtpReply C504UnknownMechanism = new(504, "5.5.4", "Unknown authentication mechanism");
     public static readonly SmtpReply C530AuthRequired = new(530, "5.7.0", "Authentication required");
     public static readonly SmtpReply C530TlsRequired = new(530, "5.7.0", "Issue STARTTLS first");
     public static readonly SmtpReply C535BadCredentials = new(535, "5.7.8", "Authentication failed");
     public static readonly SmtpReply C538EncryptionRequired = new(538, "5.7.11", "Encryption required for authentication");
+    public static readonly SmtpReply C550ForgedClientName = new(550, "5.7.1", "You greet with a name that is ours");
+    public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
     public static readonly SmtpReply C550AliasLoop = new(550, "5.4.6", "The address leads back to itself");
     public static readonly SmtpReply C550AliasTooWide = new(550, "5.2.4", "The address leads to too many recipients");
     public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");
     public static readonly SmtpReply C550BareCrLf = new(550, "5.6.0", "Message contains bare <CR> or <LF>");
+    public static readonly SmtpReply C550ContentRefused = new(550, "5.7.1", "The message is not taken here");
     public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");
     public static readonly SmtpReply C552TooLarge = new(552, "5.3.4", "Message size exceeds the limit");
     public static readonly SmtpReply C553NeedsUtf8 = new(553, "5.6.7", "Address needs SMTPUTF8");
     public static readonly SmtpReply C553SenderNotOwned = new(553, "5.7.1", "Sender address not owned by the user");
     public static readonly SmtpReply C554LoopDetected = new(554, "5.4.6", "Too many hops, mail loop");
+    public static readonly SmtpReply C554ClientRefused = new(554, "5.7.1", "No mail is taken from your address here");
     public static readonly SmtpReply C554NoRecipients = new(554, "5.5.1", "No valid recipients");
     public static readonly SmtpReply C555BadParameter = new(555, "5.5.4", "Parameter not recognized");
 }

@@ -43,6 +43,9 @@ public sealed class SmtpProfile
 
     public bool OffersSmtpUtf8 { get; init; }
 
+    /// <summary>The host is asked about the argument of EHLO and HELO (<see cref="SmtpAction.CheckClientName"/>).</summary>
+    public bool AsksAboutClientName { get; init; }
+
     /// <summary>RFC 5321 §3.1.</summary>
     public SmtpReply Greeting => _greeting ??= new SmtpReply(220, $"{HostName} ESMTP");
 

@@ -90,11 +90,21 @@ public sealed partial class SmtpSession
         if (argument.IsEmpty || argument.Length > SmtpLimits.DomainBytes || argument.ContainsAnyExceptInRange((byte)'!', (byte)'~'))
             return Respond(Replies.C501BadArgument);
 
+        var name = Encoding.ASCII.GetString(argument);
+        var isWellFormed = AddressSyntax.IsDomainOrLiteral(argument, allowUtf8: false);
+        if (!profile.AsksAboutClientName)
+            return Greeted(name, isExtended, isWellFormed);
+        _proposedGreeting = (name, isExtended, isWellFormed);
+        return Ask(SmtpAction.CheckClientName);
+    }
+
+    private SmtpStep Greeted(string name, bool isExtended, bool isWellFormed)
+    {
         Reset();
         _isGreeted = true;
         IsExtended = isExtended;
-        ClientName = Encoding.ASCII.GetString(argument);
-        HasWellFormedClientName = AddressSyntax.IsDomainOrLiteral(argument, allowUtf8: false);
+        ClientName = name;
+        HasWellFormedClientName = isWellFormed;
         return WithoutMail(isExtended ? profile.EhloReply(IsTls) : profile.HeloReply);
     }
 }

@@ -8,6 +8,9 @@ public enum SmtpAction
     /// <summary>Send the reply and read the next line.</summary>
     Continue,
 
+    /// <summary>Decide about <see cref="SmtpSession.ProposedClientName"/> and give an answer.</summary>
+    CheckClientName,
+
     /// <summary>Decide about <see cref="SmtpSession.ProposedSender"/> and give an answer.</summary>
     CheckSender,
 
@@ -39,6 +42,7 @@ public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, Smtp
 public sealed partial class SmtpSession(SmtpProfile profile)
 {
     // State of the connection: lasts until TLS begins.
+    private bool _isTurnedAway;
     private bool _isGreeted;
     private int _authFailures;
     private SaslExchange? _sasl;
@@ -49,6 +53,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     // The open question.
     private SmtpAction _question = SmtpAction.Continue;
     private SmtpTransaction? _proposed;
+    private (string Name, bool IsExtended, bool IsWellFormed) _proposedGreeting = ("", false, false);
 
     // Abuse counters: since the last accepted message.
     private int _errors;
@@ -79,6 +84,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>The transaction under way; null outside of one.</summary>
     public SmtpTransaction? Transaction => _transaction;
 
+    /// <summary>With <see cref="SmtpAction.CheckClientName"/>: the argument of this EHLO or HELO, printable ASCII; else empty.</summary>
+    public string ProposedClientName => _proposedGreeting.Name;
+
     /// <summary>With <see cref="SmtpAction.CheckSender"/>: the reverse-path, null for the null path.</summary>
     public SmtpAddress? ProposedSender => _proposed?.Sender;
 
@@ -100,6 +108,11 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>Longest line to read next, CRLF included.</summary>
     public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
 
+    /// <summary>
+    /// The greeting was 554: the client is heard until it says QUIT, and whatever else it says is out of place (RFC 5321 §3.1).
+    /// </summary>
+    public void TurnAway() => _isTurnedAway = true;
+
     /// <summary>Takes one line without its CRLF.</summary>
     public SmtpStep Read(ReadOnlySpan<byte> line)
     {
@@ -116,8 +129,10 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         var end = line.IndexOf((byte)' ');
         var verb = end < 0 ? line : line[..end];
         if (SmtpCommands.Find(verb) is not { } command)
-            return Unknown(verb);
+            return _isTurnedAway ? Respond(Replies.C503TurnedAway) : Unknown(verb);
         LastVerb = command.Name;
+        if (_isTurnedAway && command.Name != "QUIT")
+            return Respond(Replies.C503TurnedAway);
         if (command.Refusal(State) is { } refusal)
             return Respond(refusal);
 
@@ -154,6 +169,11 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         _question = SmtpAction.Continue;
         switch (question)
         {
+            case SmtpAction.CheckClientName:
+                var greeting = _proposedGreeting;
+                _proposedGreeting = ("", false, false);
+                // RFC 5321 §4.1.4: who is refused stays in the state he was in.
+                return refusal is null ? Greeted(greeting.Name, greeting.IsExtended, greeting.IsWellFormed) : Respond(refusal);
             case SmtpAction.CheckSender:
                 _transaction = refusal is null ? _proposed : null;
                 _proposed = null;

@@ -26,6 +26,7 @@ public sealed class MailDatabase : IAsyncDisposable
         _writer = new GroupCommitWriter(_engine, options.MaxCommitBatch, _telemetry, time, log);
         MessageIds = new IdBlocks(_writer, "message", 1000);
         ClaimIds = new IdBlocks(_writer, "claim", 1000);
+        AuditIds = new IdBlocks(_writer, "audit", 10);
         Fences = new IdBlocks(_writer, "fence", 100);
     }
 
@@ -49,6 +50,8 @@ public sealed class MailDatabase : IAsyncDisposable
     internal IdBlocks MessageIds { get; }
 
     internal IdBlocks ClaimIds { get; }
+
+    internal IdBlocks AuditIds { get; }
 
     internal IdBlocks Fences { get; }
 

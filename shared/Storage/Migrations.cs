@@ -53,14 +53,16 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
         [
             // Next unused id by name; processes take blocks.
             "CREATE TABLE id_blocks (name TEXT PRIMARY KEY, next BIGINT NOT NULL)",
-            "INSERT INTO id_blocks (name, next) VALUES ('message', 1), ('claim', 1), ('account', 1), ('fence', 1)",
+            "INSERT INTO id_blocks (name, next) VALUES ('message', 1), ('claim', 1), ('account', 1), ('fence', 1), ('audit', 1)",
 
             // flow: whose message it is where senders take turns. content_refs: what still needs the bytes: recipients without a final
             // outcome or with one that is not reported yet, and maildrop rows. size_bytes counts the fields put in front of the content too.
+            // hold_reason: why its recipients are held as soon as they are routed, or empty. tags: what checks called it, one a line.
             """
             CREATE TABLE messages (
                 id {id}, accepted_at BIGINT NOT NULL, sender TEXT NOT NULL, flow TEXT NOT NULL, size_bytes BIGINT NOT NULL,
-                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL)
+                body BIGINT NOT NULL, trace_parent TEXT NOT NULL, content_refs BIGINT NOT NULL,
+                hold_reason TEXT NOT NULL DEFAULT '', tags TEXT NOT NULL DEFAULT '')
             """,
 
             // id: message id and number of the chunk in one key, like recipients. Number 0 begins with the fields put in front of the
@@ -150,12 +152,14 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // What an operator has switched on for all processes. A row is there as long as the switch is on.
             "CREATE TABLE switches (name TEXT PRIMARY KEY, since BIGINT NOT NULL, set_by TEXT NOT NULL)",
 
-            // What operators did to a message's recipients; action: see OperatorAction.
+            // What operators did; action: see OperatorAction. subject: to what, in words. message_id 0: to no message. Rows stay.
             """
             CREATE TABLE operator_audit (
-                message_id BIGINT NOT NULL, number BIGINT NOT NULL, action BIGINT NOT NULL, done_by TEXT NOT NULL,
-                done_at BIGINT NOT NULL, recipients BIGINT NOT NULL, PRIMARY KEY (message_id, number)) {without_rowid}
+                id {id}, done_at BIGINT NOT NULL, done_by TEXT NOT NULL, host TEXT NOT NULL, action BIGINT NOT NULL, subject TEXT NOT NULL,
+                message_id BIGINT NOT NULL, recipients BIGINT NOT NULL)
             """,
+            "CREATE INDEX operator_audit_time ON operator_audit (done_at, id)",
+            "CREATE INDEX operator_audit_message ON operator_audit (message_id)",
 
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",

@@ -15,6 +15,9 @@ internal sealed class AdministrationFixture : IAsyncDisposable
         .AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" })
         .AddAdministration().BuildServiceProvider();
 
+    /// <summary>Who acts.</summary>
+    public static OperatorIdentity By { get; } = new("ann", "mx.example.org");
+
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero));
 
     public Domains Domains => Get<Domains>();

@@ -18,74 +18,74 @@ public sealed class DirectoryTests : IAsyncLifetime
     [Fact]
     public async Task A_domain_is_added_once_and_removed_when_its_accounts_are_gone()
     {
-        Same(new DomainAdded("example.org", HasPostmaster: false, []), await _operator.Domains.AddAsync("Example.ORG.", Cancellation));
-        Same(new DomainAlreadyThere("example.org"), await _operator.Domains.AddAsync("example.org", Cancellation));
-        await _operator.Accounts.AddAsync("ann@example.org", Password, Cancellation);
-        Same(new HasAccounts("example.org", 1), await _operator.Domains.RemoveAsync("example.org", Cancellation));
-        await _operator.Accounts.RemoveAsync("ann@example.org", Cancellation);
+        Same(new DomainAdded("example.org", HasPostmaster: false, []), await _operator.Domains.AddAsync("Example.ORG.", AdministrationFixture.By, Cancellation));
+        Same(new DomainAlreadyThere("example.org"), await _operator.Domains.AddAsync("example.org", AdministrationFixture.By, Cancellation));
+        await _operator.Accounts.AddAsync("ann@example.org", Password, AdministrationFixture.By, Cancellation);
+        Same(new HasAccounts("example.org", 1), await _operator.Domains.RemoveAsync("example.org", AdministrationFixture.By, Cancellation));
+        await _operator.Accounts.RemoveAsync("ann@example.org", AdministrationFixture.By, Cancellation);
         Same(
             new DomainRemoved("example.org", [new("postmaster@example.org", "ann@example.org")], []),
-            await _operator.Domains.RemoveAsync("example.org", Cancellation));
-        Same(new NoSuchDomain("example.org"), await _operator.Domains.RemoveAsync("example.org", Cancellation));
+            await _operator.Domains.RemoveAsync("example.org", AdministrationFixture.By, Cancellation));
+        Same(new NoSuchDomain("example.org"), await _operator.Domains.RemoveAsync("example.org", AdministrationFixture.By, Cancellation));
     }
 
     [Fact]
     public async Task A_domain_that_comes_back_has_its_aliases_and_so_its_postmaster()
     {
-        await _operator.Domains.AddAsync("example.org", Cancellation);
-        await _operator.Aliases.AddAsync("postmaster@example.org", "joe@example.com");
-        await _operator.Domains.RemoveAsync("example.org", Cancellation);
+        await _operator.Domains.AddAsync("example.org", AdministrationFixture.By, Cancellation);
+        await _operator.Aliases.AddAsync("postmaster@example.org", "joe@example.com", AdministrationFixture.By);
+        await _operator.Domains.RemoveAsync("example.org", AdministrationFixture.By, Cancellation);
 
-        Same(new DomainAdded("example.org", HasPostmaster: true, []), await _operator.Domains.AddAsync("example.org", Cancellation));
+        Same(new DomainAdded("example.org", HasPostmaster: true, []), await _operator.Domains.AddAsync("example.org", AdministrationFixture.By, Cancellation));
     }
 
     [Fact]
     public async Task Aliases_that_mean_something_else_without_a_domain_are_named()
     {
         foreach (var domain in (string[])["example.org", "example.net"])
-            await _operator.Domains.AddAsync(domain, Cancellation);
-        await _operator.Accounts.AddAsync("bob@example.org", Password, Cancellation);
-        await _operator.Aliases.AddAsync("sales@example.net", "bob@example.org");
-        await _operator.Aliases.AddAsync("c1@example.org", "sales@example.net");
+            await _operator.Domains.AddAsync(domain, AdministrationFixture.By, Cancellation);
+        await _operator.Accounts.AddAsync("bob@example.org", Password, AdministrationFixture.By, Cancellation);
+        await _operator.Aliases.AddAsync("sales@example.net", "bob@example.org", AdministrationFixture.By);
+        await _operator.Aliases.AddAsync("c1@example.org", "sales@example.net", AdministrationFixture.By);
 
         Same(
             new DomainRemoved("example.net", [new("sales@example.net", "bob@example.org")], [new("c1@example.org", "sales@example.net")]),
-            await _operator.Domains.RemoveAsync("example.net", Cancellation));
-        await _operator.Aliases.RemoveAsync("sales@example.net", "bob@example.org", Cancellation);
+            await _operator.Domains.RemoveAsync("example.net", AdministrationFixture.By, Cancellation));
+        await _operator.Aliases.RemoveAsync("sales@example.net", "bob@example.org", AdministrationFixture.By, Cancellation);
         Same(
             new DomainAdded("example.net", HasPostmaster: false, [new("c1@example.org", "sales@example.net")]),
-            await _operator.Domains.AddAsync("example.net", Cancellation));
+            await _operator.Domains.AddAsync("example.net", AdministrationFixture.By, Cancellation));
     }
 
     [Fact]
     public async Task The_first_account_of_a_domain_is_its_postmaster_until_somebody_else_is()
     {
-        Same(new DomainNotOurs("example.org"), await _operator.Accounts.AddAsync("ann@example.org", Password, Cancellation));
-        await _operator.Domains.AddAsync("example.org", Cancellation);
+        Same(new DomainNotOurs("example.org"), await _operator.Accounts.AddAsync("ann@example.org", Password, AdministrationFixture.By, Cancellation));
+        await _operator.Domains.AddAsync("example.org", AdministrationFixture.By, Cancellation);
         Same(new AccountMayBeAdded("ann@example.org"), await _operator.Accounts.MayAddAsync("Ann@example.org", Cancellation));
-        Same(new AccountAdded("ann@example.org", "postmaster@example.org"), await _operator.Accounts.AddAsync("Ann@example.org", Password, Cancellation));
-        Same(new AccountAdded("bob@example.org", null), await _operator.Accounts.AddAsync("bob@example.org", Password, Cancellation));
+        Same(new AccountAdded("ann@example.org", "postmaster@example.org"), await _operator.Accounts.AddAsync("Ann@example.org", Password, AdministrationFixture.By, Cancellation));
+        Same(new AccountAdded("bob@example.org", null), await _operator.Accounts.AddAsync("bob@example.org", Password, AdministrationFixture.By, Cancellation));
         Same(new AccountAlreadyThere("bob@example.org"), await _operator.Accounts.MayAddAsync("bob@example.org", Cancellation));
         Same(
             new AccountRemoved("ann@example.org", [new("postmaster@example.org", "ann@example.org")]),
-            await _operator.Accounts.RemoveAsync("ann@example.org", Cancellation));
+            await _operator.Accounts.RemoveAsync("ann@example.org", AdministrationFixture.By, Cancellation));
         // In the place of who is gone.
-        Same(new AccountAdded("joe@example.org", "postmaster@example.org"), await _operator.Accounts.AddAsync("joe@example.org", Password, Cancellation));
+        Same(new AccountAdded("joe@example.org", "postmaster@example.org"), await _operator.Accounts.AddAsync("joe@example.org", Password, AdministrationFixture.By, Cancellation));
         Assert.Equal(["bob@example.org", "joe@example.org"], await _operator.Accounts.ListAsync(Cancellation));
     }
 
     [Fact]
     public async Task A_password_has_its_length_whoever_sets_it()
     {
-        await _operator.Domains.AddAsync("example.org", Cancellation);
-        await _operator.Accounts.AddAsync("ann@example.org", Password, Cancellation);
+        await _operator.Domains.AddAsync("example.org", AdministrationFixture.By, Cancellation);
+        await _operator.Accounts.AddAsync("ann@example.org", Password, AdministrationFixture.By, Cancellation);
 
-        Same(new PasswordEmpty(), await _operator.Accounts.SetPasswordAsync("ann@example.org", "", Cancellation));
-        Same(new PasswordTooShort(7, 8), await _operator.Accounts.SetPasswordAsync("ann@example.org", "7 chars", Cancellation));
-        Same(new PasswordWithNul(), await _operator.Accounts.SetPasswordAsync("ann@example.org", "s3cret\0words", Cancellation));
-        Same(new PasswordTooShort(3, 8), await _operator.Accounts.AddAsync("bob@example.org", "abc", Cancellation));
-        Same(new NoSuchAccount("bob@example.org"), await _operator.Accounts.SetPasswordAsync("bob@example.org", Password, Cancellation));
-        Same(new PasswordChanged("ann@example.org"), await _operator.Accounts.SetPasswordAsync("ann@example.org", "other words", Cancellation));
+        Same(new PasswordEmpty(), await _operator.Accounts.SetPasswordAsync("ann@example.org", "", AdministrationFixture.By, Cancellation));
+        Same(new PasswordTooShort(7, 8), await _operator.Accounts.SetPasswordAsync("ann@example.org", "7 chars", AdministrationFixture.By, Cancellation));
+        Same(new PasswordWithNul(), await _operator.Accounts.SetPasswordAsync("ann@example.org", "s3cret\0words", AdministrationFixture.By, Cancellation));
+        Same(new PasswordTooShort(3, 8), await _operator.Accounts.AddAsync("bob@example.org", "abc", AdministrationFixture.By, Cancellation));
+        Same(new NoSuchAccount("bob@example.org"), await _operator.Accounts.SetPasswordAsync("bob@example.org", Password, AdministrationFixture.By, Cancellation));
+        Same(new PasswordChanged("ann@example.org"), await _operator.Accounts.SetPasswordAsync("ann@example.org", "other words", AdministrationFixture.By, Cancellation));
         var account = await _operator.Get<MailDirectory>().FindAccountAsync("ann@example.org", Cancellation);
         Assert.True(PasswordHash.Verify("other words", account!.PasswordHash));
     }
@@ -93,22 +93,22 @@ public sealed class DirectoryTests : IAsyncLifetime
     [Fact]
     public async Task An_alias_leads_to_somebody_or_is_not_made()
     {
-        await _operator.Domains.AddAsync("example.org", Cancellation);
-        await _operator.Accounts.AddAsync("ann@example.org", Password, Cancellation);
+        await _operator.Domains.AddAsync("example.org", AdministrationFixture.By, Cancellation);
+        await _operator.Accounts.AddAsync("ann@example.org", Password, AdministrationFixture.By, Cancellation);
         var sales = new Alias("sales@example.org", "ann@example.org");
 
-        Same(new AliasAdded(sales, PassesOver: false), await _operator.Aliases.AddAsync(sales.Address, sales.Target));
-        Same(new AliasAlreadyThere(sales), await _operator.Aliases.AddAsync(sales.Address, sales.Target));
+        Same(new AliasAdded(sales, PassesOver: false), await _operator.Aliases.AddAsync(sales.Address, sales.Target, AdministrationFixture.By));
+        Same(new AliasAlreadyThere(sales), await _operator.Aliases.AddAsync(sales.Address, sales.Target, AdministrationFixture.By));
         Same(
             new AliasFaulty(new("info@example.org", "gone@example.org"), AddressFault.NotThere, "gone@example.org"),
-            await _operator.Aliases.AddAsync("info@example.org", "gone@example.org"));
+            await _operator.Aliases.AddAsync("info@example.org", "gone@example.org", AdministrationFixture.By));
         Same(
             new AliasFaulty(new("ann@example.org", "sales@example.org"), AddressFault.Loop, "sales@example.org"),
-            await _operator.Aliases.AddAsync("ann@example.org", "sales@example.org"));
+            await _operator.Aliases.AddAsync("ann@example.org", "sales@example.org", AdministrationFixture.By));
         Same(
-            new AliasAdded(new("ann@example.org", "bob@example.net"), PassesOver: true), await _operator.Aliases.AddAsync("ann@example.org", "bob@example.net"));
-        Same(new DomainNotOurs("example.com"), await _operator.Aliases.AddAsync("ann@example.com", "bob@example.org"));
-        Same(new NoSuchAlias(new("@example.org", "ann@example.org")), await _operator.Aliases.RemoveAsync("@example.org", "ann@example.org", Cancellation));
+            new AliasAdded(new("ann@example.org", "bob@example.net"), PassesOver: true), await _operator.Aliases.AddAsync("ann@example.org", "bob@example.net", AdministrationFixture.By));
+        Same(new DomainNotOurs("example.com"), await _operator.Aliases.AddAsync("ann@example.com", "bob@example.org", AdministrationFixture.By));
+        Same(new NoSuchAlias(new("@example.org", "ann@example.org")), await _operator.Aliases.RemoveAsync("@example.org", "ann@example.org", AdministrationFixture.By, Cancellation));
     }
 
     [Theory]
@@ -118,17 +118,17 @@ public sealed class DirectoryTests : IAsyncLifetime
     [InlineData("")]
     public async Task What_is_no_domain_is_refused(string typed)
     {
-        Same(new NotADomain(typed), await _operator.Domains.AddAsync(typed, Cancellation));
-        Same(new NotADomain(typed), await _operator.Domains.RemoveAsync(typed, Cancellation));
+        Same(new NotADomain(typed), await _operator.Domains.AddAsync(typed, AdministrationFixture.By, Cancellation));
+        Same(new NotADomain(typed), await _operator.Domains.RemoveAsync(typed, AdministrationFixture.By, Cancellation));
     }
 
     [Fact]
     public async Task What_mail_could_not_be_written_to_is_refused()
     {
-        Same(new DomainNotAscii("b\u00fccher.example", "xn--bcher-kva.example"), await _operator.Domains.AddAsync("b\u00fccher.example", Cancellation));
-        Same(new NotAnAddress("ann"), await _operator.Accounts.RemoveAsync("ann", Cancellation));
-        Same(new NotAnAccountName("j\u00fcrgen@example.org", 64, 248), await _operator.Accounts.AddAsync("j\u00fcrgen@example.org", Password, Cancellation));
-        Same(new NotAnAddress("@example.org"), await _operator.Aliases.AddAsync("a@example.org", "@example.org"));
+        Same(new DomainNotAscii("b\u00fccher.example", "xn--bcher-kva.example"), await _operator.Domains.AddAsync("b\u00fccher.example", AdministrationFixture.By, Cancellation));
+        Same(new NotAnAddress("ann"), await _operator.Accounts.RemoveAsync("ann", AdministrationFixture.By, Cancellation));
+        Same(new NotAnAccountName("j\u00fcrgen@example.org", 64, 248), await _operator.Accounts.AddAsync("j\u00fcrgen@example.org", Password, AdministrationFixture.By, Cancellation));
+        Same(new NotAnAddress("@example.org"), await _operator.Aliases.AddAsync("a@example.org", "@example.org", AdministrationFixture.By));
     }
 
     // Records compare lists by reference.

@@ -20,16 +20,16 @@ public sealed class MailTests : IAsyncLifetime
         var id = recipients[0].MessageId;
         var text = MessageIds.ToText(id);
 
-        Assert.Equal(new MessageChanged(id, OperatorAction.Held, 2), await _operator.Messages.HoldAsync(text, "ann", Cancellation));
+        Assert.Equal(new MessageChanged(id, OperatorAction.Held, 2), await _operator.Messages.HoldAsync(text, new("ann"), Cancellation));
         Same(
-            new NothingToChange(id, [new(RecipientState.Held, 2)]), await _operator.Messages.HoldAsync(text, "ann", Cancellation));
+            new NothingToChange(id, [new(RecipientState.Held, 2)]), await _operator.Messages.HoldAsync(text, new("ann"), Cancellation));
         var found = Assert.IsType<MessageFound>(await _operator.Messages.FindAsync(text, Cancellation));
         Assert.Equal(new HeldByOperator(_operator.Time.GetUtcNow(), "ann"), found.Recipients[0].Wait);
-        Assert.Equal(new MessageChanged(id, OperatorAction.Released, 2), await _operator.Messages.ReleaseAsync(text, "bob", Cancellation));
+        Assert.Equal(new MessageChanged(id, OperatorAction.Released, 2), await _operator.Messages.ReleaseAsync(text, new("bob"), Cancellation));
 
         await _operator.ClaimAsync(7, recipients[0]);
         Assert.Equal(
-            new MessageChangedInPart(id, OperatorAction.Removed, 1, BeingTried: 1), await _operator.Messages.RemoveAsync(text, "joe", Cancellation));
+            new MessageChangedInPart(id, OperatorAction.Removed, 1, BeingTried: 1), await _operator.Messages.RemoveAsync(text, new("joe"), Cancellation));
         found = Assert.IsType<MessageFound>(await _operator.Messages.FindAsync(text, Cancellation));
         Assert.Equal([new BeingTried(), null], found.Recipients.Select(recipient => recipient.Wait));
         Assert.Equal(["ann", "bob", "joe"], found.Message.Audit.Select(change => change.Operator));
@@ -41,26 +41,26 @@ public sealed class MailTests : IAsyncLifetime
         var id = (await _operator.AcceptAsync("a@example.net")).MessageId;
 
         Assert.Equal(new NotRouted(), Assert.IsType<MessageFound>(await _operator.Messages.FindAsync(MessageIds.ToText(id), Cancellation)).Wait);
-        Assert.Equal(new MessageNotRouted(id), await _operator.Messages.HoldAsync(MessageIds.ToText(id), "ann", Cancellation));
+        Assert.Equal(new MessageNotRouted(id), await _operator.Messages.HoldAsync(MessageIds.ToText(id), new("ann"), Cancellation));
         Assert.Equal(new NoSuchMessage(0x1E240), await _operator.Messages.FindAsync("1E240", Cancellation));
-        Assert.Equal(new NoSuchMessage(0x1E240), await _operator.Messages.RemoveAsync("1E240", "ann", Cancellation));
-        Assert.Equal(new NotAMessageId("xyz"), await _operator.Messages.ReleaseAsync("xyz", "ann", Cancellation));
+        Assert.Equal(new NoSuchMessage(0x1E240), await _operator.Messages.RemoveAsync("1E240", new("ann"), Cancellation));
+        Assert.Equal(new NotAMessageId("xyz"), await _operator.Messages.ReleaseAsync("xyz", new("ann"), Cancellation));
     }
 
     [Fact]
     public async Task Delivery_is_paused_and_resumed_once_and_by_somebody()
     {
         await _operator.QueueAsync("a@example.net");
-        Assert.Equal(new DeliveryNotPaused(), await _operator.Queue.ResumeAsync());
-        Assert.Equal(new DeliveryPausedNow(), await _operator.Queue.PauseAsync("ann"));
-        Assert.Equal(new DeliveryPausedAlready(), await _operator.Queue.PauseAsync("bob"));
+        Assert.Equal(new DeliveryNotPaused(), await _operator.Queue.ResumeAsync(AdministrationFixture.By));
+        Assert.Equal(new DeliveryPausedNow(), await _operator.Queue.PauseAsync(new("ann")));
+        Assert.Equal(new DeliveryPausedAlready(), await _operator.Queue.PauseAsync(new("bob")));
         var pause = new Paused(_operator.Time.GetUtcNow(), "ann");
 
         var queue = await _operator.Queue.FindAsync(10, 10, Cancellation);
         Assert.Equal(pause, queue.Pause);
         Assert.Equal(pause, Assert.Single(queue.Domains).Reason);
         _operator.Time.Advance(TimeSpan.FromHours(1));
-        Assert.Equal(new DeliveryResumed(pause), await _operator.Queue.ResumeAsync());
+        Assert.Equal(new DeliveryResumed(pause), await _operator.Queue.ResumeAsync(AdministrationFixture.By));
     }
 
     [Fact]
@@ -72,7 +72,7 @@ public sealed class MailTests : IAsyncLifetime
         await _operator.QueueAsync("f@example.com", "g@example.com");
         await _operator.QueueAsync("h@example.org");
         await _operator.AcceptAsync("i@example.org");
-        await _operator.Messages.HoldAsync(MessageIds.ToText(held[0].MessageId), "ann", Cancellation);
+        await _operator.Messages.HoldAsync(MessageIds.ToText(held[0].MessageId), new("ann"), Cancellation);
         await _operator.ClaimAsync(7, trying[0]);
         await _operator.Get<OutcomeStore>().RecordAsync(
             7, "example.net",

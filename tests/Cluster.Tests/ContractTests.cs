@@ -51,7 +51,7 @@ public sealed class ContractTests
     [Fact]
     public void What_is_mapped_to_the_bus_and_back_is_as_it_was()
     {
-        var envelope = new Envelope(1000, "you@example.net", ["ann@example.org"], 2048, BodyType.EightBitMime, s_at, "trace", "example.net");
+        var envelope = new Envelope(1000, "you@example.net", ["ann@example.org"], 2048, BodyType.EightBitMime, s_at, "trace", "example.net", "why");
         var recipient = new Recipient(
             65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.SmtpUtf8, 3, s_at, s_at.AddMinutes(5), RecipientRoute.Local, "trace",
             "list@example.org", "example.net");

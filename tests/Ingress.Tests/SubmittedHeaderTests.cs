@@ -104,6 +104,15 @@ public sealed class SubmittedHeaderTests
         }
     }
 
+    [Fact]
+    public void A_line_of_an_mbox_file_that_would_be_too_long_a_field_is_text()
+    {
+        var longest = "From " + new string('x', 998 - "X-Mailbox-Line: From ".Length) + "\r\n";
+        Assert.Equal(MessageId + "X-Mailbox-Line: " + longest + "Date: x\r\n\r\n", Completed(longest + "Date: x\r\n\r\n", 4096));
+        var longer = "From x" + longest["From ".Length..];
+        Assert.EndsWith("\r\n\r\n" + longer + "Date: x\r\n\r\n", Completed(longer + "Date: x\r\n\r\n", 4096), StringComparison.Ordinal);
+    }
+
     private static string Completed(string content, int size)
     {
         var header = new SubmittedHeader("mx.example.com", 123456, s_now);

@@ -10,19 +10,19 @@ public abstract partial class StoreTests
     public async Task A_pause_is_seen_by_every_process_and_lasts_until_it_is_ended()
     {
         Assert.Null(await Store.Operator.FindPauseAsync(default));
-        Assert.True(await Store.Operator.PauseDeliveryAsync("ann"));
+        Assert.True(await Store.Operator.PauseDeliveryAsync(new("ann")));
         var since = Store.Time.GetUtcNow();
         Store.Time.Advance(TimeSpan.FromHours(1));
-        Assert.False(await Store.Operator.PauseDeliveryAsync("bob"));
+        Assert.False(await Store.Operator.PauseDeliveryAsync(new("bob")));
 
         await using (var other = new MailDatabase(Store.Options, new NoMeters(), Store.Time, NullLogger<MailDatabase>.Instance))
         {
             await other.OpenAsync(default);
             Assert.Equal(new DeliveryPaused(since, "ann"), await new OperatorStore(other).FindPauseAsync(default));
-            Assert.Equal(new DeliveryPaused(since, "ann"), await new OperatorStore(other).ResumeDeliveryAsync());
+            Assert.Equal(new DeliveryPaused(since, "ann"), await new OperatorStore(other).ResumeDeliveryAsync(new("ann")));
         }
         Assert.Null(await Store.Operator.FindPauseAsync(default));
-        Assert.Null(await Store.Operator.ResumeDeliveryAsync());
+        Assert.Null(await Store.Operator.ResumeDeliveryAsync(new("ann")));
     }
 
     [Fact]
@@ -30,8 +30,8 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.com");
         var id = recipients[0].MessageId;
-        Assert.Equal(new OperatorChange(2, 0), await Store.Operator.HoldAsync(id, "ann"));
-        Assert.Equal(new OperatorChange(0, 0), await Store.Operator.HoldAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(2, 0), await Store.Operator.HoldAsync(id, new("ann")));
+        Assert.Equal(new OperatorChange(0, 0), await Store.Operator.HoldAsync(id, new("ann")));
 
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         // What was handed out before the hold, and arrives after it.
@@ -44,7 +44,7 @@ public abstract partial class StoreTests
         // Nothing is left in the domain's queue meanwhile; the release has to put it back.
         Assert.Null(await Store.Queue.SettleAsync("example.net"));
         Store.Time.Advance(TimeSpan.FromDays(1));
-        Assert.Equal(new OperatorChange(2, 0), await Store.Operator.ReleaseAsync(id, "bob"));
+        Assert.Equal(new OperatorChange(2, 0), await Store.Operator.ReleaseAsync(id, new("bob")));
         Assert.Contains(await DueDomainsAsync(), due => due.Domain == "example.net");
         var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((recipients[0].RecipientId, 0), (due.RecipientId, due.Attempts));
@@ -66,9 +66,9 @@ public abstract partial class StoreTests
         var id = recipients[0].MessageId;
         await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
 
-        Assert.Equal(new OperatorChange(1, 1), await Store.Operator.HoldAsync(id, "ann"));
-        Assert.Equal(new OperatorChange(1, 1), await Store.Operator.RemoveAsync(id, "ann"));
-        Assert.Equal(new OperatorChange(0, 1), await Store.Operator.ReleaseAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(1, 1), await Store.Operator.HoldAsync(id, new("ann")));
+        Assert.Equal(new OperatorChange(1, 1), await Store.Operator.RemoveAsync(id, new("ann")));
+        Assert.Equal(new OperatorChange(0, 1), await Store.Operator.ReleaseAsync(id, new("ann")));
 
         Assert.NotEmpty(await Store.ReadAsync(id));
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
@@ -85,11 +85,11 @@ public abstract partial class StoreTests
         var id = recipients[0].MessageId;
         await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
         await DeferAsync(7, recipients[2], Store.Time.GetUtcNow().AddHours(1));
-        await Store.Operator.HoldAsync(id, "ann");
-        await Store.Operator.ReleaseAsync(id, "ann");
+        await Store.Operator.HoldAsync(id, new("ann"));
+        await Store.Operator.ReleaseAsync(id, new("ann"));
 
-        Assert.Equal(new OperatorChange(3, 0), await Store.Operator.RemoveAsync(id, "ann"));
-        Assert.Equal(new OperatorChange(0, 0), await Store.Operator.RemoveAsync(id, "ann"));
+        Assert.Equal(new OperatorChange(3, 0), await Store.Operator.RemoveAsync(id, new("ann")));
+        Assert.Equal(new OperatorChange(0, 0), await Store.Operator.RemoveAsync(id, new("ann")));
 
         Assert.Empty(await Store.ReadAsync(id));
         var summary = await Store.CountAsync();

@@ -120,8 +120,8 @@ public sealed partial class Postgres_store
             await at.Maildrops.UnlockAsync(lease!, default);
         }
 
-        return ([() => DeleteAsync(store, "a@example.net"), .. One(recipients.Select(recipient => recipient.MessageId).Distinct(), id => store.Operator.HoldAsync(id, "ann"))],
-            [() => DeleteAsync(other, "b@example.net"), .. Two(recipients.Select(recipient => recipient.MessageId).Distinct(), id => other.Operator.RemoveAsync(id, "bob"))]);
+        return ([() => DeleteAsync(store, "a@example.net"), .. One(recipients.Select(recipient => recipient.MessageId).Distinct(), id => store.Operator.HoldAsync(id, new("ann")))],
+            [() => DeleteAsync(other, "b@example.net"), .. Two(recipients.Select(recipient => recipient.MessageId).Distinct(), id => other.Operator.RemoveAsync(id, new("bob")))]);
     });
 
     private async Task MeetAsync(Func<StoreFixture, StoreFixture, Task<(IReadOnlyList<Func<Task>> One, IReadOnlyList<Func<Task>> Two)>> prepare)

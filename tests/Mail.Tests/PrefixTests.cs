@@ -35,16 +35,6 @@ public abstract partial class StoreTests
         Assert.Equal([0L], await Store.Database.QueryAsync(new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId));
     }
 
-    [Fact]
-    public void A_prefix_has_a_bound()
-    {
-        var prefix = new MessagePrefix();
-        prefix.Add(new byte[MessagePrefix.MaxBytes - 1]);
-        Assert.Throws<ArgumentException>(() => prefix.Add("ab"u8));
-        prefix.Add("a"u8);
-        Assert.Equal(MessagePrefix.MaxBytes, prefix.SizeBytes);
-    }
-
     [Theory]
     [InlineData("Ann@Example.org", "list@example.net", "ann@example.org")]
     [InlineData("", "You@Example.NET", "example.net")]
@@ -62,5 +52,62 @@ public abstract partial class StoreTests
         await writer.AppendAsync(content, default);
         await Store.Messages.AcceptAsync(message, writer, default, prefix);
         return message;
+    }
+}
+
+/// <summary>What is taken in front of a message, and what is not.</summary>
+public sealed class MessagePrefixTests
+{
+    [Fact]
+    public void A_prefix_has_a_bound()
+    {
+        var prefix = new MessagePrefix();
+        while (prefix.SizeBytes < MessagePrefix.MaxBytes - 512)
+            prefix.Add("x", new string('y', 512 - "x: \r\n".Length));
+        Assert.Throws<ArgumentException>(() => prefix.Add("x", new string('y', 513 - "x: \r\n".Length)));
+        prefix.Add("x", new string('y', 512 - "x: \r\n".Length));
+        Assert.Equal(MessagePrefix.MaxBytes, prefix.SizeBytes);
+        Assert.Throws<ArgumentException>(() => prefix.Add("x:\r\n"u8));
+    }
+
+    [Theory]
+    [InlineData("a: b\r\n", true)]
+    [InlineData("a: b\r\n c\r\n\td\r\ne:\r\n", true)]
+    [InlineData("a: ö\r\n", true)]
+    [InlineData("a: b", false)]
+    [InlineData("a: b\n", false)]
+    [InlineData("a: b\r", false)]
+    [InlineData("a: b\rc\r\n", false)]
+    [InlineData("a: b\nc: d\r\n", false)]
+    [InlineData("a: b\0\r\n", false)]
+    [InlineData("\r\n", false)]
+    [InlineData("a: b\r\n\r\n", false)]
+    [InlineData("a: b\r\n \t\r\n", false)]
+    [InlineData(" a: b\r\n", false)]
+    [InlineData(": b\r\n", false)]
+    [InlineData("a b: c\r\n", false)]
+    [InlineData("ab\r\n", false)]
+    [InlineData("a: b\r\nX-Mailbox-Line: ", false)]
+    public void Only_whole_fields_go_in_front(string fields, bool areTaken)
+    {
+        var prefix = new MessagePrefix();
+        var bytes = System.Text.Encoding.UTF8.GetBytes(fields);
+        if (areTaken)
+            prefix.Add(bytes);
+        else
+            Assert.Throws<ArgumentException>(() => prefix.Add(bytes));
+        Assert.Equal(areTaken ? bytes.Length : 0, prefix.SizeBytes);
+    }
+
+    [Fact]
+    public void A_value_begins_no_other_field_and_no_line_is_too_long()
+    {
+        var prefix = new MessagePrefix();
+        Assert.Throws<ArgumentException>(() => prefix.Add("a", "b\r\nBcc: c"));
+        Assert.Throws<ArgumentException>(() => prefix.Add("a", "b\nc"));
+        Assert.Throws<ArgumentException>(() => prefix.Add("a: b\r\nc", "d"));
+        Assert.Throws<ArgumentException>(() => prefix.Add("a", new string('x', MessagePrefix.MaxLineBytes - 2)));
+        prefix.Add("a", new string('x', MessagePrefix.MaxLineBytes - 3));
+        Assert.Equal(MessagePrefix.MaxLineBytes + 2, prefix.SizeBytes);
     }
 }

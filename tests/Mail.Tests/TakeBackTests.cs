@@ -132,7 +132,7 @@ public abstract partial class StoreTests
             Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(messageId));
 
             // It is tried as often again: what it was held for is counted anew.
-            Assert.Equal(new OperatorChange(1, 0), await Store.Operator.ReleaseAsync(messageId, "ann"));
+            Assert.Equal(new OperatorChange(1, 0), await Store.Operator.ReleaseAsync(messageId, new("ann")));
         }
     }
 

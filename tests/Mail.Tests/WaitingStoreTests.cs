@@ -48,7 +48,7 @@ public abstract partial class StoreTests
         var held = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.org", "b@example.org");
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@mail.example");
         await Store.AcceptAsync("x"u8.ToArray(), "a@example.org");
-        await Store.Operator.HoldAsync(held[0].MessageId, "ann");
+        await Store.Operator.HoldAsync(held[0].MessageId, new("ann"));
 
         var all = await Store.Waiting.SummarizeAsync(2, default);
         Assert.Equal((6, 1, 0, 2, 0), (all.Queued, all.Unrouted, all.Claims, all.Held, all.Unreported));

@@ -1,41 +1,57 @@
-using System.Runtime.CompilerServices;
+using MailPipeline.Mail;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>
-/// All checks at the door, by the stage at which they are asked and in their order. The first that does not say "go on" decides, and those
-/// behind it are not asked.
+/// All checks at the door: at which stage each is asked, in which order, and on which listeners. A check that is on for none costs nothing.
 /// </summary>
-internal sealed class CheckTable(
-    Backpressure backpressure,
-    LocalSenderCheck localSender,
-    OwnSenderCheck ownSender,
-    HostPostmasterCheck hostPostmaster,
-    RelayCheck relay,
-    LocalRecipientCheck localRecipient)
+internal sealed class CheckTable
 {
-    // MAIL: what costs nothing comes first, so that who is put off anyway costs no look-up.
-    private readonly ICheck[] _sender = [backpressure, localSender, ownSender];
+    private readonly ListenerChecks _mx;
+    private readonly ListenerChecks _submission;
 
-    // RCPT: who is always taken, then whose mail is none of ours, then who is there.
-    private readonly ICheck[] _recipient = [hostPostmaster, relay, localRecipient];
-
-    /// <summary>At MAIL, about <see cref="CheckContext.Sender"/>.</summary>
-    public ValueTask<Verdict> CheckSenderAsync(CheckContext context, CancellationToken cancellation) => AskAsync(_sender, context, cancellation);
-
-    /// <summary>At RCPT, about <see cref="CheckContext.Recipient"/>.</summary>
-    public ValueTask<Verdict> CheckRecipientAsync(CheckContext context, CancellationToken cancellation) => AskAsync(_recipient, context, cancellation);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private static async ValueTask<Verdict> AskAsync(ICheck[] checks, CheckContext context, CancellationToken cancellation)
+    public CheckTable(
+        ClientNetworkCheck clientNetwork,
+        ClientNameCheck clientName,
+        Backpressure backpressure,
+        LocalSenderCheck localSender,
+        OwnSenderCheck ownSender,
+        HostPostmasterCheck hostPostmaster,
+        RelayCheck relay,
+        LocalRecipientCheck localRecipient,
+        HopCheck hops,
+        HeaderRuleCheck headerRules,
+        IOptions<IngressOptions> options,
+        IngressTelemetry telemetry)
     {
-        foreach (var check in checks)
-        {
-            var verdict = await check.CheckAsync(context, cancellation);
-            if (!verdict.IsGoOn)
-                return verdict;
-        }
+        var ingress = options.Value;
+        var settings = ingress.Checks;
+        CheckRow[] rows =
+        [
+            // stage                name             on which listeners                                  check
+            new(CheckStage.Connection, "client_network", settings.ClientNetwork.AskedOn, clientNetwork),
+            new(CheckStage.Hello, "client_name", settings.ClientName.AskedOn, clientName),
 
-        return Verdict.GoOn;
+            // What costs nothing comes first, so that who is put off anyway costs no look-up.
+            new(CheckStage.Sender, "backpressure", ListenerKinds.All, backpressure),
+            new(CheckStage.Sender, "local_sender", ingress.LocalSenders == LocalSenders.Refuse ? ListenerKinds.Mx : ListenerKinds.None, localSender),
+            new(CheckStage.Sender, "own_sender", ingress.AllowForeignSenders ? ListenerKinds.None : ListenerKinds.All, ownSender),
+
+            // Who is always taken, then whose mail is none of ours, then who is there.
+            new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
+            new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
+            new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+
+            new(CheckStage.Content, "hops", ListenerKinds.All, hops),
+            new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
+        ];
+        _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
+        _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);
     }
+
+    public ListenerChecks Of(ListenerKind kind) => kind == ListenerKind.Submission ? _submission : _mx;
 }
+
+/// <param name="Name">In metrics.</param>
+internal sealed record CheckRow(CheckStage Stage, string Name, ListenerKinds Listeners, ICheck Check);

@@ -1,6 +1,5 @@
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
-using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Checks;
 
@@ -8,12 +7,12 @@ namespace MailPipeline.Ingress.Checks;
 /// An authenticated user sends as himself: his account's address, or one that leads to it and is nobody else's account. What a
 /// catch-all leads to him is only what nothing else has. <see cref="IngressOptions.AllowForeignSenders"/> switches it off.
 /// </summary>
-internal sealed class OwnSenderCheck(AddressResolver addresses, MailDirectory directory, IOptions<IngressOptions> options) : ICheck
+internal sealed class OwnSenderCheck(AddressResolver addresses, MailDirectory directory) : ICheck
 {
     public async ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
         // The null path is nobody's address; clients use it for disposition notifications (RFC 8098 §3).
-        if (context.Account is not { } account || context.Sender is not { } sender || options.Value.AllowForeignSenders)
+        if (context.Account is not { } account || context.Sender is not { } sender)
             return Verdict.GoOn;
 
         var address = sender.Canonical;

@@ -23,6 +23,9 @@ public sealed class MessageStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """);
 
+    // What checks said of it, of few messages.
+    private static readonly Statement s_noteChecks = new("UPDATE messages SET hold_reason = $2, tags = $3 WHERE id = $1");
+
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)");
 
@@ -80,11 +83,13 @@ public sealed class MessageStore(MailDatabase database)
 
     /// <summary>Commits the message, its bytes and its envelope; durable when this returns.</summary>
     /// <param name="prefix">What stands in front of the content; null: nothing.</param>
+    /// <param name="tags">What checks call it; null: nothing.</param>
     /// <exception cref="StorageUnavailableException">
     /// Not accepted; or, with <see cref="StorageFault.OutcomeUnknown"/>, nobody can say.
     /// </exception>
     public async Task AcceptAsync(
-        Envelope message, ContentWriter content, CancellationToken cancellationToken, MessagePrefix? prefix = null)
+        Envelope message, ContentWriter content, CancellationToken cancellationToken, MessagePrefix? prefix = null,
+        IReadOnlyCollection<string>? tags = null)
     {
         if (content.MessageId != message.MessageId)
             throw new ArgumentException($"Content of message {content.MessageId} given for {message.MessageId}.", nameof(content));
@@ -93,7 +98,7 @@ public sealed class MessageStore(MailDatabase database)
         try
         {
             // Not cancelled from here on: the caller must learn what became of it.
-            await database.WriteAsync(transaction => InsertAsync(transaction, message, chunks));
+            await database.WriteAsync(transaction => InsertAsync(transaction, message, chunks, tags));
         }
         catch (StorageUnavailableException fault) when (fault.Fault == StorageFault.OutcomeUnknown)
         {
@@ -133,7 +138,7 @@ public sealed class MessageStore(MailDatabase database)
     }
 
     internal static async ValueTask<bool> InsertAsync(
-        IWriteTransaction transaction, Envelope message, IReadOnlyList<ContentChunk> chunks)
+        IWriteTransaction transaction, Envelope message, IReadOnlyList<ContentChunk> chunks, IReadOnlyCollection<string>? tags = null)
     {
         var size = 0L;
         var inRows = 0;
@@ -152,6 +157,8 @@ public sealed class MessageStore(MailDatabase database)
         pending.Add(transaction.ExecuteAsync(
             s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
             message.TraceParent, message.Recipients.Length));
+        if (message.HoldReason.Length > 0 || tags is { Count: > 0 })
+            pending.Add(transaction.ExecuteAsync(s_noteChecks, message.MessageId, message.HoldReason, string.Join('\n', tags ?? [])));
         pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
         foreach (var statement in pending)
             await statement;

@@ -40,16 +40,23 @@ public sealed class DirectoryChange : IDirectoryReader
 
     private readonly IWriteTransaction _transaction;
     private readonly DateTimeOffset _now;
+    private readonly AuditNote? _note;
 
     // One check follows many ways through the same names.
     private readonly Dictionary<string, bool> _domains = [];
     private readonly Dictionary<string, DirectoryEntry> _entries = [];
 
-    internal DirectoryChange(IWriteTransaction transaction, DateTimeOffset now)
+    /// <param name="note">Of the operator's act that it is; null: it is none.</param>
+    internal DirectoryChange(IWriteTransaction transaction, DateTimeOffset now, AuditNote? note = null)
     {
+        _note = note;
         _transaction = transaction;
         _now = now;
     }
+
+    /// <summary>What is done, once; in the transaction that does it.</summary>
+    public ValueTask NoteAsync(OperatorAction action, string subject) =>
+        (_note ?? throw new InvalidOperationException("Nobody acts.")).WriteAsync(_transaction, action, subject);
 
     /// <summary>Keeps other changes of the directory off until the transaction ends.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction) => await transaction.ExecuteAsync(s_lock, "account");
@@ -63,6 +70,10 @@ public sealed class DirectoryChange : IDirectoryReader
     /// <summary>Accounts in one domain.</summary>
     public async ValueTask<long> CountAccountsAsync(string domain) =>
         (await _transaction.QueryAsync(s_countAccounts, r => r.GetInt64(0), "@" + MailDirectory.Normalize(domain)))[0];
+
+    /// <inheritdoc cref="AddressResolver.ResolveAsync(string, CancellationToken, int)"/>
+    public async ValueTask<ResolvedAddress> ResolveAsync(string address) =>
+        await new AddressResolver(this).ResolveAsync(address, CancellationToken.None);
 
     /// <inheritdoc cref="AddressResolver.CheckAliasAsync"/>
     public async ValueTask<(AddressFault Fault, string Address)> CheckAliasAsync(string address, string target) =>

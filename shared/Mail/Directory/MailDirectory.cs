@@ -90,17 +90,19 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
     /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
     /// account with the rest of its maildrop.
     /// </summary>
-    public async Task<bool> RemoveAccountAsync(string address)
+    /// <param name="by">Whose act it is, which is noted; null: no operator's.</param>
+    public async Task<bool> RemoveAccountAsync(string address, OperatorIdentity? by = null)
     {
+        var note = by is null ? null : await AuditNote.BeginAsync(database, by);
         bool? removed;
         do
-            removed = await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address)));
+            removed = await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address), note));
         while (removed is null);
         return removed.Value;
     }
 
     /// <returns>Null: there is more.</returns>
-    private static async ValueTask<bool?> RemovePieceAsync(IWriteTransaction transaction, string address)
+    private static async ValueTask<bool?> RemovePieceAsync(IWriteTransaction transaction, string address, AuditNote? note)
     {
         if (await transaction.QueryAsync(s_accountId, r => r.GetInt64(0), address) is not [var id])
             return false;
@@ -109,13 +111,26 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         if (uids.Count == MaildropStore.MostDeletions)
             return null;
         await DirectoryChange.LockAsync(transaction);
-        return await transaction.ExecuteAsync(s_removeAccount, address) == 1;
+        if (await transaction.ExecuteAsync(s_removeAccount, address) == 0)
+            return false;
+        if (note is not null)
+            await note.WriteAsync(transaction, OperatorAction.AccountRemoved, address);
+        return true;
     }
 
     /// <summary>No other process need wait: what an address leads to does not depend on it.</summary>
-    public async Task<bool> SetPasswordAsync(string address, string passwordHash)
+    /// <param name="by">Whose act it is, which is noted; null: no operator's.</param>
+    public async Task<bool> SetPasswordAsync(string address, string passwordHash, OperatorIdentity? by = null)
     {
-        var changed = await database.WriteAsync(transaction => transaction.ExecuteAsync(s_setPassword, Normalize(address), passwordHash)) == 1;
+        var note = by is null ? null : await AuditNote.BeginAsync(database, by);
+        var changed = await database.WriteAsync(async transaction =>
+        {
+            if (await transaction.ExecuteAsync(s_setPassword, Normalize(address), passwordHash) == 0)
+                return false;
+            if (note is not null)
+                await note.WriteAsync(transaction, OperatorAction.PasswordChanged, Normalize(address));
+            return true;
+        });
         Forget();
         return changed;
     }
@@ -136,6 +151,17 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
             await DirectoryChange.LockAsync(transaction);
             return await change(new DirectoryChange(transaction, database.Time.GetUtcNow()));
         });
+
+    /// <summary>The same as an act of an operator, which the change notes where it does something (<see cref="DirectoryChange.NoteAsync"/>).</summary>
+    public async Task<T> ChangeAsync<T>(OperatorIdentity by, Func<DirectoryChange, ValueTask<T>> change)
+    {
+        var note = await AuditNote.BeginAsync(database, by);
+        return await OneByOneAsync(async transaction =>
+        {
+            await DirectoryChange.LockAsync(transaction);
+            return await change(new DirectoryChange(transaction, note.At, note));
+        });
+    }
 
     /// <summary>The lock keeps other transactions off; changes of this process could share one, and so wait here.</summary>
     private async Task<T> OneByOneAsync<T>(Func<IWriteTransaction, ValueTask<T>> change)

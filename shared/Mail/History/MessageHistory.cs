@@ -10,6 +10,12 @@ public sealed record MessageTimeline(
 {
     /// <summary>What operators did to it, in order.</summary>
     public IReadOnlyList<AuditEntry> Audit { get; init; } = [];
+
+    /// <summary>What checks at the door called it.</summary>
+    public IReadOnlyList<string> Tags { get; init; } = [];
+
+    /// <summary>Why its recipients were held from the start; empty where they were not.</summary>
+    public string HoldReason { get; init; } = "";
 }
 
 /// <summary>One recipient, its state and every attempt in order.</summary>
@@ -32,7 +38,7 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_message = new(
         """
-        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, '')
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, ''), m.tags, m.hold_reason
         FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id WHERE m.id = $1
         """);
 
@@ -50,7 +56,7 @@ public sealed class MessageHistory(MailDatabase database)
         """);
 
     private static readonly Statement s_audit = new(
-        "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY number");
+        "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY done_at, id");
 
     /// <summary>Messages looked at by one statement.</summary>
     internal const int Page = 10_000;
@@ -78,7 +84,6 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
-    private static readonly Statement s_forgetAudit = new("DELETE FROM operator_audit WHERE message_id {in_1}");
 
     private long _after;
 
@@ -88,7 +93,11 @@ public sealed class MessageHistory(MailDatabase database)
             s_message,
             r => new MessageTimeline(
                 r.GetInt64(0), QueueStore.Time(r, 1), r.GetString(2), r.GetInt64(3),
-                r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), []),
+                r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), [])
+            {
+                Tags = r.GetString(5).Split('\n', StringSplitOptions.RemoveEmptyEntries),
+                HoldReason = r.GetString(6),
+            },
             cancellationToken, messageId);
         if (rows is not [var message])
             return null;
@@ -118,7 +127,7 @@ public sealed class MessageHistory(MailDatabase database)
     }
 
     /// <summary>
-    /// Removes all trace of finished messages accepted before the given time. Returns how many there were. A call looks at a bounded
+    /// Removes all trace of finished messages accepted before the given time, but for what operators did to them. Returns how many there were. A call looks at a bounded
     /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
     /// </summary>
     public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
@@ -184,7 +193,6 @@ public sealed class MessageHistory(MailDatabase database)
         ValueTask<int>[] deletions =
         [
             transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
-            transaction.ExecuteAsync(s_forgetAudit, SqlValue.FromIds(forgotten)),
         ];
         foreach (var deletion in deletions)
             await deletion;

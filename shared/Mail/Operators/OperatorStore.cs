@@ -2,22 +2,6 @@ using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
 
-/// <summary>What an operator does to the recipients of a message. The numbers are stored; they never change meaning.</summary>
-public enum OperatorAction
-{
-    /// <summary>Kept back until released.</summary>
-    Held = 1,
-
-    /// <summary>No longer kept back: due at once.</summary>
-    Released = 2,
-
-    /// <summary>Taken out for good; the sender is not told.</summary>
-    Removed = 3,
-}
-
-/// <summary>What was done, by whom, and to how many recipients.</summary>
-public sealed record AuditEntry(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients);
-
 /// <summary>How many recipients were changed, and how many were left alone because a worker tries them.</summary>
 public sealed record OperatorChange(int Changed, int BeingTried);
 
@@ -34,6 +18,9 @@ public sealed record HeldMessage(long MessageId, int Recipients);
 public sealed class OperatorStore(MailDatabase database)
 {
     private const string DeliveryPause = "delivery_paused";
+
+    // What a pause is done to, in the audit.
+    private const string Delivery = "all mail";
 
     private static readonly Statement s_switchOn = new(
         "INSERT INTO switches (name, since, set_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
@@ -56,40 +43,49 @@ public sealed class OperatorStore(MailDatabase database)
     private static readonly Statement s_beingTried = new(
         "SELECT COUNT(*) FROM recipients WHERE id BETWEEN $1 AND $2 AND state = 0 AND claim <> 0");
 
-    private static readonly Statement s_note = new(
-        """
-        INSERT INTO operator_audit (message_id, number, action, done_by, done_at, recipients)
-        SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM operator_audit WHERE message_id = $1
-        """);
-
     private static readonly Statement s_held = new(
         "SELECT id >> 16, COUNT(*) FROM recipients WHERE state = 5 GROUP BY id >> 16 ORDER BY 1 LIMIT $1");
 
     /// <summary>False: it is paused already.</summary>
-    public Task<bool> PauseDeliveryAsync(string operatorName)
+    public async Task<bool> PauseDeliveryAsync(OperatorIdentity by)
     {
-        var now = database.Time.GetUtcNow();
-        return database.WriteAsync(async transaction => await transaction.ExecuteAsync(s_switchOn, DeliveryPause, now, operatorName) == 1);
+        var note = await AuditNote.BeginAsync(database, by);
+        return await database.WriteAsync(async transaction =>
+        {
+            if (await transaction.ExecuteAsync(s_switchOn, DeliveryPause, note.At, by.Name) == 0)
+                return false;
+            await note.WriteAsync(transaction, OperatorAction.DeliveryPaused, Delivery);
+            return true;
+        });
     }
 
     /// <summary>Returns what ended; null: it was not paused.</summary>
-    public Task<DeliveryPaused?> ResumeDeliveryAsync() =>
-        database.WriteAsync(async transaction => (await transaction.QueryAsync(s_switchOff, ReadPause, DeliveryPause)).FirstOrDefault());
+    public async Task<DeliveryPaused?> ResumeDeliveryAsync(OperatorIdentity by)
+    {
+        var note = await AuditNote.BeginAsync(database, by);
+        return await database.WriteAsync(async transaction =>
+        {
+            var ended = (await transaction.QueryAsync(s_switchOff, ReadPause, DeliveryPause)).FirstOrDefault();
+            if (ended is not null)
+                await note.WriteAsync(transaction, OperatorAction.DeliveryResumed, Delivery);
+            return ended;
+        });
+    }
 
     /// <summary>Null: delivery is not paused.</summary>
     public async Task<DeliveryPaused?> FindPauseAsync(CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_switch, ReadPause, cancellationToken, DeliveryPause)).FirstOrDefault();
 
     /// <summary>Waiting recipients of the message are not due until they are released.</summary>
-    public Task<OperatorChange> HoldAsync(long messageId, string operatorName) =>
-        ChangeAsync(messageId, OperatorAction.Held, operatorName, static async (transaction, ids, now) =>
+    public Task<OperatorChange> HoldAsync(long messageId, OperatorIdentity by) =>
+        ChangeAsync(messageId, OperatorAction.Held, by, static async (transaction, ids, now) =>
             await transaction.ExecuteAsync(s_hold, ids, now));
 
     /// <summary>
     /// Held recipients of the message are due at once, with the attempts they had. What they were held for is counted anew.
     /// </summary>
-    public Task<OperatorChange> ReleaseAsync(long messageId, string operatorName) =>
-        ChangeAsync(messageId, OperatorAction.Released, operatorName, static async (transaction, ids, now) =>
+    public Task<OperatorChange> ReleaseAsync(long messageId, OperatorIdentity by) =>
+        ChangeAsync(messageId, OperatorAction.Released, by, static async (transaction, ids, now) =>
         {
             var domains = await transaction.QueryAsync(s_release, r => r.GetString(0), ids, now);
             foreach (var due in domains.Distinct().Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
@@ -98,25 +94,25 @@ public sealed class OperatorStore(MailDatabase database)
         });
 
     /// <summary>Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them.</summary>
-    public Task<OperatorChange> RemoveAsync(long messageId, string operatorName) =>
-        ChangeAsync(messageId, OperatorAction.Removed, operatorName, async (transaction, ids, now) =>
+    public Task<OperatorChange> RemoveAsync(long messageId, OperatorIdentity by) =>
+        ChangeAsync(messageId, OperatorAction.Removed, by, async (transaction, ids, now) =>
             await OutcomeWriter.RemovedAsync(transaction, messageId, ids, now));
 
     /// <summary>Messages with held recipients, in order of their ids.</summary>
     public async Task<IReadOnlyList<HeldMessage>> ListHeldAsync(int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(s_held, r => new HeldMessage(r.GetInt64(0), r.GetInt32(1)), cancellationToken, limit);
 
-    private Task<OperatorChange> ChangeAsync(
-        long messageId, OperatorAction action, string operatorName, Func<IWriteTransaction, SqlValue, DateTimeOffset, ValueTask<int>> change)
+    private async Task<OperatorChange> ChangeAsync(
+        long messageId, OperatorAction action, OperatorIdentity by, Func<IWriteTransaction, SqlValue, DateTimeOffset, ValueTask<int>> change)
     {
         var (first, last) = (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
-        var now = database.Time.GetUtcNow();
-        return database.WriteAsync(async transaction =>
+        var note = await AuditNote.BeginAsync(database, by);
+        return await database.WriteAsync(async transaction =>
         {
             var open = await transaction.QueryAsync(s_open, r => r.GetInt64(0), first, last);
-            var changed = await change(transaction, SqlValue.FromIds(open), now);
+            var changed = await change(transaction, SqlValue.FromIds(open), note.At);
             if (changed > 0)
-                await transaction.ExecuteAsync(s_note, messageId, (long)action, operatorName, now, changed);
+                await note.WriteAsync(transaction, action, MessageIds.ToText(messageId), messageId, changed);
             var beingTried = await transaction.QueryAsync(s_beingTried, r => r.GetInt32(0), first, last);
             return new OperatorChange(changed, beingTried[0]);
         });

@@ -62,6 +62,13 @@ public sealed class QueueStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, 0, $7)
         """);
 
+    private static readonly Statement s_insertHeld = new(
+        """
+        INSERT INTO recipients (
+            id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason)
+        VALUES ($1, $2, $3, $4, $5, $6, 5, 0, $7, 0, $7, $8)
+        """);
+
     private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_dueNoLater = new(
@@ -72,14 +79,14 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_unrouted = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason
         FROM unrouted u JOIN messages m ON m.id = u.message_id
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
     private static readonly Statement s_unroutedOf = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
         """);
 
@@ -177,7 +184,7 @@ public sealed class QueueStore(MailDatabase database)
 
     /// <summary>
     /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
-    /// that hints may be repeated. Returns the recipients made, due at once.
+    /// that hints may be repeated. Returns the recipients made that are due at once; those that are held are not.
     /// </summary>
     public Task<IReadOnlyList<(string Domain, Recipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
     {
@@ -307,7 +314,8 @@ public sealed class QueueStore(MailDatabase database)
     private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), Time(row, 1));
 
     private static Envelope ReadUnrouted(DbDataReader r) => new(
-        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7));
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7),
+        r.GetString(8));
 
     internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
@@ -322,6 +330,13 @@ public sealed class QueueStore(MailDatabase database)
         {
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
+            if (message.HoldReason.Length > 0)
+            {
+                pending.Add(transaction.ExecuteAsync(
+                    s_insertHeld, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now,
+                    message.HoldReason));
+                continue;
+            }
             pending.Add(transaction.ExecuteAsync(
                 s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now));
             made.Add((recipient.Domain, new Recipient(

@@ -1,0 +1,103 @@
+using System.Net;
+using MailPipeline.LineServer;
+using MailPipeline.Mail;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Ingress.Checks;
+
+/// <summary>
+/// What checks may know of one session: who the client is, and what it proposes; and what they have said so far of the message to come.
+/// One object for each connection.
+/// </summary>
+/// <param name="isRelayClient">The operator lists the client.</param>
+internal sealed class CheckContext(SmtpSession session, LineConnection connection, bool isRelayClient)
+{
+    private SmtpAddress? _resolvedRecipient;
+    private ResolvedAddress? _resolved;
+    private ReceivedContent? _content;
+
+    // Said of the connection, of the last greeting, and of the transaction: what ends one of them takes its note along.
+    private MessageNote? _ofConnection;
+    private MessageNote? _ofHello;
+    private MessageNote? _ofTransaction;
+
+    /// <summary>The client's address; null where nobody knows.</summary>
+    public IPAddress? Client => connection.Client;
+
+    /// <summary>The client is this very machine.</summary>
+    public bool IsLocalClient => Client is { } client && (IPAddress.IsLoopback(client) || client.Equals(Local));
+
+    /// <summary>The address of ours that the client came to.</summary>
+    public IPAddress? Local => connection.Local;
+
+    /// <summary>Who has logged in; null is a stranger.</summary>
+    public Account? Account { get; set; }
+
+    /// <summary>The client has logged in, or the operator lists it.</summary>
+    public bool MayRelay => Account is not null || isRelayClient;
+
+    /// <summary>While the greeting of the client is checked: its argument, printable ASCII.</summary>
+    public string ClientName => session.ProposedClientName;
+
+    /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
+    public SmtpAddress? Sender => session.ProposedSender;
+
+    /// <summary>While a recipient is checked.</summary>
+    public SmtpAddress Recipient => session.ProposedRecipient ?? throw new InvalidOperationException("No recipient is proposed.");
+
+    /// <summary>Whose content it is; while the content is checked.</summary>
+    public SmtpTransaction Transaction => session.Transaction ?? throw new InvalidOperationException("No transaction is under way.");
+
+    /// <summary>While the content is checked.</summary>
+    public ReceivedContent Content => _content ?? throw new InvalidOperationException("No content has come.");
+
+    /// <summary>What was said of the message that is being received; null: nothing.</summary>
+    public MessageNote? Note => MessageNote.Join(MessageNote.Join(_ofConnection, _ofHello), _ofTransaction);
+
+    /// <summary>A stage begins: what an earlier one of its kind said is over.</summary>
+    public void Begin(CheckStage stage)
+    {
+        if (stage == CheckStage.Hello)
+            _ofHello = null;
+        if (stage <= CheckStage.Sender)
+            _ofTransaction = null;
+    }
+
+    public void Add(CheckStage stage, MessageNote note)
+    {
+        switch (stage)
+        {
+            case CheckStage.Connection:
+                _ofConnection = MessageNote.Join(_ofConnection, note);
+                break;
+            case CheckStage.Hello:
+                _ofHello = MessageNote.Join(_ofHello, note);
+                break;
+            default:
+                _ofTransaction = MessageNote.Join(_ofTransaction, note);
+                break;
+        }
+    }
+
+    /// <summary>The content is here, until null is given.</summary>
+    public void Receive(ReceivedContent? content) => _content = content;
+
+    /// <summary>Where the recipient leads, looked up once for all checks of it.</summary>
+    public async ValueTask<ResolvedAddress> ResolveRecipientAsync(AddressResolver addresses, CancellationToken cancellation)
+    {
+        var recipient = Recipient;
+        if (_resolved is not { } resolved || !ReferenceEquals(recipient, _resolvedRecipient))
+        {
+            resolved = await addresses.ResolveAsync(recipient.Canonical, cancellation);
+            (_resolvedRecipient, _resolved) = (recipient, resolved);
+        }
+
+        return resolved;
+    }
+}
+
+/// <summary>What checks may know of a content that has ended.</summary>
+/// <param name="SizeBytes">As received, without the fields that are put in front of it.</param>
+/// <param name="Hops">Received fields in it.</param>
+/// <param name="Header">Its header section, up to a bound; empty where no check reads it.</param>
+internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header);

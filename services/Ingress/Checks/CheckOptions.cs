@@ -1,0 +1,24 @@
+namespace MailPipeline.Ingress.Checks;
+
+/// <summary>The settings of the checks that have a group of their own. Section "Ingress:Checks".</summary>
+public sealed class CheckOptions
+{
+    public ClientNetworkOptions ClientNetwork { get; init; } = new();
+
+    public ClientNameOptions ClientName { get; init; } = new();
+
+    public HeaderRuleOptions HeaderRules { get; init; } = new();
+
+    internal void Validate(string setting, List<string> failures)
+    {
+        ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", failures);
+        ClientName.Validate($"{setting}:{nameof(ClientName)}", failures);
+        HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
+    }
+
+    internal static void RequireListeners(string setting, ListenerKinds listeners, List<string> failures)
+    {
+        if (!Enum.IsDefined(listeners))
+            failures.Add($"{setting} is {listeners}; it must be one of {string.Join(", ", Enum.GetNames<ListenerKinds>())}");
+    }
+}

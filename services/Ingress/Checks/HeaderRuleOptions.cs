@@ -1,0 +1,95 @@
+using System.Text.RegularExpressions;
+using MailPipeline.Mail;
+
+namespace MailPipeline.Ingress.Checks;
+
+/// <summary>The operator's rules about header fields. Section "Ingress:Checks:HeaderRules".</summary>
+public sealed class HeaderRuleOptions
+{
+    /// <summary>The listeners on which they are asked. Default All.</summary>
+    public ListenerKinds Listeners { get; set; } = ListenerKinds.All;
+
+    /// <summary>In their order. Default: none.</summary>
+    public IList<HeaderRule> Rules { get; init; } = [];
+
+    internal ListenerKinds AskedOn => Rules.Count > 0 ? Listeners : ListenerKinds.None;
+
+    internal void Validate(string setting, List<string> failures)
+    {
+        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        for (var i = 0; i < Rules.Count; i++)
+            Rules[i].Validate($"{setting}:Rules:{i}", failures);
+    }
+}
+
+/// <summary>A message with such a field is refused, held or tagged. Section "Ingress:Checks:HeaderRules:Rules:N".</summary>
+public sealed partial class HeaderRule
+{
+    /// <summary>What the rule is called: the reason why a message is held, or its tag. Letters, digits and -._, up to 40.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>The name of the field, without its colon, in any case of letters.</summary>
+    public string Field { get; set; } = "";
+
+    /// <summary>
+    /// What stands in the field, in any case of letters, as it was sent: encoded words (RFC 2047) are not decoded. Default empty: it is enough
+    /// that the field is there.
+    /// </summary>
+    public string Contains { get; set; } = "";
+
+    /// <summary>What becomes of the message.</summary>
+    public HeaderVerdict? Verdict { get; set; }
+
+    /// <summary>
+    /// A field that is put in front of a message that is held or tagged, "Name: value". Default: of one that is tagged
+    /// "X-MailPipeline-Tag: NAME"; empty: none.
+    /// </summary>
+    public string? AddField { get; set; }
+
+    internal HeaderField? Added
+    {
+        get
+        {
+            if (AddField is null)
+                return Verdict == HeaderVerdict.Tag ? HeaderField.OfTag(Name) : null;
+            var colon = AddField.IndexOf(':', StringComparison.Ordinal);
+            return colon < 0 ? null : new HeaderField(AddField[..colon], AddField[(colon + 1)..].Trim());
+        }
+    }
+
+    internal void Validate(string setting, List<string> failures)
+    {
+        if (!RuleName().IsMatch(Name))
+            failures.Add($"{setting}:Name is '{Name}'; it must be 1 to 40 letters, digits, '-', '.' and '_'");
+        if (!FieldName().IsMatch(Field))
+            failures.Add($"{setting}:Field is '{Field}'; it must be the name of a header field such as Subject");
+        if (Verdict is not { } verdict)
+            failures.Add($"{setting}:Verdict is not set; it must be one of {string.Join(", ", Enum.GetNames<HeaderVerdict>())}");
+        else if (!Enum.IsDefined(verdict))
+            failures.Add($"{setting}:Verdict is {verdict}; it must be one of {string.Join(", ", Enum.GetNames<HeaderVerdict>())}");
+        if (AddField is { Length: > 0 } added && !MessagePrefix.IsField(added))
+            failures.Add($"{setting}:AddField is '{added}'; it must be one line such as 'X-Spam-Flag: YES'");
+        if (AddField is { Length: > 0 } && Verdict == HeaderVerdict.Refuse)
+            failures.Add($"{setting}:AddField is set; a message that is refused gets no field");
+    }
+
+    [GeneratedRegex(@"^[A-Za-z0-9._-]{1,40}\z")]
+    private static partial Regex RuleName();
+
+    // RFC 5322 §3.6.8
+    [GeneratedRegex(@"^[!-9;-~]{1,100}\z")]
+    private static partial Regex FieldName();
+}
+
+/// <summary>What becomes of a message that a rule is about.</summary>
+public enum HeaderVerdict
+{
+    /// <summary>550 5.7.1 to its content.</summary>
+    Refuse,
+
+    /// <summary>It is accepted, and its recipients wait for an operator.</summary>
+    Hold,
+
+    /// <summary>It is accepted and delivered, and has the rule's name in its history, in the log and in front of its header.</summary>
+    Tag,
+}

@@ -1,0 +1,45 @@
+using System.Runtime.CompilerServices;
+
+namespace MailPipeline.Ingress.Checks;
+
+/// <summary>The checks of one kind of listener, by their stages.</summary>
+internal sealed class ListenerChecks
+{
+    private readonly CheckRow[][] _stages;
+    private readonly IngressTelemetry _telemetry;
+
+    public ListenerChecks(CheckRow[] rows, IngressTelemetry telemetry)
+    {
+        _telemetry = telemetry;
+        _stages = Array.ConvertAll(Enum.GetValues<CheckStage>(), stage => Array.FindAll(rows, row => row.Stage == stage));
+        ReadsHeader = Array.Exists(rows, row => row.Check.ReadsHeader);
+    }
+
+    /// <summary>The header section is kept for one of them.</summary>
+    public bool ReadsHeader { get; }
+
+    public bool HasAny(CheckStage stage) => _stages[(int)stage].Length > 0;
+
+    /// <summary>
+    /// Asks the checks of a stage in their order. The first reply or redirect decides, and those behind it are not asked; what is said of the
+    /// message goes into the context.
+    /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<Verdict> AskAsync(CheckStage stage, CheckContext context, CancellationToken cancellation)
+    {
+        context.Begin(stage);
+        foreach (var row in _stages[(int)stage])
+        {
+            var verdict = await row.Check.CheckAsync(context, cancellation);
+            if (verdict.IsGoOn)
+                continue;
+            _telemetry.Checked(row.Name, verdict);
+            if (verdict.Note is { } note)
+                context.Add(stage, note);
+            if (verdict.EndsStage)
+                return verdict;
+        }
+
+        return Verdict.GoOn;
+    }
+}

@@ -1,0 +1,89 @@
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>What an operator does. The numbers are stored; they never change meaning.</summary>
+public enum OperatorAction
+{
+    /// <summary>Recipients are kept back until released.</summary>
+    Held = 1,
+
+    /// <summary>Recipients are no longer kept back: due at once.</summary>
+    Released = 2,
+
+    /// <summary>Recipients are taken out for good; the sender is not told.</summary>
+    Removed = 3,
+
+    DomainAdded = 10,
+    DomainRemoved = 11,
+    AccountAdded = 20,
+
+    /// <summary>With all mail in its maildrop.</summary>
+    AccountRemoved = 21,
+
+    PasswordChanged = 22,
+    AliasAdded = 30,
+    AliasRemoved = 31,
+    DeliveryPaused = 40,
+    DeliveryResumed = 41,
+}
+
+/// <summary>Who acts, as he says; a note and no proof.</summary>
+/// <param name="Host">The machine on which he does it; empty when nobody knows.</param>
+public sealed record OperatorIdentity(string Name, string Host = "");
+
+/// <summary>What was done, by whom, when, and to how many recipients where it was done to a message.</summary>
+public sealed record AuditEntry(OperatorAction Action, string Operator, DateTimeOffset At, int Recipients)
+{
+    public string Host { get; init; } = "";
+
+    /// <summary>What it was done to: a name, or the id of a message. Never a password.</summary>
+    public string Subject { get; init; } = "";
+}
+
+/// <summary>All that operators did. Nothing removes it.</summary>
+public sealed class AuditLog(MailDatabase database)
+{
+    private static readonly Statement s_last = new(
+        """
+        SELECT action, done_by, done_at, recipients, host, subject FROM operator_audit WHERE done_at >= $1
+        ORDER BY done_at DESC, id DESC LIMIT $2
+        """);
+
+    /// <summary>The last acts since a time, the last one first.</summary>
+    public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_last,
+            r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3))
+            {
+                Host = r.GetString(4),
+                Subject = r.GetString(5),
+            },
+            cancellationToken, since, limit);
+}
+
+/// <summary>The note of one act, to be written in the transaction that does it.</summary>
+internal sealed class AuditNote
+{
+    private static readonly Statement s_note = new(
+        """
+        INSERT INTO operator_audit (id, done_at, done_by, host, action, subject, message_id, recipients)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """);
+
+    private readonly long _id;
+    private readonly OperatorIdentity _by;
+
+    private AuditNote(long id, OperatorIdentity by, DateTimeOffset at) => (_id, _by, At) = (id, by, at);
+
+    public DateTimeOffset At { get; }
+
+    /// <summary>Before the transaction, which may run again: its note has the same id then.</summary>
+    public static async ValueTask<AuditNote> BeginAsync(MailDatabase database, OperatorIdentity by) =>
+        new(await database.AuditIds.NextAsync(CancellationToken.None), by, database.Time.GetUtcNow());
+
+    public async ValueTask WriteAsync(
+        IWriteTransaction transaction, OperatorAction action, string subject, long messageId = 0, int recipients = 0) =>
+        await transaction.ExecuteAsync(
+            s_note, _id, At, StoredText.Note(_by.Name), StoredText.Note(_by.Host), (long)action, StoredText.Note(subject), messageId, recipients);
+}

@@ -1,0 +1,53 @@
+namespace MailPipeline.Ingress.Tests;
+
+public sealed class ClientNetworkCheckTests
+{
+    private static readonly Dictionary<string, string> s_refused = new() { ["Ingress:Checks:ClientNetwork:Refused:0"] = "127.0.0.0/8" };
+
+    [Fact]
+    public async Task A_listed_network_is_greeted_with_554_and_heard_until_it_quits()
+    {
+        await using var host = await IngressHost.StartAsync(s_refused);
+        using var verdicts = host.Metric<long>("mailpipeline.ingress.check_verdicts");
+        await using var client = await Client.ConnectAsync(host.Mx, "554 5.7.1");
+        await client.SayAsync("EHLO client.example.net", "503 5.5.1");
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "503 5.5.1");
+        await client.SayAsync("WHATEVER", "503 5.5.1");
+        await client.SayAsync("QUIT", "221");
+        await client.ExpectEndAsync();
+        var said = Assert.Single(verdicts.GetMeasurementSnapshot());
+        Assert.Equal(("client_network", "reply"), (said.Tags["check"], said.Tags["verdict"]));
+    }
+
+    [Fact]
+    public async Task Who_does_not_quit_is_ended_by_its_errors()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string>(s_refused) { ["Ingress:MaxErrors"] = "2" });
+        await using var client = await Client.ConnectAsync(host.Mx, "554 5.7.1");
+        await client.SayAsync("EHLO x", "503");
+        await client.SayAsync("EHLO x", "503");
+        await client.ExpectAsync("421 4.7.0");
+        await client.ExpectEndAsync();
+    }
+
+    [Theory]
+    [InlineData("Ingress:Checks:ClientNetwork:Except:0", "127.0.0.1")]
+    [InlineData("Ingress:Checks:ClientNetwork:Listeners", "Submission")]
+    [InlineData("Ingress:Checks:ClientNetwork:Listeners", "None")]
+    [InlineData("Ingress:Checks:ClientNetwork:Refused:0", "192.0.2.0/24")]
+    public async Task Others_are_let_through(string setting, string value)
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string>(s_refused) { [setting] = value });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n");
+    }
+
+    [Fact]
+    public async Task A_listener_that_is_named_refuses_and_the_other_does_not()
+    {
+        await using var host = await IngressHost.StartAsync(
+            new Dictionary<string, string>(s_refused) { ["Ingress:Checks:ClientNetwork:Listeners"] = "Submission" });
+        await using var refused = await Client.ConnectAsync(host.Submission, "554 5.7.1");
+        await using var served = await Client.ConnectAsync(host.Mx, "220");
+    }
+}

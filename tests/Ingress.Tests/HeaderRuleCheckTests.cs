@@ -1,0 +1,120 @@
+using System.Text;
+using MailPipeline.Mail;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace MailPipeline.Ingress.Tests;
+
+public sealed class HeaderRuleCheckTests
+{
+    private const string Rules = "Ingress:Checks:HeaderRules:Rules";
+
+    [Theory]
+    [InlineData("Subject: You have WON a prize\r\n\r\ntext\r\n", true)]
+    [InlineData("subject : won a prize\r\n", true)]
+    [InlineData("x: y\r\nSubject: a\r\nSubject: we won\r\n a prize\r\nz: z\r\n\r\n", true)]
+    [InlineData("Subject: we won a\r\n", false)]
+    [InlineData("X-Subject: won a prize\r\n\r\n", false)]
+    [InlineData("Subject: mail\r\nX: Subject: won a prize\r\n\r\n", false)]
+    [InlineData("Subject: mail\r\n\r\nSubject: won a prize\r\n", false)]
+    [InlineData("\r\nSubject: won a prize\r\n\r\n", false)]
+    public async Task A_message_with_such_a_field_is_refused(string content, bool isRefused)
+    {
+        await using var host = await IngressHost.StartAsync(With("prize", "Refuse", "Subject", "won a prize"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.BeginAsync();
+        await client.SendAsync(content);
+        await client.SayAsync(".", isRefused ? "550 5.7.1" : "250 2.0.0");
+        // The session goes on.
+        await client.MessageAsync("x: y\r\n");
+    }
+
+    [Fact]
+    public async Task A_field_with_any_value_is_found_on_submission_too_and_however_the_content_is_cut()
+    {
+        await using var host = await IngressHost.StartAsync(With("list", "Refuse", "List-Id", ""));
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.BeginAsync("ann@example.com");
+        foreach (var octet in "From ann Sun\r\nDate: x\r\nLIST-ID: <a>\r\ntext\r\n.\r\n")
+            await client.SendAsync(octet.ToString());
+        await client.ExpectAsync("550 5.7.1");
+    }
+
+    [Fact]
+    public async Task A_message_is_held_from_the_start_with_the_rule_as_its_reason_until_an_operator_lets_it_go()
+    {
+        await using var host = await IngressHost.StartAsync(With("invoice", "Hold", "Subject", "invoice"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("Subject: Invoice\r\n");
+        var hint = await host.NextHintAsync();
+        Assert.Equal("header rule invoice", hint.HoldReason);
+
+        // As it is found in storage, where the hint is lost.
+        var queue = host.Services.GetRequiredService<QueueStore>();
+        var unrouted = Assert.Single(await queue.FindUnroutedAsync([hint.MessageId], Deadline.Token));
+        Assert.Equal("header rule invoice", unrouted.HoldReason);
+        Assert.Empty(await queue.RouteAsync([new RoutedMessage(unrouted, [new RoutedRecipient("ann@example.com", "", "example.com", RecipientRoute.Local)])]));
+        Assert.Empty(await queue.ListDueAsync("example.com", DateTimeOffset.MaxValue, 10, Deadline.Token));
+
+        var history = host.Services.GetRequiredService<MessageHistory>();
+        var recipient = Assert.Single((await history.FindAsync(hint.MessageId, Deadline.Token))!.Recipients);
+        Assert.Equal((RecipientState.Held, "header rule invoice"), (recipient.State, recipient.HoldReason));
+        Assert.DoesNotContain("X-MailPipeline", Encoding.Latin1.GetString(await host.ContentAsync(hint.MessageId)), StringComparison.Ordinal);
+
+        Assert.Equal(1, (await host.Services.GetRequiredService<OperatorStore>().ReleaseAsync(hint.MessageId, new("ann"))).Changed);
+        Assert.Single(await queue.ListDueAsync("example.com", DateTimeOffset.MaxValue, 10, Deadline.Token));
+        Assert.Equal("header rule invoice", (await history.FindAsync(hint.MessageId, Deadline.Token))!.HoldReason);
+    }
+
+    [Fact]
+    public async Task All_rules_about_a_message_count_and_their_fields_go_on_top()
+    {
+        var settings = With("list", "Tag", "List-Id", "");
+        foreach (var (name, value) in With("paid", "Hold", "Subject", "paid", number: 1))
+            settings[name] = value;
+        settings[$"{Rules}:1:AddField"] = "X-Review: please, by hand";
+        foreach (var (name, value) in With("never", "Refuse", "Subject", "nothing of it", number: 2))
+            settings[name] = value;
+        await using var host = await IngressHost.StartAsync(settings);
+        using var verdicts = host.Metric<long>("mailpipeline.ingress.check_verdicts");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("List-Id: <a>\r\nSubject: paid\r\n");
+        var hint = await host.NextHintAsync();
+        Assert.Equal("header rule paid", hint.HoldReason);
+        var message = (await host.Services.GetRequiredService<MessageHistory>().FindAsync(hint.MessageId, Deadline.Token))!;
+        Assert.Equal(["list"], message.Tags);
+        var stored = await host.ContentAsync(hint.MessageId);
+        Assert.Equal(stored.Length, message.SizeBytes);
+        Assert.StartsWith(
+            "X-Review: please, by hand\r\nX-MailPipeline-Tag: list\r\nReceived: ", Encoding.Latin1.GetString(stored), StringComparison.Ordinal);
+        Assert.Equal(
+            ["hold", "tag list", "field"],
+            verdicts.GetMeasurementSnapshot().Select(said => $"{said.Tags["verdict"]} {said.Tags.GetValueOrDefault("tag")}".TrimEnd()));
+
+        // What was said of one message is not said of the next.
+        await client.MessageAsync("Subject: x\r\n");
+        hint = await host.NextHintAsync();
+        Assert.Equal("", hint.HoldReason);
+        Assert.Empty((await host.Services.GetRequiredService<MessageHistory>().FindAsync(hint.MessageId, Deadline.Token))!.Tags);
+    }
+
+    [Fact]
+    public async Task Rules_are_for_the_listeners_that_are_named()
+    {
+        var settings = With("list", "Refuse", "List-Id", "");
+        settings["Ingress:Checks:HeaderRules:Listeners"] = "Submission";
+        await using var host = await IngressHost.StartAsync(settings);
+        await using var stranger = await Client.GreetedAsync(host.Mx);
+        await stranger.MessageAsync("List-Id: <a>\r\n");
+        await using var user = await Client.AuthenticatedAsync(host.Submission);
+        await user.BeginAsync("ann@example.com");
+        await user.SayAsync("List-Id: <a>\r\n\r\n.", "550 5.7.1");
+    }
+
+    private static Dictionary<string, string> With(string name, string verdict, string field, string contains, int number = 0) => new()
+    {
+        [$"{Rules}:{number}:Name"] = name,
+        [$"{Rules}:{number}:Verdict"] = verdict,
+        [$"{Rules}:{number}:Field"] = field,
+        [$"{Rules}:{number}:Contains"] = contains,
+    };
+}
