@@ -76,7 +76,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     {
         try
         {
-            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(Array.ConvertAll(messages, ContractMapping.ToContract)), cancellation);
+            await bus.SendAsync(BusEndpoints.MessageAccepted, messages.ToMessageAccepted(), cancellation);
         }
         catch (BusUnavailableException away)
         {

@@ -8,6 +8,9 @@ namespace MailPipeline.Mail;
 /// </summary>
 public static class ContractMapping
 {
+    public static MessageAccepted ToMessageAccepted(this Envelope[] envelopes) => new(
+        Array.ConvertAll(envelopes, envelope => envelope.MessageId), Array.ConvertAll(envelopes, ToContract));
+
     public static AcceptedMessage ToContract(this Envelope envelope) => new(
         envelope.MessageId, envelope.Sender, envelope.Recipients, envelope.SizeBytes, (int)envelope.Body, envelope.AcceptedAt,
         envelope.TraceParent, envelope.Flow);
@@ -38,12 +41,15 @@ public static class ContractMapping
         new(claim.Domain, claim.Id, Array.ConvertAll(claim.Recipients, ToContract));
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
-        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site);
+        report.Domain, report.ClaimId, [.. report.Results.Where(result => result.Outcome != AttemptOutcome.Delivered).Select(ToContract)],
+        report.Unreachable, report.NothingWon, report.GoesOn, report.HasEnded, report.Site,
+        [.. report.Results.Where(result => result.Outcome == AttemptOutcome.Delivered).Select(result => result.RecipientId)]);
 
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
-        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site);
+        report.Domain, report.ClaimId, [.. (report.Delivered ?? []).Select(Delivered), .. report.Results.Select(ToResult)], report.Unreachable,
+        report.NothingWon, report.GoesOn, report.HasEnded, report.Site);
+
+    private static AttemptResult Delivered(long recipientId) => new(recipientId, AttemptOutcome.Delivered, "2.0.0", "", "", default, default);
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);

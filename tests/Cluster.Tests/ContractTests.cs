@@ -27,22 +27,18 @@ public sealed class ContractTests
     public static TheoryData<object, string> Version1 => new()
     {
         {
-            new MessageAccepted([new AcceptedMessage(1000, "", ["ann@example.org", "bob@example.org"], 2048, 0, s_at, "", "")]),
-            """
-            {"messages":[{"messageId":1000,"sender":"","recipients":["ann@example.org","bob@example.org"],"sizeBytes":2048,"body":0,
-             "acceptedAt":"2026-01-02T03:04:05.678+00:00","traceParent":"","flow":""}]}
-            """
+            new MessageAccepted([1000, 1001]), """{"messageIds":[1000,1001]}"""
         },
         { new DeliverMessages("example.org", 77, [s_recipient]), $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}]}""" },
         { new StoreMessages("example.org", 78, [s_recipient]), $$"""{"domain":"example.org","claimId":78,"recipients":[{{RecipientInVersion1}}]}""" },
         {
             new AttemptsCompleted(
                 "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true, true, true, true,
-                "mx.example.org"),
+                "mx.example.org", [65_536_002]),
             """
             {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":4,"status":"4.4.2","reply":"contact lost",
              "remoteHost":"mx.example.org[192.0.2.1]:25","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00"}],
-             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org"}
+             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org","delivered":[65536002]}
             """
         },
     };
@@ -64,6 +60,35 @@ public sealed class ContractTests
         Assert.Equivalent(claim, claim.ToStoreMessages().ToClaim(), strict: true);
         Assert.Equivalent(recipient, recipient.ToContract().ToRecipient(), strict: true);
         Assert.Equivalent(report, report.ToContract().ToReport(), strict: true);
+    }
+
+    /// <summary>Of a delivery the queue needs no more than that it was one: the rest is in storage.</summary>
+    [Fact]
+    public void A_delivery_is_reported_by_its_recipient_alone()
+    {
+        var delivered = new AttemptResult(65_536_001, AttemptOutcome.Delivered, "2.0.0", "250 Ok", "mx.example.org", s_at, s_at);
+        var deferred = delivered with { RecipientId = 65_536_002, Outcome = AttemptOutcome.Deferred };
+
+        var report = new AttemptReport("example.org", 77, [delivered, deferred], false).ToContract();
+
+        Assert.Equal([delivered.RecipientId], report.Delivered);
+        Assert.Equal([deferred.RecipientId], report.Results.Select(result => result.RecipientId));
+        Assert.Equal(
+            [(delivered.RecipientId, AttemptOutcome.Delivered), (deferred.RecipientId, AttemptOutcome.Deferred)],
+            report.ToReport().Results.Select(result => (result.RecipientId, result.Outcome)));
+    }
+
+    /// <summary>Without a broker it is handed over by reference; on one there is no envelope, and whoever puts one there is not listened to.</summary>
+    [Fact]
+    public void A_hint_on_the_broker_has_no_envelopes()
+    {
+        var hint = new[] { new Envelope(1000, "", ["ann@example.org"], 2048, BodyType.SevenBit, s_at, "") }.ToMessageAccepted();
+        Assert.Single(hint.Messages!);
+
+        Assert.Equal("""{"messageIds":[1000]}""", JsonSerializer.Serialize(hint, SystemTextJsonMessageSerializer.Options));
+        var forged = JsonSerializer.Deserialize<MessageAccepted>(
+            """{"messageIds":[1000],"messages":[{"messageId":1000,"recipients":["thief@example.net"]}]}""", SystemTextJsonMessageSerializer.Options);
+        Assert.Null(forged!.Messages);
     }
 
     [Theory, MemberData(nameof(Version1))]

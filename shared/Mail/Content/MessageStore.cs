@@ -21,16 +21,16 @@ public sealed class MessageStore(MailDatabase database)
         """
         INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        """);
+        """) { IsMerged = true };
 
     private static readonly Statement s_insertChunk = new(
-        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)");
+        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)") { IsMerged = true };
 
     // PostgreSQL: spilled chunks are rows already. Locked: whoever collects what seems ownerless must wait, or be too late.
     private static readonly Statement s_countChunks = new(
         "SELECT COUNT(*) FROM (SELECT 1 FROM chunks WHERE id BETWEEN $1 AND $2 {key_share}) c");
 
-    private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)");
+    private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)") { IsMerged = true };
 
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
@@ -45,11 +45,17 @@ public sealed class MessageStore(MailDatabase database)
     private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = $1") { Locks = SharedRows.IdBlocks };
 
     private static readonly Statement s_readChunk = new(
-        "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
+        """
+        SELECT id, size_bytes, bytes, segment, position, (SELECT COALESCE(MIN(n.id), 0) FROM chunks n WHERE n.id > c.id AND n.id <= $2)
+        FROM chunks c WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1
+        """);
 
     private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted LIMIT $1) u");
 
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
+
+    /// <summary>From here on what is read of a row lies in a buffer that is used again: so large an array would live until a full collection.</summary>
+    private const int LargeBytes = 32 * 1024;
 
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
 
@@ -115,7 +121,7 @@ public sealed class MessageStore(MailDatabase database)
         long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var last = ChunkIds.Last(messageId);
-        for (var next = ChunkIds.First(messageId); next <= last;)
+        for (var next = ChunkIds.First(messageId); next > 0;)
         {
             if (await ReadChunkAsync(next, last, cancellationToken) is not { } chunk)
                 yield break;
@@ -128,7 +134,7 @@ public sealed class MessageStore(MailDatabase database)
                 if (chunk.Rented is not null)
                     ArrayPool<byte>.Shared.Return(chunk.Rented);
             }
-            next = chunk.Id + 1;
+            next = chunk.Next;
         }
     }
 
@@ -169,15 +175,15 @@ public sealed class MessageStore(MailDatabase database)
     {
         for (var attempt = 1; ; attempt++)
         {
-            if (await database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var chunk])
+            if (await database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var (chunk, next)])
                 return null;
             if (chunk.Segment == 0)
-                return new ReadChunk(chunk.Id, chunk.Inline, null);
+                return new ReadChunk(chunk.Inline.AsMemory(0, chunk.SizeBytes), chunk.SizeBytes < LargeBytes ? null : chunk.Inline, next);
             var buffer = ArrayPool<byte>.Shared.Rent(chunk.SizeBytes);
             try
             {
                 await database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
-                return new ReadChunk(chunk.Id, buffer.AsMemory(0, chunk.SizeBytes), buffer);
+                return new ReadChunk(buffer.AsMemory(0, chunk.SizeBytes), buffer, next);
             }
             catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
             {
@@ -222,8 +228,22 @@ public sealed class MessageStore(MailDatabase database)
         throw fault;
     }
 
-    private static ContentChunk ReadRow(DbDataReader r) =>
-        new(r.GetInt64(0), r.GetInt32(1), r.GetFieldValue<byte[]>(2), r.GetInt64(3), r.GetInt64(4));
+    private static (ContentChunk Chunk, long Next) ReadRow(DbDataReader r)
+    {
+        var (size, segment) = (r.GetInt32(1), r.GetInt64(3));
+        return (new(r.GetInt64(0), size, segment == 0 ? ReadBytes(r, size) : null, segment, r.GetInt64(4)), r.GetInt64(5));
+    }
 
-    private sealed record ReadChunk(long Id, ReadOnlyMemory<byte> Bytes, byte[]? Rented);
+    private static byte[] ReadBytes(DbDataReader r, int size)
+    {
+        if (size < LargeBytes)
+            return r.GetFieldValue<byte[]>(2);
+        var buffer = ArrayPool<byte>.Shared.Rent(size);
+        if (r.GetBytes(2, 0, buffer, 0, size) != size)
+            throw new InvalidOperationException($"Chunk {r.GetInt64(0)} has not the {size} octets that its row says.");
+        return buffer;
+    }
+
+    /// <param name="Next">Id of the chunk behind it; 0: it is the last.</param>
+    private sealed record ReadChunk(ReadOnlyMemory<byte> Bytes, byte[]? Rented, long Next);
 }
