@@ -68,6 +68,17 @@ public sealed partial class Postgres_store
         Assert.Equal(1, await CountAsync(
             "SELECT COUNT(*) FROM pg_attribute WHERE attrelid = 'chunks'::regclass AND attname = 'bytes' AND attstorage = 'm' AND attcompression = 'l'"));
 
+    /// <summary>A plan is kept for as long as the connection, and tables are empty when most are made.</summary>
+    [Fact]
+    public async Task No_question_and_no_transaction_reads_a_table_through_where_there_is_an_index()
+    {
+        var show = new Statement("SHOW enable_seqscan");
+        for (var i = 0; i < 3; i++)
+            Assert.Equal(["off"], await Store.Database.QueryAsync(show, r => r.GetString(0), default));
+        Assert.Equal(["off"], await Store.Database.WriteAsync(transaction => transaction.QueryAsync(show, r => r.GetString(0))));
+        Assert.Equal(["off"], await Store.Database.WriteAsync(transaction => transaction.QueryAsync(new Statement("SHOW enable_hashjoin"), r => r.GetString(0))));
+    }
+
     [Theory]
     [InlineData(
         "INSERT INTO t (a, b, c, d) VALUES ($1, $2, CAST(0 AS BIGINT), $1) ON CONFLICT DO NOTHING",

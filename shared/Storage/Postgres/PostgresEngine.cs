@@ -36,9 +36,10 @@ internal sealed class PostgresEngine : StorageEngine
 
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
-    // Whatever is written is found by its key. A plan that was made while a table was empty is kept, and must not read it through when it
-    // is full.
-    private const string KeyedPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+    // Whatever is asked for goes by an index. A plan that was made while a table was empty is kept, and must not read it through when it is
+    // full; what is written is found by its key.
+    private const string IndexedPlans = "SET enable_seqscan = off; SET enable_mergejoin = off";
+    private const string KeyedPlans = "SET enable_hashjoin = off";
 
     // A small message stays in its row, where PostgreSQL by itself would cut what is above two kilobytes into rows of another table. Its own
     // compression (pglz) takes longer over a base64 text, which it cannot make smaller, than all else that is done for the message; where
@@ -69,7 +70,7 @@ internal sealed class PostgresEngine : StorageEngine
         {
             MaxAutoPrepare = 200,
             AutoPrepareMinUsages = 2,
-            // Nobody changes a session's settings but the writer, who keeps his for good: there is nothing to set back after each question.
+            // A session's settings are made once and stay: there is nothing to set back after each question.
             NoResetOnClose = true,
         };
         if (!builder.ShouldSerialize("Maximum Pool Size"))
@@ -78,7 +79,8 @@ internal sealed class PostgresEngine : StorageEngine
         if (!builder.ShouldSerialize(GssMode))
             builder.GssEncryptionMode = GssEncryptionMode.Disable;
         _maxBytes = options.MaxDatabaseBytes;
-        _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
+        _source = new NpgsqlDataSourceBuilder(builder.ToString())
+            .UsePhysicalConnectionInitializer(connection => Run(connection, IndexedPlans), PlanByIndexAsync).Build();
         _chunkBytes = options.ChunkBytes;
         _ownerless = new OwnerlessContent(options.AbandonedContentAge);
     }
@@ -173,8 +175,7 @@ internal sealed class PostgresEngine : StorageEngine
         var connection = _source.OpenConnection();
         try
         {
-            using var plans = new NpgsqlCommand(KeyedPlans, connection);
-            plans.ExecuteNonQuery();
+            Run(connection, KeyedPlans);
         }
         catch
         {
@@ -323,6 +324,18 @@ internal sealed class PostgresEngine : StorageEngine
     {
         await using var command = new NpgsqlCommand(sql, connection);
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    private static async Task PlanByIndexAsync(NpgsqlConnection connection)
+    {
+        await using var command = new NpgsqlCommand(IndexedPlans, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    private static void Run(NpgsqlConnection connection, string sql)
+    {
+        using var command = new NpgsqlCommand(sql, connection);
+        command.ExecuteNonQuery();
     }
 
     private static async Task RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
