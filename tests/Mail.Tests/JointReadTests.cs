@@ -32,7 +32,7 @@ public sealed class JointReadTests
         Answer(2);
         Answer(1);
         Assert.Equal("2", await second);
-        Assert.Equal(["3", "4", "5", "6", "7"], await Task.WhenAll(others));
+        Assert.Equal<IEnumerable<string?>>(["3", "4", "5", "6", "7"], await Task.WhenAll(others));
     }
 
     [Fact]
@@ -50,8 +50,8 @@ public sealed class JointReadTests
         Assert.Equal([-4, 3], _asked[3].Keys.Order());
         Answer(2);
         Answer(3);
-        Assert.Equal(["3", "3", null], await Task.WhenAll(one, again, missing));
-        Assert.Equal(["1", "2"], (await Task.WhenAll(busy)).Order());
+        Assert.Equal<IEnumerable<string?>>(["3", "3", null], await Task.WhenAll(one, again, missing));
+        Assert.Equal<IEnumerable<string?>>(["1", "2"], (await Task.WhenAll(busy)).Order());
     }
 
     [Fact]

@@ -110,7 +110,7 @@ public sealed partial class Postgres_store
         Assert.Equal([2], taking.Take(1).Select(won => won.Count));
 
         var noted = await TogetherAsync(wanted, (some, i) => Store.Claims.NoteDotsAsync(100 + i, [some[1].RecipientId], default));
-        Assert.Equal(taking.Select(won => won.Count > 0), noted);
+        Assert.Equal(taking.Select(won => won.Count > 0 ? ClaimUpdate.Applied : ClaimUpdate.ClaimLost), noted);
 
         // Whoever has no claim records nothing.
         var recorded = await TogetherAsync(wanted, (some, i) => Store.Claims.RecordLastDeliveredAsync(
