@@ -65,7 +65,14 @@ public sealed class MessageStore
     /// <summary>Clients wait ten minutes for the reply to the final dot (RFC 5321 §4.5.3.2.6).</summary>
     private static readonly TimeSpan s_askFor = TimeSpan.FromMinutes(1);
 
+    /// <summary>More than all doors together accept within <see cref="s_queuedFor"/>.</summary>
+    private const long FarBelow = 100_000;
+
+    private static readonly TimeSpan s_queuedFor = TimeSpan.FromSeconds(5);
+
     private readonly JointReads<StoredChunk> _first;
+
+    private (long Count, long At) _queued;
 
     public MessageStore(MailDatabase database)
     {
@@ -78,21 +85,35 @@ public sealed class MessageStore
 
     public ContentWriter CreateContent(long messageId) => new(_database, messageId);
 
-    /// <summary>Counts no further than the bounds: for every second, not for every message.</summary>
+    /// <summary>
+    /// Counts no further than the bounds: for every second, not for every message. A queue takes long to count: while it is far from its
+    /// bound the count is up to <see cref="s_queuedFor"/> old.
+    /// </summary>
     public async Task<StoreLoad> MeasureLoadAsync(long maxUnrouted, long maxQueued, CancellationToken cancellationToken)
     {
         var unrouted = await _database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
-        var queued = await _database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, maxQueued);
+        var queued = await CountQueuedAsync(maxQueued, cancellationToken);
         var used = await _database.Engine.MeasureRoomAsync(cancellationToken);
         try
         {
             _database.Engine.EnsureRoom();
-            return new StoreLoad(unrouted[0], queued[0], used);
+            return new StoreLoad(unrouted[0], queued, used);
         }
         catch (StorageUnavailableException)
         {
-            return new StoreLoad(unrouted[0], queued[0], Math.Max(used, 1));
+            return new StoreLoad(unrouted[0], queued, Math.Max(used, 1));
         }
+    }
+
+    private async Task<long> CountQueuedAsync(long max, CancellationToken cancellationToken)
+    {
+        var (count, at) = _queued;
+        if (at != 0 && max - count > FarBelow && _database.Time.GetElapsedTime(at) < s_queuedFor)
+            return count;
+        at = _database.Time.GetTimestamp();
+        count = (await _database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, max))[0];
+        _queued = (count, at);
+        return count;
     }
 
     /// <summary>Commits the message, its bytes and its envelope; durable when this returns.</summary>
