@@ -18,10 +18,7 @@ public sealed class JointReadTests
     [Fact]
     public async Task Who_comes_alone_is_asked_for_at_once_and_who_comes_meanwhile_goes_with_the_next()
     {
-        var first = _reads.ReadAsync(1);
-        await NextAsync();
-        var second = _reads.ReadAsync(2);
-        await NextAsync();
+        var (first, second) = await KeepBusyAsync();
         var others = Enumerable.Range(3, 5).Select(key => _reads.ReadAsync(key)).ToList();
         Assert.Equal(2, _asked.Count);
 
@@ -38,9 +35,7 @@ public sealed class JointReadTests
     [Fact]
     public async Task A_row_is_one_readers_and_what_is_not_there_is_null()
     {
-        var busy = new[] { _reads.ReadAsync(1), _reads.ReadAsync(2) };
-        await NextAsync();
-        await NextAsync();
+        var (first, second) = await KeepBusyAsync();
         var (one, again, missing) = (_reads.ReadAsync(3), _reads.ReadAsync(3), _reads.ReadAsync(-4));
         Answer(0);
         await NextAsync();
@@ -51,15 +46,13 @@ public sealed class JointReadTests
         Answer(2);
         Answer(3);
         Assert.Equal<IEnumerable<string?>>(["3", "3", null], await Task.WhenAll(one, again, missing));
-        Assert.Equal<IEnumerable<string?>>(["1", "2"], (await Task.WhenAll(busy)).Order());
+        Assert.Equal(("1", "2"), (await first, await second));
     }
 
     [Fact]
     public async Task A_fault_is_told_to_those_who_asked_and_the_next_are_asked_for()
     {
-        var (one, two) = (_reads.ReadAsync(1), _reads.ReadAsync(2));
-        await NextAsync();
-        await NextAsync();
+        var (one, two) = await KeepBusyAsync();
         var later = _reads.ReadAsync(3);
         _asked[0].Answer.SetException(new IOException());
         _asked[1].Answer.SetException(new IOException());
@@ -68,6 +61,16 @@ public sealed class JointReadTests
         await NextAsync();
         Answer(2);
         Assert.Equal("3", await later);
+    }
+
+    /// <summary>As many questions as there may be at once.</summary>
+    private async Task<(Task<string?> First, Task<string?> Second)> KeepBusyAsync()
+    {
+        var first = _reads.ReadAsync(1);
+        await NextAsync();
+        var second = _reads.ReadAsync(2);
+        await NextAsync();
+        return (first, second);
     }
 
     private async Task NextAsync() => Assert.True(await _questions.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
