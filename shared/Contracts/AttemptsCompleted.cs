@@ -7,8 +7,6 @@ namespace MailPipeline.Contracts;
 /// the recipients become due again.
 /// </summary>
 /// <param name="Site">What the domain has in common with others whose mail goes to the same hosts; empty where none were found, or none are needed.</param>
-/// <param name="Results">Of those whose attempt did not deliver, or was none.</param>
-/// <param name="Delivered">Recipients to whom the message was delivered, as is recorded already.</param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
@@ -18,8 +16,7 @@ public sealed record AttemptsCompleted(
     [property: Id(4)] bool NothingWon = false,
     [property: Id(5)] bool GoesOn = false,
     [property: Id(6)] bool HasEnded = false,
-    [property: Id(7)] string Site = "",
-    [property: Id(8)] long[]? Delivered = null);
+    [property: Id(7)] string Site = "");
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>

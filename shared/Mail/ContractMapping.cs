@@ -41,15 +41,12 @@ public static class ContractMapping
         new(claim.Domain, claim.Id, Array.ConvertAll(claim.Recipients, ToContract));
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
-        report.Domain, report.ClaimId, [.. report.Results.Where(result => result.Outcome != AttemptOutcome.Delivered).Select(ToContract)],
-        report.Unreachable, report.NothingWon, report.GoesOn, report.HasEnded, report.Site,
-        [.. report.Results.Where(result => result.Outcome == AttemptOutcome.Delivered).Select(result => result.RecipientId)]);
+        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
+        report.HasEnded, report.Site);
 
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
-        report.Domain, report.ClaimId, [.. (report.Delivered ?? []).Select(Delivered), .. report.Results.Select(ToResult)], report.Unreachable,
-        report.NothingWon, report.GoesOn, report.HasEnded, report.Site);
-
-    private static AttemptResult Delivered(long recipientId) => new(recipientId, AttemptOutcome.Delivered, "2.0.0", "", "", default, default);
+        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn,
+        report.HasEnded, report.Site);
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);

@@ -34,11 +34,11 @@ public sealed class ContractTests
         {
             new AttemptsCompleted(
                 "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true, true, true, true,
-                "mx.example.org", [65_536_002]),
+                "mx.example.org"),
             """
             {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":4,"status":"4.4.2","reply":"contact lost",
              "remoteHost":"mx.example.org[192.0.2.1]:25","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00"}],
-             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org","delivered":[65536002]}
+             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org"}
             """
         },
     };
@@ -60,22 +60,6 @@ public sealed class ContractTests
         Assert.Equivalent(claim, claim.ToStoreMessages().ToClaim(), strict: true);
         Assert.Equivalent(recipient, recipient.ToContract().ToRecipient(), strict: true);
         Assert.Equivalent(report, report.ToContract().ToReport(), strict: true);
-    }
-
-    /// <summary>Of a delivery the queue needs no more than that it was one: the rest is in storage.</summary>
-    [Fact]
-    public void A_delivery_is_reported_by_its_recipient_alone()
-    {
-        var delivered = new AttemptResult(65_536_001, AttemptOutcome.Delivered, "2.0.0", "250 Ok", "mx.example.org", s_at, s_at);
-        var deferred = delivered with { RecipientId = 65_536_002, Outcome = AttemptOutcome.Deferred };
-
-        var report = new AttemptReport("example.org", 77, [delivered, deferred], false).ToContract();
-
-        Assert.Equal([delivered.RecipientId], report.Delivered);
-        Assert.Equal([deferred.RecipientId], report.Results.Select(result => result.RecipientId));
-        Assert.Equal(
-            [(delivered.RecipientId, AttemptOutcome.Delivered), (deferred.RecipientId, AttemptOutcome.Deferred)],
-            report.ToReport().Results.Select(result => (result.RecipientId, result.Outcome)));
     }
 
     /// <summary>Without a broker it is handed over by reference; on one there is no envelope, and whoever puts one there is not listened to.</summary>

@@ -220,7 +220,6 @@ public sealed class PoisonTests(SharedServers servers)
             yield return new AttemptsCompleted(domain, 7, [null!], Unreachable: false);
             yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, 99, null!, null!, null!, default, default)], Unreachable: false);
             yield return new AttemptsCompleted(domain, 7, [new(recipient.RecipientId, (int)AttemptOutcome.Failed, "5.1.1", "550 no", "", s_at, s_at)], Unreachable: false);
-            yield return new AttemptsCompleted(domain, 7, [], Unreachable: false, HasEnded: true, Delivered: [recipient.RecipientId, -1]);
         }
     }
 
