@@ -23,7 +23,9 @@ internal sealed record Servers(
         }
         return new Servers(
             builder.AddPostgres("postgres").WithDataVolume().AddDatabase("maildb"),
-            builder.AddRabbitMQ("rabbitmq").WithManagementPlugin().WithDataVolume(),
+            // Erlang's schedulers spin a while before they sleep; a developer's machine has better to do.
+            builder.AddRabbitMQ("rabbitmq").WithManagementPlugin().WithDataVolume()
+                .WithEnvironment("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none"),
             builder.AddRedis("redis"));
     }
 }

@@ -22,7 +22,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     /// Least time between two hints that are not full: under load fewer and larger ones, while a message that comes alone is
     /// told of at once.
     /// </summary>
-    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(50);
 
     private static readonly TimeSpan s_lastSend = TimeSpan.FromSeconds(2);
 
@@ -76,7 +76,7 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     {
         try
         {
-            await bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted(Array.ConvertAll(messages, ContractMapping.ToContract)), cancellation);
+            await bus.SendAsync(BusEndpoints.MessageAccepted, messages.ToMessageAccepted(), cancellation);
         }
         catch (BusUnavailableException away)
         {

@@ -1,10 +1,13 @@
+using System.Text.Json.Serialization;
+
 namespace MailPipeline.Contracts;
 
 /// <summary>
 /// Event, Ingress to Queue: these messages are committed and have no recipient rows yet. A hint: losing it delays
 /// routing until the reconciler looks, repeating it changes nothing.
 /// </summary>
-public sealed record MessageAccepted(AcceptedMessage[] Messages);
+/// <param name="Messages">Their envelopes, where the hint does not leave the process; a broker is told the ids alone.</param>
+public sealed record MessageAccepted(long[] MessageIds, [property: JsonIgnore] AcceptedMessage[]? Messages = null);
 
 /// <summary>One accepted message and its envelope; the bytes stay in storage (claim check).</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>

@@ -8,6 +8,9 @@ namespace MailPipeline.Mail;
 /// </summary>
 public static class ContractMapping
 {
+    public static MessageAccepted ToMessageAccepted(this Envelope[] envelopes) => new(
+        Array.ConvertAll(envelopes, envelope => envelope.MessageId), Array.ConvertAll(envelopes, ToContract));
+
     public static AcceptedMessage ToContract(this Envelope envelope) => new(
         envelope.MessageId, envelope.Sender, envelope.Recipients, envelope.SizeBytes, (int)envelope.Body, envelope.AcceptedAt,
         envelope.TraceParent, envelope.Flow, envelope.HoldReason);

@@ -19,6 +19,8 @@ internal static class ChunkIds
     /// <summary>The chunk that begins with what stands in front of the content.</summary>
     public static long First(long messageId) => Of(messageId, 0);
 
+    public static bool IsFirst(long id) => (id & ((1 << NumberBits) - 1)) == 0;
+
     /// <summary>The chunks of a content that is too large to lie in the first one.</summary>
     public static long OfContent(long messageId, int number) => Of(messageId, number + 1);
 

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 namespace MailPipeline.Storage;
 
 /// <summary>
@@ -10,6 +12,13 @@ internal sealed class Statement(string sql)
 
     /// <summary>Changes rows of this kind that other processes change as well; its first value names them: an id, a set of ids, or a name.</summary>
     public SharedRows Locks { get; init; }
+
+    /// <summary>
+    /// Where each statement costs, those that the callers of one transaction send at the same time become one
+    /// (<see cref="SqlDialect.TranslateForMany"/>). It reads "INSERT ... VALUES (...)", "UPDATE ... WHERE ..." or "DELETE ... WHERE ...". Where it
+    /// locks nothing, nobody asks how many rows it changed.
+    /// </summary>
+    public bool IsMerged { get; init; }
 
     public override string ToString() => Sql;
 }
@@ -33,7 +42,7 @@ internal enum SharedRows
 }
 
 /// <summary>The words of SQL that differ between the engines.</summary>
-internal sealed record SqlDialect(
+internal sealed partial record SqlDialect(
     string Id, string Bytes, string WithoutRowId, string Now, string KeyShare, string ForUpdate, string OwnCommit, string InSet, string Set)
 {
     /// <summary>
@@ -65,6 +74,35 @@ internal sealed record SqlDialect(
         .Replace("{for_update}", ForUpdate, StringComparison.Ordinal)
         .Replace("{in_1}", set ? InSet : "= $1", StringComparison.Ordinal)
         .Replace("{set_1}", set ? Set : "(SELECT CAST($1 AS BIGINT) AS value) AS set_1", StringComparison.Ordinal);
+
+    /// <summary>
+    /// One statement of PostgreSQL that does what many of this one do: each of its values is an array, with an element for each row. Of rows
+    /// that others change as well (<see cref="Statement.Locks"/>) the first array says for which of the many, and it stands behind what is
+    /// returned of the row.
+    /// </summary>
+    /// <param name="types">Of the arrays' elements.</param>
+    public string TranslateForMany(Statement statement, IReadOnlyList<string> types)
+    {
+        var shared = statement.Locks != SharedRows.None;
+        var arrays = string.Join(", ", types.Select((type, i) => $"CAST(${i + 1} AS {type}[])"));
+        var names = string.Join(", ", types.Select((_, i) => !shared ? $"p{i + 1}" : i == 0 ? "caller" : $"p{i}"));
+        var given = $"unnest({arrays}) AS given ({names})";
+        var text = ParameterNumber().Replace(Translate(statement.Sql), "given.p$1");
+        if (Values().Match(text) is { Success: true } values)
+            return $"{text[..values.Index]}SELECT {values.Groups[1].Value} FROM {given}{text[(values.Index + values.Length)..]}";
+        var where = text.IndexOf("WHERE", StringComparison.Ordinal);
+        var (joins, returns) = (text.StartsWith("DELETE", StringComparison.Ordinal) ? "USING" : "FROM", "");
+        if (shared)
+            returns = text.Contains("RETURNING", StringComparison.Ordinal) ? ", given.caller" : " RETURNING given.caller";
+        return $"{text[..where]}{joins} {given} {text[where..]}{returns}";
+    }
+
+    [GeneratedRegex(@"\$(\d+)")]
+    private static partial Regex ParameterNumber();
+
+    // Up to the parenthesis that closes it.
+    [GeneratedRegex(@"VALUES \(((?>[^()]+|(?<open>\()|(?<-open>\)))*(?(open)(?!)))\)")]
+    private static partial Regex Values();
 }
 
 /// <summary>A parameter value: a 64-bit number, text, bytes or a set of ids. There is no null: absent is 0 or empty in every column.</summary>

@@ -30,7 +30,7 @@ start_rabbitmq() {
         export HOME=$dir/home RABBITMQ_NODENAME=bench@localhost RABBITMQ_MNESIA_BASE=$dir/data RABBITMQ_LOG_BASE=$dir/data
         export RABBITMQ_CONFIG_FILE=$dir/rabbitmq.conf RABBITMQ_CONF_ENV_FILE=$dir/none RABBITMQ_ENABLED_PLUGINS_FILE=$dir/enabled_plugins
         export RABBITMQ_LOGS=- RABBITMQ_DIST_PORT=$((25672 + source_port_offset)) ERL_EPMD_PORT=$((4369 + source_port_offset))
-        export ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
+        export ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
         # The script then becomes the broker, and its process id the broker's.
         export RUNNING_UNDER_SYSTEMD=true
         epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 -daemon

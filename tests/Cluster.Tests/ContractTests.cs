@@ -27,11 +27,7 @@ public sealed class ContractTests
     public static TheoryData<object, string> Version1 => new()
     {
         {
-            new MessageAccepted([new AcceptedMessage(1000, "", ["ann@example.org", "bob@example.org"], 2048, 0, s_at, "", "")]),
-            """
-            {"messages":[{"messageId":1000,"sender":"","recipients":["ann@example.org","bob@example.org"],"sizeBytes":2048,"body":0,
-             "acceptedAt":"2026-01-02T03:04:05.678+00:00","traceParent":"","flow":""}]}
-            """
+            new MessageAccepted([1000, 1001]), """{"messageIds":[1000,1001]}"""
         },
         { new DeliverMessages("example.org", 77, [s_recipient]), $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}]}""" },
         { new StoreMessages("example.org", 78, [s_recipient]), $$"""{"domain":"example.org","claimId":78,"recipients":[{{RecipientInVersion1}}]}""" },
@@ -64,6 +60,19 @@ public sealed class ContractTests
         Assert.Equivalent(claim, claim.ToStoreMessages().ToClaim(), strict: true);
         Assert.Equivalent(recipient, recipient.ToContract().ToRecipient(), strict: true);
         Assert.Equivalent(report, report.ToContract().ToReport(), strict: true);
+    }
+
+    /// <summary>Without a broker it is handed over by reference; on one there is no envelope, and whoever puts one there is not listened to.</summary>
+    [Fact]
+    public void A_hint_on_the_broker_has_no_envelopes()
+    {
+        var hint = new[] { new Envelope(1000, "", ["ann@example.org"], 2048, BodyType.SevenBit, s_at, "") }.ToMessageAccepted();
+        Assert.Single(hint.Messages!);
+
+        Assert.Equal("""{"messageIds":[1000]}""", JsonSerializer.Serialize(hint, SystemTextJsonMessageSerializer.Options));
+        var forged = JsonSerializer.Deserialize<MessageAccepted>(
+            """{"messageIds":[1000],"messages":[{"messageId":1000,"recipients":["thief@example.net"]}]}""", SystemTextJsonMessageSerializer.Options);
+        Assert.Null(forged!.Messages);
     }
 
     [Theory, MemberData(nameof(Version1))]

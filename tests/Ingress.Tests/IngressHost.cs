@@ -166,7 +166,7 @@ internal sealed class IngressHost : IAsyncDisposable
     {
         public Task Consume(ConsumeContext<MessageAccepted> context)
         {
-            foreach (var message in context.Message.Messages)
+            foreach (var message in context.Message.Messages!)
                 hints.Writer.TryWrite(message.ToEnvelope());
             return Task.CompletedTask;
         }

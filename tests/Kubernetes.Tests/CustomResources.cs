@@ -195,6 +195,8 @@ internal sealed class RabbitmqCluster : CustomResource<RabbitmqCluster.Definitio
 
     internal sealed class Server
     {
+        public string? EnvConfig { get; set; }
+
         public string? AdditionalConfig { get; set; }
     }
 }

@@ -152,7 +152,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     {
         var message = await StoreAsync(sender, recipients);
         if (hint)
-            await Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
         return message.MessageId;
     }
 

@@ -184,7 +184,7 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: false, "sender@example.org", "a@example.net");
         var message = new Envelope(id, "sender@example.org", ["a@example.net"], 50, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
         for (var i = 0; i < 5; i++)
-            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([message.ToContract()]), default);
+            await queue.Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
         Assert.Single((await queue.OutcomeOfAsync(id)).Recipients);
         await queue.DrainedAsync();
         Assert.Equal(1, queue.Worker.AttemptsAt("example.net"));

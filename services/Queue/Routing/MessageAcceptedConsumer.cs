@@ -15,21 +15,19 @@ internal sealed partial class MessageAcceptedConsumer(Router router, QueueStore 
     {
         try
         {
-            IReadOnlyList<Envelope> messages = IsOfThisProcess(context)
-                ? Array.ConvertAll(context.Message.Messages, ContractMapping.ToEnvelope)
-                : await store.FindUnroutedAsync([.. context.Message.Messages.Select(message => message.MessageId)], context.CancellationToken);
+            var (ids, known) = context.Message;
+            IReadOnlyList<Envelope> messages = known is not null
+                ? Array.ConvertAll(known, ContractMapping.ToEnvelope)
+                : await store.FindUnroutedAsync(ids, context.CancellationToken);
             if (messages.Count > 0)
                 await router.RouteAsync(messages, context.CancellationToken);
         }
         catch (StorageUnavailableException exception)
         {
             // Only a hint: the messages are in storage, and the reconciler routes them when storage is back, one by one if it refuses any.
-            LogPostponed(log, context.Message.Messages.Length, exception);
+            LogPostponed(log, context.Message.MessageIds.Length, exception);
         }
     }
-
-    /// <summary>Without a broker the bus hands over what was sent, by reference.</summary>
-    private static bool IsOfThisProcess(ConsumeContext context) => context.ReceiveContext.InputAddress.Scheme == "loopback";
 
     [LoggerMessage(2040, LogLevel.Warning, "{Count} messages are routed later: the store is away or refuses one of them")]
     private static partial void LogPostponed(ILogger log, int count, Exception exception);

@@ -9,9 +9,9 @@ namespace MailPipeline.Mail;
 internal static class ContentReferences
 {
     private static readonly Statement s_drop = new(
-        "UPDATE messages SET content_refs = content_refs - $2 WHERE id {in_1} RETURNING id, content_refs") { Locks = SharedRows.Messages };
+        "UPDATE messages SET content_refs = content_refs - $2 WHERE id {in_1} RETURNING id, content_refs") { Locks = SharedRows.Messages, IsMerged = true };
 
-    private static readonly Statement s_deleteChunks = new("DELETE FROM chunks WHERE id BETWEEN $1 AND $2");
+    private static readonly Statement s_deleteChunks = new("DELETE FROM chunks WHERE id BETWEEN $1 AND $2") { IsMerged = true };
 
     /// <summary>Drops one reference to a message for each time that it is named.</summary>
     public static async ValueTask DropReferencesAsync(this IWriteTransaction transaction, IReadOnlyList<long> messageIds)

@@ -15,25 +15,29 @@ public sealed record StoreLoad(long Unrouted, long Queued, double SpaceUsed);
 /// Accepted messages: bytes and envelope. What <see cref="AcceptAsync"/> has returned for survives the death of every
 /// process.
 /// </summary>
-public sealed class MessageStore(MailDatabase database)
+public sealed class MessageStore
 {
+    private readonly MailDatabase _database;
+    private static string Chunk(string last) =>
+        $"SELECT id, size_bytes, bytes, segment, position, (SELECT COALESCE(MIN(n.id), 0) FROM chunks n WHERE n.id > c.id AND n.id <= {last}) FROM chunks c";
+
     private static readonly Statement s_insertMessage = new(
         """
         INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        """);
+        """) { IsMerged = true };
 
     // What checks said of it, of few messages.
     private static readonly Statement s_noteChecks = new("UPDATE messages SET hold_reason = $2, tags = $3 WHERE id = $1");
 
     private static readonly Statement s_insertChunk = new(
-        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)");
+        "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)") { IsMerged = true };
 
     // PostgreSQL: spilled chunks are rows already. Locked: whoever collects what seems ownerless must wait, or be too late.
     private static readonly Statement s_countChunks = new(
         "SELECT COUNT(*) FROM (SELECT 1 FROM chunks WHERE id BETWEEN $1 AND $2 {key_share}) c");
 
-    private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)");
+    private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)") { IsMerged = true };
 
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
@@ -47,38 +51,72 @@ public sealed class MessageStore(MailDatabase database)
 
     private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = $1") { Locks = SharedRows.IdBlocks };
 
-    private static readonly Statement s_readChunk = new(
-        "SELECT id, size_bytes, bytes, segment, position FROM chunks WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
+    // Each with the id of the chunk behind it.
+    private static readonly Statement s_readChunk = new($"{Chunk("$2")} WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1");
+
+    private static readonly Statement s_readFirst = new($"{Chunk("c.id + 65535")} WHERE id {{in_1}}");
 
     private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted LIMIT $1) u");
 
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
+
+    /// <summary>From here on what is read of a row lies in a buffer that is used again: so large an array would live until a full collection.</summary>
+    private const int LargeBytes = 32 * 1024;
 
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Clients wait ten minutes for the reply to the final dot (RFC 5321 §4.5.3.2.6).</summary>
     private static readonly TimeSpan s_askFor = TimeSpan.FromMinutes(1);
 
+    /// <summary>More than all doors together accept within <see cref="s_queuedFor"/>.</summary>
+    private const long FarBelow = 100_000;
+
+    private static readonly TimeSpan s_queuedFor = TimeSpan.FromSeconds(5);
+
+    private readonly JointReads<StoredChunk> _first;
+
+    private (long Count, long At) _queued;
+
+    public MessageStore(MailDatabase database)
+    {
+        _database = database;
+        _first = new JointReads<StoredChunk>(ReadFirstAsync);
+    }
+
     /// <summary>A new id, unique for ever; costs no I/O but once in a thousand calls.</summary>
-    public ValueTask<long> NextMessageIdAsync(CancellationToken cancellationToken) => database.MessageIds.NextAsync(cancellationToken);
+    public ValueTask<long> NextMessageIdAsync(CancellationToken cancellationToken) => _database.MessageIds.NextAsync(cancellationToken);
 
-    public ContentWriter CreateContent(long messageId) => new(database, messageId);
+    public ContentWriter CreateContent(long messageId) => new(_database, messageId);
 
-    /// <summary>Counts no further than the bounds: for every second, not for every message.</summary>
+    /// <summary>
+    /// Counts no further than the bounds: for every second, not for every message. A queue takes long to count: while it is far from its
+    /// bound the count is up to <see cref="s_queuedFor"/> old.
+    /// </summary>
     public async Task<StoreLoad> MeasureLoadAsync(long maxUnrouted, long maxQueued, CancellationToken cancellationToken)
     {
-        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
-        var queued = await database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, maxQueued);
-        var used = await database.Engine.MeasureRoomAsync(cancellationToken);
+        var unrouted = await _database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
+        var queued = await CountQueuedAsync(maxQueued, cancellationToken);
+        var used = await _database.Engine.MeasureRoomAsync(cancellationToken);
         try
         {
-            database.Engine.EnsureRoom();
-            return new StoreLoad(unrouted[0], queued[0], used);
+            _database.Engine.EnsureRoom();
+            return new StoreLoad(unrouted[0], queued, used);
         }
         catch (StorageUnavailableException)
         {
-            return new StoreLoad(unrouted[0], queued[0], Math.Max(used, 1));
+            return new StoreLoad(unrouted[0], queued, Math.Max(used, 1));
         }
+    }
+
+    private async Task<long> CountQueuedAsync(long max, CancellationToken cancellationToken)
+    {
+        var (count, at) = _queued;
+        if (at != 0 && max - count > FarBelow && _database.Time.GetElapsedTime(at) < s_queuedFor)
+            return count;
+        at = _database.Time.GetTimestamp();
+        count = (await _database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, max))[0];
+        _queued = (count, at);
+        return count;
     }
 
     /// <summary>Commits the message, its bytes and its envelope; durable when this returns.</summary>
@@ -93,12 +131,12 @@ public sealed class MessageStore(MailDatabase database)
     {
         if (content.MessageId != message.MessageId)
             throw new ArgumentException($"Content of message {content.MessageId} given for {message.MessageId}.", nameof(content));
-        database.Engine.EnsureRoom();
+        _database.Engine.EnsureRoom();
         var chunks = await content.CompleteAsync(prefix?.ToBytes() ?? [], cancellationToken);
         try
         {
             // Not cancelled from here on: the caller must learn what became of it.
-            await database.WriteAsync(transaction => InsertAsync(transaction, message, chunks, tags));
+            await _database.WriteAsync(transaction => InsertAsync(transaction, message, chunks, tags));
         }
         catch (StorageUnavailableException fault) when (fault.Fault == StorageFault.OutcomeUnknown)
         {
@@ -120,9 +158,9 @@ public sealed class MessageStore(MailDatabase database)
         long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var last = ChunkIds.Last(messageId);
-        for (var next = ChunkIds.First(messageId); next <= last;)
+        for (var next = ChunkIds.First(messageId); next > 0;)
         {
-            if (await ReadChunkAsync(next, last, cancellationToken) is not { } chunk)
+            if (await FindChunkAsync(next, last, cancellationToken) is not { } chunk)
                 yield break;
             try
             {
@@ -133,7 +171,7 @@ public sealed class MessageStore(MailDatabase database)
                 if (chunk.Rented is not null)
                     ArrayPool<byte>.Shared.Return(chunk.Rented);
             }
-            next = chunk.Id + 1;
+            next = chunk.Next;
         }
     }
 
@@ -172,19 +210,31 @@ public sealed class MessageStore(MailDatabase database)
         return true;
     }
 
+    /// <summary>To another machine the question costs more than the answer, and most contents begin with their first chunk.</summary>
+    private async Task<ReadChunk?> FindChunkAsync(long from, long last, CancellationToken cancellationToken)
+    {
+        if (_database.SingleProcess || !ChunkIds.IsFirst(from))
+            return await ReadChunkAsync(from, last, cancellationToken);
+        return await _first.ReadAsync(from).WaitAsync(cancellationToken) is { } found
+            ? ReadChunk.OfRow(found.Chunk, found.Next) : await ReadChunkAsync(from, last, cancellationToken);
+    }
+
+    private async Task<List<(long Id, StoredChunk Chunk)>> ReadFirstAsync(IEnumerable<long> ids) =>
+        (await _database.QueryAsync(s_readFirst, ReadRow, CancellationToken.None, SqlValue.FromIds(ids))).ConvertAll(row => (row.Chunk.Id, row));
+
     private async Task<ReadChunk?> ReadChunkAsync(long from, long last, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
-            if (await database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var chunk])
+            if (await _database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var (chunk, next)])
                 return null;
             if (chunk.Segment == 0)
-                return new ReadChunk(chunk.Id, chunk.Inline, null);
+                return ReadChunk.OfRow(chunk, next);
             var buffer = ArrayPool<byte>.Shared.Rent(chunk.SizeBytes);
             try
             {
-                await database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
-                return new ReadChunk(chunk.Id, buffer.AsMemory(0, chunk.SizeBytes), buffer);
+                await _database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
+                return new ReadChunk(buffer.AsMemory(0, chunk.SizeBytes), buffer, next);
             }
             catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
             {
@@ -203,13 +253,13 @@ public sealed class MessageStore(MailDatabase database)
     /// </summary>
     private async Task<bool> WasAcceptedAsync(long messageId, StorageUnavailableException fault, CancellationToken cancellationToken)
     {
-        var started = database.Time.GetTimestamp();
-        while (database.Time.GetElapsedTime(started) < s_askFor)
+        var started = _database.Time.GetTimestamp();
+        while (_database.Time.GetElapsedTime(started) < s_askFor)
         {
-            await Task.Delay(s_askAgain, database.Time, cancellationToken);
+            await Task.Delay(s_askAgain, _database.Time, cancellationToken);
             try
             {
-                return await database.WriteAsync(async transaction =>
+                return await _database.WriteAsync(async transaction =>
                 {
                     if (await transaction.ExecuteAsync(s_insertIfAbsent, messageId) == 1)
                     {
@@ -229,8 +279,28 @@ public sealed class MessageStore(MailDatabase database)
         throw fault;
     }
 
-    private static ContentChunk ReadRow(DbDataReader r) =>
-        new(r.GetInt64(0), r.GetInt32(1), r.GetFieldValue<byte[]>(2), r.GetInt64(3), r.GetInt64(4));
+    private static StoredChunk ReadRow(DbDataReader r)
+    {
+        var (size, segment) = (r.GetInt32(1), r.GetInt64(3));
+        return new(new(r.GetInt64(0), size, segment == 0 ? ReadBytes(r, size) : null, segment, r.GetInt64(4)), r.GetInt64(5));
+    }
 
-    private sealed record ReadChunk(long Id, ReadOnlyMemory<byte> Bytes, byte[]? Rented);
+    private static byte[] ReadBytes(DbDataReader r, int size)
+    {
+        if (size < LargeBytes)
+            return r.GetFieldValue<byte[]>(2);
+        var buffer = ArrayPool<byte>.Shared.Rent(size);
+        if (r.GetBytes(2, 0, buffer, 0, size) != size)
+            throw new InvalidOperationException($"Chunk {r.GetInt64(0)} has not the {size} octets that its row says.");
+        return buffer;
+    }
+
+    /// <param name="Next">Id of the chunk behind it; 0: it is the last.</param>
+    private sealed record StoredChunk(ContentChunk Chunk, long Next);
+
+    private sealed record ReadChunk(ReadOnlyMemory<byte> Bytes, byte[]? Rented, long Next)
+    {
+        public static ReadChunk OfRow(ContentChunk chunk, long next) =>
+            new(chunk.Inline.AsMemory(0, chunk.SizeBytes), chunk.SizeBytes < LargeBytes ? null : chunk.Inline, next);
+    }
 }

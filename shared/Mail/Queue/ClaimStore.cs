@@ -14,7 +14,7 @@ public sealed class ClaimStore(MailDatabase database)
         """
         UPDATE recipients SET claim = $2
         WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $3 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
-        """) { Locks = SharedRows.Recipients };
+        """) { Locks = SharedRows.Recipients, IsMerged = true };
 
     private static readonly Statement s_taken = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND attempts = $3");
 
@@ -22,7 +22,7 @@ public sealed class ClaimStore(MailDatabase database)
         """
         INSERT INTO claims (id, domain, lease_until, recipients, began_at)
         VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END)
-        """);
+        """) { IsMerged = true };
 
     private static readonly Statement s_lock = new("SELECT 1 FROM claims WHERE id = $1 {for_update}") { Locks = SharedRows.Claims };
 
@@ -34,11 +34,11 @@ public sealed class ClaimStore(MailDatabase database)
         """);
 
     private static readonly Statement s_begin = new(
-        "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1") { Locks = SharedRows.Claims };
+        "UPDATE claims SET began_at = CASE WHEN began_at = 0 THEN {now} ELSE began_at END WHERE id = $1") { Locks = SharedRows.Claims, IsMerged = true };
 
-    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1") { Locks = SharedRows.Claims };
+    private static readonly Statement s_noteDots = new("UPDATE claims SET dots = $2 WHERE id = $1") { Locks = SharedRows.Claims, IsMerged = true };
 
-    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1") { Locks = SharedRows.Claims };
+    private static readonly Statement s_finish = new("UPDATE claims SET began_at = -1, dots = $2 WHERE id = $1") { Locks = SharedRows.Claims, IsMerged = true };
 
     // Whoever takes a claim back deletes it: as long as it is there it is its holder's, however late he is.
     private static readonly Statement s_renew = new(

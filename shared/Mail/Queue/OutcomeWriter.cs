@@ -19,7 +19,7 @@ internal static class OutcomeWriter
         """
         UPDATE recipients SET state = 1, attempts = attempts + 1, updated_at = $3
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts
-        """) { Locks = SharedRows.Recipients };
+        """) { Locks = SharedRows.Recipients, IsMerged = true };
 
     private static readonly Statement s_deliveredBefore = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
 
@@ -86,17 +86,17 @@ internal static class OutcomeWriter
     private static readonly Statement s_removed = new(
         "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_endClaim = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims };
+    private static readonly Statement s_endClaim = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims, IsMerged = true };
 
     // What is under the claim beside these would belong to nobody, and never be taken back.
-    private static readonly Statement s_endWholeClaim = new("DELETE FROM claims WHERE id = $1 AND recipients = $2") { Locks = SharedRows.Claims };
+    private static readonly Statement s_endWholeClaim = new("DELETE FROM claims WHERE id = $1 AND recipients = $2") { Locks = SharedRows.Claims, IsMerged = true };
 
     // The same attempt recorded again changes nothing.
     private static readonly Statement s_insertAttempt = new(
         """
         INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
-        """);
+        """) { IsMerged = true };
 
     public static ValueTask<int> EndClaimAsync(IWriteTransaction transaction, long claimId, string domain) =>
         transaction.ExecuteAsync(s_endClaim, claimId, domain);

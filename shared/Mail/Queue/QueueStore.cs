@@ -54,13 +54,13 @@ public enum ClaimEnd
 /// <summary>The queue's side of the truth: routing, what is due where, and the back-off of domains.</summary>
 public sealed class QueueStore(MailDatabase database)
 {
-    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id = $1") { Locks = SharedRows.Unrouted };
+    private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id {in_1} RETURNING message_id") { Locks = SharedRows.Unrouted };
 
     private static readonly Statement s_insertRecipient = new(
         """
         INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, 0, $7)
-        """);
+        """) { IsMerged = true };
 
     private static readonly Statement s_insertHeld = new(
         """
@@ -84,10 +84,11 @@ public sealed class QueueStore(MailDatabase database)
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
-    private static readonly Statement s_unroutedOf = new(
+    // Both tables are asked by key: PostgreSQL would read all of one through to join it.
+    internal static readonly Statement s_unroutedOf = new(
         """
         SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason
-        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} ORDER BY u.message_id
+        FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} AND m.id {in_1} ORDER BY u.message_id
         """);
 
     /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
@@ -191,16 +192,13 @@ public sealed class QueueStore(MailDatabase database)
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<(string, Recipient)>>(async transaction =>
         {
-            var taken = new ValueTask<int>[messages.Count];
-            for (var i = 0; i < taken.Length; i++)
-                taken[i] = transaction.ExecuteAsync(s_takeUnrouted, messages[i].Message.MessageId);
+            var taken = (await transaction.QueryAsync(
+                s_takeUnrouted, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(routed => routed.Message.MessageId)))).ToHashSet();
             var made = new List<(string, Recipient)>(messages.Count);
             var pending = new List<ValueTask<int>>(messages.Count);
-            for (var i = 0; i < taken.Length; i++)
-            {
-                if (await taken[i] == 1)
-                    Insert(transaction, messages[i], now, made, pending);
-            }
+            // Taken once, should one be named twice.
+            foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
+                Insert(transaction, routed, now, made, pending);
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
                 pending.Add(transaction.ExecuteAsync(s_dueNoLater, domain, now));
             foreach (var statement in pending)

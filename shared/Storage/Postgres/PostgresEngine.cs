@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Data.Common;
 using Npgsql;
 
@@ -37,15 +36,28 @@ internal sealed class PostgresEngine : StorageEngine
 
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
-    // Whatever is written is found by its key. A plan that was made while a table was empty is kept, and must not read it through when it
-    // is full.
-    private const string KeyedPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+    // Whatever is asked for goes by an index. A plan that was made while a table was empty is kept, and must not read it through when it is
+    // full; what is written is found by its key.
+    private const string IndexedPlans = "SET enable_seqscan = off; SET enable_mergejoin = off";
+    private const string KeyedPlans = "SET enable_hashjoin = off";
+
+    // A small message stays in its row, where PostgreSQL by itself would cut what is above two kilobytes into rows of another table. Its own
+    // compression (pglz) takes longer over a base64 text, which it cannot make smaller, than all else that is done for the message; where
+    // the server has no LZ4 nothing is compressed.
+    private const string KeepContentCheaply =
+        """
+        DO $$ BEGIN
+            EXECUTE 'ALTER TABLE IF EXISTS chunks ALTER COLUMN bytes SET STORAGE MAIN, ALTER COLUMN bytes SET COMPRESSION lz4';
+        EXCEPTION WHEN feature_not_supported OR syntax_error OR invalid_parameter_value THEN
+            EXECUTE 'ALTER TABLE IF EXISTS chunks ALTER COLUMN bytes SET STORAGE EXTERNAL, SET (toast_tuple_target = 8160)';
+        END $$
+        """;
 
     private const string GssMode = "GSS Encryption Mode";
 
     private readonly NpgsqlDataSource _source;
     private readonly OwnerlessContent _ownerless;
-    private readonly ConcurrentDictionary<(Statement Statement, bool Set), string> _translated = [];
+    private readonly PostgresTexts _texts = new();
     private readonly int _chunkBytes;
     private NpgsqlConnection? _writer;
     private bool _warned;
@@ -58,6 +70,8 @@ internal sealed class PostgresEngine : StorageEngine
         {
             MaxAutoPrepare = 200,
             AutoPrepareMinUsages = 2,
+            // A session's settings are made once and stay: there is nothing to set back after each question.
+            NoResetOnClose = true,
         };
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
@@ -65,7 +79,8 @@ internal sealed class PostgresEngine : StorageEngine
         if (!builder.ShouldSerialize(GssMode))
             builder.GssEncryptionMode = GssEncryptionMode.Disable;
         _maxBytes = options.MaxDatabaseBytes;
-        _source = new NpgsqlDataSourceBuilder(builder.ToString()).Build();
+        _source = new NpgsqlDataSourceBuilder(builder.ToString())
+            .UsePhysicalConnectionInitializer(connection => Run(connection, IndexedPlans), PlanByIndexAsync).Build();
         _chunkBytes = options.ChunkBytes;
         _ownerless = new OwnerlessContent(options.AbandonedContentAge);
     }
@@ -97,6 +112,8 @@ internal sealed class PostgresEngine : StorageEngine
         }
         if (version < migrations.Newest)
             await RunAsync(connection, migrations.WriteOldestProgram, cancellationToken);
+        if (version == 0)
+            await RunAsync(connection, KeepContentCheaply, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
 
@@ -124,7 +141,7 @@ internal sealed class PostgresEngine : StorageEngine
         {
             _writer ??= OpenWriter();
             using var transaction = _writer.BeginTransaction();
-            var rounds = new PostgresRounds(_writer, TextOf);
+            var rounds = new PostgresRounds(_writer, _texts);
             rounds.Run(works);
             _warned = false;
             committing = true;
@@ -158,8 +175,7 @@ internal sealed class PostgresEngine : StorageEngine
         var connection = _source.OpenConnection();
         try
         {
-            using var plans = new NpgsqlCommand(KeyedPlans, connection);
-            plans.ExecuteNonQuery();
+            Run(connection, KeyedPlans);
         }
         catch
         {
@@ -180,7 +196,7 @@ internal sealed class PostgresEngine : StorageEngine
         {
             try
             {
-                await using var command = _source.CreateCommand(TextOf(statement, values is [{ IsSet: true }, ..]));
+                await using var command = _source.CreateCommand(_texts.Of(statement, values is [{ IsSet: true }, ..]));
                 foreach (var value in values)
                     command.Parameters.Add(PostgresRounds.Parameter(value));
                 await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -304,13 +320,22 @@ internal sealed class PostgresEngine : StorageEngine
         await _source.DisposeAsync();
     }
 
-    private string TextOf(Statement statement, bool set) => _translated.GetOrAdd(
-        (statement, set), static (form, dialect) => dialect.Translate(form.Statement.Sql, form.Set), Dialect);
-
     private static async Task<long> ReadAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(sql, connection);
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    private static async Task PlanByIndexAsync(NpgsqlConnection connection)
+    {
+        await using var command = new NpgsqlCommand(IndexedPlans, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    private static void Run(NpgsqlConnection connection, string sql)
+    {
+        using var command = new NpgsqlCommand(sql, connection);
+        command.ExecuteNonQuery();
     }
 
     private static async Task RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)

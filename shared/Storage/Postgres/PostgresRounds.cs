@@ -10,9 +10,9 @@ namespace MailPipeline.Storage.Postgres;
 /// processes change as well wait until all works have come so far (see <see cref="RowOrder"/>). A transaction of fifty callers takes
 /// as many round trips as its longest caller has steps, and one for each kind of shared rows.
 /// </summary>
-internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement, bool, string> textOf) : IWriteTransaction
+internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts texts) : IWriteTransaction
 {
-    private List<Pending> _pending = [];
+    private List<PendingStatement> _pending = [];
 
     public void Run(ReadOnlySpan<WriteWork> works)
     {
@@ -37,7 +37,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
 
     public ValueTask<int> ExecuteAsync(Statement statement, params ReadOnlySpan<SqlValue> values)
     {
-        var pending = new PendingCount(Command(statement, values)) { Statement = statement, Key = values.IsEmpty ? default : values[0] };
+        var pending = new PendingCount { Statement = statement, Values = values.ToArray() };
         _pending.Add(pending);
         return new ValueTask<int>(pending.Done.Task);
     }
@@ -45,7 +45,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
     public ValueTask<List<T>> QueryAsync<T>(
         Statement statement, Func<DbDataReader, T> map, params ReadOnlySpan<SqlValue> values)
     {
-        var pending = new PendingRows<T>(Command(statement, values), map) { Statement = statement, Key = values.IsEmpty ? default : values[0] };
+        var pending = new PendingRows<T>(map) { Statement = statement, Values = values.ToArray() };
         _pending.Add(pending);
         return new ValueTask<List<T>>(pending.Done.Task);
     }
@@ -66,74 +66,46 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, Func<Statement
 
     private NpgsqlBatchCommand Command(Statement statement, ReadOnlySpan<SqlValue> values)
     {
-        var command = new NpgsqlBatchCommand(textOf(statement, values is [{ IsSet: true }, ..]));
+        var command = new NpgsqlBatchCommand(texts.Of(statement, values is [{ IsSet: true }, ..]));
         foreach (var value in values)
             command.Parameters.Add(Parameter(value));
         return command;
     }
 
-    private void Send(List<Pending> round)
+    private void Send(List<PendingStatement> round)
     {
         using var batch = new NpgsqlBatch(connection);
-        if (RowOrder.LockFor(round, pending => pending.Statement, pending => pending.Key) is var (statement, ids))
+        var merged = MergedStatement.TakeFrom(round);
+        if (RowOrder.LockFor(round, pending => pending.Statement, pending => pending.Key, evenIfSingle: merged.Count > 0) is var (statement, ids))
             batch.BatchCommands.Add(Command(statement, [ids]));
-        foreach (var pending in round)
-            batch.BatchCommands.Add(pending.Command);
-        using var reader = batch.ExecuteReader();
-        if (batch.BatchCommands.Count > round.Count)
-            reader.NextResult();
+        var isLocked = batch.BatchCommands.Count > 0;
+        foreach (var many in merged)
+            batch.BatchCommands.Add(many.ToCommand(texts));
         foreach (var pending in round)
         {
-            if (!pending.ReturnsRows)
+            if (!pending.IsMerged)
+                batch.BatchCommands.Add(pending.Command = Command(pending.Statement, pending.Values));
+        }
+        using var reader = batch.ExecuteReader();
+        if (isLocked)
+            reader.NextResult();
+        foreach (var many in merged)
+        {
+            if (!many.ReturnsRows)
                 continue;
-            pending.Read(reader);
+            many.Read(reader);
+            reader.NextResult();
+        }
+        foreach (var pending in round)
+        {
+            if (pending.IsMerged || !pending.ReturnsRows)
+                continue;
+            while (reader.Read())
+                pending.Take(reader);
             reader.NextResult();
         }
         while (reader.NextResult())
         {
         }
-    }
-
-    private abstract class Pending(NpgsqlBatchCommand command)
-    {
-        public NpgsqlBatchCommand Command { get; } = command;
-
-        public required Statement Statement { get; init; }
-
-        public required SqlValue Key { get; init; }
-
-        public abstract bool ReturnsRows { get; }
-
-        public abstract void Read(NpgsqlDataReader reader);
-
-        public abstract void Resume();
-    }
-
-    private sealed class PendingCount(NpgsqlBatchCommand command) : Pending(command)
-    {
-        public TaskCompletionSource<int> Done { get; } = new();
-
-        public override bool ReturnsRows => false;
-
-        public override void Read(NpgsqlDataReader reader) => throw new InvalidOperationException("No rows.");
-
-        public override void Resume() => Done.SetResult(Command.RecordsAffected);
-    }
-
-    private sealed class PendingRows<T>(NpgsqlBatchCommand command, Func<DbDataReader, T> map) : Pending(command)
-    {
-        private readonly List<T> _rows = [];
-
-        public TaskCompletionSource<List<T>> Done { get; } = new();
-
-        public override bool ReturnsRows => true;
-
-        public override void Read(NpgsqlDataReader reader)
-        {
-            while (reader.Read())
-                _rows.Add(map(reader));
-        }
-
-        public override void Resume() => Done.SetResult(_rows);
     }
 }

@@ -38,9 +38,11 @@ internal static class RowOrder
     }
 
     /// <summary>The rows of all statements in order, where a statement that names many would come to them in an order of its own; else null.</summary>
-    public static (Statement Statement, SqlValue Ids)? LockFor<T>(List<T> next, Func<T, Statement> statement, Func<T, SqlValue> key)
+    /// <param name="evenIfSingle">Statements that name one row each are sent as one.</param>
+    public static (Statement Statement, SqlValue Ids)? LockFor<T>(
+        List<T> next, Func<T, Statement> statement, Func<T, SqlValue> key, bool evenIfSingle = false)
     {
-        if (!s_locks.TryGetValue(statement(next[0]).Locks, out var locking) || !next.Exists(item => key(item).IsSet))
+        if (!s_locks.TryGetValue(statement(next[0]).Locks, out var locking) || !(evenIfSingle || next.Exists(item => key(item).IsSet)))
             return null;
         return (locking, SqlValue.FromIds(next.SelectMany(item => key(item).Reference as long[] ?? [key(item).Number])));
     }
