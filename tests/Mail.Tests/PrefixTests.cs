@@ -32,7 +32,30 @@ public abstract partial class StoreTests
         Assert.Equal(expected, await Store.ReadAsync(message.MessageId));
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[1], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Empty(await Store.ReadAsync(message.MessageId));
-        Assert.Equal([0L], await Store.Database.QueryAsync(new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId));
+        Assert.Equal(0, await CountChunksAsync(message));
+    }
+
+    [Theory]
+    [InlineData(1000)]
+    [InlineData(40_000)]
+    public async Task What_fits_into_a_chunk_is_one_with_its_prefix(int size)
+    {
+        var prefix = new MessagePrefix();
+        prefix.Add("Received: from a by b\r\n"u8);
+        var message = await AcceptAsync(new byte[size], prefix);
+
+        Assert.Equal(1, await CountChunksAsync(message));
+    }
+
+    [Fact]
+    public async Task Storage_is_not_asked_for_what_comes_behind_the_last_octet()
+    {
+        var message = await AcceptAsync(new byte[3 * Store.Options.ChunkBytes], new MessagePrefix());
+
+        var read = 0L;
+        await foreach (var piece in Store.Messages.ReadContentAsync(message.MessageId, default, sizeBytes: 2 * Store.Options.ChunkBytes))
+            read += piece.Length;
+        Assert.Equal(2 * Store.Options.ChunkBytes, read);
     }
 
     [Fact]
@@ -51,6 +74,9 @@ public abstract partial class StoreTests
     [InlineData("", "", "")]
     public void A_message_flows_with_those_of_its_account_or_of_its_sender_s_domain(string account, string sender, string flow) =>
         Assert.Equal(flow, FlowKey.Of(account, sender));
+
+    private async Task<long> CountChunksAsync(Envelope message) => (await Store.Database.QueryAsync(
+        new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId))[0];
 
     private async Task<Envelope> AcceptAsync(byte[] content, MessagePrefix prefix)
     {

@@ -6,12 +6,13 @@ namespace MailPipeline.Delivery.Batches;
 internal interface IMessageContent
 {
     /// <summary>The content in order, in chunks that are valid until the next is asked for.</summary>
-    IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken);
+    /// <param name="sizeBytes">Of the message: behind its last octet nothing is asked for.</param>
+    IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, long sizeBytes, CancellationToken cancellationToken);
 }
 
 /// <summary>Content in the mail storage.</summary>
 internal sealed class StoredContent(MessageStore messages) : IMessageContent
 {
-    public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken) =>
-        messages.ReadContentAsync(messageId, cancellationToken);
+    public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, long sizeBytes, CancellationToken cancellationToken) =>
+        messages.ReadContentAsync(messageId, cancellationToken, sizeBytes);
 }

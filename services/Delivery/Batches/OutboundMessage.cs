@@ -49,7 +49,7 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
         StartedAt = time.GetUtcNow();
         StartedTimestamp = time.GetTimestamp();
         Activity = start(First.TraceParent);
-        _content = content.ReadAsync(MessageId, CancellationToken.None).GetAsyncEnumerator();
+        _content = content.ReadAsync(MessageId, First.SizeBytes, CancellationToken.None).GetAsyncEnumerator();
         await ReadAsync();
     }
 

@@ -51,6 +51,9 @@ public sealed class MessageStore(MailDatabase database)
 
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
 
+    // Of a segment. Larger buffers would each be kept in the heap of large objects, which is seldom collected.
+    private const int MaxPieceBytes = 64 * 1024;
+
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Clients wait ten minutes for the reply to the final dot (RFC 5321 §4.5.3.2.6).</summary>
@@ -106,29 +109,43 @@ public sealed class MessageStore(MailDatabase database)
     }
 
     /// <summary>
-    /// The bytes of the message, first its prefix and then its content, in pieces of at most
-    /// <see cref="StorageOptions.ChunkBytes"/> or <see cref="MessagePrefix.MaxBytes"/>; nothing when the message is not there or no longer
-    /// needs its bytes. A small message is one piece. A piece is valid until the next one is asked for: large ones are read into buffers that
-    /// are used again.
+    /// The bytes of the message, first its prefix and then its content, in pieces of at most <see cref="StorageOptions.ChunkBytes"/>; nothing
+    /// when the message is not there or no longer needs its bytes. A small message is one piece. A piece is valid until the next one is asked
+    /// for: large ones are read into a buffer that is used again.
     /// </summary>
+    /// <param name="sizeBytes">Of the message, prefix and content, where it is known: behind its last octet storage is not asked for more.</param>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadContentAsync(
-        long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
+        long messageId, [EnumeratorCancellation] CancellationToken cancellationToken, long sizeBytes = long.MaxValue)
     {
         var last = ChunkIds.Last(messageId);
-        for (var next = ChunkIds.First(messageId); next <= last;)
+        for (var next = ChunkIds.First(messageId); next <= last && sizeBytes > 0;)
         {
-            if (await ReadChunkAsync(next, last, cancellationToken) is not { } chunk)
+            if (await FindChunkAsync(next, last, cancellationToken) is not { } chunk)
                 yield break;
-            try
+            if (chunk.Segment == 0)
             {
-                yield return chunk.Bytes;
+                yield return chunk.Inline;
             }
-            finally
+            else
             {
-                if (chunk.Rented is not null)
-                    ArrayPool<byte>.Shared.Return(chunk.Rented);
+                var buffer = ArrayPool<byte>.Shared.Rent(Math.Min(chunk.SizeBytes, MaxPieceBytes));
+                try
+                {
+                    for (var position = 0; position < chunk.SizeBytes; position += MaxPieceBytes)
+                    {
+                        var piece = buffer.AsMemory(0, Math.Min(chunk.SizeBytes - position, MaxPieceBytes));
+                        if (!await ReadPieceAsync(chunk, position, piece, cancellationToken))
+                            yield break;
+                        yield return piece;
+                    }
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
             }
             next = chunk.Id + 1;
+            sizeBytes -= chunk.SizeBytes;
         }
     }
 
@@ -165,28 +182,31 @@ public sealed class MessageStore(MailDatabase database)
         return true;
     }
 
-    private async Task<ReadChunk?> ReadChunkAsync(long from, long last, CancellationToken cancellationToken)
+    private async ValueTask<ContentChunk?> FindChunkAsync(long from, long last, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is [var chunk] ? chunk : null;
+
+    /// <summary>Reads the chunk's bytes from a position on, as many as the buffer takes. False: nobody needs them any more.</summary>
+    private async ValueTask<bool> ReadPieceAsync(ContentChunk chunk, int position, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
-            if (await database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var chunk])
-                return null;
-            if (chunk.Segment == 0)
-                return new ReadChunk(chunk.Id, chunk.Inline, null);
-            var buffer = ArrayPool<byte>.Shared.Rent(chunk.SizeBytes);
             try
             {
-                await database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
-                return new ReadChunk(chunk.Id, buffer.AsMemory(0, chunk.SizeBytes), buffer);
+                await database.Engine.ReadSegmentAsync(
+                    chunk with { Position = chunk.Position + position, SizeBytes = buffer.Length }, buffer, cancellationToken);
+                return true;
             }
             catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
             {
-                // The segment was rewritten between the two reads; the row now names another one.
+                // The segment was rewritten since the row was read; it now names another one.
             }
             catch (IOException exception)
             {
                 throw new StorageUnavailableException(StorageFault.Unavailable, $"Chunk {chunk.Id} cannot be read.", exception);
             }
+            if (await FindChunkAsync(chunk.Id, chunk.Id, cancellationToken) is not { } moved)
+                return false;
+            chunk = moved;
         }
     }
 
@@ -224,6 +244,4 @@ public sealed class MessageStore(MailDatabase database)
 
     private static ContentChunk ReadRow(DbDataReader r) =>
         new(r.GetInt64(0), r.GetInt32(1), r.GetFieldValue<byte[]>(2), r.GetInt64(3), r.GetInt64(4));
-
-    private sealed record ReadChunk(long Id, ReadOnlyMemory<byte> Bytes, byte[]? Rented);
 }

@@ -177,7 +177,7 @@ internal sealed class FakeContent : IMessageContent
     public long Add(long messageId, string content) => Add(messageId, Encoding.Latin1.GetBytes(content));
 
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(
-        long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
+        long messageId, long sizeBytes, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         OnRead?.Invoke(messageId);
         await Task.CompletedTask;
