@@ -32,32 +32,21 @@ public abstract partial class StoreTests
         Assert.Equal(expected, await Store.ReadAsync(message.MessageId));
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[1], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Empty(await Store.ReadAsync(message.MessageId));
-        Assert.Equal([0L], await Store.Database.QueryAsync(new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId));
+        Assert.Equal(0, await CountChunksAsync(message));
     }
 
     [Theory]
-    [InlineData("Ann@Example.org", "list@example.net", "ann@example.org")]
-    [InlineData("", "You@Example.NET", "example.net")]
-    [InlineData("", "", "")]
-    public void A_message_flows_with_those_of_its_account_or_of_its_sender_s_domain(string account, string sender, string flow) =>
-        Assert.Equal(flow, FlowKey.Of(account, sender));
-
-    private async Task<Envelope> AcceptAsync(byte[] content, MessagePrefix prefix)
+    [InlineData(1000)]
+    [InlineData(40_000)]
+    public async Task What_fits_into_a_chunk_is_one_with_its_prefix(int size)
     {
-        var id = await Store.Messages.NextMessageIdAsync(default);
-        var message = new Envelope(
-            id, "sender@example.org", ["a@example.net", "b@example.net"], prefix.SizeBytes + content.Length, BodyType.SevenBit, Store.Time.GetUtcNow(), "",
-            FlowKey.Of("", "sender@example.org"));
-        await using var writer = Store.Messages.CreateContent(id);
-        await writer.AppendAsync(content, default);
-        await Store.Messages.AcceptAsync(message, writer, default, prefix);
-        return message;
-    }
-}
+        var prefix = new MessagePrefix();
+        prefix.Add("Received: from a by b\r\n"u8);
+        var message = await AcceptAsync(new byte[size], prefix);
 
-/// <summary>What is taken in front of a message, and what is not.</summary>
-public sealed class MessagePrefixTests
-{
+        Assert.Equal(1, await CountChunksAsync(message));
+    }
+
     [Fact]
     public void A_prefix_has_a_bound()
     {

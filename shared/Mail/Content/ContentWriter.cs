@@ -11,6 +11,9 @@ public sealed class ContentWriter : IAsyncDisposable
 {
     private const int FirstBufferBytes = 4096;
 
+    /// <summary>Up to here a buffer is filled in fewer steps; from here on what is not filled is too much to keep for each of many sessions.</summary>
+    private const int LargeBufferBytes = 64 * 1024;
+
     private readonly StorageEngine _engine;
     private readonly int _chunkBytes;
     private readonly List<ContentChunk> _spilled = [];
@@ -51,18 +54,22 @@ public sealed class ContentWriter : IAsyncDisposable
     }
 
     /// <summary>
-    /// All chunks of the message. A small one is a single chunk, prefix and content; of a larger one the prefix is the first, and the content
-    /// has been put away by then or is now. Inline bytes are this writer's own until it is disposed.
+    /// All chunks of the message. What has been in memory as a whole is a single chunk, prefix and content, in its row or put away now; of what
+    /// was larger the prefix is the first, and the content has been put away by then or is now. Inline bytes are this writer's own until it is
+    /// disposed.
     /// </summary>
     internal async ValueTask<IReadOnlyList<ContentChunk>> CompleteAsync(byte[] prefix, CancellationToken cancellationToken)
     {
-        if (_spilled.Count == 0 && prefix.Length + _length <= _engine.MaxInlineBytes)
+        if (_spilled.Count == 0 && prefix.Length + _length <= Math.Max(_engine.MaxInlineBytes, _chunkBytes))
         {
             PutInFront(prefix);
-            return [new ContentChunk(ChunkIds.First(MessageId), _length, _buffer, 0, 0)];
+            if (_length <= _engine.MaxInlineBytes)
+                return [new ContentChunk(ChunkIds.First(MessageId), _length, _buffer, 0, 0)];
+            await SpillAsync(ChunkIds.First(MessageId), cancellationToken);
+            return _spilled;
         }
         if (_length > 0)
-            await SpillAsync(cancellationToken);
+            await SpillContentAsync(cancellationToken);
         return prefix.Length == 0 ? _spilled : [new ContentChunk(ChunkIds.First(MessageId), prefix.Length, prefix, 0, 0), .. _spilled];
     }
 
@@ -77,14 +84,16 @@ public sealed class ContentWriter : IAsyncDisposable
             Copy(part.Span);
             bytes = bytes[part.Length..];
             if (_length == _chunkBytes)
-                await SpillAsync(cancellationToken);
+                await SpillContentAsync(cancellationToken);
         }
     }
 
-    private async ValueTask SpillAsync(CancellationToken cancellationToken)
+    private ValueTask SpillContentAsync(CancellationToken cancellationToken) =>
+        SpillAsync(ChunkIds.OfContent(MessageId, _spilled.Count), cancellationToken);
+
+    private async ValueTask SpillAsync(long id, CancellationToken cancellationToken)
     {
         _spill ??= _engine.BeginSpill();
-        var id = ChunkIds.OfContent(MessageId, _spilled.Count);
         _spilled.Add(await _engine.SpillAsync(id, _buffer, _length, cancellationToken));
         _length = 0;
     }
@@ -93,7 +102,8 @@ public sealed class ContentWriter : IAsyncDisposable
     {
         if (_length + bytes.Length > _buffer.Length)
         {
-            var wanted = Math.Max(Math.Max(_buffer.Length * 4, FirstBufferBytes), _length + bytes.Length);
+            var next = _buffer.Length * (_buffer.Length < LargeBufferBytes ? 4 : 2);
+            var wanted = Math.Max(Math.Max(next, FirstBufferBytes), _length + bytes.Length);
             var larger = ArrayPool<byte>.Shared.Rent(Math.Min(wanted, _chunkBytes));
             _buffer.AsSpan(0, _length).CopyTo(larger);
             ReturnBuffer();

@@ -63,6 +63,9 @@ public sealed class MessageStore
     /// <summary>From here on what is read of a row lies in a buffer that is used again: so large an array would live until a full collection.</summary>
     private const int LargeBytes = 32 * 1024;
 
+    // Of a segment. Larger buffers would each be kept in the heap of large objects, which is seldom collected.
+    private const int MaxPieceBytes = 64 * 1024;
+
     private static readonly TimeSpan s_askAgain = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Clients wait ten minutes for the reply to the final dot (RFC 5321 §4.5.3.2.6).</summary>
@@ -149,10 +152,9 @@ public sealed class MessageStore
     }
 
     /// <summary>
-    /// The bytes of the message, first its prefix and then its content, in pieces of at most
-    /// <see cref="StorageOptions.ChunkBytes"/> or <see cref="MessagePrefix.MaxBytes"/>; nothing when the message is not there or no longer
-    /// needs its bytes. A small message is one piece. A piece is valid until the next one is asked for: large ones are read into buffers that
-    /// are used again.
+    /// The bytes of the message, first its prefix and then its content, in pieces of at most <see cref="StorageOptions.ChunkBytes"/>; nothing
+    /// when the message is not there or no longer needs its bytes. A small message is one piece. A piece is valid until the next one is asked
+    /// for: large ones are read into a buffer that is used again.
     /// </summary>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadContentAsync(
         long messageId, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -160,18 +162,40 @@ public sealed class MessageStore
         var last = ChunkIds.Last(messageId);
         for (var next = ChunkIds.First(messageId); next > 0;)
         {
-            if (await FindChunkAsync(next, last, cancellationToken) is not { } chunk)
+            if (await FindChunkAsync(next, last, cancellationToken) is not { } stored)
                 yield break;
-            try
+            var chunk = stored.Chunk;
+            if (chunk.Segment == 0)
             {
-                yield return chunk.Bytes;
+                try
+                {
+                    yield return chunk.Inline.AsMemory(0, chunk.SizeBytes);
+                }
+                finally
+                {
+                    if (chunk.SizeBytes >= LargeBytes)
+                        ArrayPool<byte>.Shared.Return(chunk.Inline!);
+                }
             }
-            finally
+            else
             {
-                if (chunk.Rented is not null)
-                    ArrayPool<byte>.Shared.Return(chunk.Rented);
+                var buffer = ArrayPool<byte>.Shared.Rent(Math.Min(chunk.SizeBytes, MaxPieceBytes));
+                try
+                {
+                    for (var position = 0; position < chunk.SizeBytes; position += MaxPieceBytes)
+                    {
+                        var piece = buffer.AsMemory(0, Math.Min(chunk.SizeBytes - position, MaxPieceBytes));
+                        if (!await ReadPieceAsync(chunk, position, piece, cancellationToken))
+                            yield break;
+                        yield return piece;
+                    }
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
             }
-            next = chunk.Next;
+            next = stored.Next;
         }
     }
 
@@ -211,39 +235,38 @@ public sealed class MessageStore
     }
 
     /// <summary>To another machine the question costs more than the answer, and most contents begin with their first chunk.</summary>
-    private async Task<ReadChunk?> FindChunkAsync(long from, long last, CancellationToken cancellationToken)
+    private async Task<StoredChunk?> FindChunkAsync(long from, long last, CancellationToken cancellationToken)
     {
-        if (_database.SingleProcess || !ChunkIds.IsFirst(from))
-            return await ReadChunkAsync(from, last, cancellationToken);
-        return await _first.ReadAsync(from).WaitAsync(cancellationToken) is { } found
-            ? ReadChunk.OfRow(found.Chunk, found.Next) : await ReadChunkAsync(from, last, cancellationToken);
+        if (!_database.SingleProcess && ChunkIds.IsFirst(from) && await _first.ReadAsync(from).WaitAsync(cancellationToken) is { } found)
+            return found;
+        return await _database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is [var chunk] ? chunk : null;
     }
 
     private async Task<List<(long Id, StoredChunk Chunk)>> ReadFirstAsync(IEnumerable<long> ids) =>
         (await _database.QueryAsync(s_readFirst, ReadRow, CancellationToken.None, SqlValue.FromIds(ids))).ConvertAll(row => (row.Chunk.Id, row));
 
-    private async Task<ReadChunk?> ReadChunkAsync(long from, long last, CancellationToken cancellationToken)
+    /// <summary>Reads the chunk's bytes from a position on, as many as the buffer takes. False: nobody needs them any more.</summary>
+    private async ValueTask<bool> ReadPieceAsync(ContentChunk chunk, int position, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
-            if (await _database.QueryAsync(s_readChunk, ReadRow, cancellationToken, from, last) is not [var (chunk, next)])
-                return null;
-            if (chunk.Segment == 0)
-                return ReadChunk.OfRow(chunk, next);
-            var buffer = ArrayPool<byte>.Shared.Rent(chunk.SizeBytes);
             try
             {
-                await _database.Engine.ReadSegmentAsync(chunk, buffer, cancellationToken);
-                return new ReadChunk(buffer.AsMemory(0, chunk.SizeBytes), buffer, next);
+                await _database.Engine.ReadSegmentAsync(
+                    chunk with { Position = chunk.Position + position, SizeBytes = buffer.Length }, buffer, cancellationToken);
+                return true;
             }
             catch (Exception exception) when (attempt < 3 && exception is FileNotFoundException or ObjectDisposedException)
             {
-                // The segment was rewritten between the two reads; the row now names another one.
+                // The segment was rewritten since the row was read; it now names another one.
             }
             catch (IOException exception)
             {
                 throw new StorageUnavailableException(StorageFault.Unavailable, $"Chunk {chunk.Id} cannot be read.", exception);
             }
+            if (await FindChunkAsync(chunk.Id, chunk.Id, cancellationToken) is not { } moved)
+                return false;
+            chunk = moved.Chunk;
         }
     }
 
@@ -297,10 +320,4 @@ public sealed class MessageStore
 
     /// <param name="Next">Id of the chunk behind it; 0: it is the last.</param>
     private sealed record StoredChunk(ContentChunk Chunk, long Next);
-
-    private sealed record ReadChunk(ReadOnlyMemory<byte> Bytes, byte[]? Rented, long Next)
-    {
-        public static ReadChunk OfRow(ContentChunk chunk, long next) =>
-            new(chunk.Inline.AsMemory(0, chunk.SizeBytes), chunk.SizeBytes < LargeBytes ? null : chunk.Inline, next);
-    }
 }
