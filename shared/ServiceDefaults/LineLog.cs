@@ -1,15 +1,15 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
-using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
 /// The log on standard output: one event, one line, and an exception after it in lines that are indented, whatever is in them
-/// (control characters are escaped, so no client can forge a line). Lines are written in batches by one task, and dropped and
-/// counted rather than waited for when the reader of the output is too slow: a stuck terminal must not hold up mail.
+/// (control characters are escaped, so no client can forge a line). Lines are written in batches by one thread, and dropped and
+/// counted rather than waited for when the reader of the output is too slow: a stuck terminal must not hold up mail. (A thread of its own, and
+/// not .NET's console logger: the reasons and figures are in docs/adr/0012.)
 /// </summary>
 [ProviderAlias("Console")]
 internal sealed class LineLog : ILoggerProvider
@@ -20,14 +20,18 @@ internal sealed class LineLog : ILoggerProvider
     private const string HostCategory = "Microsoft.Extensions.Hosting.Internal.Host";
     private const int HostedServiceStartupFaulted = 11;
 
-    private readonly Channel<string> _lines = Channel.CreateBounded<string>(
-        new BoundedChannelOptions(MaxWaitingLines) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+    // What is waited for and told of by Monitor, which Lock does not have.
+    private readonly object _gate = new();
     private readonly ConcurrentDictionary<string, CategoryLogger> _loggers = new(StringComparer.Ordinal);
     private readonly TimeProvider _time;
     private readonly TextWriter _output;
-    private readonly Task _writing;
+    private readonly Thread _writer;
     private Second _second = new(-1, "");
+
+    // Under the gate.
+    private List<string> _waiting = [];
     private long _dropped;
+    private bool _isEnding;
 
     public LineLog(TimeProvider time)
         : this(time, new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), bufferSize: 16 * 1024) { AutoFlush = false })
@@ -38,7 +42,8 @@ internal sealed class LineLog : ILoggerProvider
     {
         _time = time;
         _output = output;
-        _writing = Task.Run(WriteAsync);
+        _writer = new Thread(Write) { IsBackground = true, Name = nameof(LineLog) };
+        _writer.Start();
     }
 
     public ILogger CreateLogger(string categoryName) =>
@@ -47,35 +52,68 @@ internal sealed class LineLog : ILoggerProvider
     public void Dispose()
     {
         // What was logged last, just before the end, is what matters most.
-        _lines.Writer.TryComplete();
-        _writing.Wait(TimeSpan.FromSeconds(2));
+        lock (_gate)
+        {
+            _isEnding = true;
+            Monitor.Pulse(_gate);
+        }
+
+        _writer.Join(TimeSpan.FromSeconds(2));
     }
 
     private void Add(string line)
     {
-        if (!_lines.Writer.TryWrite(line))
-            Interlocked.Increment(ref _dropped);
+        lock (_gate)
+        {
+            if (_isEnding || _waiting.Count >= MaxWaitingLines)
+            {
+                _dropped++;
+                return;
+            }
+
+            _waiting.Add(line);
+            // It sleeps only while there are none.
+            if (_waiting.Count == 1)
+                Monitor.Pulse(_gate);
+        }
     }
 
-    private async Task WriteAsync()
+    private void Write()
     {
-        var reader = _lines.Reader;
+        List<string> lines = [];
         try
         {
-            while (await reader.WaitToReadAsync())
+            while (Take(ref lines, out var dropped))
             {
-                while (reader.TryRead(out var line))
-                    await _output.WriteAsync(line);
-                if (Interlocked.Exchange(ref _dropped, 0) is > 0 and var dropped)
-                    await _output.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{Now()} warn Log: {dropped} lines were dropped, the output was too slow\n"));
-                await _output.FlushAsync();
+                foreach (var line in lines)
+                    _output.Write(line);
+                if (dropped > 0)
+                    _output.Write(string.Create(CultureInfo.InvariantCulture, $"{Now()} warn Log: {dropped} lines were dropped, the output was too slow\n"));
+                _output.Flush();
             }
         }
         catch (IOException)
         {
             // The reader of our output is gone; what is logged from here on is dropped.
-            _lines.Writer.TryComplete();
+            lock (_gate)
+                _isEnding = true;
         }
+    }
+
+    /// <summary>Waits for lines and takes all there are; false when there are none and none will come.</summary>
+    /// <param name="lines">Those that were taken before, and are written.</param>
+    private bool Take(ref List<string> lines, out long dropped)
+    {
+        lines.Clear();
+        lock (_gate)
+        {
+            while (_waiting.Count == 0 && !_isEnding)
+                Monitor.Wait(_gate);
+            (lines, _waiting) = (_waiting, lines);
+            (dropped, _dropped) = (_dropped, 0);
+        }
+
+        return lines.Count > 0;
     }
 
     /// <summary>The time as it stands in front of a line. Nearly all lines share their second with the one before, and so its text.</summary>

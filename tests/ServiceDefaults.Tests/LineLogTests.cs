@@ -58,14 +58,20 @@ public sealed class LineLogTests
 
     private sealed class StuckWriter : StringWriter
     {
-        private readonly TaskCompletionSource _released = new();
+        private readonly ManualResetEventSlim _released = new();
 
-        public void Release() => _released.SetResult();
+        public void Release() => _released.Set();
 
-        public override async Task WriteAsync(string? value)
+        public override void Write(string? value)
         {
-            await _released.Task;
-            Write(value);
+            _released.Wait(TestContext.Current.CancellationToken);
+            base.Write(value);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            _released.Dispose();
+            base.Dispose(disposing);
         }
     }
 }
