@@ -24,7 +24,7 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public AuditTrail Audit => _services.GetRequiredService<AuditTrail>();
 
-    public TimeProvider Time => _services.GetRequiredService<MailDatabase>().Time;
+    public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
 
     public DeliveryQueue Queue => _services.GetRequiredService<DeliveryQueue>();
 

@@ -22,6 +22,8 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
 
     private static ReadOnlySpan<byte> MailboxField => "X-Mailbox-Line: "u8;
 
+    private static ReadOnlySpan<byte> LineEnd => "\r\n"u8;
+
     private readonly ArrayBufferWriter<byte> _held = new();
 
     // Where the first line begins that was not read yet, and up to where its end was looked for.
@@ -145,7 +147,8 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
             return Line.Field;
         if (line.Length < MaxLineBytes && !isLine)
             return Line.Undecided;
-        var isMailboxLine = _previous == Line.Undecided && isLine && line.Length <= MaxLineBytes - MailboxField.Length && line.TrimStart((byte)'>').StartsWith("From "u8);
+        var isMailboxLine = _previous == Line.Undecided && isLine && line.Length - LineEnd.Length <= MaxLineBytes - MailboxField.Length
+            && line.TrimStart((byte)'>').StartsWith("From "u8);
         return isMailboxLine ? Line.MailboxLine : Line.Text;
     }
 

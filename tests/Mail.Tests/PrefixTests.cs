@@ -99,4 +99,36 @@ public abstract partial class StoreTests
         prefix.Add("a", new string('x', MessagePrefix.MaxLineBytes - 3));
         Assert.Equal(MessagePrefix.MaxLineBytes + 2, prefix.SizeBytes);
     }
+
+    [Fact]
+    public async Task What_checks_said_of_a_message_is_kept_with_it_and_holds_its_recipients_from_the_start()
+    {
+        // At the same time, so that they share a transaction.
+        var messages = await Task.WhenAll(Enumerable.Range(0, 12).Select(async number =>
+        {
+            var id = await Store.Messages.NextMessageIdAsync(default);
+            var message = new Envelope(
+                id, "sender@example.org", ["a@example.net", "b@example.net"], 1, BodyType.SevenBit, Store.Time.GetUtcNow(), "", "",
+                number % 2 == 0 ? $"rule {number}" : "");
+            await using var writer = Store.Messages.CreateContent(id);
+            await writer.AppendAsync("x"u8.ToArray(), default);
+            await Store.Messages.AcceptAsync(message, writer, default, null, number % 3 == 0 ? ["one", $"tag{number}"] : null);
+            return message;
+        }));
+        var unrouted = await Store.Queue.FindUnroutedAsync([.. messages.Select(message => message.MessageId)], default);
+        Assert.Equal(messages.OrderBy(message => message.MessageId).Select(message => message.HoldReason), unrouted.Select(message => message.HoldReason));
+
+        var made = await Store.Queue.RouteAsync([.. unrouted.Select(message => StoreFixture.Route(message, RecipientRoute.Remote))]);
+        Assert.Equal(6 * 2, made.Count);
+        for (var number = 0; number < messages.Length; number++)
+        {
+            var found = (await Store.History.FindAsync(messages[number].MessageId, default))!;
+            var reason = messages[number].HoldReason;
+            Assert.Equal(reason, found.HoldReason);
+            Assert.Equal(number % 3 == 0 ? ["one", $"tag{number}"] : [], found.Tags);
+            Assert.Equal(2, found.Recipients.Count);
+            Assert.All(found.Recipients, recipient => Assert.Equal(
+                (reason.Length > 0 ? RecipientState.Held : RecipientState.Queued, reason), (recipient.State, recipient.HoldReason)));
+        }
+    }
 }

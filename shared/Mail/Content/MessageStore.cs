@@ -219,11 +219,15 @@ public sealed class MessageStore
         pending.Add(transaction.ExecuteAsync(
             s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
             message.TraceParent, message.Recipients.Length));
-        if (message.HoldReason.Length > 0 || tags is { Count: > 0 })
-            pending.Add(transaction.ExecuteAsync(s_noteChecks, message.MessageId, message.HoldReason, string.Join('\n', tags ?? [])));
+        var noted = message.HoldReason.Length > 0 || tags is { Count: > 0 }
+            ? transaction.ExecuteAsync(s_noteChecks, message.MessageId, message.HoldReason, string.Join('\n', tags ?? []))
+            : ValueTask.FromResult(1);
         pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
         foreach (var statement in pending)
             await statement;
+        // A message that is to be held is held, or not accepted.
+        if (await noted != 1)
+            throw new StorageUnavailableException(StorageFault.Unavailable, "What checks said of the message could not be kept with it.");
         if (inRows > 0)
         {
             var counted = await transaction.QueryAsync(
