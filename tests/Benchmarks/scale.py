@@ -45,7 +45,7 @@ def hand_in():
     for number in range(messages):
         time.sleep(max(0.0, begin + number / pace - time.monotonic()))
         domain = f"healthy{number % 50}.example.com"
-        client.sendmail(f"s{number % 7}@example.org", [f"u{number}@{domain}"], f"Subject: {number}\r\n\r\nhello\r\n")
+        client.sendmail(f"s{number % 7}@example.com", [f"u{number}@{domain}"], f"Subject: {number}\r\n\r\nhello\r\n")
         accepted[number] = time.monotonic()
     client.quit()
 

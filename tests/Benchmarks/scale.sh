@@ -20,9 +20,11 @@ fi
 
 source "$here/servers.sh"
 source "$here/cluster.sh"
+source "$here/measure.sh"
 work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/mailpipeline-bench.XXXXXX")
 chmod 755 "$work"
 trap 'stop_cluster 2>/dev/null; rm -rf "$work"' EXIT
+server_kind=cluster
 mkdir "$work/cluster" && chmod 755 "$work/cluster"
 mail=$root/services/Commands/bin/Release/net10.0/mail
 
@@ -32,17 +34,10 @@ row() { # what figure unit bound
 
 seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.2f", to - from }'; }
 
-pid_of() { local one; for one in "${cluster_pids[@]}"; do [[ $one == "$1 "* ]] && echo "${one##* }"; done; }
+pid_of() { printf '%s\n' "${cluster_pids[@]}" | awk -v part="$1" '$1 == part { print $2 }'; }
 
-# User and system time so far of a process and all its descendants, those that have ended too, in ticks.
-ticks_of() {
-    local pid=$1 child sum
-    sum=$(awk '{ sub(/.*\) /, ""); print $12 + $13 + $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || echo 0)
-    for child in $(cat /proc/"$pid"/task/*/children 2>/dev/null); do
-        sum=$((sum + $(ticks_of "$child")))
-    done
-    echo "$sum"
-}
+# User and system time so far of a part and its children, those that have ended too, in ticks.
+ticks_of() { cpu_ticks_by_part | awk -v part="$1" '$1 == part { print $2 }'; }
 
 start_postgres
 start_rabbitmq
@@ -79,14 +74,11 @@ began=$EPOCHREALTIME
 "$mail" queue >/dev/null
 row "mail queue" "$(seconds_since "$began")" s 2
 
-queue_pid=$(pid_of Queue) postgres_pid=$(pid_of PostgreSQL)
+queue_pid=$(pid_of Queue)
 sleep 20
-before=$(($(ticks_of "$queue_pid") + $(ticks_of "$postgres_pid")))
-queue_before=$(ticks_of "$queue_pid")
+queue_before=$(ticks_of Queue) postgres_before=$(ticks_of PostgreSQL)
 sleep 60
-after=$(($(ticks_of "$queue_pid") + $(ticks_of "$postgres_pid")))
-queue_after=$(ticks_of "$queue_pid")
-hertz=$(getconf CLK_TCK)
+queue_ticks=$(($(ticks_of Queue) - queue_before)) postgres_ticks=$(($(ticks_of PostgreSQL) - postgres_before))
+cores() { awk -v t="$1" -v h="$ticks_per_second" 'BEGIN { printf "%.2f", t / h / 60 }'; }
 row "memory of Queue (PSS)" "$(awk '/^Pss:/ { printf "%.0f", $2 / 1024 }' "/proc/$queue_pid/smaps_rollup")" MB 350
-row "CPU of Queue and PostgreSQL at rest, in a minute ($(awk -v t=$((queue_after - queue_before)) -v h="$hertz" 'BEGIN { printf "%.2f", t / h / 60 }') of Queue)" \
-    "$(awk -v t=$((after - before)) -v h="$hertz" 'BEGIN { printf "%.2f", t / h / 60 }')" cores 0.3
+row "CPU of Queue and PostgreSQL at rest, in a minute ($(cores $queue_ticks) of Queue)" "$(cores $((queue_ticks + postgres_ticks)))" cores 0.3
