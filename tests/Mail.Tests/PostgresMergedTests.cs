@@ -75,6 +75,7 @@ public sealed partial class Postgres_store
         var show = new Statement("SHOW enable_seqscan");
         for (var i = 0; i < 3; i++)
             Assert.Equal(["off"], await Store.Database.QueryAsync(show, r => r.GetString(0), default));
+        Assert.Equal(["off"], await Store.Database.QueryAsync(new Statement("SHOW jit"), r => r.GetString(0), default));
         Assert.Equal(["off"], await Store.Database.WriteAsync(transaction => transaction.QueryAsync(show, r => r.GetString(0))));
         Assert.Equal(["off"], await Store.Database.WriteAsync(transaction => transaction.QueryAsync(new Statement("SHOW enable_hashjoin"), r => r.GetString(0))));
     }

@@ -37,8 +37,9 @@ internal sealed class PostgresEngine : StorageEngine
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     // Whatever is asked for goes by an index. A plan that was made while a table was empty is kept, and must not read it through when it is
-    // full; what is written is found by its key.
-    private const string IndexedPlans = "SET enable_seqscan = off; SET enable_mergejoin = off";
+    // full; what is written is found by its key. A small table without an index that helps is read through all the same, at a price in the
+    // plan that would have PostgreSQL compile it each time, for longer than any question takes.
+    private const string IndexedPlans = "SET enable_seqscan = off; SET enable_mergejoin = off; SET jit = off";
     private const string KeyedPlans = "SET enable_hashjoin = off";
 
     // A small message stays in its row, where PostgreSQL by itself would cut what is above two kilobytes into rows of another table. Its own
