@@ -4,8 +4,9 @@ namespace MailPipeline.Standalone;
 
 /// <summary>
 /// Keeps what is resident near what is in use: once a second, while mail flows, and not at all while it does not. The garbage
-/// collector lets some 20 MB of dead messages gather before it looks at the old generation of a heap of 7 MB; and glibc keeps what
-/// native code has freed, most of it what the runtime's compiler needed for the first messages.
+/// collector lets some 20 MB of dead messages gather before it looks at the old generation of a heap of 7 MB, and has no setting for that
+/// but a hard limit, at which a process fails; and glibc keeps what native code has freed, most of it what the runtime's compiler needed for
+/// the first messages.
 /// </summary>
 internal sealed class SmallHeap(TimeProvider time) : BackgroundService
 {
