@@ -131,4 +131,26 @@ public abstract partial class StoreTests
                 (reason.Length > 0 ? RecipientState.Held : RecipientState.Queued, reason), (recipient.State, recipient.HoldReason)));
         }
     }
+
+    [Theory]
+    [InlineData("Ann@Example.org", "list@example.net", "ann@example.org")]
+    [InlineData("", "You@Example.NET", "example.net")]
+    [InlineData("", "", "")]
+    public void A_message_flows_with_those_of_its_account_or_of_its_sender_s_domain(string account, string sender, string flow) =>
+        Assert.Equal(flow, FlowKey.Of(account, sender));
+
+    private async Task<long> CountChunksAsync(Envelope message) => (await Store.Database.QueryAsync(
+        new("SELECT COUNT(*) FROM chunks WHERE id BETWEEN $1 << 16 AND ($1 << 16) + 65535"), r => r.GetInt64(0), default, message.MessageId))[0];
+
+    private async Task<Envelope> AcceptAsync(byte[] content, MessagePrefix prefix)
+    {
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        var message = new Envelope(
+            id, "sender@example.org", ["a@example.net", "b@example.net"], prefix.SizeBytes + content.Length, BodyType.SevenBit, Store.Time.GetUtcNow(), "",
+            FlowKey.Of("", "sender@example.org"));
+        await using var writer = Store.Messages.CreateContent(id);
+        await writer.AppendAsync(content, default);
+        await Store.Messages.AcceptAsync(message, writer, default, prefix);
+        return message;
+    }
 }
