@@ -83,7 +83,7 @@ internal sealed class SmtpConnection : ILineSession
             }
             catch (StorageUnavailableException)
             {
-                refusal = Replies.C421Internal;
+                refusal = Replies.C421StorageUnavailable;
             }
         }
 

@@ -24,6 +24,7 @@ public static class Replies
     public static readonly SmtpReply C421TooManyCommands = new(421, "4.7.0", "Too many commands without mail, closing");
     public static readonly SmtpReply C421TooManyRecipients = new(421, "4.5.3", "Too many recipients, closing");
     public static readonly SmtpReply C421NotSmtp = new(421, "4.7.0", "This is a mail server, closing");
+    public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C451StorageSlow = new(451, "4.3.2", "Storage is slow, try again later");
     public static readonly SmtpReply C451TooMuchUnrouted = new(451, "4.3.2", "Too much mail waits to be routed, try again later");
