@@ -103,7 +103,7 @@ public sealed class LineConnectionTests : IDisposable
         for (var lines = 0; lines < 1000; lines++)
             await wire.SendAsync(line);
         await AdvanceUntilServedAsync(wire);
-        Assert.True(wire.IsAborted);
+        await Testing.Eventually.TrueAsync(() => wire.IsAborted, TimeSpan.FromSeconds(20));
         Assert.Equal([SessionEnd.Disconnected], _listener.Ends);
     }
 
@@ -114,7 +114,7 @@ public sealed class LineConnectionTests : IDisposable
         // The input never runs dry: the server has no need to wait for the client.
         await wire.SendAsync(string.Concat(Enumerable.Repeat("pipelined\r\n", 400_000)));
         await AdvanceUntilServedAsync(wire);
-        Assert.True(wire.IsAborted);
+        await Testing.Eventually.TrueAsync(() => wire.IsAborted, TimeSpan.FromSeconds(20));
         Assert.InRange(_listener.MostUnflushedBytes, 1, 2 * LineConnection.FlushThreshold);
     }
 
@@ -189,7 +189,7 @@ public sealed class LineConnectionTests : IDisposable
         {
             var wire = Wire.Connect(_acceptor, broken);
             await wire.Served;
-            Assert.True(wire.IsAborted);
+            await Testing.Eventually.TrueAsync(() => wire.IsAborted, TimeSpan.FromSeconds(20));
             Assert.Equal(times, broken.Ends.Count);
         }
 
@@ -257,7 +257,7 @@ public sealed class LineConnectionTests : IDisposable
 
         var silent = Wire.Connect(_acceptor, behind);
         await AdvanceUntilServedAsync(silent);
-        Assert.True(silent.IsAborted);
+        await Testing.Eventually.TrueAsync(() => silent.IsAborted, TimeSpan.FromSeconds(20));
         Assert.Equal("hello 203.0.113.1", await Wire.Connect(_acceptor, behind, "203.0.113.1").LineAsync());
     }
 

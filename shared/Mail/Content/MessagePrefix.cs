@@ -37,9 +37,9 @@ public sealed class MessagePrefix
     /// <exception cref="ArgumentException">Name and value make no field of one line, or there is no room for it.</exception>
     public void Add(string name, string value)
     {
-        // A line end in a value would begin another field, or the text.
-        if (value.AsSpan().ContainsAny('\r', '\n'))
-            throw new ArgumentException("The value of a field has no line ends.", nameof(value));
+        // A line end in either would begin another field, or the text.
+        if (!IsField($"{name}: {value}"))
+            throw new ArgumentException($"A field is a name, a colon and a value in one line of at most {MaxLineBytes} octets.", nameof(value));
         Add(Encoding.UTF8.GetBytes($"{name}: {value}\r\n").AsSpan());
     }
 
