@@ -81,22 +81,22 @@ internal sealed class LineLog : ILoggerProvider
     private void Write()
     {
         List<string> lines = [];
-        try
+        while (Take(ref lines, out var dropped))
         {
-            while (Take(ref lines, out var dropped))
+            try
             {
                 foreach (var line in lines)
                     _output.Write(line);
                 if (dropped > 0)
-                    _output.Write(string.Create(CultureInfo.InvariantCulture, $"{Now()} warn Log: {dropped} lines were dropped, the output was too slow\n"));
+                    _output.Write(string.Create(CultureInfo.InvariantCulture, $"{Now()} warn Log: {dropped} lines were dropped, the output did not take them\n"));
                 _output.Flush();
             }
-        }
-        catch (IOException)
-        {
-            // The reader of our output is gone; what is logged from here on is dropped.
-            lock (_gate)
-                _isEnding = true;
+            catch (Exception)
+            {
+                // A disk that is full, an output that was closed: whatever it is must not end a mail server, and may be over with the next line.
+                lock (_gate)
+                    _dropped += dropped + lines.Count;
+            }
         }
     }
 

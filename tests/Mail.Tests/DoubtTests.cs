@@ -78,8 +78,9 @@ public abstract partial class StoreTests
             .Select(made => made[0]).ToArray();
         await Store.Maildrops.StoreAsync(new Claim(9, "example.org", recipients), _ => "", default);
 
-        Assert.True(await Store.Directory.RemoveAccountAsync("a@example.org"));
+        Assert.True(await Store.Directory.RemoveAccountAsync("a@example.org", new OperatorIdentity("ann")));
 
+        Assert.Equal(OperatorAction.AccountRemoved, Assert.Single(await new AuditLog(Store.Database).ListAsync(DateTimeOffset.UnixEpoch, 10, default)).Action);
         Assert.Empty(await Store.ReadAsync(recipients[^1].MessageId));
         Assert.Equal(0, (await Store.CountAsync()).ChunksWithoutOwner);
         Assert.Equal(Count, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddSeconds(1), default));

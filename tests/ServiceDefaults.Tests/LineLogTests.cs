@@ -48,12 +48,42 @@ public sealed class LineLogTests
         Assert.Contains("Test: 0\n", stuck.ToString(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task An_output_that_fails_costs_lines_and_nothing_else()
+    {
+        using var output = new FailingWriter();
+        using (var log = new LineLog(s_time, output))
+        {
+            var logger = log.CreateLogger("MailPipeline.Test");
+            logger.LogInformation("lost");
+            await output.Failed.Task;
+            logger.LogInformation("kept");
+        }
+
+        Assert.DoesNotContain("lost", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("Test: kept\n", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("1 lines were dropped", output.ToString(), StringComparison.Ordinal);
+    }
+
     private static string Write(Action<LineLog> act)
     {
         using var output = new StringWriter();
         using (var log = new LineLog(s_time, output))
             act(log);
         return output.ToString();
+    }
+
+    /// <summary>A file that may not be written to, once.</summary>
+    private sealed class FailingWriter : StringWriter
+    {
+        public TaskCompletionSource Failed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override void Write(string? value)
+        {
+            if (Failed.TrySetResult())
+                throw new UnauthorizedAccessException();
+            base.Write(value);
+        }
     }
 
     private sealed class StuckWriter : StringWriter

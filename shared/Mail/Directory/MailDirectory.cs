@@ -88,17 +88,19 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
 
     /// <summary>
     /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
-    /// account with the rest of its maildrop.
+    /// account with the rest of its maildrop, and a note of the act.
     /// </summary>
     /// <param name="by">Whose act it is, which is noted; null: no operator's.</param>
     public async Task<bool> RemoveAccountAsync(string address, OperatorIdentity? by = null)
     {
         var note = by is null ? null : await AuditNote.BeginAsync(database, by);
-        bool? removed;
-        do
-            removed = await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address), note));
-        while (removed is null);
-        return removed.Value;
+        while (true)
+        {
+            if (await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address), note)) is { } removed)
+                return removed;
+            // It stands with the first mail that is gone.
+            note = null;
+        }
     }
 
     /// <returns>Null: there is more.</returns>
@@ -109,7 +111,11 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         var uids = await transaction.QueryAsync(s_maildrop, r => r.GetInt64(0), id, MaildropStore.MostDeletions);
         await MaildropStore.DeleteAsync(transaction, id, uids);
         if (uids.Count == MaildropStore.MostDeletions)
+        {
+            if (note is not null)
+                await note.WriteAsync(transaction, OperatorAction.AccountRemoved, address);
             return null;
+        }
         await DirectoryChange.LockAsync(transaction);
         if (await transaction.ExecuteAsync(s_removeAccount, address) == 0)
             return false;
