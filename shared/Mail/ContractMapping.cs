@@ -46,7 +46,7 @@ public static class ContractMapping
 
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site);
+        report.HasEnded, report.Site ?? "");
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);

@@ -20,15 +20,15 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
     public const int OldestProgram = 1;
 
     /// <summary>Beside the schema, for a program has to read it before it knows which schema there is.</summary>
-    public const string CreateOldestProgram = "CREATE TABLE IF NOT EXISTS oldest_program (version BIGINT NOT NULL)";
+    public const string CreateOldestProgram = "CREATE TABLE IF NOT EXISTS oldest_release (version BIGINT NOT NULL)";
 
-    public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM oldest_program";
+    public const string ReadOldestProgram = "SELECT COALESCE(MAX(version), 0) FROM oldest_release";
 
     /// <summary>The version that the last entry leads to.</summary>
     public int Newest => entries.Length;
 
     public string WriteOldestProgram { get; } =
-        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO oldest_program (version) VALUES ({oldestProgram})");
+        string.Create(CultureInfo.InvariantCulture, $"INSERT INTO oldest_release (version) VALUES ({oldestProgram})");
 
     /// <summary>What leads from a version to the next; a version that this program does not know has no next.</summary>
     public IEnumerable<(int Version, string[] Statements)> From(long version)

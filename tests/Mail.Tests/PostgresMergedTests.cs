@@ -140,6 +140,25 @@ public sealed partial class Postgres_store
         Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM chunks"));
     }
 
+    [Fact]
+    public async Task What_is_said_of_one_claim_keeps_its_order_beside_what_is_merged()
+    {
+        var made = await Store.QueueAsync(Content(1, 50), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        for (var i = 0; i < 2; i++)
+            await Store.Claims.TakeAsync(i + 1, "example.net", [made[i]], begun: true, default);
+
+        // The first worker names a dot ahead and is refused before it; the second has ended as well.
+        await TogetherAsync<Func<Task<ClaimUpdate>>, ClaimUpdate>(
+            [
+                () => Store.Claims.NoteDotsAsync(1, [made[0].RecipientId], default),
+                () => Store.Claims.FinishAsync(1, [], [made[0].RecipientId], default),
+                () => Store.Claims.FinishAsync(2, [], [made[1].RecipientId], default),
+            ],
+            (say, _) => say());
+
+        Assert.Equal(2, await CountAsync("SELECT COUNT(*) FROM claims WHERE began_at = -1 AND dots LIKE '-%'"));
+    }
+
     private async Task<TResult[]> TogetherAsync<T, TResult>(IReadOnlyList<T> callers, Func<T, int, Task<TResult>> ask)
     {
         List<Task<TResult>> asking;

@@ -223,7 +223,7 @@ public sealed class ServerTests : IDisposable
         {
             database.Open();
             using var command = database.CreateCommand();
-            command.CommandText = "PRAGMA user_version = 999; INSERT INTO oldest_program (version) VALUES (999)";
+            command.CommandText = "PRAGMA user_version = 999; INSERT INTO oldest_release (version) VALUES (999)";
             command.ExecuteNonQuery();
         }
 

@@ -84,7 +84,7 @@ public abstract partial class EngineTests
     [InlineData(4)]
     public async Task A_schema_that_says_nothing_of_older_programs_is_refused(int version)
     {
-        await RunAsync("DROP TABLE oldest_program");
+        await RunAsync("DROP TABLE oldest_release");
         await RunAsync(Database.SingleProcess ? $"PRAGMA user_version = {version}" : $"INSERT INTO schema_version (version) VALUES ({version})");
         var refused = await Assert.ThrowsAsync<UnknownSchemaException>(() => OpenAsync());
         Assert.Contains("before the first release", refused.Message, StringComparison.Ordinal);

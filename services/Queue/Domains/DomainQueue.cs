@@ -150,8 +150,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// </summary>
     public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
     {
-        NoteMoreInStore();
         var (route, recipients) = _underWay.TakeOut(claimId, recipientIds);
+        if (recipients.Length > 0)
+            NoteMoreInStore();
         _window.Forget(recipients);
         return (route, recipients.Length);
     }

@@ -69,6 +69,7 @@ internal sealed partial class DomainQueueGrain(
         {
             var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
             dispatch.CountUnderWay(route, -count);
+            _queue.NoteMoreInStore();
             await outcomes.RecordAsync(report, [], _queue.Backoff.BackoffUntil);
             await dispatch.RunAsync(Domain);
             return;
@@ -98,12 +99,13 @@ internal sealed partial class DomainQueueGrain(
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         if (DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
-        await RememberSiteAsync(report);
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
         await dispatch.RunAsync(Domain);
         if (await recording)
             _queue.NoteMoreInStore();
+        // Behind what the report decides: without it nothing is lost.
+        await RememberSiteAsync(report);
     }
 
     /// <summary>Somebody was tried; of a batch that is not known (any more), or was adopted, nobody knows by which endpoint.</summary>
@@ -139,8 +141,15 @@ internal sealed partial class DomainQueueGrain(
     {
         if (report.Site.Length == 0 || report.Site == _site || !report.Results.Any(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Uncertain))
             return;
-        _site = report.Site;
-        await store.SetSiteAsync(Domain, report.Site);
+        try
+        {
+            await store.SetSiteAsync(Domain, report.Site);
+            _site = report.Site;
+        }
+        catch (StorageUnavailableException exception)
+        {
+            NoteStorageAway(exception);
+        }
     }
 
     private async Task DispatchAsideAsync()

@@ -227,13 +227,13 @@ public sealed class MessageStore
             await statement;
         // A message that is to be held is held, or not accepted.
         if (await noted != 1)
-            throw new StorageUnavailableException(StorageFault.Unavailable, "What checks said of the message could not be kept with it.");
+            throw new StorageUnavailableException(StorageFault.Refused, "What checks said of the message could not be kept with it.");
         if (inRows > 0)
         {
             var counted = await transaction.QueryAsync(
                 s_countChunks, r => r.GetInt64(0), ChunkIds.OfContent(message.MessageId, 0), ChunkIds.Last(message.MessageId));
             if (counted[0] != inRows)
-                throw new StorageUnavailableException(StorageFault.Unavailable, "The message's content is no longer whole.");
+                throw new StorageUnavailableException(StorageFault.Refused, "The message's content is no longer whole.");
         }
         return true;
     }

@@ -50,8 +50,16 @@ public sealed class OwnerlessStore(MailDatabase database)
         var freed = new List<OwnerlessRecipient>();
         foreach (var domain in domains.Where(domain => domain.IsConcerned))
         {
-            foreach (var some in (await database.QueryAsync(s_ownerless, Read, cancellationToken, domain.Name, dueBefore)).GroupBy(one => one.ClaimId))
-                freed.AddRange(await FreeAsync(some.Key, [.. some]));
+            try
+            {
+                foreach (var some in (await database.QueryAsync(s_ownerless, Read, cancellationToken, domain.Name, dueBefore)).GroupBy(one => one.ClaimId))
+                    freed.AddRange(await FreeAsync(some.Key, [.. some]));
+            }
+            catch (StorageUnavailableException) when (freed.Count > 0)
+            {
+                // Who was freed must be told of; the others are looked for again.
+                return (freed, afterDomain);
+            }
         }
         return (freed, domains.Count < mostDomains ? null : domains[^1].Name);
     }

@@ -31,9 +31,10 @@ internal sealed class MergedStatement
         var merged = new List<MergedStatement>();
         if (round.Count == 1)
             return merged;
+        var common = CommonRows(round);
         foreach (var alike in round.Where(pending => pending.Statement.IsMerged && IsSmall(pending)).GroupBy(pending => pending.Statement))
         {
-            var callers = alike.Key.Locks == SharedRows.None ? [.. alike] : WithoutCommonRows(alike);
+            var callers = alike.Where(pending => !SharesRows(pending, common)).ToList();
             if (callers.Count > 1)
                 merged.Add(new MergedStatement(alike.Key, callers));
         }
@@ -56,21 +57,27 @@ internal sealed class MergedStatement
             _callers[(int)reader.GetInt64(reader.FieldCount - 1)].Take(reader);
     }
 
-    /// <summary>One statement changes a row once: whoever names a row that another has named goes alone, after them.</summary>
-    private static List<PendingStatement> WithoutCommonRows(IEnumerable<PendingStatement> alike)
+    /// <summary>
+    /// One statement changes a row once, and what is said of a row first is done first: whoever names a row that another of the round names
+    /// as well, whatever he wants of it, goes alone and in his turn.
+    /// </summary>
+    private static bool SharesRows(PendingStatement pending, HashSet<(SharedRows, long)> common) =>
+        pending.Statement.Locks != SharedRows.None && Array.Exists(Ids(pending), id => common.Contains((pending.Statement.Locks, id)));
+
+    private static HashSet<(SharedRows, long)> CommonRows(List<PendingStatement> round)
     {
-        var named = new HashSet<long>();
-        var callers = new List<PendingStatement>();
-        foreach (var pending in alike)
+        var named = new HashSet<(SharedRows, long)>();
+        var common = new HashSet<(SharedRows, long)>();
+        foreach (var pending in round.Where(pending => pending.Statement.Locks != SharedRows.None))
         {
-            var ids = Ids(pending);
-            if (Array.Exists(ids, named.Contains))
-                continue;
-            named.UnionWith(ids);
-            callers.Add(pending);
+            foreach (var id in Ids(pending))
+            {
+                if (!named.Add((pending.Statement.Locks, id)))
+                    common.Add((pending.Statement.Locks, id));
+            }
         }
 
-        return callers;
+        return common;
     }
 
     private static long[] Ids(PendingStatement pending) => pending.Key.Reference as long[] ?? [pending.Key.Number];

@@ -57,6 +57,7 @@ internal sealed class PostgresEngine : StorageEngine
     private const string GssMode = "GSS Encryption Mode";
 
     private readonly NpgsqlDataSource _source;
+    private readonly NpgsqlDataSource _writers;
     private readonly OwnerlessContent _ownerless;
     private readonly PostgresTexts _texts = new();
     private readonly int _chunkBytes;
@@ -76,11 +77,17 @@ internal sealed class PostgresEngine : StorageEngine
         };
         if (!builder.ShouldSerialize("Maximum Pool Size"))
             builder.MaxPoolSize = DefaultPoolSize;
+        // One of them is the writer's.
+        builder.MaxPoolSize = Math.Max(builder.MaxPoolSize - 1, Math.Max(builder.MinPoolSize, 1));
         // Npgsql asks for encryption by Kerberos first, with a library that the image lacks: two lines of errors at each start.
         if (!builder.ShouldSerialize(GssMode))
             builder.GssEncryptionMode = GssEncryptionMode.Disable;
         _maxBytes = options.MaxDatabaseBytes;
         _source = new NpgsqlDataSourceBuilder(builder.ToString())
+            .UsePhysicalConnectionInitializer(connection => Run(connection, IndexedPlans), PlanByIndexAsync).Build();
+        // Its settings are the writer's alone: it is closed where another would go back to those that ask.
+        builder.Pooling = false;
+        _writers = new NpgsqlDataSourceBuilder(builder.ToString())
             .UsePhysicalConnectionInitializer(connection => Run(connection, IndexedPlans), PlanByIndexAsync).Build();
         _chunkBytes = options.ChunkBytes;
         _ownerless = new OwnerlessContent(options.AbandonedContentAge);
@@ -173,7 +180,7 @@ internal sealed class PostgresEngine : StorageEngine
 
     private NpgsqlConnection OpenWriter()
     {
-        var connection = _source.OpenConnection();
+        var connection = _writers.OpenConnection();
         try
         {
             Run(connection, KeyedPlans);
@@ -318,6 +325,7 @@ internal sealed class PostgresEngine : StorageEngine
     {
         if (_writer is not null)
             await _writer.DisposeAsync();
+        await _writers.DisposeAsync();
         await _source.DisposeAsync();
     }
 
