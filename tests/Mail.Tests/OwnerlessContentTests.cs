@@ -63,7 +63,7 @@ public sealed class OwnerlessContentTests(PostgresFixture postgres) : IClassFixt
         await store.History.ReclaimSpaceAsync(default);
 
         var refused = await Assert.ThrowsAsync<StorageUnavailableException>(() => store.Messages.AcceptAsync(Message(store, id), writer, default));
-        Assert.Equal(StorageFault.Unavailable, refused.Fault);
+        Assert.Equal(StorageFault.Refused, refused.Fault);
         Assert.Null(await store.History.FindAsync(id, default));
     }
 

@@ -336,7 +336,7 @@ public sealed class RepairTests
             await queue.ExecuteAsync("UPDATE recipients SET claim = 7, next_attempt_at = 1; UPDATE domain_queues SET due_at = 1");
         });
 
-        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Count == 1), "it is tried");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Count == 1 && queue.Lines(2066).Any()), "it is tried and told of");
         Assert.Equal($"message={MessageIds.ToText(id)} to=<a@example.net> waited under claim 7, which is not there: a fault; it is due again", Assert.Single(queue.Lines(2066)));
         Assert.Equal(1, ownerless!.GetMeasurementSnapshot().Sum(m => m.Value));
     }
