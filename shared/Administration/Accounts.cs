@@ -41,8 +41,9 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
             return new DomainNotOurs(domain);
         if (!await change.AddAccountAsync(address, hash))
             return new AccountAlreadyThere(address);
-        var postmaster = await BecomePostmasterAsync(change, address);
-        await change.NoteAsync(OperatorAction.AccountAdded, postmaster is null ? address : $"{address}, with {Aliases.TextOf(postmaster, address)}");
+        var (postmaster, gone) = await BecomePostmasterAsync(change, address);
+        var subject = postmaster is null ? address : $"{address}, with {Aliases.TextOf(postmaster, address)}";
+        await change.NoteAsync(OperatorAction.AccountAdded, gone.Count == 0 ? subject : $"{subject}, without {string.Join(", ", gone)}");
         return new AccountAdded(address, postmaster);
     }
 
@@ -84,16 +85,17 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
         : null;
 
     /// <summary>RFC 5321 §4.5.1: a domain that receives mail has a postmaster. Until somebody else is named, its first account is.</summary>
-    /// <returns>The postmaster's address; null when somebody has it already.</returns>
-    private static async ValueTask<string?> BecomePostmasterAsync(DirectoryChange change, string account)
+    /// <returns>The postmaster's address, null when somebody has it already; and the aliases of it that led nowhere and were removed.</returns>
+    private static async ValueTask<(string? Postmaster, IReadOnlyList<string> Gone)> BecomePostmasterAsync(DirectoryChange change, string account)
     {
         var postmaster = $"postmaster@{MailNames.DomainOf(account)}";
         if ((await change.ResolveAsync(postmaster)).Fault == AddressFault.None)
-            return null;
+            return (null, []);
         // Those who had it are gone.
-        foreach (var target in (await change.FindAsync(postmaster)).Targets)
+        var gone = (await change.FindAsync(postmaster)).Targets;
+        foreach (var target in gone)
             await change.RemoveAliasAsync(postmaster, target);
-        return (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account)
-            ? postmaster : null;
+        var isPostmaster = (await change.CheckAliasAsync(postmaster, account)).Fault == AddressFault.None && await change.AddAliasAsync(postmaster, account);
+        return (isPostmaster ? postmaster : null, gone.ToList().ConvertAll(target => Aliases.TextOf(postmaster, target)));
     }
 }

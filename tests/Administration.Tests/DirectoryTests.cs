@@ -71,6 +71,9 @@ public sealed class DirectoryTests : IAsyncLifetime
             await _operator.Accounts.RemoveAsync("ann@example.org", AdministrationFixture.By, Cancellation));
         // In the place of who is gone.
         Same(new AccountAdded("joe@example.org", "postmaster@example.org"), await _operator.Accounts.AddAsync("joe@example.org", Password, AdministrationFixture.By, Cancellation));
+        Assert.Contains(
+            "joe@example.org, with postmaster@example.org -> joe@example.org, without postmaster@example.org -> ann@example.org",
+            (await _operator.Get<AuditTrail>().ListAsync(DateTimeOffset.UnixEpoch, 100, Cancellation)).Entries.Select(entry => entry.Subject));
         Assert.Equal(["bob@example.org", "joe@example.org"], await _operator.Accounts.ListAsync(Cancellation));
     }
 

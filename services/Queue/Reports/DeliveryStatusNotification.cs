@@ -57,15 +57,15 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
 
     private byte[] Write(FailedMessage failed, IReadOnlyList<UnreportedFailure> failures)
     {
-        var hostname = options.Value.HostName;
+        var hostName = options.Value.HostName;
         var report = new MultipartReport("delivery-status") { Explain(failed, failures), Status(failed, failures), Returned(failed) };
         using var message = new MimeMessage { Body = report };
-        message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostname}"));
+        message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostName}"));
         message.Headers.Add(HeaderId.To, failed.Message.Sender);
         message.Subject = "Undelivered Mail Returned to Sender";
         message.Date = time.GetUtcNow();
         // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
-        message.MessageId = $"{MessageIds.ToText(failed.ReportId)}.{time.GetUtcNow().ToUnixTimeMilliseconds():x}.dsn@{hostname}";
+        message.MessageId = $"{MessageIds.ToText(failed.ReportId)}.{time.GetUtcNow().ToUnixTimeMilliseconds():x}.dsn@{hostName}";
         // RFC 3834 §5: nobody should answer this automatically.
         message.Headers.Add("Auto-Submitted", "auto-replied");
         // RFC 2045 §6.1: what the far end said may be 8-bit text; the report passes every server all the same.
