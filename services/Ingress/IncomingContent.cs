@@ -51,7 +51,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     public StorageUnavailableException? Fault => _fault;
 
     /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
-    public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default);
+    public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false);
 
     private bool IsTooLarge => _reader.ContentBytes > options.MaxMessageBytes;
 

@@ -109,7 +109,7 @@ public sealed class IngressOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
     public TimeSpan AuthFailureDelay { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Received fields from which a message counts as looping. Default 100 (RFC 5321 §6.3).</summary>
+    /// <summary>A message with more Received fields than this counts as looping. Default 100 (RFC 5321 §6.3).</summary>
     [Range(10, 10_000)]
     public int MaxHops { get; set; } = 100;
 

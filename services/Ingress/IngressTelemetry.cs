@@ -63,7 +63,10 @@ internal sealed class IngressTelemetry : IDisposable
     /// <param name="check">By its row in the table: a closed set.</param>
     public void Checked(string check, Verdict verdict)
     {
-        if (verdict.Reply is not null)
+        // The names of rules and tags are the operator's, in his settings.
+        if (verdict.Reply is not null && verdict.Rule is { } rule)
+            _verdicts.Add(1, new("check", check), new("verdict", "reply"), new("rule", rule));
+        else if (verdict.Reply is not null)
             Count("reply");
         if (verdict.Redirect is not null)
             Count("redirect");
@@ -71,7 +74,6 @@ internal sealed class IngressTelemetry : IDisposable
             return;
         if (note.HoldReason.Length > 0)
             Count("hold");
-        // The names of tags are the operator's, in his settings.
         foreach (var tag in note.Tags)
             _verdicts.Add(1, new("check", check), new("verdict", "tag"), new("tag", tag));
         if (note.Fields.Count > 0)

@@ -39,13 +39,15 @@ internal sealed partial class RefusalLog : IDisposable
     }
 
     /// <param name="asked">The path of this MAIL or RCPT, as it was given where it could not be read; null where none was given.</param>
-    public void Write(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply)
+    /// <param name="rule">The operator's, by which it was refused; null where there is none.</param>
+    public void Write(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply, string? rule)
     {
         if (!_log.IsEnabled(LogLevel.Information) || !MayWrite(_clients, session.Client))
             return;
         var verb = command.Length == 0 ? "unknown" : command;
         var user = LogText.Address(session.UserName ?? "-");
-        LogRefused(_log, session.Client, session.ConnectionId, user, verb, Subject(verb, asked, transaction), reply.ToString());
+        var subject = Subject(verb, asked, transaction) + (rule is null ? "" : $" rule={LogText.Address(rule)}");
+        LogRefused(_log, session.Client, session.ConnectionId, user, verb, subject, reply.ToString());
     }
 
     public void WriteAuth(SmtpConnection session, string userName, SmtpReply reply)

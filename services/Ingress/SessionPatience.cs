@@ -9,16 +9,28 @@ namespace MailPipeline.Ingress;
 /// </summary>
 internal sealed class SessionPatience(IngressOptions options, TimeProvider time) : IClientPatience
 {
+    /// <summary>
+    /// For each line of a client that was greeted with 554: it has nothing to say but QUIT (RFC 5321 §3.1), which takes a round trip and a
+    /// retransmission or two, and until then it keeps a place that an honest client may need.
+    /// </summary>
+    public static readonly TimeSpan TurnedAwayTimeout = TimeSpan.FromSeconds(10);
+
     // What has come at the decent rate moves it on, and what storage took.
     private long _countsFrom = time.GetTimestamp();
 
     /// <summary>Nobody shortens the time of who has logged in.</summary>
     public bool IsLoggedIn { get; set; }
 
-    public WaitEnd ForCommand() => new(After(options.CommandTimeout), Crowded());
+    /// <summary>The client was greeted with 554.</summary>
+    public bool IsTurnedAway { get; set; }
+
+    private TimeSpan CommandTimeout =>
+        IsTurnedAway && options.CommandTimeout > TurnedAwayTimeout ? TurnedAwayTimeout : options.CommandTimeout;
+
+    public WaitEnd ForCommand() => new(After(CommandTimeout), Crowded());
 
     /// <summary>How long it may take to read what we say: the last word too has its time.</summary>
-    public WaitEnd ForReplies() => new(After(options.CommandTimeout), IsLoggedIn ? WaitEnd.Never : After(options.CrowdedCommandTimeout));
+    public WaitEnd ForReplies() => new(After(CommandTimeout), IsLoggedIn ? WaitEnd.Never : After(options.CrowdedCommandTimeout));
 
     /// <param name="latest">The end of all content of this message, see <see cref="ContentEnd"/>.</param>
     public WaitEnd ForContent(long latest) => new(Math.Min(latest, After(options.ContentTimeout)), Crowded());

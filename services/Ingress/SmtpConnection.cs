@@ -22,6 +22,9 @@ internal sealed class SmtpConnection : ILineSession
     // The last transaction whose content was read: for the log of what is refused.
     private SmtpTransaction? _received;
 
+    // By which rule of a check the next reply refuses, for the log alone.
+    private string? _refusedBy;
+
     public SmtpConnection(SmtpServer server, LineConnection connection, SmtpListener listener)
     {
         _server = server;
@@ -90,10 +93,11 @@ internal sealed class SmtpConnection : ILineSession
         (refusal ?? Listener.Profile.Greeting).WriteTo(_connection.Output);
         if (refusal is null)
             return null;
-        _server.Refused(this, "CONNECT", null, null, refusal);
+        _server.Refused(this, "CONNECT", null, null, refusal, null);
         if (refusal.IsTemporaryFailure)
             return SessionEnd.Refused;
         _session.TurnAway();
+        _patience.IsTurnedAway = true;
         return null;
     }
 
@@ -101,7 +105,11 @@ internal sealed class SmtpConnection : ILineSession
     private async ValueTask<Verdict> AskAsync(CheckStage stage)
     {
         using (_patience.BeginStorageWait())
-            return await Listener.Checks.AskAsync(stage, _context, Uninterrupted);
+        {
+            var verdict = await Listener.Checks.AskAsync(stage, _context, Uninterrupted);
+            _refusedBy = verdict.Rule;
+            return verdict;
+        }
     }
 
     private SmtpStep Step(LineRead read) =>
@@ -249,7 +257,8 @@ internal sealed class SmtpConnection : ILineSession
     private void Write(SmtpReply reply)
     {
         if (reply.Code >= 400)
-            _server.Refused(this, _session.LastVerb, _session.LastPath, _session.Transaction ?? _received, reply);
+            _server.Refused(this, _session.LastVerb, _session.LastPath, _session.Transaction ?? _received, reply, _refusedBy);
+        _refusedBy = null;
         reply.WriteTo(_connection.Output);
     }
 }

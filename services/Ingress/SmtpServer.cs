@@ -60,11 +60,12 @@ internal sealed partial class SmtpServer(
     }
 
     /// <summary>Counted always, logged as often as <see cref="RefusalLog"/> allows; wrong credentials are logged with their name.</summary>
-    public void Refused(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply)
+    /// <param name="rule">Of a check, by which it was refused; null where there is none.</param>
+    public void Refused(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply, string? rule)
     {
         telemetry.Refused(command, reply);
         if (reply != Replies.C535BadCredentials)
-            refusals.Write(session, command, asked, transaction, reply);
+            refusals.Write(session, command, asked, transaction, reply, rule);
     }
 
     public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault)

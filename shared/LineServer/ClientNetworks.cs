@@ -6,6 +6,9 @@ namespace MailPipeline.LineServer;
 /// <summary>A set of client addresses, given as addresses and CIDR networks.</summary>
 public sealed class ClientNetworks
 {
+    // RFC 4291 §2.5.5.2: the bits of ::ffff:0:0/96, behind which an IPv4 address stands.
+    private const int MappedBits = 96;
+
     private readonly IPNetwork[] _networks;
 
     public ClientNetworks(IEnumerable<string> texts) =>
@@ -15,11 +18,17 @@ public sealed class ClientNetworks
     {
         if (!text.Contains('/', StringComparison.Ordinal) && HostAddress.TryParse(text, out var address))
         {
+            address = HostAddress.Plain(address);
             network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
             return true;
         }
 
-        return IPNetwork.TryParse(text, out network);
+        if (!IPNetwork.TryParse(text, out network))
+            return false;
+        // Clients that come by IPv4 are known by their IPv4 addresses, whatever socket they came through.
+        if (network.PrefixLength >= MappedBits && network.BaseAddress.IsIPv4MappedToIPv6)
+            network = new IPNetwork(network.BaseAddress.MapToIPv4(), network.PrefixLength - MappedBits);
+        return true;
     }
 
     /// <summary>

@@ -67,6 +67,7 @@ public static class Replies
     public static readonly SmtpReply C550BareCrLf = new(550, "5.6.0", "Message contains bare <CR> or <LF>");
     public static readonly SmtpReply C550ContentRefused = new(550, "5.7.1", "The message is not taken here");
     public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");
+    public static readonly SmtpReply C552HeaderTooLong = new(552, "5.3.4", "The header of the message is longer than 64 KiB");
     public static readonly SmtpReply C552TooLarge = new(552, "5.3.4", "Message size exceeds the limit");
     public static readonly SmtpReply C553NeedsUtf8 = new(553, "5.6.7", "Address needs SMTPUTF8");
     public static readonly SmtpReply C553SenderNotOwned = new(553, "5.7.1", "Sender address not owned by the user");

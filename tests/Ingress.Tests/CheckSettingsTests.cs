@@ -17,12 +17,45 @@ public sealed class CheckSettingsTests
     [InlineData("HeaderRules:Rules:0:Field", "List-Id", "Ingress:Checks:HeaderRules:Rules:0:Verdict is not set; it must be one of Refuse, Hold, Tag")]
     [InlineData("HeaderRules:Rules:0:Verdict", "Quarantine", "Ingress:Checks:HeaderRules:Rules:0:Verdict is 'Quarantine'; it must be one of Refuse, Hold, Tag")]
     [InlineData("HeaderRules:Rules:0:Name", "a\r\nb", "Ingress:Checks:HeaderRules:Rules:0:Name is 'a\r\nb'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
-    [InlineData("HeaderRules:Rules:0:AddField", "X-A: b\r\nX-B: c", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'X-A: b\r\nX-B: c'; it must be one line such as 'X-Spam-Flag: YES'")]
-    [InlineData("HeaderRules:Rules:0:AddField", "no field", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'no field'; it must be one line such as 'X-Spam-Flag: YES'")]
+    [InlineData("HeaderRules:Rules:0:AddField", "X-A: b\r\nX-B: c", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'X-A: b\r\nX-B: c'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets")]
+    [InlineData("HeaderRules:Rules:0:AddField", "no field", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'no field'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets")]
+    [InlineData("HeaderRules:Rules:0:AddField", "X-A: gr\u00fcn", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'X-A: gr\u00fcn'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets")]
+    [InlineData("HeaderRules:Rules:0:AddField", "X-A: \u001b[2J", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'X-A: \u001b[2J'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets")]
+    [InlineData("ClientName:OwnNames:0", "example.com", "Ingress:Checks:ClientName:OwnNames has entries, and Ingress:Checks:ClientName:Forged is Accept, so that nobody is asked about them")]
     public async Task What_is_wrong_is_said_with_its_name(string setting, string value, string expected)
     {
         var failure = await Assert.ThrowsAsync<OptionsValidationException>(
             async () => await IngressHost.StartAsync(new Dictionary<string, string> { [$"Ingress:Checks:{setting}"] = value }));
         Assert.Contains(expected, failure.Failures);
     }
+
+    [Fact]
+    public async Task A_field_counts_as_it_is_put_in_front_of_a_message()
+    {
+        // With the space behind the colon it is an octet longer than a line may be.
+        var field = $"X-A:{new string('x', 994)}";
+        Assert.Contains(
+            $"Ingress:Checks:HeaderRules:Rules:0:AddField is '{field}'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets",
+            await FailuresAsync(new() { ["Ingress:Checks:HeaderRules:Rules:0:AddField"] = field }));
+    }
+
+    [Fact]
+    public async Task All_rules_together_may_add_so_much()
+    {
+        var settings = new Dictionary<string, string>();
+        for (var number = 0; number < 17; number++)
+        {
+            settings[$"Ingress:Checks:HeaderRules:Rules:{number}:Name"] = "a";
+            settings[$"Ingress:Checks:HeaderRules:Rules:{number}:Field"] = "Subject";
+            settings[$"Ingress:Checks:HeaderRules:Rules:{number}:Verdict"] = "Hold";
+            settings[$"Ingress:Checks:HeaderRules:Rules:{number}:AddField"] = $"X-A: {new string('x', 993)}";
+        }
+
+        Assert.Equal(
+            ["Ingress:Checks:HeaderRules:Rules add 17000 octets of fields to a message that all of them are about; they may add 16384"],
+            await FailuresAsync(settings));
+    }
+
+    private static async Task<IEnumerable<string>> FailuresAsync(Dictionary<string, string> settings) =>
+        (await Assert.ThrowsAsync<OptionsValidationException>(async () => await IngressHost.StartAsync(settings))).Failures;
 }

@@ -10,8 +10,6 @@ public sealed class ClientNameCheckTests
     private static readonly Dictionary<string, string> s_elsewhere = new()
     {
         ["Ingress:ProxyProtocolFrom:0"] = "127.0.0.1",
-        ["Ingress:Checks:ClientName:OwnNames:0"] = "example.com",
-        ["Ingress:Checks:ClientName:OwnNames:1"] = "[192.0.2.1]",
     };
 
     [Theory]
@@ -20,6 +18,12 @@ public sealed class ClientNameCheckTests
     [InlineData("example.com", "550 5.7.1 You")]
     [InlineData("[192.0.2.1]", "550 5.7.1 You")]
     [InlineData("[127.0.0.1]", "550 5.7.1 You")]
+    [InlineData("192.0.2.1", "550 5.7.1 You")]
+    [InlineData("127.0.0.1", "550 5.7.1 You")]
+    [InlineData("[IPv6:::ffff:192.0.2.1]", "550 5.7.1 You")]
+    [InlineData("[ipv6:::FFFF:127.0.0.1]", "550 5.7.1 You")]
+    [InlineData("[IPv6:2001:DB8:0:0::1]", "550 5.7.1 You")]
+    [InlineData("2001:db8::1", "550 5.7.1 You")]
     [InlineData("friend", "550 5.7.1 Greet")]
     [InlineData("192.0.2.7", "550 5.7.1 Greet")]
     [InlineData("a_b!c.example", "550 5.7.1 Greet")]
@@ -63,6 +67,45 @@ public sealed class ClientNameCheckTests
             var front = tag is null ? "Received: " : $"X-MailPipeline-Tag: {tag}\r\nReceived: ";
             Assert.StartsWith(front, Encoding.Latin1.GetString(await host.ContentAsync(id)), StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public async Task A_greeting_that_is_refused_changes_nothing_of_what_was_said_of_the_one_before_it()
+    {
+        await using var host = await IngressHost.StartAsync(With("Tag", "Refuse"));
+        await using var client = await ConnectAsync(host);
+        await client.SayAsync("EHLO mx.example.com", "250");
+        await client.SayAsync("EHLO friend", "550 5.7.1 Greet");
+        await client.MessageAsync("x: y\r\n");
+        Assert.Equal(["client-name-forged"], await TagsOfNextAsync(host));
+
+        // Within a transaction, which goes on.
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync("RCPT TO:<ann@example.com>", "250");
+        await client.SayAsync("EHLO friend", "550 5.7.1 Greet");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n\r\n.", "250");
+        Assert.Equal(["client-name-forged"], await TagsOfNextAsync(host));
+
+        await client.SayAsync("EHLO client.example.net", "250");
+        await client.MessageAsync("x: y\r\n");
+        Assert.Empty(await TagsOfNextAsync(host));
+    }
+
+    [Fact]
+    public async Task Who_logs_in_is_not_judged_by_the_name_he_greeted_with()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string>(With("Tag", "Tag"))
+        {
+            ["Ingress:Checks:ClientName:Listeners"] = "All",
+            ["Ingress:AllowCleartextAuth"] = "true",
+        });
+        await using var user = await ConnectAsync(host, submission: true);
+        await user.SayAsync("EHLO friend", "250");
+        await user.SayAsync("AUTH PLAIN " + Convert.ToBase64String("\0ann@example.com\0secret"u8), "235 2.7.0");
+        await user.BeginAsync("ann@example.com");
+        await user.SayAsync("x: y\r\n\r\n.", "250");
+        Assert.Empty(await TagsOfNextAsync(host));
     }
 
     [Fact]
@@ -113,7 +156,16 @@ public sealed class ClientNameCheckTests
     {
         ["Ingress:Checks:ClientName:Forged"] = forged,
         ["Ingress:Checks:ClientName:Unqualified"] = unqualified,
+        ["Ingress:Checks:ClientName:OwnNames:0"] = "example.com",
+        ["Ingress:Checks:ClientName:OwnNames:1"] = "[192.0.2.1]",
+        ["Ingress:Checks:ClientName:OwnNames:2"] = "[IPv6:2001:db8::1]",
     };
+
+    private static async Task<IEnumerable<string>> TagsOfNextAsync(IngressHost host)
+    {
+        var id = (await host.NextHintAsync()).MessageId;
+        return (await host.Services.GetRequiredService<MessageHistory>().FindAsync(id, Deadline.Token))!.Tags;
+    }
 
     private static async Task<Client> ConnectAsync(IngressHost host, bool submission = false)
     {

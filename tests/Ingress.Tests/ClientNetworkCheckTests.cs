@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Time.Testing;
+
 namespace MailPipeline.Ingress.Tests;
 
 public sealed class ClientNetworkCheckTests
@@ -31,7 +33,41 @@ public sealed class ClientNetworkCheckTests
     }
 
     [Theory]
+    [InlineData("::ffff:127.0.0.1")]
+    [InlineData("::ffff:127.0.0.0/104")]
+    [InlineData("::ffff:0:0/96")]
+    public async Task An_IPv4_network_is_known_in_the_spelling_of_IPv6_too(string network)
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Checks:ClientNetwork:Refused:0"] = network });
+        await using var client = await Client.ConnectAsync(host.Mx, "554 5.7.1");
+    }
+
+    [Fact]
+    public async Task Who_was_turned_away_is_not_waited_for_as_others_are()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await IngressHost.StartAsync(s_refused, time);
+        await using var client = await Client.ConnectAsync(host.Mx, "554 5.7.1");
+        // All steps together are far from the five minutes of other sessions.
+        for (var said = client.ExpectAsync("421 4.4.2"); ;)
+        {
+            await Task.WhenAny(said, Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, TestContext.Current.CancellationToken));
+            if (said.IsCompleted)
+            {
+                await said;
+                break;
+            }
+
+            time.Advance(TimeSpan.FromSeconds(1));
+            Assert.True(time.GetUtcNow() - time.Start < TimeSpan.FromMinutes(4), "It is waited for.");
+        }
+
+        await client.ExpectEndAsync();
+    }
+
+    [Theory]
     [InlineData("Ingress:Checks:ClientNetwork:Except:0", "127.0.0.1")]
+    [InlineData("Ingress:Checks:ClientNetwork:Except:0", "::ffff:127.0.0.1")]
     [InlineData("Ingress:Checks:ClientNetwork:Listeners", "Submission")]
     [InlineData("Ingress:Checks:ClientNetwork:Listeners", "None")]
     [InlineData("Ingress:Checks:ClientNetwork:Refused:0", "192.0.2.0/24")]

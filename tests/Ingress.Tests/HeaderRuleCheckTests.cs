@@ -1,6 +1,8 @@
 using System.Text;
 using MailPipeline.Mail;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -12,6 +14,10 @@ public sealed class HeaderRuleCheckTests
     [InlineData("Subject: You have WON a prize\r\n\r\ntext\r\n", true)]
     [InlineData("subject : won a prize\r\n", true)]
     [InlineData("x: y\r\nSubject: a\r\nSubject: we won\r\n a prize\r\nz: z\r\n\r\n", true)]
+    [InlineData("Subject: won\ta  prize\r\n\r\n", true)]
+    [InlineData("Subject: won a\r\n\t prize\r\n\r\n", true)]
+    [InlineData("Subject: won \r\n\ta\t\r\n prize\r\n\r\n", true)]
+    [InlineData("Subject: won aprize\r\n\r\n", false)]
     [InlineData("Subject: we won a\r\n", false)]
     [InlineData("X-Subject: won a prize\r\n\r\n", false)]
     [InlineData("Subject: mail\r\nX: Subject: won a prize\r\n\r\n", false)]
@@ -19,7 +25,7 @@ public sealed class HeaderRuleCheckTests
     [InlineData("\r\nSubject: won a prize\r\n\r\n", false)]
     public async Task A_message_with_such_a_field_is_refused(string content, bool isRefused)
     {
-        await using var host = await IngressHost.StartAsync(With("prize", "Refuse", "Subject", "won a prize"));
+        await using var host = await IngressHost.StartAsync(With("prize", "Refuse", "Subject", "won \ta prize"));
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.BeginAsync();
         await client.SendAsync(content);
@@ -37,6 +43,72 @@ public sealed class HeaderRuleCheckTests
         foreach (var octet in "From ann Sun\r\nDate: x\r\nLIST-ID: <a>\r\ntext\r\n.\r\n")
             await client.SendAsync(octet.ToString());
         await client.ExpectAsync("550 5.7.1");
+    }
+
+    [Fact]
+    public async Task A_header_that_is_longer_than_rules_look_is_refused_where_there_are_rules()
+    {
+        var line = $"X-Padding: {new string('x', 900)}\r\n";
+        var padding = string.Concat(Enumerable.Repeat(line, (64 * 1024 / line.Length) + 1));
+        await using (var host = await IngressHost.StartAsync(With("prize", "Hold", "Subject", "won a prize")))
+        {
+            await using var client = await Client.GreetedAsync(host.Mx);
+            await client.MessageAsync(padding + "Subject: won a prize\r\n\r\ntext", "552 5.3.4 The header");
+            // Without an end at all.
+            await client.MessageAsync(padding, "552 5.3.4 The header");
+            // A long text is no long header, and what lies below the bound is looked at.
+            await client.MessageAsync("x: y\r\n\r\n" + padding);
+            await client.MessageAsync("\r\n" + padding);
+            await client.MessageAsync(padding[line.Length..^line.Length] + "Subject: won a prize\r\n\r\n" + padding);
+            Assert.Equal("", (await host.NextHintAsync()).HoldReason);
+            Assert.Equal("", (await host.NextHintAsync()).HoldReason);
+            Assert.Equal("header rule prize", (await host.NextHintAsync()).HoldReason);
+        }
+
+        await using (var host = await IngressHost.StartAsync())
+        {
+            await using var client = await Client.GreetedAsync(host.Mx);
+            await client.MessageAsync(padding + "Subject: won a prize\r\n\r\ntext");
+        }
+    }
+
+    [Fact]
+    public async Task Which_rule_refuses_is_said_to_the_operator_and_not_to_the_client()
+    {
+        var settings = With("other", "Refuse", "List-Id", "");
+        foreach (var (name, value) in With("prize", "Refuse", "Subject", "won a prize", number: 1))
+            settings[name] = value;
+        await using var host = await IngressHost.StartAsync(settings, services: services => services.AddFakeLogging());
+        using var verdicts = host.Metric<long>("mailpipeline.ingress.check_verdicts");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        Assert.DoesNotContain("rule", await client.MessageAsync("Subject: won a prize\r\n", "550 5.7.1"), StringComparison.Ordinal);
+        await client.SayAsync("NONSENSE", "500");
+
+        var said = Assert.Single(verdicts.GetMeasurementSnapshot());
+        Assert.Equal(("header_rules", "reply", "prize"), (said.Tags["check"], said.Tags["verdict"], said.Tags["rule"]));
+        Assert.Collection(
+            host.Services.GetFakeLogCollector().GetSnapshot().Where(record => record.Id.Id == 1008).Select(record => record.Message),
+            line => Assert.Contains("command=DATA from=<bob@example.net> to=<ann@example.com> rule=prize reply=550 5.7.1 ", line, StringComparison.Ordinal),
+            line => Assert.EndsWith("command=unknown reply=500 5.5.2 Command not recognized", line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task The_longest_fields_that_may_be_set_fit_in_front_of_a_message()
+    {
+        var settings = new Dictionary<string, string>();
+        for (var number = 0; number < 16; number++)
+        {
+            foreach (var (name, value) in With($"rule-{number}", "Tag", "Subject", "", number))
+                settings[name] = value;
+            settings[$"{Rules}:{number}:AddField"] = $"X-{number:00}:{new string('x', 992)}";
+        }
+
+        await using var host = await IngressHost.StartAsync(settings);
+        await using var client = await Client.AuthenticatedAsync(host.Submission);
+        await client.BeginAsync("ann@example.com");
+        await client.SayAsync("Subject: x\r\n\r\n.", "250 2.0.0");
+        var content = Encoding.Latin1.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId));
+        Assert.StartsWith("X-15: xxx", content, StringComparison.Ordinal);
     }
 
     [Fact]

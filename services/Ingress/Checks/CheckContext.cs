@@ -16,10 +16,13 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     private ResolvedAddress? _resolved;
     private ReceivedContent? _content;
 
-    // Said of the connection, of the last greeting, and of the transaction: what ends one of them takes its note along.
+    // Said of the connection, of the greeting that stands, and of the transaction: what ends one of them takes its note along.
     private MessageNote? _ofConnection;
     private MessageNote? _ofHello;
     private MessageNote? _ofTransaction;
+
+    // Said of the greeting that is being checked, which takes the place of the one before it only if it is not refused.
+    private MessageNote? _ofProposedHello;
 
     /// <summary>The client's address; null where nobody knows.</summary>
     public IPAddress? Client => connection.Client;
@@ -30,8 +33,17 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The address of ours that the client came to.</summary>
     public IPAddress? Local => connection.Local;
 
-    /// <summary>Who has logged in; null is a stranger.</summary>
-    public Account? Account { get; set; }
+    /// <summary>Who has logged in; null is a stranger. Who logs in is not judged by the name that he greeted with before.</summary>
+    public Account? Account
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value is not null)
+                _ofHello = null;
+        }
+    }
 
     /// <summary>The client has logged in, or the operator lists it.</summary>
     public bool MayRelay => Account is not null || isRelayClient;
@@ -54,13 +66,20 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>What was said of the message that is being received; null: nothing.</summary>
     public MessageNote? Note => MessageNote.Join(MessageNote.Join(_ofConnection, _ofHello), _ofTransaction);
 
-    /// <summary>A stage begins: what an earlier one of its kind said is over.</summary>
+    /// <summary>A stage begins: what an earlier one of its kind said is over, but for a greeting, which stands until another is taken.</summary>
     public void Begin(CheckStage stage)
     {
         if (stage == CheckStage.Hello)
-            _ofHello = null;
-        if (stage <= CheckStage.Sender)
+            _ofProposedHello = null;
+        else if (stage <= CheckStage.Sender)
             _ofTransaction = null;
+    }
+
+    /// <summary>A stage has ended. A greeting that is refused changes nothing: neither the one before it nor the transaction is over.</summary>
+    public void End(CheckStage stage, Verdict last)
+    {
+        if (stage == CheckStage.Hello && last.Reply is null)
+            (_ofHello, _ofTransaction) = (_ofProposedHello, null);
     }
 
     public void Add(CheckStage stage, MessageNote note)
@@ -71,7 +90,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 _ofConnection = MessageNote.Join(_ofConnection, note);
                 break;
             case CheckStage.Hello:
-                _ofHello = MessageNote.Join(_ofHello, note);
+                _ofProposedHello = MessageNote.Join(_ofProposedHello, note);
                 break;
             default:
                 _ofTransaction = MessageNote.Join(_ofTransaction, note);
@@ -100,4 +119,5 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 /// <param name="SizeBytes">As received, without the fields that are put in front of it.</param>
 /// <param name="Hops">Received fields in it.</param>
 /// <param name="Header">Its header section, up to a bound; empty where no check reads it.</param>
-internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header);
+/// <param name="IsHeaderCut">The header section goes on beyond the bound.</param>
+internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut);

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -19,7 +18,8 @@ internal sealed class ClientNameCheck(IOptions<IngressOptions> options) : ICheck
     private readonly ClientNameOptions _options = options.Value.Checks.ClientName;
     private readonly Verdict _forged = Judge(options.Value.Checks.ClientName.Forged, ForgedTag, Replies.C550ForgedClientName);
     private readonly Verdict _unqualified = Judge(options.Value.Checks.ClientName.Unqualified, UnqualifiedTag, Replies.C550UnqualifiedClientName);
-    private readonly HashSet<string> _own = new([options.Value.HostName, .. options.Value.Checks.ClientName.OwnNames], StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<string> _ownNames = new([options.Value.HostName, .. options.Value.Checks.ClientName.OwnNames], StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<IPAddress> _ownAddresses = AddressesAmong([options.Value.HostName, .. options.Value.Checks.ClientName.OwnNames]);
 
     public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
@@ -31,10 +31,26 @@ internal sealed class ClientNameCheck(IOptions<IngressOptions> options) : ICheck
         return new(IsQualified(context.ClientName) ? Verdict.GoOn : _unqualified);
     }
 
-    private bool IsOurs(string name, IPAddress? local) => _own.Contains(name.TrimEnd('.')) || (local is not null && _own.Comparer.Equals(name, LiteralOf(local)));
+    /// <summary>An address is ours however it is written, and without the brackets of a literal too.</summary>
+    private bool IsOurs(string name, IPAddress? local)
+    {
+        if (!HostAddress.TryParseLiteral(name, out var address))
+            return _ownNames.Contains(name.TrimEnd('.'));
+        address = HostAddress.Plain(address);
+        return _ownAddresses.Contains(address) || (local is not null && address.Equals(HostAddress.Plain(local)));
+    }
 
-    /// <summary>RFC 5321 §4.1.3.</summary>
-    private static string LiteralOf(IPAddress address) => address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[IPv6:{address}]" : $"[{address}]";
+    private static HashSet<IPAddress> AddressesAmong(IEnumerable<string> names)
+    {
+        var addresses = new HashSet<IPAddress>();
+        foreach (var name in names)
+        {
+            if (HostAddress.TryParseLiteral(name, out var address))
+                addresses.Add(HostAddress.Plain(address));
+        }
+
+        return addresses;
+    }
 
     /// <summary>RFC 5321 §2.3.5: a domain name has a dot in it, and an address stands in brackets.</summary>
     private static bool IsQualified(string name) =>

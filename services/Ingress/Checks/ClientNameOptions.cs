@@ -19,7 +19,7 @@ public sealed class ClientNameOptions
     /// </summary>
     public NamePolicy Unqualified { get; set; }
 
-    /// <summary>Names and address literals of ours, beside Ingress:HostName and the address that the client came to. Default: none.</summary>
+    /// <summary>Names and address literals of ours, beside Ingress:HostName and the address that the client came to; only where Forged is not Accept. Default: none.</summary>
     public IList<string> OwnNames { get; init; } = [];
 
     internal ListenerKinds AskedOn => Forged == NamePolicy.Accept && Unqualified == NamePolicy.Accept ? ListenerKinds.None : Listeners;
@@ -34,6 +34,9 @@ public sealed class ClientNameOptions
             if (!SmtpAddress.TryParse($"x@{OwnNames[i]}", out _))
                 failures.Add($"{setting}:OwnNames:{i} is '{OwnNames[i]}'; it must be a domain name such as mx.example.org, or an address in brackets");
         }
+
+        if (OwnNames.Count > 0 && Forged == NamePolicy.Accept)
+            failures.Add($"{setting}:OwnNames has entries, and {setting}:Forged is Accept, so that nobody is asked about them");
 
         void Require(string name, NamePolicy value)
         {

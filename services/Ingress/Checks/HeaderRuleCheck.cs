@@ -10,21 +10,26 @@ namespace MailPipeline.Ingress.Checks;
 /// </summary>
 internal sealed class HeaderRuleCheck(IOptions<IngressOptions> options) : ICheck
 {
-    private static readonly Verdict s_refused = new(Replies.C550ContentRefused);
+    // What stands behind the bound nobody sees: padding in front of a field would hide it from every rule.
+    private static readonly Verdict s_tooLong = new(Replies.C552HeaderTooLong);
 
-    private readonly HeaderRule[] _rules = [.. options.Value.Checks.HeaderRules.Rules];
+    // With what they look for as values are compared.
+    private readonly (HeaderRule Rule, string Contains)[] _rules =
+        [.. options.Value.Checks.HeaderRules.Rules.Select(rule => (rule, InSingleSpaces(rule.Contains)))];
 
     public bool ReadsHeader => _rules.Length > 0;
 
     public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
+        if (context.Content.IsHeaderCut)
+            return new(s_tooLong);
         MessageNote? note = null;
-        foreach (var rule in _rules)
+        foreach (var (rule, contains) in _rules)
         {
-            if (!IsMet(rule, context.Content.Header.Span))
+            if (!IsMet(rule, contains, context.Content.Header.Span))
                 continue;
             if (rule.Verdict == HeaderVerdict.Refuse)
-                return new(s_refused);
+                return new(new Verdict(Replies.C550ContentRefused) { Rule = rule.Name });
             note = MessageNote.Join(note, new MessageNote
             {
                 HoldReason = rule.Verdict == HeaderVerdict.Hold ? $"header rule {rule.Name}" : "",
@@ -36,7 +41,7 @@ internal sealed class HeaderRuleCheck(IOptions<IngressOptions> options) : ICheck
         return new(note is null ? Verdict.GoOn : Verdict.Noting(note));
     }
 
-    private static bool IsMet(HeaderRule rule, ReadOnlySpan<byte> header)
+    private static bool IsMet(HeaderRule rule, string contains, ReadOnlySpan<byte> header)
     {
         while (!header.IsEmpty)
         {
@@ -46,7 +51,7 @@ internal sealed class HeaderRuleCheck(IOptions<IngressOptions> options) : ICheck
             // RFC 5322 §4.5: there may be a space before the colon.
             if (colon < 0 || !Ascii.EqualsIgnoreCase(field[..colon].TrimEnd(" \t"u8), rule.Field))
                 continue;
-            if (rule.Contains.Length == 0 || Unfold(field[(colon + 1)..]).Contains(rule.Contains, StringComparison.OrdinalIgnoreCase))
+            if (contains.Length == 0 || Unfold(field[(colon + 1)..]).Contains(contains, StringComparison.OrdinalIgnoreCase))
                 return true;
         }
 
@@ -67,5 +72,21 @@ internal sealed class HeaderRuleCheck(IOptions<IngressOptions> options) : ICheck
         }
     }
 
-    private static string Unfold(ReadOnlySpan<byte> value) => Encoding.UTF8.GetString(value).Replace("\r\n", "", StringComparison.Ordinal);
+    private static string Unfold(ReadOnlySpan<byte> value) =>
+        InSingleSpaces(Encoding.UTF8.GetString(value).Replace("\r\n", "", StringComparison.Ordinal));
+
+    /// <summary>Each run of white space as one space: where and with what a field is folded makes no difference to what it says.</summary>
+    private static string InSingleSpaces(string text)
+    {
+        var result = new StringBuilder(text.Length);
+        foreach (var letter in text)
+        {
+            if (letter is not (' ' or '\t'))
+                result.Append(letter);
+            else if (result.Length == 0 || result[^1] != ' ')
+                result.Append(' ');
+        }
+
+        return result.ToString();
+    }
 }

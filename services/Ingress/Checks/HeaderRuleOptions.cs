@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.RegularExpressions;
 using MailPipeline.Mail;
 
@@ -6,6 +7,12 @@ namespace MailPipeline.Ingress.Checks;
 /// <summary>The operator's rules about header fields. Section "Ingress:Checks:HeaderRules".</summary>
 public sealed class HeaderRuleOptions
 {
+    /// <summary>
+    /// Most octets of the fields that all rules together put in front of one message. The rest of a prefix is for our trace field, for what a
+    /// submission lacks, and for the tags of other checks.
+    /// </summary>
+    internal const int MaxAddedBytes = MessagePrefix.MaxBytes / 4;
+
     /// <summary>The listeners on which they are asked. Default All.</summary>
     public ListenerKinds Listeners { get; set; } = ListenerKinds.All;
 
@@ -19,13 +26,17 @@ public sealed class HeaderRuleOptions
         CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
         for (var i = 0; i < Rules.Count; i++)
             Rules[i].Validate($"{setting}:Rules:{i}", failures);
+        // Each rule may be about the same message.
+        var added = Rules.Sum(rule => rule.Added is { } field ? Encoding.UTF8.GetByteCount(field.ToString()) + 2 : 0);
+        if (added > MaxAddedBytes)
+            failures.Add($"{setting}:Rules add {added} octets of fields to a message that all of them are about; they may add {MaxAddedBytes}");
     }
 }
 
 /// <summary>A message with such a field is refused, held or tagged. Section "Ingress:Checks:HeaderRules:Rules:N".</summary>
 public sealed partial class HeaderRule
 {
-    /// <summary>What the rule is called: the reason why a message is held, or its tag. Letters, digits and -._, up to 40.</summary>
+    /// <summary>What the rule is called: the reason why a message is held, its tag, or in the log why it was refused. Letters, digits and -._, up to 40.</summary>
     public string Name { get; set; } = "";
 
     /// <summary>The name of the field, without its colon, in any case of letters.</summary>
@@ -67,11 +78,15 @@ public sealed partial class HeaderRule
             failures.Add($"{setting}:Verdict is not set; it must be one of {string.Join(", ", Enum.GetNames<HeaderVerdict>())}");
         else if (!Enum.IsDefined(verdict))
             failures.Add($"{setting}:Verdict is {verdict}; it must be one of {string.Join(", ", Enum.GetNames<HeaderVerdict>())}");
-        if (AddField is { Length: > 0 } added && !MessagePrefix.IsField(added))
-            failures.Add($"{setting}:AddField is '{added}'; it must be one line such as 'X-Spam-Flag: YES'");
+        if (AddField is { Length: > 0 } && (Added is not { } added || !IsPlainField(added.ToString())))
+            failures.Add($"{setting}:AddField is '{AddField}'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most {MessagePrefix.MaxLineBytes} octets");
         if (AddField is { Length: > 0 } && Verdict == HeaderVerdict.Refuse)
             failures.Add($"{setting}:AddField is set; a message that is refused gets no field");
     }
+
+    // As it stands in front of a message. Beyond ASCII it would make 8BITMIME content of what was none (RFC 6152).
+    private static bool IsPlainField(string field) =>
+        MessagePrefix.IsField(field) && field.All(letter => letter is (>= ' ' and <= '~') or '\t');
 
     [GeneratedRegex(@"^[A-Za-z0-9._-]{1,40}\z")]
     private static partial Regex RuleName();

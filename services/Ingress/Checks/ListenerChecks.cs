@@ -28,6 +28,7 @@ internal sealed class ListenerChecks
     public async ValueTask<Verdict> AskAsync(CheckStage stage, CheckContext context, CancellationToken cancellation)
     {
         context.Begin(stage);
+        var last = Verdict.GoOn;
         foreach (var row in _stages[(int)stage])
         {
             var verdict = await row.Check.CheckAsync(context, cancellation);
@@ -37,9 +38,13 @@ internal sealed class ListenerChecks
             if (verdict.Note is { } note)
                 context.Add(stage, note);
             if (verdict.EndsStage)
-                return verdict;
+            {
+                last = verdict;
+                break;
+            }
         }
 
-        return Verdict.GoOn;
+        context.End(stage, last);
+        return last;
     }
 }

@@ -10,6 +10,9 @@ namespace MailPipeline.Ingress.Checks;
 /// <param name="Note">What becomes of the message if it is accepted; said before MAIL, of each message of the session.</param>
 internal readonly record struct Verdict(SmtpReply? Reply, SmtpAddress? Redirect = null, MessageNote? Note = null)
 {
+    /// <summary>For the operator, never for the client: which rule of a check that has many refuses; null where there is but one.</summary>
+    public string? Rule { get; init; }
+
     /// <summary>This check has nothing against it: the next one is asked.</summary>
     public static Verdict GoOn => default;
 
@@ -52,4 +55,7 @@ internal readonly record struct HeaderField(string Name, string Value)
 {
     /// <summary>The field of a message that a check tags, where the operator names no other.</summary>
     public static HeaderField OfTag(string tag) => new("X-MailPipeline-Tag", tag);
+
+    /// <summary>As it stands in front of a message.</summary>
+    public override string ToString() => $"{Name}: {Value}";
 }
