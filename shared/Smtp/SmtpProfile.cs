@@ -7,7 +7,7 @@ public sealed class SmtpProfile
     private SmtpReply? _greeting;
     private SmtpReply? _helo;
 
-    /// <summary>Whom it is for: a column of the table of extensions (<see cref="SmtpExtensions"/>).</summary>
+    /// <summary>Whom it is for: a column of the table of extensions (<see cref="ExtensionTable"/>).</summary>
     public ListenerKind Kind { get; init; }
 
     /// <summary>Our name, in the greeting and in the replies to HELO and EHLO.</summary>

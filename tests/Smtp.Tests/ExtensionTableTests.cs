@@ -1,6 +1,6 @@
 namespace MailPipeline.Smtp.Tests;
 
-public sealed class SmtpExtensionTests
+public sealed class ExtensionTableTests
 {
     public static TheoryData<ListenerKind, bool> Listeners { get; } = new(
         Enum.GetValues<ListenerKind>().SelectMany(kind => new[] { (kind, false), (kind, true) }));
@@ -12,7 +12,7 @@ public sealed class SmtpExtensionTests
         [
             "| line of EHLO | " + string.Join(" | ", Enum.GetNames<ListenerKind>().Select(kind => $"`{kind}`")) + " | parameters of MAIL | of RCPT | |",
             "| --- | --- | --- | --- | --- | --- | --- |",
-            .. SmtpExtensions.All.Select(Row),
+            .. ExtensionTable.All.Select(Row),
         ];
         var readme = File.ReadAllText(Path.Combine(Root(), "services", "Ingress", "README.md"));
         Assert.Contains(string.Join('\n', table), readme, StringComparison.Ordinal);
@@ -45,8 +45,8 @@ public sealed class SmtpExtensionTests
     public void A_parameter_is_known_exactly_where_its_extension_is_offered(ListenerKind kind, bool isTls)
     {
         var profile = Profile(kind);
-        Assert.NotEmpty(SmtpExtensions.All.SelectMany(extension => extension.Mail));
-        foreach (var extension in SmtpExtensions.All)
+        Assert.NotEmpty(ExtensionTable.All.SelectMany(extension => extension.Mail));
+        foreach (var extension in ExtensionTable.All)
         {
             var isOffered = profile.Offered(isTls).EhloReply.Lines.Contains(extension.LineOf(profile));
             foreach (var parameter in extension.Mail)

@@ -6,7 +6,7 @@ namespace MailPipeline.Smtp;
 /// The extensions of SMTP that our server has: a row for each, in the order of the lines of EHLO; a column for each kind of
 /// listener, and in a cell to whom it is offered there. What is not offered has no line, and its parameters are unknown.
 /// </summary>
-internal static class SmtpExtensions
+internal static class ExtensionTable
 {
     private static readonly Offer s_no = new("no", static (_, _) => false);
     private static readonly Offer s_yes = new("yes", static (_, _) => true);
@@ -73,7 +73,7 @@ internal sealed class OfferedExtensions
 {
     public OfferedExtensions(SmtpProfile profile, bool isTls)
     {
-        SmtpExtension[] offered = [.. SmtpExtensions.All.Where(extension => extension.IsOffered(profile, isTls))];
+        SmtpExtension[] offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, isTls))];
         // RFC 5321 §4.1.1.1
         EhloReply = new SmtpReply(250, null, [profile.HostName, .. offered.Select(extension => extension.LineOf(profile))]);
         Mail = [.. offered.SelectMany(extension => extension.Mail)];
