@@ -12,11 +12,14 @@ namespace MailPipeline.Ingress;
 internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelemetry telemetry, TimeProvider time, ILogger<AcceptedMessagePublisher> log)
     : BackgroundService
 {
-    /// <summary>Envelopes of one hint; with a thousand recipients each they stay well below a broker's message limit.</summary>
+    /// <summary>Messages of one hint.</summary>
     private const int MaxBatch = 200;
 
-    /// <summary>Envelopes that wait while the bus is away; some megabytes.</summary>
+    /// <summary>Messages that wait while the bus is away.</summary>
     private const int MaxWaiting = 10_000;
+
+    /// <summary>Recipients of all that wait, which are what takes memory: some megabytes. One message may have more, and then waits alone.</summary>
+    private const int MaxWaitingRecipients = 50_000;
 
     /// <summary>
     /// Least time between two hints that are not full: under load fewer and larger ones, while a message that comes alone is
@@ -32,11 +35,17 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
     /// <summary>Ends the pause between two batches: nothing more will come.</summary>
     private readonly TaskCompletionSource _stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    private int _recipients;
+
     /// <summary>Never waits.</summary>
     public void Offer(Envelope message)
     {
-        if (!_waiting.Writer.TryWrite(message))
-            telemetry.HintsLost(1);
+        var count = message.Recipients.Length;
+        var all = Interlocked.Add(ref _recipients, count);
+        if ((all <= MaxWaitingRecipients || all == count) && _waiting.Writer.TryWrite(message))
+            return;
+        Interlocked.Add(ref _recipients, -count);
+        telemetry.HintsLost(1);
     }
 
     public override async Task StopAsync(CancellationToken cancellationToken)
@@ -58,7 +67,11 @@ internal sealed partial class AcceptedMessagePublisher(MailBus bus, IngressTelem
             {
                 var started = time.GetTimestamp();
                 while (batch.Count < MaxBatch && _waiting.Reader.TryRead(out var message))
+                {
                     batch.Add(message);
+                    Interlocked.Add(ref _recipients, -message.Recipients.Length);
+                }
+
                 await SendAsync([.. batch], stoppingToken);
                 var full = batch.Count == MaxBatch;
                 batch.Clear();

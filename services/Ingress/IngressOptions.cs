@@ -26,7 +26,7 @@ public sealed class IngressOptions
     /// <summary>Where to listen. Default: nowhere, with which a service of its own does not start.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
 
-    /// <summary>Addresses and networks (CIDR) that may relay without authentication. Default: none (P7).</summary>
+    /// <summary>Addresses and networks (CIDR) that may relay without authentication. Default: none.</summary>
     public IList<string> RelayClients { get; init; } = [];
 
     /// <summary>
@@ -53,7 +53,7 @@ public sealed class IngressOptions
     /// </summary>
     public bool RepairLineEnds { get; set; } = true;
 
-    /// <summary>AUTH is offered without TLS too. Default false (P7, RFC 4954 §4).</summary>
+    /// <summary>AUTH is offered without TLS too. Default false (RFC 4954 §4).</summary>
     public bool AllowCleartextAuth { get; set; }
 
     /// <summary>Largest message, in octets of content. Default 50 MiB: what large providers take, base64 included.</summary>

@@ -36,7 +36,7 @@ public sealed class SmtpProfile
     /// <summary>AUTH is offered, over TLS.</summary>
     public bool OffersAuth { get; init; }
 
-    /// <summary>AUTH is offered without TLS too. P7: only when the operator says so.</summary>
+    /// <summary>AUTH is offered without TLS too: only when the operator says so.</summary>
     public bool AllowsCleartextAuth { get; init; }
 
     /// <summary>AUTH is offered a second time in the form from before RFC 2554, beside the right one.</summary>

@@ -127,16 +127,24 @@ internal sealed class Pipeline : IAsyncDisposable
     ];
 
     /// <summary>Attempts that ended in doubt between final dot and reply, as the history has them.</summary>
-    public int CountUncertain() => (int)Count("SELECT COUNT(*) FROM attempts WHERE outcome = 4");
+    /// <summary>The recipients of attempts that ended in doubt, one for each.</summary>
+    public IReadOnlyList<string> ListUncertain() => Query(
+        "SELECT r.address FROM attempts a JOIN recipients r ON r.id = a.recipient_id WHERE a.outcome = 4", row => row.GetString(0));
 
     /// <summary>A number out of the database.</summary>
-    public long Count(string sql)
+    public long Count(string sql) => Query(sql, row => row.GetInt64(0))[0];
+
+    private List<T> Query<T>(string sql, Func<SqliteDataReader, T> read)
     {
         using var connection = new SqliteConnection($"Data Source={Path.Combine(Server.DataFolder, "mail.db")};Mode=ReadOnly;Pooling=False");
         connection.Open();
         using var command = connection.CreateCommand();
         command.CommandText = sql;
-        return Convert.ToInt64(command.ExecuteScalar(), null);
+        using var rows = command.ExecuteReader();
+        var found = new List<T>();
+        while (rows.Read())
+            found.Add(read(rows));
+        return found;
     }
 
     public async Task<IReadOnlyList<LedgerRecord>> RecordsAsync(CancellationToken cancellation) =>

@@ -1,4 +1,5 @@
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
@@ -17,6 +18,37 @@ public sealed class CheckTableTests
         await host.NextHintAsync();
         await host.Services.GetRequiredService<Backpressure>().LookAsync(TestContext.Current.CancellationToken);
         await client.SayAsync("MAIL FROM:<ann@example.com>", "451 4.3.2");
+    }
+
+    /// <summary>A recipient that is refused holds up no message, whatever an earlier check said of him.</summary>
+    [Theory]
+    [InlineData(CheckStage.Sender)]
+    [InlineData(CheckStage.Recipient)]
+    [InlineData(CheckStage.Content)]
+    public async Task What_is_refused_takes_its_notes_along(CheckStage stage)
+    {
+        await using var host = await IngressHost.StartAsync();
+        var isRefused = false;
+        var checks = new ListenerChecks(
+            [
+                Row(() => Verdict.Noting(new() { HoldReason = isRefused ? "of the refused" : "", Tags = [isRefused ? "refused" : "taken"] })),
+                Row(() => isRefused ? new(Replies.C550NoSuchUser) : Verdict.GoOn),
+            ],
+            host.Services.GetRequiredService<IngressTelemetry>());
+        var context = new CheckContext(null!, null!, isRelayClient: false);
+        await checks.AskAsync(stage, context, TestContext.Current.CancellationToken);
+        isRefused = true;
+        // MAIL comes where no transaction is, and begins one.
+        Assert.NotNull((await checks.AskAsync(stage, context, TestContext.Current.CancellationToken)).Reply);
+        Assert.Equal("", context.Note?.HoldReason ?? "");
+        Assert.Equal(stage == CheckStage.Sender ? [] : ["taken"], context.Note?.Tags ?? []);
+
+        CheckRow Row(Func<Verdict> says) => new(stage, "test", ListenerKinds.All, new Saying(says));
+    }
+
+    private sealed class Saying(Func<Verdict> says) : ICheck
+    {
+        public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation) => new(says());
     }
 
     [Fact]

@@ -99,6 +99,8 @@ public sealed partial class Postgres_store
     private static readonly Statement s_waitingForLocks = new(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()");
 
+    private static readonly Statement s_anyMaildrop = new("SELECT uid FROM maildrop_messages");
+
     /// <summary>Both wait for what a third process has locked, one behind the other.</summary>
     [Theory]
     [InlineData(true)]
@@ -139,10 +141,37 @@ public sealed partial class Postgres_store
         async Task<Task<bool>> BeginAsync(Func<Task<bool>> begin, long waiting)
         {
             var begun = begin();
-            await Eventually.TrueAsync(
-                async () => await Store.Database.QueryAsync(s_waitingForLocks, r => r.GetInt64(0), default) is [var count] && count == waiting,
-                TimeSpan.FromSeconds(30), () => $"{waiting} should wait for the lock");
+            await WaitingAsync(waiting);
             return begun;
         }
     }
+
+    /// <summary>The mail of an account that goes meanwhile goes with it: nobody would ever forget it in a maildrop without an owner.</summary>
+    [Fact]
+    public async Task What_is_stored_while_its_account_is_removed_goes_with_it()
+    {
+        await using var database = await OpenAnotherAsync();
+        var other = new MailDirectory(database);
+        await Store.Directory.AddAccountAsync("ann@example.org", "hash");
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "ann@example.org");
+        await using var third = new NpgsqlConnection(Store.Options.ConnectionString);
+        await third.OpenAsync();
+        await using var transaction = await third.BeginTransactionAsync();
+        await using (var locking = new NpgsqlCommand("SELECT 1 FROM recipients FOR UPDATE", third))
+            await locking.ExecuteNonQueryAsync();
+        // It has found the account, and waits for the recipient.
+        var storing = Store.Maildrops.StoreAsync(new Claim(7, "example.org", [.. recipients]), _ => "", default);
+        await WaitingAsync(1);
+        var removing = other.RemoveAccountAsync("ann@example.org");
+        await Task.WhenAny(removing, WaitingAsync(2));
+        await transaction.CommitAsync();
+
+        Assert.Equal(AttemptOutcome.Delivered, Assert.Single(await storing).Outcome);
+        Assert.True(await removing);
+        Assert.Empty(await Store.Database.QueryAsync(s_anyMaildrop, r => r.GetInt64(0), default));
+    }
+
+    private Task WaitingAsync(long count) => Eventually.TrueAsync(
+        async () => await Store.Database.QueryAsync(s_waitingForLocks, r => r.GetInt64(0), default) is [var waiting] && waiting == count,
+        TimeSpan.FromSeconds(30), () => $"{count} should wait for a lock");
 }

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Reconciling;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MailPipeline.Testing;
@@ -91,6 +92,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     }
 
     public MessageHistory History => _app.Services.GetRequiredService<MessageHistory>();
+
+    public IDuty Duty(string name) => _app.Services.GetServices<IDuty>().Single(duty => duty.Name == name);
 
     public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
 

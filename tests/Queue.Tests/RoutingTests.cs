@@ -125,5 +125,7 @@ public sealed class RoutingTests
             Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
         }
         Assert.Equal(1, (await queue.CountAsync()).Unrouted);
+        // A round in vain, after which the next one keeps to its period.
+        Assert.False(await queue.Duty("route").RoundAsync());
     }
 }

@@ -278,8 +278,8 @@ internal sealed class TransactionPipeline(
     private string MailCommand(OutboundMessage message)
     {
         var capabilities = connection.Capabilities;
-        // RFC 1870 §3. RFC 6152 §3 wants 8-bit content converted or returned where 8BITMIME is missing. We do neither: P4 forbids
-        // to convert, and servers without the keyword that damage it have died out; so it is sent as it is.
+        // RFC 1870 §3. RFC 6152 §3 wants 8-bit content converted or returned where 8BITMIME is missing. We do neither: a
+        // message arrives as it came, and servers without the keyword that damage it have died out; so it is sent as it is.
         var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";

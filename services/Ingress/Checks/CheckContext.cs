@@ -21,8 +21,8 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     private MessageNote? _ofHello;
     private MessageNote? _ofTransaction;
 
-    // Said of the greeting that is being checked, which takes the place of the one before it only if it is not refused.
-    private MessageNote? _ofProposedHello;
+    // Said at the stage under way, of what is proposed there; dropped if that is refused.
+    private MessageNote? _ofProposed;
 
     /// <summary>The client's address; null where nobody knows.</summary>
     public IPAddress? Client => connection.Client;
@@ -69,31 +69,32 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>A stage begins: what an earlier one of its kind said is over, but for a greeting, which stands until another is taken.</summary>
     public void Begin(CheckStage stage)
     {
-        if (stage == CheckStage.Hello)
-            _ofProposedHello = null;
-        else if (stage <= CheckStage.Sender)
+        _ofProposed = null;
+        if (stage is CheckStage.Connection or CheckStage.Sender)
             _ofTransaction = null;
     }
 
-    /// <summary>A stage has ended. A greeting that is refused changes nothing: neither the one before it nor the transaction is over.</summary>
+    /// <summary>Said of what is proposed at the stage under way.</summary>
+    public void Add(MessageNote note) => _ofProposed = MessageNote.Join(_ofProposed, note);
+
+    /// <summary>
+    /// A stage has ended. What is refused there leaves nothing behind: a greeting neither ends the one before it nor the transaction, and
+    /// what was said of a recipient goes with him.
+    /// </summary>
     public void End(CheckStage stage, Verdict last)
     {
-        if (stage == CheckStage.Hello && last.Reply is null)
-            (_ofHello, _ofTransaction) = (_ofProposedHello, null);
-    }
-
-    public void Add(CheckStage stage, MessageNote note)
-    {
+        if (last.Reply is not null)
+            return;
         switch (stage)
         {
             case CheckStage.Connection:
-                _ofConnection = MessageNote.Join(_ofConnection, note);
+                _ofConnection = _ofProposed;
                 break;
             case CheckStage.Hello:
-                _ofProposedHello = MessageNote.Join(_ofProposedHello, note);
+                (_ofHello, _ofTransaction) = (_ofProposed, null);
                 break;
             default:
-                _ofTransaction = MessageNote.Join(_ofTransaction, note);
+                _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
                 break;
         }
     }

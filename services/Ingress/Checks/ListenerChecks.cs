@@ -36,7 +36,7 @@ internal sealed class ListenerChecks
                 continue;
             _telemetry.Checked(row.Name, verdict);
             if (verdict.Note is { } note)
-                context.Add(stage, note);
+                context.Add(note);
             if (verdict.EndsStage)
             {
                 last = verdict;

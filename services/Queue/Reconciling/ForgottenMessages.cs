@@ -19,22 +19,25 @@ internal sealed partial class ForgottenMessages(
     public async Task<bool> RoundAsync()
     {
         var before = time.GetUtcNow() - options.Value.UnroutedGrace;
+        var routed = false;
         for (var after = 0L; ;)
         {
             var messages = await store.ListUnroutedAsync(after, before, Page, CancellationToken.None);
             if (messages.Count == 0)
-                return after > 0;
+                return routed;
             telemetry.Forgotten(messages.Count);
-            await RouteAsync(messages);
+            routed |= await RouteAsync(messages);
             after = messages[^1].MessageId;
         }
     }
 
-    private async Task RouteAsync(IReadOnlyList<Envelope> messages)
+    /// <returns>False: none of them could be routed.</returns>
+    private async Task<bool> RouteAsync(IReadOnlyList<Envelope> messages)
     {
         try
         {
             await router.RouteAsync(messages, CancellationToken.None);
+            return true;
         }
         // A store that refuses what it was given is there: it is the message's own fault, like any other.
         catch (Exception exception) when (exception is not StorageUnavailableException { Fault: not StorageFault.Refused })
@@ -43,10 +46,12 @@ internal sealed partial class ForgottenMessages(
             {
                 using var trace = telemetry.TraceOf(alone.TraceParent);
                 LogNotRouted(log, MessageIds.ToText(alone.MessageId), exception);
-                return;
+                return false;
             }
+            var routed = false;
             foreach (var message in messages)
-                await RouteAsync([message]);
+                routed |= await RouteAsync([message]);
+            return routed;
         }
     }
 

@@ -37,7 +37,8 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
     private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
     private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1");
     private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
-    private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1");
+    // Who stores mail for it has committed when its maildrop is looked at, or finds no account.
+    private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1 {for_update}");
     private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
     internal static readonly Statement ListAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 

@@ -29,7 +29,8 @@ public enum LeaseUpdate
 /// </summary>
 public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims)
 {
-    private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1");
+    // An account stays until what is stored for it is committed: a maildrop that nobody has would keep its mail for ever.
+    private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1 {key_share}");
 
     private static readonly Statement s_claim = new(
         "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
