@@ -39,6 +39,10 @@ public sealed class MessageStore
 
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)") { IsMerged = true };
 
+    private static readonly Statement s_insertUnroutedDsn = new("INSERT INTO unrouted_dsn (message_id, recipients, parameters) VALUES ($1, $2, $3)");
+
+    private static readonly Statement s_noteDsn = new("UPDATE messages SET dsn = $2 WHERE id = $1");
+
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
         """
@@ -56,7 +60,7 @@ public sealed class MessageStore
 
     private static readonly Statement s_readFirst = new($"{Chunk("c.id + 65535")} WHERE id {{in_1}}");
 
-    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted LIMIT $1) u");
+    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted UNION ALL SELECT 1 FROM unrouted_dsn LIMIT $1) u");
 
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
 
@@ -222,7 +226,9 @@ public sealed class MessageStore
         var noted = message.HoldReason.Length > 0 || tags is { Count: > 0 }
             ? transaction.ExecuteAsync(s_noteChecks, message.MessageId, message.HoldReason, string.Join('\n', tags ?? []))
             : ValueTask.FromResult(1);
-        pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
+        pending.Add(message.Dsn is null
+            ? transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients))
+            : InsertDsnAsync(transaction, message, message.Dsn));
         foreach (var statement in pending)
             await statement;
         // A message that is to be held is held, or not accepted.
@@ -236,6 +242,15 @@ public sealed class MessageStore
                 throw new StorageUnavailableException(StorageFault.Refused, "The message's content is no longer whole.");
         }
         return true;
+    }
+
+    private static async ValueTask<int> InsertDsnAsync(IWriteTransaction transaction, Envelope message, EnvelopeDsn dsn)
+    {
+        var noted = transaction.ExecuteAsync(s_noteDsn, message.MessageId, dsn.Mail.ToString());
+        var inserted = transaction.ExecuteAsync(s_insertUnroutedDsn, message.MessageId, string.Join('\n', message.Recipients), dsn.ToText());
+        if (await noted != 1)
+            throw new StorageUnavailableException(StorageFault.Refused, "What the sender wants to be told could not be kept with the message.");
+        return await inserted;
     }
 
     /// <summary>To another machine the question costs more than the answer, and most contents begin with their first chunk.</summary>

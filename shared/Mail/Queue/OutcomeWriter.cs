@@ -23,6 +23,11 @@ internal static class OutcomeWriter
 
     private static readonly Statement s_deliveredBefore = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
 
+    // The far end reports from here on (RFC 3461 §5.2.1); what was owed held the content.
+    private static readonly Statement s_handedOn = new(
+        "UPDATE recipients SET notify = notify - 16 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 16) <> 0 RETURNING id")
+        { Locks = SharedRows.Recipients };
+
     // It is claimed and delivered at once: nobody is spoken to in between.
     private static readonly Statement s_deliveredHere = new(
         """
@@ -114,10 +119,27 @@ internal static class OutcomeWriter
         var recorded = updated.Select(row => row.Id).ToHashSet();
         if (recorded.Count < results.Count)
             recorded.UnionWith(await transaction.QueryAsync(s_deliveredBefore, r => r.GetInt64(0), ids, claimId));
+        var noLongerNeeded = updated.ConvertAll(row => RecipientIds.MessageId(row.Id));
+        if (HandsOn(results))
+        {
+            var handedOn = await transaction.QueryAsync(
+                s_handedOn, r => r.GetInt64(0),
+                SqlValue.FromIds(results.Where(result => result.ReportsHandedOn).Select(result => result.RecipientId)), claimId);
+            noLongerNeeded.AddRange(handedOn.Select(RecipientIds.MessageId));
+        }
         await NoteAttemptsAsync(
-            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)),
-            updated.ConvertAll(row => RecipientIds.MessageId(row.Id)));
+            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)), noLongerNeeded);
         return recorded;
+    }
+
+    private static bool HandsOn(IReadOnlyList<AttemptResult> results)
+    {
+        for (var i = 0; i < results.Count; i++)
+        {
+            if (results[i].ReportsHandedOn)
+                return true;
+        }
+        return false;
     }
 
     /// <summary>Ends those that wait and were tried so often. Their attempts are noted when it is known how each was stored.</summary>
