@@ -210,7 +210,15 @@ public sealed class ListenerOptions
     /// </summary>
     public bool? Auth { get; set; }
 
+    /// <summary>
+    /// Where AUTH is offered, EHLO says so once more in the form "AUTH=" from before RFC 2554, which some old clients read alone. Default: on
+    /// a Submission listener.
+    /// </summary>
+    public bool? OldAuth { get; set; }
+
     internal bool AuthOrDefault => Auth ?? Kind == ListenerKind.Submission;
+
+    internal bool OldAuthOrDefault => OldAuth ?? Kind == ListenerKind.Submission;
 
     internal int PortOrDefault => Port ?? (Kind, Tls) switch
     {
@@ -222,16 +230,6 @@ public sealed class ListenerOptions
     internal string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
 
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), PortOrDefault);
-}
-
-/// <summary>Whom a listener is for.</summary>
-public enum ListenerKind
-{
-    /// <summary>Other mail servers: recipients of ours, from anybody.</summary>
-    Mx,
-
-    /// <summary>Our users: any recipient, after authentication (RFC 6409).</summary>
-    Submission,
 }
 
 /// <summary>What becomes of a stranger's mail with a sender of ours.</summary>
@@ -293,7 +291,8 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             failures.Add($"{setting}:Address is '{listener.Address}'; it must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::");
         if (listener.PortOrDefault is < 0 or > 65535)
             failures.Add($"{setting}:Port is {listener.Port}; it must be 0 to 65535");
-        if (!Enum.IsDefined(listener.Kind))
+        // LMTP has no listener so far.
+        if (listener.Kind is not (ListenerKind.Mx or ListenerKind.Submission))
             failures.Add($"{setting}:Kind is {listener.Kind}; it must be Mx or Submission");
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; it must be None, StartTls or Implicit");

@@ -30,6 +30,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
 
     public SmtpProfile Profile { get; } = new()
     {
+        Kind = listener.Kind,
         HostName = options.HostName,
         MaxMessageBytes = options.MaxMessageBytes,
         MaxRecipients = options.MaxRecipients,
@@ -39,6 +40,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         MaxAuthFailures = options.MaxAuthFailures,
         OffersStartTls = listener.Tls == TlsMode.StartTls,
         OffersAuth = listener.AuthOrDefault,
+        OffersOldAuth = listener.OldAuthOrDefault,
         AllowsCleartextAuth = options.AllowCleartextAuth,
         AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),
         RequiresAuth = listener.Kind == ListenerKind.Submission,

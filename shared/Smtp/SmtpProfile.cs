@@ -1,13 +1,14 @@
-using System.Globalization;
-
 namespace MailPipeline.Smtp;
 
 /// <summary>How a listener speaks: what it offers and where it draws its limits. Shared by all of its sessions.</summary>
 public sealed class SmtpProfile
 {
-    private readonly SmtpReply?[] _ehlo = new SmtpReply?[2];
+    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[2];
     private SmtpReply? _greeting;
     private SmtpReply? _helo;
+
+    /// <summary>Whom it is for: a column of the table of extensions (<see cref="ExtensionTable"/>).</summary>
+    public ListenerKind Kind { get; init; }
 
     /// <summary>Our name, in the greeting and in the replies to HELO and EHLO.</summary>
     public required string HostName { get; init; }
@@ -38,6 +39,9 @@ public sealed class SmtpProfile
     /// <summary>AUTH is offered without TLS too. P7: only when the operator says so.</summary>
     public bool AllowsCleartextAuth { get; init; }
 
+    /// <summary>AUTH is offered a second time in the form from before RFC 2554, beside the right one.</summary>
+    public bool OffersOldAuth { get; init; }
+
     /// <summary>MAIL only after AUTH (RFC 6409 §4.3).</summary>
     public bool RequiresAuth { get; init; }
 
@@ -53,24 +57,5 @@ public sealed class SmtpProfile
 
     internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
 
-    internal SmtpReply EhloReply(bool isTls) => _ehlo[isTls ? 1 : 0] ??= BuildEhlo(isTls);
-
-    private SmtpReply BuildEhlo(bool isTls)
-    {
-        List<string> lines =
-        [
-            HostName,
-            "PIPELINING", // RFC 2920
-            string.Create(CultureInfo.InvariantCulture, $"SIZE {MaxMessageBytes}"), // RFC 1870
-            "8BITMIME", // RFC 6152
-            "ENHANCEDSTATUSCODES", // RFC 2034
-        ];
-        if (OffersSmtpUtf8)
-            lines.Add("SMTPUTF8"); // RFC 6531
-        if (OffersStartTls && !isTls)
-            lines.Add("STARTTLS"); // RFC 3207 §4.2: never again once TLS runs
-        if (AllowsAuth(isTls))
-            lines.Add("AUTH PLAIN LOGIN"); // RFC 4954
-        return new SmtpReply(250, null, lines);
-    }
+    internal OfferedExtensions Offered(bool isTls) => _offered[isTls ? 1 : 0] ??= new OfferedExtensions(this, isTls);
 }

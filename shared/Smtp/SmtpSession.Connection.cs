@@ -105,6 +105,6 @@ public sealed partial class SmtpSession
         IsExtended = isExtended;
         ClientName = name;
         HasWellFormedClientName = isWellFormed;
-        return WithoutMail(isExtended ? profile.EhloReply(IsTls) : profile.HeloReply);
+        return WithoutMail(isExtended ? profile.Offered(IsTls).EhloReply : profile.HeloReply);
     }
 }

@@ -221,7 +221,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
             return Respond(Replies.C501BadSender);
 
         var parameters = new MailParameters();
-        if (parameters.Read(rest, profile) is { } refusal)
+        if (SmtpParameter<MailParameters>.ReadAll(profile.Offered(IsTls).Mail, rest, ref parameters) is { } refusal)
             return Respond(refusal);
         if (sender is { HasDomain: false })
             return Respond(Replies.C501BadSender);
@@ -246,9 +246,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     {
         if (!TryReadPath("TO:"u8, argument, out var recipient, out var rest) || recipient is null)
             return Respond(Replies.C501BadRecipient);
-        // No extension we offer has a parameter here.
-        if (!rest.Trim((byte)' ').IsEmpty)
-            return Respond(rest[0] == ' ' ? Replies.C555BadParameter : Replies.C501BadArgument);
+        var parameters = new RcptParameters();
+        if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(IsTls).Rcpt, rest, ref parameters) is { } refusal)
+            return Respond(refusal);
         if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
         if (_transaction!.TimesNamed >= profile.MaxRecipients)

@@ -2,6 +2,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -34,9 +35,30 @@ public sealed class SubmissionTests
         await client.SayAsync("STARTTLS", "220");
         await client.StartTlsAsync();
         ehlo = await client.SayAsync("EHLO x", "250");
-        Assert.Contains("AUTH PLAIN LOGIN", ehlo, StringComparison.Ordinal);
+        Assert.Contains("AUTH LOGIN PLAIN", ehlo, StringComparison.Ordinal);
         Assert.DoesNotContain("STARTTLS", ehlo, StringComparison.Ordinal);
         await client.SayAsync("MAIL FROM:<ann@example.com>", "530 5.7.0 Authentication required");
+    }
+
+    [Theory]
+    [InlineData(null, true)]
+    [InlineData("true", true)]
+    [InlineData("false", false)]
+    public async Task The_old_form_of_AUTH_is_a_setting_of_the_listener(string? setting, bool isOffered)
+    {
+        await using var host = await IngressHost.StartAsync(setting is null ? null : new Dictionary<string, string> { ["Ingress:Listeners:2:OldAuth"] = setting });
+        await using var client = await Client.OpenAsync(host.Submissions);
+        await client.StartTlsAsync();
+        await client.ExpectAsync("220");
+        Assert.Equal(isOffered, (await client.SayAsync("EHLO x", "250")).Contains("AUTH=LOGIN PLAIN", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task No_listener_speaks_LMTP()
+    {
+        var failure = await Assert.ThrowsAsync<OptionsValidationException>(
+            async () => await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Listeners:0:Kind"] = "Lmtp" }));
+        Assert.Equal(["Ingress:Listeners:0:Kind is Lmtp; it must be Mx or Submission"], failure.Failures);
     }
 
     [Fact]

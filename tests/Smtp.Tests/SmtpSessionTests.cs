@@ -8,7 +8,7 @@ public sealed class SmtpSessionTests
 {
     private static SmtpProfile Mx => new() { HostName = "mx.example.com", OffersStartTls = true, MaxMessageBytes = 1000, MaxRecipients = 3 };
 
-    private static SmtpProfile Submission => new() { HostName = "mx.example.com", OffersStartTls = true, OffersAuth = true, RequiresAuth = true };
+    private static SmtpProfile Submission => new() { Kind = ListenerKind.Submission, HostName = "mx.example.com", OffersStartTls = true, OffersAuth = true, RequiresAuth = true };
 
     [Fact]
     public void A_message_goes_through()
@@ -17,11 +17,12 @@ public sealed class SmtpSessionTests
             S: 220 mx.example.com ESMTP
             C: EHLO client.example.net
             S: 250-mx.example.com
+            S: 250-STARTTLS
             S: 250-PIPELINING
-            S: 250-SIZE 1000
             S: 250-8BITMIME
+            S: 250-SIZE 1000
             S: 250-ENHANCEDSTATUSCODES
-            S: 250 STARTTLS
+            S: 250 LIMITS RCPTMAX=3
             C: MAIL FROM:<a@example.net> SIZE=20 BODY=8BITMIME
             S: 250 2.1.0 Ok
             C: RCPT TO:<b@example.com>
@@ -199,11 +200,12 @@ public sealed class SmtpSessionTests
         S: 220 mx.example.com ESMTP
         C: EHLO client.example.net
         S: 250-mx.example.com
+        S: 250-STARTTLS
         S: 250-PIPELINING
-        S: 250-SIZE 52428800
         S: 250-8BITMIME
+        S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
-        S: 250 STARTTLS
+        S: 250 LIMITS RCPTMAX=1000
         C: MAIL FROM:<a@example.com>
         S: 530 5.7.0 Issue STARTTLS first
         C: AUTH PLAIN AGEAc2VjcmV0
@@ -214,11 +216,12 @@ public sealed class SmtpSessionTests
         S: 503 5.5.1 Send EHLO or HELO first
         C: EHLO client.example.net
         S: 250-mx.example.com
+        S: 250-AUTH LOGIN PLAIN
         S: 250-PIPELINING
-        S: 250-SIZE 52428800
         S: 250-8BITMIME
+        S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
-        S: 250 AUTH PLAIN LOGIN
+        S: 250 LIMITS RCPTMAX=1000
         C: STARTTLS
         S: 503 5.5.1 TLS is already active
         C: MAIL FROM:<a@example.com>

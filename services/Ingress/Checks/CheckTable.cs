@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Checks;

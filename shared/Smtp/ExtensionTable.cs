@@ -1,0 +1,88 @@
+using System.Globalization;
+
+namespace MailPipeline.Smtp;
+
+/// <summary>
+/// The extensions of SMTP that our server has: a row for each, in the order of the lines of EHLO; a column for each kind of
+/// listener, and in a cell to whom it is offered there. What is not offered has no line, and its parameters are unknown.
+/// </summary>
+internal static class ExtensionTable
+{
+    private static readonly Offer s_no = new("no", static (_, _) => false);
+    private static readonly Offer s_yes = new("yes", static (_, _) => true);
+    // RFC 3207 §4.2: never again once TLS runs.
+    private static readonly Offer s_upgrade = new("before TLS", static (profile, isTls) => profile.OffersStartTls && !isTls);
+    private static readonly Offer s_login = new("where `Auth` is on", static (profile, isTls) => profile.AllowsAuth(isTls));
+    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, isTls) => profile.OffersOldAuth && profile.AllowsAuth(isTls));
+    // No listener's settings turn it on so far.
+    private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
+
+    public static IReadOnlyList<SmtpExtension> All { get; } =
+    [
+        //   line                    source                      Mx          Submission  Lmtp
+        new("STARTTLS",            "RFC 3207",                 [s_upgrade,  s_upgrade,  s_upgrade]),
+        // Clients from before RFC 2554 read the mechanisms behind "AUTH=" alone; others pass that line over.
+        new("AUTH=" + Mechanisms,  "draft-myers-smtp-auth-00", [s_oldLogin, s_oldLogin, s_oldLogin]),
+        new("AUTH " + Mechanisms,  "RFC 4954",                 [s_login,    s_login,    s_login]) { Mail = [new("AUTH", MailParameters.Auth)] },
+        new("PIPELINING",          "RFC 2920",                 [s_yes,      s_yes,      s_yes]),
+        new("8BITMIME",            "RFC 6152",                 [s_yes,      s_yes,      s_yes]) { Mail = [new("BODY", MailParameters.BodyType)] },
+        new("SIZE",                "RFC 1870",                 [s_yes,      s_yes,      s_yes])
+        {
+            Value = static profile => profile.MaxMessageBytes.ToString(CultureInfo.InvariantCulture),
+            Mail = [new("SIZE", MailParameters.Size)],
+        },
+        new("ENHANCEDSTATUSCODES", "RFC 2034",                 [s_yes,      s_yes,      s_yes]),
+        // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
+        new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
+        {
+            Value = static profile => string.Create(CultureInfo.InvariantCulture, $"RCPTMAX={profile.MaxRecipients}"),
+        },
+        new("SMTPUTF8",            "RFC 6531",                 [s_utf8,     s_utf8,     s_utf8]) { Mail = [new("SMTPUTF8", MailParameters.Utf8)] },
+    ];
+
+    private const string Mechanisms = "LOGIN PLAIN";
+}
+
+/// <summary>One row of the table.</summary>
+/// <param name="Line">Its line in the reply to EHLO, without what <see cref="Value"/> adds.</param>
+/// <param name="Source">The document that describes it.</param>
+/// <param name="Offers">In the order of <see cref="ListenerKind"/>.</param>
+internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<Offer> Offers)
+{
+    /// <summary>What stands behind the keyword, where that is the listener's.</summary>
+    public Func<SmtpProfile, string>? Value { get; init; }
+
+    /// <summary>The parameters it adds to MAIL.</summary>
+    public IReadOnlyList<SmtpParameter<MailParameters>> Mail { get; init; } = [];
+
+    /// <summary>The parameters it adds to RCPT.</summary>
+    public IReadOnlyList<SmtpParameter<RcptParameters>> Rcpt { get; init; } = [];
+
+    public bool IsOffered(SmtpProfile profile, bool isTls) => Offers[(int)profile.Kind].Applies(profile, isTls);
+
+    public string LineOf(SmtpProfile profile) => Value is null ? Line : $"{Line} {Value(profile)}";
+}
+
+/// <summary>To whom an extension is offered.</summary>
+/// <param name="Words">For people to read.</param>
+/// <param name="Applies">The listener offers it to a client with or without TLS.</param>
+internal sealed record Offer(string Words, Func<SmtpProfile, bool, bool> Applies);
+
+/// <summary>All that a listener offers to a client with or without TLS: what EHLO says, and which parameters are known.</summary>
+internal sealed class OfferedExtensions
+{
+    public OfferedExtensions(SmtpProfile profile, bool isTls)
+    {
+        SmtpExtension[] offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, isTls))];
+        // RFC 5321 §4.1.1.1
+        EhloReply = new SmtpReply(250, null, [profile.HostName, .. offered.Select(extension => extension.LineOf(profile))]);
+        Mail = [.. offered.SelectMany(extension => extension.Mail)];
+        Rcpt = [.. offered.SelectMany(extension => extension.Rcpt)];
+    }
+
+    public SmtpReply EhloReply { get; }
+
+    public SmtpParameter<MailParameters>[] Mail { get; }
+
+    public SmtpParameter<RcptParameters>[] Rcpt { get; }
+}
