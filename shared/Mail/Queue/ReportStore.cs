@@ -41,9 +41,9 @@ public sealed class ReportStore(MailDatabase database)
     internal static readonly Statement s_late = new(
         $"""
         SELECT DISTINCT m.id FROM (
-            SELECT id, notify FROM recipients WHERE state = 0 AND (domain, next_attempt_at, id) > ($2, $3, $4)
-            ORDER BY domain, next_attempt_at, id LIMIT $5) r
-        JOIN messages m ON m.id = (r.id >> 16) WHERE {MayBeLate}
+            SELECT id FROM recipients WHERE state = 0 AND (domain, next_attempt_at, id) > ($2, $3, $4)
+            ORDER BY domain, next_attempt_at, id LIMIT $5) p
+        JOIN recipients r ON r.id = p.id JOIN messages m ON m.id = (p.id >> 16) WHERE {MayBeLate}
         """);
 
     private const string Columns =
