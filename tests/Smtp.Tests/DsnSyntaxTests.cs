@@ -137,6 +137,26 @@ public sealed class DsnSyntaxTests
                 Assert.All(id + new MailDsn(DsnReturn.Unsaid, id).EnvelopeIdText, character => Assert.InRange(character, ' ', '~'));
         });
 
+    [Theory]
+    [InlineData("MAIL FROM:<a@example.net> RET=HDRS RET=HDRS", "501 5.5.4 RET is FULL or HDRS")]
+    [InlineData("MAIL FROM:<a@example.net> RET", "501 5.5.4 RET is FULL or HDRS")]
+    [InlineData("MAIL FROM:<a@example.net> ENVID=a ENVID=a", "501 5.5.4 ENVID is up to 100 characters of xtext, all of it printable")]
+    [InlineData("MAIL FROM:<a@example.net> ENVID=a+0D+0ABcc:+20x", "501 5.5.4 ENVID is up to 100 characters of xtext, all of it printable")]
+    [InlineData("RCPT TO:<b@example.com> NOTIFY=DELAY NOTIFY=DELAY", "501 5.5.4 NOTIFY is NEVER alone, or some of SUCCESS, FAILURE and DELAY, each once")]
+    [InlineData("RCPT TO:<b@example.com> ORCPT=rfc822;b ORCPT=rfc822;b", "501 5.5.4 ORCPT is a type, a semicolon and an address in xtext, all of it printable")]
+    [InlineData("RCPT TO:<b@example.com> RET=FULL", "555 5.5.4 Parameter not recognized")]
+    public void A_command_is_refused_with_what_was_wrong(string command, string reply)
+    {
+        var session = new SmtpSession(new SmtpProfile { HostName = "mx.example.com" });
+        session.Read("EHLO client.example.net"u8);
+        if (command.StartsWith("RCPT", StringComparison.Ordinal))
+        {
+            session.Read("MAIL FROM:<a@example.net>"u8);
+            session.Answer(null);
+        }
+        Assert.Equal(reply, session.Read(Encoding.UTF8.GetBytes(command)).Reply!.ToString());
+    }
+
     [Fact]
     public void A_transaction_keeps_what_was_said_of_each_recipient_that_was_accepted()
     {

@@ -61,16 +61,6 @@ public sealed class ReportStore(MailDatabase database)
         WHERE r.id BETWEEN $2 AND $3 AND r.state + 0 = 0 AND {MayBeLate} ORDER BY r.id LIMIT $4
         """);
 
-    // All or none: two reports in one transaction both find what they lock.
-    private const string StillLate = "id {in_1} AND state + 0 = 0 AND (notify & 32) = 0";
-
-    private static readonly Statement s_lockLate = new(
-        $"SELECT id FROM recipients WHERE {StillLate} ORDER BY id {{for_update}}") { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_takeLate = new(
-        $"UPDATE recipients SET notify = notify + 32 WHERE {StillLate} AND (SELECT COUNT(*) FROM recipients WHERE {StillLate}) = $2")
-        { Locks = SharedRows.Recipients };
-
     // As the index has it.
     private const string Owed = "(notify & 16) <> 0 AND state <> 0 AND state <> 5";
 
@@ -84,19 +74,6 @@ public sealed class ReportStore(MailDatabase database)
 
     private static readonly Statement s_succeededOf = new(
         $"SELECT {Columns} WHERE r.id BETWEEN $1 AND $2 AND (r.notify & 16) <> 0 AND r.state IN (1, 6) ORDER BY r.id LIMIT $3");
-
-    private const string StillOwed = "id {in_1} AND state + 0 IN (1, 6) AND (notify & 16) <> 0";
-
-    private static readonly Statement s_lockOwed = new(
-        $"SELECT id FROM recipients WHERE {StillOwed} ORDER BY id {{for_update}}") { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_takeOwed = new(
-        $"UPDATE recipients SET notify = notify - 16 WHERE {StillOwed} AND (SELECT COUNT(*) FROM recipients WHERE {StillOwed}) = $2")
-        { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_settle = new(
-        "UPDATE recipients SET notify = notify - 16 WHERE id {in_1} AND state + 0 IN (2, 3, 4) AND (notify & 16) <> 0 RETURNING id")
-        { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_forget = new(
         """
@@ -132,7 +109,7 @@ public sealed class ReportStore(MailDatabase database)
         var (first, last) = Range(messageId);
         return ReportAsync(
             messageId, ReportKind.Delayed, () => database.QueryAsync(s_lateOf, Read, cancellationToken, acceptedBefore, first, last, limit), compose,
-            mostAnHour, s_lockLate, s_takeLate, dropsReferences: false, cancellationToken);
+            mostAnHour, OutcomeWriter.DelayToldAsync, cancellationToken);
     }
 
     /// <summary>Recipients that have ended while a report of success was owed, after the given one.</summary>
@@ -155,20 +132,12 @@ public sealed class ReportStore(MailDatabase database)
         var (first, last) = Range(messageId);
         return ReportAsync(
             messageId, ReportKind.Succeeded, () => database.QueryAsync(s_succeededOf, Read, cancellationToken, first, last, limit), compose,
-            mostAnHour, s_lockOwed, s_takeOwed, dropsReferences: true, cancellationToken);
+            mostAnHour, OutcomeWriter.SuccessToldAsync, cancellationToken);
     }
 
     /// <summary>These have ended otherwise: no success is owed any more.</summary>
-    public Task SettleAsync(IEnumerable<long> recipientIds)
-    {
-        var ids = SqlValue.FromIds(recipientIds);
-        return database.WriteAsync(async transaction =>
-        {
-            var settled = await transaction.QueryAsync(s_settle, r => r.GetInt64(0), ids);
-            await transaction.DropReferencesAsync(settled.ConvertAll(RecipientIds.MessageId));
-            return settled.Count;
-        });
-    }
+    public Task SettleAsync(IReadOnlyCollection<long> recipientIds) =>
+        database.WriteAsync(transaction => OutcomeWriter.NoSuccessOwedAsync(transaction, recipientIds));
 
     /// <summary>Forgets reports made before, about messages that are forgotten, a bounded number of them.</summary>
     public Task<int> ForgetAsync(DateTimeOffset madeBefore) =>
@@ -176,7 +145,7 @@ public sealed class ReportStore(MailDatabase database)
 
     private async Task<ReportEnd> ReportAsync(
         long messageId, ReportKind kind, Func<Task<List<TellableRecipient>>> list, Func<IReadOnlyList<TellableRecipient>, ComposedMessage> compose,
-        int mostAnHour, Statement locks, Statement takes, bool dropsReferences, CancellationToken cancellationToken)
+        int mostAnHour, Func<IWriteTransaction, IReadOnlyCollection<long>, ValueTask<bool>> tellAsync, CancellationToken cancellationToken)
     {
         for (var tries = 0; tries < MostTries; tries++)
         {
@@ -185,20 +154,10 @@ public sealed class ReportStore(MailDatabase database)
                 return ReportEnd.Nothing;
             // Neither the writer nor the caller's grain waits for it.
             var report = await Task.Run(() => compose(recipients), cancellationToken);
-            var ids = SqlValue.FromIds(recipients.Select(recipient => recipient.RecipientId));
+            var ids = recipients.ConvertAll(recipient => recipient.RecipientId);
             var acceptance = new ReportAcceptance(database, messageId, kind, report, recipients.Count, mostAnHour);
-            var end = await database.WriteAsync<ReportEnd?>(async transaction =>
-            {
-                if ((await transaction.QueryAsync(locks, r => r.GetInt64(0), ids)).Count != recipients.Count
-                    || await transaction.ExecuteAsync(takes, ids, recipients.Count) == 0)
-                {
-                    return null;
-                }
-                var accepted = await acceptance.AcceptAsync(transaction);
-                if (dropsReferences)
-                    await transaction.DropReferencesAsync([.. recipients.Select(_ => messageId)]);
-                return accepted;
-            });
+            var end = await database.WriteAsync<ReportEnd?>(
+                async transaction => await tellAsync(transaction, ids) ? await acceptance.AcceptAsync(transaction) : null);
             if (end is { } made)
                 return made;
         }
