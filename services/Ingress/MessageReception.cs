@@ -86,11 +86,18 @@ internal sealed class MessageReception(
         var body = transaction.Body == SmtpBody.EightBitMime || content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
         if (transaction.SmtpUtf8)
             body |= BodyType.SmtpUtf8;
+        var dsn = DsnOf(transaction);
+        if (dsn is not null)
+            body |= BodyType.Dsn;
         var sender = transaction.Sender?.Text ?? "";
         return new Envelope(
             content.MessageId, sender, recipients, prefixBytes + content.Writer.SizeBytes, body, now, traceParent,
-            FlowKey.Of(session.UserName ?? "", sender), holdReason);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn);
     }
+
+    private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>
+        transaction is { Dsn: null, RecipientsDsn: null } ? null
+            : new(transaction.Dsn ?? MailDsn.None, transaction.RecipientsDsn ?? [.. transaction.Recipients.Select(_ => RcptDsn.None)]);
 }
 
 /// <summary>How the reception of a message ended.</summary>

@@ -53,6 +53,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     // The open question.
     private SmtpAction _question = SmtpAction.Continue;
     private SmtpTransaction? _proposed;
+    private RcptDsn? _proposedDsn;
     private (string Name, bool IsExtended, bool IsWellFormed) _proposedGreeting = ("", false, false);
 
     // Abuse counters: since the last accepted message.
@@ -180,8 +181,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
                 return Respond(refusal ?? Replies.C250SenderOk);
             case SmtpAction.CheckRecipient:
                 if (refusal is null)
-                    _transaction!.Add(ProposedRecipient!);
+                    _transaction!.Add(ProposedRecipient!, _proposedDsn);
                 ProposedRecipient = null;
+                _proposedDsn = null;
                 return Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.Authenticate:
                 return AuthEnded(refusal);
@@ -237,6 +239,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
             Body = parameters.Body,
             SmtpUtf8 = parameters.SmtpUtf8,
             DeclaredBytes = parameters.SizeBytes,
+            Dsn = parameters.Dsn,
         };
         return Ask(SmtpAction.CheckSender);
     }
@@ -249,12 +252,13 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         var parameters = new RcptParameters();
         if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(IsTls).Rcpt, rest, ref parameters) is { } refusal)
             return Respond(refusal);
-        if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
+        if ((recipient.NeedsSmtpUtf8 || parameters.NeedsSmtpUtf8) && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
         if (_transaction!.TimesNamed >= profile.MaxRecipients)
             return TooManyRecipients();
 
         ProposedRecipient = recipient;
+        _proposedDsn = parameters.Dsn;
         return Ask(SmtpAction.CheckRecipient);
     }
 
@@ -368,6 +372,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         _transaction = null;
         _proposed = null;
         ProposedRecipient = null;
+        _proposedDsn = null;
     }
 
     private void ThrowIfQuestionOpen()
