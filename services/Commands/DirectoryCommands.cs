@@ -9,11 +9,19 @@ internal static class DirectoryCommands
     public static Command Domain(CommandTree tree)
     {
         var name = new Argument<string>("DOMAIN") { Description = "a domain name, in ASCII as it is called in mail" };
+        var aliasOf = new Option<string>("--alias-of")
+        {
+            Description = "each of its addresses is the same one of this domain of ours", HelpName = "DOMAIN",
+        };
+        var add = tree.Create("add", "receive mail for a domain", async (store, line, cancellation) =>
+            DirectoryReply.Of(line.GetValue(aliasOf) is { } other
+                ? await store.Domains.AddAliasAsync(line.GetRequiredValue(name), other, tree.OperatorOf(line), cancellation)
+                : await store.Domains.AddAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: true, name);
+        add.Options.Add(aliasOf);
         return CommandTree.Group("domain", "the domains that mail is received for",
-            tree.Create("add", "receive mail for a domain", async (store, line, cancellation) =>
-                DirectoryReply.Of(await store.Domains.AddAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: true, name),
+            add,
             tree.Create("list", "domains of ours", async (store, _, cancellation) =>
-                DirectoryReply.OfList("domains", await store.Domains.ListAsync(cancellation))),
+                DirectoryReply.OfList(await store.Domains.ListAsync(cancellation))),
             tree.Create("remove", "no longer receive mail for it", async (store, line, cancellation) =>
                 DirectoryReply.Of(await store.Domains.RemoveAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: false, name));
     }

@@ -16,12 +16,28 @@ internal static class DirectoryReply
     public static Reply OfList(IReadOnlyList<Alias> aliases) =>
         Reply.Show("aliases", [.. aliases.Select(alias => new LinePart(Text(alias)))], json => json.WriteAliases("aliases", aliases));
 
+    public static Reply OfList(IReadOnlyList<MailDomain> domains) =>
+        Reply.Show("domains", [.. domains.Select(domain => new LinePart(Text(domain)))], json =>
+        {
+            json.WriteStrings("domains", domains.Select(domain => domain.Name));
+            json.WriteAll("aliasDomains", domains.Where(domain => domain.AliasOf.Length > 0), domain =>
+            {
+                json.WriteString("domain", domain.Name);
+                json.WriteString("aliasOf", domain.AliasOf);
+            });
+        });
+
+    private static string Text(MailDomain domain) => domain.AliasOf.Length > 0 ? $"{domain.Name} (alias of {domain.AliasOf})" : domain.Name;
+
     private static string Text(DirectoryResult result) => result switch
     {
         DomainAdded added => $"{added.Domain} added" + (added.HasPostmaster
             ? ""
             : $". Mail to postmaster@{added.Domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
             + Broken(added.Broken),
+        DomainAliasAdded added => $"{added.Domain} added: each of its addresses is the same one of {added.Other}{Broken(added.Broken)}",
+        DomainIsAlias alias => $"{alias.Domain} is an alias of {alias.Other}, and has no addresses but its; add it to {alias.Other}",
+        HasAliasDomains kept => $"{kept.Domain} has aliases; remove them first: {string.Join(", ", kept.Aliases.Select(name => $"'domain remove {name}'"))}",
         DomainRemoved removed => $"{removed.Domain} removed" + Name("Its aliases do nothing until it is ours again", removed.Idle, "removes them")
             + Name("What led to it goes to whatever system receives its mail now", removed.Leaving, "ends that"),
         HasAccounts { Accounts: 1 } kept => $"{kept.Domain} has an account; remove it first",
@@ -43,7 +59,7 @@ internal static class DirectoryReply
             $"{Text(alias)} added. The account {alias.Address} gets no more mail itself; 'alias add {alias.Address} {alias.Address}' keeps a copy there",
         AliasAdded added => $"{Text(added.Alias)} added",
         AliasAlreadyThere there => $"{Text(there.Alias)} is there already",
-        AliasFaulty faulty => $"{Text(faulty.Alias)} is not added: {Text(faulty.Fault, faulty.Address)}",
+        AliasFaulty faulty => $"{Text(faulty.Alias)} is not added: {Text(faulty)}",
         AliasRemoved removed => $"{Text(removed.Alias)} removed{Broken(removed.Broken)}",
         NoSuchAlias missing => $"There is no alias {Text(missing.Alias)}",
 
@@ -61,13 +77,13 @@ internal static class DirectoryReply
 
     private static string Text(Alias alias) => $"{alias.Address} -> {alias.Target}";
 
-    private static string Text(AddressFault fault, string address) => fault switch
+    private static string Text(AliasFaulty faulty) => faulty.Fault switch
     {
-        AddressFault.Loop => "it would lead back to itself",
-        AddressFault.TooDeep => $"{address} would lead on through more than {AddressResolver.MaxAliasDepth} aliases",
-        AddressFault.TooWide => $"{address} would lead to more recipients than a message can have",
-        AddressFault.LeadsNowhere => $"{address} leads to an address of ours that is not there",
-        _ => $"there is no {address}; 'account add {address}' or another alias makes it",
+        AddressFault.Loop => $"mail would go in a circle, {string.Join(" -> ", faulty.Circle)}",
+        AddressFault.TooDeep => $"{faulty.Address} would lead on through more than {AddressResolver.MaxAliasDepth} aliases",
+        AddressFault.TooWide => $"{faulty.Address} would lead to more recipients than a message can have",
+        AddressFault.LeadsNowhere => $"{faulty.Address} leads to an address of ours that is not there",
+        _ => $"there is no {faulty.Address}; 'account add {faulty.Address}' or another alias makes it",
     };
 
     private static string Broken(IReadOnlyList<Alias> broken) =>
@@ -83,6 +99,9 @@ internal static class DirectoryReply
     private static string NameOf(DirectoryResult result) => result switch
     {
         DomainAdded => "domainAdded",
+        DomainAliasAdded => "domainAliasAdded",
+        DomainIsAlias => "domainIsAlias",
+        HasAliasDomains => "hasAliasDomains",
         DomainRemoved => "domainRemoved",
         HasAccounts => "hasAccounts",
         NoSuchDomain => "noSuchDomain",
@@ -114,6 +133,9 @@ internal static class DirectoryReply
     private static (string Property, string Value)? SubjectOf(DirectoryResult result) => result switch
     {
         DomainAdded added => ("domain", added.Domain),
+        DomainAliasAdded added => ("domain", added.Domain),
+        DomainIsAlias alias => ("domain", alias.Domain),
+        HasAliasDomains kept => ("domain", kept.Domain),
         DomainRemoved removed => ("domain", removed.Domain),
         HasAccounts kept => ("domain", kept.Domain),
         NoSuchDomain missing => ("domain", missing.Domain),
@@ -136,6 +158,16 @@ internal static class DirectoryReply
             case DomainAdded added:
                 json.WriteBoolean("hasPostmaster", added.HasPostmaster);
                 json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainAliasAdded added:
+                json.WriteString("aliasOf", added.Other);
+                json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainIsAlias alias:
+                json.WriteString("aliasOf", alias.Other);
+                break;
+            case HasAliasDomains kept:
+                json.WriteStrings("aliasDomains", kept.Aliases);
                 break;
             case DomainRemoved removed:
                 json.WriteAliases("idleAliases", removed.Idle);
@@ -161,6 +193,7 @@ internal static class DirectoryReply
                 json.WriteAlias(faulty.Alias);
                 json.WriteString("fault", Json.Name(faulty.Fault));
                 json.WriteString("faultyAddress", faulty.Address);
+                json.WriteStrings("circle", faulty.Circle);
                 break;
             case AliasRemoved removed:
                 json.WriteAlias(removed.Alias);

@@ -70,6 +70,13 @@ public sealed class IngressOptions
     [Range(0.0, 2e9)]
     public long MaxDiscardedBytes { get; set; } = 50 * 1024 * 1024;
 
+    /// <summary>
+    /// Octets in a maildrop from which on mail for it is put off with 452 4.2.2 at RCPT. Default 0: no bound. What was accepted before is
+    /// delivered all the same.
+    /// </summary>
+    [Range(0.0, 1e15)]
+    public long MaxMaildropBytes { get; set; }
+
     /// <summary>Messages that wait for the router beyond which MAIL is answered 451: the queue is away. Default 100,000.</summary>
     [Range(1.0, 1e9)]
     public long MaxUnrouted { get; set; } = 100_000;

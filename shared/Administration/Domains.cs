@@ -5,7 +5,21 @@ namespace MailPipeline.Administration;
 /// <summary>The domains of ours: those that mail is received for.</summary>
 public sealed class Domains(MailDirectory directory, AddressResolver addresses)
 {
-    public Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellation) => directory.ListDomainsAsync(cancellation);
+    public Task<IReadOnlyList<MailDomain>> ListAsync(CancellationToken cancellation) => directory.ListDomainsAsync(cancellation);
+
+    /// <summary>A domain that stands for another one has no accounts and aliases of its own: each address there is the same one here.</summary>
+    /// <returns><see cref="DomainAliasAdded"/>, or why not.</returns>
+    public async Task<DirectoryResult> AddAliasAsync(string typed, string typedOther, OperatorIdentity by, CancellationToken cancellation)
+    {
+        if (MailNames.NewDomain(typed, out var domain) is { } refused)
+            return refused;
+        if (MailNames.Domain(typedOther, out var other) is { } refusedOther)
+            return refusedOther;
+        var result = await directory.ChangeAsync(by, change => AddAliasAsync(change, domain, other));
+        return result is DomainAliasAdded
+            ? new DomainAliasAdded(domain, other, await AliasReview.FindBrokenAsync(directory, addresses, "@" + domain, cancellation))
+            : result;
+    }
 
     /// <returns><see cref="DomainAdded"/>, or why not.</returns>
     public async Task<DirectoryResult> AddAsync(string typed, OperatorIdentity by, CancellationToken cancellation)
@@ -33,21 +47,46 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
     {
         if (MailNames.Domain(typed, out var domain) is { } refused)
             return refused;
-        var (left, isRemoved) = await directory.ChangeAsync(by, async change =>
-        {
-            var accounts = await change.CountAccountsAsync(domain);
-            if (accounts > 0 || !await change.RemoveDomainAsync(domain))
-                return (accounts, false);
-            await change.NoteAsync(OperatorAction.DomainRemoved, domain);
-            return (accounts, true);
-        });
-        if (left > 0)
-            return new HasAccounts(domain, left);
-        if (!isRemoved)
-            return new NoSuchDomain(domain);
+        if (await directory.ChangeAsync(by, change => RemoveAsync(change, domain)) is { } kept)
+            return kept;
         var aliases = await directory.ListAliasesAsync(cancellation);
         var idle = aliases.Where(alias => MailNames.DomainOf(alias.Address) == domain);
         var leaving = aliases.Where(alias => MailNames.DomainOf(alias.Address) != domain && MailNames.DomainOf(alias.Target) == domain);
         return new DomainRemoved(domain, [.. idle], [.. leaving]);
+    }
+
+    /// <summary>Why no name can be added in a domain; null where one can.</summary>
+    internal static DirectoryResult? RefuseNames(MailDomain? found, string domain) => found switch
+    {
+        null => new DomainNotOurs(domain),
+        { AliasOf: { Length: > 0 } other } => new DomainIsAlias(domain, other),
+        _ => null,
+    };
+
+    /// <inheritdoc cref="RefuseNames"/>
+    internal static async ValueTask<DirectoryResult?> RefuseNamesAsync(DirectoryChange change, string domain) =>
+        RefuseNames(await change.FindDomainAsync(domain), domain);
+
+    private static async ValueTask<DirectoryResult> AddAliasAsync(DirectoryChange change, string domain, string other)
+    {
+        if (await RefuseNamesAsync(change, other) is { } unfit)
+            return unfit;
+        if (!await change.AddDomainAsync(domain, other))
+            return new DomainAlreadyThere(domain);
+        await change.NoteAsync(OperatorAction.DomainAdded, $"{domain}, alias of {other}");
+        return new DomainAliasAdded(domain, other, []);
+    }
+
+    /// <returns>Why it is not removed; null where it is.</returns>
+    private static async ValueTask<DirectoryResult?> RemoveAsync(DirectoryChange change, string domain)
+    {
+        if (await change.CountAccountsAsync(domain) is > 0 and var accounts)
+            return new HasAccounts(domain, accounts);
+        if (await change.FindAliasDomainsAsync(domain) is { Count: > 0 } standing)
+            return new HasAliasDomains(domain, standing);
+        if (!await change.RemoveDomainAsync(domain))
+            return new NoSuchDomain(domain);
+        await change.NoteAsync(OperatorAction.DomainRemoved, domain);
+        return null;
     }
 }

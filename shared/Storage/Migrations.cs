@@ -164,5 +164,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         ],
+        [
+            // alias_of: the domain that this one stands for; empty: it has addresses of its own.
+            "ALTER TABLE domains ADD COLUMN alias_of TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

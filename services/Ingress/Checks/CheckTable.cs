@@ -21,6 +21,7 @@ internal sealed class CheckTable
         HostPostmasterCheck hostPostmaster,
         RelayCheck relay,
         LocalRecipientCheck localRecipient,
+        MaildropSpaceCheck maildropSpace,
         HopCheck hops,
         HeaderRuleCheck headerRules,
         IOptions<IngressOptions> options,
@@ -43,6 +44,7 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+            new(CheckStage.Recipient, "maildrop_space", ingress.MaxMaildropBytes > 0 ? ListenerKinds.All : ListenerKinds.None, maildropSpace),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),

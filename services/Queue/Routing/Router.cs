@@ -46,22 +46,21 @@ internal sealed partial class Router(
                 ends = [new AddressEnd(address, DomainKey.Of(address), RecipientRoute.Local)];
             foreach (var end in await WithPostmasterAsync(ends, room, cancellationToken))
             {
-                var recipient = Make(end, message.Recipients[i]);
-                if (seen.Add(MailboxKey(recipient)))
-                    recipients.Add(recipient);
+                if (seen.Add(MailboxKey(end)))
+                    recipients.Add(Make(end, message.Recipients[i]));
             }
         }
         return recipients;
     }
 
     /// <summary>
-    /// Our own mailboxes compare without regard to case, as the directory keeps them; what a local part means elsewhere only its
-    /// host knows (RFC 5321 §2.4).
+    /// Our own mailboxes compare without regard to case and whatever detail they were given, as the directory keeps them; what a local
+    /// part means elsewhere only its host knows (RFC 5321 §2.4).
     /// </summary>
-    private static string MailboxKey(RoutedRecipient recipient) =>
-        recipient.Route == RecipientRoute.Local
-            ? recipient.Address.ToLowerInvariant()
-            : recipient.Address[..recipient.Address.LastIndexOf('@')] + "@" + recipient.Domain;
+    private static string MailboxKey(AddressEnd end) =>
+        end.Route == RecipientRoute.Local
+            ? (end.Account ?? end.Address).ToLowerInvariant()
+            : end.Address[..end.Address.LastIndexOf('@')] + "@" + end.Domain;
 
     private async Task OfferAsync(string domain, Recipient[] recipients)
     {
