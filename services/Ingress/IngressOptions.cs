@@ -41,9 +41,6 @@ public sealed class IngressOptions
     /// </summary>
     public string Postmaster { get; set; } = "";
 
-    /// <summary>Authenticated users may give any sender address, not only their own. Default false.</summary>
-    public bool AllowForeignSenders { get; set; }
-
     /// <summary>
     /// On Submission listeners, Date, Message-ID and the empty line behind the header are put into messages that lack them.
     /// Default true (RFC 6409 §8.2, §8.3).
@@ -69,13 +66,6 @@ public sealed class IngressOptions
     /// </summary>
     [Range(0.0, 2e9)]
     public long MaxDiscardedBytes { get; set; } = 50 * 1024 * 1024;
-
-    /// <summary>
-    /// Octets in a maildrop from which on mail for it is put off with 452 4.2.2 at RCPT. Default 0: no bound. What was accepted before is
-    /// delivered all the same.
-    /// </summary>
-    [Range(0.0, 1e15)]
-    public long MaxMaildropBytes { get; set; }
 
     /// <summary>Messages that wait for the router beyond which MAIL is answered 451: the queue is away. Default 100,000.</summary>
     [Range(1.0, 1e9)]
@@ -115,10 +105,6 @@ public sealed class IngressOptions
     /// <summary>How long the answer to refused credentials is held back. Default 2 s, as Dovecot's auth_failure_delay.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
     public TimeSpan AuthFailureDelay { get; set; } = TimeSpan.FromSeconds(2);
-
-    /// <summary>A message with more Received fields than this counts as looping. Default 100 (RFC 5321 §6.3).</summary>
-    [Range(10, 10_000)]
-    public int MaxHops { get; set; } = 100;
 
     /// <summary>Longest wait for the next command. Default 5 minutes (RFC 5321 §4.5.3.2.7).</summary>
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
@@ -183,13 +169,7 @@ public sealed class IngressOptions
     [Range(1.0, 1e9)]
     public long CrowdedRateBytes { get; set; } = 10_000;
 
-    /// <summary>
-    /// Whether a stranger, on an Mx listener, may name a sender of a domain of ours. Default Accept: forwarders and mailing lists do, with
-    /// our users' own mail.
-    /// </summary>
-    public LocalSenders LocalSenders { get; set; }
-
-    /// <summary>Checks with settings of their own.</summary>
+    /// <summary>The checks at the door.</summary>
     public CheckOptions Checks { get; init; } = new();
 }
 
@@ -237,16 +217,6 @@ public sealed class ListenerOptions
     internal string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
 
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), PortOrDefault);
-}
-
-/// <summary>What becomes of a stranger's mail with a sender of ours.</summary>
-public enum LocalSenders
-{
-    /// <summary>It is taken like any other.</summary>
-    Accept,
-
-    /// <summary>550 5.7.1 at MAIL, and so is mail of ours that a forwarder or a list without a return path of its own sends back.</summary>
-    Refuse,
 }
 
 /// <summary>How TLS begins on a listener.</summary>

@@ -100,7 +100,7 @@ public sealed class RecipientTests
     {
         await using var host = await IngressHost.StartAsync(new Dictionary<string, string>
         {
-            ["Ingress:MaxMaildropBytes"] = "20", ["Storage:DirectoryCacheTime"] = "0",
+            ["Ingress:Checks:MaildropSpace:MaxBytes"] = "20", ["Storage:DirectoryCacheTime"] = "0",
         });
         await host.Directory.AddAccountAsync("full@example.com", "hash");
         await host.Directory.AddAliasAsync("all@example.com", "full@example.com");

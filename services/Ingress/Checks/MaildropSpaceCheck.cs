@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>
-/// The maildrops that a recipient leads to have room (<see cref="IngressOptions.MaxMaildropBytes"/>): one of them is enough. Their sizes are
+/// The maildrops that a recipient leads to have room (<see cref="MaildropSpaceOptions.MaxBytes"/>): one of them is enough. Their sizes are
 /// remembered for some seconds, and mail that is under way is not counted, so that a maildrop may come to hold somewhat more.
 /// </summary>
 internal sealed class MaildropSpaceCheck(
@@ -37,7 +37,7 @@ internal sealed class MaildropSpaceCheck(
 
     private async ValueTask<bool> IsFullAsync(string address, CancellationToken cancellation) =>
         await directory.FindAccountAsync(address, cancellation) is { } account
-        && await SizeAsync(account.Id, cancellation) >= options.Value.MaxMaildropBytes;
+        && await SizeAsync(account.Id, cancellation) >= options.Value.Checks.MaildropSpace.MaxBytes;
 
     private async ValueTask<long> SizeAsync(long accountId, CancellationToken cancellation)
     {

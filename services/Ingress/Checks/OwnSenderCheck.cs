@@ -5,7 +5,8 @@ namespace MailPipeline.Ingress.Checks;
 
 /// <summary>
 /// An authenticated user sends as himself: his account's address, with a detail or in a domain that stands for its own as well, or one
-/// that leads to it and is nobody else's account. What a catch-all leads to him is only what nothing else has. <see cref="IngressOptions.AllowForeignSenders"/> switches it off.
+/// that leads to it and is nobody else's account. What a catch-all leads to him is only what nothing else has.
+/// <see cref="OwnSenderOptions.AllowForeign"/> switches it off.
 /// </summary>
 internal sealed class OwnSenderCheck(AddressResolver addresses) : ICheck
 {
