@@ -47,7 +47,7 @@ public sealed class DirectoryCommandTests : IDisposable
             .ShouldNotBeDone("example.net is an alias of example.org, and has no addresses but its; add it to example.org");
         (await _run.RunAsync("domain list")).ShouldBeDone("example.net (alias of example.org)\nexample.org");
         Assert.Contains(
-            """{"domains":["example.net","example.org"],"aliasDomains":[{"domain":"example.net","aliasOf":"example.org"}]}""",
+            """{"status":"done","result":"domains","domains":["example.net","example.org"],"aliasDomains":[{"domain":"example.net","aliasOf":"example.org"}]}""",
             (await _run.RunAsync("domain list --json")).Output, StringComparison.Ordinal);
         await _run.RunAsync("account add ann@example.org", input: "s3cret-words\n");
         (await _run.RunAsync("alias add sales@example.org ann@example.net")).ShouldBeDone("sales@example.org -> ann@example.net added");
