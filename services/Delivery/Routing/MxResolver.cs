@@ -39,7 +39,16 @@ internal sealed class MxResolver
     {
         var tls = _options.TlsDomains.GetValueOrDefault(domain, _options.Tls);
         if (_options.RouteTable.Find(domain) is { } route)
-            return Resolution.To([new TargetHost(route.Host, route.Port) { IsRouted = true, Tls = tls }]);
+        {
+            return Resolution.To(
+            [
+                new TargetHost(route.Host, route.Port)
+                {
+                    IsRouted = true, Tls = route.Tls ?? tls, HasImplicitTls = route.HasImplicitTls, Smarthost = route.Smarthost,
+                },
+            ]);
+        }
+
         if (domain.StartsWith('['))
             return Literal(domain, tls);
         if (!TryToAscii(domain, out var name))
