@@ -95,7 +95,7 @@ public sealed class SettingsTests
     }
 
     [Theory]
-    [InlineData("Delivery:Smarthosts:0:Host is ''", "host:port")]
+    [InlineData("Delivery:Smarthosts:0:Host is ''", "host:port", "Tls=Required")]
     [InlineData("Delivery:Smarthosts:0:Host is ':::'", "host:port", "Host=:::")]
     [InlineData("Delivery:Smarthosts:0:Domains has 'x..y'", "*.example.com", "Host=h", "Domains=x..y")]
     [InlineData("Delivery:Smarthosts:0:Domains has '*', which has another next hop already", "", "Host=h", "Domains=*, *")]
@@ -106,7 +106,7 @@ public sealed class SettingsTests
     [InlineData("Delivery:Smarthosts:0:Mechanism", "XOAuth2", "Host=h", "Mechanism=Guess")]
     public void A_smarthost_that_cannot_be_is_named_with_what_is_allowed(string name, string allowed, params string[] settings)
     {
-        (string, string)[] read = [("Delivery:Smarthosts:0:Domains", "*"), .. settings.Select(setting => setting.Split('=', 2)).Select(pair => ($"Delivery:Smarthosts:0:{pair[0]}", pair[1]))];
+        (string, string)[] read = [.. settings.Select(setting => setting.Split('=', 2)).Select(pair => ($"Delivery:Smarthosts:0:{pair[0]}", pair[1]))];
         var error = Assert.Throws<OptionsValidationException>(() => Read(read));
         Assert.Contains(name, error.Message, StringComparison.Ordinal);
         Assert.Contains(allowed, error.Message, StringComparison.Ordinal);
