@@ -25,9 +25,21 @@ internal static class DirectoryReply
                 json.WriteString("domain", domain.Name);
                 json.WriteString("aliasOf", domain.AliasOf);
             });
+            json.WriteAll("relayedDomains", domains.Where(domain => domain.IsRelayed), domain =>
+            {
+                json.WriteString("domain", domain.Name);
+                json.WriteString("relay", domain.Relay);
+                json.WriteString("recipients", Json.Name(domain.Recipients));
+            });
         });
 
-    private static string Text(MailDomain domain) => domain.AliasOf.Length > 0 ? $"{domain.Name} (alias of {domain.AliasOf})" : domain.Name;
+    private static string Text(MailDomain domain) => domain switch
+    {
+        { AliasOf.Length: > 0 } => $"{domain.Name} (alias of {domain.AliasOf})",
+        { IsRelayed: true, Recipients: RelayRecipients.Listed } => $"{domain.Name} (relayed to {domain.Relay}, listed recipients)",
+        { IsRelayed: true } => $"{domain.Name} (relayed to {domain.Relay})",
+        _ => domain.Name,
+    };
 
     private static string Text(DirectoryResult result) => result switch
     {
@@ -36,6 +48,15 @@ internal static class DirectoryReply
             : $". Mail to postmaster@{added.Domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
             + Broken(added.Broken),
         DomainAliasAdded added => $"{added.Domain} added: each of its addresses is the same one of {added.Other}{Broken(added.Broken)}",
+        DomainRelayAdded { Recipients: RelayRecipients.Listed } added =>
+            $"{added.Domain} added: mail for it goes on to {Hop(added.Relay)}, for recipients that an alias has; "
+            + $"'alias add ann@{added.Domain} ann@{added.Domain}' lists one{Broken(added.Broken)}",
+        DomainRelayAdded added =>
+            $"{added.Domain} added: mail for it goes on to {Hop(added.Relay)}, whoever the recipient is. Who is not there is refused by that host, and "
+            + $"its senders get a report from here; '--recipients listed' refuses them at once{Broken(added.Broken)}",
+        DomainIsRelayed relayed => $"The mail of {relayed.Domain} goes on to {Hop(relayed.Relay)}, and the domain has no accounts here",
+        NotANextHop bad => $"'{bad.Typed}' is no next hop; it looks like mail.example.net, mail.example.net:2525, [2001:db8::1]:25, lmtp:mail.example.net:24, "
+            + "lmtp:/run/dovecot/lmtp or mx",
         DomainIsAlias alias => $"{alias.Domain} is an alias of {alias.Other}, and has no addresses but its; add it to {alias.Other}",
         HasAliasDomains kept => $"{kept.Domain} has aliases; remove them first: {string.Join(", ", kept.Aliases.Select(name => $"'domain remove {name}'"))}",
         DomainRemoved removed => $"{removed.Domain} removed" + Name("Its aliases do nothing until it is ours again", removed.Idle, "removes them")
@@ -75,6 +96,8 @@ internal static class DirectoryReply
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
     };
 
+    private static string Hop(string relay) => relay == MailDomain.ByMx ? "its better MX" : relay;
+
     private static string Text(Alias alias) => $"{alias.Address} -> {alias.Target}";
 
     private static string Text(AliasFaulty faulty) => faulty.Fault switch
@@ -100,6 +123,9 @@ internal static class DirectoryReply
     {
         DomainAdded => "domainAdded",
         DomainAliasAdded => "domainAliasAdded",
+        DomainRelayAdded => "domainRelayAdded",
+        DomainIsRelayed => "domainIsRelayed",
+        NotANextHop => "notANextHop",
         DomainIsAlias => "domainIsAlias",
         HasAliasDomains => "hasAliasDomains",
         DomainRemoved => "domainRemoved",
@@ -134,6 +160,8 @@ internal static class DirectoryReply
     {
         DomainAdded added => ("domain", added.Domain),
         DomainAliasAdded added => ("domain", added.Domain),
+        DomainRelayAdded added => ("domain", added.Domain),
+        DomainIsRelayed relayed => ("domain", relayed.Domain),
         DomainIsAlias alias => ("domain", alias.Domain),
         HasAliasDomains kept => ("domain", kept.Domain),
         DomainRemoved removed => ("domain", removed.Domain),
@@ -162,6 +190,14 @@ internal static class DirectoryReply
             case DomainAliasAdded added:
                 json.WriteString("aliasOf", added.Other);
                 json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainRelayAdded added:
+                json.WriteString("relay", added.Relay);
+                json.WriteString("recipients", Json.Name(added.Recipients));
+                json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainIsRelayed relayed:
+                json.WriteString("relay", relayed.Relay);
                 break;
             case DomainIsAlias alias:
                 json.WriteString("aliasOf", alias.Other);

@@ -15,7 +15,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
         if (MailNames.Account(typed, out var address) is { } refused)
             return refused;
         var domain = MailNames.DomainOf(address);
-        if (Domains.RefuseNames(await directory.FindDomainAsync(domain, cancellation), domain) is { } unfit)
+        if (Domains.RefuseAccounts(await directory.FindDomainAsync(domain, cancellation), domain) is { } unfit)
             return unfit;
         return await directory.FindAccountAsync(address, cancellation) is null ? new AccountMayBeAdded(address) : new AccountAlreadyThere(address);
     }
@@ -37,7 +37,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
     private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, string address, string hash)
     {
         var domain = MailNames.DomainOf(address);
-        if (await Domains.RefuseNamesAsync(change, domain) is { } unfit)
+        if (Domains.RefuseAccounts(await change.FindDomainAsync(domain), domain) is { } unfit)
             return unfit;
         if (!await change.AddAccountAsync(address, hash))
             return new AccountAlreadyThere(address);

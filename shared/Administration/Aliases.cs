@@ -45,7 +45,7 @@ public sealed class Aliases(MailDirectory directory, AddressResolver addresses)
     private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, Alias alias)
     {
         var (address, target) = alias;
-        if (await Domains.RefuseNamesAsync(change, MailNames.DomainOf(address)) is { } refused)
+        if (Domains.RefuseAliases(await change.FindDomainAsync(MailNames.DomainOf(address)), MailNames.DomainOf(address)) is { } refused)
             return refused;
         var entry = await change.FindAsync(address);
         if (entry.Targets.Contains(target))

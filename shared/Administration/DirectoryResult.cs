@@ -18,6 +18,15 @@ public sealed record DomainAdded(string Domain, bool HasPostmaster, IReadOnlyLis
 /// <param name="Broken">Aliases that led to an address of the domain while it was somebody else's, and now lead nowhere.</param>
 public sealed record DomainAliasAdded(string Domain, string Other, IReadOnlyList<Alias> Broken) : DirectoryResult(ActStatus.Done);
 
+/// <param name="Relay">Where its mail goes: <see cref="NextHop"/>, or <see cref="MailDomain.ByMx"/>.</param>
+/// <param name="Broken">Aliases that led to an address of the domain while it was somebody else's, and now lead nowhere.</param>
+public sealed record DomainRelayAdded(string Domain, string Relay, RelayRecipients Recipients, IReadOnlyList<Alias> Broken) : DirectoryResult(ActStatus.Done);
+
+/// <summary>The account or alias domain is not added: the domain's mail goes elsewhere.</summary>
+public sealed record DomainIsRelayed(string Domain, string Relay) : DirectoryResult(ActStatus.NotDone);
+
+public sealed record NotANextHop(string Typed) : DirectoryResult(ActStatus.Refused);
+
 /// <summary>The account, alias or further alias domain is not added: the domain has no addresses but those of another.</summary>
 /// <param name="Other">Where they are.</param>
 public sealed record DomainIsAlias(string Domain, string Other) : DirectoryResult(ActStatus.NotDone);

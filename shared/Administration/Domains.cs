@@ -21,6 +21,30 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
             : result;
     }
 
+    /// <summary>A domain whose maildrops are elsewhere: we take its mail and send it on.</summary>
+    /// <param name="typedHop">A <see cref="NextHop"/>, or "mx": to its MX that is better than we are.</param>
+    /// <returns><see cref="DomainRelayAdded"/>, or why not.</returns>
+    public async Task<DirectoryResult> AddRelayAsync(
+        string typed, string typedHop, RelayRecipients recipients, OperatorIdentity by, CancellationToken cancellation)
+    {
+        if (MailNames.NewDomain(typed, out var domain) is { } refused)
+            return refused;
+        var relay = string.Equals(typedHop, MailDomain.ByMx, StringComparison.OrdinalIgnoreCase) ? MailDomain.ByMx
+            : NextHop.TryParse(typedHop, out var hop) ? hop.ToString() : "";
+        if (relay.Length == 0)
+            return new NotANextHop(typedHop);
+        var isAdded = await directory.ChangeAsync(by, async change =>
+        {
+            if (!await change.AddDomainAsync(new MailDomain(domain, Relay: relay, Recipients: recipients)))
+                return false;
+            await change.NoteAsync(OperatorAction.DomainAdded, $"{domain}, relayed to {relay}{(recipients == RelayRecipients.Listed ? ", listed recipients" : "")}");
+            return true;
+        });
+        return isAdded
+            ? new DomainRelayAdded(domain, relay, recipients, await AliasReview.FindBrokenAsync(directory, addresses, "@" + domain, cancellation))
+            : new DomainAlreadyThere(domain);
+    }
+
     /// <returns><see cref="DomainAdded"/>, or why not.</returns>
     public async Task<DirectoryResult> AddAsync(string typed, OperatorIdentity by, CancellationToken cancellation)
     {
@@ -28,7 +52,7 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
             return refused;
         var isAdded = await directory.ChangeAsync(by, async change =>
         {
-            if (!await change.AddDomainAsync(domain))
+            if (!await change.AddDomainAsync(new MailDomain(domain)))
                 return false;
             await change.NoteAsync(OperatorAction.DomainAdded, domain);
             return true;
@@ -55,23 +79,23 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
         return new DomainRemoved(domain, [.. idle], [.. leaving]);
     }
 
-    /// <summary>Why no name can be added in a domain; null where one can.</summary>
-    internal static DirectoryResult? RefuseNames(MailDomain? found, string domain) => found switch
+    /// <summary>Why no alias can be added in a domain; null where one can.</summary>
+    internal static DirectoryResult? RefuseAliases(MailDomain? found, string domain) => found switch
     {
         null => new DomainNotOurs(domain),
         { AliasOf: { Length: > 0 } other } => new DomainIsAlias(domain, other),
         _ => null,
     };
 
-    /// <inheritdoc cref="RefuseNames"/>
-    internal static async ValueTask<DirectoryResult?> RefuseNamesAsync(DirectoryChange change, string domain) =>
-        RefuseNames(await change.FindDomainAsync(domain), domain);
+    /// <summary>Why no account can be added in a domain, and none can stand for it; null where one can.</summary>
+    internal static DirectoryResult? RefuseAccounts(MailDomain? found, string domain) =>
+        found is { IsRelayed: true } ? new DomainIsRelayed(domain, found.Relay) : RefuseAliases(found, domain);
 
     private static async ValueTask<DirectoryResult> AddAliasAsync(DirectoryChange change, string domain, string other)
     {
-        if (await RefuseNamesAsync(change, other) is { } unfit)
+        if (RefuseAccounts(await change.FindDomainAsync(other), other) is { } unfit)
             return unfit;
-        if (!await change.AddDomainAsync(domain, other))
+        if (!await change.AddDomainAsync(new MailDomain(domain, other)))
             return new DomainAlreadyThere(domain);
         await change.NoteAsync(OperatorAction.DomainAdded, $"{domain}, alias of {other}");
         return new DomainAliasAdded(domain, other, []);

@@ -24,6 +24,8 @@ public sealed class SettingsTests
     [InlineData("Delivery:Routes:*", "mail_relay.example.net.", "example.com", "mail_relay.example.net.:25")]
     [InlineData("Delivery:Routes:example.com.", "h", "example.com", "h:25")]
     [InlineData("Delivery:Routes", "[192.0.2.1]=h", "[192.0.2.1]", "h:25")]
+    [InlineData("Delivery:Routes", "*=lmtp:[::1]", "example.com", "::1:24")]
+    [InlineData("Delivery:Routes:*", "lmtp:/run/dovecot/lmtp", "example.com", "/run/dovecot/lmtp:24")]
     [InlineData("Delivery:Routes", "example.org=h", "example.com", null)]
     public void Routes_may_be_written_in_three_forms(string key, string value, string domain, string? expected)
     {

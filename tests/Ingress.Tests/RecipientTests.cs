@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Mail;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -92,6 +93,23 @@ public sealed class RecipientTests
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
         await client.SayAsync("RCPT TO:<abuse@example.com>", "550 5.1.1 No such user here");
+    }
+
+    [Fact]
+    public async Task Mail_for_a_domain_that_we_relay_for_is_taken_from_strangers()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Checks:LocalSender:Policy"] = "Refuse" });
+        await host.Directory.AddDomainAsync(new MailDomain("all.example", Relay: "mail.example.net:25"));
+        await host.Directory.AddDomainAsync(new MailDomain("listed.example", Relay: "mail.example.net:25", Recipients: RelayRecipients.Listed));
+        await host.Directory.AddAliasAsync("ann@listed.example", "ann@listed.example");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        // Its users send by their own server.
+        await client.SayAsync("MAIL FROM:<bob@all.example>", "250");
+        await client.SayAsync("RCPT TO:<anybody@all.example>", "250 2.1.5");
+        await client.SayAsync("RCPT TO:<ann@listed.example>", "250 2.1.5");
+        await client.SayAsync("RCPT TO:<Ann+x@Listed.example>", "250 2.1.5");
+        await client.SayAsync("RCPT TO:<bob@listed.example>", "550 5.1.1 No such user here");
+        await client.SayAsync("RCPT TO:<bob@other.example>", "550 5.7.1 Relaying denied");
     }
 
     /// <summary>Who is not there, who is none of ours, whose maildrop is full, and when nobody can tell.</summary>

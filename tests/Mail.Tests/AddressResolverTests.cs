@@ -122,6 +122,40 @@ public abstract partial class StoreTests
         Assert.Null(await resolver.FindAccountAsync("list@example.com", default));
     }
 
+    /// <summary>What no alias leads elsewhere goes on to the next hop; a domain with listed recipients has those that an alias has.</summary>
+    [Theory]
+    [InlineData(RelayRecipients.All, "anybody@relay.example", AddressFault.None, "anybody@relay.example")]
+    [InlineData(RelayRecipients.All, "Ann@relay.example", AddressFault.None, "Ann@relay.example")]
+    [InlineData(RelayRecipients.All, "moved@relay.example", AddressFault.None, "ann@example.org")]
+    [InlineData(RelayRecipients.Listed, "anybody@relay.example", AddressFault.NotThere, "anybody@relay.example?")]
+    [InlineData(RelayRecipients.Listed, "Ann@relay.example", AddressFault.None, "Ann@relay.example")]
+    [InlineData(RelayRecipients.Listed, "ann+x@relay.example", AddressFault.None, "ann+x@relay.example")]
+    [InlineData(RelayRecipients.Listed, "moved@relay.example", AddressFault.None, "ann@example.org")]
+    [InlineData(RelayRecipients.Listed, "copied@relay.example", AddressFault.None, "ann@example.org copied@relay.example")]
+    public async Task A_domain_that_we_relay_for_has_its_next_hop(RelayRecipients recipients, string address, AddressFault fault, string ends)
+    {
+        var resolver = await ResolverAsync();
+        await Store.Directory.AddDomainAsync(new MailDomain("relay.example", Relay: "mail.example.net:25", Recipients: recipients));
+        foreach (var (alias, target) in new[]
+        {
+            ("ann@relay.example", "ann@relay.example"), ("moved@relay.example", "ann@example.org"), ("copied@relay.example", "copied@relay.example"),
+            ("copied@relay.example", "ann@example.org"),
+        })
+        {
+            var check = await resolver.CheckAliasAsync(alias, target, default);
+            Assert.Equal(AddressFault.None, check.Fault);
+            await Store.Directory.AddAliasAsync(alias, target);
+        }
+
+        var resolved = await resolver.ResolveAsync(address, default);
+
+        Assert.Equal((true, true, fault), (resolved.IsLocal, resolved.IsRelayed, resolved.Fault));
+        Assert.Equal(ends, string.Join(' ', resolved.Ends.Select(end => end.Address + (end.IsThere ? "" : "?")).Order(StringComparer.Ordinal)));
+        Assert.All(resolved.Ends, end => Assert.Equal(end.Domain == "example.org" ? RecipientRoute.Local : RecipientRoute.Remote, end.Route));
+        Assert.Null(await resolver.FindAccountAsync("ann@relay.example", default));
+        Assert.Equal(["relay.example"], (await Store.Directory.RelayedDomainsAsync(default)).Keys);
+    }
+
     [Theory]
     [InlineData("new@example.org", "new@example.org", "new@example.org -> new@example.org")]
     [InlineData("ann@example.org", "step9@example.org", "ann@example.org -> step9@example.org -> step10@example.org -> ann@example.org")]

@@ -72,7 +72,7 @@ public abstract partial class StoreTests
         var (before, there, count, alias) = await Store.Directory.ChangeAsync(async change =>
         {
             var isBefore = await change.FindDomainAsync("Example.ORG") is not null;
-            await change.AddDomainAsync("example.org");
+            await change.AddDomainAsync(new MailDomain("example.org"));
             await change.AddAliasAsync("Sales@example.org", "ann@example.org");
             return (isBefore, await change.FindDomainAsync("example.org") is not null, await change.CountAccountsAsync("Example.org"), await change.FindAsync("sales@example.org"));
         });

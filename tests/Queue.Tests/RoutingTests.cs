@@ -69,6 +69,20 @@ public sealed class RoutingTests
             r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
     }
 
+    [Fact]
+    public async Task Mail_of_a_domain_that_we_relay_for_leaves_by_its_own_queue()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
+        await queue.Directory.AddDomainAsync(new MailDomain("relay.example", Relay: "mail.example.net:25"));
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAliasAsync("list@example.org", "bob@relay.example");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "ann@relay.example", "list@example.org");
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+        Assert.Equal(
+            [("ann@relay.example", "relay.example", RecipientRoute.Remote), ("bob@relay.example", "relay.example", RecipientRoute.Remote)],
+            (await queue.History.FindAsync(id, default))!.Recipients.Select(r => (r.Address, r.Domain, r.Route)).Order());
+    }
+
     /// <summary>No other system has these names of this host, whatever way leads to them.</summary>
     [Theory]
     [InlineData("MAILER-DAEMON@mail.example.org", "carol@example.org")]

@@ -12,6 +12,12 @@ internal sealed record TargetHost(string Name, int Port, int Preference = 0)
     /// <summary>TLS comes before the greeting (RFC 8314 §3.3).</summary>
     public bool HasImplicitTls { get; init; }
 
+    /// <summary>It speaks LMTP (RFC 2033).</summary>
+    public bool IsLmtp { get; init; }
+
+    /// <summary>Its name is the path of a Unix socket.</summary>
+    public bool IsSocket => Name.StartsWith('/');
+
     /// <summary>What it is told of us; null: nothing.</summary>
     public Smarthost? Smarthost { get; init; }
 

@@ -1,18 +1,22 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Routing;
 
 /// <summary>A fixed next hop that takes the place of the MX look-up.</summary>
-/// <param name="Host">Name or address; a name is looked up as A/AAAA only.</param>
+/// <param name="Host">Name or address; a name is looked up as A/AAAA only. Or the path of a Unix socket.</param>
 internal sealed record Route(string Host, int Port)
 {
     /// <summary>What it has to show before it is given mail; null: what the domain asks for.</summary>
     public TlsPolicy? Tls { get; init; }
 
     public bool HasImplicitTls { get; init; }
+
+    /// <summary>It speaks LMTP (RFC 2033).</summary>
+    public bool IsLmtp { get; init; }
 
     /// <summary>What it is told of us; null: nothing.</summary>
     public Smarthost? Smarthost { get; init; }
@@ -31,7 +35,7 @@ internal sealed class RouteTable
     private const string Setting = DeliveryOptions.Section + ":" + nameof(DeliveryOptions.Routes);
 
     private const string Allowed =
-        "host, host:port or [address]:port with a port from 1 to 65535, for example smarthost.example.net or [2001:db8::1]:25";
+        "host, host:port or [address]:port with a port from 1 to 65535, for example smarthost.example.net or [2001:db8::1]:25; with lmtp: before it, or before the path of a socket, it speaks LMTP";
 
     private const int DefaultPort = 25;
 
@@ -83,17 +87,11 @@ internal sealed class RouteTable
         return _routes.GetValueOrDefault("*");
     }
 
-    /// <summary>host, host:port, address, [address]:port; a name may stand in brackets too.</summary>
     private static bool TryParseHost(string text, [NotNullWhen(true)] out Route? route)
     {
-        var isHost = HostAddress.TrySplitPort(text, DefaultPort, out var host, out var port) && (HostAddress.TryParse(host, out _) || IsName(host));
-        route = isHost ? new Route(host, port) : null;
-        return isHost;
+        route = NextHop.TryParse(text, out var hop) ? new Route(hop.Host, hop.Port) { IsLmtp = hop.IsLmtp } : null;
+        return route is not null;
     }
-
-    // RFC 1123 §2.1: what ends in a number would be an address, and is none.
-    private static bool IsName(string host) =>
-        IsDomain(host, out var isLiteral) && !isLiteral && !host[(host.TrimEnd('.').LastIndexOf('.') + 1)..].TrimEnd('.').All(char.IsAsciiDigit);
 
     private static bool IsDomain(string text, out bool isLiteral)
     {

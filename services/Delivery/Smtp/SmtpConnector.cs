@@ -36,10 +36,10 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     public async Task<ConnectResult> ConnectAsync(
         TargetHost host, IPAddress address, CancellationToken giveUp, CancellationToken cancellationToken)
     {
-        var endPoint = new IPEndPoint(address, host.Port);
-        var remote = $"{host.Name}[{address}]:{host.Port}";
+        EndPoint endPoint = host.IsSocket ? new UnixDomainSocketEndPoint(host.Name) : new IPEndPoint(address, host.Port);
+        var remote = host.IsSocket ? host.Name : $"{host.Name}[{address}]:{host.Port}";
         // What is known by its address alone is not named twice.
-        var peer = HostAddress.TryParse(host.Name, out _) ? endPoint.ToString() : remote;
+        var peer = HostAddress.TryParse(host.Name, out _) ? $"{endPoint}" : remote;
         var attempt = new Attempt(host, endPoint, remote, peer, host.Tls);
         var result = await TryAsync(attempt, giveUp, cancellationToken);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
@@ -64,7 +64,10 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         try
         {
             var socket = await OpenAsync(attempt, giveUp, cancellationToken);
-            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time) { FellBackToClear = attempt.TlsFault is not null };
+            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time)
+            {
+                IsLmtp = attempt.Host.IsLmtp, FellBackToClear = attempt.TlsFault is not null,
+            };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
             using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
 
@@ -112,8 +115,13 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, giveUp, timeout.Token);
         try
         {
-            socket = new Socket(attempt.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            KeepLittleUnsent(socket);
+            socket = new Socket(attempt.EndPoint.AddressFamily, SocketType.Stream, attempt.Host.IsSocket ? ProtocolType.Unspecified : ProtocolType.Tcp);
+            if (!attempt.Host.IsSocket)
+            {
+                socket.NoDelay = true;
+                KeepLittleUnsent(socket);
+            }
+
             await socket.ConnectAsync(attempt.EndPoint, either.Token);
             return socket;
         }
@@ -165,17 +173,18 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     private async Task<SmtpReply?> HelloAsync(SmtpClientConnection connection)
     {
         var timeout = _options.Timeouts.Hello;
-        await connection.WriteLineAsync($"EHLO {_name}", timeout);
+        var hello = connection.IsLmtp ? "LHLO" : "EHLO";
+        await connection.WriteLineAsync($"{hello} {_name}", timeout);
         await connection.FlushAsync(timeout);
-        var reply = await connection.ReadReplyAsync("EHLO", timeout);
+        var reply = await connection.ReadReplyAsync(hello, timeout);
         if (reply.Code == Okay)
         {
             connection.Capabilities = EhloCapabilities.Parse(reply);
             return null;
         }
 
-        // RFC 5321 §3.2: a server without extensions refuses EHLO and knows HELO.
-        if (reply.Code / 100 != 5)
+        // RFC 5321 §3.2: a server without extensions refuses EHLO and knows HELO; one of LMTP knows neither (RFC 2033 §4.1).
+        if (reply.Code / 100 != 5 || connection.IsLmtp)
             return reply;
         await connection.WriteLineAsync($"HELO {_name}", timeout);
         await connection.FlushAsync(timeout);
@@ -218,7 +227,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
 
     private CertificateCheck CertificateOf(Attempt attempt) => new(attempt.Host.Name, attempt.Peer, attempt.Policy == TlsPolicy.Verified, time);
 
-    private sealed record Attempt(TargetHost Host, IPEndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
+    private sealed record Attempt(TargetHost Host, EndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
     {
         public bool TlsFailed { get; set; }
 

@@ -32,6 +32,9 @@ public enum AddressFault
 /// <param name="Ends">Each end once for each way that leads to it, those that are not there included.</param>
 public sealed record ResolvedAddress(bool IsLocal, IReadOnlyList<AddressEnd> Ends, AddressFault Fault)
 {
+    /// <summary>Its domain's maildrops are elsewhere, and we take its mail for them.</summary>
+    public bool IsRelayed { get; init; }
+
     public bool LeadsTo(Account account) => Ends.Any(
         end => end.Route == RecipientRoute.Local && string.Equals(end.Account, account.Address, StringComparison.OrdinalIgnoreCase));
 }
@@ -48,7 +51,8 @@ public sealed record AliasCheck(AddressFault Fault, string Address, IReadOnlyLis
 /// Says where an address leads, to all who ask: the door, the router, the check of senders, the commands. A domain that is not
 /// ours: there. A name of ours: its aliases, else its account, else those of the name without its detail (<see cref="Subaddress"/>),
 /// else the catch-all of the domain, else nothing. An alias that names its own address keeps a copy in the account of that name. A domain
-/// that is an alias of another has no names of its own: each of its addresses is the same one there.
+/// that is an alias of another has no names of its own: each of its addresses is the same one there. One that we relay for has no accounts:
+/// what no alias leads elsewhere goes on to its next hop, all of it or what an alias has, as the operator said.
 /// </summary>
 public sealed class AddressResolver
 {
@@ -68,22 +72,22 @@ public sealed class AddressResolver
     public async ValueTask<ResolvedAddress> ResolveAsync(
         string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage)
     {
-        var (named, domain, isLocal) = await _directory.InOwnDomainAsync(address, cancellationToken);
-        if (!isLocal)
+        var (named, domain, own) = await _directory.InOwnDomainAsync(address, cancellationToken);
+        if (own is null)
             return new ResolvedAddress(false, [new AddressEnd(address, domain, RecipientRoute.Remote)], AddressFault.None);
         var entry = await _directory.FindAsync(named, cancellationToken);
-        if (entry is { Account: { } account, Targets.Count: 0 })
+        if (entry is { Account: { } account, Targets.Count: 0 } && !own.IsRelayed)
             return new ResolvedAddress(true, [new AddressEnd(named, domain, RecipientRoute.Local, Account: account.Address)], AddressFault.None);
         var walk = new AliasWalk(_directory, planned: null, room);
         await walk.FollowAsync(named, cancellationToken);
-        return new ResolvedAddress(true, walk.Ends, walk.Fault);
+        return new ResolvedAddress(true, walk.Ends, walk.Fault) { IsRelayed = own.IsRelayed };
     }
 
     /// <summary>The account that has the name itself, with its detail or without, whatever its aliases lead to; null where none has it.</summary>
     public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken)
     {
-        var (named, _, isLocal) = await _directory.InOwnDomainAsync(address, cancellationToken);
-        return isLocal ? (await _directory.FindNameAsync(named, cancellationToken)).Entry.Account : null;
+        var (named, _, own) = await _directory.InOwnDomainAsync(address, cancellationToken);
+        return own is { IsRelayed: false } ? (await _directory.FindNameAsync(named, cancellationToken)).Entry.Account : null;
     }
 
     /// <summary>What would be wrong with one more alias: with its own target, or with an alias that leads to it.</summary>
@@ -91,10 +95,14 @@ public sealed class AddressResolver
     public async Task<AliasCheck> CheckAliasAsync(string address, string target, CancellationToken cancellationToken)
     {
         var planned = new Alias(MailDirectory.Normalize(address), MailDirectory.Normalize(target));
-        var (named, domain, _) = await _directory.InOwnDomainAsync(planned.Target, cancellationToken);
+        var (named, domain, targetDomain) = await _directory.InOwnDomainAsync(planned.Target, cancellationToken);
         // A catch-all makes no name be there, its own target's neither.
-        if (planned.Address == "@" + domain && (await _directory.FindNameAsync(named, cancellationToken)).Entry.IsEmpty)
+        if (planned.Address == "@" + domain && targetDomain is not { IsRelayed: true, Recipients: RelayRecipients.All }
+            && (await _directory.FindNameAsync(named, cancellationToken)).Entry.IsEmpty)
+        {
             return new AliasCheck(AddressFault.NotThere, planned.Target, []);
+        }
+
         var own = new AliasWalk(_directory, planned, RecipientIds.MaxPerMessage);
         if (await own.FollowTargetAsync(cancellationToken) is { } fault and not AddressFault.None)
             return new AliasCheck(fault, planned.Target, own.Circle);

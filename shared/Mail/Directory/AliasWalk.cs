@@ -34,8 +34,12 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
     public async ValueTask<AddressFault> FollowTargetAsync(CancellationToken cancellationToken)
     {
         var (address, target) = planned!;
-        if (address == target && (await directory.FindAsync(address, cancellationToken)).Account is not null)
+        if (address == target && ((await directory.FindAsync(address, cancellationToken)).Account is not null
+            || await directory.FindDomainAsync(AddressResolver.DomainOf(address), cancellationToken) is { IsRelayed: true }))
+        {
             return AddressFault.None;
+        }
+
         _followed.Add(address);
         _path.Add(address);
         await FollowAsync(target, depth: 1, cancellationToken);
@@ -49,8 +53,8 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
     {
         if (Ends.Count > room)
             return;
-        var (address, domain, isLocal) = await directory.InOwnDomainAsync(asked, cancellationToken);
-        if (!isLocal)
+        var (address, domain, own) = await directory.InOwnDomainAsync(asked, cancellationToken);
+        if (own is null)
         {
             Ends.Add(new AddressEnd(address, domain, RecipientRoute.Remote));
             return;
@@ -64,17 +68,21 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
             return;
         }
         var (alias, account, targets) = await TargetsAsync(name, domain, cancellationToken);
-        // A copy kept in its own account is the account.
-        if (targets.Count == 0 || (account is not null && targets is [var only] && only == alias))
+        var end = own.IsRelayed
+            ? new AddressEnd(address, domain, RecipientRoute.Remote, own.Recipients == RelayRecipients.All || targets.Count > 0)
+            : new AddressEnd(address, domain, RecipientRoute.Local, account is not null, account?.Address);
+        var mayKeep = own.IsRelayed || account is not null;
+        // A copy kept in its own account is the account; in a domain that we relay for it says that the name is there.
+        if (targets.Count == 0 || (mayKeep && targets is [var only] && only == alias))
         {
-            Ends.Add(new AddressEnd(address, domain, RecipientRoute.Local, account is not null, account?.Address));
+            Ends.Add(end);
             return;
         }
         if (depth == AddressResolver.MaxAliasDepth)
         {
             // An end all the same: nobody whose mail was accepted before it grew so deep may vanish.
             _isDeep = true;
-            Ends.Add(new AddressEnd(address, domain, RecipientRoute.Local, account is not null, account?.Address));
+            Ends.Add(end);
             return;
         }
         _usesAlias = true;
@@ -83,8 +91,8 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
         foreach (var target in targets)
         {
             // An alias that names its own address keeps a copy here: "alice -> alice, bob".
-            if (account is not null && target == alias)
-                Ends.Add(new AddressEnd(address, domain, RecipientRoute.Local, Account: account.Address));
+            if (mayKeep && target == alias)
+                Ends.Add(end);
             else
                 await FollowAsync(target, depth + 1, cancellationToken);
         }

@@ -19,7 +19,7 @@ public sealed class DirectoryChange : IDirectoryReader
         "INSERT INTO accounts (id, address, password_hash, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
 
     private static readonly Statement s_addDomain = new(
-        "INSERT INTO domains (name, created_at, alias_of) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+        "INSERT INTO domains (name, created_at, alias_of, relay, relay_recipients) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING");
 
     private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
     private static readonly Statement s_countAccounts = new(
@@ -81,10 +81,9 @@ public sealed class DirectoryChange : IDirectoryReader
     public async ValueTask<AliasCheck> CheckAliasAsync(string address, string target) =>
         await new AddressResolver(this).CheckAliasAsync(address, target, CancellationToken.None);
 
-    /// <param name="aliasOf">The domain of ours that it stands for; empty: it has addresses of its own.</param>
-    /// <returns>False: it is there already.</returns>
-    public ValueTask<bool> AddDomainAsync(string domain, string aliasOf = "") =>
-        WriteAsync(s_addDomain, MailDirectory.Normalize(domain), _now, MailDirectory.Normalize(aliasOf));
+    /// <summary>False: it is there already.</summary>
+    public ValueTask<bool> AddDomainAsync(MailDomain domain) => WriteAsync(
+        s_addDomain, MailDirectory.Normalize(domain.Name), _now, MailDirectory.Normalize(domain.AliasOf), domain.Relay, (long)domain.Recipients);
 
     /// <summary>Accounts and aliases stay. False: there is none.</summary>
     public ValueTask<bool> RemoveDomainAsync(string domain) => WriteAsync(s_removeDomain, MailDirectory.Normalize(domain));

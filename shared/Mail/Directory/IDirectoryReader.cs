@@ -16,16 +16,17 @@ internal interface IDirectoryReader
 
 internal static class DirectoryQuestions
 {
-    /// <summary>The address in the domain that its own stands for, that domain, and whether it is ours.</summary>
-    public static async ValueTask<(string Address, string Domain, bool IsLocal)> InOwnDomainAsync(
+    /// <summary>The address in the domain that its own stands for, that domain, and what is said of it; null where it is none of ours.</summary>
+    public static async ValueTask<(string Address, string Domain, MailDomain? Own)> InOwnDomainAsync(
         this IDirectoryReader directory, string address, CancellationToken cancellationToken)
     {
         var domain = AddressResolver.DomainOf(address);
         return await directory.FindDomainAsync(domain, cancellationToken) switch
         {
-            null => (address, domain, false),
-            { AliasOf: { Length: > 0 } other } => (string.Concat(address.AsSpan(0, address.LastIndexOf('@') + 1), other), other, true),
-            _ => (address, domain, true),
+            null => (address, domain, null),
+            // What stands for another stands for one with maildrops.
+            { AliasOf: { Length: > 0 } other } => (string.Concat(address.AsSpan(0, address.LastIndexOf('@') + 1), other), other, new MailDomain(other)),
+            var own => (address, domain, own),
         };
     }
 

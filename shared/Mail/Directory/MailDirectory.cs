@@ -18,7 +18,24 @@ public sealed record DirectoryEntry(Account? Account, IReadOnlyList<string> Targ
 
 /// <summary>A domain of ours.</summary>
 /// <param name="AliasOf">The domain of ours that it stands for, each address for the one with the same local part; empty: it has addresses of its own.</param>
-public sealed record MailDomain(string Name, string AliasOf = "");
+/// <param name="Relay">Where its mail goes (<see cref="NextHop"/>, or <see cref="ByMx"/>); empty: into maildrops here.</param>
+public sealed record MailDomain(string Name, string AliasOf = "", string Relay = "", RelayRecipients Recipients = RelayRecipients.All)
+{
+    /// <summary>The relay of a domain whose mail goes to its better MX: we are its backup.</summary>
+    public const string ByMx = "mx";
+
+    public bool IsRelayed => Relay.Length > 0;
+}
+
+/// <summary>Which recipients of a domain that we relay for are taken. The numbers are stored; they never change meaning.</summary>
+public enum RelayRecipients
+{
+    /// <summary>All; the next hop refuses who is not there.</summary>
+    All = 0,
+
+    /// <summary>Those that an alias has, be it one to themselves.</summary>
+    Listed = 1,
+}
 
 /// <summary>
 /// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
@@ -29,9 +46,10 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
     /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
     private const int MaxCached = 20_000;
 
-    internal static readonly Statement FindDomain = new("SELECT name, alias_of FROM domains WHERE name = $1");
-    private static readonly Statement s_listDomains = new("SELECT name, alias_of FROM domains ORDER BY name");
-    private static readonly Statement s_firstDomains = new("SELECT name FROM domains WHERE alias_of = '' ORDER BY name LIMIT $1");
+    internal static readonly Statement FindDomain = new("SELECT name, alias_of, relay, relay_recipients FROM domains WHERE name = $1");
+    private static readonly Statement s_listDomains = new("SELECT name, alias_of, relay, relay_recipients FROM domains ORDER BY name");
+    private static readonly Statement s_relayedDomains = new("SELECT name, alias_of, relay, relay_recipients FROM domains WHERE relay <> ''");
+    private static readonly Statement s_firstDomains = new("SELECT name FROM domains WHERE alias_of = '' AND relay = '' ORDER BY name LIMIT $1");
     internal static readonly Statement Find = new(
         """
         SELECT id, address, password_hash FROM accounts WHERE address = $1
@@ -50,6 +68,7 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
     private readonly ConcurrentDictionary<string, (long At, MailDomain? Found)> _domains = [];
     private readonly ConcurrentDictionary<int, (long At, IReadOnlyList<string> Names)> _firstDomains = [];
     private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
+    private readonly ConcurrentDictionary<int, (long At, IReadOnlyDictionary<string, MailDomain> Domains)> _relayed = [];
     private readonly Lock _gate = new();
     private Task _lastChange = Task.CompletedTask;
 
@@ -85,6 +104,11 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         CachedAsync<int, IReadOnlyList<string>>(_firstDomains, limit, async most =>
             await database.QueryAsync(s_firstDomains, r => r.GetString(0), cancellationToken, (long)most));
 
+    /// <summary>The domains that we relay for, by name. They are read all at once, as they are asked about for every batch that leaves.</summary>
+    public ValueTask<IReadOnlyDictionary<string, MailDomain>> RelayedDomainsAsync(CancellationToken cancellationToken) =>
+        CachedAsync<int, IReadOnlyDictionary<string, MailDomain>>(_relayed, 0, async _ =>
+            (await database.QueryAsync(s_relayedDomains, ReadDomain, cancellationToken)).ToDictionary(domain => domain.Name, StringComparer.OrdinalIgnoreCase));
+
     public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
 
@@ -92,7 +116,10 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         await database.QueryAsync(ListAliases, ReadAlias, cancellationToken);
 
     /// <summary>False: it is there already.</summary>
-    public Task<bool> AddDomainAsync(string domain, string aliasOf = "") => ChangeAsync(change => change.AddDomainAsync(domain, aliasOf));
+    public Task<bool> AddDomainAsync(string domain, string aliasOf = "") => AddDomainAsync(new MailDomain(domain, aliasOf));
+
+    /// <summary>False: it is there already.</summary>
+    public Task<bool> AddDomainAsync(MailDomain domain) => ChangeAsync(change => change.AddDomainAsync(domain));
 
     public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(change => change.RemoveDomainAsync(domain));
 
@@ -222,6 +249,7 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         _domains.Clear();
         _firstDomains.Clear();
         _entries.Clear();
+        _relayed.Clear();
     }
 
     // An alias has no id.
@@ -231,7 +259,8 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
 
     internal static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
 
-    internal static MailDomain ReadDomain(System.Data.Common.DbDataReader row) => new(row.GetString(0), row.GetString(1));
+    internal static MailDomain ReadDomain(System.Data.Common.DbDataReader row) =>
+        new(row.GetString(0), row.GetString(1), row.GetString(2), (RelayRecipients)row.GetInt32(3));
 
     internal static Alias ReadAlias(System.Data.Common.DbDataReader row) => new(row.GetString(0), row.GetString(1));
 }
