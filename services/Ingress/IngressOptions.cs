@@ -93,6 +93,12 @@ public sealed class IngressOptions
     [Range(100, 1_000_000)]
     public int MaxRecipientOvershoot { get; set; } = 1000;
 
+    /// <summary>
+    /// Where HELP sends people, e.g. https://www.example.org/mail; printable ASCII, up to 200 characters. Default: the documents of this project.
+    /// </summary>
+    [RegularExpression("[ -~]{1,200}", ErrorMessage = "must be 1 to 200 characters of printable ASCII")]
+    public string HelpLink { get; set; } = "docs/RFC.md of MailPipeline";
+
     /// <summary>5xx replies since the last accepted message; behind the last of them 421 ends the session. Default 20, as Postfix.</summary>
     [Range(1, 100_000)]
     public int MaxErrors { get; set; } = 20;

@@ -32,6 +32,8 @@ internal static class ExtensionTable
             Mail = [new("SIZE", MailParameters.Size)],
         },
         new("ENHANCEDSTATUSCODES", "RFC 2034",                 [s_yes,      s_yes,      s_yes]),
+        // Without BINARYMIME: what holds no lines could be handed on to no maildrop by POP3, and to no host that has not got it too.
+        new("CHUNKING",            "RFC 3030",                 [s_yes,      s_yes,      s_yes]),
         // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
         new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
         {

@@ -26,6 +26,12 @@ public enum SmtpAction
     /// <summary>Send the reply, read the content, then call <see cref="SmtpSession.ContentEnded"/>.</summary>
     ReceiveContent,
 
+    /// <summary>Read the octets of <see cref="SmtpSession.Chunk"/>, then call <see cref="SmtpSession.ChunkEnded"/>.</summary>
+    ReceiveChunk,
+
+    /// <summary>Read the octets of <see cref="SmtpSession.Chunk"/>, throw them away and answer with null.</summary>
+    SkipChunk,
+
     /// <summary>Send the reply and close.</summary>
     Close,
 }
@@ -64,7 +70,8 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
     public SmtpSessionState State =>
         _transaction is { } transaction
-            ? transaction.Recipients.Count > 0 ? SmtpSessionState.Recipients : SmtpSessionState.Mail
+            ? transaction.IsChunked ? SmtpSessionState.Chunks
+            : transaction.Recipients.Count > 0 ? SmtpSessionState.Recipients : SmtpSessionState.Mail
             : _isGreeted ? SmtpSessionState.Greeted : SmtpSessionState.Connected;
 
     public bool IsTls { get; private set; }
@@ -122,21 +129,19 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
         (LastVerb, LastPath) = ("", null);
         if (line.ContainsAny((byte)0, (byte)'\r'))
-            return Respond(Replies.C500ControlOctets);
+            return Unreadable(line, Replies.C500ControlOctets);
 
         // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
         line = line.TrimEnd(" \t"u8);
         var end = line.IndexOf((byte)' ');
         var verb = end < 0 ? line : line[..end];
         if (SmtpCommands.Find(verb) is not { } command)
-            return _isTurnedAway ? Respond(Replies.C503TurnedAway) : Unknown(verb);
+            return _isTurnedAway ? Unreadable(verb, Replies.C503TurnedAway) : Unknown(verb);
         LastVerb = command.Name;
+        var argument = end < 0 ? default : line[(end + 1)..].TrimStart((byte)' ');
         if (_isTurnedAway && command.Name != "QUIT")
-            return Respond(Replies.C503TurnedAway);
-        if (command.Refusal(State) is { } refusal)
-            return Respond(refusal);
-
-        return command.Run(this, end < 0 ? default : line[(end + 1)..].TrimStart((byte)' '));
+            return Refuse(command, argument, Replies.C503TurnedAway);
+        return command.Refusal(State) is { } refusal ? Refuse(command, argument, refusal) : command.Run(this, argument);
     }
 
     /// <summary>Takes note of a line that was none (<see cref="LineStatus.TooLong"/>, <see cref="LineStatus.BareLineFeed"/>).</summary>
@@ -149,9 +154,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         _sasl = null;
         // RFC 5321 §2.3.8: only CRLF ends a line.
         if (status != LineStatus.TooLong)
-            return Respond(Replies.C500BareLineFeed);
+            return Unreadable(start, Replies.C500BareLineFeed);
         // RFC 5321 §4.5.3.1.9; RFC 4954 §4, §6.
-        return Respond(isAuth && profile.AllowsAuth(IsTls) ? Replies.C500AuthLineTooLong : Replies.C500LineTooLong);
+        return Unreadable(start, isAuth && profile.AllowsAuth(IsTls) ? Replies.C500AuthLineTooLong : Replies.C500LineTooLong);
     }
 
     /// <summary>With <see cref="SmtpAction.CheckRecipient"/>: another mailbox takes the recipient's place, if it is accepted.</summary>
@@ -185,6 +190,8 @@ public sealed partial class SmtpSession(SmtpProfile profile)
                 return Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.Authenticate:
                 return AuthEnded(refusal);
+            case SmtpAction.SkipChunk:
+                return ChunkSkipped();
             default:
                 throw new InvalidOperationException("No question is open.");
         }
@@ -201,15 +208,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
             throw new InvalidOperationException("No content was asked for.");
 
         _question = SmtpAction.Continue;
-        Reset();
-        if (reply.IsSuccess)
-        {
-            _errors = 0;
-            _commandsWithoutMail = 0;
-            _recipientsTooMany = 0;
-        }
-
-        return Respond(reply);
+        return MessageEnded(reply);
     }
 
     // RFC 5321 §4.1.1.2
@@ -231,6 +230,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (parameters.SizeBytes > profile.MaxMessageBytes)
             return Respond(Replies.C552TooLarge);
 
+        _hasChunkFailed = false;
         _proposed = new SmtpTransaction
         {
             Sender = sender,
@@ -283,7 +283,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         WithoutMail(argument.IsEmpty ? Replies.C501BadArgument : Replies.C252CannotVerify);
 
     // RFC 5321 §4.1.1.8
-    internal SmtpStep Help() => WithoutMail(Replies.C214Help);
+    internal SmtpStep Help() => WithoutMail(profile.HelpReply);
 
     // RFC 5321 §4.1.1.9: with or without an argument.
     internal SmtpStep Noop() => WithoutMail(Replies.C250Ok);
@@ -330,12 +330,30 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         return text.IsEmpty ? null : Encoding.UTF8.GetString(end < 0 ? given : given[..end]);
     }
 
+    private SmtpStep MessageEnded(SmtpReply reply)
+    {
+        Reset();
+        if (reply.IsSuccess)
+        {
+            _errors = 0;
+            _commandsWithoutMail = 0;
+            _recipientsTooMany = 0;
+            _chunks = 0;
+            _chunkBytes = 0;
+        }
+
+        return Respond(reply);
+    }
+
+    private SmtpStep Refuse(SmtpCommands.Row command, ReadOnlySpan<byte> argument, SmtpReply refusal) =>
+        command.BringsChunk ? SkipChunk(argument, refusal) : Respond(refusal);
+
     private SmtpStep Unknown(ReadOnlySpan<byte> verb)
     {
         // A browser that was made to post mail here (cross-protocol attack): nothing it says may be taken for a command.
         if (verb.SequenceEqual("GET"u8) || verb.SequenceEqual("POST"u8) || verb.SequenceEqual("PUT"u8) || verb.SequenceEqual("CONNECT"u8))
             return new SmtpStep(SmtpAction.Close, Replies.C421NotSmtp);
-        return Respond(Replies.C500BadCommand);
+        return Unreadable(verb, Replies.C500BadCommand);
     }
 
     private SmtpStep Ask(SmtpAction question)
@@ -368,6 +386,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         _transaction = null;
         _proposed = null;
         ProposedRecipient = null;
+        _hasChunkFailed = false;
     }
 
     private void ThrowIfQuestionOpen()

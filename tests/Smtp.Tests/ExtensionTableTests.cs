@@ -19,12 +19,12 @@ public sealed class ExtensionTableTests
     }
 
     [Theory]
-    [InlineData(ListenerKind.Mx, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
-    [InlineData(ListenerKind.Mx, true, "PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
-    [InlineData(ListenerKind.Submission, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Mx, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Mx, true, "PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Submission, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
     [InlineData(
         ListenerKind.Submission, true,
-        "AUTH=LOGIN PLAIN, AUTH LOGIN PLAIN, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
+        "AUTH=LOGIN PLAIN, AUTH LOGIN PLAIN, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
     public void Ehlo_prints_the_column_of_its_listener(ListenerKind kind, bool isTls, string lines) =>
         Assert.Equal(["mx.example.com", .. lines.Split(", ")], Profile(kind).Offered(isTls).EhloReply.Lines);
 
