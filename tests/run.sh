@@ -148,7 +148,8 @@ compile_ahead() {
 }
 
 # run NAME [KIND]: a project's tests, or those of one kind, and says at the end what became of them; the numbers (passed, failed,
-# skipped) go to $results/NAME-KIND.counted. A kind is a trait of tests that the others of the project do not run beside.
+# skipped) go to $results/NAME-KIND.counted. A kind is a trait of tests that the others of the project do not run beside. A test that
+# goes on for two minutes is named, so that one that hangs is known.
 run() {
   local name=$1 kind=${2:-} program log code summary total errors bad skip good filter=()
   case $kind in
@@ -162,7 +163,7 @@ run() {
   log="$results/$job"
   # The runner's own summary: "Total: 67, Errors: 0, Failed: 1, Skipped: 0, Not Run: 0, Time: 12.696s"
   local began=$SECONDS
-  timeout --kill-after=30 "$limit" "$program" -noColor ${without[@]+"${without[@]}"} ${filter[@]+"${filter[@]}"} >"$log" 2>&1
+  timeout --kill-after=30 "$limit" "$program" -noColor -longRunning 120 ${without[@]+"${without[@]}"} ${filter[@]+"${filter[@]}"} >"$log" 2>&1
   code=$?
   summary="$(grep -oE 'Total: [0-9]+, Errors: [0-9]+, Failed: [0-9]+, Skipped: [0-9]+' "$log" | tail -1)"
   if [[ -z $summary || $summary == "Total: 0,"* ]]; then

@@ -41,9 +41,6 @@ public sealed class IngressOptions
     /// </summary>
     public string Postmaster { get; set; } = "";
 
-    /// <summary>Authenticated users may give any sender address, not only their own. Default false.</summary>
-    public bool AllowForeignSenders { get; set; }
-
     /// <summary>
     /// On Submission listeners, Date, Message-ID and the empty line behind the header are put into messages that lack them.
     /// Default true (RFC 6409 §8.2, §8.3).
@@ -115,10 +112,6 @@ public sealed class IngressOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
     public TimeSpan AuthFailureDelay { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>A message with more Received fields than this counts as looping. Default 100 (RFC 5321 §6.3).</summary>
-    [Range(10, 10_000)]
-    public int MaxHops { get; set; } = 100;
-
     /// <summary>Longest wait for the next command. Default 5 minutes (RFC 5321 §4.5.3.2.7).</summary>
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromMinutes(5);
@@ -182,13 +175,7 @@ public sealed class IngressOptions
     [Range(1.0, 1e9)]
     public long CrowdedRateBytes { get; set; } = 10_000;
 
-    /// <summary>
-    /// Whether a stranger, on an Mx listener, may name a sender of a domain of ours. Default Accept: forwarders and mailing lists do, with
-    /// our users' own mail.
-    /// </summary>
-    public LocalSenders LocalSenders { get; set; }
-
-    /// <summary>Checks with settings of their own.</summary>
+    /// <summary>The checks at the door.</summary>
     public CheckOptions Checks { get; init; } = new();
 }
 
@@ -236,16 +223,6 @@ public sealed class ListenerOptions
     internal string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
 
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), PortOrDefault);
-}
-
-/// <summary>What becomes of a stranger's mail with a sender of ours.</summary>
-public enum LocalSenders
-{
-    /// <summary>It is taken like any other.</summary>
-    Accept,
-
-    /// <summary>550 5.7.1 at MAIL, and so is mail of ours that a forwarder or a list without a return path of its own sends back.</summary>
-    Refuse,
 }
 
 /// <summary>How TLS begins on a listener.</summary>

@@ -10,7 +10,7 @@ public sealed class CheckTableTests
     public async Task Who_is_put_off_anyway_hears_that_first()
     {
         await using var host = await IngressHost.StartAsync(
-            new Dictionary<string, string> { ["Ingress:MaxUnrouted"] = "1", ["Ingress:LocalSenders"] = "Refuse" });
+            new Dictionary<string, string> { ["Ingress:MaxUnrouted"] = "1", ["Ingress:Checks:LocalSender:Policy"] = "Refuse" });
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.SayAsync("MAIL FROM:<ann@example.com>", "550 5.7.1");
         await client.MessageAsync("one");

@@ -217,15 +217,14 @@ public sealed class CrowdedTests
     {
         var ended = client.ExpectAsync("421 4.4.2");
         var seconds = 0;
-        await Eventually.TrueAsync(
+        await Eventually.EndsAsync(
+            ended,
             () =>
             {
                 seconds++;
                 host.FakeTime!.Advance(TimeSpan.FromSeconds(1));
-                return ended.IsCompleted;
             },
-            s_patience);
-        await ended;
+            TestContext.Current.CancellationToken);
         return seconds;
     }
 }

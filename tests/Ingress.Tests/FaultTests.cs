@@ -198,19 +198,11 @@ public sealed class FaultTests
         Assert.StartsWith("Ingress:Listeners has no entry", Assert.Single(output), StringComparison.Ordinal);
     }
 
-    // The session arms its deadline a moment after its last reply has left: time goes on until it has seen it.
     private static async Task AdvanceUntilAsync(FakeTimeProvider time, Task<string> reply, TimeSpan quiet, TimeSpan rest)
     {
         time.Advance(quiet);
         await Task.Yield();
         Assert.False(reply.IsCompleted);
-        await Eventually.TrueAsync(
-            () =>
-            {
-                time.Advance(rest);
-                return reply.IsCompleted;
-            },
-            TimeSpan.FromSeconds(30));
-        await reply;
+        await Eventually.EndsAsync(reply, () => time.Advance(rest), TestContext.Current.CancellationToken);
     }
 }

@@ -76,8 +76,7 @@ public sealed class LineConnectionTests : IDisposable
             _time.Advance(s_second);
         }
         Assert.False(wire.Served.IsCompleted);
-        _time.Advance(s_second);
-        Assert.Equal("TimedOut", await wire.LineAsync());
+        Assert.Equal("TimedOut", await Testing.Eventually.EndsAsync(wire.LineAsync(), Second, Cancellation));
         await wire.Served;
         Assert.Equal([SessionEnd.TimedOut], _listener.Ends);
     }
@@ -90,8 +89,7 @@ public sealed class LineConnectionTests : IDisposable
         await wire.LineAsync();
         _time.Advance(EchoListener.CrowdedPatience - s_second);
         Assert.False(wire.Served.IsCompleted);
-        _time.Advance(s_second);
-        Assert.Equal("TimedOut", await wire.LineAsync());
+        Assert.Equal("TimedOut", await Testing.Eventually.EndsAsync(wire.LineAsync(), Second, Cancellation));
     }
 
     [Fact]
@@ -102,7 +100,7 @@ public sealed class LineConnectionTests : IDisposable
         // More than the client's side of the connection holds: the server waits with what it has not yet said.
         for (var lines = 0; lines < 1000; lines++)
             await wire.SendAsync(line);
-        await AdvanceUntilServedAsync(wire);
+        await Testing.Eventually.EndsAsync(wire.Served, Second, Cancellation);
         await Testing.Eventually.TrueAsync(() => wire.IsAborted, TimeSpan.FromSeconds(20));
         Assert.Equal([SessionEnd.Disconnected], _listener.Ends);
     }
@@ -113,7 +111,7 @@ public sealed class LineConnectionTests : IDisposable
         var wire = Wire.Connect(_acceptor, _listener);
         // The input never runs dry: the server has no need to wait for the client.
         await wire.SendAsync(string.Concat(Enumerable.Repeat("pipelined\r\n", 400_000)));
-        await AdvanceUntilServedAsync(wire);
+        await Testing.Eventually.EndsAsync(wire.Served, Second, Cancellation);
         await Testing.Eventually.TrueAsync(() => wire.IsAborted, TimeSpan.FromSeconds(20));
         Assert.InRange(_listener.MostUnflushedBytes, 1, 2 * LineConnection.FlushThreshold);
     }
@@ -256,7 +254,7 @@ public sealed class LineConnectionTests : IDisposable
         Assert.Equal("hello 198.51.100.7", await named.LineAsync());
 
         var silent = Wire.Connect(_acceptor, behind);
-        await AdvanceUntilServedAsync(silent);
+        await Testing.Eventually.EndsAsync(silent.Served, Second, Cancellation);
         await Testing.Eventually.TrueAsync(() => silent.IsAborted, TimeSpan.FromSeconds(20));
         Assert.Equal("hello 203.0.113.1", await Wire.Connect(_acceptor, behind, "203.0.113.1").LineAsync());
     }
@@ -266,7 +264,7 @@ public sealed class LineConnectionTests : IDisposable
     {
         var secure = Listener(hasImplicitTls: true);
         var wire = Wire.Connect(_acceptor, secure);
-        await AdvanceUntilServedAsync(wire);
+        await Testing.Eventually.EndsAsync(wire.Served, Second, Cancellation);
         Assert.Equal([SessionEnd.TlsFailed], secure.Ends);
     }
 
@@ -274,15 +272,5 @@ public sealed class LineConnectionTests : IDisposable
 
     private SessionPlaces Places(int places) => new(new SessionLimits(places, 100, 100, PrefixIPv6: 64, KeepsPlaces: false), _time);
 
-    private async Task AdvanceUntilServedAsync(Wire wire)
-    {
-        await Testing.Eventually.TrueAsync(
-            () =>
-            {
-                _time.Advance(s_second);
-                return wire.Served.IsCompleted;
-            },
-            TimeSpan.FromSeconds(30));
-        await wire.Served;
-    }
+    private void Second() => _time.Advance(s_second);
 }

@@ -13,11 +13,15 @@ namespace MailPipeline.LineServer.Tests;
 /// <summary>A client's end of a connection over pipes in memory, on a clock of the test.</summary>
 internal sealed class Wire
 {
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+
     // Takes whatever a client pipelines.
     private readonly Pipe _input = new(new PipeOptions(pauseWriterThreshold: 0));
     private readonly Pipe _output = new(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048));
     private readonly CancellationTokenSource _stop = new();
     private readonly StringBuilder _heard = new();
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     private Wire()
     {
@@ -53,11 +57,12 @@ internal sealed class Wire
         return wire;
     }
 
-    public async Task SendAsync(string text) => await _input.Writer.WriteAsync(Encoding.ASCII.GetBytes(text), TestContext.Current.CancellationToken);
+    public async Task SendAsync(string text) => await _input.Writer.WriteAsync(Encoding.ASCII.GetBytes(text), Cancellation);
 
     /// <summary>The next line from the server, or "(end)".</summary>
     public async Task<string> LineAsync()
     {
+        var isCompleted = false;
         while (true)
         {
             var heard = _heard.ToString();
@@ -66,12 +71,13 @@ internal sealed class Wire
                 _heard.Remove(0, end + 2);
                 return heard[..end];
             }
-            var read = await _output.Reader.ReadAsync(TestContext.Current.CancellationToken);
+            if (isCompleted)
+                return heard.Length == 0 ? "(end)" : throw new EndOfStreamException($"The server ended in the midst of '{heard}'");
+            var read = await _output.Reader.ReadAsync(Cancellation).AsTask().WaitAsync(s_limit, Cancellation);
             foreach (var segment in read.Buffer)
                 _heard.Append(Encoding.ASCII.GetString(segment.Span));
             _output.Reader.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted && _heard.Length == 0)
-                return "(end)";
+            isCompleted = read.IsCompleted;
         }
     }
 

@@ -51,9 +51,8 @@ public sealed class Pop3ConnectionTests
         Assert.False(wire.Served.IsCompleted);
         // Octets are no command (RFC 1939 §3).
         await wire.SendAsync("NOO");
-        harness.Time.Advance(TimeSpan.FromMinutes(1));
+        await EndsAsync(wire, harness, TimeSpan.FromMinutes(1));
         Assert.Equal("", await wire.RestAsync());
-        await wire.Served;
         Assert.Equal(2, harness.Maildrops.Uids.Length);
     }
 
@@ -71,9 +70,8 @@ public sealed class Pop3ConnectionTests
             Assert.False(talkative.Served.IsCompleted);
             harness.Time.Advance(TimeSpan.FromSeconds(59));
         }
-        await silent.Served;
-        harness.Time.Advance(TimeSpan.FromSeconds(5));
-        await talkative.Served;
+        await silent.Served.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await EndsAsync(talkative, harness, TimeSpan.FromSeconds(5));
     }
 
     [Fact]
@@ -90,8 +88,7 @@ public sealed class Pop3ConnectionTests
         harness.Time.Advance(TimeSpan.FromSeconds(40));
         Assert.StartsWith("-ERR", await talkative.AskAsync("XYZZY"), StringComparison.Ordinal);
         Assert.False(talkative.Served.IsCompleted);
-        harness.Time.Advance(TimeSpan.FromSeconds(20));
-        await talkative.Served.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await EndsAsync(talkative, harness, TimeSpan.FromSeconds(20));
         // Who has logged in has all his time.
         harness.Time.Advance(TimeSpan.FromMinutes(5));
         Assert.Equal("+OK", await user.AskAsync("NOOP"));
@@ -113,8 +110,7 @@ public sealed class Pop3ConnectionTests
         // 64 KB in the pipe and less than one flush behind it, out of 5 MB; and what was looked at before, which holds up nobody any more.
         Assert.InRange(harness.Maildrops.ChunksRead, 64, 2 * 64 * 1024 / 1000 + 20);
         wire.FromServer.AdvanceTo(read.Buffer.Start);
-        harness.Time.Advance(TimeSpan.FromMinutes(10));
-        await wire.Served;
+        await EndsAsync(wire, harness, TimeSpan.FromMinutes(10));
         Assert.False(harness.Maildrops.IsLocked(harness.AnnId));
     }
 
@@ -309,8 +305,7 @@ public sealed class Pop3ConnectionTests
             @"^status=refused client=127\.0\.0\.1 session=\S+ listener=\S+ limit=address reply=-ERR \[SYS/TEMP\] too many connections$", Lines(4020)[0]);
 
         // Nobody has logged in for so long, which ends that connection; nobody comes again.
-        harness.Time.Advance(Pop3Refusals.Window);
-        await one.Served;
+        await EndsAsync(one, harness, Pop3Refusals.Window);
         Assert.Equal("status=refused client=127.0.0.1 7 times more, not shown one by one", Assert.Single(Lines(4023)));
         Assert.Equal("status=refused client=127.0.0.1 command=PASS 1 times more, not shown one by one", Assert.Single(Lines(4025)));
 
@@ -359,17 +354,9 @@ public sealed class Pop3ConnectionTests
         using var harness = new Pop3Harness();
         using var failed = harness.Measure("mailpipeline.mailbox.handshakes.failed");
         var wire = harness.Connect(ListenerTls.Implicit);
-        var seconds = 0;
-        await Eventually.TrueAsync(
-            () =>
-            {
-                seconds++;
-                harness.Time.Advance(TimeSpan.FromSeconds(1));
-                return wire.Served.IsCompleted;
-            },
-            TimeSpan.FromSeconds(30));
-        await wire.Served;
-        Assert.True(seconds >= harness.Options.TlsHandshakeTimeout.TotalSeconds, $"ended after {seconds} s");
+        var began = harness.Time.GetUtcNow();
+        await EndsAsync(wire, harness, TimeSpan.FromSeconds(1));
+        Assert.True(harness.Time.GetUtcNow() - began >= harness.Options.TlsHandshakeTimeout, "It was ended too early.");
         Assert.Equal("", await wire.RestAsync());
         Assert.Equal(1, failed.LastMeasurement?.Value);
     }
@@ -393,6 +380,9 @@ public sealed class Pop3ConnectionTests
         Assert.Equal("-ERR TLS is not offered here", await wire.AskAsync("STLS"));
         Assert.DoesNotContain("STLS", await wire.AskForLinesAsync("CAPA"), StringComparison.Ordinal);
     }
+
+    private static Task EndsAsync(Pop3Wire wire, Pop3Harness harness, TimeSpan step) =>
+        Eventually.EndsAsync(wire.Served, () => harness.Time.Advance(step), TestContext.Current.CancellationToken);
 
     private static Pop3Harness Harness(int bodyBytes)
     {

@@ -1,11 +1,17 @@
 namespace MailPipeline.Ingress.Checks;
 
-/// <summary>The settings of the checks that have a group of their own. Section "Ingress:Checks".</summary>
+/// <summary>The settings of the checks, a group for each. Section "Ingress:Checks".</summary>
 public sealed class CheckOptions
 {
     public ClientNetworkOptions ClientNetwork { get; init; } = new();
 
     public ClientNameOptions ClientName { get; init; } = new();
+
+    public LocalSenderOptions LocalSender { get; init; } = new();
+
+    public OwnSenderOptions OwnSender { get; init; } = new();
+
+    public HopOptions Hops { get; init; } = new();
 
     public HeaderRuleOptions HeaderRules { get; init; } = new();
 
@@ -13,6 +19,8 @@ public sealed class CheckOptions
     {
         ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", failures);
         ClientName.Validate($"{setting}:{nameof(ClientName)}", failures);
+        LocalSender.Validate($"{setting}:{nameof(LocalSender)}", failures);
+        Hops.Validate($"{setting}:{nameof(Hops)}", failures);
         HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
     }
 

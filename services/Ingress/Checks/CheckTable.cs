@@ -26,8 +26,7 @@ internal sealed class CheckTable
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
-        var ingress = options.Value;
-        var settings = ingress.Checks;
+        var settings = options.Value.Checks;
         CheckRow[] rows =
         [
             // stage                name             on which listeners                                  check
@@ -36,8 +35,8 @@ internal sealed class CheckTable
 
             // What costs nothing comes first, so that who is put off anyway costs no look-up.
             new(CheckStage.Sender, "backpressure", ListenerKinds.All, backpressure),
-            new(CheckStage.Sender, "local_sender", ingress.LocalSenders == LocalSenders.Refuse ? ListenerKinds.Mx : ListenerKinds.None, localSender),
-            new(CheckStage.Sender, "own_sender", ingress.AllowForeignSenders ? ListenerKinds.None : ListenerKinds.All, ownSender),
+            new(CheckStage.Sender, "local_sender", settings.LocalSender.AskedOn, localSender),
+            new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
 
             // Who is always taken, then whose mail is none of ours, then who is there.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),

@@ -9,5 +9,5 @@ internal sealed class HopCheck(IOptions<IngressOptions> options) : ICheck
     private static readonly Verdict s_loop = new(Replies.C554LoopDetected);
 
     public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation) =>
-        new(context.Content.Hops > options.Value.MaxHops ? s_loop : Verdict.GoOn);
+        new(context.Content.Hops > options.Value.Checks.Hops.Max ? s_loop : Verdict.GoOn);
 }

@@ -3,7 +3,7 @@ using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Checks;
 
-/// <summary>A stranger may not name a sender of ours, where <see cref="IngressOptions.LocalSenders"/> says so.</summary>
+/// <summary>A stranger may not name a sender of ours, where <see cref="LocalSenderOptions"/> say so.</summary>
 internal sealed class LocalSenderCheck(AddressResolver addresses) : ICheck
 {
     public async ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)

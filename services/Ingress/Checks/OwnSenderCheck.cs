@@ -5,7 +5,7 @@ namespace MailPipeline.Ingress.Checks;
 
 /// <summary>
 /// An authenticated user sends as himself: his account's address, or one that leads to it and is nobody else's account. What a
-/// catch-all leads to him is only what nothing else has. <see cref="IngressOptions.AllowForeignSenders"/> switches it off.
+/// catch-all leads to him is only what nothing else has. <see cref="OwnSenderOptions.AllowForeign"/> switches it off.
 /// </summary>
 internal sealed class OwnSenderCheck(AddressResolver addresses, MailDirectory directory) : ICheck
 {
