@@ -30,7 +30,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _server = server;
         _connection = connection;
         _patience = new SessionPatience(server.Options, server.Time);
-        _session = new SmtpSession(listener.Profile);
+        _session = new SmtpSession(listener.Profile, server.Listed(connection.Client));
         _context = new CheckContext(_session, connection, server.IsRelayClient(connection.Client));
         Listener = listener;
     }
@@ -185,14 +185,28 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
                     return verdict.Reply;
                 case SmtpAction.Authenticate:
                     return await AuthenticateAsync(_session.ProposedCredentials!);
+                case SmtpAction.StartQueue:
+                    return await StartQueueAsync();
                 default:
                     throw new InvalidOperationException($"Nobody answers {question}.");
             }
         }
         catch (StorageUnavailableException)
         {
-            return question == SmtpAction.Authenticate ? Replies.C454AuthUnavailable : Replies.C451StorageUnavailable;
+            return question switch
+            {
+                SmtpAction.Authenticate => Replies.C454AuthUnavailable,
+                SmtpAction.StartQueue => Replies.C458StorageUnavailable,
+                _ => Replies.C451StorageUnavailable,
+            };
         }
+    }
+
+    private async ValueTask<SmtpReply> StartQueueAsync()
+    {
+        using var wait = _patience.BeginStorageWait();
+        var address = Client?.ToString() ?? "";
+        return await _server.Queues.StartAsync(_session.ProposedQueue, new OperatorIdentity(UserName ?? address, address), Uninterrupted);
     }
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SmtpCredentials offered)

@@ -32,6 +32,7 @@ public static class Replies
     public static readonly SmtpReply C452StorageFull = new(452, "4.3.1", "Insufficient storage, try again later");
     public static readonly SmtpReply C452TooManyRecipients = new(452, "4.5.3", "Too many recipients in one message");
     public static readonly SmtpReply C550LocalSender = new(550, "5.7.1", "Senders of this domain log in, on the submission port");
+    public static readonly SmtpReply C458StorageUnavailable = new(458, "4.3.0", "Unable to queue messages, storage is unavailable");
     public static readonly SmtpReply C454AuthUnavailable = new(454, "4.7.0", "Temporary authentication failure");
 
     public static readonly SmtpReply C500AuthLineTooLong = new(500, "5.5.6", "Authentication exchange line is too long");

@@ -50,11 +50,12 @@ internal sealed class SmtpCommands
         // RFC 4954 §4: not during a transaction. RFC 3207 §4: it would throw the transaction away.
         new("AUTH",     static (session, argument) => session.Auth(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
         new("STARTTLS", static (session, argument) => session.StartTls(argument), [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
+        // RFC 1985 §5.2
+        new("ETRN",     static (session, argument) => session.Etrn(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
         new("VRFY",     static (session, argument) => session.Vrfy(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("HELP",     static (session, _) => session.Help(),                    [Yes,     Yes,    Yes,      Yes,      Yes]),
         // Known and not offered: RFC 5321 §4.2.4 wants 502 for them.
         new("EXPN",     null, [s_no, s_no, s_no, s_no, s_no]),
-        new("ETRN",     null, [s_no, s_no, s_no, s_no, s_no]),
         new("TURN",     null, [s_no, s_no, s_no, s_no, s_no]),
         new("SEND",     null, [s_no, s_no, s_no, s_no, s_no]),
         new("SOML",     null, [s_no, s_no, s_no, s_no, s_no]),

@@ -3,7 +3,7 @@ namespace MailPipeline.Smtp;
 /// <summary>How a listener speaks: what it offers and where it draws its limits. Shared by all of its sessions.</summary>
 public sealed class SmtpProfile
 {
-    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[2];
+    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[(int)(ClientTraits.Tls | ClientTraits.StartsQueues) + 1];
     private SmtpReply? _greeting;
     private SmtpReply? _helo;
     private SmtpReply? _help;
@@ -65,5 +65,5 @@ public sealed class SmtpProfile
 
     internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
 
-    internal OfferedExtensions Offered(bool isTls) => _offered[isTls ? 1 : 0] ??= new OfferedExtensions(this, isTls);
+    internal OfferedExtensions Offered(ClientTraits client) => _offered[(int)client] ??= new OfferedExtensions(this, client);
 }

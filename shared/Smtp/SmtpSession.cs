@@ -20,6 +20,9 @@ public enum SmtpAction
     /// <summary>Verify <see cref="SmtpSession.ProposedCredentials"/> and give an answer.</summary>
     Authenticate,
 
+    /// <summary>Start the queue of <see cref="SmtpSession.ProposedQueue"/> and give the reply as an answer.</summary>
+    StartQueue,
+
     /// <summary>Send the reply, drop what is buffered, negotiate TLS, then call <see cref="SmtpSession.TlsStarted"/>.</summary>
     StartTls,
 
@@ -40,12 +43,18 @@ public enum SmtpAction
 /// <param name="ClosingReply">With <see cref="SmtpAction.Close"/>: said after the reply, unasked (RFC 5321 §3.8).</param>
 public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? ClosingReply = null);
 
+/// <summary>What ETRN names (RFC 1985 §5.1).</summary>
+/// <param name="Domain">A domain or an address literal, in lower case.</param>
+/// <param name="WithSubdomains">And all domains below it.</param>
+public readonly record struct SmtpQueueName(string Domain, bool WithSubdomains);
+
 /// <summary>
 /// The server side of one SMTP connection, without sockets, clock or storage: lines go in, replies and questions to the host
 /// come out. Every line gets exactly one reply; behind the last one of a session that failed too often comes a 421. A
 /// question blocks the dialogue until <see cref="Answer"/>.
 /// </summary>
-public sealed partial class SmtpSession(SmtpProfile profile)
+/// <param name="listed">What the operator allows the client.</param>
+public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
 {
     // State of the connection: lasts until TLS begins.
     private bool _isTurnedAway;
@@ -102,6 +111,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
     /// <summary>With <see cref="SmtpAction.Authenticate"/>.</summary>
     public SmtpCredentials? ProposedCredentials => _sasl?.Credentials;
+
+    /// <summary>With <see cref="SmtpAction.StartQueue"/>.</summary>
+    public SmtpQueueName ProposedQueue { get; private set; }
 
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
@@ -167,7 +179,10 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         ProposedRecipient = recipient;
     }
 
-    /// <summary>Answers the open question: null accepts, a 4xx or 5xx reply refuses.</summary>
+    /// <summary>
+    /// Answers the open question: null accepts, a 4xx or 5xx reply refuses. The answer to <see cref="SmtpAction.StartQueue"/> is the reply,
+    /// whatever it says.
+    /// </summary>
     public SmtpStep Answer(SmtpReply? refusal)
     {
         var question = _question;
@@ -190,6 +205,8 @@ public sealed partial class SmtpSession(SmtpProfile profile)
                 return Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.Authenticate:
                 return AuthEnded(refusal);
+            case SmtpAction.StartQueue:
+                return Respond(refusal ?? throw new ArgumentNullException(nameof(refusal)));
             case SmtpAction.SkipChunk:
                 return ChunkSkipped();
             default:
@@ -215,12 +232,12 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     internal SmtpStep Mail(ReadOnlySpan<byte> argument)
     {
         if (profile.RequiresAuth && UserName is null)
-            return Respond(profile.AllowsAuth(IsTls) ? Replies.C530AuthRequired : Replies.C530TlsRequired);
+            return Respond(AuthRequired);
         if (!TryReadPath("FROM:"u8, argument, out var sender, out var rest))
             return Respond(Replies.C501BadSender);
 
         var parameters = new MailParameters();
-        if (SmtpParameter<MailParameters>.ReadAll(profile.Offered(IsTls).Mail, rest, ref parameters) is { } refusal)
+        if (SmtpParameter<MailParameters>.ReadAll(profile.Offered(Traits).Mail, rest, ref parameters) is { } refusal)
             return Respond(refusal);
         if (sender is { HasDomain: false })
             return Respond(Replies.C501BadSender);
@@ -247,7 +264,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (!TryReadPath("TO:"u8, argument, out var recipient, out var rest) || recipient is null)
             return Respond(Replies.C501BadRecipient);
         var parameters = new RcptParameters();
-        if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(IsTls).Rcpt, rest, ref parameters) is { } refusal)
+        if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(Traits).Rcpt, rest, ref parameters) is { } refusal)
             return Respond(refusal);
         if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
@@ -363,9 +380,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     }
 
     private SmtpStep WithoutMail(SmtpReply reply) =>
-        ++_commandsWithoutMail > profile.MaxCommandsWithoutMail
-            ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands)
-            : Respond(reply);
+        TooManyWithoutMail() ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands) : Respond(reply);
+
+    private bool TooManyWithoutMail() => ++_commandsWithoutMail > profile.MaxCommandsWithoutMail;
 
     // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another message; not for ever.
     private SmtpStep TooManyRecipients() =>

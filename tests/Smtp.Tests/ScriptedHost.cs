@@ -136,6 +136,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
             {
                 SmtpAction.CheckSender => Session.Answer(null),
                 SmtpAction.CheckRecipient => Session.Answer(Session.ProposedRecipient!.LocalPart == "unknown" ? Replies.C550NoSuchUser : null),
+                SmtpAction.StartQueue => Session.Answer(new SmtpReply(250, "2.0.0", $"started {Session.ProposedQueue.Domain} {Session.ProposedQueue.WithSubdomains}")),
                 SmtpAction.Authenticate => Session.Answer(Session.ProposedCredentials!.Password == "secret" ? null : Replies.C535BadCredentials),
                 _ => throw new InvalidOperationException($"{step.Action} without a reply."),
             };

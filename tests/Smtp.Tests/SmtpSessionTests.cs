@@ -107,6 +107,12 @@ public sealed class SmtpSessionTests
     [Fact]
     public void Help_names_no_command_that_is_refused() => Transcript.Run("""
         S: 220 mx.example.com ESMTP
+        C: ETRN example.com
+        S: 503 5.5.1 Send EHLO or HELO first
+        C: HELO client.example.net
+        S: 250 mx.example.com
+        C: ETRN example.com
+        S: 502 5.5.1 Command not implemented
         C: EXPN staff
         S: 502 5.5.1 Command not implemented
         C: VRFY
@@ -206,6 +212,7 @@ public sealed class SmtpSessionTests
         C: EHLO client.example.net
         S: 250-mx.example.com
         S: 250-STARTTLS
+        S: 250-ETRN
         S: 250-PIPELINING
         S: 250-8BITMIME
         S: 250-SIZE 52428800
@@ -216,12 +223,15 @@ public sealed class SmtpSessionTests
         S: 530 5.7.0 Issue STARTTLS first
         C: AUTH PLAIN AGEAc2VjcmV0
         S: 538 5.7.11 Encryption required for authentication
+        C: ETRN example.org
+        S: 530 5.7.0 Issue STARTTLS first
         C: STARTTLS
         S: 220 2.0.0 Ready to start TLS
         C: MAIL FROM:<a@example.com>
         S: 503 5.5.1 Send EHLO or HELO first
         C: EHLO client.example.net
         S: 250-mx.example.com
+        S: 250-ETRN
         S: 250-AUTH LOGIN PLAIN
         S: 250-PIPELINING
         S: 250-8BITMIME
@@ -239,8 +249,22 @@ public sealed class SmtpSessionTests
         S: 235 2.7.0 Authentication successful
         C: AUTH PLAIN AGEAc2VjcmV0
         S: 503 5.5.1 Already authenticated
+        C: ETRN Example.ORG
+        S: 250 2.0.0 started example.org False
+        C: ETRN @[192.0.2.1]
+        S: 250 2.0.0 started [192.0.2.1] True
+        C: ETRN
+        S: 501 5.5.4 Syntax error in parameters
+        C: ETRN @
+        S: 501 5.5.4 Syntax error in parameters
+        C: ETRN #queue
+        S: 501 5.5.4 Syntax error in parameters
+        C: ETRN example.org example.net
+        S: 501 5.5.4 Syntax error in parameters
         C: MAIL FROM:<a@example.com> AUTH=<>
         S: 250 2.1.0 Ok
+        C: ETRN example.org
+        S: 503 5.5.1 Not during a mail transaction
         """, Submission);
 
     [Theory]
