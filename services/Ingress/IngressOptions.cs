@@ -36,6 +36,12 @@ public sealed class IngressOptions
     public IList<string> ProxyProtocolFrom { get; init; } = [];
 
     /// <summary>
+    /// Addresses and networks (CIDR) of proxies that name their client by XCLIENT, and are believed what they say: its address, its greeting,
+    /// its login. Default: none.
+    /// </summary>
+    public IList<string> XclientFrom { get; init; } = [];
+
+    /// <summary>
     /// Addresses and networks (CIDR) that may say ETRN (RFC 1985) without authentication, on any listener. Default: none. Our users may, once
     /// they have logged in.
     /// </summary>
@@ -266,6 +272,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         RequireNetworks("Ingress:RelayClients", options.RelayClients, failures);
         RequireNetworks("Ingress:ProxyProtocolFrom", options.ProxyProtocolFrom, failures);
+        RequireNetworks("Ingress:XclientFrom", options.XclientFrom, failures);
         RequireNetworks("Ingress:EtrnClients", options.EtrnClients, failures);
 
         for (var i = 0; i < options.Listeners.Count; i++)

@@ -17,7 +17,8 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     private readonly LineConnection _connection;
     private readonly SessionPatience _patience;
     private readonly SmtpSession _session;
-    private readonly CheckContext _context;
+    private readonly IPAddress? _proxy;
+    private CheckContext _context;
 
     // The last transaction whose content was read: for the log of what is refused.
     private SmtpTransaction? _received;
@@ -30,7 +31,8 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _server = server;
         _connection = connection;
         _patience = new SessionPatience(server.Options, server.Time);
-        _session = new SmtpSession(listener.Profile, server.Listed(connection.Client));
+        _session = new SmtpSession(listener.Profile, server.Listed(connection.Client, connection.Client));
+        _proxy = connection.Client;
         _context = new CheckContext(_session, connection, server.IsRelayClient(connection.Client));
         Listener = listener;
     }
@@ -187,6 +189,8 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
                     return await AuthenticateAsync(_session.ProposedCredentials!);
                 case SmtpAction.StartQueue:
                     return await StartQueueAsync();
+                case SmtpAction.NameClient:
+                    return await NameClientAsync(_session.ProposedClient!);
                 default:
                     throw new InvalidOperationException($"Nobody answers {question}.");
             }
@@ -201,6 +205,26 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             };
         }
     }
+
+    /// <summary>XCLIENT: from now on the session is that of the client that the proxy names, with what is allowed to that one and no more.</summary>
+    private async ValueTask<SmtpReply?> NameClientAsync(ProxiedClient client)
+    {
+        var account = client.Login is null ? _context.Account : null;
+        if (client.Login is { Length: > 0 } login && (account = await _server.Directory.FindAccountAsync(login, Uninterrupted)) is null)
+            return Replies.C550UnknownLogin;
+        _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
+        _session.List(_server.Listed(Client, _proxy));
+        _context = new CheckContext(_session, _connection, _server.IsRelayClient(Client)) { Account = account };
+        _patience.IsLoggedIn = account is not null;
+        _server.ClientNamed(this, _proxy, client);
+        if (!Listener.Checks.HasAny(CheckStage.Connection) || (await AskAsync(CheckStage.Connection)).Reply is not { } refusal)
+            return null;
+        _session.TurnAway();
+        _patience.IsTurnedAway = true;
+        return refusal;
+    }
+
+    private static IPAddress? Known(IPAddress? address) => IPAddress.None.Equals(address) ? null : address;
 
     private async ValueTask<SmtpReply> StartQueueAsync()
     {

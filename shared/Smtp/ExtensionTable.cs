@@ -15,6 +15,7 @@ internal static class ExtensionTable
     private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)));
     private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)));
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
+    private static readonly Offer s_xclient = new("to `XclientFrom`", static (_, client) => client.HasFlag(ClientTraits.NamesClients));
     // No listener's settings turn it on so far.
     private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
 
@@ -43,6 +44,7 @@ internal static class ExtensionTable
             Value = static profile => string.Create(CultureInfo.InvariantCulture, $"RCPTMAX={profile.MaxRecipients}"),
         },
         new("SMTPUTF8",            "RFC 6531",                 [s_utf8,     s_utf8,     s_utf8]) { Mail = [new("SMTPUTF8", MailParameters.Utf8)] },
+        new("XCLIENT " + ProxiedClient.Attributes, "Postfix",  [s_xclient,  s_xclient,  s_xclient]),
     ];
 
     private const string Mechanisms = "LOGIN PLAIN";
@@ -84,6 +86,9 @@ public enum ClientTraits
 
     /// <summary>The operator lists the client: it may say ETRN without a login.</summary>
     StartsQueues = 2,
+
+    /// <summary>The operator lists the client as a proxy: it may say XCLIENT.</summary>
+    NamesClients = 4,
 }
 
 /// <summary>All that a listener offers to clients of one kind: what EHLO says, and which parameters are known.</summary>

@@ -61,6 +61,8 @@ public static class Replies
     public static readonly SmtpReply C530TlsRequired = new(530, "5.7.0", "Issue STARTTLS first");
     public static readonly SmtpReply C535BadCredentials = new(535, "5.7.8", "Authentication failed");
     public static readonly SmtpReply C538EncryptionRequired = new(538, "5.7.11", "Encryption required for authentication");
+    public static readonly SmtpReply C550NotAProxy = new(550, "5.7.0", "You speak for nobody else here");
+    public static readonly SmtpReply C550UnknownLogin = new(550, "5.7.1", "That user has no account here");
     public static readonly SmtpReply C550ForgedClientName = new(550, "5.7.1", "You greet with a name that is ours");
     public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");

@@ -52,6 +52,8 @@ internal sealed class SmtpCommands
         new("STARTTLS", static (session, argument) => session.StartTls(argument), [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
         // RFC 1985 §5.2
         new("ETRN",     static (session, argument) => session.Etrn(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
+        // XCLIENT_README: not during a transaction. It begins the session anew.
+        new("XCLIENT",  static (session, argument) => session.Xclient(argument),  [Yes,     Yes,    s_busy,   s_busy,   s_busy]),
         new("VRFY",     static (session, argument) => session.Vrfy(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("HELP",     static (session, _) => session.Help(),                    [Yes,     Yes,    Yes,      Yes,      Yes]),
         // Known and not offered: RFC 5321 §4.2.4 wants 502 for them.

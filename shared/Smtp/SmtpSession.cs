@@ -23,6 +23,9 @@ public enum SmtpAction
     /// <summary>Start the queue of <see cref="SmtpSession.ProposedQueue"/> and give the reply as an answer.</summary>
     StartQueue,
 
+    /// <summary>Take <see cref="SmtpSession.ProposedClient"/> for the client, and give an answer.</summary>
+    NameClient,
+
     /// <summary>Send the reply, drop what is buffered, negotiate TLS, then call <see cref="SmtpSession.TlsStarted"/>.</summary>
     StartTls,
 
@@ -56,6 +59,8 @@ public readonly record struct SmtpQueueName(string Domain, bool WithSubdomains);
 /// <param name="listed">What the operator allows the client.</param>
 public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
 {
+    private ClientTraits _listed = listed;
+
     // State of the connection: lasts until TLS begins.
     private bool _isTurnedAway;
     private bool _isGreeted;
@@ -114,6 +119,12 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
 
     /// <summary>With <see cref="SmtpAction.StartQueue"/>.</summary>
     public SmtpQueueName ProposedQueue { get; private set; }
+
+    /// <summary>With <see cref="SmtpAction.NameClient"/>.</summary>
+    public ProxiedClient? ProposedClient { get; private set; }
+
+    /// <summary>The name of the client's host, as a proxy says; empty where none does.</summary>
+    public string ClientHostName { get; private set; } = "";
 
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
@@ -205,6 +216,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
                 return Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.Authenticate:
                 return AuthEnded(refusal);
+            case SmtpAction.NameClient:
+                var client = ProposedClient!;
+                ProposedClient = null;
+                return refusal is null ? ClientNamed(client) : Respond(refusal);
             case SmtpAction.StartQueue:
                 return Respond(refusal ?? throw new ArgumentNullException(nameof(refusal)));
             case SmtpAction.SkipChunk:

@@ -7,7 +7,7 @@ namespace MailPipeline.Smtp.Tests;
 /// A host without sockets: bytes in, replies out. Knows every recipient but those named "unknown", the password "secret",
 /// and keeps the contents it accepted.
 /// </summary>
-internal sealed class ScriptedHost(SmtpProfile profile)
+internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
 {
     private readonly ArrayBufferWriter<byte> _output = new();
     private LineReader _lines = new(SmtpLimits.ExtendedCommandLineBytes);
@@ -19,7 +19,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
     private bool _inContent;
     private byte[] _held = [];
 
-    public SmtpSession Session { get; } = new(profile);
+    public SmtpSession Session { get; } = new(profile, listed);
 
     public List<(string Sender, string[] Recipients, string Content)> Accepted { get; } = [];
 
@@ -136,6 +136,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
             {
                 SmtpAction.CheckSender => Session.Answer(null),
                 SmtpAction.CheckRecipient => Session.Answer(Session.ProposedRecipient!.LocalPart == "unknown" ? Replies.C550NoSuchUser : null),
+                SmtpAction.NameClient => Session.Answer(Session.ProposedClient!.Login == "unknown" ? Replies.C550UnknownLogin : null),
                 SmtpAction.StartQueue => Session.Answer(new SmtpReply(250, "2.0.0", $"started {Session.ProposedQueue.Domain} {Session.ProposedQueue.WithSubdomains}")),
                 SmtpAction.Authenticate => Session.Answer(Session.ProposedCredentials!.Password == "secret" ? null : Replies.C535BadCredentials),
                 _ => throw new InvalidOperationException($"{step.Action} without a reply."),
