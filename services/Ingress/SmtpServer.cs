@@ -15,6 +15,8 @@ internal sealed partial class SmtpServer(
     MessageStore store,
     CheckTable checks,
     CredentialVerifier credentials,
+    MailDirectory directory,
+    QueueStart queues,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
     IngressTelemetry telemetry,
@@ -27,6 +29,8 @@ internal sealed partial class SmtpServer(
 
     private readonly LogCap<int> _faults = new(time, MaxFaultLines, TimeSpan.FromSeconds(1), (eventId, count) => LogMoreFaults(log, eventId, count));
     private readonly ClientNetworks _relayClients = new(options.Value.RelayClients);
+    private readonly ClientNetworks _etrnClients = new(options.Value.EtrnClients);
+    private readonly ClientNetworks _proxies = new(options.Value.XclientFrom);
 
     public IngressOptions Options { get; } = options.Value;
 
@@ -36,11 +40,29 @@ internal sealed partial class SmtpServer(
 
     public CredentialVerifier Credentials => credentials;
 
+    public MailDirectory Directory => directory;
+
+    public QueueStart Queues => queues;
+
     public IngressTelemetry Telemetry => telemetry;
 
     public TimeProvider Time => time;
 
     public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
+
+    /// <summary>What the operator allows a client.</summary>
+    /// <param name="proxy">Who speaks for it; itself where nobody does.</param>
+    public ClientTraits Listed(IPAddress? client, IPAddress? proxy) =>
+        (client is not null && _etrnClients.Contains(client) ? ClientTraits.StartsQueues : ClientTraits.None)
+        | (proxy is not null && _proxies.Contains(proxy) ? ClientTraits.NamesClients : ClientTraits.None);
+
+    public void ClientNamed(SmtpConnection session, IPAddress? proxy, ProxiedClient client)
+    {
+        if (log.IsEnabled(LogLevel.Debug))
+            LogClientNamed(
+                log, session.ConnectionId, proxy, session.Client, client.Port, LogText.Address(client.HostName ?? "-"), LogText.Address(client.Login ?? "-"),
+                client.LocalAddress, client.LocalPort);
+    }
 
     /// <summary>Until it is disposed the message is being committed.</summary>
     public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);
@@ -125,6 +147,11 @@ internal sealed partial class SmtpServer(
 
     [LoggerMessage(1004, LogLevel.Error, "{ConnectionId} {RemoteEndPoint}: session failed")]
     private static partial void LogBug(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception? exception);
+
+    [LoggerMessage(1033, LogLevel.Debug,
+        "{ConnectionId} proxy {Proxy} speaks for {RemoteEndPoint} port {Port} name={Name} user={UserName}, which came to {Local} port {LocalPort}")]
+    private static partial void LogClientNamed(
+        ILogger log, string connectionId, IPAddress? proxy, IPAddress? remoteEndPoint, int? port, string name, string userName, IPAddress? local, int? localPort);
 
     [LoggerMessage(1006, LogLevel.Debug, "{ConnectionId} {RemoteEndPoint}: no TLS")]
     private static partial void LogTlsFailed(ILogger log, string connectionId, IPAddress? remoteEndPoint, Exception exception);

@@ -12,8 +12,8 @@ namespace MailPipeline.Ingress;
 /// </summary>
 internal static class TraceHeader
 {
-    /// <summary>More than a field can have: two names and an address of their longest, and the rest.</summary>
-    public const int MaxBytes = 1500;
+    /// <summary>More than a field can have: three names and an address of their longest, and the rest.</summary>
+    public const int MaxBytes = 1800;
 
     /// <summary>Writes the field with its CRLF and returns its length.</summary>
     public static int Write(Span<byte> output, SmtpSession session, IPAddress? client, long messageId, DateTimeOffset now)
@@ -21,7 +21,7 @@ internal static class TraceHeader
         var transaction = session.Transaction!;
         var fits = Utf8.TryWrite(
             output, CultureInfo.InvariantCulture,
-            $"Received: from {ClientName(session)} ([{(client?.AddressFamily == AddressFamily.InterNetworkV6 ? "IPv6:" : "")}{client ?? IPAddress.None}])\r\n\tby {session.Profile.HostName} with {Protocol(session)} id {messageId:X}",
+            $"Received: from {ClientName(session)} ({HostName(session)}[{(client?.AddressFamily == AddressFamily.InterNetworkV6 ? "IPv6:" : "")}{client ?? IPAddress.None}])\r\n\tby {session.Profile.HostName} with {Protocol(session)} id {messageId:X}",
             out var length);
         // Several would tell each of them about the others (RFC 5321 §7.2).
         if (fits && transaction.Recipients is [var only])
@@ -43,6 +43,9 @@ internal static class TraceHeader
         { UserName: not null } => "ESMTPA",
         _ => "ESMTP",
     };
+
+    // RFC 5321 §4.4, TCP-info.
+    private static string HostName(SmtpSession session) => session.ClientHostName.Length > 0 ? $"{session.ClientHostName} " : "";
 
     // Clients say anything; only a domain or a literal has a place in the field.
     private static string ClientName(SmtpSession session) => session.HasWellFormedClientName ? session.ClientName : "unknown";

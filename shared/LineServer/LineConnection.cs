@@ -34,6 +34,7 @@ public sealed class LineConnection
     private LineReader _lines = new(maxBytes: 0);
     private IClientPatience? _patience;
     private SessionPlaces.Place? _place;
+    private IPAddress? _local;
 
     // What was read and holds lines that nobody has taken yet.
     private ReadOnlySequence<byte> _unread;
@@ -84,8 +85,9 @@ public sealed class LineConnection
     /// <summary>Where the client is, IPv4 as such, and behind a load balancer the client that it names.</summary>
     public EndPoint? RemoteEndPoint { get; private set; }
 
-    /// <summary>The address of ours that it came to, IPv4 as such; behind a load balancer the one that the balancer came to.</summary>
-    public IPAddress? Local => (_context.LocalEndPoint as IPEndPoint)?.Address is { } address ? HostAddress.Plain(address) : null;
+    /// <summary>The address of ours that it came to, IPv4 as such; behind a load balancer the one that the balancer came to, behind a
+    /// proxy the one that it says.</summary>
+    public IPAddress? Local => _local ?? (_context.LocalEndPoint as IPEndPoint)?.Address is { } address ? HostAddress.Plain(address) : null;
 
     /// <summary>Its address; null where nobody knows.</summary>
     public IPAddress? Client { get; private set; }
@@ -211,6 +213,17 @@ public sealed class LineConnection
     {
         _aborted = true;
         _context.Abort();
+    }
+
+    /// <summary>A proxy says who its client is, within the protocol; its place stays the proxy's.</summary>
+    /// <param name="client">Null: nobody knows.</param>
+    /// <param name="local">Where the client came to; null: that is not said.</param>
+    /// <param name="port">Null: that is not said.</param>
+    public void NameClient(IPAddress? client, int? port, IPAddress? local)
+    {
+        Client = client is null ? null : HostAddress.Plain(client);
+        RemoteEndPoint = Client is null ? null : new IPEndPoint(Client, port ?? (RemoteEndPoint as IPEndPoint)?.Port ?? 0);
+        _local = local is null ? _local : HostAddress.Plain(local);
     }
 
     /// <summary>Names the client behind a load balancer.</summary>

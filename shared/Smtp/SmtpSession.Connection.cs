@@ -20,6 +20,8 @@ public sealed partial class SmtpSession
         UserName = null;
     }
 
+    private ClientTraits Traits => IsTls ? _listed | ClientTraits.Tls : _listed;
+
     internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: true);
 
     internal SmtpStep Helo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: false);
@@ -51,6 +53,56 @@ public sealed partial class SmtpSession
         (_sasl, var reply) = SaslExchange.Begin(argument);
         return AuthStep(reply);
     }
+
+    // RFC 1985 §5.1: a domain, or "@" and a domain for all below it, too.
+    internal SmtpStep Etrn(ReadOnlySpan<byte> argument)
+    {
+        if (UserName is null && !_listed.HasFlag(ClientTraits.StartsQueues))
+            return Respond(!profile.RequiresAuth ? Replies.C502NotImplemented : AuthRequired);
+        var withSubdomains = argument is [(byte)'@', ..];
+        var domain = withSubdomains ? argument[1..] : argument;
+        if (!AddressSyntax.IsDomainOrLiteral(domain, allowUtf8: false))
+            return Respond(Replies.C501BadArgument);
+        if (TooManyWithoutMail())
+            return new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands);
+
+        ProposedQueue = new SmtpQueueName(Encoding.ASCII.GetString(domain).ToLowerInvariant(), withSubdomains);
+        return Ask(SmtpAction.StartQueue);
+    }
+
+    // XCLIENT_README
+    internal SmtpStep Xclient(ReadOnlySpan<byte> argument)
+    {
+        if (!_listed.HasFlag(ClientTraits.NamesClients))
+            return Respond(Replies.C550NotAProxy);
+        if (ProxiedClient.TryRead(argument) is not { } client)
+            return Respond(Replies.C501BadArgument);
+        if (TooManyWithoutMail())
+            return new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands);
+
+        ProposedClient = client;
+        return Ask(SmtpAction.NameClient);
+    }
+
+    /// <summary>With <see cref="SmtpAction.NameClient"/>: what the operator allows the client that a proxy has named.</summary>
+    public void List(ClientTraits listed) => _listed = listed;
+
+    // The session begins anew, as the one that the proxy's client has: with its greeting, if the proxy has said it.
+    private SmtpStep ClientNamed(ProxiedClient client)
+    {
+        Reset();
+        ClientHostName = client.HostName ?? ClientHostName;
+        if (client.Login is { } login)
+            UserName = login.Length > 0 ? login : null;
+        ClientName = client.Greeting ?? "";
+        HasWellFormedClientName = AddressSyntax.IsDomainOrLiteral(Encoding.ASCII.GetBytes(ClientName), allowUtf8: false);
+        // Where names are judged, the client's comes by its own command.
+        _isGreeted = ClientName.Length > 0 && !profile.AsksAboutClientName;
+        IsExtended = client.IsExtended ?? IsExtended;
+        return Respond(profile.Greeting);
+    }
+
+    private SmtpReply AuthRequired => profile.AllowsAuth(IsTls) ? Replies.C530AuthRequired : Replies.C530TlsRequired;
 
     private SmtpStep AuthLine(ReadOnlySpan<byte> line) => AuthStep(_sasl!.Read(line));
 
@@ -105,6 +157,6 @@ public sealed partial class SmtpSession
         IsExtended = isExtended;
         ClientName = name;
         HasWellFormedClientName = isWellFormed;
-        return WithoutMail(isExtended ? profile.Offered(IsTls).EhloReply : profile.HeloReply);
+        return WithoutMail(isExtended ? profile.Offered(Traits).EhloReply : profile.HeloReply);
     }
 }
