@@ -87,7 +87,7 @@ public sealed class LineConnection
 
     /// <summary>The address of ours that it came to, IPv4 as such; behind a load balancer the one that the balancer came to, behind a
     /// proxy the one that it says.</summary>
-    public IPAddress? Local => _local ?? (_context.LocalEndPoint as IPEndPoint)?.Address is { } address ? HostAddress.Plain(address) : null;
+    public IPAddress? Local => _local ?? ((_context.LocalEndPoint as IPEndPoint)?.Address is { } address ? HostAddress.Plain(address) : null);
 
     /// <summary>Its address; null where nobody knows.</summary>
     public IPAddress? Client { get; private set; }
