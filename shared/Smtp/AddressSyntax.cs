@@ -168,7 +168,7 @@ internal static class AddressSyntax
     }
 
     // Snum = 1*3DIGIT, 0 to 255.
-    private static bool IsIPv4(ReadOnlySpan<byte> text)
+    internal static bool IsIPv4(ReadOnlySpan<byte> text)
     {
         var parts = 0;
         foreach (var range in text.Split((byte)'.'))
@@ -182,8 +182,10 @@ internal static class AddressSyntax
         return parts == 4;
     }
 
-    private static bool IsIPv6(ReadOnlySpan<byte> text)
+    internal static bool IsIPv6(ReadOnlySpan<byte> text)
     {
+        if (text.Length > SmtpLimits.DomainBytes)
+            return false;
         // IPAddress also takes zones and brackets.
         foreach (var octet in text)
             if (!Uri.IsHexDigit((char)octet) && octet is not ((byte)':' or (byte)'.'))

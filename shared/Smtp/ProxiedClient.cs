@@ -123,14 +123,10 @@ public sealed record ProxiedClient
         if (value.Length == 0)
             return IPAddress.None;
         var isTagged = value.StartsWith("IPV6:", StringComparison.OrdinalIgnoreCase);
-        return IPAddress.TryParse(isTagged ? value["IPV6:".Length..] : value, out var address)
-            && (isTagged ? address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 : IsDottedOrV6(value))
-            ? address : null;
+        var text = isTagged ? value["IPV6:".Length..] : value;
+        var octets = Encoding.ASCII.GetBytes(text);
+        return AddressSyntax.IsIPv6(octets) || (!isTagged && AddressSyntax.IsIPv4(octets)) ? IPAddress.Parse(text.AsSpan()) : null;
     }
-
-    // "1" and "0x7f.1" are addresses for the parser, and for nobody else.
-    private static bool IsDottedOrV6(string value) =>
-        value.Contains(':', StringComparison.Ordinal) || (value.Split('.') is { Length: 4 } parts && parts.All(part => part.Length is >= 1 and <= 3 && part.All(char.IsAsciiDigit)));
 
     private static int? TryReadPort(string value) =>
         value.Length == 0 ? 0 : value.Length <= 5 && int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is > 0 and <= 65535 ? port : null;

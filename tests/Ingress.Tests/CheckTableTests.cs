@@ -22,11 +22,12 @@ public sealed class CheckTableTests
 
     /// <summary>A recipient that is refused holds up no message, whatever an earlier check said of him.</summary>
     [Theory]
-    [InlineData(CheckStage.Sender)]
-    [InlineData(CheckStage.Recipient)]
-    [InlineData(CheckStage.Content)]
-    public async Task What_is_refused_takes_its_notes_along(CheckStage stage)
+    [InlineData(nameof(CheckStage.Sender))]
+    [InlineData(nameof(CheckStage.Recipient))]
+    [InlineData(nameof(CheckStage.Content))]
+    public async Task What_is_refused_takes_its_notes_along(string name)
     {
+        var stage = Enum.Parse<CheckStage>(name);
         await using var host = await IngressHost.StartAsync();
         var isRefused = false;
         var checks = new ListenerChecks(

@@ -160,7 +160,7 @@ public sealed partial class Postgres_store
         await using (var locking = new NpgsqlCommand("SELECT 1 FROM recipients FOR UPDATE", third))
             await locking.ExecuteNonQueryAsync();
         // It has found the account, and waits for the recipient.
-        var storing = Store.Maildrops.StoreAsync(new Claim(7, "example.org", [.. recipients]), _ => "", default);
+        var storing = Store.Maildrops.StoreAsync(7, new BatchCommand(7, "example.org", [.. recipients]), _ => "", default);
         await WaitingAsync(1);
         var removing = other.RemoveAccountAsync("ann@example.org");
         await Task.WhenAny(removing, WaitingAsync(2));
