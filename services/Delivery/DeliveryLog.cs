@@ -37,13 +37,13 @@ internal static partial class DeliveryLog
         "message={MessageId} delivered, but claim {ClaimId} was lost before it was recorded; a copy may be sent again: {Reply}")]
     public static partial void DeliveryUnrecorded(this ILogger log, string messageId, long claimId, LogWords reply);
 
-    [LoggerMessage(3009, LogLevel.Warning, "Claim {ClaimId} of {Domain} could not be taken")]
-    public static partial void ClaimNotTaken(this ILogger log, Exception error, long claimId, LogWords domain);
+    [LoggerMessage(3009, LogLevel.Warning, "A claim for batch {BatchId} of {Domain} could not be taken")]
+    public static partial void ClaimNotTaken(this ILogger log, Exception error, long batchId, LogWords domain);
 
     [LoggerMessage(3010, LogLevel.Error, "message={MessageId} its content could not be read; it stays queued")]
     public static partial void ContentUnreadable(this ILogger log, Exception error, string messageId);
 
-    [LoggerMessage(3011, LogLevel.Error, "Batch {ClaimId} of {Domain} ended by an unexpected error; what is open counts as deferred")]
+    [LoggerMessage(3011, LogLevel.Error, "The batch of claim {ClaimId} of {Domain} ended by an unexpected error; what is open counts as deferred")]
     public static partial void BatchFailed(this ILogger log, Exception error, long claimId, LogWords domain);
 
     [LoggerMessage(3012, LogLevel.Warning, "The report of claim {ClaimId} of {Domain} was not taken by the bus; its lease will run out")]

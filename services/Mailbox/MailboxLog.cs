@@ -17,8 +17,8 @@ internal static partial class MailboxLog
     [LoggerMessage(4004, LogLevel.Error, "Storage refuses one of {Count} messages for {Domain}")]
     internal static partial void StoreRefused(this ILogger logger, int count, string domain, Exception failure);
 
-    [LoggerMessage(4003, LogLevel.Debug, "The report for {Domain}, claim {ClaimId}, was not taken by the bus; the claim's lease will show it")]
-    internal static partial void ReportLost(this ILogger logger, string domain, long claimId, Exception failure);
+    [LoggerMessage(4003, LogLevel.Debug, "The report of batch {BatchId} of {Domain} was not taken by the bus; the queue will miss it")]
+    internal static partial void ReportLost(this ILogger logger, string domain, long batchId, Exception failure);
 
     [LoggerMessage(4010, LogLevel.Information, "status=ended client={RemoteEndPoint} session={ConnectionId} user={UserName} sent={Sent} octets={Octets} deleted={Deleted}")]
     internal static partial void SessionEnded(

@@ -46,8 +46,8 @@ public static class QueueHosting
         services.AddSingleton<BatchSender>();
         // One for each activation of a domain's grain.
         services.AddTransient<DomainDispatch>();
-        services.AddSingleton(provider => new OverdueClaims(
-            claimIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(claimIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new OverdueBatches(
+            batchIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(batchIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();

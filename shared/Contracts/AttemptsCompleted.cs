@@ -3,10 +3,12 @@ using Orleans;
 namespace MailPipeline.Contracts;
 
 /// <summary>
-/// Event, Delivery or Mailbox to the domain's queue: what became of one claim. A hint: when it is lost, the claim's lease runs out and
+/// Event, Delivery or Mailbox to the domain's queue: what became of one batch under one worker's claim. A hint: when it is lost, the claim's lease runs out and
 /// the recipients become due again.
 /// </summary>
+/// <param name="ClaimId">Of the worker alone; 0 where he won none.</param>
 /// <param name="Site">What the domain has in common with others whose mail goes to the same hosts; empty where none were found, or none are needed.</param>
+/// <param name="BatchId">As the command names it; 0: the number in <paramref name="ClaimId"/> is its own.</param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
@@ -16,7 +18,8 @@ public sealed record AttemptsCompleted(
     [property: Id(4)] bool NothingWon = false,
     [property: Id(5)] bool GoesOn = false,
     [property: Id(6)] bool HasEnded = false,
-    [property: Id(7)] string Site = "");
+    [property: Id(7)] string Site = "",
+    [property: Id(8)] long BatchId = 0);
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>

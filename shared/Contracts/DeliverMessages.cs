@@ -1,15 +1,16 @@
+using System.Text.Json.Serialization;
 using Orleans;
 
 namespace MailPipeline.Contracts;
 
 /// <summary>
 /// Command, Queue to Delivery: try these recipients of one domain once, over one SMTP connection where possible. The
-/// worker must win the claim in storage before it speaks to anybody.
+/// worker must win a claim of its own in storage before it speaks to anybody.
 /// </summary>
-public sealed record DeliverMessages(string Domain, long ClaimId, QueuedRecipient[] Recipients);
+public sealed record DeliverMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);
 
 /// <summary>Command, Queue to Mailbox: put these messages into the maildrops of these local recipients.</summary>
-public sealed record StoreMessages(string Domain, long ClaimId, QueuedRecipient[] Recipients);
+public sealed record StoreMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);
 
 /// <summary>A recipient that waits for an attempt, with what an attempt needs of its message's envelope.</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>

@@ -36,6 +36,8 @@ public enum AttemptOutcome
 /// What became of one claim. Delivered recipients are already recorded by the worker; all others are recorded by the queue, which alone
 /// decides what follows. A hint as well: when it is lost, the claim's lease runs out and the recipients become due again.
 /// </summary>
+/// <param name="BatchId">That was given out; 0: as the claim, of workers that know no other.</param>
+/// <param name="ClaimId">Of the worker: what of its recipients is still under it is the queue's to decide. 0: he won none.</param>
 /// <param name="Results">One for each recipient of the claim that was not handed back before, in any order.</param>
 /// <param name="Unreachable">
 /// No host of the domain could be spoken to at all (DNS, connection or greeting failed), or each broke off before it had answered
@@ -53,6 +55,7 @@ public enum AttemptOutcome
 /// <param name="Site">The key of the hosts that were to be tried first, which other domains may have as well; empty where there are none.</param>
 public sealed record AttemptReport(
     string Domain,
+    long BatchId,
     long ClaimId,
     AttemptResult[] Results,
     bool Unreachable,

@@ -1,9 +1,14 @@
 namespace MailPipeline.Mail;
 
 /// <summary>
-/// The right to try recipients of one domain once, as the queue gives it out: whoever takes it must win it in storage before he speaks
-/// to anybody.
+/// Recipients of one domain that are to be tried once, as the queue gives them out. It may come twice: whoever takes it must win a claim in
+/// storage before he speaks to anybody.
 /// </summary>
-/// <param name="Id">Names it for ever; the fence of every write that follows from it.</param>
+/// <param name="BatchId">Names it for ever; the domain queue knows it by this.</param>
 /// <param name="Domain">The destination domain, lower case; also the name of the domain queue that waits for the report.</param>
-public sealed record Claim(long Id, string Domain, Recipient[] Recipients);
+public sealed record BatchCommand(long BatchId, string Domain, Recipient[] Recipients);
+
+/// <summary>The right to try recipients once, won by one who took a command.</summary>
+/// <param name="Id">Of this taking alone, for ever; the fence of every write that follows from it.</param>
+/// <param name="Won">Whom it is for, by recipient id; none: there is no claim.</param>
+public sealed record Claim(long Id, IReadOnlySet<long> Won);

@@ -28,25 +28,26 @@ public static class ContractMapping
         recipient.AcceptedAt, recipient.NextAttemptAt, (RecipientRoute)recipient.Route, recipient.TraceParent, recipient.Original ?? "",
         recipient.Flow ?? "");
 
-    public static Claim ToClaim(this DeliverMessages command) =>
-        new(command.ClaimId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
+    public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
+        new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
-    public static Claim ToClaim(this StoreMessages command) =>
-        new(command.ClaimId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
+    public static BatchCommand ToBatchCommand(this StoreMessages command) =>
+        new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
-    public static DeliverMessages ToDeliverMessages(this Claim claim) =>
-        new(claim.Domain, claim.Id, Array.ConvertAll(claim.Recipients, ToContract));
+    public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
+        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
 
-    public static StoreMessages ToStoreMessages(this Claim claim) =>
-        new(claim.Domain, claim.Id, Array.ConvertAll(claim.Recipients, ToContract));
+    public static StoreMessages ToStoreMessages(this BatchCommand command) =>
+        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site);
+        report.HasEnded, report.Site, report.BatchId);
 
+    /// <summary>Of no claim nothing can be recorded; a worker that knows no claims of their own took the batch's number for one.</summary>
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
-        report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToResult), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site ?? "");
+        report.Domain, report.BatchId != 0 ? report.BatchId : report.ClaimId, report.ClaimId, Array.ConvertAll(report.Results, ToResult),
+        report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "");
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);

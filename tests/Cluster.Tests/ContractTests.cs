@@ -34,11 +34,11 @@ public sealed class ContractTests
         {
             new AttemptsCompleted(
                 "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true, true, true, true,
-                "mx.example.org"),
+                "mx.example.org", 76),
             """
             {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":4,"status":"4.4.2","reply":"contact lost",
              "remoteHost":"mx.example.org[192.0.2.1]:25","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00"}],
-             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org"}
+             "unreachable":true,"nothingWon":true,"goesOn":true,"hasEnded":true,"site":"mx.example.org","batchId":76}
             """
         },
     };
@@ -51,13 +51,13 @@ public sealed class ContractTests
         var recipient = new Recipient(
             65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.SmtpUtf8, 3, s_at, s_at.AddMinutes(5), RecipientRoute.Local, "trace",
             "list@example.org", "example.net");
-        var claim = new Claim(77, "example.org", [recipient]);
+        var command = new BatchCommand(77, "example.org", [recipient]);
         var report = new AttemptReport(
-            "example.org", 77, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at)], true, true, true, true, "mx.example.org");
+            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at)], true, true, true, true, "mx.example.org");
 
         Assert.Equivalent(envelope, envelope.ToContract().ToEnvelope(), strict: true);
-        Assert.Equivalent(claim, claim.ToDeliverMessages().ToClaim(), strict: true);
-        Assert.Equivalent(claim, claim.ToStoreMessages().ToClaim(), strict: true);
+        Assert.Equivalent(command, command.ToDeliverMessages().ToBatchCommand(), strict: true);
+        Assert.Equivalent(command, command.ToStoreMessages().ToBatchCommand(), strict: true);
         Assert.Equivalent(recipient, recipient.ToContract().ToRecipient(), strict: true);
         Assert.Equivalent(report, report.ToContract().ToReport(), strict: true);
     }

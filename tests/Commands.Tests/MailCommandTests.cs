@@ -82,9 +82,9 @@ public sealed class MailCommandTests : IAsyncLifetime
         Assert.Matches(@"(?m)^example\.net +2 +0  due now +0$", (await _run.RunAsync("queue")).Output);
 
         var now = TimeProvider.System.GetUtcNow();
-        await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
+        var claim = await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
         await Get<OutcomeStore>().RecordAsync(
-            7, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
+            claim.Id, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
         Assert.Matches(@"(?m)^example\.net +2 +0  due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
 
         await Get<QueueStore>().SetBackoffAsync("example.net", new DomainBackoff(3, now.AddMinutes(5), "no route to host"));
@@ -95,9 +95,9 @@ public sealed class MailCommandTests : IAsyncLifetime
         Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt (?!\1)20\S+Z$", (await _run.RunAsync($"message {id}")).Output);
         foreach (var recipient in recipients)
         {
-            await Get<ClaimStore>().TakeAsync(8, "example.net", [recipient], begun: true, TestContext.Current.CancellationToken);
+            claim = await Get<ClaimStore>().TakeAsync(8, "example.net", [recipient], begun: true, TestContext.Current.CancellationToken);
             await Get<OutcomeStore>().RecordAsync(
-                8, "example.net", [new(new(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.1", "no route to host", "", now, now), RecipientState.Queued, now.AddHours(2))], TimeSpan.Zero);
+                claim.Id, "example.net", [new(new(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.1", "no route to host", "", now, now), RecipientState.Queued, now.AddHours(2))], TimeSpan.Zero);
         }
         Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
 

@@ -90,7 +90,7 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         await consuming.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
 
         // Before it dials, storage is told.
-        _bench.Claims.LostClaims.Add(77);
+        _bench.Claims.LostClaims.Add(FakeClaims.IdFor(77));
         held[0].Release();
         await _bench.Detached.EndAsync().WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancellation);
         Assert.Equal(held.Count - 1, _bench.Slots.Taken);
@@ -170,5 +170,5 @@ public sealed class BatchIntakeTests : IAsyncDisposable
         _bench.Delivery, _bench.Detached, _bench.Resolver, new MailBus(_services.GetRequiredService<IBus>(), TimeProvider.System), _bench.Telemetry, _bench.Time,
         new FakeLogger<BatchIntake>());
 
-    private Claim Command() => new(77, Bench.Domain, _bench.Message("one\r\n"));
+    private BatchCommand Command() => new(77, Bench.Domain, _bench.Message("one\r\n"));
 }

@@ -108,7 +108,7 @@ public sealed class ClaimTests
         var two = bench.Message("two\r\n");
         bench.Claims.OnRecord = () =>
         {
-            bench.Claims.LostClaims.Add(77);
+            bench.Claims.LostClaims.Add(FakeClaims.IdFor(77));
             bench.Renewal.RenewAllAsync(CancellationToken.None).GetAwaiter().GetResult();
         };
         using var lost = bench.Collect("mailpipeline.delivery.claims.lost");
@@ -291,7 +291,7 @@ public sealed class ClaimTests
         bench.Claims.OnRecord = () =>
         {
             // Storage has committed, and the worker does not know it yet.
-            bench.Claims.LostClaims.Add(77);
+            bench.Claims.LostClaims.Add(FakeClaims.IdFor(77));
             bench.Renewal.RenewAllAsync(CancellationToken.None).GetAwaiter().GetResult();
             bench.Claims.LostClaims.Clear();
         };

@@ -44,7 +44,7 @@ public sealed class DotNoteTests
         await server.Signal.Task.WaitAsync(TimeSpan.FromSeconds(10));
 
         if (isLost)
-            bench.Claims.LostClaims.Add(77);
+            bench.Claims.LostClaims.Add(FakeClaims.IdFor(77));
         else
             bench.Claims.IsAway = true;
         asked.SetResult();

@@ -57,7 +57,7 @@ public sealed class LogWordsTests
     }
 
     private static async Task RunAsync(Bench bench, string domain, Resolution resolution) => await bench.Delivery.RunAsync(
-        new Claim(77, domain, bench.Message("one\r\n")), Task.FromResult(resolution), bench.Slots,
+        new BatchCommand(77, domain, bench.Message("one\r\n")), Task.FromResult(resolution), bench.Slots,
         new BatchWaits(bench.Telemetry, bench.Time), _ => Task.CompletedTask);
 
     private static void AssertPlain(FakeLogCollector log, int expected)

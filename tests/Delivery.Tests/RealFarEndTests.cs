@@ -82,7 +82,7 @@ public sealed class RealFarEndTests
         await using var postfix = await PostfixServer.StartAsync(new PostfixOptions { Domains = ["example.org"] });
         await using var host = await DeliveryHost.StartAsync(new() { ["Delivery:Routes"] = $"*={postfix.EndPoint}" });
         var recipients = await host.QueueAsync(s_corpus["plain"], "user@example.org", "user@example.net");
-        await host.SendAsync(new Claim(await host.Queue.NextClaimIdAsync(default), "example.org", recipients));
+        await host.SendAsync(new BatchCommand(await host.Queue.NextBatchIdAsync(default), "example.org", recipients));
         var report = await host.NextReportAsync();
         Assert.Equal(AttemptOutcome.Delivered, report.Results[0].Outcome);
         Assert.Equal(AttemptOutcome.Failed, report.Results[1].Outcome);
@@ -143,7 +143,7 @@ public sealed class RealFarEndTests
         await using var sink = await SmtpSink.StartAsync();
         await using var host = await DeliveryHost.StartAsync(new() { ["Delivery:Routes"] = $"*={sink.EndPoint}" });
         var recipients = await host.QueueAsync(s_corpus["plain"], "user@example.org");
-        var command = new Claim(await host.Queue.NextClaimIdAsync(default), "example.org", recipients);
+        var command = new BatchCommand(await host.Queue.NextBatchIdAsync(default), "example.org", recipients);
         await host.SendAsync(command);
         await host.SendAsync(command);
         Assert.Equal("example.org Delivered", Describe(await host.NextReportAsync()));
@@ -153,6 +153,27 @@ public sealed class RealFarEndTests
         Assert.Equal(2, sink.ReadMessages().Count);
 
         static string Describe(AttemptReport report) => $"{report.Domain} {report.Results[0].Outcome}";
+    }
+
+    /// <summary>What the first report says decides for nothing that the second time has won.</summary>
+    [Fact]
+    public async Task A_batch_that_comes_again_is_worked_on_under_a_claim_of_its_own()
+    {
+        await using var sink = await SmtpSink.StartAsync();
+        await using var host = await DeliveryHost.StartAsync(new() { ["Delivery:Routes"] = $"*={sink.EndPoint}" });
+        var recipients = await host.QueueAsync(s_corpus["plain"], "x@example.org", "y@example.org");
+        var command = new BatchCommand(await host.Queue.NextBatchIdAsync(default), "example.org", recipients);
+        var other = await host.Get<ClaimStore>().TakeAsync(0, "example.org", [recipients[1]], begun: false, default);
+        await host.SendAsync(command);
+        var first = await host.NextReportAsync();
+        await host.Get<ClaimStore>().ReleaseAsync(other.Id, other.Won, default);
+        await host.SendAsync(command);
+        var second = await host.NextReportAsync();
+
+        Assert.Equal([AttemptOutcome.Delivered, AttemptOutcome.NotAttempted], first.Results.Select(result => result.Outcome));
+        Assert.Equal([AttemptOutcome.NotAttempted, AttemptOutcome.Delivered], second.Results.Select(result => result.Outcome));
+        Assert.Equal((command.BatchId, command.BatchId), (first.BatchId, second.BatchId));
+        Assert.Equal(4, new[] { command.BatchId, other.Id, first.ClaimId, second.ClaimId }.Distinct().Count());
     }
 
     private static Dictionary<string, string?> Settings(DnsServer dns, int port) => new()

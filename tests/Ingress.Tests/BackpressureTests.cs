@@ -30,7 +30,7 @@ public sealed class BackpressureTests
         await client.SayAsync("MAIL FROM:<bob@example.net>", "452 4.3.1 The queue is full, try again later");
 
         var due = await queue.ListDueAsync("example.com", TimeProvider.System.GetUtcNow().AddHours(1), 10, Cancellation);
-        await host.Services.GetRequiredService<MaildropStore>().StoreAsync(new Claim(1, "example.com", [.. due]), _ => "", Cancellation);
+        await host.Services.GetRequiredService<MaildropStore>().StoreAsync(1, new BatchCommand(1, "example.com", [.. due]), _ => "", Cancellation);
         await LookAsync(host);
         await client.MessageAsync("two");
         Assert.Equal(["unrouted", "queued"], heldBack.GetMeasurementSnapshot().Where(m => m.Value > 0).Select(m => m.Tags["bound"]));

@@ -30,12 +30,12 @@ public abstract partial class StoreTests
     public async Task A_report_ends_no_claim_of_another_domain()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
 
         await Store.Outcomes.RecordAsync(7, "example.com", [], TimeSpan.Zero);
-        Assert.Equal([7], await Store.Queue.ListClaimsAsync("example.net", default));
+        Assert.Equal([7], await Store.Queue.ListHeldAsync("example.net", default));
 
         await Store.Outcomes.RecordAsync(7, "example.net", [], TimeSpan.Zero);
-        Assert.Empty(await Store.Queue.ListClaimsAsync("example.net", default));
+        Assert.Empty(await Store.Queue.ListHeldAsync("example.net", default));
     }
 }

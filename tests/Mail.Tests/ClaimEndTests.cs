@@ -9,16 +9,16 @@ public abstract partial class StoreTests
         var recipients = await ClaimAsync(3);
         long[] all = [.. recipients.Select(recipient => recipient.RecipientId).Reverse()];
         await Store.Claims.RecordDeliveredAsync(7, [Delivered(recipients[1])], default);
-        Assert.True(await Store.Queue.IsClaimHeldAsync(7, default));
+        Assert.True(await Store.Queue.IsClaimHeldAsync(7, "example.net", default));
 
         var (recorded, hasEnded) = await Store.Claims.RecordLastDeliveredAsync(7, [Delivered(recipients[0]), Delivered(recipients[2])], all, default);
         Assert.Equal([recipients[0].RecipientId, recipients[2].RecipientId], recorded.Order());
         Assert.True(hasEnded);
-        Assert.False(await Store.Queue.IsClaimHeldAsync(7, default));
+        Assert.False(await Store.Queue.IsClaimHeldAsync(7, "example.net", default));
 
         // The worker dies now: nothing of it is left. Its command comes again: nothing is won.
         Assert.Equal((0, 0, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default));
+        Assert.Empty(await Store.TakeAsync(7, "example.net", recipients, begun: true, default));
         // It did not know whether it was committed: what was recorded is recorded.
         (recorded, hasEnded) = await Store.Claims.RecordLastDeliveredAsync(7, [Delivered(recipients[0]), Delivered(recipients[2])], all, default);
         Assert.Equal(2, recorded.Count);
@@ -47,13 +47,13 @@ public abstract partial class StoreTests
     {
         var recipients = await ClaimAsync(1);
         await Store.TakeBackAsync(evenIfLeased: true);
-        await Store.Claims.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], begun: true, default);
+        await Store.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], begun: true, default);
 
         var (recorded, hasEnded) = await Store.Claims.RecordLastDeliveredAsync(7, [Delivered(recipients[0])], [recipients[0].RecipientId], default);
 
         Assert.Empty(recorded);
         Assert.False(hasEnded);
-        Assert.True(await Store.Queue.IsClaimHeldAsync(8, default));
+        Assert.True(await Store.Queue.IsClaimHeldAsync(8, "example.net", default));
     }
 
     /// <summary>The claim in storage names those that were handed back as well: the report ends it.</summary>
@@ -66,7 +66,7 @@ public abstract partial class StoreTests
         Assert.False((await Store.Claims.RecordLastDeliveredAsync(7, [Delivered(recipients[0])], [recipients[0].RecipientId], default)).HasEnded);
 
         await Store.Outcomes.RecordAsync(7, "example.net", [], TimeSpan.Zero);
-        Assert.False(await Store.Queue.IsClaimHeldAsync(7, default));
+        Assert.False(await Store.Queue.IsClaimHeldAsync(7, "example.net", default));
         Assert.Equal(recipients[1].RecipientId, Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).RecipientId);
     }
 
@@ -74,7 +74,7 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync(
             "x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, count).Select(number => $"r{number}@example.net")]);
-        Assert.Equal(count, (await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default)).Count);
+        Assert.Equal(count, (await Store.TakeAsync(7, "example.net", recipients, begun: true, default)).Count);
         return recipients;
     }
 

@@ -10,7 +10,7 @@ public abstract partial class StoreTests
         var recipients = await Store.QueueAsync(
             "x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net", "d@example.net", "e@example.net");
         await Store.RunAsync($"UPDATE recipients SET uncertain = 2 WHERE id = {recipients[2].RecipientId}");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var now = Store.Time.GetUtcNow().AddTicks(1234);
         RecipientDecision Decide(int number, AttemptOutcome outcome, RecipientState state, bool wasTried = true) => new(
             Store.Result(recipients[number], outcome, "4.0.0", "reply") with { StartedAt = now, FinishedAt = now }, state, now.AddMinutes(5), wasTried);
@@ -44,14 +44,14 @@ public abstract partial class StoreTests
     {
         await Store.Directory.AddAccountAsync("a@example.org", "hash");
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org", "gone@example.org");
-        var command = new Claim(9, "example.org", [.. recipients]);
+        var command = new BatchCommand(9, "example.org", [.. recipients]);
         AttemptOutcome[] outcomes = [AttemptOutcome.Delivered, AttemptOutcome.Failed];
-        Assert.Equal(outcomes, (await Store.Maildrops.StoreAsync(command, _ => "", default)).Select(result => result.Outcome));
-        Assert.Equal(outcomes, (await Store.Maildrops.StoreAsync(command, _ => "", default, afterDoubt: true)).Select(result => result.Outcome));
-        Assert.All(await Store.Maildrops.StoreAsync(command with { Id = 10 }, _ => "", default, afterDoubt: true), result => Assert.Equal(AttemptOutcome.NotAttempted, result.Outcome));
+        Assert.Equal(outcomes, (await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "", default)).Select(result => result.Outcome));
+        Assert.Equal(outcomes, (await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "", default, afterDoubt: true)).Select(result => result.Outcome));
+        Assert.All(await Store.Maildrops.StoreAsync(10, command, _ => "", default, afterDoubt: true), result => Assert.Equal(AttemptOutcome.NotAttempted, result.Outcome));
         var account = (await Store.Directory.FindAccountAsync("a@example.org", default))!;
         Assert.Single(await Store.Maildrops.ListAsync(account.Id, default));
-        Assert.Equal([9], await Store.Queue.ListClaimsAsync("example.org", default));
+        Assert.Equal([9], await Store.Queue.ListHeldAsync("example.org", default));
     }
 
     [Fact]
@@ -59,12 +59,12 @@ public abstract partial class StoreTests
     {
         await Store.Directory.AddAccountAsync("leaves@example.org", "hash");
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "comes@example.org", "leaves@example.org");
-        var command = new Claim(9, "example.org", [.. recipients]);
-        await Store.Maildrops.StoreAsync(command, _ => "", default);
+        var command = new BatchCommand(9, "example.org", [.. recipients]);
+        await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "", default);
         await Store.Directory.AddAccountAsync("comes@example.org", "hash");
         await Store.Directory.RemoveAccountAsync("leaves@example.org");
 
-        var results = await Store.Maildrops.StoreAsync(command, _ => "", default, afterDoubt: true);
+        var results = await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "", default, afterDoubt: true);
         // The first has no maildrop row and the second had one, whatever accounts there are by now.
         Assert.Equal([AttemptOutcome.Failed, AttemptOutcome.Delivered], results.Select(result => result.Outcome));
     }
@@ -76,7 +76,7 @@ public abstract partial class StoreTests
         const int Count = MaildropStore.MostDeletions + 20;
         var recipients = (await Task.WhenAll(Enumerable.Range(0, Count).Select(_ => Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Local, "a@example.org"))))
             .Select(made => made[0]).ToArray();
-        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", recipients), _ => "", default);
+        await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", recipients), _ => "", default);
 
         Assert.True(await Store.Directory.RemoveAccountAsync("a@example.org", new OperatorIdentity("ann")));
 

@@ -35,8 +35,8 @@ public abstract partial class StoreTests
 
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         // What was handed out before the hold, and arrives after it.
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default));
-        var late = await Store.Maildrops.StoreAsync(new Claim(8, "example.net", [recipients[0]]), _ => "", default);
+        Assert.Empty(await Store.TakeAsync(7, "example.net", [recipients[0]], begun: true, default));
+        var late = await Store.Maildrops.StoreAsync(8, new BatchCommand(8, "example.net", [recipients[0]]), _ => "", default);
         Assert.Equal(AttemptOutcome.NotAttempted, Assert.Single(late).Outcome);
         Assert.Equal(new HeldMessage(id, 2), Assert.Single(await Store.Operator.ListHeldAsync(10, default)));
         Assert.Equal((0, 2), await QueuedAndHeldAsync());
@@ -48,7 +48,7 @@ public abstract partial class StoreTests
         Assert.Contains(await DueDomainsAsync(), due => due.Domain == "example.net");
         var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((recipients[0].RecipientId, 0), (due.RecipientId, due.Attempts));
-        Assert.Single(await Store.Claims.TakeAsync(9, "example.net", [due], begun: true, default));
+        Assert.Single(await Store.TakeAsync(9, "example.net", [due], begun: true, default));
         Assert.Equal((2, 0), await QueuedAndHeldAsync());
 
         Assert.Equal(
@@ -64,7 +64,7 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
         var id = recipients[0].MessageId;
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
 
         Assert.Equal(new OperatorChange(1, 1), await Store.Operator.HoldAsync(id, new("ann")));
         Assert.Equal(new OperatorChange(1, 1), await Store.Operator.RemoveAsync(id, new("ann")));
@@ -83,7 +83,7 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync(new byte[300_000], RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
         var id = recipients[0].MessageId;
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
         await DeferAsync(7, recipients[2], Store.Time.GetUtcNow().AddHours(1));
         await Store.Operator.HoldAsync(id, new("ann"));
         await Store.Operator.ReleaseAsync(id, new("ann"));

@@ -8,8 +8,8 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net", "d@example.net");
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "e@example.com");
-        await Store.Claims.TakeAsync(7, "example.net", recipients.Take(2).ToList(), begun: true, default);
-        await Store.Claims.TakeAsync(8, "example.net", [recipients[2]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients.Take(2).ToList(), begun: true, default);
+        await Store.TakeAsync(8, "example.net", [recipients[2]], begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[1], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         // What a fault would do: the claim ends without its recipients.
         await Store.RunAsync("DELETE FROM claims WHERE id = 7");
@@ -37,7 +37,7 @@ public abstract partial class StoreTests
     public async Task Who_is_not_due_yet_is_looked_for_later()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await Store.RunAsync("DELETE FROM claims WHERE id = 7");
         Assert.Empty((await Store.Ownerless.FreeAsync("", 10, Store.Time.GetUtcNow().AddMinutes(-1), default)).Freed);
         Assert.Single((await Store.Ownerless.FreeAsync("", 10, Store.Time.GetUtcNow(), default)).Freed);

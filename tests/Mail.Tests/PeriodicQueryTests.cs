@@ -23,8 +23,8 @@ public abstract partial class StoreTests
         await PlanAsync(OwnerlessStore.s_domains, "recipients_due", "''", 1, 100);
         await PlanAsync(OwnerlessStore.s_ownerless, "recipients_due", "'example.net'", 1);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
-        await PlanAsync(QueueStore.s_claimsOf, "claims_domain", "'example.net'");
-        await PlanAsync(QueueStore.s_claimsHeld, Store.Database.SingleProcess ? "PRIMARY KEY" : "claims_pkey", Ids);
+        await PlanAsync(QueueStore.s_batchesOf, "claims_domain", "'example.net'");
+        await PlanAsync(QueueStore.s_batchesHeld, "claims_batch", Ids);
         await PlanAsync(MeasureStore.s_page, "recipients_due", 1, "''", 0, 0, MeasureStore.Page);
         await PlanAsync(MeasureStore.s_endOfPage, "recipients_due", "''", 0, 0, MeasureStore.Page);
         await PlanAsync(MeasureStore.s_recipients, Store.Database.SingleProcess ? "recipients USING INTEGER PRIMARY KEY" : "recipients_pkey", Ids);
@@ -90,8 +90,8 @@ public abstract partial class StoreTests
     {
         var start = Store.Time.GetUtcNow();
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
-        await Store.Claims.TakeAsync(1, "example.net", [recipients[0]], begun: false, default);
-        await Store.Claims.TakeAsync(2, "example.net", [recipients[1]], begun: true, default);
+        await Store.TakeAsync(1, "example.net", [recipients[0]], begun: false, default);
+        await Store.TakeAsync(2, "example.net", [recipients[1]], begun: true, default);
         Store.Time.Advance(TimeSpan.FromMinutes(1));
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 1, 2, 0, 0, start), await MeasureAsync());

@@ -50,7 +50,7 @@ public sealed class PostgresCommitTests : IAsyncLifetime
     {
         await using var store = await OpenAsync("");
         var recipients = await store.QueueAsync([1], RecipientRoute.Remote, "a@example.net");
-        await store.Claims.TakeAsync(7, "example.net", recipients, begun: true, Cancellation);
+        await store.TakeAsync(7, "example.net", recipients, begun: true, Cancellation);
         var delivered = store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok");
         await WaitForStandbyAsync("ANY 1 (nobody)");
         var recording = store.Claims.RecordDeliveredAsync(7, [delivered], Cancellation);

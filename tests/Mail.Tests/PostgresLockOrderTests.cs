@@ -43,8 +43,8 @@ public sealed partial class Postgres_store
     public Task Workers_that_have_been_given_the_same() => MeetAsync(async (store, other) =>
     {
         var recipients = await QueueAsync(store);
-        return (One(recipients.Chunk(5), some => store.Claims.TakeAsync(++_claim, "example.net", some, begun: true, default)),
-            Two(recipients.Chunk(7), some => other.Claims.TakeAsync(++_claim, "example.net", [.. some.Reverse()], begun: true, default)));
+        return (One(recipients.Chunk(5), some => store.TakeAsync(++_claim, "example.net", some, begun: true, default)),
+            Two(recipients.Chunk(7), some => other.TakeAsync(++_claim, "example.net", [.. some.Reverse()], begun: true, default)));
     });
 
     [Fact]
@@ -52,8 +52,8 @@ public sealed partial class Postgres_store
     {
         await store.Directory.AddAccountAsync("a@example.net", "hash");
         var recipients = await QueueAsync(store);
-        return (One(recipients.Chunk(5), some => store.Maildrops.StoreAsync(new Claim(++_claim, "example.net", some), _ => "", default)),
-            Two(recipients.Chunk(7), some => other.Maildrops.StoreAsync(new Claim(++_claim, "example.net", [.. some.Reverse()]), _ => "", default)));
+        return (One(recipients.Chunk(5), some => store.Maildrops.StoreAsync(++_claim, new BatchCommand(_claim, "example.net", some), _ => "", default)),
+            Two(recipients.Chunk(7), some => other.Maildrops.StoreAsync(++_claim, new BatchCommand(_claim, "example.net", [.. some.Reverse()]), _ => "", default)));
     });
 
     [Fact]
@@ -97,7 +97,7 @@ public sealed partial class Postgres_store
         var claims = await TakeAsync(store, recipients, 0, 2);
         // Nobody has their accounts: they join the claim, and the queue decides.
         var joining = claims.Zip(recipients.Where(recipient => RecipientIds.Number(recipient.RecipientId) == 1).Chunk(2), (claim, some) => (claim.Id, Some: some)).ToList();
-        return (One(joining, claim => store.Maildrops.StoreAsync(new Claim(claim.Id, "example.net", claim.Some), _ => "", default)),
+        return (One(joining, claim => store.Maildrops.StoreAsync(claim.Id, new BatchCommand(claim.Id, "example.net", claim.Some), _ => "", default)),
             Two(joining, claim => other.Outcomes.RecordAsync(
                 claim.Id, "example.net", [.. claim.Some.Select(recipient =>
                     new RecipientDecision(store.Result(recipient, AttemptOutcome.Failed, "5.1.1", "no such mailbox"), RecipientState.Bounced, default))], TimeSpan.Zero)));
@@ -109,7 +109,7 @@ public sealed partial class Postgres_store
         var recipients = await QueueAsync(store, "a@example.net", "b@example.net", "c@example.com");
         foreach (var address in (string[])["a@example.net", "b@example.net"])
             await store.Directory.AddAccountAsync(address, "hash");
-        await store.Maildrops.StoreAsync(new Claim(++_claim, "example.net", [.. recipients.Where(recipient => recipient.Address.EndsWith(".net", StringComparison.Ordinal))]), _ => "", default);
+        await store.Maildrops.StoreAsync(++_claim, new BatchCommand(_claim, "example.net", [.. recipients.Where(recipient => recipient.Address.EndsWith(".net", StringComparison.Ordinal))]), _ => "", default);
         async Task DeleteAsync(StoreFixture at, string address)
         {
             var account = (await at.Directory.FindAccountAsync(address, default))!.Id;
@@ -158,7 +158,7 @@ public sealed partial class Postgres_store
     {
         var claims = recipients.Where(recipient => RecipientIds.Number(recipient.RecipientId) == number).Chunk(batch).Select(some => (Id: ++_claim, some)).ToList();
         foreach (var (id, some) in claims)
-            Assert.Equal(some.Length, (await store.Claims.TakeAsync(id, "example.net", some, begun: true, default)).Count);
+            Assert.Equal(some.Length, (await store.TakeAsync(id, "example.net", some, begun: true, default)).Count);
         return claims;
     }
 }

@@ -33,7 +33,7 @@ public sealed partial class Postgres_store
         Assert.Equal(1, await CountAsync("SELECT COUNT(DISTINCT CAST(cmin AS TEXT)) FROM recipients"));
 
         List<Recipient> recipients = [.. made.Select(row => row.Recipient)];
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var recorded = await Store.Claims.RecordDeliveredAsync(
             7, [.. recipients.Select((recipient, i) => Store.Result(recipient, AttemptOutcome.Delivered, "2.0.0", $"250 Ok {i}"))], default);
 
@@ -106,7 +106,7 @@ public sealed partial class Postgres_store
         // Each wants two, of which the one before him wants the first as well.
         var wanted = Enumerable.Range(0, Callers - 1).Select(i => (Recipient[])[recipients[i], recipients[i + 1]]).ToList();
 
-        var taking = await TogetherAsync(wanted, (some, i) => Store.Claims.TakeAsync(100 + i, "example.net", some, begun: true, default));
+        var taking = await TogetherAsync(wanted, (some, i) => Store.TakeAsync(100 + i, "example.net", some, begun: true, default));
         Assert.Equal(recipients.Select(recipient => recipient.RecipientId), taking.SelectMany(won => won).Order());
         Assert.Equal([2], taking.Take(1).Select(won => won.Count));
 
@@ -131,7 +131,7 @@ public sealed partial class Postgres_store
     {
         var made = await Store.QueueAsync(Content(1, 50), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.org");
         for (var i = 0; i < 3; i++)
-            await Store.Claims.TakeAsync(i + 1, made[i].Address[(made[i].Address.LastIndexOf('@') + 1)..], [made[i]], begun: true, default);
+            await Store.TakeAsync(i + 1, made[i].Address[(made[i].Address.LastIndexOf('@') + 1)..], [made[i]], begun: true, default);
 
         await TogetherAsync(made, (recipient, i) => Store.Claims.RecordDeliveredAsync(
             i + 1, [Store.Result(recipient, AttemptOutcome.Delivered, "2.0.0", "250 Ok")], default));
@@ -145,7 +145,7 @@ public sealed partial class Postgres_store
     {
         var made = await Store.QueueAsync(Content(1, 50), RecipientRoute.Remote, "a@example.net", "b@example.net");
         for (var i = 0; i < 2; i++)
-            await Store.Claims.TakeAsync(i + 1, "example.net", [made[i]], begun: true, default);
+            await Store.TakeAsync(i + 1, "example.net", [made[i]], begun: true, default);
 
         // The first worker names a dot ahead and is refused before it; the second has ended as well.
         await TogetherAsync<Func<Task<ClaimUpdate>>, ClaimUpdate>(

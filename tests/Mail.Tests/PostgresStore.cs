@@ -29,7 +29,7 @@ public sealed partial class Postgres_store(PostgresFixture postgres) : StoreTest
     public async Task Who_is_recorded_as_delivered_while_his_claim_is_taken_back_is_not_taken_back()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await using var worker = new NpgsqlConnection(Store.Options.ConnectionString);
         await worker.OpenAsync();
         await using var recording = await worker.BeginTransactionAsync();

@@ -27,7 +27,7 @@ public abstract partial class StoreTests
         // It goes with the content, when nobody needs either.
         var recipients = (await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)])).Select(row => row.Recipient).ToList();
         Assert.All(recipients, recipient => Assert.Equal((expected.Length, "example.org"), (recipient.SizeBytes, recipient.Flow)));
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Equal(expected, await Store.ReadAsync(message.MessageId));
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[1], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);

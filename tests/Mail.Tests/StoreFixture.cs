@@ -144,6 +144,11 @@ public sealed class StoreFixture : IAsyncDisposable
         return message;
     }
 
+    /// <summary>Takes a claim of this number for a batch of the same.</summary>
+    public Task<IReadOnlySet<long>> TakeAsync(
+        long claimId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken) =>
+        Claims.TakeAsync(claimId, claimId, domain, recipients, begun, cancellationToken);
+
     /// <summary>Takes claims back; what counts as an attempt is due after five minutes for each one made.</summary>
     public Task<TakenBack> TakeBackAsync(bool evenIfLeased, Func<bool>? mayTake = null) =>
         DeadClaims.TakeBackAsync(evenIfLeased, (attempts, _) => Time.GetUtcNow().AddMinutes(5 * attempts), default, mayTake);

@@ -69,7 +69,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@failing.example.net", "b@failing.example.net", "c@failing.example.net");
         await Store.Queue.SetBackoffAsync("failing.example.net", new DomainBackoff(1, now.AddMinutes(5), "no route"));
         var limited = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@limited.example.net", "b@limited.example.net");
-        await Store.Claims.TakeAsync(1, "limited.example.net", [limited[0]], begun: true, default);
+        await Store.TakeAsync(1, "limited.example.net", [limited[0]], begun: true, default);
         await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
 
         Store.Time.Advance(TimeSpan.FromSeconds(10));
@@ -88,7 +88,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         var won = await Task.WhenAll(Enumerable.Range(1, 8).Select(claim =>
-            Store.Claims.TakeAsync(claim, "example.net", recipients, begun: true, default)));
+            Store.TakeAsync(claim, "example.net", recipients, begun: true, default)));
         Assert.Equal(1, won.Sum(ids => ids.Count));
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
     }
@@ -97,7 +97,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Delivered_is_recorded_once_and_takes_the_bytes_along()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var results = recipients.Select(r => Store.Result(r, AttemptOutcome.Delivered, "2.0.0", "250 ok")).ToList();
 
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [results[0]], default));
@@ -117,9 +117,9 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_command_delivered_again_after_its_attempt_wins_nothing()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await DeferAsync(7, recipients[0], Store.Time.GetUtcNow());
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default));
+        Assert.Empty(await Store.TakeAsync(7, "example.net", recipients, begun: true, default));
         Assert.Equal(1, Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).Attempts);
     }
 
@@ -127,7 +127,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_holder_whose_claim_was_taken_back_can_record_nothing()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
         Assert.Equal(1, (await Store.TakeBackAsync(evenIfLeased: true)).Uncertain);
         Store.Time.Advance(TimeSpan.FromMinutes(5));
@@ -144,7 +144,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_live_lease_is_not_taken_back()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false));
         Assert.Single(await Store.Claims.RenewAsync([7], default));
     }
@@ -155,11 +155,11 @@ public abstract partial class StoreTests : IAsyncLifetime
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         // The lease runs on the store's own clock: this one is over as soon as it begins.
         Store.Options.ClaimLease = TimeSpan.FromMilliseconds(-1);
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         Store.Options.ClaimLease = TimeSpan.FromSeconds(15);
 
         Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false, mayTake: () => false));
-        Assert.Equal([7], await Store.Queue.ListClaimsAsync("example.net", default));
+        Assert.Equal([7], await Store.Queue.ListHeldAsync("example.net", default));
         Assert.Single(await Store.Claims.RenewAsync([7], default));
         Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false));
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default));
@@ -170,28 +170,27 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var one = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
         var other = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
-        await Store.Claims.TakeAsync(7, "example.net", [one[0]], begun: true, default);
-        await Store.Claims.TakeAsync(8, "example.net", [one[1]], begun: true, default);
-        await Store.Claims.TakeAsync(9, "example.com", other, begun: true, default);
-        Assert.Equal([7, 8], (await Store.Queue.ListClaimsAsync("example.net", default)).Order());
+        await Store.TakeAsync(7, "example.net", [one[0]], begun: true, default);
+        await Store.TakeAsync(8, "example.net", [one[1]], begun: true, default);
+        await Store.TakeAsync(9, "example.com", other, begun: true, default);
+        Assert.Equal([7, 8], (await Store.Queue.ListHeldAsync("example.net", default)).Order());
         await Store.Outcomes.RecordAsync(7, "example.net", [], TimeSpan.Zero);
-        Assert.Equal([8], await Store.Queue.ListClaimsAsync("example.net", default));
+        Assert.Equal([8], await Store.Queue.ListHeldAsync("example.net", default));
     }
 
     [Fact]
     public async Task Recipients_released_are_as_they_were_and_their_claim_goes_on_for_the_others()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[2], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
 
         await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId, recipients[2].RecipientId], default);
 
         var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((recipients[1].RecipientId, 0), (due.RecipientId, due.Attempts));
-        // The command that made claim 7, delivered again.
-        Assert.Empty(await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default));
-        Assert.Equal([recipients[1].RecipientId], await Store.Claims.TakeAsync(8, "example.net", [recipients[1]], begun: true, default));
+        // The command comes again, and another worker takes it.
+        Assert.Equal([recipients[1].RecipientId], await Store.TakeAsync(8, "example.net", recipients, begun: true, default));
         // What another holds by now is not released by the first holder.
         await Store.Claims.ReleaseAsync(7, [recipients[1].RecipientId], default);
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
@@ -203,7 +202,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         Assert.Equal("example.net", Assert.Single(await DueDomainsAsync()).Domain);
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var later = Store.Time.GetUtcNow().AddMinutes(10);
         await DeferAsync(7, recipients[0], later);
 
@@ -212,7 +211,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Store.Time.Advance(TimeSpan.FromMinutes(10));
         Assert.Single(await DueDomainsAsync());
 
-        await Store.Claims.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], begun: true, default);
+        await Store.TakeAsync(8, "example.net", [recipients[0] with { Attempts = 1 }], begun: true, default);
         await Store.Claims.RecordDeliveredAsync(8, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Null(await Store.Queue.SettleAsync("example.net"));
         Assert.Empty(await DueDomainsAsync());
@@ -259,7 +258,7 @@ public abstract partial class StoreTests : IAsyncLifetime
             all.AddRange(await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, 7).Select(number => $"u{number}@example.net")]));
             Store.Time.Advance(TimeSpan.FromMilliseconds(i));
         }
-        await Store.Claims.TakeAsync(7, "example.net", [all[3]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [all[3]], begun: true, default);
         var seen = new List<Recipient>();
         var after = default(DuePlace);
         while (await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 4, default, after) is { Count: > 0 } page)
@@ -307,11 +306,11 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("User@Example.org", "hash");
         var account = await Store.Directory.FindAccountAsync("user@example.org", default);
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org", "USER@example.org");
-        var command = new Claim(9, "example.org", [.. recipients]);
+        var command = new BatchCommand(9, "example.org", [.. recipients]);
 
-        var first = await Store.Maildrops.StoreAsync(command, _ => "Return-Path: <>\r\n", default);
+        var first = await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "Return-Path: <>\r\n", default);
         Assert.All(first, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
-        var again = await Store.Maildrops.StoreAsync(command, _ => "Return-Path: <>\r\n", default);
+        var again = await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "Return-Path: <>\r\n", default);
         Assert.All(again, result => Assert.Equal(AttemptOutcome.NotAttempted, result.Outcome));
 
         var message = Assert.Single(await Store.Maildrops.ListAsync(account!.Id, default));
@@ -326,7 +325,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_recipient_without_account_is_refused_under_a_claim_so_that_the_queue_decides()
     {
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");
-        var results = await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
+        var results = await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", [.. recipients]), _ => "", default);
         Assert.Equal("5.1.1", Assert.Single(results).Status);
         var recorded = await Store.Outcomes.RecordAsync(9, "example.org", [new(results[0], RecipientState.Bounced, default)], TimeSpan.Zero);
         Assert.Single(recorded.Recorded);
@@ -339,7 +338,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var account = (await Store.Directory.FindAccountAsync("user@example.org", default))!;
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
-        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
+        await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", [.. recipients]), _ => "", default);
 
         var lease = await Store.Maildrops.LockAsync(account.Id, default);
         Assert.Null(await Store.Maildrops.LockAsync(account.Id, default));
@@ -358,7 +357,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
-        await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), _ => "", default);
+        await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", [.. recipients]), _ => "", default);
         Assert.True(await Store.Directory.RemoveAccountAsync("USER@example.org"));
         Assert.False(await Store.Directory.RemoveAccountAsync("user@example.org"));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
@@ -381,7 +380,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var done = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         var open = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", done, begun: true, default);
+        await Store.TakeAsync(7, "example.net", done, begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(done[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddSeconds(1), default));
         Assert.Null(await Store.History.FindAsync(done[0].MessageId, default));

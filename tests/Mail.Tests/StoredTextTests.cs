@@ -18,7 +18,7 @@ public abstract partial class StoreTests
     public async Task A_delivery_is_recorded_whatever_the_far_end_said(string reply)
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var result = Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", reply) with { RemoteHost = "mx\uD83D\0.example.net" + new string('x', 10_000) };
         Assert.Single(await Store.Claims.RecordDeliveredAsync(7, [result], default));
         var deferred = result with { RecipientId = recipients[1].RecipientId, Outcome = AttemptOutcome.Deferred, Status = "4.\04.1" };

@@ -7,7 +7,7 @@ public abstract partial class StoreTests
     public async Task A_claim_that_is_recorded_in_pieces_lasts_until_the_last_and_what_nobody_came_to_is_taken_back()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var next = Store.Time.GetUtcNow().AddMinutes(5);
         RecipientDecision Deferred(int number) => new(Store.Result(recipients[number], AttemptOutcome.Deferred, "4.0.0", "reply"), RecipientState.Queued, next);
 
@@ -24,7 +24,7 @@ public abstract partial class StoreTests
         const int Claims = 25;
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, Claims).Select(i => $"r{i}@example.net")]);
         for (var i = 0; i < Claims; i++)
-            await Store.Claims.TakeAsync(100 + i, "example.net", [recipients[i]], begun: true, default);
+            await Store.TakeAsync(100 + i, "example.net", [recipients[i]], begun: true, default);
         // Nobody can read whom it holds.
         await Store.RunAsync("INSERT INTO claims (id, domain, lease_until, recipients, began_at) VALUES (7, 'example.net', 1, '?', 0)");
         await Store.RunAsync("UPDATE claims SET lease_until = 2 WHERE id <> 7");
@@ -35,14 +35,14 @@ public abstract partial class StoreTests
             Assert.Equal((0, expected, 0), Counts(taken));
             Assert.Equal(7, Assert.Single(taken.NotTaken).ClaimId);
         }
-        Assert.True(await Store.Queue.IsClaimHeldAsync(7, default));
+        Assert.True(await Store.Queue.IsClaimHeldAsync(7, "example.net", default));
     }
 
     [Fact]
     public async Task What_a_dead_worker_had_not_begun_costs_nothing_and_is_due_at_once()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: false, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: false, default);
         Store.Time.Advance(TimeSpan.FromSeconds(1));
 
         Assert.Equal((2, 0, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
@@ -55,7 +55,7 @@ public abstract partial class StoreTests
     public async Task What_begins_after_it_was_claimed_counts_from_then_on()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: false, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: false, default);
 
         Assert.Equal(ClaimUpdate.Applied, await Store.Claims.BeginAsync(7, default));
         Assert.Equal(ClaimUpdate.Applied, await Store.Claims.BeginAsync(7, default));
@@ -71,7 +71,7 @@ public abstract partial class StoreTests
     public async Task Only_whose_dot_may_have_been_sent_is_in_doubt_and_waits_as_the_schedule_says()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId, recipients[1].RecipientId], default);
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
 
@@ -91,7 +91,7 @@ public abstract partial class StoreTests
         {
             Store.Time.Advance(TimeSpan.FromHours(1));
             var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
-            await Store.Claims.TakeAsync(claimId, "example.net", due, begun: true, default);
+            await Store.TakeAsync(claimId, "example.net", due, begun: true, default);
             await Store.Claims.NoteDotsAsync(claimId, [.. recipients.Select(recipient => recipient.RecipientId)], default);
             long[] uncertain = claimId == 1 ? [recipients[0].RecipientId] : [];
             await Store.Claims.FinishAsync(claimId, uncertain, [recipients[1].RecipientId], default);
@@ -117,7 +117,7 @@ public abstract partial class StoreTests
             {
                 Store.Time.Advance(TimeSpan.FromHours(1));
                 var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
-                await Store.Claims.TakeAsync((10 * round) + death, "example.net", [due], begun: true, default);
+                await Store.TakeAsync((10 * round) + death, "example.net", [due], begun: true, default);
                 if (dot)
                     await Store.Claims.NoteDotsAsync((10 * round) + death, [due.RecipientId], default);
                 var taken = await Store.TakeBackAsync(evenIfLeased: true);
@@ -146,7 +146,7 @@ public abstract partial class StoreTests
         {
             Store.Time.Advance(TimeSpan.FromHours(1));
             var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
-            await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
+            await Store.TakeAsync(attempt, "example.net", [due], begun: true, default);
             if (attempt == 3)
             {
                 await Store.Outcomes.RecordAsync(
@@ -162,7 +162,7 @@ public abstract partial class StoreTests
 
         Store.Time.Advance(TimeSpan.FromHours(1));
         var last = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
-        await Store.Claims.TakeAsync(9, "example.net", [last], begun: true, default);
+        await Store.TakeAsync(9, "example.net", [last], begun: true, default);
         Assert.Equal([new HeldRecipient(recipients[0].RecipientId, "a@example.net", HoldRule.Deaths)], (await Store.TakeBackAsync(evenIfLeased: true)).Held);
     }
 
@@ -174,7 +174,7 @@ public abstract partial class StoreTests
         {
             Store.Time.Advance(TimeSpan.FromHours(1));
             var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
-            await Store.Claims.TakeAsync(death, "example.net", due, begun: true, default);
+            await Store.TakeAsync(death, "example.net", due, begun: true, default);
             var taken = await Store.TakeBackAsync(evenIfLeased: true);
             Assert.Equal((0, 2, 0), Counts(taken));
             var held = recipients.Select(recipient => new HeldRecipient(recipient.RecipientId, recipient.Address, HoldRule.DeathsAmongOthers));
@@ -190,7 +190,7 @@ public abstract partial class StoreTests
         {
             Store.Time.Advance(TimeSpan.FromHours(1));
             var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
-            await Store.Claims.TakeAsync(death, "example.net", death == 4 ? due.Where(one => one == due[0]).ToList() : due, begun: true, default);
+            await Store.TakeAsync(death, "example.net", death == 4 ? due.Where(one => one == due[0]).ToList() : due, begun: true, default);
             var taken = await Store.TakeBackAsync(evenIfLeased: true);
             Assert.Equal(death == 4 ? [new HeldRecipient(due[0].RecipientId, due[0].Address, HoldRule.Deaths)] : [], taken.Held);
         }
@@ -205,7 +205,7 @@ public abstract partial class StoreTests
         for (var attempt = 1; attempt <= 3; attempt++)
         {
             var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
-            await Store.Claims.TakeAsync(attempt, "example.net", [due], begun: true, default);
+            await Store.TakeAsync(attempt, "example.net", [due], begun: true, default);
             var decision = new RecipientDecision(
                 Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5));
             var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], TimeSpan.Zero);
@@ -225,7 +225,7 @@ public abstract partial class StoreTests
         const int Claims = 4, Each = 30;
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, Claims * Each).Select(i => $"r{i}@example.net")]);
         foreach (var (index, some) in recipients.Chunk(Each).Index())
-            await Store.Claims.TakeAsync(100 + index, "example.net", some, begun: true, default);
+            await Store.TakeAsync(100 + index, "example.net", some, begun: true, default);
         await Store.Claims.NoteDotsAsync(100, [.. recipients.Take(Each).Select(recipient => recipient.RecipientId)], default);
 
         var taken = await Store.TakeBackAsync(evenIfLeased: true);

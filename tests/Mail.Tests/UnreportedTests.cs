@@ -31,7 +31,7 @@ public abstract partial class StoreTests
     {
         var message = await Store.AcceptAsync("x"u8.ToArray(), "list@example.org");
         var recipient = (await Store.Queue.RouteAsync([new RoutedMessage(message, [new("a@example.net", "list@example.org", "example.net", RecipientRoute.Remote)])]))[0].Recipient;
-        await Store.Claims.TakeAsync(7, "example.net", [recipient], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [recipient], begun: true, default);
         var result = Store.Result(recipient, AttemptOutcome.Uncertain, "4.4.2", "lost \U0001F4E7");
         await Store.Outcomes.RecordAsync(7, "example.net", [new(result, RecipientState.Expired, default, WasTried: false)], s_reportDelay);
 
@@ -55,7 +55,7 @@ public abstract partial class StoreTests
         Assert.Empty((await FailAsync(8, recipients[1])).Reportable);
         await FailAsync(9, other[0]);
         Assert.Empty(await Store.Unreported.ListDueAsync(DueFailure.Start, 10, default));
-        await Store.Claims.TakeAsync(10, "example.net", [recipients[2]], begun: true, default);
+        await Store.TakeAsync(10, "example.net", [recipients[2]], begun: true, default);
         await Store.Claims.RecordDeliveredAsync(10, [Store.Result(recipients[2], AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
         // The last one ends: there is nothing to wait for.
         Assert.Equal([recipients[0].MessageId], (await FailAsync(11, recipients[3])).Reportable);
@@ -111,7 +111,7 @@ public abstract partial class StoreTests
     public async Task Very_many_failures_are_reported_in_parts_and_a_large_report_in_chunks()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, 250).Select(i => $"r{i}@example.net")]);
-        await Store.Claims.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var recorded = await Store.Outcomes.RecordAsync(
             7, "example.net", [.. recipients.Select(r => new RecipientDecision(Store.Result(r, AttemptOutcome.Failed, "5.1.1", "550 no"), RecipientState.Bounced, default))], s_reportDelay);
         // Nobody looks through so many recipients with each failure: the time decides.
@@ -271,7 +271,7 @@ public abstract partial class StoreTests
     private async Task<RecordedOutcomes> FailAsync(long claimId, Recipient recipient, TimeSpan? delay = null)
     {
         var domain = recipient.Address[(recipient.Address.LastIndexOf('@') + 1)..];
-        await Store.Claims.TakeAsync(claimId, domain, [recipient], begun: true, default);
+        await Store.TakeAsync(claimId, domain, [recipient], begun: true, default);
         return await Store.Outcomes.RecordAsync(
             claimId, domain, [new(Store.Result(recipient, AttemptOutcome.Failed, "5.1.1", "550 no such user"), RecipientState.Bounced, default)],
             delay ?? s_reportDelay);

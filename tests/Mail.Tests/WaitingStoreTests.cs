@@ -14,7 +14,7 @@ public abstract partial class StoreTests
         var now = Store.Time.GetUtcNow();
         for (var attempt = 1; attempt <= 2; attempt++)
         {
-            await Store.Claims.TakeAsync(attempt, "example.net", [recipients[0] with { Attempts = attempt - 1 }], begun: true, default);
+            await Store.TakeAsync(attempt, "example.net", [recipients[0] with { Attempts = attempt - 1 }], begun: true, default);
             await Store.Outcomes.RecordAsync(
                 attempt, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", $"452 no {attempt}", "", now, now.AddSeconds(attempt)), RecipientState.Queued, now)], TimeSpan.Zero);
         }
@@ -33,7 +33,7 @@ public abstract partial class StoreTests
         await Store.Queue.SetSiteAsync("example.com", "mx.example.org");
         Assert.Equal("mx.example.org", (await WaitingForAsync("example.net")).Site);
 
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [recipients[0]], begun: true, default);
         await Store.Claims.RecordLastDeliveredAsync(7, [Store.Result(recipients[0], AttemptOutcome.Delivered, "2.0.0", "250 ok")], [recipients[0].RecipientId], default);
         var timeline = await Store.History.FindAsync(recipients[0].MessageId, default);
         Assert.Equal(["", "mx.example.org"], timeline!.Recipients.Select(recipient => recipient.Site));
@@ -60,11 +60,11 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
         var now = Store.Time.GetUtcNow();
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
         await Store.Outcomes.RecordAsync(
             7, "example.net", [new(Store.Result(recipients[2], AttemptOutcome.Deferred, "4.2.2", "452 no"), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
 
-        await Store.Claims.TakeAsync(8, "example.net", [recipients[0], recipients[1]], begun: true, default);
+        await Store.TakeAsync(8, "example.net", [recipients[0], recipients[1]], begun: true, default);
         var trying = await WaitingForAsync("example.net");
         Assert.Equal((3, 2, now.AddHours(1)), (trying.Queued, trying.Claimed, trying.NextAttemptAt));
         Assert.Equal(1, (await Store.Waiting.SummarizeAsync(1, default)).Claims);
@@ -75,7 +75,7 @@ public abstract partial class StoreTests
         Assert.Equal((2, 0), ((await WaitingForAsync("example.net")).Queued, (await WaitingForAsync("example.net")).Claimed));
 
         var alone = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com");
-        await Store.Claims.TakeAsync(9, "example.com", alone, begun: true, default);
+        await Store.TakeAsync(9, "example.com", alone, begun: true, default);
         Assert.Equal((1, 1), ((await WaitingForAsync("example.com")).Queued, (await WaitingForAsync("example.com")).Claimed));
     }
 

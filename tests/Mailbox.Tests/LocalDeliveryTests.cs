@@ -99,7 +99,7 @@ public sealed class LocalDeliveryTests
         var store = new DoubtfulStore(host.Get<ILocalStore>());
         var delivery = new LocalDelivery(store, TimeProvider.System, new FakeLogger<LocalDelivery>());
 
-        var results = await delivery.StoreAsync(new Claim(77, "example.org", recipients), DateTimeOffset.UnixEpoch, default);
+        var (_, results) = await delivery.StoreAsync(new BatchCommand(77, "example.org", recipients), DateTimeOffset.UnixEpoch, default);
 
         Assert.All(results, result => Assert.Equal(AttemptOutcome.Delivered, result.Outcome));
         Assert.Equal(4, store.Asked);
@@ -110,16 +110,18 @@ public sealed class LocalDeliveryTests
     {
         public int Asked { get; private set; }
 
-        public async Task<IReadOnlyList<AttemptResult>> StoreAsync(Claim command, bool afterDoubt, CancellationToken cancellation)
+        public ValueTask<long> NextClaimIdAsync(CancellationToken cancellation) => store.NextClaimIdAsync(cancellation);
+
+        public async Task<IReadOnlyList<AttemptResult>> StoreAsync(long claimId, BatchCommand command, bool afterDoubt, CancellationToken cancellation)
         {
             if (++Asked == 2)
                 throw new StorageUnavailableException(StorageFault.Refused, "planted");
-            var results = await store.StoreAsync(command, afterDoubt, cancellation);
+            var results = await store.StoreAsync(claimId, command, afterDoubt, cancellation);
             return Asked == 1 ? throw new StorageUnavailableException(StorageFault.OutcomeUnknown, "planted") : results;
         }
 
-        public Task<ClaimUpdate> ClaimAsync(Claim command, Recipient recipient, CancellationToken cancellation) =>
-            store.ClaimAsync(command, recipient, cancellation);
+        public Task<ClaimUpdate> ClaimAsync(long claimId, BatchCommand command, Recipient recipient, CancellationToken cancellation) =>
+            store.ClaimAsync(claimId, command, recipient, cancellation);
     }
 
     [Fact]
@@ -128,13 +130,15 @@ public sealed class LocalDeliveryTests
         await using var host = await MailboxHost.StartAsync();
         var ann = await host.AddAccountAsync("ann@example.org");
         var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
-        var command = new Claim(77, "example.org", recipients);
+        var command = new BatchCommand(77, "example.org", recipients);
 
         var first = await host.SendAsync(command);
         var second = await host.SendAsync(command);
 
         Assert.Equal(AttemptOutcome.Delivered, first.Results[0].Outcome);
         Assert.Equal(AttemptOutcome.NotAttempted, second.Results[0].Outcome);
+        Assert.Equal((77, 77), (first.BatchId, second.BatchId));
+        Assert.Equal(3, new[] { 77, first.ClaimId, second.ClaimId }.Distinct().Count());
         Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
     }
 
@@ -160,7 +164,7 @@ public sealed class LocalDeliveryTests
         var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
         await host.Get<MailDatabase>().DisposeAsync();
 
-        var report = await host.SendAsync(new Claim(77, "example.org", recipients));
+        var report = await host.SendAsync(new BatchCommand(77, "example.org", recipients));
 
         var result = Assert.Single(report.Results);
         Assert.Equal((AttemptOutcome.NotAttempted, "4.3.0"), (result.Outcome, result.Status));
@@ -182,7 +186,7 @@ public sealed class LocalDeliveryTests
         await host.AddAccountAsync("ann@example.org");
         var recipients = await host.QueueAsync(Content, "bob@example.net", "ann@example.org");
 
-        await host.SendAsync(new Claim(77, "example.org", [.. recipients.Select(recipient => recipient with { TraceParent = $"00-{Trace}-b7ad6b7169203331-01" })]));
+        await host.SendAsync(new BatchCommand(77, "example.org", [.. recipients.Select(recipient => recipient with { TraceParent = $"00-{Trace}-b7ad6b7169203331-01" })]));
 
         var stored = Assert.Single(seen, activity => activity.OperationName == "store" && activity.TraceId.ToString() == Trace);
         Assert.Equal("b7ad6b7169203331", stored.ParentSpanId.ToString());
@@ -207,7 +211,7 @@ public sealed class LocalDeliveryTests
             recipients.Add(message[0] with { TraceParent = $"00-{i:x32}-b7ad6b7169203331-01" });
         }
 
-        await host.SendAsync(new Claim(77, "example.org", [.. recipients]));
+        await host.SendAsync(new BatchCommand(77, "example.org", [.. recipients]));
 
         Assert.Equal(
             recipients.Select((recipient, i) => $"{i + 1:x32} message={MessageIds.ToText(recipient.MessageId)}").Order(StringComparer.Ordinal),
@@ -222,7 +226,7 @@ public sealed class LocalDeliveryTests
     public void Every_storage_fault_hands_every_recipient_back(StorageFault fault, string status)
     {
         var recipients = Enumerable.Range(1, 3).Select(number => Recipient($"user{number}@example.org", number)).ToArray();
-        var results = StoreFailure.HandBack(new Claim(1, "example.org", recipients), fault, default, default);
+        var results = StoreFailure.HandBack(new BatchCommand(1, "example.org", recipients), fault, default, default);
         Assert.Equal([1, 2, 3], results.Select(result => result.RecipientId));
         Assert.All(results, result => Assert.Equal((AttemptOutcome.NotAttempted, status), (result.Outcome, result.Status)));
     }

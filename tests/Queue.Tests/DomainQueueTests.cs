@@ -39,7 +39,7 @@ public sealed class DomainQueueTests
         for (var round = 0; round < 20; round++)
         {
             _queue.Offer([Recipient(100 + round)], s_now);
-            _queue.Complete(NextBatch()!.ClaimId);
+            _queue.Complete(NextBatch()!.Id);
             _queue.Conclude(unreachable: false, "", s_now, 0);
         }
         _queue.Offer(Recipients(1, 10), s_now);
@@ -71,7 +71,7 @@ public sealed class DomainQueueTests
         _queue.Load(Recipients(7, 10), 10);
         Assert.Equal(10, _queue.Waiting);
         Assert.Equal(new DuePlace(s_now, 16), _queue.NextPage(s_now.AddSeconds(7)));
-        _queue.TakeBack(first.ClaimId);
+        _queue.TakeBack(first.Id);
         Assert.Equal(default, _queue.NextPage(s_now.AddSeconds(7)));
         // Fewer than asked for: the next page is the first.
         _queue.Load(Recipients(1, 3), 10);
@@ -118,7 +118,7 @@ public sealed class DomainQueueTests
         _queue.NoteMoreInStore();
         _queue.Load(Recipients(1, 5), 10);
         Assert.Equal([4, 5], Ids(NextBatch()));
-        _queue.Complete(batch.ClaimId);
+        _queue.Complete(batch.Id);
         _queue.Offer([Recipient(1)], s_now);
         Assert.Equal([1], Ids(NextBatch()));
     }
@@ -128,9 +128,9 @@ public sealed class DomainQueueTests
     {
         _queue.Offer(Recipients(1, 9), s_now);
         var (first, second) = (NextBatch()!, NextBatch()!);
-        _queue.Complete(first.ClaimId);
+        _queue.Complete(first.Id);
         Assert.True(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
-        _queue.Complete(second.ClaimId);
+        _queue.Complete(second.Id);
         Assert.False(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
         Assert.Equal(new DomainBackoff(1, s_now.AddMinutes(5), "connection refused"), _queue.Backoff);
         Assert.Equal(0, _queue.Waiting);
@@ -144,7 +144,7 @@ public sealed class DomainQueueTests
         Assert.True(probe.Probe);
         Assert.Equal(2, probe.Recipients.Length);
         Assert.Null(NextBatch(later));
-        _queue.Complete(probe.ClaimId);
+        _queue.Complete(probe.Id);
         _queue.Conclude(unreachable: true, "connection refused", later, 0);
         Assert.Equal(later.AddMinutes(10), _queue.Backoff.BackoffUntil);
     }
@@ -155,7 +155,7 @@ public sealed class DomainQueueTests
         _queue.Remember(new DomainBackoff(3, s_now, "down"));
         _queue.Offer(Recipients(1, 3), s_now);
         var probe = NextBatch()!;
-        _queue.Complete(probe.ClaimId);
+        _queue.Complete(probe.Id);
         Assert.True(_queue.Conclude(unreachable: false, "", s_now, 0));
         Assert.Equal(DomainBackoff.None with { BackoffUntil = s_now }, _queue.Backoff);
         Assert.False(NextBatch()!.Probe);
@@ -173,7 +173,7 @@ public sealed class DomainQueueTests
         AttemptOutcome outcome, bool unreachable, bool isUnderWay, bool saysSomething)
     {
         var report = new AttemptReport(
-            "example.net", 1, [new AttemptResult(1, outcome, "4.0.0", "", "", s_now, s_now)], unreachable);
+            "example.net", 1, 2, [new AttemptResult(1, outcome, "4.0.0", "", "", s_now, s_now)], unreachable);
         Assert.Equal(saysSomething, DomainQueue.SaysSomething(report, isUnderWay));
     }
 
@@ -182,18 +182,18 @@ public sealed class DomainQueueTests
     {
         _queue.Offer(Recipients(1, 3), s_now);
         var batch = NextBatch()!;
-        Assert.Equal((RecipientRoute.Remote, 2), _queue.HandBack(batch.ClaimId, [2, 3]));
+        Assert.Equal((RecipientRoute.Remote, 2), _queue.HandBack(batch.Id, [2, 3]));
         Assert.True(_queue.MoreInStore);
-        Assert.Equal([batch.ClaimId], _queue.ClaimIds);
+        Assert.Equal([batch.Id], _queue.BatchIds);
         Assert.Equal([(RecipientRoute.Remote, 1)], _queue.UnderWay);
         // Of the second report nothing is left; one of a batch from before this queue was in memory is unknown.
-        Assert.Equal(0, _queue.HandBack(batch.ClaimId, [2, 3]).Count);
+        Assert.Equal(0, _queue.HandBack(batch.Id, [2, 3]).Count);
         Assert.Equal(0, _queue.HandBack(4711, [2]).Count);
 
         _queue.Load(Recipients(1, 3), 10);
         var second = NextBatch()!;
         Assert.Equal([2, 3], Ids(second));
-        _queue.Complete(batch.ClaimId);
+        _queue.Complete(batch.Id);
         // The first report says nothing of what the second worker has.
         _queue.NoteMoreInStore();
         _queue.Load(Recipients(1, 3), 10);
@@ -211,10 +211,10 @@ public sealed class DomainQueueTests
         Assert.Empty(_queue.Load(Recipients(1, 3), 10));
         Assert.Equal(0, _queue.Waiting);
 
-        _queue.NoteClaimed(batch.ClaimId, s_now);
+        _queue.NoteClaimed(batch.Id, s_now);
         Assert.Equal([(RecipientRoute.Remote, 2)], _queue.Load(Recipients(2, 2), 10));
         Assert.Equal([2, 3], Ids(NextBatch()));
-        Assert.Equal([1], Ids(_queue.Complete(batch.ClaimId)));
+        Assert.Equal([1], Ids(_queue.Complete(batch.Id)));
     }
 
     [Fact]
@@ -242,7 +242,7 @@ public sealed class DomainQueueTests
         var batch = NextBatch()!;
         Assert.Empty(_queue.Overdue(s_now + _options.BatchTimeout));
         Assert.Equal(batch, Assert.Single(_queue.Overdue(s_now + _options.BatchTimeout + TimeSpan.FromTicks(1))));
-        _queue.TakeBack(batch.ClaimId);
+        _queue.TakeBack(batch.Id);
         Assert.True(_queue.IsIdle);
         Assert.True(_queue.MoreInStore);
     }
@@ -251,11 +251,11 @@ public sealed class DomainQueueTests
     public void A_batch_that_a_worker_holds_is_looked_at_less_and_less_often()
     {
         _queue.Offer(Recipients(1, 3), s_now);
-        var claimId = NextBatch()!.ClaimId;
+        var batchId = NextBatch()!.Id;
         var now = s_now + _options.BatchTimeout;
         foreach (var seconds in (int[])[1, 2, 4, 8, 15, 15])
         {
-            _queue.NoteClaimed(claimId, now);
+            _queue.NoteClaimed(batchId, now);
             Assert.Empty(_queue.Overdue(now.AddSeconds(seconds)));
             now = now.AddSeconds(seconds).AddTicks(1);
             Assert.Single(_queue.Overdue(now));
@@ -272,9 +272,9 @@ public sealed class DomainQueueTests
             _queue.Load(Recipients(1, 6), 10);
             var (first, second) = (NextBatch(now)!, NextBatch(now)!);
             // Both were under way, and came to nothing together.
-            _queue.TakeBack(first.ClaimId);
+            _queue.TakeBack(first.Id);
             _queue.SetBack(BusEndpoints.Deliver, now);
-            _queue.TakeBack(second.ClaimId);
+            _queue.TakeBack(second.Id);
             _queue.SetBack(BusEndpoints.Deliver, now);
             _queue.Load(Recipients(1, 6), 10);
             Assert.Null(NextBatch(now));
@@ -380,7 +380,7 @@ public sealed class DomainQueueTests
                         {
                             if (under.Values.SelectMany(h => h.Recipients).Any(r => batch.Recipients.Contains(r)))
                                 throw new InvalidOperationException("handed out twice");
-                            under.Add(batch.ClaimId, batch);
+                            under.Add(batch.Id, batch);
                         }
                         break;
                     case 3 or 4 when under.Count > 0:

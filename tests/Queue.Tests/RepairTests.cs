@@ -68,10 +68,10 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => await queue.FailuresAsync("example.net") > 0, "the domain backs off");
 
-        await queue.ReportAsync(new AttemptReport("example.net", 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.net", 4711, 4711, [Result(AttemptOutcome.NotAttempted)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("notattempted")), "the report was read");
         // A report that comes late, of a batch that nobody remembers.
-        await queue.ReportAsync(new AttemptReport("example.net", 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.net", 4712, 4712, [Result(AttemptOutcome.Delivered)], Unreachable: false));
         await Until.TrueAsync(() => Task.FromResult(HasReported("delivered")), "the late report was read");
 
         Assert.Equal(1, await queue.FailuresAsync("example.net"));
@@ -91,16 +91,16 @@ public sealed class RepairTests
         using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
-        var held = Assert.Single(queue.Worker.Commands).Id;
+        var held = Assert.Single(queue.Worker.Claims).Id;
         var failed = new AttemptResult(
             RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 no", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
 
         // A claim that is over, or was never there; one that is held, in the name of another domain.
-        await queue.ReportAsync(new AttemptReport("example.net", held + 1, [failed], Unreachable: true));
-        await queue.ReportAsync(new AttemptReport("example.com", held, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptReport("example.net", held + 1000, held + 1000, [failed], Unreachable: true));
+        await queue.ReportAsync(new AttemptReport("example.com", held, held, [failed], Unreachable: true));
         await Until.TrueAsync(
             () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 2), "both were read");
-        await queue.ReportAsync(new AttemptReport("example.com", held + 2, [failed], Unreachable: false));
+        await queue.ReportAsync(new AttemptReport("example.com", held + 2000, held + 2000, [failed], Unreachable: false));
         await Until.TrueAsync(
             () => Task.FromResult(attempts.GetMeasurementSnapshot().Count(m => m.Value > 0 && "failed".Equals(m.Tags["outcome"])) == 3), "the queue went on");
 
@@ -125,7 +125,7 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
         var nothing = command.Recipients.Select(recipient => new AttemptResult(
             recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch));
-        await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [.. nothing], Unreachable: false, NothingWon: true));
+        await queue.ReportAsync(new AttemptReport(command.Domain, command.BatchId, 0, [.. nothing], Unreachable: false, NothingWon: true));
         await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
         // What is read from storage goes out before the second message does.
         await queue.AcceptAsync(hint: true, "sender@example.org", "b@example.net");
@@ -150,10 +150,10 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
 
         var back = command.Recipients[1];
-        await queue.Claims.ReleaseAsync(command.Id, [back.RecipientId], default);
+        await queue.Claims.ReleaseAsync(Assert.Single(queue.Worker.Claims).Id, [back.RecipientId], default);
         var result = new AttemptResult(back.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "", "", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
         if (isReported)
-            await queue.ReportAsync(new AttemptReport(command.Domain, command.Id, [result], Unreachable: false, NothingWon: true, GoesOn: true));
+            await queue.ReportAsync(new AttemptReport(command.Domain, command.BatchId, queue.Worker.Claims.First().Id, [result], Unreachable: false, NothingWon: true, GoesOn: true));
         await Until.TrueAsync(
             async () => (await queue.History.FindAsync(id, default))!.Recipients.Any(r => r.State == RecipientState.Delivered), "another delivers it");
         await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "only the first is left");
@@ -274,32 +274,38 @@ public sealed class RepairTests
         var command = Assert.Single(queue.Worker.Commands);
         var now = TimeProvider.System.GetUtcNow();
         await queue.ReportAsync(new AttemptReport(
-            command.Domain, command.Id, [new(command.Recipients[0].RecipientId, AttemptOutcome.Delivered, "2.0.0", "250 ok", "", now, now)],
+            command.Domain, command.BatchId, Assert.Single(queue.Worker.Claims).Id, [new(command.Recipients[0].RecipientId, AttemptOutcome.Delivered, "2.0.0", "250 ok", "", now, now)],
             Unreachable: false, HasEnded: true));
         Assert.Single((await queue.OutcomeOfAsync(id)).Recipients[0].Attempts);
         Assert.Empty(queue.ClaimsRecorded);
     }
 
     /// <summary>The command came again, and another worker has won what the first one could not: it is his until he reports.</summary>
-    [Fact]
-    public async Task The_report_of_a_claim_that_ended_frees_nobody_whom_another_worker_has_won_under_it_since()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_report_of_a_claim_that_ended_frees_nobody_whom_another_worker_has_won_of_the_same_batch_since(bool hasEnded)
     {
         await using var queue = await QueueUnderTest.StartAsync();
         var slow = new TaskCompletionSource();
         queue.Worker.Until = _ => slow.Task;
+        using var attempts = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.attempts");
         await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
         var command = Assert.Single(queue.Worker.Commands);
         var now = TimeProvider.System.GetUtcNow();
 
         await queue.ReportAsync(new AttemptReport(
-            command.Domain, command.Id, [new(command.Recipients[0].RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not won", "", now, now)],
-            Unreachable: false, HasEnded: true));
+            command.Domain, command.BatchId, await queue.Claims.NextIdAsync(default),
+            [new(command.Recipients[0].RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not won", "", now, now)], Unreachable: false, HasEnded: hasEnded));
+        await Until.TrueAsync(() => Task.FromResult(attempts.GetMeasurementSnapshot().Any(m => m.Value > 0)), "the report was read");
         await queue.WakeAsync("example.net");
 
-        Assert.Empty(queue.ClaimsRecorded);
-        Assert.True(await queue.Store.IsClaimHeldAsync(command.Id, default));
+        Assert.True(await queue.Store.IsClaimHeldAsync(Assert.Single(queue.Worker.Claims).Id, "example.net", default));
+        Assert.Equal(ClaimUpdate.Applied, await queue.Claims.NoteDotsAsync(queue.Worker.Claims.First().Id, [command.Recipients[0].RecipientId], default));
+        Assert.Empty((await queue.Claims.TakeAsync(0, "example.net", command.Recipients, begun: true, default)).Won);
         slow.SetResult();
+        await queue.DrainedAsync();
     }
 
     /// <summary>Nothing of the claim is left, and what was handed out was not lost on its way.</summary>
@@ -369,8 +375,8 @@ public sealed class RepairTests
                 var recipients = (await queue.Store.RouteAsync(
                     [new RoutedMessage(message, [.. message.Recipients.Select(to => new RoutedRecipient(to, "", "example.net", RecipientRoute.Remote))])]))
                     .Select(made => made.Recipient).ToArray();
-                await queue.Claims.TakeAsync(7, "example.net", recipients[..2], begun: true, default);
-                await queue.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+                var begun = await queue.Claims.TakeAsync(7, "example.net", recipients[..2], begun: true, default);
+                await queue.Claims.NoteDotsAsync(begun.Id, [recipients[0].RecipientId], default);
                 await queue.Claims.TakeAsync(8, "example.net", recipients[2..3], begun: true, default);
                 await queue.Claims.TakeAsync(9, "example.net", recipients[3..], begun: false, default);
             });

@@ -11,7 +11,10 @@ internal sealed class Worker
 {
     private readonly TaskCompletionSource _leaving = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public ConcurrentQueue<Claim> Commands { get; } = new();
+    public ConcurrentQueue<BatchCommand> Commands { get; } = new();
+
+    /// <summary>What it won, in the order of the commands.</summary>
+    public ConcurrentQueue<Claim> Claims { get; } = new();
 
     /// <summary>The outcome of each recipient; the number counts the attempts made for it before.</summary>
     public Func<Recipient, (AttemptOutcome Outcome, string Status, string Reply)> Answer { get; set; } =
@@ -24,10 +27,10 @@ internal sealed class Worker
     public string Site { get; set; } = "";
 
     /// <summary>What becomes of a command before it is worked on.</summary>
-    public Func<Claim, Fate> FateOf { get; set; } = _ => Fate.Done;
+    public Func<BatchCommand, Fate> FateOf { get; set; } = _ => Fate.Done;
 
     /// <summary>What a command waits for after its claim is won: a slow far end.</summary>
-    public Func<Claim, Task> Until { get; set; } = _ => Task.CompletedTask;
+    public Func<BatchCommand, Task> Until { get; set; } = _ => Task.CompletedTask;
 
     /// <summary>Every command that is under way ends without a word.</summary>
     public Task Leaving => _leaving.Task;
@@ -64,49 +67,50 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
 {
     public async Task Consume(ConsumeContext<DeliverMessages> context)
     {
-        var command = context.Message.ToClaim();
+        var command = context.Message.ToBatchCommand();
         worker.Commands.Enqueue(command);
         var fate = worker.FateOf(command);
         if (fate == Worker.Fate.Lost)
             return;
         for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
         {
-            var won = await claims.TakeAsync(command.Id, command.Domain, command.Recipients, begun: true, default);
+            var claim = await claims.TakeAsync(command.BatchId, command.Domain, command.Recipients, begun: true, default);
+            worker.Claims.Enqueue(claim);
             if (fate == Worker.Fate.HandedBack)
             {
                 await bus.SendAsync(
                     BusEndpoints.AttemptsCompleted,
-                    new AttemptReport(command.Domain, command.Id, [.. command.Recipients.Select(recipient => Result(command, recipient, won: false))], false).ToContract(),
+                    new AttemptReport(command.Domain, command.BatchId, claim.Id, [.. command.Recipients.Select(recipient => Result(command, recipient, won: false))], false).ToContract(),
                     default);
                 return;
             }
             if (fate == Worker.Fate.DiesWithClaim)
             {
-                await claims.NoteDotsAsync(command.Id, won, default);
+                await claims.NoteDotsAsync(claim.Id, claim.Won, default);
                 return;
             }
             if (await Task.WhenAny(worker.Until(command), worker.Leaving) == worker.Leaving)
                 return;
-            var results = command.Recipients.Select(recipient => Result(command, recipient, won.Contains(recipient.RecipientId))).ToArray();
+            var results = command.Recipients.Select(recipient => Result(command, recipient, claim.Won.Contains(recipient.RecipientId))).ToArray();
             if (fate is Worker.Fate.EndsClaim or Worker.Fate.DiesAfterRecord)
             {
-                var (_, hasEnded) = await claims.RecordLastDeliveredAsync(command.Id, results, won, default);
+                var (_, hasEnded) = await claims.RecordLastDeliveredAsync(claim.Id, results, claim.Won, default);
                 if (fate == Worker.Fate.EndsClaim)
                 {
                     await bus.SendAsync(
                         BusEndpoints.AttemptsCompleted,
-                        new AttemptReport(command.Domain, command.Id, results, Unreachable: false, HasEnded: hasEnded).ToContract(), default);
+                        new AttemptReport(command.Domain, command.BatchId, claim.Id, results, Unreachable: false, HasEnded: hasEnded).ToContract(), default);
                 }
                 return;
             }
-            await claims.RecordDeliveredAsync(command.Id, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
+            await claims.RecordDeliveredAsync(claim.Id, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(
                 BusEndpoints.AttemptsCompleted,
-                new AttemptReport(command.Domain, command.Id, results, !worker.Reachable(command.Domain), Site: worker.Site).ToContract(), default);
+                new AttemptReport(command.Domain, command.BatchId, claim.Id, results, !worker.Reachable(command.Domain), Site: worker.Site).ToContract(), default);
         }
     }
 
-    private AttemptResult Result(Claim command, Recipient recipient, bool won)
+    private AttemptResult Result(BatchCommand command, Recipient recipient, bool won)
     {
         var (outcome, status, reply) = !won ? (AttemptOutcome.NotAttempted, "4.0.0", "claim not won")
             : worker.Reachable(command.Domain) ? worker.Answer(recipient)
@@ -118,14 +122,15 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
 
 internal sealed class RetryWorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : WorkerConsumer(worker, claims, bus);
 
-internal sealed class MailboxConsumer(MaildropStore maildrops, MailBus bus) : IConsumer<StoreMessages>
+internal sealed class MailboxConsumer(MaildropStore maildrops, ClaimStore claims, MailBus bus) : IConsumer<StoreMessages>
 {
     public async Task Consume(ConsumeContext<StoreMessages> context)
     {
-        var claim = context.Message.ToClaim();
-        var results = await maildrops.StoreAsync(claim, _ => "", default);
+        var command = context.Message.ToBatchCommand();
+        var claimId = await claims.NextIdAsync(default);
+        var results = await maildrops.StoreAsync(claimId, command, _ => "", default);
         await bus.SendAsync(
             BusEndpoints.AttemptsCompleted,
-            new AttemptReport(claim.Domain, claim.Id, [.. results], false).ToContract(), default);
+            new AttemptReport(command.Domain, command.BatchId, claimId, [.. results], false).ToContract(), default);
     }
 }

@@ -23,7 +23,7 @@ internal sealed class DeliveryBatch : IDots
     private const int TooManyRecipientsCode = 452;
 
     private readonly BatchContext _context;
-    private readonly Claim _wanted;
+    private readonly BatchCommand _wanted;
     private readonly DeliveredRecorder _recorder;
     private readonly DotNotes _dots;
     private readonly Lock _lock = new();
@@ -37,7 +37,7 @@ internal sealed class DeliveryBatch : IDots
     private OutboundMessage? _ahead;
 
     public DeliveryBatch(
-        BatchContext context, Claim wanted, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, IClaims claims)
+        BatchContext context, BatchCommand wanted, IReadOnlySet<long> won, ActiveClaim claim, DeliveredRecorder recorder, IClaims claims)
     {
         _context = context;
         _wanted = wanted;
@@ -142,7 +142,7 @@ internal sealed class DeliveryBatch : IDots
         _context.Telemetry.Attempted(AttemptOutcome.NotAttempted, recipientIds.Count);
         var now = _context.Time.GetUtcNow();
         return new AttemptReport(
-            Domain, _wanted.Id, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
+            Domain, _wanted.BatchId, Claim.Id, [.. recipientIds.Select(id => NotAttempted(id, now))], Unreachable: false, NothingWon: true, GoesOn: true);
     }
 
     /// <inheritdoc/>
@@ -212,7 +212,7 @@ internal sealed class DeliveryBatch : IDots
         return SettleAsync(message, AttemptOutcome.Deferred, "4.3.0", "The content of the message cannot be read now", remoteHost);
     }
 
-    public void Unexpected(Exception error) => _context.Log.BatchFailed(error, _wanted.Id, Domain);
+    public void Unexpected(Exception error) => _context.Log.BatchFailed(error, Claim.Id, Domain);
 
     /// <summary>Back to the front of the queue; nothing of it was accepted.</summary>
     public async ValueTask PutBackAsync(OutboundMessage message)
@@ -327,7 +327,7 @@ internal sealed class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptReport(Domain, _wanted.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site);
+        return new AttemptReport(Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site);
     }
 
     public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>

@@ -10,7 +10,7 @@ namespace MailPipeline.Delivery.Claims;
 /// delivered ends it.
 /// </summary>
 internal sealed class DeliveredRecorder(
-    IClaims claims, ActiveClaim claim, Claim wanted, IReadOnlySet<long> won, DeliveryTelemetry telemetry, TimeProvider time, ILogger log,
+    IClaims claims, ActiveClaim claim, BatchCommand wanted, IReadOnlySet<long> won, DeliveryTelemetry telemetry, TimeProvider time, ILogger log,
     CancellationToken abandon)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);

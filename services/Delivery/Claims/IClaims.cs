@@ -8,9 +8,9 @@ internal interface IClaims
     /// <summary>How long a claim lives without renewal, on the store's clock.</summary>
     TimeSpan Lease { get; }
 
-    /// <summary>Wins the claim for those recipients that are still free; returns the ids won.</summary>
+    /// <summary>Wins a claim for those recipients that are still free.</summary>
     /// <param name="begun">True: nothing is waited for any more before the first host is dialled.</param>
-    Task<IReadOnlySet<long>> TakeAsync(Claim wanted, bool begun, CancellationToken cancellationToken);
+    Task<Claim> TakeAsync(BatchCommand wanted, bool begun, CancellationToken cancellationToken);
 
     /// <summary>
     /// To be awaited before the first host is dialled under a claim that was taken without having begun: from then on it is an
@@ -28,8 +28,8 @@ internal interface IClaims
     Task<ClaimUpdate> FinishAsync(
         long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken);
 
-    /// <summary>Whether somebody holds the claim.</summary>
-    Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken);
+    /// <summary>Whether somebody holds a claim for the batch.</summary>
+    Task<bool> IsHeldAsync(BatchCommand wanted, CancellationToken cancellationToken);
 
     /// <summary>Returns the claims that are still held.</summary>
     Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken);

@@ -8,8 +8,8 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
 {
     public TimeSpan Lease => options.ClaimLease;
 
-    public Task<IReadOnlySet<long>> TakeAsync(Claim wanted, bool begun, CancellationToken cancellationToken) =>
-        claims.TakeAsync(wanted.Id, wanted.Domain, wanted.Recipients, begun, cancellationToken);
+    public Task<Claim> TakeAsync(BatchCommand wanted, bool begun, CancellationToken cancellationToken) =>
+        claims.TakeAsync(wanted.BatchId, wanted.Domain, wanted.Recipients, begun, cancellationToken);
 
     public Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
 
@@ -20,7 +20,8 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageO
         long claimId, IReadOnlyCollection<long> uncertain, IReadOnlyCollection<long> tried, CancellationToken cancellationToken) =>
         claims.FinishAsync(claimId, uncertain, tried, cancellationToken);
 
-    public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken) => queue.IsClaimHeldAsync(claimId, cancellationToken);
+    public async Task<bool> IsHeldAsync(BatchCommand wanted, CancellationToken cancellationToken) =>
+        (await queue.FindHeldAsync([wanted.BatchId], cancellationToken)).Count > 0;
 
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
         claims.RenewAsync(claimIds, cancellationToken);

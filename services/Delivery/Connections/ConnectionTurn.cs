@@ -11,7 +11,7 @@ namespace MailPipeline.Delivery.Connections;
 /// batch's time. Before the first host is dialled storage knows that the attempt has begun.
 /// </summary>
 internal sealed class ConnectionTurn(
-    ConnectionSlots slots, IClaims claims, BatchWaits waits, Claim wanted, TimeProvider time, TimeSpan batchTime,
+    ConnectionSlots slots, IClaims claims, BatchWaits waits, string domain, TimeProvider time, TimeSpan batchTime,
     CancellationToken stopping) : IDisposable
 {
     private readonly CancellationTokenSource _patience = new(batchTime, time);
@@ -33,19 +33,19 @@ internal sealed class ConnectionTurn(
     /// <summary>Takes a slot if one is free now. Before the claim is taken, which then says that it has begun.</summary>
     public void TryBegin(IPAddress first)
     {
-        Slot = slots.TryTake(wanted.Domain, first);
+        Slot = slots.TryTake(domain, first);
         _kept = Slot?.Kept;
         HasBegun = Slot is not null;
     }
 
     /// <summary>A slot for this address, waited for if it must. False: time is over, the process stops, or the claim is lost.</summary>
-    public async Task<bool> BeginAsync(IPAddress address)
+    public async Task<bool> BeginAsync(IPAddress address, ActiveClaim claim)
     {
         HasSpoken = true;
         if (Slot is null)
         {
             using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
-            var taking = slots.TakeAsync(wanted.Domain, address, either.Token);
+            var taking = slots.TakeAsync(domain, address, either.Token);
             await waits.ForAsync(taking, BatchWaitReason.Connection);
             try
             {
@@ -59,7 +59,7 @@ internal sealed class ConnectionTurn(
             _kept = Slot.Kept;
         }
 
-        return HasBegun || (HasBegun = await claims.BeginAsync(wanted.Id, stopping) == ClaimUpdate.Applied);
+        return HasBegun || (HasBegun = await claims.BeginAsync(claim.Id, stopping) == ClaimUpdate.Applied);
     }
 
     /// <summary>The connection that came with the slot, once.</summary>

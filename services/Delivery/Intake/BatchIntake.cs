@@ -13,13 +13,13 @@ namespace MailPipeline.Delivery.Intake;
 /// <summary>DeliverMessages for domains that can be reached.</summary>
 internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Healthy);
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToBatchCommand(), pools.Healthy);
 }
 
 /// <summary>DeliverMessages for failing domains: the same work with consumers and connections of its own.</summary>
 internal sealed class DeliverRetryConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToClaim(), pools.Retry);
+    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToBatchCommand(), pools.Retry);
 }
 
 /// <summary>
@@ -35,7 +35,7 @@ internal sealed class BatchIntake(
     /// <summary>Far below the half hour after which RabbitMQ closes the channel of a consumer that has not acknowledged a message.</summary>
     internal static readonly TimeSpan LongestUnacknowledged = TimeSpan.FromMinutes(10);
 
-    public async Task DeliverAsync(Claim wanted, ConnectionSlots slots)
+    public async Task DeliverAsync(BatchCommand wanted, ConnectionSlots slots)
     {
         var waits = new BatchWaits(telemetry, time);
         var delivering = DeliverAsync(wanted, slots, waits);
@@ -73,7 +73,7 @@ internal sealed class BatchIntake(
         }
     }
 
-    private async Task DeliverAsync(Claim wanted, ConnectionSlots slots, BatchWaits waits)
+    private async Task DeliverAsync(BatchCommand wanted, ConnectionSlots slots, BatchWaits waits)
     {
         var started = time.GetTimestamp();
         var resolving = resolver.ResolveToAddressAsync(wanted.Domain);

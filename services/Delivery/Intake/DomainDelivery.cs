@@ -23,7 +23,7 @@ internal sealed class DomainDelivery(
         options.Value, content, telemetry, time, log, new StopGrace(host.Value.ShutdownTimeout, lifetime, time),
         lifetime.ApplicationStopping);
 
-    /// <param name="command">The batch.</param>
+    /// <param name="wanted">The batch.</param>
     /// <param name="resolving">The hosts of its domain, with an address; may have failed.</param>
     /// <param name="slots">Where the connection is counted.</param>
     /// <param name="waits">Is told when it waits for a connection.</param>
@@ -33,18 +33,18 @@ internal sealed class DomainDelivery(
     /// </param>
     /// <returns>What is to be reported at the end, if anything.</returns>
     public async Task<AttemptReport?> RunAsync(
-        Claim wanted, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
+        BatchCommand wanted, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
         Func<AttemptReport, Task> reportAsync)
     {
         // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
-        using var turn = new ConnectionTurn(slots, claims, waits, wanted, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        using var turn = new ConnectionTurn(slots, claims, waits, wanted.Domain, time, options.Value.BatchTime, lifetime.ApplicationStopping);
         if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
             turn.TryBegin(first);
         var askedAt = time.GetTimestamp();
-        if (await TakeAsync(wanted, turn.HasBegun) is not { Count: > 0 } won)
+        if (await TakeAsync(wanted, turn.HasBegun) is not { Won: { Count: > 0 } won } taken)
             return await IsHeldAsync(wanted) ? null : NothingWon(wanted);
 
-        var claim = renewal.Begin(wanted.Id, askedAt);
+        var claim = renewal.Begin(taken.Id, askedAt);
         try
         {
             var recorder = new DeliveredRecorder(claims, claim, wanted, won, telemetry, time, log, lifetime.ApplicationStopped);
@@ -128,7 +128,7 @@ internal sealed class DomainDelivery(
         await reportAsync(batch.ReportHandedBack(recipients));
     }
 
-    private async Task<IReadOnlySet<long>?> TakeAsync(Claim wanted, bool begun)
+    private async Task<Claim?> TakeAsync(BatchCommand wanted, bool begun)
     {
         try
         {
@@ -138,36 +138,36 @@ internal sealed class DomainDelivery(
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            log.ClaimNotTaken(error, wanted.Id, wanted.Domain);
+            log.ClaimNotTaken(error, wanted.BatchId, wanted.Domain);
             return null;
         }
     }
 
     /// <summary>
-    /// The broker delivers a batch again when it loses sight of the first worker, who may be at it all the same: the claim
-    /// is his, and a report of nobody else may end it. In doubt it is held: the lease decides.
+    /// The broker delivers a batch again when it loses sight of the first worker, who may be at it all the same: he reports, and the
+    /// queue is not told before that the batch is over. In doubt he is: the lease decides.
     /// </summary>
-    private async Task<bool> IsHeldAsync(Claim wanted)
+    private async Task<bool> IsHeldAsync(BatchCommand wanted)
     {
         try
         {
-            return await claims.IsHeldAsync(wanted.Id, CancellationToken.None);
+            return await claims.IsHeldAsync(wanted, CancellationToken.None);
         }
 #pragma warning disable CA1031 // Storage is away; nothing is said that it could not confirm.
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            log.ClaimNotTaken(error, wanted.Id, wanted.Domain);
+            log.ClaimNotTaken(error, wanted.BatchId, wanted.Domain);
             return true;
         }
     }
 
-    private AttemptReport NothingWon(Claim wanted)
+    private AttemptReport NothingWon(BatchCommand wanted)
     {
         var now = time.GetUtcNow();
         telemetry.Attempted(AttemptOutcome.NotAttempted, wanted.Recipients.Length);
         return new AttemptReport(
-            wanted.Domain, wanted.Id,
+            wanted.Domain, wanted.BatchId, ClaimId: 0,
             Array.ConvertAll(wanted.Recipients, recipient => DeliveryBatch.NotAttempted(recipient.RecipientId, now)),
             Unreachable: false, NothingWon: true);
     }
@@ -207,7 +207,7 @@ internal sealed class DomainDelivery(
                     return null;
                 }
 
-                if (!await turn.BeginAsync(address))
+                if (!await turn.BeginAsync(address, batch.Claim))
                     return null;
                 connection = await ReuseAsync(turn.TakeKept()) ?? await walk.ConnectAsync(turn.GiveUp);
                 if (connection is null)

@@ -18,29 +18,30 @@ internal sealed class StoreMessagesConsumer(
 {
     public async Task Consume(ConsumeContext<StoreMessages> context)
     {
-        var claim = context.Message.ToClaim();
+        var command = context.Message.ToBatchCommand();
         var startedAt = time.GetUtcNow();
         var started = telemetry.StoreStarted();
-        var results = await delivery.StoreAsync(claim, startedAt, context.CancellationToken);
+        var (claimId, results) = await delivery.StoreAsync(command, startedAt, context.CancellationToken);
         telemetry.StoreEnded(started, results);
-        Show(claim, results, startedAt);
+        Show(command, results, startedAt);
         try
         {
             var report = new AttemptReport(
-                claim.Domain, claim.Id, [.. results], Unreachable: false, HasEnded: results.All(result => result.Outcome == AttemptOutcome.Delivered));
+                command.Domain, command.BatchId, claimId, [.. results], Unreachable: false, NothingWon: claimId == 0,
+                HasEnded: results.All(result => result.Outcome == AttemptOutcome.Delivered));
             await bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), context.CancellationToken);
         }
         catch (BusUnavailableException failure)
         {
-            logger.ReportLost(claim.Domain, claim.Id, failure);
+            logger.ReportLost(command.Domain, command.BatchId, failure);
         }
     }
 
     /// <summary>Each message in its own trace and in the log, whose line carries that trace.</summary>
-    private void Show(Claim claim, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
+    private void Show(BatchCommand command, IReadOnlyList<AttemptResult> results, DateTimeOffset startedAt)
     {
         var byRecipient = results.ToDictionary(result => result.RecipientId);
-        foreach (var recipient in claim.Recipients)
+        foreach (var recipient in command.Recipients)
         {
             var result = byRecipient.GetValueOrDefault(recipient.RecipientId);
             using var stored = telemetry.StartStored(recipient, result?.Outcome ?? AttemptOutcome.NotAttempted, startedAt);

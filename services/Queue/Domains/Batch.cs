@@ -3,8 +3,8 @@ using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Domains;
 
-/// <summary>Recipients of one domain, given to a worker under one claim.</summary>
-internal sealed record Batch(long ClaimId, RecipientRoute Route, Recipient[] Recipients, bool Probe)
+/// <summary>Recipients of one domain, given to a worker together.</summary>
+internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipients, bool Probe)
 {
     /// <summary>A worker held the batch before this queue was in memory; storage alone knows its recipients.</summary>
     public bool IsAdopted => Recipients.Length == 0;

@@ -15,16 +15,16 @@ internal sealed partial class BatchSender(
     /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
     public async Task<bool> TrySendAsync(string domain, Batch batch)
     {
-        var claim = new Claim(batch.ClaimId, domain, batch.Recipients);
+        var command = new BatchCommand(batch.Id, domain, batch.Recipients);
         try
         {
             if (batch.Route == RecipientRoute.Local)
             {
-                await bus.SendAsync(batch.Endpoint, claim.ToStoreMessages(), options.Value.BatchTimeout, CancellationToken.None);
+                await bus.SendAsync(batch.Endpoint, command.ToStoreMessages(), options.Value.BatchTimeout, CancellationToken.None);
             }
             else
             {
-                await bus.SendAsync(batch.Endpoint, claim.ToDeliverMessages(), options.Value.BatchTimeout, CancellationToken.None);
+                await bus.SendAsync(batch.Endpoint, command.ToDeliverMessages(), options.Value.BatchTimeout, CancellationToken.None);
             }
             return true;
         }

@@ -14,63 +14,63 @@ internal sealed class BatchesUnderWay(TimeSpan timeout)
 
     public int Count => _batches.Count;
 
-    public IEnumerable<long> ClaimIds => _batches.Keys;
+    public IEnumerable<long> BatchIds => _batches.Keys;
 
-    /// <summary>Claims that a worker was found to hold.</summary>
-    public IEnumerable<long> Claimed => _batches.Values.Where(entry => entry.IsClaimed).Select(entry => entry.Batch.ClaimId);
+    /// <summary>Those that a worker was found to hold a claim for.</summary>
+    public IEnumerable<long> Claimed => _batches.Values.Where(entry => entry.IsClaimed).Select(entry => entry.Batch.Id);
 
     /// <summary>Recipients that are under way, by route.</summary>
     public IEnumerable<(RecipientRoute Route, int Recipients)> Recipients => _batches.Values
         .GroupBy(entry => entry.Batch.Route, (route, entries) => (route, entries.Sum(entry => entry.Batch.Recipients.Length)));
 
-    public bool Contains(long claimId) => _batches.ContainsKey(claimId);
+    public bool Contains(long batchId) => _batches.ContainsKey(batchId);
 
-    public void Add(Batch batch, DateTimeOffset now) => _batches.Add(batch.ClaimId, Begin(batch, now));
+    public void Add(Batch batch, DateTimeOffset now) => _batches.Add(batch.Id, Begin(batch, now));
 
     /// <summary>Batches that workers hold from before count as well, and end like any other.</summary>
-    public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now)
+    public void Adopt(IEnumerable<long> batchIds, DateTimeOffset now)
     {
-        foreach (var claimId in claimIds)
-            _batches.TryAdd(claimId, Begin(new Batch(claimId, RecipientRoute.Remote, [], Probe: false), now));
+        foreach (var batchId in batchIds)
+            _batches.TryAdd(batchId, Begin(new Batch(batchId, RecipientRoute.Remote, [], Probe: false), now));
     }
 
     /// <summary>Ends a batch. Null when it is not known (any more).</summary>
-    public Batch? End(long claimId) => _batches.Remove(claimId, out var entry) ? entry.Batch : null;
+    public Batch? End(long batchId) => _batches.Remove(batchId, out var entry) ? entry.Batch : null;
 
     /// <summary>Takes these recipients out of a batch that goes on; returns those that it had.</summary>
-    public (RecipientRoute Route, Recipient[] Recipients) TakeOut(long claimId, IEnumerable<long> recipientIds)
+    public (RecipientRoute Route, Recipient[] Recipients) TakeOut(long batchId, IEnumerable<long> recipientIds)
     {
-        if (!_batches.TryGetValue(claimId, out var entry))
+        if (!_batches.TryGetValue(batchId, out var entry))
             return (default, []);
         var left = entry.Batch.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
         var taken = entry.Batch.Recipients.Except(left).ToArray();
-        _batches[claimId] = entry with { Batch = entry.Batch with { Recipients = left } };
+        _batches[batchId] = entry with { Batch = entry.Batch with { Recipients = left } };
         return (entry.Batch.Route, taken);
     }
 
     /// <summary>Batches of which nothing has been heard for longer than they may take to be claimed.</summary>
     public List<Batch> Overdue(DateTimeOffset now) => [.. _batches.Values.Where(entry => now > entry.LookAt).Select(entry => entry.Batch)];
 
-    /// <summary>A worker was found to hold the claim of this batch.</summary>
-    public bool WasClaimed(long claimId) => _batches.GetValueOrDefault(claimId) is { IsClaimed: true };
+    /// <summary>A worker was found to hold a claim for this batch.</summary>
+    public bool WasClaimed(long batchId) => _batches.GetValueOrDefault(batchId) is { IsClaimed: true };
 
     /// <summary>
-    /// A worker holds the claim of this batch, of which nothing has been heard for long. The batch is looked at again after a second, and
+    /// A worker holds a claim for this batch, of which nothing has been heard for long. The batch is looked at again after a second, and
     /// then at intervals that grow up to the time within which a claim that has ended has to be found.
     /// </summary>
-    public void NoteClaimed(long claimId, DateTimeOffset now)
+    public void NoteClaimed(long batchId, DateTimeOffset now)
     {
-        if (!_batches.TryGetValue(claimId, out var entry))
+        if (!_batches.TryGetValue(batchId, out var entry))
             return;
         var pause = entry.IsClaimed ? entry.Pause * 2 : s_firstLook;
         if (pause > timeout)
             pause = timeout;
-        _batches[claimId] = entry with { LookAt = now + pause, Pause = pause, IsClaimed = true };
+        _batches[batchId] = entry with { LookAt = now + pause, Pause = pause, IsClaimed = true };
     }
 
     private Entry Begin(Batch batch, DateTimeOffset now) => new(batch, now + timeout, TimeSpan.Zero, IsClaimed: false);
 
-    /// <param name="LookAt">When nothing has been heard of the batch by then, storage is asked whether anybody holds its claim.</param>
+    /// <param name="LookAt">When nothing has been heard of the batch by then, storage is asked whether anybody holds a claim for it.</param>
     /// <param name="Pause">The time between the last two looks that found its claim held.</param>
     private sealed record Entry(Batch Batch, DateTimeOffset LookAt, TimeSpan Pause, bool IsClaimed);
 }

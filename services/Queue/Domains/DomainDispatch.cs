@@ -99,7 +99,7 @@ internal sealed class DomainDispatch(
     /// <summary>The batch could not be sent, or was lost: its recipients wait in storage.</summary>
     public void TakeBack(Batch batch)
     {
-        CountUnderWay(batch.Route, -Queue.TakeBack(batch.ClaimId));
+        CountUnderWay(batch.Route, -Queue.TakeBack(batch.Id));
         Queue.SetBack(batch.Endpoint, time.GetUtcNow());
     }
 
@@ -191,8 +191,8 @@ internal sealed class DomainDispatch(
 
     private async Task SendBatchAsync(string domain)
     {
-        var claimId = await store.NextClaimIdAsync(CancellationToken.None);
-        if (Queue.TryTakeBatch(claimId, time.GetUtcNow()) is not { } batch)
+        var batchId = await store.NextBatchIdAsync(CancellationToken.None);
+        if (Queue.TryTakeBatch(batchId, time.GetUtcNow()) is not { } batch)
             return;
         CountUnderWay(batch.Route, batch.Recipients.Length);
         if (await sender.TrySendAsync(domain, batch))

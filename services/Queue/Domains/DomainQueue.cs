@@ -37,8 +37,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public bool IsIdle => _window.Count == 0 && _underWay.Count == 0;
 
-    /// <summary>The claims of all batches under way: those that a worker has, or may have.</summary>
-    public IEnumerable<long> ClaimIds => _underWay.ClaimIds;
+    /// <summary>All batches under way: those that a worker has, or may have.</summary>
+    public IEnumerable<long> BatchIds => _underWay.BatchIds;
 
     /// <summary>Recipients dispatched and not reported, by route.</summary>
     public IEnumerable<(RecipientRoute Route, int Recipients)> UnderWay => _underWay.Recipients;
@@ -47,7 +47,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// What workers hold from before counts as dispatched, so that the cap holds when the queue moves to another silo, also when that
     /// makes more than the cap: then none is added.
     /// </summary>
-    public void Adopt(IEnumerable<long> claimIds, DateTimeOffset now) => _underWay.Adopt(claimIds, now);
+    public void Adopt(IEnumerable<long> batchIds, DateTimeOffset now) => _underWay.Adopt(batchIds, now);
 
     public void Remember(DomainBackoff backoff) => Backoff = backoff;
 
@@ -91,7 +91,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     private List<(RecipientRoute Route, int Count)> TakeOut(IReadOnlyList<Recipient> free) => free.Count == 0 ? []
-        : _underWay.Claimed.ToList().ConvertAll(claimId => HandBack(claimId, free.Select(recipient => recipient.RecipientId)));
+        : _underWay.Claimed.ToList().ConvertAll(batchId => HandBack(batchId, free.Select(recipient => recipient.RecipientId)));
 
     /// <summary>
     /// Removes recipients whose time is over from the window and returns them. Whoever can be tried is tried once more at the end of his
@@ -101,13 +101,13 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         Backoff.Failures == 0 ? [] : _window.Remove(recipient => schedule.IsOver(recipient.AcceptedAt, now));
 
     /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
-    public Batch? TryTakeBatch(long claimId, DateTimeOffset now)
+    public Batch? TryTakeBatch(long batchId, DateTimeOffset now)
     {
         if (!CanSend(now) || _window.Next is not { } next)
             return null;
         var probe = Backoff.Failures > 0;
         var most = probe && next.Route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
-        var batch = new Batch(claimId, next.Route, _window.Take(most, next.Route), probe);
+        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route), probe);
         _underWay.Add(batch, now);
         return batch;
     }
@@ -138,19 +138,19 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     private bool IsSetBack(string endpoint, DateTimeOffset now) => _setbacks.GetValueOrDefault(endpoint) is { } setbacks && setbacks.Lasts(now);
 
     /// <summary>The batch could not be sent, or was lost: its recipients wait again, behind what storage says. Returns how many.</summary>
-    public int TakeBack(long claimId)
+    public int TakeBack(long batchId)
     {
         NoteMoreInStore();
-        return Complete(claimId)?.Recipients.Length ?? 0;
+        return Complete(batchId)?.Recipients.Length ?? 0;
     }
 
     /// <summary>
     /// A worker who stops is still at this batch, but no more at these of its recipients: they are due again, in storage. Returns
     /// how many of them it had, and their route.
     /// </summary>
-    public (RecipientRoute Route, int Count) HandBack(long claimId, IEnumerable<long> recipientIds)
+    public (RecipientRoute Route, int Count) HandBack(long batchId, IEnumerable<long> recipientIds)
     {
-        var (route, recipients) = _underWay.TakeOut(claimId, recipientIds);
+        var (route, recipients) = _underWay.TakeOut(batchId, recipientIds);
         if (recipients.Length > 0)
             NoteMoreInStore();
         _window.Forget(recipients);
@@ -158,9 +158,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     }
 
     /// <summary>Ends a batch. Null when it is not known (any more).</summary>
-    public Batch? Complete(long claimId)
+    public Batch? Complete(long batchId)
     {
-        if (_underWay.End(claimId) is not { } batch)
+        if (_underWay.End(batchId) is not { } batch)
             return null;
         _window.Forget(batch.Recipients);
         return batch;
@@ -213,11 +213,11 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// <summary>Batches of which nothing has been heard for longer than they may take to be claimed.</summary>
     public List<Batch> Overdue(DateTimeOffset now) => _underWay.Overdue(now);
 
-    public bool IsUnderWay(long claimId) => _underWay.Contains(claimId);
+    public bool IsUnderWay(long batchId) => _underWay.Contains(batchId);
 
-    /// <summary>A worker was found to hold the claim of this batch.</summary>
-    public bool WasClaimed(long claimId) => _underWay.WasClaimed(claimId);
+    /// <summary>A worker was found to hold a claim for this batch.</summary>
+    public bool WasClaimed(long batchId) => _underWay.WasClaimed(batchId);
 
-    /// <summary>A worker holds the claim of this batch; it is looked at again later.</summary>
-    public void NoteClaimed(long claimId, DateTimeOffset now) => _underWay.NoteClaimed(claimId, now);
+    /// <summary>A worker holds a claim for this batch; it is looked at again later.</summary>
+    public void NoteClaimed(long batchId, DateTimeOffset now) => _underWay.NoteClaimed(batchId, now);
 }

@@ -12,7 +12,7 @@ namespace MailPipeline.Queue.Domains;
 /// </summary>
 [Reentrant]
 internal sealed partial class DomainQueueGrain(
-    QueueStore store, DomainDispatch dispatch, OutcomeRecorder outcomes, OverdueClaims overdueClaims, QueueTelemetry telemetry,
+    QueueStore store, DomainDispatch dispatch, OutcomeRecorder outcomes, OverdueBatches overdueBatches, QueueTelemetry telemetry,
     OutageLog outages, TimeProvider time, ILogger<DomainQueueGrain> log) : Grain, IDomainQueueGrain
 {
     /// <summary>Idle ticks after which the activation leaves memory.</summary>
@@ -22,7 +22,7 @@ internal sealed partial class DomainQueueGrain(
 
     private readonly DomainQueue _queue = dispatch.Queue;
 
-    /// <summary>Claims that have been reported, and whose end storage may not have yet.</summary>
+    /// <summary>Batches that have been reported, and whose end storage may not have yet.</summary>
     private readonly HashSet<long> _concluding = [];
 
     /// <summary>Where mail of the domain goes, as far as that was written while this queue was in memory.</summary>
@@ -67,7 +67,7 @@ internal sealed partial class DomainQueueGrain(
         var report = completed.ToReport();
         if (report.GoesOn)
         {
-            var (route, count) = _queue.HandBack(report.ClaimId, report.Results.Select(result => result.RecipientId));
+            var (route, count) = _queue.HandBack(report.BatchId, report.Results.Select(result => result.RecipientId));
             dispatch.CountUnderWay(route, -count);
             _queue.NoteMoreInStore();
             await outcomes.RecordAsync(report, [], _queue.Backoff.BackoffUntil);
@@ -77,20 +77,20 @@ internal sealed partial class DomainQueueGrain(
         // Another worker has what this one was to try: he was given it before this queue was in memory.
         if (report.NothingWon)
             await AdoptAsync(CancellationToken.None);
-        _concluding.Add(report.ClaimId);
+        _concluding.Add(report.BatchId);
         try
         {
             await ConcludeAsync(report);
         }
         finally
         {
-            _concluding.Remove(report.ClaimId);
+            _concluding.Remove(report.BatchId);
         }
     }
 
     private async Task ConcludeAsync(AttemptReport report)
     {
-        var batch = _queue.Complete(report.ClaimId);
+        var batch = _queue.Complete(report.BatchId);
         if (batch is not null)
             dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
         if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
@@ -116,14 +116,13 @@ internal sealed partial class DomainQueueGrain(
     }
 
     /// <summary>The report of a batch from before this queue was in memory is believed as long as its claim is held; an old report is not.</summary>
-    private async Task<bool> IsHeldHereAsync(long claimId) =>
-        (await store.ListClaimsAsync(Domain, CancellationToken.None)).Contains(claimId);
+    private Task<bool> IsHeldHereAsync(long claimId) => store.IsClaimHeldAsync(claimId, Domain, CancellationToken.None);
 
     private async Task AdoptAsync(CancellationToken cancellationToken)
     {
         // What is ending, or ends while storage answers, is not adopted afterwards.
-        var known = _queue.ClaimIds.Concat(_concluding).ToHashSet();
-        _queue.Adopt((await store.ListClaimsAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
+        var known = _queue.BatchIds.Concat(_concluding).ToHashSet();
+        _queue.Adopt((await store.ListHeldAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
     }
 
     private async Task LearnAsync(AttemptReport report)
@@ -208,41 +207,41 @@ internal sealed partial class DomainQueueGrain(
         var overdue = _queue.Overdue(time.GetUtcNow());
         if (overdue.Count == 0)
             return;
-        var held = await overdueClaims.FindHeldAsync(overdue.Select(batch => batch.ClaimId)).WaitAsync(cancellationToken);
+        var held = await overdueBatches.FindHeldAsync(overdue.Select(batch => batch.Id)).WaitAsync(cancellationToken);
         // Batches that were reported meanwhile have ended.
-        foreach (var batch in overdue.Where(batch => _queue.IsUnderWay(batch.ClaimId)))
+        foreach (var batch in overdue.Where(batch => _queue.IsUnderWay(batch.Id)))
         {
-            if (held.Contains(batch.ClaimId))
+            if (held.Contains(batch.Id))
             {
-                _queue.NoteClaimed(batch.ClaimId, time.GetUtcNow());
+                _queue.NoteClaimed(batch.Id, time.GetUtcNow());
                 continue;
             }
-            var wasClaimed = _queue.WasClaimed(batch.ClaimId);
-            var end = batch.IsAdopted ? ClaimEnd.Tried : await store.FindEndAsync(batch.ClaimId, batch.Recipients, cancellationToken);
+            var wasClaimed = _queue.WasClaimed(batch.Id);
+            var end = batch.IsAdopted ? BatchEnd.Tried : await store.FindEndAsync(batch.Recipients, cancellationToken);
             // It was reported while storage answered.
-            if (!_queue.IsUnderWay(batch.ClaimId))
+            if (!_queue.IsUnderWay(batch.Id))
                 continue;
-            if (end == ClaimEnd.Delivered)
+            if (end == BatchEnd.Delivered)
             {
                 await ConcludeDeliveredAsync(batch);
                 continue;
             }
             dispatch.TakeBack(batch);
-            if (wasClaimed || end == ClaimEnd.Tried)
+            if (wasClaimed || end == BatchEnd.Tried)
                 continue;
             telemetry.BatchLost(batch.Route);
-            LogBatchLost(log, Domain, batch.ClaimId, batch.Recipients.Length);
+            LogBatchLost(log, Domain, batch.Id, batch.Recipients.Length);
         }
     }
 
     /// <summary>The claim ended with the record of its last delivery, and its report has not come. Whoever was not won waits in storage.</summary>
     private async Task ConcludeDeliveredAsync(Batch batch)
     {
-        _queue.Complete(batch.ClaimId);
+        _queue.Complete(batch.Id);
         dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
         ForgetSetbacks(batch);
         _queue.NoteMoreInStore();
-        await LearnAsync(new AttemptReport(Domain, batch.ClaimId, [], Unreachable: false));
+        await LearnAsync(new AttemptReport(Domain, batch.Id, ClaimId: 0, [], Unreachable: false));
     }
 
     private void NoteStorageAway(StorageUnavailableException exception)
@@ -254,8 +253,8 @@ internal sealed partial class DomainQueueGrain(
     [LoggerMessage(2001, LogLevel.Warning, "{Domain} cannot be reached and backs off until {Until:u}: {Reason}")]
     private static partial void LogBacksOff(ILogger log, string domain, DateTimeOffset until, string reason);
 
-    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: batch {ClaimId} of {Count} recipients was lost on its way; they are read again")]
-    private static partial void LogBatchLost(ILogger log, string domain, long claimId, int count);
+    [LoggerMessage(2002, LogLevel.Warning, "{Domain}: batch {BatchId} of {Count} recipients was lost on its way; they are read again")]
+    private static partial void LogBatchLost(ILogger log, string domain, long batchId, int count);
 
     [LoggerMessage(2003, LogLevel.Warning, "{Domain}: the store is away; the queue goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string domain, Exception exception);

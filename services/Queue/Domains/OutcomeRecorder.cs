@@ -30,8 +30,7 @@ internal sealed partial class OutcomeRecorder(
             telemetry.Completed(result.Outcome);
         if (report.NothingWon)
             return true;
-        // Whoever delivered all that he won has written it, and ended the claim with it. The others are not under it: perhaps under that of
-        // another worker, perhaps under the same by now, whose command came again.
+        // Whoever delivered all that he won has written it, and ended the claim with it. The others are not under it.
         if (report.HasEnded)
             return report.Results.Any(result => result.Outcome == AttemptOutcome.NotAttempted);
         foreach (var result in report.Results)
@@ -56,15 +55,14 @@ internal sealed partial class OutcomeRecorder(
     /// <summary>Gives up recipients that nobody holds and whose time is over.</summary>
     public async Task ExpireAsync(string domain, IReadOnlyList<Recipient> expired, string reason)
     {
-        var claimId = await queue.NextClaimIdAsync(CancellationToken.None);
-        var won = await claims.TakeAsync(claimId, domain, expired, begun: false, CancellationToken.None);
+        var claim = await claims.TakeAsync(batchId: 0, domain, expired, begun: false, CancellationToken.None);
         var now = time.GetUtcNow();
         var reply = reason.Length > 0 ? reason : "not delivered in time";
-        var decisions = expired.Where(recipient => won.Contains(recipient.RecipientId))
+        var decisions = expired.Where(recipient => claim.Won.Contains(recipient.RecipientId))
             .Select(recipient => new RecipientDecision(
                 new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
             .ToList();
-        await RecordAsync(claimId, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
+        await RecordAsync(claim.Id, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
     }
 
     private RecipientDecision Decide(Recipient recipient, AttemptResult result, DateTimeOffset now)

@@ -75,32 +75,33 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     /// <summary>
     /// Claim, maildrop row, outcome and attempt of each recipient, all in one transaction. Returns one result for each:
     /// Delivered; Failed 5.1.1 when the account is gone (the queue decides what follows); NotAttempted when it was not
-    /// waiting as the claim says, which is how a repeated claim ends.
+    /// waiting as the command says, which is how a repeated command ends.
     /// </summary>
+    /// <param name="claimId">New (<see cref="ClaimStore.NextIdAsync"/>), or that of the call of which nobody knows whether it was committed.</param>
     /// <param name="afterDoubt">
     /// The same was asked for before, and nobody knows whether it was committed: what became of a recipient then is the result now.
     /// </param>
     public Task<IReadOnlyList<AttemptResult>> StoreAsync(
-        Claim claim, Func<Recipient, string> header, CancellationToken cancellationToken, bool afterDoubt = false)
+        long claimId, BatchCommand command, Func<Recipient, string> header, CancellationToken cancellationToken, bool afterDoubt = false)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<AttemptResult>>(async transaction =>
         {
-            var accounts = await FindAccountsAsync(transaction, claim.Recipients);
+            var accounts = await FindAccountsAsync(transaction, command.Recipients);
             long? AccountOf(Recipient recipient) => accounts.TryGetValue(MailDirectory.Normalize(recipient.Address), out var id) ? id : null;
-            if (claim.Recipients.Any(recipient => AccountOf(recipient) is null))
-                await ClaimStore.LockAsync(transaction, claim.Id);
-            var won = await ClaimAsync(transaction, claim, recipient => AccountOf(recipient) is not null, now);
-            var stored = await StoreAsync(transaction, [.. claim.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
+            if (command.Recipients.Any(recipient => AccountOf(recipient) is null))
+                await ClaimStore.LockAsync(transaction, claimId);
+            var won = await ClaimAsync(transaction, claimId, command, recipient => AccountOf(recipient) is not null, now);
+            var stored = await StoreAsync(transaction, [.. command.Recipients.Where(recipient => won.Contains(recipient.RecipientId))], AccountOf, header, now);
             var refused = won.Where(id => !stored.ContainsKey(id)).ToList();
             if (refused.Count > 0)
-                await claims.JoinClaimAsync(transaction, claim.Id, claim.Domain, refused);
+                await claims.JoinClaimAsync(transaction, claimId, command, refused);
             // As the rows say: the directory may have changed since.
             var before = !afterDoubt ? [] : (await transaction.QueryAsync(
                 s_claimed, r => (Id: r.GetInt64(0), State: (RecipientState)r.GetInt32(1)),
-                SqlValue.FromIds(claim.Recipients.Select(recipient => recipient.RecipientId)), claim.Id)).ToDictionary(row => row.Id, row => row.State);
-            return [.. claim.Recipients.Select(recipient =>
+                SqlValue.FromIds(command.Recipients.Select(recipient => recipient.RecipientId)), claimId)).ToDictionary(row => row.Id, row => row.State);
+            return [.. command.Recipients.Select(recipient =>
                 stored.GetValueOrDefault(recipient.RecipientId)
                 ?? (before.GetValueOrDefault(recipient.RecipientId) == RecipientState.Delivered ? Delivered(recipient, isNew: true, now)
                 : won.Contains(recipient.RecipientId) || before.ContainsKey(recipient.RecipientId)
@@ -112,15 +113,16 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     /// <summary>
     /// Claims a recipient that storage refuses to store, so that the queue decides what follows.
     /// </summary>
-    public Task<ClaimUpdate> ClaimAsync(Claim claim, Recipient recipient, CancellationToken cancellationToken)
+    /// <param name="claimId">As that of <see cref="StoreAsync(long, BatchCommand, Func{Recipient, string}, CancellationToken, bool)"/> for the same command.</param>
+    public Task<ClaimUpdate> ClaimAsync(long claimId, BatchCommand command, Recipient recipient, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync(async transaction =>
         {
-            await ClaimStore.LockAsync(transaction, claim.Id);
-            var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, claim.Id);
+            await ClaimStore.LockAsync(transaction, claimId);
+            var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, claimId);
             if (won.Count > 0)
-                await claims.JoinClaimAsync(transaction, claim.Id, claim.Domain, won);
+                await claims.JoinClaimAsync(transaction, claimId, command, won);
             return won.Count > 0 ? ClaimUpdate.Applied : ClaimUpdate.NotWaiting;
         });
     }
@@ -206,15 +208,15 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         return accounts;
     }
 
-    /// <summary>Ends what waits as the claim says and has an account, claims what has none. Returns both.</summary>
+    /// <summary>Ends what waits as the command says and has an account, claims what has none. Returns both.</summary>
     private static async ValueTask<HashSet<long>> ClaimAsync(
-        IWriteTransaction transaction, Claim claim, Func<Recipient, bool> hasAccount, DateTimeOffset now)
+        IWriteTransaction transaction, long claimId, BatchCommand command, Func<Recipient, bool> hasAccount, DateTimeOffset now)
     {
-        var updates = claim.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
+        var updates = command.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
             .Select(group => group.Key is (true, var attempts)
-                ? OutcomeWriter.DeliveredHereAsync(transaction, claim.Id, group, attempts, now)
-                : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, claim.Id)).ToList();
-        var won = new HashSet<long>(claim.Recipients.Length);
+                ? OutcomeWriter.DeliveredHereAsync(transaction, claimId, group, attempts, now)
+                : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, claimId)).ToList();
+        var won = new HashSet<long>(command.Recipients.Length);
         foreach (var ids in updates)
             won.UnionWith(await ids);
         return won;

@@ -6,22 +6,22 @@ namespace MailPipeline.Mail;
 
 /// <summary>
 /// Claims: the right to try recipients once. A claim is won by a conditional update and carries a lease on the store's
-/// clock; every later write of its holder names the claim and does nothing when the claim is no longer his.
+/// clock; every later write of its holder names the claim and does nothing when the claim is no longer his. Each taking has an id of
+/// its own, which no other has before or after it: whatever comes again of a batch, a command or a report, touches no claim but its own.
 /// </summary>
 public sealed class ClaimStore(MailDatabase database)
 {
     private static readonly Statement s_take = new(
         """
-        UPDATE recipients SET claim = $2
-        WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $3 AND NOT EXISTS (SELECT 1 FROM claims WHERE id = $2)
+        UPDATE recipients SET claim = $2 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $3
         """) { Locks = SharedRows.Recipients, IsMerged = true };
 
     private static readonly Statement s_taken = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND attempts = $3");
 
     private static readonly Statement s_insertClaim = new(
         """
-        INSERT INTO claims (id, domain, lease_until, recipients, began_at)
-        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END)
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at, batch)
+        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END, $6)
         """) { IsMerged = true };
 
     private static readonly Statement s_lock = new("SELECT 1 FROM claims WHERE id = $1 {for_update}") { Locks = SharedRows.Claims };
@@ -29,7 +29,7 @@ public sealed class ClaimStore(MailDatabase database)
     // Its row is locked already, or new.
     private static readonly Statement s_joinClaim = new(
         """
-        INSERT INTO claims (id, domain, lease_until, recipients, began_at) VALUES ($1, $2, {now} + $3, $4, 0)
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at, batch) VALUES ($1, $2, {now} + $3, $4, 0, $5)
         ON CONFLICT (id) DO UPDATE SET recipients = claims.recipients || ',' || excluded.recipients
         """);
 
@@ -45,15 +45,26 @@ public sealed class ClaimStore(MailDatabase database)
         "UPDATE claims SET lease_until = {now} + $2 WHERE id {in_1} RETURNING id") { Locks = SharedRows.Claims };
 
     /// <summary>
-    /// Wins the claim on those recipients that are queued, unclaimed and have been tried as often as the command says, so
-    /// that a command delivered again wins nothing, not even what its first worker has handed back. Returns the ids won.
+    /// Wins a claim on those recipients that are queued, unclaimed and have been tried as often as the command says: a command
+    /// delivered again wins nothing that is being tried, or was. Its id is new (<see cref="NextIdAsync"/>).
     /// </summary>
+    /// <param name="batchId">That the recipients were given out as; 0: as none.</param>
     /// <param name="begun">
     /// True: the worker has all it needs and dials when it has the claim, so that the same commit says so. False: it may have to
     /// wait first, and says <see cref="BeginAsync"/> before it dials.
     /// </param>
-    public Task<IReadOnlySet<long>> TakeAsync(
-        long claimId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken)
+    public async Task<Claim> TakeAsync(
+        long batchId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken)
+    {
+        var claimId = await NextIdAsync(cancellationToken);
+        return new Claim(claimId, await TakeAsync(claimId, batchId, domain, recipients, begun, cancellationToken));
+    }
+
+    /// <summary>An id for one taking. Whoever uses it for another breaks the fence.</summary>
+    public ValueTask<long> NextIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
+
+    internal Task<IReadOnlySet<long>> TakeAsync(
+        long claimId, long batchId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
@@ -67,13 +78,13 @@ public sealed class ClaimStore(MailDatabase database)
             var won = new HashSet<long>(recipients.Count);
             foreach (var (group, ids, count) in taken)
             {
-                // All as a rule; none when the command is repeated, whose first worker has ids of the same claim.
+                // All as a rule.
                 var number = await count;
                 if (number > 0)
                     won.UnionWith(number == group.Count() ? group : await transaction.QueryAsync(s_taken, r => r.GetInt64(0), ids, claimId, group.Key));
             }
             if (won.Count > 0)
-                await InsertClaimAsync(transaction, claimId, domain, won, begun);
+                await InsertClaimAsync(transaction, claimId, batchId, domain, won, begun);
             return won;
         });
     }
@@ -167,18 +178,19 @@ public sealed class ClaimStore(MailDatabase database)
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
 
     private async ValueTask InsertClaimAsync(
-        IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won, bool begun) =>
+        IWriteTransaction transaction, long claimId, long batchId, string domain, IReadOnlyCollection<long> won, bool begun) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
-            Text([.. won.Order()]), begun ? 1 : 0);
+            Text([.. won.Order()]), begun ? 1 : 0, batchId);
 
     /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>
         await transaction.QueryAsync(s_lock, r => r.GetInt32(0), claimId);
 
     /// <summary>Of recipients won for it in this transaction, whether it has others already or not. It is locked before (<see cref="LockAsync"/>).</summary>
-    internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, string domain, IReadOnlyCollection<long> won) =>
-        await transaction.ExecuteAsync(s_joinClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won));
+    internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, BatchCommand command, IReadOnlyCollection<long> won) =>
+        await transaction.ExecuteAsync(
+            s_joinClaim, claimId, command.Domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won), command.BatchId);
 
     internal static string Text(IReadOnlyCollection<long> ids)
     {

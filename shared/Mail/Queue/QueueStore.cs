@@ -38,16 +38,16 @@ public sealed record DomainBackoff(int Failures, DateTimeOffset BackoffUntil, st
     public static readonly DomainBackoff None = new(0, DateTimeOffset.UnixEpoch, "");
 }
 
-/// <summary>What is known of a claim that is not there.</summary>
-public enum ClaimEnd
+/// <summary>What is known of a batch that nobody holds a claim for.</summary>
+public enum BatchEnd
 {
     /// <summary>None of its recipients has been tried since it was given out.</summary>
     Untried,
 
-    /// <summary>Some have been tried, by whomever, and none was delivered under it.</summary>
+    /// <summary>Some have been tried, by whomever, and none was delivered.</summary>
     Tried,
 
-    /// <summary>Some were delivered under it: the far end answered.</summary>
+    /// <summary>Some have been delivered, by whomever: the far end answered.</summary>
     Delivered,
 }
 
@@ -137,13 +137,13 @@ public sealed class QueueStore(MailDatabase database)
         {InOrder}
         """);
 
-    private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1");
+    private static readonly Statement s_claim = new("SELECT 1 FROM claims WHERE id = $1 AND domain = $2");
 
-    internal static readonly Statement s_claimsHeld = new("SELECT id FROM claims WHERE id {in_1}");
+    internal static readonly Statement s_batchesHeld = new("SELECT batch FROM claims WHERE batch {in_1}");
 
-    private static readonly Statement s_ends = new("SELECT id, attempts, state, claim FROM recipients WHERE id {in_1}");
+    private static readonly Statement s_ends = new("SELECT id, attempts, state FROM recipients WHERE id {in_1}");
 
-    internal static readonly Statement s_claimsOf = new("SELECT id FROM claims WHERE domain = $1");
+    internal static readonly Statement s_batchesOf = new("SELECT batch FROM claims WHERE domain = $1 AND batch <> 0");
 
     private static readonly Statement s_backoff = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
 
@@ -181,7 +181,8 @@ public sealed class QueueStore(MailDatabase database)
         return database.WriteAsync(async transaction => (await transaction.QueryAsync(s_ownCommit, r => r.GetInt64(0))).Count);
     }
 
-    public ValueTask<long> NextClaimIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
+    /// <summary>The number of a batch. Batches and claims are numbered together: none has the number of another.</summary>
+    public ValueTask<long> NextBatchIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
 
     /// <summary>
     /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
@@ -234,22 +235,23 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<Recipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
 
-    public async Task<bool> IsClaimHeldAsync(long claimId, CancellationToken cancellationToken) =>
-        (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId)).Count > 0;
+    /// <summary>The claim is there, and on recipients of this domain.</summary>
+    public async Task<bool> IsClaimHeldAsync(long claimId, string domain, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId, domain)).Count > 0;
 
-    /// <summary>Of these claims the ones that somebody holds.</summary>
-    public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken) =>
-        (await database.QueryAsync(s_claimsHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(claimIds))).ToHashSet();
+    /// <summary>Of these batches the ones that somebody holds a claim for.</summary>
+    public async Task<IReadOnlySet<long>> FindHeldAsync(IReadOnlyCollection<long> batchIds, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_batchesHeld, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(batchIds))).ToHashSet();
 
-    /// <summary>What is known of these, who were to be tried under the claim, when it is not there.</summary>
-    public async Task<ClaimEnd> FindEndAsync(long claimId, IReadOnlyCollection<Recipient> recipients, CancellationToken cancellationToken)
+    /// <summary>What is known of these, who were given out as one batch, when nobody holds a claim for it.</summary>
+    public async Task<BatchEnd> FindEndAsync(IReadOnlyCollection<Recipient> recipients, CancellationToken cancellationToken)
     {
         var before = recipients.ToDictionary(recipient => recipient.RecipientId, recipient => recipient.Attempts);
         var now = await database.QueryAsync(
-            s_ends, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1), State: (RecipientState)r.GetInt32(2), Claim: r.GetInt64(3)), cancellationToken,
+            s_ends, r => (Id: r.GetInt64(0), Attempts: r.GetInt32(1), State: (RecipientState)r.GetInt32(2)), cancellationToken,
             SqlValue.FromIds(before.Keys));
-        return now.Any(recipient => recipient.State == RecipientState.Delivered && recipient.Claim == claimId) ? ClaimEnd.Delivered
-            : now.Any(recipient => recipient.Attempts > before[recipient.Id]) ? ClaimEnd.Tried : ClaimEnd.Untried;
+        return now.Any(recipient => recipient.State == RecipientState.Delivered) ? BatchEnd.Delivered
+            : now.Any(recipient => recipient.Attempts > before[recipient.Id]) ? BatchEnd.Tried : BatchEnd.Untried;
     }
 
     /// <summary>
@@ -297,9 +299,9 @@ public sealed class QueueStore(MailDatabase database)
             return null;
         });
 
-    /// <summary>Claims on recipients of the domain that somebody holds.</summary>
-    public async Task<IReadOnlyList<long>> ListClaimsAsync(string domain, CancellationToken cancellationToken) =>
-        await database.QueryAsync(s_claimsOf, r => r.GetInt64(0), cancellationToken, domain);
+    /// <summary>Batches of the domain that somebody holds a claim for.</summary>
+    public async Task<IReadOnlySet<long>> ListHeldAsync(string domain, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_batchesOf, r => r.GetInt64(0), cancellationToken, domain)).ToHashSet();
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);

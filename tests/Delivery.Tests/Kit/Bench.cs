@@ -131,7 +131,7 @@ internal sealed class Bench : IAsyncDisposable
         var resolving = Resolver.ResolveToAddressAsync(Domain);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            new Claim(77, Domain, [.. messages.SelectMany(message => message)]), resolving, Slots, new BatchWaits(Telemetry, Time),
+            new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)]), resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 

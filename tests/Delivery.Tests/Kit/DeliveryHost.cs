@@ -74,9 +74,9 @@ internal sealed class DeliveryHost : IAsyncDisposable
     /// <summary>Hands recipients of one domain out, as Queue does.</summary>
     public async Task SendAsync(Recipient[] recipients, string endpoint = BusEndpoints.Deliver) =>
         await SendAsync(
-            new Claim(await Queue.NextClaimIdAsync(default), DomainOf(recipients[0].Address), recipients), endpoint);
+            new BatchCommand(await Queue.NextBatchIdAsync(default), DomainOf(recipients[0].Address), recipients), endpoint);
 
-    public Task SendAsync(Claim command, string endpoint = BusEndpoints.Deliver) =>
+    public Task SendAsync(BatchCommand command, string endpoint = BusEndpoints.Deliver) =>
         Get<MailBus>().SendAsync(endpoint, command.ToDeliverMessages(), TestContext.Current.CancellationToken);
 
     public Task<AttemptReport> NextReportAsync() => _reports.NextAsync();

@@ -43,12 +43,15 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Records are not answered before this completes.</summary>
     public Task RecordGate { get; set; } = Task.CompletedTask;
 
-    public Task<IReadOnlySet<long>> TakeAsync(Claim command, bool begun, CancellationToken cancellationToken)
+    /// <summary>The claim that is won for a batch.</summary>
+    public static long IdFor(long batchId) => batchId + 1000;
+
+    public Task<Claim> TakeAsync(BatchCommand wanted, bool begun, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         Begun.Add(begun);
-        return Task.FromResult<IReadOnlySet<long>>(
-            command.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet());
+        return Task.FromResult(new Claim(
+            IdFor(wanted.BatchId), wanted.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet()));
     }
 
     public Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken)
@@ -95,7 +98,7 @@ internal sealed class FakeClaims : IClaims
     /// <summary>Whether somebody else is at it.</summary>
     public bool IsHeld { get; set; }
 
-    public Task<bool> IsHeldAsync(long claimId, CancellationToken cancellationToken)
+    public Task<bool> IsHeldAsync(BatchCommand wanted, CancellationToken cancellationToken)
     {
         ThrowIfAway();
         return Task.FromResult(IsHeld);

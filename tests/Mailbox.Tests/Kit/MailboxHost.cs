@@ -74,11 +74,11 @@ internal sealed class MailboxHost : IAsyncDisposable
     /// <summary>Sends a command over the bus, as Queue does, and waits for the report.</summary>
     public async Task<AttemptReport> StoreAsync(params Recipient[] recipients)
     {
-        var claim = await Get<QueueStore>().NextClaimIdAsync(default);
-        return await SendAsync(new Claim(claim, "example.org", recipients));
+        var batch = await Get<QueueStore>().NextBatchIdAsync(default);
+        return await SendAsync(new BatchCommand(batch, "example.org", recipients));
     }
 
-    public async Task<AttemptReport> SendAsync(Claim command)
+    public async Task<AttemptReport> SendAsync(BatchCommand command)
     {
         await Get<MailBus>().SendAsync(BusEndpoints.Store, command.ToStoreMessages(), TestContext.Current.CancellationToken);
         return await _reports.NextAsync();

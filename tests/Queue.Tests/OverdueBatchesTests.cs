@@ -3,7 +3,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Queue.Tests;
 
-public sealed class OverdueClaimsTests
+public sealed class OverdueBatchesTests
 {
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
 
@@ -11,11 +11,11 @@ public sealed class OverdueClaimsTests
     public async Task Overdue_batches_of_many_domains_are_one_question()
     {
         var questions = new List<long[]>();
-        var overdue = new OverdueClaims(
-            claimIds =>
+        var overdue = new OverdueBatches(
+            batchIds =>
             {
-                questions.Add([.. claimIds]);
-                return Task.FromResult<IReadOnlySet<long>>(claimIds.Where(id => id % 2 == 0).ToHashSet());
+                questions.Add([.. batchIds]);
+                return Task.FromResult<IReadOnlySet<long>>(batchIds.Where(id => id % 2 == 0).ToHashSet());
             },
             _time);
         for (var round = 1; round <= 2; round++)

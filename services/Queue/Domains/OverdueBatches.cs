@@ -1,10 +1,10 @@
 namespace MailPipeline.Queue.Domains;
 
 /// <summary>
-/// Asks storage which claims of overdue batches are held: one question for all domains of the process that ask within a moment.
+/// Asks storage which overdue batches somebody holds a claim for: one question for all domains of the process that ask within a moment.
 /// </summary>
-/// <param name="ask">Of these claims the ones that are held.</param>
-internal sealed class OverdueClaims(Func<IReadOnlyCollection<long>, Task<IReadOnlySet<long>>> ask, TimeProvider time)
+/// <param name="ask">Of these batches the ones that somebody holds a claim for.</param>
+internal sealed class OverdueBatches(Func<IReadOnlyCollection<long>, Task<IReadOnlySet<long>>> ask, TimeProvider time)
 {
     private const int Most = 1000;
 
@@ -15,11 +15,11 @@ internal sealed class OverdueClaims(Func<IReadOnlyCollection<long>, Task<IReadOn
     private Task<IReadOnlySet<long>>? _answer;
 
     /// <returns>Those that somebody holds, and perhaps others that were not asked for.</returns>
-    public Task<IReadOnlySet<long>> FindHeldAsync(IEnumerable<long> claimIds)
+    public Task<IReadOnlySet<long>> FindHeldAsync(IEnumerable<long> batchIds)
     {
         lock (_lock)
         {
-            _asked.AddRange(claimIds);
+            _asked.AddRange(batchIds);
             // Not on the scheduler of the grain that happens to ask first.
             return _answer ??= Task.Run(AskAsync);
         }
@@ -35,8 +35,8 @@ internal sealed class OverdueClaims(Func<IReadOnlyCollection<long>, Task<IReadOn
             _answer = null;
         }
         var held = new HashSet<long>();
-        foreach (var claimIds in asked.Chunk(Most))
-            held.UnionWith(await ask(claimIds));
+        foreach (var batchIds in asked.Chunk(Most))
+            held.UnionWith(await ask(batchIds));
         return held;
     }
 }
