@@ -63,6 +63,30 @@ public sealed class JointReadTests
         Assert.Equal("3", await later);
     }
 
+    [Fact]
+    public async Task A_row_that_cannot_be_read_fails_nobody_who_asked_for_another()
+    {
+        var (first, second) = await KeepBusyAsync();
+        var (sound, damaged, missing) = (_reads.ReadAsync(3), _reads.ReadAsync(4), _reads.ReadAsync(-5));
+        Answer(0);
+        await NextAsync();
+        _asked[2].Answer.SetException(new IOException("one of them"));
+        for (var i = 3; i <= 5; i++)
+            await NextAsync();
+        Assert.Equal([-5, 3, 4], _asked[3..].Select(asked => Assert.Single(asked.Keys)).Order());
+        for (var i = 3; i <= 5; i++)
+        {
+            if (_asked[i].Keys is [4])
+                _asked[i].Answer.SetException(new IOException("this one"));
+            else
+                Answer(i);
+        }
+        Answer(1);
+        Assert.Equal(("3", null), (await sound, await missing));
+        Assert.Equal("this one", (await Assert.ThrowsAsync<IOException>(() => damaged)).Message);
+        Assert.Equal(("1", "2"), (await first, await second));
+    }
+
     /// <summary>As many questions as there may be at once.</summary>
     private async Task<(Task<string?> First, Task<string?> Second)> KeepBusyAsync()
     {

@@ -2,7 +2,7 @@ namespace MailPipeline.Mail;
 
 /// <summary>
 /// Rows that are read by key at the same time: what comes while a question is under way goes with the next, one question for all of it.
-/// Nobody waits for company.
+/// Nobody waits for company, and a row that cannot be read fails nobody who asked for another.
 /// </summary>
 /// <param name="ask">The rows of these keys, each with its key; a key without a row is left out.</param>
 internal sealed class JointReads<T>(Func<IEnumerable<long>, Task<List<(long Key, T Row)>>> ask)
@@ -45,13 +45,29 @@ internal sealed class JointReads<T>(Func<IEnumerable<long>, Task<List<(long Key,
                 foreach (var (key, read) in reads)
                     read.SetResult(rows.GetValueOrDefault(key));
             }
-#pragma warning disable CA1031 // Whatever it is, it is told to those who asked.
+#pragma warning disable CA1031 // Whatever it is, whoever asked is told what became of his own row.
             catch (Exception fault)
 #pragma warning restore CA1031
             {
-                foreach (var read in reads.Values)
-                    read.TrySetException(fault);
+                if (reads.Count == 1)
+                    reads.Values.First().SetException(fault);
+                else
+                    await Task.WhenAll(reads.Select(read => AskAloneAsync(read.Key, read.Value)));
             }
+        }
+    }
+
+    private async Task AskAloneAsync(long key, TaskCompletionSource<T?> read)
+    {
+        try
+        {
+            read.SetResult(await ask([key]) is [var row] ? row.Row : null);
+        }
+#pragma warning disable CA1031 // Whatever it is, it is told to him who asked.
+        catch (Exception fault)
+#pragma warning restore CA1031
+        {
+            read.SetException(fault);
         }
     }
 
