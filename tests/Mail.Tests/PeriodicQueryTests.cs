@@ -23,6 +23,7 @@ public abstract partial class StoreTests
         await PlanAsync(OwnerlessStore.s_domains, "recipients_due", "''", 1, 100);
         await PlanAsync(OwnerlessStore.s_ownerless, "recipients_due", "'example.net'", 1);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
+        await PlanAsync(TakeBackStore.s_expired, Store.Database.SingleProcess ? "SCALAR SUBQUERY" : "lease_until < (InitPlan 1).col1", 0, 0, 500);
         await PlanAsync(QueueStore.s_batchesOf, "claims_domain", "'example.net'");
         await PlanAsync(QueueStore.s_batchesHeld, "claims_batch", Ids);
         await PlanAsync(MeasureStore.s_page, "recipients_due", 1, "''", 0, 0, MeasureStore.Page);
