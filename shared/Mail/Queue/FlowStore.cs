@@ -50,7 +50,7 @@ public sealed class FlowStore(MailDatabase database)
         SELECT id FROM w WHERE id IS NOT NULL ORDER BY n
         """);
 
-    private static readonly Statement s_rows = new(
+    internal static readonly Statement s_rows = new(
         $"SELECT {QueueStore.Columns} WHERE r.id {{in_1}} AND r.state + 0 = 0 AND r.claim = 0 ORDER BY r.next_attempt_at, r.id");
 
     /// <summary>

@@ -37,10 +37,9 @@ internal sealed class PostgresEngine : StorageEngine
     private static readonly Statement s_deleteChunk = new("DELETE FROM chunks WHERE id = $1");
 
     // Whatever is asked for goes by an index. A plan that was made while a table was empty is kept, and must not read it through when it is
-    // full; what is written is found by its key. A small table without an index that helps is read through all the same, at a price in the
-    // plan that would have PostgreSQL compile it each time, for longer than any question takes.
-    private const string IndexedPlans = "SET enable_seqscan = off; SET enable_mergejoin = off; SET jit = off";
-    private const string KeyedPlans = "SET enable_hashjoin = off";
+    // full, nor may it go through a whole index to join what few rows name by key. A small table without an index that helps is read through
+    // all the same, at a price in the plan that would have PostgreSQL compile it each time, for longer than any question takes.
+    internal const string IndexedPlans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 
     // A small message stays in its row, where PostgreSQL by itself would cut what is above two kilobytes into rows of another table. Its own
     // compression (pglz) takes longer over a base64 text, which it cannot make smaller, than all else that is done for the message; where
@@ -85,7 +84,7 @@ internal sealed class PostgresEngine : StorageEngine
         _maxBytes = options.MaxDatabaseBytes;
         _source = new NpgsqlDataSourceBuilder(builder.ToString())
             .UsePhysicalConnectionInitializer(connection => Run(connection, IndexedPlans), PlanByIndexAsync).Build();
-        // Its settings are the writer's alone: it is closed where another would go back to those that ask.
+        // The writer's connection is no reader's: it is closed where another would go back to those that ask.
         builder.Pooling = false;
         _writers = new NpgsqlDataSourceBuilder(builder.ToString())
             .UsePhysicalConnectionInitializer(connection => Run(connection, IndexedPlans), PlanByIndexAsync).Build();
@@ -181,15 +180,6 @@ internal sealed class PostgresEngine : StorageEngine
     private NpgsqlConnection OpenWriter()
     {
         var connection = _writers.OpenConnection();
-        try
-        {
-            Run(connection, KeyedPlans);
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
         connection.Notice += (_, told) => _warned |= told.Notice.SqlState == PostgresErrorCodes.Warning;
         return connection;
     }
