@@ -60,8 +60,8 @@ internal sealed class AdministrationFixture : IAsyncDisposable
         return message;
     }
 
-    public Task ClaimAsync(long claim, params Recipient[] recipients) => Get<ClaimStore>().TakeAsync(
-        claim, recipients[0].Address.Split('@')[1], recipients, begun: true, TestContext.Current.CancellationToken);
+    public Task<Claim> ClaimAsync(long batch, params Recipient[] recipients) => Get<ClaimStore>().TakeAsync(
+        batch, recipients[0].Address.Split('@')[1], recipients, begun: true, TestContext.Current.CancellationToken);
 
     public async ValueTask DisposeAsync()
     {

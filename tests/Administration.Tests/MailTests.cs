@@ -73,9 +73,9 @@ public sealed class MailTests : IAsyncLifetime
         await _operator.QueueAsync("h@example.org");
         await _operator.AcceptAsync("i@example.org");
         await _operator.Messages.HoldAsync(MessageIds.ToText(held[0].MessageId), new("ann"), Cancellation);
-        await _operator.ClaimAsync(7, trying[0]);
+        var claim = await _operator.ClaimAsync(7, trying[0]);
         await _operator.Get<OutcomeStore>().RecordAsync(
-            7, "example.net",
+            claim.Id, "example.net",
             [new(new(trying[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))],
             TimeSpan.Zero);
         await _operator.ClaimAsync(8, trying[1], trying[2]);

@@ -48,9 +48,9 @@ public abstract partial class StoreTests
             await ExplainAsync(FlowStore.s_rows, Ids), await ExplainAsync(QueueStore.s_due, "'example.net'", 1, 10, 0, 0),
             await ExplainAsync(QueueStore.s_unroutedOf, Ids)])
         {
-            Assert.Contains(Store.Database.SingleProcess ? "m USING INTEGER PRIMARY KEY (rowid=?)" : "using messages_pkey on messages m", plan, StringComparison.OrdinalIgnoreCase);
-            Assert.DoesNotContain("Hash", plan, StringComparison.Ordinal);
-            Assert.DoesNotContain("Seq Scan", plan, StringComparison.Ordinal);
+            Assert.True(
+                plan.Contains(Store.Database.SingleProcess ? "m USING INTEGER PRIMARY KEY (rowid=?)" : "messages_pkey", StringComparison.Ordinal)
+                && !plan.Contains("Hash", StringComparison.Ordinal) && !plan.Contains("Seq Scan", StringComparison.Ordinal), plan);
         }
     }
 
