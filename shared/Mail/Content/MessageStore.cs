@@ -27,8 +27,12 @@ public sealed class MessageStore
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """) { IsMerged = true };
 
-    // What checks said of it, of few messages.
-    private static readonly Statement s_noteChecks = new("UPDATE messages SET hold_reason = $2, tags = $3 WHERE id = $1");
+    // With what checks said of it, or its sender about reports: few messages.
+    private static readonly Statement s_insertNoted = new(
+        """
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """);
 
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)") { IsMerged = true };
@@ -40,8 +44,6 @@ public sealed class MessageStore
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)") { IsMerged = true };
 
     private static readonly Statement s_insertUnroutedDsn = new("INSERT INTO unrouted_dsn (message_id, recipients, parameters) VALUES ($1, $2, $3)");
-
-    private static readonly Statement s_noteDsn = new("UPDATE messages SET dsn = $2 WHERE id = $1");
 
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
@@ -208,7 +210,6 @@ public sealed class MessageStore
     {
         var size = 0L;
         var inRows = 0;
-        var pending = new List<ValueTask<int>>(chunks.Count + 2);
         foreach (var chunk in chunks)
         {
             size += chunk.SizeBytes;
@@ -216,24 +217,22 @@ public sealed class MessageStore
             if (chunk.Inline is null && chunk.Segment == 0)
                 inRows++;
             else
-                pending.Add(transaction.ExecuteAsync(
+                transaction.ExecuteLast(
                     s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline is null ? 0 : chunk.SizeBytes),
-                    chunk.Segment, chunk.Position));
+                    chunk.Segment, chunk.Position);
         }
-        pending.Add(transaction.ExecuteAsync(
-            s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
-            message.TraceParent, message.Recipients.Length));
-        var noted = message.HoldReason.Length > 0 || tags is { Count: > 0 }
-            ? transaction.ExecuteAsync(s_noteChecks, message.MessageId, message.HoldReason, string.Join('\n', tags ?? []))
-            : ValueTask.FromResult(1);
-        pending.Add(message.Dsn is null
-            ? transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients))
-            : InsertDsnAsync(transaction, message, message.Dsn));
-        foreach (var statement in pending)
-            await statement;
-        // A message that is to be held is held, or not accepted.
-        if (await noted != 1)
-            throw new StorageUnavailableException(StorageFault.Refused, "What checks said of the message could not be kept with it.");
+        if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
+            transaction.ExecuteLast(
+                s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
+                message.TraceParent, message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "");
+        else
+            transaction.ExecuteLast(
+                s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
+                message.TraceParent, message.Recipients.Length);
+        if (message.Dsn is { } dsn)
+            transaction.ExecuteLast(s_insertUnroutedDsn, message.MessageId, string.Join('\n', message.Recipients), dsn.ToText());
+        else
+            transaction.ExecuteLast(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients));
         if (inRows > 0)
         {
             var counted = await transaction.QueryAsync(
@@ -242,15 +241,6 @@ public sealed class MessageStore
                 throw new StorageUnavailableException(StorageFault.Refused, "The message's content is no longer whole.");
         }
         return true;
-    }
-
-    private static async ValueTask<int> InsertDsnAsync(IWriteTransaction transaction, Envelope message, EnvelopeDsn dsn)
-    {
-        var noted = transaction.ExecuteAsync(s_noteDsn, message.MessageId, dsn.Mail.ToString());
-        var inserted = transaction.ExecuteAsync(s_insertUnroutedDsn, message.MessageId, string.Join('\n', message.Recipients), dsn.ToText());
-        if (await noted != 1)
-            throw new StorageUnavailableException(StorageFault.Refused, "What the sender wants to be told could not be kept with the message.");
-        return await inserted;
     }
 
     /// <summary>To another machine the question costs more than the answer, and most contents begin with their first chunk.</summary>

@@ -220,14 +220,11 @@ public sealed class QueueStore(MailDatabase database)
         {
             var taken = await TakeAsync(transaction, messages);
             var made = new List<(string, Recipient)>(messages.Count);
-            var pending = new List<ValueTask<int>>(messages.Count);
             // Taken once, should one be named twice.
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
-                Insert(transaction, routed, now, made, pending);
+                Insert(transaction, routed, now, made);
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
-                pending.Add(transaction.ExecuteAsync(s_dueNoLater, domain, now));
-            foreach (var statement in pending)
-                await statement;
+                transaction.ExecuteLast(s_dueNoLater, domain, now);
             return made;
         });
     }
@@ -372,8 +369,7 @@ public sealed class QueueStore(MailDatabase database)
         Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
 
     private static void Insert(
-        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made,
-        List<ValueTask<int>> pending)
+        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made)
     {
         var message = routed.Message;
         for (var number = 0; number < routed.Recipients.Count; number++)
@@ -382,21 +378,21 @@ public sealed class QueueStore(MailDatabase database)
             var id = RecipientIds.Of(message.MessageId, number);
             if (recipient.Dsn is not null)
             {
-                pending.Add(InsertDsnAsync(transaction, id, recipient, message, now));
+                InsertDsn(transaction, id, recipient, message, now);
                 if (recipient.IsExpanded || message.HoldReason.Length > 0)
                     continue;
             }
             else if (message.HoldReason.Length > 0)
             {
-                pending.Add(transaction.ExecuteAsync(
+                transaction.ExecuteLast(
                     s_insertHeld, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now,
-                    message.HoldReason));
+                    message.HoldReason);
                 continue;
             }
             if (recipient.Dsn is null)
             {
-                pending.Add(transaction.ExecuteAsync(
-                    s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now));
+                transaction.ExecuteLast(
+                    s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now);
             }
             made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
@@ -404,14 +400,14 @@ public sealed class QueueStore(MailDatabase database)
         }
         var references = message.Dsn is null ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
         if (references != message.Recipients.Length)
-            pending.Add(transaction.ExecuteAsync(s_setReferences, message.MessageId, references));
+            transaction.ExecuteLast(s_setReferences, message.MessageId, references);
     }
 
-    private static ValueTask<int> InsertDsnAsync(IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now)
+    private static void InsertDsn(IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now)
     {
         var state = recipient.IsExpanded ? RecipientState.Expanded : message.HoldReason.Length > 0 ? RecipientState.Held : RecipientState.Queued;
         var notify = (long)recipient.Dsn!.Notify | (OwesSuccess(recipient, message) ? RecipientNotify.OwesSuccess : 0);
-        return transaction.ExecuteAsync(
+        transaction.ExecuteLast(
             s_insertDsn, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
             recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn.OriginalRecipient);
     }
