@@ -1,5 +1,4 @@
 using MailPipeline.Mail;
-using MailPipeline.Mail;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 
