@@ -87,19 +87,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     /// <summary>RFC 5321 §3.1: 220; or 554, and the client is heard until it says QUIT; or 421 and the end (§3.8). Null to go on.</summary>
     private async ValueTask<SessionEnd?> GreetAsync()
     {
-        SmtpReply? refusal = null;
-        if (Listener.Checks.HasAny(CheckStage.Connection))
-        {
-            try
-            {
-                refusal = (await AskAsync(CheckStage.Connection)).Reply;
-            }
-            catch (StorageUnavailableException)
-            {
-                refusal = Replies.C421StorageUnavailable;
-            }
-        }
-
+        var refusal = await JudgeClientAsync();
         (refusal ?? Listener.Profile.Greeting).WriteTo(_connection.Output);
         if (refusal is null)
             return null;
@@ -109,6 +97,21 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _session.TurnAway();
         _patience.IsTurnedAway = true;
         return null;
+    }
+
+    /// <summary>Why the client, by what is known of its connection, is not served; null: it is.</summary>
+    private async ValueTask<SmtpReply?> JudgeClientAsync()
+    {
+        if (!Listener.Checks.HasAny(CheckStage.Connection))
+            return null;
+        try
+        {
+            return (await AskAsync(CheckStage.Connection)).Reply;
+        }
+        catch (StorageUnavailableException)
+        {
+            return Replies.C421StorageUnavailable;
+        }
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -217,7 +220,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _context = new CheckContext(_session, _connection, _server.IsRelayClient(Client)) { Account = account };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);
-        if (!Listener.Checks.HasAny(CheckStage.Connection) || (await AskAsync(CheckStage.Connection)).Reply is not { } refusal)
+        if (await JudgeClientAsync() is not { } refusal)
             return null;
         _session.TurnAway();
         _patience.IsTurnedAway = true;
