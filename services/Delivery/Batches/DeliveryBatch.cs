@@ -170,7 +170,7 @@ internal sealed class DeliveryBatch : IDots
 
             try
             {
-                await message.OpenAsync(_context.Content, _context.Time, _context.Telemetry.StartAttempt);
+                await message.OpenAsync(_context.Content, capabilities.Dsn, _context.Time, _context.Telemetry.StartAttempt);
                 return message;
             }
 #pragma warning disable CA1031 // Whatever keeps the content away, the message stays queued and the others go on.
@@ -246,7 +246,8 @@ internal sealed class DeliveryBatch : IDots
             {
                 var ended = RemoteReply.Outcome(own, TransactionStep.FinalDot, fellBackToClear);
                 var result = new AttemptResult(
-                    recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt);
+                    recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
+                    ReportsHandedOn: message.Dsn is not null);
                 _results[recipient.RecipientId] = result;
                 if (ended == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);
@@ -254,7 +255,8 @@ internal sealed class DeliveryBatch : IDots
             }
             else if (message.Refusals[i] is not { } refusal)
             {
-                var result = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt);
+                var result = new AttemptResult(
+                    recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null);
                 _results[recipient.RecipientId] = result;
                 if (outcome == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);
