@@ -246,7 +246,8 @@ internal sealed class DeliveryBatch : IDots
             {
                 var ended = RemoteReply.Outcome(own, TransactionStep.FinalDot, fellBackToClear);
                 var result = new AttemptResult(
-                    recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt);
+                    recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
+                    ReportsHandedOn: message.Dsn is not null);
                 _results[recipient.RecipientId] = result;
                 if (ended == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);

@@ -54,10 +54,11 @@ internal sealed partial class Router(
             }
             foreach (var end in ends)
             {
-                if (seen.TryAdd(MailboxKey(end), recipients.Count))
+                var mailbox = MailboxKey(end);
+                if (seen.TryAdd(mailbox, recipients.Count))
                     recipients.Add(Make(end, message.Recipients[i], dsn));
                 else if (dsn is not null)
-                    Join(recipients, seen[MailboxKey(end)], dsn);
+                    Join(recipients, seen[mailbox], dsn);
             }
         }
         return recipients;
