@@ -119,7 +119,7 @@ public abstract partial class StoreTests
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.com", "c@example.net");
         var before = Store.Time.GetUtcNow();
         Assert.Empty((await Reports.ListLateAsync(before.AddSeconds(-1), WaitingPlace.Start, default)).MessageIds);
-        await Store.Claims.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Delivered(recipients[2], handsOn: false)], default);
         await Store.Queue.SetBackoffAsync("example.com", new DomainBackoff(2, before.AddHours(1), "no route"));
 
@@ -200,7 +200,7 @@ public abstract partial class StoreTests
 
     private async Task DeliverAsync(long claimId, Recipient recipient, bool handsOn)
     {
-        await Store.Claims.TakeAsync(claimId, "example.net", [recipient], begun: true, default);
+        await Store.TakeAsync(claimId, "example.net", [recipient], begun: true, default);
         await Store.Claims.RecordLastDeliveredAsync(claimId, [Delivered(recipient, handsOn)], [recipient.RecipientId], default);
     }
 
