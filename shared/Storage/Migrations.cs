@@ -192,5 +192,13 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "CREATE INDEX reports_message ON reports (message_id)",
             "CREATE INDEX reports_told ON reports (told, made_at)",
         ],
+        [
+            // alias_of: the domain that this one stands for; empty: it has addresses of its own.
+            "ALTER TABLE domains ADD COLUMN alias_of TEXT NOT NULL DEFAULT ''",
+            // relay: where its mail goes when it has no maildrops here, as the operator wrote it, or 'mx'; empty: it has. relay_recipients:
+            // see RelayRecipients.
+            "ALTER TABLE domains ADD COLUMN relay TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE domains ADD COLUMN relay_recipients BIGINT NOT NULL DEFAULT 0",
+        ],
     ];
 }
