@@ -328,7 +328,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("user+own@example.org", "hash");
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "User+a+b@example.org", "user+own@example.org", "nobody+a@example.org");
 
-        var results = await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), recipient => $"Delivered-To: {recipient.Address}\r\n", default);
+        var results = await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", [.. recipients]), recipient => $"Delivered-To: {recipient.Address}\r\n", default);
 
         Assert.Equal(["2.0.0", "2.0.0", "5.1.1"], results.Select(result => result.Status));
         foreach (var (account, address) in new[] { ("user@example.org", "User+a+b@example.org"), ("user+own@example.org", "user+own@example.org") })
