@@ -12,7 +12,7 @@ public abstract partial class StoreTests
         var second = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "d@example.net");
         var held = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "e@example.net");
         await Store.Operator.HoldAsync(held[0].MessageId, new("ann"));
-        await Store.Claims.TakeAsync(7, "example.net", [second[0]], begun: true, default);
+        await Store.TakeAsync(7, "example.net", [second[0]], begun: true, default);
         var later = Store.Time.GetUtcNow().AddHours(4);
         await Store.RunAsync($"UPDATE recipients SET next_attempt_at = {later.ToUnixTimeMilliseconds()}");
         await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(3, later, "down"));
