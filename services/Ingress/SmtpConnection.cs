@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -21,6 +22,9 @@ internal sealed class SmtpConnection : ILineSession
 
     // The last transaction whose content was read: for the log of what is refused.
     private SmtpTransaction? _received;
+
+    // Whose claim the last verified one was; nobody is logged in by that alone.
+    private Account? _verified;
 
     // By which rule of a check the next reply refuses, for the log alone.
     private string? _refusedBy;
@@ -131,6 +135,8 @@ internal sealed class SmtpConnection : ILineSession
     {
         while (step.Reply is null)
             step = _session.Answer(await DecideAsync(step.Action));
+        if (step.Action == SmtpAction.LoggedIn)
+            LogIn();
         Write(step);
         if (!MayWait && step.Action != SmtpAction.ReceiveContent)
             await _connection.FlushAsync();
@@ -159,7 +165,7 @@ internal sealed class SmtpConnection : ILineSession
                         _session.RedirectRecipient(redirect);
                     return verdict.Reply;
                 case SmtpAction.Authenticate:
-                    return await AuthenticateAsync(_session.ProposedCredentials!);
+                    return await AuthenticateAsync(_session.ProposedClaim!);
                 default:
                     throw new InvalidOperationException($"Nobody answers {question}.");
             }
@@ -170,25 +176,28 @@ internal sealed class SmtpConnection : ILineSession
         }
     }
 
-    private async ValueTask<SmtpReply?> AuthenticateAsync(SmtpCredentials offered)
+    private async ValueTask<SmtpReply?> AuthenticateAsync(SaslClaim claim)
     {
         using var departure = _connection.WatchDeparture();
         var verified = await _server.Credentials.VerifyAsync(
-            offered.UserName, offered.Password, new LoginClient(Client, departure.Closed, departure.Left));
+            claim, new LoginClient(Client, departure.Closed, departure.Left));
         if (verified.IsBusy)
             return Replies.C454AuthUnavailable;
-        _context.Account = verified.Account;
-        if (_context.Account is not null)
-        {
-            _patience.IsLoggedIn = true;
-            _connection.LoggedIn();
+        _verified = verified.Account;
+        if (_verified is not null)
             return null;
-        }
 
-        _server.AuthFailed(this, offered.UserName);
+        _server.AuthFailed(this, claim.UserName);
         // Who guesses is kept from guessing fast, and from keeping those busy who check everybody's passwords.
         await Task.Delay(_server.Options.AuthFailureDelay, _server.Time, Uninterrupted);
         return Replies.C535BadCredentials;
+    }
+
+    private void LogIn()
+    {
+        _context.Account = _verified;
+        _patience.IsLoggedIn = true;
+        _connection.LoggedIn();
     }
 
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp;
 
@@ -13,7 +14,7 @@ internal static class ExtensionTable
     // RFC 3207 §4.2: never again once TLS runs.
     private static readonly Offer s_upgrade = new("before TLS", static (profile, isTls) => profile.OffersStartTls && !isTls);
     private static readonly Offer s_login = new("where `Auth` is on", static (profile, isTls) => profile.AllowsAuth(isTls));
-    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, isTls) => profile.OffersOldAuth && profile.AllowsAuth(isTls));
+    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, isTls) => profile.OffersOldAuth && profile.AllowsAuth(isTls) && OldMechanisms(profile).Any());
     // No listener's settings turn it on so far.
     private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
 
@@ -21,9 +22,16 @@ internal static class ExtensionTable
     [
         //   line                    source                      Mx          Submission  Lmtp
         new("STARTTLS",            "RFC 3207",                 [s_upgrade,  s_upgrade,  s_upgrade]),
-        // Clients from before RFC 2554 read the mechanisms behind "AUTH=" alone; others pass that line over.
-        new("AUTH=" + Mechanisms,  "draft-myers-smtp-auth-00", [s_oldLogin, s_oldLogin, s_oldLogin]),
-        new("AUTH " + Mechanisms,  "RFC 4954",                 [s_login,    s_login,    s_login]) { Mail = [new("AUTH", MailParameters.Auth)] },
+        // Clients from before RFC 2554 read the mechanisms behind "AUTH=" alone, and know none but these two; others pass that line over.
+        new("AUTH=",               "draft-myers-smtp-auth-00", [s_oldLogin, s_oldLogin, s_oldLogin])
+        {
+            Value = static profile => SaslMechanism.NamesOf(OldMechanisms(profile)),
+        },
+        new("AUTH",                "RFC 4954",                 [s_login,    s_login,    s_login])
+        {
+            Value = static profile => SaslMechanism.NamesOf(profile.Mechanisms),
+            Mail = [new("AUTH", MailParameters.Auth)],
+        },
         new("PIPELINING",          "RFC 2920",                 [s_yes,      s_yes,      s_yes]),
         new("8BITMIME",            "RFC 6152",                 [s_yes,      s_yes,      s_yes]) { Mail = [new("BODY", MailParameters.BodyType)] },
         new("SIZE",                "RFC 1870",                 [s_yes,      s_yes,      s_yes])
@@ -40,7 +48,7 @@ internal static class ExtensionTable
         new("SMTPUTF8",            "RFC 6531",                 [s_utf8,     s_utf8,     s_utf8]) { Mail = [new("SMTPUTF8", MailParameters.Utf8)] },
     ];
 
-    private const string Mechanisms = "LOGIN PLAIN";
+    private static IEnumerable<SaslMechanism> OldMechanisms(SmtpProfile profile) => profile.Mechanisms.Where(mechanism => mechanism.SendsPassword);
 }
 
 /// <summary>One row of the table.</summary>
@@ -60,7 +68,7 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
 
     public bool IsOffered(SmtpProfile profile, bool isTls) => Offers[(int)profile.Kind].Applies(profile, isTls);
 
-    public string LineOf(SmtpProfile profile) => Value is null ? Line : $"{Line} {Value(profile)}";
+    public string LineOf(SmtpProfile profile) => Value is null ? Line : Line.EndsWith('=') ? Line + Value(profile) : $"{Line} {Value(profile)}";
 }
 
 /// <summary>To whom an extension is offered.</summary>

@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp;
 
@@ -17,8 +18,11 @@ public enum SmtpAction
     /// <summary>Decide about <see cref="SmtpSession.ProposedRecipient"/> and give an answer.</summary>
     CheckRecipient,
 
-    /// <summary>Verify <see cref="SmtpSession.ProposedCredentials"/> and give an answer.</summary>
+    /// <summary>Verify <see cref="SmtpSession.ProposedClaim"/> and give an answer.</summary>
     Authenticate,
+
+    /// <summary>The client is whom the last <see cref="Authenticate"/> was about: take note, then send the reply.</summary>
+    LoggedIn,
 
     /// <summary>Send the reply, drop what is buffered, negotiate TLS, then call <see cref="SmtpSession.TlsStarted"/>.</summary>
     StartTls,
@@ -94,7 +98,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     public SmtpAddress? ProposedRecipient { get; private set; }
 
     /// <summary>With <see cref="SmtpAction.Authenticate"/>.</summary>
-    public SmtpCredentials? ProposedCredentials => _sasl?.Credentials;
+    public SaslClaim? ProposedClaim => _sasl?.Claim;
 
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
@@ -106,7 +110,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     public string? LastPath { get; private set; }
 
     /// <summary>Longest line to read next, CRLF included.</summary>
-    public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
+    public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SaslExchange.MaxLineBytes + 2;
 
     /// <summary>
     /// The greeting was 554: the client is heard until it says QUIT, and whatever else it says is out of place (RFC 5321 §3.1).
@@ -184,7 +188,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
                 ProposedRecipient = null;
                 return Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.Authenticate:
-                return AuthEnded(refusal);
+                return refusal is null ? AuthStep(_sasl!.Verified()) : AuthRefused(refusal);
             default:
                 throw new InvalidOperationException("No question is open.");
         }

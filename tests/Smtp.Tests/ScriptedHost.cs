@@ -1,4 +1,5 @@
 using System.Buffers;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp.Tests;
 
@@ -83,7 +84,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
             {
                 SmtpAction.CheckSender => Session.Answer(null),
                 SmtpAction.CheckRecipient => Session.Answer(Session.ProposedRecipient!.LocalPart == "unknown" ? Replies.C550NoSuchUser : null),
-                SmtpAction.Authenticate => Session.Answer(Session.ProposedCredentials!.Password == "secret" ? null : Replies.C535BadCredentials),
+                SmtpAction.Authenticate => Session.Answer(Session.ProposedClaim is PasswordClaim { Password: "secret" } ? null : Replies.C535BadCredentials),
                 _ => throw new InvalidOperationException($"{step.Action} without a reply."),
             };
         }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
+using MailPipeline.Sasl;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -60,6 +61,13 @@ public sealed class CredentialVerifier
 
     /// <summary>Logins that wait for their turn.</summary>
     public int Waiting => _turns.Waiting;
+
+    /// <exception cref="OperationCanceledException">The client has left.</exception>
+    public ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client) => claim switch
+    {
+        PasswordClaim password => VerifyAsync(password.UserName, password.Password, client),
+        _ => throw new NotSupportedException($"Nobody looks at {claim}."),
+    };
 
     /// <exception cref="OperationCanceledException">The client has left.</exception>
     public async ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)

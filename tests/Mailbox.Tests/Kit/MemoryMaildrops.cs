@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using MailPipeline.Mail;
 using MailPipeline.Mailbox.Pop3;
+using MailPipeline.Sasl;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Tests.Kit;
@@ -82,11 +83,11 @@ internal sealed class MemoryMaildrops : IMaildrops
             _leases[accountId] = ++_fence;
     }
 
-    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)
+    public ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client)
     {
         Fail();
         return ValueTask.FromResult(new Verification(
-            _accounts.TryGetValue(userName, out var known) && known.Password == password ? known.Account : null, IsBusy));
+            claim is PasswordClaim given && _accounts.TryGetValue(given.UserName, out var known) && known.Password == given.Password ? known.Account : null, IsBusy));
     }
 
     /// <summary>No password is looked at.</summary>
