@@ -204,7 +204,10 @@ public sealed class ListenerOptions
     /// </summary>
     public bool? OldAuth { get; set; }
 
-    /// <summary>Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN.</summary>
+    /// <summary>
+    /// Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN; SCRAM-SHA-256 by choice, for an account may
+    /// have no keys for it, and a client that has it takes no other.
+    /// </summary>
     public string AuthMechanisms { get; set; } = SaslMechanism.NamesOf(SaslMechanism.Passwords);
 
     internal bool AuthOrDefault => Auth ?? Kind == ListenerKind.Submission;

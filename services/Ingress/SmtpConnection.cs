@@ -134,7 +134,7 @@ internal sealed class SmtpConnection : ILineSession
     private async ValueTask<SessionEnd?> ServeAsync(SmtpStep step)
     {
         while (step.Reply is null)
-            step = _session.Answer(await DecideAsync(step.Action));
+            step = step.Action == SmtpAction.FindKeys ? await FindKeysAsync() : _session.Answer(await DecideAsync(step.Action));
         if (step.Action == SmtpAction.LoggedIn)
             LogIn();
         Write(step);
@@ -173,6 +173,18 @@ internal sealed class SmtpConnection : ILineSession
         catch (StorageUnavailableException)
         {
             return question == SmtpAction.Authenticate ? Replies.C454AuthUnavailable : Replies.C451StorageUnavailable;
+        }
+    }
+
+    private async ValueTask<SmtpStep> FindKeysAsync()
+    {
+        try
+        {
+            return _session.KeysFound(await _server.Credentials.FindScramKeysAsync(_session.ProposedUserName!));
+        }
+        catch (StorageUnavailableException)
+        {
+            return _session.Answer(Replies.C454AuthUnavailable);
         }
     }
 

@@ -104,7 +104,8 @@ public sealed class MailboxListener
     public ListenerTls Tls { get; set; } = ListenerTls.StartTls;
 
     /// <summary>
-    /// Mechanisms of AUTH, with a space between them, as CAPA names them. Default LOGIN PLAIN, which take passwords as USER and PASS do.
+    /// Mechanisms of AUTH, with a space between them, as CAPA names them. Default LOGIN PLAIN, which take passwords as USER and PASS do;
+    /// SCRAM-SHA-256 by choice, for an account may have no keys for it, and a client that has it takes no other.
     /// </summary>
     public string AuthMechanisms { get; set; } = SaslMechanism.NamesOf(SaslMechanism.Passwords);
 

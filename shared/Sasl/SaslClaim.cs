@@ -10,3 +10,8 @@ public abstract record SaslClaim(string UserName)
 
 /// <summary>A name and the password that belongs to it, for the host to compare.</summary>
 public sealed record PasswordClaim(string UserName, string Password) : SaslClaim(UserName);
+
+/// <summary>A name and a proof that was judged by the keys the host gave for it.</summary>
+/// <param name="Keys">For the host to see that they are still the name's.</param>
+/// <param name="IsProven">The client knows the password of the keys. False: the host counts a failure.</param>
+public sealed record ScramClaim(string UserName, ScramKeys Keys, bool IsProven) : SaslClaim(UserName);

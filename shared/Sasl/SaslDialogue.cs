@@ -3,6 +3,9 @@ namespace MailPipeline.Sasl;
 /// <summary>The server's side of one mechanism: octets of the client in, steps out; of the protocol around it, it knows nothing.</summary>
 internal abstract class SaslDialogue
 {
+    /// <summary>With <see cref="SaslAction.FindKeys"/>: whose.</summary>
+    public string? UserName { get; protected set; }
+
     /// <summary>With <see cref="SaslAction.Verify"/>: what the host looks at.</summary>
     public SaslClaim? Claim { get; protected set; }
 
@@ -11,6 +14,9 @@ internal abstract class SaslDialogue
 
     /// <summary>A response of the client, valid UTF-8.</summary>
     public abstract SaslStep Take(ReadOnlySpan<byte> response);
+
+    /// <summary>The host found the keys that were asked for.</summary>
+    public virtual SaslStep KeysFound(ScramKeys keys) => throw new InvalidOperationException("No keys were asked for.");
 
     /// <summary>The host found the claim to be true.</summary>
     public virtual SaslStep Verified() => new(SaslAction.Done);

@@ -17,6 +17,9 @@ public sealed class SaslExchange
 
     private SaslExchange(SaslDialogue dialogue) => _dialogue = dialogue;
 
+    /// <summary>With <see cref="SaslAction.FindKeys"/>: whose.</summary>
+    public string? UserName => _dialogue.UserName;
+
     /// <summary>With <see cref="SaslAction.Verify"/>, and behind it: what the host looks at.</summary>
     public SaslClaim? Claim => _dialogue.Claim;
 
@@ -39,6 +42,9 @@ public sealed class SaslExchange
 
     /// <summary>Takes one line of the client without its CRLF.</summary>
     public SaslStep Read(ReadOnlySpan<byte> line) => line.SequenceEqual("*"u8) ? new SaslStep(SaslAction.Cancelled) : Decode(line);
+
+    /// <summary>These are the keys that were asked for.</summary>
+    public SaslStep KeysFound(ScramKeys keys) => _dialogue.KeysFound(keys);
 
     /// <summary>The claim is true. Where a challenge comes of it, the client's answer to that one is awaited.</summary>
     public SaslStep Verified() => _dialogue.Verified();

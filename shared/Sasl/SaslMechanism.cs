@@ -20,6 +20,9 @@ public sealed class SaslMechanism
         new("LOGIN", sendsPassword: true, static () => new LoginDialogue()),
         // RFC 4616
         new("PLAIN", sendsPassword: true, static () => new PlainDialogue()),
+        // RFC 5802, RFC 7677. Not SCRAM-SHA-256-PLUS: a client that has it takes it before all others, and binds it to a TLS 1.3 channel by
+        // "tls-exporter" (RFC 9266), for which SslStream exports nothing.
+        new("SCRAM-SHA-256", sendsPassword: false, static () => new ScramDialogue()),
     ];
 
     /// <summary>What is offered where nobody says otherwise: LOGIN and PLAIN.</summary>

@@ -6,6 +6,9 @@ public enum SaslAction
     /// <summary>Send <see cref="SaslStep.Challenge"/>; the next line is the client's response.</summary>
     Challenge,
 
+    /// <summary>Find the keys of <see cref="SaslExchange.UserName"/> and give them to <see cref="SaslExchange.KeysFound"/>.</summary>
+    FindKeys,
+
     /// <summary>Look at <see cref="SaslExchange.Claim"/>, and where it is true say so by <see cref="SaslExchange.Verified"/>.</summary>
     Verify,
 

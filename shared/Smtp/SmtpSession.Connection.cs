@@ -21,6 +21,15 @@ public sealed partial class SmtpSession
         UserName = null;
     }
 
+    /// <summary>The answer to <see cref="SmtpAction.FindKeys"/>, where it is not a refusal.</summary>
+    public SmtpStep KeysFound(ScramKeys keys)
+    {
+        if (_question != SmtpAction.FindKeys)
+            throw new InvalidOperationException("No keys were asked for.");
+        _question = SmtpAction.Continue;
+        return AuthStep(_sasl!.KeysFound(keys));
+    }
+
     internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: true);
 
     internal SmtpStep Helo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: false);
@@ -61,6 +70,7 @@ public sealed partial class SmtpSession
     private SmtpStep AuthStep(SaslStep step) => step.Action switch
     {
         SaslAction.Challenge => Respond(new SmtpReply(334, step.Challenge)),
+        SaslAction.FindKeys => Ask(SmtpAction.FindKeys),
         SaslAction.Verify => Ask(SmtpAction.Authenticate),
         SaslAction.Done => AuthSucceeded(),
         SaslAction.Refused => AuthRefused(Replies.C535BadCredentials),

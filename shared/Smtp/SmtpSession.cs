@@ -18,6 +18,9 @@ public enum SmtpAction
     /// <summary>Decide about <see cref="SmtpSession.ProposedRecipient"/> and give an answer.</summary>
     CheckRecipient,
 
+    /// <summary>Find the keys of <see cref="SmtpSession.ProposedUserName"/> and give them to <see cref="SmtpSession.KeysFound"/>.</summary>
+    FindKeys,
+
     /// <summary>Verify <see cref="SmtpSession.ProposedClaim"/> and give an answer.</summary>
     Authenticate,
 
@@ -99,6 +102,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
     /// <summary>With <see cref="SmtpAction.Authenticate"/>.</summary>
     public SaslClaim? ProposedClaim => _sasl?.Claim;
+
+    /// <summary>With <see cref="SmtpAction.FindKeys"/>.</summary>
+    public string? ProposedUserName => _sasl?.UserName;
 
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
@@ -187,6 +193,8 @@ public sealed partial class SmtpSession(SmtpProfile profile)
                     _transaction!.Add(ProposedRecipient!);
                 ProposedRecipient = null;
                 return Respond(refusal ?? Replies.C250RecipientOk);
+            case SmtpAction.FindKeys when refusal is not null:
+                return AuthRefused(refusal);
             case SmtpAction.Authenticate:
                 return refusal is null ? AuthStep(_sasl!.Verified()) : AuthRefused(refusal);
             default:

@@ -164,5 +164,11 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // What only those who may read the store know.
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         ],
+        [
+            // Keys for SCRAM, or empty; scram_hash: the password_hash they were made with. A program that does not know them and sets a
+            // password changes that one alone, and so the keys of the old password no longer count.
+            "ALTER TABLE accounts ADD COLUMN scram_keys TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE accounts ADD COLUMN scram_hash TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

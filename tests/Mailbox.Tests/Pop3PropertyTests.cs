@@ -122,6 +122,8 @@ public sealed class Pop3PropertyTests
 
     private static Pop3Step Answer(Pop3Session session, Pop3Step step) => step switch
     {
+        Pop3Step.FindKeys find => Answer(session, session.KeysFound(Sasl.ScramKeys.Decoy([], find.UserName, Sasl.ScramKeys.LeastIterations))),
+        Pop3Step.Verify { Claim: Sasl.ScramClaim { IsProven: false } } => session.LoginFailed(LoginFailure.BadCredentials),
         Pop3Step.Verify => Answer(session, session.Verified()),
         Pop3Step.OpenMaildrop => session.LoggedIn([new MaildropMessage(1, 1, 10, "", default), new MaildropMessage(2, 2, 20, "", default)]),
         Pop3Step.Commit commit => session.Committed(commit.Uids.Count, commit.Uids.Count),

@@ -14,6 +14,9 @@ internal interface IMaildrops
     /// <summary>The account that a client says it is; none when that is wrong, or cannot be looked at now.</summary>
     ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client);
 
+    /// <summary>What SCRAM begins with for this name, whoever has it (<see cref="CredentialVerifier.FindScramKeysAsync"/>).</summary>
+    ValueTask<ScramKeys> FindScramKeysAsync(string userName);
+
     /// <summary>Takes the maildrop for one session; null when another has it.</summary>
     Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
 
@@ -39,6 +42,8 @@ internal interface IMaildrops
 internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier credentials) : IMaildrops
 {
     public ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client) => credentials.VerifyAsync(claim, client);
+
+    public ValueTask<ScramKeys> FindScramKeysAsync(string userName) => credentials.FindScramKeysAsync(userName);
 
     public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
         store.LockAsync(accountId, cancellation);

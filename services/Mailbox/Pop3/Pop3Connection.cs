@@ -114,6 +114,9 @@ internal sealed class Pop3Connection : ILineSession
                 _output.Line(listing.Line);
                 await _output.LinesAsync(listing.Lines);
                 break;
+            case Pop3Step.FindKeys find:
+                await PerformAsync(await FindKeysAsync(find.UserName));
+                break;
             case Pop3Step.Verify verify:
                 await PerformAsync(await VerifyAsync(verify.Claim));
                 break;
@@ -132,6 +135,18 @@ internal sealed class Pop3Connection : ILineSession
                 break;
             default:
                 throw new InvalidOperationException($"No way to perform {step.GetType().Name}");
+        }
+    }
+
+    private async Task<Pop3Step> FindKeysAsync(string userName)
+    {
+        try
+        {
+            return _session.KeysFound(await _server.Maildrops.FindScramKeysAsync(userName));
+        }
+        catch (StorageUnavailableException failure)
+        {
+            return LoginUnavailable(failure);
         }
     }
 

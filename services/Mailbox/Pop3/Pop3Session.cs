@@ -99,6 +99,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
         (_userName, _sasl) = (null, null);
     }
 
+    /// <summary>The keys of <see cref="Pop3Step.FindKeys"/>.</summary>
+    public Pop3Step KeysFound(ScramKeys keys) => AuthStep(_sasl!.KeysFound(keys));
+
     /// <summary>The claim of <see cref="Pop3Step.Verify"/> is true.</summary>
     public Pop3Step Verified() => _sasl is null ? new Pop3Step.OpenMaildrop() : AuthStep(_sasl.Verified());
 
@@ -166,6 +169,8 @@ internal sealed class Pop3Session(Pop3Terms terms)
         {
             case SaslAction.Challenge:
                 return new Pop3Step.Reply("+ " + step.Challenge);
+            case SaslAction.FindKeys:
+                return new Pop3Step.FindKeys(_sasl!.UserName!);
             case SaslAction.Verify:
                 return new Pop3Step.Verify(_sasl!.Claim!);
             case SaslAction.Done:

@@ -17,6 +17,9 @@ internal abstract record Pop3Step
     /// <summary>Write one line, then the listing and the terminating line. The listing is read once, at once.</summary>
     internal sealed record Listing(string Line, IEnumerable<string> Lines) : Pop3Step;
 
+    /// <summary>Find the keys by which a proof of this name is judged, and give them to the session.</summary>
+    internal sealed record FindKeys(string UserName) : Pop3Step;
+
     /// <summary>Look at what the client says it is, and tell the session whether it is so.</summary>
     internal sealed record Verify(SaslClaim Claim) : Pop3Step;
 

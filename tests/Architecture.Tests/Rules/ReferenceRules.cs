@@ -41,6 +41,7 @@ internal static partial class ReferenceRules
         ("DnsClient", []),
         ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
+        ("NSec.Cryptography", ["shared/Mail/Mail.csproj"]),
         ("MailKit", []),
         ("Aspire.", ["AppHost/AppHost.csproj"]),
         ("Spectre.Console", ["services/Commands/Commands.csproj"]),

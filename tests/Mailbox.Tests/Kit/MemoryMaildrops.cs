@@ -44,7 +44,7 @@ internal sealed class MemoryMaildrops : IMaildrops
 
     public long AddAccount(string address, string password)
     {
-        var account = new Account(_accounts.Count + 1, address, "");
+        var account = new Account(_accounts.Count + 1, address, StoredPassword.Create(password, ScramKeys.LeastIterations));
         _accounts.Add(address, (account, password));
         return account.Id;
     }
@@ -87,7 +87,16 @@ internal sealed class MemoryMaildrops : IMaildrops
     {
         Fail();
         return ValueTask.FromResult(new Verification(
-            claim is PasswordClaim given && _accounts.TryGetValue(given.UserName, out var known) && known.Password == given.Password ? known.Account : null, IsBusy));
+            _accounts.TryGetValue(claim.UserName, out var known)
+            && (claim is PasswordClaim password ? known.Password == password.Password : claim is ScramClaim { IsProven: true }) ? known.Account : null, IsBusy));
+    }
+
+    public ValueTask<ScramKeys> FindScramKeysAsync(string userName)
+    {
+        Fail();
+        return ValueTask.FromResult(
+            ScramKeys.Parse(_accounts.TryGetValue(userName, out var known) ? known.Account.Password.ScramKeys : "")
+            ?? ScramKeys.Decoy([], userName, ScramKeys.LeastIterations));
     }
 
     /// <summary>No password is looked at.</summary>
