@@ -52,6 +52,7 @@ public static partial class ServiceHost
             var ports = configuration.FindPorts(AddSettings);
             PortCheck.Run(ports);
             builder.AddServiceDefaults(serviceName);
+            builder.Services.AddHostedService<SmallHeap>();
             AddStopSettings(builder.Services);
             builder.Services.AddOptions<HostOptions>().Configure<IOptions<StopOptions>>((host, stop) => host.ShutdownTimeout = stop.Value.StopGrace);
             compose(builder);

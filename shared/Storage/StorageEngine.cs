@@ -81,6 +81,12 @@ internal interface IWriteTransaction
 
     ValueTask<List<T>> QueryAsync<T>(Statement statement, Func<DbDataReader, T> map, params ReadOnlySpan<SqlValue> values);
 
+    /// <summary>
+    /// A statement whose answer nobody needs. On PostgreSQL it runs when all works have ended, in the order of <see cref="SharedRows"/>, and
+    /// travels with the commit. So no other statement of the transaction may need what it changes.
+    /// </summary>
+    void ExecuteLast(Statement statement, params ReadOnlySpan<SqlValue> values);
+
     /// <summary>Makes bytes that lie outside of the database durable before the transaction that names them.</summary>
     void RequireDurable(ContentChunk chunk);
 }

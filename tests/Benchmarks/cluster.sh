@@ -24,7 +24,8 @@ start_postgres() {
 start_rabbitmq() {
     local dir=$work/cluster/rabbitmq port=$((5672 + source_port_offset))
     install -d -o rabbitmq "$dir" "$dir/data" "$dir/home"
-    printf 'listeners.tcp.1 = 127.0.0.1:%s\nlog.console = true\nlog.console.level = warning\n' $port >"$dir/rabbitmq.conf"
+    # As k8s/infrastructure has it.
+    printf 'raft.wal_max_size_bytes = 16000000\nlisteners.tcp.1 = 127.0.0.1:%s\nlog.console = true\nlog.console.level = warning\n' $port >"$dir/rabbitmq.conf"
     echo '[].' >"$dir/enabled_plugins"
     (
         export HOME=$dir/home RABBITMQ_NODENAME=bench@localhost RABBITMQ_MNESIA_BASE=$dir/data RABBITMQ_LOG_BASE=$dir/data

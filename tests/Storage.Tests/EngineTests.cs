@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using CsCheck;
 using MailPipeline.Storage.Postgres;
 using MailPipeline.Storage.Sqlite;
@@ -17,6 +18,16 @@ public abstract partial class EngineTests : IAsyncLifetime
 
     /// <summary>The name is taken.</summary>
     private static readonly Statement s_wrong = new("INSERT INTO id_blocks (name, next) SELECT 'message', $1 + $2");
+
+    private static readonly Statement s_insertDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2)");
+
+    private static readonly Statement s_countDomains = new("SELECT COUNT(*) FROM domains");
+
+    /// <summary>Of rows that come before those of <see cref="s_addToBlock"/>.</summary>
+    private static readonly Statement s_addToDomain =
+        new("UPDATE domains SET created_at = created_at + $2 WHERE name = $1") { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_addToBlock = new("UPDATE id_blocks SET next = next + $2 WHERE name = $1") { Locks = SharedRows.IdBlocks };
 
     private readonly Meters _meters = new();
     private StorageOptions? _options;
@@ -71,6 +82,56 @@ public abstract partial class EngineTests : IAsyncLifetime
                 Assert.Equal([$"{number}"], await answer);
             Assert.All(await Task.WhenAll(bad), refused => Assert.Equal(StorageFault.Refused, refused.Fault));
         }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_asked_for_last_is_committed_with_all_that_came_before_it_or_not_at_all(bool isFirst)
+    {
+        for (var round = 0; round < 20; round++)
+        {
+            var writes = Enumerable.Range(0, 20).Select(number => Database.WriteAsync(async transaction =>
+            {
+                if (!isFirst)
+                    Assert.Equal(1, await transaction.ExecuteAsync(s_insertDomain, $"first.{round}.{number}", 1));
+                transaction.ExecuteLast(s_insertDomain, $"{round}.{number}", 1);
+                if (number % 5 == 1)
+                    transaction.ExecuteLast(s_wrong, 1, 1);
+                return number % 5 != 2 ? true : throw new InvalidOperationException("The caller has thought better of it.");
+            })).ToList();
+            foreach (var (number, write) in writes.Index())
+            {
+                if (number % 5 == 1)
+                    Assert.Equal(StorageFault.Refused, (await Assert.ThrowsAsync<StorageUnavailableException>(() => write)).Fault);
+                else if (number % 5 == 2)
+                    await Assert.ThrowsAsync<InvalidOperationException>(() => write);
+                else
+                    Assert.True(await write);
+            }
+        }
+        Assert.Equal([isFirst ? 240 : 480], await Database.QueryAsync(s_countDomains, r => r.GetInt32(0), default));
+    }
+
+    [Fact]
+    public async Task What_is_asked_for_last_is_done_whatever_its_neighbours_wait_for()
+    {
+        await Database.WriteAsync(transaction => transaction.ExecuteAsync(s_insertDomain, "example.com", 0));
+        for (var round = 0; round < 20; round++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 20).Select(number => Database.WriteAsync(async transaction =>
+            {
+                if (number % 2 == 0)
+                    transaction.ExecuteLast(s_addToDomain, "example.com", 1);
+                else
+                    Assert.Equal(1, await transaction.ExecuteAsync(s_addToBlock, "fence", 1));
+                if (number % 3 == 0)
+                    transaction.ExecuteLast(s_addToBlock, "fence", 1000);
+                return true;
+            })));
+        }
+        Assert.Equal(200L, Convert.ToInt64(await RunAsync("SELECT created_at FROM domains"), CultureInfo.InvariantCulture));
+        Assert.Equal(140_201L, Convert.ToInt64(await RunAsync("SELECT next FROM id_blocks WHERE name = 'fence'"), CultureInfo.InvariantCulture));
     }
 
     [Fact]

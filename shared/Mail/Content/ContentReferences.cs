@@ -23,17 +23,14 @@ internal static class ContentReferences
             drops.Add(DropAsync(transaction, messageIds, 1));
         else
             drops.AddRange(messageIds.CountBy(id => id).GroupBy(one => one.Value, one => one.Key).Select(group => DropAsync(transaction, group, group.Key)));
-        var deletions = new List<ValueTask<int>>(messageIds.Count);
         foreach (var drop in drops)
         {
             foreach (var (id, left) in await drop)
             {
                 if (left <= 0)
-                    deletions.Add(transaction.ExecuteAsync(s_deleteChunks, ChunkIds.First(id), ChunkIds.Last(id)));
+                    transaction.ExecuteLast(s_deleteChunks, ChunkIds.First(id), ChunkIds.Last(id));
             }
         }
-        foreach (var deletion in deletions)
-            await deletion;
     }
 
     private static ValueTask<List<(long Id, long Left)>> DropAsync(IWriteTransaction transaction, IEnumerable<long> messageIds, int count) =>

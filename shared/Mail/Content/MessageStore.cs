@@ -27,8 +27,12 @@ public sealed class MessageStore
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """) { IsMerged = true };
 
-    // What checks said of it, of few messages.
-    private static readonly Statement s_noteChecks = new("UPDATE messages SET hold_reason = $2, tags = $3 WHERE id = $1");
+    // With what checks said of it, of few messages.
+    private static readonly Statement s_insertNoted = new(
+        """
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        """);
 
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)") { IsMerged = true };
@@ -204,7 +208,6 @@ public sealed class MessageStore
     {
         var size = 0L;
         var inRows = 0;
-        var pending = new List<ValueTask<int>>(chunks.Count + 2);
         foreach (var chunk in chunks)
         {
             size += chunk.SizeBytes;
@@ -212,22 +215,19 @@ public sealed class MessageStore
             if (chunk.Inline is null && chunk.Segment == 0)
                 inRows++;
             else
-                pending.Add(transaction.ExecuteAsync(
+                transaction.ExecuteLast(
                     s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline is null ? 0 : chunk.SizeBytes),
-                    chunk.Segment, chunk.Position));
+                    chunk.Segment, chunk.Position);
         }
-        pending.Add(transaction.ExecuteAsync(
-            s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
-            message.TraceParent, message.Recipients.Length));
-        var noted = message.HoldReason.Length > 0 || tags is { Count: > 0 }
-            ? transaction.ExecuteAsync(s_noteChecks, message.MessageId, message.HoldReason, string.Join('\n', tags ?? []))
-            : ValueTask.FromResult(1);
-        pending.Add(transaction.ExecuteAsync(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients)));
-        foreach (var statement in pending)
-            await statement;
-        // A message that is to be held is held, or not accepted.
-        if (await noted != 1)
-            throw new StorageUnavailableException(StorageFault.Refused, "What checks said of the message could not be kept with it.");
+        if (message.HoldReason.Length > 0 || tags is { Count: > 0 })
+            transaction.ExecuteLast(
+                s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
+                message.TraceParent, message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []));
+        else
+            transaction.ExecuteLast(
+                s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
+                message.TraceParent, message.Recipients.Length);
+        transaction.ExecuteLast(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients));
         if (inRows > 0)
         {
             var counted = await transaction.QueryAsync(

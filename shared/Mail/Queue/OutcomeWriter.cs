@@ -129,7 +129,7 @@ internal static class OutcomeWriter
     public static async ValueTask NoteAttemptsAsync(
         IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts, IReadOnlyList<long> messagesNoLongerNeeded)
     {
-        await InsertAttemptsAsync(transaction, attempts);
+        InsertAttempts(transaction, attempts);
         await transaction.DropReferencesAsync(messagesNoLongerNeeded);
     }
 
@@ -141,7 +141,7 @@ internal static class OutcomeWriter
         var updated = await UpdateAsync(transaction, claimId, decisions, now);
         var recorded = updated.Select(row => row.Decision.Result.RecipientId).ToHashSet();
         var held = updated.Where(row => row.State == RecipientState.Held).Select(row => row.Decision.Result.RecipientId).ToList();
-        await InsertAttemptsAsync(transaction, [.. updated
+        InsertAttempts(transaction, [.. updated
             .Where(row => row.Decision.WasTried && row.Decision.Result.Outcome != AttemptOutcome.NotAttempted)
             .Select(row => (row.Decision.Result, row.Attempts))]);
         if (afterDoubt)
@@ -165,7 +165,7 @@ internal static class OutcomeWriter
         var attempts = new List<(AttemptResult Result, long Number)>(returned.Count);
         foreach (var rows in updates)
             attempts.AddRange((await rows).Select(row => (result(row.Id), row.Attempts)));
-        await InsertAttemptsAsync(transaction, attempts);
+        InsertAttempts(transaction, attempts);
         return attempts.ConvertAll(attempt => attempt.Result);
     }
 
@@ -245,19 +245,12 @@ internal static class OutcomeWriter
         result.RecipientId, result.Outcome, DateTimeOffset.FromUnixTimeMilliseconds(result.StartedAt.ToUnixTimeMilliseconds()),
         DateTimeOffset.FromUnixTimeMilliseconds(result.FinishedAt.ToUnixTimeMilliseconds()));
 
-    private static async ValueTask InsertAttemptsAsync(IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
+    private static void InsertAttempts(IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
     {
-        var inserted = new ValueTask<int>[attempts.Count];
-        for (var i = 0; i < inserted.Length; i++)
-        {
-            var (result, number) = attempts[i];
-            inserted[i] = transaction.ExecuteAsync(
+        foreach (var (result, number) in attempts)
+            transaction.ExecuteLast(
                 s_insertAttempt, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
                 StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost));
-        }
-
-        foreach (var insert in inserted)
-            await insert;
     }
 
     /// <param name="Attempts">How many were made for the recipient, this one among them.</param>

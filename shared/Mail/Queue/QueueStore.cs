@@ -195,14 +195,11 @@ public sealed class QueueStore(MailDatabase database)
             var taken = (await transaction.QueryAsync(
                 s_takeUnrouted, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(routed => routed.Message.MessageId)))).ToHashSet();
             var made = new List<(string, Recipient)>(messages.Count);
-            var pending = new List<ValueTask<int>>(messages.Count);
             // Taken once, should one be named twice.
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
-                Insert(transaction, routed, now, made, pending);
+                Insert(transaction, routed, now, made);
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
-                pending.Add(transaction.ExecuteAsync(s_dueNoLater, domain, now));
-            foreach (var statement in pending)
-                await statement;
+                transaction.ExecuteLast(s_dueNoLater, domain, now);
             return made;
         });
     }
@@ -320,8 +317,7 @@ public sealed class QueueStore(MailDatabase database)
         Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
 
     private static void Insert(
-        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made,
-        List<ValueTask<int>> pending)
+        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made)
     {
         var message = routed.Message;
         for (var number = 0; number < routed.Recipients.Count; number++)
@@ -330,18 +326,18 @@ public sealed class QueueStore(MailDatabase database)
             var id = RecipientIds.Of(message.MessageId, number);
             if (message.HoldReason.Length > 0)
             {
-                pending.Add(transaction.ExecuteAsync(
+                transaction.ExecuteLast(
                     s_insertHeld, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now,
-                    message.HoldReason));
+                    message.HoldReason);
                 continue;
             }
-            pending.Add(transaction.ExecuteAsync(
-                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now));
+            transaction.ExecuteLast(
+                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now);
             made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
                 recipient.Route, message.TraceParent, recipient.Original, message.Flow)));
         }
         if (routed.Recipients.Count != message.Recipients.Length)
-            pending.Add(transaction.ExecuteAsync(s_setReferences, message.MessageId, routed.Recipients.Count));
+            transaction.ExecuteLast(s_setReferences, message.MessageId, routed.Recipients.Count);
     }
 }

@@ -148,12 +148,11 @@ internal sealed class PostgresEngine : StorageEngine
         try
         {
             _writer ??= OpenWriter();
-            using var transaction = _writer.BeginTransaction();
-            var rounds = new PostgresRounds(_writer, _texts);
+            using var rounds = new PostgresRounds(_writer, _texts);
             rounds.Run(works);
             _warned = false;
             committing = true;
-            transaction.Commit();
+            rounds.Commit();
         }
         catch (Exception exception)
         {

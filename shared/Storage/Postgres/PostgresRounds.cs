@@ -8,12 +8,16 @@ namespace MailPipeline.Storage.Postgres;
 /// Runs the works of one transaction in rounds: every work goes on until it waits for a statement, then all statements
 /// that are waited for travel together in one batch, their results let the works go on, and so forth. Those that change rows which other
 /// processes change as well wait until all works have come so far (see <see cref="RowOrder"/>). A transaction of fifty callers takes
-/// as many round trips as its longest caller has steps, and one for each kind of shared rows.
+/// as many round trips as its longest caller has steps, one for each kind of shared rows, and one for the commit, which takes along
+/// the statements whose answers nobody needs.
 /// </summary>
-internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts texts) : IWriteTransaction
+internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts texts) : IWriteTransaction, IDisposable
 {
     private List<PendingStatement> _pending = [];
+    private List<PendingStatement> _last = [];
+    private NpgsqlTransaction? _transaction;
 
+    /// <summary>Runs all that somebody waits for; what is asked for last is not sent yet.</summary>
     public void Run(ReadOnlySpan<WriteWork> works)
     {
         var running = new List<Task>(works.Length);
@@ -22,6 +26,8 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts 
         while (_pending.Count > 0)
         {
             (var round, _pending) = RowOrder.Split(_pending, pending => pending.Statement, pending => pending.Key);
+            _transaction ??= connection.BeginTransaction();
+            SendLastBefore(round[0].Statement.Locks);
             Send(round);
             // Continuations run here, on this thread, and put the statements of the next round into _pending.
             foreach (var pending in CollectionsMarshal.AsSpan(round))
@@ -34,6 +40,27 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts 
             task.GetAwaiter().GetResult();
         }
     }
+
+    /// <summary>Returns when the server has committed. What was asked for last is a transaction by itself where nothing came before it.</summary>
+    public void Commit()
+    {
+        if (_last.Count == 0)
+        {
+            _transaction?.Commit();
+            return;
+        }
+        using var batch = InOrder(_last);
+        // What is sent in one batch is one transaction, if it is in none.
+        if (_transaction is not null)
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
+        batch.ExecuteNonQuery();
+    }
+
+    /// <summary>Rolls back what was not committed.</summary>
+    public void Dispose() => _transaction?.Dispose();
+
+    public void ExecuteLast(Statement statement, params ReadOnlySpan<SqlValue> values) =>
+        _last.Add(new PendingCount { Statement = statement, Values = values.ToArray() });
 
     public ValueTask<int> ExecuteAsync(Statement statement, params ReadOnlySpan<SqlValue> values)
     {
@@ -75,17 +102,7 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts 
     private void Send(List<PendingStatement> round)
     {
         using var batch = new NpgsqlBatch(connection);
-        var merged = MergedStatement.TakeFrom(round);
-        if (RowOrder.LockFor(round, pending => pending.Statement, pending => pending.Key, evenIfSingle: merged.Count > 0) is var (statement, ids))
-            batch.BatchCommands.Add(Command(statement, [ids]));
-        var isLocked = batch.BatchCommands.Count > 0;
-        foreach (var many in merged)
-            batch.BatchCommands.Add(many.ToCommand(texts));
-        foreach (var pending in round)
-        {
-            if (!pending.IsMerged)
-                batch.BatchCommands.Add(pending.Command = Command(pending.Statement, pending.Values));
-        }
+        var (isLocked, merged) = Add(batch, round);
         using var reader = batch.ExecuteReader();
         if (isLocked)
             reader.NextResult();
@@ -107,5 +124,45 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts 
         while (reader.NextResult())
         {
         }
+    }
+
+    /// <summary>Shared rows of a kind that comes before the next one's do not wait for the commit.</summary>
+    private void SendLastBefore(SharedRows kind)
+    {
+        if (!_last.Exists(IsBefore))
+            return;
+        using var batch = InOrder(_last.FindAll(IsBefore));
+        batch.ExecuteNonQuery();
+        _last = _last.FindAll(pending => !IsBefore(pending));
+
+        bool IsBefore(PendingStatement pending) => pending.Statement.Locks != SharedRows.None && pending.Statement.Locks < kind;
+    }
+
+    private NpgsqlBatch InOrder(List<PendingStatement> waiting)
+    {
+        var batch = new NpgsqlBatch(connection);
+        while (waiting.Count > 0)
+        {
+            (var round, waiting) = RowOrder.Split(waiting, pending => pending.Statement, pending => pending.Key);
+            Add(batch, round);
+        }
+        return batch;
+    }
+
+    /// <summary>Statements of one kind of rows: those that lock them, those of many callers, those of one.</summary>
+    private (bool IsLocked, List<MergedStatement> Merged) Add(NpgsqlBatch batch, List<PendingStatement> round)
+    {
+        var merged = MergedStatement.TakeFrom(round);
+        var locking = RowOrder.LockFor(round, pending => pending.Statement, pending => pending.Key, evenIfSingle: merged.Count > 0);
+        if (locking is var (statement, ids))
+            batch.BatchCommands.Add(Command(statement, [ids]));
+        foreach (var many in merged)
+            batch.BatchCommands.Add(many.ToCommand(texts));
+        foreach (var pending in round)
+        {
+            if (!pending.IsMerged)
+                batch.BatchCommands.Add(pending.Command = Command(pending.Statement, pending.Values));
+        }
+        return (locking is not null, merged);
     }
 }

@@ -161,6 +161,8 @@ internal sealed class SqliteTransactionScope(SqliteStatements statements, Conten
         Statement statement, Func<DbDataReader, T> map, params ReadOnlySpan<SqlValue> values) =>
         ValueTask.FromResult(statements.Query(statement, map, values));
 
+    public void ExecuteLast(Statement statement, params ReadOnlySpan<SqlValue> values) => statements.Execute(statement, values);
+
     public void RequireDurable(ContentChunk chunk)
     {
         if (chunk.Segment > 0)

@@ -1,4 +1,4 @@
-namespace MailPipeline.Standalone.Tests;
+namespace MailPipeline.ServiceDefaults.Tests;
 
 public sealed class SmallHeapTests
 {
