@@ -29,7 +29,7 @@ public sealed class PasswordHashTests
     [InlineData("")]
     [InlineData("$")]
     [InlineData("hash")]
-    [InlineData("$argon2id$v=19$m=19456,t=2,p=1$AAAA$AAAA")]
+    [InlineData("$argon2id$v=19$m=64,t=2,p=1$AAAA$AAAA")]
     [InlineData("$argon2id$v=16$m=64,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA")]
     [InlineData("$argon2i$v=19$m=64,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA")]
     [InlineData("$argon2id$v=19$m=64,t=2,p=2$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA")]
