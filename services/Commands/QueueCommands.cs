@@ -16,6 +16,9 @@ internal static class QueueCommands
             QueueReply.Of(await store.Queue.PauseAsync(tree.OperatorOf(line)))));
         queue.Subcommands.Add(tree.Create("resume", "hand out again what is due", async (store, line, _) =>
             QueueReply.Of(await store.Queue.ResumeAsync(tree.OperatorOf(line)))));
+        var domain = new Argument<string>("DOMAIN") { Description = "the domain for which mail waits" };
+        queue.Subcommands.Add(tree.Create("flush", "try what waits for a domain at once, though the domain backs off", async (store, line, _) =>
+            QueueReply.Of(await store.Queue.FlushAsync(line.GetRequiredValue(domain), tree.OperatorOf(line))), makes: false, domain));
         return queue;
     }
 }

@@ -18,6 +18,15 @@ internal static class QueueReply
             $"Delivery goes on; it was paused since {Second(ended.Since)} by {OneLine(ended.Operator)}", json => json.WriteWait("pause", ended)),
         DeliveryNotPaused => Reply.Say(result.Status, "deliveryNotPaused",
             "Delivery is not paused by 'queue pause'; a server with Queue:DeliveryPaused keeps to its setting", static _ => { }),
+        QueueFlushed { Domain: var domain, Messages: var messages } => Reply.Say(result.Status, "queueFlushed",
+            $"{Number(messages)} messages that wait for {OneLine(domain)} are due now", json =>
+            {
+                json.WriteString("domain", domain);
+                json.WriteNumber("messages", messages);
+            }),
+        NothingToFlush { Domain: var domain } => Reply.Say(result.Status, "nothingToFlush", $"Nothing waits for {OneLine(domain)}", json => json.WriteString("domain", domain)),
+        FlushWhilePaused { Domain: var domain } => Reply.Say(result.Status, "flushWhilePaused",
+            $"Delivery is paused, so that nothing for {OneLine(domain)} would be tried; 'queue resume' lets it go on", json => json.WriteString("domain", domain)),
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
     };
 

@@ -12,9 +12,10 @@ namespace MailPipeline.Ingress;
 /// The content of one message on its way into storage. Once something is wrong with it, it is read to its end and thrown
 /// away, so that the client sees the reply; storage holds nothing of it then.
 /// </summary>
-internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener) : IAsyncDisposable
+/// <param name="isChunked">It comes by BDAT.</param>
+internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked) : IAsyncDisposable
 {
-    private EndOfDataReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds };
+    private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     private ContentWriter? _writer;
@@ -23,6 +24,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     private SubmittedHeader? _header;
     private byte[] _missing = [];
     private StorageUnavailableException? _fault;
+    private bool _isAnnouncedTooLarge;
 
     public long MessageId { get; private set; }
 
@@ -53,7 +55,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
     public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false);
 
-    private bool IsTooLarge => _reader.ContentBytes > options.MaxMessageBytes;
+    private bool IsTooLarge => _isAnnouncedTooLarge || _reader.ContentBytes > options.MaxMessageBytes;
 
     /// <summary>The reply to a fault of storage that left nothing committed.</summary>
     public static SmtpReply ReplyTo(StorageUnavailableException fault) =>
@@ -98,6 +100,23 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         return prefix;
     }
 
+    /// <summary>A chunk of so many octets comes: where it is too much, nothing of it is kept.</summary>
+    public async ValueTask AnnounceAsync(long bytes)
+    {
+        if (bytes <= options.MaxMessageBytes - _reader.ContentBytes)
+            return;
+        _isAnnouncedTooLarge = true;
+        await AbandonAsync(null);
+    }
+
+    /// <summary>The last chunk has come.</summary>
+    public async ValueTask EndAsync(CancellationToken cancellation)
+    {
+        if (_reader.End() && _writer is not null)
+            await KeepAsync(LineEnd, cancellation);
+        await EndHeaderAsync(cancellation);
+    }
+
     /// <summary>Takes octets as they come and says up to where: all of them, or the end of the content.</summary>
     public async ValueTask<SequencePosition> TakeAsync(ReadOnlySequence<byte> buffer, CancellationToken cancellation)
     {
@@ -114,8 +133,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
                     await KeepAsync(LineEnd, cancellation);
                 if (slice.IsEnd)
                 {
-                    _header?.End();
-                    await CompleteAsync(cancellation);
+                    await EndHeaderAsync(cancellation);
                     return buffer.GetPosition(consumed);
                 }
 
@@ -131,6 +149,12 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         if (_writer is { } writer)
             await writer.DisposeAsync();
         _writer = null;
+    }
+
+    private ValueTask EndHeaderAsync(CancellationToken cancellation)
+    {
+        _header?.End();
+        return CompleteAsync(cancellation);
     }
 
     private async ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)

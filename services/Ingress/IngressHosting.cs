@@ -19,6 +19,7 @@ public static class IngressHosting
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<RefusalLog>();
+        services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);

@@ -37,6 +37,20 @@ public sealed class IngressOptions
     public IList<string> ProxyProtocolFrom { get; init; } = [];
 
     /// <summary>
+    /// Addresses and networks (CIDR) that may say ETRN (RFC 1985) without authentication, on any listener. Default: none. Our users may, once
+    /// they have logged in.
+    /// </summary>
+    public IList<string> EtrnClients { get; init; } = [];
+
+    /// <summary>Between two starts of one domain's queue by ETRN, in the whole cluster. Default 1 minute: a failed attempt is hardly over sooner.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan EtrnInterval { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Domains whose queues one user, or one client that is listed, starts within <see cref="EtrnInterval"/>. Default 30.</summary>
+    [Range(1, 10_000)]
+    public int EtrnMaxDomains { get; set; } = 30;
+
+    /// <summary>
     /// Mailbox that takes mail for postmaster at every domain of ours without an account or alias of that name, and for
     /// the bare "Postmaster" (RFC 5321 §4.5.1). Default: none, such mail is refused.
     /// </summary>
@@ -90,6 +104,12 @@ public sealed class IngressOptions
     /// </summary>
     [Range(100, 1_000_000)]
     public int MaxRecipientOvershoot { get; set; } = 1000;
+
+    /// <summary>
+    /// Where HELP sends people, e.g. https://www.example.org/mail; printable ASCII, up to 200 characters. Default: the documents of this project.
+    /// </summary>
+    [RegularExpression("[ -~]{1,200}", ErrorMessage = "must be 1 to 200 characters of printable ASCII")]
+    public string HelpLink { get; set; } = "docs/RFC.md of MailPipeline";
 
     /// <summary>5xx replies since the last accepted message; behind the last of them 421 ends the session. Default 20, as Postfix.</summary>
     [Range(1, 100_000)]
@@ -251,22 +271,23 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             failures.Add($"Ingress:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
-        for (var i = 0; i < options.RelayClients.Count; i++)
-        {
-            if (!ClientNetworks.TryParse(options.RelayClients[i], out _))
-                failures.Add($"Ingress:RelayClients:{i} is '{options.RelayClients[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
-        }
-
-        for (var i = 0; i < options.ProxyProtocolFrom.Count; i++)
-        {
-            if (!ClientNetworks.TryParse(options.ProxyProtocolFrom[i], out _))
-                failures.Add($"Ingress:ProxyProtocolFrom:{i} is '{options.ProxyProtocolFrom[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
-        }
+        RequireNetworks("Ingress:RelayClients", options.RelayClients, failures);
+        RequireNetworks("Ingress:ProxyProtocolFrom", options.ProxyProtocolFrom, failures);
+        RequireNetworks("Ingress:EtrnClients", options.EtrnClients, failures);
 
         for (var i = 0; i < options.Listeners.Count; i++)
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
         options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+    }
+
+    private static void RequireNetworks(string setting, IList<string> networks, List<string> failures)
+    {
+        for (var i = 0; i < networks.Count; i++)
+        {
+            if (!ClientNetworks.TryParse(networks[i], out _))
+                failures.Add($"{setting}:{i} is '{networks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
+        }
     }
 
     private static void Validate(string setting, ListenerOptions listener, IngressOptions options, List<string> failures)

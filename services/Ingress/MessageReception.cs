@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Diagnostics;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -5,90 +7,147 @@ using MailPipeline.Storage;
 
 namespace MailPipeline.Ingress;
 
-/// <summary>One message from 354 to the reply to its final dot, which is 250 only after the commit.</summary>
+/// <summary>One message from 354, or its first BDAT, to the reply to its end, which is 250 only after the commit.</summary>
+/// <param name="isChunked">It comes by BDAT.</param>
 internal sealed class MessageReception(
-    SmtpServer server, SmtpConnection session, LineConnection connection, SessionPatience patience, SmtpTransaction transaction)
+    SmtpServer server, SmtpConnection session, LineConnection connection, SessionPatience patience, SmtpSession protocol, bool isChunked)
+    : IAsyncDisposable
 {
-    private IngressOptions Options => server.Options;
+    private readonly IncomingContent _content = new(server.Store, server.Options, session.Listener, isChunked);
+    private Activity? _activity;
+    private long _latest;
 
-    /// <summary>Reads the content to its end and commits it.</summary>
-    public async ValueTask<ReceptionEnd> ReceiveAsync(SmtpSession protocol)
+    public SmtpTransaction Transaction { get; } = protocol.Transaction!;
+
+    /// <summary>To be called first.</summary>
+    public async ValueTask BeginAsync()
     {
-        using var activity = server.Telemetry.StartReceive(session.Listener.Kind);
-        await using var content = new IncomingContent(server.Store, Options, session.Listener);
         using (patience.BeginStorageWait())
-            await content.BeginAsync(protocol.Profile.HostName, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
+            await _content.BeginAsync(protocol.Profile.HostName, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
+        _latest = patience.ContentEnd();
+        if (isChunked)
+            patience.ChunksEnd = _latest;
+    }
 
+    /// <summary>Reads the content of DATA to its end and commits it.</summary>
+    public async ValueTask<ReceptionEnd> ReceiveAsync()
+    {
+        _activity = server.Telemetry.StartReceive(session.Listener.Kind);
         // RFC 2920 §3.2: 354 leaves also when the content is here already.
         await connection.FlushAsync();
-        var latest = patience.ContentEnd();
-        while (!content.IsEnded)
+        while (!_content.IsEnded)
         {
-            var result = await connection.ReadAsync(patience.ForContent(latest));
+            var result = await connection.ReadAsync(patience.ForContent(_latest));
             if (connection.TimedOut)
                 return new(Replies.C421TimedOut, SessionEnd.TimedOut);
 
-            patience.Received(result.Buffer.Length);
-            SequencePosition position;
-            using (patience.BeginStorageWait())
-                position = await content.TakeAsync(result.Buffer, SmtpConnection.Uninterrupted);
-            connection.AdvanceTo(position);
-            if (content.IsEndless)
+            connection.AdvanceTo(await TakeAsync(result.Buffer));
+            if (_content.IsEndless)
                 return new(Replies.C552TooLarge, SessionEnd.Refused);
-            if (result.IsCompleted && !content.IsEnded)
+            if (result.IsCompleted && !_content.IsEnded)
                 return new(null, SessionEnd.Disconnected);
         }
 
-        // Neither 250 nor 4xx would be true of an unknown outcome.
-        return await AcceptAsync(protocol, content, activity?.Id ?? "") is { } reply ? new(reply, null) : new(null, SessionEnd.OutcomeUnknown);
+        return await AcceptAsync();
     }
 
-    /// <summary>The reply to the content, 250 only after the commit; null when nobody knows what became of the commit.</summary>
-    private async ValueTask<SmtpReply?> AcceptAsync(SmtpSession protocol, IncomingContent content, string traceParent)
+    /// <summary>Reads one chunk of BDAT, and commits the message behind the last one. A chunk that is all right has no reply yet.</summary>
+    public async ValueTask<ReceptionEnd> ReceiveAsync(SmtpChunk chunk)
     {
-        if (content.Fault is { } early)
-            server.NotAccepted(session, content.MessageId, early);
-        if (content.Refusal is { } refusal)
-            return refusal;
-        var (refused, note) = await session.CheckContentAsync(content.Received);
+        if (_activity is null)
+            _activity = server.Telemetry.StartReceive(session.Listener.Kind);
+        else
+            Activity.Current = _activity;
+        await _content.AnnounceAsync(chunk.SizeBytes);
+        for (var rest = chunk.SizeBytes; rest > 0;)
+        {
+            var result = await connection.ReadAsync(patience.ForContent(_latest));
+            if (connection.TimedOut)
+                return new(Replies.C421TimedOut, SessionEnd.TimedOut);
+
+            var octets = result.Buffer.Slice(0, Math.Min(rest, result.Buffer.Length));
+            rest -= octets.Length;
+            connection.AdvanceTo(await TakeAsync(octets));
+            if (_content.IsEndless)
+                return new(Replies.C552TooLarge, SessionEnd.Refused);
+            if (result.IsCompleted && rest > 0)
+                return new(null, SessionEnd.Disconnected);
+        }
+
+        if (!chunk.IsLast)
+            return new(Refusal(), null);
+        using (patience.BeginStorageWait())
+            await _content.EndAsync(SmtpConnection.Uninterrupted);
+        return await AcceptAsync();
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        patience.ChunksEnd = WaitEnd.Never;
+        _activity?.Dispose();
+        return _content.DisposeAsync();
+    }
+
+    private async ValueTask<SequencePosition> TakeAsync(ReadOnlySequence<byte> octets)
+    {
+        patience.Received(octets.Length);
+        using (patience.BeginStorageWait())
+            return await _content.TakeAsync(octets, SmtpConnection.Uninterrupted);
+    }
+
+    /// <summary>Why the content, as far as it is here, cannot be accepted; null when it can. A fault of storage is logged.</summary>
+    private SmtpReply? Refusal()
+    {
+        if (_content.Fault is { } fault)
+            server.NotAccepted(session, _content.MessageId, fault);
+        return _content.Refusal;
+    }
+
+    /// <summary>The reply to the content, 250 only after the commit.</summary>
+    private async ValueTask<ReceptionEnd> AcceptAsync()
+    {
+        if (Refusal() is { } refusal)
+            return new(refusal, null);
+        var (refused, note) = await session.CheckContentAsync(_content.Received);
         if (refused is not null)
-            return refused;
+            return new(refused, null);
 
         var started = server.Time.GetTimestamp();
         var now = server.Time.GetUtcNow();
-        var prefix = content.MakePrefix(protocol, session.Client, now);
+        var prefix = _content.MakePrefix(protocol, session.Client, now);
         foreach (var field in note?.Fields ?? [])
             prefix.Add(field.Name, field.Value);
-        var message = EnvelopeOf(content, prefix.SizeBytes, now, traceParent, note?.HoldReason ?? "");
+        var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "");
         try
         {
             using var commit = server.BeginCommit(message);
             using var wait = patience.BeginStorageWait();
-            await server.Store.AcceptAsync(message, content.Writer, SmtpConnection.Uninterrupted, prefix, note?.Tags);
+            await server.Store.AcceptAsync(message, _content.Writer, SmtpConnection.Uninterrupted, prefix, note?.Tags);
         }
         catch (StorageUnavailableException fault)
         {
-            server.NotAccepted(session, content.MessageId, fault);
-            return fault.Fault == StorageFault.OutcomeUnknown ? null : IncomingContent.ReplyTo(fault);
+            server.NotAccepted(session, _content.MessageId, fault);
+            // Neither 250 nor 4xx would be true of an unknown outcome.
+            return fault.Fault == StorageFault.OutcomeUnknown ? new(null, SessionEnd.OutcomeUnknown) : new(IncomingContent.ReplyTo(fault), null);
         }
 
         patience.Accepted();
         server.Accepted(session, message, note, server.Time.GetElapsedTime(started));
-        return new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}");
+        return new(new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}"), null);
     }
 
-    private Envelope EnvelopeOf(IncomingContent content, int prefixBytes, DateTimeOffset now, string traceParent, string holdReason)
+    private Envelope EnvelopeOf(int prefixBytes, DateTimeOffset now, string holdReason)
     {
-        var recipients = new string[transaction.Recipients.Count];
+        var recipients = new string[Transaction.Recipients.Count];
         for (var i = 0; i < recipients.Length; i++)
-            recipients[i] = transaction.Recipients[i].Canonical;
+            recipients[i] = Transaction.Recipients[i].Canonical;
 
-        var body = transaction.Body == SmtpBody.EightBitMime || content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
-        if (transaction.SmtpUtf8)
+        var body = Transaction.Body == SmtpBody.EightBitMime || _content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
+        if (Transaction.SmtpUtf8)
             body |= BodyType.SmtpUtf8;
-        var sender = transaction.Sender?.Text ?? "";
+        var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
-            content.MessageId, sender, recipients, prefixBytes + content.Writer.SizeBytes, body, now, traceParent,
+            _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
             FlowKey.Of(session.UserName ?? "", sender), holdReason);
     }
 }

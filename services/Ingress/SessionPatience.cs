@@ -24,10 +24,13 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     /// <summary>The client was greeted with 554.</summary>
     public bool IsTurnedAway { get; set; }
 
+    /// <summary>When the content that comes in chunks has to be here, commands between them or not; <see cref="WaitEnd.Never"/>: none comes.</summary>
+    public long ChunksEnd { get; set; } = WaitEnd.Never;
+
     private TimeSpan CommandTimeout =>
         IsTurnedAway && options.CommandTimeout > TurnedAwayTimeout ? TurnedAwayTimeout : options.CommandTimeout;
 
-    public WaitEnd ForCommand() => new(After(CommandTimeout), Crowded());
+    public WaitEnd ForCommand() => new(Math.Min(ChunksEnd, After(CommandTimeout)), Crowded());
 
     /// <summary>How long it may take to read what we say: the last word too has its time.</summary>
     public WaitEnd ForReplies() => new(After(CommandTimeout), IsLoggedIn ? WaitEnd.Never : After(options.CrowdedCommandTimeout));

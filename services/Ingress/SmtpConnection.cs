@@ -12,7 +12,7 @@ namespace MailPipeline.Ingress;
 /// <summary>
 /// One SMTP connection: carries lines and replies between the connection and the pure session, and answers its questions.
 /// </summary>
-internal sealed class SmtpConnection : ILineSession
+internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 {
     private readonly SmtpServer _server;
     private readonly LineConnection _connection;
@@ -34,7 +34,7 @@ internal sealed class SmtpConnection : ILineSession
         _server = server;
         _connection = connection;
         _patience = new SessionPatience(server.Options, server.Time);
-        _session = new SmtpSession(listener.Profile);
+        _session = new SmtpSession(listener.Profile, server.Listed(connection.Client));
         _context = new CheckContext(_session, connection, server.IsRelayClient(connection.Client));
         Listener = listener;
     }
@@ -58,9 +58,10 @@ internal sealed class SmtpConnection : ILineSession
 
     /// <summary>
     /// RFC 2920 §3.2: the replies to these commands are gathered into one write; those to EHLO, VRFY, NOOP and what is no command are not,
-    /// nor is 354. A client that keeps to §3.1 ends its groups with such a command, and waits: to flush at once costs nothing more.
+    /// nor is 354 or the reply to the
+    /// end of a message. A client that keeps to §3.1 ends its groups with such a command, and waits: to flush at once costs nothing more.
     /// </summary>
-    private bool MayWait => _session.LastVerb is "MAIL" or "RCPT" or "RSET";
+    private bool MayWait => _session.LastVerb is "MAIL" or "RCPT" or "RSET" || (_session is { LastVerb: "BDAT", Chunk.IsLast: false });
 
     public async Task<SessionEnd> RunAsync()
     {
@@ -68,13 +69,20 @@ internal sealed class SmtpConnection : ILineSession
             _session.TlsStarted();
         if (await GreetAsync() is { } over)
             return over;
-        while (true)
+        try
         {
-            var read = await _connection.ReadLineAsync(_session.MaxLineBytes);
-            if (read.End is { } end)
-                return Over(end);
-            if (await ServeAsync(Step(read)) is { } last)
-                return last;
+            while (true)
+            {
+                var read = await _connection.ReadLineAsync(_session.MaxLineBytes);
+                if (read.End is { } end)
+                    return Over(end);
+                if (await ServeAsync(Step(read)) is { } last)
+                    return last;
+            }
+        }
+        finally
+        {
+            await DisposeAsync();
         }
     }
 
@@ -134,10 +142,33 @@ internal sealed class SmtpConnection : ILineSession
     private async ValueTask<SessionEnd?> ServeAsync(SmtpStep step)
     {
         while (step.Reply is null)
-            step = step.Action == SmtpAction.FindKeys ? await FindKeysAsync() : _session.Answer(await DecideAsync(step.Action));
+        {
+            if (step.Action == SmtpAction.FindKeys)
+            {
+                step = await FindKeysAsync();
+                continue;
+            }
+
+            if (step.Action is not (SmtpAction.ReceiveChunk or SmtpAction.SkipChunk))
+            {
+                step = _session.Answer(await DecideAsync(step.Action));
+                continue;
+            }
+
+            var isSkipped = step.Action == SmtpAction.SkipChunk;
+            var (reply, end) = isSkipped ? await SkipChunkAsync() : await ReceiveChunkAsync();
+            if (end is { } over)
+                return Broken(reply, over);
+            step = isSkipped ? _session.Answer(null) : _session.ChunkEnded(reply);
+        }
+
+        // Also behind RSET, EHLO and QUIT, which leave a message without its last chunk.
+        if (_chunks is { } chunks && chunks.Transaction != _session.Transaction)
+            await DisposeAsync();
         if (step.Action == SmtpAction.LoggedIn)
             LogIn();
         Write(step);
+        _received = null;
         if (!MayWait && step.Action != SmtpAction.ReceiveContent)
             await _connection.FlushAsync();
         return step.Action switch
@@ -166,14 +197,28 @@ internal sealed class SmtpConnection : ILineSession
                     return verdict.Reply;
                 case SmtpAction.Authenticate:
                     return await AuthenticateAsync(_session.ProposedClaim!);
+                case SmtpAction.StartQueue:
+                    return await StartQueueAsync();
                 default:
                     throw new InvalidOperationException($"Nobody answers {question}.");
             }
         }
         catch (StorageUnavailableException)
         {
-            return question == SmtpAction.Authenticate ? Replies.C454AuthUnavailable : Replies.C451StorageUnavailable;
+            return question switch
+            {
+                SmtpAction.Authenticate => Replies.C454AuthUnavailable,
+                SmtpAction.StartQueue => Replies.C458StorageUnavailable,
+                _ => Replies.C451StorageUnavailable,
+            };
         }
+    }
+
+    private async ValueTask<SmtpReply> StartQueueAsync()
+    {
+        using var wait = _patience.BeginStorageWait();
+        var address = Client?.ToString() ?? "";
+        return await _server.Queues.StartAsync(_session.ProposedQueue, new OperatorIdentity(UserName ?? address, address), Uninterrupted);
     }
 
     private async ValueTask<SmtpStep> FindKeysAsync()
@@ -235,22 +280,32 @@ internal sealed class SmtpConnection : ILineSession
     private async ValueTask<SessionEnd?> ReceiveAsync()
     {
         _received = _session.Transaction;
-        var (reply, end) = await new MessageReception(_server, this, _connection, _patience, _session.Transaction!).ReceiveAsync(_session);
-        if (end == SessionEnd.OutcomeUnknown)
-            _connection.Abort();
-        if (end is not null)
+        ReceptionEnd received;
+        await using (var message = new MessageReception(_server, this, _connection, _patience, _session, isChunked: false))
         {
-            if (reply is not null)
-                Write(reply);
-            return end;
+            await message.BeginAsync();
+            received = await message.ReceiveAsync();
         }
 
-        var step = _session.ContentEnded(reply!);
+        if (received.End is { } over)
+            return Broken(received.Reply, over);
+
+        var step = _session.ContentEnded(received.Reply!);
         Write(step);
         // RFC 2920 §3.2. The reply waits for nothing that was sent behind the dot: a client sends again what it has not heard a 250 for.
         await _connection.FlushAsync();
         _received = null;
         return step.Action == SmtpAction.Close ? SessionEnd.Refused : null;
+    }
+
+    /// <summary>The session ends within a message.</summary>
+    private SessionEnd Broken(SmtpReply? reply, SessionEnd end)
+    {
+        if (end == SessionEnd.OutcomeUnknown)
+            _connection.Abort();
+        else if (reply is not null)
+            Write(reply);
+        return end;
     }
 
     private async Task<bool> StartTlsAsync()

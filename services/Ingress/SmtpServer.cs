@@ -15,6 +15,7 @@ internal sealed partial class SmtpServer(
     MessageStore store,
     CheckTable checks,
     CredentialVerifier credentials,
+    QueueStart queues,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
     IngressTelemetry telemetry,
@@ -27,6 +28,7 @@ internal sealed partial class SmtpServer(
 
     private readonly LogCap<int> _faults = new(time, MaxFaultLines, TimeSpan.FromSeconds(1), (eventId, count) => LogMoreFaults(log, eventId, count));
     private readonly ClientNetworks _relayClients = new(options.Value.RelayClients);
+    private readonly ClientNetworks _etrnClients = new(options.Value.EtrnClients);
 
     public IngressOptions Options { get; } = options.Value;
 
@@ -36,11 +38,17 @@ internal sealed partial class SmtpServer(
 
     public CredentialVerifier Credentials => credentials;
 
+    public QueueStart Queues => queues;
+
     public IngressTelemetry Telemetry => telemetry;
 
     public TimeProvider Time => time;
 
     public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
+
+    /// <summary>What the operator allows a client.</summary>
+    public ClientTraits Listed(IPAddress? address) =>
+        address is not null && _etrnClients.Contains(address) ? ClientTraits.StartsQueues : ClientTraits.None;
 
     /// <summary>Until it is disposed the message is being committed.</summary>
     public Backpressure.Commit BeginCommit(Envelope message) => backpressure.BeginCommit(message.MessageId);

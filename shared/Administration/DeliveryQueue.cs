@@ -2,8 +2,9 @@ using MailPipeline.Mail;
 
 namespace MailPipeline.Administration;
 
-/// <summary>All mail that waits: how much, for whom and why; and the switch that pauses its delivery in all servers of the store.</summary>
-public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, TimeProvider time)
+/// <summary>All mail that waits: how much, for whom and why; the switch that pauses its delivery in all servers of the store, and
+/// what lets a domain's go at once.</summary>
+public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, FlushStore flushes, TimeProvider time)
 {
     /// <param name="mostDomains">So many are named; all are counted.</param>
     /// <param name="mostHeld">So many held messages are named.</param>
@@ -26,6 +27,20 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Tim
 
     public async Task<QueueResult> ResumeAsync(OperatorIdentity by) =>
         Of(await store.ResumeDeliveryAsync(by)) is { } ended ? new DeliveryResumed(ended) : new DeliveryNotPaused();
+
+    /// <summary>What waits for the domain is due at once, whatever its schedule says and though the domain backs off.</summary>
+    /// <param name="domain">As mail is addressed to it, in any case of letters.</param>
+    public async Task<QueueResult> FlushAsync(string domain, OperatorIdentity by)
+    {
+        var name = domain.ToLowerInvariant();
+        var flush = await flushes.FlushAsync(name, by, bounds: null);
+        return flush.End switch
+        {
+            FlushEnd.Started => new QueueFlushed(name, flush.Messages),
+            FlushEnd.Paused => new FlushWhilePaused(name),
+            _ => new NothingToFlush(name),
+        };
+    }
 
     private static Paused? Of(DeliveryPaused? pause) => pause is null ? null : new Paused(pause.Since, pause.Operator);
 }

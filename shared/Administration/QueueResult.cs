@@ -44,3 +44,11 @@ public sealed record DeliveryResumed(Paused Ended) : QueueResult(ActStatus.Done)
 
 /// <summary>Delivery is not paused here; a server with Queue:DeliveryPaused keeps to its setting.</summary>
 public sealed record DeliveryNotPaused() : QueueResult(ActStatus.NotDone);
+
+/// <param name="Messages">That waited for the domain, and are due.</param>
+public sealed record QueueFlushed(string Domain, long Messages) : QueueResult(ActStatus.Done);
+
+public sealed record NothingToFlush(string Domain) : QueueResult(ActStatus.NotDone);
+
+/// <summary>Delivery is paused: nothing would be handed out, and nothing was changed.</summary>
+public sealed record FlushWhilePaused(string Domain) : QueueResult(ActStatus.NotDone);

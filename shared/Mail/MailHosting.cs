@@ -35,6 +35,7 @@ public static class MailHosting
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
+        services.AddSingleton<FlushStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<SecretStore>();
         services.AddHostedService<StorageLifetime>();

@@ -12,9 +12,10 @@ internal static class ExtensionTable
     private static readonly Offer s_no = new("no", static (_, _) => false);
     private static readonly Offer s_yes = new("yes", static (_, _) => true);
     // RFC 3207 §4.2: never again once TLS runs.
-    private static readonly Offer s_upgrade = new("before TLS", static (profile, isTls) => profile.OffersStartTls && !isTls);
-    private static readonly Offer s_login = new("where `Auth` is on", static (profile, isTls) => profile.AllowsAuth(isTls));
-    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, isTls) => profile.OffersOldAuth && profile.AllowsAuth(isTls) && OldMechanisms(profile).Any());
+    private static readonly Offer s_upgrade = new("before TLS", static (profile, client) => profile.OffersStartTls && !client.HasFlag(ClientTraits.Tls));
+    private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)));
+    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
+    private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
     // No listener's settings turn it on so far.
     private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
 
@@ -22,6 +23,8 @@ internal static class ExtensionTable
     [
         //   line                    source                      Mx          Submission  Lmtp
         new("STARTTLS",            "RFC 3207",                 [s_upgrade,  s_upgrade,  s_upgrade]),
+        // Our users say it when they have logged in.
+        new("ETRN",                "RFC 1985",                 [s_etrn,     s_yes,      s_no]),
         // Clients from before RFC 2554 read the mechanisms behind "AUTH=" alone, and know none but these two; others pass that line over.
         new("AUTH=",               "draft-myers-smtp-auth-00", [s_oldLogin, s_oldLogin, s_oldLogin])
         {
@@ -40,6 +43,8 @@ internal static class ExtensionTable
             Mail = [new("SIZE", MailParameters.Size)],
         },
         new("ENHANCEDSTATUSCODES", "RFC 2034",                 [s_yes,      s_yes,      s_yes]),
+        // Without BINARYMIME: what holds no lines could be handed on to no maildrop by POP3, and to no host that has not got it too.
+        new("CHUNKING",            "RFC 3030",                 [s_yes,      s_yes,      s_yes]),
         // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
         new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
         {
@@ -66,22 +71,35 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
     /// <summary>The parameters it adds to RCPT.</summary>
     public IReadOnlyList<SmtpParameter<RcptParameters>> Rcpt { get; init; } = [];
 
-    public bool IsOffered(SmtpProfile profile, bool isTls) => Offers[(int)profile.Kind].Applies(profile, isTls);
+    public bool IsOffered(SmtpProfile profile, ClientTraits client) => Offers[(int)profile.Kind].Applies(profile, client);
 
     public string LineOf(SmtpProfile profile) => Value is null ? Line : Line.EndsWith('=') ? Line + Value(profile) : $"{Line} {Value(profile)}";
 }
 
 /// <summary>To whom an extension is offered.</summary>
 /// <param name="Words">For people to read.</param>
-/// <param name="Applies">The listener offers it to a client with or without TLS.</param>
-internal sealed record Offer(string Words, Func<SmtpProfile, bool, bool> Applies);
+/// <param name="Applies">The listener offers it to such a client.</param>
+internal sealed record Offer(string Words, Func<SmtpProfile, ClientTraits, bool> Applies);
 
-/// <summary>All that a listener offers to a client with or without TLS: what EHLO says, and which parameters are known.</summary>
+/// <summary>What is offered to a client depends on this.</summary>
+[Flags]
+public enum ClientTraits
+{
+    None = 0,
+
+    /// <summary>The connection is under TLS.</summary>
+    Tls = 1,
+
+    /// <summary>The operator lists the client: it may say ETRN without a login.</summary>
+    StartsQueues = 2,
+}
+
+/// <summary>All that a listener offers to clients of one kind: what EHLO says, and which parameters are known.</summary>
 internal sealed class OfferedExtensions
 {
-    public OfferedExtensions(SmtpProfile profile, bool isTls)
+    public OfferedExtensions(SmtpProfile profile, ClientTraits client)
     {
-        SmtpExtension[] offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, isTls))];
+        SmtpExtension[] offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, client))];
         // RFC 5321 §4.1.1.1
         EhloReply = new SmtpReply(250, null, [profile.HostName, .. offered.Select(extension => extension.LineOf(profile))]);
         Mail = [.. offered.SelectMany(extension => extension.Mail)];

@@ -6,8 +6,6 @@ namespace MailPipeline.Smtp;
 /// </summary>
 public static class Replies
 {
-    public static readonly SmtpReply C214Help = new(214, new EnhancedStatus(2, 0, 0),
-        "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP, and what EHLO tells of", "See RFC 5321");
     public static readonly SmtpReply C220ReadyForTls = new(220, "2.0.0", "Ready to start TLS");
     public static readonly SmtpReply C221Bye = new(221, "2.0.0", "Bye");
     public static readonly SmtpReply C235Authenticated = new(235, "2.7.0", "Authentication successful");
@@ -24,6 +22,8 @@ public static class Replies
     public static readonly SmtpReply C421TooManyCommands = new(421, "4.7.0", "Too many commands without mail, closing");
     public static readonly SmtpReply C421TooManyRecipients = new(421, "4.5.3", "Too many recipients, closing");
     public static readonly SmtpReply C421NotSmtp = new(421, "4.7.0", "This is a mail server, closing");
+    public static readonly SmtpReply C421TooManyChunks = new(421, "4.7.0", "Too many small chunks, closing");
+    public static readonly SmtpReply C421UnknownChunk = new(421, "4.5.2", "Cannot tell where the chunk ends, closing");
     public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C451StorageSlow = new(451, "4.3.2", "Storage is slow, try again later");
@@ -32,6 +32,7 @@ public static class Replies
     public static readonly SmtpReply C452StorageFull = new(452, "4.3.1", "Insufficient storage, try again later");
     public static readonly SmtpReply C452TooManyRecipients = new(452, "4.5.3", "Too many recipients in one message");
     public static readonly SmtpReply C550LocalSender = new(550, "5.7.1", "Senders of this domain log in, on the submission port");
+    public static readonly SmtpReply C458StorageUnavailable = new(458, "4.3.0", "Unable to queue messages, storage is unavailable");
     public static readonly SmtpReply C454AuthUnavailable = new(454, "4.7.0", "Temporary authentication failure");
 
     public static readonly SmtpReply C500AuthLineTooLong = new(500, "5.5.6", "Authentication exchange line is too long");
@@ -48,7 +49,9 @@ public static class Replies
     public static readonly SmtpReply C502NotImplemented = new(502, "5.5.1", "Command not implemented");
     public static readonly SmtpReply C503AlreadyAuthenticated = new(503, "5.5.1", "Already authenticated");
     public static readonly SmtpReply C503AlreadyTls = new(503, "5.5.1", "TLS is already active");
+    public static readonly SmtpReply C503ChunkFailed = new(503, "5.5.1", "An earlier chunk of the message was refused");
     public static readonly SmtpReply C503GreetFirst = new(503, "5.5.1", "Send EHLO or HELO first");
+    public static readonly SmtpReply C503InChunks = new(503, "5.5.1", "The message comes in chunks; go on with BDAT, or say RSET");
     public static readonly SmtpReply C503MailFirst = new(503, "5.5.1", "Send MAIL first");
     public static readonly SmtpReply C503NestedMail = new(503, "5.5.1", "Sender already given");
     public static readonly SmtpReply C503InTransaction = new(503, "5.5.1", "Not during a mail transaction");

@@ -15,6 +15,9 @@ public enum SmtpSessionState
 
     /// <summary>At least one recipient was accepted.</summary>
     Recipients,
+
+    /// <summary>A chunk of the content was taken, and more is to come.</summary>
+    Chunks,
 }
 
 /// <summary>
@@ -29,32 +32,34 @@ internal sealed class SmtpCommands
     private static readonly SmtpReply s_busy = Replies.C503InTransaction;
     private static readonly SmtpReply s_nested = Replies.C503NestedMail;
     private static readonly SmtpReply s_noRcpt = Replies.C554NoRecipients;
+    private static readonly SmtpReply s_chunks = Replies.C503InChunks;
     private static readonly SmtpReply s_no = Replies.C502NotImplemented;
 
     private static readonly Row[] s_rows =
     [
-        //                                                              Connected Greeted Mail      Recipients
-        new("RCPT",     static (session, argument) => session.Rcpt(argument),     [s_greet, s_mail, Yes,      Yes]),
-        new("MAIL",     static (session, argument) => session.Mail(argument),     [s_greet, Yes,    s_nested, s_nested]),
-        new("DATA",     static (session, argument) => session.Data(argument),     [s_greet, s_mail, s_noRcpt, Yes]),
-        new("RSET",     static (session, argument) => session.Rset(argument),     [Yes,     Yes,    Yes,      Yes]),
-        new("EHLO",     static (session, argument) => session.Ehlo(argument),     [Yes,     Yes,    Yes,      Yes]),
-        new("HELO",     static (session, argument) => session.Helo(argument),     [Yes,     Yes,    Yes,      Yes]),
-        new("QUIT",     static (session, argument) => session.Quit(argument),     [Yes,     Yes,    Yes,      Yes]),
-        new("NOOP",     static (session, _) => session.Noop(),                    [Yes,     Yes,    Yes,      Yes]),
+        //                                                              Connected Greeted Mail      Recipients Chunks
+        new("RCPT",     static (session, argument) => session.Rcpt(argument),     [s_greet, s_mail, Yes,      Yes,      s_chunks]),
+        new("MAIL",     static (session, argument) => session.Mail(argument),     [s_greet, Yes,    s_nested, s_nested, s_nested]),
+        new("DATA",     static (session, argument) => session.Data(argument),     [s_greet, s_mail, s_noRcpt, Yes,      s_chunks]),
+        new("BDAT",     static (session, argument) => session.Bdat(argument),     [s_greet, s_mail, s_noRcpt, Yes,      Yes]),
+        new("RSET",     static (session, argument) => session.Rset(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
+        new("EHLO",     static (session, argument) => session.Ehlo(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
+        new("HELO",     static (session, argument) => session.Helo(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
+        new("QUIT",     static (session, argument) => session.Quit(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
+        new("NOOP",     static (session, _) => session.Noop(),                    [Yes,     Yes,    Yes,      Yes,      Yes]),
         // RFC 4954 §4: not during a transaction. RFC 3207 §4: it would throw the transaction away.
-        new("AUTH",     static (session, argument) => session.Auth(argument),     [s_greet, Yes,    s_busy,   s_busy]),
-        new("STARTTLS", static (session, argument) => session.StartTls(argument), [s_greet, Yes,    s_busy,   s_busy]),
-        new("VRFY",     static (session, argument) => session.Vrfy(argument),     [Yes,     Yes,    Yes,      Yes]),
-        new("HELP",     static (session, _) => session.Help(),                    [Yes,     Yes,    Yes,      Yes]),
+        new("AUTH",     static (session, argument) => session.Auth(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
+        new("STARTTLS", static (session, argument) => session.StartTls(argument), [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
+        // RFC 1985 §5.2
+        new("ETRN",     static (session, argument) => session.Etrn(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
+        new("VRFY",     static (session, argument) => session.Vrfy(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
+        new("HELP",     static (session, _) => session.Help(),                    [Yes,     Yes,    Yes,      Yes,      Yes]),
         // Known and not offered: RFC 5321 §4.2.4 wants 502 for them.
-        new("EXPN",     null, [s_no, s_no, s_no, s_no]),
-        new("BDAT",     null, [s_no, s_no, s_no, s_no]),
-        new("ETRN",     null, [s_no, s_no, s_no, s_no]),
-        new("TURN",     null, [s_no, s_no, s_no, s_no]),
-        new("SEND",     null, [s_no, s_no, s_no, s_no]),
-        new("SOML",     null, [s_no, s_no, s_no, s_no]),
-        new("SAML",     null, [s_no, s_no, s_no, s_no]),
+        new("EXPN",     null, [s_no, s_no, s_no, s_no, s_no]),
+        new("TURN",     null, [s_no, s_no, s_no, s_no, s_no]),
+        new("SEND",     null, [s_no, s_no, s_no, s_no, s_no]),
+        new("SOML",     null, [s_no, s_no, s_no, s_no, s_no]),
+        new("SAML",     null, [s_no, s_no, s_no, s_no, s_no]),
     ];
 
     public delegate SmtpStep Handler(SmtpSession session, ReadOnlySpan<byte> argument);
@@ -76,6 +81,9 @@ internal sealed class SmtpCommands
         public string Name => verb;
 
         public byte[] Verb { get; } = Encoding.ASCII.GetBytes(verb);
+
+        /// <summary>Octets that are no lines come behind the command, whatever is said to it (RFC 3030 §2).</summary>
+        public bool BringsChunk { get; } = verb == "BDAT";
 
         public SmtpReply? Refusal(SmtpSessionState state) => refusals[(int)state];
 

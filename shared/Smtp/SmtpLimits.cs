@@ -33,6 +33,15 @@ public static class SmtpLimits
     /// <summary>RFC 5321 §4.5.3.1.5, CRLF included.</summary>
     public const int ReplyLineBytes = 512;
 
+    /// <summary>
+    /// BDAT commands since the last accepted message, beside one for each <see cref="ChunkBytes"/> they bring. A chunk costs us a reply,
+    /// however small it is: clients send tens of KB in each, or all in one.
+    /// </summary>
+    public const int MaxSmallChunks = 1000;
+
+    /// <summary>A chunk of this size counts for none of <see cref="MaxSmallChunks"/>.</summary>
+    public const int ChunkBytes = 1024;
+
     /// <summary>RFC 5321 §4.5.3.1.8: the number of recipients every server must take.</summary>
     public const int MinimumRecipients = 100;
 }

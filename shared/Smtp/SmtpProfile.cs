@@ -5,9 +5,10 @@ namespace MailPipeline.Smtp;
 /// <summary>How a listener speaks: what it offers and where it draws its limits. Shared by all of its sessions.</summary>
 public sealed class SmtpProfile
 {
-    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[2];
+    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[(int)(ClientTraits.Tls | ClientTraits.StartsQueues) + 1];
     private SmtpReply? _greeting;
     private SmtpReply? _helo;
+    private SmtpReply? _help;
 
     /// <summary>Whom it is for: a column of the table of extensions (<see cref="ExtensionTable"/>).</summary>
     public ListenerKind Kind { get; init; }
@@ -55,12 +56,19 @@ public sealed class SmtpProfile
     /// <summary>The host is asked about the argument of EHLO and HELO (<see cref="SmtpAction.CheckClientName"/>).</summary>
     public bool AsksAboutClientName { get; init; }
 
+    /// <summary>Where HELP sends people: printable ASCII, best an address of the web.</summary>
+    public string HelpLink { get; init; } = "docs/RFC.md of MailPipeline";
+
     /// <summary>RFC 5321 §3.1.</summary>
     public SmtpReply Greeting => _greeting ??= new SmtpReply(220, $"{HostName} ESMTP");
 
     internal SmtpReply HeloReply => _helo ??= new SmtpReply(250, HostName);
 
+    /// <summary>RFC 5321 §4.1.1.8. It names no command that some listener refuses.</summary>
+    internal SmtpReply HelpReply => _help ??= new SmtpReply(
+        214, new EnhancedStatus(2, 0, 0), "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP, and what EHLO tells of", $"See {HelpLink}");
+
     internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
 
-    internal OfferedExtensions Offered(bool isTls) => _offered[isTls ? 1 : 0] ??= new OfferedExtensions(this, isTls);
+    internal OfferedExtensions Offered(ClientTraits client) => _offered[(int)client] ??= new OfferedExtensions(this, client);
 }

@@ -30,6 +30,8 @@ public sealed partial class SmtpSession
         return AuthStep(_sasl!.KeysFound(keys));
     }
 
+    private ClientTraits Traits => IsTls ? listed | ClientTraits.Tls : listed;
+
     internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: true);
 
     internal SmtpStep Helo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: false);
@@ -64,6 +66,24 @@ public sealed partial class SmtpSession
         (_sasl, var step) = SaslExchange.Begin(argument, profile.Mechanisms);
         return AuthStep(step);
     }
+
+    // RFC 1985 §5.1: a domain, or "@" and a domain for all below it, too.
+    internal SmtpStep Etrn(ReadOnlySpan<byte> argument)
+    {
+        if (UserName is null && !listed.HasFlag(ClientTraits.StartsQueues))
+            return Respond(!profile.RequiresAuth ? Replies.C502NotImplemented : AuthRequired);
+        var withSubdomains = argument is [(byte)'@', ..];
+        var domain = withSubdomains ? argument[1..] : argument;
+        if (!AddressSyntax.IsDomainOrLiteral(domain, allowUtf8: false))
+            return Respond(Replies.C501BadArgument);
+        if (TooManyWithoutMail())
+            return new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands);
+
+        ProposedQueue = new SmtpQueueName(Encoding.ASCII.GetString(domain).ToLowerInvariant(), withSubdomains);
+        return Ask(SmtpAction.StartQueue);
+    }
+
+    private SmtpReply AuthRequired => profile.AllowsAuth(IsTls) ? Replies.C530AuthRequired : Replies.C530TlsRequired;
 
     private SmtpStep AuthLine(ReadOnlySpan<byte> line) => AuthStep(_sasl!.Read(line));
 
@@ -121,6 +141,6 @@ public sealed partial class SmtpSession
         IsExtended = isExtended;
         ClientName = name;
         HasWellFormedClientName = isWellFormed;
-        return WithoutMail(isExtended ? profile.Offered(IsTls).EhloReply : profile.HeloReply);
+        return WithoutMail(isExtended ? profile.Offered(Traits).EhloReply : profile.HeloReply);
     }
 }

@@ -27,11 +27,20 @@ public enum SmtpAction
     /// <summary>The client is whom the last <see cref="Authenticate"/> was about: take note, then send the reply.</summary>
     LoggedIn,
 
+    /// <summary>Start the queue of <see cref="SmtpSession.ProposedQueue"/> and give the reply as an answer.</summary>
+    StartQueue,
+
     /// <summary>Send the reply, drop what is buffered, negotiate TLS, then call <see cref="SmtpSession.TlsStarted"/>.</summary>
     StartTls,
 
     /// <summary>Send the reply, read the content, then call <see cref="SmtpSession.ContentEnded"/>.</summary>
     ReceiveContent,
+
+    /// <summary>Read the octets of <see cref="SmtpSession.Chunk"/>, then call <see cref="SmtpSession.ChunkEnded"/>.</summary>
+    ReceiveChunk,
+
+    /// <summary>Read the octets of <see cref="SmtpSession.Chunk"/>, throw them away and answer with null.</summary>
+    SkipChunk,
 
     /// <summary>Send the reply and close.</summary>
     Close,
@@ -41,12 +50,18 @@ public enum SmtpAction
 /// <param name="ClosingReply">With <see cref="SmtpAction.Close"/>: said after the reply, unasked (RFC 5321 §3.8).</param>
 public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? ClosingReply = null);
 
+/// <summary>What ETRN names (RFC 1985 §5.1).</summary>
+/// <param name="Domain">A domain or an address literal, in lower case.</param>
+/// <param name="WithSubdomains">And all domains below it.</param>
+public readonly record struct SmtpQueueName(string Domain, bool WithSubdomains);
+
 /// <summary>
 /// The server side of one SMTP connection, without sockets, clock or storage: lines go in, replies and questions to the host
 /// come out. Every line gets exactly one reply; behind the last one of a session that failed too often comes a 421. A
 /// question blocks the dialogue until <see cref="Answer"/>.
 /// </summary>
-public sealed partial class SmtpSession(SmtpProfile profile)
+/// <param name="listed">What the operator allows the client.</param>
+public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
 {
     // State of the connection: lasts until TLS begins.
     private bool _isTurnedAway;
@@ -71,7 +86,8 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
     public SmtpSessionState State =>
         _transaction is { } transaction
-            ? transaction.Recipients.Count > 0 ? SmtpSessionState.Recipients : SmtpSessionState.Mail
+            ? transaction.IsChunked ? SmtpSessionState.Chunks
+            : transaction.Recipients.Count > 0 ? SmtpSessionState.Recipients : SmtpSessionState.Mail
             : _isGreeted ? SmtpSessionState.Greeted : SmtpSessionState.Connected;
 
     public bool IsTls { get; private set; }
@@ -106,6 +122,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     /// <summary>With <see cref="SmtpAction.FindKeys"/>.</summary>
     public string? ProposedUserName => _sasl?.UserName;
 
+    /// <summary>With <see cref="SmtpAction.StartQueue"/>.</summary>
+    public SmtpQueueName ProposedQueue { get; private set; }
+
     /// <summary>The verb of the last line as the command table has it (a closed set); empty when it has not.</summary>
     public string LastVerb { get; private set; } = "";
 
@@ -132,21 +151,19 @@ public sealed partial class SmtpSession(SmtpProfile profile)
 
         (LastVerb, LastPath) = ("", null);
         if (line.ContainsAny((byte)0, (byte)'\r'))
-            return Respond(Replies.C500ControlOctets);
+            return Unreadable(line, Replies.C500ControlOctets);
 
         // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
         line = line.TrimEnd(" \t"u8);
         var end = line.IndexOf((byte)' ');
         var verb = end < 0 ? line : line[..end];
         if (SmtpCommands.Find(verb) is not { } command)
-            return _isTurnedAway ? Respond(Replies.C503TurnedAway) : Unknown(verb);
+            return _isTurnedAway ? Unreadable(verb, Replies.C503TurnedAway) : Unknown(verb);
         LastVerb = command.Name;
+        var argument = end < 0 ? default : line[(end + 1)..].TrimStart((byte)' ');
         if (_isTurnedAway && command.Name != "QUIT")
-            return Respond(Replies.C503TurnedAway);
-        if (command.Refusal(State) is { } refusal)
-            return Respond(refusal);
-
-        return command.Run(this, end < 0 ? default : line[(end + 1)..].TrimStart((byte)' '));
+            return Refuse(command, argument, Replies.C503TurnedAway);
+        return command.Refusal(State) is { } refusal ? Refuse(command, argument, refusal) : command.Run(this, argument);
     }
 
     /// <summary>Takes note of a line that was none (<see cref="LineStatus.TooLong"/>, <see cref="LineStatus.BareLineFeed"/>).</summary>
@@ -159,9 +176,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         _sasl = null;
         // RFC 5321 §2.3.8: only CRLF ends a line.
         if (status != LineStatus.TooLong)
-            return Respond(Replies.C500BareLineFeed);
+            return Unreadable(start, Replies.C500BareLineFeed);
         // RFC 5321 §4.5.3.1.9; RFC 4954 §4, §6.
-        return Respond(isAuth && profile.AllowsAuth(IsTls) ? Replies.C500AuthLineTooLong : Replies.C500LineTooLong);
+        return Unreadable(start, isAuth && profile.AllowsAuth(IsTls) ? Replies.C500AuthLineTooLong : Replies.C500LineTooLong);
     }
 
     /// <summary>With <see cref="SmtpAction.CheckRecipient"/>: another mailbox takes the recipient's place, if it is accepted.</summary>
@@ -172,7 +189,10 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         ProposedRecipient = recipient;
     }
 
-    /// <summary>Answers the open question: null accepts, a 4xx or 5xx reply refuses.</summary>
+    /// <summary>
+    /// Answers the open question: null accepts, a 4xx or 5xx reply refuses. The answer to <see cref="SmtpAction.StartQueue"/> is the reply,
+    /// whatever it says.
+    /// </summary>
     public SmtpStep Answer(SmtpReply? refusal)
     {
         var question = _question;
@@ -197,6 +217,10 @@ public sealed partial class SmtpSession(SmtpProfile profile)
                 return AuthRefused(refusal);
             case SmtpAction.Authenticate:
                 return refusal is null ? AuthStep(_sasl!.Verified()) : AuthRefused(refusal);
+            case SmtpAction.StartQueue:
+                return Respond(refusal ?? throw new ArgumentNullException(nameof(refusal)));
+            case SmtpAction.SkipChunk:
+                return ChunkSkipped();
             default:
                 throw new InvalidOperationException("No question is open.");
         }
@@ -213,27 +237,19 @@ public sealed partial class SmtpSession(SmtpProfile profile)
             throw new InvalidOperationException("No content was asked for.");
 
         _question = SmtpAction.Continue;
-        Reset();
-        if (reply.IsSuccess)
-        {
-            _errors = 0;
-            _commandsWithoutMail = 0;
-            _recipientsTooMany = 0;
-        }
-
-        return Respond(reply);
+        return MessageEnded(reply);
     }
 
     // RFC 5321 §4.1.1.2
     internal SmtpStep Mail(ReadOnlySpan<byte> argument)
     {
         if (profile.RequiresAuth && UserName is null)
-            return Respond(profile.AllowsAuth(IsTls) ? Replies.C530AuthRequired : Replies.C530TlsRequired);
+            return Respond(AuthRequired);
         if (!TryReadPath("FROM:"u8, argument, out var sender, out var rest))
             return Respond(Replies.C501BadSender);
 
         var parameters = new MailParameters();
-        if (SmtpParameter<MailParameters>.ReadAll(profile.Offered(IsTls).Mail, rest, ref parameters) is { } refusal)
+        if (SmtpParameter<MailParameters>.ReadAll(profile.Offered(Traits).Mail, rest, ref parameters) is { } refusal)
             return Respond(refusal);
         if (sender is { HasDomain: false })
             return Respond(Replies.C501BadSender);
@@ -243,6 +259,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (parameters.SizeBytes > profile.MaxMessageBytes)
             return Respond(Replies.C552TooLarge);
 
+        _hasChunkFailed = false;
         _proposed = new SmtpTransaction
         {
             Sender = sender,
@@ -259,7 +276,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         if (!TryReadPath("TO:"u8, argument, out var recipient, out var rest) || recipient is null)
             return Respond(Replies.C501BadRecipient);
         var parameters = new RcptParameters();
-        if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(IsTls).Rcpt, rest, ref parameters) is { } refusal)
+        if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(Traits).Rcpt, rest, ref parameters) is { } refusal)
             return Respond(refusal);
         if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
@@ -295,7 +312,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         WithoutMail(argument.IsEmpty ? Replies.C501BadArgument : Replies.C252CannotVerify);
 
     // RFC 5321 §4.1.1.8
-    internal SmtpStep Help() => WithoutMail(Replies.C214Help);
+    internal SmtpStep Help() => WithoutMail(profile.HelpReply);
 
     // RFC 5321 §4.1.1.9: with or without an argument.
     internal SmtpStep Noop() => WithoutMail(Replies.C250Ok);
@@ -342,12 +359,30 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         return text.IsEmpty ? null : Encoding.UTF8.GetString(end < 0 ? given : given[..end]);
     }
 
+    private SmtpStep MessageEnded(SmtpReply reply)
+    {
+        Reset();
+        if (reply.IsSuccess)
+        {
+            _errors = 0;
+            _commandsWithoutMail = 0;
+            _recipientsTooMany = 0;
+            _chunks = 0;
+            _chunkBytes = 0;
+        }
+
+        return Respond(reply);
+    }
+
+    private SmtpStep Refuse(SmtpCommands.Row command, ReadOnlySpan<byte> argument, SmtpReply refusal) =>
+        command.BringsChunk ? SkipChunk(argument, refusal) : Respond(refusal);
+
     private SmtpStep Unknown(ReadOnlySpan<byte> verb)
     {
         // A browser that was made to post mail here (cross-protocol attack): nothing it says may be taken for a command.
         if (verb.SequenceEqual("GET"u8) || verb.SequenceEqual("POST"u8) || verb.SequenceEqual("PUT"u8) || verb.SequenceEqual("CONNECT"u8))
             return new SmtpStep(SmtpAction.Close, Replies.C421NotSmtp);
-        return Respond(Replies.C500BadCommand);
+        return Unreadable(verb, Replies.C500BadCommand);
     }
 
     private SmtpStep Ask(SmtpAction question)
@@ -357,9 +392,9 @@ public sealed partial class SmtpSession(SmtpProfile profile)
     }
 
     private SmtpStep WithoutMail(SmtpReply reply) =>
-        ++_commandsWithoutMail > profile.MaxCommandsWithoutMail
-            ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands)
-            : Respond(reply);
+        TooManyWithoutMail() ? new SmtpStep(SmtpAction.Close, Replies.C421TooManyCommands) : Respond(reply);
+
+    private bool TooManyWithoutMail() => ++_commandsWithoutMail > profile.MaxCommandsWithoutMail;
 
     // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another message; not for ever.
     private SmtpStep TooManyRecipients() =>
@@ -380,6 +415,7 @@ public sealed partial class SmtpSession(SmtpProfile profile)
         _transaction = null;
         _proposed = null;
         ProposedRecipient = null;
+        _hasChunkFailed = false;
     }
 
     private void ThrowIfQuestionOpen()

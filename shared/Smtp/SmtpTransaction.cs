@@ -29,6 +29,9 @@ public sealed class SmtpTransaction
     /// <summary>The accepted forward-paths, each once, in order.</summary>
     public IReadOnlyList<SmtpAddress> Recipients => _recipients;
 
+    /// <summary>A first chunk of its content was taken (RFC 3030 §2).</summary>
+    internal bool IsChunked { get; set; }
+
     /// <summary>Accepted RCPT commands: who is named twice is one recipient, but naming has the same bound.</summary>
     internal int TimesNamed { get; private set; }
 

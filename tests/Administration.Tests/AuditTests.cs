@@ -58,7 +58,9 @@ public sealed class AuditTests : IAsyncLifetime
                 await _operator.Messages.HoldAsync(id, By, Cancellation);
             }, OperatorAction.Held, "ID", 2),
             ("Messages.HoldAsync", () => _operator.Messages.HoldAsync(id, By, Cancellation), null, "", 0),
+            ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("example.net", By), null, "", 0),
             ("Messages.ReleaseAsync", () => _operator.Messages.ReleaseAsync(id, By, Cancellation), OperatorAction.Released, "ID", 2),
+            ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("Example.NET", By), OperatorAction.DomainFlushed, "example.net", 2),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), OperatorAction.Removed, "ID", 2),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), null, "", 0),
         ];

@@ -33,6 +33,7 @@ public sealed class JsonTests : IDisposable
         await ShouldBeAsync("message 1E240", "", """{"status":"notDone","result":"noSuchMessage","message":*,"id":"1E240"}""");
         await ShouldBeAsync("message", "", """{"status":"refused","result":"misused","message":*}""");
         await ShouldBeAsync("queue --Storage:ClaimLease=soon", "", """{"status":"refused","result":"badStart","message":*}""");
+        await ShouldBeAsync("queue flush example.net", "", """{"status":"notDone","result":"nothingToFlush","message":"Nothing waits for example.net","domain":"example.net"}""");
         await ShouldBeAsync("queue pause", "", """{"status":"done","result":"deliveryPaused","message":*}""");
         await ShouldBeAsync("queue resume", "",
             """{"status":"done","result":"deliveryResumed","message":*,"pause":{"reason":"paused","owner":"operator","until":null,"since":*,"operator":*}}""");

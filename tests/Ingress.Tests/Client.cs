@@ -75,6 +75,10 @@ internal sealed class Client : IAsyncDisposable
         }
     }
 
+    /// <summary>The next line of a reply; fails at the end of the connection.</summary>
+    public async Task<string> LineAsync() =>
+        Encoding.Latin1.GetString((await _wire.ReadLineAsync(Deadline.Token) ?? throw new EndOfStreamException()).Span);
+
     public async Task<string> ExpectAsync(string start)
     {
         var reply = await ReplyAsync();

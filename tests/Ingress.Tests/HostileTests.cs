@@ -14,6 +14,10 @@ public sealed class HostileTests
         "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nbody\r\n",
         "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nbody\r\n.",
         "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\nx: y\r\n\r\nbody\r\n.\r",
+        "EHLO x\r\nBDAT 100\r\nx",
+        "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nBDAT 100\r\nx: y",
+        "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nBDAT 6\r\nx: y\r\nBDAT 10 LAS",
+        "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<ann@example.com>\r\nBDAT 6\r\nx: y\r\nBDAT 10 LAST\r\n\r\nbody",
         "EHLO x\r\nSTARTTLS\r\n", "EHLO x\r\nSTARTTLS\r\n\x16\x03\x01",
     ];
 

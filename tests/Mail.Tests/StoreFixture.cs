@@ -35,6 +35,7 @@ public sealed class StoreFixture : IAsyncDisposable
         History = new MessageHistory(Database);
         Waiting = new WaitingStore(Database);
         Operator = new OperatorStore(Database);
+        Flushes = new FlushStore(Database, Operator);
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
@@ -72,6 +73,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public WaitingStore Waiting { get; }
 
     public OperatorStore Operator { get; }
+
+    public FlushStore Flushes { get; }
 
     public static async Task<StoreFixture> SqliteAsync(Action<StorageOptions>? configure = null)
     {

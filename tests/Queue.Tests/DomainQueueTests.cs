@@ -149,6 +149,19 @@ public sealed class DomainQueueTests
         Assert.Equal(later.AddMinutes(10), _queue.Backoff.BackoffUntil);
     }
 
+    [Theory]
+    [InlineData(3, 0, true)]
+    // The store has not heard of the last failure yet.
+    [InlineData(2, 0, false)]
+    [InlineData(3, 20, false)]
+    public void A_backoff_that_was_ended_in_the_store_is_over(int failures, int minutes, bool isOver)
+    {
+        _queue.Remember(new DomainBackoff(3, s_now.AddMinutes(10), "down"));
+        _queue.Shorten(new DomainBackoff(failures, s_now.AddMinutes(minutes), "down"));
+        Assert.Equal(isOver, !_queue.BacksOff(s_now));
+        Assert.Equal(3, _queue.Backoff.Failures);
+    }
+
     [Fact]
     public void A_domain_that_answers_again_backs_off_no_longer()
     {

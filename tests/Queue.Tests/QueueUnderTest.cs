@@ -102,6 +102,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
 
+    public FlushStore Flushes => _app.Services.GetRequiredService<FlushStore>();
+
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
     public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();

@@ -242,6 +242,21 @@ public sealed class RepairTests
     }
 
     [Fact]
+    public async Task A_flush_is_obeyed_by_the_queue_of_a_domain_that_backs_off()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new Dictionary<string, string?> { ["Queue:RetrySteps:0"] = "1.00:00:00" });
+        var isReachable = false;
+        queue.Worker.Reachable = _ => Volatile.Read(ref isReachable);
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
+        await Until.TrueAsync(async () => (await queue.Store.FindBackoffAsync("example.net", default)).Failures > 0, "the domain backs off");
+        await Until.TrueAsync(async () => (await queue.Store.FindQueuedAsync(RecipientIds.Of(id, 0), default))!.Attempts > 0, "the attempt is recorded");
+
+        Volatile.Write(ref isReachable, true);
+        Assert.Equal(new QueueFlush(FlushEnd.Started, 1), await queue.Flushes.FlushAsync("example.net", new("ann"), bounds: null));
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(id)).Recipients).State);
+    }
+
+    [Fact]
     public async Task A_probe_that_delivered_all_ends_the_backoff_though_its_report_has_not_come()
     {
         await using var queue = await QueueUnderTest.StartAsync();

@@ -110,7 +110,7 @@ public sealed class ContentTests
     public void Ordinary_text_is_one_slice_and_counted()
     {
         var text = Wire.Bytes(string.Concat(Enumerable.Repeat("An ordinary line of text.\r\n", 1000)));
-        var reader = new EndOfDataReader();
+        var reader = new ContentReader();
         Assert.Equal(new ContentSlice(0, text.Length, text.Length, false), reader.Read(text));
         Assert.Equal(new ContentSlice(0, 0, 3, true), reader.Read(".\r\n"u8));
         Assert.Equal(text.Length, reader.ContentBytes);
@@ -128,7 +128,7 @@ public sealed class ContentTests
 
     private static (string Content, string After, ContentFaults Faults) Unstuff(string wire, int size, bool repairs = false)
     {
-        var reader = new EndOfDataReader { RepairsLineEnds = repairs };
+        var reader = new ContentReader { RepairsLineEnds = repairs };
         var bytes = Wire.Bytes(wire);
         var content = "";
         var position = 0;

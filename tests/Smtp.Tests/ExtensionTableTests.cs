@@ -19,14 +19,14 @@ public sealed class ExtensionTableTests
     }
 
     [Theory]
-    [InlineData(ListenerKind.Mx, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
-    [InlineData(ListenerKind.Mx, true, "PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
-    [InlineData(ListenerKind.Submission, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Mx, false, "STARTTLS, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Mx, true, "PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Submission, false, "STARTTLS, ETRN, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
     [InlineData(
         ListenerKind.Submission, true,
-        "AUTH=LOGIN PLAIN, AUTH LOGIN PLAIN, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, LIMITS RCPTMAX=1000")]
+        "ETRN, AUTH=LOGIN PLAIN, AUTH LOGIN PLAIN, PIPELINING, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
     public void Ehlo_prints_the_column_of_its_listener(ListenerKind kind, bool isTls, string lines) =>
-        Assert.Equal(["mx.example.com", .. lines.Split(", ")], Profile(kind).Offered(isTls).EhloReply.Lines);
+        Assert.Equal(["mx.example.com", .. lines.Split(", ")], Profile(kind).Offered(isTls ? ClientTraits.Tls : ClientTraits.None).EhloReply.Lines);
 
     [Theory]
     [InlineData("LOGIN PLAIN SCRAM-SHA-256", "AUTH=LOGIN PLAIN", "AUTH LOGIN PLAIN SCRAM-SHA-256")]
@@ -47,7 +47,7 @@ public sealed class ExtensionTableTests
             new() { HostName = "mx.example.com", OffersAuth = true },
             new() { HostName = "mx.example.com", OffersOldAuth = true },
         ];
-        Assert.All(profiles, profile => Assert.DoesNotContain(profile.Offered(isTls: true).EhloReply.Lines, line => line.StartsWith("AUTH=", StringComparison.Ordinal)));
+        Assert.All(profiles, profile => Assert.DoesNotContain(profile.Offered(ClientTraits.Tls).EhloReply.Lines, line => line.StartsWith("AUTH=", StringComparison.Ordinal)));
     }
 
     /// <summary>RFC 5321 §4.1.1.11: 555 for what EHLO did not offer.</summary>
@@ -59,7 +59,7 @@ public sealed class ExtensionTableTests
         Assert.NotEmpty(ExtensionTable.All.SelectMany(extension => extension.Mail));
         foreach (var extension in ExtensionTable.All)
         {
-            var isOffered = profile.Offered(isTls).EhloReply.Lines.Contains(extension.LineOf(profile));
+            var isOffered = profile.Offered(isTls ? ClientTraits.Tls : ClientTraits.None).EhloReply.Lines.Contains(extension.LineOf(profile));
             foreach (var parameter in extension.Mail)
                 Assert.Equal(isOffered, Answer(profile, isTls, $"MAIL FROM:<a@example.net> {parameter.Keyword}") != Replies.C555BadParameter);
             foreach (var parameter in extension.Rcpt)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp.Tests;
@@ -11,8 +12,11 @@ internal sealed class ScriptedHost(SmtpProfile profile)
 {
     private readonly ArrayBufferWriter<byte> _output = new();
     private LineReader _lines = new(SmtpLimits.ExtendedCommandLineBytes);
-    private EndOfDataReader _content;
-    private string _text = "";
+    private ContentReader _content;
+    private bool _inChunks;
+    private long _chunkRest;
+    private SmtpAction? _chunk;
+    private readonly StringBuilder _text = new();
     private bool _inContent;
     private byte[] _held = [];
 
@@ -33,7 +37,7 @@ internal sealed class ScriptedHost(SmtpProfile profile)
     {
         byte[] whole = [.. _held, .. bytes];
         var buffer = new ReadOnlySequence<byte>(whole);
-        while (!IsClosed && (_inContent ? ReadContent(ref buffer) : ReadLine(ref buffer)))
+        while (!IsClosed && (_chunk is not null ? ReadChunk(ref buffer) : _inContent ? ReadContent(ref buffer) : ReadLine(ref buffer)))
         {
         }
 
@@ -58,37 +62,88 @@ internal sealed class ScriptedHost(SmtpProfile profile)
 
         var input = buffer.FirstSpan;
         var slice = _content.Read(input);
-        _text += Wire.Text(input.Slice(slice.Start, slice.Length));
+        _text.Append(Wire.Text(input.Slice(slice.Start, slice.Length)));
         buffer = buffer.Slice(slice.Consumed);
         if (!slice.IsEnd)
             return true;
 
         _inContent = false;
-        var transaction = Session.Transaction!;
-        if (_content.Faults != ContentFaults.None)
+        Act(Session.ContentEnded(Accept()));
+        return true;
+    }
+
+    private bool ReadChunk(ref ReadOnlySequence<byte> buffer)
+    {
+        var octets = buffer.Slice(0, Math.Min(_chunkRest, buffer.Length)).ToArray();
+        buffer = buffer.Slice(octets.Length);
+        _chunkRest -= octets.Length;
+        for (var input = octets.AsSpan(); _chunk == SmtpAction.ReceiveChunk && !input.IsEmpty;)
         {
-            Act(Session.ContentEnded(_content.Faults.HasFlag(ContentFaults.Nul) ? Replies.C550Nul : Replies.C550BareCrLf));
+            var slice = _content.Read(input);
+            _text.Append(Wire.Text(input.Slice(slice.Start, slice.Length)));
+            input = input[slice.Consumed..];
+        }
+
+        if (_chunkRest > 0)
+            return false;
+        var action = _chunk;
+        _chunk = null;
+        if (action == SmtpAction.SkipChunk)
+        {
+            Act(Session.Answer(null));
             return true;
         }
 
-        Accepted.Add((transaction.Sender?.Text ?? "", [.. transaction.Recipients.Select(r => r.Text)], _text));
-        Act(Session.ContentEnded(new SmtpReply(250, "2.0.0", "Ok: queued as 1E240")));
+        var isLast = Session.Chunk.IsLast;
+        if (isLast && _content.End())
+            _text.Append("\r\n");
+        var reply = isLast ? Accept() : Session.Profile.MaxMessageBytes < _content.ContentBytes ? Replies.C552TooLarge : null;
+        _inChunks = !isLast && reply is null;
+        Act(Session.ChunkEnded(reply));
         return true;
+    }
+
+    private SmtpReply Accept()
+    {
+        var transaction = Session.Transaction!;
+        if (_content.Faults != ContentFaults.None)
+            return _content.Faults.HasFlag(ContentFaults.Nul) ? Replies.C550Nul : Replies.C550BareCrLf;
+
+        Accepted.Add((transaction.Sender?.Text ?? "", [.. transaction.Recipients.Select(r => r.Text)], _text.ToString()));
+        return new SmtpReply(250, "2.0.0", "Ok: queued as 1E240");
+    }
+
+    private void BeginChunk(SmtpAction action)
+    {
+        (_chunk, _chunkRest) = (action, Session.Chunk.SizeBytes);
+        if (action != SmtpAction.ReceiveChunk || _inChunks)
+            return;
+        _inChunks = true;
+        _content = new ContentReader { IsCounted = true };
+        _text.Clear();
     }
 
     private void Act(SmtpStep step)
     {
         while (step.Reply is null)
         {
+            if (step.Action is SmtpAction.ReceiveChunk or SmtpAction.SkipChunk)
+            {
+                BeginChunk(step.Action);
+                return;
+            }
+
             step = step.Action switch
             {
                 SmtpAction.CheckSender => Session.Answer(null),
                 SmtpAction.CheckRecipient => Session.Answer(Session.ProposedRecipient!.LocalPart == "unknown" ? Replies.C550NoSuchUser : null),
+                SmtpAction.StartQueue => Session.Answer(new SmtpReply(250, "2.0.0", $"started {Session.ProposedQueue.Domain} {Session.ProposedQueue.WithSubdomains}")),
                 SmtpAction.Authenticate => Session.Answer(Session.ProposedClaim is PasswordClaim { Password: "secret" } ? null : Replies.C535BadCredentials),
                 _ => throw new InvalidOperationException($"{step.Action} without a reply."),
             };
         }
 
+        _inChunks &= Session.State == SmtpSessionState.Chunks;
         step.Reply.WriteTo(_output);
         step.ClosingReply?.WriteTo(_output);
         switch (step.Action)
@@ -101,8 +156,8 @@ internal sealed class ScriptedHost(SmtpProfile profile)
                 break;
             case SmtpAction.ReceiveContent:
                 _inContent = true;
-                _content = new EndOfDataReader();
-                _text = "";
+                _content = new ContentReader();
+                _text.Clear();
                 break;
         }
     }

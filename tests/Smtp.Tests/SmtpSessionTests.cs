@@ -22,6 +22,7 @@ public sealed class SmtpSessionTests
             S: 250-8BITMIME
             S: 250-SIZE 1000
             S: 250-ENHANCEDSTATUSCODES
+            S: 250-CHUNKING
             S: 250 LIMITS RCPTMAX=3
             C: MAIL FROM:<a@example.net> SIZE=20 BODY=8BITMIME
             S: 250 2.1.0 Ok
@@ -89,8 +90,6 @@ public sealed class SmtpSessionTests
         S: 503 5.5.1 Send MAIL first
         C: AUTH PLAIN AGEAYg==
         S: 502 5.5.1 Command not implemented
-        C: BDAT 5 LAST
-        S: 502 5.5.1 Command not implemented
         C: FOO
         S: 500 5.5.2 Command not recognized
         C:
@@ -108,10 +107,22 @@ public sealed class SmtpSessionTests
     [Fact]
     public void Help_names_no_command_that_is_refused() => Transcript.Run("""
         S: 220 mx.example.com ESMTP
+        C: ETRN example.com
+        S: 503 5.5.1 Send EHLO or HELO first
+        C: HELO client.example.net
+        S: 250 mx.example.com
+        C: ETRN example.com
+        S: 502 5.5.1 Command not implemented
+        C: EXPN staff
+        S: 502 5.5.1 Command not implemented
+        C: VRFY
+        S: 501 5.5.4 Syntax error in parameters
+        C: VRFY b@example.com
+        S: 252 2.5.0 Cannot verify the user; try to send mail
         C: HELP MAIL
         S: 214-2.0.0 Commands: EHLO HELO MAIL RCPT DATA RSET NOOP
         S: 214-2.0.0 QUIT VRFY HELP, and what EHLO tells of
-        S: 214 2.0.0 See RFC 5321
+        S: 214 2.0.0 See docs/RFC.md of MailPipeline
         """, Mx);
 
     [Fact]
@@ -201,26 +212,32 @@ public sealed class SmtpSessionTests
         C: EHLO client.example.net
         S: 250-mx.example.com
         S: 250-STARTTLS
+        S: 250-ETRN
         S: 250-PIPELINING
         S: 250-8BITMIME
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
+        S: 250-CHUNKING
         S: 250 LIMITS RCPTMAX=1000
         C: MAIL FROM:<a@example.com>
         S: 530 5.7.0 Issue STARTTLS first
         C: AUTH PLAIN AGEAc2VjcmV0
         S: 538 5.7.11 Encryption required for authentication
+        C: ETRN example.org
+        S: 530 5.7.0 Issue STARTTLS first
         C: STARTTLS
         S: 220 2.0.0 Ready to start TLS
         C: MAIL FROM:<a@example.com>
         S: 503 5.5.1 Send EHLO or HELO first
         C: EHLO client.example.net
         S: 250-mx.example.com
+        S: 250-ETRN
         S: 250-AUTH LOGIN PLAIN
         S: 250-PIPELINING
         S: 250-8BITMIME
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
+        S: 250-CHUNKING
         S: 250 LIMITS RCPTMAX=1000
         C: STARTTLS
         S: 503 5.5.1 TLS is already active
@@ -232,8 +249,22 @@ public sealed class SmtpSessionTests
         S: 235 2.7.0 Authentication successful
         C: AUTH PLAIN AGEAc2VjcmV0
         S: 503 5.5.1 Already authenticated
+        C: ETRN Example.ORG
+        S: 250 2.0.0 started example.org False
+        C: ETRN @[192.0.2.1]
+        S: 250 2.0.0 started [192.0.2.1] True
+        C: ETRN
+        S: 501 5.5.4 Syntax error in parameters
+        C: ETRN @
+        S: 501 5.5.4 Syntax error in parameters
+        C: ETRN #queue
+        S: 501 5.5.4 Syntax error in parameters
+        C: ETRN example.org example.net
+        S: 501 5.5.4 Syntax error in parameters
         C: MAIL FROM:<a@example.com> AUTH=<>
         S: 250 2.1.0 Ok
+        C: ETRN example.org
+        S: 503 5.5.1 Not during a mail transaction
         """, Submission);
 
     [Theory]
@@ -380,7 +411,7 @@ public sealed class SmtpSessionTests
     public void Every_line_gets_exactly_one_well_formed_reply() =>
         Gen.Select(
                 Gen.OneOf(
-                    Gen.OneOfConst("EHLO x", "HELO y", "MAIL FROM:<a@example.net>", "RCPT TO:<b@example.com>", "RCPT TO:<unknown@example.com>", "RSET", "NOOP",
+                    Gen.OneOfConst("EHLO x", "HELO y", "MAIL FROM:<a@example.net>", "RCPT TO:<b@example.com>", "RCPT TO:<unknown@example.com>", "RSET", "BDAT 0", "BDAT 0 LAST", "NOOP",
                         "VRFY x", "HELP", "STARTTLS", "AUTH PLAIN", "AUTH LOGIN", "AGEAc2VjcmV0", "*", "mail from:<", "EXPN x", ""),
                     Gen.Char[' ', '~'].Array[0, 60].Select(chars => new string(chars)),
                     Gen.Byte.Array[0, 60].Select(bytes => Wire.Text(bytes).Replace("\n", "", StringComparison.Ordinal))).Array[1, 60],

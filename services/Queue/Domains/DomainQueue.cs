@@ -51,6 +51,16 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
 
     public void Remember(DomainBackoff backoff) => Backoff = backoff;
 
+    /// <summary>
+    /// What storage has ends earlier than what is known here. Of another number of failures it is older, and the one that is known is being
+    /// written.
+    /// </summary>
+    public void Shorten(DomainBackoff stored)
+    {
+        if (stored.Failures == Backoff.Failures && stored.BackoffUntil < Backoff.BackoffUntil)
+            Backoff = stored;
+    }
+
     public bool BacksOff(DateTimeOffset now) => now < Backoff.BackoffUntil;
 
     public bool WantsMore(DateTimeOffset now) => MoreInStore && !BacksOff(now) && _window.IsHalfEmpty;

@@ -55,10 +55,13 @@ internal sealed partial class DomainQueueGrain(
         return Task.CompletedTask;
     }
 
-    public Task<bool> WakeAsync()
+    public async Task<bool> WakeAsync()
     {
         _idleTicks = 0;
-        return dispatch.LookAsync(Domain);
+        // Storage says that it does not back off: somebody has ended that.
+        if (_queue.BacksOff(time.GetUtcNow()))
+            _queue.Shorten(await store.FindBackoffAsync(Domain, CancellationToken.None));
+        return await dispatch.LookAsync(Domain);
     }
 
     public async Task CompleteAsync(AttemptsCompleted completed)

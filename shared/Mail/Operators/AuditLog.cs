@@ -26,6 +26,9 @@ public enum OperatorAction
     AliasRemoved = 31,
     DeliveryPaused = 40,
     DeliveryResumed = 41,
+
+    /// <summary>What waits for a domain was made due at once.</summary>
+    DomainFlushed = 42,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>

@@ -14,6 +14,7 @@ internal static partial class StatementRules
         ["shared/Mail/Queue/ClaimStore.cs"] = "takes recipients for an attempt; says nothing of its outcome",
         ["shared/Mail/Maildrops/MaildropStore.cs"] = "takes recipients in the transaction that stores their mail",
         ["shared/Mail/Queue/TakeBackStore.cs"] = "ends the claims of workers that died, whose recipients the writer then decides",
+        ["shared/Mail/Operators/FlushStore.cs"] = "makes recipients due that nobody tries",
         ["shared/Mail/Operators/OperatorStore.cs"] = "holds and releases recipients that nobody tries",
     };
 

@@ -18,7 +18,7 @@ public enum ContentFaults
     Nul = 4,
 }
 
-/// <summary>One step of <see cref="EndOfDataReader"/>.</summary>
+/// <summary>One step of <see cref="ContentReader"/>.</summary>
 /// <param name="Start">Where the content of this step begins in the input.</param>
 /// <param name="Length">Octets of content from there; may be 0.</param>
 /// <param name="Consumed">Octets of the input this step has dealt with; never less than Start + Length.</param>
@@ -27,18 +27,20 @@ public enum ContentFaults
 public readonly record struct ContentSlice(int Start, int Length, int Consumed, bool IsEnd, bool IsBareLineEnd = false);
 
 /// <summary>
-/// The receiving side of DATA: finds the one end of data there is, CRLF.CRLF, and removes stuffed dots (RFC 5321 §4.5.2).
+/// The receiving side of DATA: finds the one end of data there is, CRLF.CRLF, and removes stuffed dots (RFC 5321 §4.5.2). Or, where
+/// <see cref="IsCounted"/> says so, of BDAT, whose octets are content as they are, up to <see cref="End"/>.
 /// Lines ended by a bare LF or CR neither end nor hide anything: they are content, and make the content faulty, so that the
 /// host refuses the message after the end of data; or, where <see cref="RepairsLineEnds"/> says so, each bare LF is read as the end of
 /// a line of content, and still as nothing else. It copies nothing: each step names a slice of the input. Ordinary text is
 /// one slice per input. Mutable: one value for each message, kept in a variable or a field that is not readonly.
 /// </summary>
-public struct EndOfDataReader()
+public struct ContentReader()
 {
     private static readonly SearchValues<byte> s_special = SearchValues.Create("\0\r\n"u8);
 
     // The CRLF of the DATA command has just been read: a dot right away ends an empty message.
     private State _state = State.LineStart;
+    private bool _isInLine;
 
     private enum State : byte
     {
@@ -55,6 +57,9 @@ public struct EndOfDataReader()
 
     /// <summary>A bare LF counts as CRLF and is no fault: for our own users' clients, never for other servers (RFC 5321 §2.3.8).</summary>
     public bool RepairsLineEnds { get; init; }
+
+    /// <summary>The client says how many octets there are: no dot ends or means anything (RFC 3030 §2).</summary>
+    public bool IsCounted { get; init; }
 
     /// <summary>What was wrong so far.</summary>
     public ContentFaults Faults { get; private set; }
@@ -75,6 +80,8 @@ public struct EndOfDataReader()
         if (IsEnded)
             throw new InvalidOperationException("The content has ended.");
 
+        if (IsCounted && _state is State.LineStart or State.RepairedLineStart)
+            _state = State.Text;
         // Start: a dot that opens a line, or the terminator it may belong to, is stepped over.
         var start = 0;
         while (start < input.Length && _state is State.LineStart or State.RepairedLineStart or State.AfterDot or State.AfterDotCr)
@@ -107,7 +114,21 @@ public struct EndOfDataReader()
         }
 
         var length = TakeText(input[start..]);
-        return Step(start, length, start + length + (_state == State.RepairedLineStart ? "\n".Length : 0));
+        var consumed = start + length + (_state == State.RepairedLineStart ? "\n".Length : 0);
+        _isInLine = input[consumed - 1] != '\n';
+        return Step(start, length, consumed);
+    }
+
+    /// <summary>Counted content ends here.</summary>
+    /// <returns>Its last line has no end, which is to be added: no other way to hand a message on can do without (RFC 5321 §4.1.1.4).</returns>
+    public bool End()
+    {
+        if (!IsCounted || IsEnded)
+            throw new InvalidOperationException("The content ends by itself, or has ended.");
+        if (_state == State.AfterCr)
+            Faults |= ContentFaults.BareCarriageReturn;
+        _state = State.Ended;
+        return _isInLine;
     }
 
     // Content up to the end of the input, up to a CRLF with a dot behind it, or up to a bare LF that is repaired.
@@ -167,7 +188,7 @@ public struct EndOfDataReader()
     // Just behind a CRLF: true when the slice has to end here.
     private bool EndsLine(ReadOnlySpan<byte> input, int position)
     {
-        if (position < input.Length && input[position] != '.')
+        if (IsCounted || (position < input.Length && input[position] != '.'))
             return false;
 
         _state = State.LineStart;
