@@ -36,7 +36,7 @@ public sealed class ExtensionTableTests
     public void Ehlo_names_the_mechanisms_that_are_offered_in_their_order(string names, params string[] lines)
     {
         var profile = new SmtpProfile { HostName = "mx.example.com", OffersAuth = true, OffersOldAuth = true, Mechanisms = Sasl.SaslMechanism.Named(names)! };
-        Assert.Equal(lines, profile.Offered(isTls: true).EhloReply.Lines.Where(line => line.StartsWith("AUTH", StringComparison.Ordinal)));
+        Assert.Equal(lines, profile.Offered(ClientTraits.Tls).EhloReply.Lines.Where(line => line.StartsWith("AUTH", StringComparison.Ordinal)));
     }
 
     [Fact]
