@@ -73,7 +73,7 @@ for _ in range(300):
     except OSError:
         time.sleep(0.2)
 # One account is for warming up: code is loaded and compiled once.
-for _ in range(300):
+for _ in range(100):
     plain("user0@example.org")
     scram("user0@example.org")
 names = [f"user{i}@example.org" for i in range(1, accounts + 1)]

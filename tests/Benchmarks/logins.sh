@@ -19,17 +19,17 @@ done
 command -v python3 >/dev/null || { echo "logins.sh: python3 is missing" >&2; exit 69; }
 ((build)) && dotnet build "$root/services/Standalone" -c Release -v quiet -nodeReuse:false >&2
 
-program=("dotnet" "$root/services/Standalone/bin/Release/net10.0/MailPipeline.Standalone.dll")
+binaries=$root/services/Standalone/bin/Release/net10.0
 work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/mailpipeline-bench.XXXXXX")
 pid=""
 trap '[[ -z $pid ]] || { kill "$pid"; wait "$pid" || true; }; rm -rf "$work"' EXIT
 mkdir "$work/data"
 cd "$work"
-"${program[@]}" domain add example.org --data "$work/data" >/dev/null
+dotnet "$binaries/mail.dll" domain add example.org --data "$work/data" >/dev/null
 for ((i = 0; i <= accounts; i++)); do
-    echo "correct horse" | "${program[@]}" account add "user$i@example.org" --data "$work/data" >/dev/null
+    echo "correct horse" | dotnet "$binaries/mail.dll" account add "user$i@example.org" --data "$work/data" >/dev/null
 done
-"${program[@]}" --data "$work/data" --port-offset "$offset" --Mailbox:AllowCleartextLogin=Loopback \
+dotnet "$binaries/MailPipeline.Standalone.dll" --data "$work/data" --port-offset "$offset" --Mailbox:AllowCleartextLogin=Loopback \
     "--Mailbox:Listeners:0:AuthMechanisms=PLAIN SCRAM-SHA-256" >"$work/log" 2>&1 &
 pid=$!
 python3 "$here/logins.py" "$pid" $((2110 + offset)) "$accounts" "$again" || { tail -20 "$work/log" >&2; exit 1; }
