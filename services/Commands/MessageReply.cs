@@ -76,6 +76,14 @@ internal static class MessageReply
         json.WriteString("holdReason", message.HoldReason);
         json.WriteWait("wait", found.Wait);
         json.WriteAll("recipients", found.Recipients, recipient => Write(json, recipient));
+        json.WriteAll("reports", message.Reports, report =>
+        {
+            json.WriteString("kind", Json.Name(report.Kind));
+            json.WriteString("id", MessageIds.ToText(report.ReportId));
+            json.WriteNumber("recipients", report.Recipients);
+            json.WriteTime("at", report.MadeAt);
+            json.WriteBoolean("isDropped", report.IsDropped);
+        });
         json.WriteAll("changes", message.Audit, change =>
         {
             json.WriteString("action", Json.Name(change.Action));

@@ -35,14 +35,29 @@ internal static class Timeline
         }
         foreach (var line in (isFolded ? found.Recipients.Except(delivered) : found.Recipients).SelectMany(Lines))
             yield return line;
+        foreach (var report in message.Reports)
+            yield return Line(report);
         foreach (var change in message.Audit)
             yield return $"{Time(change.At)} {Recipients(change.Recipients)} {Word(change.Action)} by {OneLine(change.Operator)}";
+    }
+
+    private static string Line(ReportMade report)
+    {
+        var what = $"of {Recipients(report.Recipients)} {Word(report.Kind)}";
+        return report.IsDropped
+            ? $"{Time(report.MadeAt)} the sender was not told {what}: he had as many reports in an hour as Queue:MaxReportsPerSender allows"
+            : $"{Time(report.MadeAt)} the sender was told {what}, in {MessageIds.ToText(report.ReportId)}";
     }
 
     private static IEnumerable<string> Lines(TracedRecipient traced)
     {
         var recipient = traced.Timeline;
         var from = recipient.Original.Length > 0 && recipient.Original != recipient.Address ? $" (was <{recipient.Original}>)" : "";
+        if (recipient.State == RecipientState.Expanded)
+        {
+            yield return $"{Time(recipient.UpdatedAt)} <{recipient.Address}> led on to several";
+            yield break;
+        }
         yield return $"{s_indent} routed to <{recipient.Address}>{from}, {(recipient.Route == RecipientRoute.Local ? "a maildrop here" : "by SMTP")}";
         foreach (var (number, attempt) in recipient.Attempts.Index())
         {

@@ -145,11 +145,18 @@ internal sealed class MessageReception(
         var body = Transaction.Body == SmtpBody.EightBitMime || _content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
         if (Transaction.SmtpUtf8)
             body |= BodyType.SmtpUtf8;
+        var dsn = DsnOf(Transaction);
+        if (dsn is not null)
+            body |= BodyType.Dsn;
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
-            FlowKey.Of(session.UserName ?? "", sender), holdReason);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn);
     }
+
+    private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>
+        transaction is { Dsn: null, RecipientsDsn: null } ? null
+            : new(transaction.Dsn ?? MailDsn.None, transaction.RecipientsDsn ?? [.. transaction.Recipients.Select(_ => RcptDsn.None)]);
 }
 
 /// <summary>How the reception of a message ended.</summary>

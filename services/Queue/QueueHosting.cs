@@ -53,7 +53,11 @@ public static class QueueHosting
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddSingleton<DeliveryStatusNotification>();
+        services.AddSingleton<ReportMaker>();
+        services.AddSingleton<UnmadeReports>();
         services.AddSingleton<FailureReports>();
+        services.AddSingleton<SuccessReports>();
+        services.AddSingleton<DelayReports>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();

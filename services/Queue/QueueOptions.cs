@@ -79,6 +79,24 @@ public sealed class QueueOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan ReportDelay { get; set; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>
+    /// How long a recipient waits before its sender is told that it still does; 0: he is not. Default 4 h, as long as RFC 5321 §4.5.4.1 lets
+    /// most of the early attempts take.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "60.00:00:00")]
+    public TimeSpan DelayReportAfter { get; set; } = TimeSpan.FromHours(4);
+
+    /// <summary>Longest message, in octets, that comes back whole with a report of failure where its sender asked for that. Default 100 KiB.</summary>
+    [Range(0, 10 * 1024 * 1024)]
+    public long MaxReturnedBytes { get; set; } = 100 * 1024;
+
+    /// <summary>
+    /// Reports that one sender is sent in an hour; further ones are dropped, counted, and noted with the message they are about. Default
+    /// 1,000: a mailing's dead addresses, and no flood for one whose name was forged.
+    /// </summary>
+    [Range(0, 1_000_000)]
+    public int MaxReportsPerSender { get; set; } = 1000;
+
     /// <summary>How long finished messages are remembered for operators. Default 24 h.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);

@@ -21,6 +21,8 @@ internal sealed class QueueTelemetry : IDisposable
 
     private static readonly QueueMeasure s_nothing = new(0, []);
 
+    private static readonly KeyValuePair<string, object?>[] s_reportOutcomes = [new("outcome", "made"), new("outcome", "dropped")];
+
     private readonly ActivitySource _source = new(MeterName);
     private readonly TimeProvider _time;
     private (QueueMeasure Measure, DateTimeOffset Until) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
@@ -43,6 +45,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _takenBack;
     private readonly Counter<long> _held;
     private readonly Counter<long> _ownerless;
+    private readonly Counter<long> _reports;
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
@@ -74,6 +77,8 @@ internal sealed class QueueTelemetry : IDisposable
         _held = meter.CreateCounter<long>(
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
         _ownerless = meter.CreateCounter<long>("mailpipeline.queue.ownerless", "{recipient}", "Recipients found under a claim that is not there, and freed");
+        _reports = meter.CreateCounter<long>(
+            "mailpipeline.queue.reports", "{report}", "Reports to senders, by what they tell and by outcome: made, or dropped because their reader had too many");
     }
 
     /// <summary>A counter that is not there before its first event shows no increase by it.</summary>
@@ -91,6 +96,11 @@ internal sealed class QueueTelemetry : IDisposable
             _attempts.Add(0, Tag("outcome", outcome));
         foreach (var state in Enum.GetValues<RecipientState>())
             _decided.Add(0, Tag("state", state));
+        foreach (var kind in Enum.GetValues<ReportKind>())
+        {
+            foreach (var outcome in s_reportOutcomes)
+                _reports.Add(0, Tag("kind", kind), outcome);
+        }
     }
 
     /// <summary>Null unless somebody listens and the message is traced.</summary>
@@ -144,6 +154,10 @@ internal sealed class QueueTelemetry : IDisposable
     public void Held(int recipients) => _held.Add(recipients);
 
     public void Ownerless(int recipients) => _ownerless.Add(recipients);
+
+    public void Reported(ReportKind kind, bool isDropped) => _reports.Add(1, Tag("kind", kind), s_reportOutcomes[isDropped ? 1 : 0]);
+
+    public static string Word(ReportKind kind) => Names<ReportKind>.Of(kind);
 
     public void TakenBack(TakenBack taken)
     {

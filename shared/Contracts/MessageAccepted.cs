@@ -12,6 +12,7 @@ public sealed record MessageAccepted(long[] MessageIds, [property: JsonIgnore] A
 /// <summary>One accepted message and its envelope; the bytes stay in storage (claim check).</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>
 /// <param name="HoldReason">Why its recipients are held, or empty.</param>
+/// <param name="Dsn">What its envelope said about reports, as storage writes it, or empty.</param>
 public sealed record AcceptedMessage(
     long MessageId,
     string Sender,
@@ -21,4 +22,5 @@ public sealed record AcceptedMessage(
     DateTimeOffset AcceptedAt,
     string TraceParent,
     string Flow,
-    string HoldReason = "");
+    string HoldReason = "",
+    string Dsn = "");

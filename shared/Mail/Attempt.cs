@@ -4,6 +4,7 @@ namespace MailPipeline.Mail;
 /// <param name="Status">Enhanced status code (RFC 3463), e.g. "2.0.0", "4.4.1"; never empty.</param>
 /// <param name="Reply">The remote reply in one line, or our own words for what happened before one came.</param>
 /// <param name="RemoteHost">Name and address of the host that answered, e.g. "mx.example.net[192.0.2.1]:25"; empty if none.</param>
+/// <param name="ReportsHandedOn">That host offers DSN and was told what the sender wants to know: from its 250 on it is the one to report.</param>
 public sealed record AttemptResult(
     long RecipientId,
     AttemptOutcome Outcome,
@@ -11,7 +12,8 @@ public sealed record AttemptResult(
     string Reply,
     string RemoteHost,
     DateTimeOffset StartedAt,
-    DateTimeOffset FinishedAt);
+    DateTimeOffset FinishedAt,
+    bool ReportsHandedOn = false);
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

@@ -13,11 +13,11 @@ public static class ContractMapping
 
     public static AcceptedMessage ToContract(this Envelope envelope) => new(
         envelope.MessageId, envelope.Sender, envelope.Recipients, envelope.SizeBytes, (int)envelope.Body, envelope.AcceptedAt,
-        envelope.TraceParent, envelope.Flow, envelope.HoldReason);
+        envelope.TraceParent, envelope.Flow, envelope.HoldReason, envelope.Dsn?.ToText() ?? "");
 
     public static Envelope ToEnvelope(this AcceptedMessage message) => new(
         message.MessageId, message.Sender, message.Recipients, message.SizeBytes, (BodyType)message.Body, message.AcceptedAt,
-        message.TraceParent, message.Flow ?? "", message.HoldReason ?? "");
+        message.TraceParent, message.Flow ?? "", message.HoldReason ?? "", EnvelopeDsn.Parse(message.Dsn ?? ""));
 
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,

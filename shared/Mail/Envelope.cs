@@ -1,3 +1,5 @@
+using MailPipeline.Smtp;
+
 namespace MailPipeline.Mail;
 
 /// <summary>What was said of a message before its content: from whom, to whom, and what it needs on its way.</summary>
@@ -10,6 +12,7 @@ namespace MailPipeline.Mail;
 /// <param name="TraceParent">W3C traceparent of the SMTP transaction; empty when it was not traced.</param>
 /// <param name="Flow">Whose message it is where senders take turns; see <see cref="FlowKey"/>.</param>
 /// <param name="HoldReason">Why all of its recipients wait for an operator from the start; empty: they do not.</param>
+/// <param name="Dsn">What it said about reports; null: nothing, as most do.</param>
 public sealed record Envelope(
     long MessageId,
     string Sender,
@@ -19,9 +22,23 @@ public sealed record Envelope(
     DateTimeOffset AcceptedAt,
     string TraceParent,
     string Flow = "",
-    string HoldReason = "");
+    string HoldReason = "",
+    EnvelopeDsn? Dsn = null);
 
-/// <summary>What the content of a message needs from the next hop; the BODY and SMTPUTF8 parameters of MAIL. The numbers are stored.</summary>
+/// <summary>What an envelope said about reports (RFC 3461). It goes with <see cref="BodyType.Dsn"/>.</summary>
+/// <param name="Recipients">In the order of the envelope's.</param>
+public sealed record EnvelopeDsn(MailDsn Mail, IReadOnlyList<RcptDsn> Recipients)
+{
+    /// <summary>The parameters of MAIL, then those of each RCPT, one a line.</summary>
+    public string ToText() => string.Join('\n', Recipients.Select(recipient => recipient.ToString()).Prepend(Mail.ToString()));
+
+    /// <summary>Reads what <see cref="ToText"/> wrote; null where that is nothing.</summary>
+    /// <exception cref="FormatException">It is none of that.</exception>
+    public static EnvelopeDsn? Parse(string text) =>
+        text.Length == 0 ? null : text.Split('\n') is var lines ? new(MailDsn.Parse(lines[0]), [.. lines.Skip(1).Select(RcptDsn.Parse)]) : null;
+}
+
+/// <summary>What the next hop has to be told or to offer: the BODY and SMTPUTF8 parameters of MAIL, and that there are others. The numbers are stored.</summary>
 [Flags]
 public enum BodyType
 {
@@ -32,6 +49,9 @@ public enum BodyType
 
     /// <summary>RFC 6531.</summary>
     SmtpUtf8 = 2,
+
+    /// <summary>Storage has parameters about reports (RFC 3461). The bus carries no more of them than this.</summary>
+    Dsn = 4,
 }
 
 /// <summary>The key by which messages of one sender are known among others that wait.</summary>

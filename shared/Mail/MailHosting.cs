@@ -32,6 +32,8 @@ public static class MailHosting
         services.AddSingleton<AddressResolver>();
         services.AddSingleton<HostPostmaster>();
         services.AddSingleton<UnreportedStore>();
+        services.AddSingleton<ReportStore>();
+        services.AddSingleton<DsnStore>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();

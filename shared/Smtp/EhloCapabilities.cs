@@ -20,6 +20,9 @@ public sealed class EhloCapabilities
 
     public bool SmtpUtf8 => Has("SMTPUTF8");
 
+    /// <summary>RFC 3461: it reports as it is told.</summary>
+    public bool Dsn => Has("DSN");
+
     public bool StartTls => Has("STARTTLS");
 
     /// <summary>RFC 1870 §4: SIZE is known to the server.</summary>

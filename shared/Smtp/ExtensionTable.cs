@@ -36,6 +36,11 @@ internal static class ExtensionTable
             Mail = [new("AUTH", MailParameters.Auth)],
         },
         new("PIPELINING",          "RFC 2920",                 [s_yes,      s_yes,      s_yes]),
+        new("DSN",                 "RFC 3461",                 [s_yes,      s_yes,      s_yes])
+        {
+            Mail = [new("RET", MailParameters.Return), new("ENVID", MailParameters.EnvelopeId)],
+            Rcpt = [new("NOTIFY", RcptParameters.Notify), new("ORCPT", RcptParameters.OriginalRecipient)],
+        },
         new("8BITMIME",            "RFC 6152",                 [s_yes,      s_yes,      s_yes]) { Mail = [new("BODY", MailParameters.BodyType)] },
         new("SIZE",                "RFC 1870",                 [s_yes,      s_yes,      s_yes])
         {

@@ -11,12 +11,17 @@ internal struct MailParameters
 
     private bool _hasBody;
     private bool _hasAuth;
+    private DsnReturn _return;
+    private string? _envelopeId;
 
     public SmtpBody Body { get; private set; }
 
     public bool SmtpUtf8 { get; private set; }
 
     public long? SizeBytes { get; private set; }
+
+    /// <summary>What they say about reports; null: nothing.</summary>
+    public readonly MailDsn? Dsn => _return == DsnReturn.Unsaid && _envelopeId is null ? null : new MailDsn(_return, _envelopeId ?? "");
 
     public static SmtpReply? Size(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
     {
@@ -48,6 +53,22 @@ internal struct MailParameters
         if (hasValue || parameters.SmtpUtf8)
             return Replies.C501BadArgument;
         parameters.SmtpUtf8 = true;
+        return null;
+    }
+
+    public static SmtpReply? Return(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        if (parameters._return != DsnReturn.Unsaid || !DsnSyntax.TryReadReturn(value, out var part))
+            return Replies.C501BadReturn;
+        parameters._return = part;
+        return null;
+    }
+
+    public static SmtpReply? EnvelopeId(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        if (parameters._envelopeId is not null || !DsnSyntax.TryReadEnvelopeId(value, out var id))
+            return Replies.C501BadEnvelopeId;
+        parameters._envelopeId = id;
         return null;
     }
 

@@ -41,6 +41,11 @@ public static class Replies
     public static readonly SmtpReply C500ControlOctets = new(500, "5.5.2", "Control characters in the command line");
     public static readonly SmtpReply C500LineTooLong = new(500, "5.5.2", "Line too long");
     public static readonly SmtpReply C501BadArgument = new(501, "5.5.4", "Syntax error in parameters");
+    public static readonly SmtpReply C501BadNotify = new(501, "5.5.4", "NOTIFY is NEVER alone, or some of SUCCESS, FAILURE and DELAY, each once");
+    public static readonly SmtpReply C501BadOrcpt = new(501, "5.5.4", "ORCPT is a type, a semicolon and an address in xtext, all of it printable");
+    public static readonly SmtpReply C501OrcptTooLong = new(501, "5.5.4", "ORCPT is longer than 500 characters");
+    public static readonly SmtpReply C501BadReturn = new(501, "5.5.4", "RET is FULL or HDRS");
+    public static readonly SmtpReply C501BadEnvelopeId = new(501, "5.5.4", "ENVID is up to 100 characters of xtext, all of it printable");
     public static readonly SmtpReply C501BadAuth = new(501, "5.5.2", "Cannot decode the response");
     public static readonly SmtpReply C501AuthCancelled = new(501, "5.7.0", "Authentication cancelled");
     public static readonly SmtpReply C501BadSender = new(501, "5.1.7", "Bad sender address syntax");

@@ -75,6 +75,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     // The open question.
     private SmtpAction _question = SmtpAction.Continue;
     private SmtpTransaction? _proposed;
+    private RcptDsn? _proposedDsn;
     private (string Name, bool IsExtended, bool IsWellFormed) _proposedGreeting = ("", false, false);
 
     // Abuse counters: since the last accepted message.
@@ -210,8 +211,9 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
                 return Respond(refusal ?? Replies.C250SenderOk);
             case SmtpAction.CheckRecipient:
                 if (refusal is null)
-                    _transaction!.Add(ProposedRecipient!);
+                    _transaction!.Add(ProposedRecipient!, _proposedDsn);
                 ProposedRecipient = null;
+                _proposedDsn = null;
                 return Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.FindKeys when refusal is not null:
                 return AuthRefused(refusal);
@@ -266,6 +268,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             Body = parameters.Body,
             SmtpUtf8 = parameters.SmtpUtf8,
             DeclaredBytes = parameters.SizeBytes,
+            Dsn = parameters.Dsn,
         };
         return Ask(SmtpAction.CheckSender);
     }
@@ -278,12 +281,13 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         var parameters = new RcptParameters();
         if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(Traits).Rcpt, rest, ref parameters) is { } refusal)
             return Respond(refusal);
-        if (recipient.NeedsSmtpUtf8 && !_transaction!.SmtpUtf8)
+        if ((recipient.NeedsSmtpUtf8 || parameters.NeedsSmtpUtf8) && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
         if (_transaction!.TimesNamed >= profile.MaxRecipients)
             return TooManyRecipients();
 
         ProposedRecipient = recipient;
+        _proposedDsn = parameters.Dsn;
         return Ask(SmtpAction.CheckRecipient);
     }
 
@@ -415,6 +419,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         _transaction = null;
         _proposed = null;
         ProposedRecipient = null;
+        _proposedDsn = null;
         _hasChunkFailed = false;
     }
 

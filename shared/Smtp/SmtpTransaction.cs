@@ -14,6 +14,7 @@ public enum SmtpBody
 public sealed class SmtpTransaction
 {
     private readonly List<SmtpAddress> _recipients = new(1);
+    private List<RcptDsn>? _dsn;
     private HashSet<SmtpAddress>? _known;
 
     /// <summary>The reverse-path; null for the null path (RFC 5321 §4.5.5).</summary>
@@ -26,6 +27,12 @@ public sealed class SmtpTransaction
     /// <summary>The SIZE parameter (RFC 1870 §6); null when there was none.</summary>
     public long? DeclaredBytes { get; internal init; }
 
+    /// <summary>What MAIL said about reports; null: nothing.</summary>
+    public MailDsn? Dsn { get; internal init; }
+
+    /// <summary>What RCPT said about reports on each of <see cref="Recipients"/>; null: nothing on any.</summary>
+    public IReadOnlyList<RcptDsn>? RecipientsDsn => _dsn;
+
     /// <summary>The accepted forward-paths, each once, in order.</summary>
     public IReadOnlyList<SmtpAddress> Recipients => _recipients;
 
@@ -35,8 +42,8 @@ public sealed class SmtpTransaction
     /// <summary>Accepted RCPT commands: who is named twice is one recipient, but naming has the same bound.</summary>
     internal int TimesNamed { get; private set; }
 
-    // A recipient given twice gets one copy.
-    internal void Add(SmtpAddress recipient)
+    // A recipient given twice gets one copy, and is told of as he was named first.
+    internal void Add(SmtpAddress recipient, RcptDsn? dsn)
     {
         TimesNamed++;
         if (_recipients.Count > 0)
@@ -47,5 +54,8 @@ public sealed class SmtpTransaction
         }
 
         _recipients.Add(recipient);
+        if (dsn is not null && _dsn is null)
+            _dsn = [.. Enumerable.Repeat(RcptDsn.None, _recipients.Count - 1)];
+        _dsn?.Add(dsn ?? RcptDsn.None);
     }
 }

@@ -165,6 +165,33 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         ],
         [
+            // RET and ENVID as they stand in MAIL, or empty.
+            "ALTER TABLE messages ADD COLUMN dsn TEXT NOT NULL DEFAULT ''",
+
+            // notify: what its sender wants to be told of it, and what he has been or is still owed; see RecipientNotify. orcpt: ORCPT as it
+            // stands in RCPT, or empty.
+            "ALTER TABLE recipients ADD COLUMN notify BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE recipients ADD COLUMN orcpt TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE unreported ADD COLUMN orcpt TEXT NOT NULL DEFAULT ''",
+
+            // Ended, and a report of success is owed.
+            "CREATE INDEX recipients_owed ON recipients (id) WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5",
+
+            // In place of a row of unrouted, where parameters about reports came with the envelope: who does not know of them leaves it alone.
+            // parameters: those of MAIL, then those of each RCPT, one a line.
+            "CREATE TABLE unrouted_dsn (message_id {id}, recipients TEXT NOT NULL, parameters TEXT NOT NULL)",
+
+            // Reports that were made, or dropped because their reader has had too many lately. id: the report's message. message_id: about
+            // which. told: whom, in lower case. kind: see ReportKind. recipients: how many it is about.
+            """
+            CREATE TABLE reports (
+                id {id}, message_id BIGINT NOT NULL, told TEXT NOT NULL, kind BIGINT NOT NULL, recipients BIGINT NOT NULL,
+                made_at BIGINT NOT NULL, is_dropped BIGINT NOT NULL)
+            """,
+            "CREATE INDEX reports_message ON reports (message_id)",
+            "CREATE INDEX reports_told ON reports (told, made_at)",
+        ],
+        [
             // Keys for SCRAM, or empty; scram_hash: the password_hash they were made with. A program that does not know them and sets a
             // password changes that one alone, and so the keys of the old password no longer count.
             "ALTER TABLE accounts ADD COLUMN scram_keys TEXT NOT NULL DEFAULT ''",

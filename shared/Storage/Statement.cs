@@ -32,6 +32,7 @@ internal enum SharedRows
     /// <summary>Rows that nobody else waits for: new ones, and those that belong to a row that is locked already.</summary>
     None,
     Unrouted,
+    UnroutedDsn,
     MaildropLeases,
     Claims,
     Recipients,

@@ -52,13 +52,14 @@ public sealed class JsonTests : IDisposable
         var message = new MessageTimeline(0x1E240, noon, "ann@example.org", 7, [], [recipient])
         {
             Audit = [new AuditEntry(OperatorAction.Released, "joe", noon, 1)],
+            Reports = [new ReportMade(0x1E241, ReportKind.Delayed, 1, noon, IsDropped: false)],
             Tags = ["list"],
             HoldReason = "header rule paid",
         };
 
         Assert.Equal(
             """
-            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z"}]}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
+            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z"}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
             """,
             Write(MessageReply.Of(new MessageFound(message, [new TracedRecipient(recipient, new BacksOff(noon.AddHours(1), "no route", noon.AddHours(2)))], null))));
     }

@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -448,6 +449,60 @@ public sealed class TranscriptTests
             """ + Quit,
             bench => [bench.Message("one\r\n", ["jörg@example.net"])]);
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+    }
+
+    /// <summary>RFC 3461 §5.2.1: as the client said it; from the far end's 250 on it is the one to report.</summary>
+    [Fact]
+    public async Task A_far_end_that_offers_DSN_is_told_what_the_sender_wants_to_know()
+    {
+        var report = await TalkAsync(Cut.Whole, Hello.Replace("250-8BITMIME", "250-DSN", StringComparison.Ordinal) +
+            """
+            C: MAIL FROM:<sender@example.com> SIZE=5 RET=HDRS ENVID=QQ+2B1
+            C: RCPT TO:<user1@example.net> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;sales@example.com
+            C: RCPT TO:<user2@example.net>
+            C: DATA
+            S: 250 2.1.0 Ok
+            S: 250 2.1.5 Ok
+            S: 250 2.1.5 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 2.0.0 Taken
+            """ + Quit,
+            bench => [WithDsn(bench)]);
+        Assert.All(report.Results, result => Assert.True(result is { Outcome: AttemptOutcome.Delivered, ReportsHandedOn: true }));
+    }
+
+    [Fact]
+    public async Task A_far_end_without_DSN_is_told_nothing_of_it_and_reports_nothing()
+    {
+        var report = await TalkAsync(Cut.Whole, Hello +
+            """
+            C: MAIL FROM:<sender@example.com> SIZE=5
+            C: RCPT TO:<user1@example.net>
+            C: RCPT TO:<user2@example.net>
+            C: DATA
+            S: 250 2.1.0 Ok
+            S: 250 2.1.5 Ok
+            S: 250 2.1.5 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 2.0.0 Taken
+            """ + Quit,
+            bench => [WithDsn(bench)]);
+        Assert.All(report.Results, result => Assert.True(result is { Outcome: AttemptOutcome.Delivered, ReportsHandedOn: false }));
+    }
+
+    private static Recipient[] WithDsn(Bench bench)
+    {
+        var message = bench.Message("one\r\n", ["user1@example.net", "user2@example.net"], body: BodyType.Dsn);
+        bench.Content.Dsn[message[0].MessageId] = new MessageDsn(MailDsn.Parse("RET=HDRS ENVID=QQ+2B1"), new Dictionary<long, RcptDsn>
+        {
+            [message[0].RecipientId] = RcptDsn.Parse("NOTIFY=SUCCESS,DELAY ORCPT=rfc822;sales@example.com"),
+            [message[1].RecipientId] = RcptDsn.None,
+        });
+        return message;
     }
 
     private static async Task<AttemptReport> TalkAsync(Cut cut, string script, Func<Bench, Recipient[][]> messages)

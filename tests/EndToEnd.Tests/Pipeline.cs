@@ -117,11 +117,12 @@ internal sealed class Pipeline : IAsyncDisposable
     /// <summary>What is under way, read from the database beside the running server.</summary>
     public IReadOnlyList<Remainder> Remaining() =>
     [
-        new("unrouted messages", Count("SELECT COUNT(*) FROM unrouted")),
+        new("unrouted messages", Count("SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn)")),
         new("queued recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 0")),
         new("held recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 5")),
         new("claims", Count("SELECT COUNT(*) FROM claims")),
-        new("unreported failures", Count("SELECT COUNT(*) FROM unreported")),
+        new("reports owed", Count(
+            "SELECT (SELECT COUNT(*) FROM unreported) + (SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5)")),
         new("bytes without an owner", Count(
             "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)")),
     ];

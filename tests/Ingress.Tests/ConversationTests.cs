@@ -23,6 +23,7 @@ public sealed class ConversationTests
             S: 250-AUTH=LOGIN PLAIN
             S: 250-AUTH LOGIN PLAIN
             S: 250-PIPELINING
+            S: 250-DSN
             S: 250-8BITMIME
             S: 250-SIZE 15728640
             S: 250-ENHANCEDSTATUSCODES
@@ -38,9 +39,9 @@ public sealed class ConversationTests
             S: 235 2.7.0 Authentication successful
             C: ETRN example.org
             S: 251 2.0.0 OK, no messages waiting for node example.org
-            C: MAIL FROM:<ann@example.com> SIZE=25 BODY=8BITMIME
+            C: MAIL FROM:<ann@example.com> SIZE=25 BODY=8BITMIME RET=HDRS
             S: 250 2.1.0 Ok
-            C: RCPT TO:<you@example.net>
+            C: RCPT TO:<you@example.net> NOTIFY=SUCCESS,FAILURE
             S: 250 2.1.5 Ok
             C: DATA
             S: 354 End data with <CR><LF>.<CR><LF>

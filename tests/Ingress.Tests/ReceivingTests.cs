@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using MailPipeline.Mail;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -41,6 +42,26 @@ public sealed class ReceivingTests
         Assert.Matches(@"\AReceived: from client\.example\.net \(\[127\.0\.0\.1\]\)\r\n\tby mx\.example\.com with ESMTP id [0-9A-F]+\r\n\tfor <ann@example\.com>;\r\n\t\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\z", trace);
         await client.SayAsync("QUIT", "221");
         await client.ExpectEndAsync();
+    }
+
+    /// <summary>RFC 3461: with the hint where it stays in the process, and from storage where it does not arrive.</summary>
+    [Fact]
+    public async Task What_a_sender_wants_to_be_told_is_kept_with_the_message()
+    {
+        await using var host = await IngressHost.StartAsync();
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net> RET=HDRS ENVID=QQ1", "250");
+        await client.SayAsync("RCPT TO:<ann@example.com> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;first@example.org", "250");
+        await client.SayAsync("RCPT TO:<sales@example.com>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n\r\n.", "250");
+
+        const string Dsn = "RET=HDRS ENVID=QQ1\nNOTIFY=SUCCESS,DELAY ORCPT=rfc822;first@example.org\n";
+        var message = await host.NextHintAsync();
+        Assert.Equal(Dsn, message.Dsn!.ToText());
+        Assert.Equal(BodyType.Dsn, message.Body);
+        var queue = host.Services.GetRequiredService<QueueStore>();
+        Assert.Equal(Dsn, Assert.Single(await queue.FindUnroutedAsync([message.MessageId], Cancellation)).Dsn!.ToText());
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail.Tests;
@@ -36,13 +37,13 @@ public abstract partial class StoreTests
         await Store.Outcomes.RecordAsync(7, "example.net", [new(result, RecipientState.Expired, default, WasTried: false)], s_reportDelay);
 
         UnreportedFailure? failure = null;
-        var (report, failures) = await Store.Unreported.ReportAsync(
+        var (report, failures, _) = await Store.Unreported.ReportAsync(
             message.MessageId, 10, taken => Dsn(RecipientIds.MessageId((failure = Assert.Single(taken)).Result.RecipientId) + 1000), default);
         Assert.Equal(new UnreportedFailure("a@example.net", "list@example.org", RecipientState.Expired, WasTried: false, result), failure);
         Assert.Equal(1, failures);
         Assert.NotNull(report);
         Assert.Equal(
-            new ReportedMessage(message.MessageId, "sender@example.org", message.AcceptedAt, ""),
+            new ReportedMessage(message.MessageId, "sender@example.org", message.AcceptedAt, "", 1, MailDsn.None),
             await Store.Unreported.FindMessageAsync(message.MessageId, default));
     }
 
@@ -184,7 +185,7 @@ public abstract partial class StoreTests
         {
             goOn.Set();
         }
-        Assert.Equal(1, (await reporting).Failures);
+        Assert.Equal(1, (await reporting).Recipients);
         Assert.Equal("dsn"u8.ToArray(), await Store.ReadAsync(id));
     }
 
@@ -216,14 +217,14 @@ public abstract partial class StoreTests
         {
             await composing.Task;
             var taken = Store.Unreported.ReportAsync(message, takenMeanwhile, _ => Dsn(other), default);
-            Assert.Equal(takenMeanwhile, (await taken.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Failures);
+            Assert.Equal(takenMeanwhile, (await taken.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Recipients);
         }
         finally
         {
             goOn.Set();
         }
 
-        Assert.Equal(2 - takenMeanwhile, (await reporting).Failures);
+        Assert.Equal(2 - takenMeanwhile, (await reporting).Recipients);
         Assert.Equal(composed, asked);
         // No report was accepted that names nobody, and the message's bytes are held by nobody.
         Assert.Equal(composed.Length, (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default)).Count);
@@ -245,7 +246,7 @@ public abstract partial class StoreTests
             long[] ids = [await Store.Messages.NextMessageIdAsync(default), await Store.Messages.NextMessageIdAsync(default)];
             var waiting = (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 100, default)).Count;
             var composed = ids.Select(_ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).ToArray();
-            Task<(Envelope? Report, int Failures)>[] reporting;
+            Task<ReportEnd>[] reporting;
             using (Store.KeepWriterBusy())
             {
                 reporting = [.. ids.Zip(composed, (id, done) => Store.Unreported.ReportAsync(
@@ -261,7 +262,7 @@ public abstract partial class StoreTests
                 await Store.Unreported.ListDueAsync(DueFailure.Start, 10, default);
             }
 
-            Assert.Equal([0, 2], (await Task.WhenAll(reporting)).Select(report => report.Failures).Order());
+            Assert.Equal([0, 2], (await Task.WhenAll(reporting)).Select(report => report.Recipients).Order());
             Assert.Equal(waiting + 1, (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 100, default)).Count);
             Assert.Empty(await Store.ReadAsync(message));
         }
@@ -286,7 +287,7 @@ public abstract partial class StoreTests
         {
             var id = await Store.Messages.NextMessageIdAsync(default);
             IReadOnlyList<string> addresses = [];
-            var (report, failures) = await (store ?? Store.Unreported).ReportAsync(
+            var (report, failures, _) = await (store ?? Store.Unreported).ReportAsync(
                 messageId, 100,
                 taken =>
                 {

@@ -158,6 +158,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
+    /// <summary>The same of a message whose envelope says something about reports.</summary>
+    public async Task<long> AcceptAsync(bool hint, string sender, EnvelopeDsn? dsn, string[] recipients, string content = Content)
+    {
+        var message = await StoreAsync(sender, recipients, dsn, content);
+        if (hint)
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
+        return message.MessageId;
+    }
+
     /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the reconciler can find it.</summary>
     public async Task<long> RouteAsync(RecipientRoute route, params string[] recipients)
     {
@@ -166,14 +175,17 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    private async Task<Envelope> StoreAsync(string sender, string[] recipients)
+    private const string Content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n";
+
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content)
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
-        var content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n"u8.ToArray();
         var id = await messages.NextMessageIdAsync(default);
-        var message = new Envelope(id, sender, recipients, content.Length, BodyType.SevenBit, TimeProvider.System.GetUtcNow(), "");
+        var bytes = System.Text.Encoding.UTF8.GetBytes(content);
+        var message = new Envelope(
+            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", Dsn: dsn);
         await using var writer = messages.CreateContent(id);
-        await writer.AppendAsync(content, default);
+        await writer.AppendAsync(bytes, default);
         await messages.AcceptAsync(message, writer, default);
         return message;
     }

@@ -1,6 +1,7 @@
 using System.Text;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Reports;
+using MailPipeline.Smtp;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 using MimeKit;
@@ -127,9 +128,11 @@ public sealed class ReportFormTests
     {
         var now = TimeProvider.System.GetUtcNow();
         var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), TimeProvider.System);
-        var failed = new FailedMessage(2, new ReportedMessage(1, "sender@example.org", now, ""), Encoding.UTF8.GetBytes(header));
+        var frame = new ReportFrame(
+            2, new ReportedMessage(1, "sender@example.org", now, "", 1, MailDsn.None), new ReturnedContent(Encoding.UTF8.GetBytes(header)));
         var result = new AttemptResult(RecipientIds.Of(1, 1), AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user", $"{remote}[192.0.2.1]:25", now, now);
-        var report = notification.Compose(failed, [new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result)]);
+        var report = notification.Compose(
+            ReportKind.Failed, frame, [ReportedRecipient.Of(new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result))]);
         var content = Encoding.UTF8.GetString(report.Content);
         Assert.True(Ascii.IsValid(content), content);
         return content;

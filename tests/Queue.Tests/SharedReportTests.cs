@@ -86,7 +86,7 @@ public sealed class SharedReportTests
         queue.Worker.Answer = r => r.Address.StartsWith('a') ? (AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 full") : s_refused;
         var bad = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         // At a time that there never was.
-        await queue.ExecuteAsync($"INSERT INTO unreported VALUES ({RecipientIds.Of(bad, 1)}, 'x', '', 2, 1, 2, '5.1.1', 'no', '', 0, -9000000000000000, 0)");
+        await queue.ExecuteAsync($"INSERT INTO unreported (recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, due_at) VALUES ({RecipientIds.Of(bad, 1)}, 'x', '', 2, 1, 2, '5.1.1', 'no', '', 0, -9000000000000000, 0)");
         await Until.TrueAsync(() => Task.FromResult(queue.Lines(2091).Count > 0), "it cannot be reported");
         await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "b@example.com");
         await queue.ReportArrivesAsync();

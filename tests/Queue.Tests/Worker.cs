@@ -20,6 +20,9 @@ internal sealed class Worker
     /// <summary>False: no host of the domain can be reached.</summary>
     public Func<string, bool> Reachable { get; set; } = _ => true;
 
+    /// <summary>The next hop offers DSN, and is told what the sender wants to know.</summary>
+    public Func<Recipient, bool> OffersDsn { get; set; } = _ => false;
+
     /// <summary>What its reports say of where mail goes.</summary>
     public string Site { get; set; } = "";
 
@@ -112,7 +115,10 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             : worker.Reachable(command.Domain) ? worker.Answer(recipient)
             : (AttemptOutcome.Deferred, "4.4.1", "connection refused");
         var now = TimeProvider.System.GetUtcNow();
-        return new AttemptResult(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", now, now);
+        return new AttemptResult(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", now, now)
+        {
+            ReportsHandedOn = recipient.Body.HasFlag(BodyType.Dsn) && worker.OffersDsn(recipient),
+        };
     }
 }
 

@@ -19,6 +19,7 @@ public sealed class SmtpSessionTests
             S: 250-mx.example.com
             S: 250-STARTTLS
             S: 250-PIPELINING
+            S: 250-DSN
             S: 250-8BITMIME
             S: 250-SIZE 1000
             S: 250-ENHANCEDSTATUSCODES
@@ -152,8 +153,8 @@ public sealed class SmtpSessionTests
         S: 501 5.5.4 Syntax error in parameters
         C: MAIL FROM:<a@example.net> BODY=BINARYMIME
         S: 501 5.5.4 Syntax error in parameters
-        C: MAIL FROM:<a@example.net> RET=FULL
-        S: 555 5.5.4 Parameter not recognized
+        C: MAIL FROM:<a@example.net> RET=ALL
+        S: 501 5.5.4 RET is FULL or HDRS
         C: MAIL FROM:<a@example.net> SMTPUTF8
         S: 555 5.5.4 Parameter not recognized
         C: MAIL FROM:<a@example.net>  SIZE=1000  body=7bit
@@ -162,8 +163,8 @@ public sealed class SmtpSessionTests
         S: 501 5.1.3 Bad recipient address syntax
         C: RCPT TO:<b>
         S: 501 5.1.3 Bad recipient address syntax
-        C: RCPT TO:<b@example.com> NOTIFY=NEVER
-        S: 555 5.5.4 Parameter not recognized
+        C: RCPT TO:<b@example.com> NOTIFY=NEVER,SUCCESS
+        S: 501 5.5.4 NOTIFY is NEVER alone, or some of SUCCESS, FAILURE and DELAY, each once
         C: RCPT TO:<b@example.com>
         S: 250 2.1.5 Ok
         C: RCPT TO:<c@example.com>
@@ -214,6 +215,7 @@ public sealed class SmtpSessionTests
         S: 250-STARTTLS
         S: 250-ETRN
         S: 250-PIPELINING
+        S: 250-DSN
         S: 250-8BITMIME
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
@@ -234,6 +236,7 @@ public sealed class SmtpSessionTests
         S: 250-ETRN
         S: 250-AUTH LOGIN PLAIN
         S: 250-PIPELINING
+        S: 250-DSN
         S: 250-8BITMIME
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES

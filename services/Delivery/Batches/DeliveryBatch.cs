@@ -170,7 +170,7 @@ internal sealed class DeliveryBatch : IDots
 
             try
             {
-                await message.OpenAsync(_context.Content, _context.Time, _context.Telemetry.StartAttempt);
+                await message.OpenAsync(_context.Content, capabilities.Dsn, _context.Time, _context.Telemetry.StartAttempt);
                 return message;
             }
 #pragma warning disable CA1031 // Whatever keeps the content away, the message stays queued and the others go on.
@@ -244,7 +244,8 @@ internal sealed class DeliveryBatch : IDots
             var recipient = message.Recipients[i];
             if (message.Refusals[i] is not { } refusal)
             {
-                var result = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt);
+                var result = new AttemptResult(
+                    recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null);
                 _results[recipient.RecipientId] = result;
                 delivered?.Add(result);
                 (counted ??= new(message.Recipients.Count)).Add(recipient);

@@ -2,16 +2,22 @@ using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Batches;
 
-/// <summary>The bytes of accepted messages.</summary>
+/// <summary>What storage has of accepted messages and the bus does not carry.</summary>
 internal interface IMessageContent
 {
     /// <summary>The content in order, in chunks that are valid until the next is asked for.</summary>
     IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken);
+
+    /// <summary>What the sender said about reports on these recipients of one message.</summary>
+    Task<MessageDsn> FindDsnAsync(IReadOnlyList<Recipient> recipients, CancellationToken cancellationToken);
 }
 
 /// <summary>Content in the mail storage.</summary>
-internal sealed class StoredContent(MessageStore messages) : IMessageContent
+internal sealed class StoredContent(MessageStore messages, DsnStore dsn) : IMessageContent
 {
     public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken) =>
         messages.ReadContentAsync(messageId, cancellationToken);
+
+    public Task<MessageDsn> FindDsnAsync(IReadOnlyList<Recipient> recipients, CancellationToken cancellationToken) =>
+        dsn.FindAsync(recipients.Select(recipient => recipient.RecipientId), cancellationToken);
 }

@@ -35,6 +35,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
 
     public bool IsSettled { get; set; }
 
+    /// <summary>What the far end is told about reports; null where it does not offer DSN, or there is nothing to tell.</summary>
+    public MessageDsn? Dsn { get; private set; }
+
     /// <summary>It is others' again, and not a word more of it is sent.</summary>
     public bool IsHandedBack { get; set; }
 
@@ -44,8 +47,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
         || recipients.Any(recipient => !System.Text.Ascii.IsValid(recipient.Address));
 
     /// <summary>Opens the content up to its first piece, so that a message that cannot be read disturbs no dialogue.</summary>
-    public async ValueTask OpenAsync(IMessageContent content, TimeProvider time, Func<string, Activity?> start)
+    public async ValueTask OpenAsync(IMessageContent content, bool offersDsn, TimeProvider time, Func<string, Activity?> start)
     {
+        Dsn = offersDsn && First.Body.HasFlag(BodyType.Dsn) ? await content.FindDsnAsync(Recipients, CancellationToken.None) : null;
         StartedAt = time.GetUtcNow();
         StartedTimestamp = time.GetTimestamp();
         Activity = start(First.TraceParent);

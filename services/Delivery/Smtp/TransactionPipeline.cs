@@ -113,7 +113,7 @@ internal sealed class TransactionPipeline(
         var accepted = 0;
         for (var i = 0; i < message.Recipients.Count && (mail.IsSuccess || _pipelining); i++)
         {
-            var reply = await AskAsync(RcptCommand(message.Recipients[i]), "RCPT", _timeouts.Rcpt);
+            var reply = await AskAsync(RcptCommand(message, message.Recipients[i]), "RCPT", _timeouts.Rcpt);
             if (!mail.IsSuccess)
                 continue;
             if (reply.IsIntermediate)
@@ -271,7 +271,7 @@ internal sealed class TransactionPipeline(
             await connection.WriteLineAsync("RSET", _timeouts.Mail);
         await connection.WriteLineAsync(MailCommand(message), _timeouts.Mail);
         foreach (var recipient in message.Recipients)
-            await connection.WriteLineAsync(RcptCommand(recipient), _timeouts.Rcpt);
+            await connection.WriteLineAsync(RcptCommand(message, recipient), _timeouts.Rcpt);
         await connection.WriteLineAsync("DATA", _timeouts.Data);
     }
 
@@ -283,10 +283,14 @@ internal sealed class TransactionPipeline(
         var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";
-        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}";
+        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{Further(message.Dsn?.Mail.ToString())}";
     }
 
-    private static string RcptCommand(Recipient recipient) => $"RCPT TO:<{recipient.Address}>";
+    // RFC 3461 §5.2.1: as the client said it, and no word where it said none.
+    private static string RcptCommand(OutboundMessage message, Recipient recipient) =>
+        $"RCPT TO:<{recipient.Address}>{Further(message.Dsn?.Recipients.GetValueOrDefault(recipient.RecipientId)?.ToString())}";
+
+    private static string Further(string? parameters) => string.IsNullOrEmpty(parameters) ? "" : " " + parameters;
 
     /// <summary>Sends a command, unless it is on its way already, and reads its reply. A 421 ends the connection (RFC 5321 §3.8).</summary>
     private async ValueTask<SmtpReply> AskAsync(string command, string name, TimeSpan timeout)

@@ -9,6 +9,7 @@ internal static class Duties
         .AddSingleton<IDuty>(provider => provider.GetRequiredService<DeadWorkers>())
         .AddSingleton<IDuty, OwnerlessRecipients>()
         .AddSingleton<IDuty, OwedReports>()
+        .AddSingleton<IDuty, LateMail>()
         .AddSingleton<IDuty, QueueMeasuring>()
         .AddSingleton<IDuty, Housekeeping>();
 }

@@ -4,8 +4,11 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>Forgets finished messages that are older than operators want to see, and gives their space back.</summary>
-internal sealed class Housekeeping(MessageHistory history, IOptions<QueueOptions> options, TimeProvider time) : IDuty
+internal sealed class Housekeeping(MessageHistory history, ReportStore reports, IOptions<QueueOptions> options, TimeProvider time) : IDuty
 {
+    /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
+    private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
+
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
     public string Name => "clean_up";
@@ -15,6 +18,7 @@ internal sealed class Housekeeping(MessageHistory history, IOptions<QueueOptions
     public async Task<bool> RoundAsync()
     {
         await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
+        await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
         await history.ReclaimSpaceAsync(CancellationToken.None);
         return true;
     }

@@ -4,16 +4,10 @@ using MailPipeline.Storage;
 namespace MailPipeline.Queue.Reports;
 
 /// <summary>
-/// Makes the reports that senders are owed. Failures of one message that come together, whatever their domains, share a report; each is
-/// in one report, because storage takes it away in the transaction that accepts the report.
+/// Tells senders of failures. Those of one message that come together, whatever their domains, share a report; each is in one report.
 /// </summary>
-internal sealed partial class FailureReports(
-    UnreportedStore unreported, MessageStore messages, DeliveryStatusNotification notification, AcceptedReports hints,
-    QueueTelemetry telemetry, ILogger<FailureReports> log)
+internal sealed partial class FailureReports(UnreportedStore unreported, ReportMaker maker, ILogger<FailureReports> log)
 {
-    /// <summary>More failures of one message get another report: nobody reads one of many megabytes.</summary>
-    private const int MaxFailures = 1000;
-
     private const int Page = 500;
 
     private const int MessagesAtOnce = 16;
@@ -53,7 +47,7 @@ internal sealed partial class FailureReports(
         {
             try
             {
-                await ReportAsync(messageId, cancellationToken);
+                await maker.ReportFailuresAsync(messageId, cancellationToken);
                 return true;
             }
             catch (Exception exception) when (exception is not (OperationCanceledException or StorageUnavailableException { Fault: not StorageFault.Refused }))
@@ -69,26 +63,6 @@ internal sealed partial class FailureReports(
         }
         return false;
     }
-
-    private async Task ReportAsync(long messageId, CancellationToken cancellationToken)
-    {
-        if (await unreported.FindMessageAsync(messageId, cancellationToken) is not { } message)
-            return;
-        var header = await DeliveryStatusNotification.ReadHeaderAsync(messages, messageId, cancellationToken);
-        for (var failures = MaxFailures; failures == MaxFailures;)
-        {
-            var failed = new FailedMessage(await messages.NextMessageIdAsync(cancellationToken), message, header);
-            (var report, failures) = await unreported.ReportAsync(messageId, MaxFailures, taken => notification.Compose(failed, taken), cancellationToken);
-            if (report is null)
-                return;
-            hints.Offer(report);
-            using var trace = telemetry.TraceOf(message.TraceParent);
-            LogReported(log, MessageIds.ToText(messageId), MessageIds.ToText(report.MessageId), failures);
-        }
-    }
-
-    [LoggerMessage(2093, LogLevel.Information, "message={MessageId} status=reported report={ReportId} recipients={Count}")]
-    private static partial void LogReported(ILogger log, string messageId, string reportId, int count);
 
     [LoggerMessage(2090, LogLevel.Warning, "message={MessageId} its failures are reported when the store is back")]
     private static partial void LogStorageAway(ILogger log, string messageId, Exception exception);

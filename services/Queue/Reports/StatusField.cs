@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text;
+using MailPipeline.Smtp;
 using MimeKit;
 
 namespace MailPipeline.Queue.Reports;
@@ -23,17 +23,20 @@ internal static class StatusField
 
     /// <summary>RFC 6533 §3: an address that is not all ASCII has a type of its own, and a form that needs 7 bits.</summary>
     public static Header Address(string field, string address) =>
-        Ascii.IsValid(address) ? Typed(field, "rfc822", address) : Typed(field, "utf-8", Xtext(address));
+        Ascii.IsValid(address) ? Typed(field, "rfc822", address) : Typed(field, "utf-8", Xtext.EncodeUnicode(address));
 
     /// <summary>
     /// Folded between words. A longer one has a line of its own and stays whole, as far as any line may go: a space within it would
     /// make another word of an address.
     /// </summary>
-    public static Header Text(string field, string type, string text)
+    public static Header Text(string field, string type, string text) => Text(field, $"{type}; {text}");
+
+    /// <inheritdoc cref="Text(string, string, string)"/>
+    public static Header Text(string field, string text)
     {
         var folded = new StringBuilder();
         var column = field.Length + 1;
-        foreach (var word in $"{type}; {InAscii(text)}".Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MostLineLength - 1)))
+        foreach (var word in InAscii(text).Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MostLineLength - 1)))
         {
             if (column + 1 + word.Length > MaxLineLength)
             {
@@ -53,18 +56,9 @@ internal static class StatusField
         return header;
     }
 
-    private static string Xtext(string address)
-    {
-        var text = new StringBuilder();
-        foreach (var rune in address.EnumerateRunes())
-        {
-            if (rune.Value is > ' ' and < 0x7f and not ('+' or '=' or '\\'))
-                text.Append(rune);
-            else
-                text.Append(CultureInfo.InvariantCulture, $"\\x{{{rune.Value:X2}}}");
-        }
-        return text.ToString();
-    }
+    /// <summary>RFC 3464 §2.3.6: "smtp" is for what an SMTP server said; the rest is our own.</summary>
+    public static bool IsSmtpReply(string reply) =>
+        reply.Length > 3 && char.IsAsciiDigit(reply[0]) && char.IsAsciiDigit(reply[1]) && char.IsAsciiDigit(reply[2]) && reply[3] is ' ' or '-';
 
     private static string InAscii(string text) => string.Concat(text.Select(c => char.IsAscii(c) && !char.IsControl(c) ? c : '?'));
 }

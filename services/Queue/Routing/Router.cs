@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
@@ -33,25 +34,44 @@ internal sealed partial class Router(
     internal async Task<IReadOnlyList<RoutedRecipient>> ResolveAsync(Envelope message, CancellationToken cancellationToken)
     {
         var recipients = new List<RoutedRecipient>(message.Recipients.Length);
-        var seen = new HashSet<string>(StringComparer.Ordinal);
+        var seen = new Dictionary<string, int>(StringComparer.Ordinal);
         for (var i = 0; i < message.Recipients.Length; i++)
         {
             var address = Qualify(message.Recipients[i]);
-            // One place is kept for each of those that follow.
-            var room = RecipientIds.MaxPerMessage - recipients.Count - (message.Recipients.Length - 1 - i);
+            var dsn = message.Dsn?.Recipients[i];
+            // One place is kept for each of those that follow, and one for an alias of which the sender is told.
+            var room = RecipientIds.MaxPerMessage - recipients.Count - (message.Recipients.Length - 1 - i) - (dsn is null ? 0 : 1);
             var (_, ends, fault) = await addresses.ResolveAsync(address, cancellationToken, room);
             // The aliases were in order when he was accepted. Where they lead nowhere now, or to more than a message can have, he is
             // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
             if (ends.Count == 0 || fault == AddressFault.TooWide)
                 ends = [new AddressEnd(address, DomainKey.Of(address), RecipientRoute.Local)];
-            foreach (var end in await WithPostmasterAsync(ends, room, cancellationToken))
+            ends = await WithPostmasterAsync(ends, room, cancellationToken);
+            if (ends.Count > 1 && MayExpand(message) && AliasDsn.ForExpansion(dsn) is { } ofTargets)
             {
-                var recipient = Make(end, message.Recipients[i]);
-                if (seen.Add(MailboxKey(recipient)))
+                recipients.Add(new RoutedRecipient(address, "", DomainKey.Of(address), RecipientRoute.Local, dsn, IsExpanded: true));
+                dsn = ofTargets;
+            }
+            foreach (var end in ends)
+            {
+                var recipient = Make(end, message.Recipients[i], dsn);
+                if (seen.TryAdd(MailboxKey(recipient), recipients.Count))
                     recipients.Add(recipient);
+                else if (dsn is not null)
+                    Join(recipients, seen[MailboxKey(recipient)], dsn);
             }
         }
         return recipients;
+    }
+
+    // A message that is held goes nowhere yet, and the null sender is told nothing (RFC 5321 §4.5.5).
+    private static bool MayExpand(Envelope message) => message.HoldReason.Length == 0 && message.Sender.Length > 0;
+
+    /// <summary>Who is named in two ways is told of as either wants it.</summary>
+    private static void Join(List<RoutedRecipient> recipients, int index, RcptDsn other)
+    {
+        if (recipients[index] is { Dsn: { } dsn } recipient)
+            recipients[index] = recipient with { Dsn = AliasDsn.Join(dsn, other) };
     }
 
     /// <summary>
@@ -76,8 +96,8 @@ internal sealed partial class Router(
         }
     }
 
-    private static RoutedRecipient Make(AddressEnd end, string original) => new(
-        end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route);
+    private static RoutedRecipient Make(AddressEnd end, string original, RcptDsn? dsn) => new(
+        end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route, dsn);
 
     /// <summary>
     /// An alias may lead to MAILER-DAEMON or postmaster of this host, and an envelope hold them from before: no host of another

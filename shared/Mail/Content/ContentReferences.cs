@@ -3,8 +3,8 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>
-/// References keep a message's bytes: one for each recipient without a final outcome, or whose failure is not reported yet, and one for
-/// each maildrop row. The last one that goes takes the bytes along, prefix and content, in the same transaction.
+/// References keep a message's bytes: one for each recipient without a final outcome, or whose failure is not reported yet, one more
+/// where a report of success is owed, and one for each maildrop row. The last one that goes takes the bytes along, prefix and content, in the same transaction.
 /// </summary>
 internal static class ContentReferences
 {

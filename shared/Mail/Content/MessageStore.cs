@@ -27,11 +27,11 @@ public sealed class MessageStore
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """) { IsMerged = true };
 
-    // With what checks said of it, of few messages.
+    // With what checks said of it, or its sender about reports: few messages.
     private static readonly Statement s_insertNoted = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """);
 
     private static readonly Statement s_insertChunk = new(
@@ -42,6 +42,8 @@ public sealed class MessageStore
         "SELECT COUNT(*) FROM (SELECT 1 FROM chunks WHERE id BETWEEN $1 AND $2 {key_share}) c");
 
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)") { IsMerged = true };
+
+    private static readonly Statement s_insertUnroutedDsn = new("INSERT INTO unrouted_dsn (message_id, recipients, parameters) VALUES ($1, $2, $3)");
 
     // Waits for a transaction that has inserted the message and whose end nobody knows yet.
     private static readonly Statement s_insertIfAbsent = new(
@@ -60,7 +62,7 @@ public sealed class MessageStore
 
     private static readonly Statement s_readFirst = new($"{Chunk("c.id + 65535")} WHERE id {{in_1}}");
 
-    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted LIMIT $1) u");
+    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted UNION ALL SELECT 1 FROM unrouted_dsn LIMIT $1) u");
 
     private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
 
@@ -219,15 +221,18 @@ public sealed class MessageStore
                     s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline is null ? 0 : chunk.SizeBytes),
                     chunk.Segment, chunk.Position);
         }
-        if (message.HoldReason.Length > 0 || tags is { Count: > 0 })
+        if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
             transaction.ExecuteLast(
                 s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
-                message.TraceParent, message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []));
+                message.TraceParent, message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "");
         else
             transaction.ExecuteLast(
                 s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
                 message.TraceParent, message.Recipients.Length);
-        transaction.ExecuteLast(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients));
+        if (message.Dsn is { } dsn)
+            transaction.ExecuteLast(s_insertUnroutedDsn, message.MessageId, string.Join('\n', message.Recipients), dsn.ToText());
+        else
+            transaction.ExecuteLast(s_insertUnrouted, message.MessageId, string.Join('\n', message.Recipients));
         if (inRows > 0)
         {
             var counted = await transaction.QueryAsync(

@@ -14,6 +14,9 @@ public sealed record MessageTimeline(
     /// <summary>What checks at the door called it.</summary>
     public IReadOnlyList<string> Tags { get; init; } = [];
 
+    /// <summary>What its sender has been told of it, in order.</summary>
+    public IReadOnlyList<ReportMade> Reports { get; init; } = [];
+
     /// <summary>Why its recipients were held from the start; empty where they were not.</summary>
     public string HoldReason { get; init; } = "";
 }
@@ -38,8 +41,8 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_message = new(
         """
-        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, ''), m.tags, m.hold_reason
-        FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id WHERE m.id = $1
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, ''), m.tags, m.hold_reason
+        FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id LEFT JOIN unrouted_dsn d ON d.message_id = m.id WHERE m.id = $1
         """);
 
     private static readonly Statement s_recipients = new(
@@ -57,6 +60,9 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_audit = new(
         "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY done_at, id");
+
+    private static readonly Statement s_reports = new(
+        "SELECT id, kind, recipients, made_at, is_dropped FROM reports WHERE message_id = $1 ORDER BY made_at, id");
 
     /// <summary>Messages looked at by one statement.</summary>
     internal const int Page = 10_000;
@@ -123,7 +129,11 @@ public sealed class MessageHistory(MailDatabase database)
             s_audit,
             r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
             messageId);
-        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit };
+        var reports = await database.QueryAsync(
+            s_reports,
+            r => new ReportMade(r.GetInt64(0), (ReportKind)r.GetInt32(1), r.GetInt32(2), QueueStore.Time(r, 3), r.GetInt64(4) != 0), cancellationToken,
+            messageId);
+        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit, Reports = reports };
     }
 
     /// <summary>

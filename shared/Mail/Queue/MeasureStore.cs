@@ -73,7 +73,7 @@ public sealed class MeasureStore(MailDatabase database)
         FROM (SELECT domain, COUNT(*) AS claims FROM claims GROUP BY domain) k LEFT JOIN domain_queues q ON q.domain = k.domain
         """);
 
-    internal static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM unrouted");
+    internal static readonly Statement s_countUnrouted = new("SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn)");
 
     /// <summary>Takes longer the more is queued: for every now and then, not for every message.</summary>
     /// <param name="mostClaims">With so many claims a domain that can be reached does not lack workers; one that failed is tried by one alone.</param>

@@ -23,6 +23,32 @@ internal static class OutcomeWriter
 
     private static readonly Statement s_deliveredBefore = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
 
+    // The far end reports from here on (RFC 3461 §5.2.1); what was owed held the content.
+    private static readonly Statement s_handedOn = new(
+        "UPDATE recipients SET notify = notify - 16 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 16) <> 0 RETURNING id")
+        { Locks = SharedRows.Recipients };
+
+    // All or none: two reports in one transaction both find what they lock.
+    private const string UntoldDelay = "id {in_1} AND state + 0 = 0 AND (notify & 32) = 0";
+
+    private static readonly Statement s_lockUntoldDelay = Locking(UntoldDelay);
+
+    private static readonly Statement s_delayTold = new(
+        $"UPDATE recipients SET notify = notify + 32 WHERE {UntoldDelay} AND (SELECT COUNT(*) FROM recipients WHERE {UntoldDelay}) = $2")
+        { Locks = SharedRows.Recipients };
+
+    private const string OwedSuccess = "id {in_1} AND state + 0 IN (1, 6) AND (notify & 16) <> 0";
+
+    private static readonly Statement s_lockOwedSuccess = Locking(OwedSuccess);
+
+    private static readonly Statement s_successTold = new(
+        $"UPDATE recipients SET notify = notify - 16 WHERE {OwedSuccess} AND (SELECT COUNT(*) FROM recipients WHERE {OwedSuccess}) = $2")
+        { Locks = SharedRows.Recipients };
+
+    private static readonly Statement s_noSuccess = new(
+        "UPDATE recipients SET notify = notify - 16 WHERE id {in_1} AND state + 0 IN (2, 3, 4) AND (notify & 16) <> 0 RETURNING id")
+        { Locks = SharedRows.Recipients };
+
     // It is claimed and delivered at once: nobody is spoken to in between.
     private static readonly Statement s_deliveredHere = new(
         """
@@ -114,10 +140,59 @@ internal static class OutcomeWriter
         var recorded = updated.Select(row => row.Id).ToHashSet();
         if (recorded.Count < results.Count)
             recorded.UnionWith(await transaction.QueryAsync(s_deliveredBefore, r => r.GetInt64(0), ids, claimId));
+        var noLongerNeeded = updated.ConvertAll(row => RecipientIds.MessageId(row.Id));
+        if (HandsOn(results))
+        {
+            var handedOn = await transaction.QueryAsync(
+                s_handedOn, r => r.GetInt64(0),
+                SqlValue.FromIds(results.Where(result => result.ReportsHandedOn).Select(result => result.RecipientId)), claimId);
+            noLongerNeeded.AddRange(handedOn.Select(RecipientIds.MessageId));
+        }
         await NoteAttemptsAsync(
-            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)),
-            updated.ConvertAll(row => RecipientIds.MessageId(row.Id)));
+            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)), noLongerNeeded);
         return recorded;
+    }
+
+    /// <summary>Their sender is told that they wait; false, and nothing is changed: not all of them do, or he was told.</summary>
+    public static async ValueTask<bool> DelayToldAsync(IWriteTransaction transaction, IReadOnlyCollection<long> recipientIds)
+    {
+        var ids = SqlValue.FromIds(recipientIds);
+        return (await transaction.QueryAsync(s_lockUntoldDelay, r => r.GetInt64(0), ids)).Count == recipientIds.Count
+            && await transaction.ExecuteAsync(s_delayTold, ids, recipientIds.Count) > 0;
+    }
+
+    /// <summary>Their sender is told that they were delivered; false, and nothing is changed: it is not owed of all of them.</summary>
+    public static async ValueTask<bool> SuccessToldAsync(IWriteTransaction transaction, IReadOnlyCollection<long> recipientIds)
+    {
+        var ids = SqlValue.FromIds(recipientIds);
+        if ((await transaction.QueryAsync(s_lockOwedSuccess, r => r.GetInt64(0), ids)).Count != recipientIds.Count
+            || await transaction.ExecuteAsync(s_successTold, ids, recipientIds.Count) == 0)
+        {
+            return false;
+        }
+        await transaction.DropReferencesAsync([.. recipientIds.Select(RecipientIds.MessageId)]);
+        return true;
+    }
+
+    /// <summary>They ended otherwise. Returns of how many success was owed.</summary>
+    public static async ValueTask<int> NoSuccessOwedAsync(IWriteTransaction transaction, IReadOnlyCollection<long> recipientIds)
+    {
+        var settled = await transaction.QueryAsync(s_noSuccess, r => r.GetInt64(0), SqlValue.FromIds(recipientIds));
+        await transaction.DropReferencesAsync(settled.ConvertAll(RecipientIds.MessageId));
+        return settled.Count;
+    }
+
+    private static Statement Locking(string which) =>
+        new($"SELECT id FROM recipients WHERE {which} ORDER BY id {{for_update}}") { Locks = SharedRows.Recipients };
+
+    private static bool HandsOn(IReadOnlyList<AttemptResult> results)
+    {
+        for (var i = 0; i < results.Count; i++)
+        {
+            if (results[i].ReportsHandedOn)
+                return true;
+        }
+        return false;
     }
 
     /// <summary>Ends those that wait and were tried so often. Their attempts are noted when it is known how each was stored.</summary>

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -9,7 +10,10 @@ public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipie
 /// <param name="Address">Where it goes, after aliases.</param>
 /// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
 /// <param name="Domain">Name of the domain queue: the address's domain, lower case.</param>
-public sealed record RoutedRecipient(string Address, string Original, string Domain, RecipientRoute Route);
+/// <param name="Dsn">What its sender wants to be told of it; null where the envelope says nothing about reports.</param>
+/// <param name="IsExpanded">An alias that led on to others, who are recipients beside it: nobody is delivered to here.</param>
+public sealed record RoutedRecipient(
+    string Address, string Original, string Domain, RecipientRoute Route, RcptDsn? Dsn = null, bool IsExpanded = false);
 
 /// <summary>A domain with recipients that may be due.</summary>
 /// <param name="DueAt">Since when: a recipient is due, and the domain does not back off.</param>
@@ -56,6 +60,8 @@ public sealed class QueueStore(MailDatabase database)
 {
     private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id {in_1} RETURNING message_id") { Locks = SharedRows.Unrouted };
 
+    private static readonly Statement s_takeUnroutedDsn = new("DELETE FROM unrouted_dsn WHERE message_id {in_1} RETURNING message_id") { Locks = SharedRows.UnroutedDsn };
+
     private static readonly Statement s_insertRecipient = new(
         """
         INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
@@ -67,6 +73,13 @@ public sealed class QueueStore(MailDatabase database)
         INSERT INTO recipients (
             id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason)
         VALUES ($1, $2, $3, $4, $5, $6, 5, 0, $7, 0, $7, $8)
+        """);
+
+    private static readonly Statement s_insertDsn = new(
+        """
+        INSERT INTO recipients (
+            id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason, notify, orcpt)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $8, $9, $10, $11)
         """);
 
     private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
@@ -89,6 +102,19 @@ public sealed class QueueStore(MailDatabase database)
         """
         SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} AND m.id {in_1} ORDER BY u.message_id
+        """);
+
+    private static readonly Statement s_unroutedDsn = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters
+        FROM unrouted_dsn u JOIN messages m ON m.id = u.message_id
+        WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
+        """);
+
+    internal static readonly Statement s_unroutedDsnOf = new(
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters
+        FROM unrouted_dsn u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} AND m.id {in_1} ORDER BY u.message_id
         """);
 
     /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
@@ -192,8 +218,7 @@ public sealed class QueueStore(MailDatabase database)
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<(string, Recipient)>>(async transaction =>
         {
-            var taken = (await transaction.QueryAsync(
-                s_takeUnrouted, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(routed => routed.Message.MessageId)))).ToHashSet();
+            var taken = await TakeAsync(transaction, messages);
             var made = new List<(string, Recipient)>(messages.Count);
             // Taken once, should one be named twice.
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
@@ -206,15 +231,28 @@ public sealed class QueueStore(MailDatabase database)
 
     /// <summary>Messages that were accepted before the given time and still wait for the router, in order of their ids.</summary>
     public async Task<IReadOnlyList<Envelope>> ListUnroutedAsync(
-        long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken) =>
-        await database.QueryAsync(
-            s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
+        long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken)
+    {
+        var plain = await database.QueryAsync(s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
+        var withDsn = await database.QueryAsync(s_unroutedDsn, ReadUnroutedDsn, cancellationToken, afterMessageId, acceptedBefore, limit);
+        return withDsn.Count == 0 ? plain : [.. plain.Concat(withDsn).OrderBy(message => message.MessageId).Take(limit)];
+    }
 
     /// <summary>Of these messages the ones that wait for the router, with the envelopes they were accepted with.</summary>
     public async Task<IReadOnlyList<Envelope>> FindUnroutedAsync(
-        IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken) =>
-        messageIds.Count == 0
-            ? [] : await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
+        IReadOnlyCollection<long> messageIds, CancellationToken cancellationToken)
+    {
+        if (messageIds.Count == 0)
+            return [];
+        var found = await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
+        // As a rule all are there, and none has parameters about reports.
+        if (found.Count < messageIds.Count)
+        {
+            found.AddRange(await database.QueryAsync(
+                s_unroutedDsnOf, ReadUnroutedDsn, cancellationToken, SqlValue.FromIds(messageIds.Except(found.Select(message => message.MessageId)))));
+        }
+        return found;
+    }
 
     /// <summary>Unclaimed recipients of the domain that are due, longest due first, behind the given place.</summary>
     /// <param name="only">Those that go this way; null: all.</param>
@@ -312,6 +350,20 @@ public sealed class QueueStore(MailDatabase database)
         r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7),
         r.GetString(8));
 
+    private static Envelope ReadUnroutedDsn(DbDataReader r) => ReadUnrouted(r) with { Dsn = EnvelopeDsn.Parse(r.GetString(9)) };
+
+    /// <summary>Those that nobody has routed are taken here.</summary>
+    private static async ValueTask<HashSet<long>> TakeAsync(IWriteTransaction transaction, IReadOnlyList<RoutedMessage> messages)
+    {
+        // One is as a rule all: most envelopes say nothing about reports.
+        var takes = messages.GroupBy(routed => routed.Message.Dsn is not null, routed => routed.Message.MessageId)
+            .Select(some => transaction.QueryAsync(some.Key ? s_takeUnroutedDsn : s_takeUnrouted, r => r.GetInt64(0), SqlValue.FromIds(some))).ToList();
+        var taken = new HashSet<long>();
+        foreach (var ids in takes)
+            taken.UnionWith(await ids);
+        return taken;
+    }
+
     internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
         Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
@@ -324,20 +376,46 @@ public sealed class QueueStore(MailDatabase database)
         {
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
-            if (message.HoldReason.Length > 0)
+            if (recipient.Dsn is not null)
+            {
+                InsertDsn(transaction, id, recipient, message, now);
+                if (recipient.IsExpanded || message.HoldReason.Length > 0)
+                    continue;
+            }
+            else if (message.HoldReason.Length > 0)
             {
                 transaction.ExecuteLast(
                     s_insertHeld, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now,
                     message.HoldReason);
                 continue;
             }
-            transaction.ExecuteLast(
-                s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now);
+            if (recipient.Dsn is null)
+            {
+                transaction.ExecuteLast(
+                    s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now);
+            }
             made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
                 recipient.Route, message.TraceParent, recipient.Original, message.Flow)));
         }
-        if (routed.Recipients.Count != message.Recipients.Length)
-            transaction.ExecuteLast(s_setReferences, message.MessageId, routed.Recipients.Count);
+        var references = message.Dsn is null ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
+        if (references != message.Recipients.Length)
+            transaction.ExecuteLast(s_setReferences, message.MessageId, references);
     }
+
+    private static void InsertDsn(IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now)
+    {
+        var state = recipient.IsExpanded ? RecipientState.Expanded : message.HoldReason.Length > 0 ? RecipientState.Held : RecipientState.Queued;
+        var notify = (long)recipient.Dsn!.Notify | (OwesSuccess(recipient, message) ? RecipientNotify.OwesSuccess : 0);
+        transaction.ExecuteLast(
+            s_insertDsn, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
+            recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn.OriginalRecipient);
+    }
+
+    // RFC 5321 §4.5.5: the null sender is told nothing.
+    private static bool OwesSuccess(RoutedRecipient recipient, Envelope message) =>
+        message.Sender.Length > 0 && recipient.Dsn is { } dsn && RcptDsn.Asks(dsn.Notify, DsnNotify.Success);
+
+    private static int References(RoutedRecipient recipient, Envelope message) =>
+        (recipient.IsExpanded ? 0 : 1) + (OwesSuccess(recipient, message) ? 1 : 0);
 }

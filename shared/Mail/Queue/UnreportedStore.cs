@@ -1,4 +1,5 @@
 using System.Data.Common;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -8,10 +9,12 @@ namespace MailPipeline.Mail;
 /// <param name="Original">What the sender wrote, where an alias led on from there; else empty.</param>
 /// <param name="State">Bounced or Expired.</param>
 /// <param name="WasTried">False: given up for what is known of the domain; no attempt of the recipient's own stands behind it.</param>
-public sealed record UnreportedFailure(string Address, string Original, RecipientState State, bool WasTried, AttemptResult Result);
+/// <param name="OriginalRecipient">ORCPT, as <see cref="RcptDsn"/> has it; empty where there was none.</param>
+public sealed record UnreportedFailure(
+    string Address, string Original, RecipientState State, bool WasTried, AttemptResult Result, string OriginalRecipient = "");
 
 /// <summary>What a report needs of the message it is about.</summary>
-public sealed record ReportedMessage(long MessageId, string Sender, DateTimeOffset AcceptedAt, string TraceParent);
+public sealed record ReportedMessage(long MessageId, string Sender, DateTimeOffset AcceptedAt, string TraceParent, long SizeBytes, MailDsn Dsn);
 
 /// <summary>A place in the order in which failures are to be reported.</summary>
 public sealed record DueFailure(long DueAt, long RecipientId)
@@ -28,12 +31,14 @@ public sealed record DueFailure(long DueAt, long RecipientId)
 /// </summary>
 public sealed class UnreportedStore(MailDatabase database)
 {
-    // A message with the null sender has nobody to tell (RFC 5321 §4.5.5, §6.1).
+    // A message with the null sender has nobody to tell (RFC 5321 §4.5.5, §6.1); who asked for other reports alone is not told either.
     private static readonly Statement s_note = new(
         """
-        INSERT INTO unreported (recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, due_at)
-        SELECT r.id, r.address, r.original, r.state, $2, $3, $4, $5, $6, $7, $8, {now} + $9
-        FROM recipients r JOIN messages m ON m.id = (r.id >> 16) WHERE r.id = $1 AND m.sender <> ''
+        INSERT INTO unreported (
+            recipient_id, address, original, orcpt, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, due_at)
+        SELECT r.id, r.address, r.original, r.orcpt, r.state, $2, $3, $4, $5, $6, $7, $8, {now} + $9
+        FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        WHERE r.id = $1 AND m.sender <> '' AND ((r.notify & 15) = 0 OR (r.notify & 4) <> 0)
         """);
 
     // Of a message with very many recipients nobody counts those that wait.
@@ -50,9 +55,10 @@ public sealed class UnreportedStore(MailDatabase database)
         WHERE due_at <= (SELECT {now}) AND (due_at, recipient_id) > ($1, $2) ORDER BY due_at, recipient_id LIMIT $3
         """);
 
-    private static readonly Statement s_message = new("SELECT id, sender, accepted_at, trace_parent FROM messages WHERE id = $1");
+    private static readonly Statement s_message = new(
+        "SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn FROM messages WHERE id = $1");
 
-    private const string Failure = "recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at";
+    private const string Failure = "recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, orcpt";
 
     private static readonly Statement s_list = new(
         $"SELECT {Failure} FROM unreported WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id LIMIT $3");
@@ -81,42 +87,47 @@ public sealed class UnreportedStore(MailDatabase database)
     /// <summary>Null when nobody knows the message any more.</summary>
     public async Task<ReportedMessage?> FindMessageAsync(long messageId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(
-            s_message, r => new ReportedMessage(r.GetInt64(0), r.GetString(1), QueueStore.Time(r, 2), r.GetString(3)), cancellationToken, messageId))
+            s_message,
+            r => new ReportedMessage(
+                r.GetInt64(0), r.GetString(1), QueueStore.Time(r, 2), r.GetString(3), r.GetInt64(4), MailDsn.Parse(r.GetString(5))),
+            cancellationToken, messageId))
         .FirstOrDefault();
 
     /// <summary>
     /// Accepts the report that <paramref name="compose"/> makes of the failures of the message that are noted, at most so many, and takes
     /// those away. It is asked outside of any transaction, anew where another reporter was quicker, and not at all where there are none.
     /// </summary>
-    /// <returns>The report, which waits for the router, and how many failures are in it; 0 where there was nothing to report.</returns>
-    public async Task<(Envelope? Report, int Failures)> ReportAsync(
-        long messageId, int limit, Func<IReadOnlyList<UnreportedFailure>, ComposedMessage> compose, CancellationToken cancellationToken)
+    /// <param name="mostAnHour">So many reports in an hour the sender gets; a further one is dropped, and noted as that.</param>
+    public async Task<ReportEnd> ReportAsync(
+        long messageId, int limit, Func<IReadOnlyList<UnreportedFailure>, ComposedMessage> compose, CancellationToken cancellationToken,
+        int mostAnHour = int.MaxValue)
     {
         var (first, last) = Range(messageId);
         while (true)
         {
             var noted = await database.QueryAsync(s_list, Read, cancellationToken, first, last, limit);
             if (noted.Count == 0)
-                return (null, 0);
+                return ReportEnd.Nothing;
             // A thousand failures take their time: neither the writer nor the caller's grain waits for it.
             var report = await Task.Run(() => compose(noted), cancellationToken);
-            if (await AcceptAsync(messageId, report, noted) == Acceptance.Applied)
-                return (report.Message, noted.Count);
+            if (await AcceptAsync(messageId, report, noted, mostAnHour) is { } end)
+                return end;
         }
     }
 
-    private Task<Acceptance> AcceptAsync(long messageId, ComposedMessage report, List<UnreportedFailure> failures)
+    /// <summary>Null: not all of the failures are noted any more as the report says them, and nothing was changed.</summary>
+    private Task<ReportEnd?> AcceptAsync(long messageId, ComposedMessage report, List<UnreportedFailure> failures, int mostAnHour)
     {
         var ids = SqlValue.FromIds(failures.Select(failure => failure.Result.RecipientId));
-        var chunks = Chunks(report.Message.MessageId, report.Content);
-        return database.WriteAsync(async transaction =>
+        var acceptance = new ReportAcceptance(database, messageId, ReportKind.Failed, report, failures.Count, mostAnHour);
+        return database.WriteAsync<ReportEnd?>(async transaction =>
         {
             var stored = await transaction.QueryAsync(s_lock, Read, ids);
             if (!stored.SequenceEqual(failures) || await transaction.ExecuteAsync(s_take, ids, failures.Count) == 0)
-                return Acceptance.Outdated;
-            await MessageStore.InsertAsync(transaction, report.Message, chunks);
+                return null;
+            var end = await acceptance.AcceptAsync(transaction);
             await transaction.DropReferencesAsync([.. failures.Select(_ => messageId)]);
-            return Acceptance.Applied;
+            return end;
         });
     }
 
@@ -175,18 +186,8 @@ public sealed class UnreportedStore(MailDatabase database)
     private static UnreportedFailure Read(DbDataReader r) => new(
         r.GetString(1), r.GetString(2), (RecipientState)r.GetInt32(3), r.GetInt64(4) != 0,
         new AttemptResult(
-            r.GetInt64(0), (AttemptOutcome)r.GetInt32(5), r.GetString(6), r.GetString(7), r.GetString(8), QueueStore.Time(r, 9), QueueStore.Time(r, 10)));
-
-    private List<ContentChunk> Chunks(long messageId, byte[] content) =>
-        [.. content.Chunk(database.Options.ChunkBytes).Select((bytes, i) => new ContentChunk(ChunkIds.Of(messageId, i), bytes.Length, bytes, 0, 0))];
-
-    private enum Acceptance
-    {
-        Applied,
-
-        /// <summary>Not all of the failures are noted any more as the report says them, and nothing was changed.</summary>
-        Outdated,
-    }
+            r.GetInt64(0), (AttemptOutcome)r.GetInt32(5), r.GetString(6), r.GetString(7), r.GetString(8), QueueStore.Time(r, 9), QueueStore.Time(r, 10)),
+        r.GetString(11));
 
     private static (long First, long Last) Range(long messageId) =>
         (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));

@@ -16,7 +16,7 @@ public sealed record DomainSummary(
 }
 
 /// <summary>How much waits, and for whom most.</summary>
-/// <param name="Unreported">Failures that their senders have not been told of yet.</param>
+/// <param name="Unreported">Recipients that have ended and of whom their senders have not been told yet.</param>
 /// <param name="Domains">With most queued recipients first.</param>
 public sealed record WaitingSummary(long Queued, long Unrouted, long Claims, long Held, long Unreported, IReadOnlyList<DomainSummary> Domains);
 
@@ -30,8 +30,10 @@ public sealed class WaitingStore(MailDatabase database)
 
     internal static readonly Statement s_counts = new(
         """
-        SELECT (SELECT COUNT(*) FROM unrouted), (SELECT COUNT(*) FROM claims), (SELECT COUNT(*) FROM recipients WHERE state = 5),
+        SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn), (SELECT COUNT(*) FROM claims),
+               (SELECT COUNT(*) FROM recipients WHERE state = 5),
                (SELECT COUNT(*) FROM unreported)
+                   + (SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5)
         """);
 
     // The sum over all domains is taken before the limit. A reply is looked for among the few that are due last, for they were deferred:

@@ -17,7 +17,10 @@ internal static partial class ReferenceRules
         ["shared/Smtp/Smtp.csproj"] = ["shared/Sasl/Sasl.csproj"],
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] =
-            ["shared/Contracts/Contracts.csproj", "shared/Sasl/Sasl.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Storage/Storage.csproj"],
+            [
+                "shared/Contracts/Contracts.csproj", "shared/Sasl/Sasl.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj",
+                "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
+            ],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
         ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],

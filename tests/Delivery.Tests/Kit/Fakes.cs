@@ -168,6 +168,12 @@ internal sealed class FakeContent : IMessageContent
 
     public Action<int>? OnChunk { get; set; }
 
+    /// <summary>What senders said about reports, by message.</summary>
+    public Dictionary<long, MessageDsn> Dsn { get; } = [];
+
+    public Task<MessageDsn> FindDsnAsync(IReadOnlyList<Recipient> recipients, CancellationToken cancellationToken) =>
+        Task.FromResult(Dsn[recipients[0].MessageId]);
+
     public long Add(long messageId, byte[] content)
     {
         _messages[messageId] = content;

@@ -3,18 +3,19 @@ using System.Data.Common;
 namespace MailPipeline.Testing;
 
 /// <summary>Counts over a whole store, read past the program: it takes as long as reading all of it does.</summary>
-/// <param name="Unreported">Failures that their senders have not been told of yet.</param>
+/// <param name="Unreported">Recipients that have ended and of whom their senders have not been told yet.</param>
 /// <param name="Uncertain">Attempts that may have delivered a copy nobody recorded, as far as the history reaches.</param>
 public sealed record StoreCounts(
     long Messages, long Unrouted, long Queued, long Claims, long Uncertain, long ChunksWithoutOwner, long Held, long Unreported)
 {
     private const string Sql =
         """
-        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted),
+        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn),
                (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
                (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
                (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)),
-               (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported)
+               (SELECT COUNT(*) FROM recipients WHERE state = 5),
+               (SELECT COUNT(*) FROM unreported) + (SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5)
         """;
 
     /// <param name="connection">To the store; it is opened here, and the caller's to dispose of.</param>

@@ -166,15 +166,16 @@ public sealed class MailCluster : IAsyncDisposable
     {
         var counts = await CountAsync(
             """
-            SELECT (SELECT COUNT(*) FROM unrouted), (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
-                (SELECT COUNT(*) FROM recipients WHERE state = 5), (SELECT COUNT(*) FROM unreported),
+            SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn), (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
+                (SELECT COUNT(*) FROM recipients WHERE state = 5),
+                (SELECT COUNT(*) FROM unreported) + (SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5),
                 (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0))
             """,
             cancellation);
         return
         [
             new("unrouted messages", counts[0]), new("queued recipients", counts[1]), new("claims", counts[2]),
-            new("held recipients", counts[3]), new("unreported failures", counts[4]), new(BytesWithoutOwner, counts[5]),
+            new("held recipients", counts[3]), new("reports owed", counts[4]), new(BytesWithoutOwner, counts[5]),
         ];
     }
 

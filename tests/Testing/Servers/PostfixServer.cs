@@ -106,11 +106,13 @@ public sealed class PostfixServer : IAsyncDisposable
 
     /// <summary>Hands in a message by its sendmail command, as a program on that host would; it is sent to the relay host.</summary>
     /// <param name="messageFile">The message, with CRLF or LF.</param>
-    public Task SendAsync(string sender, IEnumerable<string> recipients, string messageFile, CancellationToken cancellation = default) =>
+    /// <param name="options">Further options of the command, e.g. those about reports.</param>
+    public Task SendAsync(
+        string sender, IEnumerable<string> recipients, string messageFile, CancellationToken cancellation = default, params IEnumerable<string> options) =>
         ServerProcess.RunAsync(
             "/bin/sh",
             ["-c", "file=$1; shift; exec \"$@\" < \"$file\"", "sh", messageFile,
-                DebianProgram.Find("sendmail", "postfix"), "-C", _folder["etc"], "-i", "-f", sender.Length == 0 ? "<>" : sender, .. recipients],
+                DebianProgram.Find("sendmail", "postfix"), "-C", _folder["etc"], "-i", "-f", sender.Length == 0 ? "<>" : sender, .. options, .. recipients],
             cancellation: cancellation);
 
     /// <summary>Tries everything in its queue now.</summary>

@@ -1,0 +1,26 @@
+using MailPipeline.Queue.Reports;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Queue.Reconciling;
+
+/// <summary>Reports to senders what waits for long. It looks at all that waits, so seldom, and for a small share of the time.</summary>
+internal sealed class LateMail(DelayReports reports, IOptions<QueueOptions> options) : IDuty
+{
+    private static readonly TimeSpan s_longestInterval = TimeSpan.FromMinutes(1);
+
+    public string Name => "report_delay";
+
+    public DutyPace Pace => new(Interval, Share: 0.02);
+
+    public Task<bool> RoundAsync() => reports.ReportDueAsync(CancellationToken.None);
+
+    // Where little is late, it need not be told of to the second.
+    private TimeSpan Interval
+    {
+        get
+        {
+            var interval = options.Value.DelayReportAfter / 20;
+            return interval < options.Value.ReconcileInterval ? options.Value.ReconcileInterval : interval > s_longestInterval ? s_longestInterval : interval;
+        }
+    }
+}

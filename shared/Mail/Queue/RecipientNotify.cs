@@ -1,0 +1,18 @@
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Mail;
+
+/// <summary>
+/// What stands in a recipient's column <c>notify</c>: what its sender asked to be told (<see cref="DsnNotify"/>, the lowest four bits), and how
+/// far that has been done. The numbers are stored; statements name them.
+/// </summary>
+internal static class RecipientNotify
+{
+    /// <summary>A report of success is owed: as long as the recipient waits and when it has been delivered. Holds the content, as a recipient does.</summary>
+    public const long OwesSuccess = 16;
+
+    /// <summary>The sender was told that it is delayed.</summary>
+    public const long DelayTold = 32;
+
+    public static DsnNotify Asked(long column) => (DsnNotify)(column & 15);
+}
