@@ -1,5 +1,6 @@
 using System.CommandLine;
 using MailPipeline.Administration;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Commands;
 
@@ -9,11 +10,34 @@ internal static class DirectoryCommands
     public static Command Domain(CommandTree tree)
     {
         var name = new Argument<string>("DOMAIN") { Description = "a domain name, in ASCII as it is called in mail" };
+        var aliasOf = new Option<string>("--alias-of")
+        {
+            Description = "each of its addresses is the same one of this domain of ours", HelpName = "DOMAIN",
+        };
+        var relay = new Option<string>("--relay")
+        {
+            Description = "its mail goes on to this host: HOST[:PORT], lmtp:HOST[:PORT], lmtp:/PATH of a socket, or mx, its better MX", HelpName = "HOP",
+        };
+        var recipients = new Option<RelayRecipients?>("--recipients") { Description = "with --relay: take all (the default), or those that an alias has", HelpName = "all|listed" };
+        var add = tree.Create("add", "receive mail for a domain", async (store, line, cancellation) =>
+        {
+            var (domain, by) = (line.GetRequiredValue(name), tree.OperatorOf(line));
+            return DirectoryReply.Of((line.GetValue(aliasOf), line.GetValue(relay), line.GetValue(recipients)) switch
+            {
+                ({ } other, null, null) => await store.Domains.AddAliasAsync(domain, other, by, cancellation),
+                (null, { } hop, var taken) => await store.Domains.AddRelayAsync(domain, hop, taken ?? RelayRecipients.All, by, cancellation),
+                (null, null, null) => await store.Domains.AddAsync(domain, by, cancellation),
+                (null, null, _) => throw new UsageException("--recipients needs --relay"),
+                _ => throw new UsageException("--alias-of goes without --relay and --recipients"),
+            });
+        }, makes: true, name);
+        add.Options.Add(aliasOf);
+        add.Options.Add(relay);
+        add.Options.Add(recipients);
         return CommandTree.Group("domain", "the domains that mail is received for",
-            tree.Create("add", "receive mail for a domain", async (store, line, cancellation) =>
-                DirectoryReply.Of(await store.Domains.AddAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: true, name),
+            add,
             tree.Create("list", "domains of ours", async (store, _, cancellation) =>
-                DirectoryReply.OfList("domains", await store.Domains.ListAsync(cancellation))),
+                DirectoryReply.OfList(await store.Domains.ListAsync(cancellation))),
             tree.Create("remove", "no longer receive mail for it", async (store, line, cancellation) =>
                 DirectoryReply.Of(await store.Domains.RemoveAsync(line.GetRequiredValue(name), tree.OperatorOf(line), cancellation)), makes: false, name));
     }

@@ -16,12 +16,49 @@ internal static class DirectoryReply
     public static Reply OfList(IReadOnlyList<Alias> aliases) =>
         Reply.Show("aliases", [.. aliases.Select(alias => new LinePart(Text(alias)))], json => json.WriteAliases("aliases", aliases));
 
+    public static Reply OfList(IReadOnlyList<MailDomain> domains) =>
+        Reply.Show("domains", [.. domains.Select(domain => new LinePart(Text(domain)))], json =>
+        {
+            json.WriteStrings("domains", domains.Select(domain => domain.Name));
+            json.WriteAll("aliasDomains", domains.Where(domain => domain.AliasOf.Length > 0), domain =>
+            {
+                json.WriteString("domain", domain.Name);
+                json.WriteString("aliasOf", domain.AliasOf);
+            });
+            json.WriteAll("relayedDomains", domains.Where(domain => domain.IsRelayed), domain =>
+            {
+                json.WriteString("domain", domain.Name);
+                json.WriteString("relay", domain.Relay);
+                json.WriteString("recipients", Json.Name(domain.Recipients));
+            });
+        });
+
+    private static string Text(MailDomain domain) => domain switch
+    {
+        { AliasOf.Length: > 0 } => $"{domain.Name} (alias of {domain.AliasOf})",
+        { IsRelayed: true, Recipients: RelayRecipients.Listed } => $"{domain.Name} (relayed to {domain.Relay}, listed recipients)",
+        { IsRelayed: true } => $"{domain.Name} (relayed to {domain.Relay})",
+        _ => domain.Name,
+    };
+
     private static string Text(DirectoryResult result) => result switch
     {
         DomainAdded added => $"{added.Domain} added" + (added.HasPostmaster
             ? ""
             : $". Mail to postmaster@{added.Domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
             + Broken(added.Broken),
+        DomainAliasAdded added => $"{added.Domain} added: each of its addresses is the same one of {added.Other}{Broken(added.Broken)}",
+        DomainRelayAdded { Recipients: RelayRecipients.Listed } added =>
+            $"{added.Domain} added: mail for it goes on to {Hop(added.Relay)}, for recipients that an alias has; "
+            + $"'alias add ann@{added.Domain} ann@{added.Domain}' lists one{Broken(added.Broken)}",
+        DomainRelayAdded added =>
+            $"{added.Domain} added: mail for it goes on to {Hop(added.Relay)}, whoever the recipient is. Who is not there is refused by that host, and "
+            + $"its senders get a report from here; '--recipients listed' refuses them at once{Broken(added.Broken)}",
+        DomainIsRelayed relayed => $"The mail of {relayed.Domain} goes on to {Hop(relayed.Relay)}, and the domain has no accounts here",
+        NotANextHop bad => $"'{bad.Typed}' is no next hop; it looks like mail.example.net, mail.example.net:2525, [2001:db8::1]:25, lmtp:mail.example.net:24, "
+            + "lmtp:/run/dovecot/lmtp or mx",
+        DomainIsAlias alias => $"{alias.Domain} is an alias of {alias.Other}, and has no addresses but its; add it to {alias.Other}",
+        HasAliasDomains kept => $"{kept.Domain} has aliases; remove them first: {string.Join(", ", kept.Aliases.Select(name => $"'domain remove {name}'"))}",
         DomainRemoved removed => $"{removed.Domain} removed" + Name("Its aliases do nothing until it is ours again", removed.Idle, "removes them")
             + Name("What led to it goes to whatever system receives its mail now", removed.Leaving, "ends that"),
         HasAccounts { Accounts: 1 } kept => $"{kept.Domain} has an account; remove it first",
@@ -43,7 +80,7 @@ internal static class DirectoryReply
             $"{Text(alias)} added. The account {alias.Address} gets no more mail itself; 'alias add {alias.Address} {alias.Address}' keeps a copy there",
         AliasAdded added => $"{Text(added.Alias)} added",
         AliasAlreadyThere there => $"{Text(there.Alias)} is there already",
-        AliasFaulty faulty => $"{Text(faulty.Alias)} is not added: {Text(faulty.Fault, faulty.Address)}",
+        AliasFaulty faulty => $"{Text(faulty.Alias)} is not added: {Text(faulty)}",
         AliasRemoved removed => $"{Text(removed.Alias)} removed{Broken(removed.Broken)}",
         NoSuchAlias missing => $"There is no alias {Text(missing.Alias)}",
 
@@ -59,15 +96,17 @@ internal static class DirectoryReply
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
     };
 
+    private static string Hop(string relay) => relay == MailDomain.ByMx ? "its better MX" : relay;
+
     private static string Text(Alias alias) => $"{alias.Address} -> {alias.Target}";
 
-    private static string Text(AddressFault fault, string address) => fault switch
+    private static string Text(AliasFaulty faulty) => faulty.Fault switch
     {
-        AddressFault.Loop => "it would lead back to itself",
-        AddressFault.TooDeep => $"{address} would lead on through more than {AddressResolver.MaxAliasDepth} aliases",
-        AddressFault.TooWide => $"{address} would lead to more recipients than a message can have",
-        AddressFault.LeadsNowhere => $"{address} leads to an address of ours that is not there",
-        _ => $"there is no {address}; 'account add {address}' or another alias makes it",
+        AddressFault.Loop => $"mail would go in a circle, {string.Join(" -> ", faulty.Circle)}",
+        AddressFault.TooDeep => $"{faulty.Address} would lead on through more than {AddressResolver.MaxAliasDepth} aliases",
+        AddressFault.TooWide => $"{faulty.Address} would lead to more recipients than a message can have",
+        AddressFault.LeadsNowhere => $"{faulty.Address} leads to an address of ours that is not there",
+        _ => $"there is no {faulty.Address}; 'account add {faulty.Address}' or another alias makes it",
     };
 
     private static string Broken(IReadOnlyList<Alias> broken) =>
@@ -83,6 +122,12 @@ internal static class DirectoryReply
     private static string NameOf(DirectoryResult result) => result switch
     {
         DomainAdded => "domainAdded",
+        DomainAliasAdded => "domainAliasAdded",
+        DomainRelayAdded => "domainRelayAdded",
+        DomainIsRelayed => "domainIsRelayed",
+        NotANextHop => "notANextHop",
+        DomainIsAlias => "domainIsAlias",
+        HasAliasDomains => "hasAliasDomains",
         DomainRemoved => "domainRemoved",
         HasAccounts => "hasAccounts",
         NoSuchDomain => "noSuchDomain",
@@ -114,6 +159,11 @@ internal static class DirectoryReply
     private static (string Property, string Value)? SubjectOf(DirectoryResult result) => result switch
     {
         DomainAdded added => ("domain", added.Domain),
+        DomainAliasAdded added => ("domain", added.Domain),
+        DomainRelayAdded added => ("domain", added.Domain),
+        DomainIsRelayed relayed => ("domain", relayed.Domain),
+        DomainIsAlias alias => ("domain", alias.Domain),
+        HasAliasDomains kept => ("domain", kept.Domain),
         DomainRemoved removed => ("domain", removed.Domain),
         HasAccounts kept => ("domain", kept.Domain),
         NoSuchDomain missing => ("domain", missing.Domain),
@@ -136,6 +186,24 @@ internal static class DirectoryReply
             case DomainAdded added:
                 json.WriteBoolean("hasPostmaster", added.HasPostmaster);
                 json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainAliasAdded added:
+                json.WriteString("aliasOf", added.Other);
+                json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainRelayAdded added:
+                json.WriteString("relay", added.Relay);
+                json.WriteString("recipients", Json.Name(added.Recipients));
+                json.WriteAliases("brokenAliases", added.Broken);
+                break;
+            case DomainIsRelayed relayed:
+                json.WriteString("relay", relayed.Relay);
+                break;
+            case DomainIsAlias alias:
+                json.WriteString("aliasOf", alias.Other);
+                break;
+            case HasAliasDomains kept:
+                json.WriteStrings("aliasDomains", kept.Aliases);
                 break;
             case DomainRemoved removed:
                 json.WriteAliases("idleAliases", removed.Idle);
@@ -161,6 +229,7 @@ internal static class DirectoryReply
                 json.WriteAlias(faulty.Alias);
                 json.WriteString("fault", Json.Name(faulty.Fault));
                 json.WriteString("faultyAddress", faulty.Address);
+                json.WriteStrings("circle", faulty.Circle);
                 break;
             case AliasRemoved removed:
                 json.WriteAlias(removed.Alias);

@@ -33,6 +33,7 @@ public static class DeliveryHosting
         services.AddSingleton<HostFailures>();
         services.AddSingleton<LocalAddresses>();
         services.AddSingleton<AddressLookUp>();
+        services.AddSingleton<IRelays, StoredRelays>();
         services.AddSingleton<MxResolver>();
         services.AddSingleton<ClearTextLog>();
         services.AddSingleton<SmtpConnector>();

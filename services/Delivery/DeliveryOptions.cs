@@ -137,8 +137,11 @@ public sealed class DeliveryOptions
     /// </summary>
     public RouteList Routes { get; set; } = [];
 
-    /// <summary><see cref="Routes"/> in all its forms, parsed; <see cref="Routes"/> is not changed after the start.</summary>
-    internal RouteTable RouteTable => _routeTable ??= RouteTable.Parse(Routes);
+    /// <summary>Next hops with a TLS policy and credentials of their own.</summary>
+    public IList<SmarthostOptions> Smarthosts { get; init; } = [];
+
+    /// <summary><see cref="Routes"/> in all its forms, parsed; <see cref="Routes"/> and <see cref="Smarthosts"/> are not changed after the start.</summary>
+    internal RouteTable RouteTable => _routeTable ??= RouteTable.Parse(Routes, [.. Smarthosts]);
 
     private RouteTable? _routeTable;
 }

@@ -131,7 +131,7 @@ internal sealed class DeliveryTelemetry : IDisposable
 
     public void ConnectionReused() => _reused.Add(1);
 
-    /// <param name="result">ready, connect, greeting, hello or tls: the step that failed.</param>
+    /// <param name="result">ready, connect, greeting, hello, tls or auth: the step that failed.</param>
     /// <param name="tls">TLS protocol in use, or none.</param>
     public void Handshake(string result, string tls) => _handshakes.Add(
         1, new KeyValuePair<string, object?>("result", result), new KeyValuePair<string, object?>("tls", tls));

@@ -55,6 +55,7 @@ public static class IngressHosting
         services.AddSingleton<HostPostmasterCheck>();
         services.AddSingleton<RelayCheck>();
         services.AddSingleton<LocalRecipientCheck>();
+        services.AddSingleton<MaildropSpaceCheck>();
         services.AddSingleton<HopCheck>();
         services.AddSingleton<HeaderRuleCheck>();
     }

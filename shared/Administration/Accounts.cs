@@ -15,8 +15,8 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
         if (MailNames.Account(typed, out var address) is { } refused)
             return refused;
         var domain = MailNames.DomainOf(address);
-        if (!await directory.IsLocalDomainAsync(domain, cancellation))
-            return new DomainNotOurs(domain);
+        if (Domains.RefuseAccounts(await directory.FindDomainAsync(domain, cancellation), domain) is { } unfit)
+            return unfit;
         return await directory.FindAccountAsync(address, cancellation) is null ? new AccountMayBeAdded(address) : new AccountAlreadyThere(address);
     }
 
@@ -37,8 +37,8 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
     private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, string address, StoredPassword password)
     {
         var domain = MailNames.DomainOf(address);
-        if (!await change.IsLocalDomainAsync(domain))
-            return new DomainNotOurs(domain);
+        if (Domains.RefuseAccounts(await change.FindDomainAsync(domain), domain) is { } unfit)
+            return unfit;
         if (!await change.AddAccountAsync(address, password))
             return new AccountAlreadyThere(address);
         var (postmaster, gone) = await BecomePostmasterAsync(change, address);

@@ -45,13 +45,13 @@ public sealed class Aliases(MailDirectory directory, AddressResolver addresses)
     private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, Alias alias)
     {
         var (address, target) = alias;
-        if (!await change.IsLocalDomainAsync(MailNames.DomainOf(address)))
-            return new DomainNotOurs(MailNames.DomainOf(address));
+        if (Domains.RefuseAliases(await change.FindDomainAsync(MailNames.DomainOf(address)), MailNames.DomainOf(address)) is { } refused)
+            return refused;
         var entry = await change.FindAsync(address);
         if (entry.Targets.Contains(target))
             return new AliasAlreadyThere(alias);
-        if (await change.CheckAliasAsync(address, target) is var (fault, at) && fault != AddressFault.None)
-            return new AliasFaulty(alias, fault, at);
+        if (await change.CheckAliasAsync(address, target) is var (fault, at, circle) && fault != AddressFault.None)
+            return new AliasFaulty(alias, fault, at, circle);
         await change.AddAliasAsync(address, target);
         await change.NoteAsync(OperatorAction.AliasAdded, TextOf(address, target));
         // Where a name is both, the alias decides: AddressResolver.cs.

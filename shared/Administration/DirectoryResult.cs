@@ -14,6 +14,26 @@ public abstract record DirectoryResult
 /// <param name="Broken">Aliases that led to an address of the domain while it was somebody else's, and now lead nowhere.</param>
 public sealed record DomainAdded(string Domain, bool HasPostmaster, IReadOnlyList<Alias> Broken) : DirectoryResult(ActStatus.Done);
 
+/// <param name="Other">The domain that it stands for.</param>
+/// <param name="Broken">Aliases that led to an address of the domain while it was somebody else's, and now lead nowhere.</param>
+public sealed record DomainAliasAdded(string Domain, string Other, IReadOnlyList<Alias> Broken) : DirectoryResult(ActStatus.Done);
+
+/// <param name="Relay">Where its mail goes: <see cref="NextHop"/>, or <see cref="MailDomain.ByMx"/>.</param>
+/// <param name="Broken">Aliases that led to an address of the domain while it was somebody else's, and now lead nowhere.</param>
+public sealed record DomainRelayAdded(string Domain, string Relay, RelayRecipients Recipients, IReadOnlyList<Alias> Broken) : DirectoryResult(ActStatus.Done);
+
+/// <summary>The account or alias domain is not added: the domain's mail goes elsewhere.</summary>
+public sealed record DomainIsRelayed(string Domain, string Relay) : DirectoryResult(ActStatus.NotDone);
+
+public sealed record NotANextHop(string Typed) : DirectoryResult(ActStatus.Refused);
+
+/// <summary>The account, alias or further alias domain is not added: the domain has no addresses but those of another.</summary>
+/// <param name="Other">Where they are.</param>
+public sealed record DomainIsAlias(string Domain, string Other) : DirectoryResult(ActStatus.NotDone);
+
+/// <summary>The domain is not removed: others stand for it, and are to be removed before it.</summary>
+public sealed record HasAliasDomains(string Domain, IReadOnlyList<string> Aliases) : DirectoryResult(ActStatus.NotDone);
+
 /// <param name="Idle">Its own aliases, which do nothing until it is ours again.</param>
 /// <param name="Leaving">Aliases of other domains of ours that lead to it: their mail goes to whatever system receives its mail now.</param>
 public sealed record DomainRemoved(string Domain, IReadOnlyList<Alias> Idle, IReadOnlyList<Alias> Leaving) : DirectoryResult(ActStatus.Done);
@@ -54,7 +74,8 @@ public sealed record AliasAlreadyThere(Alias Alias) : DirectoryResult(ActStatus.
 
 /// <summary>The alias is not added: with it an address would lead nowhere, in a circle, too far or to too many.</summary>
 /// <param name="Address">The address that would have the fault: the alias's target, or one that leads to the alias.</param>
-public sealed record AliasFaulty(Alias Alias, AddressFault Fault, string Address) : DirectoryResult(ActStatus.NotDone);
+/// <param name="Circle">The names on the way from one back to itself; empty where none would be met.</param>
+public sealed record AliasFaulty(Alias Alias, AddressFault Fault, string Address, IReadOnlyList<string> Circle) : DirectoryResult(ActStatus.NotDone);
 
 /// <param name="Broken">Aliases that led to this one, and now lead nowhere.</param>
 public sealed record AliasRemoved(Alias Alias, IReadOnlyList<Alias> Broken) : DirectoryResult(ActStatus.Done);

@@ -192,6 +192,14 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "CREATE INDEX reports_told ON reports (told, made_at)",
         ],
         [
+            // alias_of: the domain that this one stands for; empty: it has addresses of its own.
+            "ALTER TABLE domains ADD COLUMN alias_of TEXT NOT NULL DEFAULT ''",
+            // relay: where its mail goes when it has no maildrops here, as the operator wrote it, or 'mx'; empty: it has. relay_recipients:
+            // see RelayRecipients.
+            "ALTER TABLE domains ADD COLUMN relay TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE domains ADD COLUMN relay_recipients BIGINT NOT NULL DEFAULT 0",
+        ],
+        [
             // Keys for SCRAM, or empty; scram_hash: the password_hash they were made with. A program that does not know them and sets a
             // password changes that one alone, and so the keys of the old password no longer count.
             "ALTER TABLE accounts ADD COLUMN scram_keys TEXT NOT NULL DEFAULT ''",

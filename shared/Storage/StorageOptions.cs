@@ -64,6 +64,13 @@ public sealed class StorageOptions
     [Range(typeof(TimeSpan), "00:00:00", "60.00:00:00")]
     public TimeSpan AbandonedContentAge { get; set; } = TimeSpan.FromDays(2);
 
+    /// <summary>
+    /// What separates a user from a detail in the local part of an address of ours (RFC 5233); each character is a separator. Default "+",
+    /// as everywhere; empty: there are no details. The same for all processes on one store.
+    /// </summary>
+    [RegularExpression("[!#$%&'*+/=?^_`{|}~-]{0,8}", ErrorMessage = "The field StorageOptions.DetailSeparators must be up to 8 of the characters !#$%&'*+-/=?^_`{|}~")]
+    public string DetailSeparators { get; set; } = "+";
+
     /// <summary>How long a change by the command line may go unnoticed by a running server. Default 1 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DirectoryCacheTime { get; set; } = TimeSpan.FromSeconds(1);

@@ -103,10 +103,10 @@ public sealed class DirectoryTests : IAsyncLifetime
         Same(new AliasAdded(sales, PassesOver: false), await _operator.Aliases.AddAsync(sales.Address, sales.Target, AdministrationFixture.By));
         Same(new AliasAlreadyThere(sales), await _operator.Aliases.AddAsync(sales.Address, sales.Target, AdministrationFixture.By));
         Same(
-            new AliasFaulty(new("info@example.org", "gone@example.org"), AddressFault.NotThere, "gone@example.org"),
+            new AliasFaulty(new("info@example.org", "gone@example.org"), AddressFault.NotThere, "gone@example.org", []),
             await _operator.Aliases.AddAsync("info@example.org", "gone@example.org", AdministrationFixture.By));
         Same(
-            new AliasFaulty(new("ann@example.org", "sales@example.org"), AddressFault.Loop, "sales@example.org"),
+            new AliasFaulty(new("ann@example.org", "sales@example.org"), AddressFault.Loop, "sales@example.org", ["ann@example.org", "sales@example.org", "ann@example.org"]),
             await _operator.Aliases.AddAsync("ann@example.org", "sales@example.org", AdministrationFixture.By));
         Same(
             new AliasAdded(new("ann@example.org", "bob@example.net"), PassesOver: true), await _operator.Aliases.AddAsync("ann@example.org", "bob@example.net", AdministrationFixture.By));

@@ -32,6 +32,55 @@ public sealed class DirectoryCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_domain_may_stand_for_another()
+    {
+        (await _run.RunAsync("domain add example.net --alias-of example.org"))
+            .ShouldNotBeDone("example.org is not a domain of ours; 'domain add example.org' makes it one");
+        await _run.RunAsync("domain add example.org");
+        (await _run.RunAsync("domain add Example.NET --alias-of Example.org"))
+            .ShouldBeDone("example.net added: each of its addresses is the same one of example.org");
+        (await _run.RunAsync("domain add example.com --alias-of example.net"))
+            .ShouldNotBeDone("example.net is an alias of example.org, and has no addresses but its; add it to example.org");
+        (await _run.RunAsync("account add ann@example.net", input: "s3cret-words\n"))
+            .ShouldNotBeDone("example.net is an alias of example.org, and has no addresses but its; add it to example.org");
+        (await _run.RunAsync("alias add ann@example.net ann@example.com"))
+            .ShouldNotBeDone("example.net is an alias of example.org, and has no addresses but its; add it to example.org");
+        (await _run.RunAsync("domain list")).ShouldBeDone("example.net (alias of example.org)\nexample.org");
+        Assert.Contains(
+            """{"status":"done","result":"domains","domains":["example.net","example.org"],"aliasDomains":[{"domain":"example.net","aliasOf":"example.org"}],"relayedDomains":[]}""",
+            (await _run.RunAsync("domain list --json")).Output, StringComparison.Ordinal);
+        await _run.RunAsync("account add ann@example.org", input: "s3cret-words\n");
+        (await _run.RunAsync("alias add sales@example.org ann@example.net")).ShouldBeDone("sales@example.org -> ann@example.net added");
+        await _run.RunAsync("account remove ann@example.org");
+        (await _run.RunAsync("domain remove example.org")).ShouldNotBeDone("example.org has aliases; remove them first: 'domain remove example.net'");
+        (await _run.RunAsync("domain remove example.net")).ShouldBeDone(
+            "example.net removed. What led to it goes to whatever system receives its mail now; 'alias remove sales@example.org ann@example.net' ends that");
+    }
+
+    [Fact]
+    public async Task A_domain_may_be_relayed_elsewhere()
+    {
+        (await _run.RunAsync("domain add example.org --relay mail.example.net")).ShouldBeDone(
+            "example.org added: mail for it goes on to mail.example.net:25, whoever the recipient is. Who is not there is refused by that host, and its senders get a report from here; '--recipients listed' refuses them at once");
+        (await _run.RunAsync("domain add example.net --relay lmtp:/run/dovecot/lmtp --recipients listed")).ShouldBeDone(
+            "example.net added: mail for it goes on to lmtp:/run/dovecot/lmtp, for recipients that an alias has; 'alias add ann@example.net ann@example.net' lists one");
+        (await _run.RunAsync("domain add example.com --relay MX")).ShouldBeDone(
+            "example.com added: mail for it goes on to its better MX, whoever the recipient is. Who is not there is refused by that host, and its senders get a report from here; '--recipients listed' refuses them at once");
+        (await _run.RunAsync("domain list")).ShouldBeDone(
+            "example.com (relayed to mx)\nexample.net (relayed to lmtp:/run/dovecot/lmtp, listed recipients)\nexample.org (relayed to mail.example.net:25)");
+        Assert.Contains(
+            """{"domain":"example.net","relay":"lmtp:/run/dovecot/lmtp","recipients":"listed"}""", (await _run.RunAsync("domain list --json")).Output, StringComparison.Ordinal);
+        (await _run.RunAsync("alias add ann@example.net ann@example.net")).ShouldBeDone("ann@example.net -> ann@example.net added");
+        (await _run.RunAsync("account add ann@example.net", input: "s3cret-words\n"))
+            .ShouldNotBeDone("The mail of example.net goes on to lmtp:/run/dovecot/lmtp, and the domain has no accounts here");
+        (await _run.RunAsync("domain add other.example --alias-of example.net"))
+            .ShouldNotBeDone("The mail of example.net goes on to lmtp:/run/dovecot/lmtp, and the domain has no accounts here");
+        foreach (var bad in (string[])["--relay a..b", "--recipients listed", "--relay mx --alias-of example.org", "--relay mx --recipients some"])
+            Assert.Equal(2, (await _run.RunAsync($"domain add bad.example {bad}")).ExitCode);
+        (await _run.RunAsync("domain remove example.org")).ShouldBeDone("example.org removed");
+    }
+
+    [Fact]
     public async Task A_removed_domain_names_the_aliases_that_mean_something_else_now()
     {
         foreach (var domain in (string[])["example.org", "example.net"])
@@ -163,9 +212,9 @@ public sealed class DirectoryCommandTests : IDisposable
         (await _run.RunAsync("alias add info@example.org gone@example.org")).ShouldNotBeDone(
             "info@example.org -> gone@example.org is not added: there is no gone@example.org; 'account add gone@example.org' or another alias makes it");
         (await _run.RunAsync("alias add info@example.org info@example.org")).ShouldNotBeDone(
-            "info@example.org -> info@example.org is not added: it would lead back to itself");
+            "info@example.org -> info@example.org is not added: mail would go in a circle, info@example.org -> info@example.org");
         (await _run.RunAsync("alias add ann@example.org sales@example.org")).ShouldNotBeDone(
-            "ann@example.org -> sales@example.org is not added: it would lead back to itself");
+            "ann@example.org -> sales@example.org is not added: mail would go in a circle, ann@example.org -> sales@example.org -> ann@example.org");
 
         // The next first account is the postmaster again, in the place of who is gone.
         await _run.RunAsync("account remove ann@example.org");

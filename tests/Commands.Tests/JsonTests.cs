@@ -24,7 +24,7 @@ public sealed class JsonTests : IDisposable
             """{"status":"done","result":"accountAdded","message":*,"address":"ann@example.org","postmaster":"postmaster@example.org"}""");
         await ShouldBeAsync("account password ann@example.org", "short\n", """{"status":"refused","result":"passwordTooShort","message":*,"minLength":8}""");
         await ShouldBeAsync("alias add a@example.org gone@example.org", "",
-            """{"status":"notDone","result":"aliasFaulty","message":*,"address":"a@example.org","target":"gone@example.org","fault":"notThere","faultyAddress":"gone@example.org"}""");
+            """{"status":"notDone","result":"aliasFaulty","message":*,"address":"a@example.org","target":"gone@example.org","fault":"notThere","faultyAddress":"gone@example.org","circle":[]}""");
         await ShouldBeAsync("account list", "", """{"status":"done","result":"accounts","accounts":["ann@example.org"]}""");
         await ShouldBeAsync("alias list", "",
             """{"status":"done","result":"aliases","aliases":[{"address":"postmaster@example.org","target":"ann@example.org"}]}""");

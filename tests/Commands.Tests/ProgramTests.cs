@@ -19,7 +19,7 @@ public sealed class ProgramTests : IDisposable
         // "@example.org" is no file of further arguments.
         Assert.Equal("@example.org -> ann@example.org added", await RunAsync(["alias", "add", "@example.org", "ann@example.org"]));
         Assert.Equal("@example.org -> ann@example.org\npostmaster@example.org -> ann@example.org", await RunAsync(["alias", "list"]));
-        Assert.Equal("""{"status":"done","result":"domains","domains":["example.org"]}""", await RunAsync(["domain", "list", "--json"]));
+        Assert.Equal("""{"status":"done","result":"domains","domains":["example.org"],"aliasDomains":[],"relayedDomains":[]}""", await RunAsync(["domain", "list", "--json"]));
         Assert.Equal("0 recipients wait, 0 messages are not routed yet, 0 batches are being tried", await RunAsync(["queue"]));
     }
 

@@ -24,6 +24,8 @@ public sealed class SettingsTests
     [InlineData("Delivery:Routes:*", "mail_relay.example.net.", "example.com", "mail_relay.example.net.:25")]
     [InlineData("Delivery:Routes:example.com.", "h", "example.com", "h:25")]
     [InlineData("Delivery:Routes", "[192.0.2.1]=h", "[192.0.2.1]", "h:25")]
+    [InlineData("Delivery:Routes", "*=lmtp:[::1]", "example.com", "::1:24")]
+    [InlineData("Delivery:Routes:*", "lmtp:/run/dovecot/lmtp", "example.com", "/run/dovecot/lmtp:24")]
     [InlineData("Delivery:Routes", "example.org=h", "example.com", null)]
     public void Routes_may_be_written_in_three_forms(string key, string value, string domain, string? expected)
     {
@@ -92,6 +94,42 @@ public sealed class SettingsTests
         var error = Assert.Throws<OptionsValidationException>(() => Read((key, value)));
         Assert.Contains(name, error.Message, StringComparison.Ordinal);
         Assert.Contains(allowed, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Delivery:Smarthosts:0:Host is ''", "host:port", "Tls=Required")]
+    [InlineData("Delivery:Smarthosts:0:Host is ':::'", "host:port", "Host=:::")]
+    [InlineData("Delivery:Smarthosts:0:Domains has 'x..y'", "*.example.com", "Host=h", "Domains=x..y")]
+    [InlineData("Delivery:Smarthosts:0:Domains has '*', which has another next hop already", "", "Host=h", "Domains=*, *")]
+    [InlineData("Delivery:Smarthosts:0:Credentials is '/nowhere/at/all'", "a user name and a password in two lines", "Host=h", "Credentials=/nowhere/at/all")]
+    [InlineData("Delivery:Smarthosts:0:Credentials is not set", "Delivery:Smarthosts:0:Mechanism", "Host=h", "Mechanism=Plain")]
+    [InlineData("Delivery:Smarthosts:0:Tls is None", "Delivery:Smarthosts:0:AllowCleartextAuth allows it", "Host=h", "Tls=None", "Credentials=/nowhere")]
+    [InlineData("Delivery:Smarthosts:0:Tls is None", "Delivery:Smarthosts:0:ImplicitTls", "Host=h", "Tls=None", "ImplicitTls=true")]
+    [InlineData("Delivery:Smarthosts:0:Mechanism", "XOAuth2", "Host=h", "Mechanism=Guess")]
+    public void A_smarthost_that_cannot_be_is_named_with_what_is_allowed(string name, string allowed, params string[] settings)
+    {
+        (string, string)[] read = [.. settings.Select(setting => setting.Split('=', 2)).Select(pair => ($"Delivery:Smarthosts:0:{pair[0]}", pair[1]))];
+        var error = Assert.Throws<OptionsValidationException>(() => Read(read));
+        Assert.Contains(name, error.Message, StringComparison.Ordinal);
+        Assert.Contains(allowed, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("example.com", "own.example.net:587", true, false)]
+    [InlineData("a.example.org", "all.example.net:465", false, true)]
+    [InlineData("example.edu", "plain:25", null, false)]
+    public void Smarthosts_and_routes_share_the_domains(string domain, string host, bool? isVerified, bool hasImplicitTls)
+    {
+        var file = Path.GetTempFileName();
+        File.WriteAllText(file, "ann\nsecret");
+        var route = Read(
+            ("Delivery:Routes:example.edu", "plain"), ("Delivery:Smarthosts:0:Host", "own.example.net:587"), ("Delivery:Smarthosts:0:Domains", "example.com"),
+            ("Delivery:Smarthosts:0:Credentials", file), ("Delivery:Smarthosts:1:Host", "all.example.net:465"), ("Delivery:Smarthosts:1:Tls", "Required")).RouteTable.Find(domain)!;
+        File.Delete(file);
+        Assert.Equal(host, $"{route.Host}:{route.Port}");
+        Assert.Equal(isVerified, route.Tls is { } tls ? tls == TlsPolicy.Verified : null);
+        Assert.Equal(hasImplicitTls, route.HasImplicitTls);
+        Assert.Equal(isVerified is true, route.Smarthost is not null);
     }
 
     private static DeliveryOptions Read(params (string Key, string Value)[] settings)

@@ -31,7 +31,7 @@ public abstract partial class StoreTests
             await own.AddDomainAsync(domain);
             Assert.Single(
                 await Task.WhenAll(
-                    own.ChangeAsync(async change => await change.IsLocalDomainAsync(domain) && await change.AddAccountAsync("ann@" + domain, "hash")),
+                    own.ChangeAsync(async change => await change.FindDomainAsync(domain) is not null && await change.AddAccountAsync("ann@" + domain, "hash")),
                     other.ChangeAsync(async change => await change.CountAccountsAsync(domain) == 0 && await change.RemoveDomainAsync(domain))),
                 true);
         }
@@ -71,10 +71,10 @@ public abstract partial class StoreTests
 
         var (before, there, count, alias) = await Store.Directory.ChangeAsync(async change =>
         {
-            var isBefore = await change.IsLocalDomainAsync("Example.ORG");
-            await change.AddDomainAsync("example.org");
+            var isBefore = await change.FindDomainAsync("Example.ORG") is not null;
+            await change.AddDomainAsync(new MailDomain("example.org"));
             await change.AddAliasAsync("Sales@example.org", "ann@example.org");
-            return (isBefore, await change.IsLocalDomainAsync("example.org"), await change.CountAccountsAsync("Example.org"), await change.FindAsync("sales@example.org"));
+            return (isBefore, await change.FindDomainAsync("example.org") is not null, await change.CountAccountsAsync("Example.org"), await change.FindAsync("sales@example.org"));
         });
 
         Assert.Equal((false, true, 2), (before, there, count));

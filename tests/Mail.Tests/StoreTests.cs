@@ -323,6 +323,26 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_detail_is_stored_in_the_maildrop_of_its_user()
+    {
+        await Store.Directory.AddAccountAsync("user@example.org", "hash");
+        await Store.Directory.AddAccountAsync("user+own@example.org", "hash");
+        var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "User+a+b@example.org", "user+own@example.org", "nobody+a@example.org");
+
+        var results = await Store.Maildrops.StoreAsync(new Claim(9, "example.org", [.. recipients]), recipient => $"Delivered-To: {recipient.Address}\r\n", default);
+
+        Assert.Equal(["2.0.0", "2.0.0", "5.1.1"], results.Select(result => result.Status));
+        foreach (var (account, address) in new[] { ("user@example.org", "User+a+b@example.org"), ("user+own@example.org", "user+own@example.org") })
+        {
+            var drop = (await Store.Directory.FindAccountAsync(account, default))!.Id;
+            var stored = Assert.Single(await Store.Maildrops.ListAsync(drop, default));
+            Assert.Equal($"Delivered-To: {address}\r\n", stored.Header);
+            Assert.Equal(stored.SizeBytes, await Store.Maildrops.SizeAsync(drop, default));
+        }
+        Assert.Equal(0, await Store.Maildrops.SizeAsync(12345, default));
+    }
+
+    [Fact]
     public async Task A_recipient_without_account_is_refused_under_a_claim_so_that_the_queue_decides()
     {
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "gone@example.org");

@@ -39,12 +39,16 @@ public sealed class RoutingTests
     [InlineData("dave@example.org", "dave@example.org", "a@example.net")]
     [InlineData("loop@example.org", "loop@example.org")]
     [InlineData("stranger@example.com", "stranger@example.com")]
+    // Once, whatever detail; the first one is what the user sees.
+    [InlineData("Carol+news@example.org,carol+x@example.org,carol@other.example.org,list+x@other.example.org", "Carol+news@example.org", "a@example.net", "b@example.com")]
+    [InlineData("CAROL+news@other.example.org", "CAROL+news@example.org")]
     public async Task Aliases_lead_to_each_recipient_once(string address, params string[] expected)
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
         var directory = queue.Directory;
         await directory.AddDomainAsync("example.org");
         await directory.AddDomainAsync("catchall.example.org");
+        await directory.AddDomainAsync("other.example.org", aliasOf: "example.org");
         await directory.AddAccountAsync("carol@example.org", "hash");
         await directory.AddAccountAsync("dave@example.org", "hash");
         foreach (var (alias, target) in new[]
@@ -57,12 +61,26 @@ public sealed class RoutingTests
         {
             await directory.AddAliasAsync(alias, target);
         }
-        var id = await queue.AcceptAsync(hint: true, "sender@example.org", address);
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", address.Split(','));
         await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
         var routed = (await queue.History.FindAsync(id, default))!.Recipients;
         Assert.Equal(expected.Order(), routed.Select(r => r.Address).Order());
         Assert.All(routed, r => Assert.Equal(
             r.Address.EndsWith("example.org", StringComparison.Ordinal) ? RecipientRoute.Local : RecipientRoute.Remote, r.Route));
+    }
+
+    [Fact]
+    public async Task Mail_of_a_domain_that_we_relay_for_leaves_by_its_own_queue()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:DeliveryPaused"] = "true" });
+        await queue.Directory.AddDomainAsync(new MailDomain("relay.example", Relay: "mail.example.net:25"));
+        await queue.Directory.AddDomainAsync("example.org");
+        await queue.Directory.AddAliasAsync("list@example.org", "bob@relay.example");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "ann@relay.example", "list@example.org");
+        await Until.TrueAsync(async () => (await queue.History.FindAsync(id, default))!.Recipients.Count > 0, "the message is routed");
+        Assert.Equal(
+            [("ann@relay.example", "relay.example", RecipientRoute.Remote), ("bob@relay.example", "relay.example", RecipientRoute.Remote)],
+            (await queue.History.FindAsync(id, default))!.Recipients.Select(r => (r.Address, r.Domain, r.Route)).Order());
     }
 
     /// <summary>No other system has these names of this host, whatever way leads to them.</summary>

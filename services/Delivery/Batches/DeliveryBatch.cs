@@ -229,25 +229,37 @@ internal sealed class DeliveryBatch : IDots
         return SettleAsync(message, outcome, RemoteReply.Status(reply, outcome), RemoteReply.Line(reply), remoteHost, fellBackToClear);
     }
 
-    /// <summary>Gives every recipient of the message its result: its own refusal, or the outcome given here.</summary>
+    /// <summary>Gives every recipient of the message its result: its own refusal or reply, or the outcome given here.</summary>
     public async ValueTask SettleAsync(
         OutboundMessage message, AttemptOutcome outcome, string status, string reply, string remoteHost, bool fellBackToClear = false)
     {
         var finishedAt = _context.Time.GetUtcNow();
         // What never got a connection has been tried since the batch began to look for one.
         var startedAt = message.StartedAt == default ? _begunAt : message.StartedAt;
-        List<AttemptResult>? delivered = outcome == AttemptOutcome.Delivered ? new(message.Recipients.Count) : null;
+        List<AttemptResult>? delivered = null;
         List<Recipient>? again = null;
         List<Recipient>? counted = null;
         for (var i = 0; i < message.Recipients.Count; i++)
         {
             var recipient = message.Recipients[i];
-            if (message.Refusals[i] is not { } refusal)
+            if (message.Replies[i] is { } own)
+            {
+                var ended = RemoteReply.Outcome(own, TransactionStep.FinalDot, fellBackToClear);
+                var result = new AttemptResult(
+                    recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
+                    ReportsHandedOn: message.Dsn is not null);
+                _results[recipient.RecipientId] = result;
+                if (ended == AttemptOutcome.Delivered)
+                    (delivered ??= new(message.Recipients.Count)).Add(result);
+                LogAttempt(message, [recipient], result);
+            }
+            else if (message.Refusals[i] is not { } refusal)
             {
                 var result = new AttemptResult(
                     recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null);
                 _results[recipient.RecipientId] = result;
-                delivered?.Add(result);
+                if (outcome == AttemptOutcome.Delivered)
+                    (delivered ??= new(message.Recipients.Count)).Add(result);
                 (counted ??= new(message.Recipients.Count)).Add(recipient);
             }
             else if (IsTooMany(refusal) && message.Refusals.Contains(null))

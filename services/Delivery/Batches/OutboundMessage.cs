@@ -18,6 +18,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>The far end's refusal of a recipient at RCPT, by position; null for those it accepted or was not asked about.</summary>
     public SmtpReply?[] Refusals { get; } = new SmtpReply?[recipients.Count];
 
+    /// <summary>What was said behind the final dot to a recipient alone (LMTP), by position; null for those without a reply of their own.</summary>
+    public SmtpReply?[] Replies { get; } = new SmtpReply?[recipients.Count];
+
     /// <summary>The next piece of content; valid until <see cref="ReadAsync"/> is called again. Null at the end.</summary>
     public ReadOnlyMemory<byte>? Chunk { get; private set; }
 
@@ -85,6 +88,7 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     {
         await CloseAsync();
         Array.Clear(Refusals);
+        Array.Clear(Replies);
         IsDotSent = false;
     }
 }

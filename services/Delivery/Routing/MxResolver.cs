@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Delivery.Routing;
 
 /// <summary>
-/// Domain to hosts: static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a
+/// Domain to hosts: relay of a domain of ours, static route, address literal, MX, implicit MX (RFC 5321 §5.1). Only an answer that says so makes a
 /// failure permanent; silence and SERVFAIL are temporary.
 /// </summary>
 internal sealed class MxResolver
@@ -20,15 +20,17 @@ internal sealed class MxResolver
     private readonly Random _random;
     private readonly HashSet<string> _ownNames;
     private readonly LocalAddresses _local;
+    private readonly IRelays _relays;
 
     public MxResolver(
-        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IOptions<DeliveryOptions> options, TimeProvider time,
-        Random random)
+        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IRelays relays, IOptions<DeliveryOptions> options,
+        TimeProvider time, Random random)
     {
         _dns = dns;
         _addresses = addresses;
         _failures = failures;
         _local = local;
+        _relays = relays;
         _time = time;
         _options = options.Value;
         _random = random;
@@ -38,8 +40,21 @@ internal sealed class MxResolver
     public async Task<Resolution> ResolveAsync(string domain)
     {
         var tls = _options.TlsDomains.GetValueOrDefault(domain, _options.Tls);
-        if (_options.RouteTable.Find(domain) is { } route)
-            return Resolution.To([new TargetHost(route.Host, route.Port) { IsRouted = true, Tls = tls }]);
+        // What the operator says of one domain of ours comes before what he says of many.
+        var relay = await _relays.FindAsync(domain);
+        if (relay is { Hop: { } hop })
+            return Resolution.To([new TargetHost(hop.Host, hop.Port) { IsRouted = true, Tls = tls, IsLmtp = hop.IsLmtp }]);
+        if (relay is null && _options.RouteTable.Find(domain) is { } route)
+        {
+            return Resolution.To(
+            [
+                new TargetHost(route.Host, route.Port)
+                {
+                    IsRouted = true, Tls = route.Tls ?? tls, HasImplicitTls = route.HasImplicitTls, IsLmtp = route.IsLmtp, Smarthost = route.Smarthost,
+                },
+            ]);
+        }
+
         if (domain.StartsWith('['))
             return Literal(domain, tls);
         if (!TryToAscii(domain, out var name))
@@ -86,6 +101,9 @@ internal sealed class MxResolver
     /// <summary>Never an address of our own, unless a route leads there.</summary>
     public async Task<HostAddresses> AddressesAsync(TargetHost host)
     {
+        // A socket has no address; it is on this machine.
+        if (host.IsSocket)
+            return new HostAddresses([IPAddress.Loopback], null);
         if (!HostAddress.TryParse(host.Name, out var address) && !IsHostName(host.Name))
             return HostAddresses.None(isPermanent: true, "5.4.4", $"{host.Name} is neither a host name nor an address");
         if (!host.IsRouted && IsOwnName(host.Name))

@@ -9,6 +9,18 @@ internal sealed record TargetHost(string Name, int Port, int Preference = 0)
     /// <summary>What it has to show before it is given mail of this domain; another domain may ask the same host for something else.</summary>
     public TlsPolicy Tls { get; init; }
 
+    /// <summary>TLS comes before the greeting (RFC 8314 §3.3).</summary>
+    public bool HasImplicitTls { get; init; }
+
+    /// <summary>It speaks LMTP (RFC 2033).</summary>
+    public bool IsLmtp { get; init; }
+
+    /// <summary>Its name is the path of a Unix socket.</summary>
+    public bool IsSocket => Name.StartsWith('/');
+
+    /// <summary>What it is told of us; null: nothing.</summary>
+    public Smarthost? Smarthost { get; init; }
+
     /// <summary>The operator named it in a route: it may be anywhere, on this machine too.</summary>
     public bool IsRouted { get; init; }
 }

@@ -1,13 +1,31 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Routing;
 
 /// <summary>A fixed next hop that takes the place of the MX look-up.</summary>
-/// <param name="Host">Name or address; a name is looked up as A/AAAA only.</param>
-internal sealed record Route(string Host, int Port);
+/// <param name="Host">Name or address; a name is looked up as A/AAAA only. Or the path of a Unix socket.</param>
+internal sealed record Route(string Host, int Port)
+{
+    /// <summary>What it has to show before it is given mail; null: what the domain asks for.</summary>
+    public TlsPolicy? Tls { get; init; }
+
+    public bool HasImplicitTls { get; init; }
+
+    /// <summary>It speaks LMTP (RFC 2033).</summary>
+    public bool IsLmtp { get; init; }
+
+    /// <summary>What it is told of us; null: nothing.</summary>
+    public Smarthost? Smarthost { get; init; }
+}
+
+/// <summary>How we log in at a next hop.</summary>
+/// <param name="Setting">What names it, for the operator.</param>
+/// <param name="Credentials">The path of a file or folder (<see cref="SmarthostCredentials.Read"/>).</param>
+internal sealed record Smarthost(string Setting, string Credentials, SmarthostMechanism Mechanism, bool AllowCleartextAuth);
 
 /// <summary>
 /// Static routes: domain to next hop. The domain itself is looked for first, then "*.parent" of each parent, then "*".
@@ -17,9 +35,12 @@ internal sealed class RouteTable
     private const string Setting = DeliveryOptions.Section + ":" + nameof(DeliveryOptions.Routes);
 
     private const string Allowed =
-        "host, host:port or [address]:port with a port from 1 to 65535, for example smarthost.example.net or [2001:db8::1]:25";
+        "host, host:port or [address]:port with a port from 1 to 65535, for example smarthost.example.net or [2001:db8::1]:25; with lmtp: before it, or before the path of a socket, it speaks LMTP";
 
     private const int DefaultPort = 25;
+
+    /// <summary>submissions (RFC 8314 §7.3).</summary>
+    private const int ImplicitTlsPort = 465;
 
     private readonly Dictionary<string, Route> _routes = new(StringComparer.OrdinalIgnoreCase);
 
@@ -34,7 +55,7 @@ internal sealed class RouteTable
     /// Three forms, which may be mixed: "example.com=host:25, *=host" as one text, a list of such texts, and a dictionary
     /// with the domain as key.
     /// </summary>
-    public static RouteTable Parse(IReadOnlyDictionary<string, string> routes)
+    public static RouteTable Parse(IReadOnlyDictionary<string, string> routes, IReadOnlyList<SmarthostOptions>? smarthosts = null)
     {
         var table = new RouteTable();
         foreach (var (key, value) in routes)
@@ -46,6 +67,8 @@ internal sealed class RouteTable
                 table.Add($"{Setting}:{key}", key, value ?? "");
         }
 
+        foreach (var (index, smarthost) in (smarthosts ?? []).Index())
+            table.Add(string.Create(CultureInfo.InvariantCulture, $"{DeliveryOptions.Section}:{nameof(DeliveryOptions.Smarthosts)}:{index}"), smarthost);
         return table;
     }
 
@@ -64,17 +87,11 @@ internal sealed class RouteTable
         return _routes.GetValueOrDefault("*");
     }
 
-    /// <summary>host, host:port, address, [address]:port; a name may stand in brackets too.</summary>
     private static bool TryParseHost(string text, [NotNullWhen(true)] out Route? route)
     {
-        var isHost = HostAddress.TrySplitPort(text, DefaultPort, out var host, out var port) && (HostAddress.TryParse(host, out _) || IsName(host));
-        route = isHost ? new Route(host, port) : null;
-        return isHost;
+        route = NextHop.TryParse(text, out var hop) ? new Route(hop.Host, hop.Port) { IsLmtp = hop.IsLmtp } : null;
+        return route is not null;
     }
-
-    // RFC 1123 §2.1: what ends in a number would be an address, and is none.
-    private static bool IsName(string host) =>
-        IsDomain(host, out var isLiteral) && !isLiteral && !host[(host.TrimEnd('.').LastIndexOf('.') + 1)..].TrimEnd('.').All(char.IsAsciiDigit);
 
     private static bool IsDomain(string text, out bool isLiteral)
     {
@@ -95,12 +112,38 @@ internal sealed class RouteTable
         }
     }
 
+    private void Add(string setting, SmarthostOptions smarthost)
+    {
+        smarthost.Validate(setting, Errors);
+        if (!TryParseHost(smarthost.Host, out var host))
+        {
+            Errors.Add($"{setting}:Host is '{smarthost.Host}'; it must be {Allowed}");
+            return;
+        }
+
+        var route = host with
+        {
+            Tls = smarthost.Tls ?? (smarthost.Credentials.Length > 0 && !smarthost.AllowCleartextAuth ? TlsPolicy.Verified : null),
+            HasImplicitTls = smarthost.ImplicitTls ?? (host.Port == ImplicitTlsPort && smarthost.Tls != TlsPolicy.None),
+            Smarthost = smarthost.Credentials.Length > 0
+                ? new Smarthost(setting, smarthost.Credentials, smarthost.Mechanism, smarthost.AllowCleartextAuth) : null,
+        };
+        foreach (var domain in smarthost.Domains.Count > 0 ? smarthost.Domains : ["*"])
+        {
+            if (!IsPattern(domain))
+                Errors.Add($"{setting}:Domains has '{domain}'; it must be a domain such as example.com, *.example.com for all below it, or * for all");
+            else if (!_routes.TryAdd(domain.TrimEnd('.'), route))
+                Errors.Add($"{setting}:Domains has '{domain}', which has another next hop already");
+        }
+    }
+
+    private static bool IsPattern(string domain) => domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
+        ? IsDomain(domain[2..], out var isLiteral) && !isLiteral
+        : IsDomain(domain, out _));
+
     private void Add(string setting, string domain, string host)
     {
-        var isDomain = domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
-            ? IsDomain(domain[2..], out var isLiteral) && !isLiteral
-            : IsDomain(domain, out _));
-        if (!isDomain)
+        if (!IsPattern(domain))
             Errors.Add($"{setting}: '{domain}' is no domain; it must be a domain such as example.com, *.example.com for all below it, or * for all");
         else if (TryParseHost(host, out var route))
             _routes[domain.TrimEnd('.')] = route;

@@ -39,6 +39,8 @@ internal static class Site
 
     private static string Describe(TargetHost host)
     {
+        if (host.IsSocket)
+            return host.Name;
         var isAddress = HostAddress.TryParse(host.Name, out var address);
         // The same address may be written in several ways.
         var name = isAddress ? HostAddress.Plain(address!).ToString() : host.Name.TrimEnd('.').ToLowerInvariant();

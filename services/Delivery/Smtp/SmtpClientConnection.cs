@@ -58,6 +58,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>The same for sentences about failures; of a host that is known by its address alone, only that.</summary>
     public string Peer { get; }
 
+    /// <summary>The far end speaks LMTP (RFC 2033): behind the final dot each recipient that it took has a reply of its own.</summary>
+    public bool IsLmtp { get; init; }
+
     public EhloCapabilities Capabilities { get; set; } = EhloCapabilities.None;
 
     /// <summary>TLS protocol in use, or "none".</summary>

@@ -14,7 +14,10 @@ namespace MailPipeline.Delivery.Smtp;
 internal sealed record ConnectResult(
     SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, bool IsUnreachable = false);
 
-/// <summary>From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO.</summary>
+/// <summary>
+/// From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO, and AUTH where the host knows us
+/// by name.
+/// </summary>
 internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TimeProvider time)
 {
     private const int Ready = 220;
@@ -33,14 +36,14 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     public async Task<ConnectResult> ConnectAsync(
         TargetHost host, IPAddress address, CancellationToken giveUp, CancellationToken cancellationToken)
     {
-        var endPoint = new IPEndPoint(address, host.Port);
-        var remote = $"{host.Name}[{address}]:{host.Port}";
+        EndPoint endPoint = host.IsSocket ? new UnixDomainSocketEndPoint(host.Name) : new IPEndPoint(address, host.Port);
+        var remote = host.IsSocket ? host.Name : $"{host.Name}[{address}]:{host.Port}";
         // What is known by its address alone is not named twice.
-        var peer = HostAddress.TryParse(host.Name, out _) ? endPoint.ToString() : remote;
+        var peer = HostAddress.TryParse(host.Name, out _) ? $"{endPoint}" : remote;
         var attempt = new Attempt(host, endPoint, remote, peer, host.Tls);
         var result = await TryAsync(attempt, giveUp, cancellationToken);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
-        if (result.Connection is null && attempt.TlsFailed && host.Tls == TlsPolicy.Opportunistic)
+        if (result.Connection is null && attempt.TlsFailed && host is { Tls: TlsPolicy.Opportunistic, HasImplicitTls: false })
         {
             attempt = attempt with { Policy = TlsPolicy.None, TlsFault = result.Reply };
             result = await TryAsync(attempt, giveUp, cancellationToken);
@@ -61,22 +64,35 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         try
         {
             var socket = await OpenAsync(attempt, giveUp, cancellationToken);
-            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time) { FellBackToClear = attempt.TlsFault is not null };
+            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time)
+            {
+                IsLmtp = attempt.Host.IsLmtp, FellBackToClear = attempt.TlsFault is not null,
+            };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
             using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
+
+            if (attempt.Host.HasImplicitTls)
+            {
+                step = "tls";
+                await connection.StartTlsAsync(CertificateOf(attempt), _options.Timeouts.Hello);
+            }
 
             step = "greeting";
             var greeting = await connection.ReadReplyAsync(SmtpClientConnection.Greeting, _options.Timeouts.Greeting);
             if (greeting.Code != Ready)
-                return await RefusedAsync(connection, step, greeting);
+                return Refused(connection, step, greeting);
 
             step = "hello";
             if (await HelloAsync(connection) is { } refusal)
-                return await RefusedAsync(connection, step, refusal);
+                return Refused(connection, step, refusal);
 
             step = "tls";
             if (await SecureAsync(connection, attempt) is { } reply)
-                return await RefusedAsync(connection, step, reply);
+                return Refused(connection, step, reply);
+
+            step = "auth";
+            if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, _options.Timeouts.Hello) is var (status, text))
+                return Refused(connection, step, status, text);
             telemetry.Handshake("ready", connection.Tls);
             return new ConnectResult(connection, attempt.Remote, "", "");
         }
@@ -99,8 +115,13 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, giveUp, timeout.Token);
         try
         {
-            socket = new Socket(attempt.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            KeepLittleUnsent(socket);
+            socket = new Socket(attempt.EndPoint.AddressFamily, SocketType.Stream, attempt.Host.IsSocket ? ProtocolType.Unspecified : ProtocolType.Tcp);
+            if (!attempt.Host.IsSocket)
+            {
+                socket.NoDelay = true;
+                KeepLittleUnsent(socket);
+            }
+
             await socket.ConnectAsync(attempt.EndPoint, either.Token);
             return socket;
         }
@@ -135,29 +156,35 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         }
     }
 
-    private async Task<ConnectResult> RefusedAsync(SmtpClientConnection connection, string step, SmtpReply reply)
+    private ConnectResult Refused(SmtpClientConnection connection, string step, SmtpReply reply)
+    {
+        // Whatever a host answers before MAIL is about the host, not about the mail: another may take it, or this one later.
+        return Refused(connection, step, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
+    }
+
+    private ConnectResult Refused(SmtpClientConnection connection, string step, string status, string text)
     {
         telemetry.Handshake(step, connection.Tls);
         _ = connection.QuitAsync();
-        // Whatever a host answers before MAIL is about the host, not about the mail: another may take it, or this one later.
-        return new ConnectResult(null, connection.RemoteHost, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
+        return new ConnectResult(null, connection.RemoteHost, status, text);
     }
 
     /// <summary>Null when the far end knows us; its refusal otherwise.</summary>
     private async Task<SmtpReply?> HelloAsync(SmtpClientConnection connection)
     {
         var timeout = _options.Timeouts.Hello;
-        await connection.WriteLineAsync($"EHLO {_name}", timeout);
+        var hello = connection.IsLmtp ? "LHLO" : "EHLO";
+        await connection.WriteLineAsync($"{hello} {_name}", timeout);
         await connection.FlushAsync(timeout);
-        var reply = await connection.ReadReplyAsync("EHLO", timeout);
+        var reply = await connection.ReadReplyAsync(hello, timeout);
         if (reply.Code == Okay)
         {
             connection.Capabilities = EhloCapabilities.Parse(reply);
             return null;
         }
 
-        // RFC 5321 §3.2: a server without extensions refuses EHLO and knows HELO.
-        if (reply.Code / 100 != 5)
+        // RFC 5321 §3.2: a server without extensions refuses EHLO and knows HELO; one of LMTP knows neither (RFC 2033 §4.1).
+        if (reply.Code / 100 != 5 || connection.IsLmtp)
             return reply;
         await connection.WriteLineAsync($"HELO {_name}", timeout);
         await connection.FlushAsync(timeout);
@@ -169,7 +196,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     /// <summary>Null when the connection satisfies the policy; the reply that stands in the way otherwise.</summary>
     private async Task<SmtpReply?> SecureAsync(SmtpClientConnection connection, Attempt attempt)
     {
-        if (attempt.Policy == TlsPolicy.None)
+        if (attempt.Policy == TlsPolicy.None || connection.Tls != "none")
             return null;
         var mandatory = attempt.Policy is TlsPolicy.Required or TlsPolicy.Verified;
         if (!connection.Capabilities.StartTls)
@@ -193,12 +220,14 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
             return null;
         }
 
-        await connection.StartTlsAsync(new CertificateCheck(attempt.Host.Name, attempt.Peer, attempt.Policy == TlsPolicy.Verified, time), timeout);
+        await connection.StartTlsAsync(CertificateOf(attempt), timeout);
         // RFC 3207 §4.2: what was learnt in clear is forgotten.
         return await HelloAsync(connection);
     }
 
-    private sealed record Attempt(TargetHost Host, IPEndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
+    private CertificateCheck CertificateOf(Attempt attempt) => new(attempt.Host.Name, attempt.Peer, attempt.Policy == TlsPolicy.Verified, time);
+
+    private sealed record Attempt(TargetHost Host, EndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
     {
         public bool TlsFailed { get; set; }
 

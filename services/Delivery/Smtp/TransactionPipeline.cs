@@ -139,6 +139,13 @@ internal sealed class TransactionPipeline(
         {
             if (accepted > 0)
                 return true;
+            if (connection.IsLmtp)
+            {
+                // RFC 2033 §4.2: it must not, and nobody answers for an empty message. The connection ends before the dot.
+                await RefusedAsync(message, mail, TransactionStep.Mail);
+                throw OutOfStep("DATA", data);
+            }
+
             // RFC 2920 §3.1: the far end waits for content that has no recipients; only the dot ends that.
             await connection.WriteLineAsync(".", _timeouts.Block);
             await connection.FlushAsync(_timeouts.Block);
@@ -166,7 +173,8 @@ internal sealed class TransactionPipeline(
         try
         {
             await WriteContentAsync(message);
-            if (_pipelining)
+            // What stands behind a dot of LMTP waits for as many replies as it has recipients.
+            if (_pipelining && !connection.IsLmtp)
                 _next = await batch.NextAheadAsync(connection.Capabilities, connection.RemoteHost);
             await FinishAsync(message, _next);
         }
@@ -180,7 +188,7 @@ internal sealed class TransactionPipeline(
 
         // RFC 5321 §6.1: the mail is the far end's with its whole reply. Until the code of the last line has come nobody knows how it ends.
         // Of a reply that is longer than anybody waits for, all that was read has one code (§4.2.1), and the next copy would get the same.
-        var reply = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
+        var reply = connection.IsLmtp ? await ReadForEachAsync(message) : await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
         connection.DotAnswered();
         Progressed();
         await batch.SettleAsync(message, reply, TransactionStep.FinalDot, connection.RemoteHost, connection.FellBackToClear);
@@ -188,6 +196,21 @@ internal sealed class TransactionPipeline(
             throw ClosedBy(reply);
         if (reply.IsIntermediate)
             throw OutOfStep("the final dot", reply);
+    }
+
+    /// <summary>
+    /// RFC 2033 §4.2: one reply for each recipient that was taken, in their order. Each is his as soon as it is read: who has one is not in
+    /// doubt when the connection breaks before the others have theirs.
+    /// </summary>
+    private async ValueTask<SmtpReply> ReadForEachAsync(OutboundMessage message)
+    {
+        for (var i = 0; i < message.Recipients.Count; i++)
+        {
+            if (message.Refusals[i] is null)
+                message.Replies[i] = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
+        }
+
+        return Array.FindLast(message.Replies, reply => reply is not null)!;
     }
 
     private async ValueTask WriteContentAsync(OutboundMessage message)

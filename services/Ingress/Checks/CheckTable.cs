@@ -21,6 +21,7 @@ internal sealed class CheckTable
         HostPostmasterCheck hostPostmaster,
         RelayCheck relay,
         LocalRecipientCheck localRecipient,
+        MaildropSpaceCheck maildropSpace,
         HopCheck hops,
         HeaderRuleCheck headerRules,
         IOptions<IngressOptions> options,
@@ -42,6 +43,7 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+            new(CheckStage.Recipient, "maildrop_space", settings.MaildropSpace.AskedOn, maildropSpace),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),

@@ -18,7 +18,13 @@ internal sealed class LocalRecipientCheck(AddressResolver addresses, IOptions<In
         var resolved = await context.ResolveRecipientAsync(addresses, cancellation);
         if (!resolved.IsLocal || resolved.Fault == AddressFault.None)
             return Verdict.GoOn;
-        return recipient.IsPostmaster ? Postmaster() : new(RefusalOf(resolved.Fault));
+        if (recipient.IsPostmaster)
+            return Postmaster();
+        // RFC 2142 §4: whoever reads a domain's complaints where nobody is named for them.
+        if (!recipient.LocalPart.Equals("abuse", StringComparison.OrdinalIgnoreCase))
+            return new(RefusalOf(resolved.Fault));
+        var own = $"postmaster@{recipient.Domain}";
+        return (await addresses.ResolveAsync(own, cancellation)).Fault == AddressFault.None ? new(null, SmtpAddress.Parse(own)) : Postmaster();
     }
 
     private static SmtpReply RefusalOf(AddressFault fault) => fault switch

@@ -10,6 +10,6 @@ internal sealed class LocalSenderCheck(AddressResolver addresses) : ICheck
     {
         if (context.MayRelay || context.Sender is not { HasDomain: true, HasAddressLiteral: false } sender)
             return Verdict.GoOn;
-        return (await addresses.ResolveAsync(sender.Canonical, cancellation)).IsLocal ? new(Replies.C550LocalSender) : Verdict.GoOn;
+        return (await addresses.ResolveAsync(sender.Canonical, cancellation)) is { IsLocal: true, IsRelayed: false } ? new(Replies.C550LocalSender) : Verdict.GoOn;
     }
 }

@@ -4,10 +4,11 @@ using MailPipeline.Smtp;
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>
-/// An authenticated user sends as himself: his account's address, or one that leads to it and is nobody else's account. What a
-/// catch-all leads to him is only what nothing else has. <see cref="OwnSenderOptions.AllowForeign"/> switches it off.
+/// An authenticated user sends as himself: his account's address, with a detail or in a domain that stands for its own as well, or one
+/// that leads to it and is nobody else's account. What a catch-all leads to him is only what nothing else has.
+/// <see cref="OwnSenderOptions.AllowForeign"/> switches it off.
 /// </summary>
-internal sealed class OwnSenderCheck(AddressResolver addresses, MailDirectory directory) : ICheck
+internal sealed class OwnSenderCheck(AddressResolver addresses) : ICheck
 {
     public async ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
@@ -16,7 +17,7 @@ internal sealed class OwnSenderCheck(AddressResolver addresses, MailDirectory di
             return Verdict.GoOn;
 
         var address = sender.Canonical;
-        var isOwned = await directory.FindAccountAsync(address, cancellation) is { } owner
+        var isOwned = await addresses.FindAccountAsync(address, cancellation) is { } owner
             ? owner.Id == account.Id
             : (await addresses.ResolveAsync(address, cancellation)).LeadsTo(account);
         return isOwned ? Verdict.GoOn : new(Replies.C553SenderNotOwned);

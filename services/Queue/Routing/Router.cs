@@ -54,11 +54,11 @@ internal sealed partial class Router(
             }
             foreach (var end in ends)
             {
-                var recipient = Make(end, message.Recipients[i], dsn);
-                if (seen.TryAdd(MailboxKey(recipient), recipients.Count))
-                    recipients.Add(recipient);
+                var mailbox = MailboxKey(end);
+                if (seen.TryAdd(mailbox, recipients.Count))
+                    recipients.Add(Make(end, message.Recipients[i], dsn));
                 else if (dsn is not null)
-                    Join(recipients, seen[MailboxKey(recipient)], dsn);
+                    Join(recipients, seen[mailbox], dsn);
             }
         }
         return recipients;
@@ -75,13 +75,13 @@ internal sealed partial class Router(
     }
 
     /// <summary>
-    /// Our own mailboxes compare without regard to case, as the directory keeps them; what a local part means elsewhere only its
-    /// host knows (RFC 5321 §2.4).
+    /// Our own mailboxes compare without regard to case and whatever detail they were given, as the directory keeps them; what a local
+    /// part means elsewhere only its host knows (RFC 5321 §2.4).
     /// </summary>
-    private static string MailboxKey(RoutedRecipient recipient) =>
-        recipient.Route == RecipientRoute.Local
-            ? recipient.Address.ToLowerInvariant()
-            : recipient.Address[..recipient.Address.LastIndexOf('@')] + "@" + recipient.Domain;
+    private static string MailboxKey(AddressEnd end) =>
+        end.Route == RecipientRoute.Local
+            ? (end.Account ?? end.Address).ToLowerInvariant()
+            : end.Address[..end.Address.LastIndexOf('@')] + "@" + end.Domain;
 
     private async Task OfferAsync(string domain, Recipient[] recipients)
     {

@@ -1,8 +1,10 @@
 namespace MailPipeline.Mail;
 
 /// <summary>Where one address leads in the end: a maildrop here, or an address of another system.</summary>
+/// <param name="Address">As it was asked for, with its detail (<see cref="Subaddress"/>); in the domain that another one of ours stands for.</param>
 /// <param name="IsThere">False: a domain of ours, in which nothing has this name.</param>
-public readonly record struct AddressEnd(string Address, string Domain, RecipientRoute Route, bool IsThere = true);
+/// <param name="Account">Whose maildrop it is, by its address; null for an address of another system, or one that is not there.</param>
+public readonly record struct AddressEnd(string Address, string Domain, RecipientRoute Route, bool IsThere = true, string? Account = null);
 
 /// <summary>Why mail for an address of ours cannot be delivered.</summary>
 public enum AddressFault
@@ -30,14 +32,27 @@ public enum AddressFault
 /// <param name="Ends">Each end once for each way that leads to it, those that are not there included.</param>
 public sealed record ResolvedAddress(bool IsLocal, IReadOnlyList<AddressEnd> Ends, AddressFault Fault)
 {
+    /// <summary>Its domain's maildrops are elsewhere, and we take its mail for them.</summary>
+    public bool IsRelayed { get; init; }
+
     public bool LeadsTo(Account account) => Ends.Any(
-        end => end.Route == RecipientRoute.Local && string.Equals(end.Address, account.Address, StringComparison.OrdinalIgnoreCase));
+        end => end.Route == RecipientRoute.Local && string.Equals(end.Account, account.Address, StringComparison.OrdinalIgnoreCase));
+}
+
+/// <summary>What would be wrong with one more alias.</summary>
+/// <param name="Address">The address that has the fault; empty where there is none.</param>
+/// <param name="Circle">For a <see cref="AddressFault.Loop"/>: the names on the way, from one of them back to itself.</param>
+public sealed record AliasCheck(AddressFault Fault, string Address, IReadOnlyList<string> Circle)
+{
+    internal static readonly AliasCheck Sound = new(AddressFault.None, "", []);
 }
 
 /// <summary>
 /// Says where an address leads, to all who ask: the door, the router, the check of senders, the commands. A domain that is not
-/// ours: there. A name of ours: its aliases, else its account, else the catch-all of the domain, else nothing. An alias that
-/// names its own address keeps a copy in the account of that name.
+/// ours: there. A name of ours: its aliases, else its account, else those of the name without its detail (<see cref="Subaddress"/>),
+/// else the catch-all of the domain, else nothing. An alias that names its own address keeps a copy in the account of that name. A domain
+/// that is an alias of another has no names of its own: each of its addresses is the same one there. One that we relay for has no accounts:
+/// what no alias leads elsewhere goes on to its next hop, all of it or what an alias has, as the operator said.
 /// </summary>
 public sealed class AddressResolver
 {
@@ -57,47 +72,64 @@ public sealed class AddressResolver
     public async ValueTask<ResolvedAddress> ResolveAsync(
         string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage)
     {
-        var domain = DomainOf(address);
-        if (!await _directory.IsLocalDomainAsync(domain, cancellationToken))
+        var (named, domain, own) = await _directory.InOwnDomainAsync(address, cancellationToken);
+        if (own is null)
             return new ResolvedAddress(false, [new AddressEnd(address, domain, RecipientRoute.Remote)], AddressFault.None);
-        var entry = await _directory.FindAsync(address, cancellationToken);
-        if (entry is { Account: not null, Targets.Count: 0 })
-            return new ResolvedAddress(true, [new AddressEnd(address, domain, RecipientRoute.Local)], AddressFault.None);
+        var entry = await _directory.FindAsync(named, cancellationToken);
+        if (entry is { Account: { } account, Targets.Count: 0 } && !own.IsRelayed)
+            return new ResolvedAddress(true, [new AddressEnd(named, domain, RecipientRoute.Local, Account: account.Address)], AddressFault.None);
         var walk = new AliasWalk(_directory, planned: null, room);
-        await walk.FollowAsync(address, cancellationToken);
-        return new ResolvedAddress(true, walk.Ends, walk.Fault);
+        await walk.FollowAsync(named, cancellationToken);
+        return new ResolvedAddress(true, walk.Ends, walk.Fault) { IsRelayed = own.IsRelayed };
+    }
+
+    /// <summary>The account that has the name itself, with its detail or without, whatever its aliases lead to; null where none has it.</summary>
+    public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken)
+    {
+        var (named, _, own) = await _directory.InOwnDomainAsync(address, cancellationToken);
+        return own is { IsRelayed: false } ? (await _directory.FindNameAsync(named, cancellationToken)).Entry.Account : null;
     }
 
     /// <summary>What would be wrong with one more alias: with its own target, or with an alias that leads to it.</summary>
     /// <param name="address">A name of ours, or "@example.org" for all of a domain.</param>
-    /// <returns>The fault, and the address that has it.</returns>
-    public async Task<(AddressFault Fault, string Address)> CheckAliasAsync(string address, string target, CancellationToken cancellationToken)
+    public async Task<AliasCheck> CheckAliasAsync(string address, string target, CancellationToken cancellationToken)
     {
         var planned = new Alias(MailDirectory.Normalize(address), MailDirectory.Normalize(target));
+        var (named, domain, targetDomain) = await _directory.InOwnDomainAsync(planned.Target, cancellationToken);
         // A catch-all makes no name be there, its own target's neither.
-        if (planned.Address == "@" + DomainOf(target) && await _directory.FindAsync(target, cancellationToken) is { Account: null, Targets.Count: 0 })
-            return (AddressFault.NotThere, planned.Target);
+        if (planned.Address == "@" + domain && targetDomain is not { IsRelayed: true, Recipients: RelayRecipients.All }
+            && (await _directory.FindNameAsync(named, cancellationToken)).Entry.IsEmpty)
+        {
+            return new AliasCheck(AddressFault.NotThere, planned.Target, []);
+        }
+
         var own = new AliasWalk(_directory, planned, RecipientIds.MaxPerMessage);
         if (await own.FollowTargetAsync(cancellationToken) is { } fault and not AddressFault.None)
-            return (fault, planned.Target);
+            return new AliasCheck(fault, planned.Target, own.Circle);
         // Deeper and wider become those as well that lead here already.
-        foreach (var upstream in LeadingTo(planned.Address, await _directory.ListAliasesAsync(cancellationToken)))
+        foreach (var upstream in await LeadingToAsync(planned.Address, cancellationToken))
         {
             var before = await ResolveAsync(upstream, cancellationToken);
             var after = new AliasWalk(_directory, planned, RecipientIds.MaxPerMessage);
             await after.FollowAsync(upstream, cancellationToken);
             if (before.Fault == AddressFault.None && after.Fault != AddressFault.None)
-                return (after.Fault, upstream);
+                return new AliasCheck(after.Fault, upstream, after.Circle);
         }
-        return (AddressFault.None, "");
+        return AliasCheck.Sound;
     }
 
     internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
 
-    /// <summary>The alias addresses from which some way leads to this one; of a catch-all's domain any address may.</summary>
-    private static HashSet<string> LeadingTo(string address, IReadOnlyList<Alias> aliases)
+    /// <summary>The alias addresses from which some way may lead to this one; of a catch-all's domain any address may.</summary>
+    private async ValueTask<HashSet<string>> LeadingToAsync(string address, CancellationToken cancellationToken)
     {
-        var sources = aliases.ToLookup(alias => alias.Target, alias => alias.Address, StringComparer.Ordinal);
+        var aliases = new List<(string Target, string Source)>();
+        foreach (var alias in await _directory.ListAliasesAsync(cancellationToken))
+        {
+            var (named, _, _) = await _directory.InOwnDomainAsync(alias.Target, cancellationToken);
+            aliases.AddRange(Subaddress.UsersOf(named, _directory.DetailSeparators).Prepend(named).Select(name => (name, alias.Address)));
+        }
+        var sources = aliases.ToLookup(alias => alias.Target, alias => alias.Source, StringComparer.Ordinal);
         var found = new HashSet<string>(StringComparer.Ordinal);
         var open = new Queue<string>(address.StartsWith('@')
             ? aliases.Select(alias => alias.Target).Where(target => target.EndsWith(address, StringComparison.Ordinal)).Distinct()

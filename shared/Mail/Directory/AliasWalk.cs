@@ -15,6 +15,9 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
 
     public List<AddressEnd> Ends { get; } = [];
 
+    /// <summary>The first circle that was met: the names on the way, from one of them back to itself.</summary>
+    public IReadOnlyList<string> Circle { get; private set; } = [];
+
     public AddressFault Fault =>
         Ends.Count > room ? AddressFault.TooWide
         : _isDeep ? AddressFault.TooDeep
@@ -31,8 +34,12 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
     public async ValueTask<AddressFault> FollowTargetAsync(CancellationToken cancellationToken)
     {
         var (address, target) = planned!;
-        if (address == target && (await directory.FindAsync(address, cancellationToken)).Account is not null)
+        if (address == target && ((await directory.FindAsync(address, cancellationToken)).Account is not null
+            || await directory.FindDomainAsync(AddressResolver.DomainOf(address), cancellationToken) is { IsRelayed: true }))
+        {
             return AddressFault.None;
+        }
+
         _followed.Add(address);
         _path.Add(address);
         await FollowAsync(target, depth: 1, cancellationToken);
@@ -42,12 +49,12 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
             : AddressFault.None;
     }
 
-    private async ValueTask FollowAsync(string address, int depth, CancellationToken cancellationToken)
+    private async ValueTask FollowAsync(string asked, int depth, CancellationToken cancellationToken)
     {
         if (Ends.Count > room)
             return;
-        var domain = AddressResolver.DomainOf(address);
-        if (!await directory.IsLocalDomainAsync(domain, cancellationToken))
+        var (address, domain, own) = await directory.InOwnDomainAsync(asked, cancellationToken);
+        if (own is null)
         {
             Ends.Add(new AddressEnd(address, domain, RecipientRoute.Remote));
             return;
@@ -57,26 +64,25 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
         {
             // Two ways to one list are no loop.
             if (_path.IndexOf(name) is >= 0 and var position)
-            {
-                _comesBack = true;
-                // What a catch-all leads to by itself is a name that is not there.
-                _isGone |= position + 1 < _path.Count && _path[position + 1].StartsWith('@');
-            }
+                ComeBack(name, position);
             return;
         }
-        var account = (await directory.FindAsync(name, cancellationToken)).Account;
-        var (alias, targets) = await TargetsAsync(name, domain, account, cancellationToken);
-        // A copy kept in its own account is the account.
-        if (targets.Count == 0 || (account is not null && targets is [var only] && only == name))
+        var (alias, account, targets) = await TargetsAsync(name, domain, cancellationToken);
+        var end = own.IsRelayed
+            ? new AddressEnd(address, domain, RecipientRoute.Remote, own.Recipients == RelayRecipients.All || targets.Count > 0)
+            : new AddressEnd(address, domain, RecipientRoute.Local, account is not null, account?.Address);
+        var mayKeep = own.IsRelayed || account is not null;
+        // A copy kept in its own account is the account; in a domain that we relay for it says that the name is there.
+        if (targets.Count == 0 || (mayKeep && targets is [var only] && only == alias))
         {
-            Ends.Add(new AddressEnd(address, domain, RecipientRoute.Local, account is not null));
+            Ends.Add(end);
             return;
         }
         if (depth == AddressResolver.MaxAliasDepth)
         {
             // An end all the same: nobody whose mail was accepted before it grew so deep may vanish.
             _isDeep = true;
-            Ends.Add(new AddressEnd(address, domain, RecipientRoute.Local, account is not null));
+            Ends.Add(end);
             return;
         }
         _usesAlias = true;
@@ -85,23 +91,45 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
         foreach (var target in targets)
         {
             // An alias that names its own address keeps a copy here: "alice -> alice, bob".
-            if (account is not null && target == name)
-                Ends.Add(new AddressEnd(address, domain, RecipientRoute.Local));
+            if (mayKeep && target == alias)
+                Ends.Add(end);
             else
                 await FollowAsync(target, depth + 1, cancellationToken);
         }
         _path.RemoveRange(_path.Count - 2, 2);
     }
 
-    /// <summary>The catch-all counts only where nothing else has the name.</summary>
-    private async ValueTask<(string Alias, IReadOnlyList<string> Targets)> TargetsAsync(
-        string name, string domain, Account? account, CancellationToken cancellationToken)
+    private void ComeBack(string name, int position)
     {
-        var targets = await WithPlannedAsync(name, cancellationToken);
-        if (targets.Count > 0 || account is not null)
-            return (name, targets);
+        _comesBack = true;
+        // What a catch-all leads to by itself is a name that is not there.
+        _isGone |= position + 1 < _path.Count && _path[position + 1].StartsWith('@');
+        if (Circle.Count > 0)
+            return;
+        var circle = new List<string>();
+        foreach (var step in _path.Skip(position))
+        {
+            // A name and the alias that has it.
+            if (circle.Count == 0 || circle[^1] != step)
+                circle.Add(step);
+        }
+        Circle = [.. circle, name];
+    }
+
+    /// <summary>What leads on from a name: its own aliases, those of its user, or, where nothing else has the name, the catch-all.</summary>
+    /// <returns>The alias by its address; what led there names the same account.</returns>
+    private async ValueTask<(string Alias, Account? Account, IReadOnlyList<string> Targets)> TargetsAsync(
+        string name, string domain, CancellationToken cancellationToken)
+    {
+        foreach (var known in Subaddress.UsersOf(name, directory.DetailSeparators).Prepend(name))
+        {
+            var account = (await directory.FindAsync(known, cancellationToken)).Account;
+            var targets = await WithPlannedAsync(known, cancellationToken);
+            if (targets.Count > 0 || account is not null)
+                return (known, account, targets);
+        }
         var catchAll = "@" + domain;
-        return (catchAll, await WithPlannedAsync(catchAll, cancellationToken));
+        return (catchAll, null, await WithPlannedAsync(catchAll, cancellationToken));
     }
 
     private async ValueTask<IReadOnlyList<string>> WithPlannedAsync(string alias, CancellationToken cancellationToken)

@@ -2,16 +2,6 @@ using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
 
-/// <summary>What is asked where an address is followed: of what is remembered, or of the transaction that is going to change it.</summary>
-internal interface IDirectoryReader
-{
-    ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken);
-
-    ValueTask<DirectoryEntry> FindAsync(string address, CancellationToken cancellationToken);
-
-    Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken);
-}
-
 /// <summary>
 /// The directory as one transaction reads and changes it, while every other change of domains, accounts and aliases, of whatever process,
 /// waits for its end. What was found is so until then. Awaits nothing but the transaction.
@@ -31,7 +21,9 @@ public sealed class DirectoryChange : IDirectoryReader
         ON CONFLICT DO NOTHING
         """);
 
-    private static readonly Statement s_addDomain = new("INSERT INTO domains (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    private static readonly Statement s_addDomain = new(
+        "INSERT INTO domains (name, created_at, alias_of, relay, relay_recipients) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING");
+
     private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
     private static readonly Statement s_countAccounts = new(
         "SELECT COUNT(*) FROM accounts WHERE substr(address, length(address) - length(CAST($1 AS TEXT)) + 1) = $1");
@@ -41,21 +33,26 @@ public sealed class DirectoryChange : IDirectoryReader
 
     private static readonly Statement s_removeAlias = new("DELETE FROM aliases WHERE address = $1 AND target = $2");
 
+    private static readonly Statement s_aliasDomains = new("SELECT name FROM domains WHERE alias_of = $1 ORDER BY name");
+
     private readonly IWriteTransaction _transaction;
     private readonly DateTimeOffset _now;
     private readonly AuditNote? _note;
 
     // One check follows many ways through the same names.
-    private readonly Dictionary<string, bool> _domains = [];
+    private readonly Dictionary<string, MailDomain?> _domains = [];
     private readonly Dictionary<string, DirectoryEntry> _entries = [];
 
     /// <param name="note">Of the operator's act that it is; null: it is none.</param>
-    internal DirectoryChange(IWriteTransaction transaction, DateTimeOffset now, AuditNote? note = null)
+    internal DirectoryChange(IWriteTransaction transaction, DateTimeOffset now, string detailSeparators, AuditNote? note = null)
     {
+        DetailSeparators = detailSeparators;
         _note = note;
         _transaction = transaction;
         _now = now;
     }
+
+    public string DetailSeparators { get; }
 
     /// <summary>What is done, once; in the transaction that does it.</summary>
     public ValueTask NoteAsync(OperatorAction action, string subject) =>
@@ -64,8 +61,13 @@ public sealed class DirectoryChange : IDirectoryReader
     /// <summary>Keeps other changes of the directory off until the transaction ends.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction) => await transaction.ExecuteAsync(s_lock, "account");
 
-    public ValueTask<bool> IsLocalDomainAsync(string domain) => ReadAsync(_domains, domain, async name =>
-        (await _transaction.QueryAsync(MailDirectory.FindDomain, r => true, name)).Count > 0);
+    /// <summary>Null: it is none of ours.</summary>
+    public ValueTask<MailDomain?> FindDomainAsync(string domain) => ReadAsync(_domains, domain, async name =>
+        (await _transaction.QueryAsync(MailDirectory.FindDomain, MailDirectory.ReadDomain, name)).FirstOrDefault());
+
+    /// <summary>The domains that stand for this one.</summary>
+    public async ValueTask<IReadOnlyList<string>> FindAliasDomainsAsync(string domain) =>
+        await _transaction.QueryAsync(s_aliasDomains, r => r.GetString(0), MailDirectory.Normalize(domain));
 
     public ValueTask<DirectoryEntry> FindAsync(string address) => ReadAsync(_entries, address, async name =>
         MailDirectory.ToEntry(await _transaction.QueryAsync(MailDirectory.Find, MailDirectory.ReadAccount, name)));
@@ -79,11 +81,12 @@ public sealed class DirectoryChange : IDirectoryReader
         await new AddressResolver(this).ResolveAsync(address, CancellationToken.None);
 
     /// <inheritdoc cref="AddressResolver.CheckAliasAsync"/>
-    public async ValueTask<(AddressFault Fault, string Address)> CheckAliasAsync(string address, string target) =>
+    public async ValueTask<AliasCheck> CheckAliasAsync(string address, string target) =>
         await new AddressResolver(this).CheckAliasAsync(address, target, CancellationToken.None);
 
     /// <summary>False: it is there already.</summary>
-    public ValueTask<bool> AddDomainAsync(string domain) => WriteAsync(s_addDomain, MailDirectory.Normalize(domain), _now);
+    public ValueTask<bool> AddDomainAsync(MailDomain domain) => WriteAsync(
+        s_addDomain, MailDirectory.Normalize(domain.Name), _now, MailDirectory.Normalize(domain.AliasOf), domain.Relay, (long)domain.Recipients);
 
     /// <summary>Accounts and aliases stay. False: there is none.</summary>
     public ValueTask<bool> RemoveDomainAsync(string domain) => WriteAsync(s_removeDomain, MailDirectory.Normalize(domain));
@@ -106,7 +109,7 @@ public sealed class DirectoryChange : IDirectoryReader
     public ValueTask<bool> RemoveAliasAsync(string address, string target) =>
         WriteAsync(s_removeAlias, MailDirectory.Normalize(address), MailDirectory.Normalize(target));
 
-    ValueTask<bool> IDirectoryReader.IsLocalDomainAsync(string domain, CancellationToken cancellationToken) => IsLocalDomainAsync(domain);
+    ValueTask<MailDomain?> IDirectoryReader.FindDomainAsync(string domain, CancellationToken cancellationToken) => FindDomainAsync(domain);
 
     ValueTask<DirectoryEntry> IDirectoryReader.FindAsync(string address, CancellationToken cancellationToken) => FindAsync(address);
 

@@ -12,6 +12,29 @@ public sealed record Alias(string Address, string Target);
 public sealed record DirectoryEntry(Account? Account, IReadOnlyList<string> Targets)
 {
     internal static readonly DirectoryEntry Nothing = new(null, []);
+
+    internal bool IsEmpty => Account is null && Targets.Count == 0;
+}
+
+/// <summary>A domain of ours.</summary>
+/// <param name="AliasOf">The domain of ours that it stands for, each address for the one with the same local part; empty: it has addresses of its own.</param>
+/// <param name="Relay">Where its mail goes (<see cref="NextHop"/>, or <see cref="ByMx"/>); empty: into maildrops here.</param>
+public sealed record MailDomain(string Name, string AliasOf = "", string Relay = "", RelayRecipients Recipients = RelayRecipients.All)
+{
+    /// <summary>The relay of a domain whose mail goes to its better MX: we are its backup.</summary>
+    public const string ByMx = "mx";
+
+    public bool IsRelayed => Relay.Length > 0;
+}
+
+/// <summary>Which recipients of a domain that we relay for are taken. The numbers are stored; they never change meaning.</summary>
+public enum RelayRecipients
+{
+    /// <summary>All; the next hop refuses who is not there.</summary>
+    All = 0,
+
+    /// <summary>Those that an alias has, be it one to themselves.</summary>
+    Listed = 1,
 }
 
 /// <summary>
@@ -23,9 +46,10 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
     private const int MaxCached = 20_000;
 
-    internal static readonly Statement FindDomain = new("SELECT 1 FROM domains WHERE name = $1");
-    private static readonly Statement s_listDomains = new("SELECT name FROM domains ORDER BY name");
-    private static readonly Statement s_firstDomains = new("SELECT name FROM domains ORDER BY name LIMIT $1");
+    internal static readonly Statement FindDomain = new("SELECT name, alias_of, relay, relay_recipients FROM domains WHERE name = $1");
+    private static readonly Statement s_listDomains = new("SELECT name, alias_of, relay, relay_recipients FROM domains ORDER BY name");
+    private static readonly Statement s_relayedDomains = new("SELECT name, alias_of, relay, relay_recipients FROM domains WHERE relay <> ''");
+    private static readonly Statement s_firstDomains = new("SELECT name FROM domains WHERE alias_of = '' AND relay = '' ORDER BY name LIMIT $1");
     internal static readonly Statement Find = new(
         """
         SELECT id, address, password_hash, CASE WHEN scram_hash = password_hash THEN scram_keys ELSE '' END FROM accounts WHERE address = $1
@@ -47,18 +71,25 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
     internal static readonly Statement ListAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 
-    private readonly ConcurrentDictionary<string, (long At, bool Found)> _domains = [];
+    private readonly ConcurrentDictionary<string, (long At, MailDomain? Found)> _domains = [];
     private readonly ConcurrentDictionary<int, (long At, IReadOnlyList<string> Names)> _firstDomains = [];
     private readonly ConcurrentDictionary<string, (long At, DirectoryEntry Entry)> _entries = [];
+    private readonly ConcurrentDictionary<int, (long At, IReadOnlyDictionary<string, MailDomain> Domains)> _relayed = [];
     private readonly Lock _gate = new();
     private Task _lastChange = Task.CompletedTask;
 
     /// <summary>By which passwords are stored.</summary>
     public LoginOptions Logins { get; } = logins ?? new LoginOptions();
 
-    public ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
-        !StoredText.IsStorable(domain) ? ValueTask.FromResult(false) : CachedAsync(_domains, Normalize(domain), async name =>
-            (await database.QueryAsync(FindDomain, r => true, cancellationToken, name)).Count > 0);
+    public string DetailSeparators => database.Options.DetailSeparators;
+
+    /// <summary>Null: it is none of ours.</summary>
+    public ValueTask<MailDomain?> FindDomainAsync(string domain, CancellationToken cancellationToken) =>
+        !StoredText.IsStorable(domain) ? ValueTask.FromResult<MailDomain?>(null) : CachedAsync(_domains, Normalize(domain), async name =>
+            (await database.QueryAsync(FindDomain, ReadDomain, cancellationToken, name)).FirstOrDefault());
+
+    public async ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
+        await FindDomainAsync(domain, cancellationToken) is not null;
 
     /// <summary>
     /// What has exactly this name, in one query. An alias "@example.org" stands for every address of the domain that nothing else
@@ -71,13 +102,18 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     public async ValueTask<Account?> FindAccountAsync(string address, CancellationToken cancellationToken) =>
         (await FindAsync(address, cancellationToken)).Account;
 
-    public async Task<IReadOnlyList<string>> ListDomainsAsync(CancellationToken cancellationToken) =>
-        await database.QueryAsync(s_listDomains, r => r.GetString(0), cancellationToken);
+    public async Task<IReadOnlyList<MailDomain>> ListDomainsAsync(CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listDomains, ReadDomain, cancellationToken);
 
-    /// <summary>The first of our domains by name, however many there are.</summary>
+    /// <summary>The first of our domains with addresses of their own, by name, however many there are.</summary>
     public ValueTask<IReadOnlyList<string>> FirstDomainsAsync(int limit, CancellationToken cancellationToken) =>
         CachedAsync<int, IReadOnlyList<string>>(_firstDomains, limit, async most =>
             await database.QueryAsync(s_firstDomains, r => r.GetString(0), cancellationToken, (long)most));
+
+    /// <summary>The domains that we relay for, by name. They are read all at once, as they are asked about for every batch that leaves.</summary>
+    public ValueTask<IReadOnlyDictionary<string, MailDomain>> RelayedDomainsAsync(CancellationToken cancellationToken) =>
+        CachedAsync<int, IReadOnlyDictionary<string, MailDomain>>(_relayed, 0, async _ =>
+            (await database.QueryAsync(s_relayedDomains, ReadDomain, cancellationToken)).ToDictionary(domain => domain.Name, StringComparer.OrdinalIgnoreCase));
 
     public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
@@ -86,7 +122,10 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         await database.QueryAsync(ListAliases, ReadAlias, cancellationToken);
 
     /// <summary>False: it is there already.</summary>
-    public Task<bool> AddDomainAsync(string domain) => ChangeAsync(change => change.AddDomainAsync(domain));
+    public Task<bool> AddDomainAsync(string domain, string aliasOf = "") => AddDomainAsync(new MailDomain(domain, aliasOf));
+
+    /// <summary>False: it is there already.</summary>
+    public Task<bool> AddDomainAsync(MailDomain domain) => ChangeAsync(change => change.AddDomainAsync(domain));
 
     public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(change => change.RemoveDomainAsync(domain));
 
@@ -173,7 +212,7 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         OneByOneAsync(async transaction =>
         {
             await DirectoryChange.LockAsync(transaction);
-            return await change(new DirectoryChange(transaction, database.Time.GetUtcNow()));
+            return await change(new DirectoryChange(transaction, database.Time.GetUtcNow(), DetailSeparators));
         });
 
     /// <summary>The same as an act of an operator, which the change notes where it does something (<see cref="DirectoryChange.NoteAsync"/>).</summary>
@@ -183,7 +222,7 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         return await OneByOneAsync(async transaction =>
         {
             await DirectoryChange.LockAsync(transaction);
-            return await change(new DirectoryChange(transaction, note.At, note));
+            return await change(new DirectoryChange(transaction, note.At, DetailSeparators, note));
         });
     }
 
@@ -228,6 +267,7 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         _domains.Clear();
         _firstDomains.Clear();
         _entries.Clear();
+        _relayed.Clear();
     }
 
     // An alias has no id.
@@ -237,6 +277,9 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
 
     internal static Account ReadAccount(System.Data.Common.DbDataReader row) =>
         new(row.GetInt64(0), row.GetString(1), new StoredPassword(row.GetString(2), row.GetString(3)));
+
+    internal static MailDomain ReadDomain(System.Data.Common.DbDataReader row) =>
+        new(row.GetString(0), row.GetString(1), row.GetString(2), (RelayRecipients)row.GetInt32(3));
 
     internal static Alias ReadAlias(System.Data.Common.DbDataReader row) => new(row.GetString(0), row.GetString(1));
 }

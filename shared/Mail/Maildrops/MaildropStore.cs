@@ -45,6 +45,9 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     private static readonly Statement s_list = new(
         "SELECT uid, message_id, size_bytes, header, stored_at FROM maildrop_messages WHERE account_id = $1 ORDER BY uid");
 
+    private static readonly Statement s_size = new(
+        "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM maildrop_messages WHERE account_id = $1");
+
     private static readonly Statement s_delete = new(
         """
         DELETE FROM maildrop_messages WHERE account_id = $2 AND uid IN (
@@ -157,6 +160,10 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             r => new MaildropMessage(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetString(3), QueueStore.Time(r, 4)),
             cancellationToken, accountId);
 
+    /// <summary>Octets of all messages in a maildrop, as a reader gets them.</summary>
+    public async Task<long> SizeAsync(long accountId, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_size, r => r.GetInt64(0), cancellationToken, accountId))[0];
+
     /// <summary>
     /// Deletes the messages, at most <see cref="MostDeletions"/>, and gives up the lease or, when the session goes on to delete others,
     /// prolongs it, in one transaction. Where the lease is lost none of these is deleted.
@@ -193,14 +200,21 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             yield return chunk;
     }
 
-    private static async ValueTask<Dictionary<string, long>> FindAccountsAsync(IWriteTransaction transaction, Recipient[] recipients)
+    /// <summary>By address: that of the account, or with a detail behind it.</summary>
+    private async ValueTask<Dictionary<string, long>> FindAccountsAsync(IWriteTransaction transaction, Recipient[] recipients)
     {
         var asked = recipients.Select(recipient => MailDirectory.Normalize(recipient.Address)).Distinct()
             .Select(address => (Address: address, Found: transaction.QueryAsync(s_account, r => r.GetInt64(0), address))).ToList();
         var accounts = new Dictionary<string, long>(asked.Count, StringComparer.Ordinal);
         foreach (var (address, found) in asked)
         {
-            if (await found is [var id])
+            var rows = await found;
+            foreach (var user in rows.Count > 0 ? [] : Subaddress.UsersOf(address, database.Options.DetailSeparators))
+            {
+                if ((rows = await transaction.QueryAsync(s_account, r => r.GetInt64(0), user)).Count > 0)
+                    break;
+            }
+            if (rows is [var id])
                 accounts.Add(address, id);
         }
         return accounts;

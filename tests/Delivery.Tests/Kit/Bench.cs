@@ -70,6 +70,8 @@ internal sealed class Bench : IAsyncDisposable
 
     public FakeDns Dns { get; } = new();
 
+    public FakeRelays Relays { get; } = new();
+
     public FakeLogger<DomainDelivery> Log { get; }
 
     public ClearTextLog ClearText { get; }
@@ -102,7 +104,7 @@ internal sealed class Bench : IAsyncDisposable
         random ??= new Random(1);
         return new MxResolver(
             new DnsCache(dns, Unanswered, dnsOptions, Time), new AddressLookUp(dns, Unanswered, options, dnsOptions, Time, random),
-            failures ?? new HostFailures(Time), new LocalAddresses(options, Time), options, Time, random);
+            failures ?? new HostFailures(Time), new LocalAddresses(options, Time), Relays, options, Time, random);
     }
 
     public void StopHost() => _lifetime.StopApplication();

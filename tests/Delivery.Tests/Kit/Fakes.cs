@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Claims;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
@@ -289,4 +290,15 @@ internal sealed class FakeLifetime : IHostApplicationLifetime, IDisposable
     public void StopApplication() => _stopping.Cancel();
 
     public void Dispose() => _stopping.Dispose();
+}
+
+/// <summary>The domains that we relay for, by name.</summary>
+internal sealed class FakeRelays : Dictionary<string, Relay>, IRelays
+{
+    public FakeRelays()
+        : base(StringComparer.OrdinalIgnoreCase)
+    {
+    }
+
+    public ValueTask<Relay?> FindAsync(string domain) => ValueTask.FromResult(this.GetValueOrDefault(domain));
 }
