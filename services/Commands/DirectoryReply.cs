@@ -91,7 +91,7 @@ internal static class DirectoryReply
         NotAnAccountName bad => $"'{bad.Typed}' cannot be an account: its name is typed at POP3 as well, so it is ASCII, without quotes and spaces, "
             + $"at most {bad.MaxLocalPart} characters before the '@' and {bad.MaxLength} in all. An alias may be called so",
         PasswordEmpty => "A password must not be empty; it is typed at the prompt or is the first line of standard input",
-        PasswordTooShort bad => $"The password has {bad.Length} characters; it must have at least {bad.MinLength} (Storage:MinPasswordLength)",
+        PasswordTooShort bad => $"The password has {bad.Length} characters; it must have at least {bad.MinLength} (Logins:MinPasswordLength)",
         PasswordWithNul => "A password must not contain NUL, which no protocol can carry",
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
     };

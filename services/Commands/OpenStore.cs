@@ -43,7 +43,7 @@ internal sealed class OpenStore : IAsyncDisposable
         try
         {
             var options = configuration.ReadStorageOptions();
-            services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(options).AddAdministration().BuildServiceProvider();
+            services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(options, configuration.ReadLoginOptions()).AddAdministration().BuildServiceProvider();
             if (MailDatabase.FileOf(options) is { } file)
                 CheckFile(dataFolder, folder, file, makes);
             await services.GetRequiredService<MailDatabase>().OpenForStartAsync(cancellation);

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
+using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -229,6 +230,12 @@ public sealed class ListenerOptions
     /// </summary>
     public bool? OldAuth { get; set; }
 
+    /// <summary>
+    /// Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN; SCRAM-SHA-256 by choice, for an account may
+    /// have no keys for it, and a client that has it takes no other.
+    /// </summary>
+    public string AuthMechanisms { get; set; } = SaslMechanism.NamesOf(SaslMechanism.Passwords);
+
     internal bool AuthOrDefault => Auth ?? Kind == ListenerKind.Submission;
 
     internal bool OldAuthOrDefault => OldAuth ?? Kind == ListenerKind.Submission;
@@ -301,6 +308,8 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             failures.Add($"{setting}:Kind is {listener.Kind}; it must be Mx or Submission");
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; it must be None, StartTls or Implicit");
+        if (SaslMechanism.Named(listener.AuthMechanisms) is null)
+            failures.Add($"{setting}:AuthMechanisms is '{listener.AuthMechanisms}'; it must be one or more of {SaslMechanism.NamesOf(SaslMechanism.All)}");
         if (listener is { Kind: ListenerKind.Submission, Auth: false })
             failures.Add($"{setting}:Auth is false; a Submission listener needs AUTH");
         if (listener is { Kind: ListenerKind.Submission, Tls: TlsMode.None } && !options.AllowCleartextAuth)

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -22,6 +23,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     // The last transaction whose content was read: for the log of what is refused.
     private SmtpTransaction? _received;
+
+    // Whose claim the last verified one was; nobody is logged in by that alone.
+    private Account? _verified;
 
     // By which rule of a check the next reply refuses, for the log alone.
     private string? _refusedBy;
@@ -144,6 +148,12 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     {
         while (step.Reply is null)
         {
+            if (step.Action == SmtpAction.FindKeys)
+            {
+                step = await FindKeysAsync();
+                continue;
+            }
+
             if (step.Action is not (SmtpAction.ReceiveChunk or SmtpAction.SkipChunk))
             {
                 step = _session.Answer(await DecideAsync(step.Action));
@@ -160,6 +170,8 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         // Also behind RSET, EHLO and QUIT, which leave a message without its last chunk.
         if (_chunks is { } chunks && chunks.Transaction != _session.Transaction)
             await DisposeAsync();
+        if (step.Action == SmtpAction.LoggedIn)
+            LogIn();
         Write(step);
         _received = null;
         if (!MayWait && step.Action != SmtpAction.ReceiveContent)
@@ -189,7 +201,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
                         _session.RedirectRecipient(redirect);
                     return verdict.Reply;
                 case SmtpAction.Authenticate:
-                    return await AuthenticateAsync(_session.ProposedCredentials!);
+                    return await AuthenticateAsync(_session.ProposedClaim!);
                 case SmtpAction.StartQueue:
                     return await StartQueueAsync();
                 case SmtpAction.NameClient:
@@ -236,25 +248,40 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         return await _server.Queues.StartAsync(_session.ProposedQueue, new OperatorIdentity(UserName ?? address, address), Uninterrupted);
     }
 
-    private async ValueTask<SmtpReply?> AuthenticateAsync(SmtpCredentials offered)
+    private async ValueTask<SmtpStep> FindKeysAsync()
+    {
+        try
+        {
+            return _session.KeysFound(await _server.Credentials.FindScramKeysAsync(_session.ProposedUserName!));
+        }
+        catch (StorageUnavailableException)
+        {
+            return _session.Answer(Replies.C454AuthUnavailable);
+        }
+    }
+
+    private async ValueTask<SmtpReply?> AuthenticateAsync(SaslClaim claim)
     {
         using var departure = _connection.WatchDeparture();
         var verified = await _server.Credentials.VerifyAsync(
-            offered.UserName, offered.Password, new LoginClient(Client, departure.Closed, departure.Left));
+            claim, new LoginClient(Client, departure.Closed, departure.Left));
         if (verified.IsBusy)
             return Replies.C454AuthUnavailable;
-        _context.Account = verified.Account;
-        if (_context.Account is not null)
-        {
-            _patience.IsLoggedIn = true;
-            _connection.LoggedIn();
+        _verified = verified.Account;
+        if (_verified is not null)
             return null;
-        }
 
-        _server.AuthFailed(this, offered.UserName);
+        _server.AuthFailed(this, claim.UserName);
         // Who guesses is kept from guessing fast, and from keeping those busy who check everybody's passwords.
         await Task.Delay(_server.Options.AuthFailureDelay, _server.Time, Uninterrupted);
         return Replies.C535BadCredentials;
+    }
+
+    private void LogIn()
+    {
+        _context.Account = _verified;
+        _patience.IsLoggedIn = true;
+        _connection.LoggedIn();
     }
 
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
+using MailPipeline.Sasl;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;
@@ -41,6 +42,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         MaxAuthFailures = options.MaxAuthFailures,
         OffersStartTls = listener.Tls == TlsMode.StartTls,
         OffersAuth = listener.AuthOrDefault,
+        Mechanisms = SaslMechanism.Named(listener.AuthMechanisms)!,
         OffersOldAuth = listener.OldAuthOrDefault,
         AllowsCleartextAuth = options.AllowCleartextAuth,
         AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),

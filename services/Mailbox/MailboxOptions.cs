@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.LineServer;
+using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -102,6 +103,12 @@ public sealed class MailboxListener
     /// <summary>How TLS comes about. Default StartTls.</summary>
     public ListenerTls Tls { get; set; } = ListenerTls.StartTls;
 
+    /// <summary>
+    /// Mechanisms of AUTH, with a space between them, as CAPA names them. Default LOGIN PLAIN, which take passwords as USER and PASS do;
+    /// SCRAM-SHA-256 by choice, for an account may have no keys for it, and a client that has it takes no other.
+    /// </summary>
+    public string AuthMechanisms { get; set; } = SaslMechanism.NamesOf(SaslMechanism.Passwords);
+
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), Port);
 }
 
@@ -175,6 +182,8 @@ internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
             failures.Add($"{setting}:Port is {listener.Port}; allowed is 0 to 65535");
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; allowed is None, StartTls or Implicit");
+        if (SaslMechanism.Named(listener.AuthMechanisms) is null)
+            failures.Add($"{setting}:AuthMechanisms is '{listener.AuthMechanisms}'; allowed is one or more of {SaslMechanism.NamesOf(SaslMechanism.All)}");
     }
 }
 

@@ -29,17 +29,17 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        var hash = PasswordHash.Create(password);
+        var stored = StoredPassword.Create(password, directory.Logins.ScramIterations);
         // The domain is looked up again behind the hash, which takes long, and where nobody can remove it any more.
-        return await directory.ChangeAsync(by, change => AddAsync(change, address, hash));
+        return await directory.ChangeAsync(by, change => AddAsync(change, address, stored));
     }
 
-    private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, string address, string hash)
+    private static async ValueTask<DirectoryResult> AddAsync(DirectoryChange change, string address, StoredPassword password)
     {
         var domain = MailNames.DomainOf(address);
         if (Domains.RefuseAccounts(await change.FindDomainAsync(domain), domain) is { } unfit)
             return unfit;
-        if (!await change.AddAccountAsync(address, hash))
+        if (!await change.AddAccountAsync(address, password))
             return new AccountAlreadyThere(address);
         var (postmaster, gone) = await BecomePostmasterAsync(change, address);
         var subject = postmaster is null ? address : $"{address}, with {Aliases.TextOf(postmaster, address)}";
@@ -64,7 +64,8 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        return await directory.SetPasswordAsync(address, PasswordHash.Create(password), by) ? new PasswordChanged(address) : new NoSuchAccount(address);
+        var stored = StoredPassword.Create(password, directory.Logins.ScramIterations);
+        return await directory.SetPasswordAsync(address, stored, by) ? new PasswordChanged(address) : new NoSuchAccount(address);
     }
 
     /// <summary>Removes the account, and all mail in its maildrop.</summary>
@@ -80,7 +81,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
 
     private DirectoryResult? CheckPassword(string password) =>
         password.Length == 0 ? new PasswordEmpty()
-        : password.Length < directory.MinPasswordLength ? new PasswordTooShort(password.Length, directory.MinPasswordLength)
+        : password.Length < directory.Logins.MinPasswordLength ? new PasswordTooShort(password.Length, directory.Logins.MinPasswordLength)
         : password.Contains('\0', StringComparison.Ordinal) ? new PasswordWithNul()
         : null;
 

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mail;
 
@@ -17,9 +18,12 @@ public static class DatabaseHosting
     // Whoever asks for health waits a few seconds, and a store that does not answer at all must not keep him.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
 
-    /// <summary>The settings of the store alone.</summary>
-    public static void AddMailDatabaseSettings(this IServiceCollection services) =>
+    /// <summary>The settings of the store, and of the passwords in it, alone.</summary>
+    public static void AddMailDatabaseSettings(this IServiceCollection services)
+    {
         services.AddSettingsSection(StorageOptions.SectionName, configuration => configuration.ReadStorageOptions());
+        services.AddSettingsSection(LoginOptions.SectionName, configuration => configuration.ReadLoginOptions());
+    }
 
     /// <summary>Registers the store of a process beside others; it is opened before any other hosted service starts.</summary>
     /// <exception cref="StartupException">The store is a file, which belongs to one process.</exception>
@@ -36,7 +40,7 @@ public static class DatabaseHosting
     /// <summary>Registers the store; it is opened before any other hosted service starts.</summary>
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
-        builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions());
+        builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions(), builder.Configuration.ReadLoginOptions());
         builder.Services.AddSingleton(provider => new RememberedAnswers(provider.GetRequiredService<MailDirectory>().Forget));
         builder.Services.AddSingleton(provider => new BusKeySource(
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync(BusKeyName, cancellation)));
@@ -66,6 +70,14 @@ public static class DatabaseHosting
             ? options
             : throw new StartupException(
                 $"ConnectionStrings:{ServiceHost.StoreConnection} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
+    }
+
+    /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
+    public static LoginOptions ReadLoginOptions(this IConfiguration configuration)
+    {
+        var options = configuration.ReadSettings<LoginOptions>(LoginOptions.SectionName);
+        MailHosting.Check(options);
+        return options;
     }
 
     /// <summary>Opens the store for a process that starts.</summary>

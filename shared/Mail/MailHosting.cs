@@ -10,9 +10,13 @@ public static class MailHosting
     /// Registers storage and its views, one for each part of a message's way. It is opened before any other hosted service starts, and
     /// closed after all of them have stopped.
     /// </summary>
+    /// <param name="logins">How passwords are kept and looked at; null: by the defaults.</param>
     /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
-    public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options)
+    public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options, LoginOptions? logins = null)
     {
+        logins ??= new LoginOptions();
+        Check(logins);
+        services.AddSingleton(logins);
         services.AddStorageEngine(options);
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
@@ -38,5 +42,12 @@ public static class MailHosting
         services.AddSingleton<SecretStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
+    }
+
+    internal static void Check(LoginOptions logins)
+    {
+        var checkedLogins = new LoginOptionsValidator().Validate(LoginOptions.SectionName, logins);
+        if (checkedLogins.Failed)
+            throw new OptionsValidationException(LoginOptions.SectionName, typeof(LoginOptions), checkedLogins.Failures);
     }
 }

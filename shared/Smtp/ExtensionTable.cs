@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp;
 
@@ -13,7 +14,7 @@ internal static class ExtensionTable
     // RFC 3207 §4.2: never again once TLS runs.
     private static readonly Offer s_upgrade = new("before TLS", static (profile, client) => profile.OffersStartTls && !client.HasFlag(ClientTraits.Tls));
     private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)));
-    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)));
+    private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
     private static readonly Offer s_xclient = new("to `XclientFrom`", static (_, client) => client.HasFlag(ClientTraits.NamesClients));
     // No listener's settings turn it on so far.
@@ -25,9 +26,16 @@ internal static class ExtensionTable
         new("STARTTLS",            "RFC 3207",                 [s_upgrade,  s_upgrade,  s_upgrade]),
         // Our users say it when they have logged in.
         new("ETRN",                "RFC 1985",                 [s_etrn,     s_yes,      s_no]),
-        // Clients from before RFC 2554 read the mechanisms behind "AUTH=" alone; others pass that line over.
-        new("AUTH=" + Mechanisms,  "draft-myers-smtp-auth-00", [s_oldLogin, s_oldLogin, s_oldLogin]),
-        new("AUTH " + Mechanisms,  "RFC 4954",                 [s_login,    s_login,    s_login]) { Mail = [new("AUTH", MailParameters.Auth)] },
+        // Clients from before RFC 2554 read the mechanisms behind "AUTH=" alone, and know none but these two; others pass that line over.
+        new("AUTH=",               "draft-myers-smtp-auth-00", [s_oldLogin, s_oldLogin, s_oldLogin])
+        {
+            Value = static profile => SaslMechanism.NamesOf(OldMechanisms(profile)),
+        },
+        new("AUTH",                "RFC 4954",                 [s_login,    s_login,    s_login])
+        {
+            Value = static profile => SaslMechanism.NamesOf(profile.Mechanisms),
+            Mail = [new("AUTH", MailParameters.Auth)],
+        },
         new("PIPELINING",          "RFC 2920",                 [s_yes,      s_yes,      s_yes]),
         new("DSN",                 "RFC 3461",                 [s_yes,      s_yes,      s_yes])
         {
@@ -52,7 +60,7 @@ internal static class ExtensionTable
         new("XCLIENT " + ProxiedClient.Attributes, "Postfix",  [s_xclient,  s_xclient,  s_xclient]),
     ];
 
-    private const string Mechanisms = "LOGIN PLAIN";
+    private static IEnumerable<SaslMechanism> OldMechanisms(SmtpProfile profile) => profile.Mechanisms.Where(mechanism => mechanism.SendsPassword);
 }
 
 /// <summary>One row of the table.</summary>
@@ -72,7 +80,7 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
 
     public bool IsOffered(SmtpProfile profile, ClientTraits client) => Offers[(int)profile.Kind].Applies(profile, client);
 
-    public string LineOf(SmtpProfile profile) => Value is null ? Line : $"{Line} {Value(profile)}";
+    public string LineOf(SmtpProfile profile) => Value is null ? Line : Line.EndsWith('=') ? Line + Value(profile) : $"{Line} {Value(profile)}";
 }
 
 /// <summary>To whom an extension is offered.</summary>

@@ -30,9 +30,6 @@ public static class SmtpLimits
     /// </summary>
     public const int ExtendedCommandLineBytes = 2048;
 
-    /// <summary>RFC 4954 §4: base64 lines of an authentication exchange, CRLF excluded.</summary>
-    public const int AuthenticationLineBytes = 12288;
-
     /// <summary>RFC 5321 §4.5.3.1.5, CRLF included.</summary>
     public const int ReplyLineBytes = 512;
 

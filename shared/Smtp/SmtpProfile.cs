@@ -1,3 +1,5 @@
+using MailPipeline.Sasl;
+
 namespace MailPipeline.Smtp;
 
 /// <summary>How a listener speaks: what it offers and where it draws its limits. Shared by all of its sessions.</summary>
@@ -36,6 +38,9 @@ public sealed class SmtpProfile
 
     /// <summary>AUTH is offered, over TLS.</summary>
     public bool OffersAuth { get; init; }
+
+    /// <summary>By which mechanisms, in the order in which EHLO names them.</summary>
+    public IReadOnlyList<SaslMechanism> Mechanisms { get; init; } = SaslMechanism.Passwords;
 
     /// <summary>AUTH is offered without TLS too: only when the operator says so.</summary>
     public bool AllowsCleartextAuth { get; init; }

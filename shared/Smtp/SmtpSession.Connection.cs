@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp;
 
@@ -18,6 +19,15 @@ public sealed partial class SmtpSession
         IsExtended = false;
         ClientName = "";
         UserName = null;
+    }
+
+    /// <summary>The answer to <see cref="SmtpAction.FindKeys"/>, where it is not a refusal.</summary>
+    public SmtpStep KeysFound(ScramKeys keys)
+    {
+        if (_question != SmtpAction.FindKeys)
+            throw new InvalidOperationException("No keys were asked for.");
+        _question = SmtpAction.Continue;
+        return AuthStep(_sasl!.KeysFound(keys));
     }
 
     private ClientTraits Traits => IsTls ? _listed | ClientTraits.Tls : _listed;
@@ -50,8 +60,11 @@ public sealed partial class SmtpSession
         if (!profile.AllowsAuth(IsTls))
             return Respond(Replies.C538EncryptionRequired);
 
-        (_sasl, var reply) = SaslExchange.Begin(argument);
-        return AuthStep(reply);
+        if (argument.IsEmpty)
+            return Respond(Replies.C501BadArgument);
+
+        (_sasl, var step) = SaslExchange.Begin(argument, profile.Mechanisms);
+        return AuthStep(step);
     }
 
     // RFC 1985 §5.1: a domain, or "@" and a domain for all below it, too.
@@ -106,14 +119,17 @@ public sealed partial class SmtpSession
 
     private SmtpStep AuthLine(ReadOnlySpan<byte> line) => AuthStep(_sasl!.Read(line));
 
-    private SmtpStep AuthStep(SmtpReply? reply)
+    private SmtpStep AuthStep(SaslStep step) => step.Action switch
     {
-        if (reply is null)
-            return Ask(SmtpAction.Authenticate);
-        if (reply.IsIntermediate)
-            return Respond(reply);
-        return reply.Code == 535 ? AuthEnded(reply) : AuthAbandoned(reply);
-    }
+        SaslAction.Challenge => Respond(new SmtpReply(334, step.Challenge)),
+        SaslAction.FindKeys => Ask(SmtpAction.FindKeys),
+        SaslAction.Verify => Ask(SmtpAction.Authenticate),
+        SaslAction.Done => AuthSucceeded(),
+        SaslAction.Refused => AuthRefused(Replies.C535BadCredentials),
+        SaslAction.Cancelled => AuthAbandoned(Replies.C501AuthCancelled),
+        SaslAction.Malformed => AuthAbandoned(Replies.C501BadAuth),
+        _ => AuthAbandoned(Replies.C504UnknownMechanism),
+    };
 
     private SmtpStep AuthAbandoned(SmtpReply reply)
     {
@@ -121,16 +137,16 @@ public sealed partial class SmtpSession
         return Respond(reply);
     }
 
-    private SmtpStep AuthEnded(SmtpReply? refusal)
+    private SmtpStep AuthSucceeded()
     {
-        var userName = _sasl?.Credentials?.UserName;
+        UserName = _sasl!.Claim!.UserName;
         _sasl = null;
-        if (refusal is null)
-        {
-            UserName = userName;
-            return Respond(Replies.C235Authenticated);
-        }
+        return new SmtpStep(SmtpAction.LoggedIn, Replies.C235Authenticated);
+    }
 
+    private SmtpStep AuthRefused(SmtpReply refusal)
+    {
+        _sasl = null;
         return refusal.IsPermanentFailure && ++_authFailures >= profile.MaxAuthFailures
             ? new SmtpStep(SmtpAction.Close, refusal, Replies.C421TooManyErrors)
             : Respond(refusal);

@@ -1,4 +1,5 @@
 using System.Text;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp;
 
@@ -17,8 +18,14 @@ public enum SmtpAction
     /// <summary>Decide about <see cref="SmtpSession.ProposedRecipient"/> and give an answer.</summary>
     CheckRecipient,
 
-    /// <summary>Verify <see cref="SmtpSession.ProposedCredentials"/> and give an answer.</summary>
+    /// <summary>Find the keys of <see cref="SmtpSession.ProposedUserName"/> and give them to <see cref="SmtpSession.KeysFound"/>.</summary>
+    FindKeys,
+
+    /// <summary>Verify <see cref="SmtpSession.ProposedClaim"/> and give an answer.</summary>
     Authenticate,
+
+    /// <summary>The client is whom the last <see cref="Authenticate"/> was about: take note, then send the reply.</summary>
+    LoggedIn,
 
     /// <summary>Start the queue of <see cref="SmtpSession.ProposedQueue"/> and give the reply as an answer.</summary>
     StartQueue,
@@ -116,7 +123,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     public SmtpAddress? ProposedRecipient { get; private set; }
 
     /// <summary>With <see cref="SmtpAction.Authenticate"/>.</summary>
-    public SmtpCredentials? ProposedCredentials => _sasl?.Credentials;
+    public SaslClaim? ProposedClaim => _sasl?.Claim;
+
+    /// <summary>With <see cref="SmtpAction.FindKeys"/>.</summary>
+    public string? ProposedUserName => _sasl?.UserName;
 
     /// <summary>With <see cref="SmtpAction.StartQueue"/>.</summary>
     public SmtpQueueName ProposedQueue { get; private set; }
@@ -137,7 +147,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     public string? LastPath { get; private set; }
 
     /// <summary>Longest line to read next, CRLF included.</summary>
-    public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SmtpLimits.AuthenticationLineBytes + 2;
+    public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SaslExchange.MaxLineBytes + 2;
 
     /// <summary>
     /// The greeting was 554: the client is heard until it says QUIT, and whatever else it says is out of place (RFC 5321 §3.1).
@@ -216,8 +226,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
                 ProposedRecipient = null;
                 _proposedDsn = null;
                 return Respond(refusal ?? Replies.C250RecipientOk);
+            case SmtpAction.FindKeys when refusal is not null:
+                return AuthRefused(refusal);
             case SmtpAction.Authenticate:
-                return AuthEnded(refusal);
+                return refusal is null ? AuthStep(_sasl!.Verified()) : AuthRefused(refusal);
             case SmtpAction.NameClient:
                 var client = ProposedClient!;
                 ProposedClient = null;

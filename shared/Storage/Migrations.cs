@@ -200,5 +200,11 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE domains ADD COLUMN relay TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE domains ADD COLUMN relay_recipients BIGINT NOT NULL DEFAULT 0",
         ],
+        [
+            // Keys for SCRAM, or empty; scram_hash: the password_hash they were made with. A program that does not know them and sets a
+            // password changes that one alone, and so the keys of the old password no longer count.
+            "ALTER TABLE accounts ADD COLUMN scram_keys TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE accounts ADD COLUMN scram_hash TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

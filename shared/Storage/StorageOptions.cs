@@ -64,29 +64,6 @@ public sealed class StorageOptions
     [Range(typeof(TimeSpan), "00:00:00", "60.00:00:00")]
     public TimeSpan AbandonedContentAge { get; set; } = TimeSpan.FromDays(2);
 
-    /// <summary>Shortest password that is taken when one is set, in characters. Default 8 (NIST SP 800-63B §3.1.1.2: 8 and more).</summary>
-    [Range(1, 128)]
-    public int MinPasswordLength { get; set; } = 8;
-
-    /// <summary>
-    /// Logins of this process that may wait for their passwords to be looked at; beyond it clients are told to come later. Default 100, some
-    /// ten seconds of work.
-    /// </summary>
-    [Range(1, 100_000)]
-    public int LoginsWaiting { get; set; } = 100;
-
-    /// <summary>The same from one network (<see cref="LoginPrefixIPv4"/>, <see cref="LoginPrefixIPv6"/>). Default 10.</summary>
-    [Range(1, 100_000)]
-    public int LoginsWaitingPerNetwork { get; set; } = 10;
-
-    /// <summary>Bits of an IPv4 address that name a network whose logins take turns with others'. Default 32: each address.</summary>
-    [Range(8, 32)]
-    public int LoginPrefixIPv4 { get; set; } = 32;
-
-    /// <summary>The same of IPv6. Default 64, what one customer has at least (RFC 6177).</summary>
-    [Range(16, 128)]
-    public int LoginPrefixIPv6 { get; set; } = 64;
-
     /// <summary>
     /// What separates a user from a detail in the local part of an address of ours (RFC 5233); each character is a separator. Default "+",
     /// as everywhere; empty: there are no details. The same for all processes on one store.

@@ -103,7 +103,7 @@ public sealed class AuditTests : IAsyncLifetime
         await _operator.Domains.AddAsync("example.org", By, Cancellation);
         await _operator.Accounts.AddAsync("ann@example.org", Password, By, Cancellation);
         await _operator.Accounts.SetPasswordAsync("ann@example.org", Password + "2", By, Cancellation);
-        var hash = (await _operator.Get<MailDirectory>().FindAccountAsync("ann@example.org", Cancellation))!.PasswordHash;
+        var hash = (await _operator.Get<MailDirectory>().FindAccountAsync("ann@example.org", Cancellation))!.Password.Hash;
         foreach (var entry in (await _operator.Get<AuditTrail>().ListAsync(DateTimeOffset.UnixEpoch, 100, Cancellation)).Entries)
         {
             Assert.DoesNotContain(Password, entry.ToString(), StringComparison.Ordinal);

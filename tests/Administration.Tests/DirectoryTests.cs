@@ -90,7 +90,7 @@ public sealed class DirectoryTests : IAsyncLifetime
         Same(new NoSuchAccount("bob@example.org"), await _operator.Accounts.SetPasswordAsync("bob@example.org", Password, AdministrationFixture.By, Cancellation));
         Same(new PasswordChanged("ann@example.org"), await _operator.Accounts.SetPasswordAsync("ann@example.org", "other words", AdministrationFixture.By, Cancellation));
         var account = await _operator.Get<MailDirectory>().FindAccountAsync("ann@example.org", Cancellation);
-        Assert.True(PasswordHash.Verify("other words", account!.PasswordHash));
+        Assert.True(PasswordHash.Verify("other words", account!.Password.Hash));
     }
 
     [Fact]

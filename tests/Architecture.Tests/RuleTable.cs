@@ -50,12 +50,12 @@ internal static class RuleTable
         new(ReferenceRules.References_exist,
             [("services/Queue/Queue.csproj", References("../../shared/Smtp/Smtp.csproj"))], "which does not exist",
             [Smtp, ("services/Queue/Queue.csproj", References("../../shared/Smtp/Smtp.csproj"))]),
-        new(ReferenceRules.Contracts_and_Smtp_depend_on_nothing,
+        new(ReferenceRules.Contracts_Sasl_and_Smtp_depend_on_nothing,
             [("shared/Smtp/Smtp.csproj", Packages("MimeKit"))], "must not need the package MimeKit",
             [Smtp, ("shared/Contracts/Contracts.csproj", Packages("Microsoft.Orleans.Serialization.Abstractions"))]),
-        new(ReferenceRules.Contracts_and_Smtp_depend_on_nothing,
+        new(ReferenceRules.Contracts_Sasl_and_Smtp_depend_on_nothing,
             [("shared/Smtp/Smtp.csproj", "<Project Sdk=\"Microsoft.NET.Sdk.Web\" />")], "must use Microsoft.NET.Sdk", []),
-        new(ReferenceRules.Contracts_and_Smtp_depend_on_nothing,
+        new(ReferenceRules.Contracts_Sasl_and_Smtp_depend_on_nothing,
             [("shared/Smtp/Smtp.csproj", """
                 <Project Sdk="Microsoft.NET.Sdk"><ItemGroup><FrameworkReference Include="Microsoft.AspNetCore.App" /></ItemGroup></Project>
                 """)],

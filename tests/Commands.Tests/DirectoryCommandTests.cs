@@ -133,7 +133,7 @@ public sealed class DirectoryCommandTests : IDisposable
         Assert.Equal(2, (await _run.RunAsync("account password ann@example.org", input: "\n")).ExitCode);
         var shorter = await _run.RunAsync("account password ann@example.org", input: "7 chars\n");
         Assert.Equal(
-            (2, "The password has 7 characters; it must have at least 8 (Storage:MinPasswordLength). 'help' shows what there is."),
+            (2, "The password has 7 characters; it must have at least 8 (Logins:MinPasswordLength). 'help' shows what there is."),
             (shorter.ExitCode, shorter.Error));
         Assert.Equal(2, (await _run.RunAsync("account password ann@example.org new")).ExitCode);
         Assert.True(PasswordHash.Verify("old password", await HashOfAsync("ann@example.org")));
@@ -375,6 +375,6 @@ public sealed class DirectoryCommandTests : IDisposable
     private async Task<string> HashOfAsync(string address)
     {
         await using var services = _run.OpenServices();
-        return (await services.GetRequiredService<MailDirectory>().FindAccountAsync(address, TestContext.Current.CancellationToken))!.PasswordHash;
+        return (await services.GetRequiredService<MailDirectory>().FindAccountAsync(address, TestContext.Current.CancellationToken))!.Password.Hash;
     }
 }

@@ -40,12 +40,12 @@ public sealed class ProgramTests : IDisposable
     {
         var settings = Path.Combine(_run.Folder, "appsettings.json");
         await File.WriteAllTextAsync(
-            settings, """{ "Ingress": { "HostName": "mx.example.org" }, "Storage": { "MinPasswordLength": 4 } }""", TestContext.Current.CancellationToken);
+            settings, """{ "Ingress": { "HostName": "mx.example.org" }, "Logins": { "MinPasswordLength": 4 } }""", TestContext.Current.CancellationToken);
         await RunAsync(["domain", "add", "example.org"]);
         await RunAsync(["account", "add", "ann@example.org"], "four\n");
 
-        await File.WriteAllTextAsync(settings, """{ "Storage": { "MinPaswordLength": 4 } }""", TestContext.Current.CancellationToken);
-        await ShouldFailAsync("There is no setting 'Storage:MinPaswordLength'; Storage has ");
+        await File.WriteAllTextAsync(settings, """{ "Logins": { "MinPaswordLength": 4 } }""", TestContext.Current.CancellationToken);
+        await ShouldFailAsync("There is no setting 'Logins:MinPaswordLength'; Logins has ");
         await File.WriteAllTextAsync(settings, "{ nonsense", TestContext.Current.CancellationToken);
         await ShouldFailAsync("appsettings.json must be a JSON object of settings: ");
     }

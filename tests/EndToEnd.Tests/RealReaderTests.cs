@@ -14,7 +14,7 @@ public sealed class RealReaderTests(RealReaderTests.Fixture fixture) : IClassFix
 
         public async ValueTask InitializeAsync()
         {
-            await Pipeline.StartAsync(["curl", "mpop", "poplib", "fetchmail"], [], default);
+            await Pipeline.StartAsync(["curl", "mpop", "poplib", "fetchmail"], ["--Mailbox:Listeners:0:AuthMechanisms=PLAIN SCRAM-SHA-256"], default);
             Messages = [.. Corpus.Names.Select(name => Corpus.Create(
                 name, "corpus-" + name.Replace(' ', '-'), "you@example.net", [.. new[] { "curl", "mpop", "poplib", "fetchmail" }.Select(a => $"{a}@{Pipeline.LocalDomain}")]))];
             await Pipeline.SendAsync(Messages, default);
@@ -46,24 +46,27 @@ public sealed class RealReaderTests(RealReaderTests.Fixture fixture) : IClassFix
         AssertAll(copies);
     }
 
-    [Fact]
-    public async Task Mpop_over_TLS()
+    [Theory]
+    [InlineData("user")]
+    [InlineData("plain")]
+    [InlineData("scram-sha-256")]
+    public async Task Mpop_over_TLS(string auth)
     {
-        var maildir = Pipeline.Folder.CreateFolder("maildir");
+        var maildir = Pipeline.Folder.CreateFolder($"maildir-{auth}");
         foreach (var part in new[] { "new", "cur", "tmp" })
             Directory.CreateDirectory(Path.Combine(maildir, part));
-        var configuration = Pipeline.Folder.WriteSecret("mpoprc", $"""
+        var configuration = Pipeline.Folder.WriteSecret($"mpoprc-{auth}", $"""
             account default
             host 127.0.0.1
             port {Port}
             user mpop@{Pipeline.LocalDomain}
             passwordeval printf '%s\n' '{Pipeline.Password}'
-            auth user
+            auth {auth}
             tls on
             tls_starttls on
             tls_certcheck off
             received_header off
-            uidls_file {Pipeline.Folder["uidls"]}
+            uidls_file {Pipeline.Folder[$"uidls-{auth}"]}
             delivery maildir {maildir}
 
             """);

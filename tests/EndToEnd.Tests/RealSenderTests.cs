@@ -17,7 +17,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
 
         public async ValueTask InitializeAsync()
         {
-            await Pipeline.StartAsync(["ann", "bob"], [], default);
+            await Pipeline.StartAsync(["ann", "bob"], ["--Ingress:Listeners:1:AuthMechanisms=LOGIN PLAIN SCRAM-SHA-256"], default);
             Postfix = await PostfixServer.StartAsync(new() { RelayHost = Pipeline.Server.Smtp });
         }
 
@@ -110,6 +110,32 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
         var reply = await client.SendAsync(parsed, MailboxAddress.Parse(Ann), [MailboxAddress.Parse(Bob)], Cancellation);
         await client.DisconnectAsync(quit: true, Cancellation);
         Assert.Contains("queued as", reply, StringComparison.OrdinalIgnoreCase);
+        await AssertArrivesAsync(message);
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("login")]
+    [InlineData("scram-sha-256")]
+    public async Task Msmtp_by_each_mechanism(string auth)
+    {
+        var message = Corpus.Create("plain", Token(), Ann, Bob);
+        var configuration = Pipeline.Folder.WriteSecret($"msmtprc-{auth}", $"""
+            account default
+            host 127.0.0.1
+            port {Pipeline.Server.Submission.Port}
+            from {Ann}
+            user {Ann}
+            passwordeval printf '%s\n' '{Pipeline.Password}'
+            auth {auth}
+            tls on
+            tls_starttls on
+            tls_certcheck off
+
+            """);
+        await ServerProcess.RunAsync(
+            DebianProgram.Find("msmtp", "msmtp"), ["-C", configuration, Bob],
+            input: Encoding.ASCII.GetString(message.ToArray()).ReplaceLineEndings("\n"), cancellation: Cancellation);
         await AssertArrivesAsync(message);
     }
 

@@ -32,6 +32,7 @@ public sealed class AuthFuzzTests
             {
                 ["ConnectionStrings:maildb"] = await postgres.CreateDatabaseAsync() + ";Maximum Pool Size=3",
                 ["Ingress:AllowCleartextAuth"] = "true",
+                ["Ingress:Listeners:1:AuthMechanisms"] = "LOGIN PLAIN SCRAM-SHA-256",
                 ["Ingress:AuthFailureDelay"] = "00:00:00",
                 ["Ingress:MaxAuthFailures"] = "1000",
                 ["Ingress:MaxErrors"] = "20",
@@ -82,12 +83,15 @@ public sealed class AuthFuzzTests
     }
 
     /// <summary>What is said, line by line.</summary>
-    private static List<string> Compose(Random random) => random.Next(6) switch
+    private static List<string> Compose(Random random) => random.Next(9) switch
     {
         0 => [$"AUTH PLAIN {s_notBase64[random.Next(1, s_notBase64.Length)]}"],
         1 => ["AUTH LOGIN", s_notBase64[random.Next(s_notBase64.Length)], Encode(Text(random))],
         2 => ["AUTH PLAIN", Encode(Plain(random))],
         3 => [$"AUTH LOGIN {Encode(Text(random))}", Encode(Text(random))],
+        6 => [$"AUTH SCRAM-SHA-256 {Encode(Text(random))}", Encode(Text(random))],
+        7 => ["AUTH SCRAM-SHA-256", Encode([.. "n,,n="u8, .. Text(random), .. ",r="u8, .. Text(random)]), Encode(Text(random))],
+        8 => ["AUTH SCRAM-SHA-256 " + Encode("n,,n=ann@example.com,r=x"u8.ToArray()), Encode([.. "c=biws,r=x"u8, .. Text(random), .. ",p="u8, .. Text(random)])],
         4 => ["AUTH LOGIN", Encode(Text(random)), Encode(Text(random))],
         _ => [$"AUTH PLAIN {Encode(Plain(random))}"],
     };

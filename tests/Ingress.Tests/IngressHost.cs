@@ -96,7 +96,7 @@ internal sealed class IngressHost : IAsyncDisposable
         var host = new IngressHost(app, folder, time, hints);
         await host.Directory.AddDomainAsync("example.com");
         await host.Directory.AddDomainAsync("example.org");
-        await host.Directory.AddAccountAsync("ann@example.com", PasswordHash.Create(Password));
+        await host.Directory.AddAccountAsync("ann@example.com", StoredPassword.Create(Password, MailPipeline.Sasl.ScramKeys.LeastIterations));
         await host.Directory.AddAliasAsync("sales@example.com", "ann@example.com");
         await host.Directory.AddAliasAsync("@example.org", "ann@example.com");
         return host;

@@ -14,7 +14,7 @@ public sealed class LoginTests
     [Fact]
     public async Task Where_too_many_wait_it_is_454_and_the_session_goes_on()
     {
-        await using var host = await StartAsync(("Storage:LoginsWaiting", "1"));
+        await using var host = await StartAsync(("Logins:MaxWaiting", "1"));
         await using var client = await Client.GreetedAsync(host.Submission);
         using var end = new CancellationTokenSource();
         var crowd = new Crowd();

@@ -31,6 +31,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Ownerless = new OwnerlessStore(Database);
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
+        Secrets = new SecretStore(Database);
         History = new MessageHistory(Database);
         Waiting = new WaitingStore(Database);
         Operator = new OperatorStore(Database);
@@ -62,6 +63,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public OwnerlessStore Ownerless { get; }
 
     public MaildropStore Maildrops { get; }
+
+    public SecretStore Secrets { get; }
 
     public MailDirectory Directory { get; }
 

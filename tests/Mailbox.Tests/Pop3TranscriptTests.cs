@@ -114,6 +114,7 @@ public sealed class Pop3TranscriptTests
         S: PIPELINING
         S: EXPIRE NEVER
         S: USER
+        S: SASL LOGIN PLAIN
         S: STLS
         S: .
         C: user ann@example.org
@@ -129,6 +130,7 @@ public sealed class Pop3TranscriptTests
         S: PIPELINING
         S: EXPIRE NEVER
         S: USER
+        S: SASL LOGIN PLAIN
         S: IMPLEMENTATION MailPipeline
         S: .
         C: QUIT

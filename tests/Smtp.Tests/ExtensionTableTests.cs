@@ -28,6 +28,17 @@ public sealed class ExtensionTableTests
     public void Ehlo_prints_the_column_of_its_listener(ListenerKind kind, bool isTls, string lines) =>
         Assert.Equal(["mx.example.com", .. lines.Split(", ")], Profile(kind).Offered(isTls ? ClientTraits.Tls : ClientTraits.None).EhloReply.Lines);
 
+    [Theory]
+    [InlineData("LOGIN PLAIN SCRAM-SHA-256", "AUTH=LOGIN PLAIN", "AUTH LOGIN PLAIN SCRAM-SHA-256")]
+    [InlineData("SCRAM-SHA-256 PLAIN", "AUTH=PLAIN", "AUTH SCRAM-SHA-256 PLAIN")]
+    // Clients from before RFC 2554 know nothing that was made since.
+    [InlineData("SCRAM-SHA-256", "AUTH SCRAM-SHA-256")]
+    public void Ehlo_names_the_mechanisms_that_are_offered_in_their_order(string names, params string[] lines)
+    {
+        var profile = new SmtpProfile { HostName = "mx.example.com", OffersAuth = true, OffersOldAuth = true, Mechanisms = Sasl.SaslMechanism.Named(names)! };
+        Assert.Equal(lines, profile.Offered(ClientTraits.Tls).EhloReply.Lines.Where(line => line.StartsWith("AUTH", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void The_old_form_of_AUTH_is_printed_only_where_it_is_asked_for_and_AUTH_is_offered()
     {
@@ -99,7 +110,7 @@ public sealed class ExtensionTableTests
     }
 
     private static string Row(SmtpExtension extension) =>
-        $"| `{extension.Line}{(extension.Value is null ? "" : " ...")}` | {string.Join(" | ", extension.Offers.Select(offer => offer.Words))}"
+        $"| `{extension.Line}{(extension.Value is null ? "" : extension.Line.EndsWith('=') ? "..." : " ...")}` | {string.Join(" | ", extension.Offers.Select(offer => offer.Words))}"
         + $" | {Keywords(extension.Mail.Select(parameter => parameter.Keyword))} | {Keywords(extension.Rcpt.Select(parameter => parameter.Keyword))} | {extension.Source} |";
 
     private static string Keywords(IEnumerable<string> keywords) => string.Join(", ", keywords.Select(keyword => $"`{keyword}`"));

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp.Tests;
 
@@ -138,7 +139,7 @@ internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = Cl
                 SmtpAction.CheckRecipient => Session.Answer(Session.ProposedRecipient!.LocalPart == "unknown" ? Replies.C550NoSuchUser : null),
                 SmtpAction.NameClient => Session.Answer(Session.ProposedClient!.Login == "unknown" ? Replies.C550UnknownLogin : null),
                 SmtpAction.StartQueue => Session.Answer(new SmtpReply(250, "2.0.0", $"started {Session.ProposedQueue.Domain} {Session.ProposedQueue.WithSubdomains}")),
-                SmtpAction.Authenticate => Session.Answer(Session.ProposedCredentials!.Password == "secret" ? null : Replies.C535BadCredentials),
+                SmtpAction.Authenticate => Session.Answer(Session.ProposedClaim is PasswordClaim { Password: "secret" } ? null : Replies.C535BadCredentials),
                 _ => throw new InvalidOperationException($"{step.Action} without a reply."),
             };
         }

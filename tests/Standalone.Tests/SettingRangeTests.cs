@@ -20,7 +20,7 @@ public sealed class SettingRangeTests : IDisposable
     [Fact]
     public void Every_range_can_judge_every_number_of_its_setting()
     {
-        string[] assemblies = ["Ingress", "Queue", "Delivery", "Mailbox", "ServiceDefaults", "Storage"];
+        string[] assemblies = ["Ingress", "Queue", "Delivery", "Mailbox", "ServiceDefaults", "Storage", "Mail"];
         var ranged = assemblies.SelectMany(name => Assembly.Load($"MailPipeline.{name}").GetTypes()).SelectMany(type => type.GetProperties())
             .Where(property => property.GetCustomAttribute<RangeAttribute>() is not null).ToList();
         Assert.InRange(ranged.Count, 30, 1000);

@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 using MailPipeline.Storage;
 
 
@@ -10,8 +11,11 @@ namespace MailPipeline.Mailbox.Pop3;
 /// </summary>
 internal interface IMaildrops
 {
-    /// <summary>The account of these credentials; none when they are wrong, or cannot be looked at now.</summary>
-    ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client);
+    /// <summary>The account that a client says it is; none when that is wrong, or cannot be looked at now.</summary>
+    ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client);
+
+    /// <summary>What SCRAM begins with for this name, whoever has it (<see cref="CredentialVerifier.FindScramKeysAsync"/>).</summary>
+    ValueTask<ScramKeys> FindScramKeysAsync(string userName);
 
     /// <summary>Takes the maildrop for one session; null when another has it.</summary>
     Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation);
@@ -37,8 +41,9 @@ internal interface IMaildrops
 /// <summary>The maildrops in the store.</summary>
 internal sealed class StoredMaildrops(MaildropStore store, CredentialVerifier credentials) : IMaildrops
 {
-    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client) =>
-        credentials.VerifyAsync(userName, password, client);
+    public ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client) => credentials.VerifyAsync(claim, client);
+
+    public ValueTask<ScramKeys> FindScramKeysAsync(string userName) => credentials.FindScramKeysAsync(userName);
 
     public Task<MaildropLease?> LockAsync(long accountId, CancellationToken cancellation) =>
         store.LockAsync(accountId, cancellation);

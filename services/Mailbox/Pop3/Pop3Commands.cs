@@ -12,6 +12,7 @@ internal static class Pop3Commands
     {
         new("USER", Login, 1, 1, "USER name", (session, argument) => session.User(argument)),
         new("PASS", Login, 1, 1, "PASS password", (session, argument) => session.Pass(argument)) { IsSecret = true },
+        new("AUTH", Login, 1, 2, "AUTH mechanism [initial-response]", (session, argument) => session.Auth(argument)),
         new("STLS", Login, 0, 0, "STLS", (session, argument) => session.Stls(argument)),
         new("CAPA", Login | Mail, 0, 0, "CAPA", (session, argument) => session.Capa(argument)),
         new("QUIT", Login | Mail, 0, 0, "QUIT", (session, argument) => session.Quit(argument)),

@@ -1,5 +1,6 @@
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
@@ -18,6 +19,9 @@ internal sealed class Pop3Connection : ILineSession
     private readonly Pop3Session _session;
     private readonly Pop3Output _output;
     private MaildropLock? _lock;
+
+    // Whose claim the last verified one was; nobody is logged in by that alone.
+    private Account? _account;
     private string _userName = "";
     private bool _ended;
 
@@ -26,18 +30,21 @@ internal sealed class Pop3Connection : ILineSession
     private long _octetsSent;
     private int _messagesDeleted;
 
-    public Pop3Connection(Pop3Server server, LineConnection connection, ListenerTls tls)
+    public Pop3Connection(Pop3Server server, LineConnection connection, Pop3Listener listener)
     {
         _server = server;
         _connection = connection;
         _patience = new Pop3Patience(server.Options, server.Time);
         _output = new Pop3Output(connection);
         _session = new Pop3Session(new Pop3Terms(
-            Secure: tls == ListenerTls.Implicit,
-            StartTls: tls == ListenerTls.StartTls,
+            Secure: listener.Tls == ListenerTls.Implicit,
+            StartTls: listener.Tls == ListenerTls.StartTls,
             server.AllowsCleartextLogin(connection.Client),
             server.Options.MaxLoginFailures,
-            server.Options.MaxBadCommands));
+            server.Options.MaxBadCommands)
+        {
+            Mechanisms = listener.Mechanisms,
+        });
     }
 
     public IClientPatience Patience => _patience;
@@ -64,7 +71,7 @@ internal sealed class Pop3Connection : ILineSession
         await PerformAsync(Pop3Session.Greeting);
         while (!_ended)
         {
-            var read = await _connection.ReadLineAsync(Pop3Session.MaxLineBytes);
+            var read = await _connection.ReadLineAsync(_session.MaxLineBytes);
             if (read.End is { } over)
                 return Over(over);
             // What reaches nobody is not asked for any more.
@@ -107,8 +114,14 @@ internal sealed class Pop3Connection : ILineSession
                 _output.Line(listing.Line);
                 await _output.LinesAsync(listing.Lines);
                 break;
-            case Pop3Step.LogIn login:
-                await PerformAsync(await LogInAsync(login));
+            case Pop3Step.FindKeys find:
+                await PerformAsync(await FindKeysAsync(find.UserName));
+                break;
+            case Pop3Step.Verify verify:
+                await PerformAsync(await VerifyAsync(verify.Claim));
+                break;
+            case Pop3Step.OpenMaildrop:
+                await PerformAsync(await OpenMaildropAsync(_account!));
                 break;
             case Pop3Step.Send send:
                 await SendAsync(send);
@@ -125,7 +138,19 @@ internal sealed class Pop3Connection : ILineSession
         }
     }
 
-    private async Task<Pop3Step> LogInAsync(Pop3Step.LogIn login)
+    private async Task<Pop3Step> FindKeysAsync(string userName)
+    {
+        try
+        {
+            return _session.KeysFound(await _server.Maildrops.FindScramKeysAsync(userName));
+        }
+        catch (StorageUnavailableException failure)
+        {
+            return LoginUnavailable(failure);
+        }
+    }
+
+    private async Task<Pop3Step> VerifyAsync(SaslClaim claim)
     {
         try
         {
@@ -133,18 +158,31 @@ internal sealed class Pop3Connection : ILineSession
             using var patience = _connection.AbortAt(_patience.ForCommand());
             using var departure = _connection.WatchDeparture();
             var client = new LoginClient(_connection.Client, departure.Closed, departure.Left);
-            var verified = await _server.Maildrops.VerifyAsync(login.UserName, login.Password, client);
+            var verified = await _server.Maildrops.VerifyAsync(claim, client);
             if (verified.IsBusy)
             {
                 _server.Telemetry.Login(LoginResult.Unavailable);
                 return _session.LoginFailed(LoginFailure.Unavailable);
             }
-            if (verified.Account is not { } account)
+            if (verified.Account is { } account)
             {
-                _server.LoginRefused(_connection, login.UserName);
-                await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, CancellationToken.None);
-                return _session.LoginFailed(LoginFailure.BadCredentials);
+                _account = account;
+                return _session.Verified();
             }
+            _server.LoginRefused(_connection, claim.UserName);
+            await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, CancellationToken.None);
+            return _session.LoginFailed(LoginFailure.BadCredentials);
+        }
+        catch (StorageUnavailableException failure)
+        {
+            return LoginUnavailable(failure);
+        }
+    }
+
+    private async Task<Pop3Step> OpenMaildropAsync(Account account)
+    {
+        try
+        {
             _lock = await MaildropLock.TakeAsync(
                 _server.Maildrops, account, _server.Options.LeaseRenewalInterval, _server.Time, _server.Logger);
             if (_lock is null)
@@ -163,10 +201,15 @@ internal sealed class Pop3Connection : ILineSession
         catch (StorageUnavailableException failure)
         {
             await UnlockAsync();
-            _server.Telemetry.Login(LoginResult.Unavailable);
-            _server.Refusals.MaildropUnavailable(_connection.ConnectionId, failure);
-            return _session.LoginFailed(LoginFailure.Unavailable);
+            return LoginUnavailable(failure);
         }
+    }
+
+    private Pop3Step LoginUnavailable(StorageUnavailableException failure)
+    {
+        _server.Telemetry.Login(LoginResult.Unavailable);
+        _server.Refusals.MaildropUnavailable(_connection.ConnectionId, failure);
+        return _session.LoginFailed(LoginFailure.Unavailable);
     }
 
     private async Task SendAsync(Pop3Step.Send send)

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using MailPipeline.LineServer;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Mailbox.Pop3;
 
@@ -18,11 +19,13 @@ internal sealed class Pop3Listener(Pop3Server server, MailboxListener listener, 
 
     public ListenerTls Tls { get; } = listener.Tls;
 
+    public IReadOnlyList<SaslMechanism> Mechanisms { get; } = SaslMechanism.Named(listener.AuthMechanisms)!;
+
     public override ILineSession Begin(LineConnection connection)
     {
         server.Telemetry.ConnectionOpened(Tls);
         server.Logger.ConnectionOpened(connection.ConnectionId, connection.RemoteEndPoint, listener.Name);
-        return new Pop3Connection(server, connection, Tls);
+        return new Pop3Connection(server, connection, this);
     }
 
     public override void WriteTooMany(IBufferWriter<byte> output)

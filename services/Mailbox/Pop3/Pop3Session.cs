@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Mailbox.Pop3;
 
@@ -11,7 +12,7 @@ namespace MailPipeline.Mailbox.Pop3;
 internal sealed class Pop3Session(Pop3Terms terms)
 {
     /// <summary>The longest command line, its CRLF included (RFC 2449 §4).</summary>
-    internal const int MaxLineBytes = 255;
+    internal const int MaxCommandBytes = 255;
 
     /// <summary>The answer to a wrong password (RFC 3206 §5).</summary>
     internal const string BadCredentials = "-ERR [AUTH] user name or password is wrong";
@@ -25,6 +26,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     // The login under way
     private string? _userName;
+    private SaslExchange? _sasl;
 
     // The transaction
     private MaildropSnapshot? _maildrop;
@@ -33,6 +35,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     /// <summary>No "&lt;...&gt;" in it: that would offer APOP (RFC 1939 §7).</summary>
     public static Pop3Step Greeting => new Pop3Step.Reply("+OK MailPipeline POP3 ready");
+
+    /// <summary>The longest line to read next, its CRLF included. A response of AUTH may be longer than any command (RFC 5034 §4).</summary>
+    public int MaxLineBytes => _sasl is null ? MaxCommandBytes : SaslExchange.MaxLineBytes + 2;
 
     private bool LoginAllowed => _secure || terms.CleartextLogin;
 
@@ -43,6 +48,8 @@ internal sealed class Pop3Session(Pop3Terms terms)
     {
         if (line.Length + 2 > MaxLineBytes)
             return Malformed(LineFault.TooLong);
+        if (_sasl is not null)
+            return AuthStep(_sasl.Read(line));
         string text;
         try
         {
@@ -73,20 +80,30 @@ internal sealed class Pop3Session(Pop3Terms terms)
             : command.Answer(this, argument);
     }
 
-    /// <summary>Answers a line that cannot be a command; the connection has dropped it up to its end.</summary>
-    public Pop3Step Malformed(LineFault fault) => Bad(fault switch
+    /// <summary>Answers a line that cannot be a command, and ends the login that it was for; the connection has dropped it up to its end.</summary>
+    public Pop3Step Malformed(LineFault fault)
     {
-        LineFault.TooLong => "line too long",
-        LineFault.BareLineFeed => "lines end with CR LF",
-        _ => "bad character",
-    });
+        _sasl = null;
+        return Bad(fault switch
+        {
+            LineFault.TooLong => "line too long",
+            LineFault.BareLineFeed => "lines end with CR LF",
+            _ => "bad character",
+        });
+    }
 
     /// <summary>TLS is on, and what was said before it is forgotten (RFC 2595 §4).</summary>
     public void TlsStarted()
     {
         _secure = true;
-        _userName = null;
+        (_userName, _sasl) = (null, null);
     }
+
+    /// <summary>The keys of <see cref="Pop3Step.FindKeys"/>.</summary>
+    public Pop3Step KeysFound(ScramKeys keys) => AuthStep(_sasl!.KeysFound(keys));
+
+    /// <summary>The claim of <see cref="Pop3Step.Verify"/> is true.</summary>
+    public Pop3Step Verified() => _sasl is null ? new Pop3Step.OpenMaildrop() : AuthStep(_sasl.Verified());
 
     /// <summary>The maildrop is locked, and this is what is in it.</summary>
     public Pop3Step LoggedIn(IReadOnlyList<MaildropMessage> messages)
@@ -98,6 +115,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     public Pop3Step LoginFailed(LoginFailure failure)
     {
+        _sasl = null;
         var line = failure switch
         {
             LoginFailure.BadCredentials => BadCredentials,
@@ -133,7 +151,42 @@ internal sealed class Pop3Session(Pop3Terms terms)
         if (_userName is not { } name)
             return Bad("send USER first");
         _userName = null;
-        return password.Length == 0 ? Bad("usage: PASS password") : new Pop3Step.LogIn(name, password);
+        return password.Length == 0 ? Bad("usage: PASS password") : new Pop3Step.Verify(new PasswordClaim(name, password));
+    }
+
+    // RFC 5034 §4
+    internal Pop3Step Auth(string argument)
+    {
+        if (!LoginAllowed)
+            return CleartextRefused();
+        (_sasl, var step) = SaslExchange.Begin(Encoding.UTF8.GetBytes(argument), terms.Mechanisms);
+        return AuthStep(step);
+    }
+
+    private Pop3Step AuthStep(SaslStep step)
+    {
+        switch (step.Action)
+        {
+            case SaslAction.Challenge:
+                return new Pop3Step.Reply("+ " + step.Challenge);
+            case SaslAction.FindKeys:
+                return new Pop3Step.FindKeys(_sasl!.UserName!);
+            case SaslAction.Verify:
+                return new Pop3Step.Verify(_sasl!.Claim!);
+            case SaslAction.Done:
+                _sasl = null;
+                return new Pop3Step.OpenMaildrop();
+            case SaslAction.Refused:
+                return LoginFailed(LoginFailure.BadCredentials);
+        }
+
+        _sasl = null;
+        return Bad(step.Action switch
+        {
+            SaslAction.Cancelled => "authentication cancelled",
+            SaslAction.Malformed => "the response cannot be decoded",
+            _ => "unknown authentication mechanism",
+        });
     }
 
     // RFC 2595 §4
@@ -147,7 +200,11 @@ internal sealed class Pop3Session(Pop3Terms terms)
         List<string> capabilities = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"];
         // RFC 2595 §2.1: not where it would be refused.
         if (LoginAllowed)
+        {
             capabilities.Add("USER");
+            capabilities.Add("SASL " + SaslMechanism.NamesOf(terms.Mechanisms)); // RFC 5034 §3
+        }
+
         if (TlsOffered && State == Pop3State.Authorization)
             capabilities.Add("STLS");
         if (State == Pop3State.Transaction)
@@ -252,4 +309,8 @@ internal enum Pop3State
 /// <param name="Secure">TLS is on from the start.</param>
 /// <param name="StartTls">STLS is offered.</param>
 /// <param name="CleartextLogin">Passwords are taken without TLS.</param>
-internal sealed record Pop3Terms(bool Secure, bool StartTls, bool CleartextLogin, int MaxLoginFailures, int MaxBadCommands);
+internal sealed record Pop3Terms(bool Secure, bool StartTls, bool CleartextLogin, int MaxLoginFailures, int MaxBadCommands)
+{
+    /// <summary>What AUTH may be told, in the order in which CAPA names it.</summary>
+    public IReadOnlyList<SaslMechanism> Mechanisms { get; init; } = SaslMechanism.Passwords;
+}

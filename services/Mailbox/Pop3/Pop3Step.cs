@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 
 
 namespace MailPipeline.Mailbox.Pop3;
@@ -16,12 +17,14 @@ internal abstract record Pop3Step
     /// <summary>Write one line, then the listing and the terminating line. The listing is read once, at once.</summary>
     internal sealed record Listing(string Line, IEnumerable<string> Lines) : Pop3Step;
 
-    /// <summary>Check the credentials, lock and list the maildrop, and tell the session how that went.</summary>
-    internal sealed record LogIn(string UserName, string Password) : Pop3Step
-    {
-        // The password stays out of whatever prints a record.
-        public override string ToString() => nameof(LogIn);
-    }
+    /// <summary>Find the keys by which a proof of this name is judged, and give them to the session.</summary>
+    internal sealed record FindKeys(string UserName) : Pop3Step;
+
+    /// <summary>Look at what the client says it is, and tell the session whether it is so.</summary>
+    internal sealed record Verify(SaslClaim Claim) : Pop3Step;
+
+    /// <summary>Lock and list the maildrop of whose claim was found true, and tell the session how that went.</summary>
+    internal sealed record OpenMaildrop : Pop3Step;
 
     /// <summary>Write one line, drop what was received beyond the command, and start TLS.</summary>
     internal sealed record StartTls(string Line) : Pop3Step;

@@ -56,7 +56,7 @@ internal sealed class DemoPipeline : IAsyncDisposable
         _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), hangup: null, cancellation);
         var directory = _app.Services.GetRequiredService<MailDirectory>();
         await directory.AddDomainAsync(Domain);
-        await directory.AddAccountAsync(User, PasswordHash.Create(Password));
+        await directory.AddAccountAsync(User, StoredPassword.Create(Password, directory.Logins.ScramIterations));
     }
 
     public int PortOf(int defaultPort) => defaultPort + PortOffset;

@@ -16,7 +16,10 @@ public sealed class DirectoryChange : IDirectoryReader
         "UPDATE id_blocks SET next = next + 1 WHERE name = $1 RETURNING next") { Locks = SharedRows.IdBlocks };
 
     private static readonly Statement s_addAccount = new(
-        "INSERT INTO accounts (id, address, password_hash, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
+        """
+        INSERT INTO accounts (id, address, password_hash, scram_keys, scram_hash, created_at) VALUES ($1, $2, $3, $4, $3, $5)
+        ON CONFLICT DO NOTHING
+        """);
 
     private static readonly Statement s_addDomain = new(
         "INSERT INTO domains (name, created_at, alias_of, relay, relay_recipients) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING");
@@ -89,11 +92,14 @@ public sealed class DirectoryChange : IDirectoryReader
     public ValueTask<bool> RemoveDomainAsync(string domain) => WriteAsync(s_removeDomain, MailDirectory.Normalize(domain));
 
     /// <summary>False: it is there already.</summary>
-    public async ValueTask<bool> AddAccountAsync(string address, string passwordHash)
+    public async ValueTask<bool> AddAccountAsync(string address, StoredPassword password)
     {
         var id = (await _transaction.QueryAsync(s_nextAccount, r => r.GetInt64(0), "account"))[0] - 1;
-        return await WriteAsync(s_addAccount, id, MailDirectory.Normalize(address), passwordHash, _now);
+        return await WriteAsync(s_addAccount, id, MailDirectory.Normalize(address), password.Hash, password.ScramKeys, _now);
     }
+
+    /// <inheritdoc cref="MailDirectory.AddAccountAsync(string, string)"/>
+    public ValueTask<bool> AddAccountAsync(string address, string passwordHash) => AddAccountAsync(address, new StoredPassword(passwordHash));
 
     /// <summary>Whatever it leads to. False: it is there already.</summary>
     public ValueTask<bool> AddAliasAsync(string address, string target) =>

@@ -4,7 +4,7 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>A user of ours: logs in with the address and owns the maildrop of the same id.</summary>
-public sealed record Account(long Id, string Address, string PasswordHash);
+public sealed record Account(long Id, string Address, StoredPassword Password);
 
 public sealed record Alias(string Address, string Target);
 
@@ -41,7 +41,7 @@ public enum RelayRecipients
 /// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
 /// are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
 /// </summary>
-public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
+public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = null) : IDirectoryReader
 {
     /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
     private const int MaxCached = 20_000;
@@ -52,15 +52,21 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
     private static readonly Statement s_firstDomains = new("SELECT name FROM domains WHERE alias_of = '' AND relay = '' ORDER BY name LIMIT $1");
     internal static readonly Statement Find = new(
         """
-        SELECT id, address, password_hash FROM accounts WHERE address = $1
+        SELECT id, address, password_hash, CASE WHEN scram_hash = password_hash THEN scram_keys ELSE '' END FROM accounts WHERE address = $1
         UNION ALL
-        SELECT 0, target, '' FROM aliases WHERE address = $1
+        SELECT 0, target, '', '' FROM aliases WHERE address = $1
         ORDER BY 2
         """);
 
-    private static readonly Statement s_listAccounts = new("SELECT id, address, password_hash FROM accounts ORDER BY address");
+    private static readonly Statement s_listAccounts = new(
+        "SELECT id, address, password_hash, CASE WHEN scram_hash = password_hash THEN scram_keys ELSE '' END FROM accounts ORDER BY address");
     private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1");
-    private static readonly Statement s_setPassword = new("UPDATE accounts SET password_hash = $2 WHERE address = $1");
+    private static readonly Statement s_setPassword = new(
+        "UPDATE accounts SET password_hash = $2, scram_keys = $3, scram_hash = $2 WHERE address = $1");
+
+    private static readonly Statement s_renewPassword = new(
+        "UPDATE accounts SET password_hash = $2, scram_keys = $3, scram_hash = $2 WHERE id = $1 AND password_hash = $4");
+
     // Who stores mail for it has committed when its maildrop is looked at, or finds no account.
     private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1 {for_update}");
     private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
@@ -73,8 +79,8 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
     private readonly Lock _gate = new();
     private Task _lastChange = Task.CompletedTask;
 
-    /// <summary>Shortest password that may be set, in characters (<see cref="StorageOptions.MinPasswordLength"/>).</summary>
-    public int MinPasswordLength => database.Options.MinPasswordLength;
+    /// <summary>By which passwords are stored.</summary>
+    public LoginOptions Logins { get; } = logins ?? new LoginOptions();
 
     public string DetailSeparators => database.Options.DetailSeparators;
 
@@ -124,7 +130,10 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
 
     public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(change => change.RemoveDomainAsync(domain));
 
-    public Task<bool> AddAccountAsync(string address, string passwordHash) => ChangeAsync(change => change.AddAccountAsync(address, passwordHash));
+    public Task<bool> AddAccountAsync(string address, StoredPassword password) => ChangeAsync(change => change.AddAccountAsync(address, password));
+
+    /// <summary>With a hash alone: only the password itself logs in.</summary>
+    public Task<bool> AddAccountAsync(string address, string passwordHash) => AddAccountAsync(address, new StoredPassword(passwordHash));
 
     /// <summary>
     /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
@@ -166,12 +175,12 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
 
     /// <summary>No other process need wait: what an address leads to does not depend on it.</summary>
     /// <param name="by">Whose act it is, which is noted; null: no operator's.</param>
-    public async Task<bool> SetPasswordAsync(string address, string passwordHash, OperatorIdentity? by = null)
+    public async Task<bool> SetPasswordAsync(string address, StoredPassword password, OperatorIdentity? by = null)
     {
         var note = by is null ? null : await AuditNote.BeginAsync(database, by);
         var changed = await database.WriteAsync(async transaction =>
         {
-            if (await transaction.ExecuteAsync(s_setPassword, Normalize(address), passwordHash) == 0)
+            if (await transaction.ExecuteAsync(s_setPassword, Normalize(address), password.Hash, password.ScramKeys) == 0)
                 return false;
             if (note is not null)
                 await note.WriteAsync(transaction, OperatorAction.PasswordChanged, Normalize(address));
@@ -179,6 +188,15 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         });
         Forget();
         return changed;
+    }
+
+    /// <summary>The same password, stored as it would be now. False: another was set, or this one was renewed, since the account was read.</summary>
+    public async Task<bool> RenewPasswordAsync(Account account, StoredPassword renewed)
+    {
+        var isDone = await database.WriteAsync(async transaction =>
+            await transaction.ExecuteAsync(s_renewPassword, account.Id, renewed.Hash, renewed.ScramKeys, account.Password.Hash) == 1);
+        Forget();
+        return isDone;
     }
 
     /// <summary>Whatever it leads to (<see cref="DirectoryChange.CheckAliasAsync"/>). False: it is there already.</summary>
@@ -258,7 +276,8 @@ public sealed class MailDirectory(MailDatabase database) : IDirectoryReader
         rows.Count == 0 ? DirectoryEntry.Nothing : new DirectoryEntry(
             rows.Find(row => row.Id != 0), rows.Count == 1 && rows[0].Id != 0 ? [] : [.. rows.Where(row => row.Id == 0).Select(row => row.Address)]);
 
-    internal static Account ReadAccount(System.Data.Common.DbDataReader row) => new(row.GetInt64(0), row.GetString(1), row.GetString(2));
+    internal static Account ReadAccount(System.Data.Common.DbDataReader row) =>
+        new(row.GetInt64(0), row.GetString(1), new StoredPassword(row.GetString(2), row.GetString(3)));
 
     internal static MailDomain ReadDomain(System.Data.Common.DbDataReader row) =>
         new(row.GetString(0), row.GetString(1), row.GetString(2), (RelayRecipients)row.GetInt32(3));

@@ -1,8 +1,8 @@
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
+using MailPipeline.Sasl;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -24,9 +24,10 @@ public readonly record struct Verification(Account? Account, bool IsBusy)
 public readonly record struct LoginClient(IPAddress? Address, CancellationToken Closed, CancellationToken Left);
 
 /// <summary>
-/// Says whose name and password these are. A stretched hash costs tens of milliseconds of CPU by design; a pair that was
-/// found right is remembered for some minutes as a keyed digest, for as long as the stored hash stays the same. Unknown
-/// names cost as much as wrong passwords. One for the process, for all protocols: see <see cref="LoginTurns"/> for who goes first.
+/// Says whether a client is whom it claims to be. A stretched hash costs tens of milliseconds of CPU by design; a pair that was found right
+/// is remembered for some minutes as a keyed digest, for as long as what is stored stays the same. Unknown names cost as much as wrong
+/// passwords, and get keys for SCRAM as known ones do. What was stored by an older program is renewed when the password is known. One for
+/// the process, for all protocols: see <see cref="LoginTurns"/> for who goes first.
 /// </summary>
 public sealed class CredentialVerifier
 {
@@ -35,31 +36,44 @@ public sealed class CredentialVerifier
     /// <summary>Longest name that is asked for; longer ones are nobody's.</summary>
     private const int MaxNameLength = 320;
 
-    private static readonly TimeSpan s_remember = TimeSpan.FromMinutes(5);
+    private const string DecoyKeyName = "scram-decoy";
 
     private readonly MailDirectory _directory;
-    private readonly StorageOptions _options;
-    private readonly TimeProvider _time;
+    private readonly SecretStore _secrets;
+    private readonly LoginOptions _options;
     private readonly LoginHistory _history;
 
     // Half of the cores: many logins at once keep each other waiting, and not the mail.
     private readonly LoginTurns _turns;
     private readonly byte[] _key = RandomNumberGenerator.GetBytes(32);
     private readonly Lazy<string> _nobody = new(() => PasswordHash.Create("nobody has this password"));
-    private readonly ConcurrentDictionary<long, (string Hash, byte[] Digest, long At)> _remembered = [];
+    private readonly RememberedLogins _passwords;
+    private readonly RememberedLogins _proofs;
+    private readonly Lock _proving = new();
+    private byte[]? _decoyKey;
 
-    public CredentialVerifier(MailDirectory directory, StorageOptions options, TimeProvider time)
+    public CredentialVerifier(MailDirectory directory, SecretStore secrets, LoginOptions options, TimeProvider time)
     {
         _directory = directory;
+        _secrets = secrets;
         _options = options;
-        _time = time;
         _history = new LoginHistory(time);
+        _passwords = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
+        _proofs = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _turns = new LoginTurns(
-            Math.Max(1, Environment.ProcessorCount / 2), options.LoginsWaiting, options.LoginsWaitingPerNetwork, _history.HasFailed);
+            Math.Max(1, Environment.ProcessorCount / 2), options.MaxWaiting, options.MaxWaitingPerNetwork, _history.HasFailed);
     }
 
     /// <summary>Logins that wait for their turn.</summary>
     public int Waiting => _turns.Waiting;
+
+    /// <exception cref="OperationCanceledException">The client has left.</exception>
+    public ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client) => claim switch
+    {
+        PasswordClaim password => VerifyAsync(password.UserName, password.Password, client),
+        ScramClaim proof => VerifyAsync(proof, client),
+        _ => throw new NotSupportedException($"Nobody looks at {claim}."),
+    };
 
     /// <exception cref="OperationCanceledException">The client has left.</exception>
     public async ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)
@@ -68,7 +82,7 @@ public sealed class CredentialVerifier
             return Verification.Refused;
         var account = await _directory.FindAccountAsync(userName, CancellationToken.None);
         var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client.Address));
-        if (account is not null && IsRemembered(account, password))
+        if (account is not null && _passwords.Has(account.Id, account.Password, Digest(password)))
         {
             _history.SucceededAgain(name, prefix);
             return new Verification(account, IsBusy: false);
@@ -78,30 +92,95 @@ public sealed class CredentialVerifier
             return Verification.Busy;
         var look = await _turns.RunAsync(
             prefix, _history.HasSucceeded(name, prefix), () => Look(name, prefix, account, password), client.Closed, client.Left);
-        if (look is null or PasswordLook.NotTaken)
+        if (look is null or { Answer: PasswordAnswer.NotTaken })
             return Verification.Busy;
-        if (account is null || look == PasswordLook.Wrong)
+        if (account is null || look is { Answer: PasswordAnswer.Wrong })
             return Verification.Refused;
 
-        if (_remembered.Count >= MaxRemembered)
-            _remembered.Clear();
-        _remembered[account.Id] = (account.PasswordHash, Digest(password), _time.GetTimestamp());
+        if (look.Value.Renewed is { } renewed && await IsRenewedAsync(account, renewed))
+            account = account with { Password = renewed };
+        _passwords.Add(account.Id, account.Password, Digest(password));
         return new Verification(account, IsBusy: false);
+    }
+
+    /// <summary>
+    /// What SCRAM begins with for a name: the account's keys; and where nobody has the name, or the account has none, keys that look the
+    /// same, are the same at each call, and that no password has.
+    /// </summary>
+    public async ValueTask<ScramKeys> FindScramKeysAsync(string userName)
+    {
+        // Made, once for the store, before it is known whether it is needed: no name waits longer for its answer than another.
+        _decoyKey ??= await _secrets.GetKeyAsync(DecoyKeyName, CancellationToken.None);
+        var account = userName.Length > MaxNameLength ? null : await _directory.FindAccountAsync(userName, CancellationToken.None);
+        // Of what the server would make now, if that is anything.
+        var iterations = _options.ScramIterations == 0 ? ScramKeys.LeastIterations : _options.ScramIterations;
+        return ScramKeys.Parse(account?.Password.ScramKeys ?? "") ?? ScramKeys.Decoy(_decoyKey, userName.ToLowerInvariant(), iterations);
+    }
+
+    /// <summary>
+    /// A proof costs no more than a line, so that nobody waits for a turn. They are judged one after the other, pauses and failures as of
+    /// passwords: guesses that come together pause together.
+    /// </summary>
+    private async ValueTask<Verification> VerifyAsync(ScramClaim claim, LoginClient client)
+    {
+        if (claim.UserName.Length > MaxNameLength)
+            return Verification.Refused;
+        var account = await _directory.FindAccountAsync(claim.UserName, CancellationToken.None);
+        var keys = claim.Keys.ToText();
+        var isRight = claim.IsProven && account is not null && account.Password.ScramKeys == keys;
+        var (name, prefix) = (claim.UserName.ToLowerInvariant(), PrefixOf(client.Address));
+        lock (_proving)
+        {
+            if (isRight && _proofs.Has(account!.Id, account.Password, []))
+            {
+                _history.SucceededAgain(name, prefix);
+                return new Verification(account, IsBusy: false);
+            }
+
+            if (_history.IsPaused(name, prefix))
+                return Verification.Busy;
+            if (!isRight)
+            {
+                _history.Failed(name, prefix);
+                return Verification.Refused;
+            }
+
+            _history.Succeeded(name, prefix);
+            _proofs.Add(account!.Id, account.Password, []);
+            return new Verification(account, IsBusy: false);
+        }
     }
 
     /// <summary>Stretches the password, and notes what came of it before the next turn comes: guesses that waited together pause together.</summary>
     private PasswordLook Look(string name, IPNetwork prefix, Account? account, string password)
     {
         if (_history.IsPaused(name, prefix))
-            return PasswordLook.NotTaken;
-        if (PasswordHash.Verify(password, account?.PasswordHash ?? _nobody.Value) && account is not null)
+            return new PasswordLook(PasswordAnswer.NotTaken);
+        // Until they are renewed, hashes of an older form take another time than nobody's.
+        if (PasswordHash.Verify(password, account?.Password.Hash ?? _nobody.Value) && account is not null)
         {
             _history.Succeeded(name, prefix);
-            return PasswordLook.Right;
+            // Within the turn: no more is stretched at once, in time and in memory, than turns say.
+            return new PasswordLook(
+                PasswordAnswer.Right,
+                account.Password.IsOutdated(_options.ScramIterations) ? StoredPassword.Create(password, _options.ScramIterations) : null);
         }
 
         _history.Failed(name, prefix);
-        return PasswordLook.Wrong;
+        return new PasswordLook(PasswordAnswer.Wrong);
+    }
+
+    /// <summary>False: not now, and so at another login. Nobody is refused for it.</summary>
+    private async ValueTask<bool> IsRenewedAsync(Account account, StoredPassword renewed)
+    {
+        try
+        {
+            return await _directory.RenewPasswordAsync(account, renewed);
+        }
+        catch (StorageUnavailableException)
+        {
+            return false;
+        }
     }
 
     /// <summary>One customer's network: IPv6 is given out by /64 and shorter, IPv4 by the address.</summary>
@@ -111,18 +190,12 @@ public sealed class CredentialVerifier
             return new IPNetwork(IPAddress.Any, 32);
         if (client.IsIPv4MappedToIPv6)
             client = client.MapToIPv4();
-        return LoginNetwork.Of(client, client.AddressFamily == AddressFamily.InterNetwork ? _options.LoginPrefixIPv4 : _options.LoginPrefixIPv6);
+        return LoginNetwork.Of(client, client.AddressFamily == AddressFamily.InterNetwork ? _options.PrefixIPv4 : _options.PrefixIPv6);
     }
-
-    private bool IsRemembered(Account account, string password) =>
-        _remembered.TryGetValue(account.Id, out var known)
-        && known.Hash == account.PasswordHash
-        && _time.GetElapsedTime(known.At) < s_remember
-        && CryptographicOperations.FixedTimeEquals(known.Digest, Digest(password));
 
     private byte[] Digest(string password) => HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes(password));
 
-    private enum PasswordLook
+    private enum PasswordAnswer
     {
         Right,
         Wrong,
@@ -130,4 +203,7 @@ public sealed class CredentialVerifier
         /// <summary>The name has failed too often there while it waited.</summary>
         NotTaken,
     }
+
+    /// <param name="Renewed">What is to be stored of the password instead; null: what is stored will do.</param>
+    private readonly record struct PasswordLook(PasswordAnswer Answer, StoredPassword? Renewed = null);
 }

@@ -9,16 +9,17 @@ internal static partial class ReferenceRules
 
     private const string ContractMapping = "shared/Mail/ContractMapping.cs";
 
-    // Contracts and Smtp stand alone: everybody can take them without taking a database or a host along.
+    // Contracts, Sasl and Smtp stand alone: everybody can take them without taking a database or a host along.
     private static readonly Dictionary<string, string[]> SharedReferences = new(StringComparer.Ordinal)
     {
         ["shared/Contracts/Contracts.csproj"] = [],
-        ["shared/Smtp/Smtp.csproj"] = [],
+        ["shared/Sasl/Sasl.csproj"] = [],
+        ["shared/Smtp/Smtp.csproj"] = ["shared/Sasl/Sasl.csproj"],
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] =
             [
-                "shared/Contracts/Contracts.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj",
-                "shared/Storage/Storage.csproj",
+                "shared/Contracts/Contracts.csproj", "shared/Sasl/Sasl.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj",
+                "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
             ],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
         ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
@@ -31,6 +32,7 @@ internal static partial class ReferenceRules
         // What serializers are generated with and from; no silo, no client.
         ["shared/Contracts/Contracts.csproj"] =
             ["Microsoft.Orleans.Serialization.Abstractions", "Microsoft.Orleans.Serialization", "Microsoft.Orleans.CodeGenerator"],
+        ["shared/Sasl/Sasl.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = [],
     };
 
@@ -42,6 +44,7 @@ internal static partial class ReferenceRules
         ("DnsClient", []),
         ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
+        ("NSec.Cryptography", ["shared/Mail/Mail.csproj"]),
         ("MailKit", []),
         ("Aspire.", ["AppHost/AppHost.csproj"]),
         ("Spectre.Console", ["services/Commands/Commands.csproj"]),
@@ -62,8 +65,8 @@ internal static partial class ReferenceRules
         where !tree.Files.ContainsKey(reference)
         select $"{project.Path} references {reference}, which does not exist";
 
-    /// <summary>Contracts and Smtp have no dependency beyond what stands: no hosting, no packages.</summary>
-    public static IEnumerable<string> Contracts_and_Smtp_depend_on_nothing(Tree tree)
+    /// <summary>Contracts, Sasl and Smtp have no dependency beyond what stands: no hosting, no packages.</summary>
+    public static IEnumerable<string> Contracts_Sasl_and_Smtp_depend_on_nothing(Tree tree)
     {
         foreach (var project in tree.Projects)
         {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;
@@ -53,7 +54,7 @@ internal sealed class MailboxHost : IAsyncDisposable
 
     public async Task<Account> AddAccountAsync(string address)
     {
-        Assert.True(await Accounts.AddAccountAsync(address, PasswordHash.Create(PasswordOfAll)));
+        Assert.True(await Accounts.AddAccountAsync(address, StoredPassword.Create(PasswordOfAll, ScramKeys.LeastIterations)));
         return (await Accounts.ListAccountsAsync(default)).Single(account => account.Address == address);
     }
 
@@ -117,7 +118,7 @@ internal sealed class MailboxHost : IAsyncDisposable
             log.OutputFormatter = record => $"{Activity.Current?.TraceId.ToHexString()} {record.Message}";
             log.OutputSink = TracedLines.Enqueue;
         });
-        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}", LoginsWaiting = logins });
+        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" }, new LoginOptions { MaxWaiting = logins });
         builder.Services.AddSingleton(_reports);
         builder.AddMailbox();
         builder.AddMailBus(bus =>

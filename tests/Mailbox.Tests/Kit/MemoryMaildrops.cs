@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using MailPipeline.Mail;
 using MailPipeline.Mailbox.Pop3;
+using MailPipeline.Sasl;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Tests.Kit;
@@ -43,7 +44,7 @@ internal sealed class MemoryMaildrops : IMaildrops
 
     public long AddAccount(string address, string password)
     {
-        var account = new Account(_accounts.Count + 1, address, "");
+        var account = new Account(_accounts.Count + 1, address, StoredPassword.Create(password, ScramKeys.LeastIterations));
         _accounts.Add(address, (account, password));
         return account.Id;
     }
@@ -82,11 +83,20 @@ internal sealed class MemoryMaildrops : IMaildrops
             _leases[accountId] = ++_fence;
     }
 
-    public ValueTask<Verification> VerifyAsync(string userName, string password, LoginClient client)
+    public ValueTask<Verification> VerifyAsync(SaslClaim claim, LoginClient client)
     {
         Fail();
         return ValueTask.FromResult(new Verification(
-            _accounts.TryGetValue(userName, out var known) && known.Password == password ? known.Account : null, IsBusy));
+            _accounts.TryGetValue(claim.UserName, out var known)
+            && (claim is PasswordClaim password ? known.Password == password.Password : claim is ScramClaim { IsProven: true }) ? known.Account : null, IsBusy));
+    }
+
+    public ValueTask<ScramKeys> FindScramKeysAsync(string userName)
+    {
+        Fail();
+        return ValueTask.FromResult(
+            ScramKeys.Parse(_accounts.TryGetValue(userName, out var known) ? known.Account.Password.ScramKeys : "")
+            ?? ScramKeys.Decoy([], userName, ScramKeys.LeastIterations));
     }
 
     /// <summary>No password is looked at.</summary>

@@ -1,0 +1,66 @@
+using System.ComponentModel.DataAnnotations;
+using MailPipeline.Sasl;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Mail;
+
+/// <summary>How passwords are kept and looked at, in all protocols. Section "Logins".</summary>
+public sealed class LoginOptions
+{
+    public const string SectionName = "Logins";
+
+    /// <summary>Shortest password that is taken when one is set, in characters. Default 8 (NIST SP 800-63B §3.1.1.2: 8 and more).</summary>
+    [Range(1, 128)]
+    public int MinPasswordLength { get; set; } = 8;
+
+    /// <summary>
+    /// How long a password that was found right is remembered, as a keyed digest, in memory only, and only while what is stored of it stays
+    /// the same. Default 15 minutes: a client that looks for mail every ten costs one stretched hash when it begins, and none then.
+    /// Each login that is remembered begins the time anew. 0: never.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan RememberedFor { get; set; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>
+    /// Iterations of the keys for SCRAM-SHA-256 that are made when a password is set: what each login costs the client, and each guess who
+    /// has stolen the keys. 4,096 to 65,536 (RFC 7677 §4; what Cyrus SASL takes at most), or 0: none are made, and those that there are go at
+    /// the next login by password. Default 50,000, some 50 ms of a client.
+    /// </summary>
+    public int ScramIterations { get; set; } = 50_000;
+
+    /// <summary>
+    /// Logins of this process that may wait for their passwords to be looked at; beyond it clients are told to come later. Default 100, some
+    /// ten seconds of work.
+    /// </summary>
+    [Range(1, 100_000)]
+    public int MaxWaiting { get; set; } = 100;
+
+    /// <summary>The same from one network (<see cref="PrefixIPv4"/>, <see cref="PrefixIPv6"/>). Default 10.</summary>
+    [Range(1, 100_000)]
+    public int MaxWaitingPerNetwork { get; set; } = 10;
+
+    /// <summary>Bits of an IPv4 address that name a network whose logins take turns with others'. Default 32: each address.</summary>
+    [Range(8, 32)]
+    public int PrefixIPv4 { get; set; } = 32;
+
+    /// <summary>The same of IPv6. Default 64, what one customer has at least (RFC 6177).</summary>
+    [Range(16, 128)]
+    public int PrefixIPv6 { get; set; } = 64;
+}
+
+[OptionsValidator]
+internal sealed partial class LoginOptionsAttributes : IValidateOptions<LoginOptions>;
+
+/// <summary>What is allowed, including what attributes cannot say.</summary>
+internal sealed class LoginOptionsValidator : IValidateOptions<LoginOptions>
+{
+    public ValidateOptionsResult Validate(string? name, LoginOptions options)
+    {
+        if (new LoginOptionsAttributes().Validate(name, options) is { Failed: true } limits)
+            return limits;
+        return options.ScramIterations is 0 or (>= ScramKeys.LeastIterations and <= ScramKeys.MostIterations)
+            ? ValidateOptionsResult.Success
+            : ValidateOptionsResult.Fail(
+                $"{LoginOptions.SectionName}:{nameof(options.ScramIterations)} is {options.ScramIterations}; it must be {ScramKeys.LeastIterations} to {ScramKeys.MostIterations}, or 0 for none");
+    }
+}
