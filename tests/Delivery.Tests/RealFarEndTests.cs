@@ -147,9 +147,16 @@ public sealed class RealFarEndTests
         await host.SendAsync(command);
         await host.SendAsync(command);
         Assert.Equal("example.org Delivered", Describe(await host.NextReportAsync()));
-        // The claim is held until the queue has the report: the second command has nothing to say, and the next one follows.
+        // While the first claim is there the second command has nothing to say, and behind its end, that it won nothing; the next one follows.
         await host.SendAsync(await host.QueueAsync(s_corpus["plain"], "user@example.com"));
-        Assert.Equal("example.com Delivered", Describe(await host.NextReportAsync()));
+        var next = await host.NextReportAsync();
+        if (next.Domain == "example.org")
+        {
+            Assert.True(next.NothingWon);
+            next = await host.NextReportAsync();
+        }
+
+        Assert.Equal("example.com Delivered", Describe(next));
         Assert.Equal(2, sink.ReadMessages().Count);
 
         static string Describe(AttemptReport report) => $"{report.Domain} {report.Results[0].Outcome}";
