@@ -34,6 +34,8 @@ needs=(
   "openssl openssl"
   "mpop mpop"
   "fetchmail fetchmail"
+  "msmtp msmtp"
+  "/usr/lib/dovecot/lmtp dovecot-lmtpd"
   "strace strace"
   "python3 python3"
   "setpriv util-linux"
