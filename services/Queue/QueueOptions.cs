@@ -87,7 +87,7 @@ public sealed class QueueOptions
     public TimeSpan DelayReportAfter { get; set; } = TimeSpan.FromHours(4);
 
     /// <summary>Longest message, in octets, that comes back whole with a report of failure where its sender asked for that. Default 100 KiB.</summary>
-    [Range(0, 10 * 1024 * 1024)]
+    [Range(0.0, 10 * 1024 * 1024)]
     public long MaxReturnedBytes { get; set; } = 100 * 1024;
 
     /// <summary>

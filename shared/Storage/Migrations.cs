@@ -126,16 +126,15 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 ((CASE WHEN due_at > backoff_until THEN due_at ELSE backoff_until END), domain)
             """,
 
-            // batch: the batch of the queue that it was won for. recipients: the ids won, separated by commas. began_at: since when the worker tries them; 0: it holds them and has not
+            // recipients: the ids won, separated by commas. began_at: since when the worker tries them; 0: it holds them and has not
             // dialled; -1: it is done, and its report is under way. dots: recipients whose final dot may have been sent and who have no
             // outcome yet, separated by commas; when it is done also, with a minus sign, those whose attempt ended otherwise.
             """
             CREATE TABLE claims (
                 id {id}, domain TEXT NOT NULL, lease_until BIGINT NOT NULL, recipients TEXT NOT NULL,
-                began_at BIGINT NOT NULL DEFAULT 0, dots TEXT NOT NULL DEFAULT '', batch BIGINT NOT NULL DEFAULT 0)
+                began_at BIGINT NOT NULL DEFAULT 0, dots TEXT NOT NULL DEFAULT '')
             """,
             "CREATE INDEX claims_domain ON claims (domain)",
-            "CREATE INDEX claims_batch ON claims (batch)",
 
             "CREATE TABLE domains (name TEXT PRIMARY KEY, created_at BIGINT NOT NULL)",
             "CREATE TABLE accounts (id {id}, address TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, created_at BIGINT NOT NULL)",
@@ -205,6 +204,11 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // password changes that one alone, and so the keys of the old password no longer count.
             "ALTER TABLE accounts ADD COLUMN scram_keys TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE accounts ADD COLUMN scram_hash TEXT NOT NULL DEFAULT ''",
+        ],
+        [
+            // The batch of the queue that the claim was won for.
+            "ALTER TABLE claims ADD COLUMN batch BIGINT NOT NULL DEFAULT 0",
+            "CREATE INDEX claims_batch ON claims (batch)",
         ],
     ];
 }
