@@ -34,6 +34,8 @@ internal sealed class ClusterRun : IAsyncDisposable
         "--Delivery:Timeouts:FinalDot=00:00:03",
     ];
 
+    private const int MostLooks = 60;
+
     private readonly List<SinkServer> _sinks = [];
     private readonly List<string> _routes = [];
     private readonly Dictionary<string, string> _domains = [];
@@ -233,8 +235,22 @@ internal sealed class ClusterRun : IAsyncDisposable
             Records = await RecordsAsync(),
             UncertainCounted = uncertain.Count,
             UncertainRecipients = uncertain,
-            Remaining = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)],
+            Remaining = await LastRemainingAsync(),
         };
+    }
+
+    /// <summary>
+    /// What stays. A hint that waited for a broker which was away may come when the reconciler has long done what it says, and goes at once.
+    /// </summary>
+    private async Task<IReadOnlyList<Remainder>> LastRemainingAsync()
+    {
+        for (var looks = 1; ; looks++)
+        {
+            Remainder[] left = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)];
+            if (looks == MostLooks || left.All(remainder => remainder.Count == 0))
+                return left;
+            await PauseAsync(TimeSpan.FromMilliseconds(300));
+        }
     }
 
     /// <summary>The recipients of this run's attempts that ended in doubt.</summary>
