@@ -24,6 +24,8 @@ internal sealed class ClusterRun : IAsyncDisposable
         "--Queue:BatchTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
         "--Queue:ReportDelay=00:00:01",
+        // One sender has all the failures of a run.
+        "--Queue:MaxReportsPerSender=1000000",
         "--Storage:ClaimLease=00:00:05",
         "--Storage:AbandonedContentAge=00:00:20",
         "--Delivery:Timeouts:Connect=00:00:05",
