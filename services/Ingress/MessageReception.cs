@@ -132,6 +132,7 @@ internal sealed class MessageReception(
         }
 
         patience.Accepted();
+        session.MessageAccepted();
         server.Accepted(session, message, note, server.Time.GetElapsedTime(started));
         return new(new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}"), null);
     }

@@ -12,6 +12,8 @@ internal sealed partial class SmtpConnection
     // Octets of refused chunks that were thrown away since the last accepted message.
     private long _skippedBytes;
 
+    public void MessageAccepted() => _skippedBytes = 0;
+
     /// <summary>Lets go what came in chunks. Another message may come then.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -48,12 +50,11 @@ internal sealed partial class SmtpConnection
             _skippedBytes += octets.Length;
             _connection.AdvanceTo(octets.End);
             if (_skippedBytes > _server.Options.MaxMessageBytes + _server.Options.MaxDiscardedBytes)
-                return new(Replies.C552TooLarge, SessionEnd.Refused);
+                return new(Replies.C421TooManyErrors, SessionEnd.Refused);
             if (result.IsCompleted && rest > 0)
                 return new(null, SessionEnd.Disconnected);
         }
 
         return default;
     }
-
 }

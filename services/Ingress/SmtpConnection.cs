@@ -221,7 +221,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
     }
 
-    /// <summary>XCLIENT: from now on the session is that of the client that the proxy names, with what is allowed to that one and no more.</summary>
+    /// <summary>XCLIENT: from now on the session is that of the client that the proxy names, with what is allowed to that one; the proxy may name another.</summary>
     private async ValueTask<SmtpReply?> NameClientAsync(ProxiedClient client)
     {
         var account = client.Login is null ? _context.Account : null;

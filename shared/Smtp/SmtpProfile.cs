@@ -28,7 +28,7 @@ public sealed class SmtpProfile
     /// <summary>5xx replies since the last accepted message before the session is closed.</summary>
     public int MaxErrors { get; init; } = 20;
 
-    /// <summary>NOOP, RSET, VRFY, HELP, EHLO and HELO since the last accepted message before the session is closed.</summary>
+    /// <summary>NOOP, RSET, VRFY, HELP, EHLO, HELO, ETRN and XCLIENT since the last accepted message before the session is closed.</summary>
     public int MaxCommandsWithoutMail { get; init; } = 100;
 
     /// <summary>Refused credentials before the session is closed.</summary>

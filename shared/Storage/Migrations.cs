@@ -189,7 +189,7 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 made_at BIGINT NOT NULL, is_dropped BIGINT NOT NULL)
             """,
             "CREATE INDEX reports_message ON reports (message_id)",
-            "CREATE INDEX reports_told ON reports (told, made_at)",
+            "CREATE INDEX reports_told ON reports (told, made_at) WHERE is_dropped = 0",
         ],
         [
             // alias_of: the domain that this one stands for; empty: it has addresses of its own.
@@ -206,7 +206,7 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE accounts ADD COLUMN scram_hash TEXT NOT NULL DEFAULT ''",
         ],
         [
-            // The batch of the queue that the claim was won for.
+            // The batch of the queue that the claim was won for; 0: won by a program before.
             "ALTER TABLE claims ADD COLUMN batch BIGINT NOT NULL DEFAULT 0",
             "CREATE INDEX claims_batch ON claims (batch)",
         ],

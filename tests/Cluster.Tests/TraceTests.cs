@@ -22,7 +22,8 @@ public sealed class TraceTests(SharedServers servers)
             TimeSpan.FromSeconds(20), () => string.Join('\n', collector.Spans), ClusterRun.Cancellation);
         var receive = Assert.Single(Named("smtp receive"));
         Assert.Equal("", receive.ParentId);
-        Assert.Equal(("route", receive.TraceId, receive.SpanId), Assert.Single(Named("route")) is var route ? (route.Name, route.TraceId, route.ParentId) : default);
+        // The router that looks for messages whose hint is late may come to it beside the hint; one of them finds nothing to do.
+        Assert.All(Named("route"), route => Assert.Equal((receive.TraceId, receive.SpanId), (route.TraceId, route.ParentId)));
         Assert.Equal((receive.TraceId, receive.SpanId), Assert.Single(Named("deliver")) is var deliver ? (deliver.TraceId, deliver.ParentId) : default);
         Assert.Equal((receive.TraceId, receive.SpanId), Assert.Single(Named("store")) is var store ? (store.TraceId, store.ParentId) : default);
         Assert.Equal(["delivery", "ingress", "mailbox", "queue"], collector.Spans.Where(span => span.TraceId == receive.TraceId).Select(span => span.Service).Distinct().Order());

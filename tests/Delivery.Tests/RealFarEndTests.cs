@@ -208,9 +208,5 @@ public sealed class RealFarEndTests
     private static string TrailingEmpty(string text, string lineEnd) =>
         string.Concat(Enumerable.Repeat(lineEnd, text.Length - text.TrimEnd('\n').Length - 1));
 
-    private static async Task WaitAsync(Func<bool> condition)
-    {
-        while (!condition())
-            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, TestContext.Current.CancellationToken);
-    }
+    private static Task WaitAsync(Func<bool> condition) => Eventually.TrueAsync(condition, TimeSpan.FromSeconds(30), cancellation: TestContext.Current.CancellationToken);
 }

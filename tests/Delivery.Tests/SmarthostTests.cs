@@ -181,6 +181,7 @@ public sealed class SmarthostTests : IDisposable
     [InlineData("r=nonce,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")]
     [InlineData("r=nonce1,s=,i=4096")]
     [InlineData("r=nonce1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=0")]
+    [InlineData("r=nonce1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4095")]
     [InlineData("r=nonce1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=2000000000")]
     [InlineData("m=x,r=nonce1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")]
     [InlineData("")]

@@ -109,6 +109,9 @@ public sealed class RecipientTests
         await client.SayAsync("RCPT TO:<Ann+x@Listed.example>", "250 2.1.5");
         await client.SayAsync("RCPT TO:<bob@listed.example>", "550 5.1.1 No such user here");
         await client.SayAsync("RCPT TO:<bob@other.example>", "550 5.7.1 Relaying denied");
+        // What leads on from there, if it trusts us.
+        foreach (var way in (string[])["bob%other.example", "other.example!bob", "\"bob@other.example\""])
+            await client.SayAsync($"RCPT TO:<{way}@all.example>", "550 5.7.1 Relaying denied");
     }
 
     /// <summary>Who is not there, who is none of ours, whose maildrop is full, and when nobody can tell.</summary>

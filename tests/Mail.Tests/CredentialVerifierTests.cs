@@ -178,13 +178,29 @@ public abstract partial class StoreTests
         for (var poll = 0; poll < 3; poll++)
         {
             time.Advance(TimeSpan.FromMinutes(pause));
-            // Where it is remembered, a pause for failures that came meanwhile does not matter: nothing is stretched.
-            for (var i = 0; i < 6; i++)
+            // Where it is remembered, a pause for failures that came meanwhile does not matter, if it is not all guessed away: nothing is stretched.
+            for (var i = 0; i < (poll == 0 ? 6 : 3); i++)
                 await verifier.VerifyAsync("ann@example.org", $"guess {i}", s_home);
             Assert.Equal(isRemembered, !(await verifier.VerifyAsync("ann@example.org", "right and long", s_home)).IsBusy);
             time.Advance(TimeSpan.FromMinutes(isRemembered ? 0 : 2));
             if (!isRemembered)
                 break;
         }
+    }
+
+    /// <summary>Its owner beside a guesser goes on, and no guess is free.</summary>
+    [Fact]
+    public async Task In_a_pause_a_password_that_is_remembered_is_looked_for_a_few_times_only()
+    {
+        await Store.Directory.AddAccountAsync("ann@example.org", PasswordHash.Create("right and long"));
+        var verifier = VerifierOf(new LoginOptions { ScramIterations = 0 }, new FakeTimeProvider());
+        Assert.NotNull((await verifier.VerifyAsync("ann@example.org", "right and long", s_home)).Account);
+        for (var guess = 0; guess < 6; guess++)
+            Assert.False((await verifier.VerifyAsync("ann@example.org", $"guess {guess}", s_home)).IsBusy);
+        for (var poll = 0; poll < 10; poll++)
+            Assert.NotNull((await verifier.VerifyAsync("ann@example.org", "right and long", s_home)).Account);
+        for (var guess = 0; guess < 5; guess++)
+            Assert.True((await verifier.VerifyAsync("ann@example.org", $"guess {guess}", s_home)).IsBusy);
+        Assert.True((await verifier.VerifyAsync("ann@example.org", "right and long", s_home)).IsBusy);
     }
 }

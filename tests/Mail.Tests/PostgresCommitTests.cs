@@ -1,5 +1,6 @@
 using MailPipeline.Storage;
 using MailPipeline.Testing;
+using Npgsql;
 
 namespace MailPipeline.Mail.Tests;
 
@@ -87,6 +88,34 @@ public sealed class PostgresCommitTests : IAsyncLifetime
         Assert.Contains(await store.Queue.ListUnroutedAsync(0, store.Time.GetUtcNow(), 10, Cancellation), message => message.MessageId == id);
     }
 
+    /// <summary>The server may have received it, and come to it after the sender was told to try again.</summary>
+    [Fact]
+    public async Task A_message_that_was_put_off_after_doubt_is_not_accepted_later()
+    {
+        await using var store = await OpenAsync("");
+        var id = await store.Messages.NextMessageIdAsync(Cancellation);
+        await using var writer = store.Messages.CreateContent(id);
+        await writer.AppendAsync(new byte[] { 1 }, Cancellation);
+        await using var third = new NpgsqlConnection(store.Options.ConnectionString);
+        await third.OpenAsync(Cancellation);
+        await using (var transaction = await third.BeginTransactionAsync(Cancellation))
+        {
+            await using (var locking = new NpgsqlCommand("LOCK TABLE messages IN EXCLUSIVE MODE", third))
+                await locking.ExecuteNonQueryAsync(Cancellation);
+            var accepting = store.Messages.AcceptAsync(
+                new Envelope(id, "a@example.org", ["b@example.net"], 1, BodyType.SevenBit, store.Time.GetUtcNow(), ""), writer, Cancellation);
+            await Eventually.TrueAsync(EndLockedSessionAsync, s_limit, cancellation: Cancellation);
+            await transaction.CommitAsync(Cancellation);
+            await WhileTimePassesAsync(store, () => Task.FromResult(accepting.IsCompleted));
+            Assert.NotEqual(StorageFault.OutcomeUnknown, (await Assert.ThrowsAsync<StorageUnavailableException>(() => accepting)).Fault);
+        }
+
+        Assert.Null(await store.History.FindAsync(id, Cancellation));
+        await using var late = new NpgsqlCommand(
+            $"INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs) VALUES ({id}, 1, '', '', 1, 0, '', 1)", third);
+        Assert.Equal(PostgresErrorCodes.UniqueViolation, (await Assert.ThrowsAsync<PostgresException>(() => late.ExecuteNonQueryAsync(Cancellation))).SqlState);
+    }
+
     [Fact]
     public async Task A_commit_of_nothing_waits_for_a_standby_like_any_other()
     {
@@ -121,6 +150,9 @@ public sealed class PostgresCommitTests : IAsyncLifetime
 
     private async Task<bool> EndWaitingSessionAsync() => (await _server.QueryAsync(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", Cancellation)).Trim() != "0";
+
+    private async Task<bool> EndLockedSessionAsync() => (await _server.QueryAsync(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", Cancellation)).Trim() != "0";
 
     private Task WhileTimePassesAsync(StoreFixture store, Func<Task<bool>> until) => Eventually.TrueAsync(
         () =>

@@ -30,6 +30,19 @@ public sealed partial class Postgres_store
             Two(messages.Chunk(4), some => other.Queue.RouteAsync([.. some.Reverse().Select(message => StoreFixture.Route(message, RecipientRoute.Remote))])));
     });
 
+    /// <summary>Of domains each has some that it waits for an answer about, and some that it does not.</summary>
+    [Fact]
+    public Task Processes_of_which_each_routes_and_backs_off() => MeetAsync(async (store, other) =>
+    {
+        var (one, two) = (await AcceptAsync(store), await AcceptAsync(other));
+        return (One(Enumerable.Range(0, one.Length), number => RouteOrBackOff(store, one, number)),
+            Two(Enumerable.Range(0, two.Length), number => RouteOrBackOff(other, two, number)));
+
+        static Task RouteOrBackOff(StoreFixture at, Envelope[] messages, int number) => number % 2 == 0
+            ? at.Queue.SetBackoffAsync($"d{number}.example.net", DomainBackoff.None)
+            : at.Queue.RouteAsync([StoreFixture.Route(messages[number], RecipientRoute.Remote), StoreFixture.Route(messages[number - 1], RecipientRoute.Remote)]);
+    });
+
     [Fact]
     public Task A_router_and_a_queue_that_settles() => MeetAsync(async (store, other) =>
     {

@@ -77,6 +77,9 @@ internal abstract class SaslClient
     /// <summary>RFC 5802 with SHA-256 (RFC 7677), without channel binding.</summary>
     internal sealed class ScramSha256(SmarthostCredentials credentials, string nonce) : SaslClient
     {
+        /// <summary>RFC 7677 §4: from a proof of fewer, whoever asked for it guesses the password at no cost.</summary>
+        private const int LeastIterations = 4096;
+
         /// <summary>A server that asks for more wants our time.</summary>
         private const int MaxIterations = 1_000_000;
 
@@ -108,7 +111,7 @@ internal abstract class SaslClient
             if (serverFirst.Split(',') is not [['r', '=', .. var joined], ['s', '=', .. var salted], ['i', '=', .. var counted], ..]
                 || !joined.StartsWith(nonce, StringComparison.Ordinal) || joined.Length == nonce.Length
                 || !TryDecode(salted, out var salt)
-                || !int.TryParse(counted, NumberStyles.None, CultureInfo.InvariantCulture, out var iterations) || iterations is < 1 or > MaxIterations)
+                || !int.TryParse(counted, NumberStyles.None, CultureInfo.InvariantCulture, out var iterations) || iterations is < LeastIterations or > MaxIterations)
             {
                 return null;
             }

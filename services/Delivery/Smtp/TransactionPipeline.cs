@@ -93,6 +93,9 @@ internal sealed class TransactionPipeline(
     private async ValueTask<bool> OpenTransactionAsync(OutboundMessage message)
     {
         _sent = 0;
+        // Nothing of this message is out yet: what stands there belongs to the last one, and would be taken for an answer to MAIL.
+        if (!_isAnnounced && connection.HasUnreadInput)
+            throw new SmtpConnectionException("4.5.0", "The far end sent more replies than it was sent commands");
         if (_pipelining && !_isAnnounced)
         {
             await AnnounceAsync(message);

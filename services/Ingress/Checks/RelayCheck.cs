@@ -11,7 +11,9 @@ internal sealed class RelayCheck(AddressResolver addresses) : ICheck
         if (context.MayRelay)
             return Verdict.GoOn;
         // Address literals are none of ours, whoever's address it is.
-        var isLocal = !context.Recipient.HasAddressLiteral && (await context.ResolveRecipientAsync(addresses, cancellation)).IsLocal;
-        return isLocal ? Verdict.GoOn : new(Replies.C550RelayingDenied);
+        if (context.Recipient.HasAddressLiteral || await context.ResolveRecipientAsync(addresses, cancellation) is not { IsLocal: true } resolved)
+            return new(Replies.C550RelayingDenied);
+        // A host that we relay for trusts us, and may read a way to others into a local part: "you%example.net" (RFC 5321 §3.6.1).
+        return resolved.IsRelayed && context.Recipient.LocalPart.AsSpan().ContainsAny('%', '!', '@') ? new(Replies.C550RelayingDenied) : Verdict.GoOn;
     }
 }

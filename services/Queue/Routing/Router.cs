@@ -39,8 +39,9 @@ internal sealed partial class Router(
         {
             var address = Qualify(message.Recipients[i]);
             var dsn = message.Dsn?.Recipients[i];
-            // One place is kept for each of those that follow, and one for an alias of which the sender is told.
-            var room = RecipientIds.MaxPerMessage - recipients.Count - (message.Recipients.Length - 1 - i) - (dsn is null ? 0 : 1);
+            // A place is kept for each of those that follow, and one for an alias of which the sender is told: of this one, and of each of those.
+            var places = message.Dsn is null ? 1 : 2;
+            var room = RecipientIds.MaxPerMessage - recipients.Count - (places * (message.Recipients.Length - 1 - i)) - (places - 1);
             var (_, ends, fault) = await addresses.ResolveAsync(address, cancellationToken, room);
             // The aliases were in order when he was accepted. Where they lead nowhere now, or to more than a message can have, he is
             // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.

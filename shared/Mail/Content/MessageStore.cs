@@ -45,15 +45,16 @@ public sealed class MessageStore
 
     private static readonly Statement s_insertUnroutedDsn = new("INSERT INTO unrouted_dsn (message_id, recipients, parameters) VALUES ($1, $2, $3)");
 
-    // Waits for a transaction that has inserted the message and whose end nobody knows yet.
-    private static readonly Statement s_insertIfAbsent = new(
+    // Waits for a transaction that has inserted the message and whose end nobody knows yet. The row stays in the message's place: an insert
+    // that the server had received, and had not come to yet, finds it there and fails.
+    private static readonly Statement s_refuse = new(
         """
         INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
-        VALUES ($1, 0, '', '', 0, 0, '', 0)
+        VALUES ($1, {now}, '', '', -1, 0, '', 0)
         ON CONFLICT (id) DO NOTHING
         """);
 
-    private static readonly Statement s_deleteMessage = new("DELETE FROM messages WHERE id = $1");
+    private static readonly Statement s_isAccepted = new("SELECT 1 FROM messages WHERE id = $1 AND size_bytes >= 0");
 
     private static readonly Statement s_touch = new("UPDATE id_blocks SET next = next WHERE name = $1") { Locks = SharedRows.IdBlocks };
 
@@ -282,7 +283,8 @@ public sealed class MessageStore
 
     /// <summary>
     /// Asks again by id after a commit of unknown outcome; never assumes. It asks by a commit of its own: a transaction that still
-    /// hangs is waited for, and where standbys confirm each commit, one that is confirmed confirms all before it.
+    /// hangs is waited for, one that has not begun can no longer succeed, and where standbys confirm each commit, one that is confirmed
+    /// confirms all before it.
     /// </summary>
     private async Task<bool> WasAcceptedAsync(long messageId, StorageUnavailableException fault, CancellationToken cancellationToken)
     {
@@ -294,14 +296,13 @@ public sealed class MessageStore
             {
                 return await _database.WriteAsync(async transaction =>
                 {
-                    if (await transaction.ExecuteAsync(s_insertIfAbsent, messageId) == 1)
-                    {
-                        await transaction.ExecuteAsync(s_deleteMessage, messageId);
+                    if (await transaction.ExecuteAsync(s_refuse, messageId) == 1)
                         return false;
-                    }
+                    // What is there may have come from a question before this one, of which nobody knew how it ended.
+                    var isAccepted = (await transaction.QueryAsync(s_isAccepted, r => true, messageId)).Count > 0;
                     // A commit without a change would be confirmed by nobody.
                     await transaction.ExecuteAsync(s_touch, "message");
-                    return true;
+                    return isAccepted;
                 });
             }
             catch (StorageUnavailableException)

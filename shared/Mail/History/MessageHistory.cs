@@ -42,7 +42,8 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_message = new(
         """
         SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, ''), m.tags, m.hold_reason
-        FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id LEFT JOIN unrouted_dsn d ON d.message_id = m.id WHERE m.id = $1
+        FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id LEFT JOIN unrouted_dsn d ON d.message_id = m.id
+        WHERE m.id = $1 AND m.size_bytes >= 0
         """);
 
     private static readonly Statement s_recipients = new(

@@ -82,13 +82,17 @@ public sealed class CredentialVerifier
             return Verification.Refused;
         var account = await _directory.FindAccountAsync(userName, CancellationToken.None);
         var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client.Address));
+        // In a pause nothing is stretched, and a password that is remembered is looked for a few times only: no guess is free.
+        var isPaused = _history.IsPaused(name, prefix);
+        if (isPaused && !_history.MayGlance(name, prefix))
+            return Verification.Busy;
         if (account is not null && _passwords.Has(account.Id, account.Password, Digest(password)))
         {
             _history.SucceededAgain(name, prefix);
             return new Verification(account, IsBusy: false);
         }
 
-        if (_history.IsPaused(name, prefix))
+        if (isPaused)
             return Verification.Busy;
         var look = await _turns.RunAsync(
             prefix, _history.HasSucceeded(name, prefix), () => Look(name, prefix, account, password), client.Closed, client.Left);
@@ -131,13 +135,16 @@ public sealed class CredentialVerifier
         var (name, prefix) = (claim.UserName.ToLowerInvariant(), PrefixOf(client.Address));
         lock (_proving)
         {
+            var isPaused = _history.IsPaused(name, prefix);
+            if (isPaused && !_history.MayGlance(name, prefix))
+                return Verification.Busy;
             if (isRight && _proofs.Has(account!.Id, account.Password, []))
             {
                 _history.SucceededAgain(name, prefix);
                 return new Verification(account, IsBusy: false);
             }
 
-            if (_history.IsPaused(name, prefix))
+            if (isPaused)
                 return Verification.Busy;
             if (!isRight)
             {

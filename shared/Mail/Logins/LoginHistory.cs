@@ -13,6 +13,9 @@ internal sealed class LoginHistory(TimeProvider time)
     /// <summary>Mistakes in a row that cost nothing but the usual delay; with the next one a login from there is forgotten.</summary>
     private const int FreeFailures = 5;
 
+    /// <summary>In one pause.</summary>
+    private const int GlancesInPause = 5;
+
     private static readonly TimeSpan s_firstPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_remembered = TimeSpan.FromHours(1);
@@ -46,6 +49,21 @@ internal sealed class LoginHistory(TimeProvider time)
         }
     }
 
+    /// <summary>
+    /// While it is paused: whether a login that is remembered may be looked for, a few times in each pause, so that its owner beside a
+    /// guesser goes on and the guesser gains nothing. A look that finds it is given back (<see cref="SucceededAgain"/>).
+    /// </summary>
+    public bool MayGlance(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            if (Find(name, prefix) is not { } entry || entry.Glances >= GlancesInPause)
+                return false;
+            Replace(entry with { Glances = entry.Glances + 1 });
+            return true;
+        }
+    }
+
     public void Succeeded(string name, IPNetwork prefix)
     {
         lock (_lock)
@@ -63,7 +81,9 @@ internal sealed class LoginHistory(TimeProvider time)
     {
         lock (_lock)
         {
-            if (Find(name, prefix) is not { Failures: > FreeFailures })
+            if (Find(name, prefix) is { Failures: > FreeFailures } entry)
+                Replace(entry with { Glances = Math.Max(0, entry.Glances - 1) });
+            else
                 Note(name, prefix, entry => entry with { HasSucceeded = true });
             Note(null, prefix, entry => entry with { Failures = 0 });
         }
@@ -78,7 +98,7 @@ internal sealed class LoginHistory(TimeProvider time)
         }
 
         static Entry OneMore(Entry entry) =>
-            entry with { Failures = entry.Failures + 1, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
+            entry with { Failures = entry.Failures + 1, Glances = 0, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
     }
 
     private static TimeSpan PauseAfter(int failures)
@@ -99,7 +119,7 @@ internal sealed class LoginHistory(TimeProvider time)
 
     private void Note(string? name, IPNetwork prefix, Func<Entry, Entry> change)
     {
-        var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0)) with { At = time.GetTimestamp() };
+        var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0, 0)) with { At = time.GetTimestamp() };
         if (_entries.TryGetValue((name, prefix), out var known))
             Remove(known);
         _entries[(name, prefix)] = _byAge.AddLast(entry);
@@ -107,11 +127,14 @@ internal sealed class LoginHistory(TimeProvider time)
             Remove(_byAge.First!);
     }
 
+    /// <summary>It is as old as it was, and so is its pause.</summary>
+    private void Replace(Entry entry) => _entries[(entry.Name, entry.Prefix)].Value = entry;
+
     private void Remove(LinkedListNode<Entry> node)
     {
         _entries.Remove((node.Value.Name, node.Value.Prefix));
         _byAge.Remove(node);
     }
 
-    private sealed record Entry(string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, long At);
+    private sealed record Entry(string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, int Glances, long At);
 }

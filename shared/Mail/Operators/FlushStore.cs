@@ -17,7 +17,7 @@ public enum FlushEnd
     TooSoon,
 }
 
-/// <param name="Messages">That wait for the domain; not counted where it is too soon.</param>
+/// <param name="Messages">That wait for the domain; counted only where they were started.</param>
 public sealed record QueueFlush(FlushEnd End, long Messages);
 
 /// <summary>How often a flush is obeyed, in the whole cluster.</summary>
@@ -70,14 +70,14 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators)
     public async Task<QueueFlush> FlushAsync(string domain, OperatorIdentity by, FlushBounds? bounds)
     {
         var note = await AuditNote.BeginAsync(database, by);
-        // To count very many takes its time, which nobody takes twice.
+        if (await operators.FindPauseAsync(CancellationToken.None) is not null)
+            return new(await AnyWaitsAsync(domain) ? FlushEnd.Paused : FlushEnd.NothingWaits, 0);
+        // To count very many takes its time, which nobody takes twice within the interval.
         if (bounds is not null && await IsTooSoonAsync(domain, by, bounds, note.At))
-            return new((await database.QueryAsync(s_any, r => true, CancellationToken.None, domain)).Count > 0 ? FlushEnd.TooSoon : FlushEnd.NothingWaits, 0);
+            return new(await AnyWaitsAsync(domain) ? FlushEnd.TooSoon : FlushEnd.NothingWaits, 0);
         var (recipients, messages) = (await database.QueryAsync(s_waiting, r => (r.GetInt64(0), r.GetInt64(1)), CancellationToken.None, domain))[0];
         if (recipients == 0)
             return new(FlushEnd.NothingWaits, 0);
-        if (await operators.FindPauseAsync(CancellationToken.None) is not null)
-            return new(FlushEnd.Paused, messages);
 
         // Who is tried and deferred meanwhile is not made due again without end.
         for (var pieces = 0L; pieces <= recipients / Piece; pieces++)
@@ -101,6 +101,9 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators)
 
         return new(FlushEnd.Started, messages);
     }
+
+    private async Task<bool> AnyWaitsAsync(string domain) =>
+        (await database.QueryAsync(s_any, r => true, CancellationToken.None, domain)).Count > 0;
 
     private async Task<bool> IsTooSoonAsync(string domain, OperatorIdentity by, FlushBounds bounds, DateTimeOffset now)
     {

@@ -12,7 +12,7 @@ internal sealed class ReportAcceptance(MailDatabase database, long about, Report
 {
     // Counted no further than the bound.
     private static readonly Statement s_lately = new(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM reports WHERE told = $1 AND made_at > {now} - 3600000 AND is_dropped = 0 LIMIT $2) r");
+        "SELECT COUNT(*) FROM (SELECT 1 FROM reports WHERE told = $1 AND made_at > (SELECT {now}) - 3600000 AND is_dropped = 0 LIMIT $2) r");
 
     private static readonly Statement s_note = new(
         "INSERT INTO reports (id, message_id, told, kind, recipients, made_at, is_dropped) VALUES ($1, $2, $3, $4, $5, {now}, $6)");

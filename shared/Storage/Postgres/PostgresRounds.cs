@@ -27,8 +27,9 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts 
         {
             (var round, _pending) = RowOrder.Split(_pending, pending => pending.Statement, pending => pending.Key);
             _transaction ??= connection.BeginTransaction();
-            SendLastBefore(round[0].Statement.Locks);
-            Send(round);
+            var kind = round[0].Statement.Locks;
+            SendLastBefore(kind);
+            Send(WithLastOf(kind, round));
             // Continuations run here, on this thread, and put the statements of the next round into _pending.
             foreach (var pending in CollectionsMarshal.AsSpan(round))
                 pending.Resume();
@@ -126,16 +127,32 @@ internal sealed class PostgresRounds(NpgsqlConnection connection, PostgresTexts 
         }
     }
 
-    /// <summary>Shared rows of a kind that comes before the next one's do not wait for the commit.</summary>
+    /// <summary>
+    /// Shared rows of a kind that comes before the next one's do not wait for the commit; nor does what those of the same kind may
+    /// follow from (a row that is due is there when its domain is).
+    /// </summary>
     private void SendLastBefore(SharedRows kind)
     {
+        var isJoined = kind != SharedRows.None && _last.Exists(pending => pending.Statement.Locks == kind);
         if (!_last.Exists(IsBefore))
             return;
         using var batch = InOrder(_last.FindAll(IsBefore));
         batch.ExecuteNonQuery();
         _last = _last.FindAll(pending => !IsBefore(pending));
 
-        bool IsBefore(PendingStatement pending) => pending.Statement.Locks != SharedRows.None && pending.Statement.Locks < kind;
+        bool IsBefore(PendingStatement pending) => pending.Statement.Locks == SharedRows.None ? isJoined : pending.Statement.Locks < kind;
+    }
+
+    /// <summary>Rows of one kind are come to once, in the order of their keys, whoever waits for an answer and whoever does not.</summary>
+    private List<PendingStatement> WithLastOf(SharedRows kind, List<PendingStatement> round)
+    {
+        if (kind == SharedRows.None || !_last.Exists(IsOfKind))
+            return round;
+        var (all, _) = RowOrder.Split([.. round, .. _last.FindAll(IsOfKind)], pending => pending.Statement, pending => pending.Key);
+        _last = _last.FindAll(pending => !IsOfKind(pending));
+        return all;
+
+        bool IsOfKind(PendingStatement pending) => pending.Statement.Locks == kind;
     }
 
     private NpgsqlBatch InOrder(List<PendingStatement> waiting)

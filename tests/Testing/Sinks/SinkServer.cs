@@ -83,16 +83,17 @@ public sealed class SinkServer : IAsyncDisposable
         for (var peak = _peakConnections; open > peak; peak = _peakConnections)
             Interlocked.CompareExchange(ref _peakConnections, open, peak);
         await using var wire = new WireStream(new NetworkStream(socket, ownsSocket: true));
+        var session = new Session(this, wire, _stopping.Token);
         try
         {
-            await new Session(this, wire, _stopping.Token).RunAsync(number);
+            await session.RunAsync(number);
         }
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or InvalidDataException)
         {
         }
         finally
         {
-            Interlocked.Decrement(ref _openConnections);
+            session.CountEnded();
         }
     }
 
@@ -103,6 +104,15 @@ public sealed class SinkServer : IAsyncDisposable
     {
         private readonly List<string> _recipients = [];
         private string? _sender;
+        private bool _hasEnded;
+
+        /// <summary>Counts the connection as open no longer, the first time.</summary>
+        public void CountEnded()
+        {
+            if (!_hasEnded)
+                Interlocked.Decrement(ref server._openConnections);
+            _hasEnded = true;
+        }
 
         public async Task RunAsync(int number)
         {
@@ -143,6 +153,8 @@ public sealed class SinkServer : IAsyncDisposable
                     // RFC 5321 §3.3: no valid recipients.
                     return await SayAsync("554 5.5.1 No valid recipients");
                 case "QUIT":
+                    // The client may open another one when it has the reply, before this task goes on.
+                    CountEnded();
                     await SayAsync("221 2.0.0 Bye");
                     return false;
                 default:
