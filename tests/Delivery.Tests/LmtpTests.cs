@@ -80,6 +80,21 @@ public sealed class LmtpTests
     }
 
     [Fact]
+    public async Task A_reply_too_many_is_not_taken_for_the_next_message()
+    {
+        await using var server = new ScriptedServer(
+        [
+            Open + "S: 250 2.0.0 Kept\nS: 250 2.0.0 Kept\nS: 450 4.2.0 Later\nS: 250 2.0.0 Kept\n",
+            Hello + "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user2@example.net>\nC: DATA\nS: 250 Ok\nS: 250 Ok\nS: 354 Go on\nC: two\nC: .\nS: 250 2.0.0 Kept\n" + End,
+        ]);
+        await using var bench = new Bench();
+        bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, IsLmtp: true));
+        var report = await bench.RunAsync(bench.Message("one\r\n", s_recipients), bench.Message("two\r\n"));
+        await server.FinishAsync();
+        Assert.Equal(["Delivered 2.0.0", "Failed 5.1.1", "Delivered 2.0.0", "Deferred 4.2.0", "Delivered 2.0.0"], Bench.Outcomes(report));
+    }
+
+    [Fact]
     public async Task Nobody_says_HELO_to_a_server_of_LMTP()
     {
         var report = await RunAsync(["S: 220 mail.example.net\nC: LHLO client.example.com\nS: 500 5.5.1 Unknown\n" + End]);

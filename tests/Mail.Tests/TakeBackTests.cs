@@ -12,7 +12,7 @@ public abstract partial class StoreTests
         RecipientDecision Deferred(int number) => new(Store.Result(recipients[number], AttemptOutcome.Deferred, "4.0.0", "reply"), RecipientState.Queued, next);
 
         await Store.Outcomes.RecordAsync(7, "example.net", [Deferred(0)], TimeSpan.Zero, endsClaim: false);
-        Assert.Equal(ClaimUpdate.Applied, await Store.Outcomes.SetAsideAsync(7, "example.net", recipients[1].RecipientId, endsClaim: false));
+        Assert.Equal(ClaimUpdate.Applied, await Store.Outcomes.HoldRefusedAsync(7, "example.net", recipients[1].RecipientId, endsClaim: false));
 
         // Whoever was at it died here.
         Assert.Equal((0, 1, 0), Counts(await Store.TakeBackAsync(evenIfLeased: true)));

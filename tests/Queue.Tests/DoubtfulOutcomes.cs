@@ -19,6 +19,6 @@ internal sealed class DoubtfulOutcomes(IOutcomes outcomes, ConcurrentQueue<Stora
         throw new StorageUnavailableException(fault, "planted");
     }
 
-    public Task<ClaimUpdate> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim) =>
-        outcomes.SetAsideAsync(claimId, domain, recipientId, endsClaim);
+    public Task<ClaimUpdate> HoldRefusedAsync(long claimId, string domain, long recipientId, bool endsClaim) =>
+        outcomes.HoldRefusedAsync(claimId, domain, recipientId, endsClaim);
 }

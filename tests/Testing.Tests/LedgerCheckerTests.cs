@@ -188,6 +188,15 @@ public sealed class LedgerCheckerTests
     }
 
     [Fact]
+    public void A_notification_about_several_that_comes_twice_is_one_duplicate()
+    {
+        _run.Send("a", to: [Bouncing, Bouncing with { Address = "other@example.com" }])
+            .Bounce("a", id: "x", others: "other@example.com").Bounce("a", id: "x", others: "other@example.com");
+        Assert.Equal(1, LedgerChecker.CountDuplicates(_run.Records));
+        Assert.Empty(_run.Check(duplicateBudget: 1, uncertain: 1, ["sender@example.org"]));
+    }
+
+    [Fact]
     public void A_second_copy_in_a_maildrop_is_a_duplicate_and_a_second_reading_is_none()
     {
         _run.Send("a").List(1, "1").Read(1, "1", "a").List(2, "1").Read(2, "1", "a");

@@ -32,9 +32,11 @@ internal sealed class RunBuilder
     }
 
     public RunBuilder Bounce(
-        string token, string about = "user@example.com", string status = "5.1.1", string to = "sender@example.org", string? id = null, string action = "failed")
+        string token, string about = "user@example.com", string status = "5.1.1", string to = "sender@example.org", string? id = null, string action = "failed",
+        params string[] others)
     {
-        var dsn = new DsnReport(id ?? $"dsn-{++_notifications}", token, [new(about, action, status, "")]);
+        var dsn = new DsnReport(
+            id ?? $"dsn-{++_notifications}", token, [new(about, action, status, ""), .. others.Select(other => new DsnRecipient(other, action, status, ""))]);
         _records.Add(new Arrival(Now, "sink", "", "", [to], "", 2000, true, dsn));
         return this;
     }

@@ -8,7 +8,7 @@ internal interface IOutcomes
     Task<RecordedOutcomes> RecordAsync(
         long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt, bool endsClaim);
 
-    Task<ClaimUpdate> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim);
+    Task<ClaimUpdate> HoldRefusedAsync(long claimId, string domain, long recipientId, bool endsClaim);
 }
 
 internal sealed class StoredOutcomes(OutcomeStore store) : IOutcomes
@@ -17,6 +17,6 @@ internal sealed class StoredOutcomes(OutcomeStore store) : IOutcomes
         long claimId, string domain, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt, bool endsClaim) =>
         store.RecordAsync(claimId, domain, decisions, reportDelay, afterDoubt, endsClaim);
 
-    public Task<ClaimUpdate> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim) =>
-        store.SetAsideAsync(claimId, domain, recipientId, endsClaim);
+    public Task<ClaimUpdate> HoldRefusedAsync(long claimId, string domain, long recipientId, bool endsClaim) =>
+        store.HoldRefusedAsync(claimId, domain, recipientId, endsClaim);
 }

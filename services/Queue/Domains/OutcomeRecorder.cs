@@ -110,7 +110,7 @@ internal sealed partial class OutcomeRecorder(
                     for (var i = 0; i < decisions.Count; i++)
                         await RecordAsync(claimId, domain, [decisions[i]], recipients, backoffUntil, endsClaim && i == decisions.Count - 1, inDoubt);
                 }
-                else if (await outcomes.SetAsideAsync(claimId, domain, alone.Result.RecipientId, endsClaim) == ClaimUpdate.Applied)
+                else if (await outcomes.HoldRefusedAsync(claimId, domain, alone.Result.RecipientId, endsClaim) == ClaimUpdate.Applied)
                 {
                     NoteHeld(alone.Result.RecipientId, HoldRule.Refused, recipients);
                 }

@@ -40,11 +40,11 @@ public sealed class MeasureStore(MailDatabase database)
     internal static readonly Statement s_page = new(
         $"""
         SELECT route, held_domain, CAST(SUM(queued) AS BIGINT),
-               CAST(SUM(CASE WHEN rested_until > $1 THEN 0 ELSE due END) AS BIGINT),
-               CAST(SUM(CASE WHEN rested_until > $1 THEN due ELSE 0 END) AS BIGINT),
-               COALESCE(MIN(CASE WHEN rested_until > $1 OR due = 0 THEN NULL WHEN rested_until > oldest THEN rested_until ELSE oldest END), 0)
+               CAST(SUM(CASE WHEN backed_off_until > $1 THEN 0 ELSE due END) AS BIGINT),
+               CAST(SUM(CASE WHEN backed_off_until > $1 THEN due ELSE 0 END) AS BIGINT),
+               COALESCE(MIN(CASE WHEN backed_off_until > $1 OR due = 0 THEN NULL WHEN backed_off_until > oldest THEN backed_off_until ELSE oldest END), 0)
         FROM (
-            SELECT w.route, w.queued, w.due, w.oldest, COALESCE(q.backoff_until, 0) AS rested_until,
+            SELECT w.route, w.queued, w.due, w.oldest, COALESCE(q.backoff_until, 0) AS backed_off_until,
                    CASE WHEN EXISTS (SELECT 1 FROM claims c WHERE c.domain = w.domain) THEN w.domain ELSE '' END AS held_domain
             FROM (
                 SELECT domain, route, COUNT(*) AS queued, SUM(CASE WHEN next_attempt_at <= $1 THEN 1 ELSE 0 END) AS due,

@@ -50,7 +50,7 @@ public sealed class OutcomeStore(MailDatabase database)
     /// again, it would be delivered or refused again and not be recorded either.
     /// </summary>
     /// <param name="endsClaim">As in <see cref="RecordAsync"/>.</param>
-    public Task<ClaimUpdate> SetAsideAsync(long claimId, string domain, long recipientId, bool endsClaim = true)
+    public Task<ClaimUpdate> HoldRefusedAsync(long claimId, string domain, long recipientId, bool endsClaim = true)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>

@@ -31,6 +31,35 @@ internal static partial class StatementRules
         where tree.Files.TryGetValue(path, out var text) && !OutcomeStatement().IsMatch(text)
         select $"{path} writes no outcome, and need not be on the list";
 
+    /// <summary>Who else changes these tables: what is made, renewed and forgotten, each in its place.</summary>
+    private static readonly (Regex Statement, string[] Places)[] Others =
+    [
+        (NewRecipient(), ["shared/Mail/Queue/QueueStore.cs"]),
+        (LivingClaim(), ["shared/Mail/Queue/ClaimStore.cs"]),
+        (Reference(), ["shared/Mail/Content/ContentReferences.cs", "shared/Mail/Queue/QueueStore.cs"]),
+        (Forgotten(), ["shared/Mail/History/MessageHistory.cs"]),
+    ];
+
+    /// <summary>Rows that outcomes are written to appear, are renewed and go where somebody looks for it.</summary>
+    public static IEnumerable<string> Rows_of_outcomes_have_their_places(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from other in Others
+        where !other.Places.Contains(file.Path)
+        from Match statement in other.Statement.Matches(file.Text)
+        select $"{file.Path}: '{statement.Value}' belongs into {string.Join(" or ", other.Places)}";
+
+    [GeneratedRegex(@"\bINSERT\s+INTO\s+recipients\b", RegexOptions.IgnoreCase)]
+    private static partial Regex NewRecipient();
+
+    [GeneratedRegex(@"\b(INSERT\s+INTO|UPDATE)\s+claims\b", RegexOptions.IgnoreCase)]
+    private static partial Regex LivingClaim();
+
+    [GeneratedRegex(@"\bSET\s+content_refs\b", RegexOptions.IgnoreCase)]
+    private static partial Regex Reference();
+
+    [GeneratedRegex(@"\bDELETE\s+FROM\s+(recipients|attempts|messages)\b", RegexOptions.IgnoreCase)]
+    private static partial Regex Forgotten();
+
     [GeneratedRegex(@"\bUPDATE\s+recipients\b|\bINSERT\s+INTO\s+attempts\b|\bDELETE\s+FROM\s+claims\b", RegexOptions.IgnoreCase)]
     private static partial Regex OutcomeStatement();
 }

@@ -79,17 +79,22 @@ public static class LedgerChecker
             {
                 var key = (submission.Token, recipient.Expected.Address.ToUpperInvariant());
                 var delivered = copiesOf[key].Count();
-                var notifications = bouncesOf[key].GroupBy(b => b.NotificationId).Select(g => g.Count()).ToList();
-                if (Judge(submission, recipient, delivered, notifications.Count) is var (kind, detail))
+                var notifications = bouncesOf[key].DistinctBy(b => b.NotificationId).Count();
+                if (Judge(submission, recipient, delivered, notifications) is var (kind, detail))
                     found.Add(new(kind, submission.Token, recipient.Expected.Address, detail));
 
                 // A client that sends again after a lost reply makes the copies that it asked for.
                 var handedIn = Math.Max(1, recipient.Accepted + recipient.Unanswered);
                 duplicates.AddRange(Enumerable.Repeat(
                     new Duplicate(submission.Token, recipient.Expected.Address, recipient.Expected.Address), Math.Max(0, delivered - handedIn)));
-                duplicates.AddRange(Enumerable.Repeat(
-                    new Duplicate(submission.Token, recipient.Expected.Address, submission.Sender), notifications.Sum(n => n - 1)));
             }
+        }
+        // One that names several recipients is one message.
+        foreach (var notification in bounces.Where(b => submissions.ContainsKey(b.Token)).GroupBy(b => b.NotificationId))
+        {
+            var (first, copiesOfIt) = (notification.First(), notification.GroupBy(b => b.Recipient).Max(named => named.Count()));
+            duplicates.AddRange(Enumerable.Repeat(
+                new Duplicate(first.Token, first.Recipient, submissions[first.Token].Sender), copiesOfIt - 1));
         }
         return found;
     }
