@@ -36,6 +36,7 @@ public static class IngressHosting
                 $"{IngressOptions.SectionName}:Listeners:{i}:Port", $"{IngressOptions.SectionName}:Listeners:{i}:Address",
                 listener.Address, listener.PortOrDefault)));
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
+        services.AddSingleton<IValidateOptions<IngressOptions>, IngressTokenRule>();
     }
 
     /// <summary>A service of its own that listens nowhere would do nothing, and be ready.</summary>

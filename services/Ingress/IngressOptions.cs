@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -231,10 +232,11 @@ public sealed class ListenerOptions
     public bool? OldAuth { get; set; }
 
     /// <summary>
-    /// Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN; SCRAM-SHA-256 by choice, for an account may
-    /// have no keys for it, and a client that has it takes no other.
+    /// Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN, and behind them OAUTHBEARER XOAUTH2 where an
+    /// issuer is set (Logins:OpenId:Issuer); SCRAM-SHA-256 by choice, for an account may have no keys for it, and a client that has it takes
+    /// no other.
     /// </summary>
-    public string AuthMechanisms { get; set; } = SaslMechanism.NamesOf(SaslMechanism.Passwords);
+    public string? AuthMechanisms { get; set; }
 
     internal bool AuthOrDefault => Auth ?? Kind == ListenerKind.Submission;
 
@@ -308,12 +310,23 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             failures.Add($"{setting}:Kind is {listener.Kind}; it must be Mx or Submission");
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; it must be None, StartTls or Implicit");
-        if (SaslMechanism.Named(listener.AuthMechanisms) is null)
+        if (listener.AuthMechanisms is not null && SaslMechanism.Named(listener.AuthMechanisms) is null)
             failures.Add($"{setting}:AuthMechanisms is '{listener.AuthMechanisms}'; it must be one or more of {SaslMechanism.NamesOf(SaslMechanism.All)}");
         if (listener is { Kind: ListenerKind.Submission, Auth: false })
             failures.Add($"{setting}:Auth is false; a Submission listener needs AUTH");
         if (listener is { Kind: ListenerKind.Submission, Tls: TlsMode.None } && !options.AllowCleartextAuth)
             failures.Add($"{setting}:Tls is None; a Submission listener needs StartTls or Implicit, or Ingress:AllowCleartextAuth");
+    }
+}
+
+/// <summary>What is offered has to be taken: without an issuer there are no tokens to log in by.</summary>
+internal sealed class IngressTokenRule(IConfiguration configuration) : IValidateOptions<IngressOptions>
+{
+    public ValidateOptionsResult Validate(string? name, IngressOptions options)
+    {
+        var failures = options.Listeners.Select((listener, i) => LoginOptions.CheckMechanisms(
+            configuration, $"{IngressOptions.SectionName}:{nameof(options.Listeners)}:{i}:{nameof(listener.AuthMechanisms)}", listener.AuthMechanisms));
+        return failures.OfType<string>().ToList() is { Count: > 0 } said ? ValidateOptionsResult.Fail(said) : ValidateOptionsResult.Success;
     }
 }
 

@@ -50,10 +50,13 @@ internal sealed partial class RefusalLog : IDisposable
         LogRefused(_log, session.Client, session.ConnectionId, user, verb, subject, reply.ToString());
     }
 
-    public void WriteAuth(SmtpConnection session, string userName, SmtpReply reply)
+    /// <param name="reason">What there is to say besides; null: nothing.</param>
+    public void WriteAuth(SmtpConnection session, string userName, SmtpReply reply, string? reason)
     {
-        if (MayWrite(_guesses, session.Client))
-            LogAuthFailed(_log, session.Client, session.ConnectionId, LogText.Address(userName), reply.ToString());
+        if (!MayWrite(_guesses, session.Client))
+            return;
+        var why = reason is null ? "" : $" reason=\"{reason}\"";
+        LogAuthFailed(_log, session.Client, session.ConnectionId, LogText.Address(userName), why, reply.ToString());
     }
 
     /// <param name="limit">The limit that is reached, as the metric has it.</param>
@@ -92,8 +95,8 @@ internal sealed partial class RefusalLog : IDisposable
     private static partial void LogRefused(
         ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName, string command, string subject, string reply);
 
-    [LoggerMessage(1007, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=AUTH user={UserName} reply={Reply}")]
-    private static partial void LogAuthFailed(ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName, string reply);
+    [LoggerMessage(1007, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=AUTH user={UserName}{Reason} reply={Reply}")]
+    private static partial void LogAuthFailed(ILogger log, IPAddress? remoteEndPoint, string connectionId, string userName, string reason, string reply);
 
     [LoggerMessage(1005, LogLevel.Information, "status=refused client={RemoteEndPoint} session={ConnectionId} limit={Limit} reply={Reply}")]
     private static partial void LogTurnedAway(ILogger log, IPAddress? remoteEndPoint, string connectionId, string limit, string reply);

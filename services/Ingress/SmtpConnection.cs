@@ -271,7 +271,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         if (_verified is not null)
             return null;
 
-        _server.AuthFailed(this, claim.UserName);
+        _server.AuthFailed(this, claim.UserName, verified.Reason);
         // Who guesses is kept from guessing fast, and from keeping those busy who check everybody's passwords.
         await Task.Delay(_server.Options.AuthFailureDelay, _server.Time, Uninterrupted);
         return Replies.C535BadCredentials;

@@ -1,7 +1,6 @@
 using System.Buffers;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
-using MailPipeline.Sasl;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress;
@@ -42,7 +41,8 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         MaxAuthFailures = options.MaxAuthFailures,
         OffersStartTls = listener.Tls == TlsMode.StartTls,
         OffersAuth = listener.AuthOrDefault,
-        Mechanisms = SaslMechanism.Named(listener.AuthMechanisms)!,
+        Mechanisms = server.Logins.MechanismsOf(listener.AuthMechanisms),
+        TokenIssuer = server.Logins.TokenIssuer,
         OffersOldAuth = listener.OldAuthOrDefault,
         AllowsCleartextAuth = options.AllowCleartextAuth,
         AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),

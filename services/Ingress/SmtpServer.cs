@@ -42,6 +42,8 @@ internal sealed partial class SmtpServer(
 
     public MailDirectory Directory => directory;
 
+    public LoginOptions Logins => directory.Logins;
+
     public QueueStart Queues => queues;
 
     public IngressTelemetry Telemetry => telemetry;
@@ -118,8 +120,9 @@ internal sealed partial class SmtpServer(
         LogEnded(log, connection.ConnectionId, connection.Client, end);
     }
 
-    public void AuthFailed(SmtpConnection session, string userName) =>
-        refusals.WriteAuth(session, userName, Replies.C535BadCredentials);
+    /// <param name="reason">What there is to say besides; null: nothing.</param>
+    public void AuthFailed(SmtpConnection session, string userName, string? reason) =>
+        refusals.WriteAuth(session, userName, Replies.C535BadCredentials, reason);
 
     public void Dispose() => _faults.Dispose();
 

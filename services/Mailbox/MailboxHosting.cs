@@ -1,4 +1,5 @@
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Maildrops;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.ServiceDefaults;
@@ -30,7 +31,7 @@ public static class MailboxHosting
                 kestrel.ListenLines(listener.EndPoint, provider =>
                 {
                     var server = provider.GetRequiredService<Pop3Server>();
-                    return new Pop3Listener(server, listener, mailbox.Value, server.Time);
+                    return new Pop3Listener(server, listener, mailbox.Value, provider.GetRequiredService<LoginOptions>(), server.Time);
                 });
             }
         });
@@ -41,6 +42,7 @@ public static class MailboxHosting
     public static void AddMailboxSettings(this IServiceCollection services)
     {
         services.AddSettings<MailboxOptions, MailboxOptionsValidator>(MailboxOptions.Section);
+        services.AddSingleton<IValidateOptions<MailboxOptions>, MailboxTokenRule>();
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<MailboxOptions>>().Value.Listeners.Select((listener, i) =>
             new ListeningPort(
                 $"{MailboxOptions.Section}:Listeners:{i}:Port", $"{MailboxOptions.Section}:Listeners:{i}:Address", listener.Address, listener.Port)));

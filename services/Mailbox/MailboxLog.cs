@@ -24,8 +24,9 @@ internal static partial class MailboxLog
     internal static partial void SessionEnded(
         this ILogger logger, IPAddress? remoteEndPoint, string connectionId, string userName, int sent, long octets, int deleted);
 
-    [LoggerMessage(4011, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=PASS user={UserName} reply={Reply}")]
-    internal static partial void LoginRefused(this ILogger logger, IPAddress? remoteEndPoint, string connectionId, string userName, string reply);
+    [LoggerMessage(4011, LogLevel.Warning, "status=refused client={RemoteEndPoint} session={ConnectionId} command=PASS user={UserName}{Reason} reply={Reply}")]
+    internal static partial void LoginRefused(
+        this ILogger logger, IPAddress? remoteEndPoint, string connectionId, string userName, string reason, string reply);
 
     [LoggerMessage(4012, LogLevel.Warning, "{ConnectionId} the maildrop cannot be opened")]
     internal static partial void MaildropUnavailable(this ILogger logger, string connectionId, Exception failure);

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
@@ -104,10 +105,11 @@ public sealed class MailboxListener
     public ListenerTls Tls { get; set; } = ListenerTls.StartTls;
 
     /// <summary>
-    /// Mechanisms of AUTH, with a space between them, as CAPA names them. Default LOGIN PLAIN, which take passwords as USER and PASS do;
-    /// SCRAM-SHA-256 by choice, for an account may have no keys for it, and a client that has it takes no other.
+    /// Mechanisms of AUTH, with a space between them, as CAPA names them. Default LOGIN PLAIN, which take passwords as USER and PASS do, and
+    /// behind them OAUTHBEARER XOAUTH2 where an issuer is set (Logins:OpenId:Issuer); SCRAM-SHA-256 by choice, for an account may have no keys
+    /// for it, and a client that has it takes no other.
     /// </summary>
-    public string AuthMechanisms { get; set; } = SaslMechanism.NamesOf(SaslMechanism.Passwords);
+    public string? AuthMechanisms { get; set; }
 
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), Port);
 }
@@ -182,8 +184,19 @@ internal sealed class MailboxOptionsValidator : IValidateOptions<MailboxOptions>
             failures.Add($"{setting}:Port is {listener.Port}; allowed is 0 to 65535");
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; allowed is None, StartTls or Implicit");
-        if (SaslMechanism.Named(listener.AuthMechanisms) is null)
+        if (listener.AuthMechanisms is not null && SaslMechanism.Named(listener.AuthMechanisms) is null)
             failures.Add($"{setting}:AuthMechanisms is '{listener.AuthMechanisms}'; allowed is one or more of {SaslMechanism.NamesOf(SaslMechanism.All)}");
+    }
+}
+
+/// <summary>What is offered has to be taken: without an issuer there are no tokens to log in by.</summary>
+internal sealed class MailboxTokenRule(IConfiguration configuration) : IValidateOptions<MailboxOptions>
+{
+    public ValidateOptionsResult Validate(string? name, MailboxOptions options)
+    {
+        var failures = options.Listeners.Select((listener, i) => LoginOptions.CheckMechanisms(
+            configuration, $"{MailboxOptions.Section}:{nameof(options.Listeners)}:{i}:{nameof(listener.AuthMechanisms)}", listener.AuthMechanisms));
+        return failures.OfType<string>().ToList() is { Count: > 0 } said ? ValidateOptionsResult.Fail(said) : ValidateOptionsResult.Success;
     }
 }
 

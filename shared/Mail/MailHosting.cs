@@ -1,5 +1,6 @@
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mail;
@@ -34,7 +35,15 @@ public static class MailHosting
         services.AddSingleton<UnreportedStore>();
         services.AddSingleton<ReportStore>();
         services.AddSingleton<DsnStore>();
-        services.AddSingleton<CredentialVerifier>();
+        if (logins.TokenIssuer is not null)
+        {
+            services.AddSingleton(provider => new TokenVerifier(
+                logins.OpenId, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<TokenVerifier>>()));
+        }
+
+        services.AddSingleton(provider => new CredentialVerifier(
+            provider.GetRequiredService<MailDirectory>(), provider.GetRequiredService<SecretStore>(), logins, provider.GetRequiredService<TimeProvider>(),
+            provider.GetService<TokenVerifier>()));
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<FlushStore>();

@@ -15,3 +15,8 @@ public sealed record PasswordClaim(string UserName, string Password) : SaslClaim
 /// <param name="Keys">For the host to see that they are still the name's.</param>
 /// <param name="IsProven">The client knows the password of the keys. False: the host counts a failure.</param>
 public sealed record ScramClaim(string UserName, ScramKeys Keys, bool IsProven) : SaslClaim(UserName);
+
+/// <summary>A token of an issuer, for the host to have judged.</summary>
+/// <param name="UserName">Whom the client wants to be; empty: whom the token names.</param>
+/// <param name="Token">Empty: the client has none, and asks where to get one.</param>
+public sealed record TokenClaim(string UserName, string Token) : SaslClaim(UserName);

@@ -20,4 +20,7 @@ internal abstract class SaslDialogue
 
     /// <summary>The host found the claim to be true.</summary>
     public virtual SaslStep Verified() => new(SaslAction.Done);
+
+    /// <summary>The host found it not to be. A challenge tells the client why, and the exchange fails with its answer.</summary>
+    public virtual SaslStep Rejected(TokenIssuer? issuer) => new(SaslAction.Refused);
 }

@@ -13,6 +13,12 @@ public sealed class SaslExchange
     /// <summary>Longest line of an exchange, in octets without its CRLF (RFC 4954 §4).</summary>
     public const int MaxLineBytes = 12288;
 
+    /// <summary>
+    /// Longest command with an initial response, its CRLF included, where tokens are taken: clients send them there, although RFC 4954 §4
+    /// and RFC 5034 §4 would have what is longer than a command in a line of its own.
+    /// </summary>
+    public const int MaxCommandBytes = MaxLineBytes + 32;
+
     private readonly SaslDialogue _dialogue;
 
     private SaslExchange(SaslDialogue dialogue) => _dialogue = dialogue;
@@ -22,6 +28,9 @@ public sealed class SaslExchange
 
     /// <summary>With <see cref="SaslAction.Verify"/>, and behind it: what the host looks at.</summary>
     public SaslClaim? Claim => _dialogue.Claim;
+
+    /// <summary>The claim was found not to be true: whatever the client says now, it is not logged in.</summary>
+    public bool IsRejected { get; private set; }
 
     /// <summary>Begins with the argument of AUTH: a mechanism and perhaps, behind a space, an initial response.</summary>
     /// <param name="offered">The mechanisms that may be had here.</param>
@@ -48,6 +57,16 @@ public sealed class SaslExchange
 
     /// <summary>The claim is true. Where a challenge comes of it, the client's answer to that one is awaited.</summary>
     public SaslStep Verified() => _dialogue.Verified();
+
+    /// <summary>
+    /// The claim is not true. Refused, or a challenge that says why (RFC 7628 §3.2.2): what the client answers to that is refused as well.
+    /// </summary>
+    /// <param name="issuer">Whose tokens would be taken.</param>
+    public SaslStep Rejected(TokenIssuer? issuer)
+    {
+        IsRejected = true;
+        return _dialogue.Rejected(issuer);
+    }
 
     private SaslStep Decode(ReadOnlySpan<byte> line)
     {

@@ -7,32 +7,43 @@ public sealed class SaslMechanism
 {
     private readonly Func<SaslDialogue> _begin;
 
-    private SaslMechanism(string name, bool sendsPassword, Func<SaslDialogue> begin)
+    private SaslMechanism(string name, Func<SaslDialogue> begin, bool sendsPassword = false, bool sendsToken = false)
     {
         Name = name;
         SendsPassword = sendsPassword;
+        SendsToken = sendsToken;
         _begin = begin;
     }
 
     public static IReadOnlyList<SaslMechanism> All { get; } =
     [
         // Never more than a draft (draft-murchison-sasl-login), and still all that some clients speak.
-        new("LOGIN", sendsPassword: true, static () => new LoginDialogue()),
+        new("LOGIN", static () => new LoginDialogue(), sendsPassword: true),
         // RFC 4616
-        new("PLAIN", sendsPassword: true, static () => new PlainDialogue()),
+        new("PLAIN", static () => new PlainDialogue(), sendsPassword: true),
         // RFC 5802, RFC 7677. Not SCRAM-SHA-256-PLUS: a client that has it takes it before all others, and binds it to a TLS 1.3 channel by
         // "tls-exporter" (RFC 9266), for which SslStream exports nothing.
-        new("SCRAM-SHA-256", sendsPassword: false, static () => new ScramDialogue()),
+        new("SCRAM-SHA-256", static () => new ScramDialogue()),
+        // RFC 7628
+        new("OAUTHBEARER", static () => new OAuthBearerDialogue(), sendsToken: true),
+        // In no RFC; documented by Google and Microsoft for their own servers.
+        new("XOAUTH2", static () => new XOAuth2Dialogue(), sendsToken: true),
     ];
 
     /// <summary>What is offered where nobody says otherwise: LOGIN and PLAIN.</summary>
     public static IReadOnlyList<SaslMechanism> Passwords { get; } = [.. All.Where(mechanism => mechanism.SendsPassword)];
+
+    /// <summary>What is offered besides where tokens of an issuer are taken, and nobody says otherwise: OAUTHBEARER and XOAUTH2.</summary>
+    public static IReadOnlyList<SaslMechanism> Tokens { get; } = [.. All.Where(mechanism => mechanism.SendsToken)];
 
     /// <summary>As it is registered (RFC 4422 §3.1): upper case, digits, hyphens.</summary>
     public string Name { get; }
 
     /// <summary>The client sends the password itself.</summary>
     public bool SendsPassword { get; }
+
+    /// <summary>The client sends a token that an issuer gave it: of no use where no issuer is trusted.</summary>
+    public bool SendsToken { get; }
 
     internal SaslDialogue Begin() => _begin();
 

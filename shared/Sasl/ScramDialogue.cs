@@ -119,7 +119,7 @@ internal sealed class ScramDialogue(string nonce) : SaslDialogue
     }
 
     // RFC 5802 §5.1: "," and "=" are written "=2C" and "=3D", and no other "=" is allowed.
-    private static string? ReadName(string text)
+    internal static string? ReadName(string text)
     {
         var rest = text.Replace("=2C", "", StringComparison.Ordinal).Replace("=3D", "", StringComparison.Ordinal);
         if (rest.Contains('=', StringComparison.Ordinal))

@@ -42,6 +42,9 @@ public sealed class SmtpProfile
     /// <summary>By which mechanisms, in the order in which EHLO names them.</summary>
     public IReadOnlyList<SaslMechanism> Mechanisms { get; init; } = SaslMechanism.Passwords;
 
+    /// <summary>Whose tokens are taken; null: nobody's, and no mechanism that sends one is offered.</summary>
+    public TokenIssuer? TokenIssuer { get; init; }
+
     /// <summary>AUTH is offered without TLS too: only when the operator says so.</summary>
     public bool AllowsCleartextAuth { get; init; }
 
@@ -69,6 +72,8 @@ public sealed class SmtpProfile
         214, new EnhancedStatus(2, 0, 0), "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP, and what EHLO tells of", $"See {HelpLink}");
 
     internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
+
+    internal bool TakesTokens(bool isTls) => TokenIssuer is not null && AllowsAuth(isTls);
 
     internal OfferedExtensions Offered(ClientTraits client) => _offered[(int)client] ??= new OfferedExtensions(this, client);
 }

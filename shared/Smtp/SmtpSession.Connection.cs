@@ -117,6 +117,8 @@ public sealed partial class SmtpSession
 
     private SmtpReply AuthRequired => profile.AllowsAuth(IsTls) ? Replies.C530AuthRequired : Replies.C530TlsRequired;
 
+    private static bool IsAuth(ReadOnlySpan<byte> line) => Ascii.EqualsIgnoreCase(line[..Math.Min(line.Length, 5)], "AUTH "u8);
+
     private SmtpStep AuthLine(ReadOnlySpan<byte> line) => AuthStep(_sasl!.Read(line));
 
     private SmtpStep AuthStep(SaslStep step) => step.Action switch
@@ -131,8 +133,15 @@ public sealed partial class SmtpSession
         _ => AuthAbandoned(Replies.C504UnknownMechanism),
     };
 
+    // RFC 7628 §3.2.2: first comes a challenge that says why, where the mechanism has one.
+    private SmtpStep AuthRejected(SmtpReply refusal) =>
+        refusal.IsPermanentFailure && _sasl!.Rejected(profile.TokenIssuer) is { Action: SaslAction.Challenge } why ? AuthStep(why) : AuthRefused(refusal);
+
     private SmtpStep AuthAbandoned(SmtpReply reply)
     {
+        // Whose claim was not true has failed, whatever it says to the challenge that tells it so.
+        if (_sasl is { IsRejected: true })
+            return AuthRefused(reply);
         _sasl = null;
         return Respond(reply);
     }

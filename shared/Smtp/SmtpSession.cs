@@ -107,7 +107,9 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     /// <summary><see cref="ClientName"/> is a domain or address literal by the grammar (RFC 5321 §4.1.1.1).</summary>
     public bool HasWellFormedClientName { get; private set; }
 
-    /// <summary>The user name of the verified credentials; null when the client is a stranger.</summary>
+    /// <summary>
+    /// The user name of the verified credentials, empty where their token alone said it; null when the client is a stranger.
+    /// </summary>
     public string? UserName { get; private set; }
 
     /// <summary>The transaction under way; null outside of one.</summary>
@@ -147,7 +149,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     public string? LastPath { get; private set; }
 
     /// <summary>Longest line to read next, CRLF included.</summary>
-    public int MaxLineBytes => _sasl is null ? SmtpLimits.ExtendedCommandLineBytes : SaslExchange.MaxLineBytes + 2;
+    public int MaxLineBytes =>
+        _sasl is not null ? SaslExchange.MaxLineBytes + 2
+        : UserName is null && profile.TakesTokens(IsTls) ? SaslExchange.MaxCommandBytes
+        : SmtpLimits.ExtendedCommandLineBytes;
 
     /// <summary>
     /// The greeting was 554: the client is heard until it says QUIT, and whatever else it says is out of place (RFC 5321 §3.1).
@@ -160,6 +165,9 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         ThrowIfQuestionOpen();
         if (_sasl is not null)
             return AuthLine(line);
+        // Where AUTH may bring a token, no other command may be as long.
+        if (line.Length + 2 > SmtpLimits.ExtendedCommandLineBytes && !IsAuth(line))
+            return ReadBroken(LineStatus.TooLong, line);
 
         (LastVerb, LastPath) = ("", null);
         if (line.ContainsAny((byte)0, (byte)'\r'))
@@ -183,8 +191,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     public SmtpStep ReadBroken(LineStatus status, ReadOnlySpan<byte> start)
     {
         ThrowIfQuestionOpen();
-        var isAuth = _sasl is not null || Ascii.EqualsIgnoreCase(start[..Math.Min(start.Length, 5)], "AUTH "u8);
+        var isAuth = _sasl is not null || IsAuth(start);
         (LastVerb, LastPath) = (isAuth ? "AUTH" : "", null);
+        if (_sasl is { IsRejected: true })
+            _authFailures++;
         _sasl = null;
         // RFC 5321 §2.3.8: only CRLF ends a line.
         if (status != LineStatus.TooLong)
@@ -229,7 +239,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             case SmtpAction.FindKeys when refusal is not null:
                 return AuthRefused(refusal);
             case SmtpAction.Authenticate:
-                return refusal is null ? AuthStep(_sasl!.Verified()) : AuthRefused(refusal);
+                return refusal is null ? AuthStep(_sasl!.Verified()) : AuthRejected(refusal);
             case SmtpAction.NameClient:
                 var client = ProposedClient!;
                 ProposedClient = null;

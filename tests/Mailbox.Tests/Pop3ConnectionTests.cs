@@ -322,7 +322,7 @@ public sealed class Pop3ConnectionTests
         {
             (eve[2], eve[3]) = ((byte)(i >> 8), (byte)i);
             var client = new IPAddress(eve);
-            harness.Server.Refusals.Login("test", client, "ann@example.org", Pop3Session.BadCredentials);
+            harness.Server.Refusals.Login("test", client, "ann@example.org", Pop3Session.BadCredentials, null);
             harness.Server.Refusals.Connection("test", client, "pop3", "total", "-ERR");
         }
         Assert.Equal(Pop3Refusals.MaxLinesOfAll, Lines(4011).Count);

@@ -7,6 +7,7 @@ public sealed class SaslMechanismTests
     [InlineData(" plain  LOGIN ", "PLAIN LOGIN")]
     [InlineData("PLAIN", "PLAIN")]
     [InlineData("LOGIN PLAIN scram-sha-256", "LOGIN PLAIN SCRAM-SHA-256")]
+    [InlineData("xoauth2 OAuthBearer", "XOAUTH2 OAUTHBEARER")]
     [InlineData("SCRAM-SHA-256-PLUS", null)]
     [InlineData("", null)]
     [InlineData("PLAIN PLAIN", null)]

@@ -32,6 +32,7 @@ public sealed class ExtensionTableTests
     [InlineData("LOGIN PLAIN SCRAM-SHA-256", "AUTH=LOGIN PLAIN", "AUTH LOGIN PLAIN SCRAM-SHA-256")]
     [InlineData("SCRAM-SHA-256 PLAIN", "AUTH=PLAIN", "AUTH SCRAM-SHA-256 PLAIN")]
     // Clients from before RFC 2554 know nothing that was made since.
+    [InlineData("LOGIN OAUTHBEARER XOAUTH2", "AUTH=LOGIN", "AUTH LOGIN OAUTHBEARER XOAUTH2")]
     [InlineData("SCRAM-SHA-256", "AUTH SCRAM-SHA-256")]
     public void Ehlo_names_the_mechanisms_that_are_offered_in_their_order(string names, params string[] lines)
     {

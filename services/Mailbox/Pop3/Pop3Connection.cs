@@ -44,6 +44,7 @@ internal sealed class Pop3Connection : ILineSession
             server.Options.MaxBadCommands)
         {
             Mechanisms = listener.Mechanisms,
+            TokenIssuer = listener.TokenIssuer,
         });
     }
 
@@ -169,7 +170,7 @@ internal sealed class Pop3Connection : ILineSession
                 _account = account;
                 return _session.Verified();
             }
-            _server.LoginRefused(_connection, claim.UserName);
+            _server.LoginRefused(_connection, claim.UserName, verified.Reason);
             await Task.Delay(_server.Options.LoginFailureDelay, _server.Time, CancellationToken.None);
             return _session.LoginFailed(LoginFailure.BadCredentials);
         }

@@ -1,12 +1,14 @@
 using System.Buffers;
 using System.Text;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Sasl;
 
 namespace MailPipeline.Mailbox.Pop3;
 
 /// <summary>One listener, and POP3 as it is spoken there.</summary>
-internal sealed class Pop3Listener(Pop3Server server, MailboxListener listener, MailboxOptions options, TimeProvider time) : LineListener(
+internal sealed class Pop3Listener(
+    Pop3Server server, MailboxListener listener, MailboxOptions options, LoginOptions logins, TimeProvider time) : LineListener(
     new SessionPlaces(
         new SessionLimits(
             options.MaxConnections, options.MaxConnectionsLoggedIn, options.MaxConnectionsPerAddress, options.PrefixIPv6, KeepsPlaces: true),
@@ -19,7 +21,9 @@ internal sealed class Pop3Listener(Pop3Server server, MailboxListener listener, 
 
     public ListenerTls Tls { get; } = listener.Tls;
 
-    public IReadOnlyList<SaslMechanism> Mechanisms { get; } = SaslMechanism.Named(listener.AuthMechanisms)!;
+    public IReadOnlyList<SaslMechanism> Mechanisms { get; } = logins.MechanismsOf(listener.AuthMechanisms);
+
+    public TokenIssuer? TokenIssuer { get; } = logins.TokenIssuer;
 
     public override ILineSession Begin(LineConnection connection)
     {

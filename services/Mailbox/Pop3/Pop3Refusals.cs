@@ -41,10 +41,13 @@ internal sealed class Pop3Refusals : IDisposable
         _failures = new(time, MaxFailures, TimeSpan.FromSeconds(1), (eventId, count) => logger.MoreFailed(eventId, count));
     }
 
-    public void Login(string connectionId, IPAddress? client, string userName, string reply)
+    /// <param name="reason">What there is to say besides; null: nothing.</param>
+    public void Login(string connectionId, IPAddress? client, string userName, string reply, string? reason)
     {
-        if (MayWrite(_guesses, client))
-            _logger.LoginRefused(client, connectionId, LogText.OrNone(LogText.Address(userName)), reply);
+        if (!MayWrite(_guesses, client))
+            return;
+        var why = reason is null ? "" : $" reason=\"{reason}\"";
+        _logger.LoginRefused(client, connectionId, LogText.OrNone(LogText.Address(userName)), why, reply);
     }
 
     /// <param name="reply">Empty: closed without a word.</param>

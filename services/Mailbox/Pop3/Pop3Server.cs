@@ -32,10 +32,11 @@ internal sealed class Pop3Server(
         _ => false,
     };
 
-    internal void LoginRefused(LineConnection connection, string userName)
+    /// <param name="reason">What there is to say besides; null: nothing.</param>
+    internal void LoginRefused(LineConnection connection, string userName, string? reason)
     {
         telemetry.Login(LoginResult.Refused);
-        Refusals.Login(connection.ConnectionId, connection.Client, userName, Pop3Session.BadCredentials);
+        Refusals.Login(connection.ConnectionId, connection.Client, userName, Pop3Session.BadCredentials, reason);
     }
 
     internal void TlsFailed(LineConnection connection, Exception failure)

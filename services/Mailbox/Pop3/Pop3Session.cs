@@ -37,7 +37,10 @@ internal sealed class Pop3Session(Pop3Terms terms)
     public static Pop3Step Greeting => new Pop3Step.Reply("+OK MailPipeline POP3 ready");
 
     /// <summary>The longest line to read next, its CRLF included. A response of AUTH may be longer than any command (RFC 5034 §4).</summary>
-    public int MaxLineBytes => _sasl is null ? MaxCommandBytes : SaslExchange.MaxLineBytes + 2;
+    public int MaxLineBytes =>
+        _sasl is not null ? SaslExchange.MaxLineBytes + 2
+        : State == Pop3State.Authorization && LoginAllowed && terms.TokenIssuer is not null ? SaslExchange.MaxCommandBytes
+        : MaxCommandBytes;
 
     private bool LoginAllowed => _secure || terms.CleartextLogin;
 
@@ -50,6 +53,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
             return Malformed(LineFault.TooLong);
         if (_sasl is not null)
             return AuthStep(_sasl.Read(line));
+        // Where AUTH may bring a token, no other command may be as long.
+        if (line.Length + 2 > MaxCommandBytes && !Ascii.EqualsIgnoreCase(line[..5], "AUTH "u8))
+            return Malformed(LineFault.TooLong);
         string text;
         try
         {
@@ -83,6 +89,8 @@ internal sealed class Pop3Session(Pop3Terms terms)
     /// <summary>Answers a line that cannot be a command, and ends the login that it was for; the connection has dropped it up to its end.</summary>
     public Pop3Step Malformed(LineFault fault)
     {
+        if (_sasl is { IsRejected: true })
+            _failedLogins++;
         _sasl = null;
         return Bad(fault switch
         {
@@ -115,6 +123,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     public Pop3Step LoginFailed(LoginFailure failure)
     {
+        // RFC 7628 §3.2.2: first comes a challenge that says why, where the mechanism has one.
+        if (failure == LoginFailure.BadCredentials && _sasl is { IsRejected: false } && _sasl.Rejected(terms.TokenIssuer) is { Action: SaslAction.Challenge } why)
+            return AuthStep(why);
         _sasl = null;
         var line = failure switch
         {
@@ -180,6 +191,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
                 return LoginFailed(LoginFailure.BadCredentials);
         }
 
+        // Whose claim was not true has failed, whatever it says to the challenge that tells it so.
+        if (_sasl is { IsRejected: true })
+            return LoginFailed(LoginFailure.BadCredentials);
         _sasl = null;
         return Bad(step.Action switch
         {
@@ -313,4 +327,7 @@ internal sealed record Pop3Terms(bool Secure, bool StartTls, bool CleartextLogin
 {
     /// <summary>What AUTH may be told, in the order in which CAPA names it.</summary>
     public IReadOnlyList<SaslMechanism> Mechanisms { get; init; } = SaslMechanism.Passwords;
+
+    /// <summary>Whose tokens are taken; null: nobody's, and no mechanism that sends one is offered.</summary>
+    public TokenIssuer? TokenIssuer { get; init; }
 }

@@ -12,6 +12,9 @@ namespace MailPipeline.Mail;
 /// <param name="IsBusy">They were not looked at: too many wait, or the name failed too often there. Later. SMTP: 454 4.7.0.</param>
 public readonly record struct Verification(Account? Account, bool IsBusy)
 {
+    /// <summary>Why it is nobody's, for the log, where there is more to say than that.</summary>
+    public string? Reason { get; init; }
+
     internal static readonly Verification Busy = new(null, IsBusy: true);
 
     internal static readonly Verification Refused = new(null, IsBusy: false);
@@ -34,7 +37,7 @@ public sealed class CredentialVerifier
     private const int MaxRemembered = 10_000;
 
     /// <summary>Longest name that is asked for; longer ones are nobody's.</summary>
-    private const int MaxNameLength = 320;
+    internal const int MaxNameLength = 320;
 
     private const string DecoyKeyName = "scram-decoy";
 
@@ -49,10 +52,17 @@ public sealed class CredentialVerifier
     private readonly Lazy<string> _nobody = new(() => PasswordHash.Create("nobody has this password"));
     private readonly RememberedLogins _passwords;
     private readonly RememberedLogins _proofs;
+    private readonly TokenLogins? _tokens;
     private readonly Lock _proving = new();
     private byte[]? _decoyKey;
 
     public CredentialVerifier(MailDirectory directory, SecretStore secrets, LoginOptions options, TimeProvider time)
+        : this(directory, secrets, options, time, null)
+    {
+    }
+
+    /// <param name="tokens">Null where no issuer's are taken.</param>
+    internal CredentialVerifier(MailDirectory directory, SecretStore secrets, LoginOptions options, TimeProvider time, TokenVerifier? tokens)
     {
         _directory = directory;
         _secrets = secrets;
@@ -62,6 +72,8 @@ public sealed class CredentialVerifier
         _proofs = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _turns = new LoginTurns(
             Math.Max(1, Environment.ProcessorCount / 2), options.MaxWaiting, options.MaxWaitingPerNetwork, _history.HasFailed);
+        if (tokens is not null)
+            _tokens = new TokenLogins(directory, tokens, _history, new RememberedLogins(options.RememberedFor, MaxRemembered, time), Digest);
     }
 
     /// <summary>Logins that wait for their turn.</summary>
@@ -72,6 +84,7 @@ public sealed class CredentialVerifier
     {
         PasswordClaim password => VerifyAsync(password.UserName, password.Password, client),
         ScramClaim proof => VerifyAsync(proof, client),
+        TokenClaim token when _tokens is not null => _tokens.VerifyAsync(token, PrefixOf(client.Address), client.Left),
         _ => throw new NotSupportedException($"Nobody looks at {claim}."),
     };
 

@@ -1,10 +1,11 @@
 using System.ComponentModel.DataAnnotations;
 using MailPipeline.Sasl;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mail;
 
-/// <summary>How passwords are kept and looked at, in all protocols. Section "Logins".</summary>
+/// <summary>How passwords are kept and looked at, and whose tokens are taken, in all protocols. Section "Logins".</summary>
 public sealed class LoginOptions
 {
     public const string SectionName = "Logins";
@@ -46,6 +47,28 @@ public sealed class LoginOptions
     /// <summary>The same of IPv6. Default 64, what one customer has at least (RFC 6177).</summary>
     [Range(16, 128)]
     public int PrefixIPv6 { get; set; } = 64;
+
+    /// <summary>Logins by tokens of an issuer, instead of passwords.</summary>
+    [ValidateObjectMembers(typeof(OpenIdOptionsAttributes))]
+    public OpenIdOptions OpenId { get; init; } = new();
+
+    /// <summary>Whose tokens are taken; null: nobody's.</summary>
+    public TokenIssuer? TokenIssuer => OpenId.Issuer.Length == 0 ? null : new(OpenId.ConfigurationAddress, OpenId.RequiredScope);
+
+    /// <summary>The mechanisms of a listener, whose names were checked.</summary>
+    /// <param name="named">Null: those of the default.</param>
+    public IReadOnlyList<SaslMechanism> MechanismsOf(string? named) =>
+        named is not null ? SaslMechanism.Named(named)! : TokenIssuer is null ? SaslMechanism.Passwords : [.. SaslMechanism.Passwords, .. SaslMechanism.Tokens];
+
+    /// <summary>What is wrong with a listener that offers to take tokens where there is no issuer; null: nothing.</summary>
+    public static string? CheckMechanisms(IConfiguration configuration, string setting, string? named)
+    {
+        const string Issuer = $"{SectionName}:{nameof(OpenId)}:{nameof(OpenIdOptions.Issuer)}";
+        var token = SaslMechanism.Named(named ?? "")?.FirstOrDefault(mechanism => mechanism.SendsToken);
+        return token is null || configuration[Issuer] is { Length: > 0 }
+            ? null
+            : $"{setting} is '{named}', but {token.Name} needs an issuer of tokens; set {Issuer}, or leave it out";
+    }
 }
 
 [OptionsValidator]
@@ -58,6 +81,8 @@ internal sealed class LoginOptionsValidator : IValidateOptions<LoginOptions>
     {
         if (new LoginOptionsAttributes().Validate(name, options) is { Failed: true } limits)
             return limits;
+        if (options.OpenId.Failures($"{LoginOptions.SectionName}:{nameof(options.OpenId)}").ToList() is { Count: > 0 } failures)
+            return ValidateOptionsResult.Fail(failures);
         return options.ScramIterations is 0 or (>= ScramKeys.LeastIterations and <= ScramKeys.MostIterations)
             ? ValidateOptionsResult.Success
             : ValidateOptionsResult.Fail(

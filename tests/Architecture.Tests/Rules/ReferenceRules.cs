@@ -44,6 +44,7 @@ internal static partial class ReferenceRules
         ("DnsClient", []),
         ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
         ("Npgsql", ["shared/Storage/Storage.csproj"]),
+        ("Microsoft.IdentityModel.", ["shared/Mail/Mail.csproj"]),
         ("NSec.Cryptography", ["shared/Mail/Mail.csproj"]),
         ("MailKit", []),
         ("Aspire.", ["AppHost/AppHost.csproj"]),

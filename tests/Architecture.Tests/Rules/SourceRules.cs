@@ -18,6 +18,7 @@ internal static partial class SourceRules
         ["shared/ServiceDefaults"] = 6,
         ["services/Standalone"] = 7,
         ["shared/LineServer"] = 8,
+        ["shared/Mail"] = 9,
     };
 
     /// <summary>What an operator can do is done for any caller: it writes no text, reads no console and ends no process.</summary>

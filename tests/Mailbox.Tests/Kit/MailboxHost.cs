@@ -118,7 +118,9 @@ internal sealed class MailboxHost : IAsyncDisposable
             log.OutputFormatter = record => $"{Activity.Current?.TraceId.ToHexString()} {record.Message}";
             log.OutputSink = TracedLines.Enqueue;
         });
-        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" }, new LoginOptions { MaxWaiting = logins });
+        var options = builder.Configuration.ReadLoginOptions();
+        options.MaxWaiting = logins;
+        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" }, options);
         builder.Services.AddSingleton(_reports);
         builder.AddMailbox();
         builder.AddMailBus(bus =>

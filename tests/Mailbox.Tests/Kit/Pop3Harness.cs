@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Net;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.Mailbox.Pop3;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Connections;
@@ -36,7 +37,7 @@ internal sealed class Pop3Harness : IDisposable
         Server = new Pop3Server(Maildrops, Microsoft.Extensions.Options.Options.Create(options), _telemetry, Time, new FakeLogger<Pop3Server>(Log));
         _registry = new SessionRegistry(Time);
         _acceptor = new LineAcceptor(_registry, certificate, Time, new FakeLogger<LineAcceptor>());
-        _listeners = Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new Pop3Listener(Server, new MailboxListener { Tls = tls }, options, Time));
+        _listeners = Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new Pop3Listener(Server, new MailboxListener { Tls = tls }, options, new LoginOptions(), Time));
         AnnId = Maildrops.AddAccount("ann@example.org", "secret");
     }
 
