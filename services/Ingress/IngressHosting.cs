@@ -1,7 +1,10 @@
+using System.Net;
+using System.Net.Sockets;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress;
@@ -23,6 +26,8 @@ public static class IngressHosting
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
+        services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
+            (transport, options) => transport.BindSockets([.. SocketsOf(options.Value)]));
         return builder;
     }
 
@@ -31,10 +36,11 @@ public static class IngressHosting
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
-        services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Select((listener, i) =>
-            new ListeningPort(
-                $"{IngressOptions.SectionName}:Listeners:{i}:Port", $"{IngressOptions.SectionName}:Listeners:{i}:Address",
-                listener.Address, listener.PortOrDefault)));
+        services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Index()
+            .Where(listener => !listener.Item.IsSocket)
+            .Select(listener => new ListeningPort(
+                $"{IngressOptions.SectionName}:Listeners:{listener.Index}:Port", $"{IngressOptions.SectionName}:Listeners:{listener.Index}:Address",
+                listener.Item.Address, listener.Item.PortOrDefault)));
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressTokenRule>();
     }
@@ -50,6 +56,7 @@ public static class IngressHosting
         services.AddSingleton<Backpressure>();
         services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
         services.AddSingleton<ClientNetworkCheck>();
+        services.AddSingleton<LmtpClientCheck>();
         services.AddSingleton<ClientNameCheck>();
         services.AddSingleton<LocalSenderCheck>();
         services.AddSingleton<OwnSenderCheck>();
@@ -65,11 +72,17 @@ public static class IngressHosting
     {
         foreach (var listener in options.Value.Listeners)
         {
-            kestrel.ListenLines(listener.EndPoint, services =>
+            EndPoint endPoint = listener.IsSocket ? new UnixDomainSocketEndPoint(listener.Socket) : listener.EndPoint;
+            kestrel.ListenLines(endPoint, services =>
             {
                 var server = services.GetRequiredService<SmtpServer>();
                 return new SmtpListener(server, listener, options.Value, server.Time);
             });
         }
     }
+
+    private static IEnumerable<ListeningSocket> SocketsOf(IngressOptions options) => options.Listeners.Index()
+        .Where(listener => listener.Item.IsSocket)
+        .Select(listener => new ListeningSocket(
+            $"{IngressOptions.SectionName}:Listeners:{listener.Index}:Socket", listener.Item.Socket, ListeningSocket.ParseMode(listener.Item.SocketMode)!.Value));
 }

@@ -49,6 +49,14 @@ public sealed class IngressOptions
     /// </summary>
     public IList<string> EtrnClients { get; init; } = [];
 
+    /// <summary>
+    /// Addresses and networks (CIDR) of servers that may hand in mail on Lmtp listeners; others are greeted with 554. Default: this machine
+    /// itself. Whoever may open a Unix socket may hand in by it.
+    /// </summary>
+    public IList<string> LmtpClients { get; init; } = [];
+
+    internal IEnumerable<string> LmtpClientsOrDefault => LmtpClients.Count > 0 ? LmtpClients : ["127.0.0.0/8", "::1"];
+
     /// <summary>Between two starts of one domain's queue by ETRN, in the whole cluster. Default 1 minute: a failed attempt is hardly over sooner.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
     public TimeSpan EtrnInterval { get; set; } = TimeSpan.FromMinutes(1);
@@ -118,11 +126,11 @@ public sealed class IngressOptions
     [RegularExpression("[ -~]{1,200}", ErrorMessage = "must be 1 to 200 characters of printable ASCII")]
     public string HelpLink { get; set; } = "docs/RFC.md of MailPipeline";
 
-    /// <summary>5xx replies since the last accepted message; behind the last of them 421 ends the session. Default 20, as Postfix.</summary>
+    /// <summary>5xx replies since the last accepted message; behind the last of them 421 ends the session; not where LMTP is spoken. Default 20, as Postfix.</summary>
     [Range(1, 100_000)]
     public int MaxErrors { get; set; } = 20;
 
-    /// <summary>NOOP, RSET, VRFY, HELP, HELO, EHLO, ETRN, XCLIENT since the last accepted message that end a session. Default 100, as Postfix.</summary>
+    /// <summary>NOOP, RSET, VRFY, HELP, HELO, EHLO, LHLO, ETRN, XCLIENT since the last accepted message that end a session. Default 100, as Postfix.</summary>
     [Range(2, 100_000)]
     public int MaxCommandsWithoutMail { get; set; } = 100;
 
@@ -204,6 +212,11 @@ public sealed class IngressOptions
 /// <summary>One listening socket. Section "Ingress:Listeners:N".</summary>
 public sealed class ListenerOptions
 {
+    /// <summary>RFC 2033 §5 has none of its own, and forbids SMTP's; 24 is what IANA keeps for private mail systems.</summary>
+    private const int LmtpPort = 24;
+
+    private const int SmtpPort = 25;
+
     /// <summary>Its name in logs and metrics. Default: the kind in lower case.</summary>
     public string Name { get; set; } = "";
 
@@ -213,8 +226,23 @@ public sealed class ListenerOptions
     /// <summary>IP address to bind. Default 127.0.0.1.</summary>
     public string Address { get; set; } = "127.0.0.1";
 
-    /// <summary>TCP port; 0 takes a free one. Default 25 (RFC 5321 §4.5.4.2) for Mx; Submission has 587 or, with implicit TLS, 465 (RFC 8314 §3.3).</summary>
+    /// <summary>
+    /// TCP port; 0 takes a free one. Default 25 (RFC 5321 §4.5.4.2) for Mx; Submission has 587 or, with implicit TLS, 465 (RFC 8314 §3.3); Lmtp
+    /// has 24.
+    /// </summary>
     public int? Port { get; set; }
+
+    /// <summary>
+    /// Of an Lmtp listener: the full path of a Unix socket, in the place of address and port. Default: none. A file that a process before left
+    /// there is removed if nobody listens on it.
+    /// </summary>
+    public string Socket { get; set; } = "";
+
+    /// <summary>
+    /// Who may connect to the socket, as chmod has it, in octal digits. Default 0660: who runs this process, and its group. It is all that
+    /// keeps others out.
+    /// </summary>
+    public string SocketMode { get; set; } = "0660";
 
     /// <summary>Default StartTls.</summary>
     public TlsMode Tls { get; set; } = TlsMode.StartTls;
@@ -242,9 +270,12 @@ public sealed class ListenerOptions
 
     internal bool OldAuthOrDefault => OldAuth ?? Kind == ListenerKind.Submission;
 
+    internal bool IsSocket => Socket.Length > 0;
+
     internal int PortOrDefault => Port ?? (Kind, Tls) switch
     {
-        (ListenerKind.Mx, _) => 25,
+        (ListenerKind.Mx, _) => SmtpPort,
+        (ListenerKind.Lmtp, _) => LmtpPort,
         (_, TlsMode.Implicit) => 465,
         _ => 587,
     };
@@ -252,6 +283,24 @@ public sealed class ListenerOptions
     internal string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
 
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), PortOrDefault);
+
+    internal void ValidateKind(string setting, List<string> failures)
+    {
+        if (!Enum.IsDefined(Kind))
+            failures.Add($"{setting}:Kind is {Kind}; it must be one of {string.Join(", ", Enum.GetNames<ListenerKind>())}");
+        if (Kind == ListenerKind.Lmtp && Port == SmtpPort)
+            failures.Add($"{setting}:Port is {SmtpPort}, on which SMTP is expected; LMTP must have another one, such as {LmtpPort} (RFC 2033 §5)");
+        if (!IsSocket)
+            return;
+        if (Kind != ListenerKind.Lmtp)
+            failures.Add($"{setting}:Socket is '{Socket}'; only a listener with Kind=Lmtp has one");
+        if (Port is not null)
+            failures.Add($"{setting}:Socket is '{Socket}' and {setting}:Port is {Port}; a listener has one of them");
+        if (!ListeningSocket.IsPath(Socket))
+            failures.Add($"{setting}:Socket is '{Socket}'; it must be a full path of up to {ListeningSocket.MaxPathBytes} octets, e.g. /run/mailpipeline/lmtp");
+        if (ListeningSocket.ParseMode(SocketMode) is null)
+            failures.Add($"{setting}:SocketMode is '{SocketMode}'; it must be three or four octal digits from 0000 to 0777, e.g. 0660");
+    }
 }
 
 /// <summary>How TLS begins on a listener.</summary>
@@ -283,6 +332,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
         RequireNetworks("Ingress:ProxyProtocolFrom", options.ProxyProtocolFrom, failures);
         RequireNetworks("Ingress:XclientFrom", options.XclientFrom, failures);
         RequireNetworks("Ingress:EtrnClients", options.EtrnClients, failures);
+        RequireNetworks("Ingress:LmtpClients", options.LmtpClients, failures);
 
         for (var i = 0; i < options.Listeners.Count; i++)
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
@@ -305,9 +355,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             failures.Add($"{setting}:Address is '{listener.Address}'; it must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::");
         if (listener.PortOrDefault is < 0 or > 65535)
             failures.Add($"{setting}:Port is {listener.Port}; it must be 0 to 65535");
-        // LMTP has no listener so far.
-        if (listener.Kind is not (ListenerKind.Mx or ListenerKind.Submission))
-            failures.Add($"{setting}:Kind is {listener.Kind}; it must be Mx or Submission");
+        listener.ValidateKind(setting, failures);
         if (!Enum.IsDefined(listener.Tls))
             failures.Add($"{setting}:Tls is {listener.Tls}; it must be None, StartTls or Implicit");
         if (listener.AuthMechanisms is not null && SaslMechanism.Named(listener.AuthMechanisms) is null)
@@ -336,5 +384,5 @@ internal sealed class IngressListenerRule : IValidateOptions<IngressOptions>
     public ValidateOptionsResult Validate(string? name, IngressOptions options) => options.Listeners.Count > 0
         ? ValidateOptionsResult.Success
         : ValidateOptionsResult.Fail(
-            "Ingress:Listeners has no entry, so that nothing would listen; it must have at least one, e.g. Ingress:Listeners:0:Kind=Mx (or Submission) and Ingress:Listeners:0:Address=0.0.0.0");
+            "Ingress:Listeners has no entry, so that nothing would listen; it must have at least one, e.g. Ingress:Listeners:0:Kind=Mx (or Submission, Lmtp) and Ingress:Listeners:0:Address=0.0.0.0");
 }

@@ -117,7 +117,7 @@ internal sealed class IngressTelemetry : IDisposable
 
     public void Dispose() => _source.Dispose();
 
-    private static KeyValuePair<string, object?> Kind(ListenerKind kind) => new("listener", kind == ListenerKind.Mx ? "mx" : "submission");
+    private static KeyValuePair<string, object?> Kind(ListenerKind kind) => new("listener", kind switch { ListenerKind.Mx => "mx", ListenerKind.Lmtp => "lmtp", _ => "submission" });
 
     private static string Name(SessionEnd end) => end switch
     {

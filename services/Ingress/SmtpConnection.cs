@@ -37,7 +37,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _patience = new SessionPatience(server.Options, server.Time);
         _session = new SmtpSession(listener.Profile, server.Listed(connection.Client, connection.Client));
         _proxy = connection.Client;
-        _context = new CheckContext(_session, connection, server.IsRelayClient(connection.Client));
+        _context = new CheckContext(_session, connection, server.IsListed(listener, connection.Client, connection.Client));
         Listener = listener;
     }
 
@@ -172,7 +172,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             await DisposeAsync();
         if (step.Action == SmtpAction.LoggedIn)
             LogIn();
-        Write(step);
+        await WriteAsync(step);
         _received = null;
         if (!MayWait && step.Action != SmtpAction.ReceiveContent)
             await _connection.FlushAsync();
@@ -229,7 +229,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
-        _context = new CheckContext(_session, _connection, _server.IsRelayClient(Client)) { Account = account };
+        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);
         if (await JudgeClientAsync() is not { } refusal)
@@ -318,7 +318,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Broken(received.Reply, over);
 
         var step = _session.ContentEnded(received.Reply!);
-        Write(step);
+        await WriteAsync(step);
         // RFC 2920 §3.2. The reply waits for nothing that was sent behind the dot: a client sends again what it has not heard a 250 for.
         await _connection.FlushAsync();
         _received = null;
@@ -350,11 +350,19 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     }
 
     // The closing reply refuses nothing; that the session ended is counted by its end.
-    private void Write(SmtpStep step)
+    private async ValueTask WriteAsync(SmtpStep step)
     {
-        Write(step.Reply!);
-        if (step.ClosingReply is { } closing)
-            closing.WriteTo(_connection.Output);
+        // RFC 2033 §4.3: the last chunk of a message without recipients has no reply.
+        if (step.Times > 0)
+            Write(step.Reply!);
+        for (var said = 1; said < step.Times; said++)
+        {
+            if (_connection.UnflushedBytes >= LineConnection.FlushThreshold)
+                await _connection.FlushAsync();
+            step.Reply!.WriteTo(_connection.Output);
+        }
+
+        step.ClosingReply?.WriteTo(_connection.Output);
     }
 
     private void Write(SmtpReply reply)

@@ -19,6 +19,9 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
 
     public ListenerKind Kind { get; } = listener.Kind;
 
+    /// <summary>It is a Unix socket: who may connect is what its file's mode says.</summary>
+    public bool IsSocket { get; } = listener.IsSocket;
+
     /// <summary>Date, Message-ID and the empty line are put in front of messages that lack them.</summary>
     public bool AddsMissingFields { get; } = listener.Kind == ListenerKind.Submission && options.AddMissingFields;
 
@@ -36,7 +39,8 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         MaxRecipients = options.MaxRecipients,
         MaxRecipientOvershoot = options.MaxRecipientOvershoot,
         HelpLink = options.HelpLink,
-        MaxErrors = options.MaxErrors,
+        // A server of ours names whom its senders named, some hundreds at once.
+        MaxErrors = listener.Kind == ListenerKind.Lmtp ? int.MaxValue : options.MaxErrors,
         MaxCommandsWithoutMail = options.MaxCommandsWithoutMail,
         MaxAuthFailures = options.MaxAuthFailures,
         OffersStartTls = listener.Tls == TlsMode.StartTls,

@@ -31,6 +31,7 @@ internal sealed partial class SmtpServer(
     private readonly ClientNetworks _relayClients = new(options.Value.RelayClients);
     private readonly ClientNetworks _etrnClients = new(options.Value.EtrnClients);
     private readonly ClientNetworks _proxies = new(options.Value.XclientFrom);
+    private readonly ClientNetworks _lmtpClients = new(options.Value.LmtpClientsOrDefault);
 
     public IngressOptions Options { get; } = options.Value;
 
@@ -50,7 +51,11 @@ internal sealed partial class SmtpServer(
 
     public TimeProvider Time => time;
 
-    public bool IsRelayClient(IPAddress? address) => address is not null && _relayClients.Contains(address);
+    /// <summary>The operator lists the client: as one that relays, or, where LMTP is spoken, as one that hands mail in.</summary>
+    /// <param name="proxy">Who speaks for it, and hands in what it brings; itself where nobody does.</param>
+    public bool IsListed(SmtpListener listener, IPAddress? client, IPAddress? proxy) => listener.Kind == ListenerKind.Lmtp
+        ? listener.IsSocket || (proxy is not null && _lmtpClients.Contains(proxy))
+        : client is not null && _relayClients.Contains(client);
 
     /// <summary>What the operator allows a client.</summary>
     /// <param name="proxy">Who speaks for it; itself where nobody does.</param>

@@ -19,14 +19,23 @@ internal static class TraceHeader
     public static int Write(Span<byte> output, SmtpSession session, IPAddress? client, long messageId, DateTimeOffset now)
     {
         var transaction = session.Transaction!;
-        var fits = Utf8.TryWrite(
-            output, CultureInfo.InvariantCulture,
-            $"Received: from {ClientName(session)} ({HostName(session)}[{(client?.AddressFamily == AddressFamily.InterNetworkV6 ? "IPv6:" : "")}{client ?? IPAddress.None}])\r\n\tby {session.Profile.HostName} with {Protocol(session)} id {messageId:X}",
-            out var length);
-        // Several would tell each of them about the others (RFC 5321 §7.2).
-        if (fits && transaction.Recipients is [var only])
+        var fits = Utf8.TryWrite(output, CultureInfo.InvariantCulture, $"Received: from {ClientName(session)}", out var length);
+        // Of a Unix socket there is no address, and it has no place without one.
+        if (client is not null)
         {
-            fits = Utf8.TryWrite(output[length..], CultureInfo.InvariantCulture, $"\r\n\tfor <{only.Text}>", out var more);
+            fits &= Utf8.TryWrite(
+                output[length..], CultureInfo.InvariantCulture,
+                $" ({HostName(session)}[{(client.AddressFamily == AddressFamily.InterNetworkV6 ? "IPv6:" : "")}{client}])", out var address);
+            length += address;
+        }
+
+        fits &= Utf8.TryWrite(
+            output[length..], CultureInfo.InvariantCulture, $"\r\n\tby {session.Profile.HostName} with {Protocol(session)} id {messageId:X}", out var by);
+        length += by;
+        // Several would tell each of them about the others (RFC 5321 §7.2).
+        if (transaction.Recipients is [var only])
+        {
+            fits &= Utf8.TryWrite(output[length..], CultureInfo.InvariantCulture, $"\r\n\tfor <{only.Text}>", out var more);
             length += more;
         }
 
@@ -37,6 +46,10 @@ internal static class TraceHeader
     /// <summary>RFC 3848, RFC 6531 §4.3.</summary>
     internal static string Protocol(SmtpSession session) => session switch
     {
+        { Profile.Kind: ListenerKind.Lmtp, IsTls: true, UserName: not null } => "LMTPSA",
+        { Profile.Kind: ListenerKind.Lmtp, IsTls: true } => "LMTPS",
+        { Profile.Kind: ListenerKind.Lmtp, UserName: not null } => "LMTPA",
+        { Profile.Kind: ListenerKind.Lmtp } => "LMTP",
         { IsExtended: false } => "SMTP",
         { IsTls: true, UserName: not null } => "ESMTPSA",
         { IsTls: true } => "ESMTPS",

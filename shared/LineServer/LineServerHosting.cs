@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -37,8 +38,9 @@ public static class LineServerHosting
     }
 
     /// <summary>Listens there, and serves what comes as that listener says.</summary>
+    /// <param name="endPoint">An address and a port, or a socket of those that are bound by <see cref="BindSockets"/>.</param>
     /// <param name="create">Called once, at the first connection: what it needs, storage among it, is opened after Kestrel is configured.</param>
-    public static void ListenLines(this KestrelServerOptions kestrel, IPEndPoint endPoint, Func<IServiceProvider, LineListener> create) =>
+    public static void ListenLines(this KestrelServerOptions kestrel, EndPoint endPoint, Func<IServiceProvider, LineListener> create) =>
         kestrel.Listen(endPoint, listen =>
         {
             var services = listen.ApplicationServices;
@@ -46,4 +48,14 @@ public static class LineServerHosting
             var acceptor = new Lazy<LineAcceptor>(services.GetRequiredService<LineAcceptor>);
             listen.Run(connection => acceptor.Value.ServeAsync(connection, listener.Value));
         });
+
+    /// <summary>Unix sockets get their mode before anybody can connect, and take the place of a file that nobody listens on any more.</summary>
+    public static void BindSockets(this SocketTransportOptions transport, IReadOnlyList<ListeningSocket> sockets)
+    {
+        if (sockets.Count == 0)
+            return;
+        var bindOthers = transport.CreateBoundListenSocket;
+        transport.CreateBoundListenSocket = endPoint =>
+            endPoint is UnixDomainSocketEndPoint && sockets.FirstOrDefault(socket => socket.Path == endPoint.ToString()) is { } own ? own.Bind() : bindOthers(endPoint);
+    }
 }

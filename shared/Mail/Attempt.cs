@@ -5,6 +5,7 @@ namespace MailPipeline.Mail;
 /// <param name="Reply">The remote reply in one line, or our own words for what happened before one came.</param>
 /// <param name="RemoteHost">Name and address of the host that answered, e.g. "mx.example.net[192.0.2.1]:25"; empty if none.</param>
 /// <param name="ReportsHandedOn">That host offers DSN and was told what the sender wants to know: from its 250 on it is the one to report.</param>
+/// <param name="IsFinal">That host delivers itself (LMTP): with its 250 the message is where it was to go, and its sender may want to know.</param>
 public sealed record AttemptResult(
     long RecipientId,
     AttemptOutcome Outcome,
@@ -13,7 +14,8 @@ public sealed record AttemptResult(
     string RemoteHost,
     DateTimeOffset StartedAt,
     DateTimeOffset FinishedAt,
-    bool ReportsHandedOn = false);
+    bool ReportsHandedOn = false,
+    bool IsFinal = false);
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

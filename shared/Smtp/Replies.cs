@@ -40,6 +40,7 @@ public static class Replies
     public static readonly SmtpReply C500BadCommand = new(500, "5.5.2", "Command not recognized");
     public static readonly SmtpReply C500BareLineFeed = new(500, "5.5.2", "Lines must end in <CR><LF>");
     public static readonly SmtpReply C500ControlOctets = new(500, "5.5.2", "Control characters in the command line");
+    public static readonly SmtpReply C500SayLhlo = new(500, "5.5.1", "LMTP is spoken here; greet with LHLO");
     public static readonly SmtpReply C500LineTooLong = new(500, "5.5.2", "Line too long");
     public static readonly SmtpReply C501BadArgument = new(501, "5.5.4", "Syntax error in parameters");
     public static readonly SmtpReply C501BadNotify = new(501, "5.5.4", "NOTIFY is NEVER alone, or some of SUCCESS, FAILURE and DELAY, each once");
@@ -58,6 +59,8 @@ public static class Replies
     public static readonly SmtpReply C503ChunkFailed = new(503, "5.5.1", "An earlier chunk of the message was refused");
     public static readonly SmtpReply C503GreetFirst = new(503, "5.5.1", "Send EHLO or HELO first");
     public static readonly SmtpReply C503InChunks = new(503, "5.5.1", "The message comes in chunks; go on with BDAT, or say RSET");
+    public static readonly SmtpReply C503LhloFirst = new(503, "5.5.1", "Send LHLO first");
+    public static readonly SmtpReply C503NoRecipients = new(503, "5.5.1", "No valid recipients");
     public static readonly SmtpReply C503MailFirst = new(503, "5.5.1", "Send MAIL first");
     public static readonly SmtpReply C503NestedMail = new(503, "5.5.1", "Sender already given");
     public static readonly SmtpReply C503InTransaction = new(503, "5.5.1", "Not during a mail transaction");

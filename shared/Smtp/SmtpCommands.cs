@@ -45,6 +45,8 @@ internal sealed class SmtpCommands
         new("RSET",     static (session, argument) => session.Rset(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("EHLO",     static (session, argument) => session.Ehlo(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("HELO",     static (session, argument) => session.Helo(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
+        // RFC 2033 §4.1, in the place of the two above.
+        new("LHLO",     static (session, argument) => session.Lhlo(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("QUIT",     static (session, argument) => session.Quit(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("NOOP",     static (session, _) => session.Noop(),                    [Yes,     Yes,    Yes,      Yes,      Yes]),
         // RFC 4954 §4: not during a transaction. RFC 3207 §4: it would throw the transaction away.

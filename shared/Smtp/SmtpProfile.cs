@@ -28,7 +28,7 @@ public sealed class SmtpProfile
     /// <summary>5xx replies since the last accepted message before the session is closed.</summary>
     public int MaxErrors { get; init; } = 20;
 
-    /// <summary>NOOP, RSET, VRFY, HELP, EHLO, HELO, ETRN and XCLIENT since the last accepted message before the session is closed.</summary>
+    /// <summary>NOOP, RSET, VRFY, HELP, EHLO, HELO, LHLO, ETRN and XCLIENT since the last accepted message before the session is closed.</summary>
     public int MaxCommandsWithoutMail { get; init; } = 100;
 
     /// <summary>Refused credentials before the session is closed.</summary>
@@ -62,14 +62,15 @@ public sealed class SmtpProfile
     /// <summary>Where HELP sends people: printable ASCII, best an address of the web.</summary>
     public string HelpLink { get; init; } = "docs/RFC.md of MailPipeline";
 
-    /// <summary>RFC 5321 §3.1.</summary>
-    public SmtpReply Greeting => _greeting ??= new SmtpReply(220, $"{HostName} ESMTP");
+    /// <summary>RFC 5321 §3.1, RFC 2033 §4.</summary>
+    public SmtpReply Greeting => _greeting ??= new SmtpReply(220, $"{HostName} {(Kind == ListenerKind.Lmtp ? "LMTP" : "ESMTP")}");
 
     internal SmtpReply HeloReply => _helo ??= new SmtpReply(250, HostName);
 
     /// <summary>RFC 5321 §4.1.1.8. It names no command that some listener refuses.</summary>
     internal SmtpReply HelpReply => _help ??= new SmtpReply(
-        214, new EnhancedStatus(2, 0, 0), "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP", "QUIT VRFY HELP, and what EHLO tells of", $"See {HelpLink}");
+        214, new EnhancedStatus(2, 0, 0), $"Commands: {(Kind == ListenerKind.Lmtp ? "LHLO" : "EHLO HELO")} MAIL RCPT DATA RSET NOOP",
+        $"QUIT VRFY HELP, and what {(Kind == ListenerKind.Lmtp ? "LHLO" : "EHLO")} tells of", $"See {HelpLink}");
 
     internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
 

@@ -17,6 +17,9 @@ public sealed partial class SmtpSession
     // A chunk of the last message was refused, and more of it may be under way: the client sends without waiting for replies.
     private bool _hasChunkFailed;
 
+    // In LMTP, what the last chunk of that message is answered with: a reply for each recipient that it had.
+    private int _repliesOwed;
+
     // Why the chunk is skipped.
     private SmtpReply? _chunkRefusal;
 
@@ -46,8 +49,10 @@ public sealed partial class SmtpSession
         }
 
         var step = MessageEnded(reply);
-        _hasChunkFailed = !Chunk.IsLast;
-        return step;
+        if (Chunk.IsLast)
+            return step;
+        (_hasChunkFailed, _repliesOwed) = (true, IsLmtp ? step.Times : 0);
+        return step with { Times = 1 };
     }
 
     // RFC 3030 §2
@@ -64,11 +69,15 @@ public sealed partial class SmtpSession
 
     private SmtpStep ChunkSkipped()
     {
+        // RFC 2033 §4.3: none where no recipient was accepted. A client that counts on none takes one more for that of its next command.
+        var times = IsLmtp && Chunk.IsLast ? _repliesOwed : 1;
         if (!_hasChunkFailed)
-            return Respond(_chunkRefusal!);
+            return Respond(_chunkRefusal!) with { Times = times };
         // What is on its way behind a refused chunk is no error of its own.
         _hasChunkFailed = !Chunk.IsLast;
-        return new SmtpStep(SmtpAction.Continue, Replies.C503ChunkFailed);
+        if (Chunk.IsLast)
+            _repliesOwed = 0;
+        return new SmtpStep(SmtpAction.Continue, Replies.C503ChunkFailed, Times: times);
     }
 
     /// <summary>Reads what BDAT says of its chunk; null when all is well.</summary>

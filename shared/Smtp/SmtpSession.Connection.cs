@@ -32,9 +32,9 @@ public sealed partial class SmtpSession
 
     private ClientTraits Traits => IsTls ? _listed | ClientTraits.Tls : _listed;
 
-    internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: true);
+    internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => IsLmtp ? Respond(Replies.C500SayLhlo) : Greet(argument, isExtended: true);
 
-    internal SmtpStep Helo(ReadOnlySpan<byte> argument) => Greet(argument, isExtended: false);
+    internal SmtpStep Helo(ReadOnlySpan<byte> argument) => IsLmtp ? Respond(Replies.C500SayLhlo) : Greet(argument, isExtended: false);
 
     // RFC 3207 §4
     internal SmtpStep StartTls(ReadOnlySpan<byte> argument)

@@ -51,7 +51,8 @@ public enum SmtpAction
 
 /// <summary>The outcome of one line. The reply is null exactly while the host owes an answer.</summary>
 /// <param name="ClosingReply">With <see cref="SmtpAction.Close"/>: said after the reply, unasked (RFC 5321 §3.8).</param>
-public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? ClosingReply = null);
+/// <param name="Times">How often the reply is said: the end of a message has one for each accepted RCPT in LMTP (RFC 2033 §4.2, §4.3).</param>
+public readonly record struct SmtpStep(SmtpAction Action, SmtpReply? Reply, SmtpReply? ClosingReply = null, int Times = 1);
 
 /// <summary>What ETRN names (RFC 1985 §5.1).</summary>
 /// <param name="Domain">A domain or an address literal, in lower case.</param>
@@ -60,8 +61,8 @@ public readonly record struct SmtpQueueName(string Domain, bool WithSubdomains);
 
 /// <summary>
 /// The server side of one SMTP connection, without sockets, clock or storage: lines go in, replies and questions to the host
-/// come out. Every line gets exactly one reply; behind the last one of a session that failed too often comes a 421. A
-/// question blocks the dialogue until <see cref="Answer"/>.
+/// come out. Every line gets exactly one reply, but for the end of a message in LMTP; behind the last one of a session that failed too often
+/// comes a 421. A question blocks the dialogue until <see cref="Answer"/>.
 /// </summary>
 /// <param name="listed">What the operator allows the client.</param>
 public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
@@ -98,10 +99,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
 
     public bool IsTls { get; private set; }
 
-    /// <summary>The client greeted with EHLO.</summary>
+    /// <summary>The client greeted with EHLO or LHLO.</summary>
     public bool IsExtended { get; private set; }
 
-    /// <summary>The argument of EHLO or HELO: printable ASCII, unverified; empty before.</summary>
+    /// <summary>The argument of EHLO, HELO or LHLO: printable ASCII, unverified; empty before.</summary>
     public string ClientName { get; private set; } = "";
 
     /// <summary><see cref="ClientName"/> is a domain or address literal by the grammar (RFC 5321 §4.1.1.1).</summary>
@@ -183,7 +184,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         var argument = end < 0 ? default : line[(end + 1)..].TrimStart((byte)' ');
         if (_isTurnedAway && command.Name != "QUIT")
             return Refuse(command, argument, Replies.C503TurnedAway);
-        return command.Refusal(State) is { } refusal ? Refuse(command, argument, refusal) : command.Run(this, argument);
+        return command.Refusal(State) is { } refusal ? Refuse(command, argument, InLmtp(refusal)) : command.Run(this, argument);
     }
 
     /// <summary>Takes note of a line that was none (<see cref="LineStatus.TooLong"/>, <see cref="LineStatus.BareLineFeed"/>).</summary>
@@ -390,6 +391,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
 
     private SmtpStep MessageEnded(SmtpReply reply)
     {
+        var times = IsLmtp ? _transaction!.TimesNamed : 1;
         Reset();
         if (reply.IsSuccess)
         {
@@ -400,7 +402,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             _chunkBytes = 0;
         }
 
-        return Respond(reply);
+        return Respond(reply) with { Times = times };
     }
 
     private SmtpStep Refuse(SmtpCommands.Row command, ReadOnlySpan<byte> argument, SmtpReply refusal) =>
@@ -446,6 +448,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         ProposedRecipient = null;
         _proposedDsn = null;
         _hasChunkFailed = false;
+        _repliesOwed = 0;
     }
 
     private void ThrowIfQuestionOpen()

@@ -52,6 +52,23 @@ public sealed class LmtpTests
         Assert.False(report.Unreachable);
     }
 
+    /// <summary>RFC 2033 §1: it is delivered, and not only taken. Who has asked for nothing is told nothing.</summary>
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public async Task What_LMTP_takes_is_delivered(bool isLmtp, bool isAsked)
+    {
+        var hello = isLmtp ? Hello : Hello.Replace("LHLO", "EHLO", StringComparison.Ordinal);
+        await using var server = new ScriptedServer(
+            hello + "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<user1@example.net>\nC: DATA\nS: 250 Ok\nS: 250 Ok\nS: 354 Go on\nC: one\nC: .\nS: 250 2.0.0 Kept\n" + End);
+        await using var bench = new Bench();
+        bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, isLmtp));
+        var report = await bench.RunAsync(bench.Message("one\r\n", body: isAsked ? BodyType.Dsn : BodyType.SevenBit));
+        await server.FinishAsync();
+        Assert.Equal((AttemptOutcome.Delivered, isLmtp && isAsked), (report.Results[0].Outcome, report.Results[0].IsFinal));
+    }
+
     /// <summary>Who has his answer keeps it; of the others nobody knows whether they have the message.</summary>
     [Theory]
     [InlineData("! close", "Uncertain 4.4.2", "Uncertain 4.4.2", "Uncertain 4.4.2")]

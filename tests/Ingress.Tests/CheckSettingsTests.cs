@@ -7,7 +7,7 @@ public sealed class CheckSettingsTests
     [Theory]
     [InlineData("ClientNetwork:Refused:0", "192.0.2", "Ingress:Checks:ClientNetwork:Refused:0 is '192.0.2'; it must be an IP address or a network such as 192.0.2.0/24")]
     [InlineData("ClientNetwork:Except:0", "192.0.2.1", "Ingress:Checks:ClientNetwork:Except has entries, and Ingress:Checks:ClientNetwork:Refused has none to make an exception of")]
-    [InlineData("ClientNetwork:Listeners", "Everywhere", "Ingress:Checks:ClientNetwork:Listeners is 'Everywhere'; it must be one of None, Mx, Submission, All")]
+    [InlineData("ClientNetwork:Listeners", "Everywhere", "Ingress:Checks:ClientNetwork:Listeners is 'Everywhere'; it must be one of None, Mx, Submission, Lmtp, All")]
     [InlineData("ClientName:Forged", "Drop", "Ingress:Checks:ClientName:Forged is 'Drop'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:Unqualified", "7", "Ingress:Checks:ClientName:Unqualified is '7'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:OwnNames:0", "a b", "Ingress:Checks:ClientName:OwnNames:0 is 'a b'; it must be a domain name such as mx.example.org, or an address in brackets")]

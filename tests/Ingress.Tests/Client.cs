@@ -33,6 +33,16 @@ internal sealed class Client : IAsyncDisposable
         return new Client(socket);
     }
 
+    /// <summary>The same by a Unix socket.</summary>
+    public static async Task<Client> ConnectAsync(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), Deadline.Token);
+        var client = new Client(socket);
+        await client.ExpectAsync("220");
+        return client;
+    }
+
     /// <summary>Connects, greets and is ready for MAIL.</summary>
     public static async Task<Client> GreetedAsync(IPEndPoint server)
     {

@@ -38,10 +38,12 @@ internal sealed class IngressHost : IAsyncDisposable
         _hints = hints;
         FakeTime = time;
         // The HTTP listener of the service defaults comes first.
-        var ports = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(address => new Uri(address).Port).ToArray();
-        Mx = new IPEndPoint(IPAddress.Loopback, ports[^3]);
-        Submission = new IPEndPoint(IPAddress.Loopback, ports[^2]);
-        Submissions = new IPEndPoint(IPAddress.Loopback, ports[^1]);
+        var ports = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
+            .Where(address => !address.Contains("unix:", StringComparison.Ordinal)).Select(address => new Uri(address).Port).ToArray();
+        Mx = new IPEndPoint(IPAddress.Loopback, ports[1]);
+        Submission = new IPEndPoint(IPAddress.Loopback, ports[2]);
+        Submissions = new IPEndPoint(IPAddress.Loopback, ports[3]);
+        Lmtp = new IPEndPoint(IPAddress.Loopback, ports.Length > 4 ? ports[4] : 0);
     }
 
     public IPEndPoint Mx { get; }
@@ -50,6 +52,9 @@ internal sealed class IngressHost : IAsyncDisposable
 
     /// <summary>Submission with implicit TLS.</summary>
     public IPEndPoint Submissions { get; }
+
+    /// <summary>Where settings open a further listener, of LMTP.</summary>
+    public IPEndPoint Lmtp { get; }
 
     public FakeTimeProvider? FakeTime { get; }
 

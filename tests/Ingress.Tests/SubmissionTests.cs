@@ -2,7 +2,6 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Testing;
-using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -51,14 +50,6 @@ public sealed class SubmissionTests
         await client.StartTlsAsync();
         await client.ExpectAsync("220");
         Assert.Equal(isOffered, (await client.SayAsync("EHLO x", "250")).Contains("AUTH=LOGIN PLAIN", StringComparison.Ordinal));
-    }
-
-    [Fact]
-    public async Task No_listener_speaks_LMTP()
-    {
-        var failure = await Assert.ThrowsAsync<OptionsValidationException>(
-            async () => await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:Listeners:0:Kind"] = "Lmtp" }));
-        Assert.Equal(["Ingress:Listeners:0:Kind is Lmtp; it must be Mx or Submission"], failure.Failures);
     }
 
     [Fact]

@@ -169,6 +169,32 @@ public abstract partial class StoreTests
         await PlanAsync(ReportStore.s_late, "recipients_due", 1, "''", 0, 0, ReportStore.Page);
     }
 
+    [Fact]
+    public async Task What_a_host_delivered_itself_stands_beside_what_is_owed()
+    {
+        var success = RcptDsn.Parse("NOTIFY=SUCCESS");
+        var recipients = await RouteDsnAsync(await AcceptDsnAsync(
+            new EnvelopeDsn(MailDsn.None, [success, success, RcptDsn.None]), "lmtp@example.net", "smtp@example.net", "silent@example.net"));
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
+        var delivered = recipients.ConvertAll(recipient => Delivered(recipient, handsOn: false) with { IsFinal = !recipient.Address.StartsWith("smtp", StringComparison.Ordinal) });
+        // The same once more changes nothing.
+        for (var i = 0; i < 2; i++)
+            await Store.Claims.RecordDeliveredAsync(7, delivered, default);
+
+        List<TellableRecipient> told = [];
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        await Reports.ReportSucceededAsync(
+            recipients[0].MessageId, 10,
+            owed =>
+            {
+                told.AddRange(owed);
+                return Dsn(id);
+            },
+            int.MaxValue, default);
+        Assert.Equal([("lmtp@example.net", true), ("smtp@example.net", false)], told.Select(recipient => (recipient.Address, recipient.IsDeliveredThere)));
+        Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0"));
+    }
+
     private async Task<long> CountAsync(string sql) => (await Store.Database.QueryAsync(new Statement(sql), r => r.GetInt64(0), default))[0];
 
     private ReportStore Reports => new(Store.Database);

@@ -267,6 +267,28 @@ public sealed class DsnTests
         Assert.Equal("relayed", ActionsIn(Assert.Single(await ReportsAsync(queue, "sender@example.org"))));
     }
 
+    /// <summary>RFC 3461 §6.2 with RFC 2033: behind LMTP there is no other hop.</summary>
+    [Theory]
+    [InlineData((int)Worker.Fate.Done)]
+    [InlineData((int)Worker.Fate.Twice)]
+    [InlineData((int)Worker.Fate.DiesAfterRecord)]
+    [InlineData((int)Worker.Fate.EndsClaim)]
+    public async Task What_a_host_of_LMTP_took_is_delivered_and_what_others_took_is_relayed(int fate)
+    {
+        await using var queue = await StartAsync();
+        queue.Worker.FateOf = _ => (Worker.Fate)fate;
+        queue.Worker.Delivers = recipient => recipient.Address.StartsWith("lmtp", StringComparison.Ordinal);
+        var success = RcptDsn.Parse("NOTIFY=SUCCESS");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(
+            hint: true, "sender@example.org", new EnvelopeDsn(MailDsn.None, [success, success, RcptDsn.Parse("NOTIFY=NEVER")]),
+            ["lmtp@example.net", "smtp@example.net", "lmtp2@example.net"]));
+        await queue.ReportArrivesAsync();
+        await queue.DrainedAsync();
+        var report = Assert.Single(await ReportsAsync(queue, "sender@example.org"));
+        Assert.Equal("delivered,relayed", ActionsIn(report));
+        Assert.Contains("It is in the mailbox.", report.OfType<TextPart>().First().Text, StringComparison.Ordinal);
+    }
+
     /// <summary>Beyond the bound nobody is told, and the operator sees that.</summary>
     [Fact]
     public async Task A_sender_gets_so_many_reports_in_an_hour_and_no_more()

@@ -26,6 +26,9 @@ internal sealed class Worker
     /// <summary>The next hop offers DSN, and is told what the sender wants to know.</summary>
     public Func<Recipient, bool> OffersDsn { get; set; } = _ => false;
 
+    /// <summary>The next hop speaks LMTP.</summary>
+    public Func<Recipient, bool> Delivers { get; set; } = _ => false;
+
     /// <summary>What its reports say of where mail goes.</summary>
     public string Site { get; set; } = "";
 
@@ -121,6 +124,7 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
         var now = TimeProvider.System.GetUtcNow();
         return new AttemptResult(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", now, now)
         {
+            IsFinal = worker.Delivers(recipient),
             ReportsHandedOn = recipient.Body.HasFlag(BodyType.Dsn) && worker.OffersDsn(recipient),
         };
     }

@@ -99,7 +99,7 @@ public sealed class ExtensionTableTests
         var session = new SmtpSession(profile);
         if (isTls)
             session.TlsStarted();
-        session.Read("EHLO client.example.net"u8);
+        session.Read(Wire.Bytes($"{(profile.Kind == ListenerKind.Lmtp ? "LHLO" : "EHLO")} client.example.net"));
         if (command.StartsWith("RCPT", StringComparison.Ordinal))
         {
             session.Read("MAIL FROM:<a@example.net>"u8);

@@ -145,7 +145,8 @@ internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = Cl
         }
 
         _inChunks &= Session.State == SmtpSessionState.Chunks;
-        step.Reply.WriteTo(_output);
+        for (var said = 0; said < step.Times; said++)
+            step.Reply.WriteTo(_output);
         step.ClosingReply?.WriteTo(_output);
         switch (step.Action)
         {

@@ -247,7 +247,9 @@ internal sealed class DeliveryBatch : IDots
                 var ended = RemoteReply.Outcome(own, TransactionStep.FinalDot, fellBackToClear);
                 var result = new AttemptResult(
                     recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
-                    ReportsHandedOn: message.Dsn is not null);
+                    ReportsHandedOn: message.Dsn is not null,
+                    // RFC 2033 §1: who speaks LMTP delivers. Nobody is told so who has asked for nothing.
+                    IsFinal: message.First.Body.HasFlag(BodyType.Dsn));
                 _results[recipient.RecipientId] = result;
                 if (ended == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);

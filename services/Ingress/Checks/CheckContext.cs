@@ -48,6 +48,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The client has logged in, or the operator lists it.</summary>
     public bool MayRelay => Account is not null || isRelayClient;
 
+    /// <summary>LMTP is spoken (RFC 2033): for maildrops of ours, whoever the client is.</summary>
+    public bool IsForMaildrops => session.Profile.Kind == ListenerKind.Lmtp;
+
     /// <summary>While the greeting of the client is checked: its argument, printable ASCII.</summary>
     public string ClientName => session.ProposedClientName;
 

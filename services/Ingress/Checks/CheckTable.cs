@@ -11,9 +11,11 @@ internal sealed class CheckTable
 {
     private readonly ListenerChecks _mx;
     private readonly ListenerChecks _submission;
+    private readonly ListenerChecks _lmtp;
 
     public CheckTable(
         ClientNetworkCheck clientNetwork,
+        LmtpClientCheck lmtpClient,
         ClientNameCheck clientName,
         Backpressure backpressure,
         LocalSenderCheck localSender,
@@ -32,6 +34,7 @@ internal sealed class CheckTable
         [
             // stage                name             on which listeners                                  check
             new(CheckStage.Connection, "client_network", settings.ClientNetwork.AskedOn, clientNetwork),
+            new(CheckStage.Connection, "lmtp_client", ListenerKinds.Lmtp, lmtpClient),
             new(CheckStage.Hello, "client_name", settings.ClientName.AskedOn, clientName),
 
             // What costs nothing comes first, so that who is put off anyway costs no look-up.
@@ -50,9 +53,15 @@ internal sealed class CheckTable
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);
+        _lmtp = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Lmtp)), telemetry);
     }
 
-    public ListenerChecks Of(ListenerKind kind) => kind == ListenerKind.Submission ? _submission : _mx;
+    public ListenerChecks Of(ListenerKind kind) => kind switch
+    {
+        ListenerKind.Submission => _submission,
+        ListenerKind.Lmtp => _lmtp,
+        _ => _mx,
+    };
 }
 
 /// <param name="Name">In metrics.</param>

@@ -47,5 +47,8 @@ public enum ListenerKinds
     /// <summary>Those for our users.</summary>
     Submission = 2,
 
-    All = Mx | Submission,
+    /// <summary>Those for servers of ours that hand mail in to maildrops.</summary>
+    Lmtp = 4,
+
+    All = Mx | Submission | Lmtp,
 }

@@ -10,7 +10,7 @@ internal enum ReportAction
     /// <summary>It is tried again.</summary>
     Delayed,
 
-    /// <summary>It is in a maildrop here.</summary>
+    /// <summary>It is in a maildrop, here or behind a host that speaks LMTP.</summary>
     Delivered,
 
     /// <summary>A host took it that was not told what the sender wants to know.</summary>
@@ -79,7 +79,7 @@ internal sealed record ReportedRecipient(
     public static ReportedRecipient OfSucceeded(TellableRecipient ended)
     {
         var action = ended.State == RecipientState.Expanded ? ReportAction.Expanded
-            : ended.Route == RecipientRoute.Local ? ReportAction.Delivered : ReportAction.Relayed;
+            : ended.Route == RecipientRoute.Local || ended.IsDeliveredThere ? ReportAction.Delivered : ReportAction.Relayed;
         return new(
             ended.Address, ended.Original, ended.OriginalRecipient, action, ended.Last?.Status ?? "2.0.0",
             // What a maildrop says of itself is nothing that a sender needs.

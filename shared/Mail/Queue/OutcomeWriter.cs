@@ -28,6 +28,10 @@ internal static class OutcomeWriter
         "UPDATE recipients SET notify = notify - 16 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 16) <> 0 RETURNING id")
         { Locks = SharedRows.Recipients };
 
+    private static readonly Statement s_deliveredThere = new(
+        "UPDATE recipients SET notify = notify + 64 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 80) = 16")
+        { Locks = SharedRows.Recipients };
+
     // All or none: two reports in one transaction both find what they lock.
     private const string UntoldDelay = "id {in_1} AND state + 0 = 0 AND (notify & 32) = 0";
 
@@ -141,6 +145,9 @@ internal static class OutcomeWriter
         if (recorded.Count < results.Count)
             recorded.UnionWith(await transaction.QueryAsync(s_deliveredBefore, r => r.GetInt64(0), ids, claimId));
         var noLongerNeeded = updated.ConvertAll(row => RecipientIds.MessageId(row.Id));
+        if (results.Any(result => result.IsFinal))
+            await transaction.ExecuteAsync(
+                s_deliveredThere, SqlValue.FromIds(results.Where(result => result.IsFinal).Select(result => result.RecipientId)), claimId);
         if (HandsOn(results))
         {
             var handedOn = await transaction.QueryAsync(

@@ -14,5 +14,8 @@ internal static class RecipientNotify
     /// <summary>The sender was told that it is delayed.</summary>
     public const long DelayTold = 32;
 
+    /// <summary>The host that took it delivers itself. Stands only beside <see cref="OwesSuccess"/>, for the report.</summary>
+    public const long DeliveredThere = 64;
+
     public static DsnNotify Asked(long column) => (DsnNotify)(column & 15);
 }

@@ -9,9 +9,10 @@ namespace MailPipeline.Mail;
 /// <param name="Last">The last attempt; null where none was made.</param>
 /// <param name="NextAttemptAt">When it is tried again at the earliest, where it waits.</param>
 /// <param name="DomainReason">Why its domain cannot be reached, where it waits for that; else empty.</param>
+/// <param name="IsDeliveredThere">The host that took it delivers itself.</param>
 public sealed record TellableRecipient(
     long RecipientId, string Address, string Original, string OriginalRecipient, RecipientRoute Route, RecipientState State, AttemptResult? Last,
-    DateTimeOffset NextAttemptAt, string DomainReason);
+    DateTimeOffset NextAttemptAt, string DomainReason, bool IsDeliveredThere = false);
 
 /// <summary>A place along the index of recipients that wait.</summary>
 public sealed record WaitingPlace(string Domain, long NextAttemptAt, long RecipientId)
@@ -50,7 +51,7 @@ public sealed class ReportStore(MailDatabase database)
         """
         r.id, r.address, r.original, r.orcpt, r.route, r.state, r.next_attempt_at, COALESCE(q.backoff_until, 0), COALESCE(q.failures, 0),
         COALESCE(q.reason, ''), COALESCE(a.outcome, 0), COALESCE(a.status, ''), COALESCE(a.reply, ''), COALESCE(a.remote_host, ''),
-        COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0)
+        COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0), r.notify
         FROM recipients r LEFT JOIN attempts a ON a.recipient_id = r.id AND a.number = r.attempts
         LEFT JOIN domain_queues q ON q.domain = r.domain
         """;
@@ -171,7 +172,7 @@ public sealed class ReportStore(MailDatabase database)
             id, (AttemptOutcome)r.GetInt32(10), r.GetString(11), r.GetString(12), r.GetString(13), QueueStore.Time(r, 14), QueueStore.Time(r, 15));
         return new TellableRecipient(
             id, r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4), (RecipientState)r.GetInt32(5), last,
-            backoffUntil > next ? backoffUntil : next, r.GetInt64(8) > 0 ? r.GetString(9) : "");
+            backoffUntil > next ? backoffUntil : next, r.GetInt64(8) > 0 ? r.GetString(9) : "", (r.GetInt64(16) & RecipientNotify.DeliveredThere) != 0);
     }
 
     private static (long First, long Last) Range(long messageId) =>
