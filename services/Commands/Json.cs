@@ -90,6 +90,7 @@ internal static class Json
     private static string ReasonOf(WaitReason wait) => wait switch
     {
         NotRouted => "notRouted",
+        HeldBySender => "heldBySender",
         BeingTried => "beingTried",
         Due => "due",
         NextAttempt => "nextAttempt",

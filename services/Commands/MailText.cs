@@ -33,6 +33,7 @@ internal static class MailText
     public static string Of(WaitReason wait, string domain) => wait switch
     {
         NotRouted => "is not routed yet",
+        HeldBySender held => $"held by its sender until {Time(held.At)}",
         BeingTried => "is being tried now",
         Due => "is due now",
         NextAttempt next => $"next attempt {Time(next.At)}",
@@ -49,6 +50,7 @@ internal static class MailText
     public static string InCell(WaitReason wait) => wait switch
     {
         NotRouted => "not routed",
+        HeldBySender held => $"held until {Second(held.At)}",
         BeingTried => "being tried",
         Due => "due now",
         NextAttempt next => Second(next.At),

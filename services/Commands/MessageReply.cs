@@ -74,6 +74,7 @@ internal static class MessageReply
         json.WriteStrings("envelope", message.Envelope);
         json.WriteStrings("tags", message.Tags);
         json.WriteString("holdReason", message.HoldReason);
+        json.WriteTime("releaseAt", message.ReleaseAt);
         json.WriteWait("wait", found.Wait);
         json.WriteAll("recipients", found.Recipients, recipient => Write(json, recipient));
         json.WriteAll("reports", message.Reports, report =>

@@ -38,6 +38,8 @@ internal static class QueueReply
             yield return new LinePart($"Delivery is paused since {Second(paused.Since)} by {OneLine(paused.Operator)}; 'queue resume' lets it go on");
         yield return new LinePart(
             $"{Number(queue.Waiting)} recipients wait, {Number(queue.Unrouted)} messages are not routed yet, {Number(queue.Batches)} batches are being tried");
+        if (queue.HeldBySenders > 0)
+            yield return new LinePart($"{Number(queue.HeldBySenders)} messages are held by their senders until a time of their own");
         if (queue.Unreported > 0)
             yield return new LinePart($"{Number(queue.Unreported)} failures are about to be reported to their senders");
         if (queue.Held > 0)
@@ -68,6 +70,7 @@ internal static class QueueReply
         json.WriteNumber("unrouted", queue.Unrouted);
         json.WriteNumber("batches", queue.Batches);
         json.WriteNumber("unreported", queue.Unreported);
+        json.WriteNumber("heldBySenders", queue.HeldBySenders);
         json.WriteNumber("held", queue.Held);
         json.WriteAll("heldMessages", queue.HeldMessages, message =>
         {

@@ -24,8 +24,10 @@ internal static class Timeline
             yield return $"{s_indent} tagged {string.Join(", ", message.Tags)}";
         if (message.HoldReason.Length > 0)
             yield return $"{s_indent} held from the start: {message.HoldReason}";
-        if (found.Wait is not null)
-            yield return $"{s_indent} not routed yet: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}";
+        if (message.ReleaseAt is { } release && found.Wait is not HeldBySender)
+            yield return $"{s_indent} its sender wanted it to leave no earlier than {Time(release)}";
+        if (found.Wait is { } wait)
+            yield return $"{s_indent} {(wait is HeldBySender ? MailText.Of(wait, "") : "not routed yet")}: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}";
         var delivered = found.Recipients.Where(recipient => recipient.Timeline.State == RecipientState.Delivered).ToList();
         var isFolded = !all && delivered.Count > MaxDelivered;
         if (isFolded)

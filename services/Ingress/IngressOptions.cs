@@ -83,6 +83,13 @@ public sealed class IngressOptions
     /// </summary>
     public bool RepairLineEnds { get; set; } = true;
 
+    /// <summary>
+    /// On Submission listeners, longest time for which a user has his message held before it leaves (RFC 4865); 0: FUTURERELEASE is not
+    /// offered. Default 7 days: the weekend and the days around it, and no store for years.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "366.00:00:00")]
+    public TimeSpan MaxHoldTime { get; set; } = TimeSpan.FromDays(7);
+
     /// <summary>AUTH is offered without TLS too. Default false (RFC 4954 §4).</summary>
     public bool AllowCleartextAuth { get; set; }
 

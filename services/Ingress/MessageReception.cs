@@ -152,7 +152,7 @@ internal sealed class MessageReception(
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
-            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing);
     }
 
     private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>

@@ -129,8 +129,11 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
     }
 
-    private SmtpStep Step(LineRead read) =>
-        read.Status == LineStatus.Line ? _session.Read(read.Span) : _session.ReadBroken(read.Status, read.Span);
+    private SmtpStep Step(LineRead read)
+    {
+        _session.Now = _server.Time.GetUtcNow();
+        return read.Status == LineStatus.Line ? _session.Read(read.Span) : _session.ReadBroken(read.Status, read.Span);
+    }
 
     /// <summary>No line comes any more.</summary>
     private SessionEnd Over(SessionEnd end)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
@@ -77,12 +78,14 @@ internal sealed partial class SmtpServer(
     /// <summary>The message is in storage: tell the queue, the metrics and the log.</summary>
     public void Accepted(SmtpConnection session, Envelope message, MessageNote? note, TimeSpan duration)
     {
-        publisher.Offer(message);
+        // What its sender has held is not to be routed now.
+        if (message.Timing?.Release is not { } release || release.At <= message.AcceptedAt)
+            publisher.Offer(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
         if (log.IsEnabled(LogLevel.Information))
         {
             var (id, sender) = (MessageIds.ToText(message.MessageId), LogText.Address(message.Sender));
-            var said = note is null ? "" : Said(note);
+            var said = Said(message.Timing) + (note is null ? "" : Said(note));
             foreach (var recipients in LogText.Recipients(message.Recipients))
                 LogAccepted(log, id, session.ConnectionId, session.Client, sender, recipients, message.SizeBytes, session.UserName ?? "-", said);
         }
@@ -137,6 +140,10 @@ internal sealed partial class SmtpServer(
         var tags = note.Tags.Count > 0 ? $" tags={string.Join(',', note.Tags)}" : "";
         return note.HoldReason.Length > 0 ? $"{tags} held=\"{note.HoldReason}\"" : tags;
     }
+
+    /// <summary>What MAIL said of time, with a space before each key.</summary>
+    private static string Said(MailTiming? timing) =>
+        timing?.Release is { } release ? string.Create(CultureInfo.InvariantCulture, $" release={release.At.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}") : "";
 
     [LoggerMessage(1001, LogLevel.Information,
         "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}{Checks}")]

@@ -18,7 +18,10 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Flu
         var held = summary.Held == 0 ? [] : await store.ListHeldAsync(mostHeld + 1, cancellation);
         return new QueueOverview(
             Of(rules.Pause), summary.Queued, summary.Unrouted, summary.Claims, summary.Unreported, summary.Held,
-            [.. held.Take(mostHeld)], held.Count > mostHeld, waits, summary.Domains.Count > mostDomains);
+            [.. held.Take(mostHeld)], held.Count > mostHeld, waits, summary.Domains.Count > mostDomains)
+        {
+            HeldBySenders = summary.HeldBySenders,
+        };
     }
 
     /// <param name="by">Who does it; noted with the pause.</param>

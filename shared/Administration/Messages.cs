@@ -19,7 +19,7 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
         var rules = await ReadRulesAsync(message, cancellation);
         return new MessageFound(
             message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Audit)))],
-            message.Envelope.Count > 0 ? new NotRouted() : null);
+            message.Envelope.Count > 0 ? rules.OfUnrouted(message) : null);
     }
 
     /// <summary>Keeps the waiting recipients back until they are released.</summary>

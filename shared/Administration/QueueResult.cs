@@ -24,7 +24,11 @@ public sealed record DomainWait(string Domain, long Waiting, long BeingTried, Wa
 /// <param name="HasMoreDomains">There are others besides.</param>
 public sealed record QueueOverview(
     Paused? Pause, long Waiting, long Unrouted, long Batches, long Unreported, long Held, IReadOnlyList<HeldMessage> HeldMessages,
-    bool HasMoreHeldMessages, IReadOnlyList<DomainWait> Domains, bool HasMoreDomains);
+    bool HasMoreHeldMessages, IReadOnlyList<DomainWait> Domains, bool HasMoreDomains)
+{
+    /// <summary>Messages that their senders want to leave later; they are counted nowhere else.</summary>
+    public long HeldBySenders { get; init; }
+}
 
 /// <summary>What became of pausing or resuming delivery: one of the records in this file, and of no others.</summary>
 public abstract record QueueResult

@@ -36,6 +36,9 @@ public abstract record WaitReason
 /// <summary>The message is accepted, and the router has not seen it yet.</summary>
 public sealed record NotRouted() : WaitReason(WaitOwner.Router);
 
+/// <summary>Its sender wants it to leave no earlier than at a time (RFC 4865); the router takes it then.</summary>
+public sealed record HeldBySender(DateTimeOffset At) : WaitReason(WaitOwner.Router, At);
+
 /// <summary>A worker holds a claim of it: what becomes of the attempt is recorded, or the claim's lease ends.</summary>
 public sealed record BeingTried() : WaitReason(WaitOwner.Worker);
 

@@ -20,6 +20,9 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, IRea
         _ => null,
     };
 
+    /// <summary>The reason of a message that the router has not seen.</summary>
+    public WaitReason OfUnrouted(MessageTimeline message) => message.ReleaseAt is { } at && at > Now ? new HeldBySender(at) : new NotRouted();
+
     /// <summary>The reason of what is tried next of a domain.</summary>
     public WaitReason Of(DomainSummary domain) => domain.Claimed == domain.Queued
         ? new BeingTried()

@@ -13,6 +13,7 @@ public sealed record MessageAccepted(long[] MessageIds, [property: JsonIgnore] A
 /// <param name="Body">As storage numbers what a content needs.</param>
 /// <param name="HoldReason">Why its recipients are held, or empty.</param>
 /// <param name="Dsn">What its envelope said about reports, as storage writes it, or empty.</param>
+/// <param name="Timing">What it said about time, as storage writes it, or empty.</param>
 public sealed record AcceptedMessage(
     long MessageId,
     string Sender,
@@ -23,4 +24,5 @@ public sealed record AcceptedMessage(
     string TraceParent,
     string Flow,
     string HoldReason = "",
-    string Dsn = "");
+    string Dsn = "",
+    string Timing = "");

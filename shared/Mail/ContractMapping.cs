@@ -1,4 +1,5 @@
 using MailPipeline.Contracts;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Mail;
 
@@ -13,11 +14,12 @@ public static class ContractMapping
 
     public static AcceptedMessage ToContract(this Envelope envelope) => new(
         envelope.MessageId, envelope.Sender, envelope.Recipients, envelope.SizeBytes, (int)envelope.Body, envelope.AcceptedAt,
-        envelope.TraceParent, envelope.Flow, envelope.HoldReason, envelope.Dsn?.ToText() ?? "");
+        envelope.TraceParent, envelope.Flow, envelope.HoldReason, envelope.Dsn?.ToText() ?? "", envelope.Timing?.ToText() ?? "");
 
     public static Envelope ToEnvelope(this AcceptedMessage message) => new(
         message.MessageId, message.Sender, message.Recipients, message.SizeBytes, (BodyType)message.Body, message.AcceptedAt,
-        message.TraceParent, message.Flow ?? "", message.HoldReason ?? "", EnvelopeDsn.Parse(message.Dsn ?? ""));
+        message.TraceParent, message.Flow ?? "", message.HoldReason ?? "", EnvelopeDsn.Parse(message.Dsn ?? ""),
+        message.Timing is { Length: > 0 } timing ? MailTiming.Parse(timing) : null);
 
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,

@@ -13,6 +13,7 @@ namespace MailPipeline.Mail;
 /// <param name="Flow">Whose message it is where senders take turns; see <see cref="FlowKey"/>.</param>
 /// <param name="HoldReason">Why all of its recipients wait for an operator from the start; empty: they do not.</param>
 /// <param name="Dsn">What it said about reports; null: nothing, as most do.</param>
+/// <param name="Timing">What it said about time; null: nothing, as most do.</param>
 public sealed record Envelope(
     long MessageId,
     string Sender,
@@ -23,7 +24,8 @@ public sealed record Envelope(
     string TraceParent,
     string Flow = "",
     string HoldReason = "",
-    EnvelopeDsn? Dsn = null);
+    EnvelopeDsn? Dsn = null,
+    MailTiming? Timing = null);
 
 /// <summary>What an envelope said about reports (RFC 3461). It goes with <see cref="BodyType.Dsn"/>.</summary>
 /// <param name="Recipients">In the order of the envelope's.</param>

@@ -4,6 +4,7 @@ namespace MailPipeline.Mail;
 /// <param name="RecipientId">See <see cref="RecipientIds"/>.</param>
 /// <param name="Address">Forward-path without brackets, after aliases.</param>
 /// <param name="Sender">Reverse-path without brackets; empty for the null sender.</param>
+/// <param name="AcceptedAt">Since when its time runs: its message was accepted or, where its sender had it held (RFC 4865), let go.</param>
 /// <param name="Attempts">Attempts already recorded; a claim is refused when storage counts more.</param>
 /// <param name="Original">What the sender wrote, where an alias led on from there; else empty. For the log: nobody is written to there.</param>
 /// <param name="Flow">Of its message; see <see cref="FlowKey"/>.</param>

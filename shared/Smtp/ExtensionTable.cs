@@ -17,6 +17,7 @@ internal static class ExtensionTable
     private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
     private static readonly Offer s_xclient = new("to `XclientFrom`", static (_, client) => client.HasFlag(ClientTraits.NamesClients));
+    private static readonly Offer s_hold = new("where `MaxHoldTime` is not 0", static (profile, _) => profile.OffersHold);
     // No listener's settings turn it on so far.
     private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
 
@@ -51,6 +52,13 @@ internal static class ExtensionTable
         new("ENHANCEDSTATUSCODES", "RFC 2034",                 [s_yes,      s_yes,      s_yes]),
         // Without BINARYMIME: what holds no lines could be handed on to no maildrop by POP3, and to no host that has not got it too.
         new("CHUNKING",            "RFC 3030",                 [s_yes,      s_yes,      s_yes]),
+        // RFC 4865 §4: for submission alone.
+        new("FUTURERELEASE",       "RFC 4865",                 [s_no,       s_hold,     s_no])
+        {
+            TimedValue = static (profile, now) => string.Create(
+                CultureInfo.InvariantCulture, $"{(long)profile.MaxHoldTime.TotalSeconds} {Rfc3339.Write(now + profile.MaxHoldTime)}"),
+            Mail = [new("HOLDFOR", MailParameters.HoldFor), new("HOLDUNTIL", MailParameters.HoldUntil)],
+        },
         // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
         new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
         {
@@ -72,6 +80,9 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
     /// <summary>What stands behind the keyword, where that is the listener's.</summary>
     public Func<SmtpProfile, string>? Value { get; init; }
 
+    /// <summary>What stands behind the keyword, where that depends on the time as well.</summary>
+    public Func<SmtpProfile, DateTimeOffset, string>? TimedValue { get; init; }
+
     /// <summary>The parameters it adds to MAIL.</summary>
     public IReadOnlyList<SmtpParameter<MailParameters>> Mail { get; init; } = [];
 
@@ -80,7 +91,9 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
 
     public bool IsOffered(SmtpProfile profile, ClientTraits client) => Offers[(int)profile.Kind].Applies(profile, client);
 
-    public string LineOf(SmtpProfile profile) => Value is null ? Line : Line.EndsWith('=') ? Line + Value(profile) : $"{Line} {Value(profile)}";
+    public string LineOf(SmtpProfile profile, DateTimeOffset now = default) =>
+        TimedValue is not null ? $"{Line} {TimedValue(profile, now)}"
+        : Value is null ? Line : Line.EndsWith('=') ? Line + Value(profile) : $"{Line} {Value(profile)}";
 }
 
 /// <summary>To whom an extension is offered.</summary>
@@ -107,18 +120,28 @@ public enum ClientTraits
 /// <summary>All that a listener offers to clients of one kind: what EHLO says, and which parameters are known.</summary>
 internal sealed class OfferedExtensions
 {
+    private readonly SmtpProfile _profile;
+    private readonly SmtpExtension[] _offered;
+
     public OfferedExtensions(SmtpProfile profile, ClientTraits client)
     {
-        SmtpExtension[] offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, client))];
-        // RFC 5321 §4.1.1.1
-        EhloReply = new SmtpReply(250, null, [profile.HostName, .. offered.Select(extension => extension.LineOf(profile))]);
-        Mail = [.. offered.SelectMany(extension => extension.Mail)];
-        Rcpt = [.. offered.SelectMany(extension => extension.Rcpt)];
+        _profile = profile;
+        _offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, client))];
+        EhloReply = Reply(default);
+        Mail = [.. _offered.SelectMany(extension => extension.Mail)];
+        Rcpt = [.. _offered.SelectMany(extension => extension.Rcpt)];
     }
 
+    /// <summary>The reply to EHLO where no line of it depends on the time; else see <see cref="EhloReplyAt"/>.</summary>
     public SmtpReply EhloReply { get; }
 
     public SmtpParameter<MailParameters>[] Mail { get; }
 
     public SmtpParameter<RcptParameters>[] Rcpt { get; }
+
+    public SmtpReply EhloReplyAt(DateTimeOffset now) => _offered.Any(extension => extension.TimedValue is not null) ? Reply(now) : EhloReply;
+
+    // RFC 5321 §4.1.1.1
+    private SmtpReply Reply(DateTimeOffset now) =>
+        new(250, null, [_profile.HostName, .. _offered.Select(extension => extension.LineOf(_profile, now))]);
 }

@@ -6,6 +6,12 @@ namespace MailPipeline.Smtp;
 /// <summary>The parameters of MAIL. Each has a method that reads it, and stands in the row of its extension.</summary>
 internal struct MailParameters
 {
+    // RFC 4865 §4: a digit that is not 0, and up to eight more.
+    private const int MaxHoldDigits = 9;
+
+    // A fraction of a second may have any number of digits; nobody needs so many.
+    private const int MaxHoldUntilLength = 64;
+
     // RFC 1870 §6: 1*20DIGIT.
     private const int MaxSizeDigits = 20;
 
@@ -13,6 +19,9 @@ internal struct MailParameters
     private bool _hasAuth;
     private DsnReturn _return;
     private string? _envelopeId;
+    private string? _hold;
+    private TimeSpan? _holdFor;
+    private DateTimeOffset _holdUntil;
 
     public SmtpBody Body { get; private set; }
 
@@ -22,6 +31,11 @@ internal struct MailParameters
 
     /// <summary>What they say about reports; null: nothing.</summary>
     public readonly MailDsn? Dsn => _return == DsnReturn.Unsaid && _envelopeId is null ? null : new MailDsn(_return, _envelopeId ?? "");
+
+    /// <summary>What they say about time; null: nothing.</summary>
+    /// <param name="now">As of which HOLDFOR counts.</param>
+    public readonly MailTiming? Timing(DateTimeOffset now) =>
+        _hold is null ? null : MailTiming.None with { Release = new ReleaseRequest(_hold, _holdFor is { } time ? now + time : _holdUntil) };
 
     public static SmtpReply? Size(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
     {
@@ -69,6 +83,26 @@ internal struct MailParameters
         if (parameters._envelopeId is not null || !DsnSyntax.TryReadEnvelopeId(value, out var id))
             return Replies.C501BadEnvelopeId;
         parameters._envelopeId = id;
+        return null;
+    }
+
+    public static SmtpReply? HoldFor(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        if (parameters._hold is not null)
+            return Replies.C501HeldTwice;
+        if (value.Length is 0 or > MaxHoldDigits || value[0] == '0' || !Utf8Parser.TryParse(value, out uint seconds, out var length) || length != value.Length)
+            return Replies.C501BadHoldFor;
+        (parameters._hold, parameters._holdFor) = ($"for;{Encoding.ASCII.GetString(value)}", TimeSpan.FromSeconds(seconds));
+        return null;
+    }
+
+    public static SmtpReply? HoldUntil(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        if (parameters._hold is not null)
+            return Replies.C501HeldTwice;
+        if (value.Length > MaxHoldUntilLength || !Rfc3339.TryParse(value, out parameters._holdUntil))
+            return Replies.C501BadHoldUntil;
+        parameters._hold = $"until;{Encoding.ASCII.GetString(value)}";
         return null;
     }
 

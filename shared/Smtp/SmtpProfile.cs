@@ -1,3 +1,4 @@
+using System.Globalization;
 using MailPipeline.Sasl;
 
 namespace MailPipeline.Smtp;
@@ -9,6 +10,7 @@ public sealed class SmtpProfile
     private SmtpReply? _greeting;
     private SmtpReply? _helo;
     private SmtpReply? _help;
+    private SmtpReply? _heldTooLong;
 
     /// <summary>Whom it is for: a column of the table of extensions (<see cref="ExtensionTable"/>).</summary>
     public ListenerKind Kind { get; init; }
@@ -56,6 +58,9 @@ public sealed class SmtpProfile
 
     public bool OffersSmtpUtf8 { get; init; }
 
+    /// <summary>Longest time for which a sender has his message held (RFC 4865); less than a second: for none.</summary>
+    public TimeSpan MaxHoldTime { get; init; }
+
     /// <summary>The host is asked about the argument of EHLO and HELO (<see cref="SmtpAction.CheckClientName"/>).</summary>
     public bool AsksAboutClientName { get; init; }
 
@@ -71,6 +76,12 @@ public sealed class SmtpProfile
     internal SmtpReply HelpReply => _help ??= new SmtpReply(
         214, new EnhancedStatus(2, 0, 0), $"Commands: {(Kind == ListenerKind.Lmtp ? "LHLO" : "EHLO HELO")} MAIL RCPT DATA RSET NOOP",
         $"QUIT VRFY HELP, and what {(Kind == ListenerKind.Lmtp ? "LHLO" : "EHLO")} tells of", $"See {HelpLink}");
+
+    internal bool OffersHold => MaxHoldTime >= TimeSpan.FromSeconds(1);
+
+    /// <summary>RFC 4865 §4: what is asked for is over the bound that EHLO names.</summary>
+    internal SmtpReply HeldTooLongReply => _heldTooLong ??= new SmtpReply(
+        501, "5.5.4", string.Create(CultureInfo.InvariantCulture, $"A message is held for {(long)MaxHoldTime.TotalSeconds} seconds at most"));
 
     internal bool AllowsAuth(bool isTls) => OffersAuth && (isTls || AllowsCleartextAuth);
 

@@ -182,6 +182,6 @@ public sealed partial class SmtpSession
         IsExtended = isExtended;
         ClientName = name;
         HasWellFormedClientName = isWellFormed;
-        return WithoutMail(isExtended ? profile.Offered(Traits).EhloReply : profile.HeloReply);
+        return WithoutMail(isExtended ? profile.Offered(Traits).EhloReplyAt(Now) : profile.HeloReply);
     }
 }

@@ -102,6 +102,9 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     /// <summary>The client greeted with EHLO or LHLO.</summary>
     public bool IsExtended { get; private set; }
 
+    /// <summary>The time, as far as the host has said it: before a line is read, where something that is offered depends on it.</summary>
+    public DateTimeOffset Now { get; set; }
+
     /// <summary>The argument of EHLO, HELO or LHLO: printable ASCII, unverified; empty before.</summary>
     public string ClientName { get; private set; } = "";
 
@@ -286,6 +289,9 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         // RFC 1870 §6.1
         if (parameters.SizeBytes > profile.MaxMessageBytes)
             return Respond(Replies.C552TooLarge);
+        var timing = parameters.Timing(Now);
+        if (timing?.Release?.At > Now + profile.MaxHoldTime)
+            return Respond(profile.HeldTooLongReply);
 
         _hasChunkFailed = false;
         _proposed = new SmtpTransaction
@@ -295,6 +301,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             SmtpUtf8 = parameters.SmtpUtf8,
             DeclaredBytes = parameters.SizeBytes,
             Dsn = parameters.Dsn,
+            Timing = timing,
         };
         return Ask(SmtpAction.CheckSender);
     }

@@ -30,6 +30,9 @@ public sealed class SmtpTransaction
     /// <summary>What MAIL said about reports; null: nothing.</summary>
     public MailDsn? Dsn { get; internal init; }
 
+    /// <summary>What MAIL said about time; null: nothing.</summary>
+    public MailTiming? Timing { get; internal init; }
+
     /// <summary>What RCPT said about reports on each of <see cref="Recipients"/>; null: nothing on any.</summary>
     public IReadOnlyList<RcptDsn>? RecipientsDsn => _dsn;
 

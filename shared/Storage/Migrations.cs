@@ -210,5 +210,19 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE claims ADD COLUMN batch BIGINT NOT NULL DEFAULT 0",
             "CREATE INDEX claims_batch ON claims (batch)",
         ],
+        [
+            // timing: what MAIL said about time, or empty. release_at: its sender wants it to leave no earlier; 0: he does not. Its age counts
+            // from then.
+            "ALTER TABLE messages ADD COLUMN timing TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE messages ADD COLUMN release_at BIGINT NOT NULL DEFAULT 0",
+
+            // In place of a row of unrouted or unrouted_dsn, where MAIL said something about time: who does not know of that leaves it alone.
+            // parameters: as in unrouted_dsn, or empty. Nobody routes it before release_at.
+            """
+            CREATE TABLE unrouted_timed (
+                message_id {id}, recipients TEXT NOT NULL, parameters TEXT NOT NULL, release_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX unrouted_timed_release ON unrouted_timed (release_at, message_id)",
+        ],
     ];
 }

@@ -33,6 +33,7 @@ internal enum SharedRows
     None,
     Unrouted,
     UnroutedDsn,
+    UnroutedTimed,
     MaildropLeases,
     Claims,
     Recipients,

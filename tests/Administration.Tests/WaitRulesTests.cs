@@ -40,6 +40,15 @@ public sealed class WaitRulesTests
     }
 
     [Fact]
+    public void What_its_sender_has_held_waits_until_then_and_is_the_routers_afterwards()
+    {
+        var message = new MessageTimeline(1, s_noon, "", 1, ["bob@example.net"], []) { ReleaseAt = s_noon.AddHours(1) };
+        ShouldBe(new HeldBySender(s_noon.AddHours(1)), WaitOwner.Router, s_noon.AddHours(1), s_paused.OfUnrouted(message));
+        ShouldBe(new NotRouted(), WaitOwner.Router, null, (s_calm with { Now = s_noon.AddHours(1) }).OfUnrouted(message));
+        ShouldBe(new NotRouted(), WaitOwner.Router, null, s_calm.OfUnrouted(message with { ReleaseAt = null }));
+    }
+
+    [Fact]
     public void What_is_held_says_by_whom()
     {
         var held = Recipient() with { State = RecipientState.Held, UpdatedAt = s_noon };

@@ -38,7 +38,7 @@ public sealed class JsonTests : IDisposable
         await ShouldBeAsync("queue resume", "",
             """{"status":"done","result":"deliveryResumed","message":*,"pause":{"reason":"paused","owner":"operator","until":null,"since":*,"operator":*}}""");
         await ShouldBeAsync("queue", "",
-            """{"status":"done","result":"queue","pause":null,"waiting":0,"unrouted":0,"batches":0,"unreported":0,"held":0,"heldMessages":[],"moreHeldMessages":false,"domains":[],"moreDomains":false}""");
+            """{"status":"done","result":"queue","pause":null,"waiting":0,"unrouted":0,"batches":0,"unreported":0,"heldBySenders":0,"held":0,"heldMessages":[],"moreHeldMessages":false,"domains":[],"moreDomains":false}""");
         await ShouldBeAsync("version", "", """{"status":"done","result":"version","version":*}""");
     }
 
@@ -59,7 +59,7 @@ public sealed class JsonTests : IDisposable
 
         Assert.Equal(
             """
-            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z"}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
+            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z"}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
             """,
             Write(MessageReply.Of(new MessageFound(message, [new TracedRecipient(recipient, new BacksOff(noon.AddHours(1), "no route", noon.AddHours(2)))], null))));
     }

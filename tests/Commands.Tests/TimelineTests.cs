@@ -41,6 +41,12 @@ public sealed class TimelineTests
             RecipientState.Queued, s_noon, Claimed: false, s_noon, []);
 
         Assert.Contains("not routed yet: <bob@example.net>", Write(new(1, s_noon, "", 1, ["bob@example.net"], []), new NotRouted()), StringComparison.Ordinal);
+        Assert.Contains(
+            "held by its sender until 2030-01-02T13:00:00.000Z: <bob@example.net>",
+            Write(new(1, s_noon, "", 1, ["bob@example.net"], []) { ReleaseAt = s_noon.AddHours(1) }, new HeldBySender(s_noon.AddHours(1))), StringComparison.Ordinal);
+        Assert.Contains(
+            "its sender wanted it to leave no earlier than 2030-01-02T13:00:00.000Z",
+            Write(new(1, s_noon, "", 1, [], [recipient]) { ReleaseAt = s_noon.AddHours(1) }, null, new Due()), StringComparison.Ordinal);
         foreach (var (wait, words) in new (WaitReason, string)[]
         {
             (new BeingTried(), "\n                           is being tried now"),

@@ -117,7 +117,7 @@ internal sealed class Pipeline : IAsyncDisposable
     /// <summary>What is under way, read from the database beside the running server.</summary>
     public IReadOnlyList<Remainder> Remaining() =>
     [
-        new("unrouted messages", Count("SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn)")),
+        new("unrouted messages", Count("SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn) + (SELECT COUNT(*) FROM unrouted_timed)")),
         new("queued recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 0")),
         new("held recipients", Count("SELECT COUNT(*) FROM recipients WHERE state = 5")),
         new("claims", Count("SELECT COUNT(*) FROM claims")),

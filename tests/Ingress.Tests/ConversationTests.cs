@@ -28,6 +28,7 @@ public sealed class ConversationTests
             S: 250-SIZE 15728640
             S: 250-ENHANCEDSTATUSCODES
             S: 250-CHUNKING
+            S: 250-FUTURERELEASE 604800 ...
             S: 250 LIMITS RCPTMAX=1000
             C: ETRN example.org
             S: 530 5.7.0 Authentication required
@@ -59,7 +60,7 @@ public sealed class ConversationTests
             if (line.StartsWith("C:", StringComparison.Ordinal))
                 await client.SendAsync(text + "\r\n");
             else
-                Assert.Matches($"^{Regex.Escape(text).Replace(@"\.\.\.", "[0-9A-F]+", StringComparison.Ordinal)}$", await client.LineAsync());
+                Assert.Matches($"^{Regex.Escape(text).Replace(@"\.\.\.", "[0-9A-FTZ:-]+", StringComparison.Ordinal)}$", await client.LineAsync());
         }
 
         await client.ExpectEndAsync();

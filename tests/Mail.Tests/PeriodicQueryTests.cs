@@ -12,6 +12,7 @@ public abstract partial class StoreTests
     public async Task What_is_asked_again_and_again_goes_by_an_index()
     {
         await InsertRecipientsAsync(3000);
+        await Store.RunAsync("INSERT INTO unrouted_timed (message_id, recipients, parameters, release_at) SELECT id, '', '', 9000000000000 FROM recipients");
         if (!Store.Database.SingleProcess)
             await Store.RunAsync("ANALYZE");
         await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
@@ -31,6 +32,7 @@ public abstract partial class StoreTests
         await PlanAsync(MeasureStore.s_endOfPage, "recipients_due", "''", 0, 0, MeasureStore.Page);
         await PlanAsync(MeasureStore.s_recipients, Store.Database.SingleProcess ? "recipients USING INTEGER PRIMARY KEY" : "recipients_pkey", Ids);
         await PlanAsync(MeasureStore.s_domainsHeld, "recipients_due");
+        await PlanAsync(QueueStore.s_unroutedTimed, "unrouted_timed_release", 0, 1, 500, 1);
         await PlanAsync(MessageHistory.s_page, Store.Database.SingleProcess ? "PRIMARY KEY" : "messages_pkey", 0, 1, MessageHistory.Page);
         await PlanAsync(MessageHistory.s_old, Store.Database.SingleProcess ? "PRIMARY KEY" : "messages_pkey", 0, 1, 2);
         if (Store.Database.SingleProcess)

@@ -5,6 +5,7 @@ using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using MailPipeline.Testing;
 using MassTransit;
@@ -170,6 +171,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
+    /// <summary>The same of a message whose envelope says something about time.</summary>
+    public async Task<long> AcceptTimedAsync(bool hint, MailTiming timing, params string[] recipients)
+    {
+        var message = await StoreAsync("sender@example.org", recipients, timing: timing);
+        if (hint)
+            await Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
+        return message.MessageId;
+    }
+
     /// <summary>Accepts a message for recipients of one domain, and routes it that way whatever the directory says; only the reconciler can find it.</summary>
     public async Task<long> RouteAsync(RecipientRoute route, params string[] recipients)
     {
@@ -180,13 +190,13 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     private const string Content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n";
 
-    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content)
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content, MailTiming? timing = null)
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var id = await messages.NextMessageIdAsync(default);
         var bytes = System.Text.Encoding.UTF8.GetBytes(content);
         var message = new Envelope(
-            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", Dsn: dsn);
+            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", Dsn: dsn, Timing: timing);
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(bytes, default);
         await messages.AcceptAsync(message, writer, default);

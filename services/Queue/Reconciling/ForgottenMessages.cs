@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
-/// <summary>Routes accepted messages whose hint was lost. A message that cannot be routed stays, and holds up none of the others.</summary>
+/// <summary>Routes accepted messages whose hint was lost, and those that their senders have held until now. A message that cannot be routed stays, and holds up none of the others.</summary>
 internal sealed partial class ForgottenMessages(
     QueueStore store, Router router, IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<ForgottenMessages> log) : IDuty
 {
@@ -25,7 +25,7 @@ internal sealed partial class ForgottenMessages(
             var messages = await store.ListUnroutedAsync(after, before, Page, CancellationToken.None);
             if (messages.Count == 0)
                 return routed;
-            telemetry.Forgotten(messages.Count);
+            telemetry.Forgotten(messages.Count(message => message.Timing?.Release is null));
             routed |= await RouteAsync(messages);
             after = messages[^1].MessageId;
         }

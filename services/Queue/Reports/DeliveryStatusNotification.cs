@@ -74,6 +74,9 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             ofMessage.Add(StatusField.Text("Original-Envelope-Id", id));
         ofMessage.Add(StatusField.Typed("Reporting-MTA", "dns", options.Value.HostName));
         ofMessage.Add("Arrival-Date", ReportText.Rfc5322Date(frame.Message.AcceptedAt));
+        // RFC 4865 §4
+        if (frame.Message.Timing.Release is { } release)
+            ofMessage.Add("Future-Release-Request", release.Asked);
         status.StatusGroups.Add(ofMessage);
         foreach (var recipient in recipients)
             status.StatusGroups.Add(Group(recipient));

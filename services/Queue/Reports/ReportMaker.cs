@@ -26,7 +26,7 @@ internal sealed partial class ReportMaker(
             messageId, acceptedBefore, MaxRecipients,
             late =>
             {
-                var (now, end) = (time.GetUtcNow(), frame.Message.AcceptedAt + options.Value.MaxAge);
+                var (now, end) = (time.GetUtcNow(), frame.Message.Since + options.Value.MaxAge);
                 return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(recipient => ReportedRecipient.OfLate(recipient, now, end))]);
             },
             options.Value.MaxReportsPerSender, cancellationToken), cancellationToken);

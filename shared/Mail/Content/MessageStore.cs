@@ -7,7 +7,7 @@ namespace MailPipeline.Mail;
 
 /// <summary>What stands behind the door, for whoever has to say "later".</summary>
 /// <param name="Unrouted">Messages the router has not seen, counted up to a bound.</param>
-/// <param name="Queued">Recipients without an outcome, counted up to a bound.</param>
+/// <param name="Queued">Recipients without an outcome, and messages that their senders have held until later, counted up to a bound.</param>
 /// <param name="SpaceUsed">Share of the room for mail that is used up; from 1 on there is none. 0 where nobody measures it.</param>
 public sealed record StoreLoad(long Unrouted, long Queued, double SpaceUsed);
 
@@ -34,6 +34,14 @@ public sealed class MessageStore
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """);
 
+    // With what MAIL said about time, of fewer still.
+    private static readonly Statement s_insertTimed = new(
+        """
+        INSERT INTO messages (
+            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn, timing, release_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        """);
+
     private static readonly Statement s_insertChunk = new(
         "INSERT INTO chunks (id, size_bytes, bytes, segment, position) VALUES ($1, $2, $3, $4, $5)") { IsMerged = true };
 
@@ -44,6 +52,9 @@ public sealed class MessageStore
     private static readonly Statement s_insertUnrouted = new("INSERT INTO unrouted (message_id, recipients) VALUES ($1, $2)") { IsMerged = true };
 
     private static readonly Statement s_insertUnroutedDsn = new("INSERT INTO unrouted_dsn (message_id, recipients, parameters) VALUES ($1, $2, $3)");
+
+    private static readonly Statement s_insertUnroutedTimed = new(
+        "INSERT INTO unrouted_timed (message_id, recipients, parameters, release_at) VALUES ($1, $2, $3, $4)");
 
     // Waits for a transaction that has inserted the message and whose end nobody knows yet. The row stays in the message's place: an insert
     // that the server had received, and had not come to yet, finds it there and fails.
@@ -63,9 +74,18 @@ public sealed class MessageStore
 
     private static readonly Statement s_readFirst = new($"{Chunk("c.id + 65535")} WHERE id {{in_1}}");
 
-    private static readonly Statement s_countUnrouted = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted UNION ALL SELECT 1 FROM unrouted_dsn LIMIT $1) u");
+    private static readonly Statement s_countUnrouted = new(
+        """
+        SELECT COUNT(*) FROM (
+            SELECT 1 FROM unrouted UNION ALL SELECT 1 FROM unrouted_dsn UNION ALL SELECT 1 FROM unrouted_timed WHERE release_at <= $2 LIMIT $1) u
+        """);
 
-    private static readonly Statement s_countQueued = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT $1) r");
+    // What senders have held counts by the message.
+    private static readonly Statement s_countQueued = new(
+        """
+        SELECT COUNT(*) FROM (
+            SELECT 1 FROM recipients WHERE state = 0 UNION ALL SELECT 1 FROM unrouted_timed WHERE release_at > $2 LIMIT $1) r
+        """);
 
     /// <summary>From here on what is read of a row lies in a buffer that is used again: so large an array would live until a full collection.</summary>
     private const int LargeBytes = 32 * 1024;
@@ -104,7 +124,7 @@ public sealed class MessageStore
     /// </summary>
     public async Task<StoreLoad> MeasureLoadAsync(long maxUnrouted, long maxQueued, CancellationToken cancellationToken)
     {
-        var unrouted = await _database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted);
+        var unrouted = await _database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, maxUnrouted, _database.Time.GetUtcNow());
         var queued = await CountQueuedAsync(maxQueued, cancellationToken);
         var used = await _database.Engine.MeasureRoomAsync(cancellationToken);
         try
@@ -124,7 +144,7 @@ public sealed class MessageStore
         if (at != 0 && max - count > FarBelow && _database.Time.GetElapsedTime(at) < s_queuedFor)
             return count;
         at = _database.Time.GetTimestamp();
-        count = (await _database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, max))[0];
+        count = (await _database.QueryAsync(s_countQueued, r => r.GetInt64(0), cancellationToken, max, _database.Time.GetUtcNow()))[0];
         _queued = (count, at);
         return count;
     }
@@ -222,7 +242,12 @@ public sealed class MessageStore
                     s_insertChunk, chunk.Id, chunk.SizeBytes, SqlValue.FromBytes(chunk.Inline ?? [], chunk.Inline is null ? 0 : chunk.SizeBytes),
                     chunk.Segment, chunk.Position);
         }
-        if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
+        var releaseAt = message.Timing?.Release?.At.ToUnixTimeMilliseconds() ?? 0;
+        if (message.Timing is { } timing)
+            transaction.ExecuteLast(
+                s_insertTimed, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body, message.TraceParent,
+                message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", timing.ToText(), releaseAt);
+        else if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
             transaction.ExecuteLast(
                 s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
                 message.TraceParent, message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "");
@@ -231,7 +256,9 @@ public sealed class MessageStore
                 s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
                 message.TraceParent, message.Recipients.Length);
         var recipients = string.Join('\n', message.Recipients);
-        if (message.Dsn is { } dsn)
+        if (message.Timing is not null)
+            transaction.ExecuteLast(s_insertUnroutedTimed, message.MessageId, recipients, message.Dsn?.ToText() ?? "", releaseAt);
+        else if (message.Dsn is { } dsn)
             transaction.ExecuteLast(s_insertUnroutedDsn, message.MessageId, recipients, dsn.ToText());
         else
             transaction.ExecuteLast(s_insertUnrouted, message.MessageId, recipients);

@@ -17,6 +17,9 @@ public sealed record MessageTimeline(
     /// <summary>What its sender has been told of it, in order.</summary>
     public IReadOnlyList<ReportMade> Reports { get; init; } = [];
 
+    /// <summary>Before this time its sender does not want it to leave (RFC 4865); null where he said nothing.</summary>
+    public DateTimeOffset? ReleaseAt { get; init; }
+
     /// <summary>Why its recipients were held from the start; empty where they were not.</summary>
     public string HoldReason { get; init; } = "";
 }
@@ -41,8 +44,9 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_message = new(
         """
-        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, ''), m.tags, m.hold_reason
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, t.recipients, ''), m.tags, m.hold_reason, m.release_at
         FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id LEFT JOIN unrouted_dsn d ON d.message_id = m.id
+            LEFT JOIN unrouted_timed t ON t.message_id = m.id
         WHERE m.id = $1 AND m.size_bytes >= 0
         """);
 
@@ -72,13 +76,13 @@ public sealed class MessageHistory(MailDatabase database)
     private const int MostInVain = 200_000;
 
     internal static readonly Statement s_page = new(
-        """
-        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN accepted_at < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
-        FROM (SELECT id, accepted_at FROM messages WHERE id > $1 ORDER BY id LIMIT $3) p
+        $"""
+        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN since < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+        FROM (SELECT id, {QueueStore.Since} AS since FROM messages m WHERE id > $1 ORDER BY id LIMIT $3) p
         """);
 
     internal static readonly Statement s_old = new(
-        "SELECT id FROM messages WHERE id > $1 AND id <= $3 AND content_refs = 0 AND accepted_at < $2 ORDER BY id LIMIT 200");
+        $"SELECT id FROM messages m WHERE id > $1 AND id <= $3 AND content_refs = 0 AND {QueueStore.Since} < $2 ORDER BY id LIMIT 200");
 
     private static readonly Statement s_recipientsOf = new(
         """
@@ -104,6 +108,7 @@ public sealed class MessageHistory(MailDatabase database)
             {
                 Tags = r.GetString(5).Split('\n', StringSplitOptions.RemoveEmptyEntries),
                 HoldReason = r.GetString(6),
+                ReleaseAt = r.GetInt64(7) == 0 ? null : QueueStore.Time(r, 7),
             },
             cancellationToken, messageId);
         if (rows is not [var message])
@@ -138,7 +143,7 @@ public sealed class MessageHistory(MailDatabase database)
     }
 
     /// <summary>
-    /// Removes all trace of finished messages accepted before the given time, but for what operators did to them. Returns how many there were. A call looks at a bounded
+    /// Removes all trace of finished messages accepted, or let go by their senders, before the given time, but for what operators did to them. Returns how many there were. A call looks at a bounded
     /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
     /// </summary>
     public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)

@@ -93,10 +93,14 @@ public sealed class OperatorStore(MailDatabase database)
             return domains.Count;
         });
 
-    /// <summary>Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them.</summary>
+    /// <summary>
+    /// Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them; also of a message that its
+    /// sender wants to leave later.
+    /// </summary>
     public Task<OperatorChange> RemoveAsync(long messageId, OperatorIdentity by) =>
         ChangeAsync(messageId, OperatorAction.Removed, by, async (transaction, ids, now) =>
-            await OutcomeWriter.RemovedAsync(transaction, messageId, ids, now));
+            await OutcomeWriter.RemovedBeforeReleaseAsync(transaction, messageId, now)
+                + await OutcomeWriter.RemovedAsync(transaction, messageId, ids, now));
 
     /// <summary>Messages with held recipients, in order of their ids.</summary>
     public async Task<IReadOnlyList<HeldMessage>> ListHeldAsync(int limit, CancellationToken cancellationToken) =>

@@ -3,7 +3,7 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>How much waits, for gauges.</summary>
-/// <param name="Unrouted">Accepted messages the router has not seen.</param>
+/// <param name="Unrouted">Accepted messages the router has not seen, without those that their senders have held until later.</param>
 /// <param name="Routes">One entry for each route that has queued recipients.</param>
 public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Routes);
 
@@ -73,7 +73,8 @@ public sealed class MeasureStore(MailDatabase database)
         FROM (SELECT domain, COUNT(*) AS claims FROM claims GROUP BY domain) k LEFT JOIN domain_queues q ON q.domain = k.domain
         """);
 
-    internal static readonly Statement s_countUnrouted = new("SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn)");
+    internal static readonly Statement s_countUnrouted = new(
+        "SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn) + (SELECT COUNT(*) FROM unrouted_timed WHERE release_at <= $1)");
 
     /// <summary>Takes longer the more is queued: for every now and then, not for every message.</summary>
     /// <param name="mostClaims">With so many claims a domain that can be reached does not lack workers; one that failed is tried by one alone.</param>
@@ -92,7 +93,7 @@ public sealed class MeasureStore(MailDatabase database)
                 sums.Add(part.Route, sum = new Sum());
             sum.Add(part, held.GetValueOrDefault((part.Domain, part.Route)), domains.GetValueOrDefault(part.Domain), mostClaims);
         }
-        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken);
+        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, now);
         return new QueueMeasure(unrouted[0], [.. sums.Select(sum => sum.Value.Measure((RecipientRoute)sum.Key))]);
     }
 

@@ -116,6 +116,15 @@ internal static class OutcomeWriter
     private static readonly Statement s_removed = new(
         "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
 
+    private static readonly Statement s_takeHeldBySender = new(
+        "DELETE FROM unrouted_timed WHERE message_id = $1 AND release_at > $2 RETURNING recipients") { Locks = SharedRows.UnroutedTimed };
+
+    private static readonly Statement s_insertRemoved = new(
+        """
+        INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
+        VALUES ($1, $2, '', $3, CASE WHEN EXISTS (SELECT 1 FROM domains WHERE name = $3) THEN 1 ELSE 0 END, '', 4, 0, $4, 0, $4)
+        """);
+
     private static readonly Statement s_endClaim = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims, IsMerged = true };
 
     // What is under the claim beside these would belong to nobody, and never be taken back.
@@ -265,6 +274,24 @@ internal static class OutcomeWriter
         var removed = await transaction.ExecuteAsync(s_removed, recipientIds, now);
         await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, removed)]);
         return removed;
+    }
+
+    /// <summary>
+    /// Ends the recipients of a message that its sender has held until later: of one that nobody has routed they stand in the envelope alone.
+    /// Returns how many there were. To be awaited before anything is asked of recipients that are routed.
+    /// </summary>
+    public static async ValueTask<int> RemovedBeforeReleaseAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now)
+    {
+        if (await transaction.QueryAsync(s_takeHeldBySender, r => r.GetString(0), messageId, now) is not [var envelope])
+            return 0;
+        var recipients = envelope.Split('\n');
+        foreach (var (number, address) in recipients.Index())
+        {
+            transaction.ExecuteLast(
+                s_insertRemoved, RecipientIds.Of(messageId, number), address, address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant(), now);
+        }
+        await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, recipients.Length)]);
+        return recipients.Length;
     }
 
     /// <summary>One statement for all decisions that are alike, whoever they are about. Returns those whose claim was still held.</summary>

@@ -62,6 +62,10 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_takeUnroutedDsn = new("DELETE FROM unrouted_dsn WHERE message_id {in_1} RETURNING message_id") { Locks = SharedRows.UnroutedDsn };
 
+    // Whoever asks before its time takes nothing.
+    private static readonly Statement s_takeUnroutedTimed = new(
+        "DELETE FROM unrouted_timed WHERE message_id {in_1} AND release_at <= $2 RETURNING message_id") { Locks = SharedRows.UnroutedTimed };
+
     private static readonly Statement s_insertRecipient = new(
         """
         INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
@@ -117,10 +121,33 @@ public sealed class QueueStore(MailDatabase database)
         FROM unrouted_dsn u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} AND m.id {in_1} ORDER BY u.message_id
         """);
 
+    private const string Timed =
+        """
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters, m.timing
+        """;
+
+    // Those that are held are not read, however many: "+ 0" keeps the engines from going by the id.
+    internal static readonly Statement s_unroutedTimed = new(
+        $"""
+        {Timed} FROM (
+            SELECT message_id, recipients, parameters FROM unrouted_timed
+            WHERE release_at <= $4 AND message_id + 0 > $1 ORDER BY message_id + 0 LIMIT $3) u
+        JOIN messages m ON m.id = u.message_id WHERE m.accepted_at <= $2 ORDER BY u.message_id
+        """);
+
+    internal static readonly Statement s_unroutedTimedOf = new(
+        $$"""
+        {{Timed}} FROM unrouted_timed u JOIN messages m ON m.id = u.message_id
+        WHERE u.message_id {in_1} AND m.id {in_1} AND u.release_at <= $2 ORDER BY u.message_id
+        """);
+
+    /// <summary>Of a row m of messages, since when its time runs.</summary>
+    internal const string Since = "(CASE WHEN m.release_at > m.accepted_at THEN m.release_at ELSE m.accepted_at END)";
+
     /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
     internal const string Columns =
-        """
-        r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, m.accepted_at, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
+        $"""
+        r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         """;
 
@@ -212,14 +239,14 @@ public sealed class QueueStore(MailDatabase database)
 
     /// <summary>
     /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
-    /// that hints may be repeated. Returns the recipients made that are due at once; those that are held are not.
+    /// that hints may be repeated, and so is one whose sender wants it to leave later. Returns the recipients made that are due at once; those that are held are not.
     /// </summary>
     public Task<IReadOnlyList<(string Domain, Recipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<(string, Recipient)>>(async transaction =>
         {
-            var taken = await TakeAsync(transaction, messages);
+            var taken = await TakeAsync(transaction, messages, now);
             var made = new List<(string, Recipient)>(messages.Count);
             // Taken once, should one be named twice.
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
@@ -230,13 +257,19 @@ public sealed class QueueStore(MailDatabase database)
         });
     }
 
-    /// <summary>Messages that were accepted before the given time and still wait for the router, in order of their ids.</summary>
+    /// <summary>
+    /// Messages that were accepted before the given time and still wait for the router, in order of their ids; not those that their senders
+    /// have held until later.
+    /// </summary>
     public async Task<IReadOnlyList<Envelope>> ListUnroutedAsync(
         long afterMessageId, DateTimeOffset acceptedBefore, int limit, CancellationToken cancellationToken)
     {
         var plain = await database.QueryAsync(s_unrouted, ReadUnrouted, cancellationToken, afterMessageId, acceptedBefore, limit);
         var withDsn = await database.QueryAsync(s_unroutedDsn, ReadUnroutedDsn, cancellationToken, afterMessageId, acceptedBefore, limit);
-        return withDsn.Count == 0 ? plain : [.. plain.Concat(withDsn).OrderBy(message => message.MessageId).Take(limit)];
+        var timed = await database.QueryAsync(
+            s_unroutedTimed, ReadUnroutedTimed, cancellationToken, afterMessageId, acceptedBefore, limit, database.Time.GetUtcNow());
+        return withDsn.Count + timed.Count == 0
+            ? plain : [.. plain.Concat(withDsn).Concat(timed).OrderBy(message => message.MessageId).Take(limit)];
     }
 
     /// <summary>Of these messages the ones that wait for the router, with the envelopes they were accepted with.</summary>
@@ -246,11 +279,17 @@ public sealed class QueueStore(MailDatabase database)
         if (messageIds.Count == 0)
             return [];
         var found = await database.QueryAsync(s_unroutedOf, ReadUnrouted, cancellationToken, SqlValue.FromIds(messageIds));
-        // As a rule all are there, and none has parameters about reports.
+        // As a rule all are there, and none has parameters about reports or time.
         if (found.Count < messageIds.Count)
         {
             found.AddRange(await database.QueryAsync(
                 s_unroutedDsnOf, ReadUnroutedDsn, cancellationToken, SqlValue.FromIds(messageIds.Except(found.Select(message => message.MessageId)))));
+        }
+        if (found.Count < messageIds.Count)
+        {
+            found.AddRange(await database.QueryAsync(
+                s_unroutedTimedOf, ReadUnroutedTimed, cancellationToken,
+                SqlValue.FromIds(messageIds.Except(found.Select(message => message.MessageId))), database.Time.GetUtcNow()));
         }
         return found;
     }
@@ -354,17 +393,24 @@ public sealed class QueueStore(MailDatabase database)
 
     private static Envelope ReadUnroutedDsn(DbDataReader r) => ReadUnrouted(r) with { Dsn = EnvelopeDsn.Parse(r.GetString(9)) };
 
+    private static Envelope ReadUnroutedTimed(DbDataReader r) => ReadUnroutedDsn(r) with { Timing = MailTiming.Parse(r.GetString(10)) };
+
     /// <summary>Those that nobody has routed are taken here.</summary>
-    private static async ValueTask<HashSet<long>> TakeAsync(IWriteTransaction transaction, IReadOnlyList<RoutedMessage> messages)
+    private static async ValueTask<HashSet<long>> TakeAsync(
+        IWriteTransaction transaction, IReadOnlyList<RoutedMessage> messages, DateTimeOffset now)
     {
-        // One is as a rule all: most envelopes say nothing about reports.
-        var takes = messages.GroupBy(routed => routed.Message.Dsn is not null, routed => routed.Message.MessageId)
-            .Select(some => transaction.QueryAsync(some.Key ? s_takeUnroutedDsn : s_takeUnrouted, r => r.GetInt64(0), SqlValue.FromIds(some))).ToList();
+        // One is as a rule all: most envelopes say nothing about reports or time.
+        var takes = messages.GroupBy(TakingOf, routed => routed.Message.MessageId).Select(some => some.Key == s_takeUnroutedTimed
+            ? transaction.QueryAsync(some.Key, r => r.GetInt64(0), SqlValue.FromIds(some), now)
+            : transaction.QueryAsync(some.Key, r => r.GetInt64(0), SqlValue.FromIds(some))).ToList();
         var taken = new HashSet<long>();
         foreach (var ids in takes)
             taken.UnionWith(await ids);
         return taken;
     }
+
+    private static Statement TakingOf(RoutedMessage routed) =>
+        routed.Message.Timing is not null ? s_takeUnroutedTimed : routed.Message.Dsn is not null ? s_takeUnroutedDsn : s_takeUnrouted;
 
     internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
@@ -397,7 +443,7 @@ public sealed class QueueStore(MailDatabase database)
                     s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now);
             }
             made.Add((recipient.Domain, new Recipient(
-                id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, message.AcceptedAt, now,
+                id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, SinceOf(message), now,
                 recipient.Route, message.TraceParent, recipient.Original, message.Flow)));
         }
         var references = message.Dsn is null ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
@@ -413,6 +459,9 @@ public sealed class QueueStore(MailDatabase database)
             s_insertDsn, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
             recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn.OriginalRecipient);
     }
+
+    private static DateTimeOffset SinceOf(Envelope message) =>
+        message.Timing?.Release is { } release && release.At > message.AcceptedAt ? release.At : message.AcceptedAt;
 
     // RFC 5321 §4.5.5: the null sender is told nothing.
     private static bool OwesSuccess(RoutedRecipient recipient, Envelope message) =>

@@ -36,7 +36,7 @@ public sealed class ReportStore(MailDatabase database)
     private const int MostTries = 3;
 
     private const string MayBeLate =
-        "m.sender <> '' AND m.accepted_at <= $1 AND (r.notify & 32) = 0 AND ((r.notify & 15) = 0 OR (r.notify & 8) <> 0)";
+        $"m.sender <> '' AND {QueueStore.Since} <= $1 AND (r.notify & 32) = 0 AND ((r.notify & 15) = 0 OR (r.notify & 8) <> 0)";
 
     // $1 accepted before; $2, $3, $4 the place in the index behind which the page begins; $5 its length.
     internal static readonly Statement s_late = new(

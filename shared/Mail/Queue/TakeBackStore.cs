@@ -102,8 +102,8 @@ public sealed class TakeBackStore(MailDatabase database)
         "DELETE FROM claims WHERE id = $1 RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
 
     private static readonly Statement s_find = new(
-        """
-        SELECT r.id, r.attempts, r.deaths, r.uncertain, m.accepted_at, r.address, r.original FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
+        $$"""
+        SELECT r.id, r.attempts, r.deaths, r.uncertain, {{QueueStore.Since}}, r.address, r.original FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.id {in_1} AND r.claim = $2 AND r.state + 0 = 0
         """);
 

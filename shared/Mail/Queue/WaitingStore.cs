@@ -18,7 +18,11 @@ public sealed record DomainSummary(
 /// <summary>How much waits, and for whom most.</summary>
 /// <param name="Unreported">Recipients that have ended and of whom their senders have not been told yet.</param>
 /// <param name="Domains">With most queued recipients first.</param>
-public sealed record WaitingSummary(long Queued, long Unrouted, long Claims, long Held, long Unreported, IReadOnlyList<DomainSummary> Domains);
+public sealed record WaitingSummary(long Queued, long Unrouted, long Claims, long Held, long Unreported, IReadOnlyList<DomainSummary> Domains)
+{
+    /// <summary>Messages that their senders want to leave later (RFC 4865); none of the others counted here.</summary>
+    public long HeldBySenders { get; init; }
+}
 
 /// <summary>
 /// Tells operators what waits. All queued recipients are counted, exactly, along an index that has nothing else in it; what claims hold
@@ -30,10 +34,12 @@ public sealed class WaitingStore(MailDatabase database)
 
     internal static readonly Statement s_counts = new(
         """
-        SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn), (SELECT COUNT(*) FROM claims),
+        SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn) + (SELECT COUNT(*) FROM unrouted_timed WHERE release_at <= $1),
+               (SELECT COUNT(*) FROM claims),
                (SELECT COUNT(*) FROM recipients WHERE state = 5),
                (SELECT COUNT(*) FROM unreported)
-                   + (SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5)
+                   + (SELECT COUNT(*) FROM recipients WHERE (notify & 16) <> 0 AND state <> 0 AND state <> 5),
+               (SELECT COUNT(*) FROM unrouted_timed WHERE release_at > $1)
         """);
 
     // The sum over all domains is taken before the limit. A reply is looked for among the few that are due last, for they were deferred:
@@ -84,8 +90,9 @@ public sealed class WaitingStore(MailDatabase database)
                 domains[i] = await WithClaimedAsync(domains[i], count, cancellationToken);
         }
         var counts = (await database.QueryAsync(
-            s_counts, r => (Unrouted: r.GetInt64(0), Claims: r.GetInt64(1), Held: r.GetInt64(2), Unreported: r.GetInt64(3)), cancellationToken))[0];
-        return new WaitingSummary(total, counts.Unrouted, counts.Claims, counts.Held, counts.Unreported, domains);
+            s_counts, r => (Unrouted: r.GetInt64(0), Claims: r.GetInt64(1), Held: r.GetInt64(2), Unreported: r.GetInt64(3), HeldBySenders: r.GetInt64(4)),
+            cancellationToken, database.Time.GetUtcNow()))[0];
+        return new WaitingSummary(total, counts.Unrouted, counts.Claims, counts.Held, counts.Unreported, domains) { HeldBySenders = counts.HeldBySenders };
     }
 
     private async Task<Dictionary<string, long>> CountClaimedAsync(HashSet<string> domains, CancellationToken cancellationToken)

@@ -11,6 +11,7 @@ internal static class RowOrder
     {
         [SharedRows.Unrouted] = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted WHERE message_id {in_1} ORDER BY message_id FOR UPDATE) locked"),
         [SharedRows.UnroutedDsn] = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted_dsn WHERE message_id {in_1} ORDER BY message_id FOR UPDATE) locked"),
+        [SharedRows.UnroutedTimed] = new("SELECT COUNT(*) FROM (SELECT 1 FROM unrouted_timed WHERE message_id {in_1} ORDER BY message_id FOR UPDATE) locked"),
         [SharedRows.Claims] = new("SELECT COUNT(*) FROM (SELECT 1 FROM claims WHERE id {in_1} ORDER BY id FOR UPDATE) locked"),
         [SharedRows.Recipients] = new("SELECT COUNT(*) FROM (SELECT 1 FROM recipients WHERE id {in_1} ORDER BY id FOR UPDATE) locked"),
         [SharedRows.Messages] = new("SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE id {in_1} ORDER BY id FOR UPDATE) locked"),

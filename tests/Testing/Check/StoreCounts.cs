@@ -10,7 +10,8 @@ public sealed record StoreCounts(
 {
     private const string Sql =
         """
-        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn),
+        SELECT (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn)
+                   + (SELECT COUNT(*) FROM unrouted_timed),
                (SELECT COUNT(*) FROM recipients WHERE state = 0), (SELECT COUNT(*) FROM claims),
                (SELECT COUNT(*) FROM attempts WHERE outcome = 4),
                (SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)),

@@ -1,0 +1,45 @@
+using System.Globalization;
+
+namespace MailPipeline.Smtp;
+
+/// <summary>What MAIL says about the time at which a message travels.</summary>
+public sealed record MailTiming
+{
+    public static readonly MailTiming None = new();
+
+    /// <summary>HOLDFOR or HOLDUNTIL (RFC 4865); null: it travels at once.</summary>
+    public ReleaseRequest? Release { get; init; }
+
+    /// <summary>The text that storage keeps; empty where nothing was said.</summary>
+    public string ToText() => Release is { } release
+        ? string.Create(CultureInfo.InvariantCulture, $"RELEASE={release.At.ToUnixTimeMilliseconds()},{release.Asked}") : "";
+
+    /// <summary>Reads what <see cref="ToText"/> wrote.</summary>
+    /// <exception cref="FormatException">It is none of that.</exception>
+    public static MailTiming Parse(string text)
+    {
+        var read = None;
+        foreach (var part in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var (keyword, value) = Divide(part, '=');
+            read = keyword switch
+            {
+                "RELEASE" when Divide(value, ',') is var (at, asked) => read with { Release = new ReleaseRequest(asked, Time(at)) },
+                _ => throw new FormatException($"Says nothing of the time of a message: {PlainText.Of(part)}"),
+            };
+        }
+
+        return read;
+    }
+
+    private static (string Before, string Behind) Divide(string text, char at) =>
+        text.IndexOf(at, StringComparison.Ordinal) is var end and >= 0 ? (text[..end], text[(end + 1)..]) : (text, "");
+
+    private static DateTimeOffset Time(string milliseconds) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(milliseconds, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture));
+}
+
+/// <summary>The sender wants the message to leave no earlier than at a time (RFC 4865).</summary>
+/// <param name="Asked">In the words of reports: "for;3600", or "until;2030-01-02T12:00:00Z" as the client wrote it.</param>
+/// <param name="At">That time by our clock.</param>
+public sealed record ReleaseRequest(string Asked, DateTimeOffset At);
