@@ -177,7 +177,7 @@ internal static class RuleTable
             [("shared/Mail/History/MessageHistory.cs", "new(\"delete from claims WHERE id = $1\")")], "'delete from claims' belongs into", []),
         new(StatementRules.Rows_of_outcomes_have_their_places,
             [("shared/Mail/Queue/ReportStore.cs", "new(\"INSERT INTO recipients (id, state) VALUES ($1, 1)\")")],
-            "shared/Mail/Queue/ReportStore.cs: 'INSERT INTO recipients' belongs into shared/Mail/Queue/QueueStore.cs",
+            "shared/Mail/Queue/ReportStore.cs: 'INSERT INTO recipients' belongs into shared/Mail/Queue/QueueStore.cs or shared/Mail/Queue/OutcomeWriter.cs",
             [("shared/Mail/Queue/QueueStore.cs", "new(\"INSERT INTO recipients (id) VALUES ($1)\")")]),
         new(StatementRules.Rows_of_outcomes_have_their_places,
             [("shared/Mail/Queue/TakeBackStore.cs", "new(\"UPDATE claims SET lease_until = 0\")")], "'UPDATE claims' belongs into",

@@ -94,7 +94,8 @@ public sealed class HoldTests
     public void Strangers_have_nothing_held_and_neither_has_anybody_where_the_bound_is_0(ListenerKind kind, int seconds)
     {
         var session = Session(kind, seconds);
-        Assert.DoesNotContain(session.Read("EHLO client.example.net"u8).Reply!.Lines, line => line.StartsWith("FUTURERELEASE", StringComparison.Ordinal));
+        var hello = kind == ListenerKind.Lmtp ? "LHLO client.example.net"u8 : "EHLO client.example.net"u8;
+        Assert.DoesNotContain(session.Read(hello).Reply!.Lines, line => line.StartsWith("FUTURERELEASE", StringComparison.Ordinal));
         foreach (var parameter in new[] { "HOLDFOR=60", "HOLDUNTIL=2030-01-02T13:00:00Z" })
             Assert.Equal(Replies.C555BadParameter, session.Read(Wire.Bytes($"MAIL FROM:<ann@example.com> {parameter}")).Reply);
     }

@@ -34,7 +34,7 @@ internal static partial class StatementRules
     /// <summary>Who else changes these tables: what is made, renewed and forgotten, each in its place.</summary>
     private static readonly (Regex Statement, string[] Places)[] Others =
     [
-        (NewRecipient(), ["shared/Mail/Queue/QueueStore.cs"]),
+        (NewRecipient(), ["shared/Mail/Queue/QueueStore.cs", Writer]),
         (LivingClaim(), ["shared/Mail/Queue/ClaimStore.cs"]),
         (Reference(), ["shared/Mail/Content/ContentReferences.cs", "shared/Mail/Queue/QueueStore.cs"]),
         (Forgotten(), ["shared/Mail/History/MessageHistory.cs"]),
