@@ -17,8 +17,7 @@ internal static class ExtensionTable
     private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
     private static readonly Offer s_xclient = new("to `XclientFrom`", static (_, client) => client.HasFlag(ClientTraits.NamesClients));
-    // No listener's settings turn it on so far.
-    private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
+    private static readonly Offer s_utf8 = new("where `SmtpUtf8` is on", static (profile, _) => profile.OffersSmtpUtf8);
 
     public static IReadOnlyList<SmtpExtension> All { get; } =
     [

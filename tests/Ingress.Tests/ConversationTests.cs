@@ -28,7 +28,8 @@ public sealed class ConversationTests
             S: 250-SIZE 15728640
             S: 250-ENHANCEDSTATUSCODES
             S: 250-CHUNKING
-            S: 250 LIMITS RCPTMAX=1000
+            S: 250-LIMITS RCPTMAX=1000
+            S: 250 SMTPUTF8
             C: ETRN example.org
             S: 530 5.7.0 Authentication required
             C: AUTH LOGIN
