@@ -19,7 +19,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
 
     public ListenerKind Kind { get; } = listener.Kind;
 
-    /// <summary>Date, Message-ID and the empty line are put in front of messages that lack them.</summary>
+    /// <summary>Date, Message-ID, From and the empty line are put in front of messages that lack them.</summary>
     public bool AddsMissingFields { get; } = listener.Kind == ListenerKind.Submission && options.AddMissingFields;
 
     /// <summary>A bare LF in content counts as CRLF.</summary>
