@@ -21,6 +21,9 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     private HopCounter _hops = new();
     private EightBitFields _fields = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
+    // A user's message says whom it is from, and shows nobody who had a blind copy.
+    private readonly SubmittedFields? _fields =
+        listener.Kind == ListenerKind.Submission ? new(isEndedByText: listener.AddsMissingFields) : null;
     private ContentWriter? _writer;
 
     // Until it is known what the message lacks.
@@ -59,7 +62,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     public StorageUnavailableException? Fault => _fault;
 
     /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
-    public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false);
+    public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false, _fields?.Authors ?? default);
 
     private bool IsTooLarge => _isAnnouncedTooLarge || _reader.ContentBytes > options.MaxMessageBytes;
 
@@ -89,10 +92,14 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     /// The fields in front of the content, which has ended: what a submission lacks and, above it, our trace field. What checks say of
     /// the message comes above both.
     /// </summary>
-    public MessagePrefix MakePrefix(SmtpSession session, IPAddress? client, DateTimeOffset now)
+    /// <param name="user">Who has logged in; null is a stranger.</param>
+    public MessagePrefix MakePrefix(SmtpSession session, IPAddress? client, string? user, DateTimeOffset now)
     {
         var prefix = new MessagePrefix();
         prefix.Add(_missing);
+        // RFC 6409 §8.1: who sends it is known by MAIL, or where that names nobody by the login.
+        if (listener.AddsMissingFields && _fields is { Authors.FromCount: 0 } && (session.Transaction?.Sender?.Text ?? user) is { } author)
+            prefix.Add("From", author);
         var trace = ArrayPool<byte>.Shared.Rent(TraceHeader.MaxBytes);
         try
         {
@@ -157,13 +164,19 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         _writer = null;
     }
 
-    private ValueTask EndHeaderAsync(CancellationToken cancellation)
+    private async ValueTask EndHeaderAsync(CancellationToken cancellation)
     {
+        if (_fields is { IsOver: false } fields)
+            await KeepVisibleAsync(fields.End(), cancellation);
         _header?.End();
-        return CompleteAsync(cancellation);
+        await CompleteAsync(cancellation);
     }
 
-    private async ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation) =>
+        KeepVisibleAsync(_fields is { IsOver: false } fields ? fields.Take(content.Span) : content, cancellation);
+
+    /// <summary>Keeps what recipients may see of the content.</summary>
+    private async ValueTask KeepVisibleAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
     {
         if (!HasEightBitOctets)
             HasEightBitOctets = !Ascii.IsValid(content.Span);

@@ -59,12 +59,14 @@ public static class IngressHosting
         services.AddSingleton<LmtpClientCheck>();
         services.AddSingleton<ClientNameCheck>();
         services.AddSingleton<LocalSenderCheck>();
+        services.AddSingleton<OwnAddresses>();
         services.AddSingleton<OwnSenderCheck>();
         services.AddSingleton<HostPostmasterCheck>();
         services.AddSingleton<RelayCheck>();
         services.AddSingleton<LocalRecipientCheck>();
         services.AddSingleton<MaildropSpaceCheck>();
         services.AddSingleton<HopCheck>();
+        services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
     }
 

@@ -72,8 +72,8 @@ public sealed class IngressOptions
     public string Postmaster { get; set; } = "";
 
     /// <summary>
-    /// On Submission listeners, Date, Message-ID and the empty line behind the header are put into messages that lack them.
-    /// Default true (RFC 6409 §8.2, §8.3).
+    /// On Submission listeners, Date, Message-ID, From (the reverse-path, or where that is null the user's own address) and the empty line
+    /// behind the header are put into messages that lack them. Default true (RFC 6409 §8.2, §8.3, §8.1).
     /// </summary>
     public bool AddMissingFields { get; set; } = true;
 

@@ -115,7 +115,7 @@ internal sealed class MessageReception(
 
         var started = server.Time.GetTimestamp();
         var now = server.Time.GetUtcNow();
-        var prefix = _content.MakePrefix(protocol, session.Client, now);
+        var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
         foreach (var field in note?.Fields ?? [])
             prefix.Add(field.Name, field.Value);
         var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "");

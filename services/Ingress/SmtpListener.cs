@@ -22,7 +22,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
     /// <summary>It is a Unix socket: who may connect is what its file's mode says.</summary>
     public bool IsSocket { get; } = listener.IsSocket;
 
-    /// <summary>Date, Message-ID and the empty line are put in front of messages that lack them.</summary>
+    /// <summary>Date, Message-ID, From and the empty line are put in front of messages that lack them.</summary>
     public bool AddsMissingFields { get; } = listener.Kind == ListenerKind.Submission && options.AddMissingFields;
 
     /// <summary>A bare LF in content counts as CRLF.</summary>

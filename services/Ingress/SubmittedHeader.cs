@@ -17,19 +17,12 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     /// <summary>What a report returns of a header, too.</summary>
     public const int MaxBytes = 64 * 1024;
 
-    /// <summary>RFC 5322 §2.1.1: no line of a header is longer, so that no field's name is.</summary>
-    private const int MaxLineBytes = 998;
-
-    private static ReadOnlySpan<byte> MailboxField => "X-Mailbox-Line: "u8;
-
-    private static ReadOnlySpan<byte> LineEnd => "\r\n"u8;
-
     private readonly ArrayBufferWriter<byte> _held = new();
 
     // Where the first line begins that was not read yet, and up to where its end was looked for.
     private int _line;
     private int _searched;
-    private Line _previous;
+    private HeaderLine _previous;
 
     // With its CRLF, at the front of what is held; 0: there is none.
     private int _mailboxLineBytes;
@@ -37,19 +30,6 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
     private bool _hasMessageId;
     private int? _textAt;
     private bool _isWhole;
-
-    private enum Line : byte
-    {
-        // Too little of it is there.
-        Undecided,
-        Field,
-        // RFC 5322 §2.2.3
-        Continuation,
-        // What mbox files put before a message: "From ann@example.org Sun Mar  1 ...".
-        MailboxLine,
-        Empty,
-        Text,
-    }
 
     /// <summary>
     /// What the client sent of its header so far, with the empty line behind it where there is one; without the line of an mbox file, which
@@ -81,7 +61,7 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         if (IsDecided)
             return;
         Read(isEnd: true);
-        if (_previous == Line.MailboxLine)
+        if (_previous == HeaderLine.MailboxLine)
             BeginText(0);
         _isWhole = true;
     }
@@ -97,7 +77,7 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
             prefix.Append(CultureInfo.InvariantCulture, $"Message-ID: <{MessageIds.ToText(messageId)}.{now.ToUnixTimeMilliseconds():x}@{hostName}>\r\n");
         var added = Encoding.UTF8.GetBytes(prefix.ToString());
         // As Postfix does: the line becomes a field.
-        return _mailboxLineBytes == 0 ? added : [.. added, .. MailboxField, .. _held.WrittenSpan[.._mailboxLineBytes]];
+        return _mailboxLineBytes == 0 ? added : [.. added, .. HeaderLines.MailboxField, .. _held.WrittenSpan[.._mailboxLineBytes]];
     }
 
     /// <summary>Reads the lines that are there, as far as they are the header's.</summary>
@@ -107,20 +87,20 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         {
             var line = NextLine(out var isLine);
             isLine |= isEnd;
-            var kind = KindOf(line, isLine);
+            var kind = HeaderLines.KindOf(line, isLine, _previous);
             // What looks like the line of an mbox file is text as well, unless a field is behind it.
-            if (kind == Line.Text || (_previous == Line.MailboxLine && kind is not (Line.Field or Line.Undecided)))
+            if (kind == HeaderLine.Text || (_previous == HeaderLine.MailboxLine && kind is not (HeaderLine.Field or HeaderLine.Undecided)))
             {
-                BeginText(_previous == Line.MailboxLine ? 0 : _line);
+                BeginText(_previous == HeaderLine.MailboxLine ? 0 : _line);
                 return;
             }
             if (!isLine)
                 return;
-            if (kind == Line.Field)
-                Note(FieldName(line));
-            if (kind == Line.MailboxLine)
+            if (kind == HeaderLine.Field)
+                Note(HeaderLines.FieldName(line));
+            if (kind == HeaderLine.MailboxLine)
                 _mailboxLineBytes = line.Length;
-            _isWhole = kind == Line.Empty;
+            _isWhole = kind == HeaderLine.Empty;
             _previous = kind;
             _searched = _line += line.Length;
         }
@@ -135,31 +115,6 @@ internal sealed class SubmittedHeader(string hostName, long messageId, DateTimeO
         var length = isLine ? _searched + end + 1 - _line : held.Length - _line;
         _searched = _line + length;
         return held.Slice(_line, length);
-    }
-
-    private Line KindOf(ReadOnlySpan<byte> line, bool isLine)
-    {
-        if (line[0] is (byte)' ' or (byte)'\t')
-            return _previous == Line.Undecided ? Line.Text : Line.Continuation;
-        if (line[0] == '\r' && (!isLine || line.Length == 2))
-            return isLine ? Line.Empty : Line.Undecided;
-        if (!FieldName(line).IsEmpty)
-            return Line.Field;
-        if (line.Length < MaxLineBytes && !isLine)
-            return Line.Undecided;
-        var isMailboxLine = _previous == Line.Undecided && isLine && line.Length - LineEnd.Length <= MaxLineBytes - MailboxField.Length
-            && line.TrimStart((byte)'>').StartsWith("From "u8);
-        return isMailboxLine ? Line.MailboxLine : Line.Text;
-    }
-
-    /// <summary>RFC 5322 §3.6.8, and the space before the colon of §4.5; empty where the line is no field.</summary>
-    private static ReadOnlySpan<byte> FieldName(ReadOnlySpan<byte> line)
-    {
-        var colon = line[..Math.Min(line.Length, MaxLineBytes)].IndexOf((byte)':');
-        if (colon <= 0)
-            return default;
-        var name = line[..colon].TrimEnd(" \t"u8);
-        return name.ContainsAnyExceptInRange((byte)'!', (byte)'~') ? default : name;
     }
 
     private void Note(ReadOnlySpan<byte> name)

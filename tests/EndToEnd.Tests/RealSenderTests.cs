@@ -40,7 +40,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     [Theory, MemberData(nameof(AllNames))]
     public async Task Swaks(string name)
     {
-        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        var message = Corpus.Create(name, Token(), Ann, Bob);
         // As it goes over the wire: swaks is told to leave it alone.
         var wire = Pipeline.Folder["swaks"];
         await File.WriteAllBytesAsync(
@@ -70,7 +70,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     [Theory, MemberData(nameof(AllNames))]
     public async Task Python_smtplib(string name)
     {
-        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        var message = Corpus.Create(name, Token(), Ann, Bob);
         await SubmitByPythonAsync(await WriteAsync(message));
         await AssertArrivesAsync(message);
     }
@@ -82,7 +82,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     [InlineData("white space")]
     public async Task Python_smtplib_with_the_line_ends_of_its_system(string name)
     {
-        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        var message = Corpus.Create(name, Token(), Ann, Bob);
         var file = Pipeline.Folder["message"];
         // It adds a CRLF where there is none at the end.
         await File.WriteAllBytesAsync(file, [.. message.ToArray().SkipLast(2).Where(octet => octet != '\r'), .. "\r\n"u8], Cancellation);
@@ -98,7 +98,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     [InlineData("25 MB")]
     public async Task MailKit_with_STARTTLS_and_AUTH(string name)
     {
-        var message = Corpus.Create(name, Token(), "you@example.net", Bob);
+        var message = Corpus.Create(name, Token(), Ann, Bob);
         using var stream = new MemoryStream(message.ToArray());
         var parsed = await MimeMessage.LoadAsync(stream, Cancellation);
         using var client = new SmtpClient();

@@ -170,7 +170,7 @@ public sealed class ChunkTests
         await client.SendAsync("BDAT 4 LAST\r\n\n..b");
         await client.ExpectAsync("250 2.0.0 Ok: queued as ");
         var content = Encoding.Latin1.GetString(await host.ReceivedContentAsync((await host.NextHintAsync()).MessageId));
-        Assert.StartsWith("Date: ", content, StringComparison.Ordinal);
+        Assert.StartsWith("From: ann@example.com\r\nDate: ", content, StringComparison.Ordinal);
         Assert.EndsWith("\r\nSubject: x\r\n\r\n.N\r\n..b\r\n", content, StringComparison.Ordinal);
     }
 

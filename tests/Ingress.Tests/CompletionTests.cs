@@ -28,7 +28,7 @@ public sealed class CompletionTests
         var text = "Hello Bob,\r\n" + string.Concat(Enumerable.Repeat("Received: this and that\r\n", 200));
         using var message = await ReadAsync(host, await SubmitAsync(host, text));
         Assert.Equal(text, Assert.IsType<TextPart>(message.Body).Text.ReplaceLineEndings("\r\n"));
-        Assert.Equal(["Received", "Date", "MessageId"], message.Headers.Select(header => header.Id.ToString()).Where(id => !id.StartsWith("Mime", StringComparison.Ordinal)));
+        Assert.Equal(["Received", "From", "Date", "MessageId"], message.Headers.Select(header => header.Id.ToString()).Where(id => !id.StartsWith("Mime", StringComparison.Ordinal)));
     }
 
     [Fact]
@@ -39,7 +39,7 @@ public sealed class CompletionTests
         var text = "Hello there\r\nDate: in the text\r\n" + string.Concat(Enumerable.Repeat("Received: this and that\r\n", 200));
         using var message = await ReadAsync(host, await SubmitAsync(host, "Subject: no blank\r\n" + text));
         Assert.Equal(text, Assert.IsType<TextPart>(message.Body).Text.ReplaceLineEndings("\r\n"));
-        Assert.Equal(["Received", "Date", "MessageId", "Subject"], message.Headers.Select(header => header.Id.ToString()).Where(id => !id.StartsWith("Mime", StringComparison.Ordinal)));
+        Assert.Equal(["Received", "From", "Date", "MessageId", "Subject"], message.Headers.Select(header => header.Id.ToString()).Where(id => !id.StartsWith("Mime", StringComparison.Ordinal)));
         Assert.NotEqual(default, message.Date);
     }
 
@@ -47,7 +47,7 @@ public sealed class CompletionTests
     public async Task A_complete_message_gets_nothing_but_the_trace()
     {
         await using var host = await IngressHost.StartAsync();
-        const string Complete = "message-id: <1@x>\r\nDATE: x\r\n\r\nbody\r\n";
+        const string Complete = "message-id: <1@x>\r\nDATE: x\r\nFROM: ann@example.com\r\n\r\nbody\r\n";
         Assert.Equal(Complete, Encoding.Latin1.GetString(await host.ReceivedContentAsync((await SubmitAsync(host, Complete)).MessageId)));
     }
 
@@ -58,13 +58,13 @@ public sealed class CompletionTests
         await using var client = await Client.AuthenticatedAsync(host.Submission);
         await client.BeginAsync("ann@example.com", "carol@example.net");
         // As Python's smtplib sends a file of this system: dots are stuffed where lines begin for it.
-        await client.SendAsync("Message-ID: <1@x>\nDate: x\nSubject: y\n\nfirst\n..second\n.\r\nMAIL FROM:<evil@example.com>\n");
+        await client.SendAsync("From: ann@example.com\nMessage-ID: <1@x>\nDate: x\nSubject: y\n\nfirst\n..second\n.\r\nMAIL FROM:<evil@example.com>\n");
         await client.SayAsync("last\r\n.", "250 2.0.0");
         await client.SayAsync("NOOP", "250");
         var accepted = await host.NextHintAsync();
         Assert.Equal("ann@example.com", accepted.Sender);
         Assert.Equal(
-            "Message-ID: <1@x>\r\nDate: x\r\nSubject: y\r\n\r\nfirst\r\n.second\r\n\r\nMAIL FROM:<evil@example.com>\r\nlast\r\n",
+            "From: ann@example.com\r\nMessage-ID: <1@x>\r\nDate: x\r\nSubject: y\r\n\r\nfirst\r\n.second\r\n\r\nMAIL FROM:<evil@example.com>\r\nlast\r\n",
             Encoding.Latin1.GetString(await host.ReceivedContentAsync(accepted.MessageId)));
     }
 
@@ -87,7 +87,7 @@ public sealed class CompletionTests
     public async Task A_header_longer_than_is_held_back_arrives_whole_and_as_it_was()
     {
         await using var host = await IngressHost.StartAsync();
-        var content = string.Concat(Enumerable.Range(0, 10_000).Select(i => $"X-Field-{i}: value\r\n")) + "\r\nbody\r\n";
+        var content = string.Concat(Enumerable.Range(0, 10_000).Select(i => $"X-Field-{i}: value\r\n")) + "From: ann@example.com\r\n\r\nbody\r\n";
         Assert.Equal(content, Encoding.Latin1.GetString(await host.ReceivedContentAsync((await SubmitAsync(host, content)).MessageId)));
     }
 
@@ -120,8 +120,8 @@ public sealed class CompletionTests
     {
         await using var host = await IngressHost.StartAsync(
             new Dictionary<string, string> { ["Ingress:AddMissingFields"] = "false", ["Ingress:RepairLineEnds"] = "false" });
-        var accepted = await SubmitAsync(host, "Hello\r\n");
-        Assert.Equal("Hello\r\n", Encoding.Latin1.GetString(await host.ReceivedContentAsync(accepted.MessageId)));
+        var accepted = await SubmitAsync(host, "From: ann@example.com\r\nHello\r\n");
+        Assert.Equal("From: ann@example.com\r\nHello\r\n", Encoding.Latin1.GetString(await host.ReceivedContentAsync(accepted.MessageId)));
         await using var client = await Client.AuthenticatedAsync(host.Submission);
         await client.BeginAsync("ann@example.com", "carol@example.net");
         await client.SayAsync("Subject: x\n\nbody\r\n.", "550 5.6.0 Message contains bare <CR> or <LF>");

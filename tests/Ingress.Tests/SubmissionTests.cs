@@ -180,7 +180,7 @@ public sealed class SubmissionTests
         await using var host = await IngressHost.StartAsync();
         await using var client = await Client.AuthenticatedAsync(host.Submission);
         await client.BeginAsync("ann@example.com");
-        var content = Encoding.ASCII.GetBytes("Date: x\r\nMessage-ID: <1@x>\r\n\r\n" + string.Concat(Enumerable.Range(0, 200_000).Select(i => $".line {i}\r\n")));
+        var content = Encoding.ASCII.GetBytes("Date: x\r\nMessage-ID: <1@x>\r\nFrom: ann@example.com\r\n\r\n" + string.Concat(Enumerable.Range(0, 200_000).Select(i => $".line {i}\r\n")));
         await client.SendAsync(DotStuffing.Stuff(content));
         await client.SayAsync(".", "250 2.0.0");
         Assert.Equal(content, await host.ReceivedContentAsync((await host.NextHintAsync()).MessageId));

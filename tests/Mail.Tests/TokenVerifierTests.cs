@@ -267,6 +267,26 @@ public sealed class TokenVerifierTests : IAsyncDisposable
         Assert.True((await verifier.LookAsync(_issuer.Token("ann@example.org"), default)).IsUnknown);
     }
 
+    [Theory]
+    [InlineData("https://login.example.org/keys", true)]
+    [InlineData("HTTPS://login.example.org:8443/keys", true)]
+    [InlineData("http://127.0.0.1:8080/keys", true)]
+    [InlineData("http://[::1]:8080/keys", true)]
+    [InlineData("http://localhost/keys", true)]
+    [InlineData("http://login.example.org/keys", false)]
+    [InlineData("http://localhost.example.org/keys", false)]
+    [InlineData("http://127.0.0.1@login.example.org/keys", false)]
+    [InlineData("https://user:secret@login.example.org/keys", false)]
+    [InlineData("file:///etc/passwd", false)]
+    [InlineData("ftp://login.example.org/keys", false)]
+    [InlineData("/keys", false)]
+    [InlineData("", false)]
+    public void Keys_come_by_https_or_from_this_machine(string address, bool isAllowed)
+    {
+        Assert.Equal(isAllowed, new OpenIdOptions { AllowLoopbackHttp = true }.MayFetch(address));
+        Assert.Equal(isAllowed && address.StartsWith("https", StringComparison.OrdinalIgnoreCase), new OpenIdOptions().MayFetch(address));
+    }
+
     [Fact]
     public async Task Octets_that_are_changed_anywhere_make_no_other_token_and_no_fault()
     {

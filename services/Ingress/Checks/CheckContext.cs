@@ -124,4 +124,5 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 /// <param name="Hops">Received fields in it.</param>
 /// <param name="Header">Its header section, up to a bound; empty where no check reads it.</param>
 /// <param name="IsHeaderCut">The header section goes on beyond the bound.</param>
-internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut);
+/// <param name="Authors">Of a submitted message; of any other nothing.</param>
+internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut, AuthorFields Authors);

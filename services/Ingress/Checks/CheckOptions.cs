@@ -11,6 +11,8 @@ public sealed class CheckOptions
 
     public OwnSenderOptions OwnSender { get; init; } = new();
 
+    public OwnAuthorOptions OwnAuthor { get; init; } = new();
+
     public MaildropSpaceOptions MaildropSpace { get; init; } = new();
 
     public HopOptions Hops { get; init; } = new();

@@ -25,6 +25,7 @@ internal sealed class CheckTable
         LocalRecipientCheck localRecipient,
         MaildropSpaceCheck maildropSpace,
         HopCheck hops,
+        OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
@@ -49,6 +50,7 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "maildrop_space", settings.MaildropSpace.AskedOn, maildropSpace),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
+            new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
