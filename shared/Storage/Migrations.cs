@@ -210,5 +210,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE claims ADD COLUMN batch BIGINT NOT NULL DEFAULT 0",
             "CREATE INDEX claims_batch ON claims (batch)",
         ],
+        [
+            // 1: the next hop is asked whether it takes a recipient; relay_recipients is then that of a program that does not ask, and takes all.
+            "ALTER TABLE domains ADD COLUMN relay_verify BIGINT NOT NULL DEFAULT 0",
+        ],
     ];
 }
