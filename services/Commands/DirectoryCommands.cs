@@ -18,7 +18,10 @@ internal static class DirectoryCommands
         {
             Description = "its mail goes on to this host: HOST[:PORT], lmtp:HOST[:PORT], lmtp:/PATH of a socket, or mx, its better MX", HelpName = "HOP",
         };
-        var recipients = new Option<RelayRecipients?>("--recipients") { Description = "with --relay: take all (the default), or those that an alias has", HelpName = "all|listed" };
+        var recipients = new Option<RelayRecipients?>("--recipients") 
+        {
+            Description = "with --relay: take all (the default), those that an alias has, or those that the hop takes when it is asked", HelpName = "all|listed|verify",
+        };
         var add = tree.Create("add", "receive mail for a domain", async (store, line, cancellation) =>
         {
             var (domain, by) = (line.GetRequiredValue(name), tree.OperatorOf(line));

@@ -37,6 +37,7 @@ internal static class DirectoryReply
     {
         { AliasOf.Length: > 0 } => $"{MailText.Name(domain.Name)} (alias of {domain.AliasOf})",
         { IsRelayed: true, Recipients: RelayRecipients.Listed } => $"{MailText.Name(domain.Name)} (relayed to {domain.Relay}, listed recipients)",
+        { IsRelayed: true, Recipients: RelayRecipients.Verify } => $"{MailText.Name(domain.Name)} (relayed to {domain.Relay}, verified recipients)",
         { IsRelayed: true } => $"{MailText.Name(domain.Name)} (relayed to {domain.Relay})",
         _ => MailText.Name(domain.Name),
     };
@@ -51,9 +52,12 @@ internal static class DirectoryReply
         DomainRelayAdded { Recipients: RelayRecipients.Listed } added =>
             $"{MailText.Name(added.Domain)} added: mail for it goes on to {Hop(added.Relay)}, for recipients that an alias has; "
             + $"'alias add ann@{added.Domain} ann@{added.Domain}' lists one{Broken(added.Broken)}",
+        DomainRelayAdded { Recipients: RelayRecipients.Verify } added =>
+            $"{MailText.Name(added.Domain)} added: mail for it goes on to {Hop(added.Relay)}, which is asked about each recipient that no alias has before he is "
+            + $"taken; Ingress:Checks:RelayRecipient says what happens while it is away{Broken(added.Broken)}",
         DomainRelayAdded added =>
             $"{MailText.Name(added.Domain)} added: mail for it goes on to {Hop(added.Relay)}, whoever the recipient is. Who is not there is refused by that host, and "
-            + $"its senders get a report from here; '--recipients listed' refuses them at once{Broken(added.Broken)}",
+            + $"its senders get a report from here; '--recipients listed' or '--recipients verify' refuses them at once{Broken(added.Broken)}",
         DomainIsRelayed relayed => $"The mail of {relayed.Domain} goes on to {Hop(relayed.Relay)}, and the domain has no accounts here",
         NotANextHop bad => $"'{bad.Typed}' is no next hop; it looks like mail.example.net, mail.example.net:2525, [2001:db8::1]:25, lmtp:mail.example.net:24, "
             + "lmtp:/run/dovecot/lmtp or mx",

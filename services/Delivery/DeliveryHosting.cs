@@ -37,6 +37,7 @@ public static class DeliveryHosting
         services.AddSingleton<MxResolver>();
         services.AddSingleton<ClearTextLog>();
         services.AddSingleton<SmtpConnector>();
+        services.AddSingleton<RecipientProbe>();
         services.AddSingleton<IClaims, StoredClaims>();
         services.AddSingleton<IMessageContent, StoredContent>();
         services.AddSingleton<ClaimRenewal>();
@@ -72,10 +73,14 @@ public static class DeliveryHosting
         ["Delivery:Consumers"] = configuration["Delivery:Connections"] ?? new DeliveryOptions().Connections.ToString(CultureInfo.InvariantCulture),
     };
 
-    /// <summary>The consumers of domains that can be reached and of failing ones, on the endpoints "deliver" and "deliver-retry".</summary>
+    /// <summary>
+    /// The consumers of domains that can be reached and of failing ones, on the endpoints "deliver" and "deliver-retry", and of questions about
+    /// recipients, on "verify-recipient".
+    /// </summary>
     public static void AddDeliveryConsumers(this IBusRegistrationConfigurator bus)
     {
         bus.AddConsumer<DeliverMessagesConsumer, DeliverMessagesDefinition>();
         bus.AddConsumer<DeliverRetryConsumer, DeliverRetryDefinition>();
+        bus.AddConsumer<VerifyRecipientConsumer, VerifyRecipientDefinition>();
     }
 }

@@ -71,6 +71,15 @@ internal static partial class DeliveryLog
     [LoggerMessage(3021, LogLevel.Information, "relay={RemoteEndPoint} tls=none {Count} times more, not shown one by one")]
     public static partial void WentOnInClearAgain(this ILogger log, LogWords remoteEndPoint, long count);
 
+    [LoggerMessage(3022, LogLevel.Information, "verify=<{Recipient}> relay={RemoteEndPoint} answer={Answer} reply={Reply}")]
+    public static partial void RecipientVerified(this ILogger log, LogWords recipient, LogWords remoteEndPoint, string answer, LogWords reply);
+
+    [LoggerMessage(3023, LogLevel.Error, "verify=<{Recipient}> could not be asked about")]
+    public static partial void NotVerified(this ILogger log, Exception error, LogWords recipient);
+
+    [LoggerMessage(3024, LogLevel.Debug, "verify=<{Recipient}> the answer found nobody who waits for it")]
+    public static partial void AnswerLost(this ILogger log, Exception error, LogWords recipient);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, LogWords domain, LogWords remoteEndPoint, LogWords reply);
 }

@@ -64,6 +64,8 @@ public static class IngressHosting
         services.AddSingleton<HostPostmasterCheck>();
         services.AddSingleton<RelayCheck>();
         services.AddSingleton<LocalRecipientCheck>();
+        services.AddSingleton<RecipientQuestions>();
+        services.AddSingleton<RelayRecipientCheck>();
         services.AddSingleton<MaildropSpaceCheck>();
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();

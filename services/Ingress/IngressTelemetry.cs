@@ -26,6 +26,7 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _heldBack;
     private readonly Gauge<double> _pressure;
     private readonly Counter<long> _verdicts;
+    private readonly Counter<long> _recipientQuestions;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -40,6 +41,7 @@ internal sealed class IngressTelemetry : IDisposable
         _hintsLost = meter.CreateCounter<long>("mailpipeline.ingress.hints_lost", "{message}", "Accepted messages the bus was not told of; the reconciler finds them");
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
         _verdicts = meter.CreateCounter<long>("mailpipeline.ingress.check_verdicts", "{verdict}", "What checks said other than to go on, by check and verdict");
+        _recipientQuestions = meter.CreateCounter<long>("mailpipeline.ingress.recipient_questions", "{question}", "Questions to next hops about recipients, by answer");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -102,6 +104,9 @@ internal sealed class IngressTelemetry : IDisposable
         _acceptedBytes.Add(sizeBytes);
         _acceptDuration.Record(duration.TotalSeconds);
     }
+
+    /// <param name="answer">taken, refused, put_off, none, or not_asked where a bound was reached.</param>
+    public void RecipientAsked(string answer) => _recipientQuestions.Add(1, new KeyValuePair<string, object?>("answer", answer));
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 

@@ -37,7 +37,7 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
         {
             if (!await change.AddDomainAsync(new MailDomain(domain, Relay: relay, Recipients: recipients)))
                 return false;
-            await change.NoteAsync(OperatorAction.DomainAdded, $"{domain}, relayed to {relay}{(recipients == RelayRecipients.Listed ? ", listed recipients" : "")}");
+            await change.NoteAsync(OperatorAction.DomainAdded, $"{domain}, relayed to {relay}{(recipients switch { RelayRecipients.Listed => ", listed recipients", RelayRecipients.Verify => ", verified recipients", _ => "" })}");
             return true;
         });
         return isAdded

@@ -17,4 +17,7 @@ public static class BusEndpoints
 
     /// <summary>AttemptsCompleted, consumed by Queue.</summary>
     public const string AttemptsCompleted = "attempts-completed";
+
+    /// <summary>VerifyRecipient, consumed by Delivery.</summary>
+    public const string VerifyRecipient = "verify-recipient";
 }

@@ -27,6 +27,7 @@ public static class BusHosting
         var broker = builder.Configuration.GetConnectionString(ConnectionName);
         var services = builder.Services;
         services.AddSingleton<MailBus>();
+        services.AddSingleton<BusAnswers>();
         services.AddSingleton<BusTelemetry>();
         services.AddSingleton(_ => new EndpointConsumers(string.IsNullOrWhiteSpace(broker) ? null : ParseBroker(broker)));
         services.AddReceiveObserver(provider => provider.GetRequiredService<BusTelemetry>());

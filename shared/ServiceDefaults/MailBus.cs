@@ -20,6 +20,11 @@ public sealed class MailBus(IBus bus, TimeProvider time)
     public Task SendAsync<T>(string endpoint, T message, CancellationToken cancellation)
         where T : class => SendAsync(endpoint, message, Timeout.InfiniteTimeSpan, cancellation);
 
+    /// <summary>Sends to an endpoint that goes with its process (<see cref="BusAnswers"/>).</summary>
+    /// <exception cref="BusUnavailableException">The transport did not take the message in time, or the endpoint is gone.</exception>
+    public Task AnswerAsync<T>(string endpoint, T message, CancellationToken cancellation)
+        where T : class => SendAsync($"{endpoint}?temporary=true", message, Timeout.InfiniteTimeSpan, cancellation);
+
     /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
     /// <param name="timeToLive">RabbitMQ drops the message when nobody has taken it by then; in memory it stays.</param>
     /// <exception cref="BusUnavailableException">The transport did not take the message in time, or refused it.</exception>

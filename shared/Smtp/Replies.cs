@@ -25,6 +25,7 @@ public static class Replies
     public static readonly SmtpReply C421TooManyChunks = new(421, "4.7.0", "Too many small chunks, closing");
     public static readonly SmtpReply C421UnknownChunk = new(421, "4.5.2", "Cannot tell where the chunk ends, closing");
     public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");
+    public static readonly SmtpReply C450Unverified = new(450, "4.1.1", "Cannot find out now whether that recipient is there, try again later");
     public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C451StorageSlow = new(451, "4.3.2", "Storage is slow, try again later");
     public static readonly SmtpReply C451TooMuchUnrouted = new(451, "4.3.2", "Too much mail waits to be routed, try again later");
@@ -78,6 +79,7 @@ public static class Replies
     public static readonly SmtpReply C550ForgedClientName = new(550, "5.7.1", "You greet with a name that is ours");
     public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
+    public static readonly SmtpReply C550NextHopRefuses = new(550, "5.1.1", "The host that has the mailboxes of that domain refuses this recipient");
     public static readonly SmtpReply C550AliasLoop = new(550, "5.4.6", "The address leads back to itself");
     public static readonly SmtpReply C550AliasTooWide = new(550, "5.2.4", "The address leads to too many recipients");
     public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");

@@ -224,5 +224,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
             "CREATE INDEX unrouted_timed_release ON unrouted_timed (release_at, message_id)",
         ],
+        [
+            // 1: the next hop is asked whether it takes a recipient; relay_recipients is then that of a program that does not ask, and takes all.
+            "ALTER TABLE domains ADD COLUMN relay_verify BIGINT NOT NULL DEFAULT 0",
+        ],
     ];
 }

@@ -43,6 +43,13 @@ public sealed class ContractTests
         },
     };
 
+    /// <summary>What version 2 says besides.</summary>
+    public static TheoryData<object, string> Version2 => new()
+    {
+        { new VerifyRecipient("ann@example.org", "pod_ingress_bus_x1"), """{"address":"ann@example.org","answerTo":"pod_ingress_bus_x1"}""" },
+        { new RecipientVerified("ann@example.org", RecipientAnswer.Refused, "5.1.1"), """{"address":"ann@example.org","answer":2,"status":"5.1.1"}""" },
+    };
+
     /// <summary>Mail is the same after its way over the bus.</summary>
     [Fact]
     public void What_is_mapped_to_the_bus_and_back_is_as_it_was()
@@ -75,21 +82,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();

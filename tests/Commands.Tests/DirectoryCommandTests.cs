@@ -63,13 +63,17 @@ public sealed class DirectoryCommandTests : IDisposable
     public async Task A_domain_may_be_relayed_elsewhere()
     {
         (await _run.RunAsync("domain add example.org --relay mail.example.net")).ShouldBeDone(
-            "example.org added: mail for it goes on to mail.example.net:25, whoever the recipient is. Who is not there is refused by that host, and its senders get a report from here; '--recipients listed' refuses them at once");
+            "example.org added: mail for it goes on to mail.example.net:25, whoever the recipient is. Who is not there is refused by that host, and its senders get a report from here; '--recipients listed' or '--recipients verify' refuses them at once");
         (await _run.RunAsync("domain add example.net --relay lmtp:/run/dovecot/lmtp --recipients listed")).ShouldBeDone(
             "example.net added: mail for it goes on to lmtp:/run/dovecot/lmtp, for recipients that an alias has; 'alias add ann@example.net ann@example.net' lists one");
+        (await _run.RunAsync("domain add asked.example --relay mail.example.net:2525 --recipients verify")).ShouldBeDone(
+            "asked.example added: mail for it goes on to mail.example.net:2525, which is asked about each recipient that no alias has before he is taken; Ingress:Checks:RelayRecipient says what happens while it is away");
         (await _run.RunAsync("domain add example.com --relay MX")).ShouldBeDone(
-            "example.com added: mail for it goes on to its better MX, whoever the recipient is. Who is not there is refused by that host, and its senders get a report from here; '--recipients listed' refuses them at once");
+            "example.com added: mail for it goes on to its better MX, whoever the recipient is. Who is not there is refused by that host, and its senders get a report from here; '--recipients listed' or '--recipients verify' refuses them at once");
         (await _run.RunAsync("domain list")).ShouldBeDone(
-            "example.com (relayed to mx)\nexample.net (relayed to lmtp:/run/dovecot/lmtp, listed recipients)\nexample.org (relayed to mail.example.net:25)");
+            "asked.example (relayed to mail.example.net:2525, verified recipients)\nexample.com (relayed to mx)\nexample.net (relayed to lmtp:/run/dovecot/lmtp, listed recipients)\nexample.org (relayed to mail.example.net:25)");
+        Assert.Contains(
+            """{"domain":"asked.example","relay":"mail.example.net:2525","recipients":"verify"}""", (await _run.RunAsync("domain list --json")).Output, StringComparison.Ordinal);
         Assert.Contains(
             """{"domain":"example.net","relay":"lmtp:/run/dovecot/lmtp","recipients":"listed"}""", (await _run.RunAsync("domain list --json")).Output, StringComparison.Ordinal);
         (await _run.RunAsync("alias add ann@example.net ann@example.net")).ShouldBeDone("ann@example.net -> ann@example.net added");

@@ -102,6 +102,13 @@ internal sealed class Client : IAsyncDisposable
         return await ExpectAsync(start);
     }
 
+    /// <summary>Says it, and gives the reply.</summary>
+    public async Task<string> AskAsync(string command)
+    {
+        await SendAsync(command + "\r\n");
+        return await ReplyAsync() ?? throw new EndOfStreamException();
+    }
+
     public async Task ExpectEndAsync() => Assert.Null(await ReplyAsync());
 
     /// <summary>MAIL, RCPT and DATA.</summary>

@@ -69,7 +69,8 @@ internal sealed class IngressHost : IAsyncDisposable
     public string DatabasePath => Path.Combine(_folder, "mail.db");
 
     public static async Task<IngressHost> StartAsync(
-        IReadOnlyDictionary<string, string>? settings = null, FakeTimeProvider? time = null, Action<IServiceCollection>? services = null)
+        IReadOnlyDictionary<string, string>? settings = null, FakeTimeProvider? time = null, Action<IServiceCollection>? services = null,
+        Action<IBusRegistrationConfigurator>? consumers = null)
     {
         var folder = System.IO.Directory.CreateTempSubdirectory("mailpipeline-ingress-").FullName;
         var builder = WebApplication.CreateSlimBuilder();
@@ -83,7 +84,11 @@ internal sealed class IngressHost : IAsyncDisposable
         builder.AddServiceDefaults("ingress");
         builder.Logging.ClearProviders();
         builder.AddMailDatabase();
-        builder.AddMailBus(bus => bus.AddConsumer<HintConsumer, HintConsumerDefinition>());
+        builder.AddMailBus(bus =>
+        {
+            bus.AddConsumer<HintConsumer, HintConsumerDefinition>();
+            consumers?.Invoke(bus);
+        });
         builder.AddIngress();
         services?.Invoke(builder.Services);
         var app = builder.Build();

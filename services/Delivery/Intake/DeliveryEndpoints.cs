@@ -6,13 +6,13 @@ using Microsoft.Extensions.Logging;
 namespace MailPipeline.Delivery.Intake;
 
 /// <summary>
-/// Stops both endpoints as soon as the process is asked to stop: what would be taken meanwhile could only be given
+/// Stops its endpoints as soon as the process is asked to stop: what would be taken meanwhile could only be given
 /// back, perhaps to ourselves. The bus as a whole stops when the batches under way have ended, the detached ones too. It
 /// would not wait for an endpoint that somebody else has stopped, and be gone when the last reports are sent.
 /// </summary>
 internal sealed class DeliveryEndpoints : IReceiveEndpointObserver, IBusObserver, IHostedLifecycleService
 {
-    private static readonly string[] s_names = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry];
+    private static readonly string[] s_names = [BusEndpoints.Deliver, BusEndpoints.DeliverRetry, BusEndpoints.VerifyRecipient];
 
     private readonly Lock _lock = new();
     private readonly HashSet<IReceiveEndpoint> _endpoints = [];

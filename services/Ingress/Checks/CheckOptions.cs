@@ -13,6 +13,8 @@ public sealed class CheckOptions
 
     public OwnAuthorOptions OwnAuthor { get; init; } = new();
 
+    public RelayRecipientOptions RelayRecipient { get; init; } = new();
+
     public MaildropSpaceOptions MaildropSpace { get; init; } = new();
 
     public HopOptions Hops { get; init; } = new();
@@ -24,6 +26,7 @@ public sealed class CheckOptions
         ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", failures);
         ClientName.Validate($"{setting}:{nameof(ClientName)}", failures);
         LocalSender.Validate($"{setting}:{nameof(LocalSender)}", failures);
+        RelayRecipient.Validate($"{setting}:{nameof(RelayRecipient)}", failures);
         MaildropSpace.Validate($"{setting}:{nameof(MaildropSpace)}", failures);
         Hops.Validate($"{setting}:{nameof(Hops)}", failures);
         HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);

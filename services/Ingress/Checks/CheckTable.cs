@@ -23,6 +23,7 @@ internal sealed class CheckTable
         HostPostmasterCheck hostPostmaster,
         RelayCheck relay,
         LocalRecipientCheck localRecipient,
+        RelayRecipientCheck relayRecipient,
         MaildropSpaceCheck maildropSpace,
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
@@ -43,10 +44,11 @@ internal sealed class CheckTable
             new(CheckStage.Sender, "local_sender", settings.LocalSender.AskedOn, localSender),
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
 
-            // Who is always taken, then whose mail is none of ours, then who is there.
+            // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+            new(CheckStage.Recipient, "relay_recipient", ListenerKinds.All, relayRecipient),
             new(CheckStage.Recipient, "maildrop_space", settings.MaildropSpace.AskedOn, maildropSpace),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),

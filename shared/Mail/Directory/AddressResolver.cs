@@ -6,7 +6,9 @@ namespace MailPipeline.Mail;
 /// <param name="Address">As it was asked for, with its detail (<see cref="Subaddress"/>); in the domain that another one of ours stands for.</param>
 /// <param name="IsThere">False: a domain of ours, in which nothing has this name.</param>
 /// <param name="Account">Whose maildrop it is, by its address; null for an address of another system, or one that is not there.</param>
-public readonly record struct AddressEnd(string Address, string Domain, RecipientRoute Route, bool IsThere = true, string? Account = null);
+/// <param name="IsUnverified">Only the next hop of its domain knows whether it is there.</param>
+public readonly record struct AddressEnd(
+    string Address, string Domain, RecipientRoute Route, bool IsThere = true, string? Account = null, bool IsUnverified = false);
 
 /// <summary>Why mail for an address of ours cannot be delivered.</summary>
 public enum AddressFault
@@ -54,7 +56,7 @@ public sealed record AliasCheck(AddressFault Fault, string Address, IReadOnlyLis
 /// ours: there. A name of ours: its aliases, else its account, else those of the name without its detail (<see cref="Subaddress"/>),
 /// else the catch-all of the domain, else nothing. An alias that names its own address keeps a copy in the account of that name. A domain
 /// that is an alias of another has no names of its own: each of its addresses is the same one there. One that we relay for has no accounts:
-/// what no alias leads elsewhere goes on to its next hop, all of it or what an alias has, as the operator said.
+/// what no alias leads elsewhere goes on to its next hop, all of it, what an alias has, or what that hop takes, as the operator said.
 /// </summary>
 public sealed class AddressResolver
 {
@@ -99,7 +101,7 @@ public sealed class AddressResolver
         var planned = new Alias(MailDirectory.Normalize(address), MailDirectory.Normalize(target));
         var (named, domain, targetDomain) = await _directory.InOwnDomainAsync(planned.Target, cancellationToken);
         // A catch-all makes no name be there, its own target's neither.
-        if (planned.Address == "@" + domain && targetDomain is not { IsRelayed: true, Recipients: RelayRecipients.All }
+        if (planned.Address == "@" + domain && targetDomain is not { IsRelayed: true, Recipients: RelayRecipients.All or RelayRecipients.Verify }
             && (await _directory.FindNameAsync(named, cancellationToken)).Entry.IsEmpty)
         {
             return new AliasCheck(AddressFault.NotThere, planned.Target, []);

@@ -69,7 +69,9 @@ internal sealed class AliasWalk(IDirectoryReader directory, Alias? planned, int 
         }
         var (alias, account, targets) = await TargetsAsync(name, domain, cancellationToken);
         var end = own.IsRelayed
-            ? new AddressEnd(address, domain, RecipientRoute.Remote, own.Recipients == RelayRecipients.All || targets.Count > 0)
+            ? new AddressEnd(
+                address, domain, RecipientRoute.Remote, own.Recipients != RelayRecipients.Listed || targets.Count > 0,
+                IsUnverified: own.Recipients == RelayRecipients.Verify && targets.Count == 0)
             : new AddressEnd(address, domain, RecipientRoute.Local, account is not null, account?.Address);
         var mayKeep = own.IsRelayed || account is not null;
         // A copy kept in its own account is the account; in a domain that we relay for it says that the name is there.

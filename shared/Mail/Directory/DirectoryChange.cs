@@ -23,7 +23,10 @@ public sealed class DirectoryChange : IDirectoryReader
         """);
 
     private static readonly Statement s_addDomain = new(
-        "INSERT INTO domains (name, created_at, alias_of, relay, relay_recipients) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING");
+        """
+        INSERT INTO domains (name, created_at, alias_of, relay, relay_recipients, relay_verify) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT DO NOTHING
+        """);
 
     private static readonly Statement s_removeDomain = new("DELETE FROM domains WHERE name = $1");
     private static readonly Statement s_countAccounts = new(
@@ -87,7 +90,8 @@ public sealed class DirectoryChange : IDirectoryReader
 
     /// <summary>False: it is there already.</summary>
     public ValueTask<bool> AddDomainAsync(MailDomain domain) => WriteAsync(
-        s_addDomain, MailDirectory.Normalize(domain.Name), _now, MailDirectory.Normalize(domain.AliasOf), domain.Relay, (long)domain.Recipients);
+        s_addDomain, MailDirectory.Normalize(domain.Name), _now, MailDirectory.Normalize(domain.AliasOf), domain.Relay,
+        domain.Recipients == RelayRecipients.Listed ? 1 : 0, domain.Recipients == RelayRecipients.Verify ? 1 : 0);
 
     /// <summary>Accounts and aliases stay. False: there is none.</summary>
     public ValueTask<bool> RemoveDomainAsync(string domain) => WriteAsync(s_removeDomain, MailDirectory.Normalize(domain));

@@ -28,7 +28,7 @@ public sealed record MailDomain(string Name, string AliasOf = "", string Relay =
     public bool IsRelayed => Relay.Length > 0;
 }
 
-/// <summary>Which recipients of a domain that we relay for are taken. The numbers are stored; they never change meaning.</summary>
+/// <summary>Which recipients of a domain that we relay for are taken. The numbers of the first two are stored; they never change meaning.</summary>
 public enum RelayRecipients
 {
     /// <summary>All; the next hop refuses who is not there.</summary>
@@ -36,6 +36,9 @@ public enum RelayRecipients
 
     /// <summary>Those that an alias has, be it one to themselves.</summary>
     Listed = 1,
+
+    /// <summary>Those that an alias has, and those that the next hop says it takes. Stored in a column of its own.</summary>
+    Verify = 2,
 }
 
 /// <summary>
@@ -47,9 +50,9 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
     private const int MaxCached = 20_000;
 
-    internal static readonly Statement FindDomain = new("SELECT name, alias_of, relay, relay_recipients FROM domains WHERE name = $1");
-    private static readonly Statement s_listDomains = new("SELECT name, alias_of, relay, relay_recipients FROM domains ORDER BY name");
-    private static readonly Statement s_relayedDomains = new("SELECT name, alias_of, relay, relay_recipients FROM domains WHERE relay <> ''");
+    internal static readonly Statement FindDomain = new("SELECT name, alias_of, relay, relay_recipients, relay_verify FROM domains WHERE name = $1");
+    private static readonly Statement s_listDomains = new("SELECT name, alias_of, relay, relay_recipients, relay_verify FROM domains ORDER BY name");
+    private static readonly Statement s_relayedDomains = new("SELECT name, alias_of, relay, relay_recipients, relay_verify FROM domains WHERE relay <> ''");
     private static readonly Statement s_firstDomains = new("SELECT name FROM domains WHERE alias_of = '' AND relay = '' ORDER BY name LIMIT $1");
     internal static readonly Statement Find = new(
         """
@@ -282,7 +285,7 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         new(row.GetInt64(0), row.GetString(1), new StoredPassword(row.GetString(2), row.GetString(3)));
 
     internal static MailDomain ReadDomain(System.Data.Common.DbDataReader row) =>
-        new(row.GetString(0), row.GetString(1), row.GetString(2), (RelayRecipients)row.GetInt32(3));
+        new(row.GetString(0), row.GetString(1), row.GetString(2), row.GetInt32(4) != 0 ? RelayRecipients.Verify : (RelayRecipients)row.GetInt32(3));
 
     internal static Alias ReadAlias(System.Data.Common.DbDataReader row) => new(row.GetString(0), row.GetString(1));
 }

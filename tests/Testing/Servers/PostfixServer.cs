@@ -41,6 +41,7 @@ public sealed class PostfixServer : IAsyncDisposable
         flush unix n - n 1000? 0 flush
         proxymap unix - - n - - proxymap
         smtp unix - - n - - smtp
+        lmtp unix - - n - - lmtp
         relay unix - - n - - smtp
         showq unix n - n - - showq
         error unix - - n - - error

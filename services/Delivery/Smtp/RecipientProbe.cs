@@ -1,0 +1,105 @@
+using MailPipeline.Contracts;
+using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Routing;
+using MailPipeline.Mail;
+using MailPipeline.Smtp;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery.Smtp;
+
+/// <summary>
+/// Asks the next hop of a domain that we relay for whether it takes a recipient: the dialogue of a delivery up to RCPT, with the null path as
+/// sender, and then QUIT in the place of DATA. The first host that answers decides. Of domains that we do not relay for nobody is asked.
+/// </summary>
+internal sealed class RecipientProbe(
+    IRelays relays, MxResolver resolver, HostFailures failures, SmtpConnector connector, IOptions<DeliveryOptions> options, TimeProvider time,
+    ILogger<RecipientProbe> log)
+{
+    /// <summary>Longer than anybody waits for the answer, which serves the sender's next try: a host that is slow, and not away, gives one.</summary>
+    internal static readonly TimeSpan LongestDialogue = TimeSpan.FromSeconds(25);
+
+    private const string Mail = "MAIL";
+    private const string Rcpt = "RCPT";
+
+    public async Task<RecipientVerified> AskAsync(string address, CancellationToken cancellationToken)
+    {
+        var domain = address[(address.LastIndexOf('@') + 1)..];
+        if (!SmtpAddress.TryParse(address, out _) || await relays.FindAsync(domain) is null)
+            return new RecipientVerified(address, RecipientAnswer.Away);
+        using var late = new CancellationTokenSource(LongestDialogue, time);
+        var resolution = await resolver.ResolveAsync(domain).WaitAsync(cancellationToken);
+        var (host, reply) = ("", resolution.Failure?.Text ?? "No host has an address");
+        var lookUps = new HostLookUps(resolution.Hosts, resolver, failures, options.Value, time);
+        for (var tries = 0; !late.IsCancellationRequested && await lookUps.NextAsync().WaitAsync(cancellationToken) is var (target, found);)
+        {
+            foreach (var ip in failures.LivingFirst(found.Addresses))
+            {
+                if (late.IsCancellationRequested || ++tries > options.Value.MaxHosts)
+                    break;
+                var result = await connector.ConnectAsync(target, ip, late.Token, cancellationToken);
+                (host, reply) = (result.RemoteHost, result.Reply);
+                if (result.IsUnreachable)
+                    failures.Note(ip);
+                if (result.Connection is not { } connection)
+                    continue;
+                failures.Forget(ip);
+                return await AskAsync(connection, address, late.Token, cancellationToken);
+            }
+        }
+
+        log.RecipientVerified(address, host, Word(RecipientAnswer.Away), reply);
+        return new RecipientVerified(address, RecipientAnswer.Away);
+    }
+
+    private async Task<RecipientVerified> AskAsync(SmtpClientConnection connection, string address, CancellationToken late, CancellationToken cancellationToken)
+    {
+        using var giveUp = late.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
+        using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
+        RecipientVerified verified;
+        string text;
+        try
+        {
+            var (answer, reply) = await SpeakAsync(connection, address);
+            verified = new RecipientVerified(
+                address, answer, answer == RecipientAnswer.Refused ? RemoteReply.Status(reply, AttemptOutcome.Failed) : "");
+            text = RemoteReply.Line(reply);
+            // What was begun ends with it (RFC 5321 §4.1.1.10).
+            _ = connection.QuitAsync();
+        }
+        catch (SmtpConnectionException broken)
+        {
+            await connection.DisposeAsync();
+            cancellationToken.ThrowIfCancellationRequested();
+            (verified, text) = (new RecipientVerified(address, RecipientAnswer.Away), broken.Reply);
+        }
+
+        log.RecipientVerified(address, connection.RemoteHost, Word(verified.Answer), text);
+        return verified;
+    }
+
+    /// <summary>MAIL and RCPT. What is said to MAIL is about us, or about everybody: the recipient is not refused by it.</summary>
+    private async Task<(RecipientAnswer Answer, SmtpReply Reply)> SpeakAsync(SmtpClientConnection connection, string address)
+    {
+        var timeouts = options.Value.Timeouts;
+        await connection.WriteLineAsync("MAIL FROM:<>", timeouts.Mail);
+        await connection.FlushAsync(timeouts.Mail);
+        var reply = await connection.ReadReplyAsync(Mail, timeouts.Mail);
+        if (!reply.IsSuccess)
+            return (RecipientAnswer.Away, reply);
+        await connection.WriteLineAsync($"RCPT TO:<{address}>", timeouts.Rcpt);
+        await connection.FlushAsync(timeouts.Rcpt);
+        reply = await connection.ReadReplyAsync(Rcpt, timeouts.Rcpt);
+        return (reply.IsSuccess ? RecipientAnswer.Taken
+            : RemoteReply.Outcome(reply, TransactionStep.Rcpt, connection.FellBackToClear) == AttemptOutcome.Failed ? RecipientAnswer.Refused
+            : RecipientAnswer.PutOff, reply);
+    }
+
+    private static string Word(RecipientAnswer answer) => answer switch
+    {
+        RecipientAnswer.Taken => "taken",
+        RecipientAnswer.Refused => "refused",
+        RecipientAnswer.PutOff => "put-off",
+        _ => "none",
+    };
+}
