@@ -34,6 +34,7 @@ public static class MailHosting
         services.AddSingleton<UnreportedStore>();
         services.AddSingleton<ReportStore>();
         services.AddSingleton<DsnStore>();
+        services.AddSingleton<TimingStore>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
