@@ -151,6 +151,8 @@ internal sealed class MessageReception(
         var dsn = DsnOf(Transaction);
         if (dsn is not null)
             body |= BodyType.Dsn;
+        if (Transaction.Timing is { IsHandedOn: true })
+            body |= BodyType.Timing;
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",

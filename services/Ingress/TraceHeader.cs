@@ -43,6 +43,13 @@ internal static class TraceHeader
             length += more;
         }
 
+        // RFC 6710 §3
+        if (fits && transaction.Timing?.Priority is { } priority)
+        {
+            fits = Utf8.TryWrite(output[length..], CultureInfo.InvariantCulture, $"\r\n\tPRIORITY {priority}", out var more);
+            length += more;
+        }
+
         fits &= Utf8.TryWrite(output[length..], CultureInfo.InvariantCulture, $";\r\n\t{now.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n", out var rest);
         return fits ? length + rest : throw new InvalidOperationException("The trace field is longer than it can be.");
     }

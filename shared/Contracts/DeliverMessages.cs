@@ -15,6 +15,7 @@ public sealed record StoreMessages(string Domain, [property: JsonPropertyName("c
 /// <summary>A recipient that waits for an attempt, with what an attempt needs of its message's envelope.</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>
 /// <param name="Route">As storage numbers routes.</param>
+/// <param name="Priority">Among others of the same sender, the highest first.</param>
 [GenerateSerializer, Immutable]
 public sealed record QueuedRecipient(
     [property: Id(0)] long RecipientId,
@@ -28,4 +29,5 @@ public sealed record QueuedRecipient(
     [property: Id(8)] int Route,
     [property: Id(9)] string TraceParent,
     [property: Id(10)] string Original,
-    [property: Id(11)] string Flow);
+    [property: Id(11)] string Flow,
+    [property: Id(12)] int Priority = 0);

@@ -23,12 +23,13 @@ public static class ContractMapping
 
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,
-        recipient.AcceptedAt, recipient.NextAttemptAt, (int)recipient.Route, recipient.TraceParent, recipient.Original, recipient.Flow);
+        recipient.AcceptedAt, recipient.NextAttemptAt, (int)recipient.Route, recipient.TraceParent, recipient.Original, recipient.Flow,
+        recipient.Priority);
 
     public static Recipient ToRecipient(this QueuedRecipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (BodyType)recipient.Body, recipient.Attempts,
         recipient.AcceptedAt, recipient.NextAttemptAt, (RecipientRoute)recipient.Route, recipient.TraceParent, recipient.Original ?? "",
-        recipient.Flow ?? "");
+        recipient.Flow ?? "", recipient.Priority);
 
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));

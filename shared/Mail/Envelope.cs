@@ -57,6 +57,9 @@ public enum BodyType
 
     /// <summary>Storage has parameters about reports (RFC 3461). The bus carries no more of them than this.</summary>
     Dsn = 4,
+
+    /// <summary>Storage has a priority (RFC 6710) that hosts are told of. The bus carries no more of it than this.</summary>
+    Timing = 16,
 }
 
 /// <summary>The key by which messages of one sender are known among others that wait.</summary>

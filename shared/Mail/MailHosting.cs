@@ -35,6 +35,7 @@ public static class MailHosting
         services.AddSingleton<UnreportedStore>();
         services.AddSingleton<ReportStore>();
         services.AddSingleton<DsnStore>();
+        services.AddSingleton<TimingStore>();
         if (logins.TokenIssuer is not null)
         {
             services.AddSingleton(provider => new TokenVerifier(

@@ -8,6 +8,7 @@ namespace MailPipeline.Mail;
 /// <param name="Attempts">Attempts already recorded; a claim is refused when storage counts more.</param>
 /// <param name="Original">What the sender wrote, where an alias led on from there; else empty. For the log: nobody is written to there.</param>
 /// <param name="Flow">Of its message; see <see cref="FlowKey"/>.</param>
+/// <param name="Priority">Of its message among others of the flow, the highest first (RFC 6710).</param>
 public sealed record Recipient(
     long RecipientId,
     string Address,
@@ -20,7 +21,8 @@ public sealed record Recipient(
     RecipientRoute Route,
     string TraceParent,
     string Original = "",
-    string Flow = "")
+    string Flow = "",
+    int Priority = 0)
 {
     public long MessageId => RecipientIds.MessageId(RecipientId);
 }

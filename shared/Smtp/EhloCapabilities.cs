@@ -23,6 +23,9 @@ public sealed class EhloCapabilities
     /// <summary>RFC 3461: it reports as it is told.</summary>
     public bool Dsn => Has("DSN");
 
+    /// <summary>RFC 6710.</summary>
+    public bool MtPriority => Has("MT-PRIORITY");
+
     public bool StartTls => Has("STARTTLS");
 
     /// <summary>RFC 1870 §4: SIZE is known to the server.</summary>

@@ -58,6 +58,8 @@ internal static class ExtensionTable
                 CultureInfo.InvariantCulture, $"{(long)profile.MaxHoldTime.TotalSeconds} {Rfc3339.Write(now + profile.MaxHoldTime)}"),
             Mail = [new("HOLDFOR", MailParameters.HoldFor), new("HOLDUNTIL", MailParameters.HoldUntil)],
         },
+        // Of no named policy (RFC 6710 §9): it orders what one user sends, and nobody else's mail.
+        new("MT-PRIORITY",         "RFC 6710",                 [s_no,       s_yes,      s_no]) { Mail = [new("MT-PRIORITY", MailParameters.Priority)] },
         // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
         new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
         {

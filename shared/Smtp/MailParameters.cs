@@ -22,6 +22,7 @@ internal struct MailParameters
     private string? _hold;
     private TimeSpan? _holdFor;
     private DateTimeOffset _holdUntil;
+    private int? _priority;
 
     public SmtpBody Body { get; private set; }
 
@@ -38,7 +39,11 @@ internal struct MailParameters
     /// <summary>What they say about time; null: nothing.</summary>
     /// <param name="now">As of which HOLDFOR counts.</param>
     public readonly MailTiming? Timing(DateTimeOffset now) =>
-        _hold is null ? null : MailTiming.None with { Release = new ReleaseRequest(_hold, _holdFor is { } time ? now + time : _holdUntil) };
+        _hold is null && _priority is null ? null : new MailTiming
+        {
+            Release = _hold is null ? null : new ReleaseRequest(_hold, _holdFor is { } time ? now + time : _holdUntil),
+            Priority = _priority,
+        };
 
     public static SmtpReply? Size(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
     {
@@ -106,6 +111,16 @@ internal struct MailParameters
         if (value.Length > MaxHoldUntilLength || !Rfc3339.TryParse(value, out parameters._holdUntil))
             return Replies.C501BadHoldUntil;
         parameters._hold = $"until;{Encoding.ASCII.GetString(value)}";
+        return null;
+    }
+
+    public static SmtpReply? Priority(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        // RFC 6710 §3: ["-"] and a digit that is not 0; or 0.
+        var digits = value.StartsWith("-"u8) ? value[1..] : value;
+        if (parameters._priority is not null || digits is not [>= (byte)'0' and <= (byte)'9' and var digit] || (digit == '0' && digits.Length < value.Length))
+            return Replies.C501BadPriority;
+        parameters._priority = digits.Length < value.Length ? '0' - digit : digit - '0';
         return null;
     }
 

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace MailPipeline.Smtp;
 
-/// <summary>What MAIL says about the time at which a message travels.</summary>
+/// <summary>What MAIL says about the time at which a message travels, and before which others.</summary>
 public sealed record MailTiming
 {
     public static readonly MailTiming None = new();
@@ -10,9 +10,23 @@ public sealed record MailTiming
     /// <summary>HOLDFOR or HOLDUNTIL (RFC 4865); null: it travels at once.</summary>
     public ReleaseRequest? Release { get; init; }
 
+    /// <summary>MT-PRIORITY (RFC 6710), from -9 to 9, the highest first; null: nothing was said, which counts as 0.</summary>
+    public int? Priority { get; init; }
+
+    /// <summary>A host that knows of it is to be told.</summary>
+    public bool IsHandedOn => Priority is not null;
+
     /// <summary>The text that storage keeps; empty where nothing was said.</summary>
-    public string ToText() => Release is { } release
-        ? string.Create(CultureInfo.InvariantCulture, $"RELEASE={release.At.ToUnixTimeMilliseconds()},{release.Asked}") : "";
+    public string ToText() => string.Join(' ', new[]
+    {
+        Release is { } release ? string.Create(CultureInfo.InvariantCulture, $"RELEASE={release.At.ToUnixTimeMilliseconds()},{release.Asked}") : "",
+        PriorityParameter,
+    }.Where(part => part.Length > 0));
+
+    /// <summary>The parameters of MAIL for a host that offers this; empty where it has to be told nothing.</summary>
+    public string ParametersFor(EhloCapabilities capabilities) => capabilities.MtPriority ? PriorityParameter : "";
+
+    private string PriorityParameter => Priority is { } priority ? string.Create(CultureInfo.InvariantCulture, $"MT-PRIORITY={priority}") : "";
 
     /// <summary>Reads what <see cref="ToText"/> wrote.</summary>
     /// <exception cref="FormatException">It is none of that.</exception>
@@ -25,6 +39,7 @@ public sealed record MailTiming
             read = keyword switch
             {
                 "RELEASE" when Divide(value, ',') is var (at, asked) => read with { Release = new ReleaseRequest(asked, Time(at)) },
+                "MT-PRIORITY" => read with { Priority = int.Parse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"Says nothing of the time of a message: {PlainText.Of(part)}"),
             };
         }

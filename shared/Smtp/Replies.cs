@@ -48,6 +48,7 @@ public static class Replies
     public static readonly SmtpReply C501BadOrcpt = new(501, "5.5.4", "ORCPT is a type, a semicolon and an address in xtext, all of it printable");
     public static readonly SmtpReply C501BadHoldFor = new(501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999");
     public static readonly SmtpReply C501BadHoldUntil = new(501, "5.5.4", "HOLDUNTIL is a time such as 2030-01-02T12:00:00Z");
+    public static readonly SmtpReply C501BadPriority = new(501, "5.5.4", "MT-PRIORITY is a number from -9 to 9, and stands once");
     public static readonly SmtpReply C501HeldTwice = new(501, "5.5.4", "HOLDFOR or HOLDUNTIL, and once");
     public static readonly SmtpReply C501OrcptTooLong = new(501, "5.5.4", "ORCPT is longer than 500 characters");
     public static readonly SmtpReply C501BadReturn = new(501, "5.5.4", "RET is FULL or HDRS");

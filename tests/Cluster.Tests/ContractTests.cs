@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 using MassTransit.Serialization;
 
 namespace MailPipeline.Cluster.Tests;
@@ -24,6 +25,13 @@ public sealed class ContractTests
          "traceParent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","original":"list@example.org","flow":"example.net"}
         """;
 
+    // Since recipients have a priority.
+    private const string RecipientInVersion2 = """
+        {"recipientId":65536001,"address":"ann@example.org","sender":"you@example.net","sizeBytes":2048,"body":3,"attempts":3,
+         "acceptedAt":"2026-01-02T03:04:05.678+00:00","nextAttemptAt":"2026-01-02T03:09:05.678+00:00","route":1,
+         "traceParent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","original":"list@example.org","flow":"example.net","priority":-3}
+        """;
+
     public static TheoryData<object, string> Version1 => new()
     {
         {
@@ -31,6 +39,10 @@ public sealed class ContractTests
         },
         { new DeliverMessages("example.org", 77, [s_recipient]), $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}]}""" },
         { new StoreMessages("example.org", 78, [s_recipient]), $$"""{"domain":"example.org","claimId":78,"recipients":[{{RecipientInVersion1}}]}""" },
+        {
+            new DeliverMessages("example.org", 77, [s_recipient with { Priority = -3 }]),
+            $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion2}}]}"""
+        },
         {
             new AttemptsCompleted(
                 "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org[192.0.2.1]:25", s_at, s_at)], true, true, true, true,
@@ -54,10 +66,11 @@ public sealed class ContractTests
     [Fact]
     public void What_is_mapped_to_the_bus_and_back_is_as_it_was()
     {
-        var envelope = new Envelope(1000, "you@example.net", ["ann@example.org"], 2048, BodyType.EightBitMime, s_at, "trace", "example.net", "why");
+        var envelope = new Envelope(1000, "you@example.net", ["ann@example.org"], 2048, BodyType.EightBitMime, s_at, "trace", "example.net", "why",
+            Timing: new MailTiming { Priority = 3, Release = new ReleaseRequest("for;60", s_at.AddMinutes(1)) });
         var recipient = new Recipient(
             65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.SmtpUtf8, 3, s_at, s_at.AddMinutes(5), RecipientRoute.Local, "trace",
-            "list@example.org", "example.net");
+            "list@example.org", "example.net", Priority: -3);
         var command = new BatchCommand(77, "example.org", [recipient]);
         var report = new AttemptReport(
             "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at)], true, true, true, true, "mx.example.org");

@@ -522,6 +522,33 @@ public sealed class TranscriptTests
         Assert.All(report.Results, result => Assert.True(result is { Outcome: AttemptOutcome.Delivered, ReportsHandedOn: false }));
     }
 
+    [Theory]
+    [InlineData("250-MT-PRIORITY", " MT-PRIORITY=-3")]
+    [InlineData("250-MT-PRIORITY MIXER", " MT-PRIORITY=-3")]
+    [InlineData("250-8BITMIME", "")]
+    public async Task A_far_end_that_offers_priorities_is_told_what_the_sender_said(string line, string parameter)
+    {
+        var report = await TalkAsync(Cut.Whole, Hello.Replace("250-8BITMIME", line, StringComparison.Ordinal) +
+            $"""
+            C: MAIL FROM:<sender@example.com> SIZE=5{parameter}
+            C: RCPT TO:<user1@example.net>
+            C: DATA
+            S: 250 2.1.0 Ok
+            S: 250 2.1.5 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 2.0.0 Taken
+            """ + Quit,
+            bench =>
+            {
+                var message = bench.Message("one\r\n", ["user1@example.net"], body: BodyType.Timing);
+                bench.Content.Timings[message[0].MessageId] = new MailTiming { Priority = -3 };
+                return [message];
+            });
+        Assert.Equal(AttemptOutcome.Delivered, Assert.Single(report.Results).Outcome);
+    }
+
     private static Recipient[] WithDsn(Bench bench)
     {
         var message = bench.Message("one\r\n", ["user1@example.net", "user2@example.net"], body: BodyType.Dsn);

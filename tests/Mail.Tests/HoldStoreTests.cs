@@ -114,6 +114,27 @@ public abstract partial class StoreTests
         Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddDays(-1), default));
     }
 
+    [Fact]
+    public async Task A_priority_comes_with_the_recipient_however_he_is_read()
+    {
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        var message = new Envelope(
+            id, "sender@example.org", ["a@example.net"], 1, BodyType.Timing, Store.Time.GetUtcNow(), "", "sender@example.org", Timing: new MailTiming { Priority = -2 });
+        await using var writer = Store.Messages.CreateContent(id);
+        await writer.AppendAsync("x"u8.ToArray(), default);
+        await Store.Messages.AcceptAsync(message, writer, default);
+        Assert.Equal(0, (await Store.Waiting.SummarizeAsync(10, default)).HeldBySenders);
+        var found = Assert.Single(await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default));
+        Assert.Equal((message.Timing, BodyType.Timing), (found.Timing, found.Body));
+        var recipient = Assert.Single(await Store.Queue.RouteAsync([StoreFixture.Route(found, RecipientRoute.Remote)])).Recipient;
+        Assert.Equal(-2, recipient.Priority);
+        var now = Store.Time.GetUtcNow();
+        Assert.Equal([recipient], await Store.Queue.ListDueAsync("example.net", now, 10, default));
+        Assert.Equal([recipient], (await Store.Flows.ListDueAsync("example.net", now, default, "", 10, null, default)).Recipients);
+        Assert.Equal(message.Timing, await new TimingStore(Store.Database).FindAsync(id, default));
+        Assert.Equal(MailTiming.None, await new TimingStore(Store.Database).FindAsync(id + 1, default));
+    }
+
     private Task<Envelope> AcceptHeldAsync(TimeSpan time, params string[] recipients) => AcceptHeldAsync(time, null, recipients);
 
     private async Task<Envelope> AcceptHeldAsync(TimeSpan time, EnvelopeDsn? dsn, params string[] recipients)

@@ -74,6 +74,41 @@ public sealed class FlowTurnsTests
     }
 
     [Fact]
+    public void What_a_sender_calls_urgent_overtakes_his_own_mail_and_nobody_elses()
+    {
+        Add("bulk@example.com", [1, 2, 3]);
+        Add("ann@example.org", [10, 11]);
+        _turns.Add(Recipient("bulk@example.com", 4, 0, RecipientRoute.Remote) with { Priority = -1 });
+        _turns.Add(Recipient("bulk@example.com", 5, 0, RecipientRoute.Remote) with { Priority = 9 });
+        _turns.Add(Recipient("bulk@example.com", 6, 0, RecipientRoute.Remote) with { Priority = 9 });
+        Assert.Equal([5, 10, 6, 11, 1, 2], Take(6));
+        Add("bulk@example.com", [7]);
+        Assert.Equal([7], _turns.Remove(recipient => recipient.MessageId == 7).Select(recipient => recipient.MessageId));
+        Assert.Equal([3, 4], Take(9));
+        Assert.Equal((0, null), (_turns.Count, _turns.Next));
+    }
+
+    [Fact]
+    public void What_is_urgent_comes_between_two_batches_of_a_large_message()
+    {
+        AddMessage("bulk@example.com", 1, recipients: 4);
+        Assert.Equal([1, 1], Take(2));
+        _turns.Add(Recipient("bulk@example.com", 2, 0, RecipientRoute.Remote) with { Priority = 1 });
+        Assert.Equal([2, 1, 1], Take(9));
+    }
+
+    [Fact]
+    public void What_is_urgent_enters_a_window_that_is_behind_storage_as_far_as_others_are_left_their_room()
+    {
+        var window = new DomainWindow(8);
+        window.Load([.. Enumerable.Range(1, 4).Select(message => Recipient("bulk@example.com", message, 0, RecipientRoute.Remote))], askedFor: 4);
+        Assert.True(window.MoreInStore);
+        window.Offer([.. Enumerable.Range(10, 5).Select(message => Recipient("bulk@example.com", message, 0, RecipientRoute.Remote) with { Priority = message % 2 })]);
+        Assert.Equal(2, window.Room);
+        Assert.Equal([11, 13, 1], window.Take(3, RecipientRoute.Remote).Select(recipient => recipient.MessageId));
+    }
+
+    [Fact]
     public void Nobody_is_lost_and_each_sender_keeps_the_order_of_his_mail() =>
         Gen.Int[0, 5].Array[0, 200].Sample(steps =>
         {

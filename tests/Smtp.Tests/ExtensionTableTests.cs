@@ -21,10 +21,10 @@ public sealed class ExtensionTableTests
     [Theory]
     [InlineData(ListenerKind.Mx, false, "STARTTLS, PIPELINING, DSN, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
     [InlineData(ListenerKind.Mx, true, "PIPELINING, DSN, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
-    [InlineData(ListenerKind.Submission, false, "STARTTLS, ETRN, PIPELINING, DSN, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
+    [InlineData(ListenerKind.Submission, false, "STARTTLS, ETRN, PIPELINING, DSN, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, MT-PRIORITY, LIMITS RCPTMAX=1000")]
     [InlineData(
         ListenerKind.Submission, true,
-        "ETRN, AUTH=LOGIN PLAIN, AUTH LOGIN PLAIN, PIPELINING, DSN, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, LIMITS RCPTMAX=1000")]
+        "ETRN, AUTH=LOGIN PLAIN, AUTH LOGIN PLAIN, PIPELINING, DSN, 8BITMIME, SIZE 15728640, ENHANCEDSTATUSCODES, CHUNKING, MT-PRIORITY, LIMITS RCPTMAX=1000")]
     public void Ehlo_prints_the_column_of_its_listener(ListenerKind kind, bool isTls, string lines) =>
         Assert.Equal(["mx.example.com", .. lines.Split(", ")], Profile(kind).Offered(isTls ? ClientTraits.Tls : ClientTraits.None).EhloReply.Lines);
 

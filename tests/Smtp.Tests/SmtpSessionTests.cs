@@ -341,6 +341,7 @@ public sealed class SmtpSessionTests
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
+        S: 250-MT-PRIORITY
         S: 250 LIMITS RCPTMAX=1000
         C: MAIL FROM:<a@example.com>
         S: 530 5.7.0 Issue STARTTLS first
@@ -362,6 +363,7 @@ public sealed class SmtpSessionTests
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
+        S: 250-MT-PRIORITY
         S: 250 LIMITS RCPTMAX=1000
         C: STARTTLS
         S: 503 5.5.1 TLS is already active

@@ -170,7 +170,7 @@ internal sealed class DeliveryBatch : IDots
 
             try
             {
-                await message.OpenAsync(_context.Content, capabilities.Dsn, _context.Time, _context.Telemetry.StartAttempt);
+                await message.OpenAsync(_context.Content, capabilities, _context.Time, _context.Telemetry.StartAttempt);
                 return message;
             }
 #pragma warning disable CA1031 // Whatever keeps the content away, the message stays queued and the others go on.

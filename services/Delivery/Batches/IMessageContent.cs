@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Batches;
 
@@ -10,14 +11,19 @@ internal interface IMessageContent
 
     /// <summary>What the sender said about reports on these recipients of one message.</summary>
     Task<MessageDsn> FindDsnAsync(IReadOnlyList<Recipient> recipients, CancellationToken cancellationToken);
+
+    /// <summary>What the sender said about the message's time and priority.</summary>
+    Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken);
 }
 
 /// <summary>Content in the mail storage.</summary>
-internal sealed class StoredContent(MessageStore messages, DsnStore dsn) : IMessageContent
+internal sealed class StoredContent(MessageStore messages, DsnStore dsn, TimingStore timings) : IMessageContent
 {
     public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken) =>
         messages.ReadContentAsync(messageId, cancellationToken);
 
     public Task<MessageDsn> FindDsnAsync(IReadOnlyList<Recipient> recipients, CancellationToken cancellationToken) =>
         dsn.FindAsync(recipients.Select(recipient => recipient.RecipientId), cancellationToken);
+
+    public Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken) => timings.FindAsync(messageId, cancellationToken);
 }

@@ -41,6 +41,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>What the far end is told about reports; null where it does not offer DSN, or there is nothing to tell.</summary>
     public MessageDsn? Dsn { get; private set; }
 
+    /// <summary>What a far end that knows of it is told about time and priority; null: nothing.</summary>
+    public MailTiming? Timing { get; private set; }
+
     /// <summary>It is others' again, and not a word more of it is sent.</summary>
     public bool IsHandedBack { get; set; }
 
@@ -52,9 +55,10 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
         recipient.Body.HasFlag(BodyType.SmtpUtf8) || !System.Text.Ascii.IsValid(recipient.Sender) || !System.Text.Ascii.IsValid(recipient.Address);
 
     /// <summary>Opens the content up to its first piece, so that a message that cannot be read disturbs no dialogue.</summary>
-    public async ValueTask OpenAsync(IMessageContent content, bool offersDsn, TimeProvider time, Func<string, Activity?> start)
+    public async ValueTask OpenAsync(IMessageContent content, EhloCapabilities capabilities, TimeProvider time, Func<string, Activity?> start)
     {
-        Dsn = offersDsn && First.Body.HasFlag(BodyType.Dsn) ? await content.FindDsnAsync(Recipients, CancellationToken.None) : null;
+        Dsn = capabilities.Dsn && First.Body.HasFlag(BodyType.Dsn) ? await content.FindDsnAsync(Recipients, CancellationToken.None) : null;
+        Timing = First.Body.HasFlag(BodyType.Timing) && capabilities.MtPriority ? await content.FindTimingAsync(MessageId, CancellationToken.None) : null;
         StartedAt = time.GetUtcNow();
         StartedTimestamp = time.GetTimestamp();
         Activity = start(First.TraceParent);

@@ -84,6 +84,8 @@ internal sealed class DomainWindow(int capacity)
         {
             MoreInStore = true;
             _hasNewFlow |= recipients.Any(recipient => !_turns.Has(recipient.Flow));
+            // What is urgent overtakes its sender's mail in storage; a quarter of the window is left to others.
+            Add([.. recipients.Where(recipient => recipient.Priority > 0).Take(Math.Max(0, Room - (capacity / 4)))]);
         }
         else
         {

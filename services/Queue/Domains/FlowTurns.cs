@@ -4,7 +4,8 @@ namespace MailPipeline.Queue.Domains;
 
 /// <summary>
 /// Recipients that wait for a batch, sorted by the sender whose mail they are (their flow). Flows take turns, and a turn is one message,
-/// so that whoever sends much waits for himself and holds up nobody else. Within a flow the order stays as it came. Pure.
+/// so that whoever sends much waits for himself and holds up nobody else. Within a flow what its sender calls urgent comes first
+/// (RFC 6710), and else the order stays as it came. Pure.
 /// </summary>
 internal sealed class FlowTurns
 {
@@ -16,7 +17,7 @@ internal sealed class FlowTurns
     public int Count { get; private set; }
 
     /// <summary>The recipient whose turn it is.</summary>
-    public Recipient? Next => _turns.First?.Value.Waiting.Peek();
+    public Recipient? Next => _turns.First?.Value.Peek();
 
     /// <summary>Somebody of the flow waits here.</summary>
     public bool Has(string flow) => _flows.ContainsKey(flow);
@@ -29,7 +30,7 @@ internal sealed class FlowTurns
         var flow = recipient.Flow;
         if (!_flows.TryGetValue(flow, out var node))
             _flows.Add(flow, node = _turns.AddLast(new Flow(flow)));
-        node.Value.Waiting.Enqueue(recipient);
+        node.Value.Add(recipient);
         Count++;
     }
 
@@ -42,15 +43,15 @@ internal sealed class FlowTurns
         var taken = new List<Recipient>(Math.Min(most, Count));
         for (var node = _turns.First; node is not null && taken.Count < most;)
         {
-            if (node.Value.Waiting.Peek().Route != route)
+            if (node.Value.Peek().Route != route)
             {
                 node = node.Next;
                 continue;
             }
-            TakeTurn(node.Value.Waiting, most, route, taken);
+            TakeTurn(node.Value, most, route, taken);
             var next = node.Next;
             _turns.Remove(node);
-            if (node.Value.Waiting.Count == 0)
+            if (node.Value.IsEmpty)
                 _flows.Remove(node.Value.Key);
             else
                 _turns.AddLast(node);
@@ -68,16 +69,8 @@ internal sealed class FlowTurns
         for (var node = _turns.First; node is not null;)
         {
             var next = node.Next;
-            var waiting = node.Value.Waiting;
-            for (var left = waiting.Count; left > 0; left--)
-            {
-                var recipient = waiting.Dequeue();
-                if (match(recipient))
-                    removed.Add(recipient);
-                else
-                    waiting.Enqueue(recipient);
-            }
-            if (waiting.Count == 0)
+            node.Value.Remove(match, removed);
+            if (node.Value.IsEmpty)
             {
                 _turns.Remove(node);
                 _flows.Remove(node.Value.Key);
@@ -89,17 +82,57 @@ internal sealed class FlowTurns
     }
 
     /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
-    private static void TakeTurn(Queue<Recipient> waiting, int most, RecipientRoute route, List<Recipient> taken)
+    private static void TakeTurn(Flow flow, int most, RecipientRoute route, List<Recipient> taken)
     {
-        var messageId = waiting.Peek().MessageId;
-        while (taken.Count < most && waiting.TryPeek(out var next) && next.MessageId == messageId && next.Route == route)
-            taken.Add(waiting.Dequeue());
+        var messageId = flow.Peek().MessageId;
+        while (taken.Count < most && !flow.IsEmpty && flow.Peek() is var next && next.MessageId == messageId && next.Route == route)
+            taken.Add(flow.Take());
     }
 
     private sealed class Flow(string key)
     {
+        /// <summary>A line for each priority that somebody has, the highest first; none is empty. Most flows have one.</summary>
+        private readonly List<(int Priority, Queue<Recipient> Waiting)> _lines = new(1);
+
         public string Key => key;
 
-        public Queue<Recipient> Waiting { get; } = new();
+        public bool IsEmpty => _lines.Count == 0;
+
+        public Recipient Peek() => _lines[0].Waiting.Peek();
+
+        public Recipient Take()
+        {
+            var waiting = _lines[0].Waiting;
+            var next = waiting.Dequeue();
+            if (waiting.Count == 0)
+                _lines.RemoveAt(0);
+            return next;
+        }
+
+        public void Add(Recipient recipient)
+        {
+            var index = 0;
+            while (index < _lines.Count && _lines[index].Priority > recipient.Priority)
+                index++;
+            if (index == _lines.Count || _lines[index].Priority != recipient.Priority)
+                _lines.Insert(index, (recipient.Priority, new Queue<Recipient>()));
+            _lines[index].Waiting.Enqueue(recipient);
+        }
+
+        public void Remove(Predicate<Recipient> match, List<Recipient> removed)
+        {
+            foreach (var (_, waiting) in _lines)
+            {
+                for (var left = waiting.Count; left > 0; left--)
+                {
+                    var recipient = waiting.Dequeue();
+                    if (match(recipient))
+                        removed.Add(recipient);
+                    else
+                        waiting.Enqueue(recipient);
+                }
+            }
+            _lines.RemoveAll(line => line.Waiting.Count == 0);
+        }
     }
 }

@@ -38,8 +38,8 @@ public sealed class MessageStore
     private static readonly Statement s_insertTimed = new(
         """
         INSERT INTO messages (
-            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn, timing, release_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn, timing, release_at, priority)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """);
 
     private static readonly Statement s_insertChunk = new(
@@ -246,7 +246,8 @@ public sealed class MessageStore
         if (message.Timing is { } timing)
             transaction.ExecuteLast(
                 s_insertTimed, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body, message.TraceParent,
-                message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", timing.ToText(), releaseAt);
+                message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", timing.ToText(), releaseAt,
+                timing.Priority ?? 0);
         else if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
             transaction.ExecuteLast(
                 s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,

@@ -147,7 +147,8 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
     internal const string Columns =
         $"""
-        r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow
+        r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
+        m.priority
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         """;
 
@@ -414,7 +415,8 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
-        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11));
+        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11),
+        r.GetInt32(12));
 
     private static void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made)
@@ -444,7 +446,7 @@ public sealed class QueueStore(MailDatabase database)
             }
             made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, SinceOf(message), now,
-                recipient.Route, message.TraceParent, recipient.Original, message.Flow)));
+                recipient.Route, message.TraceParent, recipient.Original, message.Flow, message.Timing?.Priority ?? 0)));
         }
         var references = message.Dsn is null ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
         if (references != message.Recipients.Length)

@@ -6,6 +6,7 @@ using MailPipeline.Delivery.Claims;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Hosting;
 
@@ -177,6 +178,11 @@ internal sealed class FakeContent : IMessageContent
 
     public Task<MessageDsn> FindDsnAsync(IReadOnlyList<Recipient> recipients, CancellationToken cancellationToken) =>
         Task.FromResult(Dsn[recipients[0].MessageId]);
+
+    /// <summary>What senders said about time and priority, by message.</summary>
+    public Dictionary<long, MailTiming> Timings { get; } = [];
+
+    public Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken) => Task.FromResult(Timings[messageId]);
 
     public long Add(long messageId, byte[] content)
     {
