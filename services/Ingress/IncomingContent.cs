@@ -19,7 +19,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
-    private EightBitFields _fields = new();
+    private EightBitFields _eightBit = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     // A user's message says whom it is from, and shows nobody who had a blind copy.
     private readonly SubmittedFields? _fields =
@@ -31,6 +31,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     private byte[] _missing = [];
     private StorageUnavailableException? _fault;
     private bool _isAnnouncedTooLarge;
+    private bool _isAuthorUtf8;
 
     public long MessageId { get; private set; }
 
@@ -39,8 +40,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     /// <summary>Some octet is beyond ASCII, whatever MAIL said.</summary>
     public bool HasEightBitOctets { get; private set; }
 
-    /// <summary>SMTPUTF8 was said, and fields of its header, or of the header of a part, are not ASCII.</summary>
-    public bool HasUtf8Fields => _fields.AreFound;
+    /// <summary>SMTPUTF8 was said, and fields of its header, that we put in too, or of the header of a part, are not ASCII.</summary>
+    public bool HasUtf8Fields => _eightBit.AreFound || _isAuthorUtf8;
 
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
@@ -98,8 +99,13 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         var prefix = new MessagePrefix();
         prefix.Add(_missing);
         // RFC 6409 §8.1: who sends it is known by MAIL, or where that names nobody by the login.
-        if (listener.AddsMissingFields && _fields is { Authors.FromCount: 0 } && (session.Transaction?.Sender?.Text ?? user) is { } author)
+        if (listener.AddsMissingFields && _fields is { Authors.FromCount: 0 } && (session.Transaction?.Sender?.Text ?? user) is { } author
+            && (isUtf8 || Ascii.IsValid(author)))
+        {
             prefix.Add("From", author);
+            _isAuthorUtf8 = !Ascii.IsValid(author);
+        }
+
         var trace = ArrayPool<byte>.Shared.Rent(TraceHeader.MaxBytes);
         try
         {
@@ -209,7 +215,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         if (_writer is not { } writer)
             return;
         if (isUtf8)
-            _fields.Read(content.Span);
+            _eightBit.Read(content.Span);
         if (!_hops.IsBody)
         {
             _section?.Take(content.Span);

@@ -54,7 +54,7 @@ public sealed class PriorityTests
     private static SmtpSession Session(ListenerKind kind)
     {
         var session = new SmtpSession(new SmtpProfile { Kind = kind, HostName = "mx.example.com" });
-        session.Read("EHLO client.example.net"u8);
+        session.Read(kind == ListenerKind.Lmtp ? "LHLO client.example.net"u8 : "EHLO client.example.net"u8);
         return session;
     }
 }
