@@ -60,8 +60,12 @@ internal static class Greeting
                     "None" => "no TLS",
                     _ => protocol == "SMTP" ? "STARTTLS" : "STLS",
                 };
-                yield return string.Create(CultureInfo.InvariantCulture,
-                    $"  {protocol}  {listener["Address"]}:{listener["Port"],-6} {listener["Name"]}, {tls}");
+                // It has no defaults here: it is open where the operator says so.
+                if (string.Equals(listener["Kind"], "Lmtp", StringComparison.OrdinalIgnoreCase))
+                    yield return $"  LMTP  {listener["Socket"] ?? $"{listener["Address"] ?? "127.0.0.1"}:{listener["Port"] ?? "24"}"} {listener["Name"] ?? "lmtp"}, {tls}";
+                else
+                    yield return string.Create(CultureInfo.InvariantCulture,
+                        $"  {protocol}  {listener["Address"]}:{listener["Port"],-6} {listener["Name"]}, {tls}");
             }
         }
         yield return $"  HTTP  {settings["Http:Address"]}:{settings["Http:Port"],-6} /health/live /health/ready /metrics";

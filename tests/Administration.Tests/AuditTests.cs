@@ -35,6 +35,7 @@ public sealed class AuditTests : IAsyncLifetime
             ("Domains.AddRelayAsync", () => _operator.Domains.AddRelayAsync("relay.example", "a..b", RelayRecipients.All, By, Cancellation), null, "", 0),
             ("Domains.AddRelayAsync", () => _operator.Domains.AddRelayAsync("relay.example", "lmtp:[::1]", RelayRecipients.Listed, By, Cancellation), OperatorAction.DomainAdded, "relay.example, relayed to lmtp:[::1]:24, listed recipients", 0),
             ("Domains.AddRelayAsync", () => _operator.Domains.AddRelayAsync("relay.example", "mx", RelayRecipients.All, By, Cancellation), null, "", 0),
+            ("Domains.AddRelayAsync", () => _operator.Domains.AddRelayAsync("asked.example", "mx", RelayRecipients.Verify, By, Cancellation), OperatorAction.DomainAdded, "asked.example, relayed to mx, verified recipients", 0),
             ("Domains.RemoveAsync", () => _operator.Domains.RemoveAsync("example.com", By, Cancellation), OperatorAction.DomainRemoved, "example.com", 0),
             ("Accounts.AddAsync", () => _operator.Accounts.AddAsync("ann@example.org", "short", By, Cancellation), null, "", 0),
             ("Accounts.AddAsync", () => _operator.Accounts.AddAsync("ann@example.net", Password, By, Cancellation), null, "", 0),

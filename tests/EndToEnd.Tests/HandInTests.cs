@@ -85,6 +85,8 @@ public sealed class HandInTests(HandInTests.Fixture fixture) : IClassFixture<Han
                 && Regex($"to=<nobody@{Pipeline.LocalDomain}>,.* status=bounced .*550 5.1.1 No such user here"),
             s_limit, () => fixture.Before.Log, Cancellation);
 
+        Assert.Contains($"  LMTP  {Pipeline.Folder["lmtp"]} lmtp, STARTTLS", Pipeline.Server.Process.Output, StringComparison.Ordinal);
+
         bool Regex(string line) => System.Text.RegularExpressions.Regex.IsMatch(fixture.Before.Log, line);
     }
 

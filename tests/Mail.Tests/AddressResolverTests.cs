@@ -132,6 +132,9 @@ public abstract partial class StoreTests
     [InlineData(RelayRecipients.Listed, "ann+x@relay.example", AddressFault.None, "ann+x@relay.example")]
     [InlineData(RelayRecipients.Listed, "moved@relay.example", AddressFault.None, "ann@example.org")]
     [InlineData(RelayRecipients.Listed, "copied@relay.example", AddressFault.None, "ann@example.org copied@relay.example")]
+    [InlineData(RelayRecipients.Verify, "anybody@relay.example", AddressFault.None, "anybody@relay.example")]
+    [InlineData(RelayRecipients.Verify, "ann+x@relay.example", AddressFault.None, "ann+x@relay.example")]
+    [InlineData(RelayRecipients.Verify, "moved@relay.example", AddressFault.None, "ann@example.org")]
     public async Task A_domain_that_we_relay_for_has_its_next_hop(RelayRecipients recipients, string address, AddressFault fault, string ends)
     {
         var resolver = await ResolverAsync();
@@ -153,6 +156,9 @@ public abstract partial class StoreTests
         Assert.Equal(ends, string.Join(' ', resolved.Ends.Select(end => end.Address + (end.IsThere ? "" : "?")).Order(StringComparer.Ordinal)));
         Assert.All(resolved.Ends, end => Assert.Equal(end.Domain == "example.org" ? RecipientRoute.Local : RecipientRoute.Remote, end.Route));
         Assert.Null(await resolver.FindAccountAsync("ann@relay.example", default));
+        // Only what no alias has is the next hop's to say.
+        Assert.Equal(recipients == RelayRecipients.Verify && address.StartsWith("anybody", StringComparison.Ordinal), resolved.Ends.Any(end => end.IsUnverified));
+        Assert.Equal(recipients, (await Store.Directory.FindDomainAsync("relay.example", default))!.Recipients);
         Assert.Equal(["relay.example"], (await Store.Directory.RelayedDomainsAsync(default)).Keys);
     }
 

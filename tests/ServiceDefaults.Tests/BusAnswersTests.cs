@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using MailPipeline.Contracts;
 using MailPipeline.Testing;
 using MassTransit;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using RabbitMQ.Client;
 
 namespace MailPipeline.ServiceDefaults.Tests;
@@ -69,15 +70,72 @@ public sealed class BusAnswersTests
         }
     }
 
-    private static async Task<WebApplication> StartAsync(RabbitMqServer broker, string user, Action<IBusRegistrationConfigurator> consumers)
+    /// <summary>As in an upgrade that comes before the rights.</summary>
+    [Fact]
+    public async Task An_endpoint_that_the_broker_refuses_leaves_the_others_at_work_and_is_told_of()
+    {
+        await using var broker = await RabbitMqServer.StartAsync(Cancellation);
+        const string Rights = "^(message-accepted(_error|_skipped)?|.+_bus_[a-z0-9]+)$";
+        await broker.CreateVirtualHostAsync(VirtualHost, [new BrokerRights("old", Rights, Rights, Rights)], Cancellation);
+        var received = Channel.CreateUnbounded<MessageAccepted>();
+        await using var app = await StartAsync(
+            broker, "old",
+            bus =>
+            {
+                bus.AddSingleton(received);
+                bus.AddConsumer<Collector, CollectorDefinition>();
+                bus.AddConsumer<Oracle, OracleDefinition>();
+            },
+            waits: false);
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                try
+                {
+                    await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([1]), Cancellation);
+                }
+                catch (BusUnavailableException)
+                {
+                    return false;
+                }
+
+                return received.Reader.TryRead(out _);
+            },
+            TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(
+            async () => (await app.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(check => check.Name == "bus", Cancellation)).Status == HealthStatus.Degraded,
+            TimeSpan.FromSeconds(30));
+        while (received.Reader.TryRead(out _))
+        {
+        }
+
+        await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([2]), Cancellation);
+        await received.Reader.ReadAsync(Cancellation);
+    }
+
+    private static async Task<WebApplication> StartAsync(RabbitMqServer broker, string user, Action<IBusRegistrationConfigurator> consumers, bool waits = true)
     {
         var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", broker.ConnectionStringOf(user, VirtualHost)));
         builder.Services.AddSingleton(new BusKeySource(_ => Task.FromResult(new byte[32])));
         builder.AddMailBus(consumers);
-        builder.Services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = true);
+        builder.Services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = waits);
         var (app, client) = await DefaultsHost.StartAsync(builder);
         client.Dispose();
         return app;
+    }
+
+    private sealed class Collector(Channel<MessageAccepted> received) : IConsumer<MessageAccepted>
+    {
+        public async Task Consume(ConsumeContext<MessageAccepted> context) => await received.Writer.WriteAsync(context.Message, context.CancellationToken);
+    }
+
+    private sealed class CollectorDefinition : ConsumerDefinition<Collector>
+    {
+        public CollectorDefinition() => EndpointName = BusEndpoints.MessageAccepted;
+
+        protected override void ConfigureConsumer(
+            IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<Collector> consumerConfigurator, IRegistrationContext context) =>
+            endpointConfigurator.ConfigureConsumeTopology = false;
     }
 
     private sealed class Oracle(MailBus bus) : IConsumer<VerifyRecipient>
