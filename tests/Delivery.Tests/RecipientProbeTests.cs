@@ -64,6 +64,19 @@ public sealed class RecipientProbeTests
         Assert.Equal(new RecipientVerified(Address, RecipientAnswer.Away), await AskAsync(bench, server));
     }
 
+    /// <summary>RFC 6531 §3.4, §3.5.</summary>
+    [Theory]
+    [InlineData("S: 250 SMTPUTF8\nC: MAIL FROM:<> SMTPUTF8\nS: 250 2.1.0 Ok\nC: RCPT TO:<j\u00C3\u00B6rg@example.net>\nS: 250 2.1.5 Ok\n", RecipientAnswer.Taken, "")]
+    [InlineData("S: 250 ENHANCEDSTATUSCODES\n", RecipientAnswer.Refused, "5.6.7")]
+    public async Task A_name_beyond_ASCII_is_asked_about_where_it_could_be_delivered(string dialogue, RecipientAnswer answer, string status)
+    {
+        const string name = "j\u00F6rg@" + Bench.Domain;
+        await using var server = new ScriptedServer("S: 220 mail.example.net ESMTP\nC: EHLO client.example.com\nS: 250-mail.example.net\n" + dialogue + Quit);
+        await using var bench = new Bench();
+        Assert.Equal(new RecipientVerified(name, answer, status), await AskAsync(bench, server, name: name));
+        await server.FinishAsync();
+    }
+
     [Fact]
     public async Task LMTP_is_asked_by_its_own_greeting()
     {
@@ -82,6 +95,7 @@ public sealed class RecipientProbeTests
         Assert.Equal(RecipientAnswer.Away, (await ProbeOf(bench).AskAsync("ann@elsewhere.example", Cancellation)).Answer);
         bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port));
         Assert.Equal(RecipientAnswer.Away, (await ProbeOf(bench).AskAsync("ann>\r\nRSET@" + Bench.Domain, Cancellation)).Answer);
+        Assert.Equal(0, server.Connections);
     }
 
     [Fact]
@@ -126,10 +140,10 @@ public sealed class RecipientProbeTests
         Assert.Empty(dovecot.ReadMaildir("ann"));
     }
 
-    private static Task<RecipientVerified> AskAsync(Bench bench, ScriptedServer server, bool isLmtp = false)
+    private static Task<RecipientVerified> AskAsync(Bench bench, ScriptedServer server, bool isLmtp = false, string name = Address)
     {
         bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, isLmtp));
-        return ProbeOf(bench).AskAsync(Address, Cancellation);
+        return ProbeOf(bench).AskAsync(name, Cancellation);
     }
 
     private static RecipientProbe ProbeOf(Bench bench)

@@ -22,10 +22,13 @@ internal sealed class RecipientProbe(
     private const string Mail = "MAIL";
     private const string Rcpt = "RCPT";
 
+    // RFC 6531 §3.5: it could not even be asked about, and no message would get there.
+    private static readonly SmtpReply s_noUtf8 = new(550, "5.6.7", "The next hop does not offer SMTPUTF8, which the address needs");
+
     public async Task<RecipientVerified> AskAsync(string address, CancellationToken cancellationToken)
     {
         var domain = address[(address.LastIndexOf('@') + 1)..];
-        if (!SmtpAddress.TryParse(address, out _) || await relays.FindAsync(domain) is null)
+        if (!SmtpAddress.TryParse(address, out var parsed, allowUtf8: true) || await relays.FindAsync(domain) is null)
             return new RecipientVerified(address, RecipientAnswer.Away);
         using var late = new CancellationTokenSource(LongestDialogue, time);
         var resolution = await resolver.ResolveAsync(domain).WaitAsync(cancellationToken);
@@ -44,7 +47,7 @@ internal sealed class RecipientProbe(
                 if (result.Connection is not { } connection)
                     continue;
                 failures.Forget(ip);
-                return await AskAsync(connection, address, late.Token, cancellationToken);
+                return await AskAsync(connection, parsed!, late.Token, cancellationToken);
             }
         }
 
@@ -52,7 +55,7 @@ internal sealed class RecipientProbe(
         return new RecipientVerified(address, RecipientAnswer.Away);
     }
 
-    private async Task<RecipientVerified> AskAsync(SmtpClientConnection connection, string address, CancellationToken late, CancellationToken cancellationToken)
+    private async Task<RecipientVerified> AskAsync(SmtpClientConnection connection, SmtpAddress address, CancellationToken late, CancellationToken cancellationToken)
     {
         using var giveUp = late.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
         using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
@@ -62,7 +65,7 @@ internal sealed class RecipientProbe(
         {
             var (answer, reply) = await SpeakAsync(connection, address);
             verified = new RecipientVerified(
-                address, answer, answer == RecipientAnswer.Refused ? RemoteReply.Status(reply, AttemptOutcome.Failed) : "");
+                address.Text, answer, answer == RecipientAnswer.Refused ? RemoteReply.Status(reply, AttemptOutcome.Failed) : "");
             text = RemoteReply.Line(reply);
             // What was begun ends with it (RFC 5321 §4.1.1.10).
             _ = connection.QuitAsync();
@@ -71,18 +74,20 @@ internal sealed class RecipientProbe(
         {
             await connection.DisposeAsync();
             cancellationToken.ThrowIfCancellationRequested();
-            (verified, text) = (new RecipientVerified(address, RecipientAnswer.Away), broken.Reply);
+            (verified, text) = (new RecipientVerified(address.Text, RecipientAnswer.Away), broken.Reply);
         }
 
-        log.RecipientVerified(address, connection.RemoteHost, Word(verified.Answer), text);
+        log.RecipientVerified(address.Text, connection.RemoteHost, Word(verified.Answer), text);
         return verified;
     }
 
     /// <summary>MAIL and RCPT. What is said to MAIL is about us, or about everybody: the recipient is not refused by it.</summary>
-    private async Task<(RecipientAnswer Answer, SmtpReply Reply)> SpeakAsync(SmtpClientConnection connection, string address)
+    private async Task<(RecipientAnswer Answer, SmtpReply Reply)> SpeakAsync(SmtpClientConnection connection, SmtpAddress address)
     {
         var timeouts = options.Value.Timeouts;
-        await connection.WriteLineAsync("MAIL FROM:<>", timeouts.Mail);
+        if (address.NeedsSmtpUtf8 && !connection.Capabilities.SmtpUtf8)
+            return (RecipientAnswer.Refused, s_noUtf8);
+        await connection.WriteLineAsync(address.NeedsSmtpUtf8 ? "MAIL FROM:<> SMTPUTF8" : "MAIL FROM:<>", timeouts.Mail);
         await connection.FlushAsync(timeouts.Mail);
         var reply = await connection.ReadReplyAsync(Mail, timeouts.Mail);
         if (!reply.IsSuccess)

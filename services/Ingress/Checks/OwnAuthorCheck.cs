@@ -57,7 +57,7 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
 
         if (fields.SenderCount == 0)
             return Verdict.GoOn;
-        if (Addresses(fields.Sender) is not { Count: 1 } sender)
+        if (Addresses(fields.Sender) is not { } sender || sender.Distinct(StringComparer.OrdinalIgnoreCase).Count() != 1)
             return s_unreadableSender;
         return await FindForeignAsync(account, sender, cancellation) is { } other
             ? Refused($"The Sender field names {other}, which is no address of yours")
@@ -66,7 +66,23 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
 
     /// <summary>Those of groups as well (RFC 6854); null where the field is no list of addresses.</summary>
     private static List<string>? Addresses(ReadOnlyMemory<byte> field) =>
-        InternetAddressList.TryParse(s_strict, field.ToArray(), out var list) ? [.. list.Mailboxes.Select(mailbox => mailbox.GetAddress(idnEncode: true))] : null;
+        InternetAddressList.TryParse(s_strict, field.ToArray(), out var list)
+            ? [.. list.Mailboxes.Select(mailbox => mailbox.GetAddress(idnEncode: true))]
+            : OfUnquotedName(field.Span);
+
+    /// <summary>
+    /// An address behind one in the place of a name, without its quotes, as scripts write it ("ann@example.org &lt;ann@example.org&gt;"): some
+    /// readers take the first for the author, so that both are. Null where the field is anything else.
+    /// </summary>
+    private static List<string>? OfUnquotedName(ReadOnlySpan<byte> field)
+    {
+        var bracket = field.IndexOf((byte)'<');
+        return bracket > 0
+            && InternetAddressList.TryParse(s_strict, field[..bracket].ToArray(), out var name) && name is [MailboxAddress first]
+            && InternetAddressList.TryParse(s_strict, field[bracket..].ToArray(), out var rest) && rest is [MailboxAddress second]
+            ? [first.GetAddress(idnEncode: true), second.GetAddress(idnEncode: true)]
+            : null;
+    }
 
     /// <summary>The first that is not the user's, as a reply can show it; null: all are.</summary>
     private async ValueTask<string?> FindForeignAsync(Account account, List<string> addresses, CancellationToken cancellation)
