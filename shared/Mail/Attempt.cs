@@ -5,6 +5,7 @@ namespace MailPipeline.Mail;
 /// <param name="Reply">The remote reply in one line, or our own words for what happened before one came.</param>
 /// <param name="RemoteHost">Name and address of the host that answered, e.g. "mx.example.net[192.0.2.1]:25"; empty if none.</param>
 /// <param name="ReportsHandedOn">That host offers DSN and was told what the sender wants to know: from its 250 on it is the one to report.</param>
+/// <param name="TellsOfRelay">The sender is to be told that this host took it, unless he wants no reports at all (RFC 2852 §4.1.4).</param>
 public sealed record AttemptResult(
     long RecipientId,
     AttemptOutcome Outcome,
@@ -13,7 +14,8 @@ public sealed record AttemptResult(
     string RemoteHost,
     DateTimeOffset StartedAt,
     DateTimeOffset FinishedAt,
-    bool ReportsHandedOn = false);
+    bool ReportsHandedOn = false,
+    bool TellsOfRelay = false);
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

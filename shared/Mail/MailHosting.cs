@@ -35,6 +35,7 @@ public static class MailHosting
         services.AddSingleton<ReportStore>();
         services.AddSingleton<DsnStore>();
         services.AddSingleton<TimingStore>();
+        services.AddSingleton<DeadlineStore>();
         services.AddSingleton<CredentialVerifier>();
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
