@@ -144,7 +144,8 @@ internal sealed partial class SmtpServer(
     /// <summary>What MAIL said of time, with a space before each key.</summary>
     private static string Said(MailTiming? timing) =>
         (timing?.Release is { } release ? string.Create(CultureInfo.InvariantCulture, $" release={release.At.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}") : "")
-        + (timing?.Priority is { } priority ? string.Create(CultureInfo.InvariantCulture, $" priority={priority}") : "");
+        + (timing?.Priority is { } priority ? string.Create(CultureInfo.InvariantCulture, $" priority={priority}") : "")
+        + (timing?.By is { } by ? string.Create(CultureInfo.InvariantCulture, $" by={by.At.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ};{by.Mode}") : "");
 
     [LoggerMessage(1001, LogLevel.Information,
         "message={MessageId} status=accepted from=<{Sender}> {Recipient} size={SizeBytes} client={RemoteEndPoint} user={UserName} session={ConnectionId}{Checks}")]

@@ -6,6 +6,7 @@ namespace MailPipeline.Mail;
 /// <param name="RemoteHost">Name and address of the host that answered, e.g. "mx.example.net[192.0.2.1]:25"; empty if none.</param>
 /// <param name="ReportsHandedOn">That host offers DSN and was told what the sender wants to know: from its 250 on it is the one to report.</param>
 /// <param name="IsFinal">That host delivers itself (LMTP): with its 250 the message is where it was to go, and its sender may want to know.</param>
+/// <param name="TellsOfRelay">The sender is to be told that this host took it, unless he wants no reports at all (RFC 2852 §4.1.4).</param>
 public sealed record AttemptResult(
     long RecipientId,
     AttemptOutcome Outcome,
@@ -15,7 +16,8 @@ public sealed record AttemptResult(
     DateTimeOffset StartedAt,
     DateTimeOffset FinishedAt,
     bool ReportsHandedOn = false,
-    bool IsFinal = false);
+    bool IsFinal = false,
+    bool TellsOfRelay = false);
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

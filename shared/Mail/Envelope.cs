@@ -58,7 +58,7 @@ public enum BodyType
     /// <summary>Storage has parameters about reports (RFC 3461). The bus carries no more of them than this.</summary>
     Dsn = 4,
 
-    /// <summary>Storage has a priority (RFC 6710) that hosts are told of. The bus carries no more of it than this.</summary>
+    /// <summary>Storage has a priority (RFC 6710) or a time of delivery (RFC 2852) that hosts are told of. The bus carries no more of them than this.</summary>
     Timing = 16,
 }
 

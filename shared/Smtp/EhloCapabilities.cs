@@ -26,6 +26,12 @@ public sealed class EhloCapabilities
     /// <summary>RFC 6710.</summary>
     public bool MtPriority => Has("MT-PRIORITY");
 
+    /// <summary>RFC 2852: it keeps to a time of delivery.</summary>
+    public bool DeliverBy => Has("DELIVERBY");
+
+    /// <summary>RFC 2852 §3: the least time, in seconds, with which it takes a message that is to be returned afterwards; 0 where it names none.</summary>
+    public long LeastDeliverBySeconds { get; private init; }
+
     public bool StartTls => Has("STARTTLS");
 
     /// <summary>RFC 1870 §4: SIZE is known to the server.</summary>
@@ -55,6 +61,8 @@ public sealed class EhloCapabilities
         var capabilities = new EhloCapabilities
         {
             Size = hasSize,
+            LeastDeliverBySeconds = keywords.TryGetValue("DELIVERBY", out var least)
+                && long.TryParse(least, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? seconds : 0,
             MaxMessageBytes = long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) && bytes > 0 ? bytes : null,
             AuthMechanisms = keywords.TryGetValue("AUTH", out var mechanisms)
                 ? mechanisms.ToUpperInvariant().Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)

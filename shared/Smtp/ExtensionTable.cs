@@ -60,6 +60,8 @@ internal static class ExtensionTable
         },
         // Of no named policy (RFC 6710 §9): it orders what one user sends, and nobody else's mail.
         new("MT-PRIORITY",         "RFC 6710",                 [s_no,       s_yes,      s_no]) { Mail = [new("MT-PRIORITY", MailParameters.Priority)] },
+        // Without a least time: what is returned in time is returned, however short the time.
+        new("DELIVERBY",           "RFC 2852",                 [s_yes,      s_yes,      s_no]) { Mail = [new("BY", MailParameters.By)] },
         // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
         new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
         {

@@ -12,6 +12,9 @@ internal struct MailParameters
     // A fraction of a second may have any number of digits; nobody needs so many.
     private const int MaxHoldUntilLength = 64;
 
+    // RFC 2852 §4.
+    private const int MaxByDigits = 9;
+
     // RFC 1870 §6: 1*20DIGIT.
     private const int MaxSizeDigits = 20;
 
@@ -23,6 +26,9 @@ internal struct MailParameters
     private TimeSpan? _holdFor;
     private DateTimeOffset _holdUntil;
     private int? _priority;
+    private long? _bySeconds;
+    private bool _isReturned;
+    private bool _isTraced;
 
     public SmtpBody Body { get; private set; }
 
@@ -37,12 +43,13 @@ internal struct MailParameters
     public readonly MailDsn? Dsn => _return == DsnReturn.Unsaid && _envelopeId is null ? null : new MailDsn(_return, _envelopeId ?? "");
 
     /// <summary>What they say about time; null: nothing.</summary>
-    /// <param name="now">As of which HOLDFOR counts.</param>
+    /// <param name="now">As of which HOLDFOR and BY count.</param>
     public readonly MailTiming? Timing(DateTimeOffset now) =>
-        _hold is null && _priority is null ? null : new MailTiming
+        _hold is null && _priority is null && _bySeconds is null ? null : new MailTiming
         {
             Release = _hold is null ? null : new ReleaseRequest(_hold, _holdFor is { } time ? now + time : _holdUntil),
             Priority = _priority,
+            By = _bySeconds is { } seconds ? new DeliverBy(now.AddSeconds(seconds), _isReturned, _isTraced) : null,
         };
 
     public static SmtpReply? Size(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
@@ -122,6 +129,27 @@ internal struct MailParameters
             return Replies.C501BadPriority;
         parameters._priority = digits.Length < value.Length ? '0' - digit : digit - '0';
         return null;
+    }
+
+    public static SmtpReply? By(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        // RFC 2852 §4: a sign or none, up to nine digits; a semicolon; N or R; T or nothing.
+        var end = value.IndexOf((byte)';');
+        if (parameters._bySeconds is not null || end <= 0)
+            return Replies.C501BadBy;
+        var digits = value[0] is (byte)'+' or (byte)'-' ? value[1..end] : value[..end];
+        var mode = value[(end + 1)..];
+        if (digits.Length is 0 or > MaxByDigits || !Utf8Parser.TryParse(digits, out uint seconds, out var length) || length != digits.Length
+            || mode is not [(byte)'N' or (byte)'n' or (byte)'R' or (byte)'r'] and not [(byte)'N' or (byte)'n' or (byte)'R' or (byte)'r', (byte)'T' or (byte)'t'])
+        {
+            return Replies.C501BadBy;
+        }
+
+        parameters._bySeconds = value[0] == '-' ? -seconds : seconds;
+        parameters._isReturned = mode[0] is (byte)'R' or (byte)'r';
+        parameters._isTraced = mode.Length == 2;
+        // RFC 2852 §4: what is to be returned has a time left.
+        return parameters._isReturned && parameters._bySeconds <= 0 ? Replies.C501NoTimeLeft : null;
     }
 
     public static SmtpReply? Auth(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)

@@ -49,6 +49,9 @@ public static class Replies
     public static readonly SmtpReply C501BadHoldFor = new(501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999");
     public static readonly SmtpReply C501BadHoldUntil = new(501, "5.5.4", "HOLDUNTIL is a time such as 2030-01-02T12:00:00Z");
     public static readonly SmtpReply C501BadPriority = new(501, "5.5.4", "MT-PRIORITY is a number from -9 to 9, and stands once");
+    public static readonly SmtpReply C501BadBy = new(501, "5.5.4", "BY is a number of seconds, a semicolon and N, R, NT or RT, and stands once");
+    public static readonly SmtpReply C501NoTimeLeft = new(501, "5.5.4", "BY with R needs a time above 0");
+    public static readonly SmtpReply C501HeldBeyondBy = new(501, "5.5.4", "The message would be held until after the time of BY");
     public static readonly SmtpReply C501HeldTwice = new(501, "5.5.4", "HOLDFOR or HOLDUNTIL, and once");
     public static readonly SmtpReply C501OrcptTooLong = new(501, "5.5.4", "ORCPT is longer than 500 characters");
     public static readonly SmtpReply C501BadReturn = new(501, "5.5.4", "RET is FULL or HDRS");

@@ -26,7 +26,7 @@ public static class SmtpLimits
     /// <summary>
     /// What this server reads as one command line, CRLF included: 512 and what each extension adds to it
     /// (RFC 5321 §4.5.3.1.4; SIZE 26, RFC 1870 §3; BODY 17, RFC 6152 §2; AUTH 500, RFC 4954 §3; SMTPUTF8 10, RFC 6531 §3.4;
-    /// FUTURERELEASE 34, RFC 4865 §4; MT-PRIORITY 15, RFC 6710 §3; DSN 1,100 on the two commands, RFC 3461 §4), rounded up.
+    /// FUTURERELEASE 34, RFC 4865 §4; MT-PRIORITY 15, RFC 6710 §3; DELIVERBY 17, RFC 2852 §3; DSN 1,100 on the two commands, RFC 3461 §4), rounded up.
     /// </summary>
     public const int ExtendedCommandLineBytes = 2048;
 

@@ -293,6 +293,8 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         var timing = parameters.Timing(Now);
         if (timing?.Release?.At > Now + profile.MaxHoldTime)
             return Respond(profile.HeldTooLongReply);
+        if (timing is { Release: { } release, By: { } by } && release.At >= by.At)
+            return Respond(Replies.C501HeldBeyondBy);
 
         _hasChunkFailed = false;
         _proposed = new SmtpTransaction

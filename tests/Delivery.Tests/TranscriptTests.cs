@@ -549,6 +549,51 @@ public sealed class TranscriptTests
         Assert.Equal(AttemptOutcome.Delivered, Assert.Single(report.Results).Outcome);
     }
 
+    [Theory]
+    [InlineData("250-DELIVERBY", "R", " BY=3600;R", false)]
+    [InlineData("250-DELIVERBY 3600", "RT", " BY=3600;RT", true)]
+    [InlineData("250-DELIVERBY 7200", "N", " BY=3600;N", false)]
+    [InlineData("250-DELIVERBY", "NT", " BY=3600;NT", true)]
+    // It keeps to no time: its sender is told that it is out of our hands.
+    [InlineData("250-8BITMIME", "N", "", true)]
+    public async Task A_far_end_that_keeps_to_times_is_told_how_much_is_left(string line, string mode, string parameter, bool tellsOfRelay)
+    {
+        var report = await TalkAsync(Cut.Whole, Hello.Replace("250-8BITMIME", line, StringComparison.Ordinal) +
+            $"""
+            C: MAIL FROM:<sender@example.com> SIZE=5{parameter}
+            C: RCPT TO:<user1@example.net>
+            C: DATA
+            S: 250 2.1.0 Ok
+            S: 250 2.1.5 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 2.0.0 Taken
+            """ + Quit,
+            bench => [WithTime(bench, mode, seconds: 3600)]);
+        Assert.Equal((AttemptOutcome.Delivered, tellsOfRelay), Assert.Single(report.Results) is var result ? (result.Outcome, result.TellsOfRelay) : default);
+    }
+
+    [Theory]
+    [InlineData("250-8BITMIME", 3600, "5.3.3", "Its sender wants it returned after a time, and the far end does not offer DELIVERBY")]
+    [InlineData("250-DELIVERBY 3601", 3600, "5.4.7", "The far end needs 3601 seconds to keep to a time, and 3600 are left")]
+    [InlineData("250-DELIVERBY", 0, "5.4.7", "The time by which its sender wanted it delivered has passed")]
+    public async Task What_is_to_be_returned_goes_to_nobody_who_would_not_return_it(string line, int seconds, string status, string text)
+    {
+        var report = await TalkAsync(Cut.Whole, Hello.Replace("250-8BITMIME", line, StringComparison.Ordinal) + Quit.TrimStart(), bench => [WithTime(bench, "R", seconds)]);
+        Assert.Equal((AttemptOutcome.Failed, status, text), Assert.Single(report.Results) is var result ? (result.Outcome, result.Status, result.Reply) : default);
+    }
+
+    private static Recipient[] WithTime(Bench bench, string mode, int seconds)
+    {
+        var message = bench.Message("one\r\n", ["user1@example.net"], body: BodyType.Timing);
+        bench.Content.Timings[message[0].MessageId] = new MailTiming
+        {
+            By = new DeliverBy(bench.Time.GetUtcNow().AddSeconds(seconds + 0.9), mode[0] == 'R', mode.EndsWith('T')),
+        };
+        return message;
+    }
+
     private static Recipient[] WithDsn(Bench bench)
     {
         var message = bench.Message("one\r\n", ["user1@example.net", "user2@example.net"], body: BodyType.Dsn);

@@ -30,6 +30,7 @@ public sealed class ConversationTests
             S: 250-CHUNKING
             S: 250-FUTURERELEASE 604800 ...
             S: 250-MT-PRIORITY
+            S: 250-DELIVERBY
             S: 250-LIMITS RCPTMAX=1000
             S: 250 SMTPUTF8
             C: ETRN example.org

@@ -172,9 +172,11 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     }
 
     /// <summary>The same of a message whose envelope says something about time.</summary>
-    public async Task<long> AcceptTimedAsync(bool hint, MailTiming timing, params string[] recipients)
+    public Task<long> AcceptTimedAsync(bool hint, MailTiming timing, params string[] recipients) => AcceptTimedAsync(hint, timing, null, recipients);
+
+    public async Task<long> AcceptTimedAsync(bool hint, MailTiming timing, EnvelopeDsn? dsn, params string[] recipients)
     {
-        var message = await StoreAsync("sender@example.org", recipients, timing: timing);
+        var message = await StoreAsync("sender@example.org", recipients, dsn, timing: timing);
         if (hint)
             await Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
         return message.MessageId;
@@ -202,6 +204,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await messages.AcceptAsync(message, writer, default);
         return message;
     }
+
+    /// <summary>Some message has a time by which it is to be delivered, and nobody has looked whether it was.</summary>
+    public async Task<bool> HasDeadlinesAsync() =>
+        (await _app.Services.GetRequiredService<DeadlineStore>().ListDueAsync(DateTimeOffset.MaxValue, Deadline.Start, 1, default)).Count > 0;
 
     /// <summary>Waits until every recipient of the message has its outcome.</summary>
     public async Task<MessageTimeline> OutcomeOfAsync(long messageId)

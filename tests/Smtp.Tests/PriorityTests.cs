@@ -46,9 +46,9 @@ public sealed class PriorityTests
     {
         var timing = new MailTiming { Priority = -3, Release = new ReleaseRequest("for;60", DateTimeOffset.UnixEpoch) };
         Assert.Equal(timing, MailTiming.Parse(timing.ToText()));
-        Assert.Equal("MT-PRIORITY=-3", timing.ParametersFor(EhloCapabilities.Parse(new SmtpReply(250, null, "mx.example.net", "MT-PRIORITY MIXER"))));
-        Assert.Equal("", timing.ParametersFor(EhloCapabilities.Parse(new SmtpReply(250, null, "mx.example.net", "FUTURERELEASE 1 2030-01-01T00:00:00Z"))));
-        Assert.Equal("", MailTiming.None.ParametersFor(EhloCapabilities.Parse(new SmtpReply(250, null, "mx.example.net", "MT-PRIORITY"))));
+        Assert.Equal("MT-PRIORITY=-3", timing.ParametersFor(EhloCapabilities.Parse(new SmtpReply(250, null, "mx.example.net", "MT-PRIORITY MIXER")), DateTimeOffset.UnixEpoch));
+        Assert.Equal("", timing.ParametersFor(EhloCapabilities.Parse(new SmtpReply(250, null, "mx.example.net", "FUTURERELEASE 1 2030-01-01T00:00:00Z")), DateTimeOffset.UnixEpoch));
+        Assert.Equal("", MailTiming.None.ParametersFor(EhloCapabilities.Parse(new SmtpReply(250, null, "mx.example.net", "MT-PRIORITY")), DateTimeOffset.UnixEpoch));
     }
 
     private static SmtpSession Session(ListenerKind kind)

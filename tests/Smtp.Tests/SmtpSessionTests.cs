@@ -24,6 +24,7 @@ public sealed class SmtpSessionTests
             S: 250-SIZE 1000
             S: 250-ENHANCEDSTATUSCODES
             S: 250-CHUNKING
+            S: 250-DELIVERBY
             S: 250 LIMITS RCPTMAX=3
             C: MAIL FROM:<a@example.net> SIZE=20 BODY=8BITMIME
             S: 250 2.1.0 Ok
@@ -342,6 +343,7 @@ public sealed class SmtpSessionTests
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
         S: 250-MT-PRIORITY
+        S: 250-DELIVERBY
         S: 250 LIMITS RCPTMAX=1000
         C: MAIL FROM:<a@example.com>
         S: 530 5.7.0 Issue STARTTLS first
@@ -364,6 +366,7 @@ public sealed class SmtpSessionTests
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
         S: 250-MT-PRIORITY
+        S: 250-DELIVERBY
         S: 250 LIMITS RCPTMAX=1000
         C: STARTTLS
         S: 503 5.5.1 TLS is already active

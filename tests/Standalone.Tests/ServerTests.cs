@@ -184,7 +184,7 @@ public sealed class ServerTests : IDisposable
     [InlineData("--ConnectionStrings:mialdb=x", "There is no connection string named 'ConnectionStrings:mialdb'")]
     [InlineData("--Http:Prot=1", "There is no setting 'Http:Prot'; Http has Address, Port")]
     [InlineData("--Mailbox:MaxConnection=1", "There is no setting 'Mailbox:MaxConnection'; Mailbox has Listeners, ")]
-    [InlineData("--Ingress:Listeners:0:Prot=25", "There is no setting 'Ingress:Listeners:0:Prot'; Ingress:Listeners:0 has Name, Kind, Address, Port, Tls, Auth")]
+    [InlineData("--Ingress:Listeners:0:Prot=25", "There is no setting 'Ingress:Listeners:0:Prot'; Ingress:Listeners:0 has Name, Kind, Address, Port, Socket, SocketMode, Tls, Auth")]
     [InlineData("--Mailbox:Listeners:0:Prot=25", "There is no setting 'Mailbox:Listeners:0:Prot'; Mailbox:Listeners:0 has Name, Address, Port, Tls")]
     [InlineData("--Ingress:Listeners:Port=25", "There is no setting 'Ingress:Listeners:Port'; Ingress:Listeners is a list, its entries are Ingress:Listeners:0:Name and so on")]
     [InlineData("--Ingress:RelayClients=192.0.2.1", "Ingress:RelayClients is '192.0.2.1', but it is no single value; Ingress:RelayClients is a list, its entries are Ingress:RelayClients:0 and so on")]

@@ -91,12 +91,13 @@ internal sealed class DeliveryBatch : IDots
     public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
 
     /// <summary>The next message that can be sent to this far end, opened; null when there is none or the batch has to end.</summary>
-    public ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost) =>
-        NextAsync(capabilities, remoteHost, isAhead: false);
+    /// <param name="isFinal">The far end delivers itself, and relays nothing (LMTP).</param>
+    public ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost, bool isFinal = false) =>
+        NextAsync(capabilities, remoteHost, isFinal, isAhead: false);
 
     /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
     public ValueTask<OutboundMessage?> NextAheadAsync(EhloCapabilities capabilities, string remoteHost) =>
-        NextAsync(capabilities, remoteHost, isAhead: true);
+        NextAsync(capabilities, remoteHost, isFinal: false, isAhead: true);
 
     /// <summary>False: it was handed back since it was announced.</summary>
     public bool TryBegin(OutboundMessage message)
@@ -157,21 +158,20 @@ internal sealed class DeliveryBatch : IDots
         _results.TryGetValue(recipientId, out var result)
         && (result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed || _recorder.HasRecorded(recipientId));
 
-    private async ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost, bool isAhead)
+    private async ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost, bool isFinal, bool isAhead)
     {
         while (MayGoOn && TryTake(out var message, isAhead))
         {
-            if (Unsendable.Why(message, capabilities) is var (status, text))
-            {
-                if (TryBegin(message))
-                    await SettleAsync(message, AttemptOutcome.Failed, status, text, remoteHost);
-                continue;
-            }
-
+            (string Status, string Text)? unsendable = null;
             try
             {
-                await message.OpenAsync(_context.Content, capabilities, _context.Time, _context.Telemetry.StartAttempt);
-                return message;
+                await message.ReadTimingAsync(_context.Content);
+                unsendable = Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
+                if (unsendable is null)
+                {
+                    await message.OpenAsync(_context.Content, capabilities, isFinal, _context.Time, _context.Telemetry.StartAttempt);
+                    return message;
+                }
             }
 #pragma warning disable CA1031 // Whatever keeps the content away, the message stays queued and the others go on.
             catch (Exception error)
@@ -181,7 +181,11 @@ internal sealed class DeliveryBatch : IDots
                     await UnreadableAsync(message, error, remoteHost);
                 else
                     await message.CloseAsync();
+                continue;
             }
+
+            if (unsendable is var (status, text) && TryBegin(message))
+                await SettleAsync(message, AttemptOutcome.Failed, status, text, remoteHost);
         }
 
         return null;
@@ -258,7 +262,8 @@ internal sealed class DeliveryBatch : IDots
             else if (message.Refusals[i] is not { } refusal)
             {
                 var result = new AttemptResult(
-                    recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null);
+                    recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null,
+                    TellsOfRelay: message.TellsOfRelay);
                 _results[recipient.RecipientId] = result;
                 if (outcome == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);

@@ -41,8 +41,13 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>What the far end is told about reports; null where it does not offer DSN, or there is nothing to tell.</summary>
     public MessageDsn? Dsn { get; private set; }
 
-    /// <summary>What a far end that knows of it is told about time and priority; null: nothing.</summary>
+    /// <summary>What its sender said about time and priority, once that was read; null: nothing.</summary>
     public MailTiming? Timing { get; private set; }
+
+    /// <summary>
+    /// The sender is told that the far end took it (RFC 2852 §4.1.4): he wants to hear of each host, or this one does not keep to his time.
+    /// </summary>
+    public bool TellsOfRelay { get; private set; }
 
     /// <summary>It is others' again, and not a word more of it is sent.</summary>
     public bool IsHandedBack { get; set; }
@@ -54,11 +59,19 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     public static bool NeedsUtf8(Recipient recipient) =>
         recipient.Body.HasFlag(BodyType.SmtpUtf8) || !System.Text.Ascii.IsValid(recipient.Sender) || !System.Text.Ascii.IsValid(recipient.Address);
 
+    /// <summary>Reads what its sender said about time and priority. Before it is opened: it may be that it cannot go at all.</summary>
+    public async ValueTask ReadTimingAsync(IMessageContent content)
+    {
+        if (First.Body.HasFlag(BodyType.Timing))
+            Timing ??= await content.FindTimingAsync(MessageId, CancellationToken.None);
+    }
+
     /// <summary>Opens the content up to its first piece, so that a message that cannot be read disturbs no dialogue.</summary>
-    public async ValueTask OpenAsync(IMessageContent content, EhloCapabilities capabilities, TimeProvider time, Func<string, Activity?> start)
+    /// <param name="isFinal">The far end delivers itself, and relays nothing (LMTP).</param>
+    public async ValueTask OpenAsync(IMessageContent content, EhloCapabilities capabilities, bool isFinal, TimeProvider time, Func<string, Activity?> start)
     {
         Dsn = capabilities.Dsn && First.Body.HasFlag(BodyType.Dsn) ? await content.FindDsnAsync(Recipients, CancellationToken.None) : null;
-        Timing = First.Body.HasFlag(BodyType.Timing) && capabilities.MtPriority ? await content.FindTimingAsync(MessageId, CancellationToken.None) : null;
+        TellsOfRelay = Timing?.By is { } by && !isFinal && (by.IsTraced || !capabilities.DeliverBy);
         StartedAt = time.GetUtcNow();
         StartedTimestamp = time.GetTimestamp();
         Activity = start(First.TraceParent);

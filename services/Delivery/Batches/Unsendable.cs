@@ -7,8 +7,11 @@ namespace MailPipeline.Delivery.Batches;
 internal static class Unsendable
 {
     /// <summary>Null: it can go.</summary>
-    public static (string Status, string Text)? Why(OutboundMessage message, EhloCapabilities capabilities)
+    /// <param name="isFinal">The far end delivers itself, and relays nothing (LMTP).</param>
+    public static (string Status, string Text)? Why(OutboundMessage message, EhloCapabilities capabilities, bool isFinal, DateTimeOffset now)
     {
+        if (message.Timing?.By is { IsReturned: true } by && TooLate(by, capabilities, isFinal, now) is { } late)
+            return late;
         // RFC 1870 §6.1
         if (capabilities.MaxMessageBytes is { } limit && message.First.SizeBytes > limit)
             return ("5.3.4", TooLarge(message.First.SizeBytes, limit));
@@ -19,6 +22,20 @@ internal static class Unsendable
         if (HasControls(message.First.Sender) || message.Recipients.Any(recipient => HasControls(recipient.Address)))
             return ("5.1.3", "The address cannot be put into a command");
         return null;
+    }
+
+    /// <summary>RFC 2852 §4.1.4: what is to be returned after a time goes to nobody who would not return it.</summary>
+    private static (string Status, string Text)? TooLate(DeliverBy by, EhloCapabilities capabilities, bool isFinal, DateTimeOffset now)
+    {
+        var seconds = by.SecondsLeft(now);
+        if (seconds <= 0)
+            return ("5.4.7", "The time by which its sender wanted it delivered has passed");
+        if (isFinal)
+            return null;
+        if (!capabilities.DeliverBy)
+            return ("5.3.3", "Its sender wants it returned after a time, and the far end does not offer DELIVERBY");
+        return seconds < capabilities.LeastDeliverBySeconds
+            ? ("5.4.7", $"The far end needs {capabilities.LeastDeliverBySeconds} seconds to keep to a time, and {seconds} are left") : null;
     }
 
     /// <summary>As people read it in a report; in octets where they would see no difference.</summary>

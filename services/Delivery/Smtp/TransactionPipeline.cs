@@ -50,7 +50,7 @@ internal sealed class TransactionPipeline(
     {
         try
         {
-            while ((_current ??= await batch.NextAsync(connection.Capabilities, connection.RemoteHost)) is { } message)
+            while ((_current ??= await batch.NextAsync(connection.Capabilities, connection.RemoteHost, connection.IsLmtp)) is { } message)
             {
                 if (await OpenTransactionAsync(message))
                     await SendContentAsync(message);
@@ -309,7 +309,7 @@ internal sealed class TransactionPipeline(
         var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";
-        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities))}";
+        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}";
     }
 
     // RFC 3461 §5.2.1: as the client said it, and no word where it said none.

@@ -82,6 +82,9 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             ofMessage.Add(StatusField.Text("Original-Envelope-Id", id));
         ofMessage.Add(StatusField.Typed("Reporting-MTA", "dns", options.Value.HostName));
         ofMessage.Add("Arrival-Date", ReportText.Rfc5322Date(frame.Message.AcceptedAt));
+        // RFC 2852 §5
+        if (frame.Message.Timing.By is { } by)
+            ofMessage.Add("Deliver-By-Date", ReportText.Rfc5322Date(by.At));
         // RFC 4865 §4
         if (frame.Message.Timing.Release is { } release)
             ofMessage.Add("Future-Release-Request", release.Asked);

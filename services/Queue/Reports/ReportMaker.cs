@@ -27,7 +27,7 @@ internal sealed partial class ReportMaker(
             late =>
             {
                 var (now, end) = (time.GetUtcNow(), frame.Message.Since + options.Value.MaxAge);
-                return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(recipient => ReportedRecipient.OfLate(recipient, now, end))]);
+                return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(recipient => ReportedRecipient.OfLate(recipient, now, end, frame.Message.Timing.By))]);
             },
             options.Value.MaxReportsPerSender, cancellationToken), cancellationToken);
 

@@ -38,7 +38,7 @@ internal static class ReportText
             var address = PlainText.Of(MailName.ForPeople(recipient.Address));
             text.Append(recipient.Original.Length > 0 ? $"  <{PlainText.Of(MailName.ForPeople(recipient.Original))}>, which leads to <{address}>" : $"  <{address}>")
                 .Append("\r\n");
-            foreach (var line in Lines(recipient))
+            foreach (var line in Lines(recipient, frame.Message.Timing.By))
                 text.Append("    ").Append(line).Append("\r\n");
             text.Append("\r\n");
         }
@@ -55,7 +55,7 @@ internal static class ReportText
 
     public static string Rfc5322Date(DateTimeOffset at) => at.ToString("ddd, dd MMM yyyy HH:mm:ss '+0000'", CultureInfo.InvariantCulture);
 
-    private static IEnumerable<string> Lines(ReportedRecipient recipient)
+    private static IEnumerable<string> Lines(ReportedRecipient recipient, DeliverBy? by)
     {
         switch (recipient.Action)
         {
@@ -65,6 +65,9 @@ internal static class ReportText
             case ReportAction.Expanded:
                 yield return "The address stands for several, and the message is on its way to each. You are not told of each that gets it.";
                 yield break;
+            case ReportAction.Relayed when by is not null:
+                yield return $"{(recipient.RemoteHost.Length > 0 ? recipient.RemoteHost : "The next host")} has taken it. Whether it arrives in time is up to that host and those behind it.";
+                break;
             case ReportAction.Relayed:
                 yield return $"{(recipient.RemoteHost.Length > 0 ? recipient.RemoteHost : "The next host")} has taken it, and makes no such reports: this is the last one.";
                 break;
@@ -72,6 +75,8 @@ internal static class ReportText
 
         if (recipient.Reply.Length > 0)
             yield return $"{(recipient.IsExpired ? "given up, its time is over; last: " : "")}{Speaker(recipient)}{recipient.Reply}";
+        if (recipient.Action == ReportAction.Delayed && recipient.Status == "4.4.7")
+            yield return "It was to be delivered by a time that has passed.";
         if (recipient.MayHaveArrived)
             yield return "A copy may have arrived: contact was lost while it was being handed over.";
         if (recipient.RetriedUntil is { } end)

@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Queue.Reports;
 
@@ -58,7 +59,8 @@ internal sealed record ReportedRecipient(
     }
 
     /// <param name="retriedUntil">When its time is over.</param>
-    public static ReportedRecipient OfLate(TellableRecipient late, DateTimeOffset now, DateTimeOffset retriedUntil)
+    /// <param name="by">The time by which the sender wanted it delivered; null: he named none.</param>
+    public static ReportedRecipient OfLate(TellableRecipient late, DateTimeOffset now, DateTimeOffset retriedUntil, DeliverBy? by)
     {
         var (status, reply, host) = late switch
         {
@@ -67,6 +69,9 @@ internal sealed record ReportedRecipient(
             { DomainReason.Length: > 0 } => ("4.4.1", late.DomainReason, ""),
             _ => ("4.3.2", "it waits for its turn in this system, and has not been tried yet", ""),
         };
+        // RFC 2852 §4.1.2
+        if (by?.At <= now)
+            status = "4.4.7";
         return new(late.Address, late.Original, late.OriginalRecipient, ReportAction.Delayed, status, reply, host)
         {
             LastAttemptAt = late.Last?.FinishedAt,

@@ -209,6 +209,7 @@ public sealed class MessageHistory(MailDatabase database)
         ValueTask<int>[] deletions =
         [
             transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
+            transaction.ExecuteAsync(DeadlineStore.s_forget, SqlValue.FromIds(forgotten)),
         ];
         foreach (var deletion in deletions)
             await deletion;

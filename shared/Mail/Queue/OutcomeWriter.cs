@@ -32,6 +32,14 @@ internal static class OutcomeWriter
         "UPDATE recipients SET notify = notify + 64 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 80) = 16")
         { Locks = SharedRows.Recipients };
 
+    // As if he had asked for it (RFC 2852 §4.1.4), unless he is to be told of nothing, or is nobody (RFC 5321 §4.5.5). What is owed holds the content.
+    private static readonly Statement s_tellOfRelay = new(
+        """
+        UPDATE recipients SET notify = notify + 16 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 17) = 0
+            AND EXISTS (SELECT 1 FROM messages m WHERE m.id = (recipients.id >> 16) AND m.sender <> '')
+        RETURNING id
+        """) { Locks = SharedRows.Recipients };
+
     // All or none: two reports in one transaction both find what they lock.
     private const string UntoldDelay = "id {in_1} AND state + 0 = 0 AND (notify & 32) = 0";
 
@@ -161,8 +169,14 @@ internal static class OutcomeWriter
         {
             var handedOn = await transaction.QueryAsync(
                 s_handedOn, r => r.GetInt64(0),
-                SqlValue.FromIds(results.Where(result => result.ReportsHandedOn).Select(result => result.RecipientId)), claimId);
+                SqlValue.FromIds(results.Where(HandsOn).Select(result => result.RecipientId)), claimId);
             noLongerNeeded.AddRange(handedOn.Select(RecipientIds.MessageId));
+        }
+        if (results.Any(result => result.TellsOfRelay))
+        {
+            var told = results.Where(result => result.TellsOfRelay).Select(result => result.RecipientId).Intersect(updated.Select(row => row.Id)).ToList();
+            foreach (var id in told.Count == 0 ? [] : await transaction.QueryAsync(s_tellOfRelay, r => r.GetInt64(0), SqlValue.FromIds(told), claimId))
+                noLongerNeeded.Remove(RecipientIds.MessageId(id));
         }
         await NoteAttemptsAsync(
             transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)), noLongerNeeded);
@@ -201,11 +215,14 @@ internal static class OutcomeWriter
     private static Statement Locking(string which) =>
         new($"SELECT id FROM recipients WHERE {which} ORDER BY id {{for_update}}") { Locks = SharedRows.Recipients };
 
+    // Whoever is told of the relay is told by us, whatever the far end adds.
+    private static bool HandsOn(AttemptResult result) => result.ReportsHandedOn && !result.TellsOfRelay;
+
     private static bool HandsOn(IReadOnlyList<AttemptResult> results)
     {
         for (var i = 0; i < results.Count; i++)
         {
-            if (results[i].ReportsHandedOn)
+            if (HandsOn(results[i]))
                 return true;
         }
         return false;

@@ -448,6 +448,8 @@ public sealed class QueueStore(MailDatabase database)
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, SinceOf(message), now,
                 recipient.Route, message.TraceParent, recipient.Original, message.Flow, message.Timing?.Priority ?? 0)));
         }
+        if (message.Timing?.By is { } by)
+            DeadlineStore.Insert(transaction, message.MessageId, by);
         var references = message.Dsn is null ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
         if (references != message.Recipients.Length)
             transaction.ExecuteLast(s_setReferences, message.MessageId, references);

@@ -1,0 +1,66 @@
+using MailPipeline.Smtp;
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>A time at which somebody has to look what became of a message (RFC 2852).</summary>
+/// <param name="IsReturned">What still waits then is returned; else its sender is told that it does.</param>
+public sealed record Deadline(long MessageId, DateTimeOffset At, bool IsReturned)
+{
+    public static readonly Deadline Start = new(0, DateTimeOffset.UnixEpoch.AddYears(-100), IsReturned: false);
+}
+
+/// <summary>Times by which senders want their messages delivered: kept from routing until they were met, whatever the queues do meanwhile.</summary>
+public sealed class DeadlineStore(MailDatabase database)
+{
+    private const long Returned = 1;
+    private const long Told = 2;
+
+    /// <summary>Recipients of one message that are read at once.</summary>
+    private const int MostRecipients = 1000;
+
+    private static readonly Statement s_insert = new("INSERT INTO deadlines (message_id, due_at, kind) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+
+    internal static readonly Statement s_due = new(
+        "SELECT message_id, due_at, kind FROM deadlines WHERE due_at <= $1 AND (due_at, message_id) > ($2, $3) ORDER BY due_at, message_id LIMIT $4");
+
+    private static readonly Statement s_waiting = new(
+        $"SELECT {QueueStore.Columns} WHERE r.id BETWEEN $1 AND $2 AND r.state + 0 = 0 AND r.claim = 0 ORDER BY r.id LIMIT $3");
+
+    // Who is being tried, or held by an operator, may wait again.
+    private static readonly Statement s_endIfOver = new(
+        """
+        DELETE FROM deadlines WHERE message_id = $1
+            AND NOT EXISTS (SELECT 1 FROM recipients WHERE id BETWEEN $2 AND $3 AND state IN (0, 5))
+        """);
+
+    private static readonly Statement s_end = new("DELETE FROM deadlines WHERE message_id = $1");
+
+    internal static readonly Statement s_forget = new("DELETE FROM deadlines WHERE message_id {in_1}");
+
+    /// <summary>Times that have come, after the given one in their order.</summary>
+    public async Task<IReadOnlyList<Deadline>> ListDueAsync(DateTimeOffset now, Deadline after, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_due, r => new Deadline(r.GetInt64(0), QueueStore.Time(r, 1), r.GetInt64(2) == Returned), cancellationToken, now, after.At, after.MessageId, limit);
+
+    /// <summary>Recipients of the message that wait and that nobody tries, a bounded number of them.</summary>
+    public async Task<IReadOnlyList<Recipient>> ListWaitingAsync(long messageId, CancellationToken cancellationToken)
+    {
+        var (first, last) = Range(messageId);
+        return await database.QueryAsync(s_waiting, QueueStore.ReadQueued, cancellationToken, first, last, MostRecipients);
+    }
+
+    /// <summary>It was met: nobody has to look at the message any more. With <paramref name="onlyIfOver"/> not as long as a recipient of it may wait.</summary>
+    public Task<int> EndAsync(long messageId, bool onlyIfOver)
+    {
+        var (first, last) = Range(messageId);
+        return database.WriteAsync(transaction => onlyIfOver
+            ? transaction.ExecuteAsync(s_endIfOver, messageId, first, last) : transaction.ExecuteAsync(s_end, messageId));
+    }
+
+    internal static void Insert(IWriteTransaction transaction, long messageId, DeliverBy by) =>
+        transaction.ExecuteLast(s_insert, messageId, by.At, by.IsReturned ? Returned : Told);
+
+    private static (long First, long Last) Range(long messageId) =>
+        (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+}
