@@ -11,7 +11,7 @@ internal static class DirectoryReply
     public static Reply Of(DirectoryResult result) => Reply.Say(result.Status, NameOf(result), Text(result), json => WriteTo(json, result));
 
     public static Reply OfList(string result, IReadOnlyList<string> names) =>
-        Reply.Show(result, [.. names.Select(name => new LinePart(name))], json => json.WriteStrings(result, names));
+        Reply.Show(result, [.. names.Select(name => new LinePart(MailText.Name(name)))], json => json.WriteStrings(result, names));
 
     public static Reply OfList(IReadOnlyList<Alias> aliases) =>
         Reply.Show("aliases", [.. aliases.Select(alias => new LinePart(Text(alias)))], json => json.WriteAliases("aliases", aliases));
@@ -35,24 +35,24 @@ internal static class DirectoryReply
 
     private static string Text(MailDomain domain) => domain switch
     {
-        { AliasOf.Length: > 0 } => $"{domain.Name} (alias of {domain.AliasOf})",
-        { IsRelayed: true, Recipients: RelayRecipients.Listed } => $"{domain.Name} (relayed to {domain.Relay}, listed recipients)",
-        { IsRelayed: true } => $"{domain.Name} (relayed to {domain.Relay})",
-        _ => domain.Name,
+        { AliasOf.Length: > 0 } => $"{MailText.Name(domain.Name)} (alias of {domain.AliasOf})",
+        { IsRelayed: true, Recipients: RelayRecipients.Listed } => $"{MailText.Name(domain.Name)} (relayed to {domain.Relay}, listed recipients)",
+        { IsRelayed: true } => $"{MailText.Name(domain.Name)} (relayed to {domain.Relay})",
+        _ => MailText.Name(domain.Name),
     };
 
     private static string Text(DirectoryResult result) => result switch
     {
-        DomainAdded added => $"{added.Domain} added" + (added.HasPostmaster
+        DomainAdded added => $"{MailText.Name(added.Domain)} added" + (added.HasPostmaster
             ? ""
             : $". Mail to postmaster@{added.Domain} is refused until its first account is there, or an alias or Ingress:Postmaster says who reads it")
             + Broken(added.Broken),
-        DomainAliasAdded added => $"{added.Domain} added: each of its addresses is the same one of {added.Other}{Broken(added.Broken)}",
+        DomainAliasAdded added => $"{MailText.Name(added.Domain)} added: each of its addresses is the same one of {added.Other}{Broken(added.Broken)}",
         DomainRelayAdded { Recipients: RelayRecipients.Listed } added =>
-            $"{added.Domain} added: mail for it goes on to {Hop(added.Relay)}, for recipients that an alias has; "
+            $"{MailText.Name(added.Domain)} added: mail for it goes on to {Hop(added.Relay)}, for recipients that an alias has; "
             + $"'alias add ann@{added.Domain} ann@{added.Domain}' lists one{Broken(added.Broken)}",
         DomainRelayAdded added =>
-            $"{added.Domain} added: mail for it goes on to {Hop(added.Relay)}, whoever the recipient is. Who is not there is refused by that host, and "
+            $"{MailText.Name(added.Domain)} added: mail for it goes on to {Hop(added.Relay)}, whoever the recipient is. Who is not there is refused by that host, and "
             + $"its senders get a report from here; '--recipients listed' refuses them at once{Broken(added.Broken)}",
         DomainIsRelayed relayed => $"The mail of {relayed.Domain} goes on to {Hop(relayed.Relay)}, and the domain has no accounts here",
         NotANextHop bad => $"'{bad.Typed}' is no next hop; it looks like mail.example.net, mail.example.net:2525, [2001:db8::1]:25, lmtp:mail.example.net:24, "
@@ -67,8 +67,8 @@ internal static class DirectoryReply
         DomainNotOurs foreign => $"{foreign.Domain} is not a domain of ours; 'domain add {foreign.Domain}' makes it one",
         DomainAlreadyThere there => $"{there.Domain} is there already",
 
-        AccountAdded { Postmaster: { } postmaster } added => $"{added.Address} added, and reads what is written to {postmaster}",
-        AccountAdded added => $"{added.Address} added",
+        AccountAdded { Postmaster: { } postmaster } added => $"{MailText.Name(added.Address)} added, and reads what is written to {postmaster}",
+        AccountAdded added => $"{MailText.Name(added.Address)} added",
         AccountMayBeAdded addable => $"{addable.Address} can be added",
         AccountAlreadyThere there => $"{there.Address} is there already; 'account password {there.Address}' changes its password",
         NoSuchAccount missing => $"There is no account {missing.Address}",
@@ -85,11 +85,9 @@ internal static class DirectoryReply
         NoSuchAlias missing => $"There is no alias {Text(missing.Alias)}",
 
         NotADomain bad => $"'{bad.Typed}' is not a domain; it looks like example.org",
-        DomainNotAscii bad => $"'{bad.Typed}' is not in ASCII, and no mail could be written to it"
-            + (bad.Ascii.Length > 0 ? $"; it is called {bad.Ascii} in mail" : ""),
         NotAnAddress bad => $"'{bad.Typed}' is not an address; it looks like ann@example.org",
-        NotAnAccountName bad => $"'{bad.Typed}' cannot be an account: its name is typed at POP3 as well, so it is ASCII, without quotes and spaces, "
-            + $"at most {bad.MaxLocalPart} characters before the '@' and {bad.MaxLength} in all. An alias may be called so",
+        NotAnAccountName bad => $"'{bad.Typed}' cannot be an account: its name is typed at POP3 as well, so it is without quotes, spaces and unseen characters, "
+            + $"at most {bad.MaxLocalPart} octets before the '@' and {bad.MaxLength} in all. An alias may be called so",
         PasswordEmpty => "A password must not be empty; it is typed at the prompt or is the first line of standard input",
         PasswordTooShort bad => $"The password has {bad.Length} characters; it must have at least {bad.MinLength} (Logins:MinPasswordLength)",
         PasswordWithNul => "A password must not contain NUL, which no protocol can carry",
@@ -98,7 +96,7 @@ internal static class DirectoryReply
 
     private static string Hop(string relay) => relay == MailDomain.ByMx ? "its better MX" : relay;
 
-    private static string Text(Alias alias) => $"{alias.Address} -> {alias.Target}";
+    private static string Text(Alias alias) => $"{MailText.Name(alias.Address)} -> {MailText.Name(alias.Target)}";
 
     private static string Text(AliasFaulty faulty) => faulty.Fault switch
     {
@@ -146,7 +144,6 @@ internal static class DirectoryReply
         AliasRemoved => "aliasRemoved",
         NoSuchAlias => "noSuchAlias",
         NotADomain => "notADomain",
-        DomainNotAscii => "domainNotAscii",
         NotAnAddress => "notAnAddress",
         NotAnAccountName => "notAnAccountName",
         PasswordEmpty => "passwordEmpty",

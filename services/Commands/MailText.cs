@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using MailPipeline.Administration;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Commands;
 
@@ -17,6 +18,9 @@ internal static class MailText
 
     public static string Word<T>(T value)
         where T : struct, Enum => value.ToString().ToLowerInvariant();
+
+    /// <summary>An address or a domain as it is kept, and where that is in A-labels, as people write it beside.</summary>
+    public static string Name(string name) => MailName.ForPeople(name) is var written && written != name ? $"{name} ({written})" : name;
 
     /// <summary>Replies come from strangers, in several lines perhaps: each of their control characters is a space.</summary>
     public static string OneLine(string text)

@@ -56,7 +56,7 @@ internal static class QueueReply
             ["domain", ">waiting", ">trying", "next attempt", ">failures", .. hasSites ? (string[])["site"] : [], "last reply"],
             [.. queue.Domains.Select(domain => (string[])
             [
-                domain.Domain, Number(domain.Waiting), Number(domain.BeingTried), InCell(domain.Reason), Number(domain.Failures),
+                Name(domain.Domain), Number(domain.Waiting), Number(domain.BeingTried), InCell(domain.Reason), Number(domain.Failures),
                 .. hasSites ? (string[])[OneLine(domain.Site)] : [], OneLine(domain.LastReply),
             ])]);
         if (queue.HasMoreDomains)

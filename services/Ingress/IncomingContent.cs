@@ -13,10 +13,13 @@ namespace MailPipeline.Ingress;
 /// away, so that the client sees the reply; storage holds nothing of it then.
 /// </summary>
 /// <param name="isChunked">It comes by BDAT.</param>
-internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked) : IAsyncDisposable
+/// <param name="isUtf8">Its MAIL said SMTPUTF8.</param>
+internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8)
+    : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
+    private EightBitFields _fields = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     private ContentWriter? _writer;
 
@@ -32,6 +35,9 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
     /// <summary>Some octet is beyond ASCII, whatever MAIL said.</summary>
     public bool HasEightBitOctets { get; private set; }
+
+    /// <summary>SMTPUTF8 was said, and fields of its header, or of the header of a part, are not ASCII.</summary>
+    public bool HasUtf8Fields => _fields.AreFound;
 
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
@@ -90,7 +96,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         var trace = ArrayPool<byte>.Shared.Rent(TraceHeader.MaxBytes);
         try
         {
-            prefix.Add(trace.AsSpan(0, TraceHeader.Write(trace, session, client, MessageId, now)));
+            prefix.Add(trace.AsSpan(0, TraceHeader.Write(trace, session, client, MessageId, now, mayBeUtf8: HasUtf8Fields)));
         }
         finally
         {
@@ -189,6 +195,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     {
         if (_writer is not { } writer)
             return;
+        if (isUtf8)
+            _fields.Read(content.Span);
         if (!_hops.IsBody)
         {
             _section?.Take(content.Span);

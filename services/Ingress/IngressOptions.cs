@@ -69,6 +69,11 @@ public sealed class IngressOptions
     public bool AddMissingFields { get; set; } = true;
 
     /// <summary>
+    /// SMTPUTF8 is offered: addresses and header fields may be in UTF-8. Default true (RFC 6531).
+    /// </summary>
+    public bool SmtpUtf8 { get; set; } = true;
+
+    /// <summary>
     /// On Submission listeners, a bare LF in content counts as CRLF; without it such a message is refused, as on Mx listeners always.
     /// Default true: users write with scripts that send the lines of their system.
     /// </summary>
@@ -282,7 +287,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
         var failures = new List<string>();
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             failures.Add($"Ingress:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
-        if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
+        if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _, allowUtf8: true))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         RequireNetworks("Ingress:RelayClients", options.RelayClients, failures);
         RequireNetworks("Ingress:ProxyProtocolFrom", options.ProxyProtocolFrom, failures);

@@ -13,7 +13,8 @@ internal sealed class MessageReception(
     SmtpServer server, SmtpConnection session, LineConnection connection, SessionPatience patience, SmtpSession protocol, bool isChunked)
     : IAsyncDisposable
 {
-    private readonly IncomingContent _content = new(server.Store, server.Options, session.Listener, isChunked);
+    private readonly IncomingContent _content = new(
+        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8);
     private Activity? _activity;
     private long _latest;
 
@@ -144,7 +145,8 @@ internal sealed class MessageReception(
             recipients[i] = Transaction.Recipients[i].Canonical;
 
         var body = Transaction.Body == SmtpBody.EightBitMime || _content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
-        if (Transaction.SmtpUtf8)
+        // RFC 6531 §3.6: who says SMTPUTF8 need not need it, and a message of ASCII alone goes to any host.
+        if (_content.HasUtf8Fields)
             body |= BodyType.SmtpUtf8;
         var dsn = DsnOf(Transaction);
         if (dsn is not null)

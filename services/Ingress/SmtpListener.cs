@@ -48,6 +48,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         AllowsCleartextAuth = options.AllowCleartextAuth,
         AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),
         RequiresAuth = listener.Kind == ListenerKind.Submission,
+        OffersSmtpUtf8 = options.SmtpUtf8,
     };
 
     public override ILineSession Begin(LineConnection connection)

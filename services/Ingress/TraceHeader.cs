@@ -16,7 +16,11 @@ internal static class TraceHeader
     public const int MaxBytes = 1800;
 
     /// <summary>Writes the field with its CRLF and returns its length.</summary>
-    public static int Write(Span<byte> output, SmtpSession session, IPAddress? client, long messageId, DateTimeOffset now)
+    /// <param name="mayBeUtf8">
+    /// The message has fields in UTF-8 already. Where it has none the field brings none either: an address in UTF-8 would keep a message of
+    /// ASCII, which an alias may lead anywhere, from hosts without SMTPUTF8.
+    /// </param>
+    public static int Write(Span<byte> output, SmtpSession session, IPAddress? client, long messageId, DateTimeOffset now, bool mayBeUtf8 = false)
     {
         var transaction = session.Transaction!;
         var fits = Utf8.TryWrite(
@@ -24,7 +28,7 @@ internal static class TraceHeader
             $"Received: from {ClientName(session)} ({HostName(session)}[{(client?.AddressFamily == AddressFamily.InterNetworkV6 ? "IPv6:" : "")}{client ?? IPAddress.None}])\r\n\tby {session.Profile.HostName} with {Protocol(session)} id {messageId:X}",
             out var length);
         // Several would tell each of them about the others (RFC 5321 §7.2).
-        if (fits && transaction.Recipients is [var only])
+        if (fits && transaction.Recipients is [var only] && (mayBeUtf8 || !only.NeedsSmtpUtf8))
         {
             fits = Utf8.TryWrite(output[length..], CultureInfo.InvariantCulture, $"\r\n\tfor <{only.Text}>", out var more);
             length += more;
@@ -41,10 +45,14 @@ internal static class TraceHeader
         return fits ? length + rest : throw new InvalidOperationException("The trace field is longer than it can be.");
     }
 
-    /// <summary>RFC 3848, RFC 6531 §4.3.</summary>
+    /// <summary>RFC 3848; RFC 6531 §4.3 where MAIL said SMTPUTF8.</summary>
     internal static string Protocol(SmtpSession session) => session switch
     {
         { IsExtended: false } => "SMTP",
+        { Transaction.SmtpUtf8: true, IsTls: true, UserName: not null } => "UTF8SMTPSA",
+        { Transaction.SmtpUtf8: true, IsTls: true } => "UTF8SMTPS",
+        { Transaction.SmtpUtf8: true, UserName: not null } => "UTF8SMTPA",
+        { Transaction.SmtpUtf8: true } => "UTF8SMTP",
         { IsTls: true, UserName: not null } => "ESMTPSA",
         { IsTls: true } => "ESMTPS",
         { UserName: not null } => "ESMTPA",

@@ -134,7 +134,7 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
 
     public ValidateOptionsResult Validate(string? name, QueueOptions options)
     {
-        if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _))
+        if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _, allowUtf8: true))
             return ValidateOptionsResult.Fail($"Queue:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             return ValidateOptionsResult.Fail($"Queue:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");

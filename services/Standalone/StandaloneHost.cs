@@ -121,7 +121,7 @@ internal static class StandaloneHost
     private static void NamePostmaster(ConfigurationManager configuration)
     {
         // What is no address is refused under the name by which it was given.
-        if (configuration["Ingress:Postmaster"] is { Length: > 0 } postmaster && SmtpAddress.TryParse(postmaster, out _)
+        if (configuration["Ingress:Postmaster"] is { Length: > 0 } postmaster && SmtpAddress.TryParse(postmaster, out _, allowUtf8: true)
             && configuration["Queue:Postmaster"] is null)
             configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = new Dictionary<string, string?> { ["Queue:Postmaster"] = postmaster } });
     }

@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Administration;
 
@@ -32,10 +33,10 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Flu
         Of(await store.ResumeDeliveryAsync(by)) is { } ended ? new DeliveryResumed(ended) : new DeliveryNotPaused();
 
     /// <summary>What waits for the domain is due at once, whatever its schedule says and though the domain backs off.</summary>
-    /// <param name="domain">As mail is addressed to it, in any case of letters.</param>
+    /// <param name="domain">As mail is addressed to it, in any case of letters, in U-labels or in A-labels.</param>
     public async Task<QueueResult> FlushAsync(string domain, OperatorIdentity by)
     {
-        var name = domain.ToLowerInvariant();
+        var name = DomainName.Key(domain);
         var flush = await flushes.FlushAsync(name, by, bounds: null);
         return flush.End switch
         {

@@ -84,9 +84,6 @@ public sealed record NoSuchAlias(Alias Alias) : DirectoryResult(ActStatus.NotDon
 
 public sealed record NotADomain(string Typed) : DirectoryResult(ActStatus.Refused);
 
-/// <param name="Ascii">What the domain is called in mail; empty when it has no such name.</param>
-public sealed record DomainNotAscii(string Typed, string Ascii) : DirectoryResult(ActStatus.Refused);
-
 public sealed record NotAnAddress(string Typed) : DirectoryResult(ActStatus.Refused);
 
 /// <summary>An address, but none that can be typed as a user name in every protocol (<see cref="MailNames.Account"/>).</summary>

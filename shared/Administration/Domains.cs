@@ -11,7 +11,7 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
     /// <returns><see cref="DomainAliasAdded"/>, or why not.</returns>
     public async Task<DirectoryResult> AddAliasAsync(string typed, string typedOther, OperatorIdentity by, CancellationToken cancellation)
     {
-        if (MailNames.NewDomain(typed, out var domain) is { } refused)
+        if (MailNames.Domain(typed, out var domain) is { } refused)
             return refused;
         if (MailNames.Domain(typedOther, out var other) is { } refusedOther)
             return refusedOther;
@@ -27,7 +27,7 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
     public async Task<DirectoryResult> AddRelayAsync(
         string typed, string typedHop, RelayRecipients recipients, OperatorIdentity by, CancellationToken cancellation)
     {
-        if (MailNames.NewDomain(typed, out var domain) is { } refused)
+        if (MailNames.Domain(typed, out var domain) is { } refused)
             return refused;
         var relay = string.Equals(typedHop, MailDomain.ByMx, StringComparison.OrdinalIgnoreCase) ? MailDomain.ByMx
             : NextHop.TryParse(typedHop, out var hop) ? hop.ToString() : "";
@@ -48,7 +48,7 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
     /// <returns><see cref="DomainAdded"/>, or why not.</returns>
     public async Task<DirectoryResult> AddAsync(string typed, OperatorIdentity by, CancellationToken cancellation)
     {
-        if (MailNames.NewDomain(typed, out var domain) is { } refused)
+        if (MailNames.Domain(typed, out var domain) is { } refused)
             return refused;
         var isAdded = await directory.ChangeAsync(by, async change =>
         {

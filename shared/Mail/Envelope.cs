@@ -49,7 +49,10 @@ public enum BodyType
     /// <summary>RFC 6152.</summary>
     EightBitMime = 1,
 
-    /// <summary>RFC 6531.</summary>
+    /// <summary>
+    /// Its header is in UTF-8, and only a host that offers SMTPUTF8 may have it (RFC 6531 §3.2). What the addresses need is seen by them,
+    /// as each of its recipients may need it or not.
+    /// </summary>
     SmtpUtf8 = 2,
 
     /// <summary>Storage has parameters about reports (RFC 3461). The bus carries no more of them than this.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Text;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -35,7 +36,9 @@ internal static class AddressSyntax
         {
             if (i == text.Length || text[i] == '.')
             {
-                if (i - labelStart is 0 or > SmtpLimits.LabelBytes || text[labelStart] == '-' || text[i - 1] == '-')
+                var label = text[labelStart..i];
+                // A U-label may have more octets than the A-label that it stands for.
+                if (label.IsEmpty || (label.Length > SmtpLimits.LabelBytes && Ascii.IsValid(label)) || label[0] == '-' || label[^1] == '-')
                     return false;
                 labelStart = i + 1;
             }
@@ -76,14 +79,31 @@ internal static class AddressSyntax
         return true;
     }
 
-    /// <summary>The text of octets; null when they are not well-formed UTF-8.</summary>
+    /// <summary>
+    /// The text of octets; null when they are not well-formed UTF-8, or hold something that is not seen or turns the direction of what is:
+    /// RFC 6531 §3.3 allows any character, and a control, a line separator or a joiner in an address serves only to deceive.
+    /// </summary>
     public static string? ToText(ReadOnlySpan<byte> octets, out bool isUtf8)
     {
         isUtf8 = !Ascii.IsValid(octets);
         if (!isUtf8)
             return Encoding.ASCII.GetString(octets);
-        return System.Text.Unicode.Utf8.IsValid(octets) ? Encoding.UTF8.GetString(octets) : null;
+        if (!System.Text.Unicode.Utf8.IsValid(octets))
+            return null;
+        var text = Encoding.UTF8.GetString(octets);
+        foreach (var rune in text.EnumerateRunes())
+        {
+            if (!rune.IsAscii && !IsVisible(rune))
+                return null;
+        }
+
+        return text;
     }
+
+    /// <summary>A character that may stand in an address, and so in reports and in the header of a message.</summary>
+    public static bool IsVisible(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
+            or UnicodeCategory.ParagraphSeparator or UnicodeCategory.OtherNotAssigned);
 
     /// <summary>What a local part means: without quotes and quoting backslashes.</summary>
     public static string Unquote(ReadOnlySpan<char> localPart)

@@ -119,6 +119,14 @@ public sealed record RcptDsn(DsnNotify Notify, string OriginalRecipient)
     public static string OriginalRecipientOf(string address) =>
         Ascii.IsValid(address) ? $"rfc822;{Xtext.Encode(address)}" : $"utf-8;{Xtext.EncodeUnicode(address)}";
 
+    /// <summary>The mailbox in an ORCPT of the type for UTF-8 (RFC 6533 §3); null where it is of another type, or what it names is none.</summary>
+    public static string? AddressOf(string originalRecipient)
+    {
+        var (type, written) = Split(originalRecipient);
+        return DsnSyntax.IsUnicodeType(type) && Xtext.DecodeUnicode(written) is var address && SmtpAddress.TryParse(address, out _, allowUtf8: true)
+            ? address : null;
+    }
+
     /// <summary>Type and address of an ORCPT, as a report names them (RFC 3464 §2.3.1): no longer in xtext.</summary>
     public static (string Type, string Address) Split(string originalRecipient)
     {
@@ -159,6 +167,26 @@ public static class Xtext
         }
 
         return encoded.ToString();
+    }
+
+    /// <summary>What <see cref="EncodeUnicode"/> was given, of what was read as that form (RFC 6533 §4.1).</summary>
+    internal static string DecodeUnicode(string encoded)
+    {
+        var text = new StringBuilder(encoded.Length);
+        for (var i = 0; i < encoded.Length; i++)
+        {
+            var end = encoded.AsSpan(i).StartsWith("\\x{") ? encoded.IndexOf('}', i) : -1;
+            if (end < 0)
+            {
+                text.Append(encoded[i]);
+                continue;
+            }
+
+            text.Append(new Rune(int.Parse(encoded.AsSpan(i + 3, end - i - 3), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture)));
+            i = end;
+        }
+
+        return text.ToString();
     }
 
     /// <summary>The text behind what was read as xtext.</summary>

@@ -60,15 +60,18 @@ internal static class DsnSyntax
         if (end is <= 0 or > MaxTypeLength || end == value.Length - 1 || !IsAtom(value[..end]))
             return Replies.C501BadOrcpt;
         var type = Encoding.ASCII.GetString(value[..end]);
-        if (!IsUnicodeType(type))
+        if (!IsUnicodeType(type) && IsPrintableXtext(value[(end + 1)..]))
         {
-            if (!IsPrintableXtext(value[(end + 1)..]))
-                return Replies.C501BadOrcpt;
             address = Encoding.ASCII.GetString(value);
             return null;
         }
 
-        if (ReadUnicode(value[(end + 1)..], out needsSmtpUtf8) is not { } written)
+        string? written;
+        if (type.Equals("rfc822", StringComparison.OrdinalIgnoreCase))
+            (type, written) = ("utf-8", ReadUtf8Xtext(value[(end + 1)..]));
+        else
+            written = IsUnicodeType(type) ? ReadUnicode(value[(end + 1)..], out needsSmtpUtf8) : null;
+        if (written is null)
             return Replies.C501BadOrcpt;
         // What it has become is what travels on.
         if (type.Length + 1 + written.Length > MaxOriginalRecipientLength)
@@ -142,7 +145,7 @@ internal static class DsnSyntax
                 continue;
             }
 
-            if (Rune.DecodeFromUtf8(text, out var rune, out var consumed) != System.Buffers.OperationStatus.Done || !IsVisible(rune) || rune.Value is ' ' or '+' or '=')
+            if (Rune.DecodeFromUtf8(text, out var rune, out var consumed) != System.Buffers.OperationStatus.Done || !AddressSyntax.IsVisible(rune) || rune.Value is ' ' or '+' or '=')
                 return null;
             needsSmtpUtf8 |= !rune.IsAscii;
             Append(written, rune);
@@ -150,6 +153,33 @@ internal static class DsnSyntax
         }
 
         return written.ToString();
+    }
+
+    /// <summary>
+    /// UTF-8 in xtext, which Postfix sends of the type rfc822 where it relays a message with SMTPUTF8: as it is written for the type that
+    /// has it (RFC 6533 §3). Null where it is none.
+    /// </summary>
+    private static string? ReadUtf8Xtext(ReadOnlySpan<byte> text)
+    {
+        var octets = new List<byte>(text.Length);
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (text[i] != '+')
+            {
+                if (text[i] is < (byte)'!' or > (byte)'~' or (byte)'=')
+                    return null;
+                octets.Add(text[i]);
+                continue;
+            }
+
+            if (i + 2 >= text.Length || Hex(text[i + 1]) is not { } high || Hex(text[i + 2]) is not { } low)
+                return null;
+            octets.Add((byte)((high << 4) | low));
+            i += 2;
+        }
+
+        return AddressSyntax.ToText([.. octets], out _) is { } address && !address.AsSpan().ContainsAnyInRange('\0', '\u001F') && !address.Contains('\u007F', StringComparison.Ordinal)
+            ? Xtext.EncodeUnicode(address) : null;
     }
 
     // EmbeddedUnicodeChar: \x{, two to six hexadecimal digits, }
@@ -166,12 +196,8 @@ internal static class DsnSyntax
         }
 
         var value = int.Parse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
-        return Rune.IsValid(value) && new Rune(value) is var rune && IsVisible(rune) ? rune : null;
+        return Rune.IsValid(value) && new Rune(value) is var rune && AddressSyntax.IsVisible(rune) ? rune : null;
     }
-
-    private static bool IsVisible(Rune rune) =>
-        Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
-            or UnicodeCategory.ParagraphSeparator or UnicodeCategory.OtherNotAssigned);
 
     private static void Append(StringBuilder written, Rune rune) => written.Append(Xtext.EncodeUnicode(rune.ToString()));
 }

@@ -18,8 +18,7 @@ internal static class ExtensionTable
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
     private static readonly Offer s_xclient = new("to `XclientFrom`", static (_, client) => client.HasFlag(ClientTraits.NamesClients));
     private static readonly Offer s_hold = new("where `MaxHoldTime` is not 0", static (profile, _) => profile.OffersHold);
-    // No listener's settings turn it on so far.
-    private static readonly Offer s_utf8 = new("no", static (profile, _) => profile.OffersSmtpUtf8);
+    private static readonly Offer s_utf8 = new("where `SmtpUtf8` is on", static (profile, _) => profile.OffersSmtpUtf8);
 
     public static IReadOnlyList<SmtpExtension> All { get; } =
     [

@@ -34,6 +34,9 @@ internal struct MailParameters
 
     public bool SmtpUtf8 { get; private set; }
 
+    /// <summary>A parameter is written in UTF-8.</summary>
+    public bool NeedsSmtpUtf8 { get; private set; }
+
     public long? SizeBytes { get; private set; }
 
     /// <summary>What they say about reports; null: nothing.</summary>
@@ -152,9 +155,10 @@ internal struct MailParameters
     public static SmtpReply? Auth(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
     {
         // RFC 4954 §5: an unverified claim, which an untrusting server takes as "<>": read and not kept.
-        if (parameters._hasAuth || value.IsEmpty)
+        if (parameters._hasAuth || value.IsEmpty || AddressSyntax.ToText(value, out var isUtf8) is null)
             return Replies.C501BadArgument;
         parameters._hasAuth = true;
+        parameters.NeedsSmtpUtf8 |= isUtf8;
         return null;
     }
 }

@@ -3,8 +3,9 @@ using System.Text;
 namespace MailPipeline.Smtp;
 
 /// <summary>
-/// A mailbox of the envelope, local-part@domain (RFC 5321 §4.1.2). Its text is kept as it was written; two addresses are
-/// equal when their local parts are (unquoted, case kept: RFC 5321 §2.4) and their domains are but for case.
+/// A mailbox of the envelope, local-part@domain (RFC 5321 §4.1.2). Its text is kept as it was written, but for U-labels, whose A-labels
+/// stand in it (<see cref="DomainName"/>): so the domain is ASCII wherever the address goes, and only a local part can need SMTPUTF8. Two
+/// addresses are equal when their local parts are (unquoted, case kept: RFC 5321 §2.4) and their domains are but for case.
 /// </summary>
 public sealed class SmtpAddress : IEquatable<SmtpAddress>
 {
@@ -12,13 +13,14 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
     private string? _localPart;
     private string? _domainKey;
 
-    private SmtpAddress(string text, int at)
+    private SmtpAddress(string text, int at, bool isWrittenInUtf8 = false)
     {
         Text = text;
         _at = at;
+        IsWrittenInUtf8 = isWrittenInUtf8;
     }
 
-    /// <summary>The address as written, without brackets and source route. A bare postmaster has no domain (RFC 5321 §4.1.1.3).</summary>
+    /// <summary>The address as written, with A-labels, without brackets and source route. A bare postmaster has no domain (RFC 5321 §4.1.1.3).</summary>
     public string Text { get; }
 
     /// <summary>The local part without quotes and backslashes.</summary>
@@ -40,6 +42,9 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
 
     /// <summary>The address may only travel where SMTPUTF8 is offered (RFC 6531 §3.3).</summary>
     public bool NeedsSmtpUtf8 => !Ascii.IsValid(Text);
+
+    /// <summary>It was given with characters beyond ASCII, which a command may have only with SMTPUTF8 (RFC 6531 §3.4).</summary>
+    public bool IsWrittenInUtf8 { get; }
 
     /// <summary>Takes local-part@domain and nothing around it.</summary>
     public static bool TryParse(ReadOnlySpan<char> text, out SmtpAddress? address, bool allowUtf8 = false)
@@ -73,7 +78,17 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
         if (written is null)
             return false;
 
-        address = new SmtpAddress(written, isUtf8 ? AddressSyntax.ToText(text[..localLength], out _)!.Length : localLength);
+        if (!isUtf8)
+        {
+            address = new SmtpAddress(written, localLength);
+            return true;
+        }
+
+        var at = Encoding.UTF8.GetCharCount(text[..localLength]);
+        // What looks like a domain and has no A-labels is none: the DNS cannot hold it.
+        if (DomainName.ToAscii(written[(at + 1)..]) is not { } domain)
+            return false;
+        address = new SmtpAddress(string.Concat(written.AsSpan(0, at + 1), Ascii.IsValid(text[localLength..]) ? written.AsSpan(at + 1) : domain), at, isWrittenInUtf8: true);
         return true;
     }
 

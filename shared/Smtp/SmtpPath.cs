@@ -27,7 +27,7 @@ internal static class SmtpPath
         var inner = text[1..end];
         if (inner.IsEmpty)
             return true;
-        if (inner[0] == '@' && !TrySkipSourceRoute(ref inner, allowUtf8))
+        if (inner[0] == '@' && !TrySkipSourceRoute(ref inner))
             return false;
 
         // RFC 5321 §4.1.1.3, "<Postmaster>".
@@ -62,8 +62,8 @@ internal static class SmtpPath
         return -1;
     }
 
-    // A-d-l = At-domain *( "," At-domain )
-    private static bool TrySkipSourceRoute(ref ReadOnlySpan<byte> inner, bool allowUtf8)
+    // A-d-l = At-domain *( "," At-domain ). Who knows U-labels knows better than to send a route.
+    private static bool TrySkipSourceRoute(ref ReadOnlySpan<byte> inner)
     {
         var colon = inner.IndexOf((byte)':');
         if (colon < 0)
@@ -73,7 +73,7 @@ internal static class SmtpPath
         foreach (var range in route.Split((byte)','))
         {
             var hop = route[range];
-            if (hop.IsEmpty || hop[0] != '@' || !AddressSyntax.IsDomain(hop[1..], allowUtf8))
+            if (hop.IsEmpty || hop[0] != '@' || !AddressSyntax.IsDomain(hop[1..], allowUtf8: false))
                 return false;
         }
 

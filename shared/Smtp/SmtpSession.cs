@@ -273,7 +273,8 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             return Respond(refusal);
         if (sender is { HasDomain: false })
             return Respond(Replies.C501BadSender);
-        if (sender is { NeedsSmtpUtf8: true } && !parameters.SmtpUtf8)
+        // RFC 6531 §3.5
+        if ((sender is { IsWrittenInUtf8: true } || parameters.NeedsSmtpUtf8) && !parameters.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
         // RFC 1870 §6.1
         if (parameters.SizeBytes > profile.MaxMessageBytes)
@@ -305,7 +306,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         var parameters = new RcptParameters();
         if (SmtpParameter<RcptParameters>.ReadAll(profile.Offered(Traits).Rcpt, rest, ref parameters) is { } refusal)
             return Respond(refusal);
-        if ((recipient.NeedsSmtpUtf8 || parameters.NeedsSmtpUtf8) && !_transaction!.SmtpUtf8)
+        if ((recipient.IsWrittenInUtf8 || parameters.NeedsSmtpUtf8) && !_transaction!.SmtpUtf8)
             return Respond(Replies.C553NeedsUtf8);
         if (_transaction!.TimesNamed >= profile.MaxRecipients)
             return TooManyRecipients();
@@ -335,7 +336,8 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
         return WithoutMail(Replies.C250Ok);
     }
 
-    // RFC 5321 §4.1.1.6. Who exists is only told at RCPT (RFC 5321 §7.3).
+    // RFC 5321 §4.1.1.6. Who exists is only told at RCPT (RFC 5321 §7.3), so that it makes no difference what SMTPUTF8 (RFC 6531 §3.7.4.2)
+    // would let the answer say.
     internal SmtpStep Vrfy(ReadOnlySpan<byte> argument) =>
         WithoutMail(argument.IsEmpty ? Replies.C501BadArgument : Replies.C252CannotVerify);
 

@@ -128,11 +128,42 @@ public sealed class DirectoryTests : IAsyncLifetime
     [Fact]
     public async Task What_mail_could_not_be_written_to_is_refused()
     {
-        Same(new DomainNotAscii("b\u00fccher.example", "xn--bcher-kva.example"), await _operator.Domains.AddAsync("b\u00fccher.example", AdministrationFixture.By, Cancellation));
         Same(new NotAnAddress("ann"), await _operator.Accounts.RemoveAsync("ann", AdministrationFixture.By, Cancellation));
-        Same(new NotAnAccountName("j\u00fcrgen@example.org", 64, 248), await _operator.Accounts.AddAsync("j\u00fcrgen@example.org", Password, AdministrationFixture.By, Cancellation));
+        foreach (var unfit in (string[])["\"j n\"@example.org", "j\u00a0n@example.org", "j\u034fn@example.org", $"{new string('\u00fc', 33)}@example.org"])
+            Same(new NotAnAccountName(unfit, 64, 248), await _operator.Accounts.AddAsync(unfit, Password, AdministrationFixture.By, Cancellation));
         Same(new NotAnAddress("@example.org"), await _operator.Aliases.AddAsync("a@example.org", "@example.org", AdministrationFixture.By));
     }
+
+    /// <summary>RFC 5890 §2.3.2.1; local parts in normal form C and no other.</summary>
+    [Fact]
+    public async Task A_name_is_the_same_however_its_characters_are_typed()
+    {
+        const string Domain = "xn--bcher-kva.example";
+        const string Account = $"jos\u00e9@{Domain}";
+        Same(new DomainAdded(Domain, HasPostmaster: false, []), await _operator.Domains.AddAsync("B\u00dccher.example", AdministrationFixture.By, Cancellation));
+        foreach (var same in (string[])["b\u00fccher.example", "bu\u0308cher.example", "b\u00fccher\u3002example", "XN--BCHER-KVA.example."])
+            Same(new DomainAlreadyThere(Domain), await _operator.Domains.AddAsync(same, AdministrationFixture.By, Cancellation));
+        Same(new AccountAdded(Account, $"postmaster@{Domain}"), await _operator.Accounts.AddAsync("jose\u0301@b\u00fccher.example", Password, AdministrationFixture.By, Cancellation));
+        foreach (var same in (string[])["JOS\u00c9@b\u00fccher.example", $"jose\u0301@{Domain}", "jos\u00e9@bu\u0308cher.example"])
+            Same(new AccountAlreadyThere(Account), await _operator.Accounts.AddAsync(same, Password, AdministrationFixture.By, Cancellation));
+        // Letters that only look the same: of Cyrillic, of full width, without its accent.
+        foreach (var other in (string[])["j\u043es\u00e9", "jos\u0435\u0301", "\uff4aos\u00e9", "jose"])
+            Assert.IsType<AccountAdded>(await _operator.Accounts.AddAsync($"{other}@{Domain}", Password, AdministrationFixture.By, Cancellation));
+        Same(new AliasAdded(new Alias($"b\u00fcro@{Domain}", Account), PassesOver: false), await _operator.Aliases.AddAsync("bu\u0308ro@b\u00fccher.example", "Jos\u00e9@b\u00fccher.example", AdministrationFixture.By));
+        Same(new AliasRemoved(new Alias($"b\u00fcro@{Domain}", Account), []), await _operator.Aliases.RemoveAsync($"b\u00fcro@{Domain}", "jose\u0301@B\u00dccher.example", AdministrationFixture.By, Cancellation));
+    }
+
+    [Theory]
+    [InlineData("b\u00fc cher.example")]
+    [InlineData("b\u00fccher.example>")]
+    [InlineData("b\u00fccher.\u202eelpmaxe")]
+    [InlineData("b\u00fccher\uff20example.org")]
+    [InlineData("\u0308ucher.example")]
+    [InlineData("b\u00fc--cher.example")]
+    [InlineData("\ufb01sch.example")]
+    [InlineData("b\u00fccher\u200d.example")]
+    public async Task A_domain_that_the_DNS_cannot_hold_is_refused(string typed) =>
+        Same(new NotADomain(typed), await _operator.Domains.AddAsync(typed, AdministrationFixture.By, Cancellation));
 
     // Records compare lists by reference.
     private static void Same(DirectoryResult expected, DirectoryResult actual) => Assert.Equivalent(expected, actual, strict: true);

@@ -38,6 +38,7 @@ public sealed class MxResolverTests
     [InlineData("[IPv6:2001:db8::7]", "2001:db8::7", null)]
     [InlineData("[nonsense]", null, "5.1.2")]
     [InlineData("b\u00fccher.example.net", "xn", null)]
+    [InlineData("BU\u0308CHER.example.net", "xn", null)]
     [InlineData("mixednull.example.net", "better", null)]
     public async Task A_domain_leads_to_hosts_or_to_a_reason(string domain, string? host, string? status)
     {
@@ -57,6 +58,23 @@ public sealed class MxResolverTests
         Assert.Equal(status, resolution.Failure?.Status);
         if (status is not null)
             Assert.Equal(status[0] == '5', resolution.Failure!.IsPermanent);
+    }
+
+    /// <summary>Queues name domains in A-labels, and operators as they like.</summary>
+    [Theory]
+    [InlineData("xn--bcher-kva.example.net")]
+    [InlineData("www.xn--caf-dma.example.net")]
+    public async Task What_the_operator_says_of_a_domain_in_U_labels_is_obeyed(string domain)
+    {
+        await using var bench = new Bench(options =>
+        {
+            options.Routes["b\u00fccher.example.net"] = "hop.example.org:2525";
+            options.Routes["*.Cafe\u0301.example.net"] = "hop.example.org:2525";
+            options.TlsDomains["B\u00dccher.example.net"] = TlsPolicy.Required;
+            options.TlsDomains["www.caf\u00e9.example.net"] = TlsPolicy.Required;
+        });
+        var host = Assert.Single((await bench.Resolver.ResolveAsync(domain)).Hosts);
+        Assert.Equal(("hop.example.org", 2525, TlsPolicy.Required), (host.Name, host.Port, host.Tls));
     }
 
     [Theory]

@@ -451,6 +451,34 @@ public sealed class TranscriptTests
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
     }
 
+    /// <summary>RFC 6531 §3.2: who needs it is refused at once and told which host it was; a message that was sent with it and needs it not goes on.</summary>
+    [Fact]
+    public async Task A_host_without_SMTPUTF8_gets_what_does_not_need_it()
+    {
+        var report = await TalkAsync(Cut.Whole, PlainHello +
+            """
+            C: MAIL FROM:<sender@example.com>
+            S: 250 Ok
+            C: RCPT TO:<user1@example.net>
+            S: 250 Ok
+            C: RCPT TO:<user2@example.net>
+            S: 250 Ok
+            C: DATA
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 Taken
+            """ + Quit,
+            bench =>
+            [
+                bench.Message("one\r\n", ["user1@example.net", "jörg@example.net", "user2@example.net"]),
+                bench.Message("two\r\n", ["user3@example.net"], body: BodyType.SmtpUtf8),
+                bench.Message("three\r\n", ["user4@example.net"], sender: "josé@example.com"),
+            ]);
+        Assert.Equal(["Delivered 2.0.0", "Failed 5.6.7", "Delivered 2.0.0", "Failed 5.6.7", "Failed 5.6.7"], Bench.Outcomes(report));
+        Assert.All(report.Results.Where(result => result.Status == "5.6.7"), result => Assert.StartsWith("127.0.0.1", result.RemoteHost, StringComparison.Ordinal));
+    }
+
     /// <summary>RFC 3461 §5.2.1: as the client said it; from the far end's 250 on it is the one to report.</summary>
     [Fact]
     public async Task A_far_end_that_offers_DSN_is_told_what_the_sender_wants_to_know()

@@ -31,7 +31,8 @@ public sealed class ConversationTests
             S: 250-FUTURERELEASE 604800 ...
             S: 250-MT-PRIORITY
             S: 250-DELIVERBY
-            S: 250 LIMITS RCPTMAX=1000
+            S: 250-LIMITS RCPTMAX=1000
+            S: 250 SMTPUTF8
             C: ETRN example.org
             S: 530 5.7.0 Authentication required
             C: AUTH LOGIN

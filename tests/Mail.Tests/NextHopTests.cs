@@ -14,6 +14,7 @@ public sealed class NextHopTests
     // A container that is called so.
     [InlineData("lmtp:2424", "lmtp", 2424, false, "lmtp:2424")]
     [InlineData("mail_store", "mail_store", 25, false, "mail_store:25")]
+    [InlineData("mail.b\u00fccher.example:2525", "mail.xn--bcher-kva.example", 2525, false, "mail.xn--bcher-kva.example:2525")]
     public void A_next_hop_is_read_as_it_is_written(string text, string host, int port, bool isLmtp, string written)
     {
         Assert.True(NextHop.TryParse(text, out var hop));
@@ -35,6 +36,7 @@ public sealed class NextHopTests
     [InlineData("192.0.2.256")]
     [InlineData("-a.example")]
     [InlineData("a..b")]
+    [InlineData("\ufb01sch.example")]
     public void What_is_none_is_refused(string text) => Assert.False(NextHop.TryParse(text, out _));
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Text;
 using MailPipeline.Mailbox.Tests.Kit;
 
 namespace MailPipeline.Mailbox.Tests;
@@ -113,6 +114,8 @@ public sealed class Pop3TranscriptTests
         S: AUTH-RESP-CODE
         S: PIPELINING
         S: EXPIRE NEVER
+        S: UTF8 USER
+        S: LANG
         S: USER
         S: SASL LOGIN PLAIN
         S: STLS
@@ -129,6 +132,8 @@ public sealed class Pop3TranscriptTests
         S: AUTH-RESP-CODE
         S: PIPELINING
         S: EXPIRE NEVER
+        S: UTF8 USER
+        S: LANG
         S: USER
         S: SASL LOGIN PLAIN
         S: IMPLEMENTATION MailPipeline
@@ -136,6 +141,114 @@ public sealed class Pop3TranscriptTests
         C: QUIT
         S: +OK bye
         """, [0x10000, 0x20000, 0x30000]);
+
+    /// <summary>RFC 6856 §2.1, §5: not as it is, to who has not said UTF8; all but its content is there for him.</summary>
+    [Theory, MemberData(nameof(Feeds))]
+    public Task A_message_in_UTF8_is_kept_from_who_cannot_read_it(Feed feed) => RunAsync(feed, """
+        S: +OK...
+        C: USER ann@example.org
+        S: +OK...
+        C: PASS secret
+        S: +OK 3 messages (99 octets)
+        C: UTF8
+        S: -ERR already logged in
+        C: LIST 2
+        S: +OK 2 40
+        C: UIDL 2
+        S: +OK 2 20000
+        C: RETR 2
+        S: -ERR [UTF8]...
+        C: TOP 2 0
+        S: -ERR [UTF8]...
+        C: RETR 1
+        S: +OK 29 octets
+        S: Subject: one
+        S: 
+        S: first body.
+        S: .
+        C: DELE 2
+        S: +OK message 2 deleted
+        C: RETR 2
+        S: -ERR no such message
+        C: QUIT
+        S: +OK bye
+        """, [0x10000, 0x30000], inUtf8: 0x20000);
+
+    [Theory, MemberData(nameof(Feeds))]
+    public Task Who_says_UTF8_reads_every_message_as_it_is(Feed feed) => RunAsync(feed, """
+        S: +OK...
+        C: UTF8 now
+        S: -ERR usage: UTF8
+        C: UTF8
+        S: +OK messages are sent as they are
+        C: utf8
+        S: +OK messages are sent as they are
+        C: STLS
+        S: -ERR say STLS before UTF8
+        C: USER ann@example.org
+        S: +OK...
+        C: PASS secret
+        S: +OK...
+        C: TOP 2 0
+        S: +OK top of message follows
+        S: Subject: two
+        S: 
+        S: .
+        C: QUIT
+        S: +OK bye
+        """, [0x10000, 0x20000, 0x30000], inUtf8: 0x20000);
+
+    /// <summary>RFC 6856 §3.2, RFC 2277 §4.5, RFC 4647 §3.3.1.</summary>
+    [Theory, MemberData(nameof(Feeds))]
+    public Task Texts_are_in_English(Feed feed) => RunAsync(feed, """
+        S: +OK...
+        C: LANG
+        S: +OK languages follow
+        S: en English
+        S: i-default English
+        S: .
+        C: LANG *
+        S: +OK en texts are in English
+        C: LANG EN
+        S: +OK en texts are in English
+        C: LANG i-default
+        S: +OK i-default texts are in English
+        C: LANG de
+        S: -ERR no such language; LANG lists those that are there
+        C: LANG en-GB
+        S: -ERR no such language; LANG lists those that are there
+        C: LANG en de
+        S: -ERR usage: LANG [language]
+        C: USER ann@example.org
+        S: +OK...
+        C: PASS secret
+        S: +OK...
+        C: LANG en
+        S: +OK en texts are in English
+        C: QUIT
+        S: +OK bye
+        """, [0x10000, 0x20000, 0x30000]);
+
+    /// <summary>RFC 6856 §2.2, by SASLprep: what is not seen is left out, and what must not be there is refused.</summary>
+    [Theory]
+    [InlineData("jos\u00e9@example.org", "+OK")]
+    [InlineData("jo\u00ads\u00e9@example.org", "+OK")]
+    [InlineData("jos\ue000@example.org", "-ERR no user name")]
+    [InlineData("jos\u2028@example.org", "-ERR no user name")]
+    [InlineData("\u00ad", "-ERR no user name")]
+    public async Task A_user_name_may_be_in_UTF8(string name, string answer)
+    {
+        using var harness = new Pop3Harness();
+        harness.Maildrops.AddAccount("jos\u00e9@example.org", "s\u00e9cret");
+        var wire = harness.Connect();
+        await wire.LineAsync();
+        Assert.StartsWith(answer, await wire.AskAsync(AsOctets($"USER {name}")), StringComparison.Ordinal);
+        if (answer == "+OK")
+            Assert.StartsWith("+OK", await wire.AskAsync(AsOctets("PASS s\u00e9cret")), StringComparison.Ordinal);
+    }
+
+    /// <summary>A character for each octet of UTF-8, as lines are sent.</summary>
+    private static string AsOctets(string text) => Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(text));
 
     [Theory, MemberData(nameof(Feeds))]
     public Task Wrong_commands_are_answered_and_change_nothing(Feed feed) => RunAsync(feed, """
@@ -250,6 +363,8 @@ public sealed class Pop3TranscriptTests
         S: AUTH-RESP-CODE
         S: PIPELINING
         S: EXPIRE NEVER
+        S: UTF8 USER
+        S: LANG
         S: STLS
         S: .
         C: USER ann@example.org
@@ -262,9 +377,10 @@ public sealed class Pop3TranscriptTests
         S: +OK bye
         """, [0x10000, 0x20000, 0x30000], options => options.AllowCleartextLogin = CleartextLogin.Never);
 
-    private static async Task RunAsync(Feed feed, string transcript, long[] left, Action<MailboxOptions>? configure = null)
+    private static async Task RunAsync(Feed feed, string transcript, long[] left, Action<MailboxOptions>? configure = null, long inUtf8 = 0)
     {
         using var harness = new Pop3Harness(configure);
+        harness.Maildrops.InUtf8.Add(inUtf8);
         harness.Maildrops.AddMessage(harness.AnnId, "Subject: one\r\n\r\nfirst body.\r\n");
         harness.Maildrops.AddMessage(harness.AnnId, "Subject: two\r\n\r\n.\r\n.dots\r\n......\r\nlast\r\n");
         harness.Maildrops.AddMessage(harness.AnnId, "Subject: three\r\n\r\nthird body\r\n");

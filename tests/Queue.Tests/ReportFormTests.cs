@@ -122,20 +122,87 @@ public sealed class ReportFormTests
             """.ReplaceLineEndings(),
             read.ReplaceLineEndings().TrimEnd());
     }
+    /// <summary>RFC 6533 §4: to who has such an address himself, addresses are said as they are, and the report needs SMTPUTF8 on its way.</summary>
+    [Fact]
+    public async Task A_report_to_an_address_in_UTF8_is_in_UTF8()
+    {
+        var report = Compose(
+            "Subject: größer\r\nFrom: jos\u00e9@example.org\r\n", "j\u00f6rg@xn--bcher-kva.example", sender: "jos\u00e9@example.org", original: "",
+            originalRecipient: "utf-8;j\\x{F6}rg\\x{2B}x@example.net", body: BodyType.SmtpUtf8);
+
+        Assert.Equal(BodyType.SmtpUtf8 | BodyType.EightBitMime, report.Message.Body);
+        Assert.Equal(["jos\u00e9@example.org"], report.Message.Recipients);
+        var text = Encoding.UTF8.GetString(report.Content);
+        Assert.Contains("\r\nTo: jos\u00e9@example.org\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\nContent-Type: message/global-delivery-status\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\nOriginal-Recipient: utf-8; j\u00f6rg+x@example.net\r\nFinal-Recipient: utf-8; j\u00f6rg@xn--bcher-kva.example\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\nContent-Type: message/global-headers\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\n\r\nSubject: größer\r\nFrom: jos\u00e9@example.org\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("<j\u00f6rg@b\u00fccher.example>", Assert.IsType<TextPart>(Load(text)[0]).Text, StringComparison.Ordinal);
+        var read = await ServerProcess.RunAsync(
+            DebianProgram.Find("python3", "python3"),
+            [
+                "-c",
+                """
+                import email, email.policy, sys
+                message = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.SMTPUTF8)
+                print(message["to"], message.get_param("report-type"), *(part.get_content_type() for part in message.iter_parts()))
+                """,
+            ],
+            input: text, cancellation: TestContext.Current.CancellationToken);
+        Assert.Equal("jos\u00e9@example.org delivery-status text/plain message/global-delivery-status message/global-headers", read.TrimEnd());
+    }
+
+    /// <summary>RFC 6533 §4.5: nobody knows whether the hosts on the way back of an ASCII address have SMTPUTF8.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_report_to_an_ASCII_address_about_a_message_in_UTF8_passes_every_host(bool isWhole)
+    {
+        const string Header = "Subject: größer\r\n";
+        var report = Compose(Header, "j\u00f6rg@example.net", body: BodyType.SmtpUtf8, whole: isWhole ? Header + "\r\nText\r\n" : null);
+
+        Assert.Equal(BodyType.SevenBit, report.Message.Body);
+        var text = Encoding.UTF8.GetString(report.Content);
+        Assert.True(Ascii.IsValid(text), text);
+        Assert.Contains("\r\nContent-Type: message/delivery-status\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("\r\nFinal-Recipient: utf-8; j\\x{F6}rg@example.net\r\n", text, StringComparison.Ordinal);
+        Assert.Contains($"\r\nContent-Type: message/{(isWhole ? "global" : "global-headers")}\r\n", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("größer", text, StringComparison.Ordinal);
+    }
+
+    /// <summary>What an address or an ORCPT holds never ends a line of the report.</summary>
+    [Fact]
+    public void No_address_writes_a_field_of_its_own()
+    {
+        var text = Encoding.UTF8.GetString(Compose(
+            "Subject: x\r\n", "j\u00f6\u2028\u0085\r\nAction: delivered\r\nrg@example.net", sender: "jos\u00e9\u2028\r\nBcc: thief@example.net@example.org", body: BodyType.SmtpUtf8).Content);
+        Assert.DoesNotContain("\nAction: delivered", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("\nBcc:", text, StringComparison.Ordinal);
+        Assert.DoesNotContain('\u2028', text.Split("message/global-delivery-status")[1]);
+    }
 
     private static string Report(
         string header, string address = "a@example.net", string original = "", string remote = "mx.example.net", string? hostname = null)
     {
+        var content = Encoding.UTF8.GetString(Compose(header, address, original: original, remote: remote, hostname: hostname).Content);
+        Assert.True(Ascii.IsValid(content), content);
+        return content;
+    }
+
+    private static ComposedMessage Compose(
+        string header, string address = "a@example.net", string sender = "sender@example.org", string original = "", string remote = "mx.example.net",
+        string? hostname = null, string originalRecipient = "", BodyType body = BodyType.SevenBit, string? whole = null)
+    {
         var now = TimeProvider.System.GetUtcNow();
         var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), TimeProvider.System);
         var frame = new ReportFrame(
-            2, new ReportedMessage(1, "sender@example.org", now, "", 1, MailDsn.None), new ReturnedContent(Encoding.UTF8.GetBytes(header)));
+            2, new ReportedMessage(1, sender, now, "", 1, MailDsn.None, body),
+            new ReturnedContent(Encoding.UTF8.GetBytes(header), whole is null ? null : Encoding.UTF8.GetBytes(whole)));
         var result = new AttemptResult(RecipientIds.Of(1, 1), AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user", $"{remote}[192.0.2.1]:25", now, now);
-        var report = notification.Compose(
-            ReportKind.Failed, frame, [ReportedRecipient.Of(new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result))]);
-        var content = Encoding.UTF8.GetString(report.Content);
-        Assert.True(Ascii.IsValid(content), content);
-        return content;
+        return notification.Compose(
+            ReportKind.Failed, frame,
+            [ReportedRecipient.Of(new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result, originalRecipient))]);
     }
 
     private static MultipartReport Load(string text) =>

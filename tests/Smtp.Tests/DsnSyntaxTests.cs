@@ -78,6 +78,13 @@ public sealed class DsnSyntaxTests
     [InlineData("rfc822;a+0D+0ABcc:x@example.net", null, null, false)]
     [InlineData("rfc822;a+00@example.net", null, null, false)]
     [InlineData("rfc822;jörg@example.net", null, null, false)]
+    // Postfix, where it relays a message with SMTPUTF8.
+    [InlineData("rfc822;+C5+BEofie+2Bx@example.net", "utf-8", "\\x{17E}ofie\\x{2B}x@example.net", false)]
+    [InlineData("rfc822;+C5ofie@example.net", null, null, false)]
+    [InlineData("rfc822;+C5+BEofie+0D+0ABcc:x@example.net", null, null, false)]
+    [InlineData("rfc822;+C0+8D+C0+8A@example.net", null, null, false)]
+    [InlineData("rfc822;a+E2+80+A8b@example.net", null, null, false)]
+    [InlineData("x400;+C5+BE", null, null, false)]
     [InlineData("rfc822;", null, null, false)]
     [InlineData(";bob@example.com", null, null, false)]
     [InlineData("bob@example.com", null, null, false)]

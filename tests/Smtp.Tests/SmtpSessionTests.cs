@@ -178,6 +178,128 @@ public sealed class SmtpSessionTests
         S: 501 5.5.4 No parameters allowed
         """, Mx);
 
+    private static SmtpProfile Utf8 => new() { HostName = "mx.example.com", OffersSmtpUtf8 = true };
+
+    /// <summary>RFC 6531 §3.4 to §3.7.</summary>
+    [Fact]
+    public void Addresses_in_UTF8_come_with_SMTPUTF8_only() => Transcript.Run(AsOctets("""
+        S: 220 mx.example.com ESMTP
+        C: EHLO client.example.net
+        S: 250-mx.example.com
+        S: 250-PIPELINING
+        S: 250-DSN
+        S: 250-8BITMIME
+        S: 250-SIZE 52428800
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250-CHUNKING
+        S: 250-DELIVERBY
+        S: 250-LIMITS RCPTMAX=1000
+        S: 250 SMTPUTF8
+        C: MAIL FROM:<josé@example.net>
+        S: 553 5.6.7 Address needs SMTPUTF8
+        C: MAIL FROM:<ann@bücher.example>
+        S: 553 5.6.7 Address needs SMTPUTF8
+        C: MAIL FROM:<josé@example.net> SMTPUTF8=1
+        S: 501 5.5.4 Syntax error in parameters
+        C: MAIL FROM:<josé@example.net> SMTPUTF8 SMTPUTF8
+        S: 501 5.5.4 Syntax error in parameters
+        C: MAIL FROM:<ann@example.net> AUTH=josé@example.net
+        S: 555 5.5.4 Parameter not recognized
+        C: MAIL FROM:<@bücher.example:ann@example.net> SMTPUTF8
+        S: 501 5.1.7 Bad sender address syntax
+        C: MAIL FROM:<josé@ex ample.net> SMTPUTF8
+        S: 501 5.1.7 Bad sender address syntax
+        C: MAIL FROM:<ann@example.net>
+        S: 250 2.1.0 Ok
+        C: RCPT TO:<josé@example.com>
+        S: 553 5.6.7 Address needs SMTPUTF8
+        C: RCPT TO:<ann@bücher.example>
+        S: 553 5.6.7 Address needs SMTPUTF8
+        C: RCPT TO:<bob@example.com> ORCPT=utf-8;josé@example.com
+        S: 553 5.6.7 Address needs SMTPUTF8
+        C: RCPT TO:<bob@example.com> ORCPT=utf-8;jos\x{E9}@example.com
+        S: 250 2.1.5 Ok
+        C: RSET
+        S: 250 2.0.0 Ok
+        C: MAIL FROM:<josé@bücher.example> BODY=8BITMIME SMTPUTF8
+        S: 250 2.1.0 Ok
+        C: RCPT TO:<josé@example.com> ORCPT=utf-8;josé@example.com
+        S: 250 2.1.5 Ok
+        C: RCPT TO:<"jo sé"@BÜCHER.example>
+        S: 250 2.1.5 Ok
+        C: RCPT TO:<ann@bücher。example>
+        S: 250 2.1.5 Ok
+        C: RCPT TO:<ann@bü＠cher.example>
+        S: 501 5.1.3 Bad recipient address syntax
+        C: RCPT TO:<ann@ﬁsch.example>
+        S: 501 5.1.3 Bad recipient address syntax
+        C: VRFY josé SMTPUTF8
+        S: 252 2.5.0 Cannot verify the user; try to send mail
+        C: EXPN bücher SMTPUTF8
+        S: 502 5.5.1 Command not implemented
+        """), Utf8);
+
+    [Theory]
+    [InlineData("AUTH=jos\u00c3\u00a9@example.net", "553 5.6.7")]
+    [InlineData("AUTH=jos\u00c3\u00a9@example.net SMTPUTF8", "250 2.1.0")]
+    [InlineData("AUTH=jos\u00c3@example.net SMTPUTF8", "501 5.5.4")]
+    [InlineData("AUTH=jos\u00e2\u0080\u00a8@example.net SMTPUTF8", "501 5.5.4")]
+    public void A_mailbox_in_AUTH_may_be_in_UTF8_as_others(string parameters, string reply)
+    {
+        var host = new ScriptedHost(new SmtpProfile { HostName = "mx.example.com", OffersSmtpUtf8 = true, OffersAuth = true, AllowsCleartextAuth = true });
+        host.Feed(Wire.Bytes($"EHLO x\r\nMAIL FROM:<ann@example.net> {parameters}\r\n"));
+        Assert.StartsWith(reply, host.Output.Split("\r\n")[^2], StringComparison.Ordinal);
+    }
+
+    /// <summary>A character for each octet of UTF-8, as transcripts are sent.</summary>
+    private static string AsOctets(string text) => Wire.Text(Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Not text, text in more octets than it needs, halves of pairs, and what nobody sees.</summary>
+    [Theory]
+    [InlineData("C3", "a lead without its rest")]
+    [InlineData("A9", "a rest without its lead")]
+    [InlineData("C0 AF", "an overlong slash")]
+    [InlineData("E0 80 8D", "an overlong CR")]
+    [InlineData("F0 80 80 8A", "an overlong LF")]
+    [InlineData("C1 80", "an overlong at sign")]
+    [InlineData("ED A0 80", "a surrogate")]
+    [InlineData("F4 90 80 80", "beyond Unicode")]
+    [InlineData("FF", "no octet of UTF-8")]
+    [InlineData("C2 80", "C1")]
+    [InlineData("C2 85", "the C1 for a new line")]
+    [InlineData("C2 AD", "a soft hyphen")]
+    [InlineData("E2 80 8D", "a joiner")]
+    [InlineData("E2 80 A8", "a line separator")]
+    [InlineData("E2 80 A9", "a paragraph separator")]
+    [InlineData("E2 80 AE", "a turn of direction")]
+    [InlineData("EF BB BF", "a byte order mark")]
+    public void What_is_no_visible_UTF8_is_in_no_address(string octets, string what)
+    {
+        byte[] bad = Convert.FromHexString(octets.Replace(" ", "", StringComparison.Ordinal));
+        foreach (var (before, after) in new[] { ("a", "b@example.com"), ("\"a ", "b\"@example.com"), ("a@b", "c.example") })
+        {
+            var host = new ScriptedHost(Utf8);
+            byte[] address = [.. Wire.Bytes(before), .. bad, .. Wire.Bytes(after)];
+            host.Feed(Wire.Bytes("EHLO x\r\nMAIL FROM:<ann@example.net> SMTPUTF8\r\nRCPT TO:<"));
+            host.Feed([.. address, .. Wire.Bytes(">\r\n")]);
+            Assert.True(host.Output.EndsWith("250 2.1.0 Ok\r\n501 5.1.3 Bad recipient address syntax\r\n", StringComparison.Ordinal), $"{what}: {host.Output}");
+        }
+    }
+
+    /// <summary>One place decides what a domain is called, so that nothing behind the door sees U-labels.</summary>
+    [Fact]
+    public void A_domain_in_U_labels_goes_on_in_A_labels()
+    {
+        Assert.True(SmtpAddress.TryParse("Jos\u00e9@B\u00dccher.example", out var address, allowUtf8: true));
+        Assert.Equal("Jos\u00e9@xn--bcher-kva.example", address!.Text);
+        Assert.Equal("Jos\u00e9", address.LocalPart);
+        Assert.Equal("xn--bcher-kva.example", address.Domain);
+        Assert.Equal(address, SmtpAddress.Parse("Jos\u00e9@XN--BCHER-KVA.example"));
+        Assert.True(SmtpAddress.TryParse("ann@b\u00fccher.example", out var ann, allowUtf8: true));
+        Assert.True(ann!.IsWrittenInUtf8);
+        Assert.False(ann.NeedsSmtpUtf8);
+    }
+
     [Fact]
     public void Recipients_beyond_the_limit_are_put_off_one_by_one_and_end_the_session_when_they_go_on()
     {

@@ -354,18 +354,22 @@ internal sealed class DeliveryBatch : IDots
     private static bool IsTooMany(SmtpReply refusal) =>
         refusal.Code == TooManyRecipientsCode && refusal.Status is null or { Class: 4, Subject: 5, Detail: 3 };
 
-    /// <summary>Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise.</summary>
+    /// <summary>
+    /// Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise. Those whose
+    /// address needs SMTPUTF8 travel apart from those whose does not: a host without it takes the others.
+    /// </summary>
     private void Fill(IReadOnlySet<long> won)
     {
-        var byMessage = new Dictionary<long, List<Recipient>>(won.Count);
+        var byMessage = new Dictionary<(long, bool), List<Recipient>>(won.Count);
         var groups = new List<List<Recipient>>(won.Count);
         foreach (var recipient in _wanted.Recipients)
         {
             if (!won.Contains(recipient.RecipientId))
                 continue;
-            if (!byMessage.TryGetValue(recipient.MessageId, out var group) || group.Count >= _context.Options.MaxRecipients)
+            var key = (recipient.MessageId, OutboundMessage.NeedsUtf8(recipient));
+            if (!byMessage.TryGetValue(key, out var group) || group.Count >= _context.Options.MaxRecipients)
             {
-                byMessage[recipient.MessageId] = group = new List<Recipient>(1);
+                byMessage[key] = group = new List<Recipient>(1);
                 groups.Add(group);
             }
 

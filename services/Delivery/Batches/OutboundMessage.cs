@@ -52,10 +52,12 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>It is others' again, and not a word more of it is sent.</summary>
     public bool IsHandedBack { get; set; }
 
-    public bool NeedsSmtpUtf8 { get; } =
-        recipients[0].Body.HasFlag(BodyType.SmtpUtf8)
-        || !System.Text.Ascii.IsValid(recipients[0].Sender)
-        || recipients.Any(recipient => !System.Text.Ascii.IsValid(recipient.Address));
+    /// <summary>Only a host that offers SMTPUTF8 may have it (RFC 6531 §3.2).</summary>
+    public bool NeedsSmtpUtf8 { get; } = recipients.Any(NeedsUtf8);
+
+    /// <summary>What a recipient is sent needs SMTPUTF8: for the header, for the sender, or for his own address.</summary>
+    public static bool NeedsUtf8(Recipient recipient) =>
+        recipient.Body.HasFlag(BodyType.SmtpUtf8) || !System.Text.Ascii.IsValid(recipient.Sender) || !System.Text.Ascii.IsValid(recipient.Address);
 
     /// <summary>Reads what its sender said about time and priority. Before it is opened: it may be that it cannot go at all.</summary>
     public async ValueTask ReadTimingAsync(IMessageContent content)

@@ -15,7 +15,8 @@ internal static class Unsendable
         // RFC 1870 §6.1
         if (capabilities.MaxMessageBytes is { } limit && message.First.SizeBytes > limit)
             return ("5.3.4", TooLarge(message.First.SizeBytes, limit));
-        // RFC 6531 §3.2
+        // RFC 6531 §3.2. Another MX of the domain is not looked for: all of them have to take what the best one takes, and a domain whose
+        // hosts differ would have the message or not by chance.
         if (message.NeedsSmtpUtf8 && !capabilities.SmtpUtf8)
             return ("5.6.7", "The message needs SMTPUTF8, which the far end does not offer");
         if (HasControls(message.First.Sender) || message.Recipients.Any(recipient => HasControls(recipient.Address)))

@@ -1,7 +1,7 @@
-using System.Globalization;
 using System.Net;
 using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery.Routing;
@@ -19,6 +19,7 @@ internal sealed class MxResolver
     private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly HashSet<string> _ownNames;
+    private readonly Dictionary<string, TlsPolicy> _tlsDomains = new(StringComparer.OrdinalIgnoreCase);
     private readonly LocalAddresses _local;
     private readonly IRelays _relays;
 
@@ -35,11 +36,13 @@ internal sealed class MxResolver
         _options = options.Value;
         _random = random;
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
+        foreach (var (domain, policy) in _options.TlsDomains)
+            _tlsDomains[DomainName.Key(domain)] = policy;
     }
 
     public async Task<Resolution> ResolveAsync(string domain)
     {
-        var tls = _options.TlsDomains.GetValueOrDefault(domain, _options.Tls);
+        var tls = _tlsDomains.GetValueOrDefault(domain, _options.Tls);
         // What the operator says of one domain of ours comes before what he says of many.
         var relay = await _relays.FindAsync(domain);
         if (relay is { Hop: { } hop })
@@ -57,7 +60,8 @@ internal sealed class MxResolver
 
         if (domain.StartsWith('['))
             return Literal(domain, tls);
-        if (!TryToAscii(domain, out var name))
+        // RFC 5890: DNS holds the A-label form.
+        if (DomainName.ToAscii(domain) is not { Length: > 0 and <= 253 } name)
             return Permanent("5.1.2", "The domain is not a name that DNS can hold");
 
         var exchanges = await _dns.MxAsync(name);
@@ -159,23 +163,6 @@ internal sealed class MxResolver
         return _local.IsRefusedPrivate(address)
             ? Permanent("5.4.4", "The address literal is one of a private network")
             : Resolution.To([new TargetHost(address.ToString(), _options.Port) { Tls = tls }]);
-    }
-
-    // RFC 5890: DNS holds the A-label form.
-    private static bool TryToAscii(string domain, out string name)
-    {
-        name = domain;
-        if (System.Text.Ascii.IsValid(domain))
-            return domain.Length is > 0 and <= 253;
-        try
-        {
-            name = new IdnMapping().GetAscii(domain);
-            return true;
-        }
-        catch (ArgumentException)
-        {
-            return false;
-        }
     }
 
     private Resolution Order(IReadOnlyList<MxRecord> records, TlsPolicy tls)

@@ -132,10 +132,14 @@ internal sealed class RouteTable
         {
             if (!IsPattern(domain))
                 Errors.Add($"{setting}:Domains has '{domain}'; it must be a domain such as example.com, *.example.com for all below it, or * for all");
-            else if (!_routes.TryAdd(domain.TrimEnd('.'), route))
+            else if (!_routes.TryAdd(Key(domain), route))
                 Errors.Add($"{setting}:Domains has '{domain}', which has another next hop already");
         }
     }
+
+    /// <summary>As queues name a domain: in A-labels.</summary>
+    private static string Key(string pattern) =>
+        pattern.StartsWith("*.", StringComparison.Ordinal) ? "*." + DomainName.Key(pattern[2..].TrimEnd('.')) : DomainName.Key(pattern.TrimEnd('.'));
 
     private static bool IsPattern(string domain) => domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
         ? IsDomain(domain[2..], out var isLiteral) && !isLiteral
@@ -146,7 +150,7 @@ internal sealed class RouteTable
         if (!IsPattern(domain))
             Errors.Add($"{setting}: '{domain}' is no domain; it must be a domain such as example.com, *.example.com for all below it, or * for all");
         else if (TryParseHost(host, out var route))
-            _routes[domain.TrimEnd('.')] = route;
+            _routes[Key(domain)] = route;
         else
             Errors.Add($"{setting} is '{host}'; it must be {Allowed}");
     }

@@ -14,6 +14,8 @@ internal static class Pop3Commands
         new("PASS", Login, 1, 1, "PASS password", (session, argument) => session.Pass(argument)) { IsSecret = true },
         new("AUTH", Login, 1, 2, "AUTH mechanism [initial-response]", (session, argument) => session.Auth(argument)),
         new("STLS", Login, 0, 0, "STLS", (session, argument) => session.Stls(argument)),
+        new("UTF8", Login, 0, 0, "UTF8", (session, argument) => session.Utf8(argument)),
+        new("LANG", Login | Mail, 0, 1, "LANG [language]", (session, argument) => session.Lang(argument)),
         new("CAPA", Login | Mail, 0, 0, "CAPA", (session, argument) => session.Capa(argument)),
         new("QUIT", Login | Mail, 0, 0, "QUIT", (session, argument) => session.Quit(argument)),
         new("NOOP", Mail, 0, 0, "NOOP", (_, _) => Pop3Session.Noop()),

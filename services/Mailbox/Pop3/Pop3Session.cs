@@ -21,6 +21,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
 
     // The connection
     private bool _secure = terms.Secure;
+    private bool _isUtf8;
     private int _badCommands;
     private int _failedLogins;
 
@@ -139,7 +140,10 @@ internal sealed class Pop3Session(Pop3Terms terms)
     {
         if (!LoginAllowed)
             return CleartextRefused();
-        _userName = name;
+        // RFC 6856 §2.2: with or without UTF8 said before.
+        if (SaslPrep.Prepare(name) is not { Length: > 0 } prepared)
+            return Bad("no user name has such characters");
+        _userName = prepared;
         return Ok("send PASS");
     }
 
@@ -189,15 +193,34 @@ internal sealed class Pop3Session(Pop3Terms terms)
         });
     }
 
-    // RFC 2595 §4
-    internal Pop3Step Stls(string argument) => TlsOffered
-        ? new Pop3Step.StartTls("+OK start TLS")
-        : Bad(_secure ? "TLS is on already" : "TLS is not offered here");
+    // RFC 6856 §2.1
+    internal Pop3Step Utf8(string argument)
+    {
+        _isUtf8 = true;
+        return Ok("messages are sent as they are");
+    }
+
+    // RFC 6856 §3.2: texts are English, which is the default for all (RFC 2277 §4.5).
+    internal Pop3Step Lang(string argument) => argument.ToUpperInvariant() switch
+    {
+        "" => new Pop3Step.Listing("+OK languages follow", ["en English", "i-default English"]),
+        "EN" or "*" => Ok("en texts are in English"),
+        "I-DEFAULT" => Ok("i-default texts are in English"),
+        // RFC 4647 §3.3.1: a range with more subtags matches nothing that has fewer.
+        _ => Bad("no such language; LANG lists those that are there"),
+    };
+
+    // RFC 2595 §4; RFC 6856 §2.1: not behind UTF8, which would be forgotten.
+    internal Pop3Step Stls(string argument) =>
+        !TlsOffered ? Bad(_secure ? "TLS is on already" : "TLS is not offered here")
+        : _isUtf8 ? Bad("say STLS before UTF8")
+        : new Pop3Step.StartTls("+OK start TLS");
 
     // RFC 2449 §5
     internal Pop3Step Capa(string argument)
     {
-        List<string> capabilities = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"];
+        // RFC 6856 §2.2: names and passwords may be in UTF-8.
+        List<string> capabilities = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG"];
         // RFC 2595 §2.1: not where it would be refused.
         if (LoginAllowed)
         {
@@ -226,14 +249,14 @@ internal sealed class Pop3Session(Pop3Terms terms)
             _maildrop!.Present.Select(entry => Text($"{entry.Number} {MaildropSnapshot.UniqueId(entry.Message)}")))
         : WithMessage(argument, (number, message) => Ok($"{number} {MaildropSnapshot.UniqueId(message)}"));
 
-    internal Pop3Step Retr(string argument) => WithMessage(
-        argument, (_, message) => new Pop3Step.Send(Text($"+OK {message.SizeBytes} octets"), message, BodyLines: null));
+    internal Pop3Step Retr(string argument) => WithContent(
+        argument, message => new Pop3Step.Send(Text($"+OK {message.SizeBytes} octets"), message, BodyLines: null));
 
     internal Pop3Step Top(string argument)
     {
         var words = argument.Split(' ');
         return long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out var lines)
-            ? WithMessage(words[0], (_, message) => new Pop3Step.Send("+OK top of message follows", message, lines))
+            ? WithContent(words[0], message => new Pop3Step.Send("+OK top of message follows", message, lines))
             : Bad("the number of lines must be a number");
     }
 
@@ -269,6 +292,12 @@ internal sealed class Pop3Session(Pop3Terms terms)
             ? answer(index, message)
             : new Pop3Step.Reply("-ERR no such message");
     }
+
+    // RFC 6856 §2.1, §5: never as it is, to a client that did not say that it can read it. No surrogate is made in its place.
+    private Pop3Step WithContent(string number, Func<MaildropMessage, Pop3Step> answer) => WithMessage(number, (_, message) =>
+        message.HasUtf8Header && !_isUtf8
+            ? new Pop3Step.Reply("-ERR [UTF8] the header of this message is in UTF-8; say UTF8 before you log in")
+            : answer(message));
 
     // RFC 2595 §2.2, RFC 8314 §3: a password that was sent all the same is not even looked at.
     private Pop3Step CleartextRefused() =>

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Unicode;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -13,7 +14,9 @@ internal sealed record ReportFrame(long ReportId, ReportedMessage Message, Retur
 
 /// <summary>
 /// Tells a sender what became of his message (RFC 3464), with the null reverse-path, so that no report is ever answered by a report (RFC 3464
-/// §2, RFC 5321 §6.1). The original's header section is returned (RFC 6522 §4), or all of it where he asked for that.
+/// §2, RFC 5321 §6.1). The original's header section is returned (RFC 6522 §4), or all of it where he asked for that. To a sender whose own
+/// address is in UTF-8 it says addresses as they are, and needs SMTPUTF8 on its way (RFC 6533 §4); to any other it is a message for every
+/// host, and what is UTF-8 in it is encoded.
 /// </summary>
 internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options, TimeProvider time)
 {
@@ -23,33 +26,35 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     /// <summary>One report about all of these.</summary>
     public ComposedMessage Compose(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients)
     {
-        var content = Write(kind, frame, recipients);
+        var isGlobal = !Ascii.IsValid(frame.Message.Sender);
+        var content = Write(kind, frame, recipients, isGlobal);
         // What it returns is returned as it was, with all the bits it had.
-        var body = frame.Returned.Whole is { } whole && !Ascii.IsValid(whole) ? BodyType.EightBitMime : BodyType.SevenBit;
+        var body = (Ascii.IsValid(content) ? BodyType.SevenBit : BodyType.EightBitMime) | (isGlobal ? BodyType.SmtpUtf8 : BodyType.SevenBit);
         return new ComposedMessage(
             new Envelope(
                 frame.ReportId, "", [frame.Message.Sender], content.Length, body, time.GetUtcNow(), frame.Message.TraceParent),
             content);
     }
 
-    private byte[] Write(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients)
+    private byte[] Write(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients, bool isGlobal)
     {
         var hostName = options.Value.HostName;
         MimeEntity[] parts =
         [
             new TextPart("plain") { Text = ReportText.Write(hostName, kind, frame, recipients), ContentDescription = "Notification" },
-            Status(frame, recipients),
+            Status(frame, recipients, isGlobal),
         ];
         // RFC 2045 §6.1: what the far end said may be 8-bit text; these pass every server all the same.
         foreach (var part in parts)
-            part.Prepare(EncodingConstraint.SevenBit, MaxLineLength);
+            part.Prepare(isGlobal ? EncodingConstraint.EightBit : EncodingConstraint.SevenBit, MaxLineLength);
         var report = new MultipartReport("delivery-status");
         foreach (var part in parts)
             report.Add(part);
-        report.Add(frame.Returned.Whole is { } whole ? Returned(whole, frame.Returned.Header) : ReturnedHeader(frame.Returned.Header));
+        report.Add(frame.Returned.Whole is { } whole ? Returned(whole, frame, isGlobal) : ReturnedHeader(frame, isGlobal));
         using var message = new MimeMessage { Body = report };
         message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostName}"));
-        message.Headers.Add(HeaderId.To, frame.Message.Sender);
+        message.Headers.Add(isGlobal
+            ? StatusField.Raw("To", $" {PlainText.Of(frame.Message.Sender)}\r\n") : new Header(HeaderId.To, frame.Message.Sender));
         message.Subject = ReportText.Subject(kind);
         message.Date = time.GetUtcNow();
         // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
@@ -64,10 +69,13 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         return bytes.ToArray();
     }
 
-    private MessageDeliveryStatus Status(ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients)
+    private MessageDeliveryStatus Status(ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients, bool isGlobal)
     {
         // RFC 3464 §2.2: one group about the message, then one for each recipient.
         var status = new MessageDeliveryStatus { ContentDescription = "Delivery report" };
+        // RFC 6533 §4.1
+        if (isGlobal)
+            status.ContentType.MediaSubtype = "global-delivery-status";
         var ofMessage = new HeaderList();
         // RFC 3464 §2.2.1
         if (frame.Message.Dsn.EnvelopeIdText is { Length: > 0 } id)
@@ -82,24 +90,19 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             ofMessage.Add("Future-Release-Request", release.Asked);
         status.StatusGroups.Add(ofMessage);
         foreach (var recipient in recipients)
-            status.StatusGroups.Add(Group(recipient));
+            status.StatusGroups.Add(Group(recipient, isGlobal));
         return status;
     }
 
-    private static HeaderList Group(ReportedRecipient recipient)
+    private static HeaderList Group(ReportedRecipient recipient, bool isGlobal)
     {
         var group = new HeaderList();
         // RFC 3464 §2.3.1: by it the sender's programs find what they sent.
         if (recipient.OriginalRecipient.Length > 0)
-        {
-            var (type, address) = RcptDsn.Split(recipient.OriginalRecipient);
-            group.Add(StatusField.Typed("Original-Recipient", type, address));
-        }
+            group.Add(StatusField.OriginalRecipient("Original-Recipient", recipient.OriginalRecipient, isGlobal));
         else if (recipient.Original.Length > 0)
-        {
-            group.Add(StatusField.Address("Original-Recipient", recipient.Original));
-        }
-        group.Add(StatusField.Address("Final-Recipient", recipient.Address));
+            group.Add(StatusField.Address("Original-Recipient", recipient.Original, isGlobal));
+        group.Add(StatusField.Address("Final-Recipient", recipient.Address, isGlobal));
         group.Add("Action", Word(recipient.Action));
         group.Add("Status", recipient.Status);
         if (recipient.RemoteHost.Length > 0)
@@ -122,19 +125,31 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         _ => "expanded",
     };
 
-    private static MimePart ReturnedHeader(byte[] header) => new("text", "rfc822-headers")
+    /// <summary>RFC 6533 §4.3: of a type of its own where the message was one with SMTPUTF8, or the report is.</summary>
+    private static MimePart ReturnedHeader(ReportFrame frame, bool isGlobal)
     {
-        Content = new MimeContent(new MemoryStream(header)),
-        // RFC 6522 §4: people and programs read it as it is, even where 8-bit text must not make the report need more than 7 bits.
-        ContentTransferEncoding = Ascii.IsValid(header) ? ContentEncoding.SevenBit : ContentEncoding.QuotedPrintable,
-        ContentDescription = "Header of the message",
-    };
+        var header = frame.Returned.Header;
+        var isUtf8 = (isGlobal || frame.Message.Body.HasFlag(BodyType.SmtpUtf8)) && !Ascii.IsValid(header) && Utf8.IsValid(header);
+        return new(isUtf8 ? "message" : "text", isUtf8 ? "global-headers" : "rfc822-headers")
+        {
+            Content = new MimeContent(new MemoryStream(header)),
+            // RFC 6522 §4: people and programs read it as it is, even where 8-bit text must not make the report need more than 7 bits.
+            ContentTransferEncoding = Ascii.IsValid(header) ? ContentEncoding.SevenBit
+                : isGlobal && isUtf8 ? ContentEncoding.EightBit : ContentEncoding.QuotedPrintable,
+            ContentDescription = "Header of the message",
+        };
+    }
 
-    /// <summary>RFC 2046 §5.2.1: never encoded. RFC 6533 §5: of a type of its own where the header is not ASCII.</summary>
-    private static MimePart Returned(byte[] whole, byte[] header) => new("message", Ascii.IsValid(header) ? "rfc822" : "global")
+    /// <summary>
+    /// RFC 2046 §5.2.1: never encoded, but for a message with SMTPUTF8 in a report that is to pass every host (RFC 6533 §4.5). RFC 6533 §4.2:
+    /// of a type of its own where the header is not ASCII.
+    /// </summary>
+    private static MimePart Returned(byte[] whole, ReportFrame frame, bool isGlobal) =>
+        new("message", Ascii.IsValid(frame.Returned.Header) ? "rfc822" : "global")
     {
         Content = new MimeContent(new MemoryStream(whole)),
-        ContentTransferEncoding = Ascii.IsValid(whole) ? ContentEncoding.SevenBit : ContentEncoding.EightBit,
+        ContentTransferEncoding = Ascii.IsValid(whole) ? ContentEncoding.SevenBit
+            : isGlobal || !frame.Message.Body.HasFlag(BodyType.SmtpUtf8) ? ContentEncoding.EightBit : ContentEncoding.Base64,
         ContentDescription = "The message",
     };
 

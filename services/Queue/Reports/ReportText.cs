@@ -35,7 +35,8 @@ internal static class ReportText
         foreach (var recipient in recipients)
         {
             // The sender knows the address he wrote; its keeper wants to know which of its targets it is.
-            text.Append(recipient.Original.Length > 0 ? $"  <{recipient.Original}>, which leads to <{recipient.Address}>" : $"  <{recipient.Address}>")
+            var address = PlainText.Of(MailName.ForPeople(recipient.Address));
+            text.Append(recipient.Original.Length > 0 ? $"  <{PlainText.Of(MailName.ForPeople(recipient.Original))}>, which leads to <{address}>" : $"  <{address}>")
                 .Append("\r\n");
             foreach (var line in Lines(recipient, frame.Message.Timing.By))
                 text.Append("    ").Append(line).Append("\r\n");

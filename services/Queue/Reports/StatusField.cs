@@ -15,15 +15,23 @@ internal static class StatusField
     private const int MostLineLength = 998;
 
     /// <summary>A name or an address after its type: it is one word, and goes into a line of its own where the first has no room.</summary>
-    public static Header Typed(string field, string type, string value)
-    {
-        var isLong = field.Length + type.Length + value.Length + ": ; ".Length > MaxLineLength;
-        return Raw(field, $" {type};{(isLong ? "\r\n " : " ")}{InAscii(value)}\r\n");
-    }
+    public static Header Typed(string field, string type, string value) => OneWord(field, type, InAscii(value));
 
     /// <summary>RFC 6533 §3: an address that is not all ASCII has a type of its own, and a form that needs 7 bits.</summary>
-    public static Header Address(string field, string address) =>
-        Ascii.IsValid(address) ? Typed(field, "rfc822", address) : Typed(field, "utf-8", Xtext.EncodeUnicode(address));
+    /// <param name="isGlobal">The part is of the type that may have UTF-8, and has the address as it is (RFC 6533 §4.1).</param>
+    public static Header Address(string field, string address, bool isGlobal) =>
+        Ascii.IsValid(address) ? Typed(field, "rfc822", address)
+        : isGlobal ? OneWord(field, "utf-8", PlainText.Of(address))
+        : Typed(field, "utf-8", Xtext.EncodeUnicode(address));
+
+    /// <summary>ORCPT as the sender's client gave it; of the type for UTF-8 as the address that it stands for, where the part may have UTF-8.</summary>
+    /// <inheritdoc cref="Address"/>
+    public static Header OriginalRecipient(string field, string originalRecipient, bool isGlobal)
+    {
+        var (type, address) = RcptDsn.Split(originalRecipient);
+        return isGlobal && RcptDsn.AddressOf(originalRecipient) is { } meant && !Ascii.IsValid(meant)
+            ? Address(field, meant, isGlobal) : Typed(field, type, address);
+    }
 
     /// <summary>
     /// Folded between words. A longer one has a line of its own and stays whole, as far as any line may go: a space within it would
@@ -49,10 +57,17 @@ internal static class StatusField
         return Raw(field, folded.Append("\r\n").ToString());
     }
 
-    private static Header Raw(string field, string value)
+    private static Header OneWord(string field, string type, string value)
+    {
+        var isLong = field.Length + type.Length + value.Length + ": ; ".Length > MaxLineLength;
+        return Raw(field, $" {type};{(isLong ? "\r\n " : " ")}{value}\r\n");
+    }
+
+    /// <summary>The value as it is, which MimeKit would encode.</summary>
+    internal static Header Raw(string field, string value)
     {
         var header = new Header(field, "");
-        header.SetRawValue(Encoding.ASCII.GetBytes(value));
+        header.SetRawValue(Encoding.UTF8.GetBytes(value));
         return header;
     }
 

@@ -81,7 +81,7 @@ internal sealed partial class Router(
     /// </summary>
     private static string MailboxKey(AddressEnd end) =>
         end.Route == RecipientRoute.Local
-            ? (end.Account ?? end.Address).ToLowerInvariant()
+            ? MailName.Key(end.Account ?? end.Address)
             : end.Address[..end.Address.LastIndexOf('@')] + "@" + end.Domain;
 
     private async Task OfferAsync(string domain, Recipient[] recipients)

@@ -1,3 +1,5 @@
+using MailPipeline.Smtp;
+
 namespace MailPipeline.Mail;
 
 /// <summary>Where one address leads in the end: a maildrop here, or an address of another system.</summary>
@@ -118,7 +120,7 @@ public sealed class AddressResolver
         return AliasCheck.Sound;
     }
 
-    internal static string DomainOf(string address) => address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant();
+    internal static string DomainOf(string address) => DomainName.Key(address[(address.LastIndexOf('@') + 1)..]);
 
     /// <summary>The alias addresses from which some way may lead to this one; of a catch-all's domain any address may.</summary>
     private async ValueTask<HashSet<string>> LeadingToAsync(string address, CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Text;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -106,8 +107,14 @@ public sealed class DirectoryChange : IDirectoryReader
         WriteAsync(s_addAlias, MailDirectory.Normalize(address), MailDirectory.Normalize(target), _now);
 
     /// <summary>False: there is none.</summary>
-    public ValueTask<bool> RemoveAliasAsync(string address, string target) =>
-        WriteAsync(s_removeAlias, MailDirectory.Normalize(address), MailDirectory.Normalize(target));
+    public async ValueTask<bool> RemoveAliasAsync(string address, string target)
+    {
+        var key = MailDirectory.Normalize(target);
+        // One that an earlier program added may be kept in another form.
+        var kept = Ascii.IsValid(key) && !key.Contains("xn--", StringComparison.Ordinal) ? key
+            : (await FindAsync(address)).Targets.FirstOrDefault(known => MailDirectory.Normalize(known) == key) ?? key;
+        return await WriteAsync(s_removeAlias, MailDirectory.Normalize(address), kept);
+    }
 
     ValueTask<MailDomain?> IDirectoryReader.FindDomainAsync(string domain, CancellationToken cancellationToken) => FindDomainAsync(domain);
 

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace MailPipeline.Mail;
 
 /// <summary>What is asked where an address is followed: of what is remembered, or of the transaction that is going to change it.</summary>
@@ -23,12 +25,16 @@ internal static class DirectoryQuestions
         var domain = AddressResolver.DomainOf(address);
         return await directory.FindDomainAsync(domain, cancellationToken) switch
         {
-            null => (address, domain, null),
+            null => (InAscii(address, domain), domain, null),
             // What stands for another stands for one with maildrops.
             { AliasOf: { Length: > 0 } other } => (string.Concat(address.AsSpan(0, address.LastIndexOf('@') + 1), other), other, new MailDomain(other)),
             var own => (address, domain, own),
         };
     }
+
+    /// <summary>An alias that was added by an earlier program may lead to a domain in U-labels, which not every host takes.</summary>
+    private static string InAscii(string address, string domain) =>
+        Ascii.IsValid(address) ? address : string.Concat(address.AsSpan(0, address.LastIndexOf('@') + 1), domain);
 
     /// <summary>
     /// What has this name, else what has it without its detail. A catch-all is not asked for.

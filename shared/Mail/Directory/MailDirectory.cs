@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -38,8 +39,8 @@ public enum RelayRecipients
 }
 
 /// <summary>
-/// Domains, accounts and aliases of ours. Addresses compare without regard to case, and are kept in lower case. Answers
-/// are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
+/// Domains, accounts and aliases of ours. Addresses compare without regard to case and to how their characters are composed, domains in
+/// U-labels are those in A-labels, and all are kept in the one form that <see cref="MailName.Key"/> gives. Answers are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
 /// </summary>
 public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = null) : IDirectoryReader
 {
@@ -246,7 +247,8 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         }
     }
 
-    internal static string Normalize(string name) => name.ToLowerInvariant();
+    /// <summary>As names are kept, and found however they are typed.</summary>
+    internal static string Normalize(string name) => MailName.Key(name);
 
     private async ValueTask<T> CachedAsync<TKey, T>(
         ConcurrentDictionary<TKey, (long At, T Answer)> cache, TKey key, Func<TKey, Task<T>> read)

@@ -2,11 +2,12 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Mail;
 
 /// <summary>Where mail goes in the place of its domain's MX: a host that speaks SMTP or LMTP, or a Unix socket that speaks LMTP.</summary>
-/// <param name="Host">A name or an address; the path of a socket, which begins with a slash.</param>
+/// <param name="Host">A name, in A-labels, or an address; the path of a socket, which begins with a slash.</param>
 public sealed record NextHop(string Host, int Port, bool IsLmtp = false)
 {
     /// <summary>What is written before a host or socket that speaks LMTP.</summary>
@@ -39,7 +40,10 @@ public sealed record NextHop(string Host, int Port, bool IsLmtp = false)
             return hop is not null;
         }
 
-        if (!HostAddress.TrySplitPort(place, isLmtp ? LmtpPort : SmtpPort, out var host, out var port) || !(HostAddress.TryParse(host, out _) || IsName(host)))
+        if (!HostAddress.TrySplitPort(place, isLmtp ? LmtpPort : SmtpPort, out var host, out var port))
+            return false;
+        host = Ascii.IsValid(host) ? host : DomainName.ToAscii(host) ?? "";
+        if (!(HostAddress.TryParse(host, out _) || IsName(host)))
             return false;
         hop = new NextHop(host, port, isLmtp);
         return true;
@@ -63,7 +67,7 @@ public sealed record NextHop(string Host, int Port, bool IsLmtp = false)
 
     private static bool IsLabel(string label) =>
         label.Length is > 0 and <= MaxLabel && label[0] != '-' && label[^1] != '-'
-        && label.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' || (letter > '\u007f' && char.IsLetterOrDigit(letter)));
+        && label.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_');
 }
 
 internal static class Digits

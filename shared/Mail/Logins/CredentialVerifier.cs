@@ -81,7 +81,7 @@ public sealed class CredentialVerifier
         if (userName.Length > MaxNameLength)
             return Verification.Refused;
         var account = await _directory.FindAccountAsync(userName, CancellationToken.None);
-        var (name, prefix) = (userName.ToLowerInvariant(), PrefixOf(client.Address));
+        var (name, prefix) = (MailDirectory.Normalize(userName), PrefixOf(client.Address));
         // In a pause nothing is stretched, and a password that is remembered is looked for a few times only: no guess is free.
         var isPaused = _history.IsPaused(name, prefix);
         if (isPaused && !_history.MayGlance(name, prefix))
@@ -118,7 +118,7 @@ public sealed class CredentialVerifier
         var account = userName.Length > MaxNameLength ? null : await _directory.FindAccountAsync(userName, CancellationToken.None);
         // Of what the server would make now, if that is anything.
         var iterations = _options.ScramIterations == 0 ? ScramKeys.LeastIterations : _options.ScramIterations;
-        return ScramKeys.Parse(account?.Password.ScramKeys ?? "") ?? ScramKeys.Decoy(_decoyKey, userName.ToLowerInvariant(), iterations);
+        return ScramKeys.Parse(account?.Password.ScramKeys ?? "") ?? ScramKeys.Decoy(_decoyKey, MailDirectory.Normalize(userName), iterations);
     }
 
     /// <summary>
@@ -132,7 +132,7 @@ public sealed class CredentialVerifier
         var account = await _directory.FindAccountAsync(claim.UserName, CancellationToken.None);
         var keys = claim.Keys.ToText();
         var isRight = claim.IsProven && account is not null && account.Password.ScramKeys == keys;
-        var (name, prefix) = (claim.UserName.ToLowerInvariant(), PrefixOf(client.Address));
+        var (name, prefix) = (MailDirectory.Normalize(claim.UserName), PrefixOf(client.Address));
         lock (_proving)
         {
             var isPaused = _history.IsPaused(name, prefix);

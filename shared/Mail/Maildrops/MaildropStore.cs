@@ -8,7 +8,13 @@ namespace MailPipeline.Mail;
 /// <param name="Uid">Unique for ever in the maildrop, ascending, never used for other bytes.</param>
 /// <param name="SizeBytes">Octets that a reader gets: <paramref name="Header"/> and content.</param>
 /// <param name="Header">Trace header lines put before the content at delivery.</param>
-public sealed record MaildropMessage(long Uid, long MessageId, long SizeBytes, string Header, DateTimeOffset StoredAt);
+/// <param name="Body">What the content needs of whoever gets it.</param>
+public sealed record MaildropMessage(
+    long Uid, long MessageId, long SizeBytes, string Header, DateTimeOffset StoredAt, BodyType Body = BodyType.SevenBit)
+{
+    /// <summary>Its header is in UTF-8 (RFC 6532), be it for a field that was put before the content.</summary>
+    public bool HasUtf8Header => Body.HasFlag(BodyType.SmtpUtf8) || !Ascii.IsValid(Header);
+}
 
 /// <summary>The right to a maildrop; a later one makes it worthless.</summary>
 public sealed record MaildropLease(long AccountId, long Fence);
@@ -44,7 +50,10 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         """);
 
     private static readonly Statement s_list = new(
-        "SELECT uid, message_id, size_bytes, header, stored_at FROM maildrop_messages WHERE account_id = $1 ORDER BY uid");
+        """
+        SELECT d.uid, d.message_id, d.size_bytes, d.header, d.stored_at, COALESCE(m.body, 0)
+        FROM maildrop_messages d LEFT JOIN messages m ON m.id = d.message_id WHERE d.account_id = $1 ORDER BY d.uid
+        """);
 
     private static readonly Statement s_size = new(
         "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM maildrop_messages WHERE account_id = $1");
@@ -160,7 +169,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     public async Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellationToken) =>
         await database.QueryAsync(
             s_list,
-            r => new MaildropMessage(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetString(3), QueueStore.Time(r, 4)),
+            r => new MaildropMessage(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetString(3), QueueStore.Time(r, 4), (BodyType)r.GetInt32(5)),
             cancellationToken, accountId);
 
     /// <summary>Octets of all messages in a maildrop, as a reader gets them.</summary>

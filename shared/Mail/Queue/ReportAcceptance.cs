@@ -1,3 +1,4 @@
+using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -26,7 +27,7 @@ internal sealed class ReportAcceptance(MailDatabase database, long about, Report
     public async ValueTask<ReportEnd> AcceptAsync(IWriteTransaction transaction)
     {
         var message = report.Message;
-        var told = message.Recipients[0].ToLowerInvariant();
+        var told = MailName.Key(message.Recipients[0]);
         var isDropped = mostAnHour < int.MaxValue
             && (await transaction.QueryAsync(s_lately, r => r.GetInt64(0), told, mostAnHour))[0] >= mostAnHour;
         await transaction.ExecuteAsync(s_note, message.MessageId, about, told, (long)kind, recipients, isDropped ? 1 : 0);

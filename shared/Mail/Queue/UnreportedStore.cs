@@ -14,7 +14,9 @@ public sealed record UnreportedFailure(
     string Address, string Original, RecipientState State, bool WasTried, AttemptResult Result, string OriginalRecipient = "");
 
 /// <summary>What a report needs of the message it is about.</summary>
-public sealed record ReportedMessage(long MessageId, string Sender, DateTimeOffset AcceptedAt, string TraceParent, long SizeBytes, MailDsn Dsn)
+/// <param name="Body">What the message needs on its way.</param>
+public sealed record ReportedMessage(
+    long MessageId, string Sender, DateTimeOffset AcceptedAt, string TraceParent, long SizeBytes, MailDsn Dsn, BodyType Body = BodyType.SevenBit)
 {
     public MailTiming Timing { get; init; } = MailTiming.None;
 
@@ -62,7 +64,7 @@ public sealed class UnreportedStore(MailDatabase database)
         """);
 
     private static readonly Statement s_message = new(
-        $"SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn, timing, {QueueStore.Since} FROM messages m WHERE id = $1");
+        $"SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn, body, timing, {QueueStore.Since} FROM messages m WHERE id = $1");
 
     private const string Failure = "recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, orcpt";
 
@@ -95,10 +97,11 @@ public sealed class UnreportedStore(MailDatabase database)
         (await database.QueryAsync(
             s_message,
             r => new ReportedMessage(
-                r.GetInt64(0), r.GetString(1), QueueStore.Time(r, 2), r.GetString(3), r.GetInt64(4), MailDsn.Parse(r.GetString(5)))
+                r.GetInt64(0), r.GetString(1), QueueStore.Time(r, 2), r.GetString(3), r.GetInt64(4), MailDsn.Parse(r.GetString(5)),
+                (BodyType)r.GetInt32(6))
             {
-                Timing = MailTiming.Parse(r.GetString(6)),
-                Since = QueueStore.Time(r, 7),
+                Timing = MailTiming.Parse(r.GetString(7)),
+                Since = QueueStore.Time(r, 8),
             },
             cancellationToken, messageId))
         .FirstOrDefault();

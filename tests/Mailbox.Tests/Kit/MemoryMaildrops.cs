@@ -15,6 +15,9 @@ internal sealed class MemoryMaildrops : IMaildrops
     private readonly Dictionary<string, (Account Account, string Password)> _accounts = new(StringComparer.OrdinalIgnoreCase);
     private readonly Dictionary<long, long> _leases = [];
     private readonly SortedDictionary<long, (long AccountId, byte[] Octets)> _messages = [];
+
+    /// <summary>The uids of messages that came with SMTPUTF8 and need it.</summary>
+    public HashSet<long> InUtf8 { get; } = [];
     private long _fence;
     private int _deletions;
 
@@ -138,7 +141,7 @@ internal sealed class MemoryMaildrops : IMaildrops
         {
             return Task.FromResult<IReadOnlyList<MaildropMessage>>([.. _messages
                 .Where(entry => entry.Value.AccountId == accountId)
-                .Select(entry => new MaildropMessage(entry.Key, entry.Key >> 16, entry.Value.Octets.Length, "", default))]);
+                .Select(entry => new MaildropMessage(entry.Key, entry.Key >> 16, entry.Value.Octets.Length, "", default, InUtf8.Contains(entry.Key) ? BodyType.SmtpUtf8 : BodyType.SevenBit))]);
         }
     }
 
