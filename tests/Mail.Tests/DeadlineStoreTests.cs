@@ -10,11 +10,11 @@ public abstract partial class StoreTests
     {
         var at = Store.Time.GetUtcNow().AddMinutes(5);
         var message = await AcceptByAsync(new DeliverBy(at, IsReturned: true, IsTraced: false), "a@example.net", "b@example.net");
-        Assert.Empty(await Deadlines.ListDueAsync(at, Deadline.Start, 10, default));
+        Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
         var made = await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]);
-        Assert.Empty(await Deadlines.ListDueAsync(at.AddMilliseconds(-1), Deadline.Start, 10, default));
-        var due = Assert.Single(await Deadlines.ListDueAsync(at, Deadline.Start, 10, default));
-        Assert.Equal(new Deadline(message.MessageId, at, IsReturned: true), due);
+        Assert.Empty(await Deadlines.ListDueAsync(at.AddMilliseconds(-1), DeliveryDeadline.Start, 10, default));
+        var due = Assert.Single(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
+        Assert.Equal(new DeliveryDeadline(message.MessageId, at, IsReturned: true), due);
         Assert.Empty(await Deadlines.ListDueAsync(at, due, 10, default));
 
         var (first, second) = (made[0].Recipient, made[1].Recipient);
@@ -27,7 +27,7 @@ public abstract partial class StoreTests
         Assert.Equal(0, await Deadlines.EndAsync(message.MessageId, onlyIfOver: true));
         await Store.Operator.RemoveAsync(message.MessageId, new("ann"));
         Assert.Equal(1, await Deadlines.EndAsync(message.MessageId, onlyIfOver: true));
-        Assert.Empty(await Deadlines.ListDueAsync(at, Deadline.Start, 10, default));
+        Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
     }
 
     [Fact]

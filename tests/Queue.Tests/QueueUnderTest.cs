@@ -207,7 +207,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     /// <summary>Some message has a time by which it is to be delivered, and nobody has looked whether it was.</summary>
     public async Task<bool> HasDeadlinesAsync() =>
-        (await _app.Services.GetRequiredService<DeadlineStore>().ListDueAsync(DateTimeOffset.MaxValue, Deadline.Start, 1, default)).Count > 0;
+        (await _app.Services.GetRequiredService<DeadlineStore>().ListDueAsync(DateTimeOffset.MaxValue, DeliveryDeadline.Start, 1, default)).Count > 0;
 
     /// <summary>Waits until every recipient of the message has its outcome.</summary>
     public async Task<MessageTimeline> OutcomeOfAsync(long messageId)

@@ -79,7 +79,7 @@ public sealed class DeliverByTests
     private static SmtpSession Session(ListenerKind kind)
     {
         var session = new SmtpSession(new SmtpProfile { Kind = kind, HostName = "mx.example.com", MaxHoldTime = TimeSpan.FromDays(7) }) { Now = s_noon };
-        session.Read("EHLO client.example.net"u8);
+        session.Read(kind == ListenerKind.Lmtp ? "LHLO client.example.net"u8 : "EHLO client.example.net"u8);
         return session;
     }
 }

@@ -192,6 +192,7 @@ public sealed class SmtpSessionTests
         S: 250-SIZE 52428800
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
+        S: 250-DELIVERBY
         S: 250-LIMITS RCPTMAX=1000
         S: 250 SMTPUTF8
         C: MAIL FROM:<josé@example.net>

@@ -25,7 +25,7 @@ internal sealed partial class Deadlines(
     {
         var now = time.GetUtcNow();
         var useful = false;
-        for (var after = Deadline.Start; ;)
+        for (var after = DeliveryDeadline.Start; ;)
         {
             var due = await store.ListDueAsync(now, after, Page, CancellationToken.None);
             if (due.Count == 0)
@@ -37,7 +37,7 @@ internal sealed partial class Deadlines(
     }
 
     /// <summary>False: nobody waits whom nobody tries.</summary>
-    private async Task<bool> TryReturnAsync(Deadline deadline)
+    private async Task<bool> TryReturnAsync(DeliveryDeadline deadline)
     {
         try
         {

@@ -5,9 +5,9 @@ namespace MailPipeline.Mail;
 
 /// <summary>A time at which somebody has to look what became of a message (RFC 2852).</summary>
 /// <param name="IsReturned">What still waits then is returned; else its sender is told that it does.</param>
-public sealed record Deadline(long MessageId, DateTimeOffset At, bool IsReturned)
+public sealed record DeliveryDeadline(long MessageId, DateTimeOffset At, bool IsReturned)
 {
-    public static readonly Deadline Start = new(0, DateTimeOffset.UnixEpoch.AddYears(-100), IsReturned: false);
+    public static readonly DeliveryDeadline Start = new(0, DateTimeOffset.UnixEpoch.AddYears(-100), IsReturned: false);
 }
 
 /// <summary>Times by which senders want their messages delivered: kept from routing until they were met, whatever the queues do meanwhile.</summary>
@@ -39,9 +39,9 @@ public sealed class DeadlineStore(MailDatabase database)
     internal static readonly Statement s_forget = new("DELETE FROM deadlines WHERE message_id {in_1}");
 
     /// <summary>Times that have come, after the given one in their order.</summary>
-    public async Task<IReadOnlyList<Deadline>> ListDueAsync(DateTimeOffset now, Deadline after, int limit, CancellationToken cancellationToken) =>
+    public async Task<IReadOnlyList<DeliveryDeadline>> ListDueAsync(DateTimeOffset now, DeliveryDeadline after, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_due, r => new Deadline(r.GetInt64(0), QueueStore.Time(r, 1), r.GetInt64(2) == Returned), cancellationToken, now, after.At, after.MessageId, limit);
+            s_due, r => new DeliveryDeadline(r.GetInt64(0), QueueStore.Time(r, 1), r.GetInt64(2) == Returned), cancellationToken, now, after.At, after.MessageId, limit);
 
     /// <summary>Recipients of the message that wait and that nobody tries, a bounded number of them.</summary>
     public async Task<IReadOnlyList<Recipient>> ListWaitingAsync(long messageId, CancellationToken cancellationToken)

@@ -64,7 +64,7 @@ public sealed class UnreportedStore(MailDatabase database)
         """);
 
     private static readonly Statement s_message = new(
-        $"SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn, timing, {QueueStore.Since}, body FROM messages m WHERE id = $1");
+        $"SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn, body, timing, {QueueStore.Since} FROM messages m WHERE id = $1");
 
     private const string Failure = "recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, orcpt";
 
@@ -98,10 +98,10 @@ public sealed class UnreportedStore(MailDatabase database)
             s_message,
             r => new ReportedMessage(
                 r.GetInt64(0), r.GetString(1), QueueStore.Time(r, 2), r.GetString(3), r.GetInt64(4), MailDsn.Parse(r.GetString(5)),
-                (BodyType)r.GetInt32(8))
+                (BodyType)r.GetInt32(6))
             {
-                Timing = MailTiming.Parse(r.GetString(6)),
-                Since = QueueStore.Time(r, 7),
+                Timing = MailTiming.Parse(r.GetString(7)),
+                Since = QueueStore.Time(r, 8),
             },
             cancellationToken, messageId))
         .FirstOrDefault();
