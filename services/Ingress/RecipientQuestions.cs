@@ -63,7 +63,9 @@ internal sealed partial class RecipientQuestions(
         }
         catch (OperationCanceledException)
         {
-            DomainOf(domain).LeaveAlone(time);
+            // One that waits for its turn says nothing of the hop.
+            if (question.IsSent)
+                DomainOf(domain).LeaveAlone(time);
             return new KnownRecipient(RecipientAnswer.Away);
         }
     }
@@ -102,7 +104,11 @@ internal sealed partial class RecipientQuestions(
                 await Places.WaitAsync(end.Token);
                 try
                 {
+                    // The hop may have fallen silent since it was asked to wait: its questions leave the place to those of others.
+                    if (domain.IsLeftAlone(time))
+                        throw new OperationCanceledException();
                     var endpoint = await ListenAsync().WaitAsync(end.Token);
+                    question.IsSent = true;
                     await bus.SendAsync(BusEndpoints.VerifyRecipient, new VerifyRecipient(address, endpoint), LongestQuestion, end.Token);
                     answer = await question.Answered.Task.WaitAsync(end.Token);
                 }
@@ -131,7 +137,7 @@ internal sealed partial class RecipientQuestions(
             LogNotAsked(log, LogText.Address(address), bug);
         }
 
-        var known = Note(address, domain, answer);
+        var known = question.IsSent ? Note(address, domain, answer) : new KnownRecipient(RecipientAnswer.Away);
         _open.TryRemove(address, out _);
         question.Ended.TrySetResult(known);
     }
@@ -190,6 +196,9 @@ internal sealed partial class RecipientQuestions(
     {
         public TaskCompletionSource<RecipientVerified> Answered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+        /// <summary>It has had its turn.</summary>
+        public bool IsSent { get; set; }
+
         public TaskCompletionSource<KnownRecipient> Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
@@ -207,12 +216,18 @@ internal sealed partial class RecipientQuestions(
         {
             lock (_lock)
             {
-                if (_leftAloneSince is { } since && time.GetElapsedTime(since) < LeftAlone)
+                if (IsLeftAlone(time))
                     return false;
                 if (_minuteBegan is not { } began || time.GetElapsedTime(began) >= s_minute)
                     (_minuteBegan, _questions) = (time.GetTimestamp(), 0);
                 return ++_questions <= mostPerMinute;
             }
+        }
+
+        public bool IsLeftAlone(TimeProvider time)
+        {
+            lock (_lock)
+                return _leftAloneSince is { } since && time.GetElapsedTime(since) < LeftAlone;
         }
 
         public void LeaveAlone(TimeProvider time)

@@ -78,7 +78,8 @@ internal sealed class SubmittedFields(bool isEndedByText)
     private void Decide(bool isLine)
     {
         var line = _start.WrittenSpan;
-        _line = HeaderLines.KindOf(line, isLine, _previous);
+        // What is left out is not there for SubmittedHeader: the first line that stays is the first of all, and both take it for the same.
+        _line = HeaderLines.KindOf(line, isLine, _keptBytes == 0 && line[0] is not ((byte)' ' or (byte)'\t') ? HeaderLine.Undecided : _previous);
         if (_line == HeaderLine.Undecided)
             return;
         var isText = _line == HeaderLine.Text || (_previous == HeaderLine.MailboxLine && _line != HeaderLine.Field);

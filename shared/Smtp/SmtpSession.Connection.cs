@@ -156,9 +156,10 @@ public sealed partial class SmtpSession
     private SmtpStep AuthRefused(SmtpReply refusal)
     {
         _sasl = null;
-        return refusal.IsPermanentFailure && ++_authFailures >= profile.MaxAuthFailures
-            ? new SmtpStep(SmtpAction.Close, refusal, Replies.C421TooManyErrors)
-            : Respond(refusal);
+        if (refusal.IsPermanentFailure && ++_authFailures >= profile.MaxAuthFailures)
+            return new SmtpStep(SmtpAction.Close, refusal, Replies.C421TooManyErrors);
+        // Who is told to come again later comes again at once, perhaps.
+        return !refusal.IsPermanentFailure && TooManyWithoutMail() ? new SmtpStep(SmtpAction.Close, refusal, Replies.C421TooManyCommands) : Respond(refusal);
     }
 
     // RFC 5321 §4.1.1.1, §4.1.4: it may come again, and then resets. The name proves nothing, so nearly any is taken.

@@ -239,7 +239,10 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
                     _transaction!.Add(ProposedRecipient!, _proposedDsn);
                 ProposedRecipient = null;
                 _proposedDsn = null;
-                return Respond(refusal ?? Replies.C250RecipientOk);
+                // Put off, one after the other, each costs what a recipient costs that is too many.
+                return refusal is { IsPermanentFailure: false } && ++_recipientsTooMany >= profile.MaxRecipientOvershoot
+                    ? new SmtpStep(SmtpAction.Close, refusal, Replies.C421TooManyRecipients)
+                    : Respond(refusal ?? Replies.C250RecipientOk);
             case SmtpAction.FindKeys when refusal is not null:
                 return AuthRefused(refusal);
             case SmtpAction.Authenticate:

@@ -224,9 +224,10 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             CREATE TABLE unrouted_timed (
                 message_id {id}, recipients TEXT NOT NULL, parameters TEXT NOT NULL, release_at BIGINT NOT NULL)
             """,
-            // When somebody has to look what became of a message: kind 1, what still waits is returned; 2, its sender is told of it.
-            "CREATE TABLE deadlines (message_id {id}, due_at BIGINT NOT NULL, kind BIGINT NOT NULL)",
-            "CREATE INDEX deadlines_due ON deadlines (due_at, message_id)",
+            // When somebody has to look what became of a message: kind 1, what still waits is returned; 2, its sender is told of it. look_at: due_at,
+            // or later where it was looked at in vain.
+            "CREATE TABLE deadlines (message_id {id}, due_at BIGINT NOT NULL, kind BIGINT NOT NULL, look_at BIGINT NOT NULL)",
+            "CREATE INDEX deadlines_look ON deadlines (look_at, message_id)",
             "CREATE INDEX unrouted_timed_release ON unrouted_timed (release_at, message_id)",
         ],
         [

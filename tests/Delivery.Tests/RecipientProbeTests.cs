@@ -35,6 +35,10 @@ public sealed class RecipientProbeTests
     [InlineData(Rcpt + "S: 251 2.1.5 He is elsewhere\n", RecipientAnswer.Taken, "")]
     [InlineData(Rcpt + "S: 550-5.1.1 No\nS: 550 5.1.1 such user\n", RecipientAnswer.Refused, "5.1.1")]
     [InlineData(Rcpt + "S: 554 No\n", RecipientAnswer.Refused, "5.0.0")]
+    [InlineData(Rcpt + "S: 550 5.4.1 Recipient address rejected: Access denied\n", RecipientAnswer.Refused, "5.4.1")]
+    // Of us, of our sender or our connection: another may hear otherwise.
+    [InlineData(Rcpt + "S: 550 5.7.1 Your address is listed\n", RecipientAnswer.PutOff, "")]
+    [InlineData(Rcpt + "S: 554 5.3.0 No reports here\n", RecipientAnswer.PutOff, "")]
     [InlineData(Rcpt + "S: 450 4.2.0 Greylisted\n", RecipientAnswer.PutOff, "")]
     [InlineData(Rcpt + "S: 452 4.2.2 Full\n", RecipientAnswer.PutOff, "")]
     // The table of replies to RCPT: too many recipients, and a far end that lost the thread.

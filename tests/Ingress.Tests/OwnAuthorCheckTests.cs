@@ -42,6 +42,9 @@ public sealed class OwnAuthorCheckTests
     [InlineData("From: ann@example.com, bob@example.net <ann@example.com> x", "550 5.7.1 The From field must be one or more addresses")]
     [InlineData("From: ann@example.com bob@example.net", "550 5.7.1 The From field must be one or more addresses")]
     [InlineData("From: Ann <ann@example.com> <bob@example.net>", "550 5.7.1 The From field must be one or more addresses")]
+    // A group that is not ended, or within another: whoever parses forgivingly does not see who is in it.
+    [InlineData("From: ann@example.com, CEO: ceo@example.net <ceo@example.net>", "550 5.7.1 The From field must be one or more addresses")]
+    [InlineData("From: ann@example.com, A: b: ceo@example.net", "550 5.7.1 The From field must be one or more addresses")]
     [InlineData("From: ((((ann@example.com", "550 5.7.1 The From field must be one or more addresses")]
     public async Task From_and_Sender_are_the_users_own(string fields, string reply)
     {

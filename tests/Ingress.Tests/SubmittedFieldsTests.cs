@@ -110,6 +110,26 @@ public sealed class SubmittedFieldsTests
         });
     }
 
+    /// <summary>What is judged is what is stored: nothing that one of them takes for text is a field to the other.</summary>
+    [Fact]
+    public void Both_readers_of_a_header_find_the_same_fields()
+    {
+        var lines = Gen.OneOfConst("Bcc: x\r\n", " z\r\n", "A: b\r\n", "From: a\r\n", "text\r\n", "\r\n", "From foo\r\n", ">From foo\r\n", "Resent-Bcc:\r\n", "Sender: s\r\n");
+        lines.Array[0, 12].Sample(parts =>
+        {
+            var content = string.Concat(parts);
+            var (kept, authors) = Filtered(content, Math.Max(1, content.Length));
+            var header = new SubmittedHeader("mx.example.org", 1, DateTimeOffset.UnixEpoch);
+            header.Take(Encoding.Latin1.GetBytes(kept));
+            header.End();
+            var stored = Text(header.Prefix()) + Text(header.Header) + (header.LacksEmptyLine ? "\r\n" : "") + Text(header.Text);
+            var names = stored.Split("\r\n").TakeWhile(line => line.Length > 0).Where(line => line[0] is not (' ' or '\t') && line.Contains(':', StringComparison.Ordinal))
+                .Select(line => line.Split(':')[0]).ToList();
+            Assert.Equal((authors.FromCount, authors.SenderCount), (names.Count(name => name == "From"), names.Count(name => name == "Sender")));
+            Assert.DoesNotContain(names, name => name is "Bcc" or "Resent-Bcc");
+        });
+    }
+
     private static string Text(ReadOnlyMemory<byte> octets) => Encoding.Latin1.GetString(octets.Span);
 
     private static (string Kept, AuthorFields Authors) Filtered(string content, int size, bool isEndedByText = true)

@@ -14,7 +14,7 @@ public abstract partial class StoreTests
         var made = await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]);
         Assert.Empty(await Deadlines.ListDueAsync(at.AddMilliseconds(-1), DeliveryDeadline.Start, 10, default));
         var due = Assert.Single(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
-        Assert.Equal(new DeliveryDeadline(message.MessageId, at, IsReturned: true), due);
+        Assert.Equal(new DeliveryDeadline(message.MessageId, at, IsReturned: true, at), due);
         Assert.Empty(await Deadlines.ListDueAsync(at, due, 10, default));
 
         var (first, second) = (made[0].Recipient, made[1].Recipient);
@@ -23,11 +23,44 @@ public abstract partial class StoreTests
         await Store.Operator.HoldAsync(message.MessageId, new("ann"));
         Assert.Empty(await Deadlines.ListWaitingAsync(message.MessageId, default));
         Assert.Equal(0, await Deadlines.EndAsync(message.MessageId, onlyIfOver: true));
+        // Who is being tried may wait again at any time.
+        await Deadlines.LookLaterAsync(message.MessageId, at.AddMinutes(1));
+        Assert.Single(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
         await Store.Claims.RecordLastDeliveredAsync(7, [Delivered(first, handsOn: false)], [first.RecipientId], default);
-        Assert.Equal(0, await Deadlines.EndAsync(message.MessageId, onlyIfOver: true));
-        await Store.Operator.RemoveAsync(message.MessageId, new("ann"));
-        Assert.Equal(1, await Deadlines.EndAsync(message.MessageId, onlyIfOver: true));
+        Assert.Empty(await Deadlines.EndOverAsync([message.MessageId]));
+        await Deadlines.LookLaterAsync(message.MessageId, at.AddMinutes(1));
         Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
+        Assert.Equal(at, Assert.Single(await Deadlines.ListDueAsync(at.AddMinutes(1), DeliveryDeadline.Start, 10, default)).At);
+        await Store.Operator.RemoveAsync(message.MessageId, new("ann"));
+        Assert.Equal([message.MessageId], await Deadlines.EndOverAsync([message.MessageId]));
+        Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
+    }
+
+    /// <summary>It is routed late: nobody tries it, and it is returned.</summary>
+    [Theory]
+    [InlineData(true, 0)]
+    [InlineData(false, 1)]
+    public async Task What_is_to_be_returned_by_now_is_not_handed_out(bool isReturned, int handedOut)
+    {
+        var message = await AcceptByAsync(new DeliverBy(Store.Time.GetUtcNow().AddSeconds(-1), isReturned, IsTraced: false), "a@example.net");
+        Assert.Equal(handedOut, (await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Local)])).Count);
+        Assert.Equal(handedOut, (await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default)).Count);
+        Assert.Single(await Deadlines.ListWaitingAsync(message.MessageId, default));
+    }
+
+    [Fact]
+    public async Task Messages_that_senders_have_held_keep_nothing_behind_them_from_being_forgotten()
+    {
+        var now = Store.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        var release = Store.Time.GetUtcNow().AddDays(7).ToUnixTimeMilliseconds();
+        await Store.RunAsync(
+            $"""
+            INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, release_at)
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= {MessageHistory.Page})
+            SELECT i, {now}, '', '', 1, 0, '', CASE WHEN i > {MessageHistory.Page} THEN 0 ELSE 1 END, CASE WHEN i > {MessageHistory.Page} THEN 0 ELSE {release} END FROM n
+            """);
+        Store.Time.Advance(TimeSpan.FromDays(2));
+        Assert.Equal(1, await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddDays(-1), default));
     }
 
     [Fact]

@@ -145,7 +145,7 @@ public sealed class TokenVerifierTests : IAsyncDisposable
         var shortKey = IssuerKey.Rsa("short", bits: 1024);
         _issuer.KeySet = new JsonObject
         {
-            ["keys"] = new JsonArray(shortKey.Public(), new JsonObject { ["kty"] = "oct", ["kid"] = "rsa-2", ["k"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }),
+            ["keys"] = new JsonArray(IssuerKey.Rsa("another").Public(), shortKey.Public(), new JsonObject { ["kty"] = "oct", ["kid"] = "rsa-2", ["k"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }),
         }.ToJsonString();
         var verifier = await StartAsync();
         Assert.True((await verifier.LookAsync(_issuer.Token("ann@example.org", key: shortKey), default)).IsForged);

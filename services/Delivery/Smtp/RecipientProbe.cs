@@ -19,6 +19,12 @@ internal sealed class RecipientProbe(
     /// <summary>Longer than anybody waits for the answer, which serves the sender's next try: a host that is slow, and not away, gives one.</summary>
     internal static readonly TimeSpan LongestDialogue = TimeSpan.FromSeconds(25);
 
+    /// <summary>For one address, from the connection to its greeting: a better host that is dead leaves time for the next.</summary>
+    internal static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(8);
+
+    /// <summary>Of one host.</summary>
+    private const int MostAddresses = 2;
+
     private const string Mail = "MAIL";
     private const string Rcpt = "RCPT";
 
@@ -36,11 +42,13 @@ internal sealed class RecipientProbe(
         var lookUps = new HostLookUps(resolution.Hosts, resolver, failures, options.Value, time);
         for (var tries = 0; !late.IsCancellationRequested && await lookUps.NextAsync().WaitAsync(cancellationToken) is var (target, found);)
         {
-            foreach (var ip in failures.LivingFirst(found.Addresses))
+            foreach (var ip in failures.LivingFirst(found.Addresses).Take(MostAddresses))
             {
                 if (late.IsCancellationRequested || ++tries > options.Value.MaxHosts)
                     break;
-                var result = await connector.ConnectAsync(target, ip, late.Token, cancellationToken);
+                using var slow = new CancellationTokenSource(LongestStart, time);
+                using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(late.Token, slow.Token);
+                var result = await connector.ConnectAsync(target, ip, giveUp.Token, cancellationToken);
                 (host, reply) = (result.RemoteHost, result.Reply);
                 if (result.IsUnreachable)
                     failures.Note(ip);
@@ -96,9 +104,15 @@ internal sealed class RecipientProbe(
         await connection.FlushAsync(timeouts.Rcpt);
         reply = await connection.ReadReplyAsync(Rcpt, timeouts.Rcpt);
         return (reply.IsSuccess ? RecipientAnswer.Taken
-            : RemoteReply.Outcome(reply, TransactionStep.Rcpt, connection.FellBackToClear) == AttemptOutcome.Failed ? RecipientAnswer.Refused
+            : RemoteReply.Outcome(reply, TransactionStep.Rcpt, connection.FellBackToClear) == AttemptOutcome.Failed && IsOfRecipient(reply) ? RecipientAnswer.Refused
             : RecipientAnswer.PutOff, reply);
     }
+
+    /// <summary>
+    /// The address is refused, and not us, our sender or our connection, about which another may hear otherwise: a status of addresses or mailboxes
+    /// (RFC 3463 §3.2, §3.3), none, or the one that Exchange Online has for a directory without the name.
+    /// </summary>
+    private static bool IsOfRecipient(SmtpReply reply) => reply.Status is null or { Subject: 0 or 1 or 2 } or { Subject: 4, Detail: 1 };
 
     private static string Word(RecipientAnswer answer) => answer switch
     {

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Sasl;
 
 namespace MailPipeline.Delivery.Smtp;
 
@@ -116,7 +117,10 @@ internal abstract class SaslClient
                 return null;
             }
 
-            var password = Encoding.UTF8.GetBytes(credentials.Secret.Normalize(NormalizationForm.FormKC));
+            // As the server prepared it when it was set; one that holds what must not be in a password is no server's.
+            if (SaslPrep.Prepare(credentials.Secret) is not { } secret)
+                return null;
+            var password = Encoding.UTF8.GetBytes(secret);
             var salted256 = Rfc2898DeriveBytes.Pbkdf2(password, salt, iterations, HashAlgorithmName.SHA256, SHA256.HashSizeInBytes);
             var clientKey = HMACSHA256.HashData(salted256, "Client Key"u8);
             var final = $"c={Convert.ToBase64String(Encoding.ASCII.GetBytes(Header))},r={joined}";
@@ -129,7 +133,7 @@ internal abstract class SaslClient
         }
 
         private static string Escape(string name) =>
-            name.Normalize(NormalizationForm.FormKC).Replace("=", "=3D", StringComparison.Ordinal).Replace(",", "=2C", StringComparison.Ordinal);
+            (SaslPrep.Prepare(name) ?? name).Replace("=", "=3D", StringComparison.Ordinal).Replace(",", "=2C", StringComparison.Ordinal);
 
         private static bool TryDecode(string text, out byte[] bytes)
         {

@@ -45,6 +45,9 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
             return s_tooLong;
         if (fields.FromCount == 0 && !options.Value.AddMissingFields)
             return s_noFrom;
+        // It is put in, and is what MAIL said.
+        if (fields.FromCount == 0 && context.Transaction.Sender is { } named && await FindForeignAsync(account, [named.Text], cancellation) is { } notOwn)
+            return Refused($"The message has no From field, and MAIL names {notOwn}, which is no address of yours");
         if (fields.FromCount == 1)
         {
             if (Addresses(fields.From) is not { Count: > 0 } authors)
@@ -66,9 +69,20 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
 
     /// <summary>Those of groups as well (RFC 6854); null where the field is no list of addresses.</summary>
     private static List<string>? Addresses(ReadOnlyMemory<byte> field) =>
-        InternetAddressList.TryParse(s_strict, field.ToArray(), out var list)
-            ? [.. list.Mailboxes.Select(mailbox => mailbox.GetAddress(idnEncode: true))]
-            : OfUnquotedName(field.Span);
+        Parse(field.Span) is { } list ? [.. list.Mailboxes.Select(mailbox => mailbox.GetAddress(idnEncode: true))] : OfUnquotedName(field.Span);
+
+    // Not TryParse, which forgives a group that is not ended, or is within another, and leaves its members out.
+    private static InternetAddressList? Parse(ReadOnlySpan<byte> field)
+    {
+        try
+        {
+            return InternetAddressList.Parse(s_strict, field.ToArray());
+        }
+        catch (ParseException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>
     /// An address behind one in the place of a name, without its quotes, as scripts write it ("ann@example.org &lt;ann@example.org&gt;"): some
@@ -78,8 +92,7 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
     {
         var bracket = field.IndexOf((byte)'<');
         return bracket > 0
-            && InternetAddressList.TryParse(s_strict, field[..bracket].ToArray(), out var name) && name is [MailboxAddress first]
-            && InternetAddressList.TryParse(s_strict, field[bracket..].ToArray(), out var rest) && rest is [MailboxAddress second]
+            && Parse(field[..bracket]) is [MailboxAddress first] && Parse(field[bracket..]) is [MailboxAddress second]
             ? [first.GetAddress(idnEncode: true), second.GetAddress(idnEncode: true)]
             : null;
     }

@@ -17,6 +17,14 @@ internal sealed partial class Deadlines(
 {
     private const int Page = 200;
 
+    /// <summary>What an operator holds is looked at again after that time, so that it is not in the way of others.</summary>
+    private static readonly TimeSpan s_heldPause = TimeSpan.FromMinutes(1);
+
+    /// <summary>After this time a round ends, and the next one goes on behind it.</summary>
+    private static readonly TimeSpan s_roundTime = TimeSpan.FromSeconds(3);
+
+    private DeliveryDeadline _after = DeliveryDeadline.Start;
+
     public string Name => "deadline";
 
     public DutyPace Pace => new(options.Value.ReconcileInterval, Share: 0.1);
@@ -24,27 +32,45 @@ internal sealed partial class Deadlines(
     public async Task<bool> RoundAsync()
     {
         var now = time.GetUtcNow();
+        var started = time.GetTimestamp();
         var useful = false;
-        for (var after = DeliveryDeadline.Start; ;)
+        while (true)
         {
-            var due = await store.ListDueAsync(now, after, Page, CancellationToken.None);
-            if (due.Count == 0)
-                return useful;
-            foreach (var deadline in due)
-                useful |= deadline.IsReturned ? await TryReturnAsync(deadline) : await TellAsync(deadline.MessageId, now);
-            after = due[^1];
+            var due = await store.ListDueAsync(now, _after, Page, CancellationToken.None);
+            // Most were delivered long ago.
+            var over = due.Count == 0 ? new HashSet<long>() : await store.EndOverAsync(due.Select(deadline => deadline.MessageId));
+            foreach (var deadline in due.Where(deadline => !over.Contains(deadline.MessageId)))
+            {
+                useful |= deadline.IsReturned ? await TryReturnAsync(deadline, now) : await TellAsync(deadline.MessageId, now);
+                _after = deadline;
+                if (time.GetElapsedTime(started) >= s_roundTime)
+                    return useful;
+            }
+
+            if (due.Count == Page)
+            {
+                _after = due[^1];
+                continue;
+            }
+
+
+            _after = DeliveryDeadline.Start;
+            return useful;
         }
     }
 
     /// <summary>False: nobody waits whom nobody tries.</summary>
-    private async Task<bool> TryReturnAsync(DeliveryDeadline deadline)
+    private async Task<bool> TryReturnAsync(DeliveryDeadline deadline, DateTimeOffset now)
     {
         try
         {
             var waiting = await store.ListWaitingAsync(deadline.MessageId, CancellationToken.None);
             foreach (var ofDomain in waiting.GroupBy(recipient => DomainKey.Of(recipient.Address)))
                 await outcomes.ExpireAsync(ofDomain.Key, [.. ofDomain], $"not delivered by {ReportText.Rfc5322Date(deadline.At)}, as its sender wanted");
-            return await store.EndAsync(deadline.MessageId, onlyIfOver: true) > 0 || waiting.Count > 0;
+            if (await store.EndAsync(deadline.MessageId, onlyIfOver: true) > 0 || waiting.Count > 0)
+                return true;
+            await store.LookLaterAsync(deadline.MessageId, now + s_heldPause);
+            return false;
         }
         // It stays, and holds up none of the others.
         catch (Exception exception) when (exception is not StorageUnavailableException { Fault: not StorageFault.Refused })
@@ -54,9 +80,13 @@ internal sealed partial class Deadlines(
         }
     }
 
-    private async Task<bool> TellAsync(long messageId, DateTimeOffset now) =>
-        await unmade.TryAsync(ReportKind.Delayed, messageId, () => maker.ReportLateAsync(messageId, now, CancellationToken.None))
-        && await store.EndAsync(messageId, onlyIfOver: false) > 0;
+    private async Task<bool> TellAsync(long messageId, DateTimeOffset now)
+    {
+        var isTold = false;
+        return await unmade.TryAsync(
+                ReportKind.Delayed, messageId, async () => isTold = await maker.ReportLateAsync(messageId, now, CancellationToken.None))
+            && isTold && await store.EndAsync(messageId, onlyIfOver: false) > 0;
+    }
 
     [LoggerMessage(2096, LogLevel.Error, "message={MessageId} cannot be returned though its time is over, and stays; the others go on")]
     private static partial void LogNotReturned(ILogger log, string messageId, Exception exception);

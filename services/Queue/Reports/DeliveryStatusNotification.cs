@@ -141,17 +141,20 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     }
 
     /// <summary>
-    /// RFC 2046 §5.2.1: never encoded, but for a message with SMTPUTF8 in a report that is to pass every host (RFC 6533 §4.5). RFC 6533 §4.2:
-    /// of a type of its own where the header is not ASCII.
+    /// RFC 2046 §5.2.1: never encoded, but for a message with SMTPUTF8 in a report that is to pass every host (RFC 6533 §4.5), which is of a
+    /// type of its own (§4.2): a header of another message that is not ASCII, in whatever it is, makes none of it.
     /// </summary>
-    private static MimePart Returned(byte[] whole, ReportFrame frame, bool isGlobal) =>
-        new("message", Ascii.IsValid(frame.Returned.Header) ? "rfc822" : "global")
+    private static MimePart Returned(byte[] whole, ReportFrame frame, bool isGlobal)
     {
-        Content = new MimeContent(new MemoryStream(whole)),
-        ContentTransferEncoding = Ascii.IsValid(whole) ? ContentEncoding.SevenBit
-            : isGlobal || !frame.Message.Body.HasFlag(BodyType.SmtpUtf8) ? ContentEncoding.EightBit : ContentEncoding.Base64,
-        ContentDescription = "The message",
-    };
+        var header = frame.Returned.Header;
+        var isUtf8 = frame.Message.Body.HasFlag(BodyType.SmtpUtf8) || (isGlobal && !Ascii.IsValid(header) && Utf8.IsValid(header));
+        return new("message", isUtf8 ? "global" : "rfc822")
+        {
+            Content = new MimeContent(new MemoryStream(whole)),
+            ContentTransferEncoding = Ascii.IsValid(whole) ? ContentEncoding.SevenBit : isUtf8 && !isGlobal ? ContentEncoding.Base64 : ContentEncoding.EightBit,
+            ContentDescription = "The message",
+        };
+    }
 
     /// <summary>RFC 3464 §2.3.5: a domain name, or an address literal where there is no name. Given "mx.example.net[192.0.2.1]:25".</summary>
     private static string RemoteMta(string remoteHost)

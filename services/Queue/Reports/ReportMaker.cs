@@ -21,13 +21,17 @@ internal sealed partial class ReportMaker(
             cancellationToken, options.Value.MaxReportsPerSender), cancellationToken);
 
     /// <param name="acceptedBefore">Since when its recipients wait too long.</param>
-    public Task ReportLateAsync(long messageId, DateTimeOffset acceptedBefore, CancellationToken cancellationToken) =>
+    /// <returns>False: they changed all the while, and some may be left that are to be told of.</returns>
+    public Task<bool> ReportLateAsync(long messageId, DateTimeOffset acceptedBefore, CancellationToken cancellationToken) =>
         ReportAsync(messageId, ReportKind.Delayed, frame => reports.ReportLateAsync(
             messageId, acceptedBefore, MaxRecipients,
             late =>
             {
-                var (now, end) = (time.GetUtcNow(), frame.Message.Since + options.Value.MaxAge);
-                return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(recipient => ReportedRecipient.OfLate(recipient, now, end, frame.Message.Timing.By))]);
+                var (now, end, by) = (time.GetUtcNow(), frame.Message.Since + options.Value.MaxAge, frame.Message.Timing.By);
+                // RFC 2852: what is returned in time is not tried for longer.
+                if (by is { IsReturned: true } && by.At < end)
+                    end = by.At;
+                return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(recipient => ReportedRecipient.OfLate(recipient, now, end, by))]);
             },
             options.Value.MaxReportsPerSender, cancellationToken), cancellationToken);
 
@@ -36,10 +40,10 @@ internal sealed partial class ReportMaker(
             messageId, MaxRecipients, ended => notification.Compose(ReportKind.Succeeded, frame, [.. ended.Select(ReportedRecipient.OfSucceeded)]),
             options.Value.MaxReportsPerSender, cancellationToken), cancellationToken);
 
-    private async Task ReportAsync(long messageId, ReportKind kind, Func<ReportFrame, Task<ReportEnd>> reportAsync, CancellationToken cancellationToken)
+    private async Task<bool> ReportAsync(long messageId, ReportKind kind, Func<ReportFrame, Task<ReportEnd>> reportAsync, CancellationToken cancellationToken)
     {
         if (await unreported.FindMessageAsync(messageId, cancellationToken) is not { } message)
-            return;
+            return true;
         var returned = await ReturnedContent.ReadAsync(messages, message, kind, options.Value.MaxReturnedBytes, cancellationToken);
         for (var recipients = MaxRecipients; recipients == MaxRecipients;)
         {
@@ -47,7 +51,7 @@ internal sealed partial class ReportMaker(
             var end = await reportAsync(frame);
             recipients = end.Recipients;
             if (recipients == 0)
-                return;
+                return end != ReportEnd.Changed;
             telemetry.Reported(kind, end.IsDropped);
             using var trace = telemetry.TraceOf(message.TraceParent);
             if (end.Report is not { } report)
@@ -58,6 +62,8 @@ internal sealed partial class ReportMaker(
             hints.Offer(report);
             LogReported(log, MessageIds.ToText(messageId), QueueTelemetry.Word(kind), MessageIds.ToText(report.MessageId), recipients);
         }
+
+        return true;
     }
 
     [LoggerMessage(2093, LogLevel.Information, "message={MessageId} status=reported kind={Kind} report={ReportId} recipients={Count}")]

@@ -77,8 +77,9 @@ public sealed class MessageHistory(MailDatabase database)
 
     internal static readonly Statement s_page = new(
         $"""
-        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN since < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
-        FROM (SELECT id, {QueueStore.Since} AS since FROM messages m WHERE id > $1 ORDER BY id LIMIT $3) p
+        SELECT COUNT(*), COALESCE(MAX(id), 0), CAST(COALESCE(SUM(CASE WHEN since < $2 THEN 1 ELSE 0 END), 0) AS BIGINT),
+            CAST(COALESCE(SUM(CASE WHEN accepted_at < $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+        FROM (SELECT id, accepted_at, {QueueStore.Since} AS since FROM messages m WHERE id > $1 ORDER BY id LIMIT $3) p
         """);
 
     internal static readonly Statement s_old = new(
@@ -152,11 +153,12 @@ public sealed class MessageHistory(MailDatabase database)
         for (var inVain = 0L; inVain < MostInVain;)
         {
             var page = (await database.QueryAsync(
-                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2)), cancellationToken, _after, acceptedBefore, Page))[0];
+                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2), Accepted: r.GetInt64(3)), cancellationToken, _after, acceptedBefore, Page))[0];
             var forgotten = page.Old == 0 ? 0 : await ForgetAsync(_after, page.Last, acceptedBefore, cancellationToken);
             total += forgotten;
             inVain += page.Count - forgotten;
-            _after = page.Old == 0 || page.Count < Page ? 0 : page.Last;
+            // By when they were accepted, which is the order of ids: those that senders had held are young for longer.
+            _after = page.Accepted == 0 || page.Count < Page ? 0 : page.Last;
             if (_after == 0)
                 break;
         }

@@ -73,7 +73,7 @@ public sealed class CredentialVerifier
         _turns = new LoginTurns(
             Math.Max(1, Environment.ProcessorCount / 2), options.MaxWaiting, options.MaxWaitingPerNetwork, _history.HasFailed);
         if (tokens is not null)
-            _tokens = new TokenLogins(directory, tokens, _history, new RememberedLogins(options.RememberedFor, MaxRemembered, time), Digest);
+            _tokens = new TokenLogins(directory, tokens, _history);
     }
 
     /// <summary>Logins that wait for their turn.</summary>

@@ -105,11 +105,15 @@ internal sealed partial class OpenIdKeys : IDisposable
             if (metadata.Issuer != _options.Issuer)
                 throw new InvalidDataException($"the metadata are of another issuer, {LogText.Address(metadata.Issuer ?? "")}");
             keys = new IssuerKeys([.. metadata.SigningKeys.Where(IsTaken).Take(MaxKeys)], _time.GetTimestamp());
+            // Those that are known are better than none.
+            if (keys.Keys.Count == 0)
+                throw new InvalidDataException("there is no key among them that is taken");
             LogFetched(_log, _options.Issuer, keys.Keys.Count);
         }
         // What an issuer sends may make its readers throw anything; whatever it is, there are no keys now.
         catch (Exception failure)
         {
+            keys = null;
             LogAway(_log, _options.Issuer, deadline.IsCancellationRequested ? $"no answer within {_options.FetchTimeout.TotalSeconds:0.#} s" : Innermost(failure));
         }
 

@@ -226,6 +226,9 @@ public sealed class QueueStore(MailDatabase database)
     private static readonly Statement s_forgetQueue = new(
         "DELETE FROM domain_queues WHERE domain = $1 AND failures = 0 AND due_at = 9223372036854775807");
 
+    /// <summary>By then what is too late has been returned.</summary>
+    private static readonly TimeSpan s_deadlinePause = TimeSpan.FromMinutes(1);
+
     private static readonly Statement s_ownCommit = new("SELECT {own_commit}");
 
     /// <summary>Returns when storage has committed, as durably as anything else, a transaction that changes nothing.</summary>
@@ -422,13 +425,16 @@ public sealed class QueueStore(MailDatabase database)
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made)
     {
         var message = routed.Message;
+        // RFC 2852: nobody begins with what is to be returned by now; who looks after deadlines does that, whenever the next attempt would be.
+        var isTooLate = message.Timing?.By is { IsReturned: true } end && end.At <= now;
+        var due = isTooLate ? now + s_deadlinePause : now;
         for (var number = 0; number < routed.Recipients.Count; number++)
         {
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
             if (recipient.Dsn is not null)
             {
-                InsertWithDsn(transaction, id, recipient, message, now);
+                InsertWithDsn(transaction, id, recipient, message, due);
                 if (recipient.IsExpanded || message.HoldReason.Length > 0)
                     continue;
             }
@@ -442,7 +448,12 @@ public sealed class QueueStore(MailDatabase database)
             if (recipient.Dsn is null)
             {
                 transaction.ExecuteLast(
-                    s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now);
+                    s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, due);
+            }
+            if (isTooLate)
+            {
+                transaction.ExecuteLast(s_dueNoLater, recipient.Domain, due);
+                continue;
             }
             made.Add((recipient.Domain, new Recipient(
                 id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, SinceOf(message), now,

@@ -24,4 +24,7 @@ public sealed record ReportMade(long ReportId, ReportKind Kind, int Recipients, 
 public readonly record struct ReportEnd(Envelope? Report, int Recipients, bool IsDropped)
 {
     public static readonly ReportEnd Nothing;
+
+    /// <summary>Nothing yet: who is to be told of changed at each try.</summary>
+    public static readonly ReportEnd Changed = new(null, 0, IsDropped: true);
 }

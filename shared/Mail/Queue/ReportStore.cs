@@ -162,7 +162,7 @@ public sealed class ReportStore(MailDatabase database)
             if (end is { } made)
                 return made;
         }
-        return ReportEnd.Nothing;
+        return ReportEnd.Changed;
     }
 
     private static TellableRecipient Read(DbDataReader r)
