@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
+using System.Net;
 using MailPipeline.Contracts;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -25,6 +27,9 @@ internal sealed partial class RecipientQuestions(
     /// <summary>So long nobody is asked about a domain whose next hop has said nothing.</summary>
     internal static readonly TimeSpan LeftAlone = TimeSpan.FromSeconds(15);
 
+    /// <summary>Questions about a domain in a minute that any network has.</summary>
+    private const int LeastShare = 20;
+
     private static readonly TimeSpan s_minute = TimeSpan.FromMinutes(1);
 
     private readonly RelayRecipientOptions _options = options.Value.Checks.RelayRecipient;
@@ -43,18 +48,19 @@ internal sealed partial class RecipientQuestions(
 
     /// <summary>What is known, or is known within the time that a client is kept waiting.</summary>
     /// <param name="domain">Its own: one that we relay for.</param>
-    public async ValueTask<KnownRecipient> FindAsync(string address, string domain)
+    /// <param name="client">For whom: one network does not use up what may be asked about the domain. Null: nobody knows.</param>
+    public async ValueTask<KnownRecipient> FindAsync(string address, string domain, IPAddress? client)
     {
         if (_taken.TryFind(address, out _, out var age))
         {
             if (age >= _options.RefreshTaken)
-                Ask(address, domain);
+                Ask(address, domain, client);
             return new KnownRecipient(RecipientAnswer.Taken);
         }
 
         if (_refused.TryFind(address, out var refusal, out _))
             return new KnownRecipient(RecipientAnswer.Refused, refusal);
-        if (Ask(address, domain) is not { } question)
+        if (Ask(address, domain, client) is not { } question)
             return new KnownRecipient(RecipientAnswer.Away);
         using var patience = new CancellationTokenSource(_options.MaxWait, time);
         try
@@ -71,12 +77,13 @@ internal sealed partial class RecipientQuestions(
     }
 
     /// <summary>The question about the address that is under way, or a new one; null where none may be asked now.</summary>
-    private Question? Ask(string address, string domain)
+    private Question? Ask(string address, string domain, IPAddress? client)
     {
         if (_open.TryGetValue(address, out var open))
             return open;
         var asked = DomainOf(domain);
-        if (!asked.MayBegin(_options.MaxQuestionsPerMinute, time))
+        var network = client is null ? default : ClientNetworks.NetworkOf(client, options.Value.PrefixIPv6);
+        if (!asked.MayBegin(_options.MaxQuestionsPerMinute, network, time))
         {
             telemetry.RecipientAsked("not_asked");
             return null;
@@ -206,21 +213,33 @@ internal sealed partial class RecipientQuestions(
     private sealed class AskedDomain(int places)
     {
         private readonly Lock _lock = new();
+        private readonly Dictionary<IPNetwork, int> _ofNetworks = [];
         private long? _minuteBegan;
         private int _questions;
         private long? _leftAloneSince;
 
         public SemaphoreSlim Places { get; } = new(places);
 
-        public bool MayBegin(int mostPerMinute, TimeProvider time)
+        /// <param name="network">Of whoever wants to know.</param>
+        public bool MayBegin(int mostPerMinute, IPNetwork network, TimeProvider time)
         {
             lock (_lock)
             {
                 if (IsLeftAlone(time))
                     return false;
                 if (_minuteBegan is not { } began || time.GetElapsedTime(began) >= s_minute)
+                {
                     (_minuteBegan, _questions) = (time.GetTimestamp(), 0);
-                return ++_questions <= mostPerMinute;
+                    _ofNetworks.Clear();
+                }
+
+                // As many networks as questions, at most.
+                var ofNetwork = _ofNetworks.GetValueOrDefault(network);
+                if (_questions >= mostPerMinute || ofNetwork >= Math.Max(LeastShare, mostPerMinute / 4))
+                    return false;
+                _ofNetworks[network] = ofNetwork + 1;
+                _questions++;
+                return true;
             }
         }
 

@@ -37,6 +37,17 @@ public static class PlainText
         });
     }
 
+    /// <summary>The same in printable ASCII: '?' in the place of whatever else there is.</summary>
+    public static string Ascii(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return string.Create(text.Length, text, static (span, source) =>
+        {
+            for (var i = 0; i < span.Length; i++)
+                span[i] = source[i] is >= ' ' and <= '~' ? source[i] : '?';
+        });
+    }
+
     /// <summary>The beginning of the text, of at most so many UTF-16 units, cut between characters.</summary>
     public static string Cut(string text, int length)
     {

@@ -69,7 +69,7 @@ public sealed class Pop3PropertyTests
     public void Marks_and_sizes_agree_whatever_is_deleted_and_restored() =>
         Gen.Select(Gen.Int[0, 1000].Array[0, 20], Gen.Int[0, 21].Array[0, 60]).Sample((sizes, numbers) =>
         {
-            var messages = sizes.Select((size, index) => new MaildropMessage(index + 1, index, size, "", default)).ToArray();
+            var messages = sizes.Select((size, index) => new MaildropMessage(index + 1, index, size, "")).ToArray();
             var snapshot = new MaildropSnapshot(messages);
             var deleted = new HashSet<int>();
             foreach (var number in numbers)
@@ -125,7 +125,7 @@ public sealed class Pop3PropertyTests
         Pop3Step.FindKeys find => Answer(session, session.KeysFound(Sasl.ScramKeys.Decoy([], find.UserName, Sasl.ScramKeys.LeastIterations))),
         Pop3Step.Verify { Claim: Sasl.ScramClaim { IsProven: false } } => session.LoginFailed(LoginFailure.BadCredentials),
         Pop3Step.Verify => Answer(session, session.Verified()),
-        Pop3Step.OpenMaildrop => session.LoggedIn([new MaildropMessage(1, 1, 10, "", default), new MaildropMessage(2, 2, 20, "", default)]),
+        Pop3Step.OpenMaildrop => session.LoggedIn([new MaildropMessage(1, 1, 10, ""), new MaildropMessage(2, 2, 20, "")]),
         Pop3Step.Commit commit => session.Committed(commit.Uids.Count, commit.Uids.Count),
         _ => step,
     };

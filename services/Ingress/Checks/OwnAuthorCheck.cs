@@ -103,7 +103,7 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
         foreach (var text in addresses.Distinct(StringComparer.OrdinalIgnoreCase))
         {
             if (!SmtpAddress.TryParse(text, out var address, allowUtf8: true) || !await own.HasAsync(account, address!, cancellation))
-                return string.Concat(text.Take(MaxShown).Select(letter => letter is >= ' ' and <= '~' ? letter : '?'));
+                return PlainText.Ascii(PlainText.Cut(text, MaxShown));
         }
 
         return null;

@@ -20,7 +20,7 @@ internal sealed class RelayRecipientCheck(AddressResolver addresses, RecipientQu
             return Verdict.GoOn;
         if ((await context.ResolveRecipientAsync(addresses, cancellation)).Ends is not [{ IsUnverified: true } end])
             return Verdict.GoOn;
-        var known = await questions.FindAsync(end.Address, end.Domain);
+        var known = await questions.FindAsync(end.Address, end.Domain, context.Client);
         return known.Answer switch
         {
             RecipientAnswer.Taken => Verdict.GoOn,

@@ -15,7 +15,7 @@ internal static class StatusField
     private const int MostLineLength = 998;
 
     /// <summary>A name or an address after its type: it is one word, and goes into a line of its own where the first has no room.</summary>
-    public static Header Typed(string field, string type, string value) => OneWord(field, type, InAscii(value));
+    public static Header Typed(string field, string type, string value) => OneWord(field, type, PlainText.Ascii(value));
 
     /// <summary>RFC 6533 §3: an address that is not all ASCII has a type of its own, and a form that needs 7 bits.</summary>
     /// <param name="isGlobal">The part is of the type that may have UTF-8, and has the address as it is (RFC 6533 §4.1).</param>
@@ -44,7 +44,7 @@ internal static class StatusField
     {
         var folded = new StringBuilder();
         var column = field.Length + 1;
-        foreach (var word in InAscii(text).Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MostLineLength - 1)))
+        foreach (var word in PlainText.Ascii(text).Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(word => word.Chunk(MostLineLength - 1)))
         {
             if (column + 1 + word.Length > MaxLineLength)
             {
@@ -74,6 +74,4 @@ internal static class StatusField
     /// <summary>RFC 3464 §2.3.6: "smtp" is for what an SMTP server said; the rest is our own.</summary>
     public static bool IsSmtpReply(string reply) =>
         reply.Length > 3 && char.IsAsciiDigit(reply[0]) && char.IsAsciiDigit(reply[1]) && char.IsAsciiDigit(reply[2]) && reply[3] is ' ' or '-';
-
-    private static string InAscii(string text) => string.Concat(text.Select(c => char.IsAscii(c) && !char.IsControl(c) ? c : '?'));
 }

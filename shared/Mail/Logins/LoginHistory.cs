@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 
 namespace MailPipeline.Mail;
 
@@ -12,6 +13,12 @@ internal sealed class LoginHistory(TimeProvider time)
 
     /// <summary>Mistakes in a row that cost nothing but the usual delay; with the next one a login from there is forgotten.</summary>
     private const int FreeFailures = 5;
+
+    /// <summary>
+    /// The same from all prefixes of one customer's IPv6 site together (<see cref="LoginNetwork.Wide"/>), which are many: beyond it a name is
+    /// paused wherever there it has not logged in from. Of IPv4 the wide network is many customers.
+    /// </summary>
+    private const int FreeFailuresOfSite = 50;
 
     /// <summary>In one pause.</summary>
     private const int GlancesInPause = 5;
@@ -44,8 +51,9 @@ internal sealed class LoginHistory(TimeProvider time)
     {
         lock (_lock)
         {
-            return Find(name, prefix) is { Failures: > FreeFailures } entry
-                && time.GetElapsedTime(entry.At) < PauseAfter(entry.Failures);
+            var entry = Find(name, prefix);
+            return IsPause(entry, FreeFailures)
+                || (entry is not { HasSucceeded: true } && SiteOf(prefix) is { } site && IsPause(Find(name, site), FreeFailuresOfSite));
         }
     }
 
@@ -95,15 +103,23 @@ internal sealed class LoginHistory(TimeProvider time)
         {
             Note(name, prefix, OneMore);
             Note(null, prefix, OneMore);
+            if (SiteOf(prefix) is { } site)
+                Note(name, site, OneMore);
         }
 
         static Entry OneMore(Entry entry) =>
             entry with { Failures = entry.Failures + 1, Glances = 0, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
     }
 
+    private bool IsPause(Entry? entry, int free) => entry?.Failures > free && time.GetElapsedTime(entry.At) < PauseAfter(entry.Failures - free);
+
+    private static IPNetwork? SiteOf(IPNetwork prefix) =>
+        prefix.BaseAddress.AddressFamily == AddressFamily.InterNetworkV6 && LoginNetwork.Wide(prefix) is var wide && wide != prefix ? wide : null;
+
+    /// <param name="failures">That were not free.</param>
     private static TimeSpan PauseAfter(int failures)
     {
-        var pause = s_firstPause * Math.Pow(2, Math.Min(failures - FreeFailures - 1, 10));
+        var pause = s_firstPause * Math.Pow(2, Math.Min(failures - 1, 10));
         return pause < s_longestPause ? pause : s_longestPause;
     }
 

@@ -10,7 +10,7 @@ namespace MailPipeline.Mail;
 /// <param name="Header">Trace header lines put before the content at delivery.</param>
 /// <param name="Body">What the content needs of whoever gets it.</param>
 public sealed record MaildropMessage(
-    long Uid, long MessageId, long SizeBytes, string Header, DateTimeOffset StoredAt, BodyType Body = BodyType.SevenBit)
+    long Uid, long MessageId, long SizeBytes, string Header, BodyType Body = BodyType.SevenBit)
 {
     /// <summary>Its header is in UTF-8 (RFC 6532), be it for a field that was put before the content.</summary>
     public bool HasUtf8Header => Body.HasFlag(BodyType.SmtpUtf8) || !Ascii.IsValid(Header);
@@ -51,7 +51,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
 
     private static readonly Statement s_list = new(
         """
-        SELECT d.uid, d.message_id, d.size_bytes, d.header, d.stored_at, COALESCE(m.body, 0)
+        SELECT d.uid, d.message_id, d.size_bytes, d.header, COALESCE(m.body, 0)
         FROM maildrop_messages d LEFT JOIN messages m ON m.id = d.message_id WHERE d.account_id = $1 ORDER BY d.uid
         """);
 
@@ -169,7 +169,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     public async Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellationToken) =>
         await database.QueryAsync(
             s_list,
-            r => new MaildropMessage(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetString(3), QueueStore.Time(r, 4), (BodyType)r.GetInt32(5)),
+            r => new MaildropMessage(r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetString(3), (BodyType)r.GetInt32(4)),
             cancellationToken, accountId);
 
     /// <summary>Octets of all messages in a maildrop, as a reader gets them.</summary>

@@ -11,9 +11,6 @@ internal static class RecipientNotify
     /// <summary>A report of success is owed: as long as the recipient waits and when it has been delivered. Holds the content, as a recipient does.</summary>
     public const long OwesSuccess = 16;
 
-    /// <summary>The sender was told that it is delayed.</summary>
-    public const long DelayTold = 32;
-
     /// <summary>The host that took it delivers itself. Stands only beside <see cref="OwesSuccess"/>, for the report.</summary>
     public const long DeliveredThere = 64;
 

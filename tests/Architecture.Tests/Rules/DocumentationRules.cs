@@ -46,6 +46,18 @@ internal static partial class DocumentationRules
         where !table.Contains($"| {Callers} |", StringComparison.Ordinal) || !Regex.IsMatch(table, $@"^\| \[?`{rooms.Key.Room}`", RegexOptions.Multiline)
         select $"{path}: no README says who may call it";
 
+    /// <summary>Programs read what a command says it did: each name stands in the README of the commands.</summary>
+    public static IEnumerable<string> Every_result_of_a_command_is_documented(Tree tree) =>
+        from file in tree.Sources("services/Commands")
+        where file.FileName.EndsWith("Reply.cs", StringComparison.Ordinal)
+        from Match result in ResultName().Matches(file.Text)
+        let name = result.Groups[1].Value
+        where !tree.Files.GetValueOrDefault("services/Commands/README.md", "").Contains($"`{name}`", StringComparison.Ordinal)
+        select $"{file.Path}: `{name}` is not in services/Commands/README.md";
+
+    [GeneratedRegex("""=> "([a-z][A-Za-z]+)",""")]
+    private static partial Regex ResultName();
+
     /// <summary>Each setting stands in the README of its service; those of shared parts in the part's or in Standalone's.</summary>
     public static IEnumerable<string> Every_setting_is_documented(Tree tree)
     {

@@ -141,7 +141,7 @@ internal sealed class MemoryMaildrops : IMaildrops
         {
             return Task.FromResult<IReadOnlyList<MaildropMessage>>([.. _messages
                 .Where(entry => entry.Value.AccountId == accountId)
-                .Select(entry => new MaildropMessage(entry.Key, entry.Key >> 16, entry.Value.Octets.Length, "", default, InUtf8.Contains(entry.Key) ? BodyType.SmtpUtf8 : BodyType.SevenBit))]);
+                .Select(entry => new MaildropMessage(entry.Key, entry.Key >> 16, entry.Value.Octets.Length, "", InUtf8.Contains(entry.Key) ? BodyType.SmtpUtf8 : BodyType.SevenBit))]);
         }
     }
 
