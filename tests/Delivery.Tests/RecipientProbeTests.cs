@@ -1,3 +1,4 @@
+using System.Net;
 using MailPipeline.Contracts;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
@@ -111,6 +112,22 @@ public sealed class RecipientProbeTests
         bench.Dns.WithMx(Bench.Domain, (10, "dead.example.net"), (20, "mail.example.net"));
         bench.Dns.WithAddress("dead.example.net", "127.0.0.9").WithAddress("mail.example.net", "127.0.0.1");
         Assert.Equal(RecipientAnswer.Taken, (await ProbeOf(bench).AskAsync(Address, Cancellation)).Answer);
+    }
+
+    [Fact]
+    public async Task A_better_host_that_is_silent_leaves_time_for_the_next()
+    {
+        await using var server = new ScriptedServer(Hello + Rcpt + "S: 250 Ok\n" + Quit);
+        await using var silent = new ScriptedServer(["! signal\n! hang\n"], address: IPAddress.Parse("127.0.0.9"), port: server.Port);
+        var clock = new FakeTimeProvider();
+        await using var bench = new Bench(options => options.Port = server.Port, clock);
+        bench.Relays[Bench.Domain] = new Relay(null);
+        bench.Dns.WithMx(Bench.Domain, (10, "silent.example.net"), (20, "mail.example.net"));
+        bench.Dns.WithAddress("silent.example.net", "127.0.0.9").WithAddress("mail.example.net", "127.0.0.1");
+        var asking = ProbeOf(bench).AskAsync(Address, Cancellation);
+        await silent.Signal.Task;
+        clock.Advance(RecipientProbe.LongestStart);
+        Assert.Equal(RecipientAnswer.Taken, (await asking).Answer);
     }
 
     [Fact]

@@ -26,9 +26,11 @@ internal sealed class Client : IAsyncDisposable
         return client;
     }
 
-    public static async Task<Client> OpenAsync(IPEndPoint server)
+    public static async Task<Client> OpenAsync(IPEndPoint server, IPAddress? from = null)
     {
         var socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        if (from is not null)
+            socket.Bind(new IPEndPoint(from, 0));
         await socket.ConnectAsync(server, Deadline.Token);
         return new Client(socket);
     }

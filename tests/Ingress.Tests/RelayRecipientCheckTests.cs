@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -142,6 +143,23 @@ public sealed class RelayRecipientCheckTests
         time.Advance(TimeSpan.FromSeconds(61));
         await client.SayAsync($"RCPT TO:<x14@{Domain}>", "550");
         Assert.Equal(11, hop.Asked.Count);
+    }
+
+    [Fact]
+    public async Task One_network_leaves_questions_to_the_others()
+    {
+        var hop = new NextHop { Answer = _ => RecipientAnswer.Taken };
+        await using var host = await StartAsync(hop, new FakeTimeProvider(TimeProvider.System.GetUtcNow()), ("MaxQuestionsPerMinute", "50"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        for (var i = 0; i < 25; i++)
+            await client.SayAsync($"RCPT TO:<x{i}@{Domain}>", i < 20 ? "250" : "450 4.1.1");
+
+        await using var other = await Client.OpenAsync(host.Mx, IPAddress.Parse("127.0.0.2"));
+        await other.ExpectAsync("220");
+        await other.SayAsync("EHLO client.example.net", "250");
+        await other.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await other.SayAsync($"RCPT TO:<y@{Domain}>", "250");
     }
 
     [Fact]

@@ -126,13 +126,14 @@ public sealed class QueueStore(MailDatabase database)
         SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters, m.timing
         """;
 
-    // Those that are held are not read, however many: "+ 0" keeps the engines from going by the id.
+    // Those that are held are not read, however many: "+ 0" keeps the engines from going by the id. Of those that are let go at one moment, which
+    // may be very many, each page reads the index alone.
     internal static readonly Statement s_unroutedTimed = new(
         $"""
         {Timed} FROM (
-            SELECT message_id, recipients, parameters FROM unrouted_timed
-            WHERE release_at <= $4 AND message_id + 0 > $1 ORDER BY message_id + 0 LIMIT $3) u
-        JOIN messages m ON m.id = u.message_id WHERE m.accepted_at <= $2 ORDER BY u.message_id
+            SELECT message_id FROM unrouted_timed WHERE release_at <= $4 AND message_id + 0 > $1 ORDER BY message_id + 0 LIMIT $3) due
+        JOIN unrouted_timed u ON u.message_id = due.message_id
+        JOIN messages m ON m.id = due.message_id WHERE m.accepted_at <= $2 ORDER BY u.message_id
         """);
 
     internal static readonly Statement s_unroutedTimedOf = new(
