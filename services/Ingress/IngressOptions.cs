@@ -142,7 +142,7 @@ public sealed class IngressOptions
     [Range(1, 100_000)]
     public int MaxErrors { get; set; } = 20;
 
-    /// <summary>NOOP, RSET, VRFY, HELP, HELO, EHLO, LHLO, ETRN, XCLIENT since the last accepted message that end a session. Default 100, as Postfix.</summary>
+    /// <summary>NOOP, RSET, VRFY, HELP, HELO, EHLO, LHLO, ETRN, XCLIENT, and AUTH answered 454, since the last accepted message that end a session. Default 100, as Postfix.</summary>
     [Range(2, 100_000)]
     public int MaxCommandsWithoutMail { get; set; } = 100;
 

@@ -24,13 +24,13 @@ public sealed class SmtpProfile
     /// <summary>Recipients of one message; never below <see cref="SmtpLimits.MinimumRecipients"/> for a public server.</summary>
     public int MaxRecipients { get; init; } = 1000;
 
-    /// <summary>RCPT commands beyond <see cref="MaxRecipients"/> since the last accepted message before the session is closed.</summary>
+    /// <summary>RCPT commands beyond <see cref="MaxRecipients"/>, or put off for any other reason, since the last accepted message before the session is closed.</summary>
     public int MaxRecipientOvershoot { get; init; } = 1000;
 
     /// <summary>5xx replies since the last accepted message before the session is closed.</summary>
     public int MaxErrors { get; init; } = 20;
 
-    /// <summary>NOOP, RSET, VRFY, HELP, EHLO, HELO, LHLO, ETRN and XCLIENT since the last accepted message before the session is closed.</summary>
+    /// <summary>NOOP, RSET, VRFY, HELP, EHLO, HELO, LHLO, ETRN and XCLIENT, and AUTH that was put off, since the last accepted message before the session is closed.</summary>
     public int MaxCommandsWithoutMail { get; init; } = 100;
 
     /// <summary>Refused credentials before the session is closed.</summary>

@@ -39,6 +39,7 @@ internal sealed partial class Deadlines(
             var due = await store.ListDueAsync(now, _after, Page, CancellationToken.None);
             // Most were delivered long ago.
             var over = due.Count == 0 ? new HashSet<long>() : await store.EndOverAsync(due.Select(deadline => deadline.MessageId));
+            useful |= over.Count > 0;
             foreach (var deadline in due.Where(deadline => !over.Contains(deadline.MessageId)))
             {
                 useful |= deadline.IsReturned ? await TryReturnAsync(deadline, now) : await TellAsync(deadline.MessageId, now);
@@ -47,15 +48,9 @@ internal sealed partial class Deadlines(
                     return useful;
             }
 
-            if (due.Count == Page)
-            {
-                _after = due[^1];
-                continue;
-            }
-
-
-            _after = DeliveryDeadline.Start;
-            return useful;
+            _after = due.Count == Page ? due[^1] : DeliveryDeadline.Start;
+            if (due.Count < Page || time.GetElapsedTime(started) >= s_roundTime)
+                return useful;
         }
     }
 

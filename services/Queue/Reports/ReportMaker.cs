@@ -51,7 +51,7 @@ internal sealed partial class ReportMaker(
             var end = await reportAsync(frame);
             recipients = end.Recipients;
             if (recipients == 0)
-                return end != ReportEnd.Changed;
+                return !end.HasChanged;
             telemetry.Reported(kind, end.IsDropped);
             using var trace = telemetry.TraceOf(message.TraceParent);
             if (end.Report is not { } report)

@@ -25,6 +25,8 @@ public readonly record struct ReportEnd(Envelope? Report, int Recipients, bool I
 {
     public static readonly ReportEnd Nothing;
 
-    /// <summary>Nothing yet: who is to be told of changed at each try.</summary>
-    public static readonly ReportEnd Changed = new(null, 0, IsDropped: true);
+    public static readonly ReportEnd Changed = new() { HasChanged = true };
+
+    /// <summary>Nothing was reported yet: who is to be told of changed at each try.</summary>
+    public bool HasChanged { get; init; }
 }
