@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.NextHops;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Server.Kestrel.Core;

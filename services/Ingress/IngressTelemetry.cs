@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -63,25 +62,16 @@ internal sealed class IngressTelemetry : IDisposable
     }
 
     /// <param name="check">By its row in the table: a closed set.</param>
-    public void Checked(string check, Verdict verdict)
+    /// <param name="verdict">reply, redirect, hold, tag or field.</param>
+    /// <param name="rule">Which rule of a check that has many; the operator names it, as he does a tag, in his settings.</param>
+    public void Checked(string check, string verdict, string? rule = null, string? tag = null)
     {
-        // The names of rules and tags are the operator's, in his settings.
-        if (verdict.Reply is not null && verdict.Rule is { } rule)
-            _verdicts.Add(1, new("check", check), new("verdict", "reply"), new("rule", rule));
-        else if (verdict.Reply is not null)
-            Count("reply");
-        if (verdict.Redirect is not null)
-            Count("redirect");
-        if (verdict.Note is not { } note)
-            return;
-        if (note.HoldReason.Length > 0)
-            Count("hold");
-        foreach (var tag in note.Tags)
-            _verdicts.Add(1, new("check", check), new("verdict", "tag"), new("tag", tag));
-        if (note.Fields.Count > 0)
-            Count("field");
-
-        void Count(string name) => _verdicts.Add(1, new KeyValuePair<string, object?>("check", check), new KeyValuePair<string, object?>("verdict", name));
+        var tags = new TagList { { "check", check }, { "verdict", verdict } };
+        if (rule is not null)
+            tags.Add("rule", rule);
+        if (tag is not null)
+            tags.Add("tag", tag);
+        _verdicts.Add(1, tags);
     }
 
     public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));

@@ -1,3 +1,5 @@
+using MailPipeline.Ingress.NextHops;
+
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>The settings of the checks, a group for each. Section "Ingress:Checks".</summary>

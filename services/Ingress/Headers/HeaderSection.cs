@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Headers;
 
 /// <summary>The header section of a message for the checks that read it: a copy of its first 64 KiB, as received.</summary>
 internal sealed class HeaderSection

@@ -1,4 +1,4 @@
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Headers;
 
 /// <summary>What a line of a submitted message is, as far as its header goes.</summary>
 internal enum HeaderLine : byte

@@ -1,4 +1,4 @@
-namespace MailPipeline.Ingress.Checks;
+namespace MailPipeline.Ingress.NextHops;
 
 /// <summary>
 /// Recipients of domains that we relay for and whose next hop is asked about them ("mail domain add --relay HOP --recipients verify"). Section

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text;
 using MailPipeline.Mail;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Headers;
 
 /// <summary>
 /// The beginning of a submitted message, held back until its header section has ended, and what is put in because the header lacks it

@@ -5,7 +5,7 @@ using System.Text.Unicode;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Headers;
 
 /// <summary>
 /// The Received field put before the content (RFC 5321 §4.4), and the count of those already there (RFC 5321 §6.3).

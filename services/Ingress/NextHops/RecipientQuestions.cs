@@ -1,17 +1,30 @@
 using System.Collections.Concurrent;
 using System.Net;
 using MailPipeline.Contracts;
-using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.NextHops;
 
 /// <summary>What is known of a recipient of a domain that we relay for.</summary>
 /// <param name="Refusal">Of one that is refused.</param>
-internal readonly record struct KnownRecipient(RecipientAnswer Answer, SmtpReply? Refusal = null);
+internal readonly record struct KnownRecipient(NextHopAnswer Answer, SmtpReply? Refusal = null);
+
+/// <summary>What a next hop says of a recipient.</summary>
+internal enum NextHopAnswer
+{
+    /// <summary>Nothing: it could not be asked, or had no answer about anybody.</summary>
+    Away,
+    Taken,
+
+    /// <summary>For good.</summary>
+    Refused,
+
+    /// <summary>It may take him another time.</summary>
+    PutOff,
+}
 
 /// <summary>
 /// Asks Delivery over the bus whether the next hop of a domain takes a recipient, and remembers what it said: in memory, since all that is lost
@@ -55,13 +68,13 @@ internal sealed partial class RecipientQuestions(
         {
             if (age >= _options.RefreshTaken)
                 Ask(address, domain, client);
-            return new KnownRecipient(RecipientAnswer.Taken);
+            return new KnownRecipient(NextHopAnswer.Taken);
         }
 
         if (_refused.TryFind(address, out var refusal, out _))
-            return new KnownRecipient(RecipientAnswer.Refused, refusal);
+            return new KnownRecipient(NextHopAnswer.Refused, refusal);
         if (Ask(address, domain, client) is not { } question)
-            return new KnownRecipient(RecipientAnswer.Away);
+            return new KnownRecipient(NextHopAnswer.Away);
         using var patience = new CancellationTokenSource(_options.MaxWait, time);
         try
         {
@@ -72,7 +85,7 @@ internal sealed partial class RecipientQuestions(
             // One that waits for its turn says nothing of the hop.
             if (question.IsSent)
                 DomainOf(domain).LeaveAlone(time);
-            return new KnownRecipient(RecipientAnswer.Away);
+            return new KnownRecipient(NextHopAnswer.Away);
         }
     }
 
@@ -101,7 +114,7 @@ internal sealed partial class RecipientQuestions(
     /// <summary>From its turn to its answer, or its end. Never throws.</summary>
     private async Task RunAsync(string address, AskedDomain domain, Question question)
     {
-        var answer = new RecipientVerified(address, RecipientAnswer.Away);
+        var (answer, status) = (NextHopAnswer.Away, "");
         try
         {
             using var end = new CancellationTokenSource(LongestQuestion, time);
@@ -117,7 +130,7 @@ internal sealed partial class RecipientQuestions(
                     var endpoint = await ListenAsync().WaitAsync(end.Token);
                     question.IsSent = true;
                     await bus.SendAsync(BusEndpoints.VerifyRecipient, new VerifyRecipient(address, endpoint), LongestQuestion, end.Token);
-                    answer = await question.Answered.Task.WaitAsync(end.Token);
+                    (answer, status) = await question.Answered.Task.WaitAsync(end.Token);
                 }
                 finally
                 {
@@ -144,42 +157,43 @@ internal sealed partial class RecipientQuestions(
             LogNotAsked(log, LogText.Address(address), bug);
         }
 
-        var known = question.IsSent ? Note(address, domain, answer) : new KnownRecipient(RecipientAnswer.Away);
+        var known = question.IsSent ? Note(address, domain, answer, status) : new KnownRecipient(NextHopAnswer.Away);
         _open.TryRemove(address, out _);
         question.Ended.TrySetResult(known);
     }
 
-    private KnownRecipient Note(string address, AskedDomain domain, RecipientVerified answer)
+    /// <param name="status">Of a refusal, as it was said: text of another host's.</param>
+    private KnownRecipient Note(string address, AskedDomain domain, NextHopAnswer answer, string status)
     {
-        telemetry.RecipientAsked(answer.Answer switch
+        telemetry.RecipientAsked(answer switch
         {
-            RecipientAnswer.Taken => "taken",
-            RecipientAnswer.Refused => "refused",
-            RecipientAnswer.PutOff => "put_off",
+            NextHopAnswer.Taken => "taken",
+            NextHopAnswer.Refused => "refused",
+            NextHopAnswer.PutOff => "put_off",
             _ => "none",
         });
-        if (answer.Answer == RecipientAnswer.Away)
+        if (answer == NextHopAnswer.Away)
         {
             domain.LeaveAlone(time);
-            return new KnownRecipient(RecipientAnswer.Away);
+            return new KnownRecipient(NextHopAnswer.Away);
         }
 
         domain.HasAnswered();
-        if (answer.Answer == RecipientAnswer.Taken)
+        if (answer == NextHopAnswer.Taken)
         {
             _refused.Remove(address);
             _taken.Add(address, true);
-            return new KnownRecipient(RecipientAnswer.Taken);
+            return new KnownRecipient(NextHopAnswer.Taken);
         }
 
         // It may take him another time: what it said before stands as long as it would have.
-        if (answer.Answer != RecipientAnswer.Refused)
-            return new KnownRecipient(RecipientAnswer.PutOff);
-        var refusal = EnhancedStatus.TryParse(answer.Status, out var status) && status is { Class: 5, Subject: not 0 }
-            ? new SmtpReply(550, status, Replies.C550NextHopRefuses.Lines) : Replies.C550NextHopRefuses;
+        if (answer != NextHopAnswer.Refused)
+            return new KnownRecipient(NextHopAnswer.PutOff);
+        var refusal = EnhancedStatus.TryParse(status, out var enhanced) && enhanced is { Class: 5, Subject: not 0 }
+            ? new SmtpReply(550, enhanced, Replies.C550NextHopRefuses.Lines) : Replies.C550NextHopRefuses;
         _taken.Remove(address);
         _refused.Add(address, refusal);
-        return new KnownRecipient(RecipientAnswer.Refused, refusal);
+        return new KnownRecipient(NextHopAnswer.Refused, refusal);
     }
 
     /// <summary>The endpoint for answers: there from the first question on, so that who asks nothing has none.</summary>
@@ -196,12 +210,21 @@ internal sealed partial class RecipientQuestions(
     private void Take(RecipientVerified answer)
     {
         if (_open.TryGetValue(answer.Address, out var question))
-            question.Answered.TrySetResult(answer);
+            question.Answered.TrySetResult((AnswerOf(answer.Answer), answer.Status));
     }
+
+    /// <summary>What a later version says and this one does not know is an answer that decides nothing.</summary>
+    private static NextHopAnswer AnswerOf(RecipientAnswer answer) => answer switch
+    {
+        RecipientAnswer.Away => NextHopAnswer.Away,
+        RecipientAnswer.Taken => NextHopAnswer.Taken,
+        RecipientAnswer.Refused => NextHopAnswer.Refused,
+        _ => NextHopAnswer.PutOff,
+    };
 
     private sealed class Question
     {
-        public TaskCompletionSource<RecipientVerified> Answered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<(NextHopAnswer Answer, string Status)> Answered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         /// <summary>It has had its turn.</summary>
         public bool IsSent { get; set; }

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Headers;
 
 /// <summary>Of whom a submitted message says that it is.</summary>
 /// <param name="From">What stands behind the colon of the first From field, as it came.</param>

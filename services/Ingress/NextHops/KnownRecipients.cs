@@ -1,6 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.NextHops;
 
 /// <summary>
 /// What is remembered of recipients for some time, a bounded number of them: who is added as one too many makes the oldest be forgotten.

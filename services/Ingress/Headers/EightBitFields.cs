@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace MailPipeline.Ingress;
+namespace MailPipeline.Ingress.Headers;
 
 /// <summary>
 /// Whether a message that comes in pieces has fields that are not ASCII (RFC 6532 §3): in its header, or in that of a part, which begins
