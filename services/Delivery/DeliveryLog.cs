@@ -80,6 +80,10 @@ internal static partial class DeliveryLog
     [LoggerMessage(3024, LogLevel.Debug, "verify=<{Recipient}> the answer found nobody who waits for it")]
     public static partial void AnswerLost(this ILogger log, Exception error, LogWords recipient);
 
+    [LoggerMessage(3025, LogLevel.Information,
+        "relay={RemoteEndPoint} offers CHUNKING and does not know BDAT; for a day it gets DATA: {Reply}")]
+    public static partial void ChunksRefused(this ILogger log, LogWords remoteEndPoint, LogWords reply);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, LogWords domain, LogWords remoteEndPoint, LogWords reply);
 }

@@ -274,7 +274,7 @@ public sealed class ListenerOptions
     /// <summary>
     /// Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN, and behind them OAUTHBEARER XOAUTH2 where an
     /// issuer is set (Logins:OpenId:Issuer); SCRAM-SHA-256 by choice, for an account may have no keys for it, and a client that has it takes
-    /// no other.
+    /// no other; SCRAM-SHA-256-PLUS where all clients bind by the server's certificate.
     /// </summary>
     public string? AuthMechanisms { get; set; }
 

@@ -68,7 +68,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     public async Task<SessionEnd> RunAsync()
     {
         if (_connection.IsSecure)
-            _session.TlsStarted();
+            TlsStarted();
         if (await GreetAsync() is { } over)
             return over;
         try
@@ -306,6 +306,28 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// What is kept of a word about who submitted a message (AUTH= of MAIL, RFC 4954 §5): that of a client which the operator lists as one that
+    /// relays, and that of a user about himself, or about anybody where he may send as anybody. Of others nobody knows who did.
+    /// </summary>
+    public async ValueTask<MailSubmitter?> BelievedAsync(MailSubmitter? said)
+    {
+        if (said?.Mailbox is not { } mailbox)
+            return said;
+        if (!_context.MayRelay)
+            return MailSubmitter.Unknown;
+        if (_context.Account is not { } account || _server.Options.Checks.OwnSender.AllowForeign)
+            return said;
+        try
+        {
+            return await _server.Own.HasAsync(account, mailbox, Uninterrupted) ? said : MailSubmitter.Unknown;
+        }
+        catch (StorageUnavailableException)
+        {
+            return MailSubmitter.Unknown;
+        }
+    }
+
     /// <summary>From 354 to the reply to the final dot; null to go on.</summary>
     private async ValueTask<SessionEnd?> ReceiveAsync()
     {
@@ -346,11 +368,13 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return false;
         }
 
-        _session.TlsStarted();
+        TlsStarted();
         _context.Account = null;
         _patience.IsLoggedIn = false;
         return true;
     }
+
+    private void TlsStarted() => _session.TlsStarted(Listener.BindsLogins ? ChannelBinding.Of(_connection.ShownCertificate) : null);
 
     // The closing reply refuses nothing; that the session ended is counted by its end.
     private async ValueTask WriteAsync(SmtpStep step)

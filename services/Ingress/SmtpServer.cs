@@ -18,6 +18,7 @@ internal sealed partial class SmtpServer(
     CredentialVerifier credentials,
     MailDirectory directory,
     QueueStart queues,
+    OwnAddresses own,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
     IngressTelemetry telemetry,
@@ -47,6 +48,8 @@ internal sealed partial class SmtpServer(
     public LoginOptions Logins => directory.Logins;
 
     public QueueStart Queues => queues;
+
+    public OwnAddresses Own => own;
 
     public IngressTelemetry Telemetry => telemetry;
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using MailPipeline.ServiceDefaults;
@@ -93,6 +94,9 @@ public sealed class LineConnection
     public IPAddress? Client { get; private set; }
 
     public bool IsSecure => _tls is not null;
+
+    /// <summary>What the client was shown when TLS began; null before.</summary>
+    public X509Certificate? ShownCertificate => _tls?.LocalCertificate;
 
     /// <summary>A deadline has passed; the read that waited came back without octets.</summary>
     public bool TimedOut => _timedOut;

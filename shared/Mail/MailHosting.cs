@@ -36,6 +36,7 @@ public static class MailHosting
         services.AddSingleton<ReportStore>();
         services.AddSingleton<DsnStore>();
         services.AddSingleton<TimingStore>();
+        services.AddSingleton<SubmitterStore>();
         services.AddSingleton<DeadlineStore>();
         if (logins.TokenIssuer is not null)
         {

@@ -55,6 +55,7 @@ public static class Replies
     public static readonly SmtpReply C501HeldTwice = new(501, "5.5.4", "HOLDFOR or HOLDUNTIL, and once");
     public static readonly SmtpReply C501OrcptTooLong = new(501, "5.5.4", "ORCPT is longer than 500 characters");
     public static readonly SmtpReply C501BadReturn = new(501, "5.5.4", "RET is FULL or HDRS");
+    public static readonly SmtpReply C501BadSubmitter = new(501, "5.5.4", "AUTH is <> or a mailbox, in xtext, and stands once");
     public static readonly SmtpReply C501BadEnvelopeId = new(501, "5.5.4", "ENVID is up to 100 characters of xtext, all of it printable");
     public static readonly SmtpReply C501BadAuth = new(501, "5.5.2", "Cannot decode the response");
     public static readonly SmtpReply C501AuthCancelled = new(501, "5.7.0", "Authentication cancelled");

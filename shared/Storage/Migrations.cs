@@ -234,5 +234,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // 1: the next hop is asked whether it takes a recipient; relay_recipients is then that of a program that does not ask, and takes all.
             "ALTER TABLE domains ADD COLUMN relay_verify BIGINT NOT NULL DEFAULT 0",
         ],
+        [
+            // Who submitted it, as MAIL said (AUTH=) and as far as that is believed: a mailbox, or '<>'; empty: nothing was said.
+            "ALTER TABLE messages ADD COLUMN submitter TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

@@ -184,6 +184,12 @@ internal sealed class FakeContent : IMessageContent
 
     public Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken) => Task.FromResult(Timings[messageId]);
 
+    /// <summary>Who submitted messages, by message.</summary>
+    public Dictionary<long, MailSubmitter> Submitters { get; } = [];
+
+    public Task<MailSubmitter?> FindSubmitterAsync(long messageId, CancellationToken cancellationToken) =>
+        Task.FromResult(Submitters.GetValueOrDefault(messageId));
+
     public long Add(long messageId, byte[] content)
     {
         _messages[messageId] = content;
