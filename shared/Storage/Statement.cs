@@ -40,6 +40,9 @@ internal enum SharedRows
     Unreported,
     Messages,
     Domains,
+    Greylist,
+    GreylistNetworks,
+    Bans,
     IdBlocks,
 }
 
