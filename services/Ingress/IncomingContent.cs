@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net;
 using System.Text;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -15,8 +16,9 @@ namespace MailPipeline.Ingress;
 /// </summary>
 /// <param name="isChunked">It comes by BDAT.</param>
 /// <param name="isUtf8">Its MAIL said SMTPUTF8.</param>
-internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8)
-    : IAsyncDisposable
+/// <param name="filters">They see it as it is kept, behind the fields that it lacked; null: there are none.</param>
+internal sealed class IncomingContent(
+    MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, SessionFilters? filters) : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
@@ -25,6 +27,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     // A user's message says whom it is from, and shows nobody who had a blind copy.
     private readonly SubmittedFields? _fields =
         listener.Kind == ListenerKind.Submission ? new(isEndedByText: listener.AddsMissingFields) : null;
+    // Where a filter may change it.
+    private readonly HeldHeader? _held = filters?.ChangeHeaders == true ? new() : null;
     private ContentWriter? _writer;
 
     // Until it is known what the message lacks.
@@ -98,6 +102,9 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     public MessagePrefix MakePrefix(SmtpSession session, IPAddress? client, string? user, DateTimeOffset now)
     {
         var prefix = new MessagePrefix();
+        // It came behind what it lacked.
+        if (_held is not null)
+            prefix.Add(_held.Bytes.Span);
         prefix.Add(_missing);
         // RFC 6409 §8.1: who sends it is known by MAIL, or where that names nobody by the login.
         if (listener.AddsMissingFields && _fields is { Authors.FromCount: 0 } && (session.Transaction?.Sender?.Text ?? user) is { } author
@@ -119,6 +126,10 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
         return prefix;
     }
+
+    /// <summary>Changes fields that came with it, as far as its header was kept back. Returns fields that are to be put in front of it instead.</summary>
+    public IEnumerable<FieldChange> Change(IReadOnlyCollection<FieldChange> changes) =>
+        (_held?.Change(changes) ?? changes).Where(change => change is { Value.Length: > 0, IsOnceOnly: false });
 
     /// <summary>A chunk of so many octets comes: where it is too much, nothing of it is kept.</summary>
     public async ValueTask AnnounceAsync(long bytes)
@@ -177,6 +188,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
             await KeepVisibleAsync(fields.End(), cancellation);
         _header?.End();
         await CompleteAsync(cancellation);
+        if (_held?.End() is { IsEmpty: false } rest && _writer is not null)
+            await _writer.AppendAsync(rest, cancellation);
     }
 
     private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation) =>
@@ -205,6 +218,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
             return;
         _header = null;
         _missing = header.Prefix();
+        if (filters is not null && _missing.Length > 0)
+            await filters.ContentAsync(_missing);
         await AppendAsync(header.Header, cancellation);
         if (header.LacksEmptyLine)
             await AppendAsync(LineEnd, cancellation);
@@ -231,6 +246,10 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
         try
         {
+            if (filters is not null)
+                await filters.ContentAsync(content);
+            if (_held is not null)
+                content = _held.Take(content);
             await writer.AppendAsync(content, cancellation);
         }
         catch (StorageUnavailableException fault)

@@ -32,6 +32,8 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _limitsReached;
     private readonly Counter<long> _limitsAway;
     private readonly Counter<long> _bans;
+    private readonly Counter<long> _filterAnswers;
+    private readonly Counter<long> _filtersAway;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -53,6 +55,8 @@ internal sealed class IngressTelemetry : IDisposable
         _limitsReached = meter.CreateCounter<long>("mailpipeline.ingress.limits_reached", "{event}", "What was over a limit of the policy, by rule");
         _limitsAway = meter.CreateCounter<long>("mailpipeline.ingress.limits_away", "{event}", "What could not be counted for limits because Redis was away");
         _bans = meter.CreateCounter<long>("mailpipeline.ingress.bans", "{ban}", "Client networks that a limit has banned, by rule");
+        _filterAnswers = meter.CreateCounter<long>("mailpipeline.ingress.filter_answers", "{answer}", "What filters said of messages, and otherwise than to go on, by filter and answer");
+        _filtersAway = meter.CreateCounter<long>("mailpipeline.ingress.filters_away", "{event}", "Sessions and messages that a filter did not judge, by filter and reason");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -125,6 +129,16 @@ internal sealed class IngressTelemetry : IDisposable
 
     /// <inheritdoc cref="LimitReached"/>
     public void Banned(string rule) => _bans.Add(1, new KeyValuePair<string, object?>("rule", rule));
+
+    /// <param name="filter">A name of the operator's settings.</param>
+    /// <param name="answer">go_on, accept, defer, refuse or discard.</param>
+    public void FilterAnswered(string filter, string answer) =>
+        _filterAnswers.Add(1, new KeyValuePair<string, object?>("filter", filter), new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="filter">A name of the operator's settings.</param>
+    /// <param name="reason">away, timed_out, or garbage where it says what is none of its protocol.</param>
+    public void FilterAway(string filter, string reason) =>
+        _filtersAway.Add(1, new KeyValuePair<string, object?>("filter", filter), new KeyValuePair<string, object?>("reason", reason));
 
     public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
 
