@@ -238,5 +238,11 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // Who submitted it, as MAIL said (AUTH=) and as far as that is believed: a mailbox, or '<>'; empty: nothing was said.
             "ALTER TABLE messages ADD COLUMN submitter TEXT NOT NULL DEFAULT ''",
         ],
+        [
+            // Logins that failed lately, for all processes to pause by. who: a digest of name and network under a key of the store. A row is
+            // there for an hour after the last failure, or until the name logs in there.
+            "CREATE TABLE login_failures (who TEXT PRIMARY KEY, failures BIGINT NOT NULL, failed_at BIGINT NOT NULL)",
+            "CREATE INDEX login_failures_time ON login_failures (failed_at)",
+        ],
     ];
 }

@@ -3,8 +3,9 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
-/// <summary>Forgets finished messages that are older than operators want to see, and gives their space back.</summary>
-internal sealed class Housekeeping(MessageHistory history, ReportStore reports, IOptions<QueueOptions> options, TimeProvider time) : IDuty
+/// <summary>Forgets finished messages that are older than operators want to see, and failed logins, and gives their space back.</summary>
+internal sealed class Housekeeping(
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, IOptions<QueueOptions> options, TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
@@ -19,6 +20,7 @@ internal sealed class Housekeeping(MessageHistory history, ReportStore reports, 
     {
         await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
+        await failures.ForgetOldAsync();
         await history.ReclaimSpaceAsync(CancellationToken.None);
         return true;
     }
