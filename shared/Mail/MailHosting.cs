@@ -51,6 +51,8 @@ public static class MailHosting
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<FlushStore>();
+        services.AddSingleton<GreylistStore>();
+        services.AddSingleton<BanStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<SecretStore>();
         services.AddSingleton<LoginFailureStore>();

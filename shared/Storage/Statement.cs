@@ -41,6 +41,9 @@ internal enum SharedRows
     Messages,
     Domains,
     LoginFailures,
+    Greylist,
+    GreylistNetworks,
+    Bans,
     IdBlocks,
 }
 

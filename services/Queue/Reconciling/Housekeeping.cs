@@ -3,12 +3,18 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
-/// <summary>Forgets finished messages that are older than operators want to see, and failed logins, and gives their space back.</summary>
+/// <summary>
+/// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
+/// </summary>
 internal sealed class Housekeeping(
-    MessageHistory history, ReportStore reports, LoginFailureStore failures, IOptions<QueueOptions> options, TimeProvider time) : IDuty
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, IOptions<QueueOptions> options,
+    TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
+
+    /// <summary>Pieces of what the door no longer knows that are forgotten in one round; the next one goes on.</summary>
+    private const int MostPieces = 50;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
@@ -21,6 +27,11 @@ internal sealed class Housekeeping(
         await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
         await failures.ForgetOldAsync();
+        for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)
+        {
+        }
+
+        await bans.ForgetAsync(CancellationToken.None);
         await history.ReclaimSpaceAsync(CancellationToken.None);
         return true;
     }
