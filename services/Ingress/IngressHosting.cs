@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.Dns;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Ingress.NextHops;
 using MailPipeline.LineServer;
@@ -25,6 +26,7 @@ public static class IngressHosting
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
+        services.AddDns();
         services.AddLineServer();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
@@ -36,6 +38,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddDnsSettings();
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Index()
             .Where(listener => !listener.Item.IsSocket)
@@ -71,6 +74,7 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<SignatureCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

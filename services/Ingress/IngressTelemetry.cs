@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.Authentication;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -26,6 +27,9 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Gauge<double> _pressure;
     private readonly Counter<long> _verdicts;
     private readonly Counter<long> _recipientQuestions;
+    private readonly Counter<long> _signatures;
+    private readonly Counter<long> _arcChains;
+    private readonly Counter<long> _forgedResults;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -41,6 +45,9 @@ internal sealed class IngressTelemetry : IDisposable
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
         _verdicts = meter.CreateCounter<long>("mailpipeline.ingress.check_verdicts", "{verdict}", "What checks said other than to go on, by check and verdict");
         _recipientQuestions = meter.CreateCounter<long>("mailpipeline.ingress.recipient_questions", "{question}", "Questions to next hops about recipients, by answer");
+        _signatures = meter.CreateCounter<long>("mailpipeline.ingress.signatures", "{signature}", "DKIM signatures of received messages, by what was found");
+        _arcChains = meter.CreateCounter<long>("mailpipeline.ingress.arc_chains", "{message}", "Received messages with ARC sets, by what was found of them");
+        _forgedResults = meter.CreateCounter<long>("mailpipeline.ingress.forged_results", "{field}", "Authentication-Results fields in our name that were left out");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -97,6 +104,29 @@ internal sealed class IngressTelemetry : IDisposable
 
     /// <param name="answer">taken, refused, put_off, none, or not_asked where a bound was reached.</param>
     public void RecipientAsked(string answer) => _recipientQuestions.Add(1, new KeyValuePair<string, object?>("answer", answer));
+
+    /// <summary>What was found of a DKIM signature, by the words of an Authentication-Results field, a closed set.</summary>
+    public void SignatureJudged(AuthenticationStatus status) => _signatures.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+
+    /// <summary>Signatures beyond the bound.</summary>
+    public void SignaturesNotJudged(int signatures)
+    {
+        if (signatures > 0)
+            _signatures.Add(signatures, new KeyValuePair<string, object?>("result", "not_judged"));
+    }
+
+    /// <summary>What was found of a chain of ARC sets; none where there is none.</summary>
+    public void ChainJudged(AuthenticationStatus status)
+    {
+        if (status != AuthenticationStatus.None)
+            _arcChains.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+    }
+
+    public void ForgedResultsLeftOut(int fields)
+    {
+        if (fields > 0)
+            _forgedResults.Add(fields);
+    }
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 
