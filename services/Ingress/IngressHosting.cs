@@ -29,6 +29,7 @@ public static class IngressHosting
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
+        services.AddDns();
         services.AddLineServer();
         services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
@@ -97,6 +98,7 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<SignatureCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.Authentication;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -32,6 +33,9 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _limitsReached;
     private readonly Counter<long> _limitsAway;
     private readonly Counter<long> _bans;
+    private readonly Counter<long> _signatures;
+    private readonly Counter<long> _arcChains;
+    private readonly Counter<long> _forgedResults;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -53,6 +57,9 @@ internal sealed class IngressTelemetry : IDisposable
         _limitsReached = meter.CreateCounter<long>("mailpipeline.ingress.limits_reached", "{event}", "What was over a limit of the policy, by rule");
         _limitsAway = meter.CreateCounter<long>("mailpipeline.ingress.limits_away", "{event}", "What could not be counted for limits because Redis was away");
         _bans = meter.CreateCounter<long>("mailpipeline.ingress.bans", "{ban}", "Client networks that a limit has banned, by rule");
+        _signatures = meter.CreateCounter<long>("mailpipeline.ingress.signatures", "{signature}", "DKIM signatures of received messages, by what was found");
+        _arcChains = meter.CreateCounter<long>("mailpipeline.ingress.arc_chains", "{message}", "Received messages with ARC sets, by what was found of them");
+        _forgedResults = meter.CreateCounter<long>("mailpipeline.ingress.forged_results", "{field}", "Authentication-Results fields in our name that were left out");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -127,6 +134,29 @@ internal sealed class IngressTelemetry : IDisposable
     public void Banned(string rule) => _bans.Add(1, new KeyValuePair<string, object?>("rule", rule));
 
     public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
+
+    /// <summary>What was found of a DKIM signature, by the words of an Authentication-Results field, a closed set.</summary>
+    public void SignatureJudged(AuthenticationStatus status) => _signatures.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+
+    /// <summary>Signatures beyond the bound.</summary>
+    public void SignaturesNotJudged(int signatures)
+    {
+        if (signatures > 0)
+            _signatures.Add(signatures, new KeyValuePair<string, object?>("result", "not_judged"));
+    }
+
+    /// <summary>What was found of a chain of ARC sets; none where there is none.</summary>
+    public void ChainJudged(AuthenticationStatus status)
+    {
+        if (status != AuthenticationStatus.None)
+            _arcChains.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+    }
+
+    public void ForgedResultsLeftOut(int fields)
+    {
+        if (fields > 0)
+            _forgedResults.Add(fields);
+    }
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 

@@ -98,6 +98,12 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>While the content is checked.</summary>
     public ReceivedContent Content => _content ?? throw new InvalidOperationException("No content has come.");
 
+    /// <summary>What was found of the signatures of the content, once <see cref="SignatureCheck"/> was asked; null where it is off.</summary>
+    public MessageSignatures? Signatures { get; set; }
+
+    /// <summary>Who reads the signatures of the message under way; null where nobody does.</summary>
+    public SignatureObserver? SignatureObserver { get; set; }
+
     /// <summary>What was said of the message that is being received; null: nothing.</summary>
     public MessageNote? Note => MessageNote.Join(MessageNote.Join(_ofConnection, _ofHello), _ofTransaction);
 
@@ -139,7 +145,11 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public ValueTask<bool> SpeaksWithinAsync(TimeSpan wait) => IsNamedByProxy || connection.IsSecure ? new(false) : connection.SpeaksWithinAsync(wait);
 
     /// <summary>The content is here, until null is given.</summary>
-    public void Receive(ReceivedContent? content) => _content = content;
+    public void Receive(ReceivedContent? content)
+    {
+        _content = content;
+        Signatures = null;
+    }
 
     /// <summary>Where the recipient leads, looked up once for all checks of it.</summary>
     public async ValueTask<ResolvedAddress> ResolveRecipientAsync(AddressResolver addresses, CancellationToken cancellation)

@@ -37,6 +37,7 @@ internal sealed class CheckTable
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
+        SignatureCheck signatures,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
@@ -75,6 +76,9 @@ internal sealed class CheckTable
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
+
+            // What needs another's answer comes last.
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn, signatures),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);
