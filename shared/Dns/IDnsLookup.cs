@@ -56,6 +56,9 @@ public readonly record struct TxtRecord(string Text);
 /// <param name="Data">What has to match.</param>
 public sealed record TlsaRecord(byte Usage, byte Selector, byte MatchingType, ReadOnlyMemory<byte> Data);
 
+/// <param name="Host">The name that an address is said to have, without final dot; anybody may say it of an address of his.</param>
+public readonly record struct PtrRecord(string Host);
+
 /// <summary>The DNS questions that mail asks. An answer of whatever kind is a value; only cancellation throws.</summary>
 public interface IDnsLookup
 {
@@ -70,4 +73,8 @@ public interface IDnsLookup
     /// <param name="name">Port and protocol stand before the host's name, as in "_25._tcp.mx.example.net" (RFC 6698 §3).</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken);
+
+    /// <param name="name">As <see cref="ReverseName"/> makes it of an address.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    Task<DnsAnswer<PtrRecord>> PtrAsync(string name, CancellationToken cancellationToken);
 }
