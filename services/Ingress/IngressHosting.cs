@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.Dns;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Ingress.NextHops;
 using MailPipeline.LineServer;
@@ -19,6 +20,7 @@ public static class IngressHosting
         var services = builder.Services;
         services.AddIngressSettings();
         services.AddSingleton<IngressTelemetry>();
+        services.AddDns();
         services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
@@ -36,6 +38,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddDnsSettings();
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Index()
             .Where(listener => !listener.Item.IsSocket)
@@ -71,6 +74,9 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<PublicSuffixes>();
+        services.AddSingleton<SenderAuthenticationCheck>();
+        services.AddSingleton<MessageAuthenticationCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

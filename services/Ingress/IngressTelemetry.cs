@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.Authentication;
+using MailPipeline.Authentication.Spf;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -26,6 +28,9 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Gauge<double> _pressure;
     private readonly Counter<long> _verdicts;
     private readonly Counter<long> _recipientQuestions;
+    private readonly Counter<long> _authentication;
+    private readonly Counter<long> _authenticationBounds;
+    private readonly Histogram<double> _authenticationDuration;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -41,6 +46,9 @@ internal sealed class IngressTelemetry : IDisposable
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
         _verdicts = meter.CreateCounter<long>("mailpipeline.ingress.check_verdicts", "{verdict}", "What checks said other than to go on, by check and verdict");
         _recipientQuestions = meter.CreateCounter<long>("mailpipeline.ingress.recipient_questions", "{question}", "Questions to next hops about recipients, by answer");
+        _authentication = meter.CreateCounter<long>("mailpipeline.ingress.authentication", "{result}", "What was found of who sent a message, by method and result");
+        _authenticationBounds = meter.CreateCounter<long>("mailpipeline.ingress.authentication_bounds", "{message}", "Messages whose authentication reached a bound, by bound");
+        _authenticationDuration = meter.CreateHistogram<double>("mailpipeline.ingress.authentication.duration", "s", "Time that a message waits for its authentication behind the final dot");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -97,6 +105,23 @@ internal sealed class IngressTelemetry : IDisposable
 
     /// <param name="answer">taken, refused, put_off, none, or not_asked where a bound was reached.</param>
     public void RecipientAsked(string answer) => _recipientQuestions.Add(1, new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="method">spf, dkim, arc or dmarc.</param>
+    public void Authenticated(string method, AuthenticationStatus status) =>
+        _authentication.Add(1, new("method", method), new("result", AuthenticationWords.Of(status)));
+
+    public void AuthenticationBounded(SpfLimit limit) => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", limit switch
+    {
+        SpfLimit.LookUps => "look_ups",
+        SpfLimit.VoidLookUps => "void_look_ups",
+        SpfLimit.MxHosts => "mx_hosts",
+        SpfLimit.RecordSize => "record_size",
+        _ => "time",
+    }));
+
+    public void AuthenticationQuestionsSpent() => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", "questions"));
+
+    public void AuthenticationWaited(TimeSpan duration) => _authenticationDuration.Record(duration.TotalSeconds);
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 

@@ -84,6 +84,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
         finally
         {
+            _context.Inquire(null);
             await DisposeAsync();
         }
     }
@@ -232,6 +233,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
+        _context.Inquire(null);
         _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);

@@ -1,4 +1,6 @@
 using System.Net;
+using MailPipeline.Authentication.Arc;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -55,6 +57,15 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>While the greeting of the client is checked: its argument, printable ASCII.</summary>
     public string ClientName => session.ProposedClientName;
 
+    /// <summary>The greeting that stands, whatever is proposed.</summary>
+    public string Greeting => session.ClientName;
+
+    /// <summary>SPF of the transaction under way; null where it is not asked.</summary>
+    public SpfInquiry? Inquiry { get; private set; }
+
+    /// <summary>What the signatures of the content are worth, which has ended; null where nobody looked.</summary>
+    public SignatureResults? Signatures { get; set; }
+
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
 
@@ -74,8 +85,17 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public void Begin(CheckStage stage)
     {
         _ofProposed = null;
-        if (stage is CheckStage.Connection or CheckStage.Sender)
-            _ofTransaction = null;
+        if (stage is not (CheckStage.Connection or CheckStage.Sender))
+            return;
+        _ofTransaction = null;
+        Inquire(null);
+    }
+
+    /// <summary>SPF of the transaction to come is asked about; what was asked about the last one is over.</summary>
+    public void Inquire(SpfInquiry? inquiry)
+    {
+        Inquiry?.Dispose();
+        Inquiry = inquiry;
     }
 
     /// <summary>Said of what is proposed at the stage under way.</summary>
@@ -96,6 +116,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 break;
             case CheckStage.Hello:
                 (_ofHello, _ofTransaction) = (_ofProposed, null);
+                Inquire(null);
                 break;
             default:
                 _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
@@ -127,3 +148,6 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 /// <param name="IsHeaderCut">The header section goes on beyond the bound.</param>
 /// <param name="Authors">Of a submitted message; of any other nothing.</param>
 internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut, AuthorFields Authors);
+
+/// <summary>What the signatures of a message are worth.</summary>
+internal sealed record SignatureResults(IReadOnlyList<DkimResult> Dkim, ArcResult? Arc);

@@ -23,6 +23,8 @@ public sealed class CheckOptions
 
     public HeaderRuleOptions HeaderRules { get; init; } = new();
 
+    public AuthenticationOptions Authentication { get; init; } = new();
+
     internal void Validate(string setting, List<string> failures)
     {
         ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", failures);
@@ -32,6 +34,14 @@ public sealed class CheckOptions
         MaildropSpace.Validate($"{setting}:{nameof(MaildropSpace)}", failures);
         Hops.Validate($"{setting}:{nameof(Hops)}", failures);
         HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
+        Authentication.Validate($"{setting}:{nameof(Authentication)}", failures);
+    }
+
+    internal static void RequireDefined<T>(string setting, T value, List<string> failures)
+        where T : struct, Enum
+    {
+        if (!Enum.IsDefined(value))
+            failures.Add($"{setting} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}");
     }
 
     internal static void RequireListeners(string setting, ListenerKinds listeners, List<string> failures)

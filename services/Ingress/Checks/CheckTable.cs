@@ -28,6 +28,8 @@ internal sealed class CheckTable
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
+        SenderAuthenticationCheck senderAuthentication,
+        MessageAuthenticationCheck messageAuthentication,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
@@ -43,6 +45,7 @@ internal sealed class CheckTable
             new(CheckStage.Sender, "backpressure", ListenerKinds.All, backpressure),
             new(CheckStage.Sender, "local_sender", settings.LocalSender.AskedOn, localSender),
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
+            new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
@@ -54,6 +57,9 @@ internal sealed class CheckTable
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
+
+            // It may have to wait for DNS.
+            new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);
