@@ -25,10 +25,10 @@ public sealed class BoundedDns(IDnsLookup dns, int maxQuestions) : IDnsLookup
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => AskAsync(dns.TlsaAsync, name, cancellationToken);
 
-    public Task<DnsAnswer<PtrRecord>> PtrAsync(string name, CancellationToken cancellationToken) => AskAsync(dns.PtrAsync, name, cancellationToken);
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => AskAsync(dns.PtrAsync, address, cancellationToken);
 
-    private Task<DnsAnswer<T>> AskAsync<T>(
-        Func<string, CancellationToken, Task<DnsAnswer<T>>> askAsync, string name, CancellationToken cancellationToken) =>
+    private Task<DnsAnswer<T>> AskAsync<TName, T>(
+        Func<TName, CancellationToken, Task<DnsAnswer<T>>> askAsync, TName name, CancellationToken cancellationToken) =>
         Interlocked.Increment(ref _questions) <= maxQuestions
             ? askAsync(name, cancellationToken)
             : Task.FromResult(DnsAnswer.Failure<T>($"a message may ask {maxQuestions} questions"));

@@ -13,8 +13,7 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
     /// <summary>An array's element, and the head of the object that it names.</summary>
     private const int RecordBytes = 48;
 
-    /// <summary>Of an IPv6 address.</summary>
-    private const int AddressBytes = 88;
+    private const int AddressBytes = 40;
 
     /// <summary>By type and name, so that all types share one bound; each value is the answer of its key's type.</summary>
     private readonly TtlCache<object> _answers = new(options.Value.CacheBytes, time);
@@ -32,8 +31,8 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name) => AskAsync("AAAA", name, dns.IPv6Async, _ => AddressBytes);
 
-    public Task<DnsAnswer<PtrRecord>> PtrAsync(string name) =>
-        AskAsync("PTR", name, dns.PtrAsync, record => record.Host.Length * sizeof(char));
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address) =>
+        AskAsync("PTR", ReversedName.Of(address), (_, cancellation) => dns.PtrAsync(address, cancellation), host => host.Length * sizeof(char));
 
     Task<DnsAnswer<MxRecord>> IDnsLookup.MxAsync(string name, CancellationToken cancellationToken) => MxAsync(name).WaitAsync(cancellationToken);
 
@@ -45,7 +44,7 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
 
     Task<DnsAnswer<TlsaRecord>> IDnsLookup.TlsaAsync(string name, CancellationToken cancellationToken) => TlsaAsync(name).WaitAsync(cancellationToken);
 
-    Task<DnsAnswer<PtrRecord>> IDnsLookup.PtrAsync(string name, CancellationToken cancellationToken) => PtrAsync(name).WaitAsync(cancellationToken);
+    Task<DnsAnswer<string>> IDnsLookup.PtrAsync(IPAddress address, CancellationToken cancellationToken) => PtrAsync(address).WaitAsync(cancellationToken);
 
     private async Task<DnsAnswer<T>> AskAsync<T>(
         string type, string name, Func<string, CancellationToken, Task<DnsAnswer<T>>> askAsync, Func<T, int> bytesOf) =>

@@ -54,8 +54,8 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
         record => new TlsaRecord(record.Data.Span[0], record.Data.Span[1], record.Data.Span[2], record.Data[DnsReply.TlsaHeadBytes..]),
         cancellationToken);
 
-    public Task<DnsAnswer<PtrRecord>> PtrAsync(string name, CancellationToken cancellationToken) =>
-        AskAsync(name, DnsRecordType.Ptr, record => new PtrRecord(record.Target), cancellationToken);
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) =>
+        AskAsync(ReversedName.Of(address), DnsRecordType.Ptr, record => record.Target, cancellationToken);
 
     public void Dispose() => _exchange.Dispose();
 

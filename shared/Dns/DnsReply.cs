@@ -17,14 +17,14 @@ internal enum DnsResponseCode : ushort
 
 /// <summary>What a record says.</summary>
 /// <param name="Number">Preference of an MX.</param>
-/// <param name="Target">Exchange of an MX; name of a PTR.</param>
+/// <param name="Target">Exchange of an MX; host of a PTR.</param>
 /// <param name="Address">Of an A or AAAA record.</param>
 /// <param name="Data">The joined strings of a TXT record; all that a TLSA record holds.</param>
 internal readonly record struct DnsRecord(uint Number = 0, string Target = "", IPAddress? Address = null, ReadOnlyMemory<byte> Data = default);
 
 /// <summary>What a message that answers a question says about it, and nothing of what else is in it.</summary>
 /// <param name="Records">
-/// Of the type asked for, at the end of the chain of aliases, no two alike, exchanges by preference. Of exchanges, names and addresses there are
+/// Of the type asked for, at the end of the chain of aliases, no two alike, exchanges by preference. Of exchanges and addresses there are
 /// <see cref="MaxRecords"/> at most; texts and TLSA records take no more than they took of the message.
 /// Exchanges that can name no host are left out when others are there; one of them says otherwise that the domain has no host.
 /// </param>
@@ -147,13 +147,13 @@ internal sealed record DnsReply(
     /// <summary>Null: one of them is none of its type.</summary>
     private static List<DnsRecord>? RecordsOf(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type) => type switch
     {
-        DnsRecordType.Mx => Hosts(reader, wanted),
-        DnsRecordType.Ptr => Hosts(reader, wanted).FindAll(record => record.Target.Length > 0),
+        DnsRecordType.Mx => Exchanges(reader, wanted),
+        DnsRecordType.Ptr => Hosts(reader, wanted),
         DnsRecordType.Txt or DnsRecordType.Tlsa => Contents(reader, wanted, type),
         _ => Addresses(reader, wanted, type),
     };
 
-    private static List<DnsRecord> Hosts(DnsReader reader, List<DnsEntry> wanted)
+    private static List<DnsRecord> Exchanges(DnsReader reader, List<DnsEntry> wanted)
     {
         var best = new List<DnsRecord>();
         var hosts = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
@@ -188,6 +188,28 @@ internal sealed record DnsReply(
         }
 
         return best;
+    }
+
+    /// <summary>Names that can be none of a host are left out: nothing could be asked about them.</summary>
+    private static List<DnsRecord> Hosts(DnsReader reader, List<DnsEntry> wanted)
+    {
+        var hosts = new List<DnsRecord>();
+        var known = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        Span<byte> name = stackalloc byte[DnsName.MaxBytes];
+        Span<char> text = stackalloc char[DnsName.MaxChars];
+        foreach (var entry in wanted)
+        {
+            var length = reader.At(entry.DataAt).ReadName(name);
+            if (length == 0 || !DnsName.IsPlain(name[..length]))
+                continue;
+            var host = text[..DnsName.Write(name[..length], text)].ToString();
+            if (known.Add(host))
+                hosts.Add(new DnsRecord(Target: host));
+            if (hosts.Count == MaxRecords)
+                break;
+        }
+
+        return hosts;
     }
 
     private static List<DnsRecord> Addresses(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type)

@@ -56,9 +56,6 @@ public readonly record struct TxtRecord(string Text);
 /// <param name="Data">What has to match.</param>
 public sealed record TlsaRecord(byte Usage, byte Selector, byte MatchingType, ReadOnlyMemory<byte> Data);
 
-/// <param name="Host">The name that an address is said to have, without final dot; anybody may say it of an address of his.</param>
-public readonly record struct PtrRecord(string Host);
-
 /// <summary>The DNS questions that mail asks. An answer of whatever kind is a value; only cancellation throws.</summary>
 public interface IDnsLookup
 {
@@ -74,7 +71,6 @@ public interface IDnsLookup
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken);
 
-    /// <param name="name">As <see cref="ReverseName"/> makes it of an address.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    Task<DnsAnswer<PtrRecord>> PtrAsync(string name, CancellationToken cancellationToken);
+    /// <summary>The names of the hosts at an address, without final dot; whether they have that address is theirs to say (RFC 1035 §3.5, RFC 3596 §2.5).</summary>
+    Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken);
 }

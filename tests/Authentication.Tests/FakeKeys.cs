@@ -42,5 +42,5 @@ internal sealed class FakeKeys : IDnsLookup
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-    public Task<DnsAnswer<PtrRecord>> PtrAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
 }

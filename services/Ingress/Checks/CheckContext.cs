@@ -51,23 +51,51 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The client has logged in, or the operator lists it.</summary>
     public bool MayRelay => Account is not null || isRelayClient;
 
+    /// <summary>
+    /// The client comes from elsewhere, has not logged in, and is not listed: whom the policy of the door is about, if it is about its listener.
+    /// </summary>
+    public bool IsStrangerOn(ListenerKinds listeners) => listeners.HasFlag(Kind) && Client is not null && !MayRelay && !IsLocalClient;
+
+    /// <summary>The operator lists the client, or it is this very machine.</summary>
+    public bool IsListedOrLocal => isRelayClient || IsLocalClient;
+
+    /// <summary>The stage that is under way.</summary>
+    public CheckStage Stage { get; private set; }
+
+    /// <summary>The kind of its listener.</summary>
+    public ListenerKinds Kind => session.Profile.Kind switch
+    {
+        ListenerKind.Submission => ListenerKinds.Submission,
+        ListenerKind.Lmtp => ListenerKinds.Lmtp,
+        _ => ListenerKinds.Mx,
+    };
+
+    /// <summary>What DNS says of the client, as far as somebody has asked.</summary>
+    public ClientInquiry Inquiry => field ??= new();
+
+    /// <summary>The session had begun when its client became known: a proxy has named it.</summary>
+    public bool IsNamedByProxy { get; init; }
+
     /// <summary>LMTP is spoken (RFC 2033): for maildrops of ours, whoever the client is.</summary>
     public bool IsForMaildrops => session.Profile.Kind == ListenerKind.Lmtp;
 
     /// <summary>While the greeting of the client is checked: its argument, printable ASCII.</summary>
     public string ClientName => session.ProposedClientName;
 
-    /// <summary>The greeting that stands, whatever is proposed.</summary>
+    /// <summary>The argument of the greeting that stands.</summary>
     public string Greeting => session.ClientName;
 
     /// <summary>SPF of the transaction under way; null where it is not asked.</summary>
-    public SpfInquiry? Inquiry { get; private set; }
+    public SpfInquiry? Spf { get; private set; }
 
     /// <summary>What the signatures of the content are worth, which has ended; null where nobody looked.</summary>
     public SignatureResults? Signatures { get; set; }
 
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
+
+    /// <summary>The domain of the reverse-path that is proposed, or of the transaction under way; null for the null path.</summary>
+    public string? SenderDomain => (Stage == CheckStage.Sender ? session.ProposedSender : session.Transaction?.Sender)?.Domain;
 
     /// <summary>While a recipient is checked.</summary>
     public SmtpAddress Recipient => session.ProposedRecipient ?? throw new InvalidOperationException("No recipient is proposed.");
@@ -85,17 +113,18 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public void Begin(CheckStage stage)
     {
         _ofProposed = null;
+        Stage = stage;
         if (stage is not (CheckStage.Connection or CheckStage.Sender))
             return;
         _ofTransaction = null;
-        Inquire(null);
+        AskSpf(null);
     }
 
     /// <summary>SPF of the transaction to come is asked about; what was asked about the last one is over.</summary>
-    public void Inquire(SpfInquiry? inquiry)
+    public void AskSpf(SpfInquiry? inquiry)
     {
-        Inquiry?.Dispose();
-        Inquiry = inquiry;
+        Spf?.Dispose();
+        Spf = inquiry;
     }
 
     /// <summary>Said of what is proposed at the stage under way.</summary>
@@ -116,13 +145,16 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 break;
             case CheckStage.Hello:
                 (_ofHello, _ofTransaction) = (_ofProposed, null);
-                Inquire(null);
+                AskSpf(null);
                 break;
             default:
                 _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
                 break;
         }
     }
+
+    /// <summary>Before the greeting: the client speaks within that time. It may, where a proxy has named it or TLS has gone before.</summary>
+    public ValueTask<bool> SpeaksWithinAsync(TimeSpan wait) => IsNamedByProxy || connection.IsSecure ? new(false) : connection.SpeaksWithinAsync(wait);
 
     /// <summary>The content is here, until null is given.</summary>
     public void Receive(ReceivedContent? content) => _content = content;

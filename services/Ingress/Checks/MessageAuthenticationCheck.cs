@@ -52,7 +52,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
 
     public async ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
-        if (context.Inquiry is not { } inquiry)
+        if (context.Spf is not { } inquiry)
             return Verdict.GoOn;
         // A From that nobody sees is nobody's.
         if (Enforces && context.Content.IsHeaderCut)

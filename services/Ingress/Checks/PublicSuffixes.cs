@@ -60,9 +60,9 @@ internal sealed partial class PublicSuffixes(IOptions<IngressOptions> options, T
         LogRead(log, _file, _list.Count);
     }
 
-    [LoggerMessage(1035, LogLevel.Warning, "Ingress:Checks:Authentication:Dmarc:PublicSuffixFile {File} is not used: {Fault}; the list in use stays")]
+    [LoggerMessage(1055, LogLevel.Warning, "Ingress:Checks:Authentication:Dmarc:PublicSuffixFile {File} is not used: {Fault}; the list in use stays")]
     private static partial void LogUnreadable(ILogger log, string file, string fault);
 
-    [LoggerMessage(1036, LogLevel.Information, "Public Suffix List {File} read: {Count} rules")]
+    [LoggerMessage(1056, LogLevel.Information, "Public Suffix List {File} read: {Count} rules")]
     private static partial void LogRead(ILogger log, string file, int count);
 }

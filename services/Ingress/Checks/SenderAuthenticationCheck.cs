@@ -20,7 +20,7 @@ internal sealed class SenderAuthenticationCheck(DnsCache dns, IOptions<IngressOp
             return new(Verdict.GoOn);
         var (now, receiver) = (time.GetUtcNow(), options.Value.HostName);
         var inquiry = new SpfInquiry(new BoundedDns(dns, _options.MaxQuestions), _options.MaxTime, time);
-        context.Inquire(inquiry);
+        context.AskSpf(inquiry);
         inquiry.Begin(
             SpfQuestion.OfSender(client, context.Greeting, context.Sender) with { Now = now, Receiver = receiver },
             SpfQuestion.OfHelo(client, context.Greeting) with { Now = now, Receiver = receiver }, context.Sender);

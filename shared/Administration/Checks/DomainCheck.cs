@@ -114,12 +114,12 @@ public sealed class DomainCheck(IDnsLookup dns, TimeProvider time)
     /// <summary>Large receivers refuse clients whose address has no name that leads back to it.</summary>
     private async Task<PublishedItem> ReverseAsync(string host, IPAddress address, CancellationToken cancellation)
     {
-        var name = ReverseName.Of(address);
+        var name = ReversedName.Of(address);
         string[] publish = [$"{name}. PTR {host}."];
-        var answer = await dns.PtrAsync(name, cancellation);
+        var answer = await dns.PtrAsync(address, cancellation);
         if (answer.Status == DnsStatus.Failed)
             return Unanswered(PublishedKind.ReverseName, name, answer.Error);
-        string[] found = [.. answer.Records.Select(record => record.Host)];
+        string[] found = [.. answer.Records];
         if (found.Length == 0)
             return new(PublishedKind.ReverseName, name, PublishedState.Missing, [], $"of {address}; who has the network publishes it", publish);
         foreach (var back in found.Take(MaxHosts))

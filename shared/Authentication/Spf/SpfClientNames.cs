@@ -24,7 +24,7 @@ internal sealed class SpfClientNames(IDnsLookup dns, SpfLimits limits, IPAddress
         if (_names is not null)
             return;
         _names = [];
-        var answer = await dns.PtrAsync(ReverseName.Of(client), deadline);
+        var answer = await dns.PtrAsync(client, deadline);
         IsVoid = answer.Status is DnsStatus.NoData or DnsStatus.NoSuchName;
         // RFC 7208 §4.6.4: all but the first are ignored.
         foreach (var (host, addresses) in await Task.WhenAll(answer.Records.Take(limits.PtrNames).Select(AddressesAsync)))
@@ -42,11 +42,11 @@ internal sealed class SpfClientNames(IDnsLookup dns, SpfLimits limits, IPAddress
         _names!.Find(name => name.Equals(domain, StringComparison.OrdinalIgnoreCase))
         ?? _names.Find(name => IsWithin(name, domain)) ?? (_names is [var any, ..] ? any : Unknown);
 
-    private async Task<(string Host, IReadOnlyList<IPAddress> Addresses)> AddressesAsync(PtrRecord record)
+    private async Task<(string Host, IReadOnlyList<IPAddress> Addresses)> AddressesAsync(string host)
     {
         var answer = client.AddressFamily == AddressFamily.InterNetworkV6
-            ? await dns.IPv6Async(record.Host, deadline) : await dns.IPv4Async(record.Host, deadline);
-        return (record.Host, answer.Records);
+            ? await dns.IPv6Async(host, deadline) : await dns.IPv4Async(host, deadline);
+        return (host, answer.Records);
     }
 
     private static bool IsWithin(string name, string domain) =>

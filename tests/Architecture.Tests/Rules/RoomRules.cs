@@ -14,9 +14,10 @@ internal static class RoomRules
     /// <summary>The rooms of a service that has walls between them, and what each of them may use of the others.</summary>
     private static readonly Dictionary<(string Service, string Room), string[]> Uses = new()
     {
-        [("services/Ingress", "Checks")] = ["Headers", "NextHops"],
+        [("services/Ingress", "Checks")] = ["Headers", "NextHops", "Limits"],
         [("services/Ingress", "Headers")] = [],
         [("services/Ingress", "NextHops")] = [],
+        [("services/Ingress", "Limits")] = [],
         [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports"],
         [("services/Queue", "Routing")] = ["Domains"],
         [("services/Queue", "Domains")] = ["Reports"],

@@ -278,7 +278,7 @@ internal sealed class FakeDns : IDnsLookup
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     /// <inheritdoc cref="TxtAsync"/>
-    public Task<DnsAnswer<PtrRecord>> PtrAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
         new(addresses.Length > 0 ? DnsStatus.Found : DnsStatus.NoData, addresses, TimeToLive);
