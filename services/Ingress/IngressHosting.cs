@@ -23,6 +23,7 @@ public static class IngressHosting
         var services = builder.Services;
         services.AddIngressSettings();
         services.AddSingleton<IngressTelemetry>();
+        services.AddDns();
         services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
@@ -99,6 +100,9 @@ public static class IngressHosting
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
         services.AddSingleton<SignatureCheck>();
+        services.AddSingleton<PublicSuffixes>();
+        services.AddSingleton<SenderAuthenticationCheck>();
+        services.AddSingleton<MessageAuthenticationCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

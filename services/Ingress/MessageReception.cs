@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using System.Text;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -117,7 +118,7 @@ internal sealed class MessageReception(
         var now = server.Time.GetUtcNow();
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
         foreach (var field in note?.Fields ?? [])
-            prefix.Add(field.Name, field.Value);
+            prefix.Add(Encoding.UTF8.GetBytes($"{field}\r\n"));
         var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "", await session.BelievedAsync(Transaction.Submitter));
         try
         {

@@ -87,6 +87,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
         finally
         {
+            _context.AskSpf(null);
             await DisposeAsync();
         }
     }
@@ -235,6 +236,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
+        _context.AskSpf(null);
         _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account, IsNamedByProxy = true };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);

@@ -1,4 +1,6 @@
 using System.Net;
+using MailPipeline.Authentication.Arc;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -83,6 +85,12 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The argument of the greeting that stands.</summary>
     public string Greeting => session.ClientName;
 
+    /// <summary>SPF of the transaction under way; null where it is not asked.</summary>
+    public SpfInquiry? Spf { get; private set; }
+
+    /// <summary>What the signatures of the content are worth, which has ended; null where nobody looked.</summary>
+    public SignatureResults? Signatures { get; set; }
+
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
 
@@ -112,8 +120,17 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     {
         _ofProposed = null;
         Stage = stage;
-        if (stage is CheckStage.Connection or CheckStage.Sender)
-            _ofTransaction = null;
+        if (stage is not (CheckStage.Connection or CheckStage.Sender))
+            return;
+        _ofTransaction = null;
+        AskSpf(null);
+    }
+
+    /// <summary>SPF of the transaction to come is asked about; what was asked about the last one is over.</summary>
+    public void AskSpf(SpfInquiry? inquiry)
+    {
+        Spf?.Dispose();
+        Spf = inquiry;
     }
 
     /// <summary>Said of what is proposed at the stage under way.</summary>
@@ -134,6 +151,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 break;
             case CheckStage.Hello:
                 (_ofHello, _ofTransaction) = (_ofProposed, null);
+                AskSpf(null);
                 break;
             default:
                 _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
@@ -172,3 +190,6 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 /// <param name="IsHeaderCut">The header section goes on beyond the bound.</param>
 /// <param name="Authors">Of a submitted message; of any other nothing.</param>
 internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut, AuthorFields Authors);
+
+/// <summary>What the signatures of a message are worth.</summary>
+internal sealed record SignatureResults(IReadOnlyList<DkimResult> Dkim, ArcResult? Arc);

@@ -33,6 +33,8 @@ public sealed class CheckOptions
 
     internal ListenerKinds PolicyAskedOn => PolicyFile.Length > 0 ? ListenerKinds.All : ListenerKinds.None;
 
+    public AuthenticationOptions Authentication { get; init; } = new();
+
     internal void Validate(string setting, List<string> failures)
     {
         if (PolicyFile.Length > 0)
@@ -45,6 +47,14 @@ public sealed class CheckOptions
         Hops.Validate($"{setting}:{nameof(Hops)}", failures);
         Signatures.Validate($"{setting}:{nameof(Signatures)}", failures);
         HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
+        Authentication.Validate($"{setting}:{nameof(Authentication)}", failures);
+    }
+
+    internal static void RequireDefined<T>(string setting, T value, List<string> failures)
+        where T : struct, Enum
+    {
+        if (!Enum.IsDefined(value))
+            failures.Add($"{setting} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}");
     }
 
     internal static void RequireListeners(string setting, ListenerKinds listeners, List<string> failures)

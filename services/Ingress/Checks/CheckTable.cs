@@ -38,6 +38,8 @@ internal sealed class CheckTable
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
         SignatureCheck signatures,
+        SenderAuthenticationCheck senderAuthentication,
+        MessageAuthenticationCheck messageAuthentication,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
@@ -61,6 +63,7 @@ internal sealed class CheckTable
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
             // What is refused anyway does not count.
             new(CheckStage.Sender, "message_limit", settings.PolicyAskedOn, messageLimit),
+            new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
@@ -79,6 +82,7 @@ internal sealed class CheckTable
 
             // What needs another's answer comes last.
             new(CheckStage.Content, "signatures", settings.Signatures.AskedOn, signatures),
+            new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);
