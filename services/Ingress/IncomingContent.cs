@@ -20,6 +20,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
     private EightBitFields _eightBit = new();
+    private TlsRequiredField _tlsRequired = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     // A user's message says whom it is from, and shows nobody who had a blind copy.
     private readonly SubmittedFields? _fields =
@@ -42,6 +43,9 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
 
     /// <summary>SMTPUTF8 was said, and fields of its header, that we put in too, or of the header of a part, are not ASCII.</summary>
     public bool HasUtf8Fields => _eightBit.AreFound || _isAuthorUtf8;
+
+    /// <summary>Its header says that it need not go under TLS (RFC 8689 §3).</summary>
+    public bool SaysTlsIsOptional => _tlsRequired.IsNo;
 
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
@@ -219,6 +223,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         if (!_hops.IsBody)
         {
             _section?.Take(content.Span);
+            _tlsRequired.Read(content.Span);
             _hops.Read(content.Span);
         }
 

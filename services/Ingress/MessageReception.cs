@@ -153,6 +153,11 @@ internal sealed class MessageReception(
             body |= BodyType.Dsn;
         if (Transaction.Timing is { IsHandedOn: true })
             body |= BodyType.Timing;
+        // RFC 8689 §3: the parameter counts over the field.
+        if (Transaction.RequireTls)
+            body |= BodyType.RequireTls;
+        else if (_content.SaysTlsIsOptional)
+            body |= BodyType.TlsOptional;
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",

@@ -60,6 +60,12 @@ public enum BodyType
 
     /// <summary>Storage has a priority (RFC 6710) or a time of delivery (RFC 2852) that hosts are told of. The bus carries no more of them than this.</summary>
     Timing = 16,
+
+    /// <summary>REQUIRETLS (RFC 8689): only a host that offers it too, and is proven to be the right one under TLS, may have it, or a report about it.</summary>
+    RequireTls = 64,
+
+    /// <summary>Its field TLS-Required says no (RFC 8689 §3): what domains publish of TLS does not keep it from them.</summary>
+    TlsOptional = 128,
 }
 
 /// <summary>The key by which messages of one sender are known among others that wait.</summary>

@@ -51,6 +51,8 @@ public static class MailHosting
         services.AddSingleton<FlushStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<SecretStore>();
+        services.AddSingleton<StsPolicyStore>();
+        services.AddSingleton<TlsResultStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

@@ -40,6 +40,7 @@ internal enum SharedRows
     Unreported,
     Messages,
     Domains,
+    StsPolicies,
     IdBlocks,
 }
 

@@ -309,7 +309,8 @@ internal sealed class TransactionPipeline(
         var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";
-        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}";
+        var tls = capabilities.RequireTls && message.First.Body.HasFlag(BodyType.RequireTls) ? " REQUIRETLS" : "";
+        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{tls}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}";
     }
 
     // RFC 3461 §5.2.1: as the client said it, and no word where it said none.

@@ -29,6 +29,9 @@ public enum OperatorAction
 
     /// <summary>What waits for a domain was made due at once.</summary>
     DomainFlushed = 42,
+
+    /// <summary>What another domain wants of TLS was forgotten.</summary>
+    TlsPolicyForgotten = 50,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
