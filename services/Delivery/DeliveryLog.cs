@@ -80,6 +80,10 @@ internal static partial class DeliveryLog
     [LoggerMessage(3024, LogLevel.Debug, "verify=<{Recipient}> the answer found nobody who waits for it")]
     public static partial void AnswerLost(this ILogger log, Exception error, LogWords recipient);
 
+    [LoggerMessage(3025, LogLevel.Information,
+        "relay={RemoteEndPoint} offers CHUNKING and does not know BDAT; for a day it gets DATA: {Reply}")]
+    public static partial void ChunksRefused(this ILogger log, LogWords remoteEndPoint, LogWords reply);
+
     [LoggerMessage(3031, LogLevel.Warning, "{Domain}: policies of MTA-STS cannot be read or kept now; what is remembered holds")]
     public static partial void PoliciesAway(this ILogger log, Exception error, LogWords domain);
 

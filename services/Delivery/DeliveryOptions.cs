@@ -123,6 +123,15 @@ public sealed class DeliveryOptions
     /// <summary>Use PIPELINING where it is offered. Default: true.</summary>
     public bool Pipelining { get; set; } = true;
 
+    /// <summary>Send content by BDAT (RFC 3030) where CHUNKING is offered. Default: true.</summary>
+    public bool Chunking { get; set; } = true;
+
+    /// <summary>
+    /// Hosts, by name or address, that are told who submitted a message (AUTH= of MAIL, RFC 4954 §5), as are smarthosts that we log in to.
+    /// Default: none.
+    /// </summary>
+    public TextList SubmitterHosts { get; set; } = [];
+
     /// <summary>TLS towards all domains without an entry in <see cref="TlsDomains"/>. Default: opportunistic (RFC 7435).</summary>
     public TlsPolicy Tls { get; set; } = TlsPolicy.Opportunistic;
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net;
 using System.Text;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Headers;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;

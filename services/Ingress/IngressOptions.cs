@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Limits;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Sasl;
@@ -277,7 +278,7 @@ public sealed class ListenerOptions
     /// <summary>
     /// Mechanisms of AUTH, with a space between them, in the order of EHLO. Default LOGIN PLAIN, and behind them OAUTHBEARER XOAUTH2 where an
     /// issuer is set (Logins:OpenId:Issuer); SCRAM-SHA-256 by choice, for an account may have no keys for it, and a client that has it takes
-    /// no other.
+    /// no other; SCRAM-SHA-256-PLUS where all clients bind by the server's certificate.
     /// </summary>
     public string? AuthMechanisms { get; set; }
 
@@ -392,6 +393,14 @@ internal sealed class IngressTokenRule(IConfiguration configuration) : IValidate
             configuration, $"{IngressOptions.SectionName}:{nameof(options.Listeners)}:{i}:{nameof(listener.AuthMechanisms)}", listener.AuthMechanisms));
         return failures.OfType<string>().ToList() is { Count: > 0 } said ? ValidateOptionsResult.Fail(said) : ValidateOptionsResult.Success;
     }
+}
+
+/// <summary>Where limits are counted for all servers together, if that is said.</summary>
+internal sealed class IngressRedisRule(IConfiguration configuration) : IValidateOptions<IngressOptions>
+{
+    public ValidateOptionsResult Validate(string? name, IngressOptions options) =>
+        configuration.GetConnectionString("redis") is { Length: > 0 } redis && RedisBuckets.FaultOf(redis) is { } fault
+            ? ValidateOptionsResult.Fail($"ConnectionStrings:redis must be like 'host:6379,password=...': {fault}") : ValidateOptionsResult.Success;
 }
 
 /// <summary>What a service of its own needs.</summary>

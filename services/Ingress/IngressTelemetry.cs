@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -27,6 +26,12 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Gauge<double> _pressure;
     private readonly Counter<long> _verdicts;
     private readonly Counter<long> _recipientQuestions;
+    private readonly Counter<long> _dnsLists;
+    private readonly Counter<long> _policyReads;
+    private readonly Counter<long> _greylist;
+    private readonly Counter<long> _limitsReached;
+    private readonly Counter<long> _limitsAway;
+    private readonly Counter<long> _bans;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -42,6 +47,12 @@ internal sealed class IngressTelemetry : IDisposable
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
         _verdicts = meter.CreateCounter<long>("mailpipeline.ingress.check_verdicts", "{verdict}", "What checks said other than to go on, by check and verdict");
         _recipientQuestions = meter.CreateCounter<long>("mailpipeline.ingress.recipient_questions", "{question}", "Questions to next hops about recipients, by answer");
+        _dnsLists = meter.CreateCounter<long>("mailpipeline.ingress.dns_list_questions", "{question}", "Questions to lists of addresses in DNS, by list and answer");
+        _policyReads = meter.CreateCounter<long>("mailpipeline.ingress.policy_reads", "{read}", "Changed states of the policy's file, by whether they were taken");
+        _greylist = meter.CreateCounter<long>("mailpipeline.ingress.greylist", "{recipient}", "Recipients that greylisting was asked about, by result");
+        _limitsReached = meter.CreateCounter<long>("mailpipeline.ingress.limits_reached", "{event}", "What was over a limit of the policy, by rule");
+        _limitsAway = meter.CreateCounter<long>("mailpipeline.ingress.limits_away", "{event}", "What could not be counted for limits because Redis was away");
+        _bans = meter.CreateCounter<long>("mailpipeline.ingress.bans", "{ban}", "Client networks that a limit has banned, by rule");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -63,25 +74,16 @@ internal sealed class IngressTelemetry : IDisposable
     }
 
     /// <param name="check">By its row in the table: a closed set.</param>
-    public void Checked(string check, Verdict verdict)
+    /// <param name="verdict">reply, redirect, hold, tag or field.</param>
+    /// <param name="rule">Which rule of a check that has many; the operator names it, as he does a tag, in his settings.</param>
+    public void Checked(string check, string verdict, string? rule = null, string? tag = null)
     {
-        // The names of rules and tags are the operator's, in his settings.
-        if (verdict.Reply is not null && verdict.Rule is { } rule)
-            _verdicts.Add(1, new("check", check), new("verdict", "reply"), new("rule", rule));
-        else if (verdict.Reply is not null)
-            Count("reply");
-        if (verdict.Redirect is not null)
-            Count("redirect");
-        if (verdict.Note is not { } note)
-            return;
-        if (note.HoldReason.Length > 0)
-            Count("hold");
-        foreach (var tag in note.Tags)
-            _verdicts.Add(1, new("check", check), new("verdict", "tag"), new("tag", tag));
-        if (note.Fields.Count > 0)
-            Count("field");
-
-        void Count(string name) => _verdicts.Add(1, new KeyValuePair<string, object?>("check", check), new KeyValuePair<string, object?>("verdict", name));
+        var tags = new TagList { { "check", check }, { "verdict", verdict } };
+        if (rule is not null)
+            tags.Add("rule", rule);
+        if (tag is not null)
+            tags.Add("tag", tag);
+        _verdicts.Add(1, tags);
     }
 
     public void SessionStarted(ListenerKind kind) => _sessions.Add(1, Kind(kind));
@@ -107,6 +109,24 @@ internal sealed class IngressTelemetry : IDisposable
 
     /// <param name="answer">taken, refused, put_off, none, or not_asked where a bound was reached.</param>
     public void RecipientAsked(string answer) => _recipientQuestions.Add(1, new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="list">A zone of the operator's settings.</param>
+    /// <param name="answer">listed, not_listed, failed, or error where the list says what does not count.</param>
+    public void DnsListAsked(string list, string answer) =>
+        _dnsLists.Add(1, new KeyValuePair<string, object?>("list", list), new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="result">deferred, passed, known or excepted.</param>
+    public void Greylisted(string result) => _greylist.Add(1, new KeyValuePair<string, object?>("result", result));
+
+    /// <param name="rule">A name of the operator's settings.</param>
+    public void LimitReached(string rule) => _limitsReached.Add(1, new KeyValuePair<string, object?>("rule", rule));
+
+    public void LimitsAway() => _limitsAway.Add(1);
+
+    /// <inheritdoc cref="LimitReached"/>
+    public void Banned(string rule) => _bans.Add(1, new KeyValuePair<string, object?>("rule", rule));
+
+    public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 

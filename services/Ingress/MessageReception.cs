@@ -118,7 +118,7 @@ internal sealed class MessageReception(
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
         foreach (var field in note?.Fields ?? [])
             prefix.Add(field.Name, field.Value);
-        var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "");
+        var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "", await session.BelievedAsync(Transaction.Submitter));
         try
         {
             using var commit = server.BeginCommit(message);
@@ -138,7 +138,7 @@ internal sealed class MessageReception(
         return new(new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}"), null);
     }
 
-    private Envelope EnvelopeOf(int prefixBytes, DateTimeOffset now, string holdReason)
+    private Envelope EnvelopeOf(int prefixBytes, DateTimeOffset now, string holdReason, MailSubmitter? submitter)
     {
         var recipients = new string[Transaction.Recipients.Count];
         for (var i = 0; i < recipients.Length; i++)
@@ -153,6 +153,8 @@ internal sealed class MessageReception(
             body |= BodyType.Dsn;
         if (Transaction.Timing is { IsHandedOn: true })
             body |= BodyType.Timing;
+        if (submitter is not null)
+            body |= BodyType.Submitter;
         // RFC 8689 §3: the parameter counts over the field.
         if (Transaction.RequireTls)
             body |= BodyType.RequireTls;
@@ -161,7 +163,7 @@ internal sealed class MessageReception(
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
-            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing, submitter);
     }
 
     private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>

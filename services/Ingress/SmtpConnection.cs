@@ -49,6 +49,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     public string ConnectionId => _connection.ConnectionId;
 
+    /// <summary>What checks know of the session.</summary>
+    public CheckContext Checked => _context;
+
     /// <summary>Who has logged in; null is a stranger.</summary>
     public string? UserName => _context.Account?.Address;
 
@@ -68,7 +71,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     public async Task<SessionEnd> RunAsync()
     {
         if (_connection.IsSecure)
-            _session.TlsStarted();
+            TlsStarted();
         if (await GreetAsync() is { } over)
             return over;
         try
@@ -232,7 +235,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
-        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account };
+        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account, IsNamedByProxy = true };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);
         if (await JudgeClientAsync() is not { } refusal)
@@ -265,9 +268,20 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SaslClaim claim)
     {
+        if (_server.Limits.Counts(LimitWhat.FailedLogins) && !await _server.Limits.MayLogInAsync(_context, claim.UserName))
+            return Replies.C454AuthUnavailable;
         using var departure = _connection.WatchDeparture();
         var verified = await _server.Credentials.VerifyAsync(
             claim, new LoginClient(Client, departure.Closed, departure.Left));
+        // What was not looked at is no failure either.
+        if (_server.Limits.Counts(LimitWhat.FailedLogins))
+        {
+            if (verified.IsBusy || verified.Account is not null)
+                await _server.Limits.LoggedInAsync(_context, claim.UserName);
+            else
+                await _server.Limits.LoginFailedAsync(_context, claim.UserName);
+        }
+
         if (verified.IsBusy)
             return Replies.C454AuthUnavailable;
         _verified = verified.Account;
@@ -303,6 +317,28 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         finally
         {
             _context.Receive(null);
+        }
+    }
+
+    /// <summary>
+    /// What is kept of a word about who submitted a message (AUTH= of MAIL, RFC 4954 §5): that of a client which the operator lists as one that
+    /// relays, and that of a user about himself, or about anybody where he may send as anybody. Of others nobody knows who did.
+    /// </summary>
+    public async ValueTask<MailSubmitter?> BelievedAsync(MailSubmitter? said)
+    {
+        if (said?.Mailbox is not { } mailbox)
+            return said;
+        if (!_context.MayRelay)
+            return MailSubmitter.Unknown;
+        if (_context.Account is not { } account || _server.Options.Checks.OwnSender.AllowForeign)
+            return said;
+        try
+        {
+            return await _server.Own.HasAsync(account, mailbox, Uninterrupted) ? said : MailSubmitter.Unknown;
+        }
+        catch (StorageUnavailableException)
+        {
+            return MailSubmitter.Unknown;
         }
     }
 
@@ -346,11 +382,13 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return false;
         }
 
-        _session.TlsStarted();
+        TlsStarted();
         _context.Account = null;
         _patience.IsLoggedIn = false;
         return true;
     }
+
+    private void TlsStarted() => _session.TlsStarted(Listener.BindsLogins ? ChannelBinding.Of(_connection.ShownCertificate) : null);
 
     // The closing reply refuses nothing; that the session ended is counted by its end.
     private async ValueTask WriteAsync(SmtpStep step)

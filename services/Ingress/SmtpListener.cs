@@ -28,6 +28,9 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
     /// <summary>A bare LF in content counts as CRLF.</summary>
     public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
 
+    /// <summary>A mechanism is offered that binds a login to its connection.</summary>
+    public bool BindsLogins { get; } = server.Logins.MechanismsOf(listener.AuthMechanisms).Any(mechanism => mechanism.BindsChannel);
+
     /// <summary>What is asked of whoever comes here.</summary>
     public ListenerChecks Checks { get; } = server.Checks.Of(listener.Kind);
 

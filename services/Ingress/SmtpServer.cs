@@ -18,10 +18,12 @@ internal sealed partial class SmtpServer(
     CredentialVerifier credentials,
     MailDirectory directory,
     QueueStart queues,
+    OwnAddresses own,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
     IngressTelemetry telemetry,
     RefusalLog refusals,
+    DoorLimits limits,
     TimeProvider time,
     ILogger<SmtpServer> log) : IDisposable
 {
@@ -47,6 +49,10 @@ internal sealed partial class SmtpServer(
     public LoginOptions Logins => directory.Logins;
 
     public QueueStart Queues => queues;
+
+    public DoorLimits Limits => limits;
+
+    public OwnAddresses Own => own;
 
     public IngressTelemetry Telemetry => telemetry;
 
@@ -96,8 +102,11 @@ internal sealed partial class SmtpServer(
     public void Refused(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply, string? rule)
     {
         telemetry.Refused(command, reply);
-        if (reply != Replies.C535BadCredentials)
-            refusals.Write(session, command, asked, transaction, reply, rule);
+        if (reply == Replies.C535BadCredentials)
+            return;
+        if (reply.IsPermanentFailure && limits.Counts(LimitWhat.FailedCommands))
+            _ = limits.CountFailedCommandAsync(session.Checked);
+        refusals.Write(session, command, asked, transaction, reply, rule);
     }
 
     public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault)

@@ -107,7 +107,7 @@ public sealed class MailboxListener
     /// <summary>
     /// Mechanisms of AUTH, with a space between them, as CAPA names them. Default LOGIN PLAIN, which take passwords as USER and PASS do, and
     /// behind them OAUTHBEARER XOAUTH2 where an issuer is set (Logins:OpenId:Issuer); SCRAM-SHA-256 by choice, for an account may have no keys
-    /// for it, and a client that has it takes no other.
+    /// for it, and a client that has it takes no other; SCRAM-SHA-256-PLUS where all clients bind by the server's certificate.
     /// </summary>
     public string? AuthMechanisms { get; set; }
 

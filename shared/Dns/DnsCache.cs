@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Dns;
@@ -11,6 +12,8 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
     /// <summary>An array's element, and the head of the object that it names.</summary>
     private const int RecordBytes = 48;
 
+    private const int AddressBytes = 40;
+
     /// <summary>By type and name, so that all types share one bound; each value is the answer of its key's type.</summary>
     private readonly TtlCache<object> _answers = new(options.Value.CacheBytes, time);
 
@@ -22,6 +25,13 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name) =>
         AskAsync("TLSA", name, dns.TlsaAsync, record => record.Data.Length);
+
+    public Task<DnsAnswer<IPAddress>> IPv4Async(string name) => AskAsync("A", name, dns.IPv4Async, _ => AddressBytes);
+
+    public Task<DnsAnswer<IPAddress>> IPv6Async(string name) => AskAsync("AAAA", name, dns.IPv6Async, _ => AddressBytes);
+
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address) =>
+        AskAsync("PTR", ReversedName.Of(address), (_, cancellation) => dns.PtrAsync(address, cancellation), host => host.Length * sizeof(char));
 
     private async Task<DnsAnswer<T>> AskAsync<T>(
         string type, string name, Func<string, CancellationToken, Task<DnsAnswer<T>>> askAsync, Func<T, int> bytesOf) =>

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using MailPipeline.ServiceDefaults;
@@ -94,6 +95,9 @@ public sealed class LineConnection
 
     public bool IsSecure => _tls is not null;
 
+    /// <summary>What the client was shown when TLS began; null before.</summary>
+    public X509Certificate? ShownCertificate => _tls?.LocalCertificate;
+
     /// <summary>A deadline has passed; the read that waited came back without octets.</summary>
     public bool TimedOut => _timedOut;
 
@@ -146,6 +150,22 @@ public sealed class LineConnection
         var result = await _input.ReadAsync();
         EndWait();
         return result;
+    }
+
+    /// <summary>Octets come within that time, or have come already; they stay where they are. For a connection without TLS, of which nothing was read.</summary>
+    public async ValueTask<bool> SpeaksWithinAsync(TimeSpan time)
+    {
+        using var end = new CancellationTokenSource(time, _time);
+        try
+        {
+            var read = await _input.ReadAsync(end.Token);
+            _input.AdvanceTo(read.Buffer.Start, read.Buffer.Start);
+            return !read.Buffer.IsEmpty;
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested)
+        {
+            return false;
+        }
     }
 
     public void AdvanceTo(SequencePosition consumed) => _input.AdvanceTo(consumed);

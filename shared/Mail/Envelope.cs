@@ -14,6 +14,7 @@ namespace MailPipeline.Mail;
 /// <param name="HoldReason">Why all of its recipients wait for an operator from the start; empty: they do not.</param>
 /// <param name="Dsn">What it said about reports; null: nothing, as most do.</param>
 /// <param name="Timing">What it said about time; null: nothing, as most do.</param>
+/// <param name="Submitter">Who has submitted it, as far as those are believed who said so; null: nothing was said, as by most.</param>
 public sealed record Envelope(
     long MessageId,
     string Sender,
@@ -25,7 +26,8 @@ public sealed record Envelope(
     string Flow = "",
     string HoldReason = "",
     EnvelopeDsn? Dsn = null,
-    MailTiming? Timing = null);
+    MailTiming? Timing = null,
+    MailSubmitter? Submitter = null);
 
 /// <summary>What an envelope said about reports (RFC 3461). It goes with <see cref="BodyType.Dsn"/>.</summary>
 /// <param name="Recipients">In the order of the envelope's.</param>
@@ -60,6 +62,9 @@ public enum BodyType
 
     /// <summary>Storage has a priority (RFC 6710) or a time of delivery (RFC 2852) that hosts are told of. The bus carries no more of them than this.</summary>
     Timing = 16,
+
+    /// <summary>Storage knows who submitted it (AUTH= of MAIL, RFC 4954 §5), as hosts that we trust are told.</summary>
+    Submitter = 32,
 
     /// <summary>REQUIRETLS (RFC 8689): only a host that offers it too, and is proven to be the right one under TLS, may have it, or a report about it.</summary>
     RequireTls = 64,

@@ -36,6 +36,7 @@ public static class MailHosting
         services.AddSingleton<ReportStore>();
         services.AddSingleton<DsnStore>();
         services.AddSingleton<TimingStore>();
+        services.AddSingleton<SubmitterStore>();
         services.AddSingleton<DeadlineStore>();
         if (logins.TokenIssuer is not null)
         {
@@ -45,12 +46,16 @@ public static class MailHosting
 
         services.AddSingleton(provider => new CredentialVerifier(
             provider.GetRequiredService<MailDirectory>(), provider.GetRequiredService<SecretStore>(), logins, provider.GetRequiredService<TimeProvider>(),
-            provider.GetService<TokenVerifier>()));
+            provider.GetService<TokenVerifier>(),
+            provider.GetRequiredService<MailDatabase>().SingleProcess ? null : provider.GetRequiredService<LoginFailureStore>()));
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<FlushStore>();
+        services.AddSingleton<GreylistStore>();
+        services.AddSingleton<BanStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<SecretStore>();
+        services.AddSingleton<LoginFailureStore>();
         services.AddSingleton<StsPolicyStore>();
         services.AddSingleton<TlsResultStore>();
         services.AddHostedService<StorageLifetime>();

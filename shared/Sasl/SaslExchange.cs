@@ -34,13 +34,16 @@ public sealed class SaslExchange
 
     /// <summary>Begins with the argument of AUTH: a mechanism and perhaps, behind a space, an initial response.</summary>
     /// <param name="offered">The mechanisms that may be had here.</param>
-    public static (SaslExchange? Exchange, SaslStep Step) Begin(ReadOnlySpan<byte> argument, IReadOnlyList<SaslMechanism> offered)
+    /// <param name="channel">What a login may be bound to (<see cref="ChannelBinding"/>); null: nothing, and no mechanism that needs it may be had.</param>
+    public static (SaslExchange? Exchange, SaslStep Step) Begin(
+        ReadOnlySpan<byte> argument, IReadOnlyList<SaslMechanism> offered, byte[]? channel = null)
     {
         ArgumentNullException.ThrowIfNull(offered);
+        offered = SaslMechanism.On(offered, channel is not null);
         var end = argument.IndexOf((byte)' ');
         if (SaslMechanism.Find(end < 0 ? argument : argument[..end], offered) is not { } mechanism)
             return (null, new SaslStep(SaslAction.UnknownMechanism));
-        var exchange = new SaslExchange(mechanism.Begin());
+        var exchange = new SaslExchange(mechanism.Begin(offered.Any(other => other.BindsChannel) ? channel : null));
         if (end < 0)
             return (exchange, exchange._dialogue.Start());
 

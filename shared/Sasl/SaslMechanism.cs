@@ -5,29 +5,31 @@ namespace MailPipeline.Sasl;
 /// <summary>One way of logging in: a row of the table of all that there are. Listeners offer some of them.</summary>
 public sealed class SaslMechanism
 {
-    private readonly Func<SaslDialogue> _begin;
+    private readonly Func<byte[]?, SaslDialogue> _begin;
 
-    private SaslMechanism(string name, Func<SaslDialogue> begin, bool sendsPassword = false, bool sendsToken = false)
+    private SaslMechanism(string name, Func<byte[]?, SaslDialogue> begin, bool sendsPassword = false, bool sendsToken = false, bool bindsChannel = false)
     {
         Name = name;
         SendsPassword = sendsPassword;
         SendsToken = sendsToken;
+        BindsChannel = bindsChannel;
         _begin = begin;
     }
 
     public static IReadOnlyList<SaslMechanism> All { get; } =
     [
         // Never more than a draft (draft-murchison-sasl-login), and still all that some clients speak.
-        new("LOGIN", static () => new LoginDialogue(), sendsPassword: true),
+        new("LOGIN", static _ => new LoginDialogue(), sendsPassword: true),
         // RFC 4616
-        new("PLAIN", static () => new PlainDialogue(), sendsPassword: true),
-        // RFC 5802, RFC 7677. Not SCRAM-SHA-256-PLUS: a client that has it takes it before all others, and binds it to a TLS 1.3 channel by
-        // "tls-exporter" (RFC 9266), for which SslStream exports nothing.
-        new("SCRAM-SHA-256", static () => new ScramDialogue()),
+        new("PLAIN", static _ => new PlainDialogue(), sendsPassword: true),
+        // RFC 5802, RFC 7677. Of the two a listener names the first where all of its clients bind by tls-server-end-point: one that has it takes
+        // it before all others, and one that insists on tls-exporter for TLS 1.3 then fails.
+        new("SCRAM-SHA-256-PLUS", static channel => new ScramDialogue(channel, isBound: true), bindsChannel: true),
+        new("SCRAM-SHA-256", static channel => new ScramDialogue(channel, isBound: false)),
         // RFC 7628
-        new("OAUTHBEARER", static () => new OAuthBearerDialogue(), sendsToken: true),
+        new("OAUTHBEARER", static _ => new OAuthBearerDialogue(), sendsToken: true),
         // In no RFC; documented by Google and Microsoft for their own servers.
-        new("XOAUTH2", static () => new XOAuth2Dialogue(), sendsToken: true),
+        new("XOAUTH2", static _ => new XOAuth2Dialogue(), sendsToken: true),
     ];
 
     /// <summary>What is offered where nobody says otherwise: LOGIN and PLAIN.</summary>
@@ -45,7 +47,16 @@ public sealed class SaslMechanism
     /// <summary>The client sends a token that an issuer gave it: of no use where no issuer is trusted.</summary>
     public bool SendsToken { get; }
 
-    internal SaslDialogue Begin() => _begin();
+    /// <summary>The login counts for one TLS connection alone: of no use on a connection that has nothing to be bound to.</summary>
+    public bool BindsChannel { get; }
+
+    /// <param name="channel">What the connection is bound by where a mechanism for that is offered on it; null: none is.</param>
+    internal SaslDialogue Begin(byte[]? channel) => _begin(channel);
+
+    /// <summary>Those of the mechanisms that can be had on a connection.</summary>
+    /// <param name="isBound">There is something that a login can be bound to (<see cref="ChannelBinding"/>).</param>
+    public static IReadOnlyList<SaslMechanism> On(IReadOnlyList<SaslMechanism> mechanisms, bool isBound) =>
+        isBound || !mechanisms.Any(mechanism => mechanism.BindsChannel) ? mechanisms : [.. mechanisms.Where(mechanism => !mechanism.BindsChannel)];
 
     /// <summary>The names of mechanisms, in their order, with a space between them.</summary>
     public static string NamesOf(IEnumerable<SaslMechanism> mechanisms) => string.Join(' ', mechanisms.Select(mechanism => mechanism.Name));

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -5,13 +6,18 @@ namespace MailPipeline.Sasl;
 
 /// <summary>
 /// SCRAM-SHA-256 (RFC 5802, RFC 7677): the client proves that it knows the password without sending it, and the server that it knew it.
-/// No channel binding is offered, so that a client may say "n" or, where it would have one, "y".
+/// Where SCRAM-SHA-256-PLUS is spoken, it proves that for this connection alone.
 /// </summary>
 /// <param name="nonce">The server's part, never the same twice: printable ASCII without a comma.</param>
-internal sealed class ScramDialogue(string nonce) : SaslDialogue
+/// <param name="channel">What the connection can be bound by (<see cref="ChannelBinding"/>); null: that is not offered.</param>
+/// <param name="isBound">The mechanism is SCRAM-SHA-256-PLUS.</param>
+internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound) : SaslDialogue
 {
     private const int MaxNonceLength = 512;
     private const int NonceBytes = 18;
+    private const string BindingFlag = $"p={ChannelBinding.ServerEndPoint}";
+
+    private static readonly SearchValues<char> s_bindingNames = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-");
 
     private Awaited _awaited = Awaited.ClientFirst;
     private string _gs2Header = "";
@@ -22,8 +28,8 @@ internal sealed class ScramDialogue(string nonce) : SaslDialogue
     private ScramKeys? _keys;
 
     /// <summary>With a nonce of its own.</summary>
-    public ScramDialogue()
-        : this(Convert.ToBase64String(RandomNumberGenerator.GetBytes(NonceBytes)))
+    public ScramDialogue(byte[]? channel, bool isBound)
+        : this(Convert.ToBase64String(RandomNumberGenerator.GetBytes(NonceBytes)), channel, isBound)
     {
     }
 
@@ -69,7 +75,7 @@ internal sealed class ScramDialogue(string nonce) : SaslDialogue
     private SaslStep TakeFirst(string message)
     {
         var parts = message.Split(',');
-        if (parts.Length < 4 || parts[0] is not ("n" or "y") || !parts[2].StartsWith("n=", StringComparison.Ordinal)
+        if (parts.Length < 4 || !IsFlag(parts[0]) || !parts[2].StartsWith("n=", StringComparison.Ordinal)
             || !parts[3].StartsWith("r=", StringComparison.Ordinal) || !parts.Skip(4).All(IsExtension))
         {
             return SaslStep.Malformed;
@@ -88,6 +94,11 @@ internal sealed class ScramDialogue(string nonce) : SaslDialogue
             if (!other.Equals(name, StringComparison.OrdinalIgnoreCase))
                 return new SaslStep(SaslAction.Refused);
         }
+
+        // RFC 5802 §6: a client that could bind, and has not been told that it may, was told so by somebody else; and one that binds by what
+        // this server does not know fails.
+        if (parts[0] == "y" ? channel is not null : isBound && parts[0] != BindingFlag)
+            return new SaslStep(SaslAction.Refused);
 
         UserName = name;
         _gs2Header = $"{parts[0]},{parts[1]},";
@@ -108,8 +119,8 @@ internal sealed class ScramDialogue(string nonce) : SaslDialogue
             return SaslStep.Malformed;
         }
 
-        // RFC 5802 §5.1: the header as it was, with no data of a channel behind it; and the nonce of this exchange, whole.
-        if (parts[0][2..] != Convert.ToBase64String(Encoding.UTF8.GetBytes(_gs2Header)) || parts[1][2..] != _nonce)
+        // RFC 5802 §5.1: the header as it was, and behind it what the channel is bound by, or nothing; and the nonce of this exchange, whole.
+        if (parts[0][2..] != Convert.ToBase64String([.. Encoding.UTF8.GetBytes(_gs2Header), .. isBound ? channel! : []]) || parts[1][2..] != _nonce)
             return new SaslStep(SaslAction.Refused);
 
         _exchange = $"{_clientFirst},{_serverFirst},{message[..^(parts[^1].Length + 1)]}";
@@ -117,6 +128,10 @@ internal sealed class ScramDialogue(string nonce) : SaslDialogue
         Claim = new ScramClaim(UserName!, _keys!, _keys!.IsProof(proof, _exchange));
         return new SaslStep(SaslAction.Verify);
     }
+
+    // RFC 5802 §7: a channel is bound by the mechanism's name and by the flag, or by neither.
+    private bool IsFlag(string flag) =>
+        isBound ? flag.StartsWith("p=", StringComparison.Ordinal) && flag.Length > 2 && !flag.AsSpan(2).ContainsAnyExcept(s_bindingNames) : flag is "n" or "y";
 
     // RFC 5802 §5.1: "," and "=" are written "=2C" and "=3D", and no other "=" is allowed.
     internal static string? ReadName(string text)

@@ -122,7 +122,8 @@ internal static class DsnSyntax
         return true;
     }
 
-    private static int? Hex(byte octet) => octet switch
+    /// <summary>A hexadecimal digit in capitals (RFC 3461 §4).</summary>
+    public static int? Hex(byte octet) => octet switch
     {
         >= (byte)'0' and <= (byte)'9' => octet - '0',
         >= (byte)'A' and <= (byte)'F' => octet - 'A' + 10,

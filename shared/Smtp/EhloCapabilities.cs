@@ -18,6 +18,9 @@ public sealed class EhloCapabilities
 
     public bool EightBitMime => Has("8BITMIME");
 
+    /// <summary>RFC 3030: it takes content by BDAT.</summary>
+    public bool Chunking => Has("CHUNKING");
+
     public bool SmtpUtf8 => Has("SMTPUTF8");
 
     /// <summary>RFC 3461: it reports as it is told.</summary>

@@ -14,7 +14,7 @@ internal static class ExtensionTable
     // RFC 3207 §4.2: never again once TLS runs.
     private static readonly Offer s_upgrade = new("before TLS", static (profile, client) => profile.OffersStartTls && !client.HasFlag(ClientTraits.Tls));
     private static readonly Offer s_tls = new("under TLS", static (_, client) => client.HasFlag(ClientTraits.Tls));
-    private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)));
+    private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && MechanismsOf(profile, client).Count > 0);
     private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
     private static readonly Offer s_xclient = new("to `XclientFrom`", static (_, client) => client.HasFlag(ClientTraits.NamesClients));
@@ -34,7 +34,7 @@ internal static class ExtensionTable
         },
         new("AUTH",                "RFC 4954",                 [s_login,    s_login,    s_login])
         {
-            Value = static profile => SaslMechanism.NamesOf(profile.Mechanisms),
+            ClientValue = static (profile, client) => SaslMechanism.NamesOf(MechanismsOf(profile, client)),
             Mail = [new("AUTH", MailParameters.Auth)],
         },
         new("PIPELINING",          "RFC 2920",                 [s_yes,      s_yes,      s_yes]),
@@ -74,6 +74,9 @@ internal static class ExtensionTable
         new("XCLIENT " + ProxiedClient.Attributes, "Postfix",  [s_xclient,  s_xclient,  s_xclient]),
     ];
 
+    private static IReadOnlyList<SaslMechanism> MechanismsOf(SmtpProfile profile, ClientTraits client) =>
+        SaslMechanism.On(profile.Mechanisms, client.HasFlag(ClientTraits.Bound));
+
     private static IEnumerable<SaslMechanism> OldMechanisms(SmtpProfile profile) => profile.Mechanisms.Where(mechanism => mechanism.SendsPassword);
 }
 
@@ -86,6 +89,9 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
     /// <summary>What stands behind the keyword, where that is the listener's.</summary>
     public Func<SmtpProfile, string>? Value { get; init; }
 
+    /// <summary>What stands behind the keyword, where that depends on the client as well.</summary>
+    public Func<SmtpProfile, ClientTraits, string>? ClientValue { get; init; }
+
     /// <summary>What stands behind the keyword, where that depends on the time as well.</summary>
     public Func<SmtpProfile, DateTimeOffset, string>? TimedValue { get; init; }
 
@@ -97,8 +103,12 @@ internal sealed record SmtpExtension(string Line, string Source, IReadOnlyList<O
 
     public bool IsOffered(SmtpProfile profile, ClientTraits client) => Offers[(int)profile.Kind].Applies(profile, client);
 
-    public string LineOf(SmtpProfile profile, DateTimeOffset now = default) =>
+    /// <summary>More stands behind the keyword.</summary>
+    public bool HasValue => Value is not null || ClientValue is not null || TimedValue is not null;
+
+    public string LineOf(SmtpProfile profile, ClientTraits client = ClientTraits.None, DateTimeOffset now = default) =>
         TimedValue is not null ? $"{Line} {TimedValue(profile, now)}"
+        : ClientValue is not null ? $"{Line} {ClientValue(profile, client)}"
         : Value is null ? Line : Line.EndsWith('=') ? Line + Value(profile) : $"{Line} {Value(profile)}";
 }
 
@@ -121,17 +131,22 @@ public enum ClientTraits
 
     /// <summary>The operator lists the client as a proxy: it may say XCLIENT.</summary>
     NamesClients = 4,
+
+    /// <summary>A login can be bound to the connection (<see cref="ChannelBinding"/>).</summary>
+    Bound = 8,
 }
 
 /// <summary>All that a listener offers to clients of one kind: what EHLO says, and which parameters are known.</summary>
 internal sealed class OfferedExtensions
 {
     private readonly SmtpProfile _profile;
+    private readonly ClientTraits _client;
     private readonly SmtpExtension[] _offered;
 
     public OfferedExtensions(SmtpProfile profile, ClientTraits client)
     {
         _profile = profile;
+        _client = client;
         _offered = [.. ExtensionTable.All.Where(extension => extension.IsOffered(profile, client))];
         EhloReply = Reply(default);
         Mail = [.. _offered.SelectMany(extension => extension.Mail)];
@@ -149,5 +164,5 @@ internal sealed class OfferedExtensions
 
     // RFC 5321 §4.1.1.1
     private SmtpReply Reply(DateTimeOffset now) =>
-        new(250, null, [_profile.HostName, .. _offered.Select(extension => extension.LineOf(_profile, now))]);
+        new(250, null, [_profile.HostName, .. _offered.Select(extension => extension.LineOf(_profile, _client, now))]);
 }

@@ -19,7 +19,6 @@ internal struct MailParameters
     private const int MaxSizeDigits = 20;
 
     private bool _hasBody;
-    private bool _hasAuth;
     private DsnReturn _return;
     private string? _envelopeId;
     private string? _hold;
@@ -41,6 +40,9 @@ internal struct MailParameters
     public bool RequireTls { get; private set; }
 
     public long? SizeBytes { get; private set; }
+
+    /// <summary>Who is said to have submitted the message; null: nothing was said.</summary>
+    public MailSubmitter? Submitter { get; private set; }
 
     /// <summary>What they say about reports; null: nothing.</summary>
     public readonly MailDsn? Dsn => _return == DsnReturn.Unsaid && _envelopeId is null ? null : new MailDsn(_return, _envelopeId ?? "");
@@ -166,10 +168,10 @@ internal struct MailParameters
 
     public static SmtpReply? Auth(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
     {
-        // RFC 4954 §5: an unverified claim, which an untrusting server takes as "<>": read and not kept.
-        if (parameters._hasAuth || value.IsEmpty || AddressSyntax.ToText(value, out var isUtf8) is null)
-            return Replies.C501BadArgument;
-        parameters._hasAuth = true;
+        // RFC 4954 §5: a claim, which is kept as it is from those alone who are believed.
+        if (parameters.Submitter is not null || !MailSubmitter.TryRead(value, out var submitter, out var isUtf8))
+            return Replies.C501BadSubmitter;
+        parameters.Submitter = submitter;
         parameters.NeedsSmtpUtf8 |= isUtf8;
         return null;
     }

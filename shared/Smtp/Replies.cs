@@ -24,6 +24,10 @@ public static class Replies
     public static readonly SmtpReply C421NotSmtp = new(421, "4.7.0", "This is a mail server, closing");
     public static readonly SmtpReply C421TooManyChunks = new(421, "4.7.0", "Too many small chunks, closing");
     public static readonly SmtpReply C421UnknownChunk = new(421, "4.5.2", "Cannot tell where the chunk ends, closing");
+    public static readonly SmtpReply C421Banned = new(421, "4.7.1", "Nobody is served at your address for now, try again later");
+    public static readonly SmtpReply C451Banned = new(451, "4.7.1", "Nobody is served at your address for now, try again later");
+    public static readonly SmtpReply C421TooMuch = new(421, "4.7.1", "Too much from your address lately, try again later");
+    public static readonly SmtpReply C451TooMuch = new(451, "4.7.1", "Too much lately, try again later");
     public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C450Unverified = new(450, "4.1.1", "Cannot find out now whether that recipient is there, try again later");
     public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
@@ -55,6 +59,7 @@ public static class Replies
     public static readonly SmtpReply C501HeldTwice = new(501, "5.5.4", "HOLDFOR or HOLDUNTIL, and once");
     public static readonly SmtpReply C501OrcptTooLong = new(501, "5.5.4", "ORCPT is longer than 500 characters");
     public static readonly SmtpReply C501BadReturn = new(501, "5.5.4", "RET is FULL or HDRS");
+    public static readonly SmtpReply C501BadSubmitter = new(501, "5.5.4", "AUTH is <> or a mailbox, in xtext, and stands once");
     public static readonly SmtpReply C501BadEnvelopeId = new(501, "5.5.4", "ENVID is up to 100 characters of xtext, all of it printable");
     public static readonly SmtpReply C501BadAuth = new(501, "5.5.2", "Cannot decode the response");
     public static readonly SmtpReply C501AuthCancelled = new(501, "5.7.0", "Authentication cancelled");
@@ -84,6 +89,9 @@ public static class Replies
     public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
     public static readonly SmtpReply C550NextHopRefuses = new(550, "5.1.1", "The host that has the mailboxes of that domain refuses this recipient");
+    public static readonly SmtpReply C550ClientListed = new(550, "5.7.1", "No mail is taken from your address here, ask the postmaster");
+    public static readonly SmtpReply C550NoReverseName = new(550, "5.7.25", "Your address has no name in DNS that has your address");
+    public static readonly SmtpReply C550GreetingNotHeld = new(550, "5.7.1", "You greet with a name that DNS does not have for your address");
     public static readonly SmtpReply C550AliasLoop = new(550, "5.4.6", "The address leads back to itself");
     public static readonly SmtpReply C550AliasTooWide = new(550, "5.2.4", "The address leads to too many recipients");
     public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");
@@ -96,6 +104,7 @@ public static class Replies
     public static readonly SmtpReply C553SenderNotOwned = new(553, "5.7.1", "Sender address not owned by the user");
     public static readonly SmtpReply C554LoopDetected = new(554, "5.4.6", "Too many hops, mail loop");
     public static readonly SmtpReply C554ClientRefused = new(554, "5.7.1", "No mail is taken from your address here");
+    public static readonly SmtpReply C554EarlyTalker = new(554, "5.5.1", "You spoke before the greeting");
     public static readonly SmtpReply C554NoRecipients = new(554, "5.5.1", "No valid recipients");
     public static readonly SmtpReply C555BadParameter = new(555, "5.5.4", "Parameter not recognized");
 }

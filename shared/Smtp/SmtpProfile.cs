@@ -6,7 +6,7 @@ namespace MailPipeline.Smtp;
 /// <summary>How a listener speaks: what it offers and where it draws its limits. Shared by all of its sessions.</summary>
 public sealed class SmtpProfile
 {
-    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[(int)(ClientTraits.Tls | ClientTraits.StartsQueues | ClientTraits.NamesClients) + 1];
+    private readonly OfferedExtensions?[] _offered = new OfferedExtensions?[(int)(ClientTraits.Tls | ClientTraits.StartsQueues | ClientTraits.NamesClients | ClientTraits.Bound) + 1];
     private SmtpReply? _greeting;
     private SmtpReply? _helo;
     private SmtpReply? _help;

@@ -7,7 +7,8 @@ namespace MailPipeline.Smtp;
 public sealed partial class SmtpSession
 {
     /// <summary>RFC 3207 §4.2: all that was learned before TLS is forgotten.</summary>
-    public void TlsStarted()
+    /// <param name="channel">What a login can be bound to (<see cref="ChannelBinding"/>); null: nothing.</param>
+    public void TlsStarted(byte[]? channel = null)
     {
         if (_question is not (SmtpAction.StartTls or SmtpAction.Continue))
             throw new InvalidOperationException("TLS cannot begin here.");
@@ -15,6 +16,7 @@ public sealed partial class SmtpSession
         _question = SmtpAction.Continue;
         Reset();
         IsTls = true;
+        _channel = channel;
         _isGreeted = false;
         IsExtended = false;
         ClientName = "";
@@ -30,7 +32,8 @@ public sealed partial class SmtpSession
         return AuthStep(_sasl!.KeysFound(keys));
     }
 
-    private ClientTraits Traits => IsTls ? _listed | ClientTraits.Tls : _listed;
+    private ClientTraits Traits =>
+        _listed | (IsTls ? ClientTraits.Tls : ClientTraits.None) | (_channel is null ? ClientTraits.None : ClientTraits.Bound);
 
     internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => IsLmtp ? Respond(Replies.C500SayLhlo) : Greet(argument, isExtended: true);
 
@@ -63,7 +66,7 @@ public sealed partial class SmtpSession
         if (argument.IsEmpty)
             return Respond(Replies.C501BadArgument);
 
-        (_sasl, var step) = SaslExchange.Begin(argument, profile.Mechanisms);
+        (_sasl, var step) = SaslExchange.Begin(argument, profile.Mechanisms, _channel);
         return AuthStep(step);
     }
 

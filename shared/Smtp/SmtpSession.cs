@@ -73,6 +73,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     private bool _isTurnedAway;
     private bool _isGreeted;
     private int _authFailures;
+    private byte[]? _channel;
     private SaslExchange? _sasl;
 
     // State of the transaction: one reference, so that Reset clears all of it.
@@ -309,6 +310,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             DeclaredBytes = parameters.SizeBytes,
             Dsn = parameters.Dsn,
             Timing = timing,
+            Submitter = parameters.Submitter,
         };
         return Ask(SmtpAction.CheckSender);
     }

@@ -36,6 +36,9 @@ public sealed class SmtpTransaction
     /// <summary>What MAIL said about time; null: nothing.</summary>
     public MailTiming? Timing { get; internal init; }
 
+    /// <summary>Who MAIL said has submitted the message (AUTH=); null: nothing.</summary>
+    public MailSubmitter? Submitter { get; internal init; }
+
     /// <summary>What RCPT said about reports on each of <see cref="Recipients"/>; null: nothing on any.</summary>
     public IReadOnlyList<RcptDsn>? RecipientsDsn => _dsn;
 

@@ -235,6 +235,32 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE domains ADD COLUMN relay_verify BIGINT NOT NULL DEFAULT 0",
         ],
         [
+            // Who submitted it, as MAIL said (AUTH=) and as far as that is believed: a mailbox, or '<>'; empty: nothing was said.
+            "ALTER TABLE messages ADD COLUMN submitter TEXT NOT NULL DEFAULT ''",
+        ],
+        [
+            // Logins that failed lately, for all processes to pause by. who: a digest of name and network under a key of the store. A row is
+            // there for an hour after the last failure, or until the name logs in there.
+            "CREATE TABLE login_failures (who TEXT PRIMARY KEY, failures BIGINT NOT NULL, failed_at BIGINT NOT NULL)",
+            "CREATE INDEX login_failures_time ON login_failures (failed_at)",
+        ],
+        [
+            // Who was put off at first sight. triplet: a digest of client network, sender and recipient. passes: how often they came back in time.
+            "CREATE TABLE greylist (triplet TEXT PRIMARY KEY, first_at BIGINT NOT NULL, passes BIGINT NOT NULL, expires_at BIGINT NOT NULL)",
+            "CREATE INDEX greylist_expires ON greylist (expires_at)",
+            // passes: how many triplets from there came back in time.
+            "CREATE TABLE greylist_networks (network TEXT PRIMARY KEY, passes BIGINT NOT NULL, expires_at BIGINT NOT NULL)",
+            "CREATE INDEX greylist_networks_expires ON greylist_networks (expires_at)",
+        ],
+        [
+            // Client networks that nobody serves. set_by: an operator, or a rule of a limit.
+            """
+            CREATE TABLE bans (
+                network TEXT PRIMARY KEY, since BIGINT NOT NULL, until_at BIGINT NOT NULL, set_by TEXT NOT NULL, reason TEXT NOT NULL)
+            """,
+            "CREATE INDEX bans_until ON bans (until_at)",
+        ],
+        [
             // tls: under what TLS it was made, and why; see AttemptTls. Empty: it was noted by a program before, or there was no host.
             "ALTER TABLE attempts ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
 

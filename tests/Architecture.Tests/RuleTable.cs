@@ -18,6 +18,7 @@ internal static class RuleTable
     private const string Empty = "<Project Sdk=\"Microsoft.NET.Sdk\" />";
 
     private static readonly (string, string) Smtp = ("shared/Smtp/Smtp.csproj", Empty);
+    private static readonly (string, string) Ingress = ("services/Ingress/Ingress.csproj", Empty);
     private static readonly (string, string) Queue = ("services/Queue/Queue.csproj", Empty);
     private static readonly (string, string) Delivery = ("services/Delivery/Delivery.csproj", Empty);
     private static readonly (string, string) Mailbox = ("services/Mailbox/Mailbox.csproj", Empty);
@@ -145,6 +146,25 @@ internal static class RuleTable
             [Delivery, ("services/Delivery/Batches/DeliveryBatch.cs", "namespace MailPipeline.Delivery.Batches;\nSmtp.SmtpClientConnection connection;\n")],
             "Batches must not use Smtp",
             [Delivery, ("services/Delivery/Batches/DeliveryBatch.cs", "using MailPipeline.Smtp;\nusing MailPipeline.Delivery.Claims;\n")]),
+        new(RoomRules.Rooms_use_what_lies_below_them,
+            [Ingress, ("services/Ingress/Headers/HeaderSection.cs", "namespace MailPipeline.Ingress.Headers;\nChecks.ICheck check;\n")],
+            "Headers must not use Checks",
+            [Ingress, ("services/Ingress/Checks/OwnAuthorCheck.cs", "using MailPipeline.Ingress.Headers;\n")]),
+        new(RoomRules.Rooms_do_not_use_what_puts_them_together,
+            [Ingress, ("services/Ingress/SmtpServer.cs", "using MailPipeline.Ingress.Checks;\nnamespace MailPipeline.Ingress;\ninternal sealed class SmtpServer(CheckTable checks)\n"),
+                ("services/Ingress/Checks/RateCheck.cs", "namespace MailPipeline.Ingress.Checks;\ninternal sealed class RateCheck(SmtpServer server)\n")],
+            "services/Ingress/Checks/RateCheck.cs: Checks must not use SmtpServer, which uses rooms",
+            [Ingress, ("services/Ingress/SmtpServer.cs", "using MailPipeline.Ingress.Checks;\nnamespace MailPipeline.Ingress;\ninternal sealed class SmtpServer(CheckTable checks)\n"),
+                ("services/Ingress/IngressTelemetry.cs", "namespace MailPipeline.Ingress;\ninternal sealed class IngressTelemetry\n"),
+                ("services/Ingress/IngressOptions.cs", "using MailPipeline.Ingress.Checks;\nnamespace MailPipeline.Ingress;\npublic sealed class IngressOptions\n"),
+                ("services/Ingress/Checks/RateCheck.cs", "/// <see cref=\"SmtpServer\"/>\ninternal sealed class RateCheck(IngressTelemetry telemetry, IngressOptions options)\n")]),
+        new(RoomRules.Contracts_are_mapped_where_the_bus_is,
+            [Ingress, ("services/Ingress/Checks/RelayRecipientCheck.cs", "using MailPipeline.Contracts;\n")], "services/Ingress/Checks/RelayRecipientCheck.cs must not use contracts",
+            [Ingress, ("services/Ingress/NextHops/RecipientQuestions.cs", "using MailPipeline.Contracts;\n"),
+                ("services/Ingress/AcceptedMessagePublisher.cs", "using MailPipeline.Contracts;\n")]),
+        new(RoomRules.Contracts_are_mapped_where_the_bus_is,
+            [Delivery, ("services/Delivery/Smtp/RecipientProbe.cs", "namespace MailPipeline.Delivery.Smtp;\nContracts.RecipientAnswer answer;\n")],
+            "must not use contracts", [Delivery, ("services/Delivery/Intake/BatchIntake.cs", "using MailPipeline.Contracts;\n")]),
         new(RoomRules.Rooms_have_a_namespace_of_their_own,
             [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Queue;\n")], "the namespace must be MailPipeline.Queue.Routing",
             [Queue, ("services/Queue/Routing/Router.cs", "namespace MailPipeline.Queue.Routing;\n"), ("services/Queue/TickLoop.cs", "namespace MailPipeline.Queue;\n")]),

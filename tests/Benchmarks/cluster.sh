@@ -13,8 +13,8 @@ start_postgres() {
     postgres_port=$((5432 + source_port_offset))
     install -d -o postgres "$dir"
     (as_user postgres "$programs/initdb" -D "$dir/data" -A trust -U postgres -E UTF8 --locale=C) >"$dir.log" 2>&1
-    # PostgreSQL's own defaults, fsync among them, but for the folder of its socket.
-    (cd "$dir" && as_user postgres "$programs/postgres" -D data -h 127.0.0.1 -p $postgres_port -k "$dir") >>"$dir.log" 2>&1 &
+    # PostgreSQL's own defaults, fsync among them, but for the folder of its socket and the buffers, which k8s/infrastructure has so.
+    (cd "$dir" && as_user postgres "$programs/postgres" -D data -h 127.0.0.1 -p $postgres_port -k "$dir" -c shared_buffers=64MB) >>"$dir.log" 2>&1 &
     cluster_pids+=("PostgreSQL $!")
     wait_for_port $postgres_port
     until "$programs/psql" -h 127.0.0.1 -p $postgres_port -U postgres -qc 'CREATE DATABASE mail' >>"$dir.log" 2>&1; do sleep 0.2; done

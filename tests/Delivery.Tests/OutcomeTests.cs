@@ -18,6 +18,11 @@ public sealed class OutcomeTests
     [InlineData("550 5.7.1 No", "FinalDot", "Failed 5.7.1")]
     [InlineData("552 No", "FinalDot", "Failed 5.0.0")]
     [InlineData("500 What", "FinalDot", "Failed 5.0.0")]
+    [InlineData("250 2.6.0 Ok", "LastChunk", "Delivered 2.6.0")]
+    [InlineData("354 Hm", "LastChunk", "Uncertain 4.4.2")]
+    [InlineData("452 4.2.2 Full", "LastChunk", "Deferred 4.2.2")]
+    [InlineData("552 5.3.4 Too big", "LastChunk", "Failed 5.3.4")]
+    [InlineData("503 5.5.1 Sequence", "LastChunk", "Deferred 4.0.0")]
     [InlineData("250 Ok", "Data", "Deferred 4.0.0")]
     [InlineData("354 Hm", "Mail", "Deferred 4.0.0")]
     [InlineData("451 4.7.1 Greylisted", "Rcpt", "Deferred 4.7.1")]
@@ -46,8 +51,9 @@ public sealed class OutcomeTests
             for (var code = 200; code < 600; code++)
             {
                 var outcome = RemoteReply.Outcome(new SmtpReply(code, status: null, ["text"]), step);
-                Assert.Equal(step == TransactionStep.FinalDot && code < 300, outcome == AttemptOutcome.Delivered);
-                Assert.Equal(step == TransactionStep.FinalDot && code is >= 300 and < 400, outcome == AttemptOutcome.Uncertain);
+                var isEnd = step is TransactionStep.FinalDot or TransactionStep.LastChunk;
+                Assert.Equal(isEnd && code < 300, outcome == AttemptOutcome.Delivered);
+                Assert.Equal(isEnd && code is >= 300 and < 400, outcome == AttemptOutcome.Uncertain);
             }
         }
     }

@@ -32,27 +32,27 @@ public sealed class RecipientProbeTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(Rcpt + "S: 250 2.1.5 Ok\n", RecipientAnswer.Taken, "")]
-    [InlineData(Rcpt + "S: 251 2.1.5 He is elsewhere\n", RecipientAnswer.Taken, "")]
-    [InlineData(Rcpt + "S: 550-5.1.1 No\nS: 550 5.1.1 such user\n", RecipientAnswer.Refused, "5.1.1")]
-    [InlineData(Rcpt + "S: 554 No\n", RecipientAnswer.Refused, "5.0.0")]
-    [InlineData(Rcpt + "S: 550 5.4.1 Recipient address rejected: Access denied\n", RecipientAnswer.Refused, "5.4.1")]
+    [InlineData(Rcpt + "S: 250 2.1.5 Ok\n", nameof(ProbeAnswer.Taken), "")]
+    [InlineData(Rcpt + "S: 251 2.1.5 He is elsewhere\n", nameof(ProbeAnswer.Taken), "")]
+    [InlineData(Rcpt + "S: 550-5.1.1 No\nS: 550 5.1.1 such user\n", nameof(ProbeAnswer.Refused), "5.1.1")]
+    [InlineData(Rcpt + "S: 554 No\n", nameof(ProbeAnswer.Refused), "5.0.0")]
+    [InlineData(Rcpt + "S: 550 5.4.1 Recipient address rejected: Access denied\n", nameof(ProbeAnswer.Refused), "5.4.1")]
     // Of us, of our sender or our connection: another may hear otherwise.
-    [InlineData(Rcpt + "S: 550 5.7.1 Your address is listed\n", RecipientAnswer.PutOff, "")]
-    [InlineData(Rcpt + "S: 554 5.3.0 No reports here\n", RecipientAnswer.PutOff, "")]
-    [InlineData(Rcpt + "S: 450 4.2.0 Greylisted\n", RecipientAnswer.PutOff, "")]
-    [InlineData(Rcpt + "S: 452 4.2.2 Full\n", RecipientAnswer.PutOff, "")]
+    [InlineData(Rcpt + "S: 550 5.7.1 Your address is listed\n", nameof(ProbeAnswer.PutOff), "")]
+    [InlineData(Rcpt + "S: 554 5.3.0 No reports here\n", nameof(ProbeAnswer.PutOff), "")]
+    [InlineData(Rcpt + "S: 450 4.2.0 Greylisted\n", nameof(ProbeAnswer.PutOff), "")]
+    [InlineData(Rcpt + "S: 452 4.2.2 Full\n", nameof(ProbeAnswer.PutOff), "")]
     // The table of replies to RCPT: too many recipients, and a far end that lost the thread.
-    [InlineData(Rcpt + "S: 552 Too many\n", RecipientAnswer.PutOff, "")]
-    [InlineData(Rcpt + "S: 503 5.5.1 What\n", RecipientAnswer.PutOff, "")]
+    [InlineData(Rcpt + "S: 552 Too many\n", nameof(ProbeAnswer.PutOff), "")]
+    [InlineData(Rcpt + "S: 503 5.5.1 What\n", nameof(ProbeAnswer.PutOff), "")]
     // What is said to MAIL is said of us, or of everybody.
-    [InlineData("S: 550 5.7.1 No reports here\n", RecipientAnswer.Away, "")]
-    [InlineData("S: 451 4.3.0 Later\n", RecipientAnswer.Away, "")]
-    public async Task What_it_says_to_RCPT_is_the_answer(string dialogue, RecipientAnswer answer, string status)
+    [InlineData("S: 550 5.7.1 No reports here\n", nameof(ProbeAnswer.Away), "")]
+    [InlineData("S: 451 4.3.0 Later\n", nameof(ProbeAnswer.Away), "")]
+    public async Task What_it_says_to_RCPT_is_the_answer(string dialogue, string answer, string status)
     {
         await using var server = new ScriptedServer(Hello + dialogue + Quit);
         await using var bench = new Bench();
-        Assert.Equal(new RecipientVerified(Address, answer, status), await AskAsync(bench, server));
+        Assert.Equal(new ProbeResult(Enum.Parse<ProbeAnswer>(answer), status), await AskAsync(bench, server));
         await server.FinishAsync();
     }
 
@@ -66,19 +66,19 @@ public sealed class RecipientProbeTests
     {
         await using var server = new ScriptedServer(dialogue);
         await using var bench = new Bench();
-        Assert.Equal(new RecipientVerified(Address, RecipientAnswer.Away), await AskAsync(bench, server));
+        Assert.Equal(ProbeResult.Away, await AskAsync(bench, server));
     }
 
     /// <summary>RFC 6531 §3.4, §3.5.</summary>
     [Theory]
-    [InlineData("S: 250 SMTPUTF8\nC: MAIL FROM:<> SMTPUTF8\nS: 250 2.1.0 Ok\nC: RCPT TO:<j\u00C3\u00B6rg@example.net>\nS: 250 2.1.5 Ok\n", RecipientAnswer.Taken, "")]
-    [InlineData("S: 250 ENHANCEDSTATUSCODES\n", RecipientAnswer.Refused, "5.6.7")]
-    public async Task A_name_beyond_ASCII_is_asked_about_where_it_could_be_delivered(string dialogue, RecipientAnswer answer, string status)
+    [InlineData("S: 250 SMTPUTF8\nC: MAIL FROM:<> SMTPUTF8\nS: 250 2.1.0 Ok\nC: RCPT TO:<j\u00C3\u00B6rg@example.net>\nS: 250 2.1.5 Ok\n", nameof(ProbeAnswer.Taken), "")]
+    [InlineData("S: 250 ENHANCEDSTATUSCODES\n", nameof(ProbeAnswer.Refused), "5.6.7")]
+    public async Task A_name_beyond_ASCII_is_asked_about_where_it_could_be_delivered(string dialogue, string answer, string status)
     {
         const string name = "j\u00F6rg@" + Bench.Domain;
         await using var server = new ScriptedServer("S: 220 mail.example.net ESMTP\nC: EHLO client.example.com\nS: 250-mail.example.net\n" + dialogue + Quit);
         await using var bench = new Bench();
-        Assert.Equal(new RecipientVerified(name, answer, status), await AskAsync(bench, server, name: name));
+        Assert.Equal(new ProbeResult(Enum.Parse<ProbeAnswer>(answer), status), await AskAsync(bench, server, name: name));
         await server.FinishAsync();
     }
 
@@ -87,7 +87,7 @@ public sealed class RecipientProbeTests
     {
         await using var server = new ScriptedServer(Hello.Replace("EHLO", "LHLO", StringComparison.Ordinal) + Rcpt + "S: 550 5.1.1 No\n" + Quit);
         await using var bench = new Bench();
-        Assert.Equal(RecipientAnswer.Refused, (await AskAsync(bench, server, isLmtp: true)).Answer);
+        Assert.Equal(ProbeAnswer.Refused, (await AskAsync(bench, server, isLmtp: true)).Answer);
         await server.FinishAsync();
     }
 
@@ -97,9 +97,9 @@ public sealed class RecipientProbeTests
         await using var server = new ScriptedServer("S: 220 never\n");
         await using var bench = new Bench();
         bench.RouteTo(server);
-        Assert.Equal(RecipientAnswer.Away, (await ProbeOf(bench).AskAsync("ann@elsewhere.example", Cancellation)).Answer);
+        Assert.Equal(ProbeAnswer.Away, (await ProbeOf(bench).AskAsync("ann@elsewhere.example", Cancellation)).Answer);
         bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port));
-        Assert.Equal(RecipientAnswer.Away, (await ProbeOf(bench).AskAsync("ann>\r\nRSET@" + Bench.Domain, Cancellation)).Answer);
+        Assert.Equal(ProbeAnswer.Away, (await ProbeOf(bench).AskAsync("ann>\r\nRSET@" + Bench.Domain, Cancellation)).Answer);
         Assert.Equal(0, server.Connections);
     }
 
@@ -111,7 +111,7 @@ public sealed class RecipientProbeTests
         bench.Relays[Bench.Domain] = new Relay(null);
         bench.Dns.WithMx(Bench.Domain, (10, "dead.example.net"), (20, "mail.example.net"));
         bench.Dns.WithAddress("dead.example.net", "127.0.0.9").WithAddress("mail.example.net", "127.0.0.1");
-        Assert.Equal(RecipientAnswer.Taken, (await ProbeOf(bench).AskAsync(Address, Cancellation)).Answer);
+        Assert.Equal(ProbeAnswer.Taken, (await ProbeOf(bench).AskAsync(Address, Cancellation)).Answer);
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class RecipientProbeTests
         var asking = ProbeOf(bench).AskAsync(Address, Cancellation);
         await silent.Signal.Task;
         clock.Advance(RecipientProbe.LongestStart);
-        Assert.Equal(RecipientAnswer.Taken, (await asking).Answer);
+        Assert.Equal(ProbeAnswer.Taken, (await asking).Answer);
     }
 
     [Fact]
@@ -138,7 +138,7 @@ public sealed class RecipientProbeTests
         await using var bench = new Bench(time: clock);
         var asking = AskAsync(bench, server);
         await Eventually.EndsAsync(asking, () => clock.Advance(TimeSpan.FromSeconds(5)), Cancellation);
-        Assert.Equal(RecipientAnswer.Away, (await asking).Answer);
+        Assert.Equal(ProbeAnswer.Away, (await asking).Answer);
     }
 
     [Fact]
@@ -161,7 +161,7 @@ public sealed class RecipientProbeTests
         Assert.Empty(dovecot.ReadMaildir("ann"));
     }
 
-    private static Task<RecipientVerified> AskAsync(Bench bench, ScriptedServer server, bool isLmtp = false, string name = Address)
+    private static Task<ProbeResult> AskAsync(Bench bench, ScriptedServer server, bool isLmtp = false, string name = Address)
     {
         bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, isLmtp));
         return ProbeOf(bench).AskAsync(name, Cancellation);

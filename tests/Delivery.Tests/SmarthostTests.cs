@@ -2,6 +2,7 @@ using System.Text;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -195,6 +196,52 @@ public sealed class SmarthostTests : IDisposable
         Assert.NotNull(client.Answer("r=nonce1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"u8.ToArray()));
         Assert.Null(client.Answer("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="u8.ToArray()));
         Assert.False(client.IsServerProven);
+    }
+
+    [Theory]
+    [InlineData("Any", "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN", "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,")]
+    // Somebody may have left it out on the way: the host is told that it would have been bound.
+    [InlineData("Any", "SCRAM-SHA-256 PLAIN", "SCRAM-SHA-256", "y,,")]
+    [InlineData("ScramSha256", "SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256", "n,,")]
+    [InlineData("ScramSha256Plus", "SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,")]
+    public async Task A_login_is_bound_to_the_connection_where_the_host_offers_that(string mechanism, string offered, string said, string header)
+    {
+        // The header has a multiple of three octets, as far as it matters here, so that it is seen in base64.
+        var begin = Convert.ToBase64String(Encoding.ASCII.GetBytes(header))[..(header.Length / 3 * 4)];
+        var (report, _) = await RunAsync(
+            smarthost => smarthost.Mechanism = Enum.Parse<SmarthostMechanism>(mechanism), Secured(offered) + $"* AUTH {said} {begin}\nS: 454 4.7.0 Later\n" + End);
+        Assert.Equal(["Deferred 4.7.0"], Bench.Outcomes(report));
+    }
+
+    [Theory]
+    [InlineData("SCRAM-SHA-256 PLAIN")]
+    [InlineData("PLAIN")]
+    public async Task Who_wants_it_bound_shows_nothing_where_it_cannot_be(string offered)
+    {
+        var (report, _) = await RunAsync(smarthost => smarthost.Mechanism = SmarthostMechanism.ScramSha256Plus, Secured(offered) + End);
+        Assert.Equal(["Deferred 4.7.9"], Bench.Outcomes(report));
+        Assert.EndsWith("none of them is SCRAM-SHA-256-PLUS, over TLS and with a certificate that can be bound", report.Results[0].Reply, StringComparison.Ordinal);
+    }
+
+    /// <summary>Our client and our server, with one channel between them or two.</summary>
+    [Theory]
+    [InlineData("SCRAM-SHA-256-PLUS SCRAM-SHA-256", true, true)]
+    [InlineData("SCRAM-SHA-256-PLUS SCRAM-SHA-256", false, false)]
+    [InlineData("SCRAM-SHA-256", true, false)]
+    public void A_server_takes_a_bound_login_of_its_own_channel_alone(string heard, bool isSameChannel, bool isTaken)
+    {
+        byte[] channel = [1, 2, 3];
+        var client = SaslClient.Choose(SmarthostMechanism.Any, heard.Split(' '), new SmarthostCredentials("user", "pencil"), channel)!;
+        var (exchange, step) = SaslExchange.Begin(
+            Encoding.ASCII.GetBytes($"{client.Mechanism} {Convert.ToBase64String(client.Initial!)}"), SaslMechanism.All, isSameChannel ? channel : [4, 5, 6]);
+        if (step.Action == SaslAction.FindKeys)
+        {
+            step = exchange!.KeysFound(ScramKeys.Create("pencil", ScramKeys.LeastIterations));
+            step = exchange.Read(Encoding.ASCII.GetBytes(Convert.ToBase64String(client.Answer(Convert.FromBase64String(step.Challenge))!)));
+        }
+
+        Assert.Equal(isTaken ? SaslAction.Verify : SaslAction.Refused, step.Action);
+        Assert.Equal(isTaken, exchange!.Claim is ScramClaim { IsProven: true });
     }
 
     [Fact]

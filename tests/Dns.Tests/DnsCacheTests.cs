@@ -16,13 +16,15 @@ public sealed class DnsCacheTests
         var cache = Cache(new DnsOptions { CacheTime = TimeSpan.FromMinutes(2) });
         for (var i = 0; i < 3; i++)
             await AskAllAsync(cache);
-        Assert.Equal(["MX example.net", "TLSA example.net", "TXT example.net"], _dns.Questions.Order());
+        Assert.Equal(
+            ["A example.net", "AAAA example.net", "MX example.net", "PTR 192.0.2.1", "TLSA example.net", "TXT example.net"],
+            _dns.Questions.Order(StringComparer.Ordinal));
         // The time to live is an hour, the bound two minutes.
         _clock.Advance(TimeSpan.FromMinutes(2));
         await AskAllAsync(cache);
-        Assert.Equal(6, _dns.Questions.Count);
+        Assert.Equal(12, _dns.Questions.Count);
         Assert.Equal("v=spf1 -all", Assert.Single((await cache.TxtAsync("EXAMPLE.net")).Records).Text);
-        Assert.Equal(6, _dns.Questions.Count);
+        Assert.Equal(12, _dns.Questions.Count);
     }
 
     [Fact]
@@ -100,6 +102,9 @@ public sealed class DnsCacheTests
         await cache.MxAsync("example.net");
         await cache.TxtAsync("example.net");
         await cache.TlsaAsync("example.net");
+        await cache.IPv4Async("example.net");
+        await cache.IPv6Async("example.net");
+        await cache.PtrAsync(IPAddress.Parse("192.0.2.1"));
     }
 
     private DnsCache Cache(DnsOptions options) =>
@@ -121,9 +126,14 @@ public sealed class DnsCacheTests
         public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) =>
             AskedAsync($"TLSA {name}", new DnsAnswer<TlsaRecord>(DnsStatus.NoData, [], s_hour));
 
-        public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) =>
+            AskedAsync($"PTR {address}", new DnsAnswer<string>(DnsStatus.Found, ["host.example"], s_hour));
 
-        public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) =>
+            AskedAsync($"A {name}", new DnsAnswer<IPAddress>(DnsStatus.Found, [IPAddress.Loopback], s_hour));
+
+        public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
+            AskedAsync($"AAAA {name}", new DnsAnswer<IPAddress>(DnsStatus.NoData, [], s_hour));
 
         private Task<DnsAnswer<T>> AskedAsync<T>(string question, DnsAnswer<T> answer)
         {

@@ -11,7 +11,7 @@ public sealed class CheckSettingsTests
     [InlineData("ClientName:Forged", "Drop", "Ingress:Checks:ClientName:Forged is 'Drop'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:Unqualified", "7", "Ingress:Checks:ClientName:Unqualified is '7'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:OwnNames:0", "a b", "Ingress:Checks:ClientName:OwnNames:0 is 'a b'; it must be a domain name such as mx.example.org, or an address in brackets")]
-    [InlineData("ClientNam:Forged", "Tag", "There is no setting 'Ingress:Checks:ClientNam'; Ingress:Checks has ClientNetwork, ClientName, LocalSender, OwnSender, OwnAuthor, RelayRecipient, MaildropSpace, Hops, HeaderRules")]
+    [InlineData("ClientNam:Forged", "Tag", "There is no setting 'Ingress:Checks:ClientNam'; Ingress:Checks has PolicyFile, ClientNetwork, ClientName, LocalSender, OwnSender, OwnAuthor, RelayRecipient, MaildropSpace, Hops, HeaderRules")]
     [InlineData("LocalSender:Policy", "7", "Ingress:Checks:LocalSender:Policy is '7'; it must be one of Accept, Refuse")]
     [InlineData("MaildropSpace:MaxBytes", "-1", "Ingress:Checks:MaildropSpace:MaxBytes is -1; it must be 0 (no bound) or more")]
     [InlineData("RelayRecipient:WhenAway", "7", "Ingress:Checks:RelayRecipient:WhenAway is '7'; it must be one of Defer, Accept")]

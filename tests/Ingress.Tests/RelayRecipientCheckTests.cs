@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using MailPipeline.Contracts;
+using MailPipeline.Ingress.NextHops;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;

@@ -49,6 +49,78 @@ public sealed class ScramTests
         await client.SayAsync("MAIL FROM:<ann@example.com>", "530");
     }
 
+    /// <summary>MailKit takes what it binds by from the platform, which reads certificates by itself.</summary>
+    [Theory]
+    [InlineData(1, SecureSocketOptions.StartTls)]
+    [InlineData(2, SecureSocketOptions.SslOnConnect)]
+    public async Task MailKit_binds_its_login_to_the_connection(int listener, SecureSocketOptions tls)
+    {
+        await using var host = await StartBindingAsync();
+        using var client = Client256Plus();
+        await client.ConnectAsync(IPAddress.Loopback.ToString(), (listener == 1 ? host.Submission : host.Submissions).Port, tls, TestContext.Current.CancellationToken);
+        Assert.Contains("SCRAM-SHA-256-PLUS", client.AuthenticationMechanisms);
+        await Assert.ThrowsAsync<AuthenticationException>(
+            () => client.AuthenticateAsync(new SaslMechanismScramSha256Plus("ann@example.com", "wrong"), TestContext.Current.CancellationToken));
+        await client.AuthenticateAsync(new SaslMechanismScramSha256Plus("ann@example.com", "secret"), TestContext.Current.CancellationToken);
+        Assert.True(client.IsAuthenticated);
+        await client.DisconnectAsync(true, TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Whoever sits between has a certificate of his own. Without the binding he carries the login, and with it he does not.</summary>
+    [Fact]
+    public async Task A_login_is_not_carried_by_whom_sits_between()
+    {
+        await using var host = await StartBindingAsync();
+        await using var between = new TlsBetween(host.Submissions);
+        using (var fooled = Client256Plus())
+        {
+            await fooled.ConnectAsync(IPAddress.Loopback.ToString(), between.Port, SecureSocketOptions.SslOnConnect, TestContext.Current.CancellationToken);
+            await fooled.AuthenticateAsync(new SaslMechanismScramSha256("ann@example.com", "secret"), TestContext.Current.CancellationToken);
+            Assert.True(fooled.IsAuthenticated);
+        }
+
+        using var client = Client256Plus();
+        await client.ConnectAsync(IPAddress.Loopback.ToString(), between.Port, SecureSocketOptions.SslOnConnect, TestContext.Current.CancellationToken);
+        await Assert.ThrowsAsync<AuthenticationException>(
+            () => client.AuthenticateAsync(new SaslMechanismScramSha256Plus("ann@example.com", "secret"), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Who_was_not_told_that_he_may_bind_does_not_log_in()
+    {
+        await using var host = await StartBindingAsync();
+        await using var client = await Client.OpenAsync(host.Submissions);
+        await client.StartTlsAsync();
+        await client.ExpectAsync("220");
+        Assert.Contains("250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
+        await client.SayAsync("AUTH SCRAM-SHA-256 " + Convert.ToBase64String("y,,n=ann@example.com,r=x"u8), "535 5.7.8");
+        await client.SayAsync("AUTH SCRAM-SHA-256 " + Convert.ToBase64String("n,,n=ann@example.com,r=x"u8), "334");
+    }
+
+    [Fact]
+    public async Task Without_TLS_there_is_nothing_to_bind()
+    {
+        await using var host = await StartBindingAsync();
+        await using var client = await Client.ConnectAsync(host.Submission);
+        Assert.Contains("250-AUTH SCRAM-SHA-256 PLAIN", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
+        await client.SayAsync("AUTH SCRAM-SHA-256-PLUS " + Convert.ToBase64String("p=tls-server-end-point,,n=ann@example.com,r=x"u8), "504 5.5.4");
+    }
+
+    private static SmtpClient Client256Plus() => new()
+    {
+#pragma warning disable CA5359 // The server's certificate is its own.
+        ServerCertificateValidationCallback = (_, _, _, _) => true,
+#pragma warning restore CA5359
+    };
+
+    private static Task<IngressHost> StartBindingAsync() => IngressHost.StartAsync(new Dictionary<string, string>
+    {
+        ["Ingress:AllowCleartextAuth"] = "true",
+        ["Ingress:AuthFailureDelay"] = "00:00:00",
+        ["Ingress:Listeners:1:AuthMechanisms"] = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN",
+        ["Ingress:Listeners:2:AuthMechanisms"] = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN",
+    });
+
     private static Task<IngressHost> StartAsync() => IngressHost.StartAsync(new Dictionary<string, string>
     {
         ["Ingress:AllowCleartextAuth"] = "true",

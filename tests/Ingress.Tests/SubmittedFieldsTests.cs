@@ -1,5 +1,6 @@
 using System.Text;
 using CsCheck;
+using MailPipeline.Ingress.Headers;
 
 namespace MailPipeline.Ingress.Tests;
 

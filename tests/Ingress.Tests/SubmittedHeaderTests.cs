@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using MailPipeline.Ingress.Headers;
 
 namespace MailPipeline.Ingress.Tests;
 

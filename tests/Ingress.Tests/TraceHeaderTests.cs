@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using CsCheck;
+using MailPipeline.Ingress.Headers;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Tests;

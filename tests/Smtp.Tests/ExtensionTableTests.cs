@@ -111,7 +111,7 @@ public sealed class ExtensionTableTests
     }
 
     private static string Row(SmtpExtension extension) =>
-        $"| `{extension.Line}{(extension.Value is null && extension.TimedValue is null ? "" : extension.Line.EndsWith('=') ? "..." : " ...")}` | {string.Join(" | ", extension.Offers.Select(offer => offer.Words))}"
+        $"| `{extension.Line}{(!extension.HasValue ? "" : extension.Line.EndsWith('=') ? "..." : " ...")}` | {string.Join(" | ", extension.Offers.Select(offer => offer.Words))}"
         + $" | {Keywords(extension.Mail.Select(parameter => parameter.Keyword))} | {Keywords(extension.Rcpt.Select(parameter => parameter.Keyword))} | {extension.Source} |";
 
     private static string Keywords(IEnumerable<string> keywords) => string.Join(", ", keywords.Select(keyword => $"`{keyword}`"));

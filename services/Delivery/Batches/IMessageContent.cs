@@ -14,10 +14,13 @@ internal interface IMessageContent
 
     /// <summary>What the sender said about the message's time and priority.</summary>
     Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken);
+
+    /// <summary>Who submitted the message; null: nothing was said.</summary>
+    Task<MailSubmitter?> FindSubmitterAsync(long messageId, CancellationToken cancellationToken);
 }
 
 /// <summary>Content in the mail storage.</summary>
-internal sealed class StoredContent(MessageStore messages, DsnStore dsn, TimingStore timings) : IMessageContent
+internal sealed class StoredContent(MessageStore messages, DsnStore dsn, TimingStore timings, SubmitterStore submitters) : IMessageContent
 {
     public IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(long messageId, CancellationToken cancellationToken) =>
         messages.ReadContentAsync(messageId, cancellationToken);
@@ -26,4 +29,6 @@ internal sealed class StoredContent(MessageStore messages, DsnStore dsn, TimingS
         dsn.FindAsync(recipients.Select(recipient => recipient.RecipientId), cancellationToken);
 
     public Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken) => timings.FindAsync(messageId, cancellationToken);
+
+    public Task<MailSubmitter?> FindSubmitterAsync(long messageId, CancellationToken cancellationToken) => submitters.FindAsync(messageId, cancellationToken);
 }

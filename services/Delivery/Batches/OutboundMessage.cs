@@ -44,6 +44,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>What its sender said about time and priority, once that was read; null: nothing.</summary>
     public MailTiming? Timing { get; private set; }
 
+    /// <summary>Who submitted it, for a far end that we trust; null: nothing was said.</summary>
+    public MailSubmitter? Submitter { get; private set; }
+
     /// <summary>
     /// The sender is told that the far end took it (RFC 2852 §4.1.4): he wants to hear of each host, or this one does not keep to his time.
     /// </summary>
@@ -71,6 +74,7 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     public async ValueTask OpenAsync(IMessageContent content, EhloCapabilities capabilities, bool isFinal, TimeProvider time, Func<string, Activity?> start)
     {
         Dsn = capabilities.Dsn && First.Body.HasFlag(BodyType.Dsn) ? await content.FindDsnAsync(Recipients, CancellationToken.None) : null;
+        Submitter = First.Body.HasFlag(BodyType.Submitter) ? await content.FindSubmitterAsync(MessageId, CancellationToken.None) : null;
         TellsOfRelay = Timing?.By is { } by && !isFinal && (by.IsTraced || !capabilities.DeliverBy);
         StartedAt = time.GetUtcNow();
         StartedTimestamp = time.GetTimestamp();

@@ -11,6 +11,9 @@ internal enum TransactionStep
     Rcpt,
     Data,
     FinalDot,
+
+    /// <summary>The chunk that ends the content, in the place of the dot.</summary>
+    LastChunk,
 }
 
 /// <summary>
@@ -24,13 +27,13 @@ internal static class RemoteReply
     public static AttemptOutcome Outcome(SmtpReply reply, TransactionStep step, bool fellBackToClear = false) => (reply.Code, step) switch
     {
         // Only a 2xx behind the dot is a delivery; before it, it is no failure, but nothing is delivered either.
-        ( >= 200 and <= 299, TransactionStep.FinalDot) => AttemptOutcome.Delivered,
+        ( >= 200 and <= 299, TransactionStep.FinalDot or TransactionStep.LastChunk) => AttemptOutcome.Delivered,
         // No answer that SMTP knows at this place: nobody can say whether the message was taken.
-        ( < 400 or > 599, TransactionStep.FinalDot) => AttemptOutcome.Uncertain,
+        ( < 400 or > 599, TransactionStep.FinalDot or TransactionStep.LastChunk) => AttemptOutcome.Uncertain,
         // RFC 5321 §4.5.3.1.10: an old way to say "too many recipients", to be taken as 452.
         (552, TransactionStep.Rcpt) => AttemptOutcome.Deferred,
         // The far end has lost the thread of the dialogue; that says nothing about the mail.
-        (500 or 502 or 503, TransactionStep.Mail or TransactionStep.Rcpt or TransactionStep.Data) => AttemptOutcome.Deferred,
+        (500 or 502 or 503, TransactionStep.Mail or TransactionStep.Rcpt or TransactionStep.Data or TransactionStep.LastChunk) => AttemptOutcome.Deferred,
         // RFC 3207 §4: "must issue STARTTLS first", but TLS has just failed; it may be repaired.
         (530, _) when fellBackToClear => AttemptOutcome.Deferred,
         ( >= 500 and <= 599, _) => AttemptOutcome.Failed,

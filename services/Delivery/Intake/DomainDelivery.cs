@@ -239,6 +239,12 @@ internal sealed class DomainDelivery(
                 throw;
             }
 
+            if (pipeline.ChunkRefusal is { } refusal)
+            {
+                connector.DistrustChunks(connection.RemoteHost);
+                log.ChunksRefused(connection.RemoteHost, RemoteReply.Line(refusal));
+            }
+
             if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
                 return connection;
             await connection.DisposeAsync();

@@ -14,32 +14,41 @@ internal sealed class VerifyRecipientConsumer(RecipientProbe probe, MailBus bus,
     public async Task Consume(ConsumeContext<VerifyRecipient> context)
     {
         var question = context.Message;
-        RecipientVerified answer;
+        ProbeResult result;
         try
         {
-            answer = await probe.AskAsync(question.Address, lifetime.ApplicationStopping);
+            result = await probe.AskAsync(question.Address, lifetime.ApplicationStopping);
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
-            answer = new RecipientVerified(question.Address, RecipientAnswer.Away);
+            result = ProbeResult.Away;
         }
 #pragma warning disable CA1031 // The boundary of a question: whoever waits is told that nobody knows.
         catch (Exception error)
 #pragma warning restore CA1031
         {
             log.NotVerified(error, question.Address);
-            answer = new RecipientVerified(question.Address, RecipientAnswer.Away);
+            result = ProbeResult.Away;
         }
 
         try
         {
-            await bus.AnswerAsync(question.AnswerTo, answer, CancellationToken.None);
+            await bus.AnswerAsync(
+                question.AnswerTo, new RecipientVerified(question.Address, AnswerOf(result.Answer), result.Status), CancellationToken.None);
         }
         catch (BusUnavailableException gone)
         {
             log.AnswerLost(gone, question.Address);
         }
     }
+
+    private static RecipientAnswer AnswerOf(ProbeAnswer answer) => answer switch
+    {
+        ProbeAnswer.Taken => RecipientAnswer.Taken,
+        ProbeAnswer.Refused => RecipientAnswer.Refused,
+        ProbeAnswer.PutOff => RecipientAnswer.PutOff,
+        _ => RecipientAnswer.Away,
+    };
 }
 
 internal sealed class VerifyRecipientDefinition() : BatchEndpoint<VerifyRecipientConsumer>(BusEndpoints.VerifyRecipient, MostAtOnce)

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
@@ -31,11 +30,11 @@ internal sealed class RecipientProbe(
     // RFC 6531 §3.5: it could not even be asked about, and no message would get there.
     private static readonly SmtpReply s_noUtf8 = new(550, "5.6.7", "The next hop does not offer SMTPUTF8, which the address needs");
 
-    public async Task<RecipientVerified> AskAsync(string address, CancellationToken cancellationToken)
+    public async Task<ProbeResult> AskAsync(string address, CancellationToken cancellationToken)
     {
         var domain = address[(address.LastIndexOf('@') + 1)..];
         if (!SmtpAddress.TryParse(address, out var parsed, allowUtf8: true) || await relays.FindAsync(domain) is null)
-            return new RecipientVerified(address, RecipientAnswer.Away);
+            return ProbeResult.Away;
         using var late = new CancellationTokenSource(LongestDialogue, time);
         var resolution = await resolver.ResolveAsync(domain).WaitAsync(cancellationToken);
         var (host, reply) = ("", resolution.Failure?.Text ?? "No host has an address");
@@ -59,21 +58,20 @@ internal sealed class RecipientProbe(
             }
         }
 
-        log.RecipientVerified(address, host, Word(RecipientAnswer.Away), reply);
-        return new RecipientVerified(address, RecipientAnswer.Away);
+        log.RecipientVerified(address, host, Word(ProbeAnswer.Away), reply);
+        return ProbeResult.Away;
     }
 
-    private async Task<RecipientVerified> AskAsync(SmtpClientConnection connection, SmtpAddress address, CancellationToken late, CancellationToken cancellationToken)
+    private async Task<ProbeResult> AskAsync(SmtpClientConnection connection, SmtpAddress address, CancellationToken late, CancellationToken cancellationToken)
     {
         using var giveUp = late.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
         using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
-        RecipientVerified verified;
+        ProbeResult result;
         string text;
         try
         {
             var (answer, reply) = await SpeakAsync(connection, address);
-            verified = new RecipientVerified(
-                address.Text, answer, answer == RecipientAnswer.Refused ? RemoteReply.Status(reply, AttemptOutcome.Failed) : "");
+            result = new ProbeResult(answer, answer == ProbeAnswer.Refused ? RemoteReply.Status(reply, AttemptOutcome.Failed) : "");
             text = RemoteReply.Line(reply);
             // What was begun ends with it (RFC 5321 §4.1.1.10).
             _ = connection.QuitAsync();
@@ -82,30 +80,30 @@ internal sealed class RecipientProbe(
         {
             await connection.DisposeAsync();
             cancellationToken.ThrowIfCancellationRequested();
-            (verified, text) = (new RecipientVerified(address.Text, RecipientAnswer.Away), broken.Reply);
+            (result, text) = (ProbeResult.Away, broken.Reply);
         }
 
-        log.RecipientVerified(address.Text, connection.RemoteHost, Word(verified.Answer), text);
-        return verified;
+        log.RecipientVerified(address.Text, connection.RemoteHost, Word(result.Answer), text);
+        return result;
     }
 
     /// <summary>MAIL and RCPT. What is said to MAIL is about us, or about everybody: the recipient is not refused by it.</summary>
-    private async Task<(RecipientAnswer Answer, SmtpReply Reply)> SpeakAsync(SmtpClientConnection connection, SmtpAddress address)
+    private async Task<(ProbeAnswer Answer, SmtpReply Reply)> SpeakAsync(SmtpClientConnection connection, SmtpAddress address)
     {
         var timeouts = options.Value.Timeouts;
         if (address.NeedsSmtpUtf8 && !connection.Capabilities.SmtpUtf8)
-            return (RecipientAnswer.Refused, s_noUtf8);
+            return (ProbeAnswer.Refused, s_noUtf8);
         await connection.WriteLineAsync(address.NeedsSmtpUtf8 ? "MAIL FROM:<> SMTPUTF8" : "MAIL FROM:<>", timeouts.Mail);
         await connection.FlushAsync(timeouts.Mail);
         var reply = await connection.ReadReplyAsync(Mail, timeouts.Mail);
         if (!reply.IsSuccess)
-            return (RecipientAnswer.Away, reply);
+            return (ProbeAnswer.Away, reply);
         await connection.WriteLineAsync($"RCPT TO:<{address}>", timeouts.Rcpt);
         await connection.FlushAsync(timeouts.Rcpt);
         reply = await connection.ReadReplyAsync(Rcpt, timeouts.Rcpt);
-        return (reply.IsSuccess ? RecipientAnswer.Taken
-            : RemoteReply.Outcome(reply, TransactionStep.Rcpt, connection.FellBackToClear) == AttemptOutcome.Failed && IsOfRecipient(reply) ? RecipientAnswer.Refused
-            : RecipientAnswer.PutOff, reply);
+        return (reply.IsSuccess ? ProbeAnswer.Taken
+            : RemoteReply.Outcome(reply, TransactionStep.Rcpt, connection.FellBackToClear) == AttemptOutcome.Failed && IsOfRecipient(reply) ? ProbeAnswer.Refused
+            : ProbeAnswer.PutOff, reply);
     }
 
     /// <summary>
@@ -114,11 +112,32 @@ internal sealed class RecipientProbe(
     /// </summary>
     private static bool IsOfRecipient(SmtpReply reply) => reply.Status is null or { Subject: 0 or 1 or 2 } or { Subject: 4, Detail: 1 };
 
-    private static string Word(RecipientAnswer answer) => answer switch
+    private static string Word(ProbeAnswer answer) => answer switch
     {
-        RecipientAnswer.Taken => "taken",
-        RecipientAnswer.Refused => "refused",
-        RecipientAnswer.PutOff => "put-off",
+        ProbeAnswer.Taken => "taken",
+        ProbeAnswer.Refused => "refused",
+        ProbeAnswer.PutOff => "put-off",
         _ => "none",
     };
+}
+
+/// <summary>What a probe has heard.</summary>
+/// <param name="Status">Of a refusal, its enhanced status (RFC 3463).</param>
+internal readonly record struct ProbeResult(ProbeAnswer Answer, string Status = "")
+{
+    public static ProbeResult Away => new(ProbeAnswer.Away);
+}
+
+/// <summary>What the next hop says of a recipient.</summary>
+internal enum ProbeAnswer
+{
+    /// <summary>Nothing: it could not be asked, or had no answer about anybody.</summary>
+    Away,
+    Taken,
+
+    /// <summary>For good.</summary>
+    Refused,
+
+    /// <summary>It may take him another time.</summary>
+    PutOff,
 }

@@ -1,5 +1,6 @@
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Sasl;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Smtp;
@@ -34,7 +35,7 @@ internal static class SmarthostLogin
         }
 
         var offered = connection.Capabilities.AuthMechanisms;
-        if (SaslClient.Choose(smarthost.Mechanism, offered, credentials) is not { } client)
+        if (SaslClient.Choose(smarthost.Mechanism, offered, credentials, ChannelBinding.Of(connection.ShownCertificate)) is not { } client)
         {
             return ("4.7.9", offered.Count == 0
                 ? $"{connection.Peer} offers no AUTH, and there are credentials for it ({setting})"
@@ -51,6 +52,7 @@ internal static class SmarthostLogin
 
     private static string Wanted(Smarthost smarthost) => smarthost.Mechanism switch
     {
+        SmarthostMechanism.ScramSha256Plus => "SCRAM-SHA-256-PLUS, over TLS and with a certificate that can be bound",
         SmarthostMechanism.ScramSha256 => "SCRAM-SHA-256",
         SmarthostMechanism.Plain => "PLAIN",
         SmarthostMechanism.Login => "LOGIN",

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
@@ -76,8 +77,17 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// </summary>
     public bool IsVerified { get; set; }
 
+    /// <summary>Content goes by BDAT (RFC 3030): the far end offers CHUNKING, and nothing speaks against it.</summary>
+    public bool TakesChunks { get; set; }
+
+    /// <summary>It may know who submitted a message (RFC 4954 §5): we have logged in there, or the operator says so.</summary>
+    public bool IsTrusted { get; set; }
+
     /// <summary>TLS protocol in use, or "none".</summary>
     public string Tls => _stream is SslStream tls ? tls.SslProtocol.ToString() : "none";
+
+    /// <summary>What the far end has shown; null without TLS.</summary>
+    public X509Certificate? ShownCertificate => (_stream as SslStream)?.RemoteCertificate;
 
     /// <summary>STARTTLS was offered, but was refused or TLS failed, and the policy let the dialogue go on in clear.</summary>
     public bool FellBackToClear { get; set; }

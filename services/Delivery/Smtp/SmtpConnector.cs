@@ -32,8 +32,16 @@ internal sealed class SmtpConnector(
 
     private const int MostUnsentBytes = 128 * 1024;
 
+    private const int MostChunkRefusals = 20_000;
+
+    /// <summary>Long enough that a broken far end costs next to nothing, and not so long that one is broken for ever.</summary>
+    private static readonly TimeSpan s_chunkRefusalTime = TimeSpan.FromDays(1);
+
     private readonly DeliveryOptions _options = options.Value;
     private readonly string _name = HelloName(options.Value.HostName);
+
+    /// <summary>Far ends that offered CHUNKING lately and did not know BDAT.</summary>
+    private readonly RecentEvents _chunkRefusals = new(MostChunkRefusals, s_chunkRefusalTime, time);
 
     /// <param name="giveUp">Ends the attempt as one that failed.</param>
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
@@ -62,6 +70,9 @@ internal sealed class SmtpConnector(
             clearText.Write(host.Name, remote, cause);
         return result;
     }
+
+    /// <summary>What this far end offers of CHUNKING is not believed any more for a day: it gets DATA.</summary>
+    public void DistrustChunks(string remoteHost) => _chunkRefusals.Note(remoteHost);
 
     /// <summary>What became of TLS, for metrics and for the domain. Not of a host that was not heard of.</summary>
     private void Note(Attempt attempt, IPAddress address)
@@ -111,6 +122,8 @@ internal sealed class SmtpConnector(
             step = "auth";
             if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, _options.Timeouts.Hello) is var (status, text))
                 return Refused(connection, step, status, text);
+            connection.IsTrusted = attempt.Host.Smarthost is not null || _options.SubmitterHosts.Any(attempt.Is);
+            connection.TakesChunks = _options.Chunking && connection.Capabilities.Chunking && !_chunkRefusals.Has(attempt.Remote);
             telemetry.Handshake("ready", connection.Tls);
             return new ConnectResult(connection, attempt.Remote, "", "", connection.Security);
         }
@@ -264,6 +277,11 @@ internal sealed class SmtpConnector(
         public bool IsClear { get; init; }
 
         public bool TlsFailed { get; set; }
+
+        /// <param name="host">A name, or an address.</param>
+        public bool Is(string host) =>
+            host.Equals(Host.Name, StringComparison.OrdinalIgnoreCase)
+            || (EndPoint is IPEndPoint { Address: var address } && HostAddress.TryParse(host, out var other) && address.Equals(other));
 
         /// <summary>Why the dialogue goes on in clear although the far end offers TLS; null when it does not.</summary>
         public string? TlsFault { get; set; }

@@ -8,10 +8,11 @@ namespace MailPipeline.Delivery.Smtp;
 /// <summary>
 /// The transactions of one batch over one connection. With PIPELINING the commands of a message travel in one flight, and
 /// behind the final dot of the message before (RFC 2920 §3.1 allows content as the first part of a group), so that a message
-/// costs one round trip. Content is sent only after a 354 has been read: every message starts in step with the far end.
+/// costs one round trip. Content is sent only after a 354 has been read, or the replies to RCPT where it goes by BDAT: every message starts
+/// in step with the far end.
 /// </summary>
 /// <param name="answered">Called when the far end has answered for a message.</param>
-internal sealed class TransactionPipeline(
+internal sealed partial class TransactionPipeline(
     SmtpClientConnection connection, DeliveryBatch batch, DeliveryOptions options, TimeProvider time, Action answered)
 {
     // Of the content before the dot no more is held back than goes out with it in one stroke.
@@ -102,7 +103,7 @@ internal sealed class TransactionPipeline(
             await connection.FlushAsync(_timeouts.Mail);
         }
 
-        if (connection.NeedsReset && !_isAnnounced)
+        if (connection.NeedsReset)
         {
             var reset = await AskAsync("RSET", "RSET", _timeouts.Mail);
             if (!reset.IsSuccess)
@@ -125,12 +126,15 @@ internal sealed class TransactionPipeline(
             accepted += reply.IsSuccess ? 1 : 0;
         }
 
-        if (accepted == 0 && !_pipelining)
+        if (accepted == 0 && (_chunking || !_pipelining))
         {
             connection.NeedsReset = mail.IsSuccess;
             await RefusedAsync(message, mail, TransactionStep.Mail);
             return false;
         }
+
+        if (_chunking)
+            return true;
 
         var data = await AskAsync("DATA", "DATA", _timeouts.Data);
         return await JudgeAsync(message, mail, data, accepted);
@@ -170,35 +174,60 @@ internal sealed class TransactionPipeline(
     private async ValueTask SendContentAsync(OutboundMessage message)
     {
         connection.ThrowIfSpent();
-        // DATA ends a group: whatever stands behind its 354 answers nothing that was asked.
+        // DATA ends a group, as RCPT does before BDAT: whatever stands behind the last reply answers nothing that was asked.
         if (connection.HasUnreadInput)
             throw new SmtpConnectionException("4.5.0", "The far end sent more replies than it was sent commands");
         try
         {
-            await WriteContentAsync(message);
+            if (!await WriteContentAsync(message))
+                return;
             // What stands behind a dot of LMTP waits for as many replies as it has recipients.
             if (_pipelining && !connection.IsLmtp)
                 _next = await batch.NextAheadAsync(connection.Capabilities, connection.RemoteHost);
             await FinishAsync(message, _next);
         }
-        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && !message.IsSettled)
+        catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && _current == message && !message.IsSettled)
         {
             // A far end that refuses in the middle of the content says so and closes; its word counts if it can still be read.
             if (await LastWordAsync() is { } lastWord)
+            {
+                await HearAsync(message, lastWord);
                 await RefusedAsync(message, lastWord, TransactionStep.Data);
+            }
+
             throw;
         }
 
-        // RFC 5321 §6.1: the mail is the far end's with its whole reply. Until the code of the last line has come nobody knows how it ends.
-        // Of a reply that is longer than anybody waits for, all that was read has one code (§4.2.1), and the next copy would get the same.
-        var reply = connection.IsLmtp ? await ReadForEachAsync(message) : await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
+        var reply = await ReadEndAsync(message);
         connection.DotAnswered();
         Progressed();
-        await batch.SettleAsync(message, reply, TransactionStep.FinalDot, connection.RemoteHost, connection.FellBackToClear);
+        // Of LMTP a refusal is one recipient's, as long as another has the message.
+        if (_chunking && !reply.IsSuccess && !Array.Exists(message.Replies, own => own is { IsSuccess: true }))
+            connection.NeedsReset = true;
+        await batch.SettleAsync(
+            message, reply, _chunking ? TransactionStep.LastChunk : TransactionStep.FinalDot, connection.RemoteHost, connection.FellBackToClear);
         if (reply.Code == Closing)
             throw ClosedBy(reply);
         if (reply.IsIntermediate)
             throw OutOfStep("the final dot", reply);
+    }
+
+    /// <summary>
+    /// RFC 5321 §6.1: the mail is the far end's with its whole reply. Until the code of the last line has come nobody knows how it ends. Of a
+    /// reply that is longer than anybody waits for, all that was read has one code (§4.2.1), and the next copy would get the same.
+    /// </summary>
+    private async ValueTask<SmtpReply> ReadEndAsync(OutboundMessage message)
+    {
+        if (_chunking && await ReadEarlierChunksAsync(message) is { } refusal)
+            return await ReadBehindRefusalAsync(message, refusal);
+        return connection.IsLmtp ? await ReadForEachAsync(message) : await ReadEndReplyAsync(message);
+    }
+
+    private async ValueTask<SmtpReply> ReadEndReplyAsync(OutboundMessage message)
+    {
+        var reply = await connection.ReadReplyAsync(_chunking ? "the last chunk" : "the final dot", _timeouts.FinalDot, takesEndless: true);
+        await HearAsync(message, reply);
+        return reply;
     }
 
     /// <summary>
@@ -210,15 +239,17 @@ internal sealed class TransactionPipeline(
         for (var i = 0; i < message.Recipients.Count; i++)
         {
             if (message.Refusals[i] is null)
-                message.Replies[i] = await connection.ReadReplyAsync("the final dot", _timeouts.FinalDot, takesEndless: true);
+                message.Replies[i] = await ReadEndReplyAsync(message);
         }
 
         return Array.FindLast(message.Replies, reply => reply is not null)!;
     }
 
-    private async ValueTask WriteContentAsync(OutboundMessage message)
+    /// <summary>All of the content but its end. False: the far end refused it in its midst, and the message is settled.</summary>
+    private async ValueTask<bool> WriteContentAsync(OutboundMessage message)
     {
         _stuffing = new DotStuffing();
+        ResetChunks();
         var isExpected = false;
         while (message.Chunk is { } chunk)
         {
@@ -231,12 +262,12 @@ internal sealed class TransactionPipeline(
                     batch.ExpectDot(message);
                 }
 
+                if (_chunking && !await IsInChunkAsync(message))
+                    return false;
                 var room = await connection.ReserveAsync(SmallestPiece, _timeouts.Block);
-                // Stuffing makes at most four octets of three.
-                var piece = chunk[..Math.Min(chunk.Length, (room / 4 * 3) - 4)];
-                _stuffing.Write(piece.Span, connection);
-                chunk = chunk[piece.Length..];
-                _sent += piece.Length;
+                var written = _chunking ? WriteToChunk(chunk.Span, room, message.First.SizeBytes) : WriteStuffed(chunk.Span, room);
+                chunk = chunk[written..];
+                _sent += written;
                 CheckTime(message);
             }
 
@@ -246,6 +277,15 @@ internal sealed class TransactionPipeline(
         // Never a dot behind content that is not whole.
         if (_sent != message.First.SizeBytes)
             await UnreadableAsync(message, new InvalidDataException($"{_sent} octets of {message.First.SizeBytes} are there"));
+        return true;
+    }
+
+    private int WriteStuffed(ReadOnlySpan<byte> content, int room)
+    {
+        // Stuffing makes at most four octets of three.
+        var piece = content[..Math.Min(content.Length, (room / 4 * 3) - 4)];
+        _stuffing.Write(piece, connection);
+        return piece.Length;
     }
 
     private async ValueTask ReadOnAsync(OutboundMessage message)
@@ -284,9 +324,17 @@ internal sealed class TransactionPipeline(
         if (!connection.TryCommitToDot())
             throw new SmtpConnectionException("4.4.2", "Timed out while sending the message (given up early)", isTimeout: true);
         message.IsDotSent = true;
-        _stuffing.Finish(connection);
+        if (_chunking)
+            await WriteLastOctetAsync();
+        else
+            _stuffing.Finish(connection);
         if (next is not null)
+        {
+            // RFC 3030 §2: behind a chunk that failed only RSET is sure to be understood, and this one has not been answered.
+            connection.NeedsReset = _chunking;
             await AnnounceAsync(next);
+        }
+
         await connection.FlushAsync(_timeouts.Block);
     }
 
@@ -298,7 +346,8 @@ internal sealed class TransactionPipeline(
         await connection.WriteLineAsync(MailCommand(message), _timeouts.Mail);
         foreach (var recipient in message.Recipients)
             await connection.WriteLineAsync(RcptCommand(message, recipient), _timeouts.Rcpt);
-        await connection.WriteLineAsync("DATA", _timeouts.Data);
+        if (!_chunking)
+            await connection.WriteLineAsync("DATA", _timeouts.Data);
     }
 
     private string MailCommand(OutboundMessage message)
@@ -310,8 +359,12 @@ internal sealed class TransactionPipeline(
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";
         var tls = capabilities.RequireTls && message.First.Body.HasFlag(BodyType.RequireTls) ? " REQUIRETLS" : "";
-        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{tls}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}";
+        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{tls}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}{Further(SubmitterOf(message))}";
     }
+
+    // RFC 4954 §5: to a server that we trust, and that knows the parameter.
+    private string? SubmitterOf(OutboundMessage message) =>
+        connection is { IsTrusted: true, Capabilities.AuthMechanisms.Count: > 0 } ? message.Submitter?.ParameterFor(message.NeedsSmtpUtf8) : null;
 
     // RFC 3461 §5.2.1: as the client said it, and no word where it said none.
     private static string RcptCommand(OutboundMessage message, Recipient recipient) =>
@@ -344,7 +397,10 @@ internal sealed class TransactionPipeline(
     {
         try
         {
+            // Of several chunks an earlier one may have been taken.
             var reply = await connection.ReadReplyAsync("the content", LastWordTime);
+            while (reply.IsSuccess && --_unanswered > 0)
+                reply = await connection.ReadReplyAsync("the content", LastWordTime);
             return reply.Code >= 400 ? reply : null;
         }
         catch (SmtpConnectionException)

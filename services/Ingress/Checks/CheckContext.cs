@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -48,14 +49,45 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The client has logged in, or the operator lists it.</summary>
     public bool MayRelay => Account is not null || isRelayClient;
 
+    /// <summary>
+    /// The client comes from elsewhere, has not logged in, and is not listed: whom the policy of the door is about, if it is about its listener.
+    /// </summary>
+    public bool IsStrangerOn(ListenerKinds listeners) => listeners.HasFlag(Kind) && Client is not null && !MayRelay && !IsLocalClient;
+
+    /// <summary>The operator lists the client, or it is this very machine.</summary>
+    public bool IsListedOrLocal => isRelayClient || IsLocalClient;
+
+    /// <summary>The stage that is under way.</summary>
+    public CheckStage Stage { get; private set; }
+
+    /// <summary>The kind of its listener.</summary>
+    public ListenerKinds Kind => session.Profile.Kind switch
+    {
+        ListenerKind.Submission => ListenerKinds.Submission,
+        ListenerKind.Lmtp => ListenerKinds.Lmtp,
+        _ => ListenerKinds.Mx,
+    };
+
+    /// <summary>What DNS says of the client, as far as somebody has asked.</summary>
+    public ClientInquiry Inquiry => field ??= new();
+
+    /// <summary>The session had begun when its client became known: a proxy has named it.</summary>
+    public bool IsNamedByProxy { get; init; }
+
     /// <summary>LMTP is spoken (RFC 2033): for maildrops of ours, whoever the client is.</summary>
     public bool IsForMaildrops => session.Profile.Kind == ListenerKind.Lmtp;
 
     /// <summary>While the greeting of the client is checked: its argument, printable ASCII.</summary>
     public string ClientName => session.ProposedClientName;
 
+    /// <summary>The argument of the greeting that stands.</summary>
+    public string Greeting => session.ClientName;
+
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
+
+    /// <summary>The domain of the reverse-path that is proposed, or of the transaction under way; null for the null path.</summary>
+    public string? SenderDomain => (Stage == CheckStage.Sender ? session.ProposedSender : session.Transaction?.Sender)?.Domain;
 
     /// <summary>While a recipient is checked.</summary>
     public SmtpAddress Recipient => session.ProposedRecipient ?? throw new InvalidOperationException("No recipient is proposed.");
@@ -73,6 +105,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public void Begin(CheckStage stage)
     {
         _ofProposed = null;
+        Stage = stage;
         if (stage is CheckStage.Connection or CheckStage.Sender)
             _ofTransaction = null;
     }
@@ -101,6 +134,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 break;
         }
     }
+
+    /// <summary>Before the greeting: the client speaks within that time. It may, where a proxy has named it or TLS has gone before.</summary>
+    public ValueTask<bool> SpeaksWithinAsync(TimeSpan wait) => IsNamedByProxy || connection.IsSecure ? new(false) : connection.SpeaksWithinAsync(wait);
 
     /// <summary>The content is here, until null is given.</summary>
     public void Receive(ReceivedContent? content) => _content = content;

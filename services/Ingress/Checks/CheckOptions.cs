@@ -1,8 +1,16 @@
+using MailPipeline.Ingress.NextHops;
+
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>The settings of the checks, a group for each. Section "Ingress:Checks".</summary>
 public sealed class CheckOptions
 {
+    /// <summary>
+    /// The file with the policy of the door (<see cref="PolicyOptions"/>), in JSON; it is read again when it changes. Default: none, and what it would
+    /// say is off and costs nothing.
+    /// </summary>
+    public string PolicyFile { get; set; } = "";
+
     public ClientNetworkOptions ClientNetwork { get; init; } = new();
 
     public ClientNameOptions ClientName { get; init; } = new();
@@ -21,8 +29,12 @@ public sealed class CheckOptions
 
     public HeaderRuleOptions HeaderRules { get; init; } = new();
 
+    internal ListenerKinds PolicyAskedOn => PolicyFile.Length > 0 ? ListenerKinds.All : ListenerKinds.None;
+
     internal void Validate(string setting, List<string> failures)
     {
+        if (PolicyFile.Length > 0)
+            Checks.PolicyFile.Validate($"{setting}:{nameof(PolicyFile)}", PolicyFile, failures);
         ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", failures);
         ClientName.Validate($"{setting}:{nameof(ClientName)}", failures);
         LocalSender.Validate($"{setting}:{nameof(LocalSender)}", failures);

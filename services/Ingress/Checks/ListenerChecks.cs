@@ -34,7 +34,7 @@ internal sealed class ListenerChecks
             var verdict = await row.Check.CheckAsync(context, cancellation);
             if (verdict.IsGoOn)
                 continue;
-            _telemetry.Checked(row.Name, verdict);
+            Count(row.Name, verdict);
             if (verdict.Note is { } note)
                 context.Add(note);
             if (verdict.EndsStage)
@@ -46,5 +46,21 @@ internal sealed class ListenerChecks
 
         context.End(stage, last);
         return last;
+    }
+
+    private void Count(string check, Verdict verdict)
+    {
+        if (verdict.Reply is not null)
+            _telemetry.Checked(check, "reply", rule: verdict.Rule);
+        if (verdict.Redirect is not null)
+            _telemetry.Checked(check, "redirect");
+        if (verdict.Note is not { } note)
+            return;
+        if (note.HoldReason.Length > 0)
+            _telemetry.Checked(check, "hold");
+        foreach (var tag in note.Tags)
+            _telemetry.Checked(check, "tag", tag: tag);
+        if (note.Fields.Count > 0)
+            _telemetry.Checked(check, "field");
     }
 }

@@ -1,3 +1,4 @@
+using MailPipeline.Ingress.Headers;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;

@@ -1,4 +1,4 @@
-using MailPipeline.Contracts;
+using MailPipeline.Ingress.NextHops;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -23,8 +23,8 @@ internal sealed class RelayRecipientCheck(AddressResolver addresses, RecipientQu
         var known = await questions.FindAsync(end.Address, end.Domain, context.Client);
         return known.Answer switch
         {
-            RecipientAnswer.Taken => Verdict.GoOn,
-            RecipientAnswer.Refused => new(known.Refusal),
+            NextHopAnswer.Taken => Verdict.GoOn,
+            NextHopAnswer.Refused => new(known.Refusal),
             // Our users have nobody who tries again for them; the queue does.
             _ => _whenAway == AwayPolicy.Accept || context.MayRelay ? Verdict.GoOn : new(Replies.C450Unverified),
         };

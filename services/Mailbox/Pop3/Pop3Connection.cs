@@ -23,6 +23,7 @@ internal sealed class Pop3Connection : ILineSession
     // Whose claim the last verified one was; nobody is logged in by that alone.
     private Account? _account;
     private string _userName = "";
+    private readonly bool _bindsLogins;
     private bool _ended;
 
     // For the log line at the end
@@ -36,6 +37,7 @@ internal sealed class Pop3Connection : ILineSession
         _connection = connection;
         _patience = new Pop3Patience(server.Options, server.Time);
         _output = new Pop3Output(connection);
+        _bindsLogins = listener.Mechanisms.Any(mechanism => mechanism.BindsChannel);
         _session = new Pop3Session(new Pop3Terms(
             Secure: listener.Tls == ListenerTls.Implicit,
             StartTls: listener.Tls == ListenerTls.StartTls,
@@ -69,6 +71,8 @@ internal sealed class Pop3Connection : ILineSession
 
     private async Task<SessionEnd> ConverseAsync()
     {
+        if (_connection.IsSecure)
+            TlsStarted();
         await PerformAsync(Pop3Session.Greeting);
         while (!_ended)
         {
@@ -294,9 +298,11 @@ internal sealed class Pop3Connection : ILineSession
             _server.TlsFailed(_connection, failed);
             return false;
         }
-        _session.TlsStarted();
+        TlsStarted();
         return true;
     }
+
+    private void TlsStarted() => _session.TlsStarted(_bindsLogins ? ChannelBinding.Of(_connection.ShownCertificate) : null);
 
     /// <summary>Another session may have the maildrop now: this one is broken off, wherever it is.</summary>
     private void OnLockLost()

@@ -28,6 +28,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     // The login under way
     private string? _userName;
     private SaslExchange? _sasl;
+    private byte[]? _channel;
 
     // The transaction
     private MaildropSnapshot? _maildrop;
@@ -102,9 +103,11 @@ internal sealed class Pop3Session(Pop3Terms terms)
     }
 
     /// <summary>TLS is on, and what was said before it is forgotten (RFC 2595 §4).</summary>
-    public void TlsStarted()
+    /// <param name="channel">What a login can be bound to (<see cref="ChannelBinding"/>); null: nothing.</param>
+    public void TlsStarted(byte[]? channel = null)
     {
         _secure = true;
+        _channel = channel;
         (_userName, _sasl) = (null, null);
     }
 
@@ -174,7 +177,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     {
         if (!LoginAllowed)
             return CleartextRefused();
-        (_sasl, var step) = SaslExchange.Begin(Encoding.UTF8.GetBytes(argument), terms.Mechanisms);
+        (_sasl, var step) = SaslExchange.Begin(Encoding.UTF8.GetBytes(argument), terms.Mechanisms, _channel);
         return AuthStep(step);
     }
 
@@ -239,7 +242,9 @@ internal sealed class Pop3Session(Pop3Terms terms)
         if (LoginAllowed)
         {
             capabilities.Add("USER");
-            capabilities.Add("SASL " + SaslMechanism.NamesOf(terms.Mechanisms)); // RFC 5034 §3
+            // RFC 5034 §3
+            if (SaslMechanism.On(terms.Mechanisms, _channel is not null) is { Count: > 0 } mechanisms)
+                capabilities.Add("SASL " + SaslMechanism.NamesOf(mechanisms));
         }
 
         if (TlsOffered && State == Pop3State.Authorization)

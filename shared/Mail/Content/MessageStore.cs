@@ -34,12 +34,12 @@ public sealed class MessageStore
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """);
 
-    // With what MAIL said about time, of fewer still.
+    // With what MAIL said about time, or about who submitted it, of fewer still.
     private static readonly Statement s_insertTimed = new(
         """
         INSERT INTO messages (
-            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn, timing, release_at, priority)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn, timing, release_at, priority, submitter)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """);
 
     private static readonly Statement s_insertChunk = new(
@@ -243,11 +243,11 @@ public sealed class MessageStore
                     chunk.Segment, chunk.Position);
         }
         var releaseAt = message.Timing?.Release?.At.ToUnixTimeMilliseconds() ?? 0;
-        if (message.Timing is { } timing)
+        if (message.Timing is not null || message.Submitter is not null)
             transaction.ExecuteLast(
                 s_insertTimed, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body, message.TraceParent,
-                message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", timing.ToText(), releaseAt,
-                timing.Priority ?? 0);
+                message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", message.Timing?.ToText() ?? "",
+                releaseAt, message.Timing?.Priority ?? 0, message.Submitter?.ToText() ?? "");
         else if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
             transaction.ExecuteLast(
                 s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,

@@ -26,7 +26,7 @@ internal static partial class NameRules
         from declared in
             from file in tree.Sources("services", "shared")
             let place = Namespace().Match(file.Text).Groups[1].Value
-            from type in SharedType().Matches(file.Text).Select(match => match.Groups[1].Value)
+            from type in TypesOf(file)
             select (type, place, file.Path)
         group declared by declared.type into same
         where same.DistinctBy(one => one.place).Count() > 1
@@ -52,6 +52,9 @@ internal static partial class NameRules
                 yield return $"{file.Path}: the namespace is {declared.Groups[1].Value}; its place says {full}";
         }
     }
+
+    /// <summary>The types that a file declares for others.</summary>
+    internal static IEnumerable<string> TypesOf(SourceFile file) => SharedType().Matches(file.Text).Select(match => match.Groups[1].Value);
 
     private static IEnumerable<string> DeclaredTypes(SourceFile file) =>
         file.Lines.Select(line => TypeDeclaration().Match(line)).Where(match => match.Success).Select(match => match.Groups[1].Value);

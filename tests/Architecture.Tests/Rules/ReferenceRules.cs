@@ -42,6 +42,7 @@ internal static partial class ReferenceRules
     [
         ("Microsoft.Orleans.Server", ["services/Queue/Queue.csproj"]),
         ("Microsoft.Orleans.Clustering.Redis", ["services/Queue/Queue.csproj"]),
+        ("StackExchange.Redis", ["services/Ingress/Ingress.csproj"]),
         ("DnsClient", []),
         ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
         ("Npgsql", ["shared/Storage/Storage.csproj"]),

@@ -7,9 +7,17 @@ internal static class RoomRules
 {
     private const string Checks = "services/Ingress/Checks";
 
+    /// <summary>Where messages of the bus arrive and leave: what they say is mapped there to words of the service's own.</summary>
+    private static readonly string[] BusRooms =
+        ["services/Ingress", "services/Ingress/NextHops", "services/Queue/Domains", "services/Queue/Routing", "services/Delivery/Intake", "services/Mailbox/Maildrops"];
+
     /// <summary>The rooms of a service that has walls between them, and what each of them may use of the others.</summary>
     private static readonly Dictionary<(string Service, string Room), string[]> Uses = new()
     {
+        [("services/Ingress", "Checks")] = ["Headers", "NextHops", "Limits"],
+        [("services/Ingress", "Headers")] = [],
+        [("services/Ingress", "NextHops")] = [],
+        [("services/Ingress", "Limits")] = [],
         [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports"],
         [("services/Queue", "Routing")] = ["Domains"],
         [("services/Queue", "Domains")] = ["Reports"],
@@ -33,6 +41,23 @@ internal static class RoomRules
         where other != place.Room && !Uses[(place.Project.Folder, place.Room)].Contains(other)
         where Names(place.File.Text, place.Project.Name, other)
         select $"{place.File.Path}: {place.Room} must not use {other}";
+
+    /// <summary>What puts rooms together lies above them. Settings and telemetry, which all of them need, know of none; settings are composed of theirs.</summary>
+    public static IEnumerable<string> Rooms_do_not_use_what_puts_them_together(Tree tree) =>
+        from above in WalledFiles(tree)
+        where above.Room.Length == 0 && !above.File.FileName.EndsWith("Options.cs", StringComparison.Ordinal)
+        where RoomsOf(above.Project).Any(room => Names(above.File.Text, above.Project.Name, room))
+        from type in NameRules.TypesOf(above.File)
+        from place in WalledFiles(tree)
+        where place.Room.Length > 0 && place.Project.Path == above.Project.Path && Mentions(place.File, type)
+        select $"{place.File.Path}: {place.Room} must not use {type}, which uses rooms";
+
+    /// <summary>The rest of a service does not change with what services say to each other.</summary>
+    public static IEnumerable<string> Contracts_are_mapped_where_the_bus_is(Tree tree) =>
+        from place in WalledFiles(tree)
+        where !BusRooms.Contains($"{place.Project.Folder}/{place.Room}".TrimEnd('/'))
+        where Regex.IsMatch(place.File.Text, @"\bMailPipeline\.Contracts\b|(?<![\w.])Contracts\.\w")
+        select $"{place.File.Path} must not use contracts";
 
     /// <summary>A type of a room that lies in the namespace of the whole service could be used by every other room without its name.</summary>
     public static IEnumerable<string> Rooms_have_a_namespace_of_their_own(Tree tree) =>
@@ -74,6 +99,10 @@ internal static class RoomRules
         let project = tree.ProjectOf(file.Path)
         where project is not null && RoomsOf(project).Any()
         select (file, project, file.Path[(project.Folder.Length + 1)..].Split('/') is [var room, _, ..] ? room : "");
+
+    /// <summary>In code; what a comment speaks of is not used.</summary>
+    private static bool Mentions(SourceFile file, string type) =>
+        Regex.IsMatch(Regex.Replace(file.Text, "//.*", ""), $@"(?<![\w.])(?:\w+\.)*{type}\b");
 
     /// <summary>By its whole name, or by what is left of it inside of the project and inside of MailPipeline.</summary>
     private static bool Names(string text, string project, string room) =>

@@ -184,6 +184,12 @@ internal sealed class FakeContent : IMessageContent
 
     public Task<MailTiming> FindTimingAsync(long messageId, CancellationToken cancellationToken) => Task.FromResult(Timings[messageId]);
 
+    /// <summary>Who submitted messages, by message.</summary>
+    public Dictionary<long, MailSubmitter> Submitters { get; } = [];
+
+    public Task<MailSubmitter?> FindSubmitterAsync(long messageId, CancellationToken cancellationToken) =>
+        Task.FromResult(Submitters.GetValueOrDefault(messageId));
+
     public long Add(long messageId, byte[] content)
     {
         _messages[messageId] = content;
@@ -292,6 +298,9 @@ internal sealed class FakeDns : IDnsLookup
     public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) => AskAsync(Txt, "TXT", name);
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => AskAsync(Tlsa, "TLSA", name);
+
+    /// <inheritdoc cref="TxtAsync"/>
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
         new(addresses.Length > 0 ? DnsStatus.Found : DnsStatus.NoData, addresses, TimeToLive);

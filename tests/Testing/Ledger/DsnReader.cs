@@ -28,7 +28,7 @@ public static class DsnReader
         }
         // RFC 3464 §2.1: the first group of fields is about the message, each further one about a recipient.
         var recipients = status.StatusGroups.Skip(1).Select(ReadRecipient).ToArray();
-        return new(parsed.MessageId ?? "", FindToken(report), recipients);
+        return new(parsed.MessageId ?? "", FindToken(report), recipients, report.Any(part => part.ContentType.IsMimeType("message", "rfc822")));
     }
 
     private static DsnRecipient ReadRecipient(HeaderList fields) => new(

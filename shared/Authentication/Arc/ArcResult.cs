@@ -1,0 +1,14 @@
+namespace MailPipeline.Authentication.Arc;
+
+/// <summary>What was found of the chain of ARC sets of a message (RFC 8617 §5.2).</summary>
+/// <param name="Status">None, pass or fail; or a temporary error, where DNS did not answer.</param>
+/// <param name="Sealer">The domain of the newest seal, in A-labels and lower case; empty where there is none.</param>
+/// <param name="Sets">How many sets the chain has.</param>
+/// <param name="Reason">In words, why it is no pass; empty otherwise.</param>
+public sealed record ArcResult(AuthenticationStatus Status, string Sealer, int Sets, string Reason)
+{
+    public static ArcResult None { get; } = new(AuthenticationStatus.None, "", 0, "");
+
+    /// <summary>The domains of all seals, the newest first: those that an operator may trust to say what they saw.</summary>
+    public IReadOnlyList<string> Sealers { get; init; } = [];
+}
