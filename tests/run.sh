@@ -36,6 +36,7 @@ needs=(
   "fetchmail fetchmail"
   "msmtp msmtp"
   "/usr/lib/dovecot/lmtp dovecot-lmtpd"
+  "unbound unbound"
   "strace strace"
   "python3 python3"
   "setpriv util-linux"

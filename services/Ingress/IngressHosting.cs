@@ -32,6 +32,7 @@ public static class IngressHosting
         services.AddSingleton<SmtpServer>();
         services.AddDns();
         services.AddLineServer();
+        services.AddSingleton<IStartupFilter, OwnPolicy>();
         services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
