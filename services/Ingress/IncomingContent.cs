@@ -17,13 +17,18 @@ namespace MailPipeline.Ingress;
 /// <param name="isChunked">It comes by BDAT.</param>
 /// <param name="isUtf8">Its MAIL said SMTPUTF8.</param>
 /// <param name="filters">They see it as it is kept, behind the fields that it lacked; null: there are none.</param>
+/// <param name="observer">Who sees it as it came, and is disposed with it; null: nobody.</param>
 internal sealed class IncomingContent(
-    MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, SessionFilters? filters) : IAsyncDisposable
+    MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, SessionFilters? filters = null,
+    IContentObserver? observer = null) : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
     private EightBitFields _eightBit = new();
+    private TlsRequiredField _tlsRequired = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
+    // Who comes from outside may not speak in our name.
+    private readonly ForgedResults? _results = listener.OwnResults is { } own ? new(own) : null;
     // A user's message says whom it is from, and shows nobody who had a blind copy.
     private readonly SubmittedFields? _fields =
         listener.Kind == ListenerKind.Submission ? new(isEndedByText: listener.AddsMissingFields) : null;
@@ -48,6 +53,9 @@ internal sealed class IncomingContent(
     /// <summary>SMTPUTF8 was said, and fields of its header, that we put in too, or of the header of a part, are not ASCII.</summary>
     public bool HasUtf8Fields => _eightBit.AreFound || _isAuthorUtf8;
 
+    /// <summary>Its header says that it need not go under TLS (RFC 8689 §3).</summary>
+    public bool SaysTlsIsOptional => _tlsRequired.IsNo;
+
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
 
@@ -66,6 +74,9 @@ internal sealed class IncomingContent(
     };
 
     public StorageUnavailableException? Fault => _fault;
+
+    /// <summary>Fields of authentication results that were left out because they were forged in our name.</summary>
+    public int LeftOutResults => _results?.Count ?? 0;
 
     /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
     public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false, _fields?.Authors ?? default);
@@ -145,7 +156,7 @@ internal sealed class IncomingContent(
     {
         if (_reader.End() && _writer is not null)
             await KeepAsync(LineEnd, cancellation);
-        await EndHeaderAsync(cancellation);
+        await EndContentAsync(cancellation);
     }
 
     /// <summary>Takes octets as they come and says up to where: all of them, or the end of the content.</summary>
@@ -164,7 +175,7 @@ internal sealed class IncomingContent(
                     await KeepAsync(LineEnd, cancellation);
                 if (slice.IsEnd)
                 {
-                    await EndHeaderAsync(cancellation);
+                    await EndContentAsync(cancellation);
                     return buffer.GetPosition(consumed);
                 }
 
@@ -175,24 +186,33 @@ internal sealed class IncomingContent(
         return buffer.End;
     }
 
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
     {
-        if (_writer is { } writer)
-            await writer.DisposeAsync();
-        _writer = null;
+        observer?.Dispose();
+        return DisposeWriterAsync();
     }
 
-    private async ValueTask EndHeaderAsync(CancellationToken cancellation)
+    private async ValueTask EndContentAsync(CancellationToken cancellation)
     {
+        observer?.End();
+        if (_results is { IsOver: false } results)
+            await KeepOwnAsync(results.End(), cancellation);
         if (_fields is { IsOver: false } fields)
             await KeepVisibleAsync(fields.End(), cancellation);
         _header?.End();
         await CompleteAsync(cancellation);
-        if (_held?.End() is { IsEmpty: false } rest && _writer is not null)
-            await _writer.AppendAsync(rest, cancellation);
+        if (_held?.End() is { IsEmpty: false } rest)
+            await StoreAsync(rest, cancellation);
     }
 
-    private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation) =>
+    private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    {
+        observer?.Take(content.Span);
+        return KeepOwnAsync(_results is { IsOver: false } results ? results.Take(content) : content, cancellation);
+    }
+
+    /// <summary>Keeps what is the sender's to say.</summary>
+    private ValueTask KeepOwnAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation) =>
         KeepVisibleAsync(_fields is { IsOver: false } fields ? fields.Take(content.Span) : content, cancellation);
 
     /// <summary>Keeps what recipients may see of the content.</summary>
@@ -228,13 +248,14 @@ internal sealed class IncomingContent(
 
     private async ValueTask AppendAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
     {
-        if (_writer is not { } writer)
+        if (_writer is null)
             return;
         if (isUtf8)
             _eightBit.Read(content.Span);
         if (!_hops.IsBody)
         {
             _section?.Take(content.Span);
+            _tlsRequired.Read(content.Span);
             _hops.Read(content.Span);
         }
 
@@ -244,12 +265,17 @@ internal sealed class IncomingContent(
             return;
         }
 
+        if (filters is not null)
+            await filters.ContentAsync(content);
+        await StoreAsync(_held?.Take(content) ?? content, cancellation);
+    }
+
+    private async ValueTask StoreAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    {
+        if (_writer is not { } writer)
+            return;
         try
         {
-            if (filters is not null)
-                await filters.ContentAsync(content);
-            if (_held is not null)
-                content = _held.Take(content);
             await writer.AppendAsync(content, cancellation);
         }
         catch (StorageUnavailableException fault)
@@ -261,6 +287,13 @@ internal sealed class IncomingContent(
     private async ValueTask AbandonAsync(StorageUnavailableException? fault)
     {
         _fault ??= fault;
-        await DisposeAsync();
+        await DisposeWriterAsync();
+    }
+
+    private async ValueTask DisposeWriterAsync()
+    {
+        if (_writer is { } writer)
+            await writer.DisposeAsync();
+        _writer = null;
     }
 }

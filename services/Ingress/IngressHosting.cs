@@ -24,13 +24,16 @@ public static class IngressHosting
         var services = builder.Services;
         services.AddIngressSettings();
         services.AddSingleton<IngressTelemetry>();
+        services.AddDns();
         services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
+        services.AddDns();
         services.AddLineServer();
+        services.AddSingleton<IStartupFilter, OwnPolicy>();
         services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
@@ -102,6 +105,10 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<SignatureCheck>();
+        services.AddSingleton<PublicSuffixes>();
+        services.AddSingleton<SenderAuthenticationCheck>();
+        services.AddSingleton<MessageAuthenticationCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

@@ -16,7 +16,7 @@ internal sealed class MessageReception(
     : IAsyncDisposable
 {
     private readonly IncomingContent _content = new(
-        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.Checked.Filters);
+        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.Checked.Filters, session.ObserveContent());
     private Activity? _activity;
     private long _latest;
 
@@ -126,9 +126,9 @@ internal sealed class MessageReception(
         var missing = note is { ChangedFields.Count: > 0 } ? _content.Change(note.ChangedFields) : [];
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
         foreach (var field in missing)
-            Add(prefix, new HeaderField(field.Name, field.Value));
+            prefix.Add(Encoding.UTF8.GetBytes($"{field.Name}: {field.Value}\r\n"));
         foreach (var field in note?.Fields ?? [])
-            Add(prefix, field);
+            prefix.Add(Encoding.UTF8.GetBytes($"{field}\r\n"));
         var message = EnvelopeOf(prefix.SizeBytes, now, note, await session.BelievedAsync(Transaction.Submitter));
         try
         {
@@ -143,18 +143,11 @@ internal sealed class MessageReception(
             return fault.Fault == StorageFault.OutcomeUnknown ? new(null, SessionEnd.OutcomeUnknown) : new(IncomingContent.ReplyTo(fault), null);
         }
 
+        server.Telemetry.ForgedResultsLeftOut(_content.LeftOutResults);
         patience.Accepted();
         session.MessageAccepted();
         server.Accepted(session, message, note, server.Time.GetElapsedTime(started));
         return new(new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}"), null);
-    }
-
-    private static void Add(MessagePrefix prefix, HeaderField field)
-    {
-        if (field.Value.Contains('\n', StringComparison.Ordinal))
-            prefix.Add(Encoding.UTF8.GetBytes($"{field}\r\n").AsSpan());
-        else
-            prefix.Add(field.Name, field.Value);
     }
 
     /// <summary>Whom it goes to, and what each of them is to be told of, by what was said at RCPT and by what filters want.</summary>
@@ -199,6 +192,11 @@ internal sealed class MessageReception(
             body |= BodyType.Timing;
         if (submitter is not null)
             body |= BodyType.Submitter;
+        // RFC 8689 §3: the parameter counts over the field.
+        if (Transaction.RequireTls)
+            body |= BodyType.RequireTls;
+        else if (_content.SaysTlsIsOptional)
+            body |= BodyType.TlsOptional;
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",

@@ -87,6 +87,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
         finally
         {
+            _context.AskSpf(null);
             await DisposeAsync();
             if (_context.Filters is { } filters)
                 await filters.DisposeAsync();
@@ -237,6 +238,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
+        _context.AskSpf(null);
         if (_context.Filters is { } filters)
             await filters.DisposeAsync();
         _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy))
@@ -309,6 +311,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _patience.IsLoggedIn = true;
         _connection.LoggedIn();
     }
+
+    /// <summary>Who wants to see the content that comes now; null: nobody.</summary>
+    public IContentObserver? ObserveContent() => Listener.Checks.ObserveContent(_context);
 
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>
     public async ValueTask<(SmtpReply? Refusal, MessageNote? Note)> CheckContentAsync(ReceivedContent content)

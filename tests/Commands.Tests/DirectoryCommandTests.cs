@@ -337,8 +337,8 @@ public sealed class DirectoryCommandTests : IDisposable
 
     [Theory]
     [InlineData("queue --dat=other", "Unrecognized command or argument '--dat=other'")]
-    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, Logins, ConnectionStrings")]
-    [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, Logins, ConnectionStrings")]
+    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, Logins, ConnectionStrings, Dns")]
+    [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, Logins, ConnectionStrings, Dns")]
     [InlineData("queue --Storage:X=1", "There is no setting 'Storage:X'; Storage has ConnectionString, ClaimLease")]
     [InlineData("queue --Storage:ClaimLease=-1", "Storage:ClaimLease is '-1'; must be between")]
     [InlineData("domain list --Storage:ClaimLease soon", "Storage:ClaimLease is 'soon'; it must be a time such as 5m")]

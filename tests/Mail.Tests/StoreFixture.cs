@@ -32,6 +32,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Maildrops = new MaildropStore(Database, Messages, Claims);
         Directory = new MailDirectory(Database);
         Secrets = new SecretStore(Database);
+        Failures = new LoginFailureStore(Database, Secrets);
         History = new MessageHistory(Database);
         Waiting = new WaitingStore(Database);
         Operator = new OperatorStore(Database);
@@ -65,6 +66,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public MaildropStore Maildrops { get; }
 
     public SecretStore Secrets { get; }
+
+    public LoginFailureStore Failures { get; }
 
     public MailDirectory Directory { get; }
 

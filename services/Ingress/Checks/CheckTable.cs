@@ -38,6 +38,9 @@ internal sealed class CheckTable
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
+        SignatureCheck signatures,
+        SenderAuthenticationCheck senderAuthentication,
+        MessageAuthenticationCheck messageAuthentication,
         FilterCheck filter,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
@@ -65,6 +68,7 @@ internal sealed class CheckTable
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
             // What is refused anyway does not count.
             new(CheckStage.Sender, "message_limit", settings.PolicyAskedOn, messageLimit),
+            new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
             new(CheckStage.Sender, "filter", filtered, filter),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
@@ -82,6 +86,10 @@ internal sealed class CheckTable
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
+
+            // What needs another's answer comes last.
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn, signatures),
+            new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
             new(CheckStage.Content, "filter", filtered, filter),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);

@@ -3,9 +3,12 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
-/// <summary>Forgets finished messages that are older than operators want to see, and what the door no longer knows, and gives their space back.</summary>
+/// <summary>
+/// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
+/// </summary>
 internal sealed class Housekeeping(
-    MessageHistory history, ReportStore reports, GreylistStore greylist, BanStore bans, IOptions<QueueOptions> options, TimeProvider time) : IDuty
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, IOptions<QueueOptions> options,
+    TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
@@ -23,6 +26,7 @@ internal sealed class Housekeeping(
     {
         await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
+        await failures.ForgetOldAsync();
         for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)
         {
         }

@@ -22,8 +22,10 @@ internal static partial class ReferenceRules
                 "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
             ],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
-        ["shared/Authentication/Authentication.csproj"] = ["shared/Dns/Dns.csproj", "shared/Smtp/Smtp.csproj"],
-        ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Authentication/Authentication.csproj"] =
+            ["shared/Dns/Dns.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Administration/Administration.csproj"] =
+            ["shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
