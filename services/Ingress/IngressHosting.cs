@@ -31,7 +31,6 @@ public static class IngressHosting
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
-        services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
             (transport, options) => transport.BindSockets([.. SocketsOf(options.Value)]));
@@ -98,6 +97,7 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<SignatureCheck>();
         services.AddSingleton<PublicSuffixes>();
         services.AddSingleton<SenderAuthenticationCheck>();
         services.AddSingleton<MessageAuthenticationCheck>();

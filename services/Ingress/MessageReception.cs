@@ -15,7 +15,7 @@ internal sealed class MessageReception(
     : IAsyncDisposable
 {
     private readonly IncomingContent _content = new(
-        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8);
+        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.ObserveContent());
     private Activity? _activity;
     private long _latest;
 
@@ -133,6 +133,7 @@ internal sealed class MessageReception(
             return fault.Fault == StorageFault.OutcomeUnknown ? new(null, SessionEnd.OutcomeUnknown) : new(IncomingContent.ReplyTo(fault), null);
         }
 
+        server.Telemetry.ForgedResultsLeftOut(_content.LeftOutResults);
         patience.Accepted();
         session.MessageAccepted();
         server.Accepted(session, message, note, server.Time.GetElapsedTime(started));

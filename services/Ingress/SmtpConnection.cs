@@ -303,6 +303,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _connection.LoggedIn();
     }
 
+    /// <summary>Who wants to see the content that comes now; null: nobody.</summary>
+    public IContentObserver? ObserveContent() => Listener.Checks.ObserveContent(_context);
+
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>
     public async ValueTask<(SmtpReply? Refusal, MessageNote? Note)> CheckContentAsync(ReceivedContent content)
     {

@@ -27,6 +27,8 @@ public sealed class CheckOptions
 
     public HopOptions Hops { get; init; } = new();
 
+    public SignatureOptions Signatures { get; init; } = new();
+
     public HeaderRuleOptions HeaderRules { get; init; } = new();
 
     internal ListenerKinds PolicyAskedOn => PolicyFile.Length > 0 ? ListenerKinds.All : ListenerKinds.None;
@@ -43,6 +45,7 @@ public sealed class CheckOptions
         RelayRecipient.Validate($"{setting}:{nameof(RelayRecipient)}", failures);
         MaildropSpace.Validate($"{setting}:{nameof(MaildropSpace)}", failures);
         Hops.Validate($"{setting}:{nameof(Hops)}", failures);
+        Signatures.Validate($"{setting}:{nameof(Signatures)}", failures);
         HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
         Authentication.Validate($"{setting}:{nameof(Authentication)}", failures);
     }

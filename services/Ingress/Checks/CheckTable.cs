@@ -37,6 +37,7 @@ internal sealed class CheckTable
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
+        SignatureCheck signatures,
         SenderAuthenticationCheck senderAuthentication,
         MessageAuthenticationCheck messageAuthentication,
         IOptions<IngressOptions> options,
@@ -79,7 +80,8 @@ internal sealed class CheckTable
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
 
-            // It may have to wait for DNS.
+            // What needs another's answer comes last: the second one asks about what the first one found.
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn | settings.Authentication.AskedOn, signatures),
             new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);

@@ -22,7 +22,8 @@ internal static partial class ReferenceRules
                 "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
             ],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
-        ["shared/Authentication/Authentication.csproj"] = ["shared/Dns/Dns.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Authentication/Authentication.csproj"] =
+            ["shared/Dns/Dns.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Administration/Administration.csproj"] =
             ["shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
