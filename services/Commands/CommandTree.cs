@@ -35,7 +35,7 @@ internal sealed class CommandTree
             _data, _json, _as,
             DirectoryCommands.Domain(this), DirectoryCommands.Account(this, terminal), DirectoryCommands.Alias(this),
             MessageCommands.Message(this), QueueCommands.Queue(this),
-            BanCommands.Ban(this), AuditCommands.Audit(this), CheckCommands.Check(this),
+            TlsCommands.Tls(this), BanCommands.Ban(this), AuditCommands.Audit(this), CheckCommands.Check(this),
             Version(),
         };
     }

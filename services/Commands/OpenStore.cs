@@ -28,6 +28,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
 
+    public TlsPolicies Tls => _services.GetRequiredService<TlsPolicies>();
+
     public DeliveryQueue Queue => _services.GetRequiredService<DeliveryQueue>();
 
     /// <param name="dataFolder">Its database is meant unless a setting names another.</param>

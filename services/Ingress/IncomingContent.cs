@@ -23,6 +23,7 @@ internal sealed class IncomingContent(
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
     private EightBitFields _eightBit = new();
+    private TlsRequiredField _tlsRequired = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     // Who comes from outside may not speak in our name.
     private readonly ForgedResults? _results = listener.OwnResults is { } own ? new(own) : null;
@@ -47,6 +48,9 @@ internal sealed class IncomingContent(
 
     /// <summary>SMTPUTF8 was said, and fields of its header, that we put in too, or of the header of a part, are not ASCII.</summary>
     public bool HasUtf8Fields => _eightBit.AreFound || _isAuthorUtf8;
+
+    /// <summary>Its header says that it need not go under TLS (RFC 8689 §3).</summary>
+    public bool SaysTlsIsOptional => _tlsRequired.IsNo;
 
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
@@ -236,6 +240,7 @@ internal sealed class IncomingContent(
         if (!_hops.IsBody)
         {
             _section?.Take(content.Span);
+            _tlsRequired.Read(content.Span);
             _hops.Read(content.Span);
         }
 

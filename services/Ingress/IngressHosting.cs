@@ -31,6 +31,7 @@ public static class IngressHosting
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
+        services.AddSingleton<IStartupFilter, OwnPolicy>();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
             (transport, options) => transport.BindSockets([.. SocketsOf(options.Value)]));

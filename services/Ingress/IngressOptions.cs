@@ -108,6 +108,9 @@ public sealed class IngressOptions
     [Range(typeof(TimeSpan), "00:00:00", "366.00:00:00")]
     public TimeSpan MaxHoldTime { get; set; } = TimeSpan.FromDays(7);
 
+    /// <summary>The MTA-STS policy that our domains publish. Default: none.</summary>
+    public MtaStsOptions MtaSts { get; init; } = new();
+
     /// <summary>AUTH is offered without TLS too. Default false (RFC 4954 §4).</summary>
     public bool AllowCleartextAuth { get; set; }
 
@@ -363,6 +366,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
 
         for (var i = 0; i < options.Listeners.Count; i++)
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
+        options.MtaSts.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.MtaSts)}", failures);
         options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }

@@ -157,6 +157,11 @@ internal sealed class MessageReception(
             body |= BodyType.Timing;
         if (submitter is not null)
             body |= BodyType.Submitter;
+        // RFC 8689 §3: the parameter counts over the field.
+        if (Transaction.RequireTls)
+            body |= BodyType.RequireTls;
+        else if (_content.SaysTlsIsOptional)
+            body |= BodyType.TlsOptional;
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",

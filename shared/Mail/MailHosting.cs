@@ -56,6 +56,8 @@ public static class MailHosting
         services.AddSingleton<AuditLog>();
         services.AddSingleton<SecretStore>();
         services.AddSingleton<LoginFailureStore>();
+        services.AddSingleton<StsPolicyStore>();
+        services.AddSingleton<TlsResultStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

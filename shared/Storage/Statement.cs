@@ -44,6 +44,7 @@ internal enum SharedRows
     Greylist,
     GreylistNetworks,
     Bans,
+    StsPolicies,
     IdBlocks,
 }
 

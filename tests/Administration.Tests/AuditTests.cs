@@ -75,6 +75,14 @@ public sealed class AuditTests : IAsyncLifetime
             ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("example.net", By), null, "", 0),
             ("Messages.ReleaseAsync", () => _operator.Messages.ReleaseAsync(id, By, Cancellation), OperatorAction.Released, "ID", 2),
             ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("Example.NET", By), OperatorAction.DomainFlushed, "example.net", 2),
+            ("TlsPolicies.ForgetAsync", () => _operator.Get<TlsPolicies>().ForgetAsync("example.net", By), null, "", 0),
+            ("TlsPolicies.ForgetAsync", async () =>
+            {
+                var now = _operator.Time.GetUtcNow();
+                await _operator.Get<StsPolicyStore>().SaveAsync(new StoredStsPolicy("example.net", "1", "mode: enforce", now, now.AddDays(1), now, now));
+                Assert.Single((await _operator.Get<TlsPolicies>().ListAsync(10, Cancellation)).Policies);
+                await _operator.Get<TlsPolicies>().ForgetAsync("Example.NET", By);
+            }, OperatorAction.TlsPolicyForgotten, "example.net", 0),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), OperatorAction.Removed, "ID", 2),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), null, "", 0),
         ];

@@ -117,24 +117,7 @@ public sealed class DsnTests(DsnTests.Fixture fixture) : IClassFixture<DsnTests.
         return found;
     }
 
-    private async Task<IReadOnlyList<byte[]>> ReadMaildropAsync()
-    {
-        var messages = new List<byte[]>();
-        await using var client = await Pop3Client.OpenAsync(Pipeline.Maildrop("ann").Login, Cancellation);
-        foreach (var (number, _) in await client.ListAsync(Cancellation))
-        {
-            await client.CommandAsync($"RETR {number}", Cancellation);
-            var message = new MemoryStream();
-            await foreach (var line in client.ReadLinesAsync(Cancellation))
-            {
-                message.Write(line.Span);
-                message.Write("\r\n"u8);
-            }
-            messages.Add(message.ToArray());
-        }
-        await client.CommandAsync("QUIT", Cancellation);
-        return messages;
-    }
+    private Task<IReadOnlyList<byte[]>> ReadMaildropAsync() => Pipeline.ReadMaildropAsync("ann", Cancellation);
 
     private static HeaderList OfMessage(MultipartReport report) => report.OfType<MessageDeliveryStatus>().Single().StatusGroups[0];
 

@@ -89,6 +89,32 @@ internal sealed class Pipeline : IAsyncDisposable
     public ServerLogin SubmissionLogin(string account) =>
         new(Server.Submission, StartTls: true, new NetworkCredential($"{account}@{LocalDomain}", Password));
 
+    /// <summary>The messages in a maildrop, as they are now.</summary>
+    public async Task<IReadOnlyList<byte[]>> ReadMaildropAsync(string account, CancellationToken cancellation)
+    {
+        var messages = new List<byte[]>();
+        await using var client = await Pop3Client.OpenAsync(Maildrop(account).Login with { Credential = null }, cancellation);
+        // RFC 6856 §2.1: what has a header in UTF-8 is read by who has said so before he logs in.
+        await client.CommandAsync("UTF8", cancellation);
+        await client.CommandAsync($"USER {account}@{LocalDomain}", cancellation);
+        await client.CommandAsync($"PASS {Password}", cancellation);
+        foreach (var (number, _) in await client.ListAsync(cancellation))
+        {
+            await client.CommandAsync($"RETR {number}", cancellation);
+            var message = new MemoryStream();
+            await foreach (var line in client.ReadLinesAsync(cancellation))
+            {
+                message.Write(line.Span);
+                message.Write("\r\n"u8);
+            }
+
+            messages.Add(message.ToArray());
+        }
+
+        await client.CommandAsync("QUIT", cancellation);
+        return messages;
+    }
+
     public Maildrop Maildrop(string account) => new($"{account}@{LocalDomain}", Password, Server.Pop3);
 
     /// <summary>Hands in messages at the MX listener, each until it has its final answer.</summary>

@@ -34,6 +34,9 @@ public enum OperatorAction
     BanSet = 50,
 
     BanLifted = 51,
+
+    /// <summary>What another domain wants of TLS was forgotten.</summary>
+    TlsPolicyForgotten = 60,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
