@@ -6,12 +6,8 @@ using MailPipeline.Delivery.Intake;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
 using MailPipeline.Dns;
-using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 

@@ -1,7 +1,6 @@
 using System.Net;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Smtp;
 
