@@ -2,7 +2,6 @@ using System.Net;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Smtp;
 

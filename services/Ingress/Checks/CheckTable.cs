@@ -1,4 +1,3 @@
-using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
