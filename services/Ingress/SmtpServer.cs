@@ -18,6 +18,7 @@ internal sealed partial class SmtpServer(
     CheckTable checks,
     CredentialVerifier credentials,
     MailDirectory directory,
+    LoginOptions logins,
     QueueStart queues,
     OwnAddresses own,
     AcceptedMessagePublisher publisher,
@@ -48,7 +49,7 @@ internal sealed partial class SmtpServer(
 
     public MailDirectory Directory => directory;
 
-    public LoginOptions Logins => directory.Logins;
+    public LoginOptions Logins => logins;
 
     public QueueStart Queues => queues;
 
