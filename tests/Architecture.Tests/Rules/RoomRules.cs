@@ -38,6 +38,8 @@ internal static class RoomRules
         [("shared/Mail", "Logins")] = ["Directory"],
         [("shared/Mail", "Operators")] = ["Queue", "Audit"],
         [("shared/Mail", "Directory")] = ["Audit"],
+        [("shared/Mail", "Door")] = ["Audit"],
+        [("shared/Mail", "Tls")] = [],
         [("shared/Mail", "Queue")] = ["Content"],
         [("shared/Mail", "Content")] = [],
         [("shared/Mail", "Audit")] = [],
