@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using MailPipeline.Administration;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Commands;
@@ -31,6 +32,14 @@ internal static class MailText
         foreach (var character in text)
             line.Append(char.IsControl(character) ? ' ' : character);
         return line.ToString();
+    }
+
+    /// <summary>Under what TLS an attempt was made, and why.</summary>
+    public static string Of(AttemptTls tls)
+    {
+        var certificate = tls.Certificate == AttemptTls.None ? "" : $", certificate {tls.Certificate}";
+        var channel = tls.IsEncrypted ? $"{tls.Protocol} {tls.Cipher}" : certificate.Length > 0 ? "no TLS" : "clear text";
+        return OneLine($"{channel}{certificate}; policy {tls.Policy} ({tls.Source})");
     }
 
     /// <summary>Why one recipient waits, in a line of its own.</summary>

@@ -113,6 +113,18 @@ internal static class MessageReply
             json.WriteString("host", attempt.RemoteHost);
             json.WriteTime("startedAt", attempt.StartedAt);
             json.WriteTime("finishedAt", attempt.FinishedAt);
+            if (attempt.Tls is not { } tls)
+            {
+                json.WriteNull("tls");
+                return;
+            }
+            json.WriteStartObject("tls");
+            json.WriteString("policy", tls.Policy);
+            json.WriteString("source", tls.Source);
+            json.WriteString("certificate", tls.Certificate);
+            json.WriteString("protocol", tls.Protocol);
+            json.WriteString("cipher", tls.Cipher);
+            json.WriteEndObject();
         });
     }
 }

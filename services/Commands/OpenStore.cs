@@ -23,7 +23,11 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public AuditTrail Audit => _services.GetRequiredService<AuditTrail>();
 
+    public Bans Bans => _services.GetRequiredService<Bans>();
+
     public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
+
+    public TlsPolicies Tls => _services.GetRequiredService<TlsPolicies>();
 
     public DeliveryQueue Queue => _services.GetRequiredService<DeliveryQueue>();
 

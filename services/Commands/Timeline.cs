@@ -67,6 +67,8 @@ internal static class Timeline
             var host = attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "";
             yield return string.Create(CultureInfo.InvariantCulture,
                 $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)");
+            if (attempt.Tls is { } tls)
+                yield return $"{s_indent}     {Of(tls)}";
         }
         if (recipient.Site.Length > 0)
             yield return $"{s_indent}   its mail goes to {OneLine(recipient.Site)}";

@@ -5,10 +5,13 @@ using MailPipeline.Delivery.Connections;
 using MailPipeline.Delivery.Intake;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
+using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;
@@ -31,6 +34,18 @@ public static class DeliveryHosting
         services.AddSingleton<AddressLookUp>();
         services.AddSingleton<IRelays, StoredRelays>();
         services.AddSingleton<MxResolver>();
+        services.AddSingleton<TrustedRoots>();
+        services.AddSingleton<IPolicyHosts, PolicyHosts>();
+        services.AddSingleton<StsFetch>();
+        services.AddSingleton<IStsPolicyShelf, StoredStsPolicies>();
+        services.AddSingleton<StsPolicies>();
+        services.AddHostedService<StsRefresh>();
+        services.AddSingleton<TlsDemands>();
+        services.AddSingleton(provider => new TlsResults(
+            provider.GetRequiredService<IOptions<DeliveryOptions>>(), provider.GetRequiredService<TlsResultStore>().AddAsync,
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<TlsResults>>()));
+        services.AddHostedService(provider => provider.GetRequiredService<TlsResults>());
+        services.AddSingleton<BrokenTls>();
         services.AddSingleton<ClearTextLog>();
         services.AddSingleton<SmtpConnector>();
         services.AddSingleton<RecipientProbe>();

@@ -80,6 +80,18 @@ internal static partial class DeliveryLog
         "relay={RemoteEndPoint} offers CHUNKING and does not know BDAT; for a day it gets DATA: {Reply}")]
     public static partial void ChunksRefused(this ILogger log, LogWords remoteEndPoint, LogWords reply);
 
+    [LoggerMessage(3031, LogLevel.Warning, "{Domain}: policies of MTA-STS cannot be read or kept now; what is remembered holds")]
+    public static partial void PoliciesAway(this ILogger log, Exception error, LogWords domain);
+
+    [LoggerMessage(3032, LogLevel.Information, "{Domain}: its policy of MTA-STS could not be fetched, and what was fetched before holds: {Reply}")]
+    public static partial void PolicyNotFetched(this ILogger log, LogWords domain, LogWords reply);
+
+    [LoggerMessage(3033, LogLevel.Information, "{Domain}: policy of MTA-STS fetched, mode={Mode} id={PolicyId}")]
+    public static partial void PolicyFetched(this ILogger log, LogWords domain, string mode, string policyId);
+
+    [LoggerMessage(3034, LogLevel.Warning, "{Count} count(s) of TLS results could not be kept yet")]
+    public static partial void TlsResultsKept(this ILogger log, Exception error, int count);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, LogWords domain, LogWords remoteEndPoint, LogWords reply);
 }

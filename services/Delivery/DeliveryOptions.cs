@@ -1,5 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Tls;
+using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -133,8 +135,34 @@ public sealed class DeliveryOptions
     /// <summary>TLS towards all domains without an entry in <see cref="TlsDomains"/>. Default: opportunistic (RFC 7435).</summary>
     public TlsPolicy Tls { get; set; } = TlsPolicy.Opportunistic;
 
-    /// <summary>TLS policy by domain.</summary>
-    public Dictionary<string, TlsPolicy> TlsDomains { get; set; } = new(StringComparer.OrdinalIgnoreCase);
+    /// <summary>
+    /// TLS policy by domain, "*.parent" and "*", over whatever the domain publishes; the most specific counts. Behind Verified names may stand that the
+    /// certificate may be for: "Verified:mx.example.org:example.org". Also taken as one text, as <see cref="Routes"/>.
+    /// </summary>
+    public DomainList TlsDomains { get; set; } = [];
+
+    /// <summary>
+    /// Follow the MTA-STS policies that domains without an entry in <see cref="TlsDomains"/> publish (RFC 8461). Default: true; a domain without one costs a
+    /// question to DNS.
+    /// </summary>
+    public bool MtaSts { get; set; } = true;
+
+    /// <summary>Longest time for the fetch of a policy. Default: 10 s, for which the first mail to a domain waits; RFC 8461 §3.3 suggests a minute.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:02:00")]
+    public TimeSpan StsTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>PEM file of authorities that are trusted beside those of the machine, for hosts and for policies. Default: none.</summary>
+    public string TrustedRoots { get; set; } = "";
+
+    /// <summary>
+    /// How long mail goes in clear text at once to a host whose TLS failed, where no policy forbids that. Default: 10 min, in which a broken host costs one
+    /// connection an attempt instead of two; 0: TLS is tried each time.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "7.00:00:00")]
+    public TimeSpan BrokenTlsTime { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Count what becomes of sessions under TLS policies, and report it to domains that want to know (RFC 8460). Default: false.</summary>
+    public bool TlsReports { get; set; }
 
     /// <summary>Time-outs of the dialogue.</summary>
     [ValidateObjectMembers]
@@ -144,7 +172,7 @@ public sealed class DeliveryOptions
     /// Static routes, domain to host:port, which take the place of the MX look-up; "*" is a smarthost for all. Also taken as
     /// one text, "example.com=127.0.0.1:2526, *=smarthost.example.net", and as a list of such texts.
     /// </summary>
-    public RouteList Routes { get; set; } = [];
+    public DomainList Routes { get; set; } = [];
 
     /// <summary>Next hops with a TLS policy and credentials of their own.</summary>
     public IList<SmarthostOptions> Smarthosts { get; init; } = [];
@@ -153,6 +181,11 @@ public sealed class DeliveryOptions
     internal RouteTable RouteTable => _routeTable ??= RouteTable.Parse(Routes, [.. Smarthosts]);
 
     private RouteTable? _routeTable;
+
+    /// <summary><see cref="TlsDomains"/> in all its forms, parsed, when it is first asked for.</summary>
+    internal TlsTable TlsTable => _tlsTable ??= TlsTable.Parse(TlsDomains);
+
+    private TlsTable? _tlsTable;
 }
 
 /// <summary>Per-command time-outs of RFC 5321 §4.5.3.2; each covers one whole reply, not one packet of it.</summary>
@@ -205,6 +238,12 @@ public enum TlsPolicy
 
     /// <summary>Never in clear, and the certificate must be valid for the host's name.</summary>
     Verified,
+
+    /// <summary>Only to hosts whose certificate DNSSEC vouches for (RFC 7672); what has no TLSA records is not used.</summary>
+    Dane,
+
+    /// <summary>Only as the domain's MTA-STS policy says, as if its mode were enforce (RFC 8461); without a policy mail waits.</summary>
+    Sts,
 }
 
 /// <summary>Whether mail goes to addresses of a kind that no route leads to.</summary>
@@ -228,11 +267,24 @@ public enum AddressPreference
 internal sealed partial class DeliveryOptionsValidator : IValidateOptions<DeliveryOptions>;
 
 /// <summary>Checks what attributes cannot say.</summary>
-internal sealed class DeliveryListsValidator : IValidateOptions<DeliveryOptions>
+internal sealed class DeliveryListsValidator(IOptions<DnsOptions> dns) : IValidateOptions<DeliveryOptions>
 {
     public ValidateOptionsResult Validate(string? name, DeliveryOptions options)
     {
-        List<string> errors = [.. options.RouteTable.Errors];
+        List<string> errors = [.. options.RouteTable.Errors, .. options.TlsTable.Errors];
+        if (options.Tls is TlsPolicy.Dane or TlsPolicy.Sts)
+            errors.Add($"Delivery:Tls is {options.Tls}; it must be one of Opportunistic, None, Required, Verified, and {options.Tls} is for single domains (Delivery:TlsDomains)");
+        if (options.TlsTable.DemandsDane && !dns.Value.Validating)
+            errors.Add("Delivery:TlsDomains has Dane, which needs a resolver that validates: Dns:Validating must be true");
+        try
+        {
+            TrustedRoots.Read(options.TrustedRoots);
+        }
+        catch (InvalidDataException unfit)
+        {
+            errors.Add($"Delivery:TrustedRoots is '{options.TrustedRoots}'; {unfit.Message}");
+        }
+
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             errors.Add($"Delivery:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         foreach (var address in options.OwnAddresses)

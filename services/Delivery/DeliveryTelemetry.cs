@@ -28,6 +28,8 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly Counter<long> _attempts;
     private readonly Histogram<double> _attemptDuration;
     private readonly Counter<long> _handshakes;
+    private readonly Counter<long> _tlsSessions;
+    private readonly Counter<long> _policies;
     private readonly Counter<long> _reused;
     private readonly Counter<long> _uncertain;
     private readonly Counter<long> _unrecorded;
@@ -59,6 +61,10 @@ internal sealed class DeliveryTelemetry : IDisposable
             "Open connections by pool (healthy, retry) and state: active holds a slot, stalled only waits for its far end.");
         _handshakes = _meter.CreateCounter<long>(
             "mailpipeline.delivery.handshakes", "{connection}", "Connections tried, by result and by TLS.");
+        _tlsSessions = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.tls.sessions", "{session}", "Sessions with hosts, by what TLS policy asked of them, and the result: ok, or the type of failure of RFC 8460.");
+        _policies = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.tls.policies", "{policy}", "MTA-STS policies fetched, by result: ok, or the type of failure of RFC 8460.");
         _reused = _meter.CreateCounter<long>(
             "mailpipeline.delivery.connections.reused", "{connection}", "Batches that went over a connection left by the one before.");
         _uncertain = _meter.CreateCounter<long>(
@@ -135,6 +141,14 @@ internal sealed class DeliveryTelemetry : IDisposable
     /// <param name="tls">TLS protocol in use, or none.</param>
     public void Handshake(string result, string tls) => _handshakes.Add(
         1, new KeyValuePair<string, object?>("result", result), new KeyValuePair<string, object?>("tls", tls));
+
+    /// <param name="policy">What was asked of the host, as <see cref="AttemptTls.Policy"/> has it.</param>
+    /// <param name="result">ok, or the type of failure (RFC 8460 §4.3).</param>
+    public void TlsSession(string policy, string result) => _tlsSessions.Add(
+        1, new KeyValuePair<string, object?>("policy", policy), new KeyValuePair<string, object?>("result", result));
+
+    /// <param name="result">ok, or the type of failure (RFC 8460 §4.3.2.2).</param>
+    public void PolicyFetched(string result) => _policies.Add(1, new KeyValuePair<string, object?>("result", result));
 
     /// <summary>Delivered, but storage refused the record: counted as uncertain too, because the copy may be sent again.</summary>
     public void DeliveryUnrecorded() => _unrecorded.Add(1);

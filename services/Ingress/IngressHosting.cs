@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.Dns;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Limits;
 using MailPipeline.Ingress.NextHops;
 using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
@@ -13,19 +15,25 @@ namespace MailPipeline.Ingress;
 /// <summary>Composition of the door: options, sessions, and Kestrel listeners that lead to them.</summary>
 public static class IngressHosting
 {
+    private const string RedisName = "redis";
+
     /// <summary>Needs the store (AddMailDatabase), the bus (AddMailBus) and the service defaults in the same host.</summary>
     public static WebApplicationBuilder AddIngress(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
         services.AddIngressSettings();
         services.AddSingleton<IngressTelemetry>();
+        services.AddDns();
         services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
+        services.AddDns();
         services.AddLineServer();
+        services.AddSingleton<IStartupFilter, OwnPolicy>();
+        services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
             (transport, options) => transport.BindSockets([.. SocketsOf(options.Value)]));
@@ -36,6 +44,7 @@ public static class IngressHosting
     public static void AddIngressSettings(this IServiceCollection services)
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
+        services.AddDnsSettings();
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Index()
             .Where(listener => !listener.Item.IsSocket)
@@ -44,6 +53,7 @@ public static class IngressHosting
                 listener.Item.Address, listener.Item.PortOrDefault)));
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressOptionsRules>();
         services.AddSingleton<IValidateOptions<IngressOptions>, IngressTokenRule>();
+        services.AddSingleton<IValidateOptions<IngressOptions>, IngressRedisRule>();
     }
 
     /// <summary>A service of its own that listens nowhere would do nothing, and be ready.</summary>
@@ -58,6 +68,25 @@ public static class IngressHosting
         services.AddHostedService(provider => provider.GetRequiredService<Backpressure>());
         services.AddSingleton<ClientNetworkCheck>();
         services.AddSingleton<LmtpClientCheck>();
+        services.AddSingleton<BanList>();
+        services.AddHostedService(provider => provider.GetRequiredService<BanList>());
+        services.AddSingleton<BanCheck>();
+        services.AddSingleton<ITokenBuckets>(provider =>
+            provider.GetRequiredService<IConfiguration>().GetConnectionString(RedisName) is { Length: > 0 } redis
+                ? new RedisBuckets(redis, provider.GetRequiredService<TimeProvider>()) : new MemoryBuckets(provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<DoorLimits>();
+        services.AddSingleton<ConnectionLimitCheck>();
+        services.AddSingleton<MessageLimitCheck>();
+        services.AddSingleton<RecipientLimitCheck>();
+        services.AddSingleton<PolicyFile>();
+        services.AddHostedService(provider => provider.GetRequiredService<PolicyFile>());
+        services.AddSingleton<DnsLists>();
+        services.AddSingleton<ClientNames>();
+        services.AddSingleton<ClientInquiryCheck>();
+        services.AddSingleton<EarlyTalkerCheck>();
+        services.AddSingleton<DnsListCheck>();
+        services.AddSingleton<ClientHostCheck>();
+        services.AddSingleton<GreylistCheck>();
         services.AddSingleton<ClientNameCheck>();
         services.AddSingleton<LocalSenderCheck>();
         services.AddSingleton<OwnAddresses>();
@@ -71,6 +100,10 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<SignatureCheck>();
+        services.AddSingleton<PublicSuffixes>();
+        services.AddSingleton<SenderAuthenticationCheck>();
+        services.AddSingleton<MessageAuthenticationCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

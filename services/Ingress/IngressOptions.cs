@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Limits;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Sasl;
@@ -24,6 +25,18 @@ public sealed class IngressOptions
     }
 
     private string? _hostName;
+
+    /// <summary>
+    /// Our name in Authentication-Results fields (RFC 8601 §2.5), the same on all machines whose results the same readers trust. Default:
+    /// <see cref="HostName"/>. Fields that name it and come from outside are left out of messages.
+    /// </summary>
+    public string AuthservId
+    {
+        get => _authservId ?? HostName;
+        set => _authservId = value;
+    }
+
+    private string? _authservId;
 
     /// <summary>Where to listen. Default: nowhere, with which a service of its own does not start.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
@@ -94,6 +107,9 @@ public sealed class IngressOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "366.00:00:00")]
     public TimeSpan MaxHoldTime { get; set; } = TimeSpan.FromDays(7);
+
+    /// <summary>The MTA-STS policy that our domains publish. Default: none.</summary>
+    public MtaStsOptions MtaSts { get; init; } = new();
 
     /// <summary>AUTH is offered without TLS too. Default false (RFC 4954 §4).</summary>
     public bool AllowCleartextAuth { get; set; }
@@ -338,6 +354,8 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
         var failures = new List<string>();
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             failures.Add($"Ingress:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
+        if (options.AuthservId != options.HostName && !SmtpAddress.TryParse($"x@{options.AuthservId}", out _))
+            failures.Add($"Ingress:AuthservId is '{options.AuthservId}'; it must be a domain name such as example.org");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _, allowUtf8: true))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         RequireNetworks("Ingress:RelayClients", options.RelayClients, failures);
@@ -348,6 +366,7 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
 
         for (var i = 0; i < options.Listeners.Count; i++)
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
+        options.MtaSts.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.MtaSts)}", failures);
         options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }
@@ -388,6 +407,14 @@ internal sealed class IngressTokenRule(IConfiguration configuration) : IValidate
             configuration, $"{IngressOptions.SectionName}:{nameof(options.Listeners)}:{i}:{nameof(listener.AuthMechanisms)}", listener.AuthMechanisms));
         return failures.OfType<string>().ToList() is { Count: > 0 } said ? ValidateOptionsResult.Fail(said) : ValidateOptionsResult.Success;
     }
+}
+
+/// <summary>Where limits are counted for all servers together, if that is said.</summary>
+internal sealed class IngressRedisRule(IConfiguration configuration) : IValidateOptions<IngressOptions>
+{
+    public ValidateOptionsResult Validate(string? name, IngressOptions options) =>
+        configuration.GetConnectionString("redis") is { Length: > 0 } redis && RedisBuckets.FaultOf(redis) is { } fault
+            ? ValidateOptionsResult.Fail($"ConnectionStrings:redis must be like 'host:6379,password=...': {fault}") : ValidateOptionsResult.Success;
 }
 
 /// <summary>What a service of its own needs.</summary>

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.Authentication;
+using MailPipeline.Authentication.Spf;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -26,6 +28,18 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Gauge<double> _pressure;
     private readonly Counter<long> _verdicts;
     private readonly Counter<long> _recipientQuestions;
+    private readonly Counter<long> _dnsLists;
+    private readonly Counter<long> _policyReads;
+    private readonly Counter<long> _greylist;
+    private readonly Counter<long> _limitsReached;
+    private readonly Counter<long> _limitsAway;
+    private readonly Counter<long> _bans;
+    private readonly Counter<long> _signatures;
+    private readonly Counter<long> _arcChains;
+    private readonly Counter<long> _forgedResults;
+    private readonly Counter<long> _authentication;
+    private readonly Counter<long> _authenticationBounds;
+    private readonly Histogram<double> _authenticationDuration;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -41,6 +55,18 @@ internal sealed class IngressTelemetry : IDisposable
         _heldBack = meter.CreateCounter<long>("mailpipeline.ingress.held_back", "{command}", "MAIL put off with 4xx, by the bound that was reached");
         _verdicts = meter.CreateCounter<long>("mailpipeline.ingress.check_verdicts", "{verdict}", "What checks said other than to go on, by check and verdict");
         _recipientQuestions = meter.CreateCounter<long>("mailpipeline.ingress.recipient_questions", "{question}", "Questions to next hops about recipients, by answer");
+        _dnsLists = meter.CreateCounter<long>("mailpipeline.ingress.dns_list_questions", "{question}", "Questions to lists of addresses in DNS, by list and answer");
+        _policyReads = meter.CreateCounter<long>("mailpipeline.ingress.policy_reads", "{read}", "Changed states of the policy's file, by whether they were taken");
+        _greylist = meter.CreateCounter<long>("mailpipeline.ingress.greylist", "{recipient}", "Recipients that greylisting was asked about, by result");
+        _limitsReached = meter.CreateCounter<long>("mailpipeline.ingress.limits_reached", "{event}", "What was over a limit of the policy, by rule");
+        _limitsAway = meter.CreateCounter<long>("mailpipeline.ingress.limits_away", "{event}", "What could not be counted for limits because Redis was away");
+        _bans = meter.CreateCounter<long>("mailpipeline.ingress.bans", "{ban}", "Client networks that a limit has banned, by rule");
+        _signatures = meter.CreateCounter<long>("mailpipeline.ingress.signatures", "{signature}", "DKIM signatures of received messages, by what was found");
+        _arcChains = meter.CreateCounter<long>("mailpipeline.ingress.arc_chains", "{message}", "Received messages with ARC sets, by what was found of them");
+        _forgedResults = meter.CreateCounter<long>("mailpipeline.ingress.forged_results", "{field}", "Authentication-Results fields in our name that were left out");
+        _authentication = meter.CreateCounter<long>("mailpipeline.ingress.authentication", "{result}", "What was found of who sent a message, by method and result");
+        _authenticationBounds = meter.CreateCounter<long>("mailpipeline.ingress.authentication_bounds", "{message}", "Messages whose authentication reached a bound, by bound");
+        _authenticationDuration = meter.CreateHistogram<double>("mailpipeline.ingress.authentication.duration", "s", "Time that a message waits for its authentication behind the final dot");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -97,6 +123,64 @@ internal sealed class IngressTelemetry : IDisposable
 
     /// <param name="answer">taken, refused, put_off, none, or not_asked where a bound was reached.</param>
     public void RecipientAsked(string answer) => _recipientQuestions.Add(1, new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="list">A zone of the operator's settings.</param>
+    /// <param name="answer">listed, not_listed, failed, or error where the list says what does not count.</param>
+    public void DnsListAsked(string list, string answer) =>
+        _dnsLists.Add(1, new KeyValuePair<string, object?>("list", list), new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="result">deferred, passed, known or excepted.</param>
+    public void Greylisted(string result) => _greylist.Add(1, new KeyValuePair<string, object?>("result", result));
+
+    /// <param name="rule">A name of the operator's settings.</param>
+    public void LimitReached(string rule) => _limitsReached.Add(1, new KeyValuePair<string, object?>("rule", rule));
+
+    public void LimitsAway() => _limitsAway.Add(1);
+
+    /// <inheritdoc cref="LimitReached"/>
+    public void Banned(string rule) => _bans.Add(1, new KeyValuePair<string, object?>("rule", rule));
+
+    public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
+
+    /// <summary>What was found of a DKIM signature, by the words of an Authentication-Results field, a closed set.</summary>
+    public void SignatureJudged(AuthenticationStatus status) => _signatures.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+
+    /// <summary>Signatures beyond the bound.</summary>
+    public void SignaturesNotJudged(int signatures)
+    {
+        if (signatures > 0)
+            _signatures.Add(signatures, new KeyValuePair<string, object?>("result", "not_judged"));
+    }
+
+    /// <summary>What was found of a chain of ARC sets; none where there is none.</summary>
+    public void ChainJudged(AuthenticationStatus status)
+    {
+        if (status != AuthenticationStatus.None)
+            _arcChains.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+    }
+
+    public void ForgedResultsLeftOut(int fields)
+    {
+        if (fields > 0)
+            _forgedResults.Add(fields);
+    }
+
+    /// <param name="method">spf, dkim, arc or dmarc.</param>
+    public void Authenticated(string method, AuthenticationStatus status) =>
+        _authentication.Add(1, new("method", method), new("result", AuthenticationWords.Of(status)));
+
+    public void AuthenticationBounded(SpfLimit limit) => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", limit switch
+    {
+        SpfLimit.LookUps => "look_ups",
+        SpfLimit.VoidLookUps => "void_look_ups",
+        SpfLimit.MxHosts => "mx_hosts",
+        SpfLimit.RecordSize => "record_size",
+        _ => "time",
+    }));
+
+    public void AuthenticationQuestionsSpent() => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", "questions"));
+
+    public void AuthenticationWaited(TimeSpan duration) => _authenticationDuration.Record(duration.TotalSeconds);
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 

@@ -49,6 +49,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     public string ConnectionId => _connection.ConnectionId;
 
+    /// <summary>What checks know of the session.</summary>
+    public CheckContext Checked => _context;
+
     /// <summary>Who has logged in; null is a stranger.</summary>
     public string? UserName => _context.Account?.Address;
 
@@ -84,6 +87,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
         finally
         {
+            _context.AskSpf(null);
             await DisposeAsync();
         }
     }
@@ -232,7 +236,8 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
-        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account };
+        _context.AskSpf(null);
+        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account, IsNamedByProxy = true };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);
         if (await JudgeClientAsync() is not { } refusal)
@@ -265,9 +270,20 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SaslClaim claim)
     {
+        if (_server.Limits.Counts(LimitWhat.FailedLogins) && !await _server.Limits.MayLogInAsync(_context, claim.UserName))
+            return Replies.C454AuthUnavailable;
         using var departure = _connection.WatchDeparture();
         var verified = await _server.Credentials.VerifyAsync(
             claim, new LoginClient(Client, departure.Closed, departure.Left));
+        // What was not looked at is no failure either.
+        if (_server.Limits.Counts(LimitWhat.FailedLogins))
+        {
+            if (verified.IsBusy || verified.Account is not null)
+                await _server.Limits.LoggedInAsync(_context, claim.UserName);
+            else
+                await _server.Limits.LoginFailedAsync(_context, claim.UserName);
+        }
+
         if (verified.IsBusy)
             return Replies.C454AuthUnavailable;
         _verified = verified.Account;
@@ -286,6 +302,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _patience.IsLoggedIn = true;
         _connection.LoggedIn();
     }
+
+    /// <summary>Who wants to see the content that comes now; null: nobody.</summary>
+    public IContentObserver? ObserveContent() => Listener.Checks.ObserveContent(_context);
 
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>
     public async ValueTask<(SmtpReply? Refusal, MessageNote? Note)> CheckContentAsync(ReceivedContent content)

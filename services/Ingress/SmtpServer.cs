@@ -24,6 +24,7 @@ internal sealed partial class SmtpServer(
     Backpressure backpressure,
     IngressTelemetry telemetry,
     RefusalLog refusals,
+    DoorLimits limits,
     TimeProvider time,
     ILogger<SmtpServer> log) : IDisposable
 {
@@ -49,6 +50,8 @@ internal sealed partial class SmtpServer(
     public LoginOptions Logins => logins;
 
     public QueueStart Queues => queues;
+
+    public DoorLimits Limits => limits;
 
     public OwnAddresses Own => own;
 
@@ -100,8 +103,11 @@ internal sealed partial class SmtpServer(
     public void Refused(SmtpConnection session, string command, string? asked, SmtpTransaction? transaction, SmtpReply reply, string? rule)
     {
         telemetry.Refused(command, reply);
-        if (reply != Replies.C535BadCredentials)
-            refusals.Write(session, command, asked, transaction, reply, rule);
+        if (reply == Replies.C535BadCredentials)
+            return;
+        if (reply.IsPermanentFailure && limits.Counts(LimitWhat.FailedCommands))
+            _ = limits.CountFailedCommandAsync(session.Checked);
+        refusals.Write(session, command, asked, transaction, reply, rule);
     }
 
     public void NotAccepted(SmtpConnection session, long messageId, StorageUnavailableException fault)

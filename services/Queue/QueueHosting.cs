@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
@@ -57,6 +58,10 @@ public static class QueueHosting
         services.AddSingleton<FailureReports>();
         services.AddSingleton<SuccessReports>();
         services.AddSingleton<DelayReports>();
+        services.AddDns();
+        services.AddSingleton<TlsReportMessage>();
+        services.AddSingleton<TlsReportPost>();
+        services.AddSingleton<TlsReports>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();
@@ -74,6 +79,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddDnsSettings();
         services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.HostName)}");
         services.AddListeningPorts(provider =>
         {

@@ -97,6 +97,12 @@ public sealed class QueueOptions
     [Range(0, 1_000_000)]
     public int MaxReportsPerSender { get; set; } = 1000;
 
+    /// <summary>
+    /// Mailbox of who answers for reports about TLS (RFC 8460 §4.4, Delivery counts what they tell), and from whom they come. Default: postmaster@ and
+    /// <see cref="HostName"/>.
+    /// </summary>
+    public string TlsReportContact { get; set; } = "";
+
     /// <summary>How long finished messages are remembered for operators. Default 24 h.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);
@@ -136,6 +142,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
     {
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _, allowUtf8: true))
             return ValidateOptionsResult.Fail($"Queue:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
+        if (options.TlsReportContact.Length > 0 && !SmtpAddress.TryParse(options.TlsReportContact, out _))
+            return ValidateOptionsResult.Fail($"Queue:TlsReportContact is '{options.TlsReportContact}'; it must be a mail address or left out");
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             return ValidateOptionsResult.Fail($"Queue:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         for (var i = 0; i < options.RetrySteps.Count; i++)

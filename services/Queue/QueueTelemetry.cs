@@ -46,6 +46,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _held;
     private readonly Counter<long> _ownerless;
     private readonly Counter<long> _reports;
+    private readonly Counter<long> _tlsReports;
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
@@ -77,6 +78,8 @@ internal sealed class QueueTelemetry : IDisposable
         _held = meter.CreateCounter<long>(
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
         _ownerless = meter.CreateCounter<long>("mailpipeline.queue.ownerless", "{recipient}", "Recipients found under a claim that is not there, and freed");
+        _tlsReports = meter.CreateCounter<long>(
+            "mailpipeline.queue.tls_reports", "{report}", "Reports to domains about TLS with their hosts, by outcome: mailed, posted to a page, failed to be posted");
         _reports = meter.CreateCounter<long>(
             "mailpipeline.queue.reports", "{report}", "Reports to senders, by what they tell and by outcome: made, or dropped because their reader had too many");
     }
@@ -102,6 +105,9 @@ internal sealed class QueueTelemetry : IDisposable
                 _reports.Add(0, Tag("kind", kind), outcome);
         }
     }
+
+    /// <param name="outcome">mailed, posted or failed.</param>
+    public void TlsReported(string outcome) => _tlsReports.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
     /// <summary>Null unless somebody listens and the message is traced.</summary>
     public Activity? StartActivity(string name, string traceParent) =>

@@ -23,6 +23,7 @@ public sealed record AttemptsCompleted(
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>
+/// <param name="Tls">As storage writes it; empty where nothing is known of it.</param>
 [GenerateSerializer, Immutable]
 public sealed record CompletedAttempt(
     [property: Id(0)] long RecipientId,
@@ -31,4 +32,5 @@ public sealed record CompletedAttempt(
     [property: Id(3)] string Reply,
     [property: Id(4)] string RemoteHost,
     [property: Id(5)] DateTimeOffset StartedAt,
-    [property: Id(6)] DateTimeOffset FinishedAt);
+    [property: Id(6)] DateTimeOffset FinishedAt,
+    [property: Id(7)] string Tls = "");

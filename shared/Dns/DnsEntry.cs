@@ -41,7 +41,7 @@ internal readonly record struct DnsEntry(int OwnerAt, DnsRecordType Type, uint S
             case DnsRecordType.A or DnsRecordType.Aaaa:
                 reader.Break();
                 break;
-            case DnsRecordType.CName:
+            case DnsRecordType.CName or DnsRecordType.Ptr:
                 reader.SkipName();
                 break;
             case DnsRecordType.Mx:

@@ -54,6 +54,9 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
         record => new TlsaRecord(record.Data.Span[0], record.Data.Span[1], record.Data.Span[2], record.Data[DnsReply.TlsaHeadBytes..]),
         cancellationToken);
 
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) =>
+        AskAsync(ReversedName.Of(address), DnsRecordType.Ptr, record => record.Target, cancellationToken);
+
     public void Dispose() => _exchange.Dispose();
 
     // Never a public resolver that nobody chose: who gets mail from here is the operator's secret.

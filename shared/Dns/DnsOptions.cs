@@ -45,6 +45,13 @@ public sealed class DnsOptions
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan FailureTime { get; set; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>
+    /// The servers validate by DNSSEC, and nobody but they can answer in their name: what they say of it (the AD bit) may be relied on. Default: false; anybody
+    /// between here and a server elsewhere could set the bit, so that it is worth something of a resolver on this machine or behind a trusted link alone
+    /// (RFC 7672 §2.1.1).
+    /// </summary>
+    public bool Validating { get; set; }
+
     /// <summary>So long an answer may be remembered that says it may for this long.</summary>
     public TimeSpan Bounded(TimeSpan timeToLive) => timeToLive < CacheTime ? timeToLive : CacheTime;
 }

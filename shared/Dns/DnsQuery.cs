@@ -13,6 +13,7 @@ internal enum DnsRecordType : ushort
     Ns = 2,
     CName = 5,
     Soa = 6,
+    Ptr = 12,
     Mx = 15,
     Txt = 16,
     Aaaa = 28,

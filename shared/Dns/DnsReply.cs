@@ -17,7 +17,7 @@ internal enum DnsResponseCode : ushort
 
 /// <summary>What a record says.</summary>
 /// <param name="Number">Preference of an MX.</param>
-/// <param name="Target">Exchange of an MX.</param>
+/// <param name="Target">Exchange of an MX; host of a PTR.</param>
 /// <param name="Address">Of an A or AAAA record.</param>
 /// <param name="Data">The joined strings of a TXT record; all that a TLSA record holds.</param>
 internal readonly record struct DnsRecord(uint Number = 0, string Target = "", IPAddress? Address = null, ReadOnlyMemory<byte> Data = default);
@@ -148,6 +148,7 @@ internal sealed record DnsReply(
     private static List<DnsRecord>? RecordsOf(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type) => type switch
     {
         DnsRecordType.Mx => Exchanges(reader, wanted),
+        DnsRecordType.Ptr => Hosts(reader, wanted),
         DnsRecordType.Txt or DnsRecordType.Tlsa => Contents(reader, wanted, type),
         _ => Addresses(reader, wanted, type),
     };
@@ -187,6 +188,28 @@ internal sealed record DnsReply(
         }
 
         return best;
+    }
+
+    /// <summary>Names that can be none of a host are left out: nothing could be asked about them.</summary>
+    private static List<DnsRecord> Hosts(DnsReader reader, List<DnsEntry> wanted)
+    {
+        var hosts = new List<DnsRecord>();
+        var known = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        Span<byte> name = stackalloc byte[DnsName.MaxBytes];
+        Span<char> text = stackalloc char[DnsName.MaxChars];
+        foreach (var entry in wanted)
+        {
+            var length = reader.At(entry.DataAt).ReadName(name);
+            if (length == 0 || !DnsName.IsPlain(name[..length]))
+                continue;
+            var host = text[..DnsName.Write(name[..length], text)].ToString();
+            if (known.Add(host))
+                hosts.Add(new DnsRecord(Target: host));
+            if (hosts.Count == MaxRecords)
+                break;
+        }
+
+        return hosts;
     }
 
     private static List<DnsRecord> Addresses(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type)

@@ -70,4 +70,7 @@ public interface IDnsLookup
     /// <param name="name">Port and protocol stand before the host's name, as in "_25._tcp.mx.example.net" (RFC 6698 §3).</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>The names of the hosts at an address, without final dot; whether they have that address is theirs to say (RFC 1035 §3.5, RFC 3596 §2.5).</summary>
+    Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken);
 }

@@ -152,6 +152,22 @@ public sealed class LineConnection
         return result;
     }
 
+    /// <summary>Octets come within that time, or have come already; they stay where they are. For a connection without TLS, of which nothing was read.</summary>
+    public async ValueTask<bool> SpeaksWithinAsync(TimeSpan time)
+    {
+        using var end = new CancellationTokenSource(time, _time);
+        try
+        {
+            var read = await _input.ReadAsync(end.Token);
+            _input.AdvanceTo(read.Buffer.Start, read.Buffer.Start);
+            return !read.Buffer.IsEmpty;
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
     public void AdvanceTo(SequencePosition consumed) => _input.AdvanceTo(consumed);
 
     public void AdvanceTo(SequencePosition consumed, SequencePosition examined) => _input.AdvanceTo(consumed, examined);

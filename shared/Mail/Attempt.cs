@@ -7,6 +7,7 @@ namespace MailPipeline.Mail;
 /// <param name="ReportsHandedOn">That host offers DSN and was told what the sender wants to know: from its 250 on it is the one to report.</param>
 /// <param name="IsFinal">That host delivers itself (LMTP): with its 250 the message is where it was to go, and its sender may want to know.</param>
 /// <param name="TellsOfRelay">The sender is to be told that this host took it, unless he wants no reports at all (RFC 2852 §4.1.4).</param>
+/// <param name="Tls">Under what TLS it was made, and why; null where no host was spoken to, or none is needed.</param>
 public sealed record AttemptResult(
     long RecipientId,
     AttemptOutcome Outcome,
@@ -17,7 +18,8 @@ public sealed record AttemptResult(
     DateTimeOffset FinishedAt,
     bool ReportsHandedOn = false,
     bool IsFinal = false,
-    bool TellsOfRelay = false);
+    bool TellsOfRelay = false,
+    AttemptTls? Tls = null);
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

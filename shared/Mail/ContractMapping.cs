@@ -53,10 +53,11 @@ public static class ContractMapping
         report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "");
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
-        result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);
+        result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt,
+        result.Tls?.ToText() ?? "");
 
     /// <summary>An outcome that is none of ours is in doubt: the recipient is tried again later.</summary>
     private static AttemptResult ToResult(CompletedAttempt result) => new(
         result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.Deferred,
-        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt);
+        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls));
 }

@@ -65,6 +65,12 @@ public enum BodyType
 
     /// <summary>Storage knows who submitted it (AUTH= of MAIL, RFC 4954 §5), as hosts that we trust are told.</summary>
     Submitter = 32,
+
+    /// <summary>REQUIRETLS (RFC 8689): only a host that offers it too, and is proven to be the right one under TLS, may have it, or a report about it.</summary>
+    RequireTls = 64,
+
+    /// <summary>Its field TLS-Required says no (RFC 8689 §3): what domains publish of TLS does not keep it from them.</summary>
+    TlsOptional = 128,
 }
 
 /// <summary>The key by which messages of one sender are known among others that wait.</summary>

@@ -52,12 +52,18 @@ public static class MailHosting
 
         services.AddSingleton(provider => new CredentialVerifier(
             provider.GetRequiredService<MailDirectory>(), provider.GetRequiredService<SecretStore>(), logins, provider.GetRequiredService<TimeProvider>(),
-            provider.GetService<TokenVerifier>()));
+            provider.GetService<TokenVerifier>(),
+            provider.GetRequiredService<MailDatabase>().SingleProcess ? null : provider.GetRequiredService<LoginFailureStore>()));
         services.AddSingleton<MessageHistory>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<FlushStore>();
+        services.AddSingleton<GreylistStore>();
+        services.AddSingleton<BanStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<SecretStore>();
+        services.AddSingleton<LoginFailureStore>();
+        services.AddSingleton<StsPolicyStore>();
+        services.AddSingleton<TlsResultStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

@@ -35,6 +35,9 @@ public sealed class EhloCapabilities
     /// <summary>RFC 2852 §3: the least time, in seconds, with which it takes a message that is to be returned afterwards; 0 where it names none.</summary>
     public long LeastDeliverBySeconds { get; private init; }
 
+    /// <summary>RFC 8689.</summary>
+    public bool RequireTls => Has("REQUIRETLS");
+
     public bool StartTls => Has("STARTTLS");
 
     /// <summary>RFC 1870 §4: SIZE is known to the server.</summary>

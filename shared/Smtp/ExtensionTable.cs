@@ -13,6 +13,7 @@ internal static class ExtensionTable
     private static readonly Offer s_yes = new("yes", static (_, _) => true);
     // RFC 3207 §4.2: never again once TLS runs.
     private static readonly Offer s_upgrade = new("before TLS", static (profile, client) => profile.OffersStartTls && !client.HasFlag(ClientTraits.Tls));
+    private static readonly Offer s_tls = new("under TLS", static (_, client) => client.HasFlag(ClientTraits.Tls));
     private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && MechanismsOf(profile, client).Count > 0);
     private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));
@@ -62,6 +63,8 @@ internal static class ExtensionTable
         new("MT-PRIORITY",         "RFC 6710",                 [s_no,       s_yes,      s_no]) { Mail = [new("MT-PRIORITY", MailParameters.Priority)] },
         // Without a least time: what is returned in time is returned, however short the time.
         new("DELIVERBY",           "RFC 2852",                 [s_yes,      s_yes,      s_no]) { Mail = [new("BY", MailParameters.By)] },
+        // RFC 8689 §4.1: never without TLS. Its mail goes on as it asks, and a report about it too.
+        new("REQUIRETLS",          "RFC 8689",                 [s_tls,      s_tls,      s_tls]) { Mail = [new("REQUIRETLS", MailParameters.Tls)] },
         // RFC 9422 §4.2. A session may send any number of messages (MAILMAX), for any number of domains (RCPTDOMAINMAX).
         new("LIMITS",              "RFC 9422",                 [s_yes,      s_yes,      s_yes])
         {

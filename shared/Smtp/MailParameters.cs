@@ -36,6 +36,9 @@ internal struct MailParameters
     /// <summary>A parameter is written in UTF-8.</summary>
     public bool NeedsSmtpUtf8 { get; private set; }
 
+    /// <summary>RFC 8689: it goes under TLS to hosts that are proven, or nowhere.</summary>
+    public bool RequireTls { get; private set; }
+
     public long? SizeBytes { get; private set; }
 
     /// <summary>Who is said to have submitted the message; null: nothing was said.</summary>
@@ -84,6 +87,15 @@ internal struct MailParameters
         if (hasValue || parameters.SmtpUtf8)
             return Replies.C501BadArgument;
         parameters.SmtpUtf8 = true;
+        return null;
+    }
+
+    public static SmtpReply? Tls(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
+    {
+        // RFC 8689 §4.1: without a value.
+        if (hasValue || parameters.RequireTls)
+            return Replies.C501BadArgument;
+        parameters.RequireTls = true;
         return null;
     }
 

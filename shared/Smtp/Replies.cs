@@ -24,9 +24,14 @@ public static class Replies
     public static readonly SmtpReply C421NotSmtp = new(421, "4.7.0", "This is a mail server, closing");
     public static readonly SmtpReply C421TooManyChunks = new(421, "4.7.0", "Too many small chunks, closing");
     public static readonly SmtpReply C421UnknownChunk = new(421, "4.5.2", "Cannot tell where the chunk ends, closing");
+    public static readonly SmtpReply C421Banned = new(421, "4.7.1", "Nobody is served at your address for now, try again later");
+    public static readonly SmtpReply C451Banned = new(451, "4.7.1", "Nobody is served at your address for now, try again later");
+    public static readonly SmtpReply C421TooMuch = new(421, "4.7.1", "Too much from your address lately, try again later");
+    public static readonly SmtpReply C451TooMuch = new(451, "4.7.1", "Too much lately, try again later");
     public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C450Unverified = new(450, "4.1.1", "Cannot find out now whether that recipient is there, try again later");
     public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
+    public static readonly SmtpReply C451AuthenticationUnknown = new(451, "4.7.0", "Cannot find out now whether the message is from whom it says, try again later");
     public static readonly SmtpReply C451StorageSlow = new(451, "4.3.2", "Storage is slow, try again later");
     public static readonly SmtpReply C451TooMuchUnrouted = new(451, "4.3.2", "Too much mail waits to be routed, try again later");
     public static readonly SmtpReply C452MaildropFull = new(452, "4.2.2", "The mailbox is full, try again later");
@@ -85,11 +90,15 @@ public static class Replies
     public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
     public static readonly SmtpReply C550NextHopRefuses = new(550, "5.1.1", "The host that has the mailboxes of that domain refuses this recipient");
+    public static readonly SmtpReply C550ClientListed = new(550, "5.7.1", "No mail is taken from your address here, ask the postmaster");
+    public static readonly SmtpReply C550NoReverseName = new(550, "5.7.25", "Your address has no name in DNS that has your address");
+    public static readonly SmtpReply C550GreetingNotHeld = new(550, "5.7.1", "You greet with a name that DNS does not have for your address");
     public static readonly SmtpReply C550AliasLoop = new(550, "5.4.6", "The address leads back to itself");
     public static readonly SmtpReply C550AliasTooWide = new(550, "5.2.4", "The address leads to too many recipients");
     public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");
     public static readonly SmtpReply C550BareCrLf = new(550, "5.6.0", "Message contains bare <CR> or <LF>");
     public static readonly SmtpReply C550ContentRefused = new(550, "5.7.1", "The message is not taken here");
+    public static readonly SmtpReply C550UnreadableFrom = new(550, "5.7.1", "The From field must name the author's address, and those of no more than five domains");
     public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");
     public static readonly SmtpReply C552HeaderTooLong = new(552, "5.3.4", "The header of the message is longer than 64 KiB");
     public static readonly SmtpReply C552TooLarge = new(552, "5.3.4", "Message size exceeds the limit");
@@ -97,6 +106,7 @@ public static class Replies
     public static readonly SmtpReply C553SenderNotOwned = new(553, "5.7.1", "Sender address not owned by the user");
     public static readonly SmtpReply C554LoopDetected = new(554, "5.4.6", "Too many hops, mail loop");
     public static readonly SmtpReply C554ClientRefused = new(554, "5.7.1", "No mail is taken from your address here");
+    public static readonly SmtpReply C554EarlyTalker = new(554, "5.5.1", "You spoke before the greeting");
     public static readonly SmtpReply C554NoRecipients = new(554, "5.5.1", "No valid recipients");
     public static readonly SmtpReply C555BadParameter = new(555, "5.5.4", "Parameter not recognized");
 }

@@ -306,6 +306,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
             Sender = sender,
             Body = parameters.Body,
             SmtpUtf8 = parameters.SmtpUtf8,
+            RequireTls = parameters.RequireTls,
             DeclaredBytes = parameters.SizeBytes,
             Dsn = parameters.Dsn,
             Timing = timing,

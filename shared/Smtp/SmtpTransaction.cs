@@ -24,6 +24,9 @@ public sealed class SmtpTransaction
 
     public bool SmtpUtf8 { get; internal init; }
 
+    /// <summary>REQUIRETLS (RFC 8689): it goes under TLS to hosts that are proven, or nowhere.</summary>
+    public bool RequireTls { get; internal init; }
+
     /// <summary>The SIZE parameter (RFC 1870 §6); null when there was none.</summary>
     public long? DeclaredBytes { get; internal init; }
 

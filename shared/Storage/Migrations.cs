@@ -238,5 +238,50 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // Who submitted it, as MAIL said (AUTH=) and as far as that is believed: a mailbox, or '<>'; empty: nothing was said.
             "ALTER TABLE messages ADD COLUMN submitter TEXT NOT NULL DEFAULT ''",
         ],
+        [
+            // Logins that failed lately, for all processes to pause by. who: a digest of name and network under a key of the store. A row is
+            // there for an hour after the last failure, or until the name logs in there.
+            "CREATE TABLE login_failures (who TEXT PRIMARY KEY, failures BIGINT NOT NULL, failed_at BIGINT NOT NULL)",
+            "CREATE INDEX login_failures_time ON login_failures (failed_at)",
+        ],
+        [
+            // Who was put off at first sight. triplet: a digest of client network, sender and recipient. passes: how often they came back in time.
+            "CREATE TABLE greylist (triplet TEXT PRIMARY KEY, first_at BIGINT NOT NULL, passes BIGINT NOT NULL, expires_at BIGINT NOT NULL)",
+            "CREATE INDEX greylist_expires ON greylist (expires_at)",
+            // passes: how many triplets from there came back in time.
+            "CREATE TABLE greylist_networks (network TEXT PRIMARY KEY, passes BIGINT NOT NULL, expires_at BIGINT NOT NULL)",
+            "CREATE INDEX greylist_networks_expires ON greylist_networks (expires_at)",
+        ],
+        [
+            // Client networks that nobody serves. set_by: an operator, or a rule of a limit.
+            """
+            CREATE TABLE bans (
+                network TEXT PRIMARY KEY, since BIGINT NOT NULL, until_at BIGINT NOT NULL, set_by TEXT NOT NULL, reason TEXT NOT NULL)
+            """,
+            "CREATE INDEX bans_until ON bans (until_at)",
+        ],
+        [
+            // tls: under what TLS it was made, and why; see AttemptTls. Empty: it was noted by a program before, or there was no host.
+            "ALTER TABLE attempts ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
+
+            // MTA-STS policies (RFC 8461). record_id: the id in the TXT record when it was fetched. It holds until expires_at; who takes it from
+            // refresh_at on fetches it anew, if it was used lately.
+            """
+            CREATE TABLE sts_policies (
+                domain TEXT PRIMARY KEY, record_id TEXT NOT NULL, policy TEXT NOT NULL, fetched_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
+                refresh_at BIGINT NOT NULL, used_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX sts_policies_refresh ON sts_policies (refresh_at, domain)",
+            "CREATE INDEX sts_policies_expiry ON sts_policies (expires_at)",
+
+            // Sessions by what became of them, for reports (RFC 8460). day: since 1970. kind: the type of the policy and a hash of its text. writer: the
+            // process that counted them, in rows of its own.
+            """
+            CREATE TABLE tls_results (
+                day BIGINT NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, result TEXT NOT NULL, host TEXT NOT NULL, address TEXT NOT NULL,
+                writer BIGINT NOT NULL, policy TEXT NOT NULL, sessions BIGINT NOT NULL,
+                PRIMARY KEY (day, domain, kind, result, host, address, writer)) {without_rowid}
+            """,
+        ],
     ];
 }

@@ -40,6 +40,11 @@ internal enum SharedRows
     Unreported,
     Messages,
     Domains,
+    LoginFailures,
+    Greylist,
+    GreylistNetworks,
+    Bans,
+    StsPolicies,
     IdBlocks,
 }
 

@@ -56,6 +56,11 @@ public sealed class AuditTests : IAsyncLifetime
             ("Accounts.RemoveAsync", () => _operator.Accounts.RemoveAsync("ann@example.org", By, Cancellation), OperatorAction.AccountRemoved, "ann@example.org", 0),
             ("Domains.RemoveAsync", () => _operator.Domains.RemoveAsync("example.org", By, Cancellation), OperatorAction.DomainRemoved, "example.org", 0),
             ("Domains.RemoveAsync", () => _operator.Domains.RemoveAsync("example.org", By, Cancellation), null, "", 0),
+            ("Bans.AddAsync", () => _operator.Get<Bans>().AddAsync("::/0", TimeSpan.FromHours(1), "", By), null, "", 0),
+            ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/32", By), null, "", 0),
+            ("Bans.AddAsync", () => _operator.Get<Bans>().AddAsync("2001:DB8::/32", TimeSpan.FromHours(1), "", By), OperatorAction.BanSet, "BAN", 0),
+            ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/33", By), null, "", 0),
+            ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/32", By), OperatorAction.BanLifted, "2001:db8::/32", 0),
             ("DeliveryQueue.ResumeAsync", () => _operator.Queue.ResumeAsync(By), null, "", 0),
             ("DeliveryQueue.PauseAsync", () => _operator.Queue.PauseAsync(By), OperatorAction.DeliveryPaused, "all mail", 0),
             ("DeliveryQueue.PauseAsync", () => _operator.Queue.PauseAsync(By), null, "", 0),
@@ -70,6 +75,14 @@ public sealed class AuditTests : IAsyncLifetime
             ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("example.net", By), null, "", 0),
             ("Messages.ReleaseAsync", () => _operator.Messages.ReleaseAsync(id, By, Cancellation), OperatorAction.Released, "ID", 2),
             ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("Example.NET", By), OperatorAction.DomainFlushed, "example.net", 2),
+            ("TlsPolicies.ForgetAsync", () => _operator.Get<TlsPolicies>().ForgetAsync("example.net", By), null, "", 0),
+            ("TlsPolicies.ForgetAsync", async () =>
+            {
+                var now = _operator.Time.GetUtcNow();
+                await _operator.Get<StsPolicyStore>().SaveAsync(new StoredStsPolicy("example.net", "1", "mode: enforce", now, now.AddDays(1), now, now));
+                Assert.Single((await _operator.Get<TlsPolicies>().ListAsync(10, Cancellation)).Policies);
+                await _operator.Get<TlsPolicies>().ForgetAsync("Example.NET", By);
+            }, OperatorAction.TlsPolicyForgotten, "example.net", 0),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), OperatorAction.Removed, "ID", 2),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), null, "", 0),
         ];
@@ -87,7 +100,7 @@ public sealed class AuditTests : IAsyncLifetime
                 var expected = new AuditEntry(action, "ann", _operator.Time.GetUtcNow(), recipients)
                 {
                     Host = "mx.example.org",
-                    Subject = subject == "ID" ? id : subject,
+                    Subject = subject == "ID" ? id : subject == "BAN" ? entries[^1].Subject : subject,
                 };
                 Assert.Equal(expected, entries[^1]);
             }

@@ -60,6 +60,17 @@ public sealed class ContractTests
     {
         { new VerifyRecipient("ann@example.org", "pod_ingress_bus_x1"), """{"address":"ann@example.org","answerTo":"pod_ingress_bus_x1"}""" },
         { new RecipientVerified("ann@example.org", RecipientAnswer.Refused, "5.1.1"), """{"address":"ann@example.org","answer":2,"status":"5.1.1"}""" },
+        // Since attempts say what TLS they had.
+        {
+            new AttemptsCompleted(
+                "example.org", 77, [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Deferred, "4.7.5", "expired", "mx.example.org", s_at, s_at, "sts published expired - -")], true),
+            """
+            {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":2,"status":"4.7.5","reply":"expired",
+             "remoteHost":"mx.example.org","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00",
+             "tls":"sts published expired - -"}],
+             "unreachable":true,"nothingWon":false,"goesOn":false,"hasEnded":false,"site":"","batchId":0}
+            """
+        },
     };
 
     /// <summary>Mail is the same after its way over the bus.</summary>
@@ -73,7 +84,7 @@ public sealed class ContractTests
             "list@example.org", "example.net", Priority: -3);
         var command = new BatchCommand(77, "example.org", [recipient]);
         var report = new AttemptReport(
-            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at)], true, true, true, true, "mx.example.org");
+            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org");
 
         Assert.Equivalent(envelope, envelope.ToContract().ToEnvelope(), strict: true);
         Assert.Equivalent(command, command.ToDeliverMessages().ToBatchCommand(), strict: true);

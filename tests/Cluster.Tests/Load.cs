@@ -17,7 +17,10 @@ internal static class Load
         run.AddSink(SinkScript.AcceptAll, Senders);
     }
 
-    /// <summary>A quarter of the recipients is ours; one message in ten has three recipients.</summary>
+    /// <summary>
+    /// A quarter of the recipients is ours; one message in ten has three recipients. Of every third the sender says what he wants to be told of
+    /// him, and of every third message what of it is to come back.
+    /// </summary>
     public static List<LedgerMessage> Compose(ClusterRun run, int seed, int first, int messages, int domains)
     {
         var random = new Random(seed + first);
@@ -31,15 +34,15 @@ internal static class Load
                 _ => $"s{i}@{run.Domain(Senders)}",
             };
             var size = random.Next(400) == 0 ? 300_000 : random.Next(200, 4000);
-            return LedgerMessage.Create($"t{i}", sender, seed + i, size, recipients);
+            return new LedgerMessage($"t{i}", sender, recipients, LedgerBody.Generate(seed + i, size)) { Return = LedgerMessage.AnyReturn(random) };
         })];
 
         ExpectedRecipient Recipient(int message, int number)
         {
             if (random.Next(4) == 0)
-                return new($"u{random.Next(2)}@{run.Local}");
+                return new($"u{random.Next(2)}@{run.Local}", Notify: LedgerMessage.AnyNotify(random));
             var domain = random.Next(domains);
-            return FarEnd.All[domain % FarEnd.All.Count].Expect($"r{message}.{number}@{run.Domain(Domain(domain))}");
+            return FarEnd.All[domain % FarEnd.All.Count].Expect($"r{message}.{number}@{run.Domain(Domain(domain))}") with { Notify = LedgerMessage.AnyNotify(random) };
         }
     }
 

@@ -337,8 +337,8 @@ public sealed class DirectoryCommandTests : IDisposable
 
     [Theory]
     [InlineData("queue --dat=other", "Unrecognized command or argument '--dat=other'")]
-    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, MailStore, Logins, ConnectionStrings")]
-    [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, MailStore, Logins, ConnectionStrings")]
+    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, MailStore, Logins, ConnectionStrings, Dns")]
+    [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, MailStore, Logins, ConnectionStrings, Dns")]
     [InlineData("queue --Storage:X=1", "There is no setting 'Storage:X'; Storage has ConnectionString, InlineContentBytes")]
     [InlineData("queue --Storage:ClaimLease=5s", "There is no setting 'Storage:ClaimLease'; Storage has ConnectionString, InlineContentBytes")]
     [InlineData("queue --MailStore:X=1", "There is no setting 'MailStore:X'; MailStore has ClaimLease, MaildropLease, DetailSeparators, DirectoryCacheTime")]

@@ -38,6 +38,8 @@ public sealed class JsonTests : IDisposable
             """{"status":"done","result":"deliveryResumed","message":*,"pause":{"reason":"paused","owner":"operator","until":null,"since":*,"operator":*}}""");
         await ShouldBeAsync("queue", "",
             """{"status":"done","result":"queue","pause":null,"waiting":0,"unrouted":0,"batches":0,"unreported":0,"heldBySenders":0,"held":0,"heldMessages":[],"moreHeldMessages":false,"domains":[],"moreDomains":false}""");
+        await ShouldBeAsync("tls list", "", """{"status":"done","result":"tlsPolicies","policies":[],"morePolicies":false}""");
+        await ShouldBeAsync("tls forget Example.NET", "", """{"status":"notDone","result":"noSuchTlsPolicy","message":"No policy of example.net is known","domain":"example.net"}""");
         await ShouldBeAsync("version", "", """{"status":"done","result":"version","version":*}""");
     }
 
@@ -47,7 +49,7 @@ public sealed class JsonTests : IDisposable
         var noon = new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
         var id = RecipientIds.Of(0x1E240, 0);
         var recipient = new RecipientTimeline(id, "bob@example.net", "", "example.net", RecipientRoute.Remote, RecipientState.Queued, noon, false, noon,
-            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon)]);
+            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon, Tls: new AttemptTls("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"))]);
         var message = new MessageTimeline(0x1E240, noon, "ann@example.org", 7, [], [recipient])
         {
             Audit = [new AuditEntry(OperatorAction.Released, "joe", noon, 1)],
@@ -58,9 +60,23 @@ public sealed class JsonTests : IDisposable
 
         Assert.Equal(
             """
-            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z"}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
+            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z","tls":{"policy":"sts","source":"published","certificate":"verified","protocol":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384"}}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
             """,
             Write(MessageReply.Of(new MessageFound(message, [new TracedRecipient(recipient, new BacksOff(noon.AddHours(1), "no route", noon.AddHours(2)))], null))));
+    }
+
+    [Fact]
+    public void A_policy_is_shown_with_its_hosts_and_its_end()
+    {
+        var noon = new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
+        var reply = TlsCommands.Of(new TlsPolicyList(
+            [new StoredStsPolicy("example.net", "7", "version: STSv1\nmode: enforce\nmx: mx1.example.net\nmx: *.example.net\nmax_age: 60", noon, noon.AddDays(1), noon, noon)], HasMore: true));
+        Assert.Equal(
+            """{"policies":[{"domain":"example.net","id":"7","policy":["version: STSv1","mode: enforce","mx: mx1.example.net","mx: *.example.net","max_age: 60"],"fetchedAt":"2030-01-02T12:00:00.000Z","expiresAt":"2030-01-03T12:00:00.000Z","usedAt":"2030-01-02T12:00:00.000Z"}],"morePolicies":true}""",
+            Write(reply));
+        Assert.Equal(
+            ["example.net", "enforce", "mx1.example.net, *.example.net", "2030-01-02T12:00:00Z", "2030-01-03T12:00:00Z", "2030-01-02T12:00:00Z"],
+            Assert.Single(Assert.IsType<TablePart>(reply.Parts[0]).Rows));
     }
 
     /// <summary>A result that somebody adds has words and a name, or the build of its reply throws.</summary>
@@ -76,6 +92,8 @@ public sealed class JsonTests : IDisposable
                 names.Add(MessageReply.Of((MessageResult)Make(type)).Result);
             else if (type.IsSubclassOf(typeof(QueueResult)))
                 names.Add(QueueReply.Of((QueueResult)Make(type)).Result);
+            else if (type.IsSubclassOf(typeof(TlsPolicyResult)))
+                names.Add(TlsCommands.Of((TlsPolicyResult)Make(type)).Result);
             else if (type.IsSubclassOf(typeof(WaitReason)))
                 Assert.All([MailText.Of((WaitReason)Make(type), "x"), MailText.InCell((WaitReason)Make(type))], Assert.NotEmpty);
         }

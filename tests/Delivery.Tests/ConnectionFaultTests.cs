@@ -4,7 +4,9 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.RegularExpressions;
+using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
+using MailPipeline.Delivery.Tls;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -133,7 +135,7 @@ public sealed class ConnectionFaultTests
         var errors = (chain.Build(certificate) ? SslPolicyErrors.None : SslPolicyErrors.RemoteCertificateChainErrors)
             | (certificate.MatchesHostname("mx.example.net") ? SslPolicyErrors.None : SslPolicyErrors.RemoteCertificateNameMismatch);
 
-        var check = new CertificateCheck("mx.example.net", Peer, isVerified: true, TimeProvider.System);
+        var check = CheckOf("mx.example.net");
         Assert.Equal(fault is null, check.IsGood(certificate, chain, errors));
         var expected = fault?.Replace("{end}", Day(s_now.AddDays(endsInDays)), StringComparison.Ordinal)
             .Replace("{start}", Day(s_now.AddDays(endsInDays - 20)), StringComparison.Ordinal);
@@ -151,7 +153,7 @@ public sealed class ConnectionFaultTests
         };
         chain.ChainPolicy.CustomTrustStore.Add(authority);
         Assert.False(chain.Build(certificate));
-        var check = new CertificateCheck("mx.example.net", Peer, isVerified: true, TimeProvider.System);
+        var check = CheckOf("mx.example.net");
         check.IsGood(certificate, chain, SslPolicyErrors.RemoteCertificateChainErrors);
         Assert.Equal(
             $"The certificate of {Peer} expired on {Day(s_now.AddDays(-1))}, and was issued by Test CA, whose own expired on {Day(s_now.AddDays(-1))}",
@@ -227,6 +229,14 @@ public sealed class ConnectionFaultTests
         if (fault is not null)
             Assert.Equal($"The certificate of next.example.net[127.0.0.1]:{server.Port} {fault}", report.Results[0].Reply);
         Assert.DoesNotContain(bench.Log.Collector.GetSnapshot(), record => record.Exception is not null);
+    }
+
+    private static CertificateCheck CheckOf(string host)
+    {
+        var demand = new TlsDemand(TlsPolicy.Verified);
+        return new CertificateCheck(
+            new TargetHost(host, 25) { Tls = demand }, Peer, TlsChoice.Of(demand, tlsa: null), new TrustedRoots(Microsoft.Extensions.Options.Options.Create(new DeliveryOptions())),
+            TimeProvider.System);
     }
 
     private static string Day(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd", null);

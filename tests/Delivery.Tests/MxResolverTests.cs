@@ -70,11 +70,11 @@ public sealed class MxResolverTests
         {
             options.Routes["b\u00fccher.example.net"] = "hop.example.org:2525";
             options.Routes["*.Cafe\u0301.example.net"] = "hop.example.org:2525";
-            options.TlsDomains["B\u00dccher.example.net"] = TlsPolicy.Required;
-            options.TlsDomains["www.caf\u00e9.example.net"] = TlsPolicy.Required;
+            options.TlsDomains["B\u00dccher.example.net"] = nameof(TlsPolicy.Required);
+            options.TlsDomains["www.caf\u00e9.example.net"] = nameof(TlsPolicy.Required);
         });
         var host = Assert.Single((await bench.Resolver.ResolveAsync(domain)).Hosts);
-        Assert.Equal(("hop.example.org", 2525, TlsPolicy.Required), (host.Name, host.Port, host.Tls));
+        Assert.Equal(("hop.example.org", 2525, TlsPolicy.Required), (host.Name, host.Port, host.Tls.Policy));
     }
 
     [Theory]

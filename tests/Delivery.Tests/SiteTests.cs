@@ -1,5 +1,6 @@
 using CsCheck;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Tls;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -71,7 +72,7 @@ public sealed class SiteTests
         Gen.Select(name.Array[1, 30], Gen.Int).Sample((names, seed) =>
         {
             TargetHost[] hosts = [.. names.Select(host => s_host with { Name = host })];
-            TargetHost[] others = [.. names.Select(host => s_host with { Name = host.ToUpperInvariant() + ".", Tls = TlsPolicy.Verified })];
+            TargetHost[] others = [.. names.Select(host => s_host with { Name = host.ToUpperInvariant() + ".", Tls = new TlsDemand(TlsPolicy.Verified) })];
             new Random(seed).Shuffle(others);
             var key = Site.KeyOf(hosts);
             Assert.InRange(key.Length, 1, Site.MaxKeyChars);
@@ -87,13 +88,13 @@ public sealed class SiteTests
         await using var bench = new Bench(options =>
         {
             options.Tls = TlsPolicy.Required;
-            options.TlsDomains["strict.example"] = TlsPolicy.Verified;
-            options.TlsDomains["[192.0.2.1]"] = TlsPolicy.None;
+            options.TlsDomains["strict.example"] = nameof(TlsPolicy.Verified);
+            options.TlsDomains["[192.0.2.1]"] = nameof(TlsPolicy.None);
         });
         bench.Dns.WithMx("strict.example", (10, "mx1.example.net"), (20, "mx2.example.net")).WithMx("plain.example", (10, "mx1.example.net"));
-        Assert.Equal([TlsPolicy.Verified, TlsPolicy.Verified], (await bench.Resolver.ResolveAsync("STRICT.example")).Hosts.Select(host => host.Tls));
-        Assert.Equal([TlsPolicy.Required], (await bench.Resolver.ResolveAsync("plain.example")).Hosts.Select(host => host.Tls));
-        Assert.Equal([TlsPolicy.None], (await bench.Resolver.ResolveAsync("[192.0.2.1]")).Hosts.Select(host => host.Tls));
+        Assert.Equal([TlsPolicy.Verified, TlsPolicy.Verified], (await bench.Resolver.ResolveAsync("STRICT.example")).Hosts.Select(host => host.Tls.Policy));
+        Assert.Equal([TlsPolicy.Required], (await bench.Resolver.ResolveAsync("plain.example")).Hosts.Select(host => host.Tls.Policy));
+        Assert.Equal([TlsPolicy.None], (await bench.Resolver.ResolveAsync("[192.0.2.1]")).Hosts.Select(host => host.Tls.Policy));
         Assert.Equal(await SiteAsync(bench, "strict.example"), await SiteAsync(bench, "plain.example"));
     }
 

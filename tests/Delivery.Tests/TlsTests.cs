@@ -99,7 +99,7 @@ public sealed class TlsTests
         string[] once = inNewConnection ? [Offer + failing, InClear] : [Offer + failing + Transaction];
         string Nth(string script, int number) => script.Replace("user1@", $"user{number}@", StringComparison.Ordinal);
         await using var server = new ScriptedServer([.. Enumerable.Range(1, 3).SelectMany(number => once.Select(script => Nth(script, number)))]);
-        await using var bench = new Bench(time: new Microsoft.Extensions.Time.Testing.FakeTimeProvider());
+        await using var bench = new Bench(options => options.BrokenTlsTime = TimeSpan.Zero, new Microsoft.Extensions.Time.Testing.FakeTimeProvider());
         bench.RouteTo(server);
         string[] Lines() => [.. bench.ClearTextLines.Collector.GetSnapshot().Select(record => record.Message)];
         for (var number = 1; number <= 3; number++)
@@ -170,7 +170,7 @@ public sealed class TlsTests
     public async Task A_domain_may_have_a_policy_of_its_own()
     {
         await using var server = new ScriptedServer("S: 220 mx\n* EHLO\nS: 250 mx");
-        await using var bench = new Bench(options => options.TlsDomains["EXAMPLE.net"] = TlsPolicy.Required);
+        await using var bench = new Bench(options => options.TlsDomains["EXAMPLE.net"] = nameof(TlsPolicy.Required));
         bench.RouteTo(server);
         Assert.Equal(["Deferred 4.7.4"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
     }

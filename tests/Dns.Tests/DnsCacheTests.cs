@@ -16,13 +16,30 @@ public sealed class DnsCacheTests
         var cache = Cache(new DnsOptions { CacheTime = TimeSpan.FromMinutes(2) });
         for (var i = 0; i < 3; i++)
             await AskAllAsync(cache);
-        Assert.Equal(["MX example.net", "TLSA example.net", "TXT example.net"], _dns.Questions.Order());
+        Assert.Equal(
+            ["A example.net", "AAAA example.net", "MX example.net", "PTR 192.0.2.1", "TLSA example.net", "TXT example.net"],
+            _dns.Questions.Order(StringComparer.Ordinal));
         // The time to live is an hour, the bound two minutes.
         _clock.Advance(TimeSpan.FromMinutes(2));
         await AskAllAsync(cache);
-        Assert.Equal(6, _dns.Questions.Count);
+        Assert.Equal(12, _dns.Questions.Count);
         Assert.Equal("v=spf1 -all", Assert.Single((await cache.TxtAsync("EXAMPLE.net")).Records).Text);
-        Assert.Equal(6, _dns.Questions.Count);
+        Assert.Equal(12, _dns.Questions.Count);
+    }
+
+    [Fact]
+    public async Task Who_gives_up_on_an_answer_does_not_take_it_from_those_who_wait()
+    {
+        var cache = Cache(new DnsOptions());
+        _dns.Gate = new TaskCompletionSource();
+        using var impatience = new CancellationTokenSource();
+        var impatient = ((IDnsLookup)cache).TxtAsync("example.net", impatience.Token);
+        var patient = ((IDnsLookup)cache).TxtAsync("example.net", CancellationToken.None);
+        await impatience.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => impatient);
+        _dns.Gate.SetResult();
+        Assert.Equal(DnsStatus.Found, (await patient).Status);
+        Assert.Single(_dns.Questions);
     }
 
     [Fact]
@@ -100,6 +117,9 @@ public sealed class DnsCacheTests
         await cache.MxAsync("example.net");
         await cache.TxtAsync("example.net");
         await cache.TlsaAsync("example.net");
+        await cache.IPv4Async("example.net");
+        await cache.IPv6Async("example.net");
+        await cache.PtrAsync(IPAddress.Parse("192.0.2.1"));
     }
 
     private DnsCache Cache(DnsOptions options) =>
@@ -113,6 +133,9 @@ public sealed class DnsCacheTests
 
         public DnsAnswer<TxtRecord> Answer { get; set; } = new(DnsStatus.Found, [new TxtRecord("v=spf1 -all")], s_hour);
 
+        /// <summary>No answer comes before.</summary>
+        public TaskCompletionSource? Gate { get; set; }
+
         public Task<DnsAnswer<MxRecord>> MxAsync(string name, CancellationToken cancellationToken) =>
             AskedAsync($"MX {name}", new DnsAnswer<MxRecord>(DnsStatus.NoSuchName, [], s_hour));
 
@@ -121,14 +144,20 @@ public sealed class DnsCacheTests
         public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) =>
             AskedAsync($"TLSA {name}", new DnsAnswer<TlsaRecord>(DnsStatus.NoData, [], s_hour));
 
-        public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) =>
+            AskedAsync($"PTR {address}", new DnsAnswer<string>(DnsStatus.Found, ["host.example"], s_hour));
 
-        public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<DnsAnswer<IPAddress>> IPv4Async(string name, CancellationToken cancellationToken) =>
+            AskedAsync($"A {name}", new DnsAnswer<IPAddress>(DnsStatus.Found, [IPAddress.Loopback], s_hour));
 
-        private Task<DnsAnswer<T>> AskedAsync<T>(string question, DnsAnswer<T> answer)
+        public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
+            AskedAsync($"AAAA {name}", new DnsAnswer<IPAddress>(DnsStatus.NoData, [], s_hour));
+
+        private async Task<DnsAnswer<T>> AskedAsync<T>(string question, DnsAnswer<T> answer)
         {
             Questions.Add(question);
-            return Task.FromResult(answer);
+            await (Gate?.Task ?? Task.CompletedTask);
+            return answer;
         }
     }
 }

@@ -90,13 +90,15 @@ internal sealed class Pipeline : IAsyncDisposable
     public ServerLogin SubmissionLogin(string account) =>
         new(Server.Submission, StartTls: true, new NetworkCredential($"{account}@{LocalDomain}", Password));
 
-    public Maildrop Maildrop(string account) => new($"{account}@{LocalDomain}", Password, Server.Pop3);
-
-    /// <summary>All of an account's maildrop, by POP3.</summary>
+    /// <summary>The messages in a maildrop, as they are now.</summary>
     public async Task<IReadOnlyList<byte[]>> ReadMaildropAsync(string account, CancellationToken cancellation)
     {
         var messages = new List<byte[]>();
-        await using var client = await Pop3Client.OpenAsync(Maildrop(account).Login, cancellation);
+        await using var client = await Pop3Client.OpenAsync(Maildrop(account).Login with { Credential = null }, cancellation);
+        // RFC 6856 §2.1: what has a header in UTF-8 is read by who has said so before he logs in.
+        await client.CommandAsync("UTF8", cancellation);
+        await client.CommandAsync($"USER {account}@{LocalDomain}", cancellation);
+        await client.CommandAsync($"PASS {Password}", cancellation);
         foreach (var (number, _) in await client.ListAsync(cancellation))
         {
             await client.CommandAsync($"RETR {number}", cancellation);
@@ -113,6 +115,8 @@ internal sealed class Pipeline : IAsyncDisposable
         await client.CommandAsync("QUIT", cancellation);
         return messages;
     }
+
+    public Maildrop Maildrop(string account) => new($"{account}@{LocalDomain}", Password, Server.Pop3);
 
     /// <summary>The reports in an account's maildrop about the message that has this envelope id (RFC 3461 §4.4).</summary>
     public async Task<List<MultipartReport>> ReadReportsAsync(string account, string envelopeId, CancellationToken cancellation) =>

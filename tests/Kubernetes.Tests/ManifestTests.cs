@@ -97,13 +97,13 @@ public sealed class ManifestTests
             where rule.FromProperty is null or { Count: 0 }
             from port in rule.Ports
             select $"{policy.Metadata.Name} {port.Port.Value}");
-        // Out to the world: port 25 of Delivery, to nothing inside.
+        // Out to the world: port 25 of Delivery and HTTPS for policies, to nothing inside.
         var outside = Assert.Single(
             from policy in policies
             from rule in policy.Spec.Egress ?? []
             where rule.To.Any(peer => peer.IpBlock is not null)
             select (policy.Metadata.Name, Ports: string.Join(',', rule.Ports.Select(port => port.Port.Value)), rule.To));
-        Assert.Equal(("delivery", "25"), (outside.Name, outside.Ports));
+        Assert.Equal(("delivery", "25,443"), (outside.Name, outside.Ports));
         Assert.Contains("10.0.0.0/8", outside.To[0].IpBlock.Except);
     }
 

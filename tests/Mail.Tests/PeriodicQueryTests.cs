@@ -14,6 +14,9 @@ public abstract partial class StoreTests
         await InsertRecipientsAsync(3000);
         await Store.RunAsync("INSERT INTO unrouted_timed (message_id, recipients, parameters, release_at) SELECT id, '', '', 9000000000000 FROM recipients");
         await Store.RunAsync("INSERT INTO deadlines (message_id, due_at, kind, look_at) SELECT id, 9000000000000, 1, 9000000000000 FROM recipients");
+        await Store.RunAsync("INSERT INTO greylist (triplet, first_at, passes, expires_at) SELECT CAST(id AS TEXT), 0, 0, 9000000000000 FROM recipients");
+        await Store.RunAsync("INSERT INTO bans (network, since, until_at, set_by, reason) SELECT CAST(id AS TEXT), 0, 9000000000000, '', '' FROM recipients");
+        await Store.RunAsync("INSERT INTO greylist_networks (network, passes, expires_at) SELECT CAST(id AS TEXT), 0, 9000000000000 FROM recipients");
         if (!Store.Database.SingleProcess)
             await Store.RunAsync("ANALYZE");
         await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
@@ -35,6 +38,9 @@ public abstract partial class StoreTests
         await PlanAsync(MeasureStore.s_domainsHeld, "recipients_due");
         await PlanAsync(QueueStore.s_unroutedTimed, "unrouted_timed_release", 0, 1, 500, 1);
         await PlanAsync(DeadlineStore.s_due, "deadlines_look", 1, 0, 0, 200);
+        await PlanAsync(BanStore.s_expired, "bans_until", 1, 500);
+        await PlanAsync(GreylistStore.s_expired, "greylist_expires", 1, 500);
+        await PlanAsync(GreylistStore.s_expiredNetworks, "greylist_networks_expires", 1, 500);
         await PlanAsync(MessageHistory.s_page, Store.Database.SingleProcess ? "PRIMARY KEY" : "messages_pkey", 0, 1, MessageHistory.Page);
         await PlanAsync(MessageHistory.s_old, Store.Database.SingleProcess ? "PRIMARY KEY" : "messages_pkey", 0, 1, 2);
         if (Store.Database.SingleProcess)

@@ -33,6 +33,7 @@ public sealed class StoreFixture : IAsyncDisposable
         Directory = new MailDirectory(Database, MailStoreOptions);
         Removal = new AccountRemoval(Database, Directory);
         Secrets = new SecretStore(Database);
+        Failures = new LoginFailureStore(Database, Secrets);
         History = new MessageHistory(Database);
         Waiting = new WaitingStore(Database);
         Operator = new OperatorStore(Database);
@@ -68,6 +69,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public MaildropStore Maildrops { get; }
 
     public SecretStore Secrets { get; }
+
+    public LoginFailureStore Failures { get; }
 
     public MailDirectory Directory { get; }
 

@@ -92,6 +92,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public IDuty Duty(string name) => _app.Services.GetServices<IDuty>().Single(duty => duty.Name == name);
 
+    public TlsResultStore TlsResults => _app.Services.GetRequiredService<TlsResultStore>();
+
+    public MessageStore Messages => _app.Services.GetRequiredService<MessageStore>();
+
     public QueueStore Store => _app.Services.GetRequiredService<QueueStore>();
 
     public ClaimStore Claims => _app.Services.GetRequiredService<ClaimStore>();

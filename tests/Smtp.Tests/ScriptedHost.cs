@@ -10,6 +10,9 @@ namespace MailPipeline.Smtp.Tests;
 /// </summary>
 internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
 {
+    // Of the password "secret".
+    private static readonly ScramKeys s_keys = ScramKeys.Create("secret", ScramKeys.LeastIterations);
+
     private readonly ArrayBufferWriter<byte> _output = new();
     private LineReader _lines = new(SmtpLimits.ExtendedCommandLineBytes);
     private ContentReader _content;
@@ -139,6 +142,8 @@ internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = Cl
                 SmtpAction.CheckRecipient => Session.Answer(Session.ProposedRecipient!.LocalPart == "unknown" ? Replies.C550NoSuchUser : null),
                 SmtpAction.NameClient => Session.Answer(Session.ProposedClient!.Login == "unknown" ? Replies.C550UnknownLogin : null),
                 SmtpAction.StartQueue => Session.Answer(new SmtpReply(250, "2.0.0", $"started {Session.ProposedQueue.Domain} {Session.ProposedQueue.WithSubdomains}")),
+                SmtpAction.CheckClientName => Session.Answer(null),
+                SmtpAction.FindKeys => Session.KeysFound(s_keys),
                 SmtpAction.Authenticate => Session.Answer(Session.ProposedClaim is PasswordClaim { Password: "secret" } ? null : Replies.C535BadCredentials),
                 _ => throw new InvalidOperationException($"{step.Action} without a reply."),
             };

@@ -368,6 +368,7 @@ public sealed class SmtpSessionTests
         S: 250-CHUNKING
         S: 250-MT-PRIORITY
         S: 250-DELIVERBY
+        S: 250-REQUIRETLS
         S: 250 LIMITS RCPTMAX=1000
         C: STARTTLS
         S: 503 5.5.1 TLS is already active

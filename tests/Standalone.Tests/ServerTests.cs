@@ -191,7 +191,10 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Ingress:MaxMesageBytes=1", "There is no setting 'Ingress:MaxMesageBytes'; Ingress has HostName, ")]
     [InlineData("--Queue:Foo=1", "There is no setting 'Queue:Foo'; Queue has ")]
     [InlineData("--Delivery:Timeouts:Dot=1", "There is no setting 'Delivery:Timeouts:Dot'; Delivery:Timeouts has Connect, ")]
-    [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified")]
+    [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified, Dane, Sts")]
+    [InlineData("--Delivery:TlsDomains=x.y=Dane", "Delivery:TlsDomains has Dane, which needs a resolver that validates: Dns:Validating must be true")]
+    [InlineData("--Delivery:Tls=Sts", "Delivery:Tls is Sts; it must be one of Opportunistic, None, Required, Verified")]
+    [InlineData("--Delivery:TrustedRoots=/nowhere/roots.pem", "Delivery:TrustedRoots is '/nowhere/roots.pem'; it must be a PEM file")]
     [InlineData("--Delivery:Routes:x.y=:::", "Delivery:Routes:x.y is ':::'; it must be host, host:port or [address]:port")]
     // What is built on it would end the process in its own way.
     [InlineData("--Queue:SiloPort=0", "Queue:SiloPort is '0'; must be between 1 and 65535")]

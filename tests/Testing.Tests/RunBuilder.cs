@@ -16,11 +16,12 @@ internal sealed class RunBuilder
 
     /// <summary>An attempt to hand in a message and its answer; 0 is none.</summary>
     public RunBuilder Send(
-        string token, int reply = 250, int attempt = 1, string sender = "sender@example.org", int[]? rcpt = null, bool dotSent = true, params ExpectedRecipient[] to)
+        string token, int reply = 250, int attempt = 1, string sender = "sender@example.org", int[]? rcpt = null, bool dotSent = true, string ret = "", int size = 1000,
+        params ExpectedRecipient[] to)
     {
         if (to.Length == 0)
             to = [new("user@example.com")];
-        _records.Add(new Intent(Now, token, attempt, sender, to, HashOf(token), 1000));
+        _records.Add(new Intent(Now, token, attempt, sender, to, HashOf(token), size, ret));
         _records.Add(new Answer(Now, token, attempt, rcpt ?? [.. to.Select(_ => 250)], reply, dotSent, ""));
         return this;
     }
@@ -33,13 +34,17 @@ internal sealed class RunBuilder
 
     public RunBuilder Bounce(
         string token, string about = "user@example.com", string status = "5.1.1", string to = "sender@example.org", string? id = null, string action = "failed",
-        params string[] others)
+        bool returnsAll = false, params string[] others)
     {
         var dsn = new DsnReport(
-            id ?? $"dsn-{++_notifications}", token, [new(about, action, status, ""), .. others.Select(other => new DsnRecipient(other, action, status, ""))]);
+            id ?? $"dsn-{++_notifications}", token, [new(about, action, status, ""), .. others.Select(other => new DsnRecipient(other, action, status, ""))], returnsAll);
         _records.Add(new Arrival(Now, "sink", "", "", [to], "", 2000, true, dsn));
         return this;
     }
+
+    /// <summary>A notification that it went well.</summary>
+    public RunBuilder Report(string token, string action = "relayed", string status = "2.0.0", string about = "user@example.com", string? id = null, bool returnsAll = false) =>
+        Bounce(token, about, status, id: id, action: action, returnsAll: returnsAll);
 
     public RunBuilder List(int session, params string[] uids)
     {

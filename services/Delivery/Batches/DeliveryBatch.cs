@@ -56,6 +56,22 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>Where it goes, as the resolution of its domain names it; empty while that is not known.</summary>
     public string Site { get; set; } = "";
 
+    /// <summary>Under what TLS its far end is spoken to, or could not be; null: it was not spoken to yet.</summary>
+    public AttemptTls? Tls { get; set; }
+
+    /// <summary>Its far end is proven to be the right one under TLS and offers REQUIRETLS, or it is on this machine.</summary>
+    public bool IsSafe { get; set; }
+
+    /// <summary>Messages are left whose senders would rather have them arrive than go as the domain asks (RFC 8689 §3).</summary>
+    public bool HasTlsOptional
+    {
+        get
+        {
+            lock (_lock)
+                return _messages.Any(message => message.First.Body.HasFlag(BodyType.TlsOptional));
+        }
+    }
+
     /// <summary>Recipients that have no result yet.</summary>
     public int Unsettled
     {
@@ -165,7 +181,7 @@ internal sealed class DeliveryBatch : IDots
             try
             {
                 await message.ReadTimingAsync(_context.Content);
-                unsendable = Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
+                unsendable = Unsendable.WhyByTls(message, IsSafe, Tls) ?? Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
                 if (unsendable is null)
                 {
                     await message.OpenAsync(_context.Content, capabilities, isFinal, _context.Time, _context.Telemetry.StartAttempt);
@@ -184,7 +200,7 @@ internal sealed class DeliveryBatch : IDots
             }
 
             if (unsendable is var (status, text) && TryBegin(message))
-                await SettleAsync(message, AttemptOutcome.Failed, status, text, remoteHost);
+                await SettleAsync(message, status[0] == '4' ? AttemptOutcome.Deferred : AttemptOutcome.Failed, status, text, remoteHost);
         }
 
         return null;
@@ -252,7 +268,7 @@ internal sealed class DeliveryBatch : IDots
                     recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
                     ReportsHandedOn: message.Dsn is not null,
                     // RFC 2033 §1: who speaks LMTP delivers. Nobody is told so who has asked for nothing.
-                    IsFinal: message.First.Body.HasFlag(BodyType.Dsn));
+                    IsFinal: message.First.Body.HasFlag(BodyType.Dsn), Tls: Tls);
                 _results[recipient.RecipientId] = result;
                 if (ended == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);
@@ -262,7 +278,7 @@ internal sealed class DeliveryBatch : IDots
             {
                 var result = new AttemptResult(
                     recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null,
-                    TellsOfRelay: message.TellsOfRelay);
+                    TellsOfRelay: message.TellsOfRelay, Tls: Tls);
                 _results[recipient.RecipientId] = result;
                 if (outcome == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);
@@ -277,7 +293,7 @@ internal sealed class DeliveryBatch : IDots
                 var refused = RemoteReply.Outcome(refusal, TransactionStep.Rcpt, fellBackToClear);
                 var line = RemoteReply.Line(refusal);
                 _results[recipient.RecipientId] = new AttemptResult(
-                    recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt);
+                    recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt, Tls: Tls);
                 LogAttempt(message, [recipient], _results[recipient.RecipientId]);
             }
         }
@@ -295,15 +311,26 @@ internal sealed class DeliveryBatch : IDots
     }
 
     /// <summary>What is left gets this outcome without having been tried on its own: no host can be spoken to.</summary>
-    public async ValueTask SettleRestAsync(AttemptOutcome outcome, string status, string reply, string remoteHost)
+    /// <param name="keepsTlsOptional">But for messages whose senders would rather have them arrive than go as the domain asks.</param>
+    public async ValueTask SettleRestAsync(AttemptOutcome outcome, string status, string reply, string remoteHost, bool keepsTlsOptional = false)
     {
         var now = _context.Time.GetUtcNow();
+        List<OutboundMessage> kept = [];
         while (TryTake(out var message))
         {
+            if (keepsTlsOptional && message.First.Body.HasFlag(BodyType.TlsOptional))
+            {
+                kept.Insert(0, message);
+                continue;
+            }
+
             await message.CloseAsync();
             foreach (var recipient in message.Recipients)
-                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, _begunAt, now);
+                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, _begunAt, now, Tls: Tls);
         }
+
+        foreach (var message in kept)
+            Push(message);
     }
 
     /// <summary>

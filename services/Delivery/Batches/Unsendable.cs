@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
@@ -22,6 +23,19 @@ internal static class Unsendable
         if (HasControls(message.First.Sender) || message.Recipients.Any(recipient => HasControls(recipient.Address)))
             return ("5.1.3", "The address cannot be put into a command");
         return null;
+    }
+
+    /// <summary>Null: the message may go over this connection, as far as its sender asks for TLS (RFC 8689 §4.2.1).</summary>
+    /// <param name="isSafe">The far end is proven to be the right one under TLS, and asks the same of whom it hands the message on to.</param>
+    /// <param name="tls">What TLS there is.</param>
+    public static (string Status, string Text)? WhyByTls(OutboundMessage message, bool isSafe, AttemptTls? tls)
+    {
+        if (isSafe || !message.First.Body.HasFlag(BodyType.RequireTls))
+            return null;
+        // TLS that fails today may be there tomorrow. Another MX is not looked for, as for SMTPUTF8.
+        return tls is { IsEncrypted: true }
+            ? ("5.7.30", $"Its sender asks for REQUIRETLS; the far end {(tls.Certificate is "verified" or "tlsa" ? "does not offer it, or cannot be proven to be one of the domain's" : $"cannot be proven to be the right one (certificate {tls.Certificate})")}")
+            : ("4.7.30", "Its sender asks for REQUIRETLS, and there is no TLS with the far end");
     }
 
     /// <summary>RFC 2852 §4.1.4: what is to be returned after a time goes to nobody who would not return it.</summary>

@@ -17,6 +17,9 @@ internal sealed class DomainDelivery(
     IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
     IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
+    /// <summary>RFC 3463 §3.8.</summary>
+    private const string OfSecurity = "4.7.";
+
     private readonly BatchContext _context = new(
         options.Value, content, telemetry, time, log, new StopGrace(host.Value.ShutdownTimeout, lifetime, time),
         lifetime.ApplicationStopping);
@@ -172,23 +175,31 @@ internal sealed class DomainDelivery(
 
     private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
     {
+        await DeliverAsync(batch, resolution, turn, isLast: false);
+        // RFC 8689 §3: what the domain publishes of TLS stood in the way of messages whose senders do not care.
+        if (batch is { HasTlsOptional: true, MayGoOn: true })
+            await DeliverAsync(batch, await resolver.ResolveToAddressAsync(batch.Domain, isRelaxed: true), turn, isLast: true);
+    }
+
+    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, bool isLast)
+    {
         if (resolution.Failure is { } failure)
         {
             turn.End();
-            await GiveUpAsync(batch, failure, "");
+            await GiveUpAsync(batch, failure, "", isLast);
             return;
         }
 
-        if (await SpeakAsync(batch, resolution, turn) is { } connection)
+        if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
             await turn.Slot!.KeepAsync(connection);
     }
 
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
-    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
+    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, bool isLast)
     {
         batch.Site = resolution.Site;
         var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
-        var connection = await ReuseAsync(turn.TakeKept());
+        var connection = await ReuseAsync(turn.TakeKept(), resolution);
         while (true)
         {
             if (connection is null)
@@ -201,17 +212,19 @@ internal sealed class DomainDelivery(
                     if (!walk.HasAnswered)
                         turn.Failed();
                     turn.End();
-                    await EndAsync(batch, walk);
+                    await EndAsync(batch, walk, isLast);
                     return null;
                 }
 
                 if (!await turn.BeginAsync(address, batch.Claim))
                     return null;
-                connection = await ReuseAsync(turn.TakeKept()) ?? await walk.ConnectAsync(turn.GiveUp);
+                connection = await ReuseAsync(turn.TakeKept(), resolution) ?? await walk.ConnectAsync(turn.GiveUp);
                 if (connection is null)
                     continue;
             }
 
+            batch.Tls = connection.Security;
+            batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
             var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
             try
             {
@@ -234,7 +247,7 @@ internal sealed class DomainDelivery(
                 return connection;
             await connection.DisposeAsync();
             if (pipeline.Failure is { } failure && connection.HasAnswered)
-                walk.Broke(failure, connection.RemoteHost, pipeline.HasProgressed);
+                walk.Broke(failure, connection.RemoteHost, connection.Security, pipeline.HasProgressed);
             if (!batch.HasWork || !batch.MayGoOn)
                 return null;
             connection = null;
@@ -242,7 +255,7 @@ internal sealed class DomainDelivery(
     }
 
     /// <summary>There is no address left to try.</summary>
-    private async Task EndAsync(DeliveryBatch batch, HostWalk walk)
+    private async Task EndAsync(DeliveryBatch batch, HostWalk walk, bool isLast)
     {
         // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
         if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
@@ -250,14 +263,18 @@ internal sealed class DomainDelivery(
         if (walk.HasSpoken)
             await HandBackRestAsync(batch, walk);
         else
-            await GiveUpAsync(batch, walk.Failure, walk.FailedHost);
+        {
+            batch.Tls = walk.FailedTls;
+            await GiveUpAsync(batch, walk.Failure, walk.FailedHost, isLast);
+        }
     }
 
-    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept)
+    /// <summary>One that a batch before has left, where it satisfies what the domain asks for now, and its host is one of those there are now.</summary>
+    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept, Resolution resolution)
     {
         if (kept is null)
             return null;
-        if (!kept.IsQuiet)
+        if (!kept.IsQuiet || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
         {
             await kept.DisposeAsync();
             return null;
@@ -281,11 +298,18 @@ internal sealed class DomainDelivery(
         log.HostsBrokeOff(batch.Domain, untried, walk.Failure.Text);
     }
 
-    private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost)
+    /// <param name="isLast">No further way is tried for messages that TLS need not be in the way of.</param>
+    private async Task GiveUpAsync(DeliveryBatch batch, ResolutionFailure failure, string remoteHost, bool isLast)
     {
-        batch.IsUnreachable = !failure.IsPermanent;
-        log.DomainUnreachable(batch.Domain, batch.Unsettled, failure.IsPermanent ? "fail" : "wait", failure.Text);
+        var unsettled = batch.Unsettled;
         await batch.SettleRestAsync(
-            failure.IsPermanent ? AttemptOutcome.Failed : AttemptOutcome.Deferred, failure.Status, failure.Text, remoteHost);
+            failure.IsPermanent ? AttemptOutcome.Failed : AttemptOutcome.Deferred, failure.Status, failure.Text, remoteHost,
+            keepsTlsOptional: !isLast && failure.Status.StartsWith(OfSecurity, StringComparison.Ordinal));
+        var settled = unsettled - batch.Unsettled;
+        // For those that are left nothing is said yet.
+        if (settled == 0 && unsettled > 0)
+            return;
+        batch.IsUnreachable = !failure.IsPermanent;
+        log.DomainUnreachable(batch.Domain, settled, failure.IsPermanent ? "fail" : "wait", failure.Text);
     }
 }

@@ -38,7 +38,12 @@ internal sealed class AddressLookUp(
         };
         var (first, second) = options.Value.Addresses is AddressPreference.IPv6First or AddressPreference.IPv6Only ? (six, four) : (four, six);
         if (first.Records.Count + second.Records.Count > 0)
-            return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null), FoundTimeToLive(first, second));
+        {
+            // RFC 7672 §2.2.2: what is not vouched for of either leads mail to whoever put it there.
+            var isAuthenticated = (first.Records.Count == 0 || first.IsAuthenticated) && (second.Records.Count == 0 || second.IsAuthenticated);
+            return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null) { IsAuthenticated = isAuthenticated }, FoundTimeToLive(first, second));
+        }
+
         var failed = new[] { first, second }.Where(answer => answer.Status == DnsStatus.Failed).MinBy(answer => answer.TimeToLive);
         return failed is not null
             ? (HostAddresses.None(isPermanent: false, "4.4.3", $"DNS gave no answer for the address of {name} ({failed.Error})"), failed.TimeToLive)

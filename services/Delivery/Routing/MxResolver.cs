@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Net;
+using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -19,30 +21,30 @@ internal sealed class MxResolver
     private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly HashSet<string> _ownNames;
-    private readonly Dictionary<string, TlsPolicy> _tlsDomains = new(StringComparer.OrdinalIgnoreCase);
     private readonly LocalAddresses _local;
     private readonly IRelays _relays;
+    private readonly TlsDemands _demands;
 
     public MxResolver(
-        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IRelays relays, IOptions<DeliveryOptions> options,
-        TimeProvider time, Random random)
+        DnsCache dns, AddressLookUp addresses, HostFailures failures, LocalAddresses local, IRelays relays, TlsDemands demands,
+        IOptions<DeliveryOptions> options, TimeProvider time, Random random)
     {
         _dns = dns;
         _addresses = addresses;
         _failures = failures;
         _local = local;
         _relays = relays;
+        _demands = demands;
         _time = time;
         _options = options.Value;
         _random = random;
         _ownNames = new HashSet<string>([_options.HostName, .. _options.OwnNames], StringComparer.OrdinalIgnoreCase);
-        foreach (var (domain, policy) in _options.TlsDomains)
-            _tlsDomains[DomainName.Key(domain)] = policy;
     }
 
-    public async Task<Resolution> ResolveAsync(string domain)
+    /// <param name="isRelaxed">What the domain publishes of TLS does not count (RFC 8689 §3).</param>
+    public async Task<Resolution> ResolveAsync(string domain, bool isRelaxed = false)
     {
-        var tls = _tlsDomains.GetValueOrDefault(domain, _options.Tls);
+        var tls = _demands.Said(domain);
         // What the operator says of one domain of ours comes before what he says of many.
         var relay = await _relays.FindAsync(domain);
         if (relay is { Hop: { } hop })
@@ -53,7 +55,7 @@ internal sealed class MxResolver
             [
                 new TargetHost(route.Host, route.Port)
                 {
-                    IsRouted = true, Tls = route.Tls ?? tls, HasImplicitTls = route.HasImplicitTls, IsLmtp = route.IsLmtp, Smarthost = route.Smarthost,
+                    IsRouted = true, Tls = route.Tls is { } policy ? new TlsDemand(policy, TlsSource.Route) : tls, HasImplicitTls = route.HasImplicitTls, IsLmtp = route.IsLmtp, Smarthost = route.Smarthost,
                 },
             ]);
         }
@@ -64,7 +66,14 @@ internal sealed class MxResolver
         if (DomainName.ToAscii(domain) is not { Length: > 0 and <= 253 } name)
             return Permanent("5.1.2", "The domain is not a name that DNS can hold");
 
-        var exchanges = await _dns.MxAsync(name);
+        var asked = _dns.MxAsync(name);
+        tls = await _demands.OfMxAsync(domain, name);
+        var exchanges = await asked;
+        tls = tls with { IsMxAuthenticated = _demands.Trusts(exchanges) };
+        if (isRelaxed)
+            tls = tls.WithoutPublished();
+        else if (tls is { Policy: TlsPolicy.Sts, Sts: null })
+            return Resolution.Failed(new ResolutionFailure(IsPermanent: false, "4.7.0", "No MTA-STS policy of the domain is to be had, and one is required"));
         return exchanges.Status switch
         {
             DnsStatus.Found => Order(exchanges.Records, tls),
@@ -78,15 +87,17 @@ internal sealed class MxResolver
     /// The same, and one of the hosts has an address: so nobody takes a connection slot for a domain whose hosts DNS says nothing about.
     /// Asks about <see cref="DeliveryOptions.MaxHosts"/> hosts at most, for <see cref="DeliveryOptions.DnsBatchTime"/> at most.
     /// </summary>
-    public async Task<Resolution> ResolveToAddressAsync(string domain)
+    public async Task<Resolution> ResolveToAddressAsync(string domain, bool isRelaxed = false)
     {
-        var resolution = await ResolveAsync(domain);
+        var resolution = await ResolveAsync(domain, isRelaxed);
         if (resolution.Failure is not null)
             return resolution;
         var lookUps = new HostLookUps(resolution.Hosts, this, _failures, _options, _time);
         ResolutionFailure? failure = null;
+        List<(TargetHost, HostAddresses)> kept = [];
         while (await lookUps.NextAsync() is var (host, found))
         {
+            kept.Add((host, found));
             if (found.Addresses is [var first, ..])
                 return resolution with { Hosts = lookUps.Usable, First = first };
             if (found.Failure != ResolutionFailure.Loop)
@@ -96,10 +107,19 @@ internal sealed class MxResolver
                 failure = found.Failure;
         }
 
+        foreach (var (host, found) in kept)
+            NoteKept(host, found);
         // Hosts that were not asked about may have one.
         if (failure is { IsPermanent: true } && lookUps.HasUnknown)
             failure = new ResolutionFailure(IsPermanent: false, "4.4.3", failure.Text);
         return new Resolution([], failure);
+    }
+
+    /// <summary>Counts that mail was kept from a host by what its domain asks for.</summary>
+    public void NoteKept(TargetHost host, HostAddresses found)
+    {
+        if (found.TlsResult.Length > 0)
+            _demands.NoteKept(host.Tls, host.Name, found.TlsResult);
     }
 
     /// <summary>Never an address of our own, unless a route leads there.</summary>
@@ -118,11 +138,41 @@ internal sealed class MxResolver
         if (found.Addresses.Any(_local.IsOwn))
             return new HostAddresses([], ResolutionFailure.Loop);
         if (!found.Addresses.Any(_local.IsRefusedPrivate))
-            return found;
+            return await SecuredAsync(host, found);
         IPAddress[] open = [.. found.Addresses.Where(candidate => !_local.IsRefusedPrivate(candidate))];
         return open.Length > 0
-            ? new HostAddresses(open, null)
+            ? await SecuredAsync(host, found with { Addresses = open })
             : HostAddresses.None(isPermanent: true, "5.4.4", $"Host {host.Name} has no address outside of private networks");
+    }
+
+    /// <summary>
+    /// With its TLSA records, which count where DNSSEC vouches for the host and for its addresses (RFC 7672 §2.2), or without addresses where the policy of the
+    /// domain keeps its mail from this host.
+    /// </summary>
+    private async Task<HostAddresses> SecuredAsync(TargetHost host, HostAddresses found)
+    {
+        var tls = host.Tls;
+        if (tls is { FollowsDane: true, IsMxAuthenticated: true } && found.IsAuthenticated)
+        {
+            var answer = await _dns.TlsaAsync(string.Create(CultureInfo.InvariantCulture, $"_{host.Port}._tcp.{host.Name}"));
+            // RFC 7672 §2.1.2: whoever wants mail in clear only has to keep the answer back.
+            if (answer.Status == DnsStatus.Failed)
+                return HostAddresses.None(isPermanent: false, "4.7.5", $"DNS gave no answer for the TLSA records of {host.Name} ({answer.Error}), and without them it is not used") with
+                {
+                    TlsResult = TlsFailures.NoDnssec,
+                };
+            if (answer.Status == DnsStatus.Found && _demands.Trusts(answer))
+                return found with { Tlsa = TlsaSet.Of(answer.Records) };
+        }
+
+        if (tls.Policy == TlsPolicy.Dane)
+            return HostAddresses.None(isPermanent: false, "4.7.5", $"{host.Name} has no TLSA records that DNSSEC vouches for, and they are required") with
+            {
+                TlsResult = TlsFailures.NoDane,
+            };
+        return tls.IsStsEnforced && !tls.Sts!.Names(host.Name)
+            ? HostAddresses.None(isPermanent: false, "4.7.5", $"The MTA-STS policy of {tls.Domain} does not name {host.Name}") with { TlsResult = TlsFailures.Other }
+            : found;
     }
 
     /// <summary>Whoever asks, and whether he waits for it or not, how it ended is noted.</summary>
@@ -150,7 +200,7 @@ internal sealed class MxResolver
         Resolution.Failed(new ResolutionFailure(IsPermanent: false, "4.4.3", text));
 
     // RFC 5321 §4.1.3
-    private Resolution Literal(string domain, TlsPolicy tls)
+    private Resolution Literal(string domain, TlsDemand tls)
     {
         var inner = domain.AsSpan().TrimStart('[').TrimEnd(']');
         const string IPv6Tag = "IPv6:";
@@ -165,7 +215,7 @@ internal sealed class MxResolver
             : Resolution.To([new TargetHost(address.ToString(), _options.Port) { Tls = tls }]);
     }
 
-    private Resolution Order(IReadOnlyList<MxRecord> records, TlsPolicy tls)
+    private Resolution Order(IReadOnlyList<MxRecord> records, TlsDemand tls)
     {
         // RFC 7505 §3: a single MX of the root name says that the domain takes no mail. Beside others it is void.
         if (records.All(record => record.Host.Length == 0))
@@ -189,7 +239,7 @@ internal sealed class MxResolver
     private bool IsOwnName(string name) => _ownNames.Contains(name) || _local.IsOwn(name);
 
     // RFC 5321 §5.1: the domain itself counts as its MX only when there is no MX at all.
-    private async Task<Resolution> ImplicitAsync(string name, TlsPolicy tls)
+    private async Task<Resolution> ImplicitAsync(string name, TlsDemand tls)
     {
         var host = new TargetHost(name, _options.Port) { Tls = tls };
         var addresses = await AddressesAsync(host);

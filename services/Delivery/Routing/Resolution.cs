@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Delivery.Tls;
 
 namespace MailPipeline.Delivery.Routing;
 
@@ -7,7 +8,10 @@ namespace MailPipeline.Delivery.Routing;
 internal sealed record TargetHost(string Name, int Port, int Preference = 0)
 {
     /// <summary>What it has to show before it is given mail of this domain; another domain may ask the same host for something else.</summary>
-    public TlsPolicy Tls { get; init; }
+    public TlsDemand Tls { get; init; } = TlsDemand.Opportunistic;
+
+    /// <summary>Its TLSA records, where DNSSEC vouches for them; null: it has none, or none that count.</summary>
+    public TlsaSet? Tlsa { get; init; }
 
     /// <summary>TLS comes before the greeting (RFC 8314 §3.3).</summary>
     public bool HasImplicitTls { get; init; }
@@ -23,6 +27,9 @@ internal sealed record TargetHost(string Name, int Port, int Preference = 0)
 
     /// <summary>The operator named it in a route: it may be anywhere, on this machine too.</summary>
     public bool IsRouted { get; init; }
+
+    /// <summary>It is a host of the domain, and not one that somebody has put into an answer of DNS (RFC 8689 §4.2.1).</summary>
+    public bool IsKnown => IsRouted || Tls.IsKnownHost(Name);
 }
 
 /// <summary>Why a domain has no host to speak to.</summary>
@@ -49,6 +56,15 @@ internal sealed record Resolution(IReadOnlyList<TargetHost> Hosts, ResolutionFai
 /// <summary>The addresses of one host in the order they are to be tried, or why there are none.</summary>
 internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, ResolutionFailure? Failure)
 {
+    /// <summary>The resolver says that DNSSEC vouches for them.</summary>
+    public bool IsAuthenticated { get; init; }
+
+    /// <summary>The type of failure, in the words of reports to the domain, where TLS keeps mail from the host (RFC 8460 §4.3); else empty.</summary>
+    public string TlsResult { get; init; } = "";
+
+    /// <summary>The host's TLSA records; null where none count.</summary>
+    public TlsaSet? Tlsa { get; init; }
+
     public static HostAddresses None(bool isPermanent, string status, string text) =>
         new([], new ResolutionFailure(isPermanent, status, text));
 }

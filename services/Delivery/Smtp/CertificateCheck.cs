@@ -2,6 +2,8 @@ using System.Globalization;
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Tls;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
@@ -9,46 +11,101 @@ namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// The far end's certificate under the policy of its domain: any is taken unless it has to be verified, and what is wrong with one that
-/// has is said in words (RFC 5280 §6, RFC 9525).
+/// has is said in words (RFC 5280 §6, RFC 9525; RFC 7672 §3 where the host has TLSA records). What a certificate is worth is known in any case.
 /// </summary>
-/// <param name="hostName">The name that it has to be for, or an address.</param>
+/// <param name="host">Whose certificate it has to be.</param>
 /// <param name="peer">For example "mx.example.net[192.0.2.1]:25".</param>
-internal sealed class CertificateCheck(string hostName, string peer, bool isVerified, TimeProvider time)
+/// <param name="choice">What it is held against.</param>
+/// <param name="roots">Who may have issued it.</param>
+internal sealed class CertificateCheck(TargetHost host, string peer, TlsChoice choice, TrustedRoots roots, TimeProvider time)
 {
     private const int NamesShown = 3;
     private const int LongestName = 100;
 
-    private readonly bool _isAddress = HostAddress.TryParse(hostName, out _);
+    private readonly bool _isAddress = HostAddress.TryParse(host.Name, out _);
 
-    /// <summary>Why the certificate was refused; null while it was not.</summary>
+    /// <summary>What is wrong with the certificate, whether it was refused for that or not; null where all is well, or none was shown yet.</summary>
     public string? Fault { get; private set; }
+
+    /// <summary>The same in a word; null: none was shown yet.</summary>
+    public CertificateFault? Result { get; private set; }
 
     public SslClientAuthenticationOptions Options => new()
     {
-        TargetHost = _isAddress ? "" : hostName,
-        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        TargetHost = _isAddress ? "" : host.Name,
+        CertificateChainPolicy = TrustedRoots.ChainPolicy(),
         // RFC 7435: without a published policy nobody could say which certificate is the right one.
-        RemoteCertificateValidationCallback = (_, certificate, chain, errors) => !isVerified || IsGood(certificate, chain, errors),
+        RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsGood(certificate, chain, errors) || !choice.IsMandatory || choice.Rule == CertificateRule.Any,
     };
 
     internal bool IsGood(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
     {
-        if (errors == SslPolicyErrors.None)
-            return true;
+        try
+        {
+            Result = Check(certificate, chain, errors);
+        }
+        catch (Exception error) when (IsUnreadable(error))
+        {
+            (Result, Fault) = (CertificateFault.Unreadable, $"The certificate of {peer} cannot be read");
+        }
+
+        return Result == CertificateFault.None;
+    }
+
+    private CertificateFault Check(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
+    {
         if (certificate is not X509Certificate2 shown)
         {
             Fault = $"{peer} has no certificate";
-            return false;
+            return CertificateFault.Unreadable;
+        }
+
+        return choice.Rule == CertificateRule.Tlsa ? CheckByTlsa(shown, chain) : CheckByAuthorities(shown, chain, errors);
+    }
+
+    private CertificateFault CheckByTlsa(X509Certificate2 shown, X509Chain? chain)
+    {
+        // RFC 7672 §3.2.2: the host's name, or that of the domain.
+        var fault = host.Tlsa?.Check(shown, [.. chain?.ChainPolicy.ExtraStore ?? []], [host.Name, host.Tls.Domain], time.GetUtcNow()) ?? CertificateFault.Mismatch;
+        Fault = fault switch
+        {
+            CertificateFault.None => null,
+            CertificateFault.WrongName => $"The certificate of {peer} {NameFault(shown)}",
+            CertificateFault.Expired => $"The certificate of {peer} is not valid at this time",
+            CertificateFault.Mismatch => $"The certificate of {peer} matches none of its TLSA records",
+            _ => $"The certificate of {peer} was not issued by an authority that its TLSA records name",
+        };
+        return fault;
+    }
+
+    private CertificateFault CheckByAuthorities(X509Certificate2 shown, X509Chain? chain, SslPolicyErrors errors)
+    {
+        var isMisnamed = host.Tls.Names is { } names
+            ? !names.Any(name => shown.MatchesHostname(name))
+            : errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch) || (host.Tls.Sts is not null && !IsNamedFor(shown));
+        var isChained = !errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors);
+        using var again = isChained ? null : roots.Rebuild(shown, chain);
+        isChained |= again is { ChainStatus.Length: 0 };
+        if (!isMisnamed && isChained)
+        {
+            Fault = null;
+            return CertificateFault.None;
         }
 
         List<string> faults = [];
-        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
-            faults.Add(_isAddress ? "cannot be checked, as the route leads to an address and not to a name" : NameFault(shown));
-        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors))
-            faults.AddRange(ChainFaults(shown, chain));
+        if (isMisnamed)
+            faults.Add(_isAddress && host.Tls.Names is null ? "cannot be checked, as the route leads to an address and not to a name" : NameFault(shown));
+        if (!isChained)
+            faults.AddRange(ChainFaults(shown, again ?? chain));
         Fault = $"The certificate of {peer} {string.Join(", and ", faults.Distinct().DefaultIfEmpty("is refused"))}";
-        return false;
+        if (isChained)
+            return CertificateFault.WrongName;
+        return !isMisnamed && (again ?? chain)?.ChainStatus.All(status => status.Status == X509ChainStatusFlags.NotTimeValid) is true
+            ? CertificateFault.Expired : CertificateFault.Untrusted;
     }
+
+    // RFC 8461 §4.2: a common name does not stand for it.
+    private bool IsNamedFor(X509Certificate2 shown) => shown.MatchesHostname(host.Name, allowWildcards: true, allowCommonName: false);
 
     private IEnumerable<string> ChainFaults(X509Certificate2 shown, X509Chain? chain)
     {
@@ -85,7 +142,7 @@ internal sealed class CertificateCheck(string hostName, string peer, bool isVeri
     {
         try
         {
-            return $"is for {Names(shown)} and not for {hostName}";
+            return $"is for {Names(shown)} and not for {string.Join(", ", host.Tls.Names ?? [host.Name])}";
         }
         catch (Exception error) when (IsUnreadable(error))
         {

@@ -1,6 +1,7 @@
 using System.Net;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Smtp;
 
@@ -46,15 +47,18 @@ internal sealed class HostWalk(
 
     public string FailedHost { get; private set; } = "";
 
+    /// <summary>What TLS there was, or was to be, at that host; null where it was not spoken to.</summary>
+    public AttemptTls? FailedTls { get; private set; }
+
     private bool IsRepeated => _breaks is > 0 and < MaxBreaks && _current is not null;
 
     /// <summary>Most addresses of one host before the next has had its turn.</summary>
     private int Share => Math.Max(1, (context.Options.MaxHosts + hosts.Count - 1) / hosts.Count);
 
     /// <summary>The connection ended in mid-batch; after <see cref="MaxBreaks"/> with nothing done its address counts as tried.</summary>
-    public void Broke(SmtpConnectionException error, string remoteHost, bool hasProgressed)
+    public void Broke(SmtpConnectionException error, string remoteHost, AttemptTls tls, bool hasProgressed)
     {
-        Note(new ResolutionFailure(IsPermanent: false, error.Status, error.Reply), remoteHost);
+        Note(new ResolutionFailure(IsPermanent: false, error.Status, error.Reply), remoteHost, tls);
         context.Log.ConnectionEnded(batch.Domain, remoteHost, error.Reply);
         if (!hasProgressed)
         {
@@ -112,7 +116,7 @@ internal sealed class HostWalk(
             failures.Note(address);
         else
             HasAnswered = true;
-        Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost);
+        Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost, result.Tls);
         context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
         return null;
     }
@@ -129,16 +133,19 @@ internal sealed class HostWalk(
             Note(failure, "");
         }
 
+        resolver.NoteKept(host, found);
+        var target = host with { Tlsa = found.Tlsa };
         foreach (var (index, address) in failures.LivingFirst(found.Addresses).Index())
-            (index < Share ? _addresses : _others).Enqueue((host, address));
+            (index < Share ? _addresses : _others).Enqueue((target, address));
         return true;
     }
 
-    private void Note(ResolutionFailure failure, string remoteHost)
+    private void Note(ResolutionFailure failure, string remoteHost, AttemptTls? tls = null)
     {
         if (failure.IsPermanent && (!Failure.IsPermanent || Failure == ResolutionFailure.Loop))
             return;
         Failure = failure;
         FailedHost = remoteHost;
+        FailedTls = tls;
     }
 }

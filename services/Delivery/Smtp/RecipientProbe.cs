@@ -46,7 +46,7 @@ internal sealed class RecipientProbe(
                     break;
                 using var slow = new CancellationTokenSource(LongestStart, time);
                 using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(late.Token, slow.Token);
-                var result = await connector.ConnectAsync(target, ip, giveUp.Token, cancellationToken);
+                var result = await connector.ConnectAsync(target with { Tlsa = found.Tlsa }, ip, giveUp.Token, cancellationToken);
                 (host, reply) = (result.RemoteHost, result.Reply);
                 if (result.IsUnreachable)
                     failures.Note(ip);

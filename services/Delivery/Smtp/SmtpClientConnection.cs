@@ -6,6 +6,8 @@ using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using MailPipeline.Delivery.Batches;
+using MailPipeline.Delivery.Routing;
+using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Smtp;
@@ -63,6 +65,17 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     public bool IsLmtp { get; init; }
 
     public EhloCapabilities Capabilities { get; set; } = EhloCapabilities.None;
+
+    /// <summary>Whose it is, with what was demanded of it when it was made.</summary>
+    public required TargetHost Host { get; init; }
+
+    /// <summary>Under what TLS it is, and why.</summary>
+    public required AttemptTls Security { get; set; }
+
+    /// <summary>
+    /// Its certificate is the host's, and the host is one of the domain's, as far as anybody can vouch for either: what REQUIRETLS needs (RFC 8689 §4.2.1).
+    /// </summary>
+    public bool IsVerified { get; set; }
 
     /// <summary>Content goes by BDAT (RFC 3030): the far end offers CHUNKING, and nothing speaks against it.</summary>
     public bool TakesChunks { get; set; }
@@ -219,6 +232,11 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _deadline.Disarm();
         _stream = tls;
     }
+
+    /// <summary>Names of protocol and cipher, as OpenSSL and IANA have them; null without TLS.</summary>
+    public (string Protocol, string Cipher)? Encryption => _stream is SslStream tls
+        ? (tls.SslProtocol switch { SslProtocols.Tls13 => "TLSv1.3", SslProtocols.Tls12 => "TLSv1.2", var other => other.ToString() }, tls.NegotiatedCipherSuite.ToString())
+        : null;
 
     /// <summary>Throws when the last reply had no end.</summary>
     public void ThrowIfSpent()

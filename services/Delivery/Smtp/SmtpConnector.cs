@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Tls;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -11,14 +13,16 @@ namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>An open connection, or why this address cannot be used; then the next one may be tried.</summary>
 /// <param name="IsUnreachable">Nothing was heard of the host, or the connection broke off; otherwise it answered.</param>
+/// <param name="Tls">Under what TLS it is, or failed to be.</param>
 internal sealed record ConnectResult(
-    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, bool IsUnreachable = false);
+    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, AttemptTls Tls, bool IsUnreachable = false);
 
 /// <summary>
 /// From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO, and AUTH where the host knows us
 /// by name.
 /// </summary>
-internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TimeProvider time)
+internal sealed class SmtpConnector(
+    IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TrustedRoots roots, TlsResults results, BrokenTls broken, TimeProvider time)
 {
     private const int Ready = 220;
     private const int Okay = 250;
@@ -48,12 +52,17 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         var remote = host.IsSocket ? host.Name : $"{host.Name}[{address}]:{host.Port}";
         // What is known by its address alone is not named twice.
         var peer = HostAddress.TryParse(host.Name, out _) ? $"{endPoint}" : remote;
-        var attempt = new Attempt(host, endPoint, remote, peer, host.Tls);
+        var attempt = new Attempt(host, endPoint, remote, peer, TlsChoice.Of(host.Tls, host.Tlsa));
+        // Where TLS failed a moment ago it would fail again. Never where a policy has a say.
+        if (attempt.MayBeClear && broken.Has(host.Name, address))
+            attempt = attempt with { IsClear = true, TlsFault = "TLS failed here a moment ago" };
         var result = await TryAsync(attempt, giveUp, cancellationToken);
+        Note(attempt, address);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
-        if (result.Connection is null && attempt.TlsFailed && host is { Tls: TlsPolicy.Opportunistic, HasImplicitTls: false })
+        if (result.Connection is null && attempt is { TlsFailed: true, MayBeClear: true, IsClear: false })
         {
-            attempt = attempt with { Policy = TlsPolicy.None, TlsFault = result.Reply };
+            broken.Note(host.Name, address);
+            attempt = attempt with { IsClear = true, TlsFault = result.Reply };
             result = await TryAsync(attempt, giveUp, cancellationToken);
         }
 
@@ -64,6 +73,15 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
 
     /// <summary>What this far end offers of CHUNKING is not believed any more for a day: it gets DATA.</summary>
     public void DistrustChunks(string remoteHost) => _chunkRefusals.Note(remoteHost);
+
+    /// <summary>What became of TLS, for metrics and for the domain. Not of a host that was not heard of.</summary>
+    private void Note(Attempt attempt, IPAddress address)
+    {
+        if (attempt.Result is not { } result)
+            return;
+        telemetry.TlsSession(attempt.Choice.Word, result.Length == 0 ? "ok" : result);
+        results.Note(attempt.Host.Tls, attempt.Choice, attempt.Host.Tlsa, attempt.Host.Name, address.ToString(), result);
+    }
 
     // RFC 5321 §4.1.3: a machine without a domain name gives its address.
     private static string HelloName(string name) => HostAddress.TryParse(name, out var address) ? HostAddress.Literal(address) : name;
@@ -77,7 +95,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
             var socket = await OpenAsync(attempt, giveUp, cancellationToken);
             connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time)
             {
-                IsLmtp = attempt.Host.IsLmtp, FellBackToClear = attempt.TlsFault is not null,
+                IsLmtp = attempt.Host.IsLmtp, FellBackToClear = attempt.TlsFault is not null, Host = attempt.Host, Security = attempt.Describe(null),
             };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
             using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
@@ -85,7 +103,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
             if (attempt.Host.HasImplicitTls)
             {
                 step = "tls";
-                await connection.StartTlsAsync(CertificateOf(attempt), _options.Timeouts.Hello);
+                await StartTlsAsync(connection, attempt);
             }
 
             step = "greeting";
@@ -107,7 +125,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
             connection.IsTrusted = attempt.Host.Smarthost is not null || _options.SubmitterHosts.Any(attempt.Is);
             connection.TakesChunks = _options.Chunking && connection.Capabilities.Chunking && !_chunkRefusals.Has(attempt.Remote);
             telemetry.Handshake("ready", connection.Tls);
-            return new ConnectResult(connection, attempt.Remote, "", "");
+            return new ConnectResult(connection, attempt.Remote, "", "", connection.Security);
         }
         catch (SmtpConnectionException error)
         {
@@ -116,7 +134,9 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
                 await connection.DisposeAsync();
             cancellationToken.ThrowIfCancellationRequested();
             attempt.TlsFailed |= step == "tls";
-            return new ConnectResult(null, attempt.Remote, error.Status, error.Reply, IsUnreachable: !giveUp.IsCancellationRequested);
+            if (attempt.TlsFailed)
+                attempt.Result ??= attempt.FaultType;
+            return new ConnectResult(null, attempt.Remote, error.Status, error.Reply, attempt.Describe(null), IsUnreachable: !giveUp.IsCancellationRequested);
         }
     }
 
@@ -179,7 +199,7 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     {
         telemetry.Handshake(step, connection.Tls);
         _ = connection.QuitAsync();
-        return new ConnectResult(null, connection.RemoteHost, status, text);
+        return new ConnectResult(null, connection.RemoteHost, status, text, connection.Security);
     }
 
     /// <summary>Null when the far end knows us; its refusal otherwise.</summary>
@@ -209,12 +229,12 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
     /// <summary>Null when the connection satisfies the policy; the reply that stands in the way otherwise.</summary>
     private async Task<SmtpReply?> SecureAsync(SmtpClientConnection connection, Attempt attempt)
     {
-        if (attempt.Policy == TlsPolicy.None || connection.Tls != "none")
+        if (attempt.IsClear || attempt.Choice.IsClear || connection.Tls != "none")
             return null;
-        var mandatory = attempt.Policy is TlsPolicy.Required or TlsPolicy.Verified;
         if (!connection.Capabilities.StartTls)
         {
-            return mandatory
+            attempt.Result = TlsFailures.NotOffered;
+            return attempt.Choice.IsMandatory
                 ? throw new SmtpConnectionException("4.7.4", $"{attempt.Peer} does not offer STARTTLS, and TLS is required")
                 : null;
         }
@@ -226,22 +246,36 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
         // RFC 3207 §4: 454, TLS not available now; the dialogue goes on in clear where that is allowed.
         if (reply.Code != Ready)
         {
-            if (mandatory || reply.Code == 421)
+            attempt.Result = TlsFailures.Other;
+            if (attempt.Choice.IsMandatory || reply.Code == 421)
                 return reply;
             attempt.TlsFault = $"{attempt.Peer} refused STARTTLS: {RemoteReply.Line(reply)}";
             connection.FellBackToClear = true;
             return null;
         }
 
-        await connection.StartTlsAsync(CertificateOf(attempt), timeout);
+        await StartTlsAsync(connection, attempt);
         // RFC 3207 §4.2: what was learnt in clear is forgotten.
         return await HelloAsync(connection);
     }
 
-    private CertificateCheck CertificateOf(Attempt attempt) => new(attempt.Host.Name, attempt.Peer, attempt.Policy == TlsPolicy.Verified, time);
-
-    private sealed record Attempt(TargetHost Host, EndPoint EndPoint, string Remote, string Peer, TlsPolicy Policy)
+    private async Task StartTlsAsync(SmtpClientConnection connection, Attempt attempt)
     {
+        var check = attempt.Check = new CertificateCheck(attempt.Host, attempt.Peer, attempt.Choice, roots, time);
+        await connection.StartTlsAsync(check, _options.Timeouts.Hello);
+        connection.Security = attempt.Describe(connection);
+        connection.IsVerified = check.Result == CertificateFault.None && attempt.Host.IsKnown;
+        attempt.Result = attempt.Choice.Rule == CertificateRule.Any || check.Result == CertificateFault.None ? "" : attempt.FaultType;
+        // RFC 8461 §4.1: where the policy is only tried out, that it does not name the host is told of and no more.
+        if (attempt is { Result: "", Choice.Word: "sts-testing" } && !attempt.Host.Tls.Sts!.Names(attempt.Host.Name))
+            attempt.Result = TlsFailures.Other;
+    }
+
+    private sealed record Attempt(TargetHost Host, EndPoint EndPoint, string Remote, string Peer, TlsChoice Choice)
+    {
+        /// <summary>STARTTLS is not asked for, although it may be.</summary>
+        public bool IsClear { get; init; }
+
         public bool TlsFailed { get; set; }
 
         /// <param name="host">A name, or an address.</param>
@@ -251,5 +285,23 @@ internal sealed class SmtpConnector(IOptions<DeliveryOptions> options, DeliveryT
 
         /// <summary>Why the dialogue goes on in clear although the far end offers TLS; null when it does not.</summary>
         public string? TlsFault { get; set; }
+
+        public CertificateCheck? Check { get; set; }
+
+        /// <summary>Empty where TLS is as it should be, else the type of failure; null: it did not come to it.</summary>
+        public string? Result { get; set; }
+
+        public bool MayBeClear => Choice is { IsMandatory: false, IsClear: false } && !Host.HasImplicitTls;
+
+        public string FaultType => TlsFailures.TypeOf(Check?.Result);
+
+        /// <param name="connection">Null: none under TLS.</param>
+        public AttemptTls Describe(SmtpClientConnection? connection)
+        {
+            var described = Choice.InClear();
+            if (Check?.Result is { } fault)
+                described = described with { Certificate = TlsChoice.CertificateWord(fault, Choice.Rule == CertificateRule.Tlsa) };
+            return connection?.Encryption is var (protocol, cipher) ? described with { Protocol = protocol, Cipher = cipher } : described;
+        }
     }
 }

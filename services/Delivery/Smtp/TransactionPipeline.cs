@@ -358,7 +358,8 @@ internal sealed partial class TransactionPipeline(
         var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";
-        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}{Further(SubmitterOf(message))}";
+        var tls = capabilities.RequireTls && message.First.Body.HasFlag(BodyType.RequireTls) ? " REQUIRETLS" : "";
+        return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{tls}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}{Further(SubmitterOf(message))}";
     }
 
     // RFC 4954 §5: to a server that we trust, and that knows the parameter.

@@ -1,4 +1,6 @@
 using System.Net;
+using MailPipeline.Authentication.Arc;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -49,14 +51,51 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The client has logged in, or the operator lists it.</summary>
     public bool MayRelay => Account is not null || isRelayClient;
 
+    /// <summary>
+    /// The client comes from elsewhere, has not logged in, and is not listed: whom the policy of the door is about, if it is about its listener.
+    /// </summary>
+    public bool IsStrangerOn(ListenerKinds listeners) => listeners.HasFlag(Kind) && Client is not null && !MayRelay && !IsLocalClient;
+
+    /// <summary>The operator lists the client, or it is this very machine.</summary>
+    public bool IsListedOrLocal => isRelayClient || IsLocalClient;
+
+    /// <summary>The stage that is under way.</summary>
+    public CheckStage Stage { get; private set; }
+
+    /// <summary>The kind of its listener.</summary>
+    public ListenerKinds Kind => session.Profile.Kind switch
+    {
+        ListenerKind.Submission => ListenerKinds.Submission,
+        ListenerKind.Lmtp => ListenerKinds.Lmtp,
+        _ => ListenerKinds.Mx,
+    };
+
+    /// <summary>What DNS says of the client, as far as somebody has asked.</summary>
+    public ClientInquiry Inquiry => field ??= new();
+
+    /// <summary>The session had begun when its client became known: a proxy has named it.</summary>
+    public bool IsNamedByProxy { get; init; }
+
     /// <summary>LMTP is spoken (RFC 2033): for maildrops of ours, whoever the client is.</summary>
     public bool IsForMaildrops => session.Profile.Kind == ListenerKind.Lmtp;
 
     /// <summary>While the greeting of the client is checked: its argument, printable ASCII.</summary>
     public string ClientName => session.ProposedClientName;
 
+    /// <summary>The argument of the greeting that stands.</summary>
+    public string Greeting => session.ClientName;
+
+    /// <summary>SPF of the transaction under way; null where it is not asked.</summary>
+    public SpfInquiry? Spf { get; private set; }
+
+    /// <summary>What the signatures of the content are worth, which has ended; null where nobody looked.</summary>
+    public SignatureResults? Signatures { get; set; }
+
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
+
+    /// <summary>The domain of the reverse-path that is proposed, or of the transaction under way; null for the null path.</summary>
+    public string? SenderDomain => (Stage == CheckStage.Sender ? session.ProposedSender : session.Transaction?.Sender)?.Domain;
 
     /// <summary>While a recipient is checked.</summary>
     public SmtpAddress Recipient => session.ProposedRecipient ?? throw new InvalidOperationException("No recipient is proposed.");
@@ -67,6 +106,12 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>While the content is checked.</summary>
     public ReceivedContent Content => _content ?? throw new InvalidOperationException("No content has come.");
 
+    /// <summary>What was found of the signatures of the content, once <see cref="SignatureCheck"/> was asked; null where it is off.</summary>
+    public MessageSignatures? Signatures { get; set; }
+
+    /// <summary>Who reads the signatures of the message under way; null where nobody does.</summary>
+    public SignatureObserver? SignatureObserver { get; set; }
+
     /// <summary>What was said of the message that is being received; null: nothing.</summary>
     public MessageNote? Note => MessageNote.Join(MessageNote.Join(_ofConnection, _ofHello), _ofTransaction);
 
@@ -74,8 +119,18 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public void Begin(CheckStage stage)
     {
         _ofProposed = null;
-        if (stage is CheckStage.Connection or CheckStage.Sender)
-            _ofTransaction = null;
+        Stage = stage;
+        if (stage is not (CheckStage.Connection or CheckStage.Sender))
+            return;
+        _ofTransaction = null;
+        AskSpf(null);
+    }
+
+    /// <summary>SPF of the transaction to come is asked about; what was asked about the last one is over.</summary>
+    public void AskSpf(SpfInquiry? inquiry)
+    {
+        Spf?.Dispose();
+        Spf = inquiry;
     }
 
     /// <summary>Said of what is proposed at the stage under way.</summary>
@@ -96,6 +151,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 break;
             case CheckStage.Hello:
                 (_ofHello, _ofTransaction) = (_ofProposed, null);
+                AskSpf(null);
                 break;
             default:
                 _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
@@ -103,8 +159,15 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
         }
     }
 
+    /// <summary>Before the greeting: the client speaks within that time. It may, where a proxy has named it or TLS has gone before.</summary>
+    public ValueTask<bool> SpeaksWithinAsync(TimeSpan wait) => IsNamedByProxy || connection.IsSecure ? new(false) : connection.SpeaksWithinAsync(wait);
+
     /// <summary>The content is here, until null is given.</summary>
-    public void Receive(ReceivedContent? content) => _content = content;
+    public void Receive(ReceivedContent? content)
+    {
+        _content = content;
+        Signatures = null;
+    }
 
     /// <summary>Where the recipient leads, looked up once for all checks of it.</summary>
     public async ValueTask<ResolvedAddress> ResolveRecipientAsync(AddressResolver addresses, CancellationToken cancellation)
@@ -127,3 +190,6 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 /// <param name="IsHeaderCut">The header section goes on beyond the bound.</param>
 /// <param name="Authors">Of a submitted message; of any other nothing.</param>
 internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut, AuthorFields Authors);
+
+/// <summary>What the signatures of a message are worth.</summary>
+internal sealed record SignatureResults(IReadOnlyList<DkimResult> Dkim, ArcResult? Arc);

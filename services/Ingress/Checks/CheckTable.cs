@@ -15,18 +15,30 @@ internal sealed class CheckTable
     public CheckTable(
         ClientNetworkCheck clientNetwork,
         LmtpClientCheck lmtpClient,
+        BanCheck ban,
+        ConnectionLimitCheck connectionLimit,
+        MessageLimitCheck messageLimit,
+        RecipientLimitCheck recipientLimit,
+        ClientInquiryCheck clientInquiry,
+        EarlyTalkerCheck earlyTalker,
         ClientNameCheck clientName,
         Backpressure backpressure,
         LocalSenderCheck localSender,
         OwnSenderCheck ownSender,
         HostPostmasterCheck hostPostmaster,
+        DnsListCheck dnsLists,
+        ClientHostCheck clientHost,
         RelayCheck relay,
         LocalRecipientCheck localRecipient,
+        GreylistCheck greylist,
         RelayRecipientCheck relayRecipient,
         MaildropSpaceCheck maildropSpace,
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
+        SignatureCheck signatures,
+        SenderAuthenticationCheck senderAuthentication,
+        MessageAuthenticationCheck messageAuthentication,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
@@ -36,23 +48,40 @@ internal sealed class CheckTable
             // stage                name             on which listeners                                  check
             new(CheckStage.Connection, "client_network", settings.ClientNetwork.AskedOn, clientNetwork),
             new(CheckStage.Connection, "lmtp_client", ListenerKinds.Lmtp, lmtpClient),
+            new(CheckStage.Connection, "ban", ListenerKinds.All, ban),
+            new(CheckStage.Connection, "connection_limit", settings.PolicyAskedOn, connectionLimit),
+            // It begins what is waited for later; whoever makes the client wait comes last.
+            new(CheckStage.Connection, "client_inquiry", settings.PolicyAskedOn, clientInquiry),
+            new(CheckStage.Connection, "early_talker", settings.PolicyAskedOn, earlyTalker),
             new(CheckStage.Hello, "client_name", settings.ClientName.AskedOn, clientName),
 
             // What costs nothing comes first, so that who is put off anyway costs no look-up.
             new(CheckStage.Sender, "backpressure", ListenerKinds.All, backpressure),
+            new(CheckStage.Sender, "ban", ListenerKinds.All, ban),
             new(CheckStage.Sender, "local_sender", settings.LocalSender.AskedOn, localSender),
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
+            // What is refused anyway does not count.
+            new(CheckStage.Sender, "message_limit", settings.PolicyAskedOn, messageLimit),
+            new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
+            new(CheckStage.Recipient, "dns_list", settings.PolicyAskedOn, dnsLists),
+            new(CheckStage.Recipient, "client_host", settings.PolicyAskedOn, clientHost),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+            new(CheckStage.Recipient, "greylist", settings.PolicyAskedOn, greylist),
             new(CheckStage.Recipient, "relay_recipient", ListenerKinds.All, relayRecipient),
             new(CheckStage.Recipient, "maildrop_space", settings.MaildropSpace.AskedOn, maildropSpace),
+            new(CheckStage.Recipient, "recipient_limit", settings.PolicyAskedOn, recipientLimit),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
+
+            // What needs another's answer comes last.
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn, signatures),
+            new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);

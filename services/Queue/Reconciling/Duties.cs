@@ -10,6 +10,7 @@ internal static class Duties
         .AddSingleton<IDuty, OwnerlessRecipients>()
         .AddSingleton<IDuty, OwedReports>()
         .AddSingleton<IDuty, LateMail>()
+        .AddSingleton<IDuty, TlsReporting>()
         .AddSingleton<IDuty, Deadlines>()
         .AddSingleton<IDuty, QueueMeasuring>()
         .AddSingleton<IDuty, Housekeeping>();

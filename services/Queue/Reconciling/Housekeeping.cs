@@ -3,11 +3,18 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
-/// <summary>Forgets finished messages that are older than operators want to see, and gives their space back.</summary>
-internal sealed class Housekeeping(MessageHistory history, ReportStore reports, IOptions<QueueOptions> options, TimeProvider time) : IDuty
+/// <summary>
+/// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
+/// </summary>
+internal sealed class Housekeeping(
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, IOptions<QueueOptions> options,
+    TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
+
+    /// <summary>Pieces of what the door no longer knows that are forgotten in one round; the next one goes on.</summary>
+    private const int MostPieces = 50;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
@@ -19,6 +26,12 @@ internal sealed class Housekeeping(MessageHistory history, ReportStore reports, 
     {
         await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
+        await failures.ForgetOldAsync();
+        for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)
+        {
+        }
+
+        await bans.ForgetAsync(CancellationToken.None);
         await history.ReclaimSpaceAsync(CancellationToken.None);
         return true;
     }

@@ -29,7 +29,9 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         var isGlobal = !Ascii.IsValid(frame.Message.Sender);
         var content = Write(kind, frame, recipients, isGlobal);
         // What it returns is returned as it was, with all the bits it had.
-        var body = (Ascii.IsValid(content) ? BodyType.SevenBit : BodyType.EightBitMime) | (isGlobal ? BodyType.SmtpUtf8 : BodyType.SevenBit);
+        var body = (Ascii.IsValid(content) ? BodyType.SevenBit : BodyType.EightBitMime) | (isGlobal ? BodyType.SmtpUtf8 : BodyType.SevenBit)
+            // RFC 8689 §5: it shows as much of the message as needs the same care.
+            | (frame.Message.Body & BodyType.RequireTls);
         return new ComposedMessage(
             new Envelope(
                 frame.ReportId, "", [frame.Message.Sender], content.Length, body, time.GetUtcNow(), frame.Message.TraceParent),

@@ -29,6 +29,14 @@ public enum OperatorAction
 
     /// <summary>What waits for a domain was made due at once.</summary>
     DomainFlushed = 42,
+
+    /// <summary>Nobody from a client network is served for a time.</summary>
+    BanSet = 50,
+
+    BanLifted = 51,
+
+    /// <summary>What another domain wants of TLS was forgotten.</summary>
+    TlsPolicyForgotten = 60,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>

@@ -45,6 +45,7 @@ public sealed class CredentialVerifier
     private readonly SecretStore _secrets;
     private readonly LoginOptions _options;
     private readonly LoginHistory _history;
+    private readonly SharedLoginHistory _others;
 
     // Half of the cores: many logins at once keep each other waiting, and not the mail.
     private readonly LoginTurns _turns;
@@ -62,12 +63,15 @@ public sealed class CredentialVerifier
     }
 
     /// <param name="tokens">Null where no issuer's are taken.</param>
-    internal CredentialVerifier(MailDirectory directory, SecretStore secrets, LoginOptions options, TimeProvider time, TokenVerifier? tokens)
+    /// <param name="failures">Null where no other process works on the store.</param>
+    internal CredentialVerifier(
+        MailDirectory directory, SecretStore secrets, LoginOptions options, TimeProvider time, TokenVerifier? tokens, LoginFailureStore? failures = null)
     {
         _directory = directory;
         _secrets = secrets;
         _options = options;
         _history = new LoginHistory(time);
+        _others = new SharedLoginHistory(_history, failures, time);
         _passwords = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _proofs = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _turns = new LoginTurns(
@@ -107,12 +111,21 @@ public sealed class CredentialVerifier
 
         if (isPaused)
             return Verification.Busy;
+        await _others.LearnAsync(name, prefix);
+        if (_history.IsPaused(name, prefix))
+            return Verification.Busy;
         var look = await _turns.RunAsync(
             prefix, _history.HasSucceeded(name, prefix), () => Look(name, prefix, account, password), client.Closed, client.Left);
         if (look is null or { Answer: PasswordAnswer.NotTaken })
             return Verification.Busy;
         if (account is null || look is { Answer: PasswordAnswer.Wrong })
+        {
+            await _others.TellFailureAsync(name, prefix);
             return Verification.Refused;
+        }
+
+        if (look.Value.EndsFailures)
+            await _others.TellLoginAsync(name, prefix);
 
         if (look.Value.Renewed is { } renewed && await IsRenewedAsync(account, renewed))
             account = account with { Password = renewed };
@@ -159,16 +172,29 @@ public sealed class CredentialVerifier
 
             if (isPaused)
                 return Verification.Busy;
-            if (!isRight)
-            {
-                _history.Failed(name, prefix);
-                return Verification.Refused;
-            }
-
-            _history.Succeeded(name, prefix);
-            _proofs.Add(account!.Id, account.Password, []);
-            return new Verification(account, IsBusy: false);
         }
+
+        await _others.LearnAsync(name, prefix);
+        bool endsFailures;
+        lock (_proving)
+        {
+            if (_history.IsPaused(name, prefix))
+                return Verification.Busy;
+            if (!isRight)
+                _history.Failed(name, prefix);
+            endsFailures = isRight && _history.Succeeded(name, prefix);
+        }
+
+        if (!isRight)
+        {
+            await _others.TellFailureAsync(name, prefix);
+            return Verification.Refused;
+        }
+
+        _proofs.Add(account!.Id, account.Password, []);
+        if (endsFailures)
+            await _others.TellLoginAsync(name, prefix);
+        return new Verification(account, IsBusy: false);
     }
 
     /// <summary>Stretches the password, and notes what came of it before the next turn comes: guesses that waited together pause together.</summary>
@@ -179,11 +205,12 @@ public sealed class CredentialVerifier
         // Until they are renewed, hashes of an older form take another time than nobody's.
         if (PasswordHash.Verify(password, account?.Password.Hash ?? _nobody.Value) && account is not null)
         {
-            _history.Succeeded(name, prefix);
+            var endsFailures = _history.Succeeded(name, prefix);
             // Within the turn: no more is stretched at once, in time and in memory, than turns say.
             return new PasswordLook(
                 PasswordAnswer.Right,
-                account.Password.IsOutdated(_options.ScramIterations) ? StoredPassword.Create(password, _options.ScramIterations) : null);
+                account.Password.IsOutdated(_options.ScramIterations) ? StoredPassword.Create(password, _options.ScramIterations) : null,
+                endsFailures);
         }
 
         _history.Failed(name, prefix);
@@ -225,5 +252,6 @@ public sealed class CredentialVerifier
     }
 
     /// <param name="Renewed">What is to be stored of the password instead; null: what is stored will do.</param>
-    private readonly record struct PasswordLook(PasswordAnswer Answer, StoredPassword? Renewed = null);
+    /// <param name="EndsFailures">Other processes know of failures that this login ends.</param>
+    private readonly record struct PasswordLook(PasswordAnswer Answer, StoredPassword? Renewed = null, bool EndsFailures = false);
 }

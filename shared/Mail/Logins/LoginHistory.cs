@@ -9,6 +9,7 @@ namespace MailPipeline.Mail;
 /// </summary>
 internal sealed class LoginHistory(TimeProvider time)
 {
+    /// <summary>Of names that have logged in, and as many of others.</summary>
     private const int MaxEntries = 20_000;
 
     /// <summary>Mistakes in a row that cost nothing but the usual delay; with the next one a login from there is forgotten.</summary>
@@ -23,15 +24,23 @@ internal sealed class LoginHistory(TimeProvider time)
     /// <summary>In one pause.</summary>
     private const int GlancesInPause = 5;
 
+    /// <summary>From one process on, others are told of a name that fails (<see cref="SharedLoginHistory"/>).</summary>
+    private const int FirstTold = 2;
+
+    /// <summary>Whatever is as old is forgotten.</summary>
+    public static readonly TimeSpan Remembered = TimeSpan.FromHours(1);
+
     private static readonly TimeSpan s_firstPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan s_remembered = TimeSpan.FromHours(1);
 
     private readonly Lock _lock = new();
 
     // The name is null where the prefix as a whole is meant.
     private readonly Dictionary<(string? Name, IPNetwork Prefix), LinkedListNode<Entry>> _entries = [];
-    private readonly LinkedList<Entry> _byAge = [];
+    private readonly LinkedList<Entry> _failed = [];
+
+    // Apart from those: who fails with any number of names drives out nobody who logs in.
+    private readonly LinkedList<Entry> _succeeded = [];
 
     public bool HasSucceeded(string name, IPNetwork prefix)
     {
@@ -72,12 +81,15 @@ internal sealed class LoginHistory(TimeProvider time)
         }
     }
 
-    public void Succeeded(string name, IPNetwork prefix)
+    /// <returns>Other processes know of failures that this login ends.</returns>
+    public bool Succeeded(string name, IPNetwork prefix)
     {
         lock (_lock)
         {
-            Note(name, prefix, entry => entry with { HasSucceeded = true, Failures = 0 });
+            var isTold = Find(name, prefix) is { IsTold: true };
+            Note(name, prefix, entry => entry with { HasSucceeded = true, Failures = 0, Untold = 0, IsTold = false });
             Note(null, prefix, entry => entry with { Failures = 0 });
+            return isTold;
         }
     }
 
@@ -108,7 +120,80 @@ internal sealed class LoginHistory(TimeProvider time)
         }
 
         static Entry OneMore(Entry entry) =>
-            entry with { Failures = entry.Failures + 1, Glances = 0, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
+            entry with { Failures = entry.Failures + 1, Untold = entry.Untold + 1, Glances = 0, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
+    }
+
+    /// <summary>The networks in which a name's failures are counted: its prefix, and of IPv6 the site around it.</summary>
+    public static IReadOnlyList<IPNetwork> NetworksOf(IPNetwork prefix) => SiteOf(prefix) is { } site ? [prefix, site] : [prefix];
+
+    /// <summary>All processes together know of so many failures, the last of which is so old.</summary>
+    public void Learn(string name, IPNetwork network, int failures, TimeSpan age)
+    {
+        lock (_lock)
+        {
+            if (age >= Remembered || Find(name, network) is { } known && known.Failures - known.Untold >= failures)
+                return;
+            Note(name, network, entry => entry with
+            {
+                Failures = failures + entry.Untold, IsTold = true, Glances = 0, HasSucceeded = entry.HasSucceeded && failures <= FreeFailures,
+            });
+            // Clocks of other machines may be ahead.
+            var elapsed = age > TimeSpan.Zero ? age : TimeSpan.Zero;
+            if (Find(name, network) is { } learnt)
+                Replace(learnt with { At = learnt.At - (long)(elapsed.TotalSeconds * time.TimestampFrequency) });
+        }
+    }
+
+    /// <summary>No process knows of a failure there. What was told has been ended by a login elsewhere.</summary>
+    public void LearnNothing(string name, IPNetwork network)
+    {
+        lock (_lock)
+        {
+            if (Find(name, network) is { IsTold: true } entry)
+                Replace(entry with { Failures = entry.Untold, IsTold = false });
+        }
+    }
+
+    /// <summary>The failures that others are to be told of. They are given back by <see cref="NotTold"/> where nobody could be.</summary>
+    public IReadOnlyList<(IPNetwork Network, int Failures)> TakeUntold(string name, IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            List<(IPNetwork, int)> untold = [];
+            foreach (var network in NetworksOf(prefix))
+            {
+                if (Find(name, network) is not { Untold: > 0 } entry || entry.Failures < FirstTold)
+                    continue;
+                untold.Add((network, entry.Untold));
+                Replace(entry with { Untold = 0 });
+            }
+
+            return untold;
+        }
+    }
+
+    public void Told(string name, IReadOnlyList<(IPNetwork Network, int Failures)> failures)
+    {
+        lock (_lock)
+        {
+            foreach (var (network, _) in failures)
+            {
+                if (Find(name, network) is { } entry)
+                    Replace(entry with { IsTold = true });
+            }
+        }
+    }
+
+    public void NotTold(string name, IReadOnlyList<(IPNetwork Network, int Failures)> failures)
+    {
+        lock (_lock)
+        {
+            foreach (var (network, count) in failures)
+            {
+                if (Find(name, network) is { } entry)
+                    Replace(entry with { Untold = Math.Min(entry.Untold + count, entry.Failures) });
+            }
+        }
     }
 
     private bool IsPause(Entry? entry, int free) => entry?.Failures > free && time.GetElapsedTime(entry.At) < PauseAfter(entry.Failures - free);
@@ -127,7 +212,7 @@ internal sealed class LoginHistory(TimeProvider time)
     {
         if (!_entries.TryGetValue((name, prefix), out var node))
             return null;
-        if (time.GetElapsedTime(node.Value.At) < s_remembered)
+        if (time.GetElapsedTime(node.Value.At) < Remembered)
             return node.Value;
         Remove(node);
         return null;
@@ -135,12 +220,13 @@ internal sealed class LoginHistory(TimeProvider time)
 
     private void Note(string? name, IPNetwork prefix, Func<Entry, Entry> change)
     {
-        var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0, 0)) with { At = time.GetTimestamp() };
+        var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0, 0, false, 0)) with { At = time.GetTimestamp() };
         if (_entries.TryGetValue((name, prefix), out var known))
             Remove(known);
-        _entries[(name, prefix)] = _byAge.AddLast(entry);
-        if (_entries.Count > MaxEntries)
-            Remove(_byAge.First!);
+        var byAge = entry.HasSucceeded ? _succeeded : _failed;
+        _entries[(name, prefix)] = byAge.AddLast(entry);
+        if (byAge.Count > MaxEntries)
+            Remove(byAge.First!);
     }
 
     /// <summary>It is as old as it was, and so is its pause.</summary>
@@ -149,8 +235,11 @@ internal sealed class LoginHistory(TimeProvider time)
     private void Remove(LinkedListNode<Entry> node)
     {
         _entries.Remove((node.Value.Name, node.Value.Prefix));
-        _byAge.Remove(node);
+        node.List!.Remove(node);
     }
 
-    private sealed record Entry(string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, int Glances, long At);
+    /// <param name="Untold">Of the failures, those that other processes have not been told of.</param>
+    /// <param name="IsTold">Other processes know of some.</param>
+    private sealed record Entry(
+        string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, int Glances, int Untold, bool IsTold, long At);
 }

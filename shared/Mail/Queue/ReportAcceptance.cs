@@ -18,7 +18,9 @@ internal sealed class ReportAcceptance(MailDatabase database, long about, Report
     private static readonly Statement s_note = new(
         "INSERT INTO reports (id, message_id, told, kind, recipients, made_at, is_dropped) VALUES ($1, $2, $3, $4, $5, {now}, $6)");
 
-    private readonly List<ContentChunk> _chunks =
+    private readonly List<ContentChunk> _chunks = ChunksOf(database, report);
+
+    public static List<ContentChunk> ChunksOf(MailDatabase database, ComposedMessage report) =>
     [
         .. report.Content.Chunk(database.Options.ChunkBytes)
             .Select((bytes, i) => new ContentChunk(ChunkIds.Of(report.Message.MessageId, i), bytes.Length, bytes, 0, 0)),

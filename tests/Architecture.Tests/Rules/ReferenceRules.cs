@@ -22,8 +22,11 @@ internal static partial class ReferenceRules
                 "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
             ],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
-        ["shared/Authentication/Authentication.csproj"] = ["shared/Dns/Dns.csproj", "shared/Smtp/Smtp.csproj"],
-        ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Sasl/Sasl.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Authentication/Authentication.csproj"] =
+            ["shared/Dns/Dns.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Administration/Administration.csproj"] =
+            ["shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/Sasl/Sasl.csproj",
+                "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
@@ -42,6 +45,7 @@ internal static partial class ReferenceRules
     [
         ("Microsoft.Orleans.Server", ["services/Queue/Queue.csproj"]),
         ("Microsoft.Orleans.Clustering.Redis", ["services/Queue/Queue.csproj"]),
+        ("StackExchange.Redis", ["services/Ingress/Ingress.csproj"]),
         ("DnsClient", []),
         ("Microsoft.Data.Sqlite", ["shared/Storage/Storage.csproj"]),
         ("Npgsql", ["shared/Storage/Storage.csproj"]),

@@ -9,6 +9,7 @@ using MailPipeline.Delivery.Connections;
 using MailPipeline.Delivery.Intake;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
+using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using Microsoft.Extensions.DependencyInjection;
@@ -26,6 +27,7 @@ internal sealed class Bench : IAsyncDisposable
 
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly FakeLifetime _lifetime = new();
+    private readonly StsFetch _fetch;
     private long _nextMessage = 1;
 
     public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null, Random? random = null)
@@ -36,19 +38,29 @@ internal sealed class Bench : IAsyncDisposable
             OutputFormatter = record => $"{Activity.Current?.TraceId.ToHexString()} {record.Message}",
             OutputSink = TracedLines.Enqueue,
         }));
-        Options = new DeliveryOptions { HostName = "client.example.com", IdleTime = TimeSpan.Zero, LocalAddresses = AddressRule.Allow };
+        Options = new DeliveryOptions { HostName = "client.example.com", IdleTime = TimeSpan.Zero, LocalAddresses = AddressRule.Allow, MtaSts = false };
         configure?.Invoke(Options);
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
         ClearText = new ClearTextLog(Time, ClearTextLines);
+        Roots = new TrustedRoots(options);
+        Results = new TlsResults(
+            options, (_, counts) =>
+            {
+                Counted.AddRange(counts);
+                return Task.CompletedTask;
+            },
+            Time, new FakeLogger<TlsResults>());
+        _fetch = new StsFetch(PolicyHosts, Roots, options, Time);
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
         Resolver = ResolverFor(Dns, failures, random);
+        Connector = new SmtpConnector(options, Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), Time);
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
         Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, failures, new SmtpConnector(options, Telemetry, ClearText, Time), options,
+            Claims, Content, Renewal, Resolver, failures, Connector, options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
             _lifetime, Log);
     }
@@ -82,6 +94,19 @@ internal sealed class Bench : IAsyncDisposable
 
     public DeliveryTelemetry Telemetry { get; }
 
+    public TrustedRoots Roots { get; }
+
+    public TlsResults Results { get; }
+
+    /// <summary>What was handed to storage of what became of TLS.</summary>
+    public List<TlsResultCount> Counted { get; } = [];
+
+    public FakePolicyHosts PolicyHosts { get; } = new();
+
+    public FakeShelf Shelf { get; } = new();
+
+    public SmtpConnector Connector { get; }
+
     public ClaimRenewal Renewal { get; }
 
     public MxResolver Resolver { get; }
@@ -101,10 +126,17 @@ internal sealed class Bench : IAsyncDisposable
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         var dnsOptions = Microsoft.Extensions.Options.Options.Create(DnsOptions);
         random ??= new Random(1);
+        var cache = new DnsCache(dns, Unanswered, dnsOptions, Time);
         return new MxResolver(
-            new DnsCache(dns, Unanswered, dnsOptions, Time), new AddressLookUp(dns, Unanswered, options, dnsOptions, Time, random),
-            failures ?? new HostFailures(Time), new LocalAddresses(options, Time), Relays, options, Time, random);
+            cache, new AddressLookUp(dns, Unanswered, options, dnsOptions, Time, random),
+            failures ?? new HostFailures(Time), new LocalAddresses(options, Time), Relays,
+            new TlsDemands(PoliciesFor(cache), Results, Telemetry, options, dnsOptions), options, Time, random);
     }
+
+    /// <summary>Policies of domains, as another process of the cluster would find them.</summary>
+    public StsPolicies PoliciesFor(DnsCache? cache = null) => new(
+        cache ?? new DnsCache(Dns, Unanswered, Microsoft.Extensions.Options.Options.Create(DnsOptions), Time), Shelf, _fetch, Results, Telemetry, Time,
+        new FakeLogger<StsPolicies>());
 
     public void StopHost() => _lifetime.StopApplication();
 
@@ -143,6 +175,8 @@ internal sealed class Bench : IAsyncDisposable
     {
         await Slots.DisposeAsync();
         ClearText.Dispose();
+        Results.Dispose();
+        _fetch.Dispose();
         Telemetry.Dispose();
         Renewal.Dispose();
         _lifetime.Dispose();

@@ -224,6 +224,16 @@ internal sealed class FakeDns : IDnsLookup
 
     public Dictionary<string, DnsAnswer<IPAddress>> IPv6 { get; } = new(StringComparer.OrdinalIgnoreCase);
 
+    public Dictionary<string, DnsAnswer<TxtRecord>> Txt { get; } = new(StringComparer.OrdinalIgnoreCase);
+
+    public Dictionary<string, DnsAnswer<TlsaRecord>> Tlsa { get; } = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Names that end so are those of signed zones: the resolver vouches for what it says of them.</summary>
+    public HashSet<string> Signed { get; } = [];
+
+    /// <summary>Names of signed zones, and not those below them.</summary>
+    public HashSet<string> SignedAlone { get; } = new(StringComparer.OrdinalIgnoreCase);
+
     public List<string> Questions { get; } = [];
 
     public TimeSpan TimeToLive { get; set; } = TimeSpan.FromMinutes(5);
@@ -250,9 +260,23 @@ internal sealed class FakeDns : IDnsLookup
         return this;
     }
 
+    public FakeDns WithTxt(string name, params string[] texts)
+    {
+        Txt[name] = new DnsAnswer<TxtRecord>(DnsStatus.Found, [.. texts.Select(text => new TxtRecord(text))], TimeToLive);
+        return this;
+    }
+
+    public FakeDns WithTlsa(string name, params TlsaRecord[] records)
+    {
+        Tlsa[name] = new DnsAnswer<TlsaRecord>(DnsStatus.Found, records, TimeToLive);
+        return this;
+    }
+
     public FakeDns WithFailure(string name)
     {
         Mx[name] = DnsAnswer.Failure<MxRecord>("ServerFailure");
+        Txt[name] = DnsAnswer.Failure<TxtRecord>("ServerFailure");
+        Tlsa[name] = DnsAnswer.Failure<TlsaRecord>("ServerFailure");
         IPv4[name] = DnsAnswer.Failure<IPAddress>("ServerFailure");
         IPv6[name] = DnsAnswer.Failure<IPAddress>("ServerFailure");
         return this;
@@ -271,11 +295,12 @@ internal sealed class FakeDns : IDnsLookup
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => AskAsync(IPv6, "AAAA", name);
 
-    /// <summary>Nobody asks yet.</summary>
-    public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) => AskAsync(Txt, "TXT", name);
+
+    public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => AskAsync(Tlsa, "TLSA", name);
 
     /// <inheritdoc cref="TxtAsync"/>
-    public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
         new(addresses.Length > 0 ? DnsStatus.Found : DnsStatus.NoData, addresses, TimeToLive);
@@ -288,7 +313,8 @@ internal sealed class FakeDns : IDnsLookup
             await gate.Task;
         if (Silent.TryGetValue($"{type} {name}", out var silent))
             await silent.Task;
-        return answers.GetValueOrDefault(name) ?? new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeToLive);
+        var answer = answers.GetValueOrDefault(name) ?? new DnsAnswer<T>(DnsStatus.NoSuchName, [], TimeToLive);
+        return answer with { IsAuthenticated = SignedAlone.Contains(name) || Signed.Any(zone => name.EndsWith(zone, StringComparison.OrdinalIgnoreCase)) };
     }
 }
 

@@ -87,6 +87,9 @@ internal sealed class ScriptedServer : IAsyncDisposable
     /// <summary>What it shows at "! tls".</summary>
     public X509Certificate2 Certificate { get; init; } = SelfSigned;
 
+    /// <summary>What it shows along with it.</summary>
+    public X509Certificate2Collection Chain { get; init; } = [];
+
     /// <summary>For mx.example.net, until 2100.</summary>
     public static X509Certificate2 SelfSigned { get; } = CreateCertificate();
 
@@ -172,7 +175,10 @@ internal sealed class ScriptedServer : IAsyncDisposable
             else if (line == "! tls")
             {
                 var tls = new SslStream(stream);
-                await tls.AuthenticateAsServerAsync(Certificate);
+                await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions
+                {
+                    ServerCertificateContext = SslStreamCertificateContext.Create(Certificate, Chain, offline: true),
+                });
                 stream = tls;
                 reader = new ByteLineReader(stream);
             }

@@ -10,6 +10,7 @@ namespace MailPipeline.Testing;
 /// <item>I5 duplicates: not beyond the budget, and all of them counted as uncertain.</item>
 /// <item>I6 drained, I7 alive: from what the run measured.</item>
 /// <item>I8 maildrops: see <see cref="MaildropCheck"/>.</item>
+/// <item>I9 reports: told is who asked for it, once, and nobody else; see <see cref="ReportCheck"/>.</item>
 /// </list>
 /// </summary>
 public static class LedgerChecker
@@ -19,11 +20,11 @@ public static class LedgerChecker
         var found = new List<Violation>();
         var submissions = Submission.Collect(evidence.Records);
         var copies = CopiesOf(evidence.Records).ToList();
-        var bounces = BouncesOf(evidence.Records).ToList();
+        var reports = ReportsOf(evidence.Records).ToList();
 
         found.AddRange(CheckCopies(submissions, copies));
-        found.AddRange(CheckBounces(submissions, bounces));
-        found.AddRange(CheckOutcomes(submissions, copies, bounces, out var duplicates));
+        found.AddRange(CheckReports(submissions, reports));
+        found.AddRange(CheckOutcomes(submissions, copies, reports, out var duplicates));
         found.AddRange(CheckDuplicates(evidence, duplicates));
         found.AddRange(evidence.Remaining
             .Where(r => r.Count != 0)
@@ -49,39 +50,43 @@ public static class LedgerChecker
         }
     }
 
-    /// <summary>Each notification of failure by itself: about a known message and recipient, to its sender, with the right status.</summary>
-    private static IEnumerable<Violation> CheckBounces(Dictionary<string, Submission> submissions, List<Bounce> bounces)
+    /// <summary>Each notification by itself: about a known message and recipient, to its sender, of failure with the right status.</summary>
+    private static IEnumerable<Violation> CheckReports(Dictionary<string, Submission> submissions, List<Report> reports)
     {
-        foreach (var bounce in bounces)
+        foreach (var report in reports)
         {
-            if (!submissions.TryGetValue(bounce.Token, out var submission) || submission.Find(bounce.Recipient) is not { } recipient)
-                yield return bounce.Violates(ViolationKind.PhantomBounce, $"no such message or recipient in the ledger (notification {bounce.NotificationId})");
+            if (!submissions.TryGetValue(report.Token, out var submission) || submission.Find(report.Recipient) is not { } recipient)
+                yield return report.Violates(ViolationKind.PhantomBounce, $"no such message or recipient in the ledger (notification {report.NotificationId})");
             else if (submission.Sender.Length == 0)
-                yield return bounce.Violates(ViolationKind.NullSenderBounced, $"notification went to {bounce.To}");
-            else if (!Same(submission.Sender, bounce.To))
-                yield return bounce.Violates(ViolationKind.MisdirectedBounce, $"notification went to {bounce.To}, sender is {submission.Sender}");
-            else if (recipient.Expected.Outcome == ExpectedOutcome.Bounced && !bounce.Status.StartsWith(recipient.Expected.Status, StringComparison.Ordinal))
-                yield return bounce.Violates(ViolationKind.WrongStatus, $"status {bounce.Status}, expected {recipient.Expected.Status}");
+                yield return report.Violates(ViolationKind.NullSenderBounced, $"notification went to {report.To}");
+            else if (!Same(submission.Sender, report.To))
+                yield return report.Violates(ViolationKind.MisdirectedBounce, $"notification went to {report.To}, sender is {submission.Sender}");
+            else if (report.IsFailure && recipient.Expected.Outcome == ExpectedOutcome.Bounced
+                && !report.Status.StartsWith(recipient.Expected.Status, StringComparison.Ordinal))
+            {
+                yield return report.Violates(ViolationKind.WrongStatus, $"status {report.Status}, expected {recipient.Expected.Status}");
+            }
         }
     }
 
     /// <summary>Every (message, recipient) that was handed in: what became of it.</summary>
     private static List<Violation> CheckOutcomes(
-        Dictionary<string, Submission> submissions, List<Copy> copies, List<Bounce> bounces, out List<Duplicate> duplicates)
+        Dictionary<string, Submission> submissions, List<Copy> copies, List<Report> reports, out List<Duplicate> duplicates)
     {
         var found = new List<Violation>();
         duplicates = [];
         var copiesOf = copies.ToLookup(c => (c.Token, c.Recipient.ToUpperInvariant()));
-        var bouncesOf = bounces.ToLookup(b => (b.Token, b.Recipient.ToUpperInvariant()));
+        var reportsOf = reports.ToLookup(b => (b.Token, b.Recipient.ToUpperInvariant()));
         foreach (var submission in submissions.Values)
         {
             foreach (var recipient in submission.Recipients)
             {
                 var key = (submission.Token, recipient.Expected.Address.ToUpperInvariant());
                 var delivered = copiesOf[key].Count();
-                var notifications = bouncesOf[key].DistinctBy(b => b.NotificationId).Count();
+                var notifications = reportsOf[key].Where(report => report.IsFailure).DistinctBy(report => report.NotificationId).Count();
                 if (Judge(submission, recipient, delivered, notifications) is var (kind, detail))
                     found.Add(new(kind, submission.Token, recipient.Expected.Address, detail));
+                found.AddRange(ReportCheck.Check(submission, recipient, [.. copiesOf[key].Select(copy => copy.IsInMaildrop)], [.. reportsOf[key]]));
 
                 // A client that sends again after a lost reply makes the copies that it asked for.
                 var handedIn = Math.Max(1, recipient.Accepted + recipient.Unanswered);
@@ -90,7 +95,7 @@ public static class LedgerChecker
             }
         }
         // One that names several recipients is one message.
-        foreach (var notification in bounces.Where(b => submissions.ContainsKey(b.Token)).GroupBy(b => b.NotificationId))
+        foreach (var notification in reports.Where(b => submissions.ContainsKey(b.Token)).GroupBy(b => b.NotificationId))
         {
             var (first, copiesOfIt) = (notification.First(), notification.GroupBy(b => b.Recipient).Max(named => named.Count()));
             duplicates.AddRange(Enumerable.Repeat(
@@ -119,8 +124,8 @@ public static class LedgerChecker
             return (ViolationKind.UnexpectedBounce, $"bounced {bounced} times");
         if (bounced > handedIn)
             return (ViolationKind.BouncedTwice, $"handed in {handedIn} times, {bounced} different notifications");
-        // RFC 5321 §6.1: nobody is told about a message with the null sender; its failure leaves no trace here.
-        var mayVanish = submission.Sender.Length == 0 && expected.Outcome != ExpectedOutcome.Delivered;
+        // RFC 5321 §6.1: nobody is told about a message with the null sender, nor is who does not want to be; its failure leaves no trace here.
+        var mayVanish = (submission.Sender.Length == 0 || !expected.Asks("FAILURE")) && expected.Outcome != ExpectedOutcome.Delivered;
         return delivered + bounced == 0 && !mayVanish
             ? (ViolationKind.Lost, $"accepted {accepted} times, neither delivered nor bounced")
             : null;
@@ -151,7 +156,7 @@ public static class LedgerChecker
     /// <summary>Number of duplicates in a run, for its figures.</summary>
     public static int CountDuplicates(IReadOnlyList<LedgerRecord> records)
     {
-        CheckOutcomes(Submission.Collect(records), CopiesOf(records).ToList(), BouncesOf(records).ToList(), out var duplicates);
+        CheckOutcomes(Submission.Collect(records), CopiesOf(records).ToList(), ReportsOf(records).ToList(), out var duplicates);
         return duplicates.Count;
     }
 
@@ -161,14 +166,13 @@ public static class LedgerChecker
         foreach (var arrival in records.OfType<Arrival>().Where(a => a.Answered && a.Dsn is null))
         {
             foreach (var recipient in arrival.Recipients)
-                yield return new(arrival.Token, recipient, arrival.BodyHash, arrival.SizeBytes, arrival.Sink);
+                yield return new(arrival.Token, recipient, arrival.BodyHash, arrival.SizeBytes, arrival.Sink, IsInMaildrop: false);
         }
         foreach (var read in MaildropMessages(records).Where(r => r.Dsn is null))
-            yield return new(read.Token, read.Mailbox, read.BodyHash, read.SizeBytes, "maildrop, unique id " + read.Uid);
+            yield return new(read.Token, read.Mailbox, read.BodyHash, read.SizeBytes, "maildrop, unique id " + read.Uid, IsInMaildrop: true);
     }
 
-    // Only failures: a notification of delay or success is not an outcome that excludes others.
-    private static IEnumerable<Bounce> BouncesOf(IReadOnlyList<LedgerRecord> records)
+    private static IEnumerable<Report> ReportsOf(IReadOnlyList<LedgerRecord> records)
     {
         var atSinks = records.OfType<Arrival>().Where(a => a.Answered).SelectMany(a => a.Recipients.Select(to => (a.Dsn, To: to)));
         var inMaildrops = MaildropMessages(records).Select(r => (r.Dsn, To: r.Mailbox));
@@ -176,8 +180,8 @@ public static class LedgerChecker
             from notification in atSinks.Concat(inMaildrops)
             where notification.Dsn is not null
             from recipient in notification.Dsn.Recipients
-            where recipient.Action == "failed"
-            select new Bounce(notification.Dsn.Token, recipient.Address, recipient.Status, notification.Dsn.MessageId, notification.To);
+            select new Report(
+                notification.Dsn.Token, recipient.Address, recipient.Action, recipient.Status, notification.Dsn.MessageId, notification.To, notification.Dsn.ReturnsAll);
     }
 
     private static IEnumerable<MaildropRead> MaildropMessages(IReadOnlyList<LedgerRecord> records) =>
@@ -188,13 +192,8 @@ public static class LedgerChecker
     /// <param name="To">Who got a copy more: the recipient, or the sender who is told of the failure once more.</param>
     private sealed record Duplicate(string Token, string Recipient, string To);
 
-    private sealed record Copy(string Token, string Recipient, string BodyHash, long SizeBytes, string Where)
+    private sealed record Copy(string Token, string Recipient, string BodyHash, long SizeBytes, string Where, bool IsInMaildrop)
     {
         public Violation Violates(ViolationKind kind, string detail) => new(kind, Token, Recipient, $"{detail} (at {Where})");
-    }
-
-    private sealed record Bounce(string Token, string Recipient, string Status, string NotificationId, string To)
-    {
-        public Violation Violates(ViolationKind kind, string detail) => new(kind, Token, Recipient, detail);
     }
 }

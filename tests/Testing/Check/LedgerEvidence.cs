@@ -69,6 +69,23 @@ public enum ViolationKind
     /// <summary>A notification that went to somebody else than the sender.</summary>
     MisdirectedBounce,
 
+    // I9: reports as they were asked for.
+
+    /// <summary>Somebody was told of what he did not want to hear of.</summary>
+    ReportUnasked,
+
+    /// <summary>Somebody who wanted to hear of success did not.</summary>
+    ReportMissing,
+
+    /// <summary>More different notifications of success or delay than times it was handed in.</summary>
+    ReportedTwice,
+
+    /// <summary>Success was reported, and there is none.</summary>
+    ReportFalse,
+
+    /// <summary>It says another thing than what happened, or returns another part of the message than was asked for.</summary>
+    ReportWrong,
+
     // I2: refused means nothing happens.
 
     RefusedDelivered,

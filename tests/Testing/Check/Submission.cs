@@ -21,6 +21,8 @@ internal sealed class Submission
 
     public long SizeBytes => Intent.SizeBytes;
 
+    public string Return => Intent.Return;
+
     public IEnumerable<SubmittedRecipient> Recipients => _recipients.Values;
 
     public SubmittedRecipient? Find(string address) => _recipients.GetValueOrDefault(address);

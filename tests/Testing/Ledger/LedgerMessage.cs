@@ -41,6 +41,9 @@ public sealed class LedgerMessage
 
     public IReadOnlyList<ExpectedRecipient> Recipients { get; }
 
+    /// <summary>RET as MAIL says it: FULL, HDRS; empty: nothing.</summary>
+    public string Return { get; init; } = "";
+
     /// <summary>Header section without the empty line; always ends with CRLF.</summary>
     public ReadOnlyMemory<byte> Header => _header;
 
@@ -58,6 +61,20 @@ public sealed class LedgerMessage
     /// <summary>A message with a generated body of about this size.</summary>
     public static LedgerMessage Create(string token, string sender, int seed, int sizeBytes, params ExpectedRecipient[] recipients) =>
         new(token, sender, recipients, LedgerBody.Generate(seed, sizeBytes));
+
+    /// <summary>What senders say of reports, at random: nothing as a rule, and else each of what they can.</summary>
+    public static string AnyNotify(Random random) => random.Next(3) > 0 ? "" : s_notify[random.Next(s_notify.Length)];
+
+    /// <summary>The same of RET.</summary>
+    public static string AnyReturn(Random random) => random.Next(6) switch
+    {
+        0 => "FULL",
+        1 => "HDRS",
+        _ => "",
+    };
+
+    private static readonly string[] s_notify =
+        ["NEVER", "SUCCESS", "FAILURE", "DELAY", "SUCCESS,FAILURE", "SUCCESS,DELAY", "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"];
 }
 
 /// <summary>Bodies by seed: lines of all lengths up to 998 octets, some empty, some beginning with dots.</summary>

@@ -19,13 +19,20 @@ public abstract record LedgerRecord(DateTimeOffset At);
 /// <summary>Load client, before each attempt to hand in a message: what it is about to send.</summary>
 /// <param name="Attempt">1 for the first; a token is sent again when it got no final answer.</param>
 /// <param name="Sender">Empty for the null sender.</param>
+/// <param name="Return">RET as MAIL says it (RFC 3461 §4.3): FULL, HDRS; empty: nothing.</param>
 public sealed record Intent(
-    DateTimeOffset At, string Token, int Attempt, string Sender, ExpectedRecipient[] Recipients, string BodyHash, long SizeBytes)
+    DateTimeOffset At, string Token, int Attempt, string Sender, ExpectedRecipient[] Recipients, string BodyHash, long SizeBytes, string Return = "")
     : LedgerRecord(At);
 
 /// <summary>Who is to get a message, and what must become of it there.</summary>
 /// <param name="Status">For <see cref="ExpectedOutcome.Bounced"/>: what the DSN's status must begin with, e.g. "5.1.1" or "5.".</param>
-public sealed record ExpectedRecipient(string Address, ExpectedOutcome Outcome = ExpectedOutcome.Delivered, string Status = "");
+/// <param name="Notify">NOTIFY as RCPT says it (RFC 3461 §4.1), e.g. "SUCCESS,FAILURE" or "NEVER"; empty: nothing.</param>
+public sealed record ExpectedRecipient(string Address, ExpectedOutcome Outcome = ExpectedOutcome.Delivered, string Status = "", string Notify = "")
+{
+    /// <summary>The sender is to be told of it. Who says nothing is told of failures and delays.</summary>
+    /// <param name="what">SUCCESS, FAILURE or DELAY.</param>
+    public bool Asks(string what) => Notify.Length == 0 ? what != "SUCCESS" : Notify.Split(',').Contains(what);
+}
 
 /// <summary>What must become of an accepted message at one recipient; follows from how the far end is scripted.</summary>
 public enum ExpectedOutcome
@@ -89,7 +96,8 @@ public enum QuitOutcome
 /// <summary>A delivery status notification (RFC 3464) as a reader of mail sees it.</summary>
 /// <param name="MessageId">The notification's own Message-ID: copies of one notification share it.</param>
 /// <param name="Token">Token of the message that is reported on; empty when it cannot be told.</param>
-public sealed record DsnReport(string MessageId, string Token, DsnRecipient[] Recipients);
+/// <param name="ReturnsAll">The whole message is in it, and not its header alone.</param>
+public sealed record DsnReport(string MessageId, string Token, DsnRecipient[] Recipients, bool ReturnsAll = false);
 
 /// <summary>The per-recipient fields of a notification (RFC 3464 §2.3).</summary>
 public sealed record DsnRecipient(string Address, string Action, string Status, string Diagnostic);

@@ -20,9 +20,6 @@ public sealed record LoadOptions
     /// <summary>MAIL, RCPT and DATA in one write (RFC 2920).</summary>
     public bool Pipelining { get; init; } = true;
 
-    /// <summary>What RCPT says behind the path, e.g. "NOTIFY=SUCCESS,FAILURE"; empty: nothing.</summary>
-    public string RecipientParameters { get; init; } = "";
-
     /// <summary>How long one message may take from MAIL to its last reply.</summary>
     public TimeSpan ReplyTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -152,7 +149,7 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
     {
         var (message, attempt) = outgoing;
         await ledger.AppendAsync(new Intent(
-            Now(), message.Token, attempt, message.Sender, [.. message.Recipients], message.BodyHash, message.SizeBytes));
+            Now(), message.Token, attempt, message.Sender, [.. message.Recipients], message.BodyHash, message.SizeBytes, message.Return));
         var progress = new Progress(message.Recipients.Count);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(options.ReplyTimeout);
@@ -174,9 +171,8 @@ public sealed class LoadClient(LoadOptions options, LedgerFile ledger)
     {
         var wire = dialogue.Wire;
         var eightBit = message.Body.Span.ContainsAnyInRange((byte)0x80, (byte)0xFF) ? " BODY=8BITMIME" : "";
-        var mail = $"MAIL FROM:<{message.Sender}> SIZE={message.SizeBytes}{eightBit}\r\n";
-        var parameters = options.RecipientParameters.Length > 0 ? " " + options.RecipientParameters : "";
-        var rcpts = message.Recipients.Select(r => $"RCPT TO:<{r.Address}>{parameters}\r\n").ToArray();
+        var mail = $"MAIL FROM:<{message.Sender}> SIZE={message.SizeBytes}{eightBit}{(message.Return.Length > 0 ? $" RET={message.Return}" : "")}\r\n";
+        var rcpts = message.Recipients.Select(r => $"RCPT TO:<{r.Address}>{(r.Notify.Length > 0 ? $" NOTIFY={r.Notify}" : "")}\r\n").ToArray();
         if (options.Pipelining)
             await wire.WriteAsync(mail + string.Concat(rcpts) + "DATA\r\n", cancellation);
         else

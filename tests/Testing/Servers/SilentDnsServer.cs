@@ -63,6 +63,9 @@ internal static class DnsQuestion
 {
     public static byte[] SoaOfRoot() => [0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 1];
 
+    /// <summary>Of a zone, with the wish for recursion.</summary>
+    public static byte[] SoaOf(string zone) => [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, .. DnsWire.Name(zone), 0, 6, 0, 1];
+
     /// <summary>The name asked for, lower case and without the last dot.</summary>
     public static string NameIn(ReadOnlySpan<byte> message)
     {

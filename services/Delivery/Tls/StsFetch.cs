@@ -1,0 +1,150 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using MailPipeline.Smtp;
+using Microsoft.Extensions.Options;
+
+namespace MailPipeline.Delivery.Tls;
+
+/// <summary>What came of asking for a policy.</summary>
+/// <param name="Policy">Null: none came that counts.</param>
+/// <param name="Result">Of the failure, in the words of reports (RFC 8460 §4.3.2.2); empty for success.</param>
+/// <param name="Error">Why none came.</param>
+internal readonly record struct StsFetched(StsPolicy? Policy, string Result = "", string Error = "");
+
+/// <summary>
+/// Fetches the policy of a domain (RFC 8461 §3.3): by HTTPS from "mta-sts." and the domain, whose certificate has to be good; redirects are not followed,
+/// and more than 64 KiB, or what takes longer than a moment, is no policy.
+/// </summary>
+internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<DeliveryOptions> options, TimeProvider time) : IDisposable
+{
+    /// <summary>RFC 8461 §3.3 names this bound.</summary>
+    internal const int MostBytes = 64 * 1024;
+
+    /// <summary>Fetches under way at once; others wait for their turn, and their time runs.</summary>
+    private const int MostAtOnce = 50;
+
+    private const int MostHeaderKilobytes = 16;
+
+    private const string Path = "/.well-known/mta-sts.txt";
+
+    /// <summary>What failed is said of the certificate where that is what failed.</summary>
+    private const string BadCertificate = "sts-webpki-invalid";
+
+    private const string NotFetched = "sts-policy-fetch-error";
+
+    private readonly SemaphoreSlim _turns = new(MostAtOnce);
+
+    public async Task<StsFetched> FetchAsync(string domain, string id)
+    {
+        using var late = new CancellationTokenSource(options.Value.StsTimeout, time);
+        try
+        {
+            await _turns.WaitAsync(late.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return new(null, NotFetched, "too many policies are being fetched");
+        }
+
+        try
+        {
+            var (text, error) = await ReadAsync($"mta-sts.{domain}", late.Token);
+            if (text is null)
+                return new(null, NotFetched, error);
+            return StsPolicy.TryParse(text, id, out var policy, out error) ? new(policy) : new(null, "sts-policy-invalid", error);
+        }
+        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException or AuthenticationException or OperationCanceledException)
+        {
+            var isCertificate = failure is AuthenticationException || failure.InnerException is AuthenticationException;
+            return new(
+                null, isCertificate ? BadCertificate : NotFetched,
+                failure is OperationCanceledException ? $"no answer within {options.Value.StsTimeout.TotalSeconds} s" : PlainText.Line(failure.GetBaseException().Message, 200));
+        }
+        finally
+        {
+            _turns.Release();
+        }
+    }
+
+    public void Dispose() => _turns.Dispose();
+
+    private async Task<(string? Text, string Error)> ReadAsync(string host, CancellationToken cancellation)
+    {
+        // Of each fetch alone: policies are fetched once a day, and a connection that is kept would be one to a stranger.
+        using var handler = new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseProxy = false,
+            UseCookies = false,
+            ActivityHeadersPropagator = null,
+            MaxResponseHeadersLength = MostHeaderKilobytes,
+            ConnectCallback = ConnectAsync,
+            SslOptions = new SslClientAuthenticationOptions
+            {
+                CertificateChainPolicy = TrustedRoots.ChainPolicy(),
+                RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsGood(host, certificate, chain, errors),
+            },
+        };
+        using var client = new HttpMessageInvoker(handler);
+        using var request = new HttpRequestMessage(HttpMethod.Get, new UriBuilder(Uri.UriSchemeHttps, host) { Path = Path }.Uri);
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/plain"));
+        using var response = await client.SendAsync(request, cancellation);
+        // RFC 8461 §3.3: any other answer, a redirect too, is none.
+        if (response.StatusCode != HttpStatusCode.OK)
+            return (null, $"{host} answered {(int)response.StatusCode}");
+        if (!"text/plain".Equals(response.Content.Headers.ContentType?.MediaType, StringComparison.OrdinalIgnoreCase))
+            return (null, $"{host} sent what is not text/plain");
+        if (response.Content.Headers.ContentLength > MostBytes)
+            return (null, $"{host} sent more than {MostBytes} octets");
+        var buffer = new byte[MostBytes + 1];
+        await using var body = await response.Content.ReadAsStreamAsync(cancellation);
+        var length = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation);
+        return length > MostBytes ? (null, $"{host} sent more than {MostBytes} octets") : (Encoding.Latin1.GetString(buffer, 0, length), "");
+    }
+
+    // By the resolvers of the settings, and to no address that a stranger has no business to lead us to.
+    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
+    {
+        var found = await hosts.FindAsync(context.DnsEndPoint.Host).WaitAsync(cancellation);
+        Exception failure = new IOException($"{context.DnsEndPoint.Host} has no address that can be used");
+        foreach (var endPoint in found)
+        {
+            var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            try
+            {
+                await socket.ConnectAsync(endPoint, cancellation);
+                return new NetworkStream(socket, ownsSocket: true);
+            }
+            catch (SocketException error)
+            {
+                socket.Dispose();
+                failure = error;
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+
+        throw failure;
+    }
+
+    /// <summary>RFC 8461 §3.3: by a subjectAltName, which a common name does not stand for.</summary>
+    private bool IsGood(string host, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
+    {
+        if (certificate is not X509Certificate2 shown || (errors & ~SslPolicyErrors.RemoteCertificateChainErrors) != SslPolicyErrors.None
+            || !shown.MatchesHostname(host, allowWildcards: true, allowCommonName: false))
+        {
+            return false;
+        }
+
+        using var again = errors == SslPolicyErrors.None ? null : roots.Rebuild(shown, chain);
+        return errors == SslPolicyErrors.None || again is { ChainStatus.Length: 0 };
+    }
+}

@@ -1,0 +1,21 @@
+namespace MailPipeline.Ingress.Checks;
+
+/// <summary>What the policy says, in the form in which checks ask it; null where a check is off.</summary>
+internal sealed class DoorPolicy(PolicyOptions options)
+{
+    public static readonly DoorPolicy Off = new(new PolicyOptions());
+
+    public DnsListPolicy? DnsLists { get; } = options.DnsLists.IsOn ? new(options.DnsLists) : null;
+
+    public ClientHostOptions? ClientHost { get; } = options.ClientHost.IsOn ? options.ClientHost : null;
+
+    public EarlyTalkerOptions? EarlyTalkers { get; } = options.EarlyTalkers.IsOn ? options.EarlyTalkers : null;
+
+    private readonly LimitOptions[][] _limits =
+        [.. Enumerable.Range(0, (int)LimitWhat.FailedLogins + 1).Select(what => options.Limits.Where(rule => (int)rule.What == what).ToArray())];
+
+    /// <summary>The limits of what is counted.</summary>
+    public IReadOnlyList<LimitOptions> LimitsOf(LimitWhat what) => _limits[(int)what];
+
+    public Greylisting? Greylisting { get; } = options.Greylisting.IsOn ? new(options.Greylisting) : null;
+}

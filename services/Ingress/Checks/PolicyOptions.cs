@@ -1,0 +1,43 @@
+namespace MailPipeline.Ingress.Checks;
+
+/// <summary>Who may talk to us: the settings of the file that <see cref="CheckOptions.PolicyFile"/> names. Without an entry a check is off.</summary>
+public sealed class PolicyOptions
+{
+    /// <summary>What messages call the file's settings by: "Policy:DnsLists:MaxWait".</summary>
+    internal const string SectionName = "Policy";
+
+    private const int MaxLimits = 100;
+
+    public DnsListOptions DnsLists { get; init; } = new();
+
+    public ClientHostOptions ClientHost { get; init; } = new();
+
+    public EarlyTalkerOptions EarlyTalkers { get; init; } = new();
+
+    public GreylistOptions Greylisting { get; init; } = new();
+
+    public IList<LimitOptions> Limits { get; init; } = [];
+
+    internal void Validate(List<string> failures)
+    {
+        DnsLists.Validate($"{SectionName}:{nameof(DnsLists)}", failures);
+        ClientHost.Validate($"{SectionName}:{nameof(ClientHost)}", failures);
+        EarlyTalkers.Validate($"{SectionName}:{nameof(EarlyTalkers)}", failures);
+        Greylisting.Validate($"{SectionName}:{nameof(Greylisting)}", failures);
+        // Each is a bucket that is looked at for each message.
+        if (Limits.Count > MaxLimits)
+            failures.Add($"{SectionName}:{nameof(Limits)} has {Limits.Count} entries; it may have {MaxLimits}");
+        for (var i = 0; i < Limits.Count; i++)
+        {
+            Limits[i].Validate($"{SectionName}:{nameof(Limits)}:{i}", failures);
+            if (Limits.Take(i).Any(other => other.Name == Limits[i].Name))
+                failures.Add($"{SectionName}:{nameof(Limits)}:{i}:Name is '{Limits[i].Name}', as that of another limit; each must have a name of its own");
+        }
+    }
+
+    internal static void RequireTime(string setting, TimeSpan time, TimeSpan least, TimeSpan most, List<string> failures)
+    {
+        if (time < least || time > most)
+            failures.Add($"{setting} is {time}; it must be {least} to {most}");
+    }
+}

@@ -1,0 +1,79 @@
+using MailPipeline.Mail;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Delivery.Tests;
+
+/// <summary>The whole service and a signed zone behind a resolver that validates: DANE by the word of DNSSEC, and by no other.</summary>
+public sealed class ValidatedDaneTests
+{
+    private const string Hello = "S: 220 mx\n* EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 Go on\n! tls\n";
+
+    private const string Transaction = "* EHLO\nS: 250 mx\n* MAIL\nS: 250 Ok\n* RCPT\nS: 250 Ok\n* DATA\nS: 354 Go on\nC: one\nC: .\nS: 250 Taken\n* QUIT\nS: 221 Bye\n";
+
+    [Theory]
+    // domain                      validating  outcome            record
+    [InlineData("example.net", true, "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("wrong.example.net", true, "Deferred 4.7.5", "dane published mismatch")]
+    [InlineData("alias.example.net", true, "Delivered 2.0.0", "dane published tlsa TLS")]
+    // Nobody vouches for the host, its address, or what has no records.
+    [InlineData("outside.example", true, "Delivered 2.0.0", "opportunistic default untrusted TLS")]
+    [InlineData("elsewhere.example.net", true, "Delivered 2.0.0", "opportunistic default untrusted TLS")]
+    [InlineData("none.example.net", true, "Delivered 2.0.0", "opportunistic default untrusted TLS")]
+    // The answer is bogus: no records, no mail.
+    [InlineData("bogus.example.net", true, "Deferred 4.7.5", null)]
+    // An operator who trusts nobody's word.
+    [InlineData("wrong.example.net", false, "Delivered 2.0.0", "opportunistic default untrusted TLS")]
+    public async Task A_host_is_held_to_what_DNSSEC_vouches_for(string domain, bool isValidating, string outcome, string? record)
+    {
+        using var authority = new Authority();
+        using var other = authority.Issue("mx.example.net");
+        var isDelivered = outcome.StartsWith("Delivered", StringComparison.Ordinal);
+        await using var server = new ScriptedServer(Hello + (isDelivered ? Transaction : "! close"));
+        var right = Tlsa(TlsaSetTests.Record(3, 1, 1, ScriptedServer.SelfSigned));
+        var wrong = Tlsa(TlsaSetTests.Record(3, 1, 1, other));
+        await using var dns = await ValidatingResolver.StartAsync(
+            "example.net",
+            $"""
+            @ MX 10 mx
+            mx A 127.0.0.1
+            _{server.Port}._tcp.mx TLSA {right}
+            wrong MX 10 mx.wrong
+            mx.wrong A 127.0.0.1
+            _{server.Port}._tcp.mx.wrong TLSA {wrong}
+            alias MX 10 mx.alias
+            mx.alias A 127.0.0.1
+            _{server.Port}._tcp.mx.alias CNAME _tlsa
+            _tlsa TLSA {right}
+            elsewhere MX 10 mx.outside.example.
+            none MX 10 mx.none
+            mx.none A 127.0.0.1
+            bogus MX 10 mx.bogus
+            mx.bogus A 127.0.0.1
+            _{server.Port}._tcp.mx.bogus TLSA {right}
+            """,
+            $"""
+            outside.example. MX 10 mx.outside.example.
+            mx.outside.example. A 127.0.0.1
+            _{server.Port}._tcp.mx.outside.example. TLSA {wrong}
+            """,
+            ["_tcp.mx.bogus.example.net"], TestContext.Current.CancellationToken);
+        await using var host = await DeliveryHost.StartAsync(new()
+        {
+            ["Dns:Servers"] = $"{dns.EndPoint}", ["Dns:Validating"] = $"{isValidating}", ["Delivery:Port"] = $"{server.Port}", ["Delivery:LocalAddresses"] = "Allow",
+            ["Delivery:IdleTime"] = "0",
+        });
+
+        var report = await host.DeliverAsync(await host.QueueAsync("one\r\n"u8.ToArray(), $"ann@{domain}"));
+
+        Assert.Equal([outcome], Bench.Outcomes(report));
+        if (record is null)
+            Assert.Contains("DNS gave no answer for the TLSA records of mx.bogus.example.net", report.Results[0].Reply, StringComparison.Ordinal);
+        else
+            Assert.StartsWith(record, report.Results[0].Tls!.ToText());
+        // What storage has of it is what the operator sees.
+        if (isDelivered)
+            Assert.Equal(report.Results[0].Tls, Assert.Single((await host.Get<MessageHistory>().FindAsync(RecipientIds.MessageId(report.Results[0].RecipientId), default))!.Recipients[0].Attempts).Tls);
+    }
+
+    private static string Tlsa(Dns.TlsaRecord record) => $"{record.Usage} {record.Selector} {record.MatchingType} {Convert.ToHexString(record.Data.Span)}";
+}

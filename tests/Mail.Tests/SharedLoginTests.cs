@@ -1,0 +1,161 @@
+using System.Net;
+using MailPipeline.Sasl;
+using MailPipeline.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Mail.Tests;
+
+/// <summary>Logins at several processes of one store: a name is paused at all of them together, and at none for a stranger's sake.</summary>
+public abstract partial class StoreTests
+{
+    private protected const string Right = "right and long";
+
+    private protected static LoginClient Home => s_home;
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Guesses_at_two_processes_are_counted_together(bool byProof)
+    {
+        await AddAnnAsync();
+        CredentialVerifier[] processes = [Process(), Process()];
+        for (var guess = 0; guess < 6; guess++)
+            Assert.False((await GuessAsync(processes[guess % 2])).IsBusy);
+        Assert.True((await GuessAsync(processes[0])).IsBusy);
+        Assert.True((await GuessAsync(processes[1])).IsBusy);
+        // Nor is it looked at with the right password from there; from elsewhere it is, at both.
+        Assert.True((await LogInAsync(processes[0], s_home, Right)).IsBusy);
+        foreach (var process in processes)
+            Assert.NotNull((await LogInAsync(process, s_home with { Address = IPAddress.Parse("198.51.100.1") }, Right)).Account);
+        // And others are from there.
+        Assert.False((await processes[1].VerifyAsync("bob@example.org", "guess", s_home)).IsBusy);
+
+        Store.Time.Advance(TimeSpan.FromSeconds(2));
+        Assert.False((await GuessAsync(processes[0])).IsBusy);
+        // It grows at both.
+        Store.Time.Advance(TimeSpan.FromSeconds(3));
+        Assert.True((await GuessAsync(processes[1])).IsBusy);
+        Store.Time.Advance(TimeSpan.FromSeconds(1));
+        Assert.NotNull((await LogInAsync(processes[1], s_home, Right)).Account);
+
+        Task<Verification> GuessAsync(CredentialVerifier process) => LogInAsync(process, s_home, "wrong");
+
+        async Task<Verification> LogInAsync(CredentialVerifier process, LoginClient client, string password) => byProof
+            ? await ProveAsync(process, "ann@example.org", password, client) : await process.VerifyAsync("ann@example.org", password, client);
+    }
+
+    /// <summary>A third process that knows nothing yet is told before it looks at the first guess.</summary>
+    [Fact]
+    public async Task A_process_that_has_just_started_knows_of_the_pause()
+    {
+        await AddAnnAsync();
+        var first = Process();
+        for (var guess = 0; guess < 6; guess++)
+            await first.VerifyAsync("ann@example.org", "wrong", s_home);
+        Assert.True((await Process().VerifyAsync("ann@example.org", Right, s_home)).IsBusy);
+    }
+
+    [Fact]
+    public async Task A_login_ends_the_failures_of_all_processes()
+    {
+        await AddAnnAsync();
+        var (one, other) = (Process(), Process());
+        for (var guess = 0; guess < 5; guess++)
+            await one.VerifyAsync("ann@example.org", "wrong", s_home);
+        Assert.Equal(1, await CountAsync("SELECT COUNT(*) FROM login_failures"));
+        Assert.NotNull((await other.VerifyAsync("ann@example.org", Right, s_home)).Account);
+        Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM login_failures"));
+        // The first one hears of it, and begins anew.
+        for (var guess = 0; guess < 5; guess++)
+            Assert.False((await one.VerifyAsync("ann@example.org", "wrong", s_home)).IsBusy);
+        Assert.NotNull((await one.VerifyAsync("ann@example.org", Right, s_home)).Account);
+    }
+
+    /// <summary>Whoever mistypes once, and whoever tries any number of names, is no other process's business.</summary>
+    [Fact]
+    public async Task A_login_that_is_right_and_a_first_mistake_write_nothing()
+    {
+        await AddAnnAsync();
+        var process = Process();
+        // The key is there, the hash is of today, and the password is remembered or not: no commit.
+        await process.VerifyAsync("ann@example.org", Right, s_home);
+        var commits = 0;
+        using (Store.ListenToCommits(_ => commits++))
+        {
+            await process.VerifyAsync("ann@example.org", Right, s_home);
+            Store.Time.Advance(TimeSpan.FromMinutes(20));
+            await process.VerifyAsync("ann@example.org", Right, s_home);
+            await process.VerifyAsync("ann@example.org", "wrong", s_home);
+            await process.VerifyAsync("ann@example.org", Right, s_home);
+            await process.VerifyAsync("bob@example.org", "wrong", s_home);
+            await process.VerifyAsync("carol@example.org", "wrong", s_home);
+        }
+
+        Assert.Equal(0, commits);
+    }
+
+    [Fact]
+    public async Task Neither_names_nor_networks_are_stored_and_old_failures_go()
+    {
+        await Store.Failures.AddAsync("s3cret typed as a name", [(IPNetwork.Parse("192.0.2.1/32"), 3), (IPNetwork.Parse("2001:db8::/48"), 2)]);
+        var found = await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32"), IPNetwork.Parse("2001:db8::/48")]);
+        Assert.Equal([3, 2], found.OrderBy(row => row.Key.PrefixLength).Select(row => row.Value.Failures));
+        Assert.Empty(await Store.Failures.FindAsync("another", [IPNetwork.Parse("192.0.2.1/32")]));
+        Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM login_failures WHERE who LIKE '%s3cret%' OR who LIKE '%192%.%' OR LENGTH(who) <> 64"));
+        Assert.Equal(0, await Store.Failures.ForgetOldAsync());
+
+        Store.Time.Advance(TimeSpan.FromMinutes(59));
+        await Store.Failures.AddAsync("s3cret typed as a name", [(IPNetwork.Parse("192.0.2.1/32"), 1)]);
+        Store.Time.Advance(TimeSpan.FromMinutes(2));
+        Assert.Equal(1, await Store.Failures.ForgetOldAsync());
+        Assert.Equal(4, Assert.Single(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
+        // Where nobody has swept yet, what is old counts for nothing all the same.
+        Store.Time.Advance(TimeSpan.FromHours(2));
+        Assert.Empty(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")]));
+        await Store.Failures.AddAsync("s3cret typed as a name", [(IPNetwork.Parse("192.0.2.1/32"), 1)]);
+        Assert.Equal(1, Assert.Single(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
+    }
+
+    private protected async Task AddAnnAsync()
+    {
+        await Store.Directory.AddDomainAsync("example.org");
+        await Store.Directory.AddAccountAsync("ann@example.org", StoredPassword.Create(Right, ScramKeys.LeastIterations));
+    }
+
+    /// <summary>As a process has it: with a history of its own, on the store of all.</summary>
+    private CredentialVerifier Process() => new(
+        Store.Directory, Store.Secrets, new LoginOptions { ScramIterations = ScramKeys.LeastIterations }, Store.Time, null, Store.Failures);
+}
+
+public sealed partial class Postgres_store
+{
+    /// <summary>Each process goes on by itself: its own pauses hold, and nobody is refused for that.</summary>
+    [Fact]
+    public async Task Where_failures_cannot_be_shared_logins_go_on_and_pauses_hold()
+    {
+        await AddAnnAsync();
+        await using var away = new MailDatabase(
+            new StorageOptions { ConnectionString = "Host=127.0.0.1;Port=1;Timeout=1" }, new StoreFixture.Meters(), Store.Time, NullLogger<MailDatabase>.Instance);
+        var process = new CredentialVerifier(
+            Store.Directory, Store.Secrets, new LoginOptions { ScramIterations = ScramKeys.LeastIterations }, Store.Time, null,
+            new LoginFailureStore(away, Store.Secrets));
+        Assert.NotNull((await process.VerifyAsync("ann@example.org", Right, Home)).Account);
+        var guesser = Home with { Address = IPAddress.Parse("203.0.113.9") };
+        for (var guess = 0; guess < 6; guess++)
+            Assert.False((await process.VerifyAsync("ann@example.org", "wrong", guesser)).IsBusy);
+        Assert.True((await process.VerifyAsync("ann@example.org", "wrong", guesser)).IsBusy);
+        Store.Time.Advance(TimeSpan.FromMinutes(20));
+        Assert.NotNull((await process.VerifyAsync("ann@example.org", Right, Home)).Account);
+    }
+
+    /// <summary>Two pools of connections, as two pods have them.</summary>
+    [Fact]
+    public Task Processes_at_which_the_same_names_fail_at_once() => MeetAsync((store, other) =>
+    {
+        var networks = Enumerable.Range(0, Rows).Select(number => IPNetwork.Parse($"2001:db8:{number:x}::/64")).ToArray();
+        return Task.FromResult<(IReadOnlyList<Func<Task>>, IReadOnlyList<Func<Task>>)>((
+            One(networks, network => store.Failures.AddAsync("ann", [(network, 1), (networks[0], 1)])),
+            Two(networks, network => other.Failures.AddAsync("ann", [(network, 1), (networks[^1], 1)]))));
+    });
+}
