@@ -30,10 +30,8 @@ public static class IngressHosting
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
         services.AddSingleton<SmtpServer>();
-        services.AddDns();
         services.AddLineServer();
         services.AddSingleton<IStartupFilter, OwnPolicy>();
-        services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
             (transport, options) => transport.BindSockets([.. SocketsOf(options.Value)]));

@@ -24,7 +24,7 @@ public sealed class MtaStsOptions
     {
         if (MaxAge < s_shortest || MaxAge > s_longest)
             failures.Add($"{setting}:MaxAge is {MaxAge}; it must be {s_shortest} to {s_longest}");
-        foreach (var mx in Mx.Where(mx => !SmtpAddress.TryParse($"x@{(mx.StartsWith("*.", StringComparison.Ordinal) ? mx[2..] : mx)}", out var name) || name.HasAddressLiteral))
+        foreach (var mx in Mx.Where(mx => !SmtpAddress.TryParse($"x@{(mx.StartsWith("*.", StringComparison.Ordinal) ? mx[2..] : mx)}", out var name) || name!.HasAddressLiteral))
             failures.Add($"{setting}:Mx has '{mx}'; it must be the name of a host such as mx.example.org, or *.example.org for all names of one label before it");
     }
 }

@@ -82,6 +82,6 @@ internal sealed partial class OwnPolicy(MailDirectory directory, IOptions<Ingres
         }
     }
 
-    [LoggerMessage(1040, LogLevel.Information, "MTA-STS: mode={Mode}; each domain of ours needs the record '_mta-sts TXT \"v=STSv1; id={PolicyId};\"' and HTTPS for mta-sts.DOMAIN that leads to the HTTP port")]
+    [LoggerMessage(1060, LogLevel.Information, "MTA-STS: mode={Mode}; each domain of ours needs the record '_mta-sts TXT \"v=STSv1; id={PolicyId};\"' and HTTPS for mta-sts.DOMAIN that leads to the HTTP port")]
     private static partial void LogServed(ILogger log, string mode, string policyId);
 }

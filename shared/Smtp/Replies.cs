@@ -100,6 +100,7 @@ public static class Replies
     public static readonly SmtpReply C550ContentRefused = new(550, "5.7.1", "The message is not taken here");
     public static readonly SmtpReply C550UnreadableFrom = new(550, "5.7.1", "The From field must name the author's address, and those of no more than five domains");
     public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");
+    public static readonly SmtpReply C552HeaderUnread = new(552, "5.3.4", "The header of the message is longer than 256 KiB");
     public static readonly SmtpReply C552HeaderTooLong = new(552, "5.3.4", "The header of the message is longer than 64 KiB");
     public static readonly SmtpReply C552TooLarge = new(552, "5.3.4", "Message size exceeds the limit");
     public static readonly SmtpReply C553NeedsUtf8 = new(553, "5.6.7", "Address needs SMTPUTF8");

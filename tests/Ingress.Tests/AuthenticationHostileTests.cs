@@ -23,7 +23,7 @@ public sealed class AuthenticationHostileTests(AuthenticationZone zone) : IClass
         if (policy == "Accept")
         {
             Assert.Equal(
-                "mx.example.com; spf=temperror smtp.mailfrom=ann@example.net; spf=temperror smtp.helo=mx.example.net; dmarc=temperror header.from=example.net",
+                "mx.example.com; spf=temperror smtp.mailfrom=ann@example.net; spf=temperror smtp.helo=mx.example.net; dkim=none; dmarc=temperror header.from=example.net",
                 await AuthenticationZone.FieldAsync(host));
         }
     }

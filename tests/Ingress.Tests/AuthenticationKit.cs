@@ -91,7 +91,7 @@ public sealed class AuthenticationZone : IAsyncLifetime
         do
             end = content.IndexOf("\r\n", end, StringComparison.Ordinal) + 2;
         while (content[end] == '\t');
-        Assert.DoesNotContain(Name, content[end..], StringComparison.Ordinal);
+        Assert.DoesNotContain($"\r\n{Name}", content[(end - 2)..], StringComparison.Ordinal);
         return content[(at + Name.Length)..(end - 2)].Replace("\r\n\t", " ", StringComparison.Ordinal);
     }
 

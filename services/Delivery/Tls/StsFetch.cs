@@ -58,7 +58,7 @@ internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<
                 return new(null, NotFetched, error);
             return StsPolicy.TryParse(text, id, out var policy, out error) ? new(policy) : new(null, "sts-policy-invalid", error);
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException or AuthenticationException or OperationCanceledException)
+        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException or AuthenticationException or OperationCanceledException or UriFormatException)
         {
             var isCertificate = failure is AuthenticationException || failure.InnerException is AuthenticationException;
             return new(

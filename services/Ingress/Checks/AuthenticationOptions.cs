@@ -13,9 +13,6 @@ public sealed class AuthenticationOptions
     /// <summary>The listeners on which it is asked. Default Mx: who logs in, and who may relay, is not judged.</summary>
     public ListenerKinds Listeners { get; set; } = ListenerKinds.Mx;
 
-    /// <summary>Who says so in Authentication-Results (RFC 8601 §2.5). Default: Ingress:HostName. One name for all hosts of a cluster is usual.</summary>
-    public string AuthServId { get; set; } = "";
-
     /// <summary>
     /// How long a client waits for it behind the final dot, and how long SPF may take from MAIL on. Default 10 s: within it RFC 7208 §4.6.4 would
     /// have 20 s, and SPF began earlier.
@@ -35,8 +32,6 @@ public sealed class AuthenticationOptions
     {
         CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
         CheckOptions.RequireDefined($"{setting}:Policy", Policy, failures);
-        if (AuthServId.Length > 0 && !SmtpAddress.TryParse($"x@{AuthServId}", out _))
-            failures.Add($"{setting}:AuthServId is '{AuthServId}'; it must be a domain name such as mx.example.org");
         if (MaxTime < TimeSpan.FromMilliseconds(100) || MaxTime > TimeSpan.FromMinutes(2))
             failures.Add($"{setting}:MaxTime is {MaxTime}; it must be 100 ms to 2 min");
         if (MaxQuestions is < 1 or > 10_000)

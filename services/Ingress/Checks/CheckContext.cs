@@ -1,6 +1,4 @@
 using System.Net;
-using MailPipeline.Authentication.Arc;
-using MailPipeline.Authentication.Dkim;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -88,9 +86,6 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>SPF of the transaction under way; null where it is not asked.</summary>
     public SpfInquiry? Spf { get; private set; }
 
-    /// <summary>What the signatures of the content are worth, which has ended; null where nobody looked.</summary>
-    public SignatureResults? Signatures { get; set; }
-
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
 
@@ -106,7 +101,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>While the content is checked.</summary>
     public ReceivedContent Content => _content ?? throw new InvalidOperationException("No content has come.");
 
-    /// <summary>What was found of the signatures of the content, once <see cref="SignatureCheck"/> was asked; null where it is off.</summary>
+    /// <summary>What was found of the signatures of the content, once <see cref="SignatureCheck"/> was asked; null where it looked at none.</summary>
     public MessageSignatures? Signatures { get; set; }
 
     /// <summary>Who reads the signatures of the message under way; null where nobody does.</summary>
@@ -190,6 +185,3 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 /// <param name="IsHeaderCut">The header section goes on beyond the bound.</param>
 /// <param name="Authors">Of a submitted message; of any other nothing.</param>
 internal readonly record struct ReceivedContent(long SizeBytes, int Hops, ReadOnlyMemory<byte> Header, bool IsHeaderCut, AuthorFields Authors);
-
-/// <summary>What the signatures of a message are worth.</summary>
-internal sealed record SignatureResults(IReadOnlyList<DkimResult> Dkim, ArcResult? Arc);

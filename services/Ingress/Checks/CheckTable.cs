@@ -79,8 +79,8 @@ internal sealed class CheckTable
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
 
-            // What needs another's answer comes last.
-            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn, signatures),
+            // What needs another's answer comes last: the second one asks about what the first one found.
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn | settings.Authentication.AskedOn, signatures),
             new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);

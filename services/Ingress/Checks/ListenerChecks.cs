@@ -25,7 +25,14 @@ internal sealed class ListenerChecks
     {
         [] => null,
         [var only] => only.ObserveContent(context),
-        _ => new ContentObservers(Array.ConvertAll(_observing, check => check.ObserveContent(context))),
+        _ => Together([.. _observing.Select(check => check.ObserveContent(context)).OfType<IContentObserver>()]),
+    };
+
+    private static IContentObserver? Together(IContentObserver[] observers) => observers switch
+    {
+        [] => null,
+        [var only] => only,
+        _ => new ContentObservers(observers),
     };
 
     public bool HasAny(CheckStage stage) => _stages[(int)stage].Length > 0;

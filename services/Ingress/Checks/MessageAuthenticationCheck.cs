@@ -19,7 +19,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
     public const string QuarantineTag = "dmarc-quarantine";
     public const string RejectTag = "dmarc-reject";
 
-    private static readonly Verdict s_headerTooLong = new(Replies.C552HeaderTooLong) { Rule = "header-too-long" };
+    private static readonly Verdict s_headerTooLong = new(Replies.C552HeaderUnread) { Rule = "header-too-long" };
     private static readonly Verdict s_unreadableFrom = new(Replies.C550UnreadableFrom) { Rule = "dmarc-from" };
     private static readonly Verdict s_undecided = new(Replies.C451AuthenticationUnknown) { Rule = "dmarc-undecided" };
 
@@ -40,13 +40,11 @@ internal sealed class MessageAuthenticationCheck : ICheck
         _telemetry = telemetry;
         _time = time;
         _random = Random.Shared;
-        _authServId = _options.AuthServId.Length > 0 ? _options.AuthServId : options.Value.HostName;
+        _authServId = options.Value.AuthservId;
         _exceptNetworks = new ClientNetworks(_options.Dmarc.ExceptNetworks);
         _exceptDomains = [.. _options.Dmarc.ExceptDomains.Select(DomainName.Key)];
         _sealers = [.. _options.Dmarc.TrustedSealers.Select(DomainName.Key)];
     }
-
-    public bool ReadsHeader => true;
 
     private bool Enforces => _options.Policy == AuthenticationPolicy.Enforce;
 
@@ -55,10 +53,10 @@ internal sealed class MessageAuthenticationCheck : ICheck
         if (context.Spf is not { } inquiry)
             return Verdict.GoOn;
         // A From that nobody sees is nobody's.
-        if (Enforces && context.Content.IsHeaderCut)
+        if (Enforces && context.Signatures is { Header: null })
             return s_headerTooLong;
         var started = _time.GetTimestamp();
-        var results = await FindAsync(context, inquiry, cancellation);
+        var results = await FindAsync(context, inquiry);
         Note(results, inquiry, _time.GetElapsedTime(started));
         results = results with { Override = OverrideOf(results, context.Client!) };
         if (Enforces && results.Override.Length == 0 && Refusal(results, context.Client!) is { } refusal)
@@ -66,29 +64,17 @@ internal sealed class MessageAuthenticationCheck : ICheck
         return Verdict.Noting(NoteOf(results));
     }
 
-    private async Task<MessageResults> FindAsync(CheckContext context, SpfInquiry inquiry, CancellationToken cancellation)
+    private async Task<MessageResults> FindAsync(CheckContext context, SpfInquiry inquiry)
     {
-        using var deadline = new CancellationTokenSource(_options.MaxTime, _time);
-        using var either = cancellation.UnsafeRegister(static state => ((CancellationTokenSource)state!).Cancel(), deadline);
-        var mailFrom = await EndOfAsync(inquiry.MailFrom, SpfIdentity.MailFrom, deadline.Token);
-        var helo = await EndOfAsync(inquiry.Helo, SpfIdentity.Helo, deadline.Token);
+        var deadline = inquiry.Wait();
         var signatures = context.Signatures;
-        var dmarc = new DmarcCheck(inquiry.Dns, _options.Dmarc.Discovery, _suffixes.Current, _random);
+        // What the author's domain asks for is known, perhaps, while SPF is waited for.
+        var dmarc = new DmarcCheck(inquiry.Dns, _options.Dmarc.Discovery, _suffixes.Current, _random)
+            .Begin(AuthorDomains.Of(signatures?.Header ?? MessageHeader.Parse()), null, deadline);
+        var mailFrom = await inquiry.MailFromAsync();
+        var helo = await inquiry.HeloAsync();
         return new MessageResults(
-            context.Transaction.Sender?.Text ?? "", mailFrom, helo, signatures?.Dkim, signatures?.Arc,
-            await dmarc.CheckAsync(AuthorDomains.Of(MessageHeader.Parse(context.Content.Header)), mailFrom, signatures?.Dkim ?? [], null, deadline.Token));
-    }
-
-    private static async Task<SpfResult> EndOfAsync(Task<SpfResult> asked, SpfIdentity identity, CancellationToken deadline)
-    {
-        try
-        {
-            return await asked.WaitAsync(deadline);
-        }
-        catch (OperationCanceledException)
-        {
-            return new SpfResult(AuthenticationStatus.TemporaryError, identity, "") { Reason = "not found out in time", Limit = SpfLimit.Time };
-        }
+            context.Transaction.Sender?.Text ?? "", mailFrom, helo, signatures?.Dkim, signatures?.Arc, await dmarc.EndAsync(mailFrom, signatures?.Dkim ?? []));
     }
 
     private void Note(MessageResults results, SpfInquiry inquiry, TimeSpan duration)

@@ -23,7 +23,7 @@ internal sealed class SenderAuthenticationCheck(DnsCache dns, IOptions<IngressOp
         context.AskSpf(inquiry);
         inquiry.Begin(
             SpfQuestion.OfSender(client, context.Greeting, context.Sender) with { Now = now, Receiver = receiver },
-            SpfQuestion.OfHelo(client, context.Greeting) with { Now = now, Receiver = receiver }, context.Sender);
+            SpfQuestion.OfHelo(client, context.Greeting) with { Now = now, Receiver = receiver }, context.Sender is not null);
         return new(Verdict.GoOn);
     }
 }

@@ -12,14 +12,27 @@ namespace MailPipeline.Ingress.Checks;
 /// </summary>
 internal sealed class SignatureCheck(IDnsLookup dns, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time) : ICheck
 {
+    private readonly SignatureOptions _options = options.Value.Checks.Signatures;
+    private readonly TimeSpan _maxTime = options.Value.Checks.Authentication.MaxTime;
+
     public bool ObservesContent => true;
 
-    public IContentObserver ObserveContent(CheckContext context) =>
-        context.SignatureObserver = new SignatureObserver(dns, options.Value.Checks.Signatures, time);
+    /// <summary>Where it is not asked for by itself it is for those alone whose messages <see cref="MessageAuthenticationCheck"/> judges.</summary>
+    public IContentObserver? ObserveContent(CheckContext context)
+    {
+        context.SignatureObserver = _options.Listeners == ListenerKinds.None && context.Spf is null ? null
+            // All that is asked about a message is bounded together.
+            : context.Spf is { } spf ? new SignatureObserver(spf.Dns, _options.MaxSignatures, _options.MaxWait < _maxTime ? _options.MaxWait : _maxTime, time)
+            : new SignatureObserver(dns, _options.MaxSignatures, _options.MaxWait, time);
+        return context.SignatureObserver;
+    }
 
     public async ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
-        var signatures = await context.SignatureObserver!.VerifyAsync();
+        if (context.SignatureObserver is not { } observer)
+            return Verdict.GoOn;
+        context.Spf?.Wait();
+        var signatures = await observer.VerifyAsync();
         foreach (var signature in signatures.Dkim)
             telemetry.SignatureJudged(signature.Status);
         telemetry.SignaturesNotJudged(signatures.UnjudgedSignatures);
@@ -36,9 +49,9 @@ internal sealed class SignatureCheck(IDnsLookup dns, IOptions<IngressOptions> op
 internal sealed record MessageSignatures(IReadOnlyList<DkimResult> Dkim, int UnjudgedSignatures, ArcResult Arc, MessageHeader? Header);
 
 /// <summary>One message on its way, as its signatures have it. Keys are asked for when the header section has ended, beside the body.</summary>
-internal sealed class SignatureObserver(IDnsLookup dns, SignatureOptions options, TimeProvider time) : IContentObserver
+internal sealed class SignatureObserver(IDnsLookup dns, int maxSignatures, TimeSpan maxWait, TimeProvider time) : IContentObserver
 {
-    private readonly SignedContent _content = new(new VerificationLimits { MaxSignatures = options.MaxSignatures });
+    private readonly SignedContent _content = new(new VerificationLimits { MaxSignatures = maxSignatures });
     private readonly CancellationTokenSource _bound = new(Timeout.InfiniteTimeSpan, time);
     private bool _hasAsked;
 
@@ -56,7 +69,7 @@ internal sealed class SignatureObserver(IDnsLookup dns, SignatureOptions options
     /// <summary>Once the content has ended; one bound on the time for all keys.</summary>
     public async ValueTask<MessageSignatures> VerifyAsync()
     {
-        _bound.CancelAfter(options.MaxWait);
+        _bound.CancelAfter(maxWait);
         var now = time.GetUtcNow();
         var dkim = await _content.VerifyAsync(dns, now, _bound.Token);
         return new MessageSignatures(dkim, _content.UnjudgedSignatures, await _content.VerifyArcAsync(dns, now, _bound.Token), _content.Header);

@@ -1,6 +1,5 @@
 using MailPipeline.Authentication;
 using MailPipeline.Authentication.Spf;
-using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Checks;
 
@@ -12,25 +11,45 @@ namespace MailPipeline.Ingress.Checks;
 internal sealed class SpfInquiry(BoundedDns dns, TimeSpan maxTime, TimeProvider time) : IDisposable
 {
     private readonly CancellationTokenSource _deadline = new(maxTime, time);
+    private readonly SpfCheck _check = new(dns);
+    private CancellationTokenSource? _wait;
+    private (SpfQuestion Question, Task<SpfResult> Answer) _mailFrom;
+    private (SpfQuestion Question, Task<SpfResult> Answer) _helo;
 
     public BoundedDns Dns => dns;
 
-    /// <summary>Of the sender; without one, of postmaster at the greeting.</summary>
-    public Task<SpfResult> MailFrom { get; private set; } = null!;
+    /// <summary>The client waits, behind the final dot, for all that is asked about the message: from the first call on, until the bound.</summary>
+    public CancellationToken Wait() => (_wait ??= new CancellationTokenSource(maxTime, time)).Token;
 
-    public Task<SpfResult> Helo { get; private set; } = null!;
-
-    public void Begin(SpfQuestion mailFrom, SpfQuestion helo, SmtpAddress? sender)
+    /// <param name="mailFrom">About the sender; without one, about postmaster at the greeting.</param>
+    /// <param name="helo">About the greeting.</param>
+    /// <param name="hasSender">Else both are the same question.</param>
+    public void Begin(SpfQuestion mailFrom, SpfQuestion helo, bool hasSender)
     {
-        var check = new SpfCheck(dns);
-        Helo = check.CheckAsync(helo, null, _deadline.Token);
-        // Both are the same question then.
-        MailFrom = sender is null ? Helo : check.CheckAsync(mailFrom, null, _deadline.Token);
+        _helo = (helo, _check.CheckAsync(helo, null, _deadline.Token));
+        _mailFrom = (mailFrom, hasSender ? _check.CheckAsync(mailFrom, null, _deadline.Token) : _helo.Answer);
+    }
+
+    public Task<SpfResult> MailFromAsync() => EndAsync(_mailFrom);
+
+    public Task<SpfResult> HeloAsync() => EndAsync(_helo);
+
+    private async Task<SpfResult> EndAsync((SpfQuestion Question, Task<SpfResult> Answer) asked)
+    {
+        try
+        {
+            return await asked.Answer.WaitAsync(Wait());
+        }
+        catch (OperationCanceledException)
+        {
+            return new SpfResult(AuthenticationStatus.TemporaryError, asked.Question.Identity, asked.Question.Domain) { Reason = "not found out in time", Limit = SpfLimit.Time };
+        }
     }
 
     public void Dispose()
     {
         _deadline.Cancel();
         _deadline.Dispose();
+        _wait?.Dispose();
     }
 }

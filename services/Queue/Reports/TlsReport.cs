@@ -146,7 +146,7 @@ internal sealed record TlsReportTargets(IReadOnlyList<string> Mailboxes, IReadOn
         {
             // RFC 6068 §2: what stands behind the address is of no use here.
             var mailbox = Uri.UnescapeDataString(target[mailto.Length..].Split('?')[0]);
-            if (mailboxes.Count < MostOfEach && SmtpAddress.TryParse(mailbox, out var address) && address.HasDomain)
+            if (mailboxes.Count < MostOfEach && SmtpAddress.TryParse(mailbox, out var address) && address!.HasDomain)
                 mailboxes.Add(address.Text);
         }
         else if (pages.Count < MostOfEach && Uri.TryCreate(target, UriKind.Absolute, out var page) && page.Scheme == Uri.UriSchemeHttps)
