@@ -13,7 +13,8 @@ namespace MailPipeline.Commands;
 /// </summary>
 internal static class CommandSettings
 {
-    private static readonly string[] s_sections = [StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section];
+    private static readonly string[] s_sections =
+        [StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section];
 
     /// <summary>Takes settings (<c>--Section:Key=value</c>, <c>--Section:Key value</c>) out of the command line.</summary>
     /// <exception cref="UsageException">One is of no section that commands read, or has no value.</exception>
