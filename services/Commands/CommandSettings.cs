@@ -1,3 +1,4 @@
+using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -6,13 +7,14 @@ using Microsoft.Extensions.Configuration;
 namespace MailPipeline.Commands;
 
 /// <summary>
-/// The settings of a command: those that say where the store is and how it is used. As for a server, later ones override earlier
+/// The settings of a command: those that say where the store is and how it is used, and whom DNS is asked by. As for a server, later ones override earlier
 /// ones: the folder's database, appsettings.json in the working directory, the environment, the command line. Other sections are
 /// the servers' business, who check them at their start.
 /// </summary>
 internal static class CommandSettings
 {
-    private static readonly string[] s_sections = [StorageOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings"];
+    private static readonly string[] s_sections =
+        [StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section];
 
     /// <summary>Takes settings (<c>--Section:Key=value</c>, <c>--Section:Key value</c>) out of the command line.</summary>
     /// <exception cref="UsageException">One is of no section that commands read, or has no value.</exception>

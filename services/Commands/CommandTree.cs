@@ -35,7 +35,7 @@ internal sealed class CommandTree
             _data, _json, _as,
             DirectoryCommands.Domain(this), DirectoryCommands.Account(this, terminal), DirectoryCommands.Alias(this),
             MessageCommands.Message(this), QueueCommands.Queue(this),
-            TlsCommands.Tls(this), BanCommands.Ban(this), AuditCommands.Audit(this),
+            TlsCommands.Tls(this), BanCommands.Ban(this), AuditCommands.Audit(this), CheckCommands.Check(this),
             Version(),
         };
     }
@@ -60,6 +60,24 @@ internal sealed class CommandTree
             Reply reply;
             await using (var store = await OpenStore.OpenAsync(FolderOf(line), _settings, makes, cancellation))
                 reply = await run(store, line, cancellation);
+            return await ReplyWriter.WriteAsync(reply, _terminal, WantsJson(line));
+        });
+        return command;
+    }
+
+    /// <summary>A command that asks DNS and opens no store.</summary>
+    /// <param name="dns">Which server it asks; null: it asks none.</param>
+    public Command CreateWithDns(
+        string name, string summary, Option<string>? dns, Func<OpenResolver, ParseResult, CancellationToken, Task<Reply>> run, params Argument[] arguments)
+    {
+        var command = new Command(name, summary);
+        foreach (var argument in arguments)
+            command.Arguments.Add(argument);
+        command.SetAction(async (line, cancellation) =>
+        {
+            Reply reply;
+            await using (var resolver = await OpenResolver.OpenAsync(FolderOf(line), _settings, dns is null ? null : line.GetValue(dns)))
+                reply = await run(resolver, line, cancellation);
             return await ReplyWriter.WriteAsync(reply, _terminal, WantsJson(line));
         });
         return command;

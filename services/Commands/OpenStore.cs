@@ -2,7 +2,6 @@ using MailPipeline.Administration;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Commands;
@@ -47,7 +46,8 @@ internal sealed class OpenStore : IAsyncDisposable
         try
         {
             var options = configuration.ReadStorageOptions();
-            services = new ServiceCollection().AddLogging().AddMetrics().AddMailStorage(options, configuration.ReadLoginOptions()).AddAdministration().BuildServiceProvider();
+            services = new ServiceCollection().AddLogging().AddMetrics()
+                .AddMailStorage(options, configuration.ReadMailStoreOptions(), configuration.ReadLoginOptions()).AddAdministration().BuildServiceProvider();
             if (MailDatabase.FileOf(options) is { } file)
                 CheckFile(dataFolder, folder, file, makes);
             await services.GetRequiredService<MailDatabase>().OpenForStartAsync(cancellation);

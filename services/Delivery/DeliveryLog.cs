@@ -1,7 +1,3 @@
-using MailPipeline.Delivery.Routing;
-using MailPipeline.Mail;
-using Microsoft.Extensions.Logging;
-
 namespace MailPipeline.Delivery;
 
 /// <summary>Log lines of delivery, event ids 3xxx. What strangers may have had a hand in comes as <see cref="LogWords"/>.</summary>

@@ -15,7 +15,9 @@ namespace MailPipeline.Ingress;
 /// </summary>
 /// <param name="isChunked">It comes by BDAT.</param>
 /// <param name="isUtf8">Its MAIL said SMTPUTF8.</param>
-internal sealed class IncomingContent(MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8)
+/// <param name="observer">Who sees it as it came, and is disposed with it; null: nobody.</param>
+internal sealed class IncomingContent(
+    MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, IContentObserver? observer = null)
     : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
@@ -23,6 +25,8 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     private EightBitFields _eightBit = new();
     private TlsRequiredField _tlsRequired = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
+    // Who comes from outside may not speak in our name.
+    private readonly ForgedResults? _results = listener.OwnResults is { } own ? new(own) : null;
     // A user's message says whom it is from, and shows nobody who had a blind copy.
     private readonly SubmittedFields? _fields =
         listener.Kind == ListenerKind.Submission ? new(isEndedByText: listener.AddsMissingFields) : null;
@@ -66,6 +70,9 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     };
 
     public StorageUnavailableException? Fault => _fault;
+
+    /// <summary>Fields of authentication results that were left out because they were forged in our name.</summary>
+    public int LeftOutResults => _results?.Count ?? 0;
 
     /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
     public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false, _fields?.Authors ?? default);
@@ -138,7 +145,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     {
         if (_reader.End() && _writer is not null)
             await KeepAsync(LineEnd, cancellation);
-        await EndHeaderAsync(cancellation);
+        await EndContentAsync(cancellation);
     }
 
     /// <summary>Takes octets as they come and says up to where: all of them, or the end of the content.</summary>
@@ -157,7 +164,7 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
                     await KeepAsync(LineEnd, cancellation);
                 if (slice.IsEnd)
                 {
-                    await EndHeaderAsync(cancellation);
+                    await EndContentAsync(cancellation);
                     return buffer.GetPosition(consumed);
                 }
 
@@ -168,22 +175,31 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
         return buffer.End;
     }
 
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
     {
-        if (_writer is { } writer)
-            await writer.DisposeAsync();
-        _writer = null;
+        observer?.Dispose();
+        return DisposeWriterAsync();
     }
 
-    private async ValueTask EndHeaderAsync(CancellationToken cancellation)
+    private async ValueTask EndContentAsync(CancellationToken cancellation)
     {
+        observer?.End();
+        if (_results is { IsOver: false } results)
+            await KeepOwnAsync(results.End(), cancellation);
         if (_fields is { IsOver: false } fields)
             await KeepVisibleAsync(fields.End(), cancellation);
         _header?.End();
         await CompleteAsync(cancellation);
     }
 
-    private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation) =>
+    private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    {
+        observer?.Take(content.Span);
+        return KeepOwnAsync(_results is { IsOver: false } results ? results.Take(content) : content, cancellation);
+    }
+
+    /// <summary>Keeps what is the sender's to say.</summary>
+    private ValueTask KeepOwnAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation) =>
         KeepVisibleAsync(_fields is { IsOver: false } fields ? fields.Take(content.Span) : content, cancellation);
 
     /// <summary>Keeps what recipients may see of the content.</summary>
@@ -247,6 +263,13 @@ internal sealed class IncomingContent(MessageStore store, IngressOptions options
     private async ValueTask AbandonAsync(StorageUnavailableException? fault)
     {
         _fault ??= fault;
-        await DisposeAsync();
+        await DisposeWriterAsync();
+    }
+
+    private async ValueTask DisposeWriterAsync()
+    {
+        if (_writer is { } writer)
+            await writer.DisposeAsync();
+        _writer = null;
     }
 }

@@ -23,6 +23,7 @@ public static class IngressHosting
         var services = builder.Services;
         services.AddIngressSettings();
         services.AddSingleton<IngressTelemetry>();
+        services.AddDns();
         services.AddChecks();
         services.AddSingleton<AcceptedMessagePublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
@@ -31,7 +32,6 @@ public static class IngressHosting
         services.AddSingleton<SmtpServer>();
         services.AddLineServer();
         services.AddSingleton<IStartupFilter, OwnPolicy>();
-        services.AddDns();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
         services.AddOptions<SocketTransportOptions>().Configure<IOptions<IngressOptions>>(
             (transport, options) => transport.BindSockets([.. SocketsOf(options.Value)]));
@@ -98,6 +98,10 @@ public static class IngressHosting
         services.AddSingleton<HopCheck>();
         services.AddSingleton<OwnAuthorCheck>();
         services.AddSingleton<HeaderRuleCheck>();
+        services.AddSingleton<SignatureCheck>();
+        services.AddSingleton<PublicSuffixes>();
+        services.AddSingleton<SenderAuthenticationCheck>();
+        services.AddSingleton<MessageAuthenticationCheck>();
     }
 
     private static void Listen(KestrelServerOptions kestrel, IOptions<IngressOptions> options)

@@ -26,6 +26,18 @@ public sealed class IngressOptions
 
     private string? _hostName;
 
+    /// <summary>
+    /// Our name in Authentication-Results fields (RFC 8601 §2.5), the same on all machines whose results the same readers trust. Default:
+    /// <see cref="HostName"/>. Fields that name it and come from outside are left out of messages.
+    /// </summary>
+    public string AuthservId
+    {
+        get => _authservId ?? HostName;
+        set => _authservId = value;
+    }
+
+    private string? _authservId;
+
     /// <summary>Where to listen. Default: nowhere, with which a service of its own does not start.</summary>
     public IList<ListenerOptions> Listeners { get; init; } = [];
 
@@ -342,6 +354,8 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
         var failures = new List<string>();
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             failures.Add($"Ingress:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
+        if (options.AuthservId != options.HostName && !SmtpAddress.TryParse($"x@{options.AuthservId}", out _))
+            failures.Add($"Ingress:AuthservId is '{options.AuthservId}'; it must be a domain name such as example.org");
         if (options.Postmaster.Length > 0 && !SmtpAddress.TryParse(options.Postmaster, out _, allowUtf8: true))
             failures.Add($"Ingress:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         RequireNetworks("Ingress:RelayClients", options.RelayClients, failures);

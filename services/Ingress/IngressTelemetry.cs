@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using MailPipeline.Authentication;
+using MailPipeline.Authentication.Spf;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -32,6 +34,12 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _limitsReached;
     private readonly Counter<long> _limitsAway;
     private readonly Counter<long> _bans;
+    private readonly Counter<long> _authentication;
+    private readonly Counter<long> _authenticationBounds;
+    private readonly Histogram<double> _authenticationDuration;
+    private readonly Counter<long> _signatures;
+    private readonly Counter<long> _arcChains;
+    private readonly Counter<long> _forgedResults;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -53,6 +61,12 @@ internal sealed class IngressTelemetry : IDisposable
         _limitsReached = meter.CreateCounter<long>("mailpipeline.ingress.limits_reached", "{event}", "What was over a limit of the policy, by rule");
         _limitsAway = meter.CreateCounter<long>("mailpipeline.ingress.limits_away", "{event}", "What could not be counted for limits because Redis was away");
         _bans = meter.CreateCounter<long>("mailpipeline.ingress.bans", "{ban}", "Client networks that a limit has banned, by rule");
+        _authentication = meter.CreateCounter<long>("mailpipeline.ingress.authentication", "{result}", "What was found of who sent a message, by method and result");
+        _authenticationBounds = meter.CreateCounter<long>("mailpipeline.ingress.authentication_bounds", "{message}", "Messages whose authentication reached a bound, by bound");
+        _authenticationDuration = meter.CreateHistogram<double>("mailpipeline.ingress.authentication.duration", "s", "Time that a message waits for its authentication behind the final dot");
+        _signatures = meter.CreateCounter<long>("mailpipeline.ingress.signatures", "{signature}", "DKIM signatures of received messages, by what was found");
+        _arcChains = meter.CreateCounter<long>("mailpipeline.ingress.arc_chains", "{message}", "Received messages with ARC sets, by what was found of them");
+        _forgedResults = meter.CreateCounter<long>("mailpipeline.ingress.forged_results", "{field}", "Authentication-Results fields in our name that were left out");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -127,6 +141,46 @@ internal sealed class IngressTelemetry : IDisposable
     public void Banned(string rule) => _bans.Add(1, new KeyValuePair<string, object?>("rule", rule));
 
     public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
+
+    /// <param name="method">spf, dkim, arc or dmarc.</param>
+    public void Authenticated(string method, AuthenticationStatus status) =>
+        _authentication.Add(1, new("method", method), new("result", AuthenticationWords.Of(status)));
+
+    public void AuthenticationBounded(SpfLimit limit) => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", limit switch
+    {
+        SpfLimit.LookUps => "look_ups",
+        SpfLimit.VoidLookUps => "void_look_ups",
+        SpfLimit.MxHosts => "mx_hosts",
+        SpfLimit.RecordSize => "record_size",
+        _ => "time",
+    }));
+
+    public void AuthenticationQuestionsSpent() => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", "questions"));
+
+    public void AuthenticationWaited(TimeSpan duration) => _authenticationDuration.Record(duration.TotalSeconds);
+
+    /// <summary>What was found of a DKIM signature, by the words of an Authentication-Results field, a closed set.</summary>
+    public void SignatureJudged(AuthenticationStatus status) => _signatures.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+
+    /// <summary>Signatures beyond the bound.</summary>
+    public void SignaturesNotJudged(int signatures)
+    {
+        if (signatures > 0)
+            _signatures.Add(signatures, new KeyValuePair<string, object?>("result", "not_judged"));
+    }
+
+    /// <summary>What was found of a chain of ARC sets; none where there is none.</summary>
+    public void ChainJudged(AuthenticationStatus status)
+    {
+        if (status != AuthenticationStatus.None)
+            _arcChains.Add(1, new KeyValuePair<string, object?>("result", AuthenticationWords.Of(status)));
+    }
+
+    public void ForgedResultsLeftOut(int fields)
+    {
+        if (fields > 0)
+            _forgedResults.Add(fields);
+    }
 
     public void HintsLost(int messages) => _hintsLost.Add(messages);
 

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using System.Text;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -14,7 +15,7 @@ internal sealed class MessageReception(
     : IAsyncDisposable
 {
     private readonly IncomingContent _content = new(
-        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8);
+        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.ObserveContent());
     private Activity? _activity;
     private long _latest;
 
@@ -117,7 +118,7 @@ internal sealed class MessageReception(
         var now = server.Time.GetUtcNow();
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
         foreach (var field in note?.Fields ?? [])
-            prefix.Add(field.Name, field.Value);
+            prefix.Add(Encoding.UTF8.GetBytes($"{field}\r\n"));
         var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "", await session.BelievedAsync(Transaction.Submitter));
         try
         {
@@ -132,6 +133,7 @@ internal sealed class MessageReception(
             return fault.Fault == StorageFault.OutcomeUnknown ? new(null, SessionEnd.OutcomeUnknown) : new(IncomingContent.ReplyTo(fault), null);
         }
 
+        server.Telemetry.ForgedResultsLeftOut(_content.LeftOutResults);
         patience.Accepted();
         session.MessageAccepted();
         server.Accepted(session, message, note, server.Time.GetElapsedTime(started));

@@ -1,4 +1,3 @@
-using System.Buffers;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 

@@ -87,6 +87,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         }
         finally
         {
+            _context.AskSpf(null);
             await DisposeAsync();
         }
     }
@@ -235,6 +236,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             return Replies.C550UnknownLogin;
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
+        _context.AskSpf(null);
         _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account, IsNamedByProxy = true };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);
@@ -300,6 +302,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _patience.IsLoggedIn = true;
         _connection.LoggedIn();
     }
+
+    /// <summary>Who wants to see the content that comes now; null: nobody.</summary>
+    public IContentObserver? ObserveContent() => Listener.Checks.ObserveContent(_context);
 
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>
     public async ValueTask<(SmtpReply? Refusal, MessageNote? Note)> CheckContentAsync(ReceivedContent content)

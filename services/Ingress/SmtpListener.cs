@@ -1,5 +1,6 @@
 using System.Buffers;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
@@ -30,6 +31,12 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
 
     /// <summary>A mechanism is offered that binds a login to its connection.</summary>
     public bool BindsLogins { get; } = server.Logins.MechanismsOf(listener.AuthMechanisms).Any(mechanism => mechanism.BindsChannel);
+
+    /// <summary>
+    /// Our name in Authentication-Results, as it is compared: fields that others have forged in it are left out (RFC 8601 §5). Null where those who
+    /// hand in are servers of ours, whose results are ours.
+    /// </summary>
+    public string? OwnResults { get; } = listener.Kind == ListenerKind.Lmtp ? null : ForgedResults.Key(options.AuthservId);
 
     /// <summary>What is asked of whoever comes here.</summary>
     public ListenerChecks Checks { get; } = server.Checks.Of(listener.Kind);

@@ -17,6 +17,7 @@ internal sealed partial class SmtpServer(
     CheckTable checks,
     CredentialVerifier credentials,
     MailDirectory directory,
+    LoginOptions logins,
     QueueStart queues,
     OwnAddresses own,
     AcceptedMessagePublisher publisher,
@@ -46,7 +47,7 @@ internal sealed partial class SmtpServer(
 
     public MailDirectory Directory => directory;
 
-    public LoginOptions Logins => directory.Logins;
+    public LoginOptions Logins => logins;
 
     public QueueStart Queues => queues;
 

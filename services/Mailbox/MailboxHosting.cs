@@ -22,7 +22,7 @@ public static class MailboxHosting
         services.AddSingleton<LocalDelivery>();
         services.AddSingleton<IMaildrops, StoredMaildrops>();
         services.AddSingleton<Pop3Server>();
-        services.AddHostedService<MaildropRelease>();
+        services.AddHostedService<MaildropUnlocking>();
         services.AddLineServer();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<MailboxOptions>>((kestrel, mailbox) =>
         {

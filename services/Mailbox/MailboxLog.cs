@@ -1,6 +1,5 @@
 using System.Net;
 using MailPipeline.LineServer;
-using MailPipeline.Mail;
 
 namespace MailPipeline.Mailbox;
 

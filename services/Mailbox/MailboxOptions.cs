@@ -77,7 +77,7 @@ public sealed class MailboxOptions
     public int PrefixIPv6 { get; set; } = 64;
 
     /// <summary>
-    /// How often a session renews its hold on the maildrop. Default 10 s, a third of Storage:MaildropLease, so that two
+    /// How often a session renews its hold on the maildrop. Default 10 s, a third of MailStore:MaildropLease, so that two
     /// renewals may fail.
     /// </summary>
     public TimeSpan LeaseRenewalInterval { get; set; } = TimeSpan.FromSeconds(10);

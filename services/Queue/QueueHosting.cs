@@ -6,7 +6,6 @@ using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Queue.Routing;
 using MailPipeline.ServiceDefaults;
-using MailPipeline.Storage;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
@@ -37,7 +36,7 @@ public static class QueueHosting
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>();
             return new SteadyStorage(
-                provider.GetRequiredService<StorageOptions>().ClaimLease, () => options.Value.ReconcileInterval, provider.GetRequiredService<TimeProvider>());
+                provider.GetRequiredService<MailStoreOptions>().ClaimLease, () => options.Value.ReconcileInterval, provider.GetRequiredService<TimeProvider>());
         });
         services.AddSingleton<OutageLog>();
         services.AddSingleton<DeliveryPause>();

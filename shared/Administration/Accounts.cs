@@ -3,7 +3,7 @@ using MailPipeline.Mail;
 namespace MailPipeline.Administration;
 
 /// <summary>The accounts of ours: a maildrop each, and the right to submit mail.</summary>
-public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
+public sealed class Accounts(MailDirectory directory, AddressResolver addresses, AccountRemoval removal, LoginOptions logins)
 {
     public async Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellation) =>
         [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)];
@@ -29,7 +29,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        var stored = StoredPassword.Create(password, directory.Logins.ScramIterations);
+        var stored = StoredPassword.Create(password, logins.ScramIterations);
         // The domain is looked up again behind the hash, which takes long, and where nobody can remove it any more.
         return await directory.ChangeAsync(by, change => AddAsync(change, address, stored));
     }
@@ -64,7 +64,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        var stored = StoredPassword.Create(password, directory.Logins.ScramIterations);
+        var stored = StoredPassword.Create(password, logins.ScramIterations);
         return await directory.SetPasswordAsync(address, stored, by) ? new PasswordChanged(address) : new NoSuchAccount(address);
     }
 
@@ -74,14 +74,14 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses)
     {
         if (MailNames.Address(typed, out var address) is { } refused)
             return refused;
-        return await directory.RemoveAccountAsync(address, by)
+        return await removal.RemoveAsync(address, by)
             ? new AccountRemoved(address, await AliasReview.FindBrokenAsync(directory, addresses, address, cancellation))
             : new NoSuchAccount(address);
     }
 
     private DirectoryResult? CheckPassword(string password) =>
         password.Length == 0 ? new PasswordEmpty()
-        : password.Length < directory.Logins.MinPasswordLength ? new PasswordTooShort(password.Length, directory.Logins.MinPasswordLength)
+        : password.Length < logins.MinPasswordLength ? new PasswordTooShort(password.Length, logins.MinPasswordLength)
         : password.Contains('\0', StringComparison.Ordinal) ? new PasswordWithNul()
         : null;
 

@@ -8,4 +8,8 @@ public static class AdministrationHosting
     public static IServiceCollection AddAdministration(this IServiceCollection services) => services
         .AddSingleton<Domains>().AddSingleton<Accounts>().AddSingleton<Aliases>().AddSingleton<Messages>().AddSingleton<DeliveryQueue>()
         .AddSingleton<TlsPolicies>().AddSingleton<AuditTrail>().AddSingleton<Bans>();
+
+    /// <summary>Registers what an operator can ask of DNS and of messages. Needs DNS beside it (AddDns), and no store.</summary>
+    public static IServiceCollection AddAdministrationChecks(this IServiceCollection services) => services
+        .AddSingleton<SenderCheck>().AddSingleton<MessageCheck>().AddSingleton<DomainCheck>().AddSingleton<SuffixList>();
 }

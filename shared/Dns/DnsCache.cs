@@ -5,9 +5,10 @@ namespace MailPipeline.Dns;
 
 /// <summary>
 /// Answers, remembered for as long as they live, absence included, in so many octets altogether. A question is asked once for all who ask it
-/// at the same time, and one without an answer is left alone for a while (<see cref="UnansweredQuestions"/>).
+/// at the same time, and one without an answer is left alone for a while (<see cref="UnansweredQuestions"/>). As an
+/// <see cref="IDnsLookup"/> it is waited for no longer than its asker wants, and the answer is remembered all the same.
 /// </summary>
-public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOptions<DnsOptions> options, TimeProvider time)
+public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOptions<DnsOptions> options, TimeProvider time) : IDnsLookup
 {
     /// <summary>An array's element, and the head of the object that it names.</summary>
     private const int RecordBytes = 48;
@@ -32,6 +33,18 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
 
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address) =>
         AskAsync("PTR", ReversedName.Of(address), (_, cancellation) => dns.PtrAsync(address, cancellation), host => host.Length * sizeof(char));
+
+    Task<DnsAnswer<MxRecord>> IDnsLookup.MxAsync(string name, CancellationToken cancellationToken) => MxAsync(name).WaitAsync(cancellationToken);
+
+    Task<DnsAnswer<IPAddress>> IDnsLookup.IPv4Async(string name, CancellationToken cancellationToken) => IPv4Async(name).WaitAsync(cancellationToken);
+
+    Task<DnsAnswer<IPAddress>> IDnsLookup.IPv6Async(string name, CancellationToken cancellationToken) => IPv6Async(name).WaitAsync(cancellationToken);
+
+    Task<DnsAnswer<TxtRecord>> IDnsLookup.TxtAsync(string name, CancellationToken cancellationToken) => TxtAsync(name).WaitAsync(cancellationToken);
+
+    Task<DnsAnswer<TlsaRecord>> IDnsLookup.TlsaAsync(string name, CancellationToken cancellationToken) => TlsaAsync(name).WaitAsync(cancellationToken);
+
+    Task<DnsAnswer<string>> IDnsLookup.PtrAsync(IPAddress address, CancellationToken cancellationToken) => PtrAsync(address).WaitAsync(cancellationToken);
 
     private async Task<DnsAnswer<T>> AskAsync<T>(
         string type, string name, Func<string, CancellationToken, Task<DnsAnswer<T>>> askAsync, Func<T, int> bytesOf) =>

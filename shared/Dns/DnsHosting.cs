@@ -17,6 +17,9 @@ public static class DnsHosting
         services.TryAddSingleton<DnsCache>();
     }
 
+    /// <summary>The text is an address, or address:port, as a server is named in settings.</summary>
+    public static bool IsServer(string text) => DnsLookup.TryParseServer(text, out _);
+
     /// <summary>The settings alone, for who only wants to check them.</summary>
     public static void AddDnsSettings(this IServiceCollection services)
     {

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mail;
 
-/// <summary>The durable store, from the connection string named <c>maildb</c> and the section <c>Storage</c>.</summary>
+/// <summary>The durable store, from the connection string named <c>maildb</c> and the sections <c>Storage</c>, <c>MailStore</c> and <c>Logins</c>.</summary>
 public static class DatabaseHosting
 {
     private const string BusKeyName = "bus";
@@ -18,10 +18,11 @@ public static class DatabaseHosting
     // Whoever asks for health waits a few seconds, and a store that does not answer at all must not keep him.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
 
-    /// <summary>The settings of the store, and of the passwords in it, alone.</summary>
+    /// <summary>The settings of the store, of the mail and of the passwords in it, alone.</summary>
     public static void AddMailDatabaseSettings(this IServiceCollection services)
     {
         services.AddSettingsSection(StorageOptions.SectionName, configuration => configuration.ReadStorageOptions());
+        services.AddSettingsSection(MailStoreOptions.SectionName, configuration => configuration.ReadMailStoreOptions());
         services.AddSettingsSection(LoginOptions.SectionName, configuration => configuration.ReadLoginOptions());
     }
 
@@ -40,7 +41,8 @@ public static class DatabaseHosting
     /// <summary>Registers the store; it is opened before any other hosted service starts.</summary>
     public static WebApplicationBuilder AddMailDatabase(this WebApplicationBuilder builder)
     {
-        builder.Services.AddMailStorage(builder.Configuration.ReadStorageOptions(), builder.Configuration.ReadLoginOptions());
+        builder.Services.AddMailStorage(
+            builder.Configuration.ReadStorageOptions(), builder.Configuration.ReadMailStoreOptions(), builder.Configuration.ReadLoginOptions());
         builder.Services.AddSingleton(provider => new RememberedAnswers(provider.GetRequiredService<MailDirectory>().Forget));
         builder.Services.AddSingleton(provider => new BusKeySource(
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync(BusKeyName, cancellation)));
@@ -70,6 +72,14 @@ public static class DatabaseHosting
             ? options
             : throw new StartupException(
                 $"ConnectionStrings:{ServiceHost.StoreConnection} is not set; it must be 'Data Source=FILE' (SQLite, one process) or 'Host=...' (PostgreSQL)");
+    }
+
+    /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
+    public static MailStoreOptions ReadMailStoreOptions(this IConfiguration configuration)
+    {
+        var options = configuration.ReadSettings<MailStoreOptions>(MailStoreOptions.SectionName);
+        MailHosting.Check(options);
+        return options;
     }
 
     /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>

@@ -11,10 +11,15 @@ public static class MailHosting
     /// Registers storage and its views, one for each part of a message's way. It is opened before any other hosted service starts, and
     /// closed after all of them have stopped.
     /// </summary>
+    /// <param name="mail">How long claims are held, and so on; null: the defaults.</param>
     /// <param name="logins">How passwords are kept and looked at; null: by the defaults.</param>
     /// <exception cref="OptionsValidationException">A setting is out of its range.</exception>
-    public static IServiceCollection AddMailStorage(this IServiceCollection services, StorageOptions options, LoginOptions? logins = null)
+    public static IServiceCollection AddMailStorage(
+        this IServiceCollection services, StorageOptions options, MailStoreOptions? mail = null, LoginOptions? logins = null)
     {
+        mail ??= new MailStoreOptions();
+        Check(mail);
+        services.AddSingleton(mail);
         logins ??= new LoginOptions();
         Check(logins);
         services.AddSingleton(logins);
@@ -29,6 +34,7 @@ public static class MailHosting
         services.AddSingleton<OwnerlessStore>();
         services.AddSingleton<OutcomeStore>();
         services.AddSingleton<MaildropStore>();
+        services.AddSingleton<AccountRemoval>();
         services.AddSingleton<MailDirectory>();
         services.AddSingleton<AddressResolver>();
         services.AddSingleton<HostPostmaster>();
@@ -62,10 +68,14 @@ public static class MailHosting
         return services;
     }
 
-    internal static void Check(LoginOptions logins)
+    internal static void Check(LoginOptions logins) => Check(new LoginOptionsValidator(), LoginOptions.SectionName, logins);
+
+    internal static void Check(MailStoreOptions mail) => Check(new MailStoreOptionsValidator(), MailStoreOptions.SectionName, mail);
+
+    private static void Check<T>(IValidateOptions<T> validator, string section, T options)
+        where T : class
     {
-        var checkedLogins = new LoginOptionsValidator().Validate(LoginOptions.SectionName, logins);
-        if (checkedLogins.Failed)
-            throw new OptionsValidationException(LoginOptions.SectionName, typeof(LoginOptions), checkedLogins.Failures);
+        if (validator.Validate(section, options) is { Failed: true } refused)
+            throw new OptionsValidationException(section, typeof(T), refused.Failures);
     }
 }

@@ -6,7 +6,7 @@ using System.Net.Sockets;
 namespace MailPipeline.ServiceDefaults;
 
 /// <summary>
-/// Tells an address from a name. <see cref="IPAddress.TryParse(string, out IPAddress)"/> takes "1", "127.1", "0x7f.1" and "[::1]:25" too:
+/// Tells an address from a name. <c>IPAddress.TryParse</c> takes "1", "127.1", "0x7f.1" and "[::1]:25" too:
 /// what is meant as a name would lead to an address that nobody wrote.
 /// </summary>
 public static class HostAddress

@@ -1,7 +1,6 @@
 using System.Net.Mime;
 using MassTransit;
 using MassTransit.Configuration;
-using MassTransit.Serialization;
 using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.ServiceDefaults;

@@ -31,6 +31,7 @@ public static class Replies
     public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");
     public static readonly SmtpReply C450Unverified = new(450, "4.1.1", "Cannot find out now whether that recipient is there, try again later");
     public static readonly SmtpReply C451StorageUnavailable = new(451, "4.3.0", "Storage unavailable, try again later");
+    public static readonly SmtpReply C451AuthenticationUnknown = new(451, "4.7.0", "Cannot find out now whether the message is from whom it says, try again later");
     public static readonly SmtpReply C451StorageSlow = new(451, "4.3.2", "Storage is slow, try again later");
     public static readonly SmtpReply C451TooMuchUnrouted = new(451, "4.3.2", "Too much mail waits to be routed, try again later");
     public static readonly SmtpReply C452MaildropFull = new(452, "4.2.2", "The mailbox is full, try again later");
@@ -97,7 +98,9 @@ public static class Replies
     public static readonly SmtpReply C550RelayingDenied = new(550, "5.7.1", "Relaying denied");
     public static readonly SmtpReply C550BareCrLf = new(550, "5.6.0", "Message contains bare <CR> or <LF>");
     public static readonly SmtpReply C550ContentRefused = new(550, "5.7.1", "The message is not taken here");
+    public static readonly SmtpReply C550UnreadableFrom = new(550, "5.7.1", "The From field must name the author's address, and those of no more than five domains");
     public static readonly SmtpReply C550Nul = new(550, "5.6.0", "Message contains NUL");
+    public static readonly SmtpReply C552HeaderUnread = new(552, "5.3.4", "The header of the message is longer than 256 KiB");
     public static readonly SmtpReply C552HeaderTooLong = new(552, "5.3.4", "The header of the message is longer than 64 KiB");
     public static readonly SmtpReply C552TooLarge = new(552, "5.3.4", "Message size exceeds the limit");
     public static readonly SmtpReply C553NeedsUtf8 = new(553, "5.6.7", "Address needs SMTPUTF8");

@@ -14,17 +14,6 @@ public sealed class StorageOptions
     public string ConnectionString { get; set; } = "";
 
     /// <summary>
-    /// How long a claim is held without being renewed. Default 15 s: three renewals of 5 s may be missed before another
-    /// worker takes over. It is measured by the store's clock.
-    /// </summary>
-    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
-    public TimeSpan ClaimLease { get; set; } = TimeSpan.FromSeconds(15);
-
-    /// <summary>How long a POP3 session holds its maildrop without renewing. Default 30 s.</summary>
-    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
-    public TimeSpan MaildropLease { get; set; } = TimeSpan.FromSeconds(30);
-
-    /// <summary>
     /// Content up to this size lies in its table row beside SQLite; larger content goes to segment files. Default 16 KiB:
     /// above it the WAL's second copy costs more than the segment's own sync.
     /// </summary>
@@ -63,17 +52,6 @@ public sealed class StorageOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "60.00:00:00")]
     public TimeSpan AbandonedContentAge { get; set; } = TimeSpan.FromDays(2);
-
-    /// <summary>
-    /// What separates a user from a detail in the local part of an address of ours (RFC 5233); each character is a separator. Default "+",
-    /// as everywhere; empty: there are no details. The same for all processes on one store.
-    /// </summary>
-    [RegularExpression("[!#$%&'*+/=?^_`{|}~-]{0,8}", ErrorMessage = "The field StorageOptions.DetailSeparators must be up to 8 of the characters !#$%&'*+-/=?^_`{|}~")]
-    public string DetailSeparators { get; set; } = "+";
-
-    /// <summary>How long a change by the command line may go unnoticed by a running server. Default 1 s.</summary>
-    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
-    public TimeSpan DirectoryCacheTime { get; set; } = TimeSpan.FromSeconds(1);
 }
 
 [OptionsValidator]

@@ -41,4 +41,6 @@ internal sealed class FakeKeys : IDnsLookup
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
 }

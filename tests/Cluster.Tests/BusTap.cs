@@ -102,7 +102,7 @@ internal sealed class BusTap : IAsyncDisposable
             Interlocked.Increment(ref _repeated);
             if (againAfter is not { } time)
                 return;
-            await ClusterRun.PauseAsync(time);
+            await ClusterRun.LetPassAsync(time);
             await PublishAsync(endpoint, body, properties);
             Interlocked.Increment(ref _repeated);
         }

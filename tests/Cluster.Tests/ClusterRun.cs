@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Cluster.Tests;
@@ -17,7 +16,7 @@ internal sealed class ClusterRun : IAsyncDisposable
     public static readonly string[] Impatient =
     [
         // A session of a process that was killed holds its maildrop no longer than this.
-        "--Storage:MaildropLease=00:00:06",
+        "--MailStore:MaildropLease=00:00:06",
         "--Mailbox:LeaseRenewalInterval=00:00:02",
         "--Queue:RetrySteps:0=00:00:01",
         "--Queue:RetrySteps:1=00:00:02",
@@ -26,7 +25,7 @@ internal sealed class ClusterRun : IAsyncDisposable
         "--Queue:ReportDelay=00:00:01",
         // One sender has all the failures of a run.
         "--Queue:MaxReportsPerSender=1000000",
-        "--Storage:ClaimLease=00:00:05",
+        "--MailStore:ClaimLease=00:00:05",
         "--Storage:AbandonedContentAge=00:00:20",
         "--Delivery:Timeouts:Connect=00:00:05",
         "--Delivery:Timeouts:Greeting=00:00:03",
@@ -37,6 +36,9 @@ internal sealed class ClusterRun : IAsyncDisposable
     ];
 
     private const int MostLooks = 60;
+
+    // Between two looks into storage and broker, which cost them something.
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(300);
 
     private readonly List<SinkServer> _sinks = [];
     private readonly List<string> _routes = [];
@@ -184,7 +186,8 @@ internal sealed class ClusterRun : IAsyncDisposable
             // A session of a process that was killed holds the maildrop until its lease ends.
             var poller = new Pop3Poller(Maildrop(account), Read) { Servers = [Cluster.Pop3[mailbox]] };
             var refusal = "";
-            await Eventually.TrueAsync(async () => (refusal = await RefusalAsync(poller)) is "", TimeSpan.FromSeconds(60), () => $"{account}: {refusal}", Cancellation);
+            await Eventually.TrueAsync(
+                TimeSpan.FromSeconds(1), async () => (refusal = await RefusalAsync(poller)) is "", TimeSpan.FromSeconds(60), () => $"{account}: {refusal}", Cancellation);
         }
     }
 
@@ -197,7 +200,6 @@ internal sealed class ClusterRun : IAsyncDisposable
         }
         catch (Pop3RefusedException refused)
         {
-            await PauseAsync(TimeSpan.FromSeconds(1));
             return refused.Message;
         }
     }
@@ -208,6 +210,7 @@ internal sealed class ClusterRun : IAsyncDisposable
     {
         IReadOnlyList<Remainder> left = [];
         return await Eventually.TrueAsync(
+            s_pause,
             async () =>
             {
                 left = [.. (await Cluster.RemainingAsync(Cancellation)).Where(r => !mailOnly || r.What != MailCluster.BytesWithoutOwner)];
@@ -217,12 +220,22 @@ internal sealed class ClusterRun : IAsyncDisposable
                     return true;
                 if (await Cluster.ReleaseHeldAsync(Cancellation) is > 0 and var released)
                     Figures.Write($"{released} messages were held after too many deaths, and released");
-                await PauseAsync(TimeSpan.FromMilliseconds(300));
                 return false;
             },
             limit,
             () => $"Left: {string.Join(", ", left.Where(r => r.Count != 0))}\n{DescribeQueue()}\n{Keep()}\n{Cluster.Describe()}",
             Cancellation);
+    }
+
+    /// <summary>Mail flows: waits until so many more have arrived at the far ends, or all of it was sent.</summary>
+    public async Task FlowsAsync(int more, Task? sending = null)
+    {
+        var before = await ArrivedAsync();
+        await Eventually.TrueAsync(
+            s_pause, async () => sending is { IsCompleted: true } || await ArrivedAsync() >= before + more,
+            TimeSpan.FromSeconds(60), () => $"Less than {more} have arrived\n{Cluster.Describe()}", Cancellation);
+
+        async Task<int> ArrivedAsync() => (await Arrived.ReadAsync(Cancellation)).Count;
     }
 
     public async Task<IReadOnlyList<LedgerRecord>> RecordsAsync() =>
@@ -246,13 +259,17 @@ internal sealed class ClusterRun : IAsyncDisposable
     /// </summary>
     private async Task<IReadOnlyList<Remainder>> LastRemainingAsync()
     {
-        for (var looks = 1; ; looks++)
-        {
-            Remainder[] left = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)];
-            if (looks == MostLooks || left.All(remainder => remainder.Count == 0))
-                return left;
-            await PauseAsync(TimeSpan.FromMilliseconds(300));
-        }
+        Remainder[] left = [];
+        var looks = 0;
+        await Eventually.TrueAsync(
+            s_pause,
+            async () =>
+            {
+                left = [.. await Cluster.RemainingAsync(Cancellation), .. await Cluster.RemainingInBrokerAsync(Cancellation)];
+                return ++looks == MostLooks || left.All(remainder => remainder.Count == 0);
+            },
+            TimeSpan.FromMinutes(2), cancellation: Cancellation);
+        return left;
     }
 
     /// <summary>The recipients of this run's attempts that ended in doubt.</summary>
@@ -276,7 +293,11 @@ internal sealed class ClusterRun : IAsyncDisposable
         _shared.Leave();
     }
 
-    public static Task PauseAsync(TimeSpan time) => Task.Delay(time, TimeProvider.System, Cancellation);
+    /// <summary>
+    /// Lets time pass that is itself what the test is about: how long a fault lasts, or when it comes. Never to wait for what somebody is about
+    /// to do: <see cref="Eventually"/> and <see cref="FlowsAsync"/> do that.
+    /// </summary>
+    public static Task LetPassAsync(TimeSpan time) => Task.Delay(time, TimeProvider.System, Cancellation);
 
     public async ValueTask DisposeAsync()
     {

@@ -35,7 +35,7 @@ public sealed class CutTests(SharedServers servers)
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(ClusterRun.Cancellation);
         var sending = SendUntilAsync(run, seed, enough.Token);
         var restarts = new List<string>();
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.FlowsAsync(100);
         await CutAsync(run, one, other, restarts);
         await CutAsync(run, other, one, restarts);
         await enough.CancelAsync();
@@ -61,7 +61,7 @@ public sealed class CutTests(SharedServers servers)
             while (TimeProvider.System.GetUtcNow() < until)
             {
                 StartAgain(run, restarts);
-                await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
+                await ClusterRun.LetPassAsync(TimeSpan.FromSeconds(1));
             }
             Assert.True(await ArrivedAsync(run) > before, $"nothing arrived in the {half} half of the cut\n{run.Cluster.Describe()}");
         }

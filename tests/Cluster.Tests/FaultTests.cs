@@ -40,7 +40,7 @@ public sealed class FaultTests(ImpatientCluster shared)
         {
             for (var i = 0; i < kills; i++)
             {
-                await ClusterRun.PauseAsync(faults.Seconds(0.5, mostPause));
+                await ClusterRun.LetPassAsync(faults.Seconds(0.5, mostPause));
                 await faults.KillAsync((ServiceKind)(i % 4));
                 if (i == kills / 5)
                     await faults.RestartStoreAsync();
@@ -57,7 +57,7 @@ public sealed class FaultTests(ImpatientCluster shared)
         {
             foreach (var kind in new[] { ServiceKind.Ingress, ServiceKind.Delivery, ServiceKind.Mailbox })
             {
-                await ClusterRun.PauseAsync(faults.Seconds(0.5, mostPause));
+                await ClusterRun.LetPassAsync(faults.Seconds(0.5, mostPause));
                 await faults.KillAsync(kind);
             }
         }
@@ -76,7 +76,7 @@ public sealed class FaultTests(ImpatientCluster shared)
             var started = Stopwatch.GetTimestamp();
             while (Stopwatch.GetElapsedTime(started) < time)
             {
-                await ClusterRun.PauseAsync(faults.Seconds(0, 8));
+                await ClusterRun.LetPassAsync(faults.Seconds(0, 8));
                 await faults.MakeAnyAsync();
             }
         }

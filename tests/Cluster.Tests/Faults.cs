@@ -94,7 +94,7 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
             FrozenSilos++;
         var from = Now();
         victim.Freeze();
-        await ClusterRun.PauseAsync(time);
+        await ClusterRun.LetPassAsync(time);
         victim.Thaw();
         if (kind == ServiceKind.Delivery)
             Doubt(victim.Name, from, s_moment);
@@ -107,7 +107,7 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
         var from = Now();
         Count("PostgreSQL killed");
         await run.Servers.Postgres.KillAsync();
-        await ClusterRun.PauseAsync(Seconds(0, 3));
+        await ClusterRun.LetPassAsync(Seconds(0, 3));
         await run.Servers.Postgres.RestartAsync(ClusterRun.Cancellation);
         // What was recorded as it came back is durable; no dot is sent on a claim whose lease ran out.
         Doubt("postgres", from, lease);
@@ -149,7 +149,7 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
         var from = Now();
         Count("RabbitMQ alarms");
         await run.Servers.Rabbit.SetMemoryAlarmAsync(on: true, ClusterRun.Cancellation);
-        await ClusterRun.PauseAsync(time);
+        await ClusterRun.LetPassAsync(time);
         await run.Servers.Rabbit.SetMemoryAlarmAsync(on: false, ClusterRun.Cancellation);
         await RecoverAsync();
         StoodStill(from);
@@ -164,7 +164,7 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
         await meanwhile();
         var left = time - Stopwatch.GetElapsedTime(stopped);
         if (left > TimeSpan.Zero)
-            await ClusterRun.PauseAsync(left);
+            await ClusterRun.LetPassAsync(left);
         await run.Servers.Redis.RestartAsync(ClusterRun.Cancellation);
         await RecoverAsync();
     }

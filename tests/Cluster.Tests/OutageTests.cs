@@ -139,10 +139,10 @@ public sealed class OutageTests(ImpatientCluster shared)
         await using var run = await EnterAsync("lock");
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var sending = SendUntilAsync(run, enough.Token);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(4));
+        await run.FlowsAsync(200);
         var before = (await run.Arrived.ReadAsync(Cancellation)).Count;
         await Eventually.TrueAsync(() => HoldUpWritesAsync(run, held), TimeSpan.FromSeconds(40), cancellation: Cancellation);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.FlowsAsync(200);
         await enough.CancelAsync();
         var sent = await sending;
         await run.DrainAsync(TimeSpan.FromSeconds(60));
@@ -159,7 +159,7 @@ public sealed class OutageTests(ImpatientCluster shared)
         var sending = run.SendAsync(Messages(run, "t", 400), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
         for (var i = 0; i < 5; i++)
         {
-            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
+            await run.FlowsAsync(50, sending);
             await run.Servers.Postgres.TerminateSessionsAsync(Cancellation);
         }
         await sending;
@@ -186,7 +186,7 @@ public sealed class OutageTests(ImpatientCluster shared)
             await run.SendAsync(Messages(run, "during", 200), o => o with { RetryRefused = false });
             var drained = await run.DrainAsync(TimeSpan.FromSeconds(30));
             // Twice what silos take to suspect each other: three missed probes of 2 s.
-            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(12));
+            await ClusterRun.LetPassAsync(TimeSpan.FromSeconds(12));
             await run.SendAsync(Messages(run, "later", 200), o => o with { RetryRefused = false });
             var later = await run.DrainAsync(TimeSpan.FromSeconds(30));
             Figures.Write($"200 messages out after {drained.TotalSeconds:F1} s, 200 more 12 s later after {later.TotalSeconds:F1} s");

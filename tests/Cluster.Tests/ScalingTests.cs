@@ -23,20 +23,20 @@ public sealed class ScalingTests(SharedServers servers)
 
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var sending = SendUntilAsync(run, seed, enough.Token);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.FlowsAsync(150);
         for (var i = 0; i < 3; i++)
             run.Cluster.Add(ServiceKind.Delivery);
         await run.WaitUntilReadyAsync();
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.FlowsAsync(150);
         var stops = new List<string>();
         foreach (var delivery in run.Cluster.Of(ServiceKind.Delivery).Skip(1))
-            await StopAsync(delivery, stops);
+            await StopAsync(run, delivery, stops);
         run.Cluster.Add(ServiceKind.Queue);
         await run.WaitUntilReadyAsync();
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await run.FlowsAsync(150);
         foreach (var queue in run.Cluster.Of(ServiceKind.Queue).Take(2))
-            await StopAsync(queue, stops);
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+            await StopAsync(run, queue, stops);
+        await run.FlowsAsync(150);
         var until = TimeProvider.System.GetUtcNow();
         await enough.CancelAsync();
         await sending;
@@ -145,13 +145,13 @@ public sealed class ScalingTests(SharedServers servers)
         Assert.InRange(sink.PeakConnections, 2, cap);
     }
 
-    private static async Task StopAsync(ServiceProcess service, List<string> stops)
+    private static async Task StopAsync(ClusterRun run, ServiceProcess service, List<string> stops)
     {
         var started = TimeProvider.System.GetTimestamp();
         Assert.True(await service.StopAsync(), $"{service.Name} did not stop within its grace\n{service.Output}");
         stops.Add($"{service.Name} {TimeProvider.System.GetElapsedTime(started).TotalSeconds:F1} s");
         Assert.Equal((service.Name, 0), (service.Name, service.Process.ExitCode));
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
+        await run.FlowsAsync(50);
     }
 
     private static async Task SendUntilAsync(ClusterRun run, int seed, CancellationToken enough)
@@ -165,8 +165,9 @@ public sealed class ScalingTests(SharedServers servers)
     private static async Task QueueAtOnceAsync(ClusterRun run, int count, string domain)
     {
         await run.Cluster.AdministerAsync(["queue", "pause"], cancellation: Cancellation);
-        // Until every silo has seen it.
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(3));
+        await Eventually.TrueAsync(
+            async () => await run.Cluster.SumMetricAsync(ServiceKind.Queue, "mailpipeline_queue_paused", Cancellation) == run.Cluster.Of(ServiceKind.Queue).Count,
+            TimeSpan.FromSeconds(30), () => "Not every silo has seen the pause", Cancellation);
         await run.SendAsync([.. Enumerable.Range(0, count).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@{domain}")))]);
         await Eventually.TrueAsync(
             async () => (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0] == count,

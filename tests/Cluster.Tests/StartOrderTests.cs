@@ -67,7 +67,7 @@ public sealed class StartOrderTests(SharedServers servers)
         {
             silo.Launch();
             await Eventually.TrueAsync(() => Task.FromResult(silo.Process.Output.Length > 0), TimeSpan.FromSeconds(30), cancellation: ClusterRun.Cancellation);
-            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(after));
+            await ClusterRun.LetPassAsync(TimeSpan.FromSeconds(after));
             Assert.True(await silo.StopAsync(), $"it did not stop {after} s after its first word\n{silo.Output}");
             codes.Add(silo.Process.ExitCode);
             // 143: the signal came before there was anything to stop.

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Cluster.Tests;
@@ -65,8 +64,8 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
         // Frozen it takes its share off the broker and stores none of it.
         victim.Freeze();
         await run.SendAsync([.. Enumerable.Range(0, 60).Select(i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"ann@{run.Local}")))], o => o with { Connections = 2, Pace = TimeSpan.FromMilliseconds(50) });
-        await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
-        var waiting = (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0];
+        var waiting = 0L;
+        await Eventually.TrueAsync(TimeSpan.FromMilliseconds(300), IsLeftToVictimAsync, TimeSpan.FromSeconds(30), () => $"{waiting} wait", Cancellation);
         await victim.KillAsync();
         var taken = await run.DrainAsync(TimeSpan.FromSeconds(60));
         Figures.Write($"{waiting} messages waited for the dead one; stored {taken.TotalSeconds:F1} s after its death");
@@ -74,6 +73,16 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
         Assert.InRange(taken, TimeSpan.Zero, s_lease + s_margin);
         await run.ReadMaildropsAsync(["ann"], mailbox: 1);
         await run.AssertCleanAsync(await run.EvidenceAsync());
+
+        // All are handed out, and those that the other does not store: no more than before, and all of them off the broker.
+        async Task<bool> IsLeftToVictimAsync()
+        {
+            var before = waiting;
+            var store = (await run.Servers.Rabbit.ListQueuesAsync(run.Cluster.Connections.VirtualHost, Cancellation)).Single(queue => queue.Name == "store");
+            waiting = (await run.Cluster.CountAsync("SELECT COUNT(*) FROM recipients WHERE state = 0", Cancellation))[0];
+            return waiting > 0 && waiting == before && store is { Ready: 0, Unacknowledged: > 0 }
+                && (await run.Cluster.RemainingAsync(Cancellation)).All(left => left.Count == 0 || !left.What.Contains("unrouted", StringComparison.Ordinal));
+        }
     }
 
     [Fact]
@@ -88,11 +97,17 @@ public sealed class TakeoverTests(PatientCluster shared) : IClassFixture<Patient
         var killed = TimeProvider.System.GetUtcNow();
         await run.Cluster.Of(ServiceKind.Queue)[0].KillAsync();
         // One message to each domain, and again until each has had one.
-        for (var round = 0; round < 25 && (await FirstAsync()).Count < Domains; round++)
-        {
-            await run.SendAsync(Messages(run, $"r{round}-"), o => o with { Connections = 4 });
-            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(1));
-        }
+        var round = 0;
+        await Eventually.TrueAsync(
+            TimeSpan.FromSeconds(1),
+            async () =>
+            {
+                if ((await FirstAsync()).Count == Domains)
+                    return true;
+                await run.SendAsync(Messages(run, $"r{round++}-"), o => o with { Connections = 4 });
+                return false;
+            },
+            TimeSpan.FromSeconds(40), cancellation: Cancellation);
         await run.DrainAsync(TimeSpan.FromSeconds(60));
 
         var first = await FirstAsync();

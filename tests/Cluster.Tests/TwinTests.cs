@@ -42,7 +42,7 @@ public sealed class TwinTests(SharedServers servers)
         var sending = run.SendAsync(Load.Compose(run, seed, 1500, 1000, Domains), o => o with { Pace = TimeSpan.FromMilliseconds(100) });
         for (var i = 0; i < 3 && !sending.IsCompleted; i++)
         {
-            await ClusterRun.PauseAsync(TimeSpan.FromSeconds(2));
+            await run.FlowsAsync(150, sending);
             await run.Servers.Rabbit.CloseConnectionsAsync(ClusterRun.Cancellation);
         }
         await sending;

@@ -42,7 +42,7 @@ public sealed class ZombieTests(ImpatientCluster shared)
         var from = TimeProvider.System.GetUtcNow();
         foreach (var victim in victims)
             victim.Freeze();
-        await ClusterRun.PauseAsync(time);
+        await ClusterRun.LetPassAsync(time);
         foreach (var victim in victims)
             victim.Thaw();
         var fault = new Fault("standing still", from, from);

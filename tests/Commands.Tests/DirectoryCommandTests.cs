@@ -337,11 +337,13 @@ public sealed class DirectoryCommandTests : IDisposable
 
     [Theory]
     [InlineData("queue --dat=other", "Unrecognized command or argument '--dat=other'")]
-    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, Logins, ConnectionStrings")]
-    [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, Logins, ConnectionStrings")]
-    [InlineData("queue --Storage:X=1", "There is no setting 'Storage:X'; Storage has ConnectionString, ClaimLease")]
-    [InlineData("queue --Storage:ClaimLease=-1", "Storage:ClaimLease is '-1'; must be between")]
-    [InlineData("domain list --Storage:ClaimLease soon", "Storage:ClaimLease is 'soon'; it must be a time such as 5m")]
+    [InlineData("queue --Storge:X=1", "There is no section of settings named 'Storge'; there are Storage, MailStore, Logins, ConnectionStrings, Dns")]
+    [InlineData("queue --Ingress:MaxErrors=5", "There is no section of settings named 'Ingress'; there are Storage, MailStore, Logins, ConnectionStrings, Dns")]
+    [InlineData("queue --Storage:X=1", "There is no setting 'Storage:X'; Storage has ConnectionString, InlineContentBytes")]
+    [InlineData("queue --Storage:ClaimLease=5s", "There is no setting 'Storage:ClaimLease'; Storage has ConnectionString, InlineContentBytes")]
+    [InlineData("queue --MailStore:X=1", "There is no setting 'MailStore:X'; MailStore has ClaimLease, MaildropLease, DetailSeparators, DirectoryCacheTime")]
+    [InlineData("queue --MailStore:ClaimLease=-1", "MailStore:ClaimLease is '-1'; must be between")]
+    [InlineData("domain list --MailStore:ClaimLease soon", "MailStore:ClaimLease is 'soon'; it must be a time such as 5m")]
     [InlineData("domain list --ConnectionStrings:maildb=x", "ConnectionStrings:maildb")]
     public async Task A_bad_setting_is_refused_by_name_whatever_the_command(string line, string message)
     {

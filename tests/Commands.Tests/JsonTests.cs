@@ -1,7 +1,6 @@
 using System.Reflection;
 using System.Text.Json;
 using MailPipeline.Administration;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Commands.Tests;
@@ -32,7 +31,7 @@ public sealed class JsonTests : IDisposable
             """{"status":"done","result":"accountRemoved","message":*,"address":"ann@example.org","brokenAliases":[{"address":"postmaster@example.org","target":"ann@example.org"}]}""");
         await ShouldBeAsync("message 1E240", "", """{"status":"notDone","result":"noSuchMessage","message":*,"id":"1E240"}""");
         await ShouldBeAsync("message", "", """{"status":"refused","result":"misused","message":*}""");
-        await ShouldBeAsync("queue --Storage:ClaimLease=soon", "", """{"status":"refused","result":"badStart","message":*}""");
+        await ShouldBeAsync("queue --MailStore:ClaimLease=soon", "", """{"status":"refused","result":"badStart","message":*}""");
         await ShouldBeAsync("queue flush example.net", "", """{"status":"notDone","result":"nothingToFlush","message":"Nothing waits for example.net","domain":"example.net"}""");
         await ShouldBeAsync("queue pause", "", """{"status":"done","result":"deliveryPaused","message":*}""");
         await ShouldBeAsync("queue resume", "",

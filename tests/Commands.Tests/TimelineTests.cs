@@ -1,5 +1,4 @@
 using MailPipeline.Administration;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Commands.Tests;

@@ -1,4 +1,3 @@
-using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 

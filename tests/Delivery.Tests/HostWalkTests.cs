@@ -1,5 +1,7 @@
+using System.Net;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -74,6 +76,39 @@ public sealed class HostWalkTests
         while (outcomes.Count < 7 && !outcomes.Contains("Delivered 2.0.0"))
             outcomes.AddRange(Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
         Assert.Equal("Delivered 2.0.0", outcomes[^1]);
+    }
+
+    /// <summary>Its time-out is paid once, and not by each connection; after a while it is the best host again.</summary>
+    [Fact]
+    public async Task A_best_host_that_did_not_answer_comes_after_the_others_for_some_minutes()
+    {
+        await using var next = new ScriptedServer([Taken, Taken]);
+        await using var bench = new Bench(options => options.Port = next.Port, new FakeTimeProvider(DateTimeOffset.UnixEpoch));
+        bench.Dns.WithMx(Bench.Domain, (10, "best.example.net"), (20, "next.example.net"))
+            .WithAddress("best.example.net", "127.0.1.1").WithAddress("next.example.net", "127.0.0.1");
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+
+        // It is back, and nobody has asked yet.
+        await using var best = new ScriptedServer([Taken], address: IPAddress.Parse("127.0.1.1"), port: next.Port);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal((2, 0), (next.Connections, best.Connections));
+        bench.Clock.Advance(TimeSpan.FromMinutes(5));
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal((2, 1), (next.Connections, best.Connections));
+    }
+
+    /// <summary>Where nothing else is left, nobody waits for the minutes to pass.</summary>
+    [Fact]
+    public async Task The_only_host_is_tried_again_at_once()
+    {
+        await using var bench = new Bench(options => options.Port = 1, new FakeTimeProvider(DateTimeOffset.UnixEpoch));
+        bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithAddress("mx.example.net", "127.0.1.1");
+        Assert.Equal(["Deferred 4.4.1"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        await using var server = new ScriptedServer([Taken], address: IPAddress.Parse("127.0.1.1"));
+        bench.Options.Port = server.Port;
+        bench.Clock.Advance(TimeSpan.FromSeconds(1));
+        bench.RouteTo($"127.0.1.1:{server.Port}");
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
     }
 
     [Fact]

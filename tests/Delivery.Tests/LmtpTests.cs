@@ -83,6 +83,38 @@ public sealed class LmtpTests
         Assert.Equal([a, "Failed 5.1.1", c, d], Bench.Outcomes(report));
     }
 
+    /// <summary>In one transaction, or in as many as it takes, each has the reply that is his.</summary>
+    [Theory]
+    [InlineData(1000)]
+    [InlineData(100)]
+    public async Task A_thousand_recipients_of_which_each_third_fails_have_an_outcome_each(int most)
+    {
+        var recipients = Enumerable.Range(0, 1000).Select(number => $"r{number}@example.net").ToArray();
+        var script = new System.Text.StringBuilder(Hello);
+        foreach (var some in recipients.Chunk(most))
+        {
+            script.Append("C: MAIL FROM:<sender@example.com>\n");
+            foreach (var recipient in some)
+                script.Append(null, $"C: RCPT TO:<{recipient}>\n");
+            script.Append("C: DATA\nS: 250 Ok\n");
+            foreach (var recipient in some)
+                script.Append("S: 250 Ok\n");
+            script.Append("S: 354 Go on\nC: one\nC: .\n");
+            foreach (var recipient in some)
+                script.Append(IsThird(recipient) ? "S: 550 5.2.1 No\n" : "S: 250 2.0.0 Kept\n");
+        }
+
+        await using var server = new ScriptedServer(script.Append(End).ToString());
+        await using var bench = new Bench(options => options.MaxRecipients = most);
+        bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, IsLmtp: true));
+        var report = await bench.RunAsync(bench.Message("one\r\n", recipients));
+        await server.FinishAsync();
+        Assert.Equal(recipients.Select(recipient => IsThird(recipient) ? "Failed 5.2.1" : "Delivered 2.0.0"), Bench.Outcomes(report));
+        Assert.Equal(667, bench.Claims.Recorded.Count);
+
+        static bool IsThird(string recipient) => int.Parse(recipient[1..recipient.IndexOf('@', StringComparison.Ordinal)], System.Globalization.CultureInfo.InvariantCulture) % 3 == 2;
+    }
+
     [Fact]
     public async Task The_next_message_follows_when_all_have_answered()
     {

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;

@@ -28,6 +28,21 @@ public sealed class DnsCacheTests
     }
 
     [Fact]
+    public async Task Who_gives_up_on_an_answer_does_not_take_it_from_those_who_wait()
+    {
+        var cache = Cache(new DnsOptions());
+        _dns.Gate = new TaskCompletionSource();
+        using var impatience = new CancellationTokenSource();
+        var impatient = ((IDnsLookup)cache).TxtAsync("example.net", impatience.Token);
+        var patient = ((IDnsLookup)cache).TxtAsync("example.net", CancellationToken.None);
+        await impatience.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => impatient);
+        _dns.Gate.SetResult();
+        Assert.Equal(DnsStatus.Found, (await patient).Status);
+        Assert.Single(_dns.Questions);
+    }
+
+    [Fact]
     public async Task What_has_no_answer_is_left_alone_and_what_this_machine_cannot_ask_is_not_remembered()
     {
         var cache = Cache(new DnsOptions());
@@ -118,6 +133,9 @@ public sealed class DnsCacheTests
 
         public DnsAnswer<TxtRecord> Answer { get; set; } = new(DnsStatus.Found, [new TxtRecord("v=spf1 -all")], s_hour);
 
+        /// <summary>No answer comes before.</summary>
+        public TaskCompletionSource? Gate { get; set; }
+
         public Task<DnsAnswer<MxRecord>> MxAsync(string name, CancellationToken cancellationToken) =>
             AskedAsync($"MX {name}", new DnsAnswer<MxRecord>(DnsStatus.NoSuchName, [], s_hour));
 
@@ -135,10 +153,11 @@ public sealed class DnsCacheTests
         public Task<DnsAnswer<IPAddress>> IPv6Async(string name, CancellationToken cancellationToken) =>
             AskedAsync($"AAAA {name}", new DnsAnswer<IPAddress>(DnsStatus.NoData, [], s_hour));
 
-        private Task<DnsAnswer<T>> AskedAsync<T>(string question, DnsAnswer<T> answer)
+        private async Task<DnsAnswer<T>> AskedAsync<T>(string question, DnsAnswer<T> answer)
         {
             Questions.Add(question);
-            return Task.FromResult(answer);
+            await (Gate?.Task ?? Task.CompletedTask);
+            return answer;
         }
     }
 }

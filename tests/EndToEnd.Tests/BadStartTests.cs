@@ -22,7 +22,7 @@ public sealed class BadStartTests : IDisposable
     [InlineData("--Mailbox:Listeners:0:Port=70000", "Mailbox:Listeners:0")]
     [InlineData("--Ingress:Listeners:0:Port=70000", "Ingress:Listeners:0")]
     [InlineData("--Ingress:Listeners:0:Kind=Nonsense", "Ingress:Listeners:0")]
-    [InlineData("--Storage:ClaimLease=-1", "Storage:ClaimLease")]
+    [InlineData("--MailStore:ClaimLease=-1", "MailStore:ClaimLease")]
     [InlineData("--Nonsense:Key=1", "Nonsense")]
     [InlineData("--ConnectionStrings:maildb=Nonsense", "maildb")]
     public async Task A_bad_setting_is_named(string setting, string named)

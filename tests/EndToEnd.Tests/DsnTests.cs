@@ -7,38 +7,21 @@ namespace MailPipeline.EndToEnd.Tests;
 /// <summary>Reports that a sender asked for, both ways with Postfix: what it asks for we do, what we ask for it does (RFC 3461).</summary>
 public sealed class DsnTests(DsnTests.Fixture fixture) : IClassFixture<DsnTests.Fixture>
 {
-    public sealed class Fixture : IAsyncLifetime
+    public sealed class Fixture() : PostfixFixture("dsn")
     {
-        internal Pipeline Pipeline { get; } = new("dsn");
-
-        internal DnsServer Dns { get; private set; } = null!;
-
-        internal PostfixServer Postfix { get; private set; } = null!;
-
-        public async ValueTask InitializeAsync()
+        public override async ValueTask InitializeAsync()
         {
             var port = FreePorts.Next();
-            Dns = await DnsServer.StartAsync(
+            var dns = await StartAsync(DnsServer.StartAsync(
                 """
                 postfix.example. MX 10 mx.postfix.example.
                 mx.postfix.example. A 127.0.0.2
-                """);
+                """));
             // The kit's own far end does not offer DSN.
             Pipeline.AddSink("sink.example");
-            await Pipeline.StartAsync(
-                ["ann", "bob"],
-                [.. Pipeline.Impatient, $"--Dns:Servers:0={Dns.EndPoint}", $"--Delivery:Port={port}", "--Delivery:LocalAddresses=Allow"],
-                default);
+            await StartPipelineAsync($"--Dns:Servers:0={dns.EndPoint}", $"--Delivery:Port={port}", "--Delivery:LocalAddresses=Allow");
             // What it makes itself, its reports, it sends to us.
-            Postfix = await PostfixServer.StartAsync(
-                new() { Domains = ["postfix.example"], Address = IPAddress.Parse("127.0.0.2"), Port = port, RelayHost = Pipeline.Server.Smtp });
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await Pipeline.DisposeAsync();
-            await Postfix.DisposeAsync();
-            await Dns.DisposeAsync();
+            await StartPostfixAsync(new() { Domains = ["postfix.example"], Address = IPAddress.Parse("127.0.0.2"), Port = port });
         }
     }
 
@@ -54,7 +37,7 @@ public sealed class DsnTests(DsnTests.Fixture fixture) : IClassFixture<DsnTests.
     public async Task Postfix_takes_over_what_we_hand_on_and_reports_to_our_user()
     {
         await SubmitAsync("user@postfix.example", "ToPostfix");
-        var report = Assert.Single(await ReportsAsync("ToPostfix", ReadMaildropAsync));
+        var report = Assert.Single(await ReportsAsync("ToPostfix", ReadAnnAsync));
         Assert.Equal("delivered", ActionOf(report));
         Assert.Equal("rfc822;first@example.com", OfRecipient(report)["Original-Recipient"]?.Replace(" ", "", StringComparison.Ordinal));
         // One, and not ours.
@@ -65,7 +48,7 @@ public sealed class DsnTests(DsnTests.Fixture fixture) : IClassFixture<DsnTests.
     public async Task A_host_that_makes_no_reports_is_reported_for_by_us()
     {
         await SubmitAsync("user@sink.example", "ToSink");
-        var report = Assert.Single(await ReportsAsync("ToSink", ReadMaildropAsync));
+        var report = Assert.Single(await ReportsAsync("ToSink", ReadAnnAsync));
         Assert.Equal("relayed", ActionOf(report));
         Assert.Equal("rfc822; first@example.com", OfRecipient(report)["Original-Recipient"]);
         Assert.Equal("2.0.0", OfRecipient(report)["Status"]);
@@ -108,8 +91,7 @@ public sealed class DsnTests(DsnTests.Fixture fixture) : IClassFixture<DsnTests.
         await Eventually.TrueAsync(
             async () =>
             {
-                found = [.. (await read()).Select(bytes => MimeMessage.Load(new MemoryStream(bytes)).Body).OfType<MultipartReport>()
-                    .Where(report => OfMessage(report)["Original-Envelope-Id"]?.Trim() == envelopeId)];
+                found = Pipeline.ReportsAbout(await read(), envelopeId);
                 return found.Count > 0;
             },
             Limit, () => $"No report: {Pipeline.Server.Process.Output}\n{fixture.Postfix.Log}", Cancellation);
@@ -117,26 +99,7 @@ public sealed class DsnTests(DsnTests.Fixture fixture) : IClassFixture<DsnTests.
         return found;
     }
 
-    private async Task<IReadOnlyList<byte[]>> ReadMaildropAsync()
-    {
-        var messages = new List<byte[]>();
-        await using var client = await Pop3Client.OpenAsync(Pipeline.Maildrop("ann").Login, Cancellation);
-        foreach (var (number, _) in await client.ListAsync(Cancellation))
-        {
-            await client.CommandAsync($"RETR {number}", Cancellation);
-            var message = new MemoryStream();
-            await foreach (var line in client.ReadLinesAsync(Cancellation))
-            {
-                message.Write(line.Span);
-                message.Write("\r\n"u8);
-            }
-            messages.Add(message.ToArray());
-        }
-        await client.CommandAsync("QUIT", Cancellation);
-        return messages;
-    }
-
-    private static HeaderList OfMessage(MultipartReport report) => report.OfType<MessageDeliveryStatus>().Single().StatusGroups[0];
+    private Task<IReadOnlyList<byte[]>> ReadAnnAsync() => Pipeline.ReadMaildropAsync("ann", Cancellation);
 
     private static HeaderList OfRecipient(MultipartReport report) =>
         Assert.Single(report.OfType<MessageDeliveryStatus>().Single().StatusGroups.Skip(1), group => group.Contains("Action"));

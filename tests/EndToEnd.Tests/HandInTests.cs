@@ -19,53 +19,37 @@ public sealed class HandInTests(HandInTests.Fixture fixture) : IClassFixture<Han
 
     private Pipeline Pipeline => fixture.Pipeline;
 
-    public sealed class Fixture : IAsyncLifetime
+    /// <summary>Its Postfix takes mail for our domain and hands it in; sends all other mail to us.</summary>
+    public sealed class Fixture() : PostfixFixture("handin")
     {
-        internal Pipeline Pipeline { get; } = new("handin");
-
-        /// <summary>Takes mail for our domain and hands it in; sends all other mail to us.</summary>
-        internal PostfixServer Before { get; private set; } = null!;
-
         /// <summary>Has one mailbox, known@behind.example.</summary>
         internal PostfixServer Behind { get; private set; } = null!;
 
         internal DovecotServer Dovecot { get; private set; } = null!;
 
-        public async ValueTask InitializeAsync()
+        public override async ValueTask InitializeAsync()
         {
             var port = FreePorts.Next();
             var socket = Pipeline.Folder["lmtp"];
-            Behind = await PostfixServer.StartAsync(new()
+            Behind = await StartAsync(PostfixServer.StartAsync(new()
             {
                 Domains = ["behind.example"], Settings = "virtual_mailbox_maps = inline:{ {known@behind.example = inbox/} }",
-            });
-            Dovecot = await DovecotServer.StartAsync(["carol"]);
-            await Pipeline.StartAsync(
-                ["ann", "bob"],
-                [
-                    .. Pipeline.Impatient, "--Ingress:Listeners:2:Kind=Lmtp", $"--Ingress:Listeners:2:Port={port}", "--Ingress:Listeners:3:Kind=Lmtp",
-                    $"--Ingress:Listeners:3:Socket={socket}", "--Ingress:Listeners:3:SocketMode=0666", "--Ingress:RelayClients:0=127.0.0.2",
-                    "--Storage:DirectoryCacheTime=00:00:00",
-                ],
-                default);
+            }));
+            Dovecot = await StartAsync(DovecotServer.StartAsync(["carol"]));
+            await StartPipelineAsync(
+                "--Ingress:Listeners:2:Kind=Lmtp", $"--Ingress:Listeners:2:Port={port}", "--Ingress:Listeners:3:Kind=Lmtp",
+                $"--Ingress:Listeners:3:Socket={socket}", "--Ingress:Listeners:3:SocketMode=0666", "--Ingress:RelayClients:0=127.0.0.2",
+                "--MailStore:DirectoryCacheTime=00:00:00");
             await Pipeline.Server.RunAsync(["domain", "add", "behind.example", "--relay", $"127.0.0.1:{Behind.EndPoint.Port}", "--recipients", "verify"]);
             await Pipeline.Server.RunAsync(["domain", "add", "dovecot.example", "--relay", $"lmtp:{Dovecot.Socket}", "--recipients", "verify"]);
-            Before = await PostfixServer.StartAsync(new()
+            await StartPostfixAsync(new()
             {
-                Domains = [Pipeline.LocalDomain], RelayHost = Pipeline.Server.Smtp,
+                Domains = [Pipeline.LocalDomain],
                 Settings = $$"""
                 virtual_transport = lmtp:inet:127.0.0.1:{{port}}
                 transport_maps = inline:{ {{{Bob}} = lmtp:unix:{{socket}}} }
                 """,
             });
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await Before.DisposeAsync();
-            await Pipeline.DisposeAsync();
-            await Behind.DisposeAsync();
-            await Dovecot.DisposeAsync();
         }
     }
 
@@ -83,11 +67,11 @@ public sealed class HandInTests(HandInTests.Fixture fixture) : IClassFixture<Han
         await Eventually.TrueAsync(
             () => Regex($"to=<{Ann}>,.* status=sent \\(250 2.0.0 Ok: queued as ") && Regex($"to=<{Bob}>,.* status=sent \\(250 2.0.0 Ok: queued as ")
                 && Regex($"to=<nobody@{Pipeline.LocalDomain}>,.* status=bounced .*550 5.1.1 No such user here"),
-            s_limit, () => fixture.Before.Log, Cancellation);
+            s_limit, () => fixture.Postfix.Log, Cancellation);
 
         Assert.Contains($"  LMTP  {Pipeline.Folder["lmtp"]} lmtp, STARTTLS", Pipeline.Server.Process.Output, StringComparison.Ordinal);
 
-        bool Regex(string line) => System.Text.RegularExpressions.Regex.IsMatch(fixture.Before.Log, line);
+        bool Regex(string line) => System.Text.RegularExpressions.Regex.IsMatch(fixture.Postfix.Log, line);
     }
 
     /// <summary>Postfix -> us -> Dovecot's LMTP, with what its user wants to know.</summary>
@@ -99,21 +83,18 @@ public sealed class HandInTests(HandInTests.Fixture fixture) : IClassFixture<Han
         await Eventually.TrueAsync(
             async () =>
             {
-                reports = [.. (await ReadAsync("ann")).Select(bytes => MimeMessage.Load(new MemoryStream(bytes)).Body).OfType<MultipartReport>()
-                    .Where(report => Status(report)[0]["Original-Envelope-Id"]?.Trim() == "chain")];
+                reports = await Pipeline.ReadReportsAsync("ann", "chain", Cancellation);
                 return reports.Count == 2;
             },
-            s_limit, () => $"{fixture.Before.Log}\n{Pipeline.Server.Process.Output}", Cancellation);
+            s_limit, () => $"{fixture.Postfix.Log}\n{Pipeline.Server.Process.Output}", Cancellation);
 
         Assert.Equal(
             ["carol@dovecot.example delivered", "gone@dovecot.example failed"],
             reports.Select(report => $"{Field(report, "Final-Recipient").Split(';')[1].Trim()} {Field(report, "Action")}").Order());
         Assert.Contains(token, Encoding.UTF8.GetString(Assert.Single(fixture.Dovecot.ReadMaildir("carol"))), StringComparison.Ordinal);
-        Assert.Contains("said: 550 5.1.1", fixture.Before.Log, StringComparison.Ordinal);
+        Assert.Contains("said: 550 5.1.1", fixture.Postfix.Log, StringComparison.Ordinal);
 
-        static string Field(MultipartReport report, string name) => Status(report)[1][name]!.Trim();
-
-        static HeaderListCollection Status(MultipartReport report) => report.OfType<MessageDeliveryStatus>().Single().StatusGroups;
+        static string Field(MultipartReport report, string name) => report.OfType<MessageDeliveryStatus>().Single().StatusGroups[1][name]!.Trim();
     }
 
     [Fact]
@@ -141,7 +122,7 @@ public sealed class HandInTests(HandInTests.Fixture fixture) : IClassFixture<Han
     {
         var token = Guid.NewGuid().ToString("N");
         var file = Pipeline.Folder.Write(token, $"From: {sender}\nSubject: {token}\n\n.\n..dots\n");
-        await fixture.Before.SendAsync(sender, recipients, file, Cancellation, options);
+        await fixture.Postfix.SendAsync(sender, recipients, file, Cancellation, options);
         return token;
     }
 
@@ -149,30 +130,8 @@ public sealed class HandInTests(HandInTests.Fixture fixture) : IClassFixture<Han
     {
         byte[]? found = null;
         await Eventually.TrueAsync(
-            async () => (found = (await ReadAsync(account)).FirstOrDefault(message => message.AsSpan().IndexOf(Encoding.ASCII.GetBytes($"Subject: {token}\r\n")) >= 0)) is not null,
-            s_limit, () => $"{fixture.Before.Log}\n{Pipeline.Server.Process.Output}", Cancellation);
+            async () => (found = (await Pipeline.ReadMaildropAsync(account, Cancellation)).FirstOrDefault(message => message.AsSpan().IndexOf(Encoding.ASCII.GetBytes($"Subject: {token}\r\n")) >= 0)) is not null,
+            s_limit, () => $"{fixture.Postfix.Log}\n{Pipeline.Server.Process.Output}", Cancellation);
         return found!;
-    }
-
-    /// <summary>All of a maildrop, by POP3.</summary>
-    private async Task<IReadOnlyList<byte[]>> ReadAsync(string account)
-    {
-        var messages = new List<byte[]>();
-        await using var client = await Pop3Client.OpenAsync(Pipeline.Maildrop(account).Login, Cancellation);
-        foreach (var (number, _) in await client.ListAsync(Cancellation))
-        {
-            await client.CommandAsync($"RETR {number}", Cancellation);
-            var message = new MemoryStream();
-            await foreach (var line in client.ReadLinesAsync(Cancellation))
-            {
-                message.Write(line.Span);
-                message.Write("\r\n"u8);
-            }
-
-            messages.Add(message.ToArray());
-        }
-
-        await client.CommandAsync("QUIT", Cancellation);
-        return messages;
     }
 }

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
+using MimeKit;
 
 namespace MailPipeline.EndToEnd.Tests;
 
@@ -23,7 +24,7 @@ internal sealed class Pipeline : IAsyncDisposable
         "--Queue:BatchTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
         "--Queue:ReportDelay=00:00:01",
-        "--Storage:ClaimLease=00:00:05",
+        "--MailStore:ClaimLease=00:00:05",
         "--Delivery:Timeouts:Connect=00:00:05",
         "--Delivery:Timeouts:Greeting=00:00:03",
         "--Delivery:Timeouts:Mail=00:00:03",
@@ -89,7 +90,41 @@ internal sealed class Pipeline : IAsyncDisposable
     public ServerLogin SubmissionLogin(string account) =>
         new(Server.Submission, StartTls: true, new NetworkCredential($"{account}@{LocalDomain}", Password));
 
+    /// <summary>The messages in a maildrop, as they are now.</summary>
+    public async Task<IReadOnlyList<byte[]>> ReadMaildropAsync(string account, CancellationToken cancellation)
+    {
+        var messages = new List<byte[]>();
+        await using var client = await Pop3Client.OpenAsync(Maildrop(account).Login with { Credential = null }, cancellation);
+        // RFC 6856 §2.1: what has a header in UTF-8 is read by who has said so before he logs in.
+        await client.CommandAsync("UTF8", cancellation);
+        await client.CommandAsync($"USER {account}@{LocalDomain}", cancellation);
+        await client.CommandAsync($"PASS {Password}", cancellation);
+        foreach (var (number, _) in await client.ListAsync(cancellation))
+        {
+            await client.CommandAsync($"RETR {number}", cancellation);
+            var message = new MemoryStream();
+            await foreach (var line in client.ReadLinesAsync(cancellation))
+            {
+                message.Write(line.Span);
+                message.Write("\r\n"u8);
+            }
+
+            messages.Add(message.ToArray());
+        }
+
+        await client.CommandAsync("QUIT", cancellation);
+        return messages;
+    }
+
     public Maildrop Maildrop(string account) => new($"{account}@{LocalDomain}", Password, Server.Pop3);
+
+    /// <summary>The reports in an account's maildrop about the message that has this envelope id (RFC 3461 §4.4).</summary>
+    public async Task<List<MultipartReport>> ReadReportsAsync(string account, string envelopeId, CancellationToken cancellation) =>
+        ReportsAbout(await ReadMaildropAsync(account, cancellation), envelopeId);
+
+    public static List<MultipartReport> ReportsAbout(IEnumerable<byte[]> messages, string envelopeId) =>
+        [.. messages.Select(bytes => MimeMessage.Load(new MemoryStream(bytes)).Body).OfType<MultipartReport>()
+            .Where(report => report.OfType<MessageDeliveryStatus>().Single().StatusGroups[0]["Original-Envelope-Id"]?.Trim() == envelopeId)];
 
     /// <summary>Hands in messages at the MX listener, each until it has its final answer.</summary>
     public Task SendAsync(IReadOnlyCollection<LedgerMessage> messages, CancellationToken cancellation, Func<LoadOptions, LoadOptions>? change = null)
@@ -101,13 +136,13 @@ internal sealed class Pipeline : IAsyncDisposable
     /// <summary>Waits until nothing is under way; returns how long it took.</summary>
     /// <param name="killed">The server was, often enough for recipients to be held: those are released, as an operator does.</param>
     public Task<TimeSpan> DrainAsync(TimeSpan limit, CancellationToken cancellation, bool killed = false) => Eventually.TrueAsync(
+        TimeSpan.FromMilliseconds(200),
         async () =>
         {
             if (Remaining().All(r => r.Count == 0))
                 return true;
             while (killed && Count("SELECT COALESCE(MIN(id >> 16), 0) FROM recipients WHERE state = 5") is > 0 and var held)
                 await Server.RunAsync(["message", "release", held.ToString("X", CultureInfo.InvariantCulture)], cancellation: cancellation);
-            await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, cancellation);
             return false;
         },
         limit,

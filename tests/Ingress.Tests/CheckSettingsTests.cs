@@ -11,7 +11,7 @@ public sealed class CheckSettingsTests
     [InlineData("ClientName:Forged", "Drop", "Ingress:Checks:ClientName:Forged is 'Drop'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:Unqualified", "7", "Ingress:Checks:ClientName:Unqualified is '7'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:OwnNames:0", "a b", "Ingress:Checks:ClientName:OwnNames:0 is 'a b'; it must be a domain name such as mx.example.org, or an address in brackets")]
-    [InlineData("ClientNam:Forged", "Tag", "There is no setting 'Ingress:Checks:ClientNam'; Ingress:Checks has PolicyFile, ClientNetwork, ClientName, LocalSender, OwnSender, OwnAuthor, RelayRecipient, MaildropSpace, Hops, HeaderRules")]
+    [InlineData("ClientNam:Forged", "Tag", "There is no setting 'Ingress:Checks:ClientNam'; Ingress:Checks has PolicyFile, ClientNetwork, ClientName, LocalSender, OwnSender, OwnAuthor, RelayRecipient, MaildropSpace, Hops, Signatures, HeaderRules, Authentication")]
     [InlineData("LocalSender:Policy", "7", "Ingress:Checks:LocalSender:Policy is '7'; it must be one of Accept, Refuse")]
     [InlineData("MaildropSpace:MaxBytes", "-1", "Ingress:Checks:MaildropSpace:MaxBytes is -1; it must be 0 (no bound) or more")]
     [InlineData("RelayRecipient:WhenAway", "7", "Ingress:Checks:RelayRecipient:WhenAway is '7'; it must be one of Defer, Accept")]
@@ -29,6 +29,15 @@ public sealed class CheckSettingsTests
     [InlineData("HeaderRules:Rules:0:AddField", "X-A: gr\u00fcn", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'X-A: gr\u00fcn'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets")]
     [InlineData("HeaderRules:Rules:0:AddField", "X-A: \u001b[2J", "Ingress:Checks:HeaderRules:Rules:0:AddField is 'X-A: \u001b[2J'; it must be one line such as 'X-Spam-Flag: YES', of printable ASCII and tabs, of at most 998 octets")]
     [InlineData("ClientName:OwnNames:0", "example.com", "Ingress:Checks:ClientName:OwnNames has entries, and Ingress:Checks:ClientName:Forged is Accept, so that nobody is asked about them")]
+    [InlineData("Authentication:Policy", "On", "Ingress:Checks:Authentication:Policy is 'On'; it must be one of Off, Mark, Enforce")]
+    [InlineData("Authentication:MaxTime", "00:05:00", "Ingress:Checks:Authentication:MaxTime is 00:05:00; it must be 100 ms to 2 min")]
+    [InlineData("Authentication:MaxQuestions", "0", "Ingress:Checks:Authentication:MaxQuestions is 0; it must be 1 to 10000")]
+    [InlineData("Authentication:Spf:Fail", "7", "Ingress:Checks:Authentication:Spf:Fail is '7'; it must be one of Mark, Refuse")]
+    [InlineData("Authentication:Dmarc:Discovery", "7", "Ingress:Checks:Authentication:Dmarc:Discovery is '7'; it must be one of PublicSuffixList, TreeWalk")]
+    [InlineData("Authentication:Dmarc:ExceptDomains:0", "a b", "Ingress:Checks:Authentication:Dmarc:ExceptDomains:0 is 'a b'; it must be a domain name such as example.org")]
+    [InlineData("Authentication:Dmarc:TrustedSealers:0", "[192.0.2.1]", "Ingress:Checks:Authentication:Dmarc:TrustedSealers:0 is '[192.0.2.1]'; it must be a domain name such as example.org")]
+    [InlineData("Authentication:Dmarc:ExceptNetworks:0", "192.0.2", "Ingress:Checks:Authentication:Dmarc:ExceptNetworks:0 is '192.0.2'; it must be an IP address or a network such as 192.0.2.0/24")]
+    [InlineData("Authentication:Dmarc:PublicSuffixFile", "/dev/null", "Ingress:Checks:Authentication:Dmarc:PublicSuffixFile is '/dev/null', and it has no lines '===BEGIN ICANN DOMAINS===' and '===END ICANN DOMAINS==='; it must be a list as of https://publicsuffix.org, such as 'mail check psl --renew FILE' fetches")]
     public async Task What_is_wrong_is_said_with_its_name(string setting, string value, string expected)
     {
         var failure = await Assert.ThrowsAsync<OptionsValidationException>(

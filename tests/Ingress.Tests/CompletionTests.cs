@@ -1,6 +1,5 @@
 using System.Text;
 using MailPipeline.Mail;
-using MailPipeline.Testing;
 using MimeKit;
 
 namespace MailPipeline.Ingress.Tests;

@@ -2,7 +2,6 @@ using System.Text;
 using MailPipeline.Mail;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Time.Testing;
 using System.Net.Sockets;
 using System.Text;
 

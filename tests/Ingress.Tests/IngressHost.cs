@@ -157,7 +157,7 @@ internal sealed class IngressHost : IAsyncDisposable
     private static Dictionary<string, string?> Defaults(string folder) => new()
     {
         ["ConnectionStrings:maildb"] = $"Data Source={Path.Combine(folder, "mail.db")}",
-        ["Storage:DirectoryCacheTime"] = "00:00:00",
+        ["MailStore:DirectoryCacheTime"] = "00:00:00",
         ["Storage:ReservedFreeBytes"] = "0",
         ["Tls:SelfSignedDirectory"] = Path.Combine(folder, "tls"),
         ["Http:Address"] = "127.0.0.1",

@@ -29,7 +29,7 @@ public sealed class RecipientTests
     [Fact]
     public async Task Without_separators_there_are_no_details()
     {
-        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Storage:DetailSeparators"] = "" });
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["MailStore:DetailSeparators"] = "" });
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
         await client.SayAsync("RCPT TO:<ann+x@example.com>", "550 5.1.1");
@@ -120,7 +120,7 @@ public sealed class RecipientTests
     {
         await using var host = await IngressHost.StartAsync(new Dictionary<string, string>
         {
-            ["Ingress:Checks:MaildropSpace:MaxBytes"] = "20", ["Storage:DirectoryCacheTime"] = "0",
+            ["Ingress:Checks:MaildropSpace:MaxBytes"] = "20", ["MailStore:DirectoryCacheTime"] = "0",
         });
         await host.Directory.AddAccountAsync("full@example.com", "hash");
         await host.Directory.AddAliasAsync("all@example.com", "full@example.com");

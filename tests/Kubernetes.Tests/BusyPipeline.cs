@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Kubernetes.Tests;

@@ -90,7 +90,7 @@ public abstract partial class StoreTests
     [InlineData("", "ann+news@example.org", "ann+news@example.org ?")]
     public async Task A_detail_belongs_to_its_user_unless_something_has_the_whole_name(string separators, string address, string ends)
     {
-        Store.Options.DetailSeparators = separators;
+        Store.MailStoreOptions.DetailSeparators = separators;
         var resolver = await ResolverAsync();
         await Store.Directory.AddAccountAsync("ann+own@example.org", "hash");
         await Store.Directory.AddAccountAsync("ann-marie@example.org", "hash");

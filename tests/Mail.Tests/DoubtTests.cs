@@ -62,7 +62,7 @@ public abstract partial class StoreTests
         var command = new BatchCommand(9, "example.org", [.. recipients]);
         await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "", default);
         await Store.Directory.AddAccountAsync("comes@example.org", "hash");
-        await Store.Directory.RemoveAccountAsync("leaves@example.org");
+        await Store.Removal.RemoveAsync("leaves@example.org", new OperatorIdentity("ann"));
 
         var results = await Store.Maildrops.StoreAsync(command.BatchId, command, _ => "", default, afterDoubt: true);
         // The first has no maildrop row and the second had one, whatever accounts there are by now.
@@ -78,7 +78,7 @@ public abstract partial class StoreTests
             .Select(made => made[0]).ToArray();
         await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", recipients), _ => "", default);
 
-        Assert.True(await Store.Directory.RemoveAccountAsync("a@example.org", new OperatorIdentity("ann")));
+        Assert.True(await Store.Removal.RemoveAsync("a@example.org", new OperatorIdentity("ann")));
 
         Assert.Equal(OperatorAction.AccountRemoved, Assert.Single(await new AuditLog(Store.Database).ListAsync(DateTimeOffset.UnixEpoch, 10, default)).Action);
         Assert.Empty(await Store.ReadAsync(recipients[^1].MessageId));

@@ -25,7 +25,7 @@ public abstract partial class StoreTests
         await Store.RunAsync("INSERT INTO domains (name, created_at) VALUES ('example.com', 0)");
         Assert.Equal(["example.org"], await Store.Directory.FirstDomainsAsync(10, default));
 
-        Store.Time.Advance(Store.Options.DirectoryCacheTime);
+        Store.Time.Advance(Store.MailStoreOptions.DirectoryCacheTime);
         Assert.Equal(["example.com", "example.org"], await Store.Directory.FirstDomainsAsync(10, default));
         await Store.Directory.AddDomainAsync("a.example");
         Assert.Equal(["a.example", "example.com", "example.org"], await Store.Directory.FirstDomainsAsync(10, default));

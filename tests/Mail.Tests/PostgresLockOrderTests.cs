@@ -93,7 +93,7 @@ public sealed partial class Postgres_store
     [Fact]
     public Task A_late_worker_and_who_takes_back_what_it_had() => MeetAsync(async (store, other) =>
     {
-        store.Options.ClaimLease = TimeSpan.FromMilliseconds(-1);
+        store.MailStoreOptions.ClaimLease = TimeSpan.FromMilliseconds(-1);
         var claims = await TakeAsync(store, await QueueAsync(store), 0, 2);
         return (
             [.. One(claims, claim => store.Claims.RecordDeliveredAsync(

@@ -24,13 +24,14 @@ public sealed class StoreFixture : IAsyncDisposable
         Queue = new QueueStore(Database);
         Flows = new FlowStore(Database);
         Measures = new MeasureStore(Database);
-        Claims = new ClaimStore(Database);
+        Claims = new ClaimStore(Database, MailStoreOptions);
         Outcomes = new OutcomeStore(Database);
         Unreported = new UnreportedStore(Database);
         DeadClaims = new TakeBackStore(Database);
         Ownerless = new OwnerlessStore(Database);
-        Maildrops = new MaildropStore(Database, Messages, Claims);
-        Directory = new MailDirectory(Database);
+        Maildrops = new MaildropStore(Database, Messages, Claims, MailStoreOptions);
+        Directory = new MailDirectory(Database, MailStoreOptions);
+        Removal = new AccountRemoval(Database, Directory);
         Secrets = new SecretStore(Database);
         Failures = new LoginFailureStore(Database, Secrets);
         History = new MessageHistory(Database);
@@ -42,6 +43,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
 
     public StorageOptions Options { get; }
+
+    public MailStoreOptions MailStoreOptions { get; } = new();
 
     public MailDatabase Database { get; }
 
@@ -70,6 +73,8 @@ public sealed class StoreFixture : IAsyncDisposable
     public LoginFailureStore Failures { get; }
 
     public MailDirectory Directory { get; }
+
+    public AccountRemoval Removal { get; }
 
     public MessageHistory History { get; }
 

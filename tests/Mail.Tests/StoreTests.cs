@@ -154,9 +154,9 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         // The lease runs on the store's own clock: this one is over as soon as it begins.
-        Store.Options.ClaimLease = TimeSpan.FromMilliseconds(-1);
+        Store.MailStoreOptions.ClaimLease = TimeSpan.FromMilliseconds(-1);
         await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
-        Store.Options.ClaimLease = TimeSpan.FromSeconds(15);
+        Store.MailStoreOptions.ClaimLease = TimeSpan.FromSeconds(15);
 
         Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: false, mayTake: () => false));
         Assert.Equal([7], await Store.Queue.ListHeldAsync("example.net", default));
@@ -378,21 +378,21 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.Directory.AddAccountAsync("user@example.org", "hash");
         var recipients = await Store.QueueAsync("body"u8.ToArray(), RecipientRoute.Local, "user@example.org");
         await Store.Maildrops.StoreAsync(9, new BatchCommand(9, "example.org", [.. recipients]), _ => "", default);
-        Assert.True(await Store.Directory.RemoveAccountAsync("USER@example.org"));
-        Assert.False(await Store.Directory.RemoveAccountAsync("user@example.org"));
+        Assert.True(await Store.Removal.RemoveAsync("USER@example.org", new OperatorIdentity("ann")));
+        Assert.False(await Store.Removal.RemoveAsync("user@example.org", new OperatorIdentity("ann")));
         Assert.Empty(await Store.ReadAsync(recipients[0].MessageId));
     }
 
     [Fact]
     public async Task The_directory_forgets_its_answers_after_a_while()
     {
-        Assert.False(await Store.Directory.IsLocalDomainAsync("example.org", default));
+        Assert.Null(await Store.Directory.FindDomainAsync("example.org", default));
         await using var other = new MailDatabase(Store.Options, new NoMeters(), Store.Time, Microsoft.Extensions.Logging.Abstractions.NullLogger<MailDatabase>.Instance);
         await other.OpenAsync(default);
-        Assert.True(await new MailDirectory(other).AddDomainAsync("Example.ORG"));
-        Assert.False(await Store.Directory.IsLocalDomainAsync("example.org", default));
-        Store.Time.Advance(Store.Options.DirectoryCacheTime);
-        Assert.True(await Store.Directory.IsLocalDomainAsync("EXAMPLE.org", default));
+        Assert.True(await new MailDirectory(other, Store.MailStoreOptions).AddDomainAsync("Example.ORG"));
+        Assert.Null(await Store.Directory.FindDomainAsync("example.org", default));
+        Store.Time.Advance(Store.MailStoreOptions.DirectoryCacheTime);
+        Assert.NotNull(await Store.Directory.FindDomainAsync("EXAMPLE.org", default));
     }
 
     [Fact]

@@ -47,7 +47,7 @@ public abstract partial class StoreTests
         await Store.Directory.AddAccountAsync("q\uFFFDq@example.org", "hash");
         Assert.Null(await Store.Directory.FindAccountAsync(name, default));
         Assert.Empty((await Store.Directory.FindAsync(name, default)).Targets);
-        Assert.False(await Store.Directory.IsLocalDomainAsync(name, default));
+        Assert.Null(await Store.Directory.FindDomainAsync(name, default));
         foreach (var add in (Func<Task<bool>>[])[() => Store.Directory.AddAccountAsync(name, "hash"), () => Store.Directory.AddAliasAsync("a@example.org", name),
             () => Store.Directory.AddDomainAsync(name)])
         {

@@ -1,5 +1,3 @@
-using MailPipeline.Contracts;
-
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>What operators are told of what waits.</summary>

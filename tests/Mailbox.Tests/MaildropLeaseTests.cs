@@ -1,7 +1,6 @@
 using System.Text;
 using MailPipeline.Mail;
 using MailPipeline.Mailbox.Tests.Kit;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Mailbox.Tests;
 
@@ -14,7 +13,7 @@ public sealed class MaildropLeaseTests
     public async Task A_lease_that_ran_out_is_kept_as_long_as_nobody_took_it()
     {
         await using var host = await MailboxHost.StartAsync();
-        host.Get<StorageOptions>().MaildropLease = Over;
+        host.Get<MailStoreOptions>().MaildropLease = Over;
         var (ann, uid) = await AnnAsync(host);
         var lease = await host.Maildrops.LockAsync(ann.Id, default);
         Assert.NotNull(lease);
@@ -27,7 +26,7 @@ public sealed class MaildropLeaseTests
     public async Task A_lease_that_somebody_took_is_worth_nothing()
     {
         await using var host = await MailboxHost.StartAsync();
-        host.Get<StorageOptions>().MaildropLease = Over;
+        host.Get<MailStoreOptions>().MaildropLease = Over;
         var (ann, uid) = await AnnAsync(host);
         var late = await host.Maildrops.LockAsync(ann.Id, default);
         var taken = await host.Maildrops.LockAsync(ann.Id, default);

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using MailKit.Net.Pop3;
 using Pop3Client = MailKit.Net.Pop3.Pop3Client;
 using MailKit.Security;
 using MailPipeline.Mailbox.Pop3;

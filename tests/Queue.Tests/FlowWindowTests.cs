@@ -1,5 +1,3 @@
-using MailPipeline.Mail;
-
 namespace MailPipeline.Queue.Tests;
 
 /// <summary>Senders take turns also where one of them has more mail for a domain than is in memory.</summary>

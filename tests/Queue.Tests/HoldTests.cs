@@ -1,6 +1,5 @@
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
-using MailPipeline.Testing;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace MailPipeline.Queue.Tests;

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
@@ -15,7 +14,6 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Testing;
 using Orleans.Core.Internal;
 
 namespace MailPipeline.Queue.Tests;
@@ -54,10 +52,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         _storage = new StorageOptions
         {
             ConnectionString = Database,
-            DirectoryCacheTime = TimeSpan.Zero,
-            ClaimLease = claimLease,
         };
-        builder.Services.AddMailStorage(_storage);
+        builder.Services.AddMailStorage(_storage, new MailStoreOptions { DirectoryCacheTime = TimeSpan.Zero, ClaimLease = claimLease });
         builder.Services.AddSingleton(Worker);
         builder.Services.AddSingleton(provider => new BusKeySource(
             cancellation => provider.GetRequiredService<SecretStore>().GetKeyAsync("bus", cancellation)));

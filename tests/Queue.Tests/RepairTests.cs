@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;

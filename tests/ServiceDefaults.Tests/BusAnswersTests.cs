@@ -19,8 +19,9 @@ public sealed class BusAnswersTests
     {
         await using var broker = await RabbitMqServer.StartAsync(Cancellation);
         await broker.CreateVirtualHostAsync(VirtualHost, BrokerRights.OfServices, Cancellation);
-        await using var delivery = await StartAsync(broker, "delivery", bus => bus.AddConsumer<Oracle, OracleDefinition>());
-        await using var ingress = await StartAsync(broker, "ingress", _ => { });
+        await using var delivery = await BusHost.StartAsync(
+            broker.ConnectionStringOf("delivery", VirtualHost), others: bus => bus.AddConsumer<Oracle, OracleDefinition>());
+        await using var ingress = await BusHost.StartAsync(broker.ConnectionStringOf("ingress", VirtualHost));
         var answers = Channel.CreateUnbounded<RecipientVerified>();
         var endpoint = await ingress.Services.GetRequiredService<BusAnswers>()
             .ListenAsync<RecipientVerified>(answer => answers.Writer.TryWrite(answer)).WaitAsync(Cancellation);
@@ -42,8 +43,7 @@ public sealed class BusAnswersTests
             async () =>
             {
                 await SendAsync();
-                await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, Cancellation);
-                return answers.Reader.TryRead(out var answer);
+                return answers.Reader.TryRead(out _);
             },
             TimeSpan.FromSeconds(60));
         Assert.DoesNotContain(
@@ -60,7 +60,7 @@ public sealed class BusAnswersTests
         {
             try
             {
-                await ingress.Services.GetRequiredService<MailBus>().SendAsync(
+                await ingress.Bus().SendAsync(
                     BusEndpoints.VerifyRecipient, new VerifyRecipient("ann@example.org", endpoint), TimeSpan.FromSeconds(30), Cancellation);
             }
             catch (BusUnavailableException)
@@ -78,21 +78,14 @@ public sealed class BusAnswersTests
         const string Rights = "^(message-accepted(_error|_skipped)?|.+_bus_[a-z0-9]+)$";
         await broker.CreateVirtualHostAsync(VirtualHost, [new BrokerRights("old", Rights, Rights, Rights)], Cancellation);
         var received = Channel.CreateUnbounded<MessageAccepted>();
-        await using var app = await StartAsync(
-            broker, "old",
-            bus =>
-            {
-                bus.AddSingleton(received);
-                bus.AddConsumer<Collector, CollectorDefinition>();
-                bus.AddConsumer<Oracle, OracleDefinition>();
-            },
-            waits: false);
+        await using var app = await BusHost.StartAsync(
+            broker.ConnectionStringOf("old", VirtualHost), received: received, others: bus => bus.AddConsumer<Oracle, OracleDefinition>(), waits: false);
         await Eventually.TrueAsync(
             async () =>
             {
                 try
                 {
-                    await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([1]), Cancellation);
+                    await app.Bus().SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([1]), Cancellation);
                 }
                 catch (BusUnavailableException)
                 {
@@ -109,33 +102,8 @@ public sealed class BusAnswersTests
         {
         }
 
-        await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([2]), Cancellation);
+        await app.Bus().SendAsync(BusEndpoints.MessageAccepted, new MessageAccepted([2]), Cancellation);
         await received.Reader.ReadAsync(Cancellation);
-    }
-
-    private static async Task<WebApplication> StartAsync(RabbitMqServer broker, string user, Action<IBusRegistrationConfigurator> consumers, bool waits = true)
-    {
-        var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", broker.ConnectionStringOf(user, VirtualHost)));
-        builder.Services.AddSingleton(new BusKeySource(_ => Task.FromResult(new byte[32])));
-        builder.AddMailBus(consumers);
-        builder.Services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = waits);
-        var (app, client) = await DefaultsHost.StartAsync(builder);
-        client.Dispose();
-        return app;
-    }
-
-    private sealed class Collector(Channel<MessageAccepted> received) : IConsumer<MessageAccepted>
-    {
-        public async Task Consume(ConsumeContext<MessageAccepted> context) => await received.Writer.WriteAsync(context.Message, context.CancellationToken);
-    }
-
-    private sealed class CollectorDefinition : ConsumerDefinition<Collector>
-    {
-        public CollectorDefinition() => EndpointName = BusEndpoints.MessageAccepted;
-
-        protected override void ConfigureConsumer(
-            IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<Collector> consumerConfigurator, IRegistrationContext context) =>
-            endpointConfigurator.ConfigureConsumeTopology = false;
     }
 
     private sealed class Oracle(MailBus bus) : IConsumer<VerifyRecipient>
@@ -144,12 +112,5 @@ public sealed class BusAnswersTests
             bus.AnswerAsync(context.Message.AnswerTo, new RecipientVerified(context.Message.Address, RecipientAnswer.Taken), context.CancellationToken);
     }
 
-    private sealed class OracleDefinition : ConsumerDefinition<Oracle>
-    {
-        public OracleDefinition() => EndpointName = BusEndpoints.VerifyRecipient;
-
-        protected override void ConfigureConsumer(
-            IReceiveEndpointConfigurator endpointConfigurator, IConsumerConfigurator<Oracle> consumerConfigurator, IRegistrationContext context) =>
-            endpointConfigurator.ConfigureConsumeTopology = false;
-    }
+    private sealed class OracleDefinition() : EndpointDefinition<Oracle>(BusEndpoints.VerifyRecipient);
 }

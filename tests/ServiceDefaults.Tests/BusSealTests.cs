@@ -1,7 +1,6 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
 using MailPipeline.Testing;
-using MassTransit;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using RabbitMQ.Client;
 
@@ -19,8 +18,8 @@ public sealed class BusSealTests
     {
         await using var broker = await RabbitMqServer.StartAsync(Cancellation);
         var received = Channel.CreateUnbounded<MessageAccepted>();
-        await using var app = await StartAsync(broker, 1, received);
-        await using var stranger = await StartAsync(broker, 2, null);
+        await using var app = await BusHost.StartAsync(broker.ConnectionString, store: 1, received);
+        await using var stranger = await BusHost.StartAsync(broker.ConnectionString, store: 2);
         using var refused = new MetricCollector<long>(
             app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
         await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString) }.CreateConnectionAsync(Cancellation);
@@ -29,7 +28,7 @@ public sealed class BusSealTests
         // What is sent is seen on its way, whole, to be changed and repeated.
         await channel.QueueDeclareAsync("tap", exclusive: true, cancellationToken: Cancellation);
         await channel.QueueBindAsync("tap", BusEndpoints.MessageAccepted, "", cancellationToken: Cancellation);
-        await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
+        await app.Bus().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
         Assert.Equal(1, (await received.Reader.ReadAsync(Cancellation)).MessageIds[0]);
         BasicGetResult? seen = null;
         await Eventually.TrueAsync(async () => (seen = await channel.BasicGetAsync("tap", autoAck: true, Cancellation)) is not null, TimeSpan.FromSeconds(10));
@@ -43,11 +42,11 @@ public sealed class BusSealTests
         await PublishAsync(new BasicProperties { ContentType = sealedProperties.ContentType }, body);
         await PublishAsync(new BasicProperties { ContentType = sealedProperties.ContentType }, "nonsense"u8.ToArray());
         await PublishAsync(new BasicProperties { Headers = new Dictionary<string, object?> { ["Mail-Seal"] = "AAAA" } }, []);
-        await stranger.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
+        await stranger.Bus().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
         // Sealed for another endpoint.
         await channel.ExchangeDeclareAsync("aside", ExchangeType.Fanout, durable: true, cancellationToken: Cancellation);
         await channel.ExchangeBindAsync(BusEndpoints.MessageAccepted, "aside", "", cancellationToken: Cancellation);
-        await app.Services.GetRequiredService<MailBus>().SendAsync("aside", s_message, Cancellation);
+        await app.Bus().SendAsync("aside", s_message, Cancellation);
         // A repetition passes.
         await PublishAsync(sealedProperties, body);
 
@@ -67,7 +66,7 @@ public sealed class BusSealTests
     {
         await using var broker = await RabbitMqServer.StartAsync(Cancellation);
         var received = Channel.CreateUnbounded<MessageAccepted>();
-        await using var app = await StartAsync(broker, 1, received);
+        await using var app = await BusHost.StartAsync(broker.ConnectionString, store: 1, received);
         using var refused = new MetricCollector<long>(
             app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
         await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString) }.CreateConnectionAsync(Cancellation);
@@ -83,7 +82,7 @@ public sealed class BusSealTests
         await Eventually.TrueAsync(
             async () => (await broker.ListQueuesAsync(cancellation: Cancellation)).All(queue => queue.Ready + queue.Unacknowledged == 0), TimeSpan.FromSeconds(10));
         // The next message finds the endpoint at work.
-        await app.Services.GetRequiredService<MailBus>().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
+        await app.Bus().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
         Assert.Equal(1, (await received.Reader.ReadAsync(Cancellation)).MessageIds[0]);
         Assert.False(received.Reader.TryRead(out _));
         Assert.Equal(s_oddValues.Length, refused.GetMeasurementSnapshot().Sum(m => m.Value));
@@ -94,31 +93,4 @@ public sealed class BusSealTests
         5, -1L, true, 1.5, 2.5m, null, "", "text", new byte[] { 0xff, 0xfe }, new AmqpTimestamp(long.MaxValue),
         new List<object?> { "a", 1 }, new Dictionary<string, object?> { ["a"] = new List<object?> { 1, null } }, new BinaryTableValue([1, 2, 3]),
     ];
-
-    private static async Task<WebApplication> StartAsync(RabbitMqServer broker, byte key, Channel<MessageAccepted>? received)
-    {
-        var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", broker.ConnectionString));
-        builder.Services.AddSingleton(new BusKeySource(_ => Task.FromResult(Enumerable.Repeat(key, 32).ToArray())));
-        if (received is not null)
-            builder.Services.AddSingleton(received);
-        builder.AddMailBus(bus =>
-        {
-            if (received is not null)
-                bus.AddConsumer<Collector, CollectorDefinition>();
-        });
-        builder.Services.Configure<MassTransitHostOptions>(host => host.WaitUntilStarted = true);
-        var (app, client) = await DefaultsHost.StartAsync(builder);
-        client.Dispose();
-        return app;
-    }
-
-    private sealed class Collector(Channel<MessageAccepted> received) : IConsumer<MessageAccepted>
-    {
-        public async Task Consume(ConsumeContext<MessageAccepted> context) => await received.Writer.WriteAsync(context.Message, context.CancellationToken);
-    }
-
-    private sealed class CollectorDefinition : ConsumerDefinition<Collector>
-    {
-        public CollectorDefinition() => EndpointName = BusEndpoints.MessageAccepted;
-    }
 }

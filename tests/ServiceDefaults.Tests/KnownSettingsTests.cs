@@ -29,7 +29,7 @@ public sealed class KnownSettingsTests
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(
             settings.Split('|').Select(setting => setting.Split('=')).Select(pair => KeyValuePair.Create(pair[0], (string?)pair[1]))).Build();
 
-        var refused = Record.Exception(() => configuration.ReadSettings<MailOptions>("Mail"));
+        var refused = Record.Exception(() => configuration.ReadSettings<MailStoreOptions>("Mail"));
 
         Assert.Equal(complaint, refused is null ? "" : StartupFailure.Explain(Assert.IsType<OptionsValidationException>(refused), configuration));
     }
@@ -73,12 +73,12 @@ public sealed class KnownSettingsTests
     public void Sizes_are_printed_as_people_read_them(long bytes, string text) => Assert.Equal(text, Units.Size(bytes));
 
     /// <summary>Null: it was refused.</summary>
-    private static MailOptions? Read(string setting)
+    private static MailStoreOptions? Read(string setting)
     {
         var configuration = new ConfigurationBuilder().AddInMemoryCollection([KeyValuePair.Create(setting.Split('=')[0], (string?)setting.Split('=')[1])]).Build();
         try
         {
-            return configuration.ReadSettings<MailOptions>("Mail");
+            return configuration.ReadSettings<MailStoreOptions>("Mail");
         }
         catch (OptionsValidationException)
         {
@@ -86,7 +86,7 @@ public sealed class KnownSettingsTests
         }
     }
 
-    private sealed class MailOptions
+    private sealed class MailStoreOptions
     {
         public int Size { get; set; }
 

@@ -1,11 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Testing;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.ServiceDefaults.Tests;
 

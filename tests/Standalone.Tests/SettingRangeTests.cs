@@ -5,7 +5,6 @@ using MailPipeline.Ingress;
 using MailPipeline.Mailbox;
 using MailPipeline.Queue;
 using MailPipeline.ServiceDefaults;
-using Microsoft.Extensions.Configuration;
 
 namespace MailPipeline.Standalone.Tests;
 

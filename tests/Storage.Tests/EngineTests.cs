@@ -2,8 +2,6 @@ using System.Data.Common;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using CsCheck;
-using MailPipeline.Storage.Postgres;
-using MailPipeline.Storage.Sqlite;
 using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -8,9 +8,9 @@ public sealed class StorageOptionsTests
     [Fact]
     public void A_setting_out_of_its_range_is_named()
     {
-        var options = new StorageOptions { ConnectionString = "Data Source=mail.db", ClaimLease = TimeSpan.FromSeconds(-1) };
+        var options = new StorageOptions { ConnectionString = "Data Source=mail.db", MaxCommitBatch = 0 };
         var refused = Assert.Throws<OptionsValidationException>(() => new ServiceCollection().AddStorageEngine(options));
-        Assert.Contains("ClaimLease", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("MaxCommitBatch", refused.Message, StringComparison.Ordinal);
     }
 
     [Theory]

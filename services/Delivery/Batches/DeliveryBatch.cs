@@ -4,7 +4,6 @@ using MailPipeline.Delivery.Claims;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Batches;
 

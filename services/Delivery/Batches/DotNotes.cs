@@ -1,6 +1,5 @@
 using MailPipeline.Delivery.Claims;
 using MailPipeline.Mail;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Batches;
 

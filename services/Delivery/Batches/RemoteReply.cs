@@ -1,4 +1,3 @@
-using System.Text;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Hosting;
-
 namespace MailPipeline.Delivery.Batches;
 
 /// <summary>What is left of the time that the process gets to stop in.</summary>

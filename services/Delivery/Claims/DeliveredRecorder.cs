@@ -1,6 +1,5 @@
 using MailPipeline.Mail;
 using MailPipeline.Storage;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Claims;
 

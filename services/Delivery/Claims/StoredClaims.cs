@@ -1,10 +1,9 @@
 using MailPipeline.Mail;
-using MailPipeline.Storage;
 
 namespace MailPipeline.Delivery.Claims;
 
 /// <summary>Claims in the mail storage.</summary>
-internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, StorageOptions options) : IClaims
+internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, MailStoreOptions options) : IClaims
 {
     public TimeSpan Lease => options.ClaimLease;
 

@@ -5,7 +5,6 @@ using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery.Intake;

@@ -1,7 +1,5 @@
 using MailPipeline.ServiceDefaults;
 using MassTransit;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Intake;
 

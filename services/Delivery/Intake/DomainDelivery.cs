@@ -4,8 +4,6 @@ using MailPipeline.Delivery.Connections;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
 using MailPipeline.Mail;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery.Intake;

@@ -2,8 +2,6 @@ using MailPipeline.Contracts;
 using MailPipeline.Delivery.Smtp;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Intake;
 

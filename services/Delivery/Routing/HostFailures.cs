@@ -13,6 +13,9 @@ internal sealed class HostFailures(TimeProvider time)
 
     private static readonly TimeSpan s_lately = TimeSpan.FromHours(1);
 
+    // As long as a connection that nobody answers costs others their time, and not so long that a host that is back is left alone.
+    private static readonly TimeSpan s_dead = TimeSpan.FromMinutes(5);
+
     private readonly RecentEvents _events = new(Remembered, s_lately, time);
 
     /// <summary>No address of it could be found.</summary>
@@ -25,6 +28,9 @@ internal sealed class HostFailures(TimeProvider time)
 
     /// <summary>It could be reached.</summary>
     public void Forget(IPAddress address) => _events.Forget(address.ToString());
+
+    /// <summary>It could not be reached some minutes ago at most, by whichever batch: it is tried when nothing else is left, whatever its host's preference.</summary>
+    public bool IsDead(IPAddress address) => _events.Age(address.ToString()) < s_dead;
 
     /// <summary>No address of it could be found when it was looked up last.</summary>
     public bool Has(TargetHost host) => _events.Has(host.Name);

@@ -1,5 +1,4 @@
 using MailPipeline.ServiceDefaults;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Smtp;
 

@@ -2,13 +2,13 @@ using System.Net;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Smtp;
 
 /// <summary>
 /// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1): those that could not be
-/// reached lately after the others, and of each host its share before any has more. Starts anew after a connection that got something
+/// reached lately after the others, those of which that was a few minutes ago after those of all hosts, and of each host its share before any
+/// has more. Starts anew after a connection that got something
 /// done. One that broke before it did is made again: it may be a single message that it broke on, and that is put aside after its
 /// second try.
 /// </summary>
@@ -24,6 +24,9 @@ internal sealed class HostWalk(
 
     /// <summary>Addresses beyond their host's share.</summary>
     private readonly Queue<(TargetHost Host, IPAddress Address)> _others = [];
+
+    /// <summary>Addresses that could not be reached a few minutes ago: of all hosts, and after all others.</summary>
+    private readonly Queue<(TargetHost Host, IPAddress Address)> _dead = [];
 
     private (TargetHost Host, IPAddress Address)? _current;
     private int _breaks;
@@ -72,6 +75,7 @@ internal sealed class HostWalk(
         _lookUps.Restart();
         _addresses.Clear();
         _others.Clear();
+        _dead.Clear();
         _tries = 0;
     }
 
@@ -91,7 +95,7 @@ internal sealed class HostWalk(
         {
         }
 
-        if (!_addresses.TryDequeue(out var next) && !_others.TryDequeue(out next))
+        if (!_addresses.TryDequeue(out var next) && !_others.TryDequeue(out next) && !_dead.TryDequeue(out next))
             return null;
         _tries++;
         _current = next;
@@ -137,7 +141,7 @@ internal sealed class HostWalk(
         resolver.NoteKept(host, found);
         var target = host with { Tlsa = found.Tlsa };
         foreach (var (index, address) in failures.LivingFirst(found.Addresses).Index())
-            (index < Share ? _addresses : _others).Enqueue((target, address));
+            (failures.IsDead(address) ? _dead : index < Share ? _addresses : _others).Enqueue((target, address));
         return true;
     }
 

@@ -2,7 +2,6 @@ using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery.Smtp;

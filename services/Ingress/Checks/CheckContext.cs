@@ -83,6 +83,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The argument of the greeting that stands.</summary>
     public string Greeting => session.ClientName;
 
+    /// <summary>SPF of the transaction under way; null where it is not asked.</summary>
+    public SpfInquiry? Spf { get; private set; }
+
     /// <summary>The reverse-path, null for the null path; while the sender is checked.</summary>
     public SmtpAddress? Sender => session.ProposedSender;
 
@@ -98,6 +101,12 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>While the content is checked.</summary>
     public ReceivedContent Content => _content ?? throw new InvalidOperationException("No content has come.");
 
+    /// <summary>What was found of the signatures of the content, once <see cref="SignatureCheck"/> was asked; null where it looked at none.</summary>
+    public MessageSignatures? Signatures { get; set; }
+
+    /// <summary>Who reads the signatures of the message under way; null where nobody does.</summary>
+    public SignatureObserver? SignatureObserver { get; set; }
+
     /// <summary>What was said of the message that is being received; null: nothing.</summary>
     public MessageNote? Note => MessageNote.Join(MessageNote.Join(_ofConnection, _ofHello), _ofTransaction);
 
@@ -106,8 +115,17 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     {
         _ofProposed = null;
         Stage = stage;
-        if (stage is CheckStage.Connection or CheckStage.Sender)
-            _ofTransaction = null;
+        if (stage is not (CheckStage.Connection or CheckStage.Sender))
+            return;
+        _ofTransaction = null;
+        AskSpf(null);
+    }
+
+    /// <summary>SPF of the transaction to come is asked about; what was asked about the last one is over.</summary>
+    public void AskSpf(SpfInquiry? inquiry)
+    {
+        Spf?.Dispose();
+        Spf = inquiry;
     }
 
     /// <summary>Said of what is proposed at the stage under way.</summary>
@@ -128,6 +146,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 break;
             case CheckStage.Hello:
                 (_ofHello, _ofTransaction) = (_ofProposed, null);
+                AskSpf(null);
                 break;
             default:
                 _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
@@ -139,7 +158,11 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public ValueTask<bool> SpeaksWithinAsync(TimeSpan wait) => IsNamedByProxy || connection.IsSecure ? new(false) : connection.SpeaksWithinAsync(wait);
 
     /// <summary>The content is here, until null is given.</summary>
-    public void Receive(ReceivedContent? content) => _content = content;
+    public void Receive(ReceivedContent? content)
+    {
+        _content = content;
+        Signatures = null;
+    }
 
     /// <summary>Where the recipient leads, looked up once for all checks of it.</summary>
     public async ValueTask<ResolvedAddress> ResolveRecipientAsync(AddressResolver addresses, CancellationToken cancellation)

@@ -27,9 +27,13 @@ public sealed class CheckOptions
 
     public HopOptions Hops { get; init; } = new();
 
+    public SignatureOptions Signatures { get; init; } = new();
+
     public HeaderRuleOptions HeaderRules { get; init; } = new();
 
     internal ListenerKinds PolicyAskedOn => PolicyFile.Length > 0 ? ListenerKinds.All : ListenerKinds.None;
+
+    public AuthenticationOptions Authentication { get; init; } = new();
 
     internal void Validate(string setting, List<string> failures)
     {
@@ -41,7 +45,16 @@ public sealed class CheckOptions
         RelayRecipient.Validate($"{setting}:{nameof(RelayRecipient)}", failures);
         MaildropSpace.Validate($"{setting}:{nameof(MaildropSpace)}", failures);
         Hops.Validate($"{setting}:{nameof(Hops)}", failures);
+        Signatures.Validate($"{setting}:{nameof(Signatures)}", failures);
         HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
+        Authentication.Validate($"{setting}:{nameof(Authentication)}", failures);
+    }
+
+    internal static void RequireDefined<T>(string setting, T value, List<string> failures)
+        where T : struct, Enum
+    {
+        if (!Enum.IsDefined(value))
+            failures.Add($"{setting} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}");
     }
 
     internal static void RequireListeners(string setting, ListenerKinds listeners, List<string> failures)

@@ -1,4 +1,3 @@
-using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
@@ -37,6 +36,9 @@ internal sealed class CheckTable
         HopCheck hops,
         OwnAuthorCheck ownAuthor,
         HeaderRuleCheck headerRules,
+        SignatureCheck signatures,
+        SenderAuthenticationCheck senderAuthentication,
+        MessageAuthenticationCheck messageAuthentication,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
@@ -60,6 +62,7 @@ internal sealed class CheckTable
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
             // What is refused anyway does not count.
             new(CheckStage.Sender, "message_limit", settings.PolicyAskedOn, messageLimit),
+            new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
@@ -75,6 +78,10 @@ internal sealed class CheckTable
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
+
+            // What needs another's answer comes last: the second one asks about what the first one found.
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn | settings.Authentication.AskedOn, signatures),
+            new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);

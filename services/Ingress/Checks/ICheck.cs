@@ -9,6 +9,15 @@ internal interface ICheck
     /// <summary>It looks into the header section of a message, which then has to be kept until it is asked.</summary>
     bool ReadsHeader => false;
 
+    /// <summary>It looks at the whole content while that streams, by <see cref="ObserveContent"/>.</summary>
+    bool ObservesContent => false;
+
+    /// <summary>
+    /// A message begins: who looks at its content for this check, which is asked when that has ended, if it is not refused before; null where
+    /// nobody needs to look at this one.
+    /// </summary>
+    IContentObserver? ObserveContent(CheckContext context) => throw new NotSupportedException("It observes no content.");
+
     /// <summary>
     /// What becomes of what is proposed. To go on costs no allocation. Storage that is away may be thrown as it is: the client hears "later".
     /// </summary>

@@ -6,17 +6,34 @@ namespace MailPipeline.Ingress.Checks;
 internal sealed class ListenerChecks
 {
     private readonly CheckRow[][] _stages;
+    private readonly ICheck[] _observing;
     private readonly IngressTelemetry _telemetry;
 
     public ListenerChecks(CheckRow[] rows, IngressTelemetry telemetry)
     {
         _telemetry = telemetry;
         _stages = Array.ConvertAll(Enum.GetValues<CheckStage>(), stage => Array.FindAll(rows, row => row.Stage == stage));
+        _observing = [.. rows.Select(row => row.Check).Where(check => check.ObservesContent)];
         ReadsHeader = Array.Exists(rows, row => row.Check.ReadsHeader);
     }
 
     /// <summary>The header section is kept for one of them.</summary>
     public bool ReadsHeader { get; }
+
+    /// <summary>Who sees the content of the message that begins; null where no check wants that.</summary>
+    public IContentObserver? ObserveContent(CheckContext context) => _observing switch
+    {
+        [] => null,
+        [var only] => only.ObserveContent(context),
+        _ => Together([.. _observing.Select(check => check.ObserveContent(context)).OfType<IContentObserver>()]),
+    };
+
+    private static IContentObserver? Together(IContentObserver[] observers) => observers switch
+    {
+        [] => null,
+        [var only] => only,
+        _ => new ContentObservers(observers),
+    };
 
     public bool HasAny(CheckStage stage) => _stages[(int)stage].Length > 0;
 

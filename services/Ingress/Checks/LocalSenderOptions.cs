@@ -1,5 +1,3 @@
-using MailPipeline.Smtp;
-
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>Whether a stranger may name a sender of a domain of ours. Section "Ingress:Checks:LocalSender".</summary>

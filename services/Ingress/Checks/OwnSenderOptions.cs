@@ -1,5 +1,3 @@
-using MailPipeline.Smtp;
-
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>As whom a user of ours may send. Section "Ingress:Checks:OwnSender".</summary>

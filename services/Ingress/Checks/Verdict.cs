@@ -50,7 +50,7 @@ internal sealed record MessageNote
     }
 }
 
-/// <summary>One field in one line.</summary>
+/// <summary>One field, in one line or folded (RFC 5322 §2.2.3), without its last line end.</summary>
 internal readonly record struct HeaderField(string Name, string Value)
 {
     /// <summary>The field of a message that a check tags, where the operator names no other.</summary>

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Unicode;
-using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Headers;

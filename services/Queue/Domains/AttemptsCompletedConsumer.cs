@@ -1,5 +1,4 @@
 using MailPipeline.Contracts;
-using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using MassTransit;

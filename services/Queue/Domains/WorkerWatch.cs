@@ -1,7 +1,5 @@
 using MailPipeline.Contracts;
-using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
-using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Domains;
 

@@ -1,7 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reports;
-using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -54,9 +53,9 @@ internal sealed class DemoPipeline : IAsyncDisposable
             "--Logging:LogLevel:MailPipeline=Warning",
         ]);
         _app = await Server.StartAsync(StandaloneHost.CreateBuilder(arguments, Folder), hangup: null, cancellation);
-        var directory = _app.Services.GetRequiredService<MailDirectory>();
-        await directory.AddDomainAsync(Domain);
-        await directory.AddAccountAsync(User, StoredPassword.Create(Password, directory.Logins.ScramIterations));
+        var password = StoredPassword.Create(Password, _app.Services.GetRequiredService<LoginOptions>().ScramIterations);
+        await _app.Services.GetRequiredService<MailDirectory>().ChangeAsync(
+            async change => await change.AddDomainAsync(new MailDomain(Domain)) && await change.AddAccountAsync(User, password));
     }
 
     public int PortOf(int defaultPort) => defaultPort + PortOffset;

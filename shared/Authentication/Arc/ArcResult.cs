@@ -7,6 +7,9 @@ namespace MailPipeline.Authentication.Arc;
 /// <param name="Reason">In words, why it is no pass; empty otherwise.</param>
 public sealed record ArcResult(AuthenticationStatus Status, string Sealer, int Sets, string Reason)
 {
+    /// <summary>A further set may be put in front. Not of a chain about which DNS said nothing: the next who reads it may hear more.</summary>
+    public bool MayBeSealed => Status is AuthenticationStatus.None or AuthenticationStatus.Pass or AuthenticationStatus.Fail;
+
     public static ArcResult None { get; } = new(AuthenticationStatus.None, "", 0, "");
 
     /// <summary>The domains of all seals, the newest first: those that an operator may trust to say what they saw.</summary>

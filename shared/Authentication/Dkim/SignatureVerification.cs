@@ -31,20 +31,25 @@ internal static class SignatureVerification
             ? null : new SignatureFault(AuthenticationStatus.Fail, "the body is not the one that was signed");
     }
 
-    /// <summary>The hash of the fields that h= names: of several of one name the lowest first, and of one that is not there nothing (RFC 6376 §5.4.2).</summary>
-    public static byte[] HashOf(SignatureField signature, MessageHeader header)
+    /// <summary>The fields that h= names: of several of one name the lowest first, and of one that is not there nothing (RFC 6376 §5.4.2).</summary>
+    public static void WriteSigned(IBufferWriter<byte> output, Canonicalization form, IReadOnlyList<string> names, MessageHeader header)
     {
-        var signed = new ArrayBufferWriter<byte>(header.Fields.Count > 0 ? 2048 : 256);
         var taken = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var name in signature.SignedNames)
+        foreach (var name in names)
         {
             var fields = header.Named(name);
-            var above = taken.GetValueOrDefault(name);
-            taken[name] = above + 1;
-            if (above < fields.Count)
-                CanonicalField.Write(signed, signature.HeaderForm, fields[fields.Count - 1 - above]);
+            var below = taken.GetValueOrDefault(name);
+            taken[name] = below + 1;
+            if (below < fields.Count)
+                CanonicalField.Write(output, form, fields[fields.Count - 1 - below]);
         }
+    }
 
+    /// <summary>The hash of what is signed of a header.</summary>
+    public static byte[] HashOf(SignatureField signature, MessageHeader header)
+    {
+        var signed = new ArrayBufferWriter<byte>(2048);
+        WriteSigned(signed, signature.HeaderForm, signature.SignedNames, header);
         CanonicalField.Write(signed, signature.HeaderForm, signature.WithoutSignature(), hasLineEnd: false);
         return SHA256.HashData(signed.WrittenSpan);
     }

@@ -103,9 +103,6 @@ public sealed class DirectoryChange : IDirectoryReader
         return await WriteAsync(s_addAccount, id, MailDirectory.Normalize(address), password.Hash, password.ScramKeys, _now);
     }
 
-    /// <inheritdoc cref="MailDirectory.AddAccountAsync(string, string)"/>
-    public ValueTask<bool> AddAccountAsync(string address, string passwordHash) => AddAccountAsync(address, new StoredPassword(passwordHash));
-
     /// <summary>Whatever it leads to. False: it is there already.</summary>
     public ValueTask<bool> AddAliasAsync(string address, string target) =>
         WriteAsync(s_addAlias, MailDirectory.Normalize(address), MailDirectory.Normalize(target), _now);

@@ -43,9 +43,9 @@ public enum RelayRecipients
 
 /// <summary>
 /// Domains, accounts and aliases of ours. Addresses compare without regard to case and to how their characters are composed, domains in
-/// U-labels are those in A-labels, and all are kept in the one form that <see cref="MailName.Key"/> gives. Answers are remembered for <see cref="StorageOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
+/// U-labels are those in A-labels, and all are kept in the one form that <see cref="MailName.Key"/> gives. Answers are remembered for <see cref="MailStoreOptions.DirectoryCacheTime"/>, so that changes made by another process show soon.
 /// </summary>
-public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = null) : IDirectoryReader
+public sealed class MailDirectory(MailDatabase database, MailStoreOptions options) : IDirectoryReader
 {
     /// <summary>Most answers remembered of each kind; beyond it everything is forgotten and learnt again.</summary>
     private const int MaxCached = 20_000;
@@ -64,16 +64,12 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
 
     private static readonly Statement s_listAccounts = new(
         "SELECT id, address, password_hash, CASE WHEN scram_hash = password_hash THEN scram_keys ELSE '' END FROM accounts ORDER BY address");
-    private static readonly Statement s_removeAccount = new("DELETE FROM accounts WHERE address = $1");
     private static readonly Statement s_setPassword = new(
         "UPDATE accounts SET password_hash = $2, scram_keys = $3, scram_hash = $2 WHERE address = $1");
 
     private static readonly Statement s_renewPassword = new(
         "UPDATE accounts SET password_hash = $2, scram_keys = $3, scram_hash = $2 WHERE id = $1 AND password_hash = $4");
 
-    // Who stores mail for it has committed when its maildrop is looked at, or finds no account.
-    private static readonly Statement s_accountId = new("SELECT id FROM accounts WHERE address = $1 {for_update}");
-    private static readonly Statement s_maildrop = new("SELECT uid FROM maildrop_messages WHERE account_id = $1 ORDER BY uid LIMIT $2");
     internal static readonly Statement ListAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 
     private readonly ConcurrentDictionary<string, (long At, MailDomain? Found)> _domains = [];
@@ -83,18 +79,12 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     private readonly Lock _gate = new();
     private Task _lastChange = Task.CompletedTask;
 
-    /// <summary>By which passwords are stored.</summary>
-    public LoginOptions Logins { get; } = logins ?? new LoginOptions();
-
-    public string DetailSeparators => database.Options.DetailSeparators;
+    public string DetailSeparators => options.DetailSeparators;
 
     /// <summary>Null: it is none of ours.</summary>
     public ValueTask<MailDomain?> FindDomainAsync(string domain, CancellationToken cancellationToken) =>
         !StoredText.IsStorable(domain) ? ValueTask.FromResult<MailDomain?>(null) : CachedAsync(_domains, Normalize(domain), async name =>
             (await database.QueryAsync(FindDomain, ReadDomain, cancellationToken, name)).FirstOrDefault());
-
-    public async ValueTask<bool> IsLocalDomainAsync(string domain, CancellationToken cancellationToken) =>
-        await FindDomainAsync(domain, cancellationToken) is not null;
 
     /// <summary>
     /// What has exactly this name, in one query. An alias "@example.org" stands for every address of the domain that nothing else
@@ -126,57 +116,6 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     public async Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(ListAliases, ReadAlias, cancellationToken);
 
-    /// <summary>False: it is there already.</summary>
-    public Task<bool> AddDomainAsync(string domain, string aliasOf = "") => AddDomainAsync(new MailDomain(domain, aliasOf));
-
-    /// <summary>False: it is there already.</summary>
-    public Task<bool> AddDomainAsync(MailDomain domain) => ChangeAsync(change => change.AddDomainAsync(domain));
-
-    public Task<bool> RemoveDomainAsync(string domain) => ChangeAsync(change => change.RemoveDomainAsync(domain));
-
-    public Task<bool> AddAccountAsync(string address, StoredPassword password) => ChangeAsync(change => change.AddAccountAsync(address, password));
-
-    /// <summary>With a hash alone: only the password itself logs in.</summary>
-    public Task<bool> AddAccountAsync(string address, string passwordHash) => AddAccountAsync(address, new StoredPassword(passwordHash));
-
-    /// <summary>
-    /// Removes the maildrop, in pieces, and with the last one the account. False: there is none. What fails between two pieces leaves the
-    /// account with the rest of its maildrop, and a note of the act.
-    /// </summary>
-    /// <param name="by">Whose act it is, which is noted; null: no operator's.</param>
-    public async Task<bool> RemoveAccountAsync(string address, OperatorIdentity? by = null)
-    {
-        var note = by is null ? null : await AuditNote.BeginAsync(database, by);
-        while (true)
-        {
-            if (await OneByOneAsync(transaction => RemovePieceAsync(transaction, Normalize(address), note)) is { } removed)
-                return removed;
-            // It stands with the first mail that is gone.
-            note = null;
-        }
-    }
-
-    /// <returns>Null: there is more.</returns>
-    private static async ValueTask<bool?> RemovePieceAsync(IWriteTransaction transaction, string address, AuditNote? note)
-    {
-        if (await transaction.QueryAsync(s_accountId, r => r.GetInt64(0), address) is not [var id])
-            return false;
-        var uids = await transaction.QueryAsync(s_maildrop, r => r.GetInt64(0), id, MaildropStore.MostDeletions);
-        await MaildropStore.DeleteAsync(transaction, id, uids);
-        if (uids.Count == MaildropStore.MostDeletions)
-        {
-            if (note is not null)
-                await note.WriteAsync(transaction, OperatorAction.AccountRemoved, address);
-            return null;
-        }
-        await DirectoryChange.LockAsync(transaction);
-        if (await transaction.ExecuteAsync(s_removeAccount, address) == 0)
-            return false;
-        if (note is not null)
-            await note.WriteAsync(transaction, OperatorAction.AccountRemoved, address);
-        return true;
-    }
-
     /// <summary>No other process need wait: what an address leads to does not depend on it.</summary>
     /// <param name="by">Whose act it is, which is noted; null: no operator's.</param>
     public async Task<bool> SetPasswordAsync(string address, StoredPassword password, OperatorIdentity? by = null)
@@ -203,11 +142,6 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         return isDone;
     }
 
-    /// <summary>Whatever it leads to (<see cref="DirectoryChange.CheckAliasAsync"/>). False: it is there already.</summary>
-    public Task<bool> AddAliasAsync(string address, string target) => ChangeAsync(change => change.AddAliasAsync(address, target));
-
-    public Task<bool> RemoveAliasAsync(string address, string target) => ChangeAsync(change => change.RemoveAliasAsync(address, target));
-
     /// <summary>
     /// Makes a change that depends on what is there: it is looked up and changed in one transaction, and no other change of any process
     /// comes between.
@@ -232,7 +166,7 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
     }
 
     /// <summary>The lock keeps other transactions off; changes of this process could share one, and so wait here.</summary>
-    private async Task<T> OneByOneAsync<T>(Func<IWriteTransaction, ValueTask<T>> change)
+    internal async Task<T> OneByOneAsync<T>(Func<IWriteTransaction, ValueTask<T>> change)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Task before;
@@ -257,7 +191,7 @@ public sealed class MailDirectory(MailDatabase database, LoginOptions? logins = 
         ConcurrentDictionary<TKey, (long At, T Answer)> cache, TKey key, Func<TKey, Task<T>> read)
         where TKey : notnull
     {
-        if (cache.TryGetValue(key, out var known) && database.Time.GetElapsedTime(known.At) < database.Options.DirectoryCacheTime)
+        if (cache.TryGetValue(key, out var known) && database.Time.GetElapsedTime(known.At) < options.DirectoryCacheTime)
             return known.Answer;
         var asked = database.Time.GetTimestamp();
         var answer = await read(key);

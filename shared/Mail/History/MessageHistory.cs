@@ -104,12 +104,12 @@ public sealed class MessageHistory(MailDatabase database)
         var rows = await database.QueryAsync(
             s_message,
             r => new MessageTimeline(
-                r.GetInt64(0), QueueStore.Time(r, 1), r.GetString(2), r.GetInt64(3),
+                r.GetInt64(0), StoredTime.Read(r, 1), r.GetString(2), r.GetInt64(3),
                 r.GetString(4).Split('\n', StringSplitOptions.RemoveEmptyEntries), [])
             {
                 Tags = r.GetString(5).Split('\n', StringSplitOptions.RemoveEmptyEntries),
                 HoldReason = r.GetString(6),
-                ReleaseAt = r.GetInt64(7) == 0 ? null : QueueStore.Time(r, 7),
+                ReleaseAt = r.GetInt64(7) == 0 ? null : StoredTime.Read(r, 7),
             },
             cancellationToken, messageId);
         if (rows is not [var message])
@@ -120,7 +120,7 @@ public sealed class MessageHistory(MailDatabase database)
             s_recipients,
             r => new RecipientTimeline(
                 r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4),
-                (RecipientState)r.GetInt32(5), QueueStore.Time(r, 6), r.GetInt64(7) != 0 && r.GetInt32(5) == 0, QueueStore.Time(r, 8), [])
+                (RecipientState)r.GetInt32(5), StoredTime.Read(r, 6), r.GetInt64(7) != 0 && r.GetInt32(5) == 0, StoredTime.Read(r, 8), [])
             {
                 HoldReason = r.GetString(9),
                 Site = r.GetString(10),
@@ -130,15 +130,15 @@ public sealed class MessageHistory(MailDatabase database)
             s_attempts,
             r => new AttemptResult(
                 r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
-                QueueStore.Time(r, 5), QueueStore.Time(r, 6), Tls: AttemptTls.Parse(r.GetString(7))),
+                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7))),
             cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
         var audit = await database.QueryAsync(
             s_audit,
-            r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3)), cancellationToken,
+            r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), StoredTime.Read(r, 2), r.GetInt32(3)), cancellationToken,
             messageId);
         var reports = await database.QueryAsync(
             s_reports,
-            r => new ReportMade(r.GetInt64(0), (ReportKind)r.GetInt32(1), r.GetInt32(2), QueueStore.Time(r, 3), r.GetInt64(4) != 0), cancellationToken,
+            r => new ReportMade(r.GetInt64(0), (ReportKind)r.GetInt32(1), r.GetInt32(2), StoredTime.Read(r, 3), r.GetInt64(4) != 0), cancellationToken,
             messageId);
         return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit, Reports = reports };
     }

@@ -33,13 +33,10 @@ public enum LeaseUpdate
 /// Maildrops. Storing the same message for the same mailbox again changes nothing; what a session deletes is deleted in pieces, each
 /// in one transaction.
 /// </summary>
-public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims)
+public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims, MailStoreOptions options)
 {
     // An account stays until what is stored for it is committed: a maildrop that nobody has would keep its mail for ever.
     private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1 {key_share}");
-
-    private static readonly Statement s_claim = new(
-        "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_claimed = new("SELECT id, state FROM recipients WHERE id {in_1} AND claim = $2");
 
@@ -83,7 +80,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     /// <summary>Most messages that are deleted in one transaction, which others wait for.</summary>
     public const int MostDeletions = 500;
 
-    private long LeaseMilliseconds => (long)database.Options.MaildropLease.TotalMilliseconds;
+    private long LeaseMilliseconds => (long)options.MaildropLease.TotalMilliseconds;
 
     /// <summary>
     /// Claim, maildrop row, outcome and attempt of each recipient, all in one transaction. Returns one result for each:
@@ -133,7 +130,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         return database.WriteAsync(async transaction =>
         {
             await ClaimStore.LockAsync(transaction, claimId);
-            var won = await transaction.QueryAsync(s_claim, r => r.GetInt64(0), recipient.RecipientId, recipient.Attempts, claimId);
+            var won = await ClaimStore.WinAsync(transaction, claimId, [recipient.RecipientId], recipient.Attempts);
             if (won.Count > 0)
                 await claims.JoinClaimAsync(transaction, claimId, command, won);
             return won.Count > 0 ? ClaimUpdate.Applied : ClaimUpdate.NotWaiting;
@@ -163,8 +160,8 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         return database.WriteAsync(transaction => transaction.ExecuteAsync(s_unlock, lease.AccountId, lease.Fence));
     }
 
-    /// <summary>Frees all maildrops when every session that held one is known to be dead.</summary>
-    public Task ReleaseAllAsync() => database.WriteAsync(transaction => transaction.ExecuteAsync(s_clearLeases));
+    /// <summary>Unlocks all maildrops when every session that had locked one is known to be dead.</summary>
+    public Task UnlockAllAsync() => database.WriteAsync(transaction => transaction.ExecuteAsync(s_clearLeases));
 
     public async Task<IReadOnlyList<MaildropMessage>> ListAsync(long accountId, CancellationToken cancellationToken) =>
         await database.QueryAsync(
@@ -221,7 +218,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         foreach (var (address, found) in asked)
         {
             var rows = await found;
-            foreach (var user in rows.Count > 0 ? [] : Subaddress.UsersOf(address, database.Options.DetailSeparators))
+            foreach (var user in rows.Count > 0 ? [] : Subaddress.UsersOf(address, options.DetailSeparators))
             {
                 if ((rows = await transaction.QueryAsync(s_account, r => r.GetInt64(0), user)).Count > 0)
                     break;
@@ -239,7 +236,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         var updates = command.Recipients.GroupBy(recipient => (hasAccount(recipient), recipient.Attempts), recipient => recipient.RecipientId)
             .Select(group => group.Key is (true, var attempts)
                 ? OutcomeWriter.DeliveredHereAsync(transaction, claimId, group, attempts, now)
-                : transaction.QueryAsync(s_claim, r => r.GetInt64(0), SqlValue.FromIds(group), group.Key.Attempts, claimId)).ToList();
+                : ClaimStore.WinAsync(transaction, claimId, group, group.Key.Attempts)).ToList();
         var won = new HashSet<long>(command.Recipients.Length);
         foreach (var ids in updates)
             won.UnionWith(await ids);

@@ -29,15 +29,6 @@ public sealed class OperatorStore(MailDatabase database)
 
     private static readonly Statement s_switch = new("SELECT since, set_by FROM switches WHERE name = $1");
 
-    private static readonly Statement s_hold = new(
-        "UPDATE recipients SET state = 5, updated_at = $2 WHERE id {in_1} AND state + 0 = 0 AND claim = 0") { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_release = new(
-        """
-        UPDATE recipients SET state = 0, deaths = 0, uncertain = 0, hold_reason = '', next_attempt_at = $2, updated_at = $2
-        WHERE id {in_1} AND state = 5 RETURNING domain
-        """) { Locks = SharedRows.Recipients };
-
     private static readonly Statement s_open = new("SELECT id FROM recipients WHERE id BETWEEN $1 AND $2 AND state IN (0, 5)");
 
     private static readonly Statement s_beingTried = new(
@@ -78,8 +69,7 @@ public sealed class OperatorStore(MailDatabase database)
 
     /// <summary>Waiting recipients of the message are not due until they are released.</summary>
     public Task<OperatorChange> HoldAsync(long messageId, OperatorIdentity by) =>
-        ChangeAsync(messageId, OperatorAction.Held, by, static async (transaction, ids, now) =>
-            await transaction.ExecuteAsync(s_hold, ids, now));
+        ChangeAsync(messageId, OperatorAction.Held, by, OutcomeWriter.HeldAsync);
 
     /// <summary>
     /// Held recipients of the message are due at once, with the attempts they had. What they were held for is counted anew.
@@ -87,7 +77,7 @@ public sealed class OperatorStore(MailDatabase database)
     public Task<OperatorChange> ReleaseAsync(long messageId, OperatorIdentity by) =>
         ChangeAsync(messageId, OperatorAction.Released, by, static async (transaction, ids, now) =>
         {
-            var domains = await transaction.QueryAsync(s_release, r => r.GetString(0), ids, now);
+            var domains = await OutcomeWriter.ReleasedAsync(transaction, ids, now);
             foreach (var due in domains.Distinct().Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
                 await due;
             return domains.Count;
@@ -122,5 +112,5 @@ public sealed class OperatorStore(MailDatabase database)
         });
     }
 
-    private static DeliveryPaused ReadPause(System.Data.Common.DbDataReader row) => new(QueueStore.Time(row, 0), row.GetString(1));
+    private static DeliveryPaused ReadPause(System.Data.Common.DbDataReader row) => new(StoredTime.Read(row, 0), row.GetString(1));
 }

@@ -9,12 +9,15 @@ namespace MailPipeline.Mail;
 /// clock; every later write of its holder names the claim and does nothing when the claim is no longer his. Each taking has an id of
 /// its own, which no other has before or after it: whatever comes again of a batch, a command or a report, touches no claim but its own.
 /// </summary>
-public sealed class ClaimStore(MailDatabase database)
+public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
 {
     private static readonly Statement s_take = new(
         """
         UPDATE recipients SET claim = $2 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $3
         """) { Locks = SharedRows.Recipients, IsMerged = true };
+
+    private static readonly Statement s_win = new(
+        "UPDATE recipients SET claim = $3 WHERE id {in_1} AND state + 0 = 0 AND claim = 0 AND attempts = $2 RETURNING id") { Locks = SharedRows.Recipients };
 
     private static readonly Statement s_taken = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND attempts = $3");
 
@@ -103,7 +106,7 @@ public sealed class ClaimStore(MailDatabase database)
     public Task<IReadOnlySet<long>> RenewAsync(IReadOnlyCollection<long> claimIds, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var lease = (long)database.Options.ClaimLease.TotalMilliseconds;
+        var lease = (long)options.ClaimLease.TotalMilliseconds;
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
             (await transaction.QueryAsync(s_renew, r => r.GetInt64(0), SqlValue.FromIds(claimIds), lease)).ToHashSet());
     }
@@ -180,17 +183,23 @@ public sealed class ClaimStore(MailDatabase database)
     private async ValueTask InsertClaimAsync(
         IWriteTransaction transaction, long claimId, long batchId, string domain, IReadOnlyCollection<long> won, bool begun) =>
         await transaction.ExecuteAsync(
-            s_insertClaim, claimId, domain, (long)database.Options.ClaimLease.TotalMilliseconds,
+            s_insertClaim, claimId, domain, (long)options.ClaimLease.TotalMilliseconds,
             Text([.. won.Order()]), begun ? 1 : 0, batchId);
 
     /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>
         await transaction.QueryAsync(s_lock, r => r.GetInt32(0), claimId);
 
+    /// <summary>
+    /// Wins recipients that wait and were tried so often for a claim that they are to join (<see cref="JoinClaimAsync"/>). Returns them.
+    /// </summary>
+    internal static ValueTask<List<long>> WinAsync(IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds, int attempts) =>
+        transaction.QueryAsync(s_win, r => r.GetInt64(0), SqlValue.FromIds(recipientIds), attempts, claimId);
+
     /// <summary>Of recipients won for it in this transaction, whether it has others already or not. It is locked before (<see cref="LockAsync"/>).</summary>
     internal async ValueTask JoinClaimAsync(IWriteTransaction transaction, long claimId, BatchCommand command, IReadOnlyCollection<long> won) =>
         await transaction.ExecuteAsync(
-            s_joinClaim, claimId, command.Domain, (long)database.Options.ClaimLease.TotalMilliseconds, Text(won), command.BatchId);
+            s_joinClaim, claimId, command.Domain, (long)options.ClaimLease.TotalMilliseconds, Text(won), command.BatchId);
 
     internal static string Text(IReadOnlyCollection<long> ids)
     {

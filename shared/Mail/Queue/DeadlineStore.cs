@@ -56,7 +56,7 @@ public sealed class DeadlineStore(MailDatabase database)
     /// <summary>Times that have come, after the given one in their order.</summary>
     public async Task<IReadOnlyList<DeliveryDeadline>> ListDueAsync(DateTimeOffset now, DeliveryDeadline after, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_due, r => new DeliveryDeadline(r.GetInt64(0), QueueStore.Time(r, 1), r.GetInt64(2) == Returned, QueueStore.Time(r, 3)), cancellationToken, now, after.LookAt,
+            s_due, r => new DeliveryDeadline(r.GetInt64(0), StoredTime.Read(r, 1), r.GetInt64(2) == Returned, StoredTime.Read(r, 3)), cancellationToken, now, after.LookAt,
             after.MessageId, limit);
 
     /// <summary>Recipients of the message that wait and that nobody tries, a bounded number of them.</summary>

@@ -11,9 +11,9 @@ internal readonly record struct ReturnedRecipient(long Id, bool Dot, RecipientSt
 /// <summary>
 /// The one place where it is written what became of a recipient: its state, the attempt, what it needed of the content, what is to be
 /// reported and the end of the claim, as parts of the caller's transaction. Each statement asks for the claim, so that who has lost it
-/// changes nothing; and a final state keeps it, which says whose outcome it is.
+/// changes nothing; and a final state keeps it, which says whose outcome it is. What operators decide is in the other file of this class.
 /// </summary>
-internal static class OutcomeWriter
+internal static partial class OutcomeWriter
 {
     private static readonly Statement s_delivered = new(
         """
@@ -121,22 +121,17 @@ internal static class OutcomeWriter
         RETURNING id
         """) { Locks = SharedRows.Recipients };
 
-    private static readonly Statement s_removed = new(
-        "UPDATE recipients SET state = 4, updated_at = $2 WHERE id {in_1} AND state IN (0, 5) AND claim = 0") { Locks = SharedRows.Recipients };
-
-    private static readonly Statement s_takeHeldBySender = new(
-        "DELETE FROM unrouted_timed WHERE message_id = $1 AND release_at > $2 RETURNING recipients") { Locks = SharedRows.UnroutedTimed };
-
-    private static readonly Statement s_insertRemoved = new(
-        """
-        INSERT INTO recipients (id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at)
-        VALUES ($1, $2, '', $3, CASE WHEN EXISTS (SELECT 1 FROM domains WHERE name = $3) THEN 1 ELSE 0 END, '', 4, 0, $4, 0, $4)
-        """);
-
     private static readonly Statement s_endClaim = new("DELETE FROM claims WHERE id = $1 AND domain = $2") { Locks = SharedRows.Claims, IsMerged = true };
 
     // What is under the claim beside these would belong to nobody, and never be taken back.
     private static readonly Statement s_endWholeClaim = new("DELETE FROM claims WHERE id = $1 AND recipients = $2") { Locks = SharedRows.Claims, IsMerged = true };
+
+    // What it says is read as it ends: its holder may begin, or send a dot, until then.
+    private static readonly Statement s_endDeadClaim = new(
+        "DELETE FROM claims WHERE id = $1 RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
+
+    private static readonly Statement s_endDeadClaimIfExpired = new(
+        "DELETE FROM claims WHERE id = $1 AND lease_until < {now} RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
 
     // The same attempt recorded again changes nothing.
     private static readonly Statement s_insertAttempt = new(
@@ -151,6 +146,11 @@ internal static class OutcomeWriter
     /// <summary>Ends the claim if it was won for these and nobody else.</summary>
     public static async ValueTask<bool> EndWholeClaimAsync(IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds) =>
         await transaction.ExecuteAsync(s_endWholeClaim, claimId, ClaimStore.Text([.. recipientIds.Order()])) == 1;
+
+    /// <summary>Ends the claim of a worker that died, and reads what it says: its domain, recipients, beginning and dots. None: it is not there.</summary>
+    /// <param name="evenIfLeased">False: only where its lease ran out.</param>
+    public static ValueTask<List<T>> EndDeadClaimAsync<T>(IWriteTransaction transaction, long claimId, bool evenIfLeased, Func<DbDataReader, T> read) =>
+        transaction.QueryAsync(evenIfLeased ? s_endDeadClaim : s_endDeadClaimIfExpired, read, claimId);
 
     /// <summary>The far end took the message. Returns those recorded, now or before for the same claim.</summary>
     public static async ValueTask<HashSet<long>> DeliveredAsync(IWriteTransaction transaction, long claimId, IReadOnlyList<AttemptResult> results)
@@ -285,32 +285,6 @@ internal static class OutcomeWriter
     public static ValueTask<List<long>> FreeOwnerlessAsync(IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds) =>
         transaction.QueryAsync(s_freedOwnerless, r => r.GetInt64(0), SqlValue.FromIds(recipientIds), claimId);
 
-    /// <summary>An operator took them out; nobody is told. Returns how many.</summary>
-    public static async ValueTask<int> RemovedAsync(IWriteTransaction transaction, long messageId, SqlValue recipientIds, DateTimeOffset now)
-    {
-        var removed = await transaction.ExecuteAsync(s_removed, recipientIds, now);
-        await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, removed)]);
-        return removed;
-    }
-
-    /// <summary>
-    /// Ends the recipients of a message that its sender has held until later: of one that nobody has routed they stand in the envelope alone.
-    /// Returns how many there were. To be awaited before anything is asked of recipients that are routed.
-    /// </summary>
-    public static async ValueTask<int> RemovedBeforeReleaseAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now)
-    {
-        if (await transaction.QueryAsync(s_takeHeldBySender, r => r.GetString(0), messageId, now) is not [var envelope])
-            return 0;
-        var recipients = envelope.Split('\n');
-        foreach (var (number, address) in recipients.Index())
-        {
-            transaction.ExecuteLast(
-                s_insertRemoved, RecipientIds.Of(messageId, number), address, address[(address.LastIndexOf('@') + 1)..].ToLowerInvariant(), now);
-        }
-        await transaction.DropReferencesAsync([.. Enumerable.Repeat(messageId, recipients.Length)]);
-        return recipients.Length;
-    }
-
     /// <summary>One statement for all decisions that are alike, whoever they are about. Returns those whose claim was still held.</summary>
     private static async ValueTask<List<Updated>> UpdateAsync(
         IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, DateTimeOffset now)
@@ -354,7 +328,7 @@ internal static class OutcomeWriter
         var stored = transaction.QueryAsync(
             s_stored, r => (Id: r.GetInt64(0), Claim: r.GetInt64(1), State: (RecipientState)r.GetInt32(2), Reason: r.GetString(3)), ids);
         var noted = transaction.QueryAsync(
-            s_noted, r => (Id: r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), QueueStore.Time(r, 2), QueueStore.Time(r, 3)), ids);
+            s_noted, r => (Id: r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), StoredTime.Read(r, 2), StoredTime.Read(r, 3)), ids);
         var before = (await noted).Where(attempt => attempt == Noted(missing[attempt.Id].Result)).Select(attempt => attempt.Id).ToHashSet();
         foreach (var (id, claim, state, reason) in await stored)
         {

@@ -348,7 +348,7 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<DomainBackoff> FindBackoffAsync(string domain, CancellationToken cancellationToken)
     {
         var rows = await database.QueryAsync(
-            s_backoff, r => new DomainBackoff(r.GetInt32(0), Time(r, 1), r.GetString(2)), cancellationToken, domain);
+            s_backoff, r => new DomainBackoff(r.GetInt32(0), StoredTime.Read(r, 1), r.GetString(2)), cancellationToken, domain);
         return rows is [var backoff] ? backoff : DomainBackoff.None;
     }
 
@@ -385,15 +385,10 @@ public sealed class QueueStore(MailDatabase database)
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);
 
-    internal static DateTimeOffset Time(DbDataReader row, int column) =>
-        row.GetInt64(column) is var milliseconds and < 253_402_300_800_000
-            ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
-            : DateTimeOffset.MaxValue;
-
-    private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), Time(row, 1));
+    private static DueDomain ReadDueDomain(DbDataReader row) => new(row.GetString(0), StoredTime.Read(row, 1));
 
     private static Envelope ReadUnrouted(DbDataReader r) => new(
-        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), Time(r, 5), r.GetString(6), r.GetString(7),
+        r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), StoredTime.Read(r, 5), r.GetString(6), r.GetString(7),
         r.GetString(8));
 
     private static Envelope ReadUnroutedDsn(DbDataReader r) => ReadUnrouted(r) with { Dsn = EnvelopeDsn.Parse(r.GetString(9)) };
@@ -418,8 +413,8 @@ public sealed class QueueStore(MailDatabase database)
         routed.Message.Timing is not null ? s_takeUnroutedTimed : routed.Message.Dsn is not null ? s_takeUnroutedDsn : s_takeUnrouted;
 
     internal static Recipient ReadQueued(DbDataReader r) => new(
-        r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), Time(r, 6),
-        Time(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11),
+        r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), StoredTime.Read(r, 6),
+        StoredTime.Read(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11),
         r.GetInt32(12));
 
     private static void Insert(

@@ -116,7 +116,7 @@ public sealed class ReportStore(MailDatabase database)
     /// <summary>Recipients that have ended while a report of success was owed, after the given one.</summary>
     public async Task<IReadOnlyList<OwedSuccess>> ListOwedAsync(long afterRecipientId, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_owed, r => new OwedSuccess(r.GetInt64(0), (RecipientState)r.GetInt32(1), QueueStore.Time(r, 2)), cancellationToken, afterRecipientId, limit);
+            s_owed, r => new OwedSuccess(r.GetInt64(0), (RecipientState)r.GetInt32(1), StoredTime.Read(r, 2)), cancellationToken, afterRecipientId, limit);
 
     /// <summary>No other recipient of the message waits whose success is to be told; false as well where it has too many to look through.</summary>
     public async Task<bool> IsCompleteAsync(long messageId, CancellationToken cancellationToken)
@@ -167,9 +167,9 @@ public sealed class ReportStore(MailDatabase database)
 
     private static TellableRecipient Read(DbDataReader r)
     {
-        var (id, next, backoffUntil) = (r.GetInt64(0), QueueStore.Time(r, 6), QueueStore.Time(r, 7));
+        var (id, next, backoffUntil) = (r.GetInt64(0), StoredTime.Read(r, 6), StoredTime.Read(r, 7));
         AttemptResult? last = r.GetInt32(10) == 0 ? null : new(
-            id, (AttemptOutcome)r.GetInt32(10), r.GetString(11), r.GetString(12), r.GetString(13), QueueStore.Time(r, 14), QueueStore.Time(r, 15));
+            id, (AttemptOutcome)r.GetInt32(10), r.GetString(11), r.GetString(12), r.GetString(13), StoredTime.Read(r, 14), StoredTime.Read(r, 15));
         return new TellableRecipient(
             id, r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4), (RecipientState)r.GetInt32(5), last,
             backoffUntil > next ? backoffUntil : next, r.GetInt64(8) > 0 ? r.GetString(9) : "", (r.GetInt64(16) & RecipientNotify.DeliveredThere) != 0);

@@ -94,13 +94,6 @@ public sealed class TakeBackStore(MailDatabase database)
     private static readonly Statement s_all = new(
         "SELECT lease_until, id FROM claims WHERE (lease_until, id) > ($1, $2) ORDER BY lease_until, id LIMIT $3");
 
-    // What it says is read as it ends: its holder may begin, or send a dot, until then.
-    private static readonly Statement s_endIfExpired = new(
-        "DELETE FROM claims WHERE id = $1 AND lease_until < {now} RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
-
-    private static readonly Statement s_end = new(
-        "DELETE FROM claims WHERE id = $1 RETURNING domain, recipients, began_at, dots") { Locks = SharedRows.Claims };
-
     private static readonly Statement s_find = new(
         $$"""
         SELECT r.id, r.attempts, r.deaths, r.uncertain, {{QueueStore.Since}}, r.address, r.original FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
@@ -152,7 +145,7 @@ public sealed class TakeBackStore(MailDatabase database)
         var now = database.Time.GetUtcNow();
         return database.WriteAsync(async transaction =>
         {
-            if (await transaction.QueryAsync(evenIfLeased ? s_end : s_endIfExpired, ReadClaim, claimId) is not [var claim])
+            if (await OutcomeWriter.EndDeadClaimAsync(transaction, claimId, evenIfLeased, ReadClaim) is not [var claim])
                 return TakenBack.Nothing;
             var found = await transaction.QueryAsync(s_find, ReadRecipient, SqlValue.FromIds(ClaimStore.Ids(claim.Recipients)), claimId);
             var unbegun = found.Where(recipient => claim.IsUnbegun(recipient.Id)).Select(recipient => recipient.Id).ToList();
@@ -203,7 +196,7 @@ public sealed class TakeBackStore(MailDatabase database)
         row.GetString(0), row.GetString(1), row.GetInt64(2), row.GetString(3) is { Length: > 0 } ends ? [.. ClaimStore.Ids(ends)] : []);
 
     private static Tried ReadRecipient(DbDataReader row) =>
-        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), QueueStore.Time(row, 4), row.GetString(5), row.GetString(6));
+        new(row.GetInt64(0), row.GetInt32(1), row.GetInt64(2), row.GetInt64(3), StoredTime.Read(row, 4), row.GetString(5), row.GetString(6));
 
     /// <summary>A recipient as its dead worker left it.</summary>
     private readonly record struct Tried(long Id, int Attempts, long Deaths, long Uncertain, DateTimeOffset AcceptedAt, string Address, string Original);

@@ -97,11 +97,11 @@ public sealed class UnreportedStore(MailDatabase database)
         (await database.QueryAsync(
             s_message,
             r => new ReportedMessage(
-                r.GetInt64(0), r.GetString(1), QueueStore.Time(r, 2), r.GetString(3), r.GetInt64(4), MailDsn.Parse(r.GetString(5)),
+                r.GetInt64(0), r.GetString(1), StoredTime.Read(r, 2), r.GetString(3), r.GetInt64(4), MailDsn.Parse(r.GetString(5)),
                 (BodyType)r.GetInt32(6))
             {
                 Timing = MailTiming.Parse(r.GetString(7)),
-                Since = QueueStore.Time(r, 8),
+                Since = StoredTime.Read(r, 8),
             },
             cancellationToken, messageId))
         .FirstOrDefault();
@@ -199,7 +199,7 @@ public sealed class UnreportedStore(MailDatabase database)
     private static UnreportedFailure Read(DbDataReader r) => new(
         r.GetString(1), r.GetString(2), (RecipientState)r.GetInt32(3), r.GetInt64(4) != 0,
         new AttemptResult(
-            r.GetInt64(0), (AttemptOutcome)r.GetInt32(5), r.GetString(6), r.GetString(7), r.GetString(8), QueueStore.Time(r, 9), QueueStore.Time(r, 10)),
+            r.GetInt64(0), (AttemptOutcome)r.GetInt32(5), r.GetString(6), r.GetString(7), r.GetString(8), StoredTime.Read(r, 9), StoredTime.Read(r, 10)),
         r.GetString(11));
 
     private static (long First, long Last) Range(long messageId) =>

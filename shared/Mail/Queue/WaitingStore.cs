@@ -77,7 +77,7 @@ public sealed class WaitingStore(MailDatabase database)
             {
                 total = r.GetInt64(3);
                 return new DomainSummary(
-                    r.GetString(0), r.GetInt64(1), 0, QueueStore.Time(r, 2), r.GetInt32(4), QueueStore.Time(r, 5), r.GetString(6), r.GetString(7))
+                    r.GetString(0), r.GetInt64(1), 0, StoredTime.Read(r, 2), r.GetInt32(4), StoredTime.Read(r, 5), r.GetString(6), r.GetString(7))
                 {
                     Site = r.GetString(8),
                 };
@@ -110,7 +110,7 @@ public sealed class WaitingStore(MailDatabase database)
 
     private async Task<DomainSummary> WithClaimedAsync(DomainSummary domain, long claimed, CancellationToken cancellationToken)
     {
-        var next = await database.QueryAsync(s_next, r => QueueStore.Time(r, 0), cancellationToken, domain.Domain);
+        var next = await database.QueryAsync(s_next, r => StoredTime.Read(r, 0), cancellationToken, domain.Domain);
         // Counted a moment later, there may be more than there were.
         return domain with
         {

@@ -22,8 +22,13 @@ internal static partial class ReferenceRules
                 "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
             ],
         ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
-        ["shared/Authentication/Authentication.csproj"] = ["shared/Dns/Dns.csproj", "shared/Smtp/Smtp.csproj"],
-        ["shared/Administration/Administration.csproj"] = ["shared/Mail/Mail.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Authentication/Authentication.csproj"] =
+            ["shared/Dns/Dns.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
+        ["shared/Administration/Administration.csproj"] =
+            [
+                "shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/Sasl/Sasl.csproj",
+                "shared/Smtp/Smtp.csproj",
+            ],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
     };
@@ -67,6 +72,23 @@ internal static partial class ReferenceRules
         from reference in project.References
         where !tree.Files.ContainsKey(reference)
         select $"{project.Path} references {reference}, which does not exist";
+
+    /// <summary>The compiler sees what a project references itself, so that these rules see all that it uses.</summary>
+    public static IEnumerable<string> Nothing_is_referenced_unsaid(Tree tree)
+    {
+        const string Property = "DisableTransitiveProjectReferences";
+        const string Build = "Directory.Build.props";
+        if (!tree.Files.GetValueOrDefault(Build, "").Contains($"<{Property}>true</{Property}>", StringComparison.Ordinal))
+            yield return $"{Build} does not set {Property}";
+        foreach (var (path, text) in tree.Files)
+        {
+            if (path != Build && (path.EndsWith(".csproj", StringComparison.Ordinal) || path.EndsWith(".props", StringComparison.Ordinal) || path.EndsWith(".targets", StringComparison.Ordinal))
+                && text.Contains(Property, StringComparison.Ordinal))
+            {
+                yield return $"{path} must not set {Property}; {Build} does";
+            }
+        }
+    }
 
     /// <summary>Contracts, Sasl and Smtp have no dependency beyond what stands: no hosting, no packages.</summary>
     public static IEnumerable<string> Contracts_Sasl_and_Smtp_depend_on_nothing(Tree tree)

@@ -2,17 +2,20 @@ using System.Text.RegularExpressions;
 
 namespace MailPipeline.Architecture.Tests.Rules;
 
-/// <summary>Which folders of a service may use which: in one direction, so that each can be read without those above it.</summary>
+/// <summary>Which folders of a project may use which: in one direction, so that each can be read without those above it.</summary>
 internal static class RoomRules
 {
+    /// <summary>Its rooms are folders of one namespace, which everybody opens: a room uses another by naming a type of it.</summary>
+    private const string OneNamespace = "shared/Mail";
+
     private const string Checks = "services/Ingress/Checks";
 
     /// <summary>Where messages of the bus arrive and leave: what they say is mapped there to words of the service's own.</summary>
     private static readonly string[] BusRooms =
         ["services/Ingress", "services/Ingress/NextHops", "services/Queue/Domains", "services/Queue/Routing", "services/Delivery/Intake", "services/Mailbox/Maildrops"];
 
-    /// <summary>The rooms of a service that has walls between them, and what each of them may use of the others.</summary>
-    private static readonly Dictionary<(string Service, string Room), string[]> Uses = new()
+    /// <summary>The rooms of a project that has walls between them, and what each of them may use of the others.</summary>
+    private static readonly Dictionary<(string Project, string Room), string[]> Uses = new()
     {
         [("services/Ingress", "Checks")] = ["Headers", "NextHops", "Limits"],
         [("services/Ingress", "Headers")] = [],
@@ -29,40 +32,56 @@ internal static class RoomRules
         [("services/Delivery", "Tls")] = [],
         [("services/Delivery", "Batches")] = ["Claims"],
         [("services/Delivery", "Claims")] = [],
+        [("shared/Mail", "History")] = ["Queue", "Audit"],
+        [("shared/Mail", "Maildrops")] = ["Queue", "Directory", "Content", "Audit"],
+        [("shared/Mail", "Logins")] = ["Directory"],
+        [("shared/Mail", "Operators")] = ["Queue", "Audit"],
+        [("shared/Mail", "Directory")] = ["Audit"],
+        [("shared/Mail", "Queue")] = ["Content"],
+        [("shared/Mail", "Content")] = [],
+        [("shared/Mail", "Audit")] = [],
         [("services/Mailbox", "Maildrops")] = [],
         [("services/Mailbox", "Pop3")] = [],
     };
 
-    /// <summary>A room uses the rooms below it and none above. What lies beside the rooms of a service may put all of them together.</summary>
-    public static IEnumerable<string> Rooms_use_what_lies_below_them(Tree tree) =>
-        from place in WalledFiles(tree)
-        where Uses.ContainsKey((place.Project.Folder, place.Room))
-        from other in RoomsOf(place.Project)
-        where other != place.Room && !Uses[(place.Project.Folder, place.Room)].Contains(other)
-        where Names(place.File.Text, place.Project.Name, other)
-        select $"{place.File.Path}: {place.Room} must not use {other}";
+    /// <summary>A room uses the rooms below it and none above. What lies beside the rooms of a project may put all of them together.</summary>
+    public static IEnumerable<string> Rooms_use_what_lies_below_them(Tree tree)
+    {
+        var files = WalledFiles(tree).ToList();
+        return
+            from place in files
+            where Uses.ContainsKey((place.Project.Folder, place.Room))
+            from other in RoomsOf(place.Project)
+            where other != place.Room && !Uses[(place.Project.Folder, place.Room)].Contains(other)
+            where IsUsed(other, place, files)
+            select $"{place.File.Path}: {place.Room} must not use {other}";
+    }
 
     /// <summary>What puts rooms together lies above them. Settings and telemetry, which all of them need, know of none; settings are composed of theirs.</summary>
-    public static IEnumerable<string> Rooms_do_not_use_what_puts_them_together(Tree tree) =>
-        from above in WalledFiles(tree)
-        where above.Room.Length == 0 && !above.File.FileName.EndsWith("Options.cs", StringComparison.Ordinal)
-        where RoomsOf(above.Project).Any(room => Names(above.File.Text, above.Project.Name, room))
-        from type in NameRules.TypesOf(above.File)
-        from place in WalledFiles(tree)
-        where place.Room.Length > 0 && place.Project.Path == above.Project.Path && Mentions(place.File, type)
-        select $"{place.File.Path}: {place.Room} must not use {type}, which uses rooms";
+    public static IEnumerable<string> Rooms_do_not_use_what_puts_them_together(Tree tree)
+    {
+        var files = WalledFiles(tree).ToList();
+        return
+            from above in files
+            where above.Room.Length == 0 && !above.File.FileName.EndsWith("Options.cs", StringComparison.Ordinal)
+            where RoomsOf(above.Project).Any(room => IsUsed(room, above, files))
+            from type in NameRules.TypesOf(above.File)
+            from place in files
+            where place.Room.Length > 0 && place.Project.Path == above.Project.Path && Mentions(place, type)
+            select $"{place.File.Path}: {place.Room} must not use {type}, which uses rooms";
+    }
 
     /// <summary>The rest of a service does not change with what services say to each other.</summary>
     public static IEnumerable<string> Contracts_are_mapped_where_the_bus_is(Tree tree) =>
         from place in WalledFiles(tree)
-        where !BusRooms.Contains($"{place.Project.Folder}/{place.Room}".TrimEnd('/'))
+        where place.Project.Layer == "services" && !BusRooms.Contains($"{place.Project.Folder}/{place.Room}".TrimEnd('/'))
         where Regex.IsMatch(place.File.Text, @"\bMailPipeline\.Contracts\b|(?<![\w.])Contracts\.\w")
         select $"{place.File.Path} must not use contracts";
 
     /// <summary>A type of a room that lies in the namespace of the whole service could be used by every other room without its name.</summary>
     public static IEnumerable<string> Rooms_have_a_namespace_of_their_own(Tree tree) =>
         from place in WalledFiles(tree)
-        where place.Room.Length > 0
+        where place.Room.Length > 0 && place.Project.Folder != OneNamespace
         let own = $"MailPipeline.{place.Project.Name}.{place.Room}"
         where !Regex.IsMatch(place.File.Text, $@"^namespace\s+{Regex.Escape(own)}\b", RegexOptions.Multiline)
         select $"{place.File.Path}: the namespace must be {own}";
@@ -91,20 +110,30 @@ internal static class RoomRules
         select $"{file.Path}: the place of {check.Groups[1].Value} is {path}";
 
     private static IEnumerable<string> RoomsOf(ProjectFile project) =>
-        Uses.Keys.Where(key => key.Service == project.Folder).Select(key => key.Room);
+        Uses.Keys.Where(key => key.Project == project.Folder).Select(key => key.Room);
 
-    /// <summary>The files of services that have walls, with the room that each lies in; empty beside the rooms.</summary>
-    private static IEnumerable<(SourceFile File, ProjectFile Project, string Room)> WalledFiles(Tree tree) =>
-        from file in tree.Sources("services")
+    private static bool IsUsed(string room, WalledFile by, List<WalledFile> files) => by.Project.Folder != OneNamespace
+        ? Names(by.File.Text, by.Project.Name, room)
+        : files.Where(file => file.Project.Path == by.Project.Path && file.Room == room)
+            .SelectMany(file => NameRules.TypesOf(file.File)).Any(type => Mentions(by, type));
+
+    /// <summary>The files of projects that have walls, with the room that each lies in; empty beside the rooms.</summary>
+    private static IEnumerable<WalledFile> WalledFiles(Tree tree) =>
+        from file in tree.Sources("services", "shared")
         let project = tree.ProjectOf(file.Path)
         where project is not null && RoomsOf(project).Any()
-        select (file, project, file.Path[(project.Folder.Length + 1)..].Split('/') is [var room, _, ..] ? room : "");
+        select new WalledFile(file, project, file.Path[(project.Folder.Length + 1)..].Split('/') is [var room, _, ..] ? room : "");
 
-    /// <summary>In code; what a comment speaks of is not used.</summary>
-    private static bool Mentions(SourceFile file, string type) =>
-        Regex.IsMatch(Regex.Replace(file.Text, "//.*", ""), $@"(?<![\w.])(?:\w+\.)*{type}\b");
+    /// <summary>In code: what a comment speaks of is not used, and neither is a type whose name a value of an enum has.</summary>
+    private static bool Mentions(WalledFile place, string type) =>
+        Regex.IsMatch(
+            Regex.Replace(place.File.Text, @"//.*|^\s*\w+(?:\s*=\s*\w+)?,?\r?$", "", RegexOptions.Multiline),
+            $@"(?<![\w.])(?:MailPipeline\.)?(?:{place.Project.Name}\.)?{type}\b");
 
     /// <summary>By its whole name, or by what is left of it inside of the project and inside of MailPipeline.</summary>
     private static bool Names(string text, string project, string room) =>
         Regex.IsMatch(text, $@"(?<![\w.])(?:MailPipeline\.{project}\.{room}\b|(?:{project}\.)?{room}\.\w)");
+
+    /// <param name="Room">Empty beside the rooms.</param>
+    private sealed record WalledFile(SourceFile File, ProjectFile Project, string Room);
 }

@@ -19,6 +19,7 @@ internal static partial class SourceRules
         ["services/Standalone"] = 7,
         ["shared/LineServer"] = 8,
         ["shared/Mail"] = 9,
+        ["shared/Authentication"] = 10,
     };
 
     /// <summary>What an operator can do is done for any caller: it writes no text, reads no console and ends no process.</summary>
@@ -67,6 +68,31 @@ internal static partial class SourceRules
         where MutableStatic().IsMatch(line)
         select $"{file.Path}: {line.Trim()}";
 
+    /// <summary>Tests that let real time pass, each with its reason.</summary>
+    private static readonly Dictionary<string, string> Sleepers = new(StringComparer.Ordinal)
+    {
+        ["tests/Testing/Servers/Eventually.cs"] = "looks again until it is as it should be",
+        ["tests/Testing/Servers/ServerProcess.cs"] = "looks again until a server is ready",
+        ["tests/Testing/Ledger/LoadClient.cs"] = "sends at the pace of a client",
+        ["tests/Testing/Pop3/Pop3Poller.cs"] = "reads at the pace of a user",
+        ["tests/Testing/Sinks/SinkServer.cs"] = "answers as late as a slow far end",
+        ["tests/Cluster.Tests/ClusterRun.cs"] = "says how long a fault lasts, and when it comes",
+        ["tests/EndToEnd.Tests/KillTests.cs"] = "kills at any moment",
+    };
+
+    /// <summary>A test that waits a fixed time for what somebody is about to do fails on a slow machine, and is slow on every other.</summary>
+    public static IEnumerable<string> Tests_wait_for_what_is_meant(Tree tree) =>
+        from file in tree.Sources("tests")
+        where !Sleepers.ContainsKey(file.Path) && !file.Path.StartsWith("tests/Architecture.Tests/", StringComparison.Ordinal)
+        from Match sleep in Sleep().Matches(file.Text)
+        select $"{file.Path}: '{sleep.Value}' waits for a time; Eventually waits for what is meant";
+
+    /// <summary>Nobody is on the list who does not need it.</summary>
+    public static IEnumerable<string> Who_may_sleep_does(Tree tree) =>
+        from path in Sleepers.Keys
+        where tree.Files.TryGetValue(path, out var text) && !Sleep().IsMatch(text)
+        select $"{path} waits for no time, and need not be on the list";
+
     /// <summary>Other parts than these see no clock but TimeProvider; the compiler's list of banned symbols must say so.</summary>
     public static IEnumerable<string> The_clock_is_banned_in_every_project(Tree tree)
     {
@@ -90,6 +116,10 @@ internal static partial class SourceRules
     // Group 1: what the line says.
     [GeneratedRegex("""\[LoggerMessage\([^"]*"((?:[^"\\]|\\.)*)["]""")]
     private static partial Regex Template();
+
+    // By the machine's clock; a clock of the test's own lets no time pass, and what never ends waits for something else.
+    [GeneratedRegex(@"\bThread\.Sleep\(|\bTask\.Delay\((?!Timeout\.Infinite)[^;{]*?\bTimeProvider\.System\b")]
+    private static partial Regex Sleep();
 
     [GeneratedRegex(@"\bConsole\.|\bTextWriter\b|\bExitCode\b|\bEnvironment\.")]
     private static partial Regex ConsoleUse();

@@ -2,54 +2,58 @@ using System.Text.RegularExpressions;
 
 namespace MailPipeline.Architecture.Tests.Rules;
 
-/// <summary>Who writes what into storage.</summary>
+/// <summary>
+/// Who writes what into storage. What a recipient's row, its attempts and its claim say together is true only while one place writes each kind
+/// of change.
+/// </summary>
 internal static partial class StatementRules
 {
     private const string Writer = "shared/Mail/Queue/OutcomeWriter.cs";
+    private const string OperatorsWriter = "shared/Mail/Queue/OutcomeWriter.Operators.cs";
+    private const string Claims = "shared/Mail/Queue/ClaimStore.cs";
 
-    /// <summary>Files that change recipients, attempts or claims, each with its reason.</summary>
-    private static readonly Dictionary<string, string> Writers = new(StringComparer.Ordinal)
-    {
-        [Writer] = "writes what became of a recipient",
-        ["shared/Mail/Queue/ClaimStore.cs"] = "takes recipients for an attempt; says nothing of its outcome",
-        ["shared/Mail/Maildrops/MaildropStore.cs"] = "takes recipients in the transaction that stores their mail",
-        ["shared/Mail/Queue/TakeBackStore.cs"] = "ends the claims of workers that died, whose recipients the writer then decides",
-        ["shared/Mail/Operators/FlushStore.cs"] = "makes recipients due that nobody tries",
-        ["shared/Mail/Operators/OperatorStore.cs"] = "holds and releases recipients that nobody tries",
-    };
-
-    /// <summary>What a recipient's row, its attempts and its claim say together is true only while one place writes them.</summary>
-    public static IEnumerable<string> Outcomes_have_one_writer(Tree tree) =>
-        from file in tree.Sources("services", "shared")
-        where !Writers.ContainsKey(file.Path)
-        from Match statement in OutcomeStatement().Matches(file.Text)
-        select $"{file.Path}: '{statement.Value}' belongs into {Writer}";
-
-    /// <summary>Nobody is on the list who does not need it.</summary>
-    public static IEnumerable<string> Who_may_write_outcomes_does(Tree tree) =>
-        from path in Writers.Keys
-        where tree.Files.TryGetValue(path, out var text) && !OutcomeStatement().IsMatch(text)
-        select $"{path} writes no outcome, and need not be on the list";
-
-    /// <summary>Who else changes these tables: what is made, renewed and forgotten, each in its place.</summary>
-    private static readonly (Regex Statement, string[] Places)[] Others =
+    /// <summary>All kinds of statement that change these tables, with the words that say what each does, and where it is.</summary>
+    private static readonly (string What, Regex Statement, string[] Places)[] Kinds =
     [
-        (NewRecipient(), ["shared/Mail/Queue/QueueStore.cs", Writer]),
-        (LivingClaim(), ["shared/Mail/Queue/ClaimStore.cs"]),
-        (Reference(), ["shared/Mail/Content/ContentReferences.cs", "shared/Mail/Queue/QueueStore.cs"]),
-        (Forgotten(), ["shared/Mail/History/MessageHistory.cs"]),
+        ("recipients begin, in the state that the router has found for them; one that was removed before it was routed ends at once", Begin(),
+            ["shared/Mail/Queue/QueueStore.cs", OperatorsWriter]),
+        ("a claim is won: recipients that nobody tries get its number, and nothing else of them changes", ClaimWon(), [Claims]),
+        ("recipients that wait become due: their time changes, and neither state nor attempts", MadeDue(), ["shared/Mail/Operators/FlushStore.cs"]),
+        ("it is written what became of recipients: state, attempt, what is owed, the end of the claim", Outcome(), [Writer, OperatorsWriter]),
+        ("a claim begins, is renewed, and says how far its holder has come", LivingClaim(), [Claims]),
+        ("references to content are counted", Reference(), ["shared/Mail/Content/ContentReferences.cs", "shared/Mail/Queue/QueueStore.cs"]),
+        ("what has ended long ago is forgotten", Forgotten(), ["shared/Mail/History/MessageHistory.cs"]),
     ];
 
-    /// <summary>Rows that outcomes are written to appear, are renewed and go where somebody looks for it.</summary>
-    public static IEnumerable<string> Rows_of_outcomes_have_their_places(Tree tree) =>
+    /// <summary>A statement of a kind is where the others of its kind are.</summary>
+    public static IEnumerable<string> Each_kind_of_statement_has_its_place(Tree tree) =>
         from file in tree.Sources("services", "shared")
-        from other in Others
-        where !other.Places.Contains(file.Path)
-        from Match statement in other.Statement.Matches(file.Text)
-        select $"{file.Path}: '{statement.Value}' belongs into {string.Join(" or ", other.Places)}";
+        from kind in Kinds
+        where !kind.Places.Contains(file.Path)
+        from Match statement in kind.Statement.Matches(file.Text)
+        select $"{file.Path}: '{statement.Value}' belongs into {string.Join(" or ", kind.Places)}, where {kind.What}";
+
+    /// <summary>A place has statements of its kind, or need not be in the list.</summary>
+    public static IEnumerable<string> Each_place_has_statements_of_its_kind(Tree tree) =>
+        from kind in Kinds
+        from place in kind.Places
+        where tree.Files.TryGetValue(place, out var text) && !kind.Statement.IsMatch(text)
+        select $"{place} has no statement by which {kind.What}";
 
     [GeneratedRegex(@"\bINSERT\s+INTO\s+recipients\b", RegexOptions.IgnoreCase)]
-    private static partial Regex NewRecipient();
+    private static partial Regex Begin();
+
+    [GeneratedRegex(@"\bUPDATE\s+recipients\s+SET\s+claim\s*=\s*\$\d+\s+WHERE\b", RegexOptions.IgnoreCase)]
+    private static partial Regex ClaimWon();
+
+    [GeneratedRegex(@"\bUPDATE\s+recipients\s+SET\s+next_attempt_at\s*=\s*\$\d+,\s*updated_at\s*=\s*\$\d+\s+WHERE\b", RegexOptions.IgnoreCase)]
+    private static partial Regex MadeDue();
+
+    // Any other change of a recipient is one of what became of it.
+    [GeneratedRegex(
+        @"\bUPDATE\s+recipients\b(?!\s+SET\s+(?:claim\s*=\s*\$\d+|next_attempt_at\s*=\s*\$\d+,\s*updated_at\s*=\s*\$\d+)\s+WHERE\b)|\bINSERT\s+INTO\s+attempts\b|\bDELETE\s+FROM\s+claims\b",
+        RegexOptions.IgnoreCase)]
+    private static partial Regex Outcome();
 
     [GeneratedRegex(@"\b(INSERT\s+INTO|UPDATE)\s+claims\b", RegexOptions.IgnoreCase)]
     private static partial Regex LivingClaim();
@@ -59,7 +63,4 @@ internal static partial class StatementRules
 
     [GeneratedRegex(@"\bDELETE\s+FROM\s+(recipients|attempts|messages)\b", RegexOptions.IgnoreCase)]
     private static partial Regex Forgotten();
-
-    [GeneratedRegex(@"\bUPDATE\s+recipients\b|\bINSERT\s+INTO\s+attempts\b|\bDELETE\s+FROM\s+claims\b", RegexOptions.IgnoreCase)]
-    private static partial Regex OutcomeStatement();
 }

@@ -19,6 +19,7 @@ internal sealed class DeliveryHost : IAsyncDisposable
     private readonly TempFolder _folder = new("delivery");
     private readonly Reports _reports = new();
     private readonly WebApplication _app;
+    private Task? _stopping;
 
     private DeliveryHost(Dictionary<string, string?> settings)
     {
@@ -81,8 +82,6 @@ internal sealed class DeliveryHost : IAsyncDisposable
 
     public Task<AttemptReport> NextReportAsync() => _reports.NextAsync();
 
-    public bool HasReported => !_reports.IsEmpty;
-
     /// <summary>What SIGTERM does.</summary>
     public void AskToStop() => Get<IHostApplicationLifetime>().StopApplication();
 
@@ -93,9 +92,11 @@ internal sealed class DeliveryHost : IAsyncDisposable
         return await NextReportAsync();
     }
 
+    public Task StopAsync() => _stopping ??= _app.StopAsync();
+
     public async ValueTask DisposeAsync()
     {
-        await _app.StopAsync();
+        await StopAsync();
         await _app.DisposeAsync();
         _folder.Dispose();
     }
@@ -107,8 +108,6 @@ internal sealed class DeliveryHost : IAsyncDisposable
         private readonly Channel<AttemptReport> _reports = Channel.CreateUnbounded<AttemptReport>();
 
         public void Add(AttemptReport report) => _reports.Writer.TryWrite(report);
-
-        public bool IsEmpty => _reports.Reader.Count == 0;
 
         public async Task<AttemptReport> NextAsync() => 
             await _reports.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(60));

@@ -5,7 +5,6 @@ using MailPipeline.Mail;
 using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
-using MassTransit;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -120,7 +119,7 @@ internal sealed class MailboxHost : IAsyncDisposable
         });
         var options = builder.Configuration.ReadLoginOptions();
         options.MaxWaiting = logins;
-        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" }, options);
+        builder.Services.AddMailStorage(new StorageOptions { ConnectionString = $"Data Source={Path.Combine(_folder, "mail.db")}" }, logins: options);
         builder.Services.AddSingleton(_reports);
         builder.AddMailbox();
         builder.AddMailBus(bus =>

@@ -26,8 +26,8 @@ public static class DsnReader
         {
             return null;
         }
-        // RFC 3464 §2.1: the first group of fields is about the message, each further one about a recipient.
-        var recipients = status.StatusGroups.Skip(1).Select(ReadRecipient).ToArray();
+        // RFC 3464 §2.1: the first group of fields is about the message, each further one about a recipient; an empty line at the end begins none.
+        var recipients = status.StatusGroups.Skip(1).Where(group => group.Contains("Action")).Select(ReadRecipient).ToArray();
         return new(parsed.MessageId ?? "", FindToken(report), recipients, report.Any(part => part.ContentType.IsMimeType("message", "rfc822")));
     }
 

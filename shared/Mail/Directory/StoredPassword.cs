@@ -1,5 +1,3 @@
-using MailPipeline.Sasl;
-
 namespace MailPipeline.Mail;
 
 /// <summary>What is kept of a password: a stretched hash for who sends it, and keys for who proves that he knows it (SCRAM).</summary>

@@ -65,7 +65,7 @@ public sealed class AuditLog(MailDatabase database)
     public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(
             s_last,
-            r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), QueueStore.Time(r, 2), r.GetInt32(3))
+            r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), StoredTime.Read(r, 2), r.GetInt32(3))
             {
                 Host = r.GetString(4),
                 Subject = r.GetString(5),

@@ -1,0 +1,90 @@
+using MailPipeline.Authentication;
+using MailPipeline.Authentication.Spf;
+
+namespace MailPipeline.Administration;
+
+/// <summary>The answer to a question about what is published, or about a message: one of the records in this file, and of no others.</summary>
+public abstract record CheckResult
+{
+    private protected CheckResult(ActStatus status) => Status = status;
+
+    public ActStatus Status { get; }
+}
+
+/// <summary>May this client use these names?</summary>
+/// <param name="Steps">How the first answer came.</param>
+/// <param name="HeloSteps">How the second one came; none where it is the first.</param>
+public sealed record SenderChecked(SpfResult MailFrom, SpfResult Helo, IReadOnlyList<SpfStep> Steps, IReadOnlyList<SpfStep> HeloSteps) : CheckResult(ActStatus.Done);
+
+/// <summary>One thing that was asked on the way to a result, and what was found.</summary>
+/// <param name="Method">spf, dkim, arc or dmarc.</param>
+public readonly record struct MessageStep(string Method, string Text);
+
+/// <summary>Is the message from whom it says?</summary>
+/// <param name="Field">What a listener would put in front of it.</param>
+public sealed record MessageChecked(MessageResults Results, AuthenticationResults Field, IReadOnlyList<MessageStep> Steps) : CheckResult(ActStatus.Done);
+
+/// <summary>What a domain publishes, against what is needed.</summary>
+public sealed record DomainChecked(string Domain, IReadOnlyList<PublishedItem> Items) : CheckResult(ActStatus.Done);
+
+/// <summary>Which Public Suffix List it is.</summary>
+/// <param name="File">Empty: the one that is built in.</param>
+/// <param name="Of">Of which day it is.</param>
+public sealed record SuffixListFound(string File, DateOnly Of, int Rules) : CheckResult(ActStatus.Done);
+
+/// <summary>A newer list is in the file.</summary>
+public sealed record SuffixListRenewed(string File, int Rules, string From) : CheckResult(ActStatus.Done);
+
+/// <summary>No list came, or what came is none; the file is as it was.</summary>
+public sealed record SuffixListNotRenewed(string File, string From, string Reason) : CheckResult(ActStatus.NotDone);
+
+/// <summary>The file is none that can be used.</summary>
+public sealed record FileUnusable(string File, string Reason) : CheckResult(ActStatus.NotDone);
+
+/// <summary>What was typed makes no sense.</summary>
+public sealed record CheckMistyped(CheckedThing Thing, string Typed) : CheckResult(ActStatus.Refused);
+
+/// <summary>What a question is about.</summary>
+public enum CheckedThing
+{
+    Client,
+    Sender,
+    Domain,
+    Source,
+}
+
+/// <summary>What is published under one name, or should be.</summary>
+/// <param name="Name">Where.</param>
+/// <param name="Found">As it is there.</param>
+/// <param name="Remark">What is to be said of it; empty: nothing.</param>
+/// <param name="Publish">The records that would be right, as in a zone file; none where nothing is to be done.</param>
+public sealed record PublishedItem(
+    PublishedKind Kind, string Name, PublishedState State, IReadOnlyList<string> Found, string Remark, IReadOnlyList<string> Publish);
+
+public enum PublishedKind
+{
+    Mx,
+    Address,
+    ReverseName,
+    Spf,
+    SpfOfHost,
+    Dkim,
+    Dmarc,
+    MtaSts,
+    TlsReports,
+    Tlsa,
+}
+
+public enum PublishedState
+{
+    Ok,
+
+    /// <summary>It is there, and mail suffers from how it is.</summary>
+    Wrong,
+
+    /// <summary>It is not there.</summary>
+    Missing,
+
+    /// <summary>DNS gave no answer.</summary>
+    Unknown,
+}

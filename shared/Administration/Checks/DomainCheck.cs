@@ -1,0 +1,209 @@
+using System.Net;
+using System.Net.Sockets;
+using MailPipeline.Authentication;
+using MailPipeline.Authentication.Dmarc;
+using MailPipeline.Authentication.Spf;
+using MailPipeline.Dns;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
+
+namespace MailPipeline.Administration;
+
+/// <summary>What a domain is to be set up for.</summary>
+/// <param name="Domain">As it was typed.</param>
+/// <param name="Hosts">The hosts that take and send its mail; none: those that its MX name.</param>
+/// <param name="Selectors">Of the keys that its mail is signed with.</param>
+public sealed record DomainQuestion(string Domain, IReadOnlyList<string> Hosts, IReadOnlyList<string> Selectors);
+
+/// <summary>
+/// Holds what a domain publishes against what others need to send it mail and to believe what it sends, and says what to publish where that is
+/// wrong or missing. What DNS does not answer is unknown, and not missing.
+/// </summary>
+public sealed class DomainCheck(IDnsLookup dns, TimeProvider time)
+{
+    /// <summary>Hosts of one domain that are looked at.</summary>
+    private const int MaxHosts = 20;
+
+    /// <returns><see cref="DomainChecked"/>, or what was mistyped.</returns>
+    public async Task<CheckResult> CheckAsync(DomainQuestion question, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(question);
+        if (NameOf(question.Domain) is not { } domain)
+            return new CheckMistyped(CheckedThing.Domain, question.Domain);
+        if (question.Hosts.FirstOrDefault(host => NameOf(host) is null) is { } wrong)
+            return new CheckMistyped(CheckedThing.Domain, wrong);
+        List<string> wanted = [.. question.Hosts.Select(host => NameOf(host)!)];
+        var items = new List<PublishedItem>();
+        var published = await dns.MxAsync(domain, cancellation);
+        items.Add(Exchanges(domain, published, wanted));
+        var hosts = wanted.Count > 0 ? wanted : [.. published.Records.Select(record => record.Host).Where(host => host.Length > 0).Take(MaxHosts)];
+        var addresses = new List<(string Host, IPAddress Address)>();
+        foreach (var host in hosts)
+        {
+            var (item, found) = await AddressesAsync(host, cancellation);
+            items.Add(item);
+            addresses.AddRange(found.Select(address => (host, address)));
+        }
+
+        foreach (var (host, address) in addresses)
+            items.Add(await ReverseAsync(host, address, cancellation));
+        items.Add(await SenderPolicyAsync(domain, addresses, cancellation));
+        foreach (var host in hosts)
+            items.Add(await HostPolicyAsync(host, [.. addresses.Where(one => one.Host == host).Select(one => one.Address)], cancellation));
+        items.Add(await AuthorPolicyAsync(domain, cancellation));
+        var texts = new PublishedTexts(dns, time);
+        foreach (var selector in question.Selectors)
+            items.Add(await texts.KeyAsync(domain, selector, cancellation));
+        items.Add(await texts.MtaStsAsync(domain, cancellation));
+        items.Add(await texts.TlsReportsAsync(domain, cancellation));
+        foreach (var host in hosts)
+            items.Add(await texts.TlsaAsync(host, cancellation));
+        return new DomainChecked(domain, items);
+    }
+
+    internal static PublishedItem Unanswered(PublishedKind kind, string name, string error) => new(kind, name, PublishedState.Unknown, [], $"DNS gave no answer: {error}", []);
+
+    private static string? NameOf(string typed) =>
+        DomainName.ToAscii(typed.TrimEnd('.')) is { } name && SmtpAddress.TryParse($"x@{name}", out var address) && !address!.HasAddressLiteral ? name : null;
+
+    private static PublishedItem Exchanges(string domain, DnsAnswer<MxRecord> answer, List<string> wanted)
+    {
+        if (answer.Status == DnsStatus.Failed)
+            return Unanswered(PublishedKind.Mx, domain, answer.Error);
+        string[] found = [.. answer.Records.Select(record => $"{record.Preference} {(record.Host.Length > 0 ? record.Host : ".")}")];
+        var publish = (wanted.Count > 0 ? wanted : [$"mx.{domain}"]).Select(host => $"{domain}. MX 10 {host}.").ToList();
+        if (found.Length == 0)
+            return new(PublishedKind.Mx, domain, PublishedState.Missing, [], "", publish);
+        // RFC 7505
+        if (answer.Records.Any(record => record.Host.Length == 0))
+            return new(PublishedKind.Mx, domain, PublishedState.Wrong, found, "it says that the domain takes no mail", publish);
+        var missing = wanted.Where(host => !answer.Records.Any(record => record.Host.Equals(host, StringComparison.OrdinalIgnoreCase))).ToList();
+        return missing.Count > 0
+            ? new(PublishedKind.Mx, domain, PublishedState.Wrong, found, $"{string.Join(", ", missing)} is not among them", [.. missing.Select(host => $"{domain}. MX 10 {host}.")])
+            : new(PublishedKind.Mx, domain, PublishedState.Ok, found, "", []);
+    }
+
+    private async Task<(PublishedItem Item, IReadOnlyList<IPAddress> Addresses)> AddressesAsync(string host, CancellationToken cancellation)
+    {
+        var four = await dns.IPv4Async(host, cancellation);
+        var six = await dns.IPv6Async(host, cancellation);
+        IPAddress[] all = [.. four.Records, .. six.Records];
+        string[] found = [.. all.Select(address => address.ToString())];
+        if (all.Length == 0)
+        {
+            return (four.Status == DnsStatus.Failed || six.Status == DnsStatus.Failed
+                ? Unanswered(PublishedKind.Address, host, four.Status == DnsStatus.Failed ? four.Error : six.Error)
+                : new(PublishedKind.Address, host, PublishedState.Missing, [], "", [$"{host}. A <its IPv4 address>", $"{host}. AAAA <its IPv6 address>"]), all);
+        }
+
+        var hidden = Array.FindAll(all, IsHidden);
+        return (hidden.Length > 0
+            ? new(PublishedKind.Address, host, PublishedState.Wrong, found, $"nobody else reaches {string.Join<IPAddress>(", ", hidden)}", [])
+            : new(PublishedKind.Address, host, PublishedState.Ok, found, "", []), Array.FindAll(all, address => !IsHidden(address)));
+    }
+
+    /// <summary>RFC 1918, RFC 4193, RFC 3927, RFC 4291 §2.5.6: of one network alone.</summary>
+    private static bool IsHidden(IPAddress address)
+    {
+        var octets = address.GetAddressBytes();
+        return IPAddress.IsLoopback(address) || (address.AddressFamily == AddressFamily.InterNetworkV6
+            ? address.IsIPv6LinkLocal || address.IsIPv6UniqueLocal
+            : octets is [10, ..] or [172, >= 16 and <= 31, ..] or [192, 168, ..] or [169, 254, ..] or [0, ..]);
+    }
+
+    /// <summary>Large receivers refuse clients whose address has no name that leads back to it.</summary>
+    private async Task<PublishedItem> ReverseAsync(string host, IPAddress address, CancellationToken cancellation)
+    {
+        var name = ReversedName.Of(address);
+        string[] publish = [$"{name}. PTR {host}."];
+        var answer = await dns.PtrAsync(address, cancellation);
+        if (answer.Status == DnsStatus.Failed)
+            return Unanswered(PublishedKind.ReverseName, name, answer.Error);
+        string[] found = [.. answer.Records];
+        if (found.Length == 0)
+            return new(PublishedKind.ReverseName, name, PublishedState.Missing, [], $"of {address}; who has the network publishes it", publish);
+        foreach (var back in found.Take(MaxHosts))
+        {
+            var addresses = address.AddressFamily == AddressFamily.InterNetworkV6 ? await dns.IPv6Async(back, cancellation) : await dns.IPv4Async(back, cancellation);
+            if (addresses.Records.Contains(address))
+                return new(PublishedKind.ReverseName, name, PublishedState.Ok, found, "", []);
+        }
+
+        return new(PublishedKind.ReverseName, name, PublishedState.Wrong, found, $"no such name leads back to {address}", publish);
+    }
+
+    private async Task<PublishedItem> SenderPolicyAsync(string domain, List<(string Host, IPAddress Address)> addresses, CancellationToken cancellation)
+    {
+        string[] publish = [$"{domain}. TXT \"v=spf1 mx -all\""];
+        var item = await PolicyAsync(PublishedKind.Spf, domain, [.. addresses.Select(one => one.Address)], publish, cancellation);
+        // What a stranger's address would hear.
+        if (item.State != PublishedState.Ok || await AskAsync(domain, IPAddress.Parse("203.0.113.253"), cancellation) is not { Status: AuthenticationStatus.Pass or AuthenticationStatus.Neutral } anybody)
+            return item;
+        return anybody.Status == AuthenticationStatus.Pass
+            ? item with { State = PublishedState.Wrong, Remark = "anybody may send mail of the domain by it", Publish = publish }
+            : item with { Remark = "it says nothing of others; with -all or ~all at its end it would" };
+    }
+
+    // RFC 7208 §2.3: what a host greets with is judged too.
+    private Task<PublishedItem> HostPolicyAsync(string host, List<IPAddress> addresses, CancellationToken cancellation) =>
+        PolicyAsync(PublishedKind.SpfOfHost, host, addresses, [$"{host}. TXT \"v=spf1 a -all\""], cancellation);
+
+    private async Task<PublishedItem> PolicyAsync(PublishedKind kind, string name, List<IPAddress> addresses, string[] publish, CancellationToken cancellation)
+    {
+        var answer = await dns.TxtAsync(name, cancellation);
+        if (answer.Status == DnsStatus.Failed)
+            return Unanswered(kind, name, answer.Error);
+        string[] found = [.. answer.Records.Select(record => record.Text).Where(text => text.StartsWith("v=spf1", StringComparison.OrdinalIgnoreCase))];
+        if (found.Length == 0)
+            return new(kind, name, PublishedState.Missing, [], "", publish);
+        var lookUps = 0;
+        // Where nobody sends, the record itself is judged all the same.
+        foreach (var address in addresses.DefaultIfEmpty(IPAddress.Parse("203.0.113.253")))
+        {
+            var result = await AskAsync(name, address, cancellation);
+            if (result.Status == AuthenticationStatus.TemporaryError)
+                return Unanswered(kind, name, result.Reason) with { Found = found };
+            if (result.Status is AuthenticationStatus.PermanentError or AuthenticationStatus.None)
+                return new(kind, name, PublishedState.Wrong, found, result.Reason, publish);
+            if (addresses.Count > 0 && result.Status != AuthenticationStatus.Pass)
+                return new(kind, name, PublishedState.Wrong, found, $"{address} is {AuthenticationWords.Of(result.Status)} by it, and sends mail", publish);
+            lookUps = Math.Max(lookUps, result.LookUps);
+        }
+
+        return new(kind, name, PublishedState.Ok, found, lookUps > 7 ? $"it asks DNS {lookUps} times, of 10 that it may" : "", []);
+    }
+
+    private Task<SpfResult> AskAsync(string name, IPAddress client, CancellationToken cancellation) => new SpfCheck(dns).CheckAsync(
+        new SpfQuestion(client, name, SpfIdentity.MailFrom, "postmaster", name) { Now = time.GetUtcNow() }, null, cancellation);
+
+    private async Task<PublishedItem> AuthorPolicyAsync(string domain, CancellationToken cancellation)
+    {
+        var above = PublicSuffixList.BuiltIn.OrganizationOf(domain);
+        foreach (var asked in new[] { domain, above }.Distinct())
+        {
+            var name = $"_dmarc.{asked}";
+            var answer = await dns.TxtAsync(name, cancellation);
+            if (answer.Status == DnsStatus.Failed)
+                return Unanswered(PublishedKind.Dmarc, name, answer.Error);
+            string[] found = [.. answer.Records.Select(record => record.Text).Where(text => text.StartsWith("v=DMARC1", StringComparison.OrdinalIgnoreCase))];
+            if (found.Length > 0)
+                return Judge(name, found, Wanted(domain), isOwn: asked == domain);
+        }
+
+        return new(PublishedKind.Dmarc, $"_dmarc.{domain}", PublishedState.Missing, [], "", Wanted(domain));
+
+        static string[] Wanted(string domain) => [$"_dmarc.{domain}. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@{domain}\""];
+    }
+
+    private static PublishedItem Judge(string name, string[] found, string[] publish, bool isOwn)
+    {
+        if (found.Length > 1)
+            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, "there may be one record", publish);
+        if (!DmarcRecord.IsOne(found[0]) || DmarcRecord.Parse(found[0]) is not { } record)
+            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, "it names no policy (p=none, quarantine or reject)", publish);
+        if (record.Faults.Count > 0)
+            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, string.Join("; ", record.Faults), publish);
+        var policy = isOwn ? record.Policy : record.SubdomainPolicy ?? record.Policy;
+        return new(PublishedKind.Dmarc, name, PublishedState.Ok, found, policy == DmarcPolicy.None ? "nobody is asked to refuse what others forge (p=none)" : "", []);
+    }
+}

@@ -1,0 +1,145 @@
+using System.Security.Cryptography;
+using MailPipeline.Dns;
+using MailPipeline.Testing;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+
+namespace MailPipeline.Administration.Tests;
+
+/// <summary>What domains publish, from a real DNS server, against what is needed.</summary>
+public sealed class DomainCheckTests
+{
+    private static readonly string s_key = Convert.ToBase64String(RSA.Create(2048).ExportSubjectPublicKeyInfo());
+    private static readonly string s_shortKey = Convert.ToBase64String(RSA.Create(512).ExportSubjectPublicKeyInfo());
+    private static readonly string s_hash = new('a', 64);
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_domain_that_has_all_is_all_right_but_for_what_only_DNSSEC_gives()
+    {
+        var items = await CheckAsync($"""
+            example.org. MX 10 mx.example.org.
+            mx.example.org. A 192.0.2.25
+            mx.example.org. AAAA 2001:db8::25
+            mx.example.org. TXT "v=spf1 a -all"
+            25.2.0.192.in-addr.arpa. PTR mx.example.org.
+            5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mx.example.org.
+            example.org. TXT "v=spf1 mx -all"
+            s1._domainkey.example.org. TXT "v=DKIM1; k=rsa; p={s_key[..200]}" "{s_key[200..]}"
+            ed._domainkey.example.org. TXT "v=DKIM1; k=ed25519; p={Convert.ToBase64String(new byte[32])}"
+            _dmarc.example.org. TXT "v=DMARC1; p=reject; rua=mailto:dmarc@example.org"
+            _mta-sts.example.org. TXT "v=STSv1; id=20300101"
+            mta-sts.example.org. A 192.0.2.80
+            _smtp._tls.example.org. TXT "v=TLSRPTv1; rua=mailto:tls@example.org"
+            _25._tcp.mx.example.org. TLSA 3 1 1 {s_hash}
+            """, new DomainQuestion("Example.ORG.", ["mx.example.org"], ["s1", "ed"]));
+        Assert.Equal(
+            [
+                "Mx example.org Ok", "Address mx.example.org Ok", "ReverseName 25.2.0.192.in-addr.arpa Ok",
+                "ReverseName 5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa Ok", "Spf example.org Ok", "SpfOfHost mx.example.org Ok",
+                "Dmarc _dmarc.example.org Ok", "Dkim s1._domainkey.example.org Ok", "Dkim ed._domainkey.example.org Ok", "MtaSts _mta-sts.example.org Ok",
+                "TlsReports _smtp._tls.example.org Ok", "Tlsa _25._tcp.mx.example.org Wrong",
+            ], items.Select(item => $"{item.Kind} {item.Name} {item.State}"));
+        Assert.All(items, item => Assert.Empty(item.Publish));
+        Assert.StartsWith("the resolver does not vouch for it", items[^1].Remark, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_a_domain_that_has_nothing_each_record_is_said_that_is_to_be_published()
+    {
+        var items = await CheckAsync("other.example. A 192.0.2.1", new DomainQuestion("example.org", ["mx.example.org"], ["s1"]));
+        Assert.All(items, item => Assert.Equal(PublishedState.Missing, item.State));
+        Assert.Equal(
+            [
+                "example.org. MX 10 mx.example.org.", "mx.example.org. A <its IPv4 address>", "mx.example.org. AAAA <its IPv6 address>",
+                "example.org. TXT \"v=spf1 mx -all\"", "mx.example.org. TXT \"v=spf1 a -all\"", "_dmarc.example.org. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@example.org\"",
+                "s1._domainkey.example.org. TXT \"v=DKIM1; k=rsa; p=<the public key>\"", "_mta-sts.example.org. TXT \"v=STSv1; id=20300102120000\"",
+                "_smtp._tls.example.org. TXT \"v=TLSRPTv1; rua=mailto:postmaster@example.org\"", "_25._tcp.mx.example.org. TLSA 3 1 1 <SHA-256 of the public key of its certificate>",
+            ], items.SelectMany(item => item.Publish));
+    }
+
+    [Theory]
+    [InlineData("example.org. MX 0 .", "Mx", "Wrong", "it says that the domain takes no mail")]
+    [InlineData("example.org. MX 10 other.example.org.", "Mx", "Wrong", "mx.example.org is not among them")]
+    [InlineData("mx.example.org. A 10.0.0.1", "Address", "Wrong", "nobody else reaches 10.0.0.1")]
+    [InlineData("mx.example.org. A 192.0.2.25", "ReverseName", "Missing", "of 192.0.2.25; who has the network publishes it")]
+    [InlineData("mx.example.org. A 192.0.2.25\n25.2.0.192.in-addr.arpa. PTR host.example.net.", "ReverseName", "Wrong", "no such name leads back to 192.0.2.25")]
+    [InlineData("mx.example.org. A 192.0.2.25\nexample.org. TXT \"v=spf1 ip4:198.51.100.1 -all\"", "Spf", "Wrong", "192.0.2.25 is fail by it, and sends mail")]
+    [InlineData("example.org. TXT \"v=spf1 +all\"", "Spf", "Wrong", "anybody may send mail of the domain by it")]
+    [InlineData("mx.example.org. A 192.0.2.25\nexample.org. TXT \"v=spf1 ip4:192.0.2.25\"", "Spf", "Ok", "it says nothing of others; with -all or ~all at its end it would")]
+    [InlineData("example.org. TXT \"v=spf1 what -all\"", "Spf", "Wrong", "'what' is no term of an SPF record")]
+    [InlineData("example.org. TXT \"v=spf1 -all\"\nexample.org. TXT \"v=spf1 mx -all\"", "Spf", "Wrong", "2 SPF records")]
+    [InlineData("example.org. TXT \"v=spf1 include:example.org -all\"", "Spf", "Wrong", "more than 10 terms that ask DNS")]
+    [InlineData("_dmarc.example.org. TXT \"v=DMARC1; p=none\"", "Dmarc", "Ok", "nobody is asked to refuse what others forge (p=none)")]
+    [InlineData("_dmarc.example.org. TXT \"v=DMARC1; p=refuse\"", "Dmarc", "Wrong", "it names no policy (p=none, quarantine or reject)")]
+    [InlineData("_dmarc.example.org. TXT \"v=DMARC1 p=reject\"", "Dmarc", "Wrong", "it names no policy (p=none, quarantine or reject)")]
+    [InlineData("_dmarc.example.org. TXT \"v=DMARC1; p=reject; pct=half\"", "Dmarc", "Wrong", "pct is 'half', and must be 0 to 100")]
+    [InlineData("_dmarc.example.org. TXT \"v=DMARC1; p=reject\"\n_dmarc.example.org. TXT \"v=DMARC1; p=none\"", "Dmarc", "Wrong", "there may be one record")]
+    [InlineData("s1._domainkey.example.org. TXT \"v=DKIM1; p=\"", "Dkim", "Wrong", "the key is revoked (p is empty)")]
+    [InlineData("s1._domainkey.example.org. TXT \"v=DKIM1; p=AAAA\"", "Dkim", "Wrong", "its key is no RSA key")]
+    [InlineData("s1._domainkey.example.org. TXT \"v=DKIM1; k=dsa; p=AAAA\"", "Dkim", "Wrong", "k is 'dsa', and must be rsa or ed25519")]
+    [InlineData("s1._domainkey.example.org. TXT \"v=DKIM1; k=ed25519; p=AAAA\"", "Dkim", "Wrong", "its key has 3 octets, and Ed25519 has 32")]
+    [InlineData("s1._domainkey.example.org. TXT \"hello\"", "Dkim", "Wrong", "it has no key (p)")]
+    [InlineData("s1._domainkey.example.org. TXT \"v=DKIM1; p=SHORT\"", "Dkim", "Wrong", "its key has 512 bits, and nobody takes less than 1024 (RFC 8301)")]
+    [InlineData("_mta-sts.example.org. TXT \"v=STSv1; id=2030-01-01\"", "MtaSts", "Wrong", "its id must be 1 to 32 letters and digits")]
+    [InlineData("_mta-sts.example.org. TXT \"v=STSv1; id=1\"", "MtaSts", "Wrong", "mta-sts.example.org, from which the policy is fetched by HTTPS, has no address")]
+    [InlineData("_smtp._tls.example.org. TXT \"v=TLSRPTv1; rua=tls@example.org\"", "TlsReports", "Wrong", "its rua must be mailto: or https:")]
+    [InlineData("_25._tcp.mx.example.org. TLSA 1 1 1 HASH", "Tlsa", "Wrong", "none of them can be used for SMTP: usage 2 or 3, selector 0 or 1, matching type 1 with 32 octets, 2 with 64, or 0")]
+    public async Task What_is_wrong_is_said(string zone, string kind, string state, string remark)
+    {
+        zone = zone.Replace("SHORT", s_shortKey, StringComparison.Ordinal).Replace("HASH", s_hash, StringComparison.Ordinal);
+        var items = await CheckAsync(zone, new DomainQuestion("example.org", ["mx.example.org"], ["s1"]));
+        var item = items.First(one => one.Kind.ToString() == kind);
+        Assert.Equal((state, remark), (item.State.ToString(), item.Remark));
+    }
+
+    [Fact]
+    public async Task The_policy_of_an_organisation_counts_for_names_below_it()
+    {
+        var items = await CheckAsync("_dmarc.example.co.uk. TXT \"v=DMARC1; p=reject; sp=none\"", new DomainQuestion("mail.example.co.uk", [], []));
+        var item = items.Single(one => one.Kind == PublishedKind.Dmarc);
+        Assert.Equal(("_dmarc.example.co.uk", PublishedState.Ok, "nobody is asked to refuse what others forge (p=none)"), (item.Name, item.State, item.Remark));
+    }
+
+    [Fact]
+    public async Task What_DNS_does_not_answer_is_unknown_and_not_missing()
+    {
+        await using var silent = new SilentDnsServer();
+        await using var services = Services($"{silent.EndPoint}", "00:00:00.1");
+        var found = (DomainChecked)await services.GetRequiredService<DomainCheck>().CheckAsync(new DomainQuestion("example.org", ["mx.example.org"], ["s1"]), Cancellation);
+        Assert.All(found.Items, item => Assert.Equal((PublishedState.Unknown, 0), (item.State, item.Publish.Count)));
+    }
+
+    [Theory]
+    [InlineData("example..org")]
+    [InlineData("a b")]
+    [InlineData("[192.0.2.1]")]
+    [InlineData("")]
+    public async Task What_is_no_domain_is_refused(string typed)
+    {
+        await using var services = Services("127.0.0.1", "00:00:01");
+        Assert.Equal(new CheckMistyped(CheckedThing.Domain, typed), await services.GetRequiredService<DomainCheck>().CheckAsync(new DomainQuestion(typed, [], []), Cancellation));
+    }
+
+    private static async Task<IReadOnlyList<PublishedItem>> CheckAsync(string zone, DomainQuestion question)
+    {
+        await using var dns = await DnsServer.StartAsync(zone, Cancellation);
+        await using var services = Services($"{dns.EndPoint}", "00:00:20");
+        return ((DomainChecked)await services.GetRequiredService<DomainCheck>().CheckAsync(question, Cancellation)).Items;
+    }
+
+    private static ServiceProvider Services(string dns, string timeout)
+    {
+        var services = new ServiceCollection().AddLogging().AddMetrics()
+            .AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(
+                [new("Dns:Servers", dns), new("Dns:Timeout", timeout), new("Dns:Retries", "0")]).Build())
+            .AddAdministrationChecks();
+        services.AddDns();
+        // The day is known; DNS takes the time that it takes.
+        services.AddSingleton<DomainCheck>(provider => new DomainCheck(
+            provider.GetRequiredService<IDnsLookup>(), new FakeTimeProvider(new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero))));
+        return services.BuildServiceProvider();
+    }
+}

@@ -1,0 +1,88 @@
+using System.Diagnostics;
+using MailPipeline.Testing;
+
+namespace MailPipeline.Ingress.Tests;
+
+/// <summary>DNS that is silent, and records that are made to cost much: bounded, counted, and the right reply.</summary>
+public sealed class AuthenticationHostileTests(AuthenticationZone zone) : IClassFixture<AuthenticationZone>
+{
+    [Theory]
+    [InlineData("Accept", "250 2.0.0")]
+    [InlineData("Defer", "451 4.7.0 Cannot find out now")]
+    public async Task DNS_that_never_answers_keeps_nobody_longer_than_the_bound(string policy, string reply)
+    {
+        await using var silent = new SilentDnsServer();
+        await using var host = await AuthenticationZone.StartAsync($"{silent.EndPoint}", "Enforce", ("MaxTime", "00:00:00.5"), ("Dmarc:WhenUnknown", policy));
+        using var bounds = host.Metric<long>("mailpipeline.ingress.authentication_bounds");
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Bad);
+        var started = Stopwatch.GetTimestamp();
+        Assert.StartsWith(reply, await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net"), StringComparison.Ordinal);
+        // The server's own time-out would be 20 s.
+        Assert.InRange(Stopwatch.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(15));
+        Assert.Equal("time", Assert.Single(bounds.GetMeasurementSnapshot()).Tags["bound"]);
+        if (policy == "Accept")
+        {
+            Assert.Equal(
+                "mx.example.com; spf=temperror smtp.mailfrom=ann@example.net; spf=temperror smtp.helo=mx.example.net; dkim=none; dmarc=temperror header.from=example.net",
+                await AuthenticationZone.FieldAsync(host));
+        }
+    }
+
+    [Theory]
+    [InlineData("loop.example.org", "look_ups")]
+    [InlineData("void.example.org", "void_look_ups")]
+    [InlineData("large.example.org", "record_size")]
+    public async Task A_record_that_would_cost_too_much_is_a_permanent_error(string domain, string bound)
+    {
+        await using var host = await zone.StartAsync("Mark");
+        using var bounds = host.Metric<long>("mailpipeline.ingress.authentication_bounds");
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Bad);
+        await AuthenticationZone.SendAsync(client, $"ann@{domain}", $"ann@{domain}");
+        Assert.StartsWith($"mx.example.com; spf=permerror smtp.mailfrom=ann@{domain};", await AuthenticationZone.FieldAsync(host), StringComparison.Ordinal);
+        Assert.Equal(bound, Assert.Single(bounds.GetMeasurementSnapshot()).Tags["bound"]);
+    }
+
+    [Fact]
+    public async Task A_message_asks_so_many_questions_and_no_more()
+    {
+        await using var host = await zone.StartAsync("Mark", ("MaxQuestions", "20"));
+        using var bounds = host.Metric<long>("mailpipeline.ingress.authentication_bounds");
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Bad);
+        await AuthenticationZone.SendAsync(client, "ann@many.example.org", "ann@many.example.org");
+        Assert.StartsWith("mx.example.com; spf=temperror smtp.mailfrom=ann@many.example.org;", await AuthenticationZone.FieldAsync(host), StringComparison.Ordinal);
+        Assert.Equal("questions", Assert.Single(bounds.GetMeasurementSnapshot()).Tags["bound"]);
+    }
+
+    [Fact]
+    public async Task What_may_be_a_pass_is_put_off_where_it_would_be_refused_else()
+    {
+        await using var dns = await DnsServer.StartAsync("""
+            example.net. TXT "v=spf1 a:later.example.net -all"
+            _dmarc.example.net. TXT "v=DMARC1; p=reject"
+            """, TestContext.Current.CancellationToken);
+        await using var half = new SilentDnsServer(name => name == "later.example.net" ? null : dns.EndPoint);
+        await using var host = await AuthenticationZone.StartAsync($"{half.EndPoint}", "Enforce", ("MaxTime", "00:00:02"));
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Good);
+        Assert.StartsWith("451 4.7.0", await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_client_that_begins_and_gives_up_leaves_nothing_behind()
+    {
+        await using var host = await zone.StartAsync("Enforce");
+        await using (var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Good))
+        {
+            for (var i = 0; i < 20; i++)
+            {
+                await client.SayAsync($"MAIL FROM:<ann@d{i}.example.net>", "250");
+                await client.SayAsync("RSET", "250");
+            }
+
+            await client.SayAsync("MAIL FROM:<ann@example.net>", "250");
+        }
+
+        await host.NoSessionsAsync();
+        await using var next = await AuthenticationZone.AsAsync(host, AuthenticationZone.Good);
+        Assert.StartsWith("250", await AuthenticationZone.SendAsync(next, "ann@example.net", "ann@example.net"), StringComparison.Ordinal);
+    }
+}
