@@ -36,6 +36,8 @@ internal static class RoomRules
         [("shared/Mail", "Maildrops")] = ["Queue", "Directory", "Content", "Audit"],
         [("shared/Mail", "Logins")] = ["Directory"],
         [("shared/Mail", "Operators")] = ["Queue", "Audit"],
+        [("shared/Mail", "Door")] = ["Queue", "Audit"],
+        [("shared/Mail", "Tls")] = ["Queue", "Content", "Audit"],
         [("shared/Mail", "Directory")] = ["Audit"],
         [("shared/Mail", "Queue")] = ["Content"],
         [("shared/Mail", "Content")] = [],
