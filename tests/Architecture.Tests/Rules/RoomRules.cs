@@ -40,8 +40,6 @@ internal static class RoomRules
         [("shared/Mail", "Tls")] = ["Queue", "Content", "Audit"],
         [("shared/Mail", "Door")] = ["Audit"],
         [("shared/Mail", "Directory")] = ["Audit"],
-        [("shared/Mail", "Door")] = ["Audit"],
-        [("shared/Mail", "Tls")] = [],
         [("shared/Mail", "Queue")] = ["Content"],
         [("shared/Mail", "Content")] = [],
         [("shared/Mail", "Audit")] = [],
