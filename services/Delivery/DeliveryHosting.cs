@@ -7,10 +7,10 @@ using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery;

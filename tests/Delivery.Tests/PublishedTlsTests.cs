@@ -1,7 +1,4 @@
 using System.Security.Cryptography.X509Certificates;
-using MailPipeline.Delivery.Tls;
-using MailPipeline.Dns;
-using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;
 

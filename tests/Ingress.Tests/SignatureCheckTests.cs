@@ -3,7 +3,6 @@ using System.Security.Cryptography;
 using System.Text;
 using MailPipeline.Dns;
 using MailPipeline.Testing;
-using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using MimeKit;
 using MimeKit.Cryptography;

@@ -2,7 +2,6 @@ using System.Net;
 using MailPipeline.Sasl;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Mail.Tests;
 

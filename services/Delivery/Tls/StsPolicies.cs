@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Storage;
-using Microsoft.Extensions.Logging;
 
 namespace MailPipeline.Delivery.Tls;
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using MailPipeline.Ingress.Limits;
 using MailPipeline.LineServer;

@@ -4,7 +4,6 @@ using MailPipeline.Authentication;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 using MailPipeline.Dns;
-using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Administration;

@@ -123,5 +123,5 @@ public sealed class BanStore(MailDatabase database)
     private static IPNetwork OfAddress(IPAddress address) => new(address, address.GetAddressBytes().Length * 8);
 
     private static Ban Read(DbDataReader r) =>
-        new(IPNetwork.Parse(r.GetString(0)), QueueStore.Time(r, 1), QueueStore.Time(r, 2), r.GetString(3), r.GetString(4));
+        new(IPNetwork.Parse(r.GetString(0)), StoredTime.Read(r, 1), StoredTime.Read(r, 2), r.GetString(3), r.GetString(4));
 }

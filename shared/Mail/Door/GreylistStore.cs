@@ -71,7 +71,7 @@ public sealed class GreylistStore(MailDatabase database)
 
     /// <summary>Null: nothing from there came back in time, or not for long.</summary>
     public async Task<GreylistNetwork?> FindNetworkAsync(string network, CancellationToken cancellation) =>
-        (await database.QueryAsync(s_findNetwork, r => new GreylistNetwork(r.GetInt64(0), QueueStore.Time(r, 1)), cancellation, network))
+        (await database.QueryAsync(s_findNetwork, r => new GreylistNetwork(r.GetInt64(0), StoredTime.Read(r, 1)), cancellation, network))
             .Find(entry => entry.ExpiresAt > database.Time.GetUtcNow());
 
     /// <summary>It is seen, now or already: returns what is kept of it. Two servers that see it at once keep one.</summary>
@@ -131,5 +131,5 @@ public sealed class GreylistStore(MailDatabase database)
         return expired.Count;
     }
 
-    private static GreylistEntry Read(DbDataReader r) => new(QueueStore.Time(r, 0), r.GetInt64(1), QueueStore.Time(r, 2));
+    private static GreylistEntry Read(DbDataReader r) => new(StoredTime.Read(r, 0), r.GetInt64(1), StoredTime.Read(r, 2));
 }

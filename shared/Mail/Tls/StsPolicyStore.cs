@@ -88,5 +88,5 @@ public sealed class StsPolicyStore(MailDatabase database)
     }
 
     private static StoredStsPolicy Read(DbDataReader r) => new(
-        r.GetString(0), r.GetString(1), r.GetString(2), QueueStore.Time(r, 3), QueueStore.Time(r, 4), QueueStore.Time(r, 5), QueueStore.Time(r, 6));
+        r.GetString(0), r.GetString(1), r.GetString(2), StoredTime.Read(r, 3), StoredTime.Read(r, 4), StoredTime.Read(r, 5), StoredTime.Read(r, 6));
 }

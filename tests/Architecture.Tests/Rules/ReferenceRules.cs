@@ -27,7 +27,7 @@ internal static partial class ReferenceRules
         ["shared/Administration/Administration.csproj"] =
             [
                 "shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/Sasl/Sasl.csproj",
-                "shared/Smtp/Smtp.csproj",
+                "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj",
             ],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
