@@ -22,6 +22,8 @@ trap 'rm -rf "$results"' EXIT
 # program (or path pattern) and the Debian package that has it
 needs=(
   "knotd knot"
+  "rspamd rspamd"
+  "opendkim opendkim"
   "postfix postfix"
   "smtp-sink postfix"
   "smtp-source postfix"

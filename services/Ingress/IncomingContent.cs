@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net;
 using System.Text;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -15,10 +16,11 @@ namespace MailPipeline.Ingress;
 /// </summary>
 /// <param name="isChunked">It comes by BDAT.</param>
 /// <param name="isUtf8">Its MAIL said SMTPUTF8.</param>
+/// <param name="filters">They see it as it is kept, behind the fields that it lacked; null: there are none.</param>
 /// <param name="observer">Who sees it as it came, and is disposed with it; null: nobody.</param>
 internal sealed class IncomingContent(
-    MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, IContentObserver? observer = null)
-    : IAsyncDisposable
+    MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, SessionFilters? filters = null,
+    IContentObserver? observer = null) : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
@@ -30,6 +32,8 @@ internal sealed class IncomingContent(
     // A user's message says whom it is from, and shows nobody who had a blind copy.
     private readonly SubmittedFields? _fields =
         listener.Kind == ListenerKind.Submission ? new(isEndedByText: listener.AddsMissingFields) : null;
+    // Where a filter may change it.
+    private readonly HeldHeader? _held = filters?.ChangeHeaders == true ? new() : null;
     private ContentWriter? _writer;
 
     // Until it is known what the message lacks.
@@ -109,6 +113,9 @@ internal sealed class IncomingContent(
     public MessagePrefix MakePrefix(SmtpSession session, IPAddress? client, string? user, DateTimeOffset now)
     {
         var prefix = new MessagePrefix();
+        // It came behind what it lacked.
+        if (_held is not null)
+            prefix.Add(_held.Bytes.Span);
         prefix.Add(_missing);
         // RFC 6409 §8.1: who sends it is known by MAIL, or where that names nobody by the login.
         if (listener.AddsMissingFields && _fields is { Authors.FromCount: 0 } && (session.Transaction?.Sender?.Text ?? user) is { } author
@@ -130,6 +137,10 @@ internal sealed class IncomingContent(
 
         return prefix;
     }
+
+    /// <summary>Changes fields that came with it, as far as its header was kept back. Returns fields that are to be put in front of it instead.</summary>
+    public IEnumerable<FieldChange> Change(IReadOnlyCollection<FieldChange> changes) =>
+        (_held?.Change(changes) ?? changes).Where(change => change is { Value.Length: > 0, IsOnceOnly: false });
 
     /// <summary>A chunk of so many octets comes: where it is too much, nothing of it is kept.</summary>
     public async ValueTask AnnounceAsync(long bytes)
@@ -190,6 +201,8 @@ internal sealed class IncomingContent(
             await KeepVisibleAsync(fields.End(), cancellation);
         _header?.End();
         await CompleteAsync(cancellation);
+        if (_held?.End() is { IsEmpty: false } rest)
+            await StoreAsync(rest, cancellation);
     }
 
     private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
@@ -225,6 +238,8 @@ internal sealed class IncomingContent(
             return;
         _header = null;
         _missing = header.Prefix();
+        if (filters is not null && _missing.Length > 0)
+            await filters.ContentAsync(_missing);
         await AppendAsync(header.Header, cancellation);
         if (header.LacksEmptyLine)
             await AppendAsync(LineEnd, cancellation);
@@ -233,7 +248,7 @@ internal sealed class IncomingContent(
 
     private async ValueTask AppendAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
     {
-        if (_writer is not { } writer)
+        if (_writer is null)
             return;
         if (isUtf8)
             _eightBit.Read(content.Span);
@@ -250,6 +265,15 @@ internal sealed class IncomingContent(
             return;
         }
 
+        if (filters is not null)
+            await filters.ContentAsync(content);
+        await StoreAsync(_held?.Take(content) ?? content, cancellation);
+    }
+
+    private async ValueTask StoreAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
+    {
+        if (_writer is not { } writer)
+            return;
         try
         {
             await writer.AppendAsync(content, cancellation);

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Dns;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Limits;
 using MailPipeline.Ingress.NextHops;
 using MailPipeline.LineServer;
@@ -76,6 +77,10 @@ public static class IngressHosting
         services.AddSingleton<ConnectionLimitCheck>();
         services.AddSingleton<MessageLimitCheck>();
         services.AddSingleton<RecipientLimitCheck>();
+        services.AddSingleton(provider => new FilterSet(
+            [.. provider.GetRequiredService<IOptions<IngressOptions>>().Value.Filters], provider.GetRequiredService<IngressTelemetry>(),
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<FilterSet>>()));
+        services.AddSingleton<FilterCheck>();
         services.AddSingleton<PolicyFile>();
         services.AddHostedService(provider => provider.GetRequiredService<PolicyFile>());
         services.AddSingleton<DnsLists>();

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Limits;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -233,6 +234,9 @@ public sealed class IngressOptions
     [Range(1.0, 1e9)]
     public long CrowdedRateBytes { get; set; } = 10_000;
 
+    /// <summary>Programs beside us that look at mail, in the order in which they are asked. Default: none.</summary>
+    public IList<FilterOptions> Filters { get; init; } = [];
+
     /// <summary>The checks at the door.</summary>
     public CheckOptions Checks { get; init; } = new();
 }
@@ -366,6 +370,13 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
 
         for (var i = 0; i < options.Listeners.Count; i++)
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
+        for (var i = 0; i < options.Filters.Count; i++)
+        {
+            options.Filters[i].Validate($"Ingress:Filters:{i}", failures);
+            if (options.Filters.Take(i).Any(other => other.Name == options.Filters[i].Name))
+                failures.Add($"Ingress:Filters:{i}:Name is '{options.Filters[i].Name}', as that of another filter; each must have a name of its own");
+        }
+
         options.MtaSts.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.MtaSts)}", failures);
         options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

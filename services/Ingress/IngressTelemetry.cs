@@ -34,6 +34,8 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _limitsReached;
     private readonly Counter<long> _limitsAway;
     private readonly Counter<long> _bans;
+    private readonly Counter<long> _filterAnswers;
+    private readonly Counter<long> _filtersAway;
     private readonly Counter<long> _authentication;
     private readonly Counter<long> _authenticationBounds;
     private readonly Histogram<double> _authenticationDuration;
@@ -61,6 +63,8 @@ internal sealed class IngressTelemetry : IDisposable
         _limitsReached = meter.CreateCounter<long>("mailpipeline.ingress.limits_reached", "{event}", "What was over a limit of the policy, by rule");
         _limitsAway = meter.CreateCounter<long>("mailpipeline.ingress.limits_away", "{event}", "What could not be counted for limits because Redis was away");
         _bans = meter.CreateCounter<long>("mailpipeline.ingress.bans", "{ban}", "Client networks that a limit has banned, by rule");
+        _filterAnswers = meter.CreateCounter<long>("mailpipeline.ingress.filter_answers", "{answer}", "What filters said of messages, and otherwise than to go on, by filter and answer");
+        _filtersAway = meter.CreateCounter<long>("mailpipeline.ingress.filters_away", "{event}", "Sessions and messages that a filter did not judge, by filter and reason");
         _authentication = meter.CreateCounter<long>("mailpipeline.ingress.authentication", "{result}", "What was found of who sent a message, by method and result");
         _authenticationBounds = meter.CreateCounter<long>("mailpipeline.ingress.authentication_bounds", "{message}", "Messages whose authentication reached a bound, by bound");
         _authenticationDuration = meter.CreateHistogram<double>("mailpipeline.ingress.authentication.duration", "s", "Time that a message waits for its authentication behind the final dot");
@@ -139,6 +143,16 @@ internal sealed class IngressTelemetry : IDisposable
 
     /// <inheritdoc cref="LimitReached"/>
     public void Banned(string rule) => _bans.Add(1, new KeyValuePair<string, object?>("rule", rule));
+
+    /// <param name="filter">A name of the operator's settings.</param>
+    /// <param name="answer">go_on, accept, defer, refuse or discard.</param>
+    public void FilterAnswered(string filter, string answer) =>
+        _filterAnswers.Add(1, new KeyValuePair<string, object?>("filter", filter), new KeyValuePair<string, object?>("answer", answer));
+
+    /// <param name="filter">A name of the operator's settings.</param>
+    /// <param name="reason">away, timed_out, or garbage where it says what is none of its protocol.</param>
+    public void FilterAway(string filter, string reason) =>
+        _filtersAway.Add(1, new KeyValuePair<string, object?>("filter", filter), new KeyValuePair<string, object?>("reason", reason));
 
     public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
 

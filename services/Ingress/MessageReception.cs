@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Diagnostics;
 using System.Text;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -15,7 +16,7 @@ internal sealed class MessageReception(
     : IAsyncDisposable
 {
     private readonly IncomingContent _content = new(
-        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.ObserveContent());
+        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.Checked.Filters, session.ObserveContent());
     private Activity? _activity;
     private long _latest;
 
@@ -26,6 +27,12 @@ internal sealed class MessageReception(
     {
         using (patience.BeginStorageWait())
             await _content.BeginAsync(protocol.Profile.HostName, server.Time.GetUtcNow(), SmtpConnection.Uninterrupted);
+        if (session.Checked.Filters is { } filters)
+        {
+            using (patience.BeginStorageWait())
+                await filters.BeginContentAsync(_content.MessageId, [.. Transaction.Recipients]);
+        }
+
         _latest = patience.ContentEnd();
         if (isChunked)
             patience.ChunksEnd = _latest;
@@ -116,10 +123,13 @@ internal sealed class MessageReception(
 
         var started = server.Time.GetTimestamp();
         var now = server.Time.GetUtcNow();
+        var missing = note is { ChangedFields.Count: > 0 } ? _content.Change(note.ChangedFields) : [];
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
+        foreach (var field in missing)
+            prefix.Add(Encoding.UTF8.GetBytes($"{field.Name}: {field.Value}\r\n"));
         foreach (var field in note?.Fields ?? [])
             prefix.Add(Encoding.UTF8.GetBytes($"{field}\r\n"));
-        var message = EnvelopeOf(prefix.SizeBytes, now, note?.HoldReason ?? "", await session.BelievedAsync(Transaction.Submitter));
+        var message = EnvelopeOf(prefix.SizeBytes, now, note, await session.BelievedAsync(Transaction.Submitter));
         try
         {
             using var commit = server.BeginCommit(message);
@@ -140,17 +150,42 @@ internal sealed class MessageReception(
         return new(new SmtpReply(250, Replies.C250Ok.Status, $"Ok: queued as {MessageIds.ToText(message.MessageId)}"), null);
     }
 
-    private Envelope EnvelopeOf(int prefixBytes, DateTimeOffset now, string holdReason, MailSubmitter? submitter)
+    /// <summary>Whom it goes to, and what each of them is to be told of, by what was said at RCPT and by what filters want.</summary>
+    private (string[] Recipients, EnvelopeDsn? Dsn, string HoldReason) RecipientsBy(MessageNote? note)
     {
-        var recipients = new string[Transaction.Recipients.Count];
-        for (var i = 0; i < recipients.Length; i++)
-            recipients[i] = Transaction.Recipients[i].Canonical;
+        var dsn = DsnOf(Transaction);
+        var all = Transaction.Recipients.Select(recipient => recipient.Canonical).ToArray();
+        if (note is null || (note.AddedRecipients.Count == 0 && note.RemovedRecipients.Count == 0))
+            return (all, dsn, note?.HoldReason ?? "");
+        var recipients = new List<(string Address, RcptDsn Dsn)>();
+        for (var i = 0; i < all.Length; i++)
+        {
+            if (!note.RemovedRecipients.Contains(all[i], StringComparer.OrdinalIgnoreCase))
+                recipients.Add((all[i], dsn?.Recipients[i] ?? RcptDsn.None));
+        }
+
+        foreach (var added in note.AddedRecipients)
+        {
+            if (!recipients.Exists(recipient => recipient.Address.Equals(added.Canonical, StringComparison.OrdinalIgnoreCase)))
+                recipients.Add((added.Canonical, RcptDsn.None));
+        }
+
+        // Who was told that his mail is taken finds somebody who has it.
+        if (recipients.Count == 0)
+            return (all, dsn, "filters have removed all recipients");
+        return (
+            [.. recipients.Select(recipient => recipient.Address)],
+            dsn is null ? null : new EnvelopeDsn(dsn.Mail, [.. recipients.Select(recipient => recipient.Dsn)]), note.HoldReason);
+    }
+
+    private Envelope EnvelopeOf(int prefixBytes, DateTimeOffset now, MessageNote? note, MailSubmitter? submitter)
+    {
+        var (recipients, dsn, holdReason) = RecipientsBy(note);
 
         var body = Transaction.Body == SmtpBody.EightBitMime || _content.HasEightBitOctets ? BodyType.EightBitMime : BodyType.SevenBit;
         // RFC 6531 §3.6: who says SMTPUTF8 need not need it, and a message of ASCII alone goes to any host.
         if (_content.HasUtf8Fields)
             body |= BodyType.SmtpUtf8;
-        var dsn = DsnOf(Transaction);
         if (dsn is not null)
             body |= BodyType.Dsn;
         if (Transaction.Timing is { IsHandedOn: true })

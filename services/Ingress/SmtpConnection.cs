@@ -37,7 +37,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _patience = new SessionPatience(server.Options, server.Time);
         _session = new SmtpSession(listener.Profile, server.Listed(connection.Client, connection.Client));
         _proxy = connection.Client;
-        _context = new CheckContext(_session, connection, server.IsListed(listener, connection.Client, connection.Client));
+        _context = new CheckContext(_session, connection, server.IsListed(listener, connection.Client, connection.Client)) { Filters = server.BeginFilters(listener) };
         Listener = listener;
     }
 
@@ -72,10 +72,10 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     {
         if (_connection.IsSecure)
             TlsStarted();
-        if (await GreetAsync() is { } over)
-            return over;
         try
         {
+            if (await GreetAsync() is { } over)
+                return over;
             while (true)
             {
                 var read = await _connection.ReadLineAsync(_session.MaxLineBytes);
@@ -89,6 +89,8 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         {
             _context.AskSpf(null);
             await DisposeAsync();
+            if (_context.Filters is { } filters)
+                await filters.DisposeAsync();
         }
     }
 
@@ -237,7 +239,14 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _connection.NameClient(client.Address is { } address ? Known(address) : Client, client.Port, Known(client.LocalAddress));
         _session.List(_server.Listed(Client, _proxy));
         _context.AskSpf(null);
-        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy)) { Account = account, IsNamedByProxy = true };
+        if (_context.Filters is { } filters)
+            await filters.DisposeAsync();
+        _context = new CheckContext(_session, _connection, _server.IsListed(Listener, Client, _proxy))
+        {
+            Account = account,
+            IsNamedByProxy = true,
+            Filters = _server.BeginFilters(Listener),
+        };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);
         if (await JudgeClientAsync() is not { } refusal)

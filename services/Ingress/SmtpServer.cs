@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using MailPipeline.Ingress.Checks;
+using MailPipeline.Ingress.Filters;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -25,6 +26,7 @@ internal sealed partial class SmtpServer(
     IngressTelemetry telemetry,
     RefusalLog refusals,
     DoorLimits limits,
+    FilterSet filters,
     TimeProvider time,
     ILogger<SmtpServer> log) : IDisposable
 {
@@ -58,6 +60,18 @@ internal sealed partial class SmtpServer(
     public IngressTelemetry Telemetry => telemetry;
 
     public TimeProvider Time => time;
+
+    /// <summary>The filters of a session that begins; null: there are none on its listener.</summary>
+    public SessionFilters? BeginFilters(SmtpListener listener)
+    {
+        var kind = listener.Kind switch
+        {
+            ListenerKind.Submission => FilterListeners.Submission,
+            ListenerKind.Lmtp => FilterListeners.Lmtp,
+            _ => FilterListeners.Mx,
+        };
+        return filters.Begin(kind, listener.Name);
+    }
 
     /// <summary>The operator lists the client: as one that relays, or, where LMTP is spoken, as one that hands mail in.</summary>
     /// <param name="proxy">Who speaks for it, and hands in what it brings; itself where nobody does.</param>

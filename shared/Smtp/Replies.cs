@@ -26,6 +26,10 @@ public static class Replies
     public static readonly SmtpReply C421UnknownChunk = new(421, "4.5.2", "Cannot tell where the chunk ends, closing");
     public static readonly SmtpReply C421Banned = new(421, "4.7.1", "Nobody is served at your address for now, try again later");
     public static readonly SmtpReply C451Banned = new(451, "4.7.1", "Nobody is served at your address for now, try again later");
+    public static readonly SmtpReply C421FilterCloses = new(421, "4.7.1", "Not now, try again later");
+    public static readonly SmtpReply C451FilterDefers = new(451, "4.7.1", "Not now, try again later");
+    public static readonly SmtpReply C451FilterAway = new(451, "4.7.1", "Mail cannot be looked at now, try again later");
+    public static readonly SmtpReply C550FilterRefuses = new(550, "5.7.1", "That is not taken here");
     public static readonly SmtpReply C421TooMuch = new(421, "4.7.1", "Too much from your address lately, try again later");
     public static readonly SmtpReply C451TooMuch = new(451, "4.7.1", "Too much lately, try again later");
     public static readonly SmtpReply C421StorageUnavailable = new(421, "4.3.0", "Storage unavailable, try again later");

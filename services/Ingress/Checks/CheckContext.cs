@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -70,6 +71,18 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 
     /// <summary>What DNS says of the client, as far as somebody has asked.</summary>
     public ClientInquiry Inquiry => field ??= new();
+
+    /// <summary>The operator's filters; null: there are none.</summary>
+    public SessionFilters? Filters { get; init; }
+
+    /// <summary>Where the client is; null where nobody knows.</summary>
+    public IPEndPoint? EndPoint => connection.RemoteEndPoint as IPEndPoint;
+
+    /// <summary>Its name, where a proxy has said it; else empty.</summary>
+    public string HostName => session.ClientHostName;
+
+    /// <summary>Our name.</summary>
+    public string LocalName => session.Profile.HostName;
 
     /// <summary>The session had begun when its client became known: a proxy has named it.</summary>
     public bool IsNamedByProxy { get; init; }

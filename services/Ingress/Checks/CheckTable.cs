@@ -1,3 +1,4 @@
+using MailPipeline.Ingress.Filters;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
@@ -39,10 +40,12 @@ internal sealed class CheckTable
         SignatureCheck signatures,
         SenderAuthenticationCheck senderAuthentication,
         MessageAuthenticationCheck messageAuthentication,
+        FilterCheck filter,
         IOptions<IngressOptions> options,
         IngressTelemetry telemetry)
     {
         var settings = options.Value.Checks;
+        var filtered = (ListenerKinds)options.Value.Filters.Aggregate(FilterListeners.None, (all, one) => all | one.Listeners);
         CheckRow[] rows =
         [
             // stage                name             on which listeners                                  check
@@ -52,8 +55,10 @@ internal sealed class CheckTable
             new(CheckStage.Connection, "connection_limit", settings.PolicyAskedOn, connectionLimit),
             // It begins what is waited for later; whoever makes the client wait comes last.
             new(CheckStage.Connection, "client_inquiry", settings.PolicyAskedOn, clientInquiry),
+            new(CheckStage.Connection, "filter", filtered, filter),
             new(CheckStage.Connection, "early_talker", settings.PolicyAskedOn, earlyTalker),
             new(CheckStage.Hello, "client_name", settings.ClientName.AskedOn, clientName),
+            new(CheckStage.Hello, "filter", filtered, filter),
 
             // What costs nothing comes first, so that who is put off anyway costs no look-up.
             new(CheckStage.Sender, "backpressure", ListenerKinds.All, backpressure),
@@ -63,6 +68,7 @@ internal sealed class CheckTable
             // What is refused anyway does not count.
             new(CheckStage.Sender, "message_limit", settings.PolicyAskedOn, messageLimit),
             new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
+            new(CheckStage.Sender, "filter", filtered, filter),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
@@ -74,6 +80,7 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "relay_recipient", ListenerKinds.All, relayRecipient),
             new(CheckStage.Recipient, "maildrop_space", settings.MaildropSpace.AskedOn, maildropSpace),
             new(CheckStage.Recipient, "recipient_limit", settings.PolicyAskedOn, recipientLimit),
+            new(CheckStage.Recipient, "filter", filtered, filter),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),
             new(CheckStage.Content, "own_author", settings.OwnAuthor.AskedOn(settings.OwnSender), ownAuthor),
@@ -82,6 +89,7 @@ internal sealed class CheckTable
             // What needs another's answer comes last: the second one asks about what the first one found.
             new(CheckStage.Content, "signatures", settings.Signatures.AskedOn | settings.Authentication.AskedOn, signatures),
             new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
+            new(CheckStage.Content, "filter", filtered, filter),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
         _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);

@@ -118,7 +118,8 @@ internal sealed partial class PolicyFile : BackgroundService
     private static byte[] Read(string path)
     {
         using var file = File.OpenRead(path);
-        var bytes = new byte[MaxBytes + 1];
+        // What is written to it meanwhile is there at the next look.
+        var bytes = new byte[Math.Min(file.Length, MaxBytes) + 1];
         var length = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
         return bytes[..length];
     }

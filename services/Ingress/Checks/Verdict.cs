@@ -1,3 +1,4 @@
+using MailPipeline.Ingress.Headers;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Checks;
@@ -36,6 +37,15 @@ internal sealed record MessageNote
     /// <summary>Fields that are put in front of it.</summary>
     public IReadOnlyCollection<HeaderField> Fields { get; init; } = [];
 
+    /// <summary>Changes of fields that came with it, which its header is kept back for; in their order.</summary>
+    public IReadOnlyCollection<FieldChange> ChangedFields { get; init; } = [];
+
+    /// <summary>Whom it goes to besides.</summary>
+    public IReadOnlyCollection<SmtpAddress> AddedRecipients { get; init; } = [];
+
+    /// <summary>Whom it does not go to, of those that were taken, as they are kept.</summary>
+    public IReadOnlyCollection<string> RemovedRecipients { get; init; } = [];
+
     /// <summary>Both notes in one; of two reasons to hold the first one stands.</summary>
     public static MessageNote? Join(MessageNote? first, MessageNote? second)
     {
@@ -46,6 +56,9 @@ internal sealed record MessageNote
             HoldReason = first.HoldReason.Length > 0 ? first.HoldReason : second.HoldReason,
             Tags = [.. first.Tags.Union(second.Tags)],
             Fields = [.. first.Fields.Union(second.Fields)],
+            ChangedFields = [.. first.ChangedFields, .. second.ChangedFields],
+            AddedRecipients = [.. first.AddedRecipients.Union(second.AddedRecipients)],
+            RemovedRecipients = [.. first.RemovedRecipients.Union(second.RemovedRecipients, StringComparer.OrdinalIgnoreCase)],
         };
     }
 }

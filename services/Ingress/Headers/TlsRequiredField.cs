@@ -10,6 +10,9 @@ internal struct TlsRequiredField()
     private const int AfterCr = -2;
     private const int Value = -3;
 
+    /// <summary>Behind a line of the value: it may go on in the next.</summary>
+    private const int AfterValue = -4;
+
     // How much of the name has been seen at the start of the line, or one of the above.
     private int _position;
     private int _fields;
@@ -45,6 +48,9 @@ internal struct TlsRequiredField()
 
     private void Step(byte octet)
     {
+        // RFC 5322 §2.2.3
+        if (_position == AfterValue)
+            _position = octet is (byte)' ' or (byte)'\t' ? Value : 0;
         if (_position == AfterCr)
         {
             // An empty line.
@@ -82,7 +88,7 @@ internal struct TlsRequiredField()
     private void StepValue(byte octet)
     {
         if (octet == '\n')
-            _position = 0;
+            _position = AfterValue;
         else if (octet is not ((byte)' ' or (byte)'\t' or (byte)'\r'))
             _isNo &= _letters < No.Length && ToLower(octet) == No[_letters++];
     }

@@ -47,7 +47,7 @@ public sealed class MessagePrefix
     public static bool IsField(string text) => Encoding.UTF8.GetBytes(text) is { Length: <= MaxLineBytes } line && IsLine(line, isFirst: true);
 
     /// <summary>Each line ends in CRLF and has no other CR, LF or NUL; it begins with a name and a colon, or goes on with the field before it.</summary>
-    internal static bool AreWhole(ReadOnlySpan<byte> fields)
+    public static bool AreWhole(ReadOnlySpan<byte> fields)
     {
         for (var isFirst = true; !fields.IsEmpty; isFirst = false)
         {

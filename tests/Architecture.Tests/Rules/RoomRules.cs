@@ -17,10 +17,11 @@ internal static class RoomRules
     /// <summary>The rooms of a project that has walls between them, and what each of them may use of the others.</summary>
     private static readonly Dictionary<(string Project, string Room), string[]> Uses = new()
     {
-        [("services/Ingress", "Checks")] = ["Headers", "NextHops", "Limits"],
+        [("services/Ingress", "Checks")] = ["Headers", "NextHops", "Limits", "Filters"],
         [("services/Ingress", "Headers")] = [],
         [("services/Ingress", "NextHops")] = [],
         [("services/Ingress", "Limits")] = [],
+        [("services/Ingress", "Filters")] = ["Headers"],
         [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports"],
         [("services/Queue", "Routing")] = ["Domains"],
         [("services/Queue", "Domains")] = ["Reports"],

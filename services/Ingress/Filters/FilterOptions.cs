@@ -1,0 +1,109 @@
+using System.Text.RegularExpressions;
+using MailPipeline.LineServer;
+using MailPipeline.ServiceDefaults;
+
+namespace MailPipeline.Ingress.Filters;
+
+/// <summary>A program beside us that looks at mail and says what becomes of it. Section "Ingress:Filters:N", in the order in which they are asked.</summary>
+public sealed partial class FilterOptions
+{
+    /// <summary>In the log, in metrics, and in reasons to hold; the client does not hear it.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>What it speaks. Default Milter.</summary>
+    public FilterProtocol Protocol { get; set; }
+
+    /// <summary>
+    /// Where it listens: of a Milter host:port with an IP address, or the full path of a Unix socket; of Rspamd http://host:port.
+    /// </summary>
+    public string Address { get; set; } = "";
+
+    /// <summary>On which listeners it is asked: 1 Mx, 2 Submission, 4 Lmtp. Default Mx.</summary>
+    public FilterListeners Listeners { get; set; } = FilterListeners.Mx;
+
+    /// <summary>What becomes of mail while it is away, says nothing in time, or what is none of its protocol. Default Defer.</summary>
+    public FilterAwayPolicy WhenAway { get; set; }
+
+    /// <summary>
+    /// It may change and remove fields that came with a message. Default false: what was received stays as it came. The header is then kept back
+    /// until the message has ended (up to 16 KiB of whole fields; one that is longer stays as it came).
+    /// </summary>
+    public bool ChangesHeaders { get; set; }
+
+    /// <summary>Longest wait for a connection. Default 5 s.</summary>
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest wait for an answer within a message. Default 10 s.</summary>
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Longest wait for the answer to a message; a Milter that says it is at work gets as long again, five times in all. Default 60 s: a client waits ten
+    /// minutes (RFC 5321 §4.5.3.2.6).
+    /// </summary>
+    public TimeSpan MessageTimeout { get; set; } = TimeSpan.FromSeconds(60);
+
+    internal void Validate(string setting, List<string> failures)
+    {
+        if (!NameForm().IsMatch(Name))
+            failures.Add($"{setting}:Name is '{Name}'; it must be 1 to 40 letters, digits, '-', '.' and '_'");
+        if (!Enum.IsDefined(Protocol))
+            failures.Add($"{setting}:Protocol is {Protocol}; it must be one of {string.Join(", ", Enum.GetNames<FilterProtocol>())}");
+        if (!Enum.IsDefined(Listeners))
+            failures.Add($"{setting}:Listeners is {Listeners}; it must be one of {string.Join(", ", Enum.GetNames<FilterListeners>())}");
+        if (!Enum.IsDefined(WhenAway))
+            failures.Add($"{setting}:WhenAway is {WhenAway}; it must be one of {string.Join(", ", Enum.GetNames<FilterAwayPolicy>())}");
+        if (Protocol == FilterProtocol.Rspamd)
+        {
+            if (!Uri.TryCreate(Address, UriKind.Absolute, out var uri) || uri.Scheme != Uri.UriSchemeHttp || uri.PathAndQuery != "/")
+                failures.Add($"{setting}:Address is '{Address}'; it must be like http://127.0.0.1:11333");
+        }
+        else if (!ListeningSocket.IsPath(Address) && !(HostAddress.TrySplitPort(Address, 0, out var host, out var port) && port > 0 && HostAddress.TryParse(host, out _)))
+        {
+            failures.Add($"{setting}:Address is '{Address}'; it must be an IP address and a port, such as 127.0.0.1:11332, or the full path of a Unix socket");
+        }
+
+        RequireTime(nameof(ConnectTimeout), ConnectTimeout, TimeSpan.FromMinutes(1));
+        RequireTime(nameof(Timeout), Timeout, TimeSpan.FromMinutes(5));
+        RequireTime(nameof(MessageTimeout), MessageTimeout, TimeSpan.FromMinutes(5));
+
+        void RequireTime(string name, TimeSpan time, TimeSpan most)
+        {
+            if (time < TimeSpan.FromMilliseconds(50) || time > most)
+                failures.Add($"{setting}:{name} is {time}; it must be {TimeSpan.FromMilliseconds(50)} to {most}");
+        }
+    }
+
+    [GeneratedRegex("^[A-Za-z0-9._-]{1,40}$")]
+    private static partial Regex NameForm();
+}
+
+/// <summary>What a filter speaks.</summary>
+public enum FilterProtocol
+{
+    /// <summary>Sendmail's, version 6.</summary>
+    Milter,
+
+    /// <summary>Rspamd's, by HTTP (/checkv2).</summary>
+    Rspamd,
+}
+
+/// <summary>The listeners on which a filter is asked.</summary>
+[Flags]
+public enum FilterListeners
+{
+    None = 0,
+    Mx = 1,
+    Submission = 2,
+    Lmtp = 4,
+    All = Mx | Submission | Lmtp,
+}
+
+/// <summary>What becomes of mail that a filter does not judge.</summary>
+public enum FilterAwayPolicy
+{
+    /// <summary>451 4.7.1, and the sender's host tries again.</summary>
+    Defer,
+
+    /// <summary>It is taken without that filter.</summary>
+    Accept,
+}
