@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
@@ -52,6 +53,7 @@ public static class QueueHosting
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
+        services.AddDkimKeys();
         services.AddSingleton<DeliveryStatusNotification>();
         services.AddSingleton<ReportMaker>();
         services.AddSingleton<UnmadeReports>();
@@ -79,6 +81,7 @@ public static class QueueHosting
     public static void AddQueueSettings(this IServiceCollection services)
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
+        services.AddDkimSettings();
         services.AddDnsSettings();
         services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.HostName)}");
         services.AddListeningPorts(provider =>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Standalone;
@@ -17,7 +18,7 @@ internal static class StandaloneSettings
 
     /// <summary>The sections there are; a setting elsewhere is a slip of the pen.</summary>
     public static readonly string[] Sections =
-        ["Ingress", "Queue", "Delivery", "Dns", "Mailbox", "Storage", "MailStore", "Logins", "ConnectionStrings", "Tls", "Http", "Telemetry", "Logging"];
+        ["Ingress", "Queue", "Delivery", "Dkim", "Dns", "Mailbox", "Storage", "MailStore", "Logins", "ConnectionStrings", "Tls", "Http", "Telemetry", "Logging"];
 
     public static Dictionary<string, string?> Defaults(string dataFolder, int portOffset)
     {
@@ -26,6 +27,7 @@ internal static class StandaloneSettings
         {
             ["ConnectionStrings:maildb"] = DataFolder.ConnectionStringOf(dataFolder),
             ["Tls:SelfSignedDirectory"] = Path.Combine(dataFolder, "tls"),
+            ["Dkim:KeyFolder"] = Path.Combine(dataFolder, DkimOptions.FolderName),
             ["Http:Address"] = "127.0.0.1",
             ["Http:Port"] = Port(HttpPort),
 

@@ -63,12 +63,13 @@ internal static class Verifying
         return content;
     }
 
-    public static async Task<DkimResult> OneAsync(string message, FakeKeys keys, int pieceBytes = int.MaxValue) =>
-        Assert.Single(await AllAsync(message, keys, pieceBytes));
+    public static async Task<DkimResult> OneAsync(string message, FakeKeys keys, int pieceBytes = int.MaxValue, DateTimeOffset? now = null) =>
+        Assert.Single(await AllAsync(message, keys, pieceBytes, now));
 
-    public static async Task<IReadOnlyList<DkimResult>> AllAsync(string message, FakeKeys keys, int pieceBytes = int.MaxValue)
+    public static async Task<IReadOnlyList<DkimResult>> AllAsync(
+        string message, FakeKeys keys, int pieceBytes = int.MaxValue, DateTimeOffset? now = null)
     {
         using var content = Read(message, pieceBytes);
-        return await content.VerifyAsync(keys, Now, TestContext.Current.CancellationToken);
+        return await content.VerifyAsync(keys, now ?? Now, TestContext.Current.CancellationToken);
     }
 }

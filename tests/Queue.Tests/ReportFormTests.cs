@@ -1,8 +1,11 @@
 using System.Text;
+using MailPipeline.Authentication;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Smtp;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using MimeKit;
 
@@ -182,6 +185,22 @@ public sealed class ReportFormTests
         Assert.DoesNotContain('\u2028', text.Split("message/global-delivery-status")[1]);
     }
 
+    /// <summary>By the domain of this host, or the nearest above it that has keys; one signature for each.</summary>
+    [Fact]
+    public void A_report_is_signed_where_a_domain_of_its_host_has_keys()
+    {
+        using var folder = new TempFolder("dkim");
+        var keys = new KeyFolder(folder.FullPath);
+        keys.Create("example.org", "r", DkimKeyKind.Rsa);
+        keys.Create("example.org", "e", DkimKeyKind.Ed25519);
+        var composed = Compose("Subject: x\r\n", hostname: "mx.deep.example.org", keyFolder: folder.FullPath);
+        Assert.Equal(composed.Content.Length, composed.Message.SizeBytes);
+        var report = MimeMessage.Load(new MemoryStream(composed.Content));
+        Assert.Equal(2, report.Headers.Count(header => header.Id == HeaderId.DkimSignature));
+        Assert.All(report.Headers.Where(header => header.Id == HeaderId.DkimSignature), header => Assert.Contains("d=example.org;", header.Value, StringComparison.Ordinal));
+        Assert.DoesNotContain("DKIM-Signature", Encoding.UTF8.GetString(Compose("Subject: x\r\n", hostname: "mx.example.net", keyFolder: folder.FullPath).Content), StringComparison.Ordinal);
+    }
+
     private static string Report(
         string header, string address = "a@example.net", string original = "", string remote = "mx.example.net", string? hostname = null)
     {
@@ -192,10 +211,10 @@ public sealed class ReportFormTests
 
     private static ComposedMessage Compose(
         string header, string address = "a@example.net", string sender = "sender@example.org", string original = "", string remote = "mx.example.net",
-        string? hostname = null, string originalRecipient = "", BodyType body = BodyType.SevenBit, string? whole = null)
+        string? hostname = null, string originalRecipient = "", BodyType body = BodyType.SevenBit, string? whole = null, string keyFolder = "")
     {
         var now = TimeProvider.System.GetUtcNow();
-        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), TimeProvider.System);
+        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), Keys(keyFolder), TimeProvider.System);
         var frame = new ReportFrame(
             2, new ReportedMessage(1, sender, now, "", 1, MailDsn.None, body),
             new ReturnedContent(Encoding.UTF8.GetBytes(header), whole is null ? null : Encoding.UTF8.GetBytes(whole)));
@@ -204,6 +223,9 @@ public sealed class ReportFormTests
             ReportKind.Failed, frame,
             [ReportedRecipient.Of(new UnreportedFailure(address, original, RecipientState.Bounced, WasTried: true, result, originalRecipient))]);
     }
+
+    private static SigningKeys Keys(string folder) =>
+        new(Options.Create(new DkimOptions { KeyFolder = folder }), TimeProvider.System, NullLogger<SigningKeys>.Instance);
 
     private static MultipartReport Load(string text) =>
         Assert.IsType<MultipartReport>(MimeMessage.Load(new MemoryStream(Encoding.UTF8.GetBytes(text))).Body);

@@ -10,6 +10,8 @@ namespace MailPipeline.Authentication.Arc;
 /// </summary>
 internal sealed class ArcVerification
 {
+    private const string Newest = "the newest ARC-Message-Signature";
+
     private readonly MessageHeader _header;
     private readonly List<ArcSet>? _sets;
     private readonly List<SignatureField> _seals = [];
@@ -42,12 +44,14 @@ internal sealed class ArcVerification
             return new ArcResult(AuthenticationStatus.Fail, "", 0, "the ARC fields are no chain of whole sets");
         if (_newest is null)
             return ArcResult.None;
-        var fault = Fault() ?? SignatureVerification.FaultAt(_newest, now) ?? SignatureVerification.FaultOf(_newest, _body!);
+        var fault = Fault();
+        if (fault is null && (SignatureVerification.FaultAt(_newest, now) ?? SignatureVerification.FaultOf(_newest, _body!)) is { } ofNewest)
+            fault = About(Newest, ofNewest);
         if (fault is null)
         {
             var judged = SignatureVerification.Judge(
                 _newest, SignatureVerification.HashOf(_newest, _header), await keys.FindAsync(_newest.KeyName, cancellation));
-            fault = judged.Status == AuthenticationStatus.Pass ? null : About("the newest ARC-Message-Signature", judged);
+            fault = judged.Status == AuthenticationStatus.Pass ? null : About(Newest, judged);
         }
 
         for (var i = _seals.Count - 1; i >= 0 && fault is null; i--)
@@ -73,7 +77,7 @@ internal sealed class ArcVerification
                 return SignatureFault.Unreadable($"seal {i + 1} says cv={_seals[i].ChainValidation}");
         }
 
-        return _newest?.Fault is { } unreadable ? About("the newest ARC-Message-Signature", unreadable) : null;
+        return _newest?.Fault is { } unreadable ? About(Newest, unreadable) : null;
     }
 
     /// <summary>RFC 8617 §5.1.1: all sets up to this one, the oldest first, each as results, signature and seal; its own seal without its signature.</summary>
