@@ -80,6 +80,7 @@ public sealed class AuthenticationCheckTests(AuthenticationZone zone) : IClassFi
     [InlineData(Good, "eve@nothing.example.org", "ann@nothing.example.org, ann@example.net", "550 5.7.26", "")]
     [InlineData(Good, "eve@nothing.example.org", "ann@nothing.example.org\r\nFrom: ann@example.net", "550 5.7.26", "")]
     [InlineData(Good, "eve@nothing.example.org", "ann@example.net <eve@nothing.example.org>", "550 5.7.26", "")]
+    [InlineData(Good, "eve@nothing.example.org", "a@a.example, b@b.example, c@c.example, d@d.example, e@e.example, ann@example.net", "550 5.7.1 The From field", "")]
     [InlineData(Good, "ann@example.net", "ann@example.net", "250", "spf-pass dkim-none dmarc-pass")]
     [InlineData(Bad, "ann@quarantine.example.org", "ann@quarantine.example.org", "250", "spf-fail dkim-none dmarc-fail dmarc-quarantine")]
     [InlineData(Bad, "ann@none.example.org", "ann@none.example.org", "250", "spf-fail dkim-none dmarc-fail")]
@@ -130,6 +131,16 @@ public sealed class AuthenticationCheckTests(AuthenticationZone zone) : IClassFi
         await using var client = await AuthenticationZone.AsAsync(host, Bad);
         Assert.StartsWith("250", await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net"), StringComparison.Ordinal);
         Assert.EndsWith($"dmarc=fail (p=reject override={name}) header.from=example.net policy.dmarc=none", await AuthenticationZone.FieldAsync(host), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_author_who_is_excepted_excepts_nobody_beside_him()
+    {
+        await using var host = await zone.StartAsync("Enforce", ("Dmarc:ExceptDomains:0", "xn--bcher-kva.example"));
+        await using var client = await AuthenticationZone.AsAsync(host, Bad);
+        Assert.StartsWith("250", await AuthenticationZone.SendAsync(client, "eve@nowhere.example", "ann@xn--bcher-kva.example"), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "550 5.7.26", await AuthenticationZone.SendAsync(client, "eve@nowhere.example", "ann@xn--bcher-kva.example, ann@example.net"), StringComparison.Ordinal);
     }
 
     [Theory]

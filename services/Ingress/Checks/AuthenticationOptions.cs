@@ -92,7 +92,7 @@ public sealed class DmarcOptions
     /// </summary>
     public UnknownPolicy WhenUnknown { get; set; }
 
-    /// <summary>With Policy Enforce: of a message whose From names no domain, or more than five. Default Accept.</summary>
+    /// <summary>With Policy Enforce: of a message whose From names no domain. Default Accept. One that names more than five is refused always.</summary>
     public UnreadableFromPolicy UnreadableFrom { get; set; }
 
     /// <summary>Domains whose policy is not obeyed, of authors in them or below them. Default: none.</summary>
@@ -152,7 +152,7 @@ public enum UnknownPolicy
     Defer,
 }
 
-/// <summary>What becomes of a message that says of no domain, or of too many, that it is from there.</summary>
+/// <summary>What becomes of a message that says of no domain that it is from there.</summary>
 public enum UnreadableFromPolicy
 {
     /// <summary>It is taken, and says so.</summary>

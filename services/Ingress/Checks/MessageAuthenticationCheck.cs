@@ -56,21 +56,22 @@ internal sealed class MessageAuthenticationCheck : ICheck
         if (Enforces && context.Signatures is { Header: null })
             return s_headerTooLong;
         var started = _time.GetTimestamp();
-        var results = await FindAsync(context, inquiry);
+        var authors = AuthorDomains.Of(context.Signatures?.Header ?? MessageHeader.Parse());
+        var results = await FindAsync(context, inquiry, authors);
         Note(results, inquiry, _time.GetElapsedTime(started));
-        results = results with { Override = OverrideOf(results, context.Client!) };
-        if (Enforces && results.Override.Length == 0 && Refusal(results, context.Client!) is { } refusal)
+        results = results with { Override = OverrideOf(results, authors, context.Client!) };
+        if (Enforces && results.Override.Length == 0 && Refusal(results, authors, context.Client!) is { } refusal)
             return refusal;
         return Verdict.Noting(NoteOf(results));
     }
 
-    private async Task<MessageResults> FindAsync(CheckContext context, SpfInquiry inquiry)
+    private async Task<MessageResults> FindAsync(CheckContext context, SpfInquiry inquiry, AuthorDomains authors)
     {
         var deadline = inquiry.Wait();
         var signatures = context.Signatures;
         // What the author's domain asks for is known, perhaps, while SPF is waited for.
         var dmarc = new DmarcCheck(inquiry.Dns, _options.Dmarc.Discovery, _suffixes.Current, _random)
-            .Begin(AuthorDomains.Of(signatures?.Header ?? MessageHeader.Parse()), null, deadline);
+            .Begin(authors, null, deadline);
         var mailFrom = await inquiry.MailFromAsync();
         var helo = await inquiry.HeloAsync();
         return new MessageResults(
@@ -94,7 +95,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
     }
 
     /// <summary>Why what the author's domain asks for is not done, in a word; empty: it is.</summary>
-    private string OverrideOf(MessageResults results, IPAddress client)
+    private string OverrideOf(MessageResults results, AuthorDomains authors, IPAddress client)
     {
         var status = results.Dmarc!.Status;
         if (status == AuthenticationStatus.Pass || (status == AuthenticationStatus.None && results.MailFrom?.Status != AuthenticationStatus.Fail))
@@ -103,11 +104,14 @@ internal sealed class MessageAuthenticationCheck : ICheck
             return "trusted-sealer";
         if (_exceptNetworks.Contains(client))
             return "network";
-        return results.Dmarc is { Author: { Length: > 0 } author }
-            && Array.Exists(_exceptDomains, domain => author == domain || author.EndsWith($".{domain}", StringComparison.Ordinal)) ? "domain" : "";
+        // Of each of them: beside one that is excepted another one could stand.
+        return authors.Domains.Count > 0 && authors.Domains.All(IsExcepted) ? "domain" : "";
     }
 
-    private Verdict? Refusal(MessageResults results, IPAddress client)
+    private bool IsExcepted(string author) =>
+        Array.Exists(_exceptDomains, domain => author == domain || author.EndsWith($".{domain}", StringComparison.Ordinal));
+
+    private Verdict? Refusal(MessageResults results, AuthorDomains authors, IPAddress client)
     {
         var dmarc = results.Dmarc!;
         switch (dmarc.Status)
@@ -117,7 +121,8 @@ internal sealed class MessageAuthenticationCheck : ICheck
             // RFC 7489 §6.6.2: what may be a pass is neither refused for good nor taken.
             case AuthenticationStatus.TemporaryError when dmarc.Record is null ? _options.Dmarc.WhenUnknown == UnknownPolicy.Defer : dmarc.Disposition == DmarcPolicy.Reject:
                 return s_undecided;
-            case AuthenticationStatus.PermanentError when _options.Dmarc.UnreadableFrom == UnreadableFromPolicy.Refuse:
+            // Behind so many names one could hide whose policy nobody asked for.
+            case AuthenticationStatus.PermanentError when authors.Domains.Count > DmarcInquiry.MaxAuthors || _options.Dmarc.UnreadableFrom == UnreadableFromPolicy.Refuse:
                 return s_unreadableFrom;
         }
 

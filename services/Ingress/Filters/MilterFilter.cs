@@ -272,10 +272,10 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         return (packet[0], packet[1..]);
     }
 
-    [LoggerMessage(1060, LogLevel.Warning, "The filter {Filter} is away for a session: {Reason}")]
+    [LoggerMessage(1070, LogLevel.Warning, "The filter {Filter} is away for a session: {Reason}")]
     private static partial void LogAway(ILogger log, string filter, string reason);
 
-    [LoggerMessage(1061, LogLevel.Warning, "The filter {Filter} wanted to change {Count} fields that came with a message; they stay as they came")]
+    [LoggerMessage(1071, LogLevel.Warning, "The filter {Filter} wanted to change {Count} fields that came with a message; they stay as they came")]
     private static partial void LogPassedOver(ILogger log, string filter, int count);
 
     private void Close()

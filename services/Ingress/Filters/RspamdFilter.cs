@@ -158,9 +158,9 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
         }
     }
 
-    [LoggerMessage(1063, LogLevel.Warning, "The filter {Filter} wanted {Count} fields that came with a message to be gone; they stay as they came")]
+    [LoggerMessage(1073, LogLevel.Warning, "The filter {Filter} wanted {Count} fields that came with a message to be gone; they stay as they came")]
     private static partial void LogPassedOver(ILogger log, string filter, int count);
 
-    [LoggerMessage(1062, LogLevel.Warning, "The filter {Filter} is away for a message: {Reason}")]
+    [LoggerMessage(1072, LogLevel.Warning, "The filter {Filter} is away for a message: {Reason}")]
     private static partial void LogAway(ILogger log, string filter, string reason);
 }
