@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Formats.Asn1;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -140,6 +141,26 @@ public sealed class VerificationTests : IDisposable
         var result = await Verifying.OneAsync(_signer.Sign(Message, Tags), new FakeKeys().With(Name, $"p={Convert.ToBase64String(key)}"));
         Assert.Equal(AuthenticationStatus.Policy, result.Status);
         Assert.Contains("bits", result.Reason, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(1, false)]
+    [InlineData(2, false)]
+    [InlineData(3, true)]
+    public async Task An_RSA_key_that_is_none_is_no_key_and_breaks_nothing(int exponent, bool isEven)
+    {
+        var modulus = new byte[257];
+        modulus.AsSpan(1).Fill(0xC5);
+        modulus[^1] = (byte)(isEven ? 0xC4 : 0xC5);
+        var writer = new AsnWriter(AsnEncodingRules.DER);
+        using (writer.PushSequence())
+        {
+            writer.WriteInteger(modulus);
+            writer.WriteInteger(exponent);
+        }
+
+        var result = await Verifying.OneAsync(_signer.Sign(Message, Tags), new FakeKeys().With(Name, $"p={Convert.ToBase64String(writer.Encode())}"));
+        Assert.Equal((AuthenticationStatus.PermanentError, "the key is no RSA key"), (result.Status, result.Reason));
     }
 
     [Fact]
