@@ -265,6 +265,23 @@ public sealed class VerificationTests : IDisposable
         Assert.Equal(AuthenticationStatus.Policy, result.Status);
     }
 
+    [Fact]
+    public async Task A_header_of_very_many_fields_is_not_judged()
+    {
+        var signed = _signer.Sign(Message, Tags);
+        Assert.Equal(AuthenticationStatus.Pass, (await Verifying.OneAsync(Fields(1900) + signed, Keys)).Status);
+        Assert.Equal(AuthenticationStatus.Policy, (await Verifying.OneAsync(Fields(2000) + signed, Keys)).Status);
+
+        static string Fields(int count) => string.Concat(Enumerable.Range(0, count).Select(i => $"x{i}:\r\n"));
+    }
+
+    [Fact]
+    public async Task A_signature_that_signs_those_before_it_does_not_sign_itself()
+    {
+        var both = _signer.Sign(_signer.Sign(Message, Tags), Tags.Replace("h=from", "h=dkim-signature:dkim-signature:from", StringComparison.Ordinal));
+        Assert.Equal([AuthenticationStatus.Pass, AuthenticationStatus.Pass], (await Verifying.AllAsync(both, Keys)).Select(result => result.Status));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("\r\n")]
