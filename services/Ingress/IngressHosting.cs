@@ -17,7 +17,8 @@ namespace MailPipeline.Ingress;
 /// <summary>Composition of the door: options, sessions, and Kestrel listeners that lead to them.</summary>
 public static class IngressHosting
 {
-    private const string RedisName = "redis";
+    // Not that of the silos: what strangers do is counted in it.
+    internal const string LimitsName = "limits";
 
     /// <summary>Needs the store (AddMailDatabase), the bus (AddMailBus) and the service defaults in the same host.</summary>
     public static WebApplicationBuilder AddIngress(this WebApplicationBuilder builder)
@@ -75,7 +76,7 @@ public static class IngressHosting
         services.AddHostedService(provider => provider.GetRequiredService<BanList>());
         services.AddSingleton<BanCheck>();
         services.AddSingleton<ITokenBuckets>(provider =>
-            provider.GetRequiredService<IConfiguration>().GetConnectionString(RedisName) is { Length: > 0 } redis
+            provider.GetRequiredService<IConfiguration>().GetConnectionString(LimitsName) is { Length: > 0 } redis
                 ? new RedisBuckets(redis, provider.GetRequiredService<TimeProvider>()) : new MemoryBuckets(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<DoorLimits>();
         services.AddSingleton<ConnectionLimitCheck>();
@@ -93,6 +94,7 @@ public static class IngressHosting
         services.AddSingleton<EarlyTalkerCheck>();
         services.AddSingleton<DnsListCheck>();
         services.AddSingleton<ClientHostCheck>();
+        services.AddSingleton<GreylistRoom>();
         services.AddSingleton<GreylistCheck>();
         services.AddSingleton<ClientNameCheck>();
         services.AddSingleton<LocalSenderCheck>();

@@ -424,8 +424,8 @@ internal sealed class IngressTokenRule(IConfiguration configuration) : IValidate
 internal sealed class IngressRedisRule(IConfiguration configuration) : IValidateOptions<IngressOptions>
 {
     public ValidateOptionsResult Validate(string? name, IngressOptions options) =>
-        configuration.GetConnectionString("redis") is { Length: > 0 } redis && RedisBuckets.FaultOf(redis) is { } fault
-            ? ValidateOptionsResult.Fail($"ConnectionStrings:redis must be like 'host:6379,password=...': {fault}") : ValidateOptionsResult.Success;
+        configuration.GetConnectionString(IngressHosting.LimitsName) is { Length: > 0 } redis && RedisBuckets.FaultOf(redis) is { } fault
+            ? ValidateOptionsResult.Fail($"ConnectionStrings:limits must be like 'host:6379,password=...': {fault}") : ValidateOptionsResult.Success;
 }
 
 /// <summary>What a service of its own needs.</summary>

@@ -18,6 +18,9 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     // What has come at the decent rate moves it on, and what storage took.
     private long _countsFrom = time.GetTimestamp();
 
+    // What others than storage took, of the wait under way.
+    private long _elsewhere;
+
     /// <summary>Nobody shortens the time of who has logged in.</summary>
     public bool IsLoggedIn { get; set; }
 
@@ -48,13 +51,25 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     /// <summary>Storage is asked: until the answer is here time is not the client's. A password that waits for its turn is: guesses hold no place.</summary>
     public StorageWait BeginStorageWait() => new(this, time.GetTimestamp());
 
+    /// <summary>
+    /// Within a wait for storage: it is DNS that is asked, about the client, and that time is the client's: names of its own may have servers
+    /// that never answer.
+    /// </summary>
+    public ElsewhereWait BeginElsewhereWait() => new(this, time.GetTimestamp());
+
     /// <summary>A message was accepted: time counts anew.</summary>
     public void Accepted() => _countsFrom = time.GetTimestamp();
 
-    private void EndStorageWait(long began) => _countsFrom += time.GetTimestamp() - began;
+    private void EndStorageWait(long began)
+    {
+        _countsFrom += time.GetTimestamp() - began - _elsewhere;
+        _elsewhere = 0;
+    }
 
     private long Crowded() =>
         IsLoggedIn ? WaitEnd.Never : Math.Min(After(options.CrowdedCommandTimeout), _countsFrom + WaitEnd.Ticks(time, options.CrowdedSessionTime));
+
+    private long Now => time.GetTimestamp();
 
     private long After(TimeSpan patience) => WaitEnd.After(time, patience);
 
@@ -62,5 +77,11 @@ internal sealed class SessionPatience(IngressOptions options, TimeProvider time)
     internal readonly struct StorageWait(SessionPatience patience, long began) : IDisposable
     {
         public void Dispose() => patience.EndStorageWait(began);
+    }
+
+    /// <summary>From a question to DNS until it is disposed of.</summary>
+    internal readonly struct ElsewhereWait(SessionPatience patience, long began) : IDisposable
+    {
+        public void Dispose() => patience._elsewhere += patience.Now - began;
     }
 }

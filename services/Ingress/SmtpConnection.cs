@@ -38,7 +38,12 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         _patience = new SessionPatience(server.Options, server.Time);
         _session = new SmtpSession(listener.Profile, server.Listed(connection.Client, connection.Client));
         _proxy = connection.Client;
-        _context = new CheckContext(_session, connection, server.IsListed(listener, connection.Client, connection.Client)) { Filters = server.BeginFilters(listener) };
+        _context = new CheckContext(_session, connection, server.IsListed(listener, connection.Client, connection.Client))
+        {
+            MayNameClients = server.Listed(connection.Client, connection.Client).HasFlag(ClientTraits.NamesClients),
+            Patience = _patience,
+            Filters = server.BeginFilters(listener),
+        };
         Listener = listener;
     }
 
@@ -246,6 +251,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         {
             Account = account,
             IsNamedByProxy = true,
+            Patience = _patience,
             Filters = _server.BeginFilters(Listener),
         };
         _patience.IsLoggedIn = account is not null;
@@ -280,18 +286,24 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     private async ValueTask<SmtpReply?> AuthenticateAsync(SaslClaim claim)
     {
-        if (_server.Limits.Counts(LimitWhat.FailedLogins) && !await _server.Limits.MayLogInAsync(_context, claim.UserName))
+        if (!await _server.Limits.MayLogInAsync(_context, claim.UserName))
             return Replies.C454AuthUnavailable;
-        using var departure = _connection.WatchDeparture();
-        var verified = await _server.Credentials.VerifyAsync(
-            claim, new LoginClient(Client, departure.Closed, departure.Left));
-        // What was not looked at is no failure either.
-        if (_server.Limits.Counts(LimitWhat.FailedLogins))
+        var isRefused = false;
+        Verification verified;
+        try
         {
-            if (verified.IsBusy || verified.Account is not null)
-                await _server.Limits.LoggedInAsync(_context, claim.UserName);
-            else
+            using var departure = _connection.WatchDeparture();
+            verified = await _server.Credentials.VerifyAsync(
+                claim, new LoginClient(Client, departure.Closed, departure.Left));
+            isRefused = !verified.IsBusy && verified.Account is null;
+        }
+        finally
+        {
+            // What nobody has judged, storage being away, is no failure either.
+            if (isRefused)
                 await _server.Limits.LoginFailedAsync(_context, claim.UserName);
+            else
+                await _server.Limits.LoginNotFailedAsync(_context, claim.UserName);
         }
 
         if (verified.IsBusy)

@@ -109,7 +109,7 @@ public static partial class SettingsHosting
         }
     }
 
-    private static readonly string[] s_connections = [ServiceHost.StoreConnection, BusHosting.ConnectionName, "redis"];
+    private static readonly string[] s_connections = [ServiceHost.StoreConnection, BusHosting.ConnectionName, "redis", "limits"];
 
     private static void Bind<TOptions>(IConfiguration configuration, string section, TOptions options)
         where TOptions : class

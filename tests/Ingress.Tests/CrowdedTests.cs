@@ -131,6 +131,24 @@ public sealed class CrowdedTests
         TimeSpan Left() => time.GetElapsedTime(time.GetTimestamp(), patience.ForCommand().Crowded);
     }
 
+    [Fact]
+    public void What_DNS_takes_about_the_client_is_the_client_s_time()
+    {
+        var time = new FakeTimeProvider();
+        var patience = new SessionPatience(new IngressOptions { CrowdedCommandTimeout = TimeSpan.FromHours(1) }, time);
+        using (patience.BeginStorageWait())
+        {
+            time.Advance(TimeSpan.FromMinutes(20));
+            using (patience.BeginElsewhereWait())
+                time.Advance(TimeSpan.FromMinutes(3));
+        }
+
+        Assert.Equal(TimeSpan.FromMinutes(2), time.GetElapsedTime(time.GetTimestamp(), patience.ForCommand().Crowded));
+        using (patience.BeginStorageWait())
+            time.Advance(TimeSpan.FromMinutes(20));
+        Assert.Equal(TimeSpan.FromMinutes(2), time.GetElapsedTime(time.GetTimestamp(), patience.ForCommand().Crowded));
+    }
+
     /// <summary>The first message of a process takes an id, which is a commit.</summary>
     [Fact]
     public async Task Who_waited_for_our_own_storage_keeps_his_place()

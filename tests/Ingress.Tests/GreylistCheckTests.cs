@@ -1,6 +1,7 @@
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
@@ -111,6 +112,42 @@ public sealed class GreylistCheckTests
         await using var host = await policy.StartAsync(dns.EndPoint);
         await RcptAsync(host, "203.0.113.9", "250");
         await RcptAsync(host, "203.0.113.10", "451");
+    }
+
+    [Fact]
+    public async Task While_there_is_no_room_for_more_the_unknown_are_let_in_and_not_kept()
+    {
+        using var policy = new WrittenPolicy("""{ "Greylisting": { "Delay": "5m", "RetryWithin": "4h", "MaxRows": 2, "AllowNetworkAfter": 0 } }""");
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await policy.StartAsync(time: time);
+        using var results = host.Metric<long>("mailpipeline.ingress.greylist");
+        var store = host.Services.GetRequiredService<GreylistStore>();
+        await RcptAsync(host, "203.0.113.9", "451", sender: "<a@example.net>");
+        await RcptAsync(host, "203.0.113.9", "451", sender: "<b@example.net>");
+        await RcptAsync(host, "203.0.113.9", "250", sender: "<c@example.net>");
+        // Who is known is put off as before.
+        await RcptAsync(host, "203.0.113.9", "451", sender: "<a@example.net>");
+        Assert.Equal(["deferred", "deferred", "full", "deferred"], results.GetMeasurementSnapshot().Select(said => (string)said.Tags["result"]!));
+        Assert.Equal(2, await store.CountAsync(10, Cancellation));
+        time.Advance(TimeSpan.FromHours(4));
+        await store.ForgetAsync(Cancellation);
+        await RcptAsync(host, "203.0.113.9", "451", sender: "<c@example.net>");
+    }
+
+    [Fact]
+    public async Task What_is_over_a_limit_of_recipients_is_not_kept()
+    {
+        using var policy = new WrittenPolicy(
+            """
+            {
+              "Greylisting": { "Delay": "5m" },
+              "Limits": [ { "Name": "recipients", "Of": "Network", "What": "Recipients", "Count": 1, "Window": "1h" } ]
+            }
+            """);
+        await using var host = await policy.StartAsync();
+        await RcptAsync(host, "203.0.113.9", "451 4.7.1 Not seen before", sender: "<a@example.net>");
+        await RcptAsync(host, "203.0.113.9", "451 4.7.1 Too much", sender: "<b@example.net>");
+        Assert.Equal(1, await host.Services.GetRequiredService<GreylistStore>().CountAsync(10, Cancellation));
     }
 
     [Theory]

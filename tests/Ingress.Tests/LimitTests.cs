@@ -1,6 +1,10 @@
+using System.Net;
+using System.Runtime.CompilerServices;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Ingress.Limits;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
@@ -156,6 +160,111 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task Logins_under_way_and_those_that_nobody_judged_are_no_failures()
+    {
+        using var policy = Policy("""{ "Name": "guesses", "Of": "Network", "What": "FailedLogins", "Count": 2, "Window": "1h", "Ban": "1h" }""");
+        await using var host = await policy.StartAsync(settings: s_settings);
+        var (limits, context) = (host.Services.GetRequiredService<DoorLimits>(), Stranger());
+        // As many at once as the limit has, all of them right.
+        Assert.True(await limits.MayLogInAsync(context, "ann@example.com"));
+        Assert.True(await limits.MayLogInAsync(context, "ann@example.com"));
+        Assert.False(await limits.MayLogInAsync(context, "ann@example.com"));
+        await limits.LoginNotFailedAsync(context, "ann@example.com");
+        Assert.True(await limits.MayLogInAsync(context, "ann@example.com"));
+        // One fails, while the other one is under way.
+        await limits.LoginFailedAsync(context, "ann@example.com");
+        Assert.Empty(await host.Services.GetRequiredService<BanStore>().ListAsync(10, Cancellation));
+        await limits.LoginNotFailedAsync(context, "ann@example.com");
+        Assert.True(await limits.MayLogInAsync(context, "ann@example.com"));
+        await limits.LoginFailedAsync(context, "ann@example.com");
+        Assert.Equal("limit guesses", (await BanAsync(host.Services.GetRequiredService<BanStore>())).SetBy);
+    }
+
+    [Fact]
+    public async Task A_ban_ends_the_guesses_of_sessions_under_way_and_its_end_begins_anew()
+    {
+        using var policy = Policy("""{ "Name": "guesses", "Of": "Network", "What": "FailedLogins", "Count": 2, "Window": "10d", "Ban": "1h" }""");
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await policy.StartAsync(settings: s_settings, time: time);
+        var list = host.Services.GetRequiredService<BanList>();
+        await using var guess = await WrittenPolicy.GreetedAsync(host.Submission, "203.0.113.9");
+        await using var other = await WrittenPolicy.GreetedAsync(host.Submission, "203.0.113.9");
+        await guess.SayAsync(Login("wrong"), "535 5.7.8");
+        await guess.SayAsync(Login("wrong"), "535 5.7.8");
+        // Neither before the list is read nor afterwards.
+        await guess.SayAsync(Login("wrong"), "454 4.7.0");
+        await list.ReadAsync(Cancellation);
+        await guess.SayAsync(Login("secret"), "454 4.7.0");
+        await other.SayAsync(Login("secret"), "454 4.7.0");
+        time.Advance(TimeSpan.FromHours(1));
+        await using (var again = await WrittenPolicy.GreetedAsync(host.Submission, "203.0.113.9"))
+        {
+            await again.SayAsync(Login("wrong"), "535 5.7.8");
+            await again.SayAsync(Login("secret"), "235");
+        }
+    }
+
+    [Fact]
+    public async Task An_operator_s_ban_ends_the_guesses_of_sessions_under_way_without_any_limit()
+    {
+        await using var host = await IngressHost.StartAsync(
+            new Dictionary<string, string>(s_settings) { ["Ingress:ProxyProtocolFrom:0"] = "127.0.0.1" });
+        await using var guess = await WrittenPolicy.GreetedAsync(host.Submission, "203.0.113.9");
+        await guess.SayAsync(Login("wrong"), "535 5.7.8");
+        await host.Services.GetRequiredService<BanStore>().SetAsync(
+            IPNetwork.Parse("203.0.113.0/24"), TimeSpan.FromHours(1), "", new OperatorIdentity("joe"));
+        await host.Services.GetRequiredService<BanList>().ReadAsync(Cancellation);
+        await guess.SayAsync(Login("secret"), "454 4.7.0");
+    }
+
+    [Fact]
+    public async Task A_name_that_nobody_can_have_is_not_kept()
+    {
+        using var policy = Policy("""{ "Name": "guesses", "Of": "Account", "What": "FailedLogins", "Count": 2, "Window": "1h" }""");
+        await using var host = await policy.StartAsync(settings: s_settings);
+        var (limits, context) = (host.Services.GetRequiredService<DoorLimits>(), Stranger());
+        await limits.LoginFailedAsync(context, new string('x', 2000));
+        Assert.Equal(0, Assert.IsType<MemoryBuckets>(host.Services.GetRequiredService<ITokenBuckets>()).Count);
+        await limits.LoginFailedAsync(context, "ann@example.com");
+        Assert.Equal(1, Assert.IsType<MemoryBuckets>(host.Services.GetRequiredService<ITokenBuckets>()).Count);
+    }
+
+    [Fact]
+    public async Task Networks_may_be_excepted_from_a_limit()
+    {
+        using var policy = Policy(
+            """{ "Name": "mails", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "Ban": "1h", "ExceptNetworks": [ "203.0.113.0/28" ] }""");
+        await using var host = await policy.StartAsync(settings: s_settings);
+        await using var excepted = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
+        for (var i = 0; i < 3; i++)
+            await MailAsync(excepted, "250");
+        await using var other = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.19");
+        await MailAsync(other, "250");
+        await MailAsync(other, "451");
+    }
+
+    [Fact]
+    public async Task A_proxy_is_not_judged_before_it_has_named_its_client_and_the_client_is()
+    {
+        using var policy = Policy("""{ "Name": "connections", "Of": "Network", "What": "Connections", "Count": 1, "Window": "1h" }""");
+        await using var host = await policy.StartAsync(
+            settings: new Dictionary<string, string>(s_settings) { ["Ingress:XclientFrom:0"] = "203.0.113.50" });
+        await host.Services.GetRequiredService<BanStore>().SetAsync(
+            IPNetwork.Parse("203.0.113.0/24"), TimeSpan.FromHours(1), "", new OperatorIdentity("joe"));
+        await host.Services.GetRequiredService<BanList>().ReadAsync(Cancellation);
+        for (var i = 0; i < 3; i++)
+        {
+            await using var proxy = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.50");
+            await proxy.SayAsync($"XCLIENT ADDR=198.51.100.{i}", "220");
+        }
+
+        await using (var again = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.50"))
+            await again.SayAsync("XCLIENT ADDR=198.51.100.1", "421 4.7.1 Too much");
+        await using (var banned = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.50"))
+            await banned.SayAsync("XCLIENT ADDR=203.0.113.7", "421 4.7.1 Nobody is served");
+    }
+
+    [Fact]
     public async Task Where_Redis_is_away_mail_goes_on_and_logins_wait()
     {
         using var policy = Policy(
@@ -163,7 +272,7 @@ public sealed class LimitTests
             """{ "Name": "guesses", "Of": "Network", "What": "FailedLogins", "Count": 2, "Window": "1h" }""");
         await using var redis = await RedisServer.StartAsync(Cancellation);
         await using var host = await policy.StartAsync(
-            settings: new Dictionary<string, string>(s_settings) { ["ConnectionStrings:redis"] = redis.ConnectionString });
+            settings: new Dictionary<string, string>(s_settings) { ["ConnectionStrings:limits"] = redis.ConnectionString });
         Assert.IsType<RedisBuckets>(host.Services.GetRequiredService<ITokenBuckets>());
         using var away = host.Metric<long>("mailpipeline.ingress.limits_away");
         await using var client = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
@@ -186,7 +295,15 @@ public sealed class LimitTests
             TimeSpan.FromSeconds(30));
     }
 
+    [Fact]
+    public async Task The_Redis_of_the_silos_is_not_the_one_of_the_limits()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["ConnectionStrings:redis"] = "127.0.0.1:9" });
+        Assert.IsType<MemoryBuckets>(host.Services.GetRequiredService<ITokenBuckets>());
+    }
+
     [Theory]
+    [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptNetworks": [ "x" ] }""", "Policy:Limits:0:ExceptNetworks:0 is 'x'; it must be an IP address or a network such as 192.0.2.0/24")]
     [InlineData("""{ "Name": "a b", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("""{ "Name": "a", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is not set; it must be one of Network, Account, SenderDomain, Listener")]
     [InlineData("""{ "Name": "a", "Of": "Network", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:What is not set; it must be one of Connections, Messages, Recipients, FailedCommands, FailedLogins")]
@@ -200,6 +317,15 @@ public sealed class LimitTests
         var failures = new List<string>();
         PolicyFile.Validate("x", policy.Path, failures);
         Assert.Contains($"x is '{policy.Path}': {expected}", failures);
+    }
+
+    /// <summary>What is known of a session, whose connection is nowhere: nothing is said by it.</summary>
+    private static CheckContext Stranger()
+    {
+        var connection = (LineConnection)RuntimeHelpers.GetUninitializedObject(typeof(LineConnection));
+        connection.NameClient(IPAddress.Parse("203.0.113.9"), 4711, IPAddress.Parse("192.0.2.25"));
+        var session = new SmtpSession(new SmtpProfile { Kind = ListenerKind.Submission, HostName = "mx.example.com" });
+        return new CheckContext(session, connection, isRelayClient: false);
     }
 
     private static WrittenPolicy Policy(params string[] rules) => new($$"""{ "Limits": [ {{string.Join(", ", rules)}} ] }""");

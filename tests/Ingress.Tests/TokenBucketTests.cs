@@ -43,7 +43,33 @@ public sealed class TokenBucketTests
     }
 
     [Fact]
-    public async Task In_Redis_they_are_the_same_for_all_servers_and_each_token_is_taken_once()
+    public async Task In_memory_room_is_made_for_many_at_once()
+    {
+        var time = new FakeTimeProvider();
+        var buckets = new MemoryBuckets(time);
+        await buckets.DrawAsync([new("quick", 1, TimeSpan.FromSeconds(1), 1, 1)]);
+        for (var i = 1; i < MemoryBuckets.MaxBuckets; i++)
+            await buckets.DrawAsync([new($"b{i}", 10, s_hour, 1, 1)]);
+        // One of them is full.
+        time.Advance(TimeSpan.FromSeconds(2));
+        await buckets.DrawAsync([new("one more", 10, s_hour, 1, 1)]);
+        Assert.InRange(buckets.Count, MemoryBuckets.MaxBuckets / 2, (MemoryBuckets.MaxBuckets / 8 * 7) + 1);
+    }
+
+    [Fact]
+    public async Task In_Redis_they_are_gone_when_they_would_be_full()
+    {
+        await using var redis = await RedisServer.StartAsync(Cancellation);
+        await using var buckets = new RedisBuckets(redis.ConnectionString, TimeProvider.System);
+        await using var connection = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(redis.ConnectionString);
+        await buckets.DrawAsync([new("a", 60, s_hour, 1, 1)]);
+        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync("mailpipeline:{door}:a"))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
+        await buckets.DrawAsync([new("a", 60, s_hour, 0, -1)]);
+        Assert.False(await connection.GetDatabase().KeyExistsAsync("mailpipeline:{door}:a"));
+    }
+
+    [Fact]
+    public async Task In_Redis_they_are_the_the_same_for_all_servers_and_each_token_is_taken_once()
     {
         await using var redis = await RedisServer.StartAsync(Cancellation);
         await using var one = new RedisBuckets(redis.ConnectionString, TimeProvider.System);

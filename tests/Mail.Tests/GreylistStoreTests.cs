@@ -22,8 +22,10 @@ public abstract partial class StoreTests
         Assert.Equal(new GreylistNetwork(1, Store.Time.GetUtcNow().AddDays(1)), await store.FindNetworkAsync("203.0.113.0/24", default));
         await store.PassAsync(triplet, "203.0.113.0/24", TimeSpan.FromDays(1));
         await store.PassAsync(triplet, null, TimeSpan.FromDays(1));
-        Assert.Equal(2, (await store.FindNetworkAsync("203.0.113.0/24", default))!.Passes);
-        Assert.Equal(3, (await store.FindAsync(triplet, default))!.Passes);
+        // Another server that lets it pass as well does not count it again.
+        Assert.Equal(1, (await store.FindNetworkAsync("203.0.113.0/24", default))!.Passes);
+        Assert.Equal(2, (await store.FindAsync(triplet, default))!.Passes);
+        Assert.Equal((1, 0), (await store.CountAsync(10, default), await store.CountAsync(0, default)));
     }
 
     [Fact]
@@ -70,6 +72,6 @@ public abstract partial class StoreTests
             await store.SeeAsync(triplet, s_hour);
             await store.PassAsync(triplet, "192.0.2.0/24", s_hour);
         })));
-        Assert.Equal(200, (await store.FindNetworkAsync("192.0.2.0/24", default))!.Passes);
+        Assert.Equal(20, (await store.FindNetworkAsync("192.0.2.0/24", default))!.Passes);
     }
 }

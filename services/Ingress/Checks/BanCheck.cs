@@ -10,7 +10,7 @@ internal sealed class BanCheck(BanList bans) : ICheck
 {
     public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
-        if (context.Client is not { } client || context.IsListedOrLocal || bans.Find(client) is null)
+        if (!bans.Has(context))
             return new(Verdict.GoOn);
         return new(new Verdict(context.Stage == CheckStage.Connection ? Replies.C421Banned : Replies.C451Banned) { Rule = "ban" });
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -18,10 +19,26 @@ internal sealed partial class BanList(BanStore store, TimeProvider time, ILogger
     /// <summary>So many are in force.</summary>
     public int Count => _bans.Count;
 
+    /// <summary>Is told of bans that were in force when the list was read before, and are no longer: they have ended, or were lifted.</summary>
+    public Func<IReadOnlyList<Ban>, Task>? Ended { get; set; }
+
+    /// <summary>The client of the session is under a ban, and neither this machine nor one that the operator lists.</summary>
+    public bool Has(CheckContext context) =>
+        context.Client is { } client && !context.IsListedOrLocal && !context.IsYetToBeNamed && Find(client) is not null;
+
+    /// <summary>The ban of exactly this network, where it has ended by its time since the list was read; said once.</summary>
+    public Ban? TakeEnded(IPNetwork network) => _bans.TakeEnded(network, time.GetUtcNow());
+
     /// <summary>The ban that the client is under; null: none.</summary>
     public Ban? Find(IPAddress client) => _bans is { Count: > 0 } bans ? bans.Find(client, time.GetUtcNow()) : null;
 
-    internal async Task ReadAsync(CancellationToken cancellation) => _bans = new Bans(await store.ListAsync(2 * BanStore.MaxBans, cancellation));
+    internal async Task ReadAsync(CancellationToken cancellation)
+    {
+        var (before, bans) = (_bans, new Bans(await store.ListAsync(2 * BanStore.MaxBans, cancellation)));
+        if (Ended is { } ended && before.WithoutThoseOf(bans) is { Count: > 0 } gone)
+            await ended(gone);
+        _bans = bans;
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -55,7 +72,7 @@ internal sealed partial class BanList(BanStore store, TimeProvider time, ILogger
     /// <summary>Bans by network: a client is looked for once for each length of prefix that there is.</summary>
     private sealed class Bans
     {
-        private readonly Dictionary<IPNetwork, Ban> _byNetwork = [];
+        private readonly ConcurrentDictionary<IPNetwork, Ban> _byNetwork = [];
         private readonly int[] _lengthsIPv4;
         private readonly int[] _lengthsIPv6;
 
@@ -68,6 +85,12 @@ internal sealed partial class BanList(BanStore store, TimeProvider time, ILogger
         }
 
         public int Count => _byNetwork.Count;
+
+        public IReadOnlyList<Ban> WithoutThoseOf(Bans later) =>
+            [.. _byNetwork.Where(ban => !later._byNetwork.ContainsKey(ban.Key)).Select(ban => ban.Value)];
+
+        public Ban? TakeEnded(IPNetwork network, DateTimeOffset now) =>
+            _byNetwork.TryGetValue(network, out var ban) && ban.Until <= now && _byNetwork.TryRemove(new(network, ban)) ? ban : null;
 
         public Ban? Find(IPAddress client, DateTimeOffset now)
         {

@@ -54,7 +54,14 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>
     /// The client comes from elsewhere, has not logged in, and is not listed: whom the policy of the door is about, if it is about its listener.
     /// </summary>
-    public bool IsStrangerOn(ListenerKinds listeners) => listeners.HasFlag(Kind) && Client is not null && !MayRelay && !IsLocalClient;
+    public bool IsStrangerOn(ListenerKinds listeners) =>
+        listeners.HasFlag(Kind) && Client is not null && !MayRelay && !IsLocalClient && !IsYetToBeNamed;
+
+    /// <summary>The client may name others by XCLIENT, and has named nobody.</summary>
+    public bool MayNameClients { get; init; }
+
+    /// <summary>The session has just begun, and whom it is about is not known: a proxy may say so.</summary>
+    public bool IsYetToBeNamed => MayNameClients && Stage == CheckStage.Connection;
 
     /// <summary>The operator lists the client, or it is this very machine.</summary>
     public bool IsListedOrLocal => isRelayClient || IsLocalClient;
@@ -69,6 +76,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
         ListenerKind.Lmtp => ListenerKinds.Lmtp,
         _ => ListenerKinds.Mx,
     };
+
+    /// <summary>How long the client of the session is waited for.</summary>
+    public SessionPatience? Patience { get; init; }
 
     /// <summary>What DNS says of the client, as far as somebody has asked.</summary>
     public ClientInquiry Inquiry => field ??= new();

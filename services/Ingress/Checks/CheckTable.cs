@@ -76,10 +76,11 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "client_host", settings.PolicyAskedOn, clientHost),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+            // What it puts off counts: each is a row in storage.
+            new(CheckStage.Recipient, "recipient_limit", settings.PolicyAskedOn, recipientLimit),
             new(CheckStage.Recipient, "greylist", settings.PolicyAskedOn, greylist),
             new(CheckStage.Recipient, "relay_recipient", ListenerKinds.All, relayRecipient),
             new(CheckStage.Recipient, "maildrop_space", settings.MaildropSpace.AskedOn, maildropSpace),
-            new(CheckStage.Recipient, "recipient_limit", settings.PolicyAskedOn, recipientLimit),
             new(CheckStage.Recipient, "filter", filtered, filter),
 
             new(CheckStage.Content, "hops", ListenerKinds.All, hops),

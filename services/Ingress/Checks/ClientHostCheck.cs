@@ -22,9 +22,10 @@ internal sealed class ClientHostCheck(PolicyFile policy, ClientNames names, Time
         var client = context.Client!;
         MessageNote? note = null;
         using var patience = new CancellationTokenSource(host.MaxWait, time);
+        using var elsewhere = context.Patience?.BeginElsewhereWait();
         if (host.AsksAddress)
         {
-            var reverse = await AnswerAsync(context.Inquiry.ReverseNameAsync(client, names), patience.Token);
+            var reverse = await ClientInquiry.AnswerAsync(context.Inquiry.ReverseNameAsync(client, names), patience.Token);
             var (wanted, judgement) = reverse.Standing switch
             {
                 NameStanding.None => (host.NoName, s_noName),
@@ -37,7 +38,7 @@ internal sealed class ClientHostCheck(PolicyFile policy, ClientNames names, Time
 
         if (host.AsksGreeting)
         {
-            var greeted = await AnswerAsync(context.Inquiry.GreetedNameAsync(context.Greeting, client, names), patience.Token);
+            var greeted = await ClientInquiry.AnswerAsync(context.Inquiry.GreetedNameAsync(context.Greeting, client, names), patience.Token);
             var (wanted, judgement) = greeted.Standing switch
             {
                 NameStanding.None => (host.GreetingUnknown, s_unknown),
@@ -49,20 +50,6 @@ internal sealed class ClientHostCheck(PolicyFile policy, ClientNames names, Time
         }
 
         return note is null ? Verdict.GoOn : Verdict.Noting(note);
-    }
-
-    /// <summary>What is known; the default of its type, which says nothing, where it takes too long.</summary>
-    private static async ValueTask<T> AnswerAsync<T>(Task<T> asked, CancellationToken patience)
-        where T : struct
-    {
-        try
-        {
-            return asked.IsCompleted ? await asked : await asked.WaitAsync(patience);
-        }
-        catch (OperationCanceledException)
-        {
-            return default;
-        }
     }
 
     private static Verdict? Judge(CheckContext context, NamePolicy wanted, Judgement judgement, ref MessageNote? note)

@@ -35,4 +35,18 @@ internal sealed class ClientInquiry
             _greeting = begun = (name, names.FindGreetedAsync(name, client));
         return begun.Asked;
     }
+
+    /// <summary>What is known; the default of its type, which says nothing, where it takes too long.</summary>
+    public static async ValueTask<T> AnswerAsync<T>(Task<T> asked, CancellationToken patience)
+        where T : struct
+    {
+        try
+        {
+            return asked.IsCompleted ? await asked : await asked.WaitAsync(patience);
+        }
+        catch (OperationCanceledException)
+        {
+            return default;
+        }
+    }
 }

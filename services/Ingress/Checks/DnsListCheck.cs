@@ -17,6 +17,7 @@ internal sealed class DnsListCheck(PolicyFile policy, DnsLists lists) : ICheck
 
     private async ValueTask<Verdict> JudgeAsync(CheckContext context, DnsListPolicy asked)
     {
+        using var elsewhere = context.Patience?.BeginElsewhereWait();
         var (score, zone) = await context.Inquiry.ScoreAsync(context.Client!, asked, lists);
         if (asked.Options.RefuseFrom > 0 && score >= asked.Options.RefuseFrom && !context.Recipient.IsPostmaster)
             return new Verdict(Replies.C550ClientListed) { Rule = zone };

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using MailPipeline.Ingress.Limits;
 using MailPipeline.LineServer;
@@ -13,179 +14,232 @@ namespace MailPipeline.Ingress.Checks;
 /// Counts by the limits of the policy. Where nobody knows what was counted, mail goes on as if there were none, and logins wait: a guess at a
 /// password is not free because Redis is away. A rule that is used up may ban the client's network for a time.
 /// </summary>
-internal sealed partial class DoorLimits(
-    PolicyFile policy, ITokenBuckets buckets, BanStore store, BanList bans, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time,
-    ILogger<DoorLimits> log) : IDisposable
+internal sealed partial class DoorLimits : IDisposable
 {
-    private readonly LogCap<int> _faults = new(time, 1, TimeSpan.FromMinutes(1), (_, count) => LogAwayMore(log, count));
+    /// <summary>Buckets that are filled by one question, where bans have ended.</summary>
+    private const int MostFilled = 100;
+
+    private const int MaxRecent = 1000;
+
+    // No recipient and no user has a longer name (RFC 5321 §4.5.3.1): what is longer is nobody's, and is not kept.
+    private const int MaxUserName = 320;
+
+    // A ban that was set is on the list a second later.
+    private static readonly TimeSpan s_recent = TimeSpan.FromSeconds(3);
+
+    // Buckets of logins under way and of those that failed; the one without a kind has only the latter.
+    private const string Tries = "/tries";
+
+    private readonly PolicyFile _policy;
+    private readonly ITokenBuckets _buckets;
+    private readonly BanStore _store;
+    private readonly BanList _bans;
+    private readonly IOptions<IngressOptions> _options;
+    private readonly IngressTelemetry _telemetry;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly LogCap<int> _faults;
+    private readonly ConcurrentDictionary<(IPNetwork Network, string Rule), long> _recentlyBanned = [];
+
+    public DoorLimits(
+        PolicyFile policy, ITokenBuckets buckets, BanStore store, BanList bans, IOptions<IngressOptions> options, IngressTelemetry telemetry,
+        TimeProvider time, ILogger<DoorLimits> log)
+    {
+        (_policy, _buckets, _store, _bans, _options, _telemetry, _time, _log) = (policy, buckets, store, bans, options, telemetry, time, log);
+        _faults = new(time, 1, TimeSpan.FromMinutes(1), (_, count) => LogAwayMore(log, count));
+        bans.Ended = FillAsync;
+    }
 
     /// <summary>Whether the policy has anything to say of it; else nothing is asked.</summary>
-    public bool Counts(LimitWhat what) => policy.Current.LimitsOf(what).Count > 0;
+    public bool Counts(LimitWhat what) => _policy.Current.LimitsOf(what).Count > 0;
 
     /// <summary>Counts one of what the client proposes. The rule by which it is too much; null: it goes on.</summary>
     public async ValueTask<LimitOptions?> TakeAsync(CheckContext context, LimitWhat what)
     {
-        var rules = new List<LimitOptions>();
-        var drafts = new List<BucketDraft>();
-        Add(context, what, "", need: 1, take: 1, rules, drafts);
+        // It is counted when it is known whose it is.
+        if (context.IsYetToBeNamed)
+            return null;
+        var asked = new Question(context.Client);
+        Add(asked, context, what, "", need: 1, take: 1);
         // Who has used up his mistakes is not served again until some of them are forgotten.
         if (what == LimitWhat.Connections)
         {
-            Add(context, LimitWhat.FailedCommands, "", need: 1, take: 0, rules, drafts);
-            Add(context, LimitWhat.FailedLogins, "", need: 1, take: 0, rules, drafts);
+            Add(asked, context, LimitWhat.FailedCommands, "", need: 1, take: 0);
+            Add(asked, context, LimitWhat.FailedLogins, "", need: 1, take: 0);
         }
 
-        if (drafts.Count == 0)
+        if (await DrawAsync(asked) is not { Refused: >= 0 and var refused })
             return null;
-        try
-        {
-            var (refused, _) = await buckets.DrawAsync(drafts);
-            if (refused < 0)
-                return null;
-            telemetry.LimitReached(rules[refused].Name);
-            await BanAsync(context, rules[refused]);
-            return rules[refused];
-        }
-        catch (BucketsAwayException away)
-        {
-            Away(away);
-            return null;
-        }
+        var rule = asked.Rules[refused];
+        _telemetry.LimitReached(rule.Name);
+        await BanAsync(asked, rule);
+        return rule;
     }
 
     /// <summary>A command was refused for good. Never throws.</summary>
     public async Task CountFailedCommandAsync(CheckContext context)
     {
-        var rules = new List<LimitOptions>();
-        var drafts = new List<BucketDraft>();
-        Add(context, LimitWhat.FailedCommands, "", need: 0, take: 1, rules, drafts);
-        if (drafts.Count == 0)
+        var asked = new Question(context.Client);
+        Add(asked, context, LimitWhat.FailedCommands, "", need: 0, take: 1);
+        if (await DrawAsync(asked) is not { Emptied: >= 0 and var emptied })
             return;
-        try
-        {
-            if ((await buckets.DrawAsync(drafts)).Emptied is >= 0 and var emptied)
-            {
-                telemetry.LimitReached(rules[emptied].Name);
-                await BanAsync(context, rules[emptied]);
-            }
-        }
-        catch (BucketsAwayException away)
-        {
-            Away(away);
-        }
+        _telemetry.LimitReached(asked.Rules[emptied].Name);
+        await BanAsync(asked, asked.Rules[emptied]);
     }
 
-    /// <summary>Counts a login before anybody looks at it, so that those that come at once count as well. False: it is not looked at.</summary>
+    /// <summary>
+    /// Counts a login before anybody looks at it, so that those that come at once are no more guesses than others. False: it is not looked at.
+    /// This alone says nothing against the client, and bans nobody: it may be right.
+    /// </summary>
     public async ValueTask<bool> MayLogInAsync(CheckContext context, string userName)
     {
-        var rules = new List<LimitOptions>();
-        var drafts = new List<BucketDraft>();
-        Add(context, LimitWhat.FailedLogins, userName, need: 1, take: 1, rules, drafts);
-        if (drafts.Count == 0)
+        // Of a session that was there before the ban.
+        if (_bans.Has(context))
+            return false;
+        var asked = new Question(context.Client);
+        Add(asked, context, LimitWhat.FailedLogins, userName, need: 1, take: 1, Tries);
+        if (asked.Drafts.Count == 0)
             return true;
-        try
-        {
-            var (refused, _) = await buckets.DrawAsync(drafts);
-            if (refused < 0)
-                return true;
-            telemetry.LimitReached(rules[refused].Name);
-            await BanAsync(context, rules[refused]);
-            return false;
-        }
-        catch (BucketsAwayException away)
-        {
-            Away(away);
-            return false;
-        }
+        var answer = await DrawAsync(asked);
+        if (answer is { Refused: >= 0 and var refused })
+            _telemetry.LimitReached(asked.Rules[refused].Name);
+        return answer is { Refused: < 0 };
     }
 
-    /// <summary>It was no failure: it does not count. Never throws.</summary>
-    public async ValueTask LoggedInAsync(CheckContext context, string userName)
+    /// <summary>It was right, or nobody has looked at it: it does not count. Never throws.</summary>
+    public async ValueTask LoginNotFailedAsync(CheckContext context, string userName)
     {
-        var drafts = new List<BucketDraft>();
-        Add(context, LimitWhat.FailedLogins, userName, need: 0, take: -1, [], drafts);
-        if (drafts.Count == 0)
-            return;
-        try
-        {
-            await buckets.DrawAsync(drafts);
-        }
-        catch (BucketsAwayException away)
-        {
-            Away(away);
-        }
+        var asked = new Question(context.Client);
+        Add(asked, context, LimitWhat.FailedLogins, userName, need: 0, take: -1, Tries);
+        await DrawAsync(asked);
     }
 
-    /// <summary>A login was refused, and has used up what the rule allows. Never throws.</summary>
+    /// <summary>A login was refused. Where that has used up what the rule allows, the network is banned. Never throws.</summary>
     public async ValueTask LoginFailedAsync(CheckContext context, string userName)
     {
-        var rules = new List<LimitOptions>();
-        var drafts = new List<BucketDraft>();
-        Add(context, LimitWhat.FailedLogins, userName, need: 1, take: 0, rules, drafts);
-        if (drafts.Count == 0)
-            return;
-        try
-        {
-            if ((await buckets.DrawAsync(drafts)).Refused is >= 0 and var refused)
-                await BanAsync(context, rules[refused]);
-        }
-        catch (BucketsAwayException away)
-        {
-            Away(away);
-        }
+        var asked = new Question(context.Client);
+        Add(asked, context, LimitWhat.FailedLogins, userName, need: 0, take: 1);
+        if (await DrawAsync(asked) is { Emptied: >= 0 and var emptied })
+            await BanAsync(asked, asked.Rules[emptied]);
     }
 
     public void Dispose() => _faults.Dispose();
 
-    private void Add(CheckContext context, LimitWhat what, string userName, int need, int take, List<LimitOptions> rules, List<BucketDraft> drafts)
+    private void Add(Question asked, CheckContext context, LimitWhat what, string userName, int need, int take, string kind = "")
     {
-        foreach (var rule in policy.Current.LimitsOf(what))
+        foreach (var rule in _policy.Current.LimitsOf(what))
         {
-            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, userName) is not { } subject)
+            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, asked.Client, userName) is not { } subject)
                 continue;
-            rules.Add(rule);
-            drafts.Add(new BucketDraft($"{rule.Name}:{subject}", rule.Count, rule.Window, need, take));
+            asked.Rules.Add(rule);
+            asked.Drafts.Add(new BucketDraft(KeyOf(rule, kind, subject), rule.Count, rule.Window, need, take));
         }
     }
 
+    private static string KeyOf(LimitOptions rule, string kind, string subject) => $"{rule.Name}{kind}:{subject}";
+
     /// <summary>Whose bucket it is; null: the rule is not about this client.</summary>
-    private string? SubjectOf(LimitOptions rule, CheckContext context, string userName) => rule.Of switch
+    private string? SubjectOf(LimitOptions rule, CheckContext context, IPAddress? client, string userName) => rule.Of switch
     {
-        LimitOf.Network => context.IsStrangerOn(ListenerKinds.All) ? NetworkOf(context.Client!).ToString() : null,
-        LimitOf.Account when rule.What == LimitWhat.FailedLogins => userName.Length > 0 ? MailName.Key(userName) : null,
+        LimitOf.Network => IsAbout(rule, context, client) ? NetworkOf(client!).ToString() : null,
+        LimitOf.Account when rule.What == LimitWhat.FailedLogins => userName.Length is > 0 and <= MaxUserName ? MailName.Key(userName) : null,
         LimitOf.Account => context.Account?.Address,
-        LimitOf.SenderDomain => context.IsStrangerOn(ListenerKinds.All) ? context.SenderDomain : null,
+        LimitOf.SenderDomain => IsAbout(rule, context, client) ? context.SenderDomain : null,
         _ => context.Kind.ToString(),
     };
 
-    private IPNetwork NetworkOf(IPAddress client) => ClientNetworks.NetworkOf(client, options.Value.PrefixIPv6);
+    private static bool IsAbout(LimitOptions rule, CheckContext context, IPAddress? client) =>
+        client is not null && context.IsStrangerOn(ListenerKinds.All) && !rule.IsExcepted(client);
 
-    /// <summary>Beside mail, and never instead of it: what cannot be written now is written when the rule is broken again.</summary>
-    private async ValueTask BanAsync(CheckContext context, LimitOptions rule)
+    private IPNetwork NetworkOf(IPAddress client) => ClientNetworks.NetworkOf(client, _options.Value.PrefixIPv6);
+
+    /// <summary>Null: nothing is asked, or nobody knows.</summary>
+    private async ValueTask<BucketAnswer?> DrawAsync(Question asked)
     {
-        if (rule.Ban <= TimeSpan.Zero || bans.Count >= BanStore.MaxBans)
-            return;
-        var network = NetworkOf(context.Client!);
+        if (asked.Drafts.Count == 0)
+            return null;
         try
         {
-            if (!await store.SetByRuleAsync(network, rule.Ban, $"limit {rule.Name}"))
-                return;
-            telemetry.Banned(rule.Name);
-            LogBanned(log, network.ToString(), rule.Ban, rule.Name);
-            // Its end, or an operator, begins anew: with a bucket that is full.
-            await buckets.DrawAsync([new BucketDraft($"{rule.Name}:{network}", rule.Count, rule.Window, 0, -rule.Count)]);
+            // Before the list is read again.
+            if (asked.Client is { } client && _bans.TakeEnded(NetworkOf(client)) is { } ended)
+                await FillAsync([ended]);
+            return await _buckets.DrawAsync(asked.Drafts);
         }
-        catch (StorageUnavailableException away)
+        catch (BucketsAwayException away)
         {
-            LogNotBanned(log, network.ToString(), rule.Name, away);
+            Away(away);
+            return null;
         }
     }
 
+    /// <summary>Beside mail, and never instead of it: what cannot be written now is written when the rule is broken again.</summary>
+    private async ValueTask BanAsync(Question asked, LimitOptions rule)
+    {
+        if (rule.Ban <= TimeSpan.Zero || asked.Client is not { } client || _bans.Count >= BanStore.MaxBans)
+            return;
+        var (network, by) = (NetworkOf(client), NameOf(rule));
+        // Sessions under way may go on to fail: that neither lengthens it nor is told each time.
+        if (_bans.Find(client) is { } ban && (ban.SetBy == by || ban.Until >= _time.GetUtcNow() + rule.Ban))
+            return;
+        if (_recentlyBanned.TryGetValue((network, by), out var at) && _time.GetElapsedTime(at) < s_recent)
+            return;
+        try
+        {
+            if (!await _store.SetByRuleAsync(network, rule.Ban, by))
+                return;
+            if (_recentlyBanned.Count >= MaxRecent)
+                _recentlyBanned.Clear();
+            _recentlyBanned[(network, by)] = _time.GetTimestamp();
+            _telemetry.Banned(rule.Name);
+            LogBanned(_log, network.ToString(), rule.Ban, rule.Name);
+        }
+        catch (StorageUnavailableException away)
+        {
+            LogNotBanned(_log, network.ToString(), rule.Name, away);
+        }
+    }
+
+    /// <summary>The end of a ban, by its time or by an operator, begins anew: with buckets that are full. Never throws.</summary>
+    private async Task FillAsync(IReadOnlyList<Ban> ended)
+    {
+        var drafts = new List<BucketDraft>();
+        foreach (var ban in ended)
+        {
+            _recentlyBanned.TryRemove((ban.Network, ban.SetBy), out _);
+            if (_policy.Current.Limits.FirstOrDefault(rule => NameOf(rule) == ban.SetBy) is not { } rule)
+                continue;
+            foreach (var kind in (string[])["", Tries])
+                drafts.Add(new BucketDraft(KeyOf(rule, kind, ban.Network.ToString()), rule.Count, rule.Window, 0, -rule.Count));
+        }
+
+        try
+        {
+            foreach (var some in drafts.Chunk(MostFilled))
+                await _buckets.DrawAsync(some);
+        }
+        catch (BucketsAwayException away)
+        {
+            Away(away);
+        }
+    }
+
+    private static string NameOf(LimitOptions rule) => $"limit {rule.Name}";
+
     private void Away(BucketsAwayException away)
     {
-        telemetry.LimitsAway();
+        _telemetry.LimitsAway();
         if (_faults.MayWrite(0))
-            LogAway(log, away.Message);
+            LogAway(_log, away.Message);
+    }
+
+    /// <summary>What is asked at once, about the client that there is now: a proxy may name another while the answer is waited for.</summary>
+    private sealed class Question(IPAddress? client)
+    {
+        public IPAddress? Client { get; } = client;
+
+        public List<LimitOptions> Rules { get; } = [];
+
+        public List<BucketDraft> Drafts { get; } = [];
     }
 
     [LoggerMessage(1046, LogLevel.Warning, "Nothing could be counted for limits; mail goes on, and logins that have a limit wait: {Reason}")]

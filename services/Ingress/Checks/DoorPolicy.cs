@@ -14,6 +14,9 @@ internal sealed class DoorPolicy(PolicyOptions options)
     private readonly LimitOptions[][] _limits =
         [.. Enumerable.Range(0, (int)LimitWhat.FailedLogins + 1).Select(what => options.Limits.Where(rule => (int)rule.What == what).ToArray())];
 
+    /// <summary>All limits.</summary>
+    public IEnumerable<LimitOptions> Limits => options.Limits;
+
     /// <summary>The limits of what is counted.</summary>
     public IReadOnlyList<LimitOptions> LimitsOf(LimitWhat what) => _limits[(int)what];
 

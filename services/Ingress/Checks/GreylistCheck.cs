@@ -11,8 +11,11 @@ namespace MailPipeline.Ingress.Checks;
 /// networks from which several came back, are not put off.
 /// </summary>
 internal sealed class GreylistCheck(
-    PolicyFile policy, GreylistStore store, DnsLists lists, ClientNames names, IngressTelemetry telemetry, TimeProvider time) : ICheck
+    PolicyFile policy, GreylistStore store, GreylistRoom room, DnsLists lists, ClientNames names, IngressTelemetry telemetry, TimeProvider time) : ICheck
 {
+    /// <summary>Longest wait for the name of a client's address; then it is not excepted by that.</summary>
+    private static readonly TimeSpan s_nameWait = TimeSpan.FromSeconds(5);
+
     private const int MaxAllowed = 10_000;
 
     private static readonly TimeSpan s_allowedFor = TimeSpan.FromMinutes(5);
@@ -35,6 +38,13 @@ internal sealed class GreylistCheck(
 
         var triplet = GreylistStore.KeyOf(network, MailName.Key(context.Transaction.Sender?.Canonical ?? ""), MailName.Key(context.Recipient.Canonical));
         var seen = await store.FindAsync(triplet, cancellation);
+        if (seen is null && !await room.TakeAsync(greylisting.Options.MaxRows, cancellation))
+        {
+            // Whoever fills it up would else keep out all those who have not been here before.
+            telemetry.Greylisted("full");
+            return Verdict.GoOn;
+        }
+
         seen ??= await store.SeeAsync(triplet, greylisting.Options.RetryWithin);
         var now = time.GetUtcNow();
         var (decision, wait) = greylisting.Decide(seen, now);
@@ -60,10 +70,14 @@ internal sealed class GreylistCheck(
     {
         if (greylisting.IsExcepted(context.Client!, context.Transaction.Sender, context.Recipient))
             return true;
+        using var elsewhere = context.Patience?.BeginElsewhereWait();
         if (policy.Current.DnsLists is { } asked && context.IsStrangerOn(asked.Options.Listeners)
             && (await context.Inquiry.ScoreAsync(context.Client!, asked, lists)).Score < 0)
             return true;
-        return greylisting.AsksHost && greylisting.IsExcepted(await context.Inquiry.ReverseNameAsync(context.Client!, names));
+        if (!greylisting.AsksHost)
+            return false;
+        using var patience = new CancellationTokenSource(s_nameWait, time);
+        return greylisting.IsExcepted(await ClientInquiry.AnswerAsync(context.Inquiry.ReverseNameAsync(context.Client!, names), patience.Token));
     }
 
     private async ValueTask<bool> IsAllowedAsync(string network, Greylisting greylisting, CancellationToken cancellation)

@@ -24,6 +24,11 @@ public sealed class GreylistOptions
     /// </summary>
     public int AllowNetworkAfter { get; set; } = 5;
 
+    /// <summary>
+    /// So many that were seen together are kept; while there are as many, who is not among them is let in, and is not kept. Default 1,000,000.
+    /// </summary>
+    public int MaxRows { get; set; } = 1_000_000;
+
     /// <summary>Bits of an IPv4 address that name a client network. Default 24: large senders try again from a neighbour.</summary>
     public int PrefixIPv4 { get; set; } = 24;
 
@@ -53,6 +58,7 @@ public sealed class GreylistOptions
         if (Delay >= RetryWithin)
             failures.Add($"{setting}:Delay is {Delay}; it must be less than {setting}:RetryWithin, which is {RetryWithin}");
         RequireNumber(nameof(AllowNetworkAfter), AllowNetworkAfter, 0, 1_000_000);
+        RequireNumber(nameof(MaxRows), MaxRows, 1, 10_000_000);
         RequireNumber(nameof(PrefixIPv4), PrefixIPv4, 8, 32);
         RequireNumber(nameof(PrefixIPv6), PrefixIPv6, 16, 128);
         for (var i = 0; i < ExceptNetworks.Count; i++)

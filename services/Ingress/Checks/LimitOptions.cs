@@ -1,4 +1,6 @@
+using System.Net;
 using System.Text.RegularExpressions;
+using MailPipeline.LineServer;
 
 namespace MailPipeline.Ingress.Checks;
 
@@ -26,6 +28,13 @@ public sealed partial class LimitOptions
     /// <summary>How long the client network is banned that has used it up; 0: it is not. Default 0.</summary>
     public TimeSpan Ban { get; set; }
 
+    /// <summary>Addresses and networks (CIDR) of clients that a limit of Network or SenderDomain is not about. Default: none.</summary>
+    public IList<string> ExceptNetworks { get; init; } = [];
+
+    private ClientNetworks Excepted => field ??= new(ExceptNetworks);
+
+    internal bool IsExcepted(IPAddress client) => Excepted.Contains(client);
+
     internal void Validate(string setting, List<string> failures)
     {
         if (!NameForm().IsMatch(Name))
@@ -43,6 +52,11 @@ public sealed partial class LimitOptions
         PolicyOptions.RequireTime($"{setting}:Ban", Ban, TimeSpan.Zero, TimeSpan.FromDays(366), failures);
         if (Ban > TimeSpan.Zero && Of != LimitOf.Network)
             failures.Add($"{setting}:Ban is {Ban}, and {setting}:Of is {Of}; only a Network is banned");
+        for (var i = 0; i < ExceptNetworks.Count; i++)
+        {
+            if (!ClientNetworks.TryParse(ExceptNetworks[i], out _))
+                failures.Add($"{setting}:ExceptNetworks:{i} is '{ExceptNetworks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
+        }
     }
 
     // Before MAIL nobody has said for whom he sends; a listener that is shut because many fail is shut for those who do not.

@@ -46,12 +46,12 @@ internal sealed class MemoryBuckets(TimeProvider time) : ITokenBuckets
         _buckets[draft.Key] = new Bucket(left, now, draft.Window, draft.Capacity);
     }
 
-    /// <summary>Those that are full by now, or else the fuller half.</summary>
+    /// <summary>Those that are full by now, and the fullest eighth at least: all are looked at, which is not to be done for each new one.</summary>
     private void Forget(long now)
     {
-        var byShare = _buckets.Select(bucket => (bucket.Key, Share: ShareOf(bucket.Value, now))).ToList();
-        var least = byShare.Exists(bucket => bucket.Share >= 1) ? 1 : byShare.Select(bucket => bucket.Share).Order().ElementAt(byShare.Count / 2);
-        foreach (var (key, _) in byShare.Where(bucket => bucket.Share >= least))
+        var byShare = _buckets.Select(bucket => (bucket.Key, Share: ShareOf(bucket.Value, now))).OrderByDescending(bucket => bucket.Share).ToList();
+        var full = byShare.FindLastIndex(bucket => bucket.Share >= 1) + 1;
+        foreach (var (key, _) in byShare.Take(Math.Max(full, byShare.Count / 8)))
             _buckets.Remove(key);
     }
 

@@ -33,8 +33,14 @@ internal sealed class RedisBuckets(string connectionString, TimeProvider time) :
         for i, key in ipairs(KEYS) do
             local at = (i - 1) * 4
             if tonumber(ARGV[at + 4]) ~= 0 then
-                redis.call('HSET', key, 'n', string.format('%.6f', left[i]), 'at', string.format('%.0f', now))
-                redis.call('PEXPIRE', key, ARGV[at + 2])
+                local capacity, window = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+                local full = math.ceil((capacity - left[i]) * window / capacity)
+                if full <= 0 then
+                    redis.call('DEL', key)
+                else
+                    redis.call('HSET', key, 'n', string.format('%.6f', left[i]), 'at', string.format('%.0f', now))
+                    redis.call('PEXPIRE', key, string.format('%.0f', full))
+                end
                 if left[i] < 1 and emptied < 0 then emptied = i - 1 end
             end
         end

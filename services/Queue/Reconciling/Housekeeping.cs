@@ -13,8 +13,11 @@ internal sealed class Housekeeping(
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
 
-    /// <summary>Pieces of what the door no longer knows that are forgotten in one round; the next one goes on.</summary>
-    private const int MostPieces = 50;
+    /// <summary>
+    /// Pieces of what the door no longer knows that are forgotten in one round, as many as greylisting keeps unless it is told otherwise: strangers
+    /// add to it as fast as they like. The next round goes on.
+    /// </summary>
+    private const int MostPieces = 2000;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
@@ -27,11 +30,11 @@ internal sealed class Housekeeping(
         await history.ForgetAsync(time.GetUtcNow() - options.Value.HistoryRetention, CancellationToken.None);
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
         await failures.ForgetOldAsync();
+        await bans.ForgetAsync(CancellationToken.None);
         for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)
         {
         }
 
-        await bans.ForgetAsync(CancellationToken.None);
         await history.ReclaimSpaceAsync(CancellationToken.None);
         return true;
     }

@@ -38,6 +38,12 @@ public sealed class GreylistStore(MailDatabase database)
     private static readonly Statement s_pass = new(
         "UPDATE greylist SET passes = passes + 1, expires_at = $2 WHERE triplet = $1") { Locks = SharedRows.Greylist };
 
+    // Another server may have let it pass in the meantime: it came back once.
+    private static readonly Statement s_passFirst = new(
+        "UPDATE greylist SET passes = 1, expires_at = $2 WHERE triplet = $1 AND passes = 0") { Locks = SharedRows.Greylist };
+
+    private static readonly Statement s_count = new("SELECT COUNT(*) FROM (SELECT 1 FROM greylist LIMIT $1) AS kept");
+
     private static readonly Statement s_passNetwork = new(
         """
         INSERT INTO greylist_networks (network, passes, expires_at) VALUES ($1, 1, $2)
@@ -74,6 +80,10 @@ public sealed class GreylistStore(MailDatabase database)
         (await database.QueryAsync(s_findNetwork, r => new GreylistNetwork(r.GetInt64(0), StoredTime.Read(r, 1)), cancellation, network))
             .Find(entry => entry.ExpiresAt > database.Time.GetUtcNow());
 
+    /// <summary>So many triplets are kept, those that are no longer known among them; not more than are asked for are counted.</summary>
+    public async Task<long> CountAsync(int most, CancellationToken cancellation) =>
+        (await database.QueryAsync(s_count, r => r.GetInt64(0), cancellation, most))[0];
+
     /// <summary>It is seen, now or already: returns what is kept of it. Two servers that see it at once keep one.</summary>
     /// <param name="keepFor">Where it was not seen before, or is no longer known.</param>
     public async Task<GreylistEntry> SeeAsync(string triplet, TimeSpan keepFor)
@@ -83,14 +93,14 @@ public sealed class GreylistStore(MailDatabase database)
     }
 
     /// <summary>It came back in time, and is kept for so long from now on.</summary>
-    /// <param name="network">Counts it as well; null where it came back before.</param>
+    /// <param name="network">Counts it as well, unless it has come back before; null where that is known.</param>
     public async Task PassAsync(string triplet, string? network, TimeSpan keepFor)
     {
         var now = database.Time.GetUtcNow();
         await database.WriteAsync(async transaction =>
         {
-            var changed = await transaction.ExecuteAsync(s_pass, triplet, now + keepFor);
-            if (network is not null)
+            var changed = await transaction.ExecuteAsync(network is null ? s_pass : s_passFirst, triplet, now + keepFor);
+            if (network is not null && changed > 0)
                 await transaction.ExecuteAsync(s_passNetwork, network, now + keepFor, now);
             return changed;
         });
