@@ -1,3 +1,4 @@
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -14,7 +15,7 @@ namespace MailPipeline.Commands;
 internal static class CommandSettings
 {
     private static readonly string[] s_sections =
-        [StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section];
+        [StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section, DkimOptions.Section];
 
     /// <summary>Takes settings (<c>--Section:Key=value</c>, <c>--Section:Key value</c>) out of the command line.</summary>
     /// <exception cref="UsageException">One is of no section that commands read, or has no value.</exception>

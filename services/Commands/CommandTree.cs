@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 
@@ -34,7 +35,7 @@ internal sealed class CommandTree
         {
             _data, _json, _as,
             DirectoryCommands.Domain(this), DirectoryCommands.Account(this, terminal), DirectoryCommands.Alias(this),
-            MessageCommands.Message(this), QueueCommands.Queue(this),
+            MessageCommands.Message(this), QueueCommands.Queue(this), DkimCommands.Dkim(this),
             TlsCommands.Tls(this), BanCommands.Ban(this), AuditCommands.Audit(this), CheckCommands.Check(this),
             Version(),
         };
@@ -43,6 +44,9 @@ internal sealed class CommandTree
     public RootCommand Root { get; }
 
     public bool WantsJson(ParseResult line) => line.GetValue(_json);
+
+    /// <summary>The time at which the command is given.</summary>
+    public DateTimeOffset Now { get; } = TimeProvider.System.GetUtcNow();
 
     /// <summary>Who gives the command.</summary>
     public OperatorIdentity OperatorOf(ParseResult line) => OperatorName.Of(line.GetValue(_as));
@@ -83,6 +87,28 @@ internal sealed class CommandTree
         return command;
     }
 
+    /// <summary>A command about the keys that mail is signed with, in their folder; no store is opened.</summary>
+    public Command CreateWithFolder(
+        string name, string summary, Func<KeyFolder, ParseResult, CancellationToken, Task<Reply>> run, params Argument[] arguments)
+    {
+        var command = new Command(name, summary);
+        foreach (var argument in arguments)
+            command.Arguments.Add(argument);
+        command.SetAction(async (line, cancellation) =>
+        {
+            var folder = KeyFolderOf(line);
+            try
+            {
+                return await ReplyWriter.WriteAsync(await run(new KeyFolder(folder), line, cancellation), _terminal, WantsJson(line));
+            }
+            catch (Exception denied) when (denied is IOException or UnauthorizedAccessException)
+            {
+                throw new UsageException($"Dkim:KeyFolder is '{folder}', where keys cannot be read or written: {denied.Message}");
+            }
+        });
+        return command;
+    }
+
     /// <summary>A command that only names a group of others.</summary>
     public static Command Group(string name, string summary, params Command[] commands)
     {
@@ -99,6 +125,17 @@ internal sealed class CommandTree
         [.., _] => throw new UsageException("--data needs the name of a folder"),
         _ => DataFolder.DefaultName,
     };
+
+    /// <summary>DNS as the settings have it.</summary>
+    /// <param name="server">The server that is asked; null: those of the settings.</param>
+    public Task<OpenResolver> OpenResolverAsync(ParseResult line, string? server) => OpenResolver.OpenAsync(FolderOf(line), _settings, server);
+
+    private string KeyFolderOf(ParseResult line)
+    {
+        var folder = FolderOf(line);
+        return CommandSettings.Read(folder, _settings)[$"{DkimOptions.Section}:{nameof(DkimOptions.KeyFolder)}"] is { Length: > 0 } configured
+            ? configured : Path.Combine(folder, DkimOptions.FolderName);
+    }
 
     private Command Version()
     {

@@ -14,6 +14,8 @@ internal sealed class OpenResolver : IAsyncDisposable
 
     private OpenResolver(ServiceProvider services) => _services = services;
 
+    public IDnsLookup Lookup => _services.GetRequiredService<IDnsLookup>();
+
     public SenderCheck Senders => _services.GetRequiredService<SenderCheck>();
 
     public MessageCheck Messages => _services.GetRequiredService<MessageCheck>();

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net;
 using System.Text;
+using MailPipeline.Authentication;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Headers;
@@ -18,9 +19,10 @@ namespace MailPipeline.Ingress;
 /// <param name="isUtf8">Its MAIL said SMTPUTF8.</param>
 /// <param name="filters">They see it as it is kept, behind the fields that it lacked; null: there are none.</param>
 /// <param name="observer">Who sees it as it came, and is disposed with it; null: nobody.</param>
+/// <param name="signable">Who reads what is kept of it, to sign that, and is disposed with it; null: nobody.</param>
 internal sealed class IncomingContent(
     MessageStore store, IngressOptions options, SmtpListener listener, bool isChunked, bool isUtf8, SessionFilters? filters = null,
-    IContentObserver? observer = null) : IAsyncDisposable
+    IContentObserver? observer = null, SignableContent? signable = null) : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
     private HopCounter _hops = new();
@@ -74,6 +76,9 @@ internal sealed class IncomingContent(
     };
 
     public StorageUnavailableException? Fault => _fault;
+
+    /// <summary>Who has read what is kept of it; null where it is not signed.</summary>
+    public SignableContent? Signable => signable;
 
     /// <summary>Fields of authentication results that were left out because they were forged in our name.</summary>
     public int LeftOutResults => _results?.Count ?? 0;
@@ -189,6 +194,7 @@ internal sealed class IncomingContent(
     public ValueTask DisposeAsync()
     {
         observer?.Dispose();
+        signable?.Dispose();
         return DisposeWriterAsync();
     }
 
@@ -203,6 +209,7 @@ internal sealed class IncomingContent(
         await CompleteAsync(cancellation);
         if (_held?.End() is { IsEmpty: false } rest)
             await StoreAsync(rest, cancellation);
+        signable?.End();
     }
 
     private ValueTask KeepAsync(ReadOnlyMemory<byte> content, CancellationToken cancellation)
@@ -274,6 +281,7 @@ internal sealed class IncomingContent(
     {
         if (_writer is not { } writer)
             return;
+        signable?.Take(content.Span);
         try
         {
             await writer.AppendAsync(content, cancellation);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Dns;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Ingress.Filters;
@@ -31,7 +32,9 @@ public static class IngressHosting
         services.AddHostedService(provider => provider.GetRequiredService<AcceptedMessagePublisher>());
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
+        services.AddSingleton<MessageSigning>();
         services.AddSingleton<SmtpServer>();
+        services.AddDkimKeys();
         services.AddLineServer();
         services.AddSingleton<IStartupFilter, OwnPolicy>();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<IngressOptions>>(Listen);
@@ -45,6 +48,7 @@ public static class IngressHosting
     {
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
         services.AddDnsSettings();
+        services.AddDkimSettings();
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Index()
             .Where(listener => !listener.Item.IsSocket)

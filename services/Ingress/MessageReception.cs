@@ -16,7 +16,8 @@ internal sealed class MessageReception(
     : IAsyncDisposable
 {
     private readonly IncomingContent _content = new(
-        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.Checked.Filters, session.ObserveContent());
+        server.Store, server.Options, session.Listener, isChunked, protocol.Transaction!.SmtpUtf8, session.Checked.Filters, session.ObserveContent(),
+        session.BeginSigning());
     private Activity? _activity;
     private long _latest;
 
@@ -117,7 +118,7 @@ internal sealed class MessageReception(
     {
         if (Refusal() is { } refusal)
             return new(refusal, null);
-        var (refused, note) = await session.CheckContentAsync(_content.Received);
+        var (refused, note, signatures) = await session.CheckContentAsync(_content.Received);
         if (refused is not null)
             return new(refused, null);
 
@@ -129,6 +130,8 @@ internal sealed class MessageReception(
             prefix.Add(Encoding.UTF8.GetBytes($"{field.Name}: {field.Value}\r\n"));
         foreach (var field in note?.Fields ?? [])
             prefix.Add(Encoding.UTF8.GetBytes($"{field}\r\n"));
+        if (_content.Signable is { } signable)
+            await session.SignAsync(signable, prefix, note, signatures, now);
         var message = EnvelopeOf(prefix.SizeBytes, now, note, await session.BelievedAsync(Transaction.Submitter));
         try
         {

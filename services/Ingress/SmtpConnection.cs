@@ -1,5 +1,6 @@
 using System.Net;
 using System.Runtime.CompilerServices;
+using MailPipeline.Authentication;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -327,18 +328,27 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
     /// <summary>Who wants to see the content that comes now; null: nobody.</summary>
     public IContentObserver? ObserveContent() => Listener.Checks.ObserveContent(_context);
 
+    /// <summary>Who reads the content that comes now, to sign what is kept of it; null: it is not signed.</summary>
+    public SignableContent? BeginSigning() => _server.Signing.Begin(_context);
+
+    /// <summary>Signs what is stored: the content, and what stands in front of it.</summary>
+    /// <param name="signatures">What was found of those that the message came with; null where nobody looked.</param>
+    public ValueTask SignAsync(
+        SignableContent content, MessagePrefix prefix, MessageNote? note, MessageSignatures? signatures, DateTimeOffset now) =>
+        _server.Signing.SignAsync(content, prefix, _context, note, signatures, now);
+
     /// <summary>The reply with which checks refuse the content, which has ended; null: what they say of it otherwise is in the note.</summary>
-    public async ValueTask<(SmtpReply? Refusal, MessageNote? Note)> CheckContentAsync(ReceivedContent content)
+    public async ValueTask<(SmtpReply? Refusal, MessageNote? Note, MessageSignatures? Signatures)> CheckContentAsync(ReceivedContent content)
     {
         _context.Receive(content);
         try
         {
             var refusal = (await AskAsync(CheckStage.Content)).Reply;
-            return (refusal, refusal is null ? _context.Note : null);
+            return (refusal, refusal is null ? _context.Note : null, _context.Signatures);
         }
         catch (StorageUnavailableException)
         {
-            return (Replies.C451StorageUnavailable, null);
+            return (Replies.C451StorageUnavailable, null, null);
         }
         finally
         {

@@ -20,6 +20,7 @@ internal sealed partial class SmtpServer(
     MailDirectory directory,
     LoginOptions logins,
     QueueStart queues,
+    MessageSigning signing,
     OwnAddresses own,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
@@ -54,6 +55,8 @@ internal sealed partial class SmtpServer(
     public QueueStart Queues => queues;
 
     public DoorLimits Limits => limits;
+
+    public MessageSigning Signing => signing;
 
     public OwnAddresses Own => own;
 

@@ -94,7 +94,10 @@ public sealed class SignedContent(VerificationLimits limits) : IDisposable
     {
         if (_collector.IsTooLong)
             return;
-        Header = MessageHeader.Parse(_collector.Section);
+        var header = MessageHeader.Parse(_collector.Section);
+        if (header.Fields.Count > limits.MaxFields)
+            return;
+        Header = header;
         _dkim = new DkimVerification(Header, _bodies, limits);
         _arc = new ArcVerification(Header, _bodies, limits);
     }

@@ -11,4 +11,10 @@ public sealed record VerificationLimits
 
     /// <summary>Octets of the header section, which has to be held until the body has ended. Default 256 KiB: four times what other checks read.</summary>
     public int MaxHeaderBytes { get; init; } = 256 * 1024;
+
+    /// <summary>
+    /// Fields of the header section, each of which costs far more memory than a short one has octets. Default 2,000: a message that went over
+    /// many hosts has some hundred.
+    /// </summary>
+    public int MaxFields { get; init; } = 2000;
 }

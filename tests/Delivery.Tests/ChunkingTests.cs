@@ -170,7 +170,8 @@ public sealed class ChunkingTests
         { "S: 451 4.3.0 Later\nS: 503 5.5.1 What", "Deferred 4.3.0" },
         { "S: 552 5.3.4 Too big\n! close", "Failed 5.3.4" },
         { "S: 421 4.3.2 Going down\n! close", "Deferred 4.3.2" },
-        { "S: 552 5.3.4 Too big\nS: 250 2.0.0 Taken after all", "Delivered 2.0.0" },
+        // It may have all of the message, or a part of it.
+        { "S: 552 5.3.4 Too big\nS: 250 2.0.0 Taken after all", "Uncertain 4.4.2" },
     };
 
     [Theory]
@@ -345,12 +346,59 @@ public sealed class ChunkingTests
     [Fact]
     public async Task An_LMTP_server_that_does_not_know_BDAT_says_so_once_and_gets_DATA()
     {
+        const string Mail = "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<a@example.net>\n";
         var report = await LmtpAsync(
-            ["a@example.net", "b@example.net"],
-            LmtpHello + LmtpCommands + "C: BDAT 5 LAST\nS: 500 5.5.1 Unknown\n",
+            ["a@example.net"],
+            LmtpHello + Mail + "S: 250 Ok\nS: 250 Ok\nC: BDAT 5 LAST\nS: 500 5.5.1 Unknown\n",
+            LmtpHello + Mail + "C: DATA\nS: 250 Ok\nS: 250 Ok\nS: 354 Go on\nC: one\nC: .\nS: 250 2.0.0 Kept\n" + Quit);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+    }
+
+    /// <summary>One of many says that there is no such command: the others may have the message all the same, and it is not sent again as if they had not.</summary>
+    [Theory]
+    [InlineData("S: 500 5.5.1 Unknown\n")]
+    [InlineData("S: 503 5.5.1 What\nS: 250 2.0.0 Kept\n")]
+    public async Task By_LMTP_what_the_first_of_several_says_of_BDAT_is_his_answer_alone(string end)
+    {
+        await using var server = new ScriptedServer(
+        [
+            LmtpHello + LmtpCommands + "C: BDAT 5 LAST\nC: one\n" + end,
             LmtpHello + LmtpCommands.Replace("C: RCPT TO:<b@example.net>", "C: RCPT TO:<b@example.net>\nC: DATA", StringComparison.Ordinal)
-            + "S: 354 Go on\nC: one\nC: .\nS: 250 2.0.0 Kept\nS: 250 2.0.0 Kept\n" + Quit);
-        Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(report));
+            + "S: 354 Go on\nC: one\nC: .\nS: 250 2.0.0 Kept\nS: 250 2.0.0 Kept\n" + Quit,
+        ]);
+        await using var bench = new Bench();
+        bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, IsLmtp: true));
+        Assert.Equal(["Deferred 4.0.0", "Uncertain 4.4.2"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n", ["a@example.net", "b@example.net"]))));
+        Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n", ["a@example.net", "b@example.net"]))));
+        await server.FinishAsync();
+    }
+
+    /// <summary>By one who has lost the thread, and will not answer for each: nobody waits for that, and nobody's mail is returned.</summary>
+    [Fact(Timeout = 60_000)]
+    public async Task By_LMTP_a_lost_thread_behind_the_last_chunk_ends_the_connection_and_returns_nothing()
+    {
+        const string Second = "C: MAIL FROM:<sender@example.com>\nC: RCPT TO:<c@example.net>\nC: RCPT TO:<d@example.net>\nS: 250 Ok\nS: 250 Ok\nS: 250 Ok\n";
+        await using var server = new ScriptedServer(
+            LmtpHello + LmtpCommands + "C: BDAT 5 LAST\nC: one\nS: 250 2.0.0 Kept\nS: 503 5.5.1 What\n" + Second + "C: BDAT 5 LAST\nC: two\nS: 503 5.5.1 What\n");
+        await using var bench = new Bench();
+        bench.Relays[Bench.Domain] = new Relay(new NextHop("127.0.0.1", server.Port, IsLmtp: true));
+        var report = await bench.RunAsync(
+            bench.Message("one\r\n", ["a@example.net", "b@example.net"]), bench.Message("two\r\n", ["c@example.net", "d@example.net"]));
+        Assert.Equal(["Delivered 2.0.0", "Deferred 4.0.0", "Deferred 4.0.0", "Uncertain 4.4.2"], Bench.Outcomes(report));
+        await server.FinishAsync();
+    }
+
+    /// <summary>What a connection has shown it has shown to all batches that it carries.</summary>
+    [Fact]
+    public async Task A_kept_connection_that_knows_BDAT_knows_it_in_the_next_batch()
+    {
+        await using var server = new ScriptedServer(
+            Hello + Commands + One + "S: 250 2.0.0 Taken\n" + Commands.Replace("user1@", "user2@", StringComparison.Ordinal) + One + "S: 503 5.5.1 What\n");
+        await using var bench = new Bench(options => options.IdleTime = TimeSpan.FromSeconds(30));
+        bench.RouteTo(server);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal(["Deferred 4.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
+        Assert.Equal(1, server.Connections);
     }
 
     /// <summary>Behind a chunk that failed LMTP does not say how many replies follow: no more than one is waited for.</summary>

@@ -51,6 +51,21 @@ public sealed class SubmitterTests : IDisposable
         await server.FinishAsync();
     }
 
+    [Theory]
+    [InlineData("127.0.0.1", "S: 250-AUTH PLAIN\n", " AUTH=<>", 1)]
+    [InlineData("127.0.0.1", "", "", 0)]
+    [InlineData("192.0.2.1", "S: 250-AUTH PLAIN\n", "", 0)]
+    public async Task Storage_is_asked_for_a_host_that_is_told_and_for_no_other(string host, string line, string parameter, int asked)
+    {
+        await using var server = new ScriptedServer(Hello(line) + Mail(parameter));
+        await using var bench = new Bench(options => options.SubmitterHosts = [host]);
+        bench.RouteTo(server);
+        var message = bench.Message("one\r\n", body: BodyType.Submitter);
+        bench.Content.Submitters[message[0].MessageId] = MailSubmitter.Unknown;
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(message)));
+        Assert.Equal(asked, bench.Content.SubmittersAsked);
+    }
+
     [Fact]
     public async Task Of_whom_nothing_was_said_nothing_is_said()
     {

@@ -256,16 +256,16 @@ public sealed class LoginTurnTests
     private Task Occupy(LoginTurns turns) => turns.RunAsync(s_guesser, false, () =>
     {
         _busy.Task.Wait(Cancellation);
-        return true;
+        return Task.FromResult(true);
     }, CancellationToken.None, Cancellation);
 
     private Task Ask(LoginTurns turns, string name, IPNetwork prefix, bool isPreferred = false, CancellationToken closed = default) =>
         turns.RunAsync(prefix, isPreferred, Work(name), closed, Cancellation);
 
-    private Func<bool> Work(string name) => () =>
+    private Func<Task<bool>> Work(string name) => () =>
     {
         lock (_order)
             _order.Add(name);
-        return true;
+        return Task.FromResult(true);
     };
 }

@@ -1,7 +1,10 @@
 using System.Net;
+using System.Net.Sockets;
 using MailPipeline.Sasl;
 using MailPipeline.Storage;
+using MailPipeline.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Mail.Tests;
 
@@ -116,6 +119,64 @@ public abstract partial class StoreTests
         Assert.Equal(1, Assert.Single(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
     }
 
+    /// <summary>Proofs cost nothing, and names are made up at will.</summary>
+    [Fact]
+    public async Task Who_fails_with_any_number_of_names_does_not_fill_the_store_with_them()
+    {
+        var process = Process();
+        for (var name = 0; name < SharedLoginHistory.MostToldOfNetwork + 20; name++)
+            await FailTwiceAsync($"user{name}@example.org", s_home);
+        Assert.Equal(SharedLoginHistory.MostToldOfNetwork, await CountAsync("SELECT COUNT(*) FROM login_failures"));
+        // Of other networks the others hear, and of this one in the next minute, with what was not said before.
+        await FailTwiceAsync("ann@example.org", s_home with { Address = IPAddress.Parse("198.51.100.1") });
+        Assert.Equal(SharedLoginHistory.MostToldOfNetwork + 1, await CountAsync("SELECT COUNT(*) FROM login_failures"));
+        Store.Time.Advance(TimeSpan.FromMinutes(1));
+        var last = $"user{SharedLoginHistory.MostToldOfNetwork + 19}@example.org";
+        await ProveAsync(process, last, "wrong", s_home);
+        Assert.Equal(3, Assert.Single(await Store.Failures.FindAsync(last, [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
+
+        async Task FailTwiceAsync(string name, LoginClient client)
+        {
+            await ProveAsync(process, name, "wrong", client);
+            await ProveAsync(process, name, "wrong", client);
+        }
+    }
+
+    [Fact]
+    public async Task A_sweep_ends_when_nothing_old_is_left()
+    {
+        await Store.Database.WriteAsync(transaction => transaction.ExecuteAsync(new Statement(
+            """
+            INSERT INTO login_failures (who, failures, failed_at)
+            WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10050)
+            SELECT 'digest' || n, 1, 0 FROM numbers
+            """)));
+        Assert.Equal(10_050, await Store.Failures.ForgetOldAsync());
+        Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM login_failures"));
+    }
+
+    [Fact]
+    public async Task Forged_tokens_and_right_ones_are_told_to_all_processes()
+    {
+        await AddAnnAsync();
+        await using var issuer = await OpenIdIssuer.StartAsync(Store.Time);
+        var options = new LoginOptions
+        {
+            ScramIterations = ScramKeys.LeastIterations, OpenId = new OpenIdOptions { Issuer = issuer.Address, Audiences = ["mail"], AllowLoopbackHttp = true },
+        };
+        using var tokens = new TokenVerifier(options.OpenId, Store.Time, NullLogger<TokenVerifier>.Instance);
+        CredentialVerifier[] processes =
+            [.. Enumerable.Range(0, 2).Select(_ => new CredentialVerifier(Store.Directory, Store.Secrets, options, Store.Time, tokens, Store.Failures))];
+        var forger = IssuerKey.Rsa("rsa-1");
+        for (var i = 0; i < 6; i++)
+            Assert.Null((await processes[0].VerifyAsync(new TokenClaim("ann@example.org", issuer.Token("ann@example.org", key: forger)), s_home)).Account);
+        Assert.True((await processes[1].VerifyAsync("ann@example.org", Right, s_home)).IsBusy);
+
+        Assert.NotNull((await processes[1].VerifyAsync(new TokenClaim("ann@example.org", issuer.Token("ann@example.org")), s_home)).Account);
+        Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM login_failures"));
+        Assert.NotNull((await Process().VerifyAsync("ann@example.org", Right, s_home)).Account);
+    }
+
     private protected async Task AddAnnAsync()
     {
         await Store.Directory.AddDomainAsync("example.org");
@@ -146,6 +207,43 @@ public sealed partial class Postgres_store
         Assert.True((await process.VerifyAsync("ann@example.org", "wrong", guesser)).IsBusy);
         Store.Time.Advance(TimeSpan.FromMinutes(20));
         Assert.NotNull((await process.VerifyAsync("ann@example.org", Right, Home)).Account);
+    }
+
+    /// <summary>A server that takes connections and says nothing: it is waited for a moment, and then not asked for a while.</summary>
+    [Fact(Timeout = 120_000)]
+    public async Task Where_storage_does_not_answer_a_login_waits_for_a_moment_and_the_next_ones_do_not()
+    {
+        await AddAnnAsync();
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        await using var away = new MailDatabase(
+            new StorageOptions { ConnectionString = $"Host=127.0.0.1;Port={((IPEndPoint)silent.LocalEndpoint).Port};Timeout=0;Command Timeout=0;SSL Mode=Disable" },
+            new StoreFixture.Meters(), Store.Time, NullLogger<MailDatabase>.Instance);
+        var time = new ObservedTime();
+        var process = new CredentialVerifier(
+            Store.Directory, Store.Secrets, new LoginOptions { ScramIterations = ScramKeys.LeastIterations }, time, null,
+            new LoginFailureStore(away, Store.Secrets));
+        var login = process.VerifyAsync("ann@example.org", Right, Home).AsTask();
+        using var asked = await silent.AcceptSocketAsync(TestContext.Current.CancellationToken);
+        await time.TimerMade.Task.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.False(login.IsCompleted);
+        time.Advance(SharedLoginHistory.Patience);
+        Assert.NotNull((await login).Account);
+        // Time stands still, and this one waits for nothing.
+        Assert.False((await process.VerifyAsync("bob@example.org", "wrong", Home with { Address = IPAddress.Parse("198.51.100.1") })).IsBusy);
+    }
+
+    /// <summary>Tells when somebody waits for it.</summary>
+    private sealed class ObservedTime : FakeTimeProvider
+    {
+        public TaskCompletionSource TimerMade { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = base.CreateTimer(callback, state, dueTime, period);
+            TimerMade.TrySetResult();
+            return timer;
+        }
     }
 
     /// <summary>Two pools of connections, as two pods have them.</summary>

@@ -1,5 +1,4 @@
 using System.Text;
-using MailPipeline.Authentication;
 using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Reports;

@@ -12,6 +12,12 @@ internal sealed record BatchContext(
     DeliveryOptions Options, IMessageContent Content, DeliveryTelemetry Telemetry, TimeProvider Time, ILogger Log, StopGrace Grace,
     CancellationToken Stopping);
 
+/// <summary>A far end as far as it matters to what is sent there.</summary>
+/// <param name="RemoteHost">Its name and address, e.g. "mx.example.net[192.0.2.1]:25".</param>
+/// <param name="IsFinal">It delivers itself, and relays nothing (LMTP).</param>
+/// <param name="HearsSubmitter">It is told who submitted a message (AUTH= of MAIL, RFC 4954 §5).</param>
+internal readonly record struct FarEnd(EhloCapabilities Capabilities, string RemoteHost, bool IsFinal, bool HearsSubmitter);
+
 /// <summary>
 /// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;
 /// those that nothing was tried for are handed back.
@@ -106,13 +112,10 @@ internal sealed class DeliveryBatch : IDots
     public bool MayGoOn => IsHeld && _context.Time.GetElapsedTime(_startedAt) < _context.Options.BatchTime;
 
     /// <summary>The next message that can be sent to this far end, opened; null when there is none or the batch has to end.</summary>
-    /// <param name="isFinal">The far end delivers itself, and relays nothing (LMTP).</param>
-    public ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost, bool isFinal = false) =>
-        NextAsync(capabilities, remoteHost, isFinal, isAhead: false);
+    public ValueTask<OutboundMessage?> NextAsync(FarEnd farEnd) => NextAsync(farEnd, isAhead: false);
 
     /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
-    public ValueTask<OutboundMessage?> NextAheadAsync(EhloCapabilities capabilities, string remoteHost) =>
-        NextAsync(capabilities, remoteHost, isFinal: false, isAhead: true);
+    public ValueTask<OutboundMessage?> NextAheadAsync(FarEnd farEnd) => NextAsync(farEnd, isAhead: true);
 
     /// <summary>False: it was handed back since it was announced.</summary>
     public bool TryBegin(OutboundMessage message)
@@ -173,8 +176,9 @@ internal sealed class DeliveryBatch : IDots
         _results.TryGetValue(recipientId, out var result)
         && (result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed || _recorder.HasRecorded(recipientId));
 
-    private async ValueTask<OutboundMessage?> NextAsync(EhloCapabilities capabilities, string remoteHost, bool isFinal, bool isAhead)
+    private async ValueTask<OutboundMessage?> NextAsync(FarEnd farEnd, bool isAhead)
     {
+        var (capabilities, remoteHost, isFinal, _) = farEnd;
         while (MayGoOn && TryTake(out var message, isAhead))
         {
             (string Status, string Text)? unsendable = null;
@@ -184,6 +188,8 @@ internal sealed class DeliveryBatch : IDots
                 unsendable = Unsendable.WhyByTls(message, IsSafe, Tls) ?? Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
                 if (unsendable is null)
                 {
+                    if (farEnd.HearsSubmitter)
+                        await message.ReadSubmitterAsync(_context.Content);
                     await message.OpenAsync(_context.Content, capabilities, isFinal, _context.Time, _context.Telemetry.StartAttempt);
                     return message;
                 }
@@ -263,7 +269,7 @@ internal sealed class DeliveryBatch : IDots
             var recipient = message.Recipients[i];
             if (message.Replies[i] is { } own)
             {
-                var ended = RemoteReply.Outcome(own, TransactionStep.FinalDot, fellBackToClear);
+                var ended = RemoteReply.Outcome(own, message.End, fellBackToClear);
                 var result = new AttemptResult(
                     recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
                     ReportsHandedOn: message.Dsn is not null,

@@ -36,6 +36,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>The final dot may have reached the far end, and no reply has come.</summary>
     public bool IsDotSent { get; set; }
 
+    /// <summary>What ends its content, and is answered by <see cref="Replies"/>.</summary>
+    public TransactionStep End { get; set; } = TransactionStep.FinalDot;
+
     public bool IsSettled { get; set; }
 
     /// <summary>What the far end is told about reports; null where it does not offer DSN, or there is nothing to tell.</summary>
@@ -44,7 +47,7 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     /// <summary>What its sender said about time and priority, once that was read; null: nothing.</summary>
     public MailTiming? Timing { get; private set; }
 
-    /// <summary>Who submitted it, for a far end that we trust; null: nothing was said.</summary>
+    /// <summary>Who submitted it, once that was read for a far end that we trust; null: nothing was said.</summary>
     public MailSubmitter? Submitter { get; private set; }
 
     /// <summary>
@@ -69,12 +72,18 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
             Timing ??= await content.FindTimingAsync(MessageId, CancellationToken.None);
     }
 
+    /// <summary>Reads who submitted it: for a far end that is told.</summary>
+    public async ValueTask ReadSubmitterAsync(IMessageContent content)
+    {
+        if (First.Body.HasFlag(BodyType.Submitter))
+            Submitter ??= await content.FindSubmitterAsync(MessageId, CancellationToken.None);
+    }
+
     /// <summary>Opens the content up to its first piece, so that a message that cannot be read disturbs no dialogue.</summary>
     /// <param name="isFinal">The far end delivers itself, and relays nothing (LMTP).</param>
     public async ValueTask OpenAsync(IMessageContent content, EhloCapabilities capabilities, bool isFinal, TimeProvider time, Func<string, Activity?> start)
     {
         Dsn = capabilities.Dsn && First.Body.HasFlag(BodyType.Dsn) ? await content.FindDsnAsync(Recipients, CancellationToken.None) : null;
-        Submitter = First.Body.HasFlag(BodyType.Submitter) ? await content.FindSubmitterAsync(MessageId, CancellationToken.None) : null;
         TellsOfRelay = Timing?.By is { } by && !isFinal && (by.IsTraced || !capabilities.DeliverBy);
         StartedAt = time.GetUtcNow();
         StartedTimestamp = time.GetTimestamp();

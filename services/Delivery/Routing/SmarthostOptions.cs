@@ -23,7 +23,7 @@ public sealed class SmarthostOptions
     /// </summary>
     public string Credentials { get; set; } = "";
 
-    /// <summary>Default: Any, the best of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN and LOGIN that the host offers.</summary>
+    /// <summary>Default: Any, the best of SCRAM-SHA-256, PLAIN and LOGIN that the host offers.</summary>
     public SmarthostMechanism Mechanism { get; set; }
 
     /// <summary>The credentials may travel without TLS. Default: false (RFC 4954 §4).</summary>
@@ -57,10 +57,10 @@ public sealed class SmarthostOptions
 /// <summary>How credentials are shown to a smarthost.</summary>
 public enum SmarthostMechanism
 {
-    /// <summary>The best that it offers, but for XOAUTH2.</summary>
+    /// <summary>The best that it offers, but for those that need a word of the operator: SCRAM-SHA-256-PLUS and XOAUTH2.</summary>
     Any = 0,
 
-    /// <summary>The next, bound to the TLS connection by the host's certificate (RFC 5929 §4).</summary>
+    /// <summary>The next, bound to the TLS connection by the host's certificate (RFC 5929 §4): for a host that binds so, and not by tls-exporter (RFC 9266).</summary>
     ScramSha256Plus,
 
     /// <summary>RFC 7677: the password does not leave this process, and the smarthost proves that it knows it.</summary>

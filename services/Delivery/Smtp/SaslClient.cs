@@ -27,16 +27,17 @@ internal abstract class SaslClient
     public static SaslClient? Choose(
         SmarthostMechanism wanted, IReadOnlyList<string> offered, SmarthostCredentials credentials, byte[]? channel)
     {
-        SaslClient[] bound = channel is null ? [] : [new ScramSha256(credentials, Nonce(), ScramBinding.Bound, channel)];
         SaslClient[] known = wanted switch
         {
-            SmarthostMechanism.ScramSha256Plus => bound,
+            SmarthostMechanism.ScramSha256Plus => channel is null ? [] : [new ScramSha256(credentials, Nonce(), channel)],
             SmarthostMechanism.ScramSha256 => [new ScramSha256(credentials, Nonce())],
             SmarthostMechanism.Plain => [new Plain(credentials)],
             SmarthostMechanism.Login => [new Login(credentials)],
             SmarthostMechanism.XOAuth2 => [new XOAuth2(credentials)],
-            // RFC 5802 §6: a server that would bind, and whose offer somebody has left out on the way, is told that we would have.
-            _ => [.. bound, new ScramSha256(credentials, Nonce(), channel is null ? ScramBinding.None : ScramBinding.Possible), new Plain(credentials), new Login(credentials)],
+            // Not bound, unless the operator says that it can be: EHLO does not tell by what a host binds, and one that does so by tls-exporter
+            // (RFC 9266) alone refuses a binding by its certificate as it refuses a wrong password. Nor is it said that we would have bound (RFC 5802
+            // §6, "y"), which a host that offers -PLUS must refuse.
+            _ => [new ScramSha256(credentials, Nonce()), new Plain(credentials), new Login(credentials)],
         };
         return Array.Find(known, client => offered.Contains(client.Mechanism));
     }
@@ -80,23 +81,9 @@ internal abstract class SaslClient
         public override byte[]? Answer(byte[] challenge) => [];
     }
 
-    /// <summary>What a login by SCRAM says of the channel (RFC 5802 §6).</summary>
-    internal enum ScramBinding
-    {
-        /// <summary>It is not bound: "n".</summary>
-        None,
-
-        /// <summary>It would be, but the server does not offer that: "y".</summary>
-        Possible,
-
-        /// <summary>It is bound: "p".</summary>
-        Bound,
-    }
-
     /// <summary>RFC 5802 with SHA-256 (RFC 7677).</summary>
-    /// <param name="channel">With <see cref="ScramBinding.Bound"/>: what it is bound to.</param>
-    internal sealed class ScramSha256(
-        SmarthostCredentials credentials, string nonce, ScramBinding binding = ScramBinding.None, byte[]? channel = null) : SaslClient
+    /// <param name="channel">What the login is bound to; null: to nothing.</param>
+    internal sealed class ScramSha256(SmarthostCredentials credentials, string nonce, byte[]? channel = null) : SaslClient
     {
         /// <summary>RFC 7677 §4: from a proof of fewer, whoever asked for it guesses the password at no cost.</summary>
         private const int LeastIterations = 4096;
@@ -104,18 +91,13 @@ internal abstract class SaslClient
         /// <summary>A server that asks for more wants our time.</summary>
         private const int MaxIterations = 1_000_000;
 
-        private readonly string _header = binding switch
-        {
-            ScramBinding.Bound => $"p={ChannelBinding.ServerEndPoint},,",
-            ScramBinding.Possible => "y,,",
-            _ => "n,,",
-        };
+        private readonly string _header = channel is null ? "n,," : $"p={ChannelBinding.ServerEndPoint},,";
 
         private readonly string _first = $"n={Escape(credentials.UserName)},r={nonce}";
         private byte[]? _serverSignature;
         private bool _isProven;
 
-        public override string Mechanism => binding == ScramBinding.Bound ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256";
+        public override string Mechanism => channel is null ? "SCRAM-SHA-256" : "SCRAM-SHA-256-PLUS";
 
         public override byte[]? Initial => Encoding.UTF8.GetBytes(_header + _first);
 
@@ -148,8 +130,7 @@ internal abstract class SaslClient
             var password = Encoding.UTF8.GetBytes(secret);
             var salted256 = Rfc2898DeriveBytes.Pbkdf2(password, salt, iterations, HashAlgorithmName.SHA256, SHA256.HashSizeInBytes);
             var clientKey = HMACSHA256.HashData(salted256, "Client Key"u8);
-            var bound = binding == ScramBinding.Bound ? channel! : [];
-            var final = $"c={Convert.ToBase64String([.. Encoding.ASCII.GetBytes(_header), .. bound])},r={joined}";
+            var final = $"c={Convert.ToBase64String([.. Encoding.ASCII.GetBytes(_header), .. channel ?? []])},r={joined}";
             var message = Encoding.UTF8.GetBytes($"{_first},{serverFirst},{final}");
             var proof = HMACSHA256.HashData(SHA256.HashData(clientKey), message);
             for (var i = 0; i < proof.Length; i++)

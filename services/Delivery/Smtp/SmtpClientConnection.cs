@@ -80,6 +80,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Content goes by BDAT (RFC 3030): the far end offers CHUNKING, and nothing speaks against it.</summary>
     public bool TakesChunks { get; set; }
 
+    /// <summary>It has answered a chunk as one that knows what that is.</summary>
+    public bool KnowsChunks { get; set; }
+
     /// <summary>It may know who submitted a message (RFC 4954 §5): we have logged in there, or the operator says so.</summary>
     public bool IsTrusted { get; set; }
 

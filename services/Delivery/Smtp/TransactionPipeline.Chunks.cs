@@ -27,9 +27,6 @@ internal sealed partial class TransactionPipeline
     private long _leftOfChunk;
     private byte? _lastOctet;
 
-    /// <summary>The far end has answered a chunk as one that knows what that is.</summary>
-    private bool _knowsChunks;
-
     /// <summary>What it said to its first chunk, if that was that it does not know BDAT; null otherwise.</summary>
     public SmtpReply? ChunkRefusal { get; private set; }
 
@@ -136,24 +133,29 @@ internal sealed partial class TransactionPipeline
     }
 
     /// <summary>
-    /// A chunk before the last was refused while that travelled. The message is not taken, unless the far end says so all the same; its word
-    /// for the last chunk is that there was none to add to.
+    /// A chunk before the last was refused while that travelled. The message is not taken: the far end's word for the last chunk is that there was
+    /// none to add to. Where it says that it takes it all the same the message is in doubt, and the connection ends.
     /// </summary>
     private async ValueTask<SmtpReply> ReadBehindRefusalAsync(OutboundMessage message, SmtpReply refusal)
     {
+        SmtpReply last;
         try
         {
             // How many replies there are behind a failed chunk of LMTP is written nowhere.
             if (refusal.Code == Closing || connection.IsLmtp)
                 throw ClosedBy(refusal);
-            var last = await connection.ReadReplyAsync("the last chunk", _timeouts.FinalDot);
-            return last.IsSuccess ? last : refusal;
+            last = await connection.ReadReplyAsync("the last chunk", _timeouts.FinalDot);
         }
         catch (SmtpConnectionException)
         {
             await RefusedAsync(message, refusal, TransactionStep.Data);
             throw;
         }
+
+        // Whether it has taken the message, or what it has of it, nobody can say.
+        return last.IsSuccess
+            ? throw new SmtpConnectionException("4.5.0", $"{connection.Peer} refused a chunk ({RemoteReply.Line(refusal)}) and took the last one: {RemoteReply.Line(last)}")
+            : refusal;
     }
 
     /// <summary>
@@ -164,9 +166,9 @@ internal sealed partial class TransactionPipeline
     {
         if (!_chunking)
             return;
-        if (_knowsChunks || reply.Code is not (500 or 502 or 503))
+        if (connection.KnowsChunks || !HasLostThread(reply))
         {
-            _knowsChunks = true;
+            connection.KnowsChunks = true;
             return;
         }
 
@@ -175,6 +177,32 @@ internal sealed partial class TransactionPipeline
             await batch.PutBackAsync(next);
         await batch.PutBackAsync(message);
         _next = _current = null;
-        throw new SmtpConnectionException("4.5.0", $"{connection.Peer} offers CHUNKING and does not know BDAT: {RemoteReply.Line(reply)}");
+        throw Unknown(reply);
     }
+
+    /// <summary>
+    /// The first of several recipients' replies to the last chunk (LMTP). Whoever has lost the thread, or never knew BDAT, does not answer for each of
+    /// them: the reply is this recipient's, and what comes behind it may be an answer to the content. The message is not put back, as the others may
+    /// have it.
+    /// </summary>
+    private void HearFirstOfMany(SmtpReply reply)
+    {
+        if (!_chunking)
+            return;
+        if (!HasLostThread(reply))
+        {
+            connection.KnowsChunks = true;
+            return;
+        }
+
+        if (connection.KnowsChunks)
+            throw OutOfStep("the last chunk", reply);
+        ChunkRefusal = reply;
+        throw Unknown(reply);
+    }
+
+    private static bool HasLostThread(SmtpReply reply) => reply.Code is 500 or 502 or 503;
+
+    private SmtpConnectionException Unknown(SmtpReply reply) =>
+        new("4.5.0", $"{connection.Peer} offers CHUNKING and does not know BDAT: {RemoteReply.Line(reply)}");
 }

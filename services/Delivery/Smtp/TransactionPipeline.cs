@@ -26,6 +26,11 @@ internal sealed partial class TransactionPipeline(
     private readonly SmtpTimeouts _timeouts = options.Timeouts;
     private readonly bool _pipelining = options.Pipelining && connection.Capabilities.Pipelining;
 
+    // RFC 4954 §5: to a server that we trust, and that knows the parameter.
+    private readonly FarEnd _farEnd = new(
+        connection.Capabilities, connection.RemoteHost, IsFinal: connection.IsLmtp,
+        HearsSubmitter: connection is { IsTrusted: true, Capabilities.AuthMechanisms.Count: > 0 });
+
     private DotStuffing _stuffing;
 
     /// <summary>Octets of the current message's content that were handed to the connection.</summary>
@@ -51,7 +56,7 @@ internal sealed partial class TransactionPipeline(
     {
         try
         {
-            while ((_current ??= await batch.NextAsync(connection.Capabilities, connection.RemoteHost, connection.IsLmtp)) is { } message)
+            while ((_current ??= await batch.NextAsync(_farEnd)) is { } message)
             {
                 if (await OpenTransactionAsync(message))
                     await SendContentAsync(message);
@@ -183,7 +188,7 @@ internal sealed partial class TransactionPipeline(
                 return;
             // What stands behind a dot of LMTP waits for as many replies as it has recipients.
             if (_pipelining && !connection.IsLmtp)
-                _next = await batch.NextAheadAsync(connection.Capabilities, connection.RemoteHost);
+                _next = await batch.NextAheadAsync(_farEnd);
             await FinishAsync(message, _next);
         }
         catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && _current == message && !message.IsSettled)
@@ -204,8 +209,7 @@ internal sealed partial class TransactionPipeline(
         // Of LMTP a refusal is one recipient's, as long as another has the message.
         if (_chunking && !reply.IsSuccess && !Array.Exists(message.Replies, own => own is { IsSuccess: true }))
             connection.NeedsReset = true;
-        await batch.SettleAsync(
-            message, reply, _chunking ? TransactionStep.LastChunk : TransactionStep.FinalDot, connection.RemoteHost, connection.FellBackToClear);
+        await batch.SettleAsync(message, reply, message.End, connection.RemoteHost, connection.FellBackToClear);
         if (reply.Code == Closing)
             throw ClosedBy(reply);
         if (reply.IsIntermediate)
@@ -220,15 +224,15 @@ internal sealed partial class TransactionPipeline(
     {
         if (_chunking && await ReadEarlierChunksAsync(message) is { } refusal)
             return await ReadBehindRefusalAsync(message, refusal);
-        return connection.IsLmtp ? await ReadForEachAsync(message) : await ReadEndReplyAsync(message);
-    }
-
-    private async ValueTask<SmtpReply> ReadEndReplyAsync(OutboundMessage message)
-    {
-        var reply = await connection.ReadReplyAsync(_chunking ? "the last chunk" : "the final dot", _timeouts.FinalDot, takesEndless: true);
+        if (connection.IsLmtp)
+            return await ReadForEachAsync(message);
+        var reply = await ReadEndReplyAsync();
         await HearAsync(message, reply);
         return reply;
     }
+
+    private ValueTask<SmtpReply> ReadEndReplyAsync() =>
+        connection.ReadReplyAsync(_chunking ? "the last chunk" : "the final dot", _timeouts.FinalDot, takesEndless: true);
 
     /// <summary>
     /// RFC 2033 §4.2: one reply for each recipient that was taken, in their order. Each is his as soon as it is read: who has one is not in
@@ -236,10 +240,20 @@ internal sealed partial class TransactionPipeline(
     /// </summary>
     private async ValueTask<SmtpReply> ReadForEachAsync(OutboundMessage message)
     {
+        var isFirst = true;
+        var isOfMany = message.Refusals.Count(refusal => refusal is null) > 1;
         for (var i = 0; i < message.Recipients.Count; i++)
         {
-            if (message.Refusals[i] is null)
-                message.Replies[i] = await ReadEndReplyAsync(message);
+            if (message.Refusals[i] is not null)
+                continue;
+            var reply = await ReadEndReplyAsync();
+            // What is put back has no reply, and clears this one.
+            message.Replies[i] = reply;
+            if (isFirst && isOfMany)
+                HearFirstOfMany(reply);
+            else
+                await HearAsync(message, reply);
+            isFirst = false;
         }
 
         return Array.FindLast(message.Replies, reply => reply is not null)!;
@@ -324,6 +338,7 @@ internal sealed partial class TransactionPipeline(
         if (!connection.TryCommitToDot())
             throw new SmtpConnectionException("4.4.2", "Timed out while sending the message (given up early)", isTimeout: true);
         message.IsDotSent = true;
+        message.End = _chunking ? TransactionStep.LastChunk : TransactionStep.FinalDot;
         if (_chunking)
             await WriteLastOctetAsync();
         else
@@ -362,9 +377,7 @@ internal sealed partial class TransactionPipeline(
         return $"MAIL FROM:<{message.First.Sender}>{size}{body}{utf8}{tls}{Further(message.Dsn?.Mail.ToString())}{Further(message.Timing?.ParametersFor(capabilities, time.GetUtcNow()))}{Further(SubmitterOf(message))}";
     }
 
-    // RFC 4954 §5: to a server that we trust, and that knows the parameter.
-    private string? SubmitterOf(OutboundMessage message) =>
-        connection is { IsTrusted: true, Capabilities.AuthMechanisms.Count: > 0 } ? message.Submitter?.ParameterFor(message.NeedsSmtpUtf8) : null;
+    private string? SubmitterOf(OutboundMessage message) => _farEnd.HearsSubmitter ? message.Submitter?.ParameterFor(message.NeedsSmtpUtf8) : null;
 
     // RFC 3461 §5.2.1: as the client said it, and no word where it said none.
     private static string RcptCommand(OutboundMessage message, Recipient recipient) =>

@@ -20,6 +20,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 
     // Said of the connection, of the greeting that stands, and of the transaction: what ends one of them takes its note along.
     private MessageNote? _ofConnection;
+    private readonly List<string> _forwardingDomains = [];
     private MessageNote? _ofHello;
     private MessageNote? _ofTransaction;
 
@@ -130,6 +131,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>Who reads the signatures of the message under way; null where nobody does.</summary>
     public SignatureObserver? SignatureObserver { get; set; }
 
+    /// <summary>Domains of ours whose aliases lead the message under way to other systems, in the order of its recipients.</summary>
+    public IReadOnlyList<string> ForwardingDomains => _forwardingDomains;
+
     /// <summary>What was said of the message that is being received; null: nothing.</summary>
     public MessageNote? Note => MessageNote.Join(MessageNote.Join(_ofConnection, _ofHello), _ofTransaction);
 
@@ -141,6 +145,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
         if (stage is not (CheckStage.Connection or CheckStage.Sender))
             return;
         _ofTransaction = null;
+        _forwardingDomains.Clear();
         AskSpf(null);
     }
 
@@ -172,6 +177,8 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
                 AskSpf(null);
                 break;
             default:
+                if (stage == CheckStage.Recipient)
+                    NoteForwarding();
                 _ofTransaction = MessageNote.Join(_ofTransaction, _ofProposed);
                 break;
         }
@@ -185,6 +192,14 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     {
         _content = content;
         Signatures = null;
+    }
+
+    private void NoteForwarding()
+    {
+        if (_resolved is { IsLocal: true, IsRelayed: false } resolved && ReferenceEquals(_resolvedRecipient, session.ProposedRecipient)
+            && session.ProposedRecipient is { } recipient && resolved.Ends.Any(end => end.Route == RecipientRoute.Remote)
+            && !_forwardingDomains.Contains(recipient.Domain, StringComparer.OrdinalIgnoreCase))
+            _forwardingDomains.Add(recipient.Domain);
     }
 
     /// <summary>Where the recipient leads, looked up once for all checks of it.</summary>

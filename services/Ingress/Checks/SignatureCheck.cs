@@ -10,7 +10,7 @@ namespace MailPipeline.Ingress.Checks;
 /// Who signed a message (RFC 6376) and who vouches for what it was before it was changed (RFC 8617). It refuses nothing (RFC 6376 §6.3): what it
 /// finds stands in <see cref="CheckContext.Signatures"/> for the checks behind it.
 /// </summary>
-internal sealed class SignatureCheck(IDnsLookup dns, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time) : ICheck
+internal sealed class SignatureCheck(DnsCache dns, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time) : ICheck
 {
     private readonly SignatureOptions _options = options.Value.Checks.Signatures;
     private readonly TimeSpan _maxTime = options.Value.Checks.Authentication.MaxTime;

@@ -81,8 +81,16 @@ internal sealed class KeyRecord
             return signature.Length == SignatureAlgorithm.Ed25519.SignatureSize && SignatureAlgorithm.Ed25519.Verify(key, hash, signature);
         if (_rsa is not { } parameters)
             return false;
-        using var rsa = RSA.Create(parameters);
-        return rsa.VerifyHash(hash, signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        try
+        {
+            using var rsa = RSA.Create(parameters);
+            return rsa.VerifyHash(hash, signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        }
+        catch (CryptographicException)
+        {
+            // What a stranger publishes may be what no library takes for a key: it verifies nothing.
+            return false;
+        }
     }
 
     private static SignatureFault TooLong => new(AuthenticationStatus.Policy, $"the key is longer than {MaxRsaBits} bits");
@@ -108,7 +116,8 @@ internal sealed class KeyRecord
                 return (default, new SignatureFault(AuthenticationStatus.Policy, $"the key has {bits} bits, fewer than {MinRsaBits}"));
             if (bits > MaxRsaBits || exponent.Length > MaxExponentBytes)
                 return (default, TooLong);
-            if (exponent.IsEmpty || (exponent[^1] & 1) == 0)
+            // An exponent of 1 makes any hash its own signature, and an even one or modulus is of no RSA key.
+            if (exponent.IsEmpty || (exponent[^1] & 1) == 0 || exponent is [1] || (modulus[^1] & 1) == 0)
                 return (default, SignatureFault.Unreadable("the key is no RSA key"));
             return (new RSAParameters { Modulus = modulus.ToArray(), Exponent = exponent.ToArray() }, null);
         }

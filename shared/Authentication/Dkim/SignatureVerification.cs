@@ -32,12 +32,16 @@ internal static class SignatureVerification
     }
 
     /// <summary>The fields that h= names: of several of one name the lowest first, and of one that is not there nothing (RFC 6376 §5.4.2).</summary>
-    public static void WriteSigned(IBufferWriter<byte> output, Canonicalization form, IReadOnlyList<string> names, MessageHeader header)
+    /// <param name="own">The signature that is verified, which h= never means (RFC 6376 §3.5); null while one is made.</param>
+    public static void WriteSigned(
+        IBufferWriter<byte> output, Canonicalization form, IReadOnlyList<string> names, MessageHeader header, MessageField? own = null)
     {
         var taken = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var name in names)
         {
             var fields = header.Named(name);
+            if (own is { } field && field.IsNamed(name))
+                fields = [.. fields.Where(other => !other.Octets.Equals(field.Octets))];
             var below = taken.GetValueOrDefault(name);
             taken[name] = below + 1;
             if (below < fields.Count)
@@ -49,7 +53,7 @@ internal static class SignatureVerification
     public static byte[] HashOf(SignatureField signature, MessageHeader header)
     {
         var signed = new ArrayBufferWriter<byte>(2048);
-        WriteSigned(signed, signature.HeaderForm, signature.SignedNames, header);
+        WriteSigned(signed, signature.HeaderForm, signature.SignedNames, header, signature.Field);
         CanonicalField.Write(signed, signature.HeaderForm, signature.WithoutSignature(), hasLineEnd: false);
         return SHA256.HashData(signed.WrittenSpan);
     }

@@ -72,7 +72,7 @@ public sealed class MessagePrefix
     }
 
     /// <summary>All fields, as they stand in front of the content.</summary>
-    internal byte[] ToBytes()
+    public byte[] ToBytes()
     {
         var bytes = new byte[SizeBytes];
         var at = SizeBytes;

@@ -77,7 +77,7 @@ public sealed class CredentialVerifier
         _turns = new LoginTurns(
             Math.Max(1, Environment.ProcessorCount / 2), options.MaxWaiting, options.MaxWaitingPerNetwork, _history.HasFailed);
         if (tokens is not null)
-            _tokens = new TokenLogins(directory, tokens, _history);
+            _tokens = new TokenLogins(directory, tokens, _history, _others);
     }
 
     /// <summary>Logins that wait for their turn.</summary>
@@ -111,11 +111,8 @@ public sealed class CredentialVerifier
 
         if (isPaused)
             return Verification.Busy;
-        await _others.LearnAsync(name, prefix);
-        if (_history.IsPaused(name, prefix))
-            return Verification.Busy;
         var look = await _turns.RunAsync(
-            prefix, _history.HasSucceeded(name, prefix), () => Look(name, prefix, account, password), client.Closed, client.Left);
+            prefix, _history.HasSucceeded(name, prefix), () => LookAsync(name, prefix, account, password), client.Closed, client.Left);
         if (look is null or { Answer: PasswordAnswer.NotTaken })
             return Verification.Busy;
         if (account is null || look is { Answer: PasswordAnswer.Wrong })
@@ -197,9 +194,15 @@ public sealed class CredentialVerifier
         return new Verification(account, IsBusy: false);
     }
 
-    /// <summary>Stretches the password, and notes what came of it before the next turn comes: guesses that waited together pause together.</summary>
-    private PasswordLook Look(string name, IPNetwork prefix, Account? account, string password)
+    /// <summary>
+    /// Stretches the password, and notes what came of it before the next turn comes: guesses that waited together pause together. What others
+    /// know is asked for in the turn: it is of this moment, and storage is not asked by more at once than have a turn.
+    /// </summary>
+    private async Task<PasswordLook> LookAsync(string name, IPNetwork prefix, Account? account, string password)
     {
+        if (_history.IsPaused(name, prefix))
+            return new PasswordLook(PasswordAnswer.NotTaken);
+        await _others.LearnAsync(name, prefix);
         if (_history.IsPaused(name, prefix))
             return new PasswordLook(PasswordAnswer.NotTaken);
         // Until they are renewed, hashes of an older form take another time than nobody's.

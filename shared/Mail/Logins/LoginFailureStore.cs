@@ -18,6 +18,9 @@ public sealed class LoginFailureStore(MailDatabase database, SecretStore secrets
     private const string KeyName = "login-failures";
     private const int MostForgotten = 10_000;
 
+    /// <summary>So often that many in one sweep: with one a minute, as many as eighty processes can add (<see cref="SharedLoginHistory"/>).</summary>
+    private const int MostPieces = 50;
+
     private static readonly Statement s_find = new("SELECT who, failures, failed_at FROM login_failures WHERE who IN ($1, $2)");
 
     private static readonly Statement s_add = new(
@@ -78,8 +81,21 @@ public sealed class LoginFailureStore(MailDatabase database, SecretStore secrets
     /// <summary>Removes what nobody remembers any more, a bounded number at a time. Returns how many there were.</summary>
     public async Task<int> ForgetOldAsync()
     {
-        var old = await database.QueryAsync(
-            s_old, r => r.GetString(0), CancellationToken.None, database.Time.GetUtcNow() - LoginHistory.Remembered, MostForgotten);
+        var forgotten = 0;
+        for (var piece = 0; piece < MostPieces; piece++)
+        {
+            var old = await database.QueryAsync(
+                s_old, r => r.GetString(0), CancellationToken.None, database.Time.GetUtcNow() - LoginHistory.Remembered, MostForgotten);
+            forgotten += await ForgetAsync(old);
+            if (old.Count < MostForgotten)
+                break;
+        }
+
+        return forgotten;
+    }
+
+    private async Task<int> ForgetAsync(List<string> old)
+    {
         var forgotten = 0;
         // Few at a time, as others wait for the commit; one that has failed again meanwhile is counted from there.
         foreach (var some in old.Chunk(100))

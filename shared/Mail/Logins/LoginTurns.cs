@@ -43,7 +43,7 @@ internal sealed class LoginTurns(int workers, int capacity, int capacityOfPrefix
     /// <param name="closed">Cancelled when the client has closed its side.</param>
     /// <param name="left">Cancelled when the client has left.</param>
     /// <exception cref="OperationCanceledException">The client has left while it waited.</exception>
-    public async Task<T?> RunAsync<T>(IPNetwork prefix, bool isPreferred, Func<T> work, CancellationToken closed, CancellationToken left)
+    public async Task<T?> RunAsync<T>(IPNetwork prefix, bool isPreferred, Func<Task<T>> work, CancellationToken closed, CancellationToken left)
         where T : struct
     {
         if (!await TakeAsync(prefix, isPreferred, closed, left))

@@ -5,20 +5,41 @@ namespace MailPipeline.Mail;
 
 /// <summary>
 /// Keeps the <see cref="LoginHistory"/> of this process and those of others together, by storage. Where that is away each process goes on
-/// with what it knows itself: its own pauses hold, and nobody is refused for the store's sake.
+/// with what it knows itself: its own pauses hold, and nobody is refused for the store's sake. Who fails with any number of names does not fill
+/// the store with them: of how many failures it is told is bounded.
 /// </summary>
 /// <param name="failures">Null: no other process works on this store.</param>
 internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore? failures, TimeProvider time)
 {
+    /// <summary>Of one network the others are told so often in a minute. Nobody who mistypes gets there; a network of many users may.</summary>
+    internal const int MostToldOfNetwork = 60;
+
+    /// <summary>The same of all networks. With it no more rows come in than are swept (<see cref="LoginFailureStore.ForgetOldAsync"/>).</summary>
+    private const int MostTold = 3000;
+
+    /// <summary>A login waits so long for what others know, as it holds up those behind it; a row by its key takes a millisecond.</summary>
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    /// <summary>Storage that was later than that is not asked for so long.</summary>
+    internal static readonly TimeSpan AwayTime = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan s_tellingTime = TimeSpan.FromMinutes(1);
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<IPNetwork, int> _told = [];
+    private int _toldOfAll;
+    private long _tellingSince = time.GetTimestamp();
+    private long _awayUntil = long.MinValue;
+
     /// <summary>Takes over what others know, before a password or proof is looked at.</summary>
     public async ValueTask LearnAsync(string name, IPNetwork prefix)
     {
-        if (failures is null)
+        if (failures is null || time.GetTimestamp() < Volatile.Read(ref _awayUntil))
             return;
         var networks = LoginHistory.NetworksOf(prefix);
         try
         {
-            var known = await failures.FindAsync(name, networks);
+            var known = await failures.FindAsync(name, networks).WaitAsync(Patience, time);
             foreach (var network in networks)
             {
                 if (known.TryGetValue(network, out var shared))
@@ -31,6 +52,10 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
         {
             // Alone, until it is back.
         }
+        catch (TimeoutException)
+        {
+            Volatile.Write(ref _awayUntil, time.GetTimestamp() + (long)(AwayTime.TotalSeconds * time.TimestampFrequency));
+        }
     }
 
     /// <summary>Tells the others of failures that they do not know of. Of a name's first one they are not told: most have no second.</summary>
@@ -38,6 +63,13 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
     {
         if (failures is null || history.TakeUntold(name, prefix) is not { Count: > 0 } untold)
             return;
+        if (!MayTell(prefix))
+        {
+            // With the next one, if that comes in another minute.
+            history.NotTold(name, untold);
+            return;
+        }
+
         try
         {
             await failures.AddAsync(name, untold);
@@ -61,6 +93,25 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
         catch (StorageUnavailableException)
         {
             // They forget it by themselves, within the hour.
+        }
+    }
+
+    private bool MayTell(IPNetwork prefix)
+    {
+        lock (_lock)
+        {
+            if (time.GetElapsedTime(_tellingSince) >= s_tellingTime)
+            {
+                _told.Clear();
+                (_toldOfAll, _tellingSince) = (0, time.GetTimestamp());
+            }
+
+            var told = _told.GetValueOrDefault(prefix);
+            if (told >= MostToldOfNetwork || _toldOfAll >= MostTold)
+                return false;
+            _told[prefix] = told + 1;
+            _toldOfAll++;
+            return true;
         }
     }
 }

@@ -7,7 +7,7 @@ namespace MailPipeline.Mail;
 /// Logins by token. One that the issuer has not signed counts as a wrong password does, for the name and where it came from. Nobody guesses a
 /// signature, so that no pause is in the way of a token that is right, nor is one begun by a token that has expired or is for somebody else.
 /// </summary>
-internal sealed class TokenLogins(MailDirectory directory, TokenVerifier tokens, LoginHistory history)
+internal sealed class TokenLogins(MailDirectory directory, TokenVerifier tokens, LoginHistory history, SharedLoginHistory others)
 {
     /// <exception cref="OperationCanceledException">The client has left.</exception>
     public async ValueTask<Verification> VerifyAsync(TokenClaim claim, IPNetwork prefix, CancellationToken left)
@@ -29,12 +29,19 @@ internal sealed class TokenLogins(MailDirectory directory, TokenVerifier tokens,
             : null);
         if (refusal is null)
         {
-            history.Succeeded(name, prefix);
+            // It ends what failed there, at whatever process that was.
+            await others.LearnAsync(name, prefix);
+            if (history.Succeeded(name, prefix))
+                await others.TellLoginAsync(name, prefix);
             return new Verification(account, IsBusy: false);
         }
 
         if (look.IsForged)
+        {
             history.Failed(name, prefix);
+            await others.TellFailureAsync(name, prefix);
+        }
+
         return Verification.Refused with { Reason = $"the token is {refusal}" };
     }
 }

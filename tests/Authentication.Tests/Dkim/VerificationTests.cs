@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Formats.Asn1;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -142,6 +143,26 @@ public sealed class VerificationTests : IDisposable
         Assert.Contains("bits", result.Reason, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(1, false)]
+    [InlineData(2, false)]
+    [InlineData(3, true)]
+    public async Task An_RSA_key_that_is_none_is_no_key_and_breaks_nothing(int exponent, bool isEven)
+    {
+        var modulus = new byte[257];
+        modulus.AsSpan(1).Fill(0xC5);
+        modulus[^1] = (byte)(isEven ? 0xC4 : 0xC5);
+        var writer = new AsnWriter(AsnEncodingRules.DER);
+        using (writer.PushSequence())
+        {
+            writer.WriteInteger(modulus);
+            writer.WriteInteger(exponent);
+        }
+
+        var result = await Verifying.OneAsync(_signer.Sign(Message, Tags), new FakeKeys().With(Name, $"p={Convert.ToBase64String(writer.Encode())}"));
+        Assert.Equal((AuthenticationStatus.PermanentError, "the key is no RSA key"), (result.Status, result.Reason));
+    }
+
     [Fact]
     public async Task A_key_of_4096_bits_and_a_bare_RSAPublicKey_are_taken()
     {
@@ -242,6 +263,23 @@ public sealed class VerificationTests : IDisposable
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - started, 0, 200_000);
         var result = Assert.Single(await content.VerifyAsync(Keys, Verifying.Now, TestContext.Current.CancellationToken));
         Assert.Equal(AuthenticationStatus.Policy, result.Status);
+    }
+
+    [Fact]
+    public async Task A_header_of_very_many_fields_is_not_judged()
+    {
+        var signed = _signer.Sign(Message, Tags);
+        Assert.Equal(AuthenticationStatus.Pass, (await Verifying.OneAsync(Fields(1900) + signed, Keys)).Status);
+        Assert.Equal(AuthenticationStatus.Policy, (await Verifying.OneAsync(Fields(2000) + signed, Keys)).Status);
+
+        static string Fields(int count) => string.Concat(Enumerable.Range(0, count).Select(i => $"x{i}:\r\n"));
+    }
+
+    [Fact]
+    public async Task A_signature_that_signs_those_before_it_does_not_sign_itself()
+    {
+        var both = _signer.Sign(_signer.Sign(Message, Tags), Tags.Replace("h=from", "h=dkim-signature:dkim-signature:from", StringComparison.Ordinal));
+        Assert.Equal([AuthenticationStatus.Pass, AuthenticationStatus.Pass], (await Verifying.AllAsync(both, Keys)).Select(result => result.Status));
     }
 
     [Theory]

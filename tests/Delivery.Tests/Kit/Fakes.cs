@@ -187,8 +187,14 @@ internal sealed class FakeContent : IMessageContent
     /// <summary>Who submitted messages, by message.</summary>
     public Dictionary<long, MailSubmitter> Submitters { get; } = [];
 
-    public Task<MailSubmitter?> FindSubmitterAsync(long messageId, CancellationToken cancellationToken) =>
-        Task.FromResult(Submitters.GetValueOrDefault(messageId));
+    /// <summary>So often somebody asked who submitted a message.</summary>
+    public int SubmittersAsked { get; private set; }
+
+    public Task<MailSubmitter?> FindSubmitterAsync(long messageId, CancellationToken cancellationToken)
+    {
+        SubmittersAsked++;
+        return Task.FromResult(Submitters.GetValueOrDefault(messageId));
+    }
 
     public long Add(long messageId, byte[] content)
     {

@@ -40,6 +40,7 @@ public sealed class ValidatingResolver : IAsyncDisposable
         var (knotd, unbound) = (DebianProgram.Find("knotd", "knot"), DebianProgram.Find("unbound", "unbound"));
         var folder = new TempFolder("signed");
         ServerProcess? authority = null;
+        ServerProcess? resolver = null;
         try
         {
             var (served, asked) = (new IPEndPoint(IPAddress.Loopback, FreePorts.Next()), new IPEndPoint(IPAddress.Loopback, FreePorts.Next()));
@@ -48,7 +49,7 @@ public sealed class ValidatingResolver : IAsyncDisposable
             var configuration = folder.Write("knot.conf", KnotConfiguration(folder, served, zone));
             authority = ServerProcess.Start(knotd, ["-c", configuration], folder.FullPath);
             await authority.WaitUntilAsync(token => AnswersAsync(served, zone, token), s_startTime, "knotd", cancellation);
-            var resolver = ServerProcess.Start(
+            resolver = ServerProcess.Start(
                 unbound, ["-d", "-c", folder.Write("unbound.conf", UnboundConfiguration(folder, served, asked, zone, [await AnchorAsync(configuration, zone), .. AnchorsOf(bogus)]))],
                 folder.FullPath);
             var server = new ValidatingResolver(folder, authority, resolver, asked, served);
@@ -57,6 +58,8 @@ public sealed class ValidatingResolver : IAsyncDisposable
         }
         catch
         {
+            if (resolver is not null)
+                await resolver.DisposeAsync();
             if (authority is not null)
                 await authority.DisposeAsync();
             folder.Dispose();
