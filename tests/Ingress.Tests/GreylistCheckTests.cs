@@ -115,6 +115,19 @@ public sealed class GreylistCheckTests
     }
 
     [Fact]
+    public async Task A_name_server_that_never_answers_holds_up_nobody_for_long()
+    {
+        await using var dns = new SilentDnsServer();
+        using var policy = new WrittenPolicy("""{ "Greylisting": { "Delay": "5m", "ExceptHosts": [ "hosts.example" ] } }""");
+        await using var host = await policy.StartAsync(dns.EndPoint, new Dictionary<string, string> { ["Dns:Timeout"] = "10s" });
+        await using var session = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
+        await session.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        var started = TimeProvider.System.GetTimestamp();
+        await session.SayAsync("RCPT TO:<ann@example.com>", "451 4.7.1 Not seen before");
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(15));
+    }
+
+    [Fact]
     public async Task While_there_is_no_room_for_more_the_unknown_are_let_in_and_not_kept()
     {
         using var policy = new WrittenPolicy("""{ "Greylisting": { "Delay": "5m", "RetryWithin": "4h", "MaxRows": 2, "AllowNetworkAfter": 0 } }""");

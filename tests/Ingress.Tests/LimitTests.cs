@@ -6,6 +6,7 @@ using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using MailPipeline.Testing;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
@@ -178,6 +179,34 @@ public sealed class LimitTests
         Assert.True(await limits.MayLogInAsync(context, "ann@example.com"));
         await limits.LoginFailedAsync(context, "ann@example.com");
         Assert.Equal("limit guesses", (await BanAsync(host.Services.GetRequiredService<BanStore>())).SetBy);
+    }
+
+    [Fact]
+    public async Task Logins_that_storage_did_not_judge_do_not_count()
+    {
+        using var policy = Policy("""{ "Name": "guesses", "Of": "Network", "What": "FailedLogins", "Count": 2, "Window": "1h", "Ban": "1h" }""");
+        await using var host = await policy.StartAsync(settings: s_settings);
+        await RunAsync("ALTER TABLE accounts RENAME TO gone");
+        for (var i = 0; i < 3; i++)
+        {
+            await using var unheard = await WrittenPolicy.GreetedAsync(host.Submission, "203.0.113.9");
+            await unheard.SendAsync(Login("secret") + "\r\n");
+            Assert.DoesNotContain(await unheard.ReplyAsync() is { } reply ? reply[..3] : "", (string[])["235", "535"]);
+        }
+
+        await host.NoSessionsAsync();
+        await RunAsync("ALTER TABLE gone RENAME TO accounts");
+        await using (await UserAsync(host, "203.0.113.9")) { }
+        Assert.Empty(await host.Services.GetRequiredService<BanStore>().ListAsync(10, Cancellation));
+
+        async Task RunAsync(string sql)
+        {
+            await using var database = new SqliteConnection($"Data Source={host.DatabasePath};Pooling=False");
+            await database.OpenAsync(Cancellation);
+            await using var command = database.CreateCommand();
+            command.CommandText = sql;
+            await command.ExecuteNonQueryAsync(Cancellation);
+        }
     }
 
     [Fact]
