@@ -106,6 +106,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
 
+    public DsnStore Dsn => _app.Services.GetRequiredService<DsnStore>();
+
     public FlushStore Flushes => _app.Services.GetRequiredService<FlushStore>();
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
