@@ -171,6 +171,40 @@ public sealed class SenderRewritingTests : IDisposable
         Assert.Equal($"SRS0{kept[(kept.IndexOf('=', StringComparison.Ordinal) + 1)..]}@first.example", rewriting.Read(rewritten, _time.GetUtcNow())!.Value.Sender);
     }
 
+    /// <summary>A forwarder that is not ours stands behind us, and before us: reports find their way by both.</summary>
+    [Theory]
+    [InlineData('=')]
+    [InlineData('+')]
+    [InlineData('-')]
+    public async Task Postsrsd_and_we_read_what_the_other_has_made(char separator)
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var other = await PostSrsdServer.StartAsync("other.example", separator, cancellation);
+        var rewriting = Make(("MaxLocalPartBytes", "128"));
+
+        rewriting.Rewrite("ann+news@example.net", out var ours);
+        var guarded = await other.RewriteAsync(ours, cancellation);
+        Assert.Matches($"^SRS1{System.Text.RegularExpressions.Regex.Escape($"{separator}")}....=srs\\.example\\.org==.*@other\\.example$", guarded);
+        var back = await other.ReverseAsync(guarded, cancellation);
+        Assert.Equal(ours, back);
+        Assert.Equal("ann+news@example.net", rewriting.Read(back, _time.GetUtcNow())!.Value.Sender);
+        // It comes to us a second time.
+        rewriting.Rewrite(guarded, out var again);
+        Assert.StartsWith("SRS1=", again, StringComparison.Ordinal);
+        Assert.Equal(ours, rewriting.Read(again, _time.GetUtcNow())!.Value.Sender);
+
+        var theirs = await other.RewriteAsync("bob@example.com", cancellation);
+        Assert.StartsWith($"SRS0{separator}", theirs, StringComparison.Ordinal);
+        rewriting.Rewrite(theirs, out var kept);
+        Assert.StartsWith("SRS1=", kept, StringComparison.Ordinal);
+        var first = rewriting.Read(kept, _time.GetUtcNow())!.Value.Sender;
+        Assert.Equal(theirs, first);
+        Assert.Equal("bob@example.com", await other.ReverseAsync(first, cancellation));
+        // By way of a third: it drops us, and its reports go to the first as well.
+        await using var third = await PostSrsdServer.StartAsync("third.example", '=', cancellation);
+        Assert.Equal(theirs, await third.ReverseAsync(await third.RewriteAsync(kept, cancellation), cancellation));
+    }
+
     [Fact]
     public void A_sender_that_would_grow_too_long_stays_as_he_is()
     {
