@@ -84,9 +84,9 @@ public sealed class AddressResolver
     {
         if (_rewriting?.Read(address, at ?? _time.GetUtcNow()) is not { } path)
             return await ResolveNameAsync(address, room, cancellationToken);
-        // Ours, as an alias is, though nobody has written it into the directory.
+        // Ours, as an alias is, though nobody has written it into the directory. Each one that stands in another is shorter.
         return path.Fault == ReturnPathFault.None
-            ? await ResolveNameAsync(path.Sender, room, cancellationToken) with { IsLocal = true }
+            ? await ResolveAsync(path.Sender, cancellationToken, room, at) with { IsLocal = true }
             : new ResolvedAddress(true, [], AddressFault.NotThere);
     }
 
