@@ -24,6 +24,7 @@ needs=(
   "knotd knot"
   "rspamd rspamd"
   "opendkim opendkim"
+  "postsrsd postsrsd"
   "postfix postfix"
   "smtp-sink postfix"
   "smtp-source postfix"

@@ -283,5 +283,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 PRIMARY KEY (day, domain, kind, result, host, address, writer)) {without_rowid}
             """,
         ],
+        [
+            // return_path: the sender that its hosts are given, where an alias leads a stranger's message to another system; empty: that of the message.
+            "ALTER TABLE recipients ADD COLUMN return_path TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

@@ -453,17 +453,18 @@ internal sealed class DeliveryBatch : IDots
 
     /// <summary>
     /// Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise. Those whose
-    /// address needs SMTPUTF8 travel apart from those whose does not: a host without it takes the others.
+    /// address needs SMTPUTF8 travel apart from those whose does not: a host without it takes the others. So do those that it was forwarded to under
+    /// another sender.
     /// </summary>
     private void Fill(IReadOnlySet<long> won)
     {
-        var byMessage = new Dictionary<(long, bool), List<Recipient>>(won.Count);
+        var byMessage = new Dictionary<(long, string, bool), List<Recipient>>(won.Count);
         var groups = new List<List<Recipient>>(won.Count);
         foreach (var recipient in _wanted.Recipients)
         {
             if (!won.Contains(recipient.RecipientId))
                 continue;
-            var key = (recipient.MessageId, OutboundMessage.NeedsUtf8(recipient));
+            var key = (recipient.MessageId, recipient.Sender, OutboundMessage.NeedsUtf8(recipient));
             if (!byMessage.TryGetValue(key, out var group) || group.Count >= _context.Options.MaxRecipients)
             {
                 byMessage[key] = group = new List<Recipient>(1);

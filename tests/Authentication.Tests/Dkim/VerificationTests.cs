@@ -193,9 +193,10 @@ public sealed class VerificationTests : IDisposable
         var signed = _signer.Sign(Message, $"{Tags}; l=12");
         Assert.Equal("l= leaves 15 octets of the body uncovered", (await Verifying.OneAsync(signed, Keys)).Reason);
         var longer = await Verifying.OneAsync(signed + "buy now\r\n", Keys);
-        Assert.Equal((AuthenticationStatus.Pass, "l= leaves 24 octets of the body uncovered"), (longer.Status, longer.Reason));
+        Assert.Equal((AuthenticationStatus.Pass, "l= leaves 24 octets of the body uncovered", true), (longer.Status, longer.Reason, longer.LeavesBodyUncovered));
         var all = _signer.Sign(Message, $"{Tags}; l=27");
-        Assert.Equal("", (await Verifying.OneAsync(all, Keys)).Reason);
+        var covered = await Verifying.OneAsync(all, Keys);
+        Assert.Equal(("", false), (covered.Reason, covered.LeavesBodyUncovered));
     }
 
     [Fact]
