@@ -218,7 +218,7 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // priority: among others of its flow, the highest first.
             "ALTER TABLE messages ADD COLUMN priority BIGINT NOT NULL DEFAULT 0",
 
-            // In place of a row of unrouted or unrouted_dsn, where MAIL said something about time or priority: who does not know of that leaves it alone.
+            // In place of a row of unrouted or unrouted_dsn, where MAIL said something about time, priority or REQUIRETLS: who does not know of that leaves it alone.
             // parameters: as in unrouted_dsn, or empty. Nobody routes it before release_at.
             """
             CREATE TABLE unrouted_timed (

@@ -131,6 +131,13 @@ internal sealed class DomainDelivery(
 
     private async Task<Claim?> TakeAsync(BatchCommand wanted, bool begun)
     {
+        if (wanted.Recipients.Any(IsForOthers))
+        {
+            wanted = wanted with { Recipients = [.. wanted.Recipients.Where(recipient => !IsForOthers(recipient))] };
+            if (wanted.Recipients.Length == 0)
+                return null;
+        }
+
         try
         {
             return await claims.TakeAsync(wanted, begun, lifetime.ApplicationStopping);
@@ -162,6 +169,9 @@ internal sealed class DomainDelivery(
             return true;
         }
     }
+
+    /// <summary>A later version has accepted it, and asks for something that only its own workers can keep to.</summary>
+    private static bool IsForOthers(Recipient recipient) => (recipient.Body & BodyType.Unknown) != 0;
 
     private AttemptReport NothingWon(BatchCommand wanted)
     {

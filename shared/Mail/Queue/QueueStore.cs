@@ -405,7 +405,7 @@ public sealed class QueueStore(MailDatabase database)
         IWriteTransaction transaction, IReadOnlyList<RoutedMessage> messages, DateTimeOffset now)
     {
         // One is as a rule all: most envelopes say nothing about reports or time.
-        var takes = messages.GroupBy(TakingOf, routed => routed.Message.MessageId).Select(some => some.Key == s_takeUnroutedTimed
+        var takes = messages.SelectMany(TakingsOf, (routed, taking) => (Taking: taking, routed.Message.MessageId)).GroupBy(one => one.Taking, one => one.MessageId).Select(some => some.Key == s_takeUnroutedTimed
             ? transaction.QueryAsync(some.Key, r => r.GetInt64(0), SqlValue.FromIds(some), now)
             : transaction.QueryAsync(some.Key, r => r.GetInt64(0), SqlValue.FromIds(some))).ToList();
         var taken = new HashSet<long>();
@@ -414,8 +414,14 @@ public sealed class QueueStore(MailDatabase database)
         return taken;
     }
 
-    private static Statement TakingOf(RoutedMessage routed) =>
-        routed.Message.Timing is not null ? s_takeUnroutedTimed : routed.Message.Dsn is not null ? s_takeUnroutedDsn : s_takeUnrouted;
+    /// <summary>From the one table in which it is. REQUIRETLS is with what says something about time, and was not always: an envelope that said nothing of that may be in either.</summary>
+    private static Statement[] TakingsOf(RoutedMessage routed) => routed.Message switch
+    {
+        { Timing: not null } => [s_takeUnroutedTimed],
+        { Dsn: var dsn } when routed.Message.Body.HasFlag(BodyType.RequireTls) => [s_takeUnroutedTimed, dsn is null ? s_takeUnrouted : s_takeUnroutedDsn],
+        { Dsn: not null } => [s_takeUnroutedDsn],
+        _ => [s_takeUnrouted],
+    };
 
     internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), StoredTime.Read(r, 6),
