@@ -192,6 +192,9 @@ internal sealed class DomainDelivery(
 
         if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
             await turn.Slot!.KeepAsync(connection);
+        // The time of the batch is over, and not every host was asked.
+        if (batch.IsHeld)
+            await batch.SettleUnsafeAsync(mayBeLater: true);
     }
 
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
@@ -204,6 +207,7 @@ internal sealed class DomainDelivery(
         {
             if (connection is null)
             {
+                batch.TakeUpAside();
                 // Nobody holds a slot while he asks DNS.
                 if (!walk.HasNext && turn.HasSpoken)
                     turn.End();
@@ -244,11 +248,16 @@ internal sealed class DomainDelivery(
             }
 
             if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
-                return connection;
+            {
+                if (!batch.WantsSaferHost || !batch.MayGoOn)
+                    return connection;
+                await connection.QuitAsync();
+            }
+
             await connection.DisposeAsync();
             if (pipeline.Failure is { } failure && connection.HasAnswered)
                 walk.Broke(failure, connection.RemoteHost, connection.Security, pipeline.HasProgressed);
-            if (!batch.HasWork || !batch.MayGoOn)
+            if (!(batch.HasWork || batch.WantsSaferHost) || !batch.MayGoOn)
                 return null;
             connection = null;
         }
@@ -259,6 +268,9 @@ internal sealed class DomainDelivery(
     {
         // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
         if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
+            return;
+        await batch.SettleUnsafeAsync(mayBeLater: !walk.Failure.IsPermanent);
+        if (!batch.HasWork)
             return;
         if (walk.HasSpoken)
             await HandBackRestAsync(batch, walk);
