@@ -94,6 +94,7 @@ public static class Replies
     public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
     public static readonly SmtpReply C550NoSuchReturnPath = new(550, "5.1.1", "No message has gone out under that return path");
+    public static readonly SmtpReply C451ReturnPathUnknown = new(451, "4.3.0", "Return paths cannot be looked at now, try again later");
     public static readonly SmtpReply C550ReturnPathExpired = new(550, "5.1.1", "That return path is no longer valid");
     public static readonly SmtpReply C550ReportsOnly = new(550, "5.7.1", "Only reports, with the null sender, are taken for that return path");
     public static readonly SmtpReply C550NextHopRefuses = new(550, "5.1.1", "The host that has the mailboxes of that domain refuses this recipient");

@@ -83,10 +83,7 @@ public sealed class RequireTlsTests : IDisposable
         await using var next = new ScriptedServer(
             [Upgrade + (nextOffers == true ? "S: 250-REQUIRETLS\nS: 250 SIZE\nC: MAIL FROM:<sender@example.com> SIZE=5 REQUIRETLS\n" + Rest : "S: 250 SIZE\n") + Quit],
             address: IPAddress.Parse("127.0.0.2"), port: first.Port) { Certificate = _authority.Issue(Next) };
-        await using var bench = new Bench(options => (options.Port, options.TrustedRoots) = (first.Port, _authority.File));
-        bench.Dns.WithMx(Bench.Domain, (10, Host), (20, Next)).WithAddress(Host, "127.0.0.1").WithAddress(Next, nextOffers is null ? "127.0.0.3" : "127.0.0.2");
-        bench.DnsOptions.Validating = true;
-        bench.Dns.Signed.Add(Bench.Domain);
+        await using var bench = TwoHosts(first.Port, Next, nextOffers is null ? "127.0.0.3" : "127.0.0.2");
 
         var report = await bench.RunAsync(bench.Message("one\r\n", body: BodyType.RequireTls), bench.Message("one\r\n"));
 
@@ -97,6 +94,50 @@ public sealed class RequireTlsTests : IDisposable
         await first.FinishAsync();
         if (nextOffers is not null)
             await next.FinishAsync();
+    }
+
+    /// <summary>A host that broke off is asked again; that it has answered then ends that.</summary>
+    [Fact]
+    public async Task A_host_that_is_not_safe_is_asked_once_though_it_broke_off_before()
+    {
+        const string Next = "mx2.example.net";
+        const string Plain = Upgrade + "S: 250 SIZE\nC: MAIL FROM:<sender@example.com> SIZE=5\n";
+        await using var first = new ScriptedServer([Plain + "! close", Plain + Rest + Quit]) { Certificate = _authority.Issue(Host) };
+        await using var next = new ScriptedServer(
+            [Upgrade + "S: 250-REQUIRETLS\nS: 250 SIZE\nC: MAIL FROM:<sender@example.com> SIZE=5 REQUIRETLS\n" + Rest + Quit],
+            address: IPAddress.Parse("127.0.0.2"), port: first.Port) { Certificate = _authority.Issue(Next) };
+        await using var bench = TwoHosts(first.Port, Next);
+        var report = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("one\r\n", body: BodyType.RequireTls));
+        Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(report));
+        await first.FinishAsync();
+        await next.FinishAsync();
+    }
+
+    /// <summary>TLS that fails today may be there tomorrow, whatever the last host has.</summary>
+    [Fact]
+    public async Task A_host_that_may_be_safe_another_time_keeps_the_message_waiting()
+    {
+        const string Next = "mx2.example.net";
+        await using var first = new ScriptedServer("S: 220 mx\n* EHLO\nS: 250 SIZE\n" + Quit);
+        await using var next = new ScriptedServer([Upgrade + "S: 250 SIZE\n" + Quit], address: IPAddress.Parse("127.0.0.2"), port: first.Port) { Certificate = _authority.Issue(Next) };
+        await using var bench = TwoHosts(first.Port, Next);
+        var report = await bench.RunAsync(bench.Message("one\r\n", body: BodyType.RequireTls));
+        Assert.Equal(["Deferred 4.7.30"], Bench.Outcomes(report));
+        Assert.Equal("-", report.Results[0].Tls!.Certificate);
+        await first.FinishAsync();
+        await next.FinishAsync();
+    }
+
+    /// <summary>Of hosts that the bound left out nobody knows.</summary>
+    [Fact]
+    public async Task Where_not_every_host_was_asked_it_is_tried_again()
+    {
+        const string Next = "mx2.example.net";
+        await using var first = new ScriptedServer(Upgrade + "S: 250 SIZE\n" + Quit) { Certificate = _authority.Issue(Host) };
+        await using var bench = TwoHosts(first.Port, Next, most: 1);
+        var report = await bench.RunAsync(bench.Message("one\r\n", body: BodyType.RequireTls));
+        Assert.Equal(["Deferred 4.7.30"], Bench.Outcomes(report));
+        await first.FinishAsync();
     }
 
     [Fact]
@@ -151,6 +192,16 @@ public sealed class RequireTlsTests : IDisposable
     {
         _stranger.Dispose();
         _authority.Dispose();
+    }
+
+    /// <summary>The domain has two hosts, and DNSSEC says so.</summary>
+    private Bench TwoHosts(int port, string next, string address = "127.0.0.2", int most = 5)
+    {
+        var bench = new Bench(options => (options.Port, options.TrustedRoots, options.MaxHosts) = (port, _authority.File, most));
+        bench.Dns.WithMx(Bench.Domain, (10, Host), (20, next)).WithAddress(Host, "127.0.0.1").WithAddress(next, address);
+        bench.DnsOptions.Validating = true;
+        bench.Dns.Signed.Add(Bench.Domain);
+        return bench;
     }
 
     private static void PublishPolicy(Bench bench, PolicyServer policies, string mode)

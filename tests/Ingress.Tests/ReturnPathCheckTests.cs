@@ -1,3 +1,5 @@
+using System.Text;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -76,6 +78,37 @@ public sealed class ReturnPathCheckTests : IDisposable
         await using var later = await Client.GreetedAsync(host.Mx);
         await later.SayAsync("MAIL FROM:<>", "250");
         await later.SayAsync($"RCPT TO:<{returnPath}>", "550 5.1.1 That return path is no longer valid");
+    }
+
+    /// <summary>An alias led it away, and another system's leads it home.</summary>
+    [Fact]
+    public async Task What_was_forwarded_may_come_home_where_no_stranger_may_name_a_sender_of_ours()
+    {
+        await using var host = await StartAsync(("Srs:Domain", "example.org"), ("Ingress:Checks:LocalSender:Policy", "Refuse"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<SRS0=AAAAAAAA=AA=stranger.example=eve@example.org>", "550");
+        await client.SayAsync($"MAIL FROM:<{Rewritten(host)}>", "250");
+    }
+
+    /// <summary>Whoever has seen such an address can have anything sent on by it.</summary>
+    [Fact]
+    public async Task What_goes_on_to_the_sender_is_signed_by_nobody()
+    {
+        new KeyFolder(_folder.FullPath).Create("example.com", "r", DkimKeyKind.Rsa);
+        await using var host = await StartAsync(("Srs:Domain", "example.com"), ("Dkim:KeyFolder", _folder.FullPath));
+        await host.Directory.AddAliasAsync("away@example.com", "carl@example.net");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        Assert.Contains("DKIM-Signature", await StoredAsync("away@example.com"), StringComparison.Ordinal);
+        Assert.DoesNotContain("DKIM-Signature", await StoredAsync(Rewritten(host)), StringComparison.Ordinal);
+
+        async Task<string> StoredAsync(string recipient)
+        {
+            await client.SayAsync("MAIL FROM:<>", "250");
+            await client.SayAsync($"RCPT TO:<{recipient}>", "250");
+            await client.SayAsync("DATA", "354");
+            await client.SayAsync("From: ann@example.com\r\nSubject: report\r\n\r\ntext\r\n.", "250");
+            return Encoding.Latin1.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId));
+        }
     }
 
     private static string Rewritten(IngressHost host)

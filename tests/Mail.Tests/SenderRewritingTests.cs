@@ -132,6 +132,21 @@ public sealed class SenderRewritingTests : IDisposable
     [InlineData("SRS2=AAAAAAAA=AA=example.net=ann@srs.example.org")]
     public void Other_addresses_are_others_business(string address) => Assert.Null(Make().Read(address, _time.GetUtcNow()));
 
+    /// <summary>What was read at the start stays, and where that was nothing nobody is told that his report is forged.</summary>
+    [Fact]
+    public void A_file_that_is_spoilt_after_the_start_changes_nothing_and_one_that_was_never_good_puts_off()
+    {
+        var rewriting = Make();
+        Write("short\n");
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(SenderRewritingOutcome.Rewritten, rewriting.Rewrite("ann@example.net", out var rewritten));
+        Assert.Equal(new RewrittenSender("ann@example.net", ReturnPathFault.None), rewriting.Read(rewritten, _time.GetUtcNow()));
+
+        var without = new SenderRewriting(
+            Options.Create(new SenderRewritingOptions { Domain = "srs.example.org", SecretFile = _folder["none"] }), _time, NullLogger<SenderRewriting>.Instance);
+        Assert.Equal(new RewrittenSender("", ReturnPathFault.Unknown), without.Read(rewritten, _time.GetUtcNow()));
+    }
+
     [Fact]
     public void Reports_are_taken_up_to_the_last_day_and_never_again()
     {

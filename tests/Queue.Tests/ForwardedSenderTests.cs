@@ -37,9 +37,18 @@ public sealed class ForwardedSenderTests : IDisposable
         Assert.Equal("eve@stranger.example", (await queue.History.FindAsync(id, default))!.Sender);
     }
 
+    /// <summary>It sends by hosts of its own, and its SPF need not name us.</summary>
+    [Fact]
+    public async Task Who_sends_from_a_domain_that_we_only_relay_for_is_a_stranger()
+    {
+        await using var queue = await StartAsync();
+        await queue.Directory.AddAliasAsync("away@example.org", "bob@far.example");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, "nobody@relayed.example", "away@example.org"));
+        Assert.StartsWith("SRS0=", Assert.Single(queue.Worker.Commands.SelectMany(command => command.Recipients)).Sender, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("sender@example.org")]
-    [InlineData("nobody@relayed.example")]
     [InlineData("SRS0=AAAAAAAA=AA=example.net=x@srs.example.org")]
     [InlineData("")]
     [InlineData("eve@[192.0.2.1]")]

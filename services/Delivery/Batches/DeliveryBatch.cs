@@ -236,7 +236,9 @@ internal sealed class DeliveryBatch : IDots
     {
         if (!TryBegin(message))
             return;
-        message.UnsafeHost = host;
+        // Of several hosts the one that may be safe another time decides.
+        if (message.UnsafeHost is not { Status: ['4', ..] } || host.Status[0] == '4')
+            message.UnsafeHost = host;
         lock (_lock)
             _aside.Add(message);
     }
@@ -258,6 +260,7 @@ internal sealed class DeliveryBatch : IDots
     {
         TakeUpAside();
         List<OutboundMessage> others = [];
+        var tls = Tls;
         while (TryTake(out var message))
         {
             if (message.UnsafeHost is not { } host)
@@ -271,6 +274,7 @@ internal sealed class DeliveryBatch : IDots
             await SettleAsync(message, status[0] == '4' ? AttemptOutcome.Deferred : AttemptOutcome.Failed, status, host.Why, host.Name);
         }
 
+        Tls = tls;
         foreach (var message in others)
             Push(message);
     }

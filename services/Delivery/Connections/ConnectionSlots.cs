@@ -27,9 +27,6 @@ internal sealed class ConnectionSlots : IAsyncDisposable
     /// <summary>Who answered lately and then does not is waited for so many times longer before his connection is ended.</summary>
     private const int KnownProbations = 3;
 
-    // By the machine's clock, whatever the time-outs are: a report must not wait for a far end that has nothing more to say.
-    private static readonly TimeSpan s_longestQuit = TimeSpan.FromSeconds(1);
-
     private readonly SlotLimits _limits;
     private readonly TimeSpan _idleTime;
     private readonly RecentEvents _answered;
@@ -198,9 +195,7 @@ internal sealed class ConnectionSlots : IAsyncDisposable
     {
         if (_idleTime == TimeSpan.Zero)
         {
-            var quit = connection.QuitAsync();
-            if (await Task.WhenAny(quit, Task.Delay(s_longestQuit, TimeProvider.System)) != quit)
-                await connection.DisposeAsync();
+            await connection.QuitSoonAsync();
             Release(slot);
             return;
         }

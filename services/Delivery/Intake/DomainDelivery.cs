@@ -213,6 +213,8 @@ internal sealed class DomainDelivery(
         batch.Site = resolution.Site;
         var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
         var connection = await ReuseAsync(turn.TakeKept(), resolution);
+        // It leads to whatever host was spoken to last.
+        var mayReuse = true;
         while (true)
         {
             if (connection is null)
@@ -232,8 +234,10 @@ internal sealed class DomainDelivery(
 
                 if (!await turn.BeginAsync(address, batch.Claim))
                     return null;
-                connection = await ReuseAsync(turn.TakeKept(), resolution) ?? await walk.ConnectAsync(turn.GiveUp);
-                if (connection is null)
+                connection = await ReuseAsync(turn.TakeKept(), resolution, mayReuse);
+                if (connection is not null)
+                    walk.Return();
+                else if ((connection = await walk.ConnectAsync(turn.GiveUp)) is null)
                     continue;
             }
 
@@ -261,7 +265,9 @@ internal sealed class DomainDelivery(
             {
                 if (!batch.WantsSaferHost || !batch.MayGoOn)
                     return connection;
-                await connection.QuitAsync();
+                await connection.QuitSoonAsync();
+                walk.PassOn();
+                mayReuse = false;
             }
 
             await connection.DisposeAsync();
@@ -279,7 +285,7 @@ internal sealed class DomainDelivery(
         // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
         if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
             return;
-        await batch.SettleUnsafeAsync(mayBeLater: !walk.Failure.IsPermanent);
+        await batch.SettleUnsafeAsync(mayBeLater: !walk.Failure.IsPermanent || walk.IsCutShort || !batch.MayGoOn);
         if (!batch.HasWork)
             return;
         if (walk.HasSpoken)
@@ -292,11 +298,11 @@ internal sealed class DomainDelivery(
     }
 
     /// <summary>One that a batch before has left, where it satisfies what the domain asks for now, and its host is one of those there are now.</summary>
-    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept, Resolution resolution)
+    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept, Resolution resolution, bool mayReuse = true)
     {
         if (kept is null)
             return null;
-        if (!kept.IsQuiet || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
+        if (!mayReuse || !kept.IsQuiet || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
         {
             await kept.DisposeAsync();
             return null;

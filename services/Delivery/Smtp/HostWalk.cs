@@ -29,6 +29,9 @@ internal sealed class HostWalk(
     private readonly Queue<(TargetHost Host, IPAddress Address)> _dead = [];
 
     private (TargetHost Host, IPAddress Address)? _current;
+
+    /// <summary>Was given, and not used.</summary>
+    private (TargetHost Host, IPAddress Address)? _returned;
     private int _breaks;
     private int _tries;
 
@@ -44,7 +47,26 @@ internal sealed class HostWalk(
     public bool HasTried => _tries > 0;
 
     /// <summary>The next address is known: nothing is looked up before it is tried.</summary>
-    public bool HasNext => IsRepeated || _addresses.Count > 0;
+    public bool HasNext => IsRepeated || _returned is not null || _addresses.Count > 0;
+
+    /// <summary>Addresses are left, or hosts of which nothing is known: a bound ended the walk.</summary>
+    public bool IsCutShort => _returned is not null || _addresses.Count + _others.Count + _dead.Count > 0 || _lookUps.HasUnknown;
+
+    /// <summary>The address that was given last has nothing more to say to this batch.</summary>
+    public void PassOn()
+    {
+        _breaks = 0;
+        _current = null;
+    }
+
+    /// <summary>The address that was given last was not used, and comes next.</summary>
+    public void Return()
+    {
+        _returned = _current;
+        _current = null;
+        _breaks = 0;
+        _tries--;
+    }
 
     /// <summary>Why nothing is left to try. A temporary reason stands before a permanent one.</summary>
     public ResolutionFailure Failure { get; private set; } = new(IsPermanent: true, "5.4.4", "The domain has no host");
@@ -76,6 +98,7 @@ internal sealed class HostWalk(
         _addresses.Clear();
         _others.Clear();
         _dead.Clear();
+        _returned = null;
         _tries = 0;
     }
 
@@ -89,6 +112,14 @@ internal sealed class HostWalk(
         if (IsRepeated)
             return _current!.Value.Address;
         _breaks = 0;
+        if (_returned is { } returned)
+        {
+            _returned = null;
+            _tries++;
+            _current = returned;
+            return returned.Address;
+        }
+
         if (_tries >= context.Options.MaxHosts)
             return null;
         while (_addresses.Count == 0 && await LookUpAsync())

@@ -196,7 +196,8 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
 
     private void NoteForwarding()
     {
-        if (_resolved is { IsLocal: true, IsRelayed: false } resolved && ReferenceEquals(_resolvedRecipient, session.ProposedRecipient)
+        // Who has seen a return path can have anything sent on by it: no domain of ours answers for that.
+        if (_resolved is { IsLocal: true, IsRelayed: false, IsReturnPath: false } resolved && ReferenceEquals(_resolvedRecipient, session.ProposedRecipient)
             && session.ProposedRecipient is { } recipient && resolved.Ends.Any(end => end.Route == RecipientRoute.Remote)
             && !_forwardingDomains.Contains(recipient.Domain, StringComparer.OrdinalIgnoreCase))
             _forwardingDomains.Add(recipient.Domain);

@@ -16,6 +16,7 @@ internal sealed class ReturnPathCheck(SenderRewriting rewriting, TimeProvider ti
         null => Verdict.GoOn,
         { Fault: ReturnPathFault.Forged } => new(Replies.C550NoSuchReturnPath),
         { Fault: ReturnPathFault.Expired } => new(Replies.C550ReturnPathExpired),
+        { Fault: ReturnPathFault.Unknown } => new(Replies.C451ReturnPathUnknown),
         _ => context.Transaction.Sender is null || rewriting.TakesAnySender ? Verdict.GoOn : new(Replies.C550ReportsOnly),
     };
 }

@@ -17,8 +17,8 @@ internal sealed class ForwardedSender(MailDirectory directory, SenderRewriting r
         if (!rewriting.Rewrites || end.Route == RecipientRoute.Local || message.Sender.Length == 0)
             return "";
         var domain = DomainName.Key(message.Sender[(message.Sender.LastIndexOf('@') + 1)..]);
-        // What we may send for needs nothing; the hosts of a domain that we relay for know us.
-        if (rewriting.IsOwnDomain(domain) || await directory.FindDomainAsync(domain, cancellationToken) is not null
+        // What we may send for needs nothing; a domain that we relay for sends by hosts of its own, and those know us.
+        if (rewriting.IsOwnDomain(domain) || await directory.FindDomainAsync(domain, cancellationToken) is { IsRelayed: false }
             || await directory.FindDomainAsync(end.Domain, cancellationToken) is not null)
         {
             return "";

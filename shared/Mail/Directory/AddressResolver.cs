@@ -39,6 +39,9 @@ public sealed record ResolvedAddress(bool IsLocal, IReadOnlyList<AddressEnd> End
     /// <summary>Its domain's maildrops are elsewhere, and we take its mail for them.</summary>
     public bool IsRelayed { get; init; }
 
+    /// <summary>It is a sender that we have rewritten: what comes there are reports.</summary>
+    public bool IsReturnPath { get; init; }
+
     public bool LeadsTo(Account account) => Ends.Any(
         end => end.Route == RecipientRoute.Local && string.Equals(end.Account, account.Address, StringComparison.OrdinalIgnoreCase));
 }
@@ -86,7 +89,7 @@ public sealed class AddressResolver
             return await ResolveNameAsync(address, room, cancellationToken);
         // Ours, as an alias is, though nobody has written it into the directory. Each one that stands in another is shorter.
         return path.Fault == ReturnPathFault.None
-            ? await ResolveAsync(path.Sender, cancellationToken, room, at) with { IsLocal = true }
+            ? await ResolveAsync(path.Sender, cancellationToken, room, at) with { IsLocal = true, IsReturnPath = true }
             : new ResolvedAddress(true, [], AddressFault.NotThere);
     }
 

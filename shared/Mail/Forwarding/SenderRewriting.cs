@@ -18,6 +18,9 @@ public enum ReturnPathFault
 
     /// <summary>We have made it, too long ago.</summary>
     Expired,
+
+    /// <summary>No secret could be read yet.</summary>
+    Unknown,
 }
 
 /// <summary>A rewritten sender that was read.</summary>
@@ -81,6 +84,8 @@ public sealed class SenderRewriting
 
         _domain = DomainName.Key(_options.Domain);
         _secrets = new SrsSecretFile(_options.SecretFile, _options.CheckInterval, time, log);
+        // Now, and not when the first report comes: what is read at the start stays, whatever becomes of the file.
+        _ = _secrets.Current;
     }
 
     /// <summary>Senders of forwarded mail are rewritten.</summary>
@@ -131,8 +136,10 @@ public sealed class SenderRewriting
         var today = DayOf(at);
         // The last day of that number; that of tomorrow is today for a clock that is ahead.
         var day = today + 1 - Modulo(today + 1 - written);
+        if (_secrets.Current is not { Count: > 0 } secrets)
+            return new RewrittenSender("", ReturnPathFault.Unknown);
         // Each secret is tried, so that how long it takes says nothing.
-        var isOurs = _secrets.Current.Aggregate(false, (found, secret) => found | IsSame(digest, Digest(secret, kind, day, kept, domain)));
+        var isOurs = secrets.Aggregate(false, (found, secret) => found | IsSame(digest, Digest(secret, kind, day, kept, domain)));
         if (!isOurs)
             return new RewrittenSender("", ReturnPathFault.Forged);
         return today - day > _options.MaxDaysOfAge ? new RewrittenSender("", ReturnPathFault.Expired) : new RewrittenSender(sender, ReturnPathFault.None);
