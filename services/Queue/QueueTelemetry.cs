@@ -47,6 +47,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _ownerless;
     private readonly Counter<long> _reports;
     private readonly Counter<long> _tlsReports;
+    private readonly Counter<long> _dmarcReports;
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
@@ -80,6 +81,8 @@ internal sealed class QueueTelemetry : IDisposable
         _ownerless = meter.CreateCounter<long>("mailpipeline.queue.ownerless", "{recipient}", "Recipients found under a claim that is not there, and freed");
         _tlsReports = meter.CreateCounter<long>(
             "mailpipeline.queue.tls_reports", "{report}", "Reports to domains about TLS with their hosts, by outcome: mailed, posted to a page, failed to be posted");
+        _dmarcReports = meter.CreateCounter<long>(
+            "mailpipeline.queue.dmarc_reports", "{report}", "Reports to domains how mail in their name was judged, by outcome: mailed, unwilling (the address is of who takes none), too_large");
         _reports = meter.CreateCounter<long>(
             "mailpipeline.queue.reports", "{report}", "Reports to senders, by what they tell and by outcome: made, or dropped because their reader had too many");
     }
@@ -108,6 +111,9 @@ internal sealed class QueueTelemetry : IDisposable
 
     /// <param name="outcome">mailed, posted or failed.</param>
     public void TlsReported(string outcome) => _tlsReports.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+
+    /// <param name="outcome">mailed, unwilling or too_large.</param>
+    public void DmarcReported(string outcome) => _dmarcReports.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
     /// <summary>Null unless somebody listens and the message is traced.</summary>
     public Activity? StartActivity(string name, string traceParent) =>

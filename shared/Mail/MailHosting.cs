@@ -64,6 +64,7 @@ public static class MailHosting
         services.AddSingleton<LoginFailureStore>();
         services.AddSingleton<StsPolicyStore>();
         services.AddSingleton<TlsResultStore>();
+        services.AddSingleton<DmarcResultStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

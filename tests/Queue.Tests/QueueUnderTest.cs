@@ -92,6 +92,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public IDuty Duty(string name) => _app.Services.GetServices<IDuty>().Single(duty => duty.Name == name);
 
+    public DmarcResultStore DmarcResults => _app.Services.GetRequiredService<DmarcResultStore>();
+
     public TlsResultStore TlsResults => _app.Services.GetRequiredService<TlsResultStore>();
 
     public MessageStore Messages => _app.Services.GetRequiredService<MessageStore>();

@@ -52,7 +52,7 @@ public sealed class TlsReportTests
         }
         """;
 
-    private static readonly TlsReportHead s_head = new(
+    private static readonly DomainReportHead s_head = new(
         new DateTimeOffset(2016, 4, 1, 0, 0, 0, TimeSpan.Zero).ToUnixTimeSeconds() / 86_400, "company-y.example", "Company-X", "sts-reporting@company-x.example",
         "5065427c-23d3-47ca-b6e0-946ea0e8c4be");
 

@@ -11,6 +11,7 @@ internal static class Duties
         .AddSingleton<IDuty, OwedReports>()
         .AddSingleton<IDuty, LateMail>()
         .AddSingleton<IDuty, TlsReporting>()
+        .AddSingleton<IDuty, DmarcReporting>()
         .AddSingleton<IDuty, Deadlines>()
         .AddSingleton<IDuty, QueueMeasuring>()
         .AddSingleton<IDuty, Housekeeping>();

@@ -7,8 +7,8 @@ namespace MailPipeline.Queue.Reconciling;
 /// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
 /// </summary>
 internal sealed class Housekeeping(
-    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, IOptions<QueueOptions> options,
-    TimeProvider time) : IDuty
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, DmarcResultStore dmarc,
+    IOptions<QueueOptions> options, TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
@@ -31,6 +31,7 @@ internal sealed class Housekeeping(
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
         await failures.ForgetOldAsync();
         await bans.ForgetAsync(CancellationToken.None);
+        await dmarc.ForgetSentAsync(time.GetUtcNow() - options.Value.DmarcReports.Retention);
         for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)
         {
         }
