@@ -20,6 +20,9 @@ public sealed class DmarcReportOptions
     /// <summary>Domains that are told nothing, and those below them, whatever their records ask for. Default: none.</summary>
     public IList<string> ExceptDomains { get; init; } = [];
 
+    /// <summary>Addresses of ours to which others send their reports, as records of our domains name them; what they tell is kept. Default: none.</summary>
+    public IList<string> Addresses { get; init; } = [];
+
     /// <summary>How long reports are remembered for operators, ours and those of others. Default 90 days.</summary>
     public TimeSpan Retention { get; set; } = TimeSpan.FromDays(90);
 
@@ -34,6 +37,12 @@ public sealed class DmarcReportOptions
         {
             if (DomainName.ToAscii(ExceptDomains[i]) is not { } name || !SmtpAddress.TryParse($"x@{name}", out var address) || address!.HasAddressLiteral)
                 return $"{section}:{nameof(ExceptDomains)}:{i} is '{ExceptDomains[i]}'; it must be a domain name such as example.org";
+        }
+
+        for (var i = 0; i < Addresses.Count; i++)
+        {
+            if (!SmtpAddress.TryParse(Addresses[i], out var address, allowUtf8: true) || !address!.HasDomain)
+                return $"{section}:{nameof(Addresses)}:{i} is '{Addresses[i]}'; it must be a mail address with a domain, such as dmarc-reports@example.org";
         }
 
         return Retention < TimeSpan.FromDays(1) || Retention > s_longestRetention

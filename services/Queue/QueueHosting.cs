@@ -69,6 +69,7 @@ public static class QueueHosting
         services.AddSingleton<TlsReports>();
         services.AddSingleton<DmarcReportTargets>();
         services.AddSingleton<DmarcReports>();
+        services.AddSingleton<DmarcInbox>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();

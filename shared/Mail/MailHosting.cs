@@ -65,6 +65,7 @@ public static class MailHosting
         services.AddSingleton<StsPolicyStore>();
         services.AddSingleton<TlsResultStore>();
         services.AddSingleton<DmarcResultStore>();
+        services.AddSingleton<DmarcReportStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

@@ -300,8 +300,8 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
             "CREATE INDEX dmarc_sent_time ON dmarc_sent (sent_at)",
 
-            // Messages to addresses for reports, until somebody has looked what they say.
-            "CREATE TABLE dmarc_unread (message_id {id}, found_at BIGINT NOT NULL)",
+            // Messages to addresses for reports, until somebody has looked what they say. tries: how often that was begun.
+            "CREATE TABLE dmarc_unread (message_id {id}, tries BIGINT NOT NULL)",
 
             // What others report. id: the message's. report_key: a hash of domain, organisation and their name for it, of which each is kept once. policy: what was asked
             // for. omitted: messages in rows that are not kept. is_proven: whoever sent it showed that he is who he says (DMARC).

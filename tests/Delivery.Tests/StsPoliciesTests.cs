@@ -1,5 +1,6 @@
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
+using MailPipeline.MtaSts;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;

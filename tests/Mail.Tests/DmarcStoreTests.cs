@@ -34,4 +34,57 @@ public abstract partial class StoreTests
         await results.ForgetSentAsync(now.AddMilliseconds(1));
         Assert.Empty(await results.ListSentAsync(DateTimeOffset.UnixEpoch, "example.net", 10, default));
     }
+    [Fact]
+    public async Task A_report_is_kept_once_and_forgotten_in_time()
+    {
+        var reports = new DmarcReportStore(Store.Database);
+        var now = Store.Time.GetUtcNow();
+        var first = await AcceptTaggedAsync("dmarc-pass");
+        var second = await AcceptTaggedAsync("dmarc-fail");
+        var report = new ReceivedDmarcReport(
+            first, "example.org", "Example Ltd", "reports@example.com", "1", now.AddDays(-2), now.AddDays(-1), "none",
+            [new("192.0.2.1", "example.org", 5, "none", HasDkim: true, HasSpf: true), new("192.0.2.2", "example.org", 2, "reject", HasDkim: false, HasSpf: false)], 3);
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(report));
+        Assert.Equal(DmarcReportKept.Known, await reports.KeepAsync(report));
+        Assert.Equal(DmarcReportKept.Known, await reports.KeepAsync(report with { MessageId = second }));
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(
+            report with { MessageId = second, Organization = "Other", Rows = [new("192.0.2.2", "a.example.org", 1, "quarantine", HasDkim: false, HasSpf: true)] }));
+        Assert.Equal(
+            [new DmarcSum("example.org", 2, 2, "Example Ltd", 8, 5, 6, 2, 1, 2, 1)], await reports.SumAsync(DmarcGrouping.Domain, now.AddDays(-1), "", 10, default));
+        Assert.Equal(
+            [new DmarcSum("192.0.2.1", 1, 1, "Example Ltd", 5, 5, 5, 0, 0, 0, 1), new DmarcSum("192.0.2.2", 2, 2, "Example Ltd", 3, 0, 1, 2, 1, 2, 1)],
+            await reports.SumAsync(DmarcGrouping.Source, now.AddDays(-1), "example.org", 10, default));
+        Assert.Equal(["Example Ltd"], (await reports.SumAsync(DmarcGrouping.Organization, now.AddDays(-1), "example.org", 1, default)).Select(sum => sum.Name));
+        Assert.Empty(await reports.SumAsync(DmarcGrouping.Source, now.AddDays(-1), "example.net", 10, default));
+        Assert.Empty(await reports.SumAsync(DmarcGrouping.Domain, now.AddDays(-1).AddSeconds(1), "", 10, default));
+
+        await reports.ForgetAsync(now, 1, default);
+        Assert.Single(await reports.SumAsync(DmarcGrouping.Domain, DateTimeOffset.UnixEpoch, "", 10, default));
+        await reports.ForgetAsync(now.AddSeconds(1), 1, default);
+        Assert.Equal(1, Assert.Single(await reports.SumAsync(DmarcGrouping.Domain, DateTimeOffset.UnixEpoch, "", 10, default)).Reports);
+        await reports.ForgetAsync(now.AddSeconds(1), 1, default);
+        Assert.Empty(await reports.SumAsync(DmarcGrouping.Domain, DateTimeOffset.UnixEpoch, "", 10, default));
+    }
+
+    [Fact]
+    public async Task Strangers_reports_take_no_more_room_in_a_day()
+    {
+        var reports = new DmarcReportStore(Store.Database);
+        var now = Store.Time.GetUtcNow();
+        var rows = Enumerable.Range(0, 5000).Select(i => new ReceivedDmarcRow($"192.0.2.{i}", "", 1, "none", HasDkim: false, HasSpf: false)).ToList();
+        for (var id = 1; id < DmarcReportStore.MostRowsADay / rows.Count; id++)
+            Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(new(id, "example.org", "", "", $"{id}", now, now, "none", rows, 0)));
+        Assert.Equal(DmarcReportKept.NoRoom, await reports.KeepAsync(new(1000, "example.org", "", "", "1000", now, now, "none", rows, 0)));
+        Store.Time.Advance(TimeSpan.FromDays(1));
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(new(1000, "example.org", "", "", "1000", now, now, "none", rows, 0)));
+    }
+
+    private async Task<long> AcceptTaggedAsync(string tag)
+    {
+        var id = await Store.Messages.NextMessageIdAsync(default);
+        await using var content = Store.Messages.CreateContent(id);
+        await content.AppendAsync("text"u8.ToArray(), default);
+        await Store.Messages.AcceptAsync(new Envelope(id, "", ["dmarc@example.org"], 4, BodyType.SevenBit, Store.Time.GetUtcNow(), ""), content, default, tags: ["spf-pass", tag]);
+        return id;
+    }
 }

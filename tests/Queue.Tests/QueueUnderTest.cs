@@ -94,6 +94,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public DmarcResultStore DmarcResults => _app.Services.GetRequiredService<DmarcResultStore>();
 
+    public DmarcReportStore DmarcReports => _app.Services.GetRequiredService<DmarcReportStore>();
+
     public TlsResultStore TlsResults => _app.Services.GetRequiredService<TlsResultStore>();
 
     public MessageStore Messages => _app.Services.GetRequiredService<MessageStore>();

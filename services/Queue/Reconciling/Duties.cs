@@ -12,6 +12,7 @@ internal static class Duties
         .AddSingleton<IDuty, LateMail>()
         .AddSingleton<IDuty, TlsReporting>()
         .AddSingleton<IDuty, DmarcReporting>()
+        .AddSingleton<IDuty, DmarcReading>()
         .AddSingleton<IDuty, Deadlines>()
         .AddSingleton<IDuty, QueueMeasuring>()
         .AddSingleton<IDuty, Housekeeping>();

@@ -49,5 +49,5 @@ public abstract class DailyResultStore(MailDatabase database, string table)
         });
 
     /// <summary>What a text is known by in a key, which has no room for it.</summary>
-    private protected static string HashOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, HashBytes));
+    internal static string HashOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, HashBytes));
 }
