@@ -24,6 +24,7 @@ needs=(
   "knotd knot"
   "rspamd rspamd"
   "opendkim opendkim"
+  "postsrsd postsrsd"
   "postfix postfix"
   "smtp-sink postfix"
   "smtp-source postfix"
@@ -116,7 +117,7 @@ if ! dotnet build MailPipeline.sln -c "$configuration" -nodeReuse:false -v:quiet
   exit 1
 fi
 
-# The start of a service is mostly compiling. What the cluster tests start is compiled ahead, in its own place: the next build of a service
+# The start of a service is mostly compiling. What tests start is compiled ahead, in its own place: the next build of a service
 # puts the plain assembly back, so that what stands there is never older than its source. Without the compiler the plain build is tested.
 compile_ahead() {
   local compiler frameworks framework kept=tests/Cluster.Tests/obj/ready-to-run file sum
@@ -129,7 +130,7 @@ compile_ahead() {
   frameworks="$(dirname "$(readlink -f "$(command -v dotnet)")")/shared"
   mkdir -p "$kept"
   declare -A files=() sums=()
-  for file in services/{Ingress,Queue,Delivery,Mailbox}/bin/"$configuration"/net10.0/{MailPipeline,MassTransit,Npgsql,OpenTelemetry,Orleans,Pipelines,Polly,RabbitMQ,StackExchange}*.dll; do
+  for file in services/{Ingress,Queue,Delivery,Mailbox,Standalone,Commands}/bin/"$configuration"/net10.0/{MailPipeline,mail,MassTransit,Npgsql,OpenTelemetry,Orleans,Pipelines,Polly,RabbitMQ,StackExchange,MimeKit,DnsClient,SQLitePCLRaw,Microsoft.Data.Sqlite,Spectre,System.CommandLine}*.dll; do
     [[ -e $file ]] || continue
     sum="$(sha256sum "$file" | cut -d' ' -f1)"
     # Of the last run, and the build has left it there.
@@ -142,7 +143,7 @@ compile_ahead() {
   for sum in "${!files[@]}"; do
     [[ -e $kept/$sum ]] || cp "${files[$sum]}" "$new/"
   done
-  for file in services/{Ingress,Queue,Delivery,Mailbox}; do
+  for file in services/{Ingress,Queue,Delivery,Mailbox,Standalone,Commands}; do
     references+=(-r "$file/bin/$configuration/net10.0/*.dll")
   done
   for framework in Microsoft.NETCore.App Microsoft.AspNetCore.App; do
@@ -172,8 +173,8 @@ run() {
   case $kind in
     measures) filter=(-trait Measures=true) ;;
     flows) filter=(-trait- Measures=true) ;;
-    shared) filter=(-trait- Cluster=own) ;;
-    own) filter=(-trait Cluster=own) ;;
+    impatient) filter=(-trait- Cluster=other) ;;
+    other) filter=(-trait Cluster=other) ;;
   esac
   local label="$name${kind:+ ($kind)}" job="$name-$kind"
   program="tests/$name/bin/$configuration/net10.0/MailPipeline.$name"
@@ -206,28 +207,39 @@ run() {
   flock "$results" cat "$results/$job.said"
 }
 
-# Two at a time: clusters wait more than they work. Who measures time or memory comes last, alone.
-together=() alone=()
+# Two at a time. Clusters wait more than they work: beside them there is a third, of those that need a processor and no time, and that gives way.
+# The longest come first. Who measures time or memory comes last, alone.
+clusters=() light=() long=() others=() alone=()
 for project in tests/*.Tests/*.Tests.csproj; do
   name="$(basename "$project" .csproj)"
   [[ $name == *"$only"* ]] || continue
   case $name in
     # Built by the solution configuration Aspire only: not every package registry has Aspire.
     AppHost.Tests) echo "== AppHost.Tests: left out; dotnet build MailPipeline.sln -c Aspire, then dotnet run --project tests/AppHost.Tests" ;;
-    Cluster.Tests)
-      compile_ahead
-      together=("$name shared" "$name own" ${together[@]+"${together[@]}"})
-      ;;
+    Cluster.Tests) clusters+=("$name impatient" "$name other") ;;
     EndToEnd.Tests)
-      together+=("$name flows")
+      long=("$name flows" ${long[@]+"${long[@]}"})
       alone+=("$name measures")
       ;;
-    *) together+=("$name") ;;
+    Mail.Tests | Smtp.Tests | Sasl.Tests | Dns.Tests | Authentication.Tests | Architecture.Tests | Administration.Tests | Commands.Tests) light+=("$name") ;;
+    Ingress.Tests | Queue.Tests | Delivery.Tests | Standalone.Tests) long+=("$name") ;;
+    *) others+=("$name") ;;
   esac
 done
-for job in ${together[@]+"${together[@]}"}; do
-  while (($(jobs -rp | wc -l) >= 2)); do wait -n; done
+# Where few processes are started it would cost more than it saves.
+((${#clusters[@]} + ${#alone[@]} == 0)) || compile_ahead
+both_clusters_run() { ((${#clusters[@]})) && ! compgen -G "$results/Cluster.Tests-*.counted" >/dev/null; }
+for job in ${clusters[@]+"${clusters[@]}"}; do
   # shellcheck disable=SC2086 # name and kind
+  run $job &
+done
+for job in ${light[@]+"${light[@]}"}; do
+  while (($(jobs -rp | wc -l) >= $(both_clusters_run && echo 3 || echo 2))); do wait -n; done
+  { renice -n 5 -p "$BASHPID" >/dev/null; run "$job"; } &
+done
+for job in ${long[@]+"${long[@]}"} ${others[@]+"${others[@]}"}; do
+  while (($(jobs -rp | wc -l) >= 2)); do wait -n; done
+  # shellcheck disable=SC2086
   run $job &
 done
 wait

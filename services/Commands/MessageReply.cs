@@ -101,6 +101,7 @@ internal static class MessageReply
         json.WriteString("original", recipient.Original);
         json.WriteString("domain", recipient.Domain);
         json.WriteString("site", recipient.Site);
+        json.WriteString("returnPath", recipient.ReturnPath);
         json.WriteString("route", Json.Name(recipient.Route));
         json.WriteString("state", Json.Name(recipient.State));
         json.WriteTime("updatedAt", recipient.UpdatedAt);

@@ -60,7 +60,7 @@ internal static class Timeline
             yield return $"{Time(recipient.UpdatedAt)} <{recipient.Address}> led on to several";
             yield break;
         }
-        yield return $"{s_indent} routed to <{recipient.Address}>{from}, {(recipient.Route == RecipientRoute.Local ? "a maildrop here" : "by SMTP")}";
+        yield return $"{s_indent} routed to <{recipient.Address}>{from}, {(recipient.Route == RecipientRoute.Local ? "a maildrop here" : "by SMTP")}{(recipient.ReturnPath.Length > 0 ? $", as from <{recipient.ReturnPath}>" : "")}";
         foreach (var (number, attempt) in recipient.Attempts.Index())
         {
             var duration = attempt.FinishedAt - attempt.StartedAt;

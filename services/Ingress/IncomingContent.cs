@@ -25,9 +25,8 @@ internal sealed class IncomingContent(
     IContentObserver? observer = null, SignableContent? signable = null) : IAsyncDisposable
 {
     private ContentReader _reader = new() { RepairsLineEnds = listener.RepairsLineEnds, IsCounted = isChunked };
-    private HopCounter _hops = new();
+    private HeaderFacts _facts = new();
     private EightBitFields _eightBit = new();
-    private TlsRequiredField _tlsRequired = new();
     private readonly HeaderSection? _section = listener.Checks.ReadsHeader ? new() : null;
     // Who comes from outside may not speak in our name.
     private readonly ForgedResults? _results = listener.OwnResults is { } own ? new(own) : null;
@@ -56,7 +55,7 @@ internal sealed class IncomingContent(
     public bool HasUtf8Fields => _eightBit.AreFound || _isAuthorUtf8;
 
     /// <summary>Its header says that it need not go under TLS (RFC 8689 §3).</summary>
-    public bool SaysTlsIsOptional => _tlsRequired.IsNo;
+    public bool SaysTlsIsOptional => _facts.SaysTlsIsOptional;
 
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
@@ -84,7 +83,7 @@ internal sealed class IncomingContent(
     public int LeftOutResults => _results?.Count ?? 0;
 
     /// <summary>What checks may know of it, once it has ended and is not refused.</summary>
-    public ReceivedContent Received => new(Writer.SizeBytes, _hops.Count, _section?.Bytes ?? default, _section?.IsCut ?? false, _fields?.Authors ?? default);
+    public ReceivedContent Received => new(Writer.SizeBytes, _facts.Hops, _section?.Bytes ?? default, _section?.IsCut ?? false, _fields?.Authors ?? default);
 
     private bool IsTooLarge => _isAnnouncedTooLarge || _reader.ContentBytes > options.MaxMessageBytes;
 
@@ -259,11 +258,10 @@ internal sealed class IncomingContent(
             return;
         if (isUtf8)
             _eightBit.Read(content.Span);
-        if (!_hops.IsBody)
+        if (!_facts.IsBody)
         {
             _section?.Take(content.Span);
-            _tlsRequired.Read(content.Span);
-            _hops.Read(content.Span);
+            _facts.Read(content.Span);
         }
 
         if (_reader.Faults != ContentFaults.None || IsTooLarge)

@@ -7,6 +7,7 @@ using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Limits;
 using MailPipeline.Ingress.NextHops;
 using MailPipeline.LineServer;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -51,6 +52,7 @@ public static class IngressHosting
         services.AddSettings<IngressOptions, IngressOptionsValidator>(IngressOptions.SectionName);
         services.AddDnsSettings();
         services.AddDkimSettings();
+        services.AddSenderRewritingSettings();
         services.AddHostNameSetting($"{IngressOptions.SectionName}:{nameof(IngressOptions.HostName)}");
         services.AddListeningPorts(provider => provider.GetRequiredService<IOptions<IngressOptions>>().Value.Listeners.Index()
             .Where(listener => !listener.Item.IsSocket)
@@ -103,6 +105,8 @@ public static class IngressHosting
         services.AddSingleton<OwnAddresses>();
         services.AddSingleton<OwnSenderCheck>();
         services.AddSingleton<HostPostmasterCheck>();
+        services.AddSenderRewriting();
+        services.AddSingleton<ReturnPathCheck>();
         services.AddSingleton<RelayCheck>();
         services.AddSingleton<LocalRecipientCheck>();
         services.AddSingleton<RecipientQuestions>();

@@ -97,6 +97,12 @@ public sealed class IngressOptions
     public bool SmtpUtf8 { get; set; } = true;
 
     /// <summary>
+    /// REQUIRETLS is offered under TLS: a message goes on only to hosts that are proven to be the right ones under TLS and ask the same of others.
+    /// Default true (RFC 8689).
+    /// </summary>
+    public bool RequireTls { get; set; } = true;
+
+    /// <summary>
     /// On Submission listeners, a bare LF in content counts as CRLF; without it such a message is refused, as on Mx listeners always.
     /// Default true: users write with scripts that send the lines of their system.
     /// </summary>

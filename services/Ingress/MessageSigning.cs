@@ -3,6 +3,7 @@ using MailPipeline.Authentication;
 using MailPipeline.Authentication.Dkim;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
@@ -12,10 +13,11 @@ namespace MailPipeline.Ingress;
 
 /// <summary>
 /// Signs messages when they are accepted, once, over the octets that are stored (RFC 6376 §5): those of our users and of listed clients, by the
-/// keys of the domain in From; and those that an alias leads to another system, by the keys of the alias's domain, with an ARC set that says what we found
+/// keys of the domain in From, where the user may write as that author; and those that an alias leads to another system, by the keys of the alias's domain, with an ARC set that says what we found
 /// of them (RFC 8617 §5.1).
 /// </summary>
-internal sealed class MessageSigning(SigningKeys keys, MailDirectory directory, IOptions<IngressOptions> options)
+internal sealed partial class MessageSigning(
+    SigningKeys keys, MailDirectory directory, OwnAddresses own, IOptions<IngressOptions> options, ILogger<MessageSigning> log)
 {
     private const string ResultsName = "Authentication-Results";
 
@@ -46,10 +48,12 @@ internal sealed class MessageSigning(SigningKeys keys, MailDirectory directory, 
         {
             if (AuthorDomain(header) is not { } author)
                 return;
-            if (keys.Of(author) is { Count: > 0 } own)
-                AddIfRoom(prefix, content.Sign(header, own, now));
-            else
+            if (keys.Of(author) is not { Count: > 0 } ofAuthor)
                 await NoteUnsignedAsync(author);
+            else if (context.Account is not { } account || await IsAuthorAsync(account, header))
+                AddIfRoom(prefix, content.Sign(header, ofAuthor, now));
+            else
+                LogNotTheAuthor(log, LogText.Address(account.Address), author);
             return;
         }
 
@@ -59,6 +63,24 @@ internal sealed class MessageSigning(SigningKeys keys, MailDirectory directory, 
         AddIfRoom(prefix, content.Sign(header, forwarding, now));
         if (signatures is not null)
             AddIfRoom(prefix, content.Seal(content.HeaderBelow(prefix.ToBytes()), signatures.Arc, ResultsOf(note, signatures), forwarding[0], now));
+    }
+
+    /// <summary>
+    /// Every author in From is the user, by the rule of <see cref="OwnAddresses"/>: a signature says that the domain answers for it, and where users may
+    /// write as anybody (<see cref="OwnAuthorOptions.AllowForeign"/>) one of them would have all domains of ours answer for him.
+    /// </summary>
+    private async ValueTask<bool> IsAuthorAsync(Account account, MessageHeader header)
+    {
+        try
+        {
+            return header.Named("from") is [var from] && AuthorAddresses.Of(from.Value) is { Count: > 0 and <= AuthorAddresses.Max } authors
+                && await own.FindForeignAsync(account, authors, SmtpConnection.Uninterrupted) is null;
+        }
+        catch (StorageUnavailableException)
+        {
+            // It is not accepted either.
+            return false;
+        }
     }
 
     /// <summary>A message is worth more than its signature: where there is no room for that, it goes on without.</summary>
@@ -102,4 +124,7 @@ internal sealed class MessageSigning(SigningKeys keys, MailDirectory directory, 
             results.Append("; dkim=").Append(AuthenticationWords.Of(found.Status)).Append(found.Domain.Length > 0 ? $" header.d={found.Domain} header.s={found.Selector}" : "");
         return results.Append("; arc=").Append(AuthenticationWords.Of(signatures.Arc.Status)).ToString();
     }
+
+    [LoggerMessage(1057, LogLevel.Information, "account={Account} status=unsigned domain={Domain}: From names an author that is not the user")]
+    private static partial void LogNotTheAuthor(ILogger log, string account, string domain);
 }

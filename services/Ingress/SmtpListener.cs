@@ -63,6 +63,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),
         RequiresAuth = listener.Kind == ListenerKind.Submission,
         OffersSmtpUtf8 = options.SmtpUtf8,
+        OffersRequireTls = options.RequireTls,
     };
 
     public override ILineSession Begin(LineConnection connection)

@@ -41,6 +41,8 @@ public static class QueueHosting
         });
         services.AddSingleton<OutageLog>();
         services.AddSingleton<DeliveryPause>();
+        services.AddSenderRewriting();
+        services.AddSingleton<ForwardedSender>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedReports>();
         services.AddSingleton<EndpointGate>();
@@ -88,6 +90,7 @@ public static class QueueHosting
     {
         services.AddSettings<QueueOptions, QueueOptionsValidator>(QueueOptions.SectionName);
         services.AddDkimSettings();
+        services.AddSenderRewritingSettings();
         services.AddDnsSettings();
         services.AddHostNameSetting($"{QueueOptions.SectionName}:{nameof(QueueOptions.HostName)}");
         services.AddListeningPorts(provider =>

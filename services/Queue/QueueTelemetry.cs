@@ -36,6 +36,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Histogram<double> _dutyDuration;
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
+    private readonly Counter<long> _rewritten;
     private readonly Counter<long> _forgotten;
     private readonly Counter<long> _dispatched;
     private readonly Counter<long> _lost;
@@ -69,6 +70,8 @@ internal sealed class QueueTelemetry : IDisposable
             advice: new() { HistogramBucketBoundaries = [0.01, 0.1, 1, 3, 10, 60] });
         _underWay = meter.CreateUpDownCounter<long>("mailpipeline.queue.under_way", "{recipient}", "Recipients dispatched by this process and not reported yet, by route");
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
+        _rewritten = meter.CreateCounter<long>(
+            "mailpipeline.queue.senders_rewritten", "{recipient}", "Recipients elsewhere that an alias led a stranger's message to, by what became of its sender: rewritten, too_long, unfit");
         _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the reconciler");
         _dispatched = meter.CreateCounter<long>("mailpipeline.queue.dispatched", "{recipient}", "Recipients sent to workers, by route");
         _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
@@ -155,6 +158,13 @@ internal sealed class QueueTelemetry : IDisposable
     public void Dispose() => _source.Dispose();
 
     public void Routed(int recipients) => _routed.Add(recipients);
+
+    public void SenderRewritten(SenderRewritingOutcome outcome) => _rewritten.Add(1, new KeyValuePair<string, object?>("outcome", outcome switch
+    {
+        SenderRewritingOutcome.Rewritten => "rewritten",
+        SenderRewritingOutcome.TooLong => "too_long",
+        _ => "unfit",
+    }));
 
     public void Forgotten(int messages) => _forgotten.Add(messages);
 

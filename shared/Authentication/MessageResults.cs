@@ -84,6 +84,7 @@ public sealed record MessageResults(
     // RFC 8601 §2.7.1, RFC 6008
     private static MethodResult Of(DkimResult signature) => Of("dkim", signature.Status) with
     {
+        Comment = signature is { LeavesBodyUncovered: true, Status: AuthenticationStatus.Pass } ? $"{signature.Reason}, not counted for DMARC" : "",
         Properties =
         [
             .. new ResultProperty[]

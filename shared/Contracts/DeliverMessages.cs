@@ -14,6 +14,7 @@ public sealed record StoreMessages(string Domain, [property: JsonPropertyName("c
 
 /// <summary>A recipient that waits for an attempt, with what an attempt needs of its message's envelope.</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>
+/// <param name="Attempts">So far; the worker's claim names it. In a command to Delivery, of a message with REQUIRETLS, its bitwise complement: workers that do not know that win no claim.</param>
 /// <param name="Route">As storage numbers routes.</param>
 /// <param name="Priority">Among others of the same sender, the highest first.</param>
 [GenerateSerializer, Immutable]

@@ -32,13 +32,13 @@ public static class ContractMapping
         recipient.Flow ?? "", recipient.Priority);
 
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
-        new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
+        new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => ToRecipient(recipient.Attempts < 0 ? Turned(recipient) : recipient)));
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
-        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
+        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker));
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
@@ -51,6 +51,15 @@ public static class ContractMapping
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
         report.Domain, report.BatchId != 0 ? report.BatchId : report.ClaimId, report.ClaimId, Array.ConvertAll(report.Results, ToResult),
         report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "");
+
+    /// <summary>
+    /// What a worker that knows no REQUIRETLS would send in clear text, it gets with a number of attempts that nobody has had: it wins no claim,
+    /// and the recipient waits for another worker.
+    /// </summary>
+    private static QueuedRecipient ToWorker(Recipient recipient) =>
+        recipient.Body.HasFlag(BodyType.RequireTls) ? Turned(recipient.ToContract()) : recipient.ToContract();
+
+    private static QueuedRecipient Turned(QueuedRecipient recipient) => recipient with { Attempts = ~recipient.Attempts };
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt,

@@ -71,6 +71,12 @@ public enum BodyType
 
     /// <summary>Its field TLS-Required says no (RFC 8689 §3): what domains publish of TLS does not keep it from them.</summary>
     TlsOptional = 128,
+
+    /// <summary>
+    /// The numbers from 65,536 on, of which there are none yet: each will ask for something without which the message may not be sent, as REQUIRETLS
+    /// does. Who does not know it leaves the message to others. Of the numbers below he passes over what he does not know.
+    /// </summary>
+    Unknown = ~0xFFFF,
 }
 
 /// <summary>The key by which messages of one sender are known among others that wait.</summary>

@@ -3,7 +3,7 @@ namespace MailPipeline.Mail;
 /// <summary>A recipient that waits for an attempt, with what an attempt needs of its message's envelope.</summary>
 /// <param name="RecipientId">See <see cref="RecipientIds"/>.</param>
 /// <param name="Address">Forward-path without brackets, after aliases.</param>
-/// <param name="Sender">Reverse-path without brackets; empty for the null sender.</param>
+/// <param name="Sender">Reverse-path without brackets; empty for the null sender. Of one that an alias led elsewhere, as it was rewritten (<see cref="SenderRewriting"/>).</param>
 /// <param name="AcceptedAt">Since when its time runs: its message was accepted or, where its sender had it held (RFC 4865), let go.</param>
 /// <param name="Attempts">Attempts already recorded; a claim is refused when storage counts more.</param>
 /// <param name="Original">What the sender wrote, where an alias led on from there; else empty. For the log: nobody is written to there.</param>

@@ -187,19 +187,22 @@ internal static class AddressSyntax
         return 0;
     }
 
-    // Snum = 1*3DIGIT, 0 to 255.
-    internal static bool IsIPv4(ReadOnlySpan<byte> text)
+    internal static bool IsIPv4(ReadOnlySpan<byte> text) => ParseIPv4(text) is not null;
+
+    /// <summary>Snum = 1*3DIGIT, 0 to 255, each decimal; null: it is none. <see cref="IPAddress"/> takes a part with a leading zero for octal.</summary>
+    internal static IPAddress? ParseIPv4(ReadOnlySpan<byte> text)
     {
+        Span<byte> octets = stackalloc byte[4];
         var parts = 0;
         foreach (var range in text.Split((byte)'.'))
         {
             var part = text[range];
-            if (part.Length is 0 or > 3 || !Utf8Parser.TryParse(part, out byte _, out var used) || used != part.Length || part[0] == '+')
-                return false;
-            parts++;
+            if (parts == octets.Length || part.Length is 0 or > 3 || !Utf8Parser.TryParse(part, out byte octet, out var used) || used != part.Length || part[0] == '+')
+                return null;
+            octets[parts++] = octet;
         }
 
-        return parts == 4;
+        return parts == octets.Length ? new IPAddress(octets) : null;
     }
 
     internal static bool IsIPv6(ReadOnlySpan<byte> text)

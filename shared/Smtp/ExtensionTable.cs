@@ -13,7 +13,7 @@ internal static class ExtensionTable
     private static readonly Offer s_yes = new("yes", static (_, _) => true);
     // RFC 3207 §4.2: never again once TLS runs.
     private static readonly Offer s_upgrade = new("before TLS", static (profile, client) => profile.OffersStartTls && !client.HasFlag(ClientTraits.Tls));
-    private static readonly Offer s_tls = new("under TLS", static (_, client) => client.HasFlag(ClientTraits.Tls));
+    private static readonly Offer s_tls = new("under TLS, where `RequireTls` is on", static (profile, client) => profile.OffersRequireTls && client.HasFlag(ClientTraits.Tls));
     private static readonly Offer s_login = new("where `Auth` is on", static (profile, client) => profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && MechanismsOf(profile, client).Count > 0);
     private static readonly Offer s_oldLogin = new("where `OldAuth` is on", static (profile, client) => profile.OffersOldAuth && profile.AllowsAuth(client.HasFlag(ClientTraits.Tls)) && OldMechanisms(profile).Any());
     private static readonly Offer s_etrn = new("to `EtrnClients`", static (_, client) => client.HasFlag(ClientTraits.StartsQueues));

@@ -125,7 +125,7 @@ public sealed record ProxiedClient
         var isTagged = value.StartsWith("IPV6:", StringComparison.OrdinalIgnoreCase);
         var text = isTagged ? value["IPV6:".Length..] : value;
         var octets = Encoding.ASCII.GetBytes(text);
-        return AddressSyntax.IsIPv6(octets) || (!isTagged && AddressSyntax.IsIPv4(octets)) ? IPAddress.Parse(text.AsSpan()) : null;
+        return AddressSyntax.IsIPv6(octets) ? IPAddress.Parse(text.AsSpan()) : isTagged ? null : AddressSyntax.ParseIPv4(octets);
     }
 
     private static int? TryReadPort(string value) =>

@@ -93,6 +93,9 @@ public static class Replies
     public static readonly SmtpReply C550ForgedClientName = new(550, "5.7.1", "You greet with a name that is ours");
     public static readonly SmtpReply C550UnqualifiedClientName = new(550, "5.7.1", "Greet with your full domain name or an address literal");
     public static readonly SmtpReply C550NoSuchUser = new(550, "5.1.1", "No such user here");
+    public static readonly SmtpReply C550NoSuchReturnPath = new(550, "5.1.1", "No message has gone out under that return path");
+    public static readonly SmtpReply C550ReturnPathExpired = new(550, "5.1.1", "That return path is no longer valid");
+    public static readonly SmtpReply C550ReportsOnly = new(550, "5.7.1", "Only reports, with the null sender, are taken for that return path");
     public static readonly SmtpReply C550NextHopRefuses = new(550, "5.1.1", "The host that has the mailboxes of that domain refuses this recipient");
     public static readonly SmtpReply C550ClientListed = new(550, "5.7.1", "No mail is taken from your address here, ask the postmaster");
     public static readonly SmtpReply C550NoReverseName = new(550, "5.7.25", "Your address has no name in DNS that has your address");

@@ -61,6 +61,13 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
     public static SmtpAddress Parse(string text) =>
         TryParse(text, out var address, allowUtf8: true) ? address! : throw new FormatException($"Not a mail address: {PlainText.Of(text)}");
 
+    /// <summary>The mailbox of that local part, which is put into quotes where it needs them; null where there can be none.</summary>
+    public static SmtpAddress? OfParts(string localPart, string domain)
+    {
+        ArgumentNullException.ThrowIfNull(localPart);
+        return TryParse($"{AddressSyntax.Quote(localPart)}@{domain}", out var address, allowUtf8: true) ? address : null;
+    }
+
     public static bool TryParse(ReadOnlySpan<byte> text, bool allowUtf8, out SmtpAddress? address)
     {
         address = null;

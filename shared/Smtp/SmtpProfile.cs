@@ -58,6 +58,9 @@ public sealed class SmtpProfile
 
     public bool OffersSmtpUtf8 { get; init; }
 
+    /// <summary>REQUIRETLS is offered under TLS (RFC 8689 §4.1).</summary>
+    public bool OffersRequireTls { get; init; } = true;
+
     /// <summary>Longest time for which a sender has his message held (RFC 4865); less than a second: for none.</summary>
     public TimeSpan MaxHoldTime { get; init; }
 

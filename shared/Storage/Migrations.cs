@@ -218,7 +218,7 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // priority: among others of its flow, the highest first.
             "ALTER TABLE messages ADD COLUMN priority BIGINT NOT NULL DEFAULT 0",
 
-            // In place of a row of unrouted or unrouted_dsn, where MAIL said something about time or priority: who does not know of that leaves it alone.
+            // In place of a row of unrouted or unrouted_dsn, where MAIL said something about time, priority or REQUIRETLS: who does not know of that leaves it alone.
             // parameters: as in unrouted_dsn, or empty. Nobody routes it before release_at.
             """
             CREATE TABLE unrouted_timed (
@@ -282,6 +282,10 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 writer BIGINT NOT NULL, policy TEXT NOT NULL, sessions BIGINT NOT NULL,
                 PRIMARY KEY (day, domain, kind, result, host, address, writer)) {without_rowid}
             """,
+        ],
+        [
+            // return_path: the sender that its hosts are given, where an alias leads a stranger's message to another system; empty: that of the message.
+            "ALTER TABLE recipients ADD COLUMN return_path TEXT NOT NULL DEFAULT ''",
         ],
         [
             // Messages by how DMARC judged them, for reports (RFC 7489). day: since 1970. domain: whose record it was. judgement: the policy, the source and what was

@@ -29,6 +29,12 @@ public sealed class MessageResultsTests
         Lines(new MessageResults("", s_helo, s_helo, [], ArcResult.None, Dmarc(AuthenticationStatus.Fail))));
 
     [Fact]
+    public void A_signature_that_does_not_count_says_why() => Assert.StartsWith(
+        "dkim=pass (l= leaves 9 octets of the body uncovered, not counted for DMARC) header.d=example.org",
+        Lines(new MessageResults("", null, null, [s_good with { Reason = "l= leaves 9 octets of the body uncovered", LeavesBodyUncovered = true }], null, null))[1],
+        StringComparison.Ordinal);
+
+    [Fact]
     public void A_local_part_beyond_ASCII_is_left_out() => Assert.Equal(
         ["mx.example.com", "spf=pass smtp.mailfrom=example.org"], Lines(new MessageResults("\u00FC@example.org", s_mailFrom, null, null, null, null)));
 

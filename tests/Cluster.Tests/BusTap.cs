@@ -45,6 +45,9 @@ internal sealed class BusTap : IAsyncDisposable
     public ValueTask PublishSealedAsync(string endpoint, byte[] body, byte[] key, string contentType = "application/vnd.masstransit+json") =>
         PublishAsync(endpoint, body, Seal(endpoint, body, key), contentType);
 
+    /// <summary>Throws away what lies on a queue.</summary>
+    public Task PurgeAsync(string queue) => _channel.QueuePurgeAsync(queue, ClusterRun.Cancellation);
+
     /// <summary>Consumes the endpoint as a worker that hangs would: it takes one message, until the tap is closed, and no more.</summary>
     public async Task HangAsync(string endpoint)
     {

@@ -73,6 +73,26 @@ public sealed class ContractTests
         },
     };
 
+    /// <summary>A worker that knows no REQUIRETLS claims by the number of attempts that it reads, and nobody has had that many.</summary>
+    [Fact]
+    public void What_needs_REQUIRETLS_goes_to_workers_with_the_complement_of_its_attempts()
+    {
+        var recipient = s_recipient with { Body = (int)BodyType.RequireTls };
+        var command = new DeliverMessages("example.org", 77, [recipient, s_recipient]).ToBatchCommand();
+        Assert.Equal([3, 3], command.Recipients.Select(meant => meant.Attempts));
+
+        var written = JsonSerializer.SerializeToNode(command.ToDeliverMessages(), SystemTextJsonMessageSerializer.Options)!["recipients"]!.AsArray();
+        Assert.Equal([-4, 3], written.Select(one => (int)one!["attempts"]!));
+        var read = JsonSerializer.Deserialize<DeliverMessages>(
+            $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1.Replace("\"body\":3,\"attempts\":3", "\"body\":64,\"attempts\":-4", StringComparison.Ordinal)}}]}""",
+            SystemTextJsonMessageSerializer.Options)!.ToBatchCommand();
+        Assert.Equivalent(command.Recipients[0], Assert.Single(read.Recipients), strict: true);
+
+        // Queues and maildrops have nothing to fear of each other's versions.
+        Assert.Equal(3, command.Recipients[0].ToContract().Attempts);
+        Assert.Equal(3, command.ToStoreMessages().Recipients[0].Attempts);
+    }
+
     /// <summary>Mail is the same after its way over the bus.</summary>
     [Fact]
     public void What_is_mapped_to_the_bus_and_back_is_as_it_was()
@@ -80,7 +100,7 @@ public sealed class ContractTests
         var envelope = new Envelope(1000, "you@example.net", ["ann@example.org"], 2048, BodyType.EightBitMime, s_at, "trace", "example.net", "why",
             Timing: new MailTiming { Priority = 3, Release = new ReleaseRequest("for;60", s_at.AddMinutes(1)) });
         var recipient = new Recipient(
-            65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.SmtpUtf8, 3, s_at, s_at.AddMinutes(5), RecipientRoute.Local, "trace",
+            65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.SmtpUtf8 | BodyType.RequireTls, 3, s_at, s_at.AddMinutes(5), RecipientRoute.Local, "trace",
             "list@example.org", "example.net", Priority: -3);
         var command = new BatchCommand(77, "example.org", [recipient]);
         var report = new AttemptReport(

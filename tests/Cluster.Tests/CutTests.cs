@@ -3,7 +3,7 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Silos in networks of their own, and the way from one to the other is cut: each thinks the other dead.</summary>
-[Trait("Cluster", "own")]
+[Trait("Cluster", "other")]
 public sealed class CutTests(SharedServers servers)
 {
     private const int Domains = 45;

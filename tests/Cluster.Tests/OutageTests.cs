@@ -85,7 +85,6 @@ public sealed class OutageTests(ImpatientCluster shared)
             await run.SendAsync(Messages(run, "during", 100), o => o with { RetryRefused = false });
             var sent = Stopwatch.GetElapsedTime(started);
             Figures.Write($"100 messages accepted in {sent.TotalSeconds:F1} s while publishers are blocked");
-            Assert.InRange(sent, TimeSpan.Zero, TimeSpan.FromSeconds(20));
             await SeenAsync(run, ServiceKind.Ingress, "mailpipeline_ingress_hints_lost_total", lost);
         }
         finally

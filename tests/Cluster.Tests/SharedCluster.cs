@@ -4,10 +4,11 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>
-/// One cluster, two processes of each service, for all tests of a profile of settings. Each test has a room in it: domains, far ends and
+/// One cluster, with some processes of each service, for all tests of a profile of settings. Each test has a room in it: domains, far ends and
 /// maildrops that no other test has. A test that does not leave the cluster as it should be costs the next one another cluster.
 /// </summary>
-public abstract class SharedCluster(SharedServers servers, params string[] settings) : IAsyncDisposable
+public abstract class SharedCluster(
+    SharedServers servers, int processes, string[] settings, IReadOnlyDictionary<string, string?>? environment = null) : IAsyncDisposable
 {
     /// <summary>Static routes are settings of the start: so many rooms, and so many far ends in each.</summary>
     internal const int Rooms = 20, FarEnds = 12;
@@ -38,9 +39,14 @@ public abstract class SharedCluster(SharedServers servers, params string[] setti
 
     internal static string Zone(int room) => $"r{room}.example";
 
-    public async ValueTask DisposeAsync()
+    public virtual async ValueTask DisposeAsync()
     {
         GC.SuppressFinalize(this);
+        await EndAsync();
+    }
+
+    private async Task EndAsync()
+    {
         if (_cluster is not null)
             await _cluster.DisposeAsync();
         _folder?.Dispose();
@@ -48,29 +54,63 @@ public abstract class SharedCluster(SharedServers servers, params string[] setti
 
     private async Task StartAsync()
     {
-        await DisposeAsync();
+        await EndAsync();
         var started = Stopwatch.GetTimestamp();
         _folder = new TempFolder(GetType().Name);
         var routes =
             from room in Enumerable.Range(0, Rooms)
             from farEnd in Enumerable.Range(0, FarEnds)
             select $"*.f{farEnd}.{Zone(room)}=127.0.0.1:{Port(room, farEnd)}";
-        _cluster = ClusterRun.Make(servers.Servers, await servers.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), _folder.FullPath, routes, settings);
+        _cluster = ClusterRun.Make(
+            servers.Servers, await servers.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), _folder.FullPath, routes, settings, environment);
         await _cluster.AddAccountsAsync(ClusterRun.LocalDomain, ClusterRun.Password, ["first"], ClusterRun.Cancellation);
-        _cluster.AddEach(2);
+        _cluster.AddEach(processes);
         await _cluster.WaitUntilHealthyAsync(TimeSpan.FromSeconds(90), ClusterRun.Cancellation);
-        Figures.Write($"a cluster of 8 processes is ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s and {_cluster.ProcessorTime.TotalSeconds:F0} s of a processor");
+        Figures.Write($"a cluster of {4 * processes} processes is ready after {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s and {_cluster.ProcessorTime.TotalSeconds:F0} s of a processor");
     }
 }
 
 /// <summary>With <see cref="ClusterRun.Impatient"/>.</summary>
-public sealed class ImpatientCluster(SharedServers servers) : SharedCluster(servers, ClusterRun.Impatient)
+public sealed class ImpatientCluster(SharedServers servers) : SharedCluster(servers, 2, ClusterRun.Impatient)
 {
     public const string Name = "impatient";
 }
 
 /// <summary>With the product's own leases, probes and periods.</summary>
-public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, "--Queue:RetrySteps:0=00:00:01");
+public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, 2, ["--Queue:RetrySteps:0=00:00:01"]);
+
+/// <summary>
+/// With the product's own leases, and one process of each service; tests add some and take some away. Two batches at once go to a domain that
+/// has not answered yet.
+/// </summary>
+public sealed class ScalingCluster(SharedServers servers) : SharedCluster(
+    servers, 1,
+    ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:03"]);
+
+/// <summary>With <see cref="ClusterRun.Impatient"/>, one process of each service, and a collector of their traces.</summary>
+public sealed class TracedCluster : SharedCluster
+{
+    public const string Name = "traced";
+
+    public TracedCluster(SharedServers servers) : this(servers, new())
+    {
+    }
+
+    private TracedCluster(SharedServers servers, OtlpReceiver collector) : base(servers, 1, ClusterRun.Impatient, collector.Environment) =>
+        Collector = collector;
+
+    public OtlpReceiver Collector { get; }
+
+    public override async ValueTask DisposeAsync()
+    {
+        await base.DisposeAsync();
+        await Collector.DisposeAsync();
+    }
+}
+
+/// <summary>All classes whose tests share the traced cluster.</summary>
+[CollectionDefinition(TracedCluster.Name)]
+public sealed class TracedTests : ICollectionFixture<TracedCluster>;
 
 /// <summary>All classes whose tests share the impatient cluster.</summary>
 [CollectionDefinition(ImpatientCluster.Name)]

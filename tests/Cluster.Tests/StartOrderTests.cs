@@ -3,7 +3,7 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Services first, servers later, in any order: a service waits for what it needs and its probes tell the truth.</summary>
-[Trait("Cluster", "own")]
+[Trait("Cluster", "other")]
 public sealed class StartOrderTests(SharedServers servers)
 {
     [Fact]

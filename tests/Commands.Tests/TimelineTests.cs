@@ -21,13 +21,13 @@ public sealed class TimelineTests
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 queued as 7", "mx.example.net[192.0.2.1]:25", s_noon.AddMinutes(10), s_noon.AddMinutes(10).AddMilliseconds(12),
                         Tls: new("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384")),
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 Ok", "mx", s_noon, s_noon, Tls: new("none", "table")),
-                ]),
+                ]) { ReturnPath = "SRS0=x@srs.example.org" },
         ]);
 
         Assert.Equal(
             """
             2030-01-02T12:00:00.000Z accepted as 1E240 from <ann@example.org>, 2 KiB
-                                     routed to <bob@example.net> (was <team@example.org>), by SMTP
+                                     routed to <bob@example.net> (was <team@example.org>), by SMTP, as from <SRS0=x@srs.example.org>
             2030-01-02T12:00:30.000Z   attempt 1: deferred 4.4.1 no answer   [31m (30.000 s)
             2030-01-02T12:05:00.000Z   attempt 2 at mx: deferred 4.7.5 expired (0.000 s)
                                          no TLS, certificate expired; policy sts (published)

@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Time.Testing;
 
@@ -38,6 +39,25 @@ public sealed class ClaimTests
         Assert.False(report.Unreachable);
         Assert.True(report.NothingWon);
         Assert.Equal(0, server.Connections);
+    }
+
+    [Fact]
+    public async Task What_asks_for_something_unknown_is_left_to_other_workers()
+    {
+        const BodyType Later = (BodyType)(1 << 16);
+        await using var server = new ScriptedServer(
+            "S: 220 mx\n* EHLO\nS: 250 mx\n* MAIL\nS: 250 Ok\n* RCPT\nS: 250 Ok\n* DATA\nS: 354 Go on\nC: two\nC: .\nS: 250 Taken\n* QUIT\nS: 221 Bye\n");
+        await using var bench = new Bench();
+        bench.RouteTo(server);
+        var report = await bench.RunAsync(bench.Message("one\r\n", body: Later | BodyType.EightBitMime));
+        Assert.Equal(["NotAttempted 4.0.0"], Bench.Outcomes(report));
+        Assert.True(report.NothingWon);
+        Assert.Equal(0, server.Connections);
+
+        // What is known goes, with whatever else is written beside it.
+        report = await bench.RunAsync(bench.Message("one\r\n", body: Later), bench.Message("two\r\n", body: (BodyType)(1 << 15)));
+        Assert.Equal(["NotAttempted 4.0.0", "Delivered 2.0.0"], Bench.Outcomes(report));
+        await server.FinishAsync();
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Net;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Tests;
@@ -67,6 +68,35 @@ public sealed class RequireTlsTests : IDisposable
             Assert.Equal(reply, report.Results[0].Reply);
         await server.FinishAsync();
         Assert.Empty(server.Surplus);
+    }
+
+    /// <summary>RFC 8689 §4.2.1: each of the domain's hosts is asked.</summary>
+    [Theory]
+    [InlineData(true, "Delivered 2.0.0")]
+    [InlineData(false, "Failed 5.7.30")]
+    [InlineData(null, "Deferred 4.7.30")]
+    public async Task What_the_first_host_may_not_have_goes_to_the_next_one_that_is_safe(bool? nextOffers, string outcome)
+    {
+        const string Next = "mx2.example.net";
+        await using var first = new ScriptedServer(
+            [Upgrade + "S: 250 SIZE\nC: MAIL FROM:<sender@example.com> SIZE=5\n" + Rest + Quit]) { Certificate = _authority.Issue(Host) };
+        await using var next = new ScriptedServer(
+            [Upgrade + (nextOffers == true ? "S: 250-REQUIRETLS\nS: 250 SIZE\nC: MAIL FROM:<sender@example.com> SIZE=5 REQUIRETLS\n" + Rest : "S: 250 SIZE\n") + Quit],
+            address: IPAddress.Parse("127.0.0.2"), port: first.Port) { Certificate = _authority.Issue(Next) };
+        await using var bench = new Bench(options => (options.Port, options.TrustedRoots) = (first.Port, _authority.File));
+        bench.Dns.WithMx(Bench.Domain, (10, Host), (20, Next)).WithAddress(Host, "127.0.0.1").WithAddress(Next, nextOffers is null ? "127.0.0.3" : "127.0.0.2");
+        bench.DnsOptions.Validating = true;
+        bench.Dns.Signed.Add(Bench.Domain);
+
+        var report = await bench.RunAsync(bench.Message("one\r\n", body: BodyType.RequireTls), bench.Message("one\r\n"));
+
+        Assert.Equal([outcome, "Delivered 2.0.0"], Bench.Outcomes(report));
+        Assert.StartsWith(nextOffers is null ? Host : Next, report.Results[0].RemoteHost);
+        Assert.Equal("verified", report.Results[0].Tls!.Certificate);
+        Assert.False(report.Unreachable);
+        await first.FinishAsync();
+        if (nextOffers is not null)
+            await next.FinishAsync();
     }
 
     [Fact]

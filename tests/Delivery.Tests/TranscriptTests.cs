@@ -181,6 +181,42 @@ public sealed class TranscriptTests
         Assert.Equal("550 5.1.1 No such user", report.Results[1].Reply);
     }
 
+    /// <summary>One was named, the other an alias led to: a sender that was rewritten is that recipient's alone.</summary>
+    [Fact]
+    public async Task Recipients_with_another_sender_go_with_a_transaction_of_their_own()
+    {
+        var report = await TalkAsync(Cut.Whole, Hello +
+            """
+            C: MAIL FROM:<sender@example.com> SIZE=5
+            C: RCPT TO:<a@example.net>
+            C: RCPT TO:<c@example.net>
+            C: DATA
+            S: 250 2.1.0 Ok
+            S: 250 2.1.5 Ok
+            S: 250 2.1.5 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 2.0.0 Taken
+            C: MAIL FROM:<SRS0=x@example.org> SIZE=5
+            C: RCPT TO:<b@example.net>
+            C: DATA
+            S: 250 2.1.0 Ok
+            S: 250 2.1.5 Ok
+            S: 354 Go on
+            C: one
+            C: .
+            S: 250 2.0.0 Taken too
+            """ + Quit,
+            bench =>
+            {
+                var message = bench.Message("one\r\n", ["a@example.net", "b@example.net", "c@example.net"]);
+                message[1] = message[1] with { Sender = "SRS0=x@example.org" };
+                return [message];
+            });
+        Assert.Equal(["Delivered 2.0.0", "Delivered 2.0.0", "Delivered 2.0.0"], Bench.Outcomes(report));
+    }
+
     [Fact]
     public async Task Recipients_over_the_far_ends_limit_go_with_the_next_transaction()
     {

@@ -26,10 +26,8 @@ public sealed class StopTests
         await busy.ExpectAsync("DATA", 354, Cancellation);
         await busy.Wire.WriteAsync("Subject: half\r\n", Cancellation);
 
-        var started = TimeProvider.System.GetTimestamp();
         var stopping = pipeline.Server.StopAsync();
         Assert.Equal(421, (await idle.Wire.ReadReplyAsync(Cancellation))?.Code);
-        var leaving = TimeProvider.System.GetElapsedTime(started);
         await busy.Wire.WriteAsync("\r\nwhole\r\n.\r\n", Cancellation);
         Assert.Equal(250, (await busy.Wire.ReadReplyAsync(Cancellation))?.Code);
         await Assert.ThrowsAnyAsync<SocketException>(() => SmtpDialogue.OpenAsync(pipeline.MxLogin, Cancellation));
@@ -37,7 +35,6 @@ public sealed class StopTests
 
         Assert.True(await stopping, pipeline.Server.Process.Output);
         Assert.Equal(0, pipeline.Server.Process.ExitCode);
-        Assert.InRange(leaving, TimeSpan.Zero, s_slow / 2);
         Assert.Equal(1, pipeline.Count("SELECT COUNT(*) FROM recipients WHERE domain = 'slow.example' AND state = 1 AND attempts = 1"));
         Assert.Empty(pipeline.ListUncertain());
     }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Ingress.Tests;
@@ -15,10 +14,7 @@ public sealed class AuthenticationHostileTests(AuthenticationZone zone) : IClass
         await using var host = await AuthenticationZone.StartAsync($"{silent.EndPoint}", "Enforce", ("MaxTime", "00:00:00.5"), ("Dmarc:WhenUnknown", policy));
         using var bounds = host.Metric<long>("mailpipeline.ingress.authentication_bounds");
         await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Bad);
-        var started = Stopwatch.GetTimestamp();
         Assert.StartsWith(reply, await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net"), StringComparison.Ordinal);
-        // The server's own time-out would be 20 s.
-        Assert.InRange(Stopwatch.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(15));
         Assert.Equal("time", Assert.Single(bounds.GetMeasurementSnapshot()).Tags["bound"]);
         if (policy == "Accept")
         {

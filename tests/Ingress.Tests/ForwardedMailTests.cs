@@ -46,6 +46,22 @@ public sealed class ForwardedMailTests
         }
     }
 
+    /// <summary>Who has such a message can send its author's readers any text behind it, under his name.</summary>
+    [Theory]
+    [InlineData("", "250")]
+    [InlineData("Buy now!\r\n", "550 5.7.26")]
+    public async Task A_signature_that_leaves_some_of_the_body_uncovered_does_not_save_it(string added, string reply)
+    {
+        using var key = RSA.Create(2048);
+        await using var dns = await StartDnsAsync(("sel._domainkey.example.net", key));
+        await using var host = await AuthenticationZone.StartAsync($"{dns.EndPoint}", "Enforce");
+        await using var client = await AuthenticationZone.AsAsync(host, Forwarder, "mx.forwarder.example");
+        const string body = "How are you?\r\n";
+        var field = $"DKIM-Signature: v=1; a=rsa-sha256; d=example.net; s=sel; h=from; l={body.Length}; bh={Convert.ToBase64String(SHA256.HashData(Encoding.ASCII.GetBytes(body)))}; b=";
+        var signature = key.SignData(Encoding.ASCII.GetBytes($"From: Ann <ann@example.net>\r\n{field}"), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        Assert.StartsWith(reply, await SendAsync(client, $"{field}{Convert.ToBase64String(signature)}\r\n{Text}{added}"), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Keys_are_asked_for_once_for_many_messages()
     {

@@ -10,7 +10,7 @@ using Org.BouncyCastle.OpenSsl;
 namespace MailPipeline.Ingress.Tests;
 
 /// <summary>Filters that others wrote: rspamd by both of its protocols, opendkim; and an HTTP server that is no rspamd.</summary>
-public sealed class RealFilterTests
+public sealed class RealFilterTests(RspamdFixture rspamd) : IClassFixture<RspamdFixture>
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -19,8 +19,7 @@ public sealed class RealFilterTests
     [InlineData(false)]
     public async Task Rspamd_judges_by_its_action(bool byHttp)
     {
-        await using var rspamd = await RspamdServer.StartAsync(Cancellation);
-        await using var host = await StartAsync(byHttp ? $"http://{rspamd.Http}" : rspamd.Milter.ToString(), byHttp);
+        await using var host = await StartAsync(byHttp ? $"http://{rspamd.Server.Http}" : rspamd.Server.Milter.ToString(), byHttp);
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.MessageAsync(Message("hello"));
         var (hello, _) = await NextAsync(host);
@@ -155,5 +154,21 @@ public sealed class RealFilterTests
 
         public Task<AsymmetricKeyParameter> LocatePublicKeyAsync(string methods, string domain, string selector, CancellationToken cancellationToken = default) =>
             Task.FromResult(LocatePublicKey(methods, domain, selector, cancellationToken));
+    }
+}
+
+/// <summary>One rspamd for all tests of the class: it takes long to start.</summary>
+public sealed class RspamdFixture : IAsyncLifetime
+{
+    private RspamdServer? _server;
+
+    public RspamdServer Server => _server!;
+
+    public async ValueTask InitializeAsync() => _server = await RspamdServer.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_server is not null)
+            await _server.DisposeAsync();
     }
 }

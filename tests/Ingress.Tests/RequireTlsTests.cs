@@ -26,6 +26,18 @@ public sealed class RequireTlsTests
         Assert.Equal(BodyType.RequireTls, (await host.NextHintAsync()).Body);
     }
 
+    [Fact]
+    public async Task The_operator_turns_it_off()
+    {
+        await using var host = await IngressHost.StartAsync(new Dictionary<string, string> { ["Ingress:RequireTls"] = "false" });
+        await using var client = await Client.ConnectAsync(host.Mx);
+        await client.SayAsync("EHLO x", "250");
+        await client.SayAsync("STARTTLS", "220");
+        await client.StartTlsAsync();
+        Assert.DoesNotContain("REQUIRETLS", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
+        await client.SayAsync("MAIL FROM:<bob@example.net> REQUIRETLS", "555 5.5.4");
+    }
+
     [Theory]
     [InlineData("TLS-Required: No\r\n\r\nText", true)]
     [InlineData("Subject: x\r\ntls-required:no\r\nTo: y\r\n\r\nText", true)]

@@ -56,6 +56,40 @@ public sealed class SigningTests : IDisposable
         Assert.Single(log.Collector.GetSnapshot(), record => record.Message.StartsWith("Mail of example.com is not signed", StringComparison.Ordinal));
     }
 
+    /// <summary>A signature is the domain's word for the author: where users may write as anybody, it is given for themselves alone.</summary>
+    [Theory]
+    [InlineData("From: ann@example.com", true)]
+    [InlineData("From: Ann <ANN+news@example.com>", true)]
+    [InlineData("From: sales@example.com, Ann\r\n <ann@example.com>", true)]
+    [InlineData("From: anybody@example.org", true)]
+    [InlineData("From: boss@example.com", false)]
+    [InlineData("From: nobody@example.com", false)]
+    [InlineData("From: ann@example.com, boss@example.com", false)]
+    [InlineData("From: boss@example.com, ann@example.com", false)]
+    [InlineData("From: ann@example.com\r\nFrom: boss@example.com", false)]
+    [InlineData("From: ann@example.com <boss@example.com>", false)]
+    [InlineData("From: eve@example.net", false)]
+    public async Task A_user_who_may_write_as_anybody_is_signed_for_as_himself_alone(string from, bool isSigned)
+    {
+        _keys.Create("example.com", "r", DkimKeyKind.Rsa);
+        _keys.Create("example.org", "r", DkimKeyKind.Rsa);
+        await using var host = await StartAsync(new Published(), settings: ("Ingress:Checks:OwnSender:AllowForeign", "true"));
+        await host.Directory.AddAccountAsync("boss@example.com", "hash");
+        var stored = await SubmitAsync(host, $"{from}\r\nSubject: x\r\n\r\ntext\r\n");
+        Assert.Equal(isSigned, stored.Contains("DKIM-Signature: ", StringComparison.Ordinal));
+        Assert.Contains($"{from}\r\n", stored, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_a_listed_client_sends_is_signed_whoever_wrote_it()
+    {
+        _keys.Create("example.com", "r", DkimKeyKind.Rsa);
+        await using var host = await StartAsync(new Published(), settings: ("Ingress:RelayClients:0", "127.0.0.0/8"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("From: boss@example.com\r\n\r\ntext\r\n");
+        Assert.Contains("DKIM-Signature: ", Encoding.Latin1.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId)), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task What_strangers_send_is_not_signed()
     {
@@ -95,8 +129,8 @@ public sealed class SigningTests : IDisposable
         Assert.Equal((AuthenticationStatus.Pass, 2), (grown.Status, grown.Sets));
     }
 
-    private Task<IngressHost> StartAsync(IDnsLookup dns, Action<IServiceCollection>? services = null) => IngressHost.StartAsync(
-        new Dictionary<string, string> { ["Dkim:KeyFolder"] = _folder.FullPath, ["Ingress:Checks:Signatures:Listeners"] = "Mx" },
+    private Task<IngressHost> StartAsync(IDnsLookup dns, Action<IServiceCollection>? services = null, params (string Name, string Value)[] settings) => IngressHost.StartAsync(
+        settings.Prepend(("Dkim:KeyFolder", _folder.FullPath)).Prepend(("Ingress:Checks:Signatures:Listeners", "Mx")).ToDictionary(),
         services: all =>
         {
             all.AddSingleton(dns);

@@ -21,6 +21,29 @@ public sealed class ServerManifestTests
         });
     }
 
+    /// <summary>Who fills it from outside neither reaches another server nor makes it refuse to write, and the way there from Ingress is open.</summary>
+    [Fact]
+    public async Task What_counts_limits_is_confined_bounded_and_reached_by_Ingress_alone()
+    {
+        const string Folder = "infrastructure/limits";
+        var pod = Assert.Single(await Manifests.RenderAsync<V1Deployment>(Folder)).Spec.Template;
+        Assert.True(pod.Spec.SecurityContext.RunAsNonRoot);
+        Assert.False(pod.Spec.AutomountServiceAccountToken);
+        var container = Assert.Single(pod.Spec.Containers);
+        Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
+        Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
+        Assert.Equal("volatile-ttl", container.Args[container.Args.IndexOf("--maxmemory-policy") + 1]);
+        var policy = Assert.Single(await Manifests.RenderAsync<V1NetworkPolicy>(Folder)).Spec;
+        Assert.Equal(pod.Metadata.Labels, policy.PodSelector.MatchLabels);
+        Assert.Contains("Egress", policy.PolicyTypes);
+        var from = Assert.Single(Assert.Single(policy.Ingress).FromProperty).PodSelector.MatchLabels;
+        var ingress = (await Manifests.RenderAsync<V1Deployment>("overlays/prod")).Single(deployment => deployment.Metadata.Name == "ingress");
+        Assert.All(from, label => Assert.Equal(label.Value, ingress.Spec.Template.Metadata.Labels[label.Key]));
+        var ways = (await Manifests.RenderAsync<V1NetworkPolicy>("overlays/prod")).Where(way => way.Metadata.Name == "ingress")
+            .SelectMany(way => way.Spec.Egress).SelectMany(way => way.To ?? []);
+        Assert.Contains(ways, way => way.PodSelector?.MatchLabels is { } labels && labels.All(label => pod.Metadata.Labels.TryGetValue(label.Key, out var value) && value == label.Value));
+    }
+
     /// <summary>Storage/Postgres/PostgresEngine.cs: connections of one process.</summary>
     private const int ConnectionsOfPod = 8;
 

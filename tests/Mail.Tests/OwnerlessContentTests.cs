@@ -4,7 +4,7 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>Chunks on PostgreSQL that belong to no message: left by the dead, or of a message still being received.</summary>
-public sealed class OwnerlessContentTests(PostgresFixture postgres) : IClassFixture<PostgresFixture>
+public sealed class OwnerlessContentTests(PostgresFixture postgres)
 {
     private const int Bytes = 700_000;
 

@@ -5,26 +5,28 @@ using Npgsql;
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>PostgreSQL whose commits wait for a standby: what no standby has confirmed would be lost when one takes over.</summary>
-public sealed class PostgresCommitTests : IAsyncLifetime
+public sealed class PostgresCommitTests(DurablePostgres postgres) : IClassFixture<DurablePostgres>, IAsyncLifetime
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
 
-    private PostgresServer _server = null!;
+    private readonly PostgresServer _server = postgres.Server;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public async ValueTask InitializeAsync() => _server = await PostgresServer.StartAsync(durable: true, Cancellation);
+    // The server is that of all tests here, and one that failed may have left it waiting.
+    public async ValueTask InitializeAsync() => await WaitForStandbyAsync("");
 
-    public ValueTask DisposeAsync() => _server.DisposeAsync();
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Fact]
     public async Task A_commit_that_gave_up_waiting_for_a_standby_is_not_accepted_until_one_confirms()
     {
         await using var store = await OpenAsync(";Command Timeout=1");
         await WaitForStandbyAsync("ANY 1 (nobody)");
+        var before = GivenUp();
         var accepting = store.AcceptAsync([1, 2, 3], "a@example.net");
         // Twice: the commit itself, and the first time that it is asked for again.
-        await WhileTimePassesAsync(store, () => Task.FromResult(GivenUp() >= 2));
+        await WhileTimePassesAsync(store, () => Task.FromResult(GivenUp() >= before + 2));
         Assert.False(accepting.IsCompleted);
         await WaitForStandbyAsync("");
         await WhileTimePassesAsync(store, () => Task.FromResult(accepting.IsCompleted));
@@ -163,4 +165,20 @@ public sealed class PostgresCommitTests : IAsyncLifetime
         s_limit, () => _server.Output, Cancellation);
 
     private int GivenUp() => _server.Output.Split("canceling wait for synchronous replication").Length - 1;
+}
+
+/// <summary>A server with fsync for all tests of the class.</summary>
+public sealed class DurablePostgres : IAsyncLifetime
+{
+    private PostgresServer? _server;
+
+    public PostgresServer Server => _server!;
+
+    public async ValueTask InitializeAsync() => _server = await PostgresServer.StartAsync(durable: true);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_server is not null)
+            await _server.DisposeAsync();
+    }
 }

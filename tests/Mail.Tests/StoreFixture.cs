@@ -86,12 +86,12 @@ public sealed class StoreFixture : IAsyncDisposable
 
     public static async Task<StoreFixture> SqliteAsync(Action<StorageOptions>? configure = null)
     {
-        var folder = System.IO.Directory.CreateTempSubdirectory("mailpipeline-store-").FullName;
-        var options = new StorageOptions { ConnectionString = $"Data Source={Path.Combine(folder, "mail.db")}" };
+        var folder = new TempFolder("store", inMemory: true);
+        var options = new StorageOptions { ConnectionString = $"Data Source={folder["mail.db"]}" };
         configure?.Invoke(options);
         var store = new StoreFixture(options, () =>
         {
-            System.IO.Directory.Delete(folder, recursive: true);
+            folder.Dispose();
             return ValueTask.CompletedTask;
         });
         await store.Database.OpenAsync(default);

@@ -70,7 +70,7 @@ internal sealed class PolicyServer : IAsyncDisposable
             while (true)
                 _answering.Add(AnswerAsync(await _listener.AcceptTcpClientAsync(_stop.Token)));
         }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception error) when (error is OperationCanceledException or SocketException or InvalidOperationException)
         {
             // The test is over.
         }

@@ -110,6 +110,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
 
+    public SenderRewriting Rewriting => _app.Services.GetRequiredService<SenderRewriting>();
+
+    public DsnStore Dsn => _app.Services.GetRequiredService<DsnStore>();
+
     public FlushStore Flushes => _app.Services.GetRequiredService<FlushStore>();
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();

@@ -53,6 +53,13 @@ public sealed class ProxiedClientTests
         Assert.Null(Read("LOGIN=" + new string('a', 256)));
     }
 
+    /// <summary>RFC 5321 §4.1.3: each part is decimal, whatever it begins with.</summary>
+    [Theory]
+    [InlineData("010.0.02.1", "10.0.2.1")]
+    [InlineData("09.000.2.255", "9.0.2.255")]
+    public void A_leading_zero_makes_no_part_octal(string written, string meant) =>
+        Assert.Equal(IPAddress.Parse(meant), Read($"ADDR={written}")!.Address);
+
     [Fact]
     public void The_session_begins_anew_for_the_client_that_is_named()
     {

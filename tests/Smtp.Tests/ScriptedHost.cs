@@ -23,7 +23,7 @@ internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = Cl
     private bool _inContent;
     private byte[] _held = [];
 
-    public SmtpSession Session { get; } = new(profile, listed);
+    public SmtpSession Session { get; } = new(profile, listed) { Now = new(2026, 11, 30, 12, 0, 0, TimeSpan.Zero) };
 
     public List<(string Sender, string[] Recipients, string Content)> Accepted { get; } = [];
 

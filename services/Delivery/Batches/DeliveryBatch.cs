@@ -33,6 +33,9 @@ internal sealed class DeliveryBatch : IDots
     private readonly DotNotes _dots;
     private readonly Lock _lock = new();
     private readonly Stack<OutboundMessage> _messages = [];
+
+    /// <summary>Messages that the far end under way may not have, and that another host of the domain may.</summary>
+    private readonly List<OutboundMessage> _aside = [];
     private readonly HashSet<long> _handedBack = [];
     private readonly Dictionary<long, AttemptResult> _results;
     private readonly long _startedAt;
@@ -100,6 +103,16 @@ internal sealed class DeliveryBatch : IDots
         }
     }
 
+    /// <summary>Nothing is left but messages that go to no host that is not safe: another host may be.</summary>
+    public bool WantsSaferHost
+    {
+        get
+        {
+            lock (_lock)
+                return _messages.Count == 0 && _aside.Count > 0;
+        }
+    }
+
     /// <summary>The claim is ours and the process is not asked to stop.</summary>
     public bool IsHeld => Claim.IsValid && !_context.Stopping.IsCancellationRequested;
 
@@ -142,8 +155,9 @@ internal sealed class DeliveryBatch : IDots
     {
         lock (_lock)
         {
-            List<OutboundMessage> unbegun = [.. _messages];
+            List<OutboundMessage> unbegun = [.. _messages, .. _aside];
             _messages.Clear();
+            _aside.Clear();
             if (_ahead is { } ahead)
                 unbegun.Add(ahead);
             _ahead = null;
@@ -184,8 +198,14 @@ internal sealed class DeliveryBatch : IDots
             (string Status, string Text)? unsendable = null;
             try
             {
+                if (Unsendable.WhyByTls(message, IsSafe, Tls) is var (unsafeStatus, why))
+                {
+                    PutAside(message, new UnsafeHost(unsafeStatus, why, remoteHost, Tls));
+                    continue;
+                }
+
                 await message.ReadTimingAsync(_context.Content);
-                unsendable = Unsendable.WhyByTls(message, IsSafe, Tls) ?? Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
+                unsendable = Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
                 if (unsendable is null)
                 {
                     if (farEnd.HearsSubmitter)
@@ -210,6 +230,49 @@ internal sealed class DeliveryBatch : IDots
         }
 
         return null;
+    }
+
+    private void PutAside(OutboundMessage message, UnsafeHost host)
+    {
+        if (!TryBegin(message))
+            return;
+        message.UnsafeHost = host;
+        lock (_lock)
+            _aside.Add(message);
+    }
+
+    /// <summary>The next host may be safe for what the last one was not (RFC 8689 §4.2.1).</summary>
+    public void TakeUpAside()
+    {
+        lock (_lock)
+        {
+            for (var i = _aside.Count - 1; i >= 0; i--)
+                _messages.Push(_aside[i]);
+            _aside.Clear();
+        }
+    }
+
+    /// <summary>No host is left for the messages that none so far was safe for.</summary>
+    /// <param name="mayBeLater">Some host could not be asked: it may be the one.</param>
+    public async ValueTask SettleUnsafeAsync(bool mayBeLater)
+    {
+        TakeUpAside();
+        List<OutboundMessage> others = [];
+        while (TryTake(out var message))
+        {
+            if (message.UnsafeHost is not { } host)
+            {
+                others.Insert(0, message);
+                continue;
+            }
+
+            Tls = host.Tls;
+            var status = mayBeLater ? $"4{host.Status[1..]}" : host.Status;
+            await SettleAsync(message, status[0] == '4' ? AttemptOutcome.Deferred : AttemptOutcome.Failed, status, host.Why, host.Name);
+        }
+
+        foreach (var message in others)
+            Push(message);
     }
 
     private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
@@ -390,17 +453,18 @@ internal sealed class DeliveryBatch : IDots
 
     /// <summary>
     /// Recipients of one message travel together, up to the bound of a transaction; in the order of the command otherwise. Those whose
-    /// address needs SMTPUTF8 travel apart from those whose does not: a host without it takes the others.
+    /// address needs SMTPUTF8 travel apart from those whose does not: a host without it takes the others. So do those that it was forwarded to under
+    /// another sender.
     /// </summary>
     private void Fill(IReadOnlySet<long> won)
     {
-        var byMessage = new Dictionary<(long, bool), List<Recipient>>(won.Count);
+        var byMessage = new Dictionary<(long, string, bool), List<Recipient>>(won.Count);
         var groups = new List<List<Recipient>>(won.Count);
         foreach (var recipient in _wanted.Recipients)
         {
             if (!won.Contains(recipient.RecipientId))
                 continue;
-            var key = (recipient.MessageId, OutboundMessage.NeedsUtf8(recipient));
+            var key = (recipient.MessageId, recipient.Sender, OutboundMessage.NeedsUtf8(recipient));
             if (!byMessage.TryGetValue(key, out var group) || group.Count >= _context.Options.MaxRecipients)
             {
                 byMessage[key] = group = new List<Recipient>(1);

@@ -4,6 +4,11 @@ using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Batches;
 
+/// <summary>A host that a message may not go to, because its sender asks for more than it has (RFC 8689 §4.2.1).</summary>
+/// <param name="Status">RFC 3463; of class 4 where it may be another time.</param>
+/// <param name="Tls">What TLS there was with it.</param>
+internal sealed record UnsafeHost(string Status, string Why, string Name, AttemptTls? Tls);
+
 /// <summary>One message of a batch and the recipients it is sent to in one transaction.</summary>
 internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
 {
@@ -32,6 +37,9 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
 
     /// <summary>What broke a connection under this message before its final dot, and at which host; null if nothing did.</summary>
     public (string Status, string Reply, string RemoteHost)? Interruption { get; set; }
+
+    /// <summary>The last host that it may not go to by its sender's word; null: there was none.</summary>
+    public UnsafeHost? UnsafeHost { get; set; }
 
     /// <summary>The final dot may have reached the far end, and no reply has come.</summary>
     public bool IsDotSent { get; set; }

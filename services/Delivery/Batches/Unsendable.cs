@@ -32,7 +32,7 @@ internal static class Unsendable
     {
         if (isSafe || !message.First.Body.HasFlag(BodyType.RequireTls))
             return null;
-        // TLS that fails today may be there tomorrow. Another MX is not looked for, as for SMTPUTF8.
+        // TLS that fails today may be there tomorrow.
         return tls is { IsEncrypted: true }
             ? ("5.7.30", $"Its sender asks for REQUIRETLS; the far end {(tls.Certificate is "verified" or "tlsa" ? "does not offer it, or cannot be proven to be one of the domain's" : $"cannot be proven to be the right one (certificate {tls.Certificate})")}")
             : ("4.7.30", "Its sender asks for REQUIRETLS, and there is no TLS with the far end");

@@ -131,6 +131,13 @@ internal sealed class DomainDelivery(
 
     private async Task<Claim?> TakeAsync(BatchCommand wanted, bool begun)
     {
+        if (wanted.Recipients.Any(IsForOthers))
+        {
+            wanted = wanted with { Recipients = [.. wanted.Recipients.Where(recipient => !IsForOthers(recipient))] };
+            if (wanted.Recipients.Length == 0)
+                return null;
+        }
+
         try
         {
             return await claims.TakeAsync(wanted, begun, lifetime.ApplicationStopping);
@@ -163,6 +170,9 @@ internal sealed class DomainDelivery(
         }
     }
 
+    /// <summary>A later version has accepted it, and asks for something that only its own workers can keep to.</summary>
+    private static bool IsForOthers(Recipient recipient) => (recipient.Body & BodyType.Unknown) != 0;
+
     private AttemptReport NothingWon(BatchCommand wanted)
     {
         var now = time.GetUtcNow();
@@ -192,6 +202,9 @@ internal sealed class DomainDelivery(
 
         if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
             await turn.Slot!.KeepAsync(connection);
+        // The time of the batch is over, and not every host was asked.
+        if (batch.IsHeld)
+            await batch.SettleUnsafeAsync(mayBeLater: true);
     }
 
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
@@ -204,6 +217,7 @@ internal sealed class DomainDelivery(
         {
             if (connection is null)
             {
+                batch.TakeUpAside();
                 // Nobody holds a slot while he asks DNS.
                 if (!walk.HasNext && turn.HasSpoken)
                     turn.End();
@@ -244,11 +258,16 @@ internal sealed class DomainDelivery(
             }
 
             if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
-                return connection;
+            {
+                if (!batch.WantsSaferHost || !batch.MayGoOn)
+                    return connection;
+                await connection.QuitAsync();
+            }
+
             await connection.DisposeAsync();
             if (pipeline.Failure is { } failure && connection.HasAnswered)
                 walk.Broke(failure, connection.RemoteHost, connection.Security, pipeline.HasProgressed);
-            if (!batch.HasWork || !batch.MayGoOn)
+            if (!(batch.HasWork || batch.WantsSaferHost) || !batch.MayGoOn)
                 return null;
             connection = null;
         }
@@ -259,6 +278,9 @@ internal sealed class DomainDelivery(
     {
         // A host that used up the batch's time has failed too; without the claim, or with nothing tried, all is handed back.
         if (!batch.MayGoOn && !(batch.IsHeld && walk.HasTried))
+            return;
+        await batch.SettleUnsafeAsync(mayBeLater: !walk.Failure.IsPermanent);
+        if (!batch.HasWork)
             return;
         if (walk.HasSpoken)
             await HandBackRestAsync(batch, walk);

@@ -29,6 +29,7 @@ internal sealed class CheckTable
         HostPostmasterCheck hostPostmaster,
         DnsListCheck dnsLists,
         ClientHostCheck clientHost,
+        ReturnPathCheck returnPath,
         RelayCheck relay,
         LocalRecipientCheck localRecipient,
         GreylistCheck greylist,
@@ -74,6 +75,7 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "host_postmaster", ListenerKinds.All, hostPostmaster),
             new(CheckStage.Recipient, "dns_list", settings.PolicyAskedOn, dnsLists),
             new(CheckStage.Recipient, "client_host", settings.PolicyAskedOn, clientHost),
+            new(CheckStage.Recipient, "return_path", ListenerKinds.All, returnPath),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
             // What it puts off counts: each is a row in storage.

@@ -16,4 +16,16 @@ internal sealed class OwnAddresses(AddressResolver addresses)
             ? owner.Id == account.Id
             : (await addresses.ResolveAsync(text, cancellation)).LeadsTo(account);
     }
+
+    /// <summary>The first that is not the user's; null: all are.</summary>
+    public async ValueTask<string?> FindForeignAsync(Account account, IReadOnlyList<string> texts, CancellationToken cancellation)
+    {
+        foreach (var text in texts.Distinct(StringComparer.OrdinalIgnoreCase))
+        {
+            if (!SmtpAddress.TryParse(text, out var address, allowUtf8: true) || !await HasAsync(account, address!, cancellation))
+                return text;
+        }
+
+        return null;
+    }
 }

@@ -2,7 +2,6 @@ using MailPipeline.Ingress.Headers;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
-using MimeKit;
 
 namespace MailPipeline.Ingress.Checks;
 
@@ -13,24 +12,13 @@ namespace MailPipeline.Ingress.Checks;
 /// </summary>
 internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> options) : ICheck
 {
-    /// <summary>Authors of one message: each costs a look into the directory.</summary>
-    private const int MaxAuthors = 50;
-
     /// <summary>Longest part of an address that a reply shows.</summary>
     private const int MaxShown = 200;
-
-    private static readonly ParserOptions s_strict = new()
-    {
-        AddressParserComplianceMode = RfcComplianceMode.Strict,
-        AllowAddressesWithoutDomain = false,
-        AllowUnquotedCommasInAddresses = false,
-        MaxAddressGroupDepth = 1,
-    };
 
     private static readonly Verdict s_noFrom = Refused("The message has no From field");
     private static readonly Verdict s_moreThanOne = Refused("The message has more than one From or Sender field");
     private static readonly Verdict s_tooLong = Refused($"The From or Sender field is longer than {SubmittedFields.MaxAuthorBytes} octets");
-    private static readonly Verdict s_tooMany = Refused($"The From field names more than {MaxAuthors} addresses");
+    private static readonly Verdict s_tooMany = Refused($"The From field names more than {AuthorAddresses.Max} addresses");
     private static readonly Verdict s_unreadableFrom = Refused("The From field must be one or more addresses; a name with special characters needs quotes");
     private static readonly Verdict s_unreadableSender = Refused("The Sender field must be one address; a name with special characters needs quotes");
 
@@ -51,9 +39,9 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
             return Refused($"The message has no From field, and MAIL names {notOwn}, which is no address of yours");
         if (fields.FromCount == 1)
         {
-            if (Addresses(fields.From) is not { Count: > 0 } authors)
+            if (AuthorAddresses.Of(fields.From) is not { Count: > 0 } authors)
                 return s_unreadableFrom;
-            if (authors.Count > MaxAuthors)
+            if (authors.Count > AuthorAddresses.Max)
                 return s_tooMany;
             if (await FindForeignAsync(account, authors, cancellation) is { } foreign)
                 return Refused($"The From field names {foreign}, which is no address of yours");
@@ -61,54 +49,16 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
 
         if (fields.SenderCount == 0)
             return Verdict.GoOn;
-        if (Addresses(fields.Sender) is not { } sender || sender.Distinct(StringComparer.OrdinalIgnoreCase).Count() != 1)
+        if (AuthorAddresses.Of(fields.Sender) is not { } sender || sender.Distinct(StringComparer.OrdinalIgnoreCase).Count() != 1)
             return s_unreadableSender;
         return await FindForeignAsync(account, sender, cancellation) is { } other
             ? Refused($"The Sender field names {other}, which is no address of yours")
             : Verdict.GoOn;
     }
 
-    /// <summary>Those of groups as well (RFC 6854); null where the field is no list of addresses.</summary>
-    private static List<string>? Addresses(ReadOnlyMemory<byte> field) =>
-        Parse(field.Span) is { } list ? [.. list.Mailboxes.Select(mailbox => mailbox.GetAddress(idnEncode: true))] : OfUnquotedName(field.Span);
-
-    // Not TryParse, which forgives a group that is not ended, or is within another, and leaves its members out.
-    private static InternetAddressList? Parse(ReadOnlySpan<byte> field)
-    {
-        try
-        {
-            return InternetAddressList.Parse(s_strict, field.ToArray());
-        }
-        catch (ParseException)
-        {
-            return null;
-        }
-    }
-
-    /// <summary>
-    /// An address behind one in the place of a name, without its quotes, as scripts write it ("ann@example.org &lt;ann@example.org&gt;"): some
-    /// readers take the first for the author, so that both are. Null where the field is anything else.
-    /// </summary>
-    private static List<string>? OfUnquotedName(ReadOnlySpan<byte> field)
-    {
-        var bracket = field.IndexOf((byte)'<');
-        return bracket > 0
-            && Parse(field[..bracket]) is [MailboxAddress first] && Parse(field[bracket..]) is [MailboxAddress second]
-            ? [first.GetAddress(idnEncode: true), second.GetAddress(idnEncode: true)]
-            : null;
-    }
-
     /// <summary>The first that is not the user's, as a reply can show it; null: all are.</summary>
-    private async ValueTask<string?> FindForeignAsync(Account account, List<string> addresses, CancellationToken cancellation)
-    {
-        foreach (var text in addresses.Distinct(StringComparer.OrdinalIgnoreCase))
-        {
-            if (!SmtpAddress.TryParse(text, out var address, allowUtf8: true) || !await own.HasAsync(account, address!, cancellation))
-                return PlainText.Ascii(PlainText.Cut(text, MaxShown));
-        }
-
-        return null;
-    }
+    private async ValueTask<string?> FindForeignAsync(Account account, IReadOnlyList<string> addresses, CancellationToken cancellation) =>
+        await own.FindForeignAsync(account, addresses, cancellation) is { } foreign ? PlainText.Ascii(PlainText.Cut(foreign, MaxShown)) : null;
 
     private static Verdict Refused(string text) => new(new SmtpReply(550, "5.7.1", text));
 }

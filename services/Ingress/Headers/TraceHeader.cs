@@ -6,9 +6,7 @@ using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Headers;
 
-/// <summary>
-/// The Received field put before the content (RFC 5321 §4.4), and the count of those already there (RFC 5321 §6.3).
-/// </summary>
+/// <summary>The Received field put before the content (RFC 5321 §4.4).</summary>
 internal static class TraceHeader
 {
     /// <summary>More than a field can have: three names and an address of their longest, and the rest.</summary>
@@ -80,63 +78,4 @@ internal static class TraceHeader
 
     // Clients say anything; only a domain or a literal has a place in the field.
     private static string ClientName(SmtpSession session) => session.HasWellFormedClientName ? session.ClientName : "unknown";
-}
-
-/// <summary>Counts Received fields in a header that comes in pieces. Mutable: kept in a field that is not readonly.</summary>
-internal struct HopCounter()
-{
-    private const int RestOfLine = -1;
-    private const int AfterCr = -2;
-
-    // How much of the name has been seen at the start of the line, or one of the above.
-    private int _position;
-
-    public int Count { get; private set; }
-
-    /// <summary>The header has ended; nothing more is counted.</summary>
-    public bool IsBody { get; private set; }
-
-    private static ReadOnlySpan<byte> Name => "received:"u8;
-
-    public void Read(ReadOnlySpan<byte> content)
-    {
-        while (!IsBody && !content.IsEmpty)
-        {
-            if (_position == RestOfLine)
-            {
-                var end = content.IndexOf((byte)'\n');
-                if (end < 0)
-                    return;
-                content = content[(end + 1)..];
-                _position = 0;
-                continue;
-            }
-
-            Step(content[0]);
-            content = content[1..];
-        }
-    }
-
-    private void Step(byte octet)
-    {
-        if (_position == AfterCr)
-        {
-            // An empty line.
-            IsBody = octet == '\n';
-            _position = RestOfLine;
-        }
-        else if (_position == 0 && octet == '\r')
-        {
-            _position = AfterCr;
-        }
-        else if ((octet | 0x20) != Name[_position])
-        {
-            _position = octet == '\n' ? 0 : RestOfLine;
-        }
-        else if (++_position == Name.Length)
-        {
-            Count++;
-            _position = RestOfLine;
-        }
-    }
 }

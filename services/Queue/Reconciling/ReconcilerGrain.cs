@@ -7,8 +7,9 @@ namespace MailPipeline.Queue.Reconciling;
 /// </summary>
 internal interface IReconcilerGrain : IGrainWithStringKey
 {
+    /// <summary>Ends with the round: after a great outage there may be minutes of work in one.</summary>
     /// <param name="atOnce">However soon after the last round: there is something to do that was not there then.</param>
-    [AlwaysInterleave]
+    [AlwaysInterleave, ResponseTimeout("00:10:00")]
     Task RunAsync(bool atOnce);
 }
 

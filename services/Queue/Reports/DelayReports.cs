@@ -19,8 +19,8 @@ internal sealed class DelayReports(ReportStore store, ReportMaker maker, UnmadeR
         for (var place = WaitingPlace.Start; place is not null;)
         {
             (var late, place) = await store.ListLateAsync(acceptedBefore, place, cancellationToken);
-            foreach (var id in late)
-                useful |= await unmade.TryAsync(ReportKind.Delayed, id, () => maker.ReportLateAsync(id, acceptedBefore, cancellationToken));
+            useful |= await ReportsAtOnce.MakeAsync(
+                late, id => unmade.TryAsync(ReportKind.Delayed, id, () => maker.ReportLateAsync(id, acceptedBefore, cancellationToken)));
         }
         return useful;
     }

@@ -10,8 +10,6 @@ internal sealed partial class FailureReports(UnreportedStore unreported, ReportM
 {
     private const int Page = 500;
 
-    private const int MessagesAtOnce = 16;
-
     /// <summary>What cannot be reported for its own sake is not tried again before.</summary>
     private static readonly TimeSpan s_failurePause = TimeSpan.FromMinutes(10);
 
@@ -33,13 +31,8 @@ internal sealed partial class FailureReports(UnreportedStore unreported, ReportM
     /// Reports all failures of these messages; false where it could report none. What cannot be reported stays, and is tried again when it
     /// is due.
     /// </summary>
-    public async Task<bool> ReportAsync(IEnumerable<long> messageIds, CancellationToken cancellationToken)
-    {
-        var reported = false;
-        foreach (var part in messageIds.Chunk(MessagesAtOnce))
-            reported |= (await Task.WhenAll(part.Select(id => TryReportAsync(id, cancellationToken)))).Contains(true);
-        return reported;
-    }
+    public Task<bool> ReportAsync(IEnumerable<long> messageIds, CancellationToken cancellationToken) =>
+        ReportsAtOnce.MakeAsync(messageIds, id => TryReportAsync(id, cancellationToken));
 
     private async Task<bool> TryReportAsync(long messageId, CancellationToken cancellationToken)
     {

@@ -26,11 +26,10 @@ internal sealed class SuccessReports(
             if (otherwise.Count > 0)
                 await store.SettleAsync(otherwise);
             useful |= otherwise.Count > 0;
-            foreach (var ended in owed.Where(IsSuccess).GroupBy(recipient => RecipientIds.MessageId(recipient.RecipientId)))
-            {
-                if (await IsDueAsync(ended.Key, ended.Min(recipient => recipient.EndedAt), cancellationToken))
-                    useful |= await unmade.TryAsync(ReportKind.Succeeded, ended.Key, () => maker.ReportSucceededAsync(ended.Key, cancellationToken));
-            }
+            useful |= await ReportsAtOnce.MakeAsync(
+                owed.Where(IsSuccess).GroupBy(recipient => RecipientIds.MessageId(recipient.RecipientId)),
+                async ended => await IsDueAsync(ended.Key, ended.Min(recipient => recipient.EndedAt), cancellationToken)
+                    && await unmade.TryAsync(ReportKind.Succeeded, ended.Key, () => maker.ReportSucceededAsync(ended.Key, cancellationToken)));
             after = owed[^1].RecipientId;
         }
     }

@@ -11,7 +11,7 @@ namespace MailPipeline.Queue.Routing;
 /// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    AddressResolver addresses, HostPostmaster hostPostmaster, QueueStore store, IGrainFactory grains, EndpointGate gate,
+    AddressResolver addresses, HostPostmaster hostPostmaster, ForwardedSender forwardedSender, QueueStore store, IGrainFactory grains, EndpointGate gate,
     IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<Envelope> messages, CancellationToken cancellationToken)
@@ -43,7 +43,9 @@ internal sealed partial class Router(
             // A place is kept for each of those that follow, and one for an alias of which the sender is told: of this one, and of each of those.
             var places = message.Dsn is null ? 1 : 2;
             var room = RecipientIds.MaxPerMessage - recipients.Count - (places * (message.Recipients.Length - 1 - i)) - (places - 1);
-            var (_, ends, fault) = await addresses.ResolveAsync(address, cancellationToken, room);
+            var (isLocal, ends, fault) = await addresses.ResolveAsync(address, cancellationToken, room, message.AcceptedAt);
+            // Who named another system's address did not come by an alias.
+            var named = isLocal ? null : ends[0].Address;
             // The aliases were in order when he was accepted. Where they lead nowhere now, or to more than a message can have, he is
             // refused as if he were not there (5.1.1, by Mailbox), and the sender is told.
             if (ends.Count == 0 || fault == AddressFault.TooWide)
@@ -58,7 +60,7 @@ internal sealed partial class Router(
             {
                 var mailbox = MailboxKey(end);
                 if (seen.TryAdd(mailbox, recipients.Count))
-                    recipients.Add(Make(end, message.Recipients[i], dsn));
+                    recipients.Add(await MakeAsync(message, end, message.Recipients[i], dsn, isForwarded: end.Address != named, cancellationToken));
                 else if (dsn is not null)
                     Join(recipients, seen[mailbox], dsn);
             }
@@ -106,8 +108,10 @@ internal sealed partial class Router(
         }
     }
 
-    private static RoutedRecipient Make(AddressEnd end, string original, RcptDsn? dsn) => new(
-        end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route, dsn);
+    private async ValueTask<RoutedRecipient> MakeAsync(
+        Envelope message, AddressEnd end, string original, RcptDsn? dsn, bool isForwarded, CancellationToken cancellationToken) => new(
+        end.Address, string.Equals(end.Address, original, StringComparison.OrdinalIgnoreCase) ? "" : original, end.Domain, end.Route, dsn,
+        ReturnPath: isForwarded ? await forwardedSender.FindAsync(message, end, cancellationToken) : "");
 
     /// <summary>
     /// An alias may lead to MAILER-DAEMON or postmaster of this host, and an envelope hold them from before: no host of another

@@ -9,4 +9,11 @@ namespace MailPipeline.Authentication.Dkim;
 /// <param name="SignatureStart">The first octets of b=, by which a reader tells signatures of one domain apart (header.b, RFC 6008).</param>
 /// <param name="Reason">In words, why it is not a pass, or what is to be said of one (that l= leaves text uncovered, that t=y is set); empty otherwise.</param>
 public sealed record DkimResult(
-    AuthenticationStatus Status, string Domain, string Selector, string Identity, string Algorithm, string SignatureStart, string Reason);
+    AuthenticationStatus Status, string Domain, string Selector, string Identity, string Algorithm, string SignatureStart, string Reason)
+{
+    /// <summary>
+    /// l= ends before the body does: anybody may have added the rest. It does not count for DMARC, whose reader takes the whole message for the
+    /// author's (RFC 6376 §8.2).
+    /// </summary>
+    public bool LeavesBodyUncovered { get; init; }
+}

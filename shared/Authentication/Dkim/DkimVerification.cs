@@ -39,7 +39,10 @@ internal sealed class DkimVerification
         {
             var (signature, body) = _signatures[i];
             var fault = signature.Fault ?? SignatureVerification.FaultAt(signature, now) ?? SignatureVerification.FaultOf(signature, body!);
-            results[i] = Result(signature, fault ?? Judge(signature, body!, await keys.FindAsync(signature.KeyName, cancellation)));
+            results[i] = Result(signature, fault ?? Judge(signature, body!, await keys.FindAsync(signature.KeyName, cancellation))) with
+            {
+                LeavesBodyUncovered = body is { UncoveredBytes: > 0 },
+            };
         }
 
         return results;

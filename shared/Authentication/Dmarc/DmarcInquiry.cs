@@ -71,6 +71,8 @@ public sealed class DmarcInquiry
         var record = policy.Record;
         var result = new DmarcResult(AuthenticationStatus.Fail, author) { Record = record, RecordDomain = policy.Domain, Published = published };
         var doubt = "";
+        foreach (var partial in dkim.Where(signature => signature.LeavesBodyUncovered))
+            _steps?.Add($"DKIM of {partial.Domain}: {AuthenticationWords.Of(partial.Status)}, not counted, as l= leaves some of the body uncovered");
         foreach (var (status, domain, isStrict, isSpf) in Identifiers(spf, dkim, record))
         {
             if (status is not (AuthenticationStatus.Pass or AuthenticationStatus.TemporaryError))
@@ -109,7 +111,7 @@ public sealed class DmarcInquiry
     {
         if (spf is not null)
             yield return (spf.Status, spf.Domain.ToLowerInvariant(), record.IsSpfStrict, true);
-        foreach (var signature in dkim)
+        foreach (var signature in dkim.Where(signature => !signature.LeavesBodyUncovered))
             yield return (signature.Status, signature.Domain, record.IsDkimStrict, false);
     }
 

@@ -257,7 +257,8 @@ public sealed class MessageStore
                 s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
                 message.TraceParent, message.Recipients.Length);
         var recipients = string.Join('\n', message.Recipients);
-        if (message.Timing is not null)
+        // A router that knows no REQUIRETLS would hand such a message to anybody.
+        if (message.Timing is not null || message.Body.HasFlag(BodyType.RequireTls))
             transaction.ExecuteLast(s_insertUnroutedTimed, message.MessageId, recipients, message.Dsn?.ToText() ?? "", releaseAt);
         else if (message.Dsn is { } dsn)
             transaction.ExecuteLast(s_insertUnroutedDsn, message.MessageId, recipients, dsn.ToText());

@@ -54,17 +54,22 @@ public sealed record AliasCheck(AddressFault Fault, string Address, IReadOnlyLis
 /// <summary>
 /// Says where an address leads, to all who ask: the door, the router, the check of senders, the commands. A domain that is not
 /// ours: there. A name of ours: its aliases, else its account, else those of the name without its detail (<see cref="Subaddress"/>),
-/// else the catch-all of the domain, else nothing. An alias that names its own address keeps a copy in the account of that name. A domain
+/// else the catch-all of the domain, else nothing. A sender that we have rewritten (<see cref="SenderRewriting"/>) leads to whom it stands for. An alias that names its own address keeps a copy in the account of that name. A domain
 /// that is an alias of another has no names of its own: each of its addresses is the same one there. One that we relay for has no accounts:
 /// what no alias leads elsewhere goes on to its next hop, all of it, what an alias has, or what that hop takes, as the operator said.
 /// </summary>
 public sealed class AddressResolver
 {
     private readonly IDirectoryReader _directory;
+    private readonly SenderRewriting? _rewriting;
+    private readonly TimeProvider _time = TimeProvider.System;
 
-    public AddressResolver(MailDirectory directory)
+    /// <param name="rewriting">Null, where nobody writes to senders that were rewritten.</param>
+    public AddressResolver(MailDirectory directory, SenderRewriting? rewriting = null, TimeProvider? time = null)
         : this((IDirectoryReader)directory)
     {
+        _rewriting = rewriting;
+        _time = time ?? _time;
     }
 
     internal AddressResolver(IDirectoryReader directory) => _directory = directory;
@@ -73,8 +78,19 @@ public sealed class AddressResolver
     public const int MaxAliasDepth = 10;
 
     /// <param name="room">Most ends; one more is <see cref="AddressFault.TooWide"/>.</param>
+    /// <param name="at">When its mail was accepted, by which a rewritten sender is still valid; null: now.</param>
     public async ValueTask<ResolvedAddress> ResolveAsync(
-        string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage)
+        string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage, DateTimeOffset? at = null)
+    {
+        if (_rewriting?.Read(address, at ?? _time.GetUtcNow()) is not { } path)
+            return await ResolveNameAsync(address, room, cancellationToken);
+        // Ours, as an alias is, though nobody has written it into the directory. Each one that stands in another is shorter.
+        return path.Fault == ReturnPathFault.None
+            ? await ResolveAsync(path.Sender, cancellationToken, room, at) with { IsLocal = true }
+            : new ResolvedAddress(true, [], AddressFault.NotThere);
+    }
+
+    private async ValueTask<ResolvedAddress> ResolveNameAsync(string address, int room, CancellationToken cancellationToken)
     {
         var (named, domain, own) = await _directory.InOwnDomainAsync(address, cancellationToken);
         if (own is null)

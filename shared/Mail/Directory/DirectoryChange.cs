@@ -80,7 +80,7 @@ public sealed class DirectoryChange : IDirectoryReader
     public async ValueTask<long> CountAccountsAsync(string domain) =>
         (await _transaction.QueryAsync(s_countAccounts, r => r.GetInt64(0), "@" + MailDirectory.Normalize(domain)))[0];
 
-    /// <inheritdoc cref="AddressResolver.ResolveAsync(string, CancellationToken, int)"/>
+    /// <inheritdoc cref="AddressResolver.ResolveAsync(string, CancellationToken, int, DateTimeOffset?)"/>
     public async ValueTask<ResolvedAddress> ResolveAsync(string address) =>
         await new AddressResolver(this).ResolveAsync(address, CancellationToken.None);
 

@@ -32,6 +32,9 @@ public sealed record RecipientTimeline(
     /// <summary>Why it is held, when it was not an operator who said so; else empty.</summary>
     public string HoldReason { get; init; } = "";
 
+    /// <summary>The sender that its hosts are given, where that is not the message's; else empty.</summary>
+    public string ReturnPath { get; init; } = "";
+
     /// <summary>While it waits, where its domain's mail goes as the last attempt found; else empty.</summary>
     public string Site { get; init; } = "";
 }
@@ -53,7 +56,7 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_recipients = new(
         """
         SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason,
-               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END
+               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path
         FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id
         """);
 
@@ -124,6 +127,7 @@ public sealed class MessageHistory(MailDatabase database)
             {
                 HoldReason = r.GetString(9),
                 Site = r.GetString(10),
+                ReturnPath = r.GetString(11),
             },
             cancellationToken, first, last);
         var attempts = (await database.QueryAsync(

@@ -13,8 +13,13 @@ public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipie
 /// <param name="Domain">Name of the domain queue: the address's domain, lower case.</param>
 /// <param name="Dsn">What its sender wants to be told of it; null where the envelope says nothing about reports.</param>
 /// <param name="IsExpanded">An alias that led on to others, who are recipients beside it: nobody is delivered to here.</param>
+/// <param name="ReturnPath">The sender that its hosts are given; empty: that of the envelope.</param>
 public sealed record RoutedRecipient(
-    string Address, string Original, string Domain, RecipientRoute Route, RcptDsn? Dsn = null, bool IsExpanded = false);
+    string Address, string Original, string Domain, RecipientRoute Route, RcptDsn? Dsn = null, bool IsExpanded = false, string ReturnPath = "")
+{
+    /// <summary>It has what most recipients have not.</summary>
+    internal bool IsNoted => Dsn is not null || ReturnPath.Length > 0;
+}
 
 /// <summary>A domain with recipients that may be due.</summary>
 /// <param name="DueAt">Since when: a recipient is due, and the domain does not back off.</param>
@@ -80,11 +85,11 @@ public sealed class QueueStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, $6, 5, 0, $7, 0, $7, $8)
         """);
 
-    private static readonly Statement s_insertDsn = new(
+    private static readonly Statement s_insertNoted = new(
         """
         INSERT INTO recipients (
-            id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason, notify, orcpt)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $8, $9, $10, $11)
+            id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason, notify, orcpt, return_path)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $8, $9, $10, $11, $12)
         """);
 
     private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries) VALUES ($1, 0)");
@@ -151,7 +156,7 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
     internal const string Columns =
         $"""
-        r.id, r.address, m.sender, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
+        r.id, r.address, CASE WHEN r.return_path = '' THEN m.sender ELSE r.return_path END, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
         m.priority
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         """;
@@ -408,7 +413,7 @@ public sealed class QueueStore(MailDatabase database)
         IWriteTransaction transaction, IReadOnlyList<RoutedMessage> messages, DateTimeOffset now)
     {
         // One is as a rule all: most envelopes say nothing about reports or time.
-        var takes = messages.GroupBy(TakingOf, routed => routed.Message.MessageId).Select(some => some.Key == s_takeUnroutedTimed
+        var takes = messages.SelectMany(TakingsOf, (routed, taking) => (Taking: taking, routed.Message.MessageId)).GroupBy(one => one.Taking, one => one.MessageId).Select(some => some.Key == s_takeUnroutedTimed
             ? transaction.QueryAsync(some.Key, r => r.GetInt64(0), SqlValue.FromIds(some), now)
             : transaction.QueryAsync(some.Key, r => r.GetInt64(0), SqlValue.FromIds(some))).ToList();
         var taken = new HashSet<long>();
@@ -417,8 +422,14 @@ public sealed class QueueStore(MailDatabase database)
         return taken;
     }
 
-    private static Statement TakingOf(RoutedMessage routed) =>
-        routed.Message.Timing is not null ? s_takeUnroutedTimed : routed.Message.Dsn is not null ? s_takeUnroutedDsn : s_takeUnrouted;
+    /// <summary>From the one table in which it is. REQUIRETLS is with what says something about time, and was not always: an envelope that said nothing of that may be in either.</summary>
+    private static Statement[] TakingsOf(RoutedMessage routed) => routed.Message switch
+    {
+        { Timing: not null } => [s_takeUnroutedTimed],
+        { Dsn: var dsn } when routed.Message.Body.HasFlag(BodyType.RequireTls) => [s_takeUnroutedTimed, dsn is null ? s_takeUnrouted : s_takeUnroutedDsn],
+        { Dsn: not null } => [s_takeUnroutedDsn],
+        _ => [s_takeUnrouted],
+    };
 
     internal static Recipient ReadQueued(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetInt64(3), (BodyType)r.GetInt32(4), r.GetInt32(5), StoredTime.Read(r, 6),
@@ -436,9 +447,9 @@ public sealed class QueueStore(MailDatabase database)
         {
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
-            if (recipient.Dsn is not null)
+            if (recipient.IsNoted)
             {
-                InsertWithDsn(transaction, id, recipient, message, due);
+                InsertNoted(transaction, id, recipient, message, due);
                 if (recipient.IsExpanded || message.HoldReason.Length > 0)
                     continue;
             }
@@ -449,7 +460,7 @@ public sealed class QueueStore(MailDatabase database)
                     message.HoldReason);
                 continue;
             }
-            if (recipient.Dsn is null)
+            if (!recipient.IsNoted)
             {
                 transaction.ExecuteLast(
                     s_insertRecipient, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, due);
@@ -460,7 +471,7 @@ public sealed class QueueStore(MailDatabase database)
                 continue;
             }
             made.Add((recipient.Domain, new Recipient(
-                id, recipient.Address, message.Sender, message.SizeBytes, message.Body, 0, SinceOf(message), now,
+                id, recipient.Address, recipient.ReturnPath.Length > 0 ? recipient.ReturnPath : message.Sender, message.SizeBytes, message.Body, 0, SinceOf(message), now,
                 recipient.Route, message.TraceParent, recipient.Original, message.Flow, message.Timing?.Priority ?? 0)));
         }
         if (message.Timing?.By is { } by)
@@ -470,13 +481,13 @@ public sealed class QueueStore(MailDatabase database)
             transaction.ExecuteLast(s_setReferences, message.MessageId, references);
     }
 
-    private static void InsertWithDsn(IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now)
+    private static void InsertNoted(IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now)
     {
         var state = recipient.IsExpanded ? RecipientState.Expanded : message.HoldReason.Length > 0 ? RecipientState.Held : RecipientState.Queued;
-        var notify = (long)recipient.Dsn!.Notify | (OwesSuccess(recipient, message) ? RecipientNotify.OwesSuccess : 0);
+        var notify = (long)(recipient.Dsn?.Notify ?? DsnNotify.Unsaid) | (OwesSuccess(recipient, message) ? RecipientNotify.OwesSuccess : 0);
         transaction.ExecuteLast(
-            s_insertDsn, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
-            recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn.OriginalRecipient);
+            s_insertNoted, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
+            recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn?.OriginalRecipient ?? "", recipient.ReturnPath);
     }
 
     private static DateTimeOffset SinceOf(Envelope message) =>

@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Formats.Asn1;
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using CsCheck;
@@ -193,9 +191,10 @@ public sealed class VerificationTests : IDisposable
         var signed = _signer.Sign(Message, $"{Tags}; l=12");
         Assert.Equal("l= leaves 15 octets of the body uncovered", (await Verifying.OneAsync(signed, Keys)).Reason);
         var longer = await Verifying.OneAsync(signed + "buy now\r\n", Keys);
-        Assert.Equal((AuthenticationStatus.Pass, "l= leaves 24 octets of the body uncovered"), (longer.Status, longer.Reason));
+        Assert.Equal((AuthenticationStatus.Pass, "l= leaves 24 octets of the body uncovered", true), (longer.Status, longer.Reason, longer.LeavesBodyUncovered));
         var all = _signer.Sign(Message, $"{Tags}; l=27");
-        Assert.Equal("", (await Verifying.OneAsync(all, Keys)).Reason);
+        var covered = await Verifying.OneAsync(all, Keys);
+        Assert.Equal(("", false), (covered.Reason, covered.LeavesBodyUncovered));
     }
 
     [Fact]
@@ -303,21 +302,18 @@ public sealed class VerificationTests : IDisposable
 
     /// <summary>A large body is hashed as it comes, in memory that does not grow with it.</summary>
     [Fact]
-    [Trait("Measures", "true")]
-    public async Task Fifty_megabytes_take_no_memory_and_little_time()
+    public async Task Fifty_megabytes_take_no_memory()
     {
         var line = string.Concat(Enumerable.Repeat("word and  word\t", 5)) + "\r\n";
         var body = Encoding.Latin1.GetBytes(string.Concat(Enumerable.Repeat(line, 840)));
         using var content = new SignedContent(new VerificationLimits());
         var header = _signer.Sign(Message, Tags);
         content.Take(Encoding.Latin1.GetBytes(header));
-        var (before, started) = (GC.GetAllocatedBytesForCurrentThread(), Stopwatch.GetTimestamp());
+        var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < 800; i++)
             content.Take(body);
         content.End();
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 50_000);
-        var took = Stopwatch.GetElapsedTime(started);
-        Assert.True(took < TimeSpan.FromSeconds(10), took.TotalSeconds.ToString(CultureInfo.InvariantCulture));
         Assert.Equal(AuthenticationStatus.Fail, (await content.VerifyAsync(Keys, Verifying.Now, TestContext.Current.CancellationToken))[0].Status);
     }
 

@@ -55,6 +55,11 @@ public sealed class DmarcCheckTests
         { "example.org", "", "permerror:example.org", "fail Reject" },
         { "example.org", "", "fail:example.org pass:example.net pass:example.org", "pass dkim" },
         { "example.org", "pass:example.org", "pass:example.org", "pass spf dkim" },
+        // Anybody may have added to what it covers.
+        { "example.org", "", "pass:example.org:l", "fail Reject" },
+        { "example.org", "", "temperror:example.org:l", "fail Reject" },
+        { "example.org", "", "pass:example.org:l pass:example.org", "pass dkim" },
+        { "example.org", "pass:example.org", "pass:example.org:l", "pass spf" },
         { "example.org", "fail:example.org", "pass:example.org", "pass dkim" },
         { "example.org", "pass:list.example.net", "pass:list.example.net fail:example.org", "fail Reject" },
         // Names below have the policy of sp.
@@ -199,7 +204,7 @@ public sealed class DmarcCheckTests
         var check = new DmarcCheck(dns, mode, () => PublicSuffixList.BuiltIn, new Random(7));
         return (await check.CheckAsync(
             Authors(from), spf.Length == 0 ? null : new SpfResult(StatusOf(spf), SpfIdentity.MailFrom, spf.Split(':')[1]),
-            [.. dkim.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(one => new DkimResult(StatusOf(one), one.Split(':')[1], "s", "", "rsa-sha256", "", ""))],
+            [.. dkim.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(one => new DkimResult(StatusOf(one), one.Split(':')[1], "s", "", "rsa-sha256", "", "") { LeavesBodyUncovered = one.EndsWith(":l", StringComparison.Ordinal) })],
             null, deadline.Token), dns);
     }
 

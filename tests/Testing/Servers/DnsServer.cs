@@ -21,7 +21,11 @@ public sealed class DnsServer : IAsyncDisposable
     public IPEndPoint EndPoint { get; }
 
     /// <summary>Starts it with these records in zone file form, e.g. <c>example.com. MX 10 mx.example.com.</c></summary>
-    public static async Task<DnsServer> StartAsync(string records, CancellationToken cancellation = default)
+    public static Task<DnsServer> StartAsync(string records, CancellationToken cancellation = default) => StartAsync(records, [], cancellation);
+
+    /// <summary>The same, for those who cannot reach loopback.</summary>
+    /// <param name="listen">Where it answers besides loopback.</param>
+    public static async Task<DnsServer> StartAsync(string records, IReadOnlyCollection<IPAddress> listen, CancellationToken cancellation = default)
     {
         var knotd = DebianProgram.Find("knotd", "knot");
         var folder = new TempFolder("dns");
@@ -39,7 +43,7 @@ public sealed class DnsServer : IAsyncDisposable
             var configuration = folder.Write("knot.conf", $"""
                 server:
                     rundir: "{folder.FullPath}"
-                    listen: 127.0.0.1@{endPoint.Port}
+                    listen: [{string.Join(", ", new[] { endPoint.Address }.Concat(listen).Select(address => $"{address}@{endPoint.Port}"))}]
                     udp-workers: 1
                     tcp-workers: 1
                     background-workers: 1

@@ -36,7 +36,7 @@ public sealed class PostgresServer : IAsyncDisposable
     /// <param name="durable">With fsync, for tests that kill it; slower.</param>
     public static async Task<PostgresServer> StartAsync(bool durable = false, CancellationToken cancellation = default)
     {
-        var folder = new TempFolder("postgres");
+        var folder = new TempFolder("postgres", inMemory: !durable);
         try
         {
             var data = folder.CreateFolder("data");

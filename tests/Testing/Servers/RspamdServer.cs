@@ -4,7 +4,7 @@ namespace MailPipeline.Testing;
 
 /// <summary>
 /// An rspamd of its own (Debian's) without Redis and network: subjects with "cheap", "grey" and "worm" get a header, are put off, and are
-/// refused. It answers by HTTP and, in its proxy, as a milter. Needs root, as it becomes a user of its own.
+/// refused; one with "list" is rewritten, as mailing lists do. It answers by HTTP and, in its proxy, as a milter. Needs root, as it becomes a user of its own.
 /// </summary>
 public sealed class RspamdServer : IAsyncDisposable
 {
@@ -37,6 +37,7 @@ public sealed class RspamdServer : IAsyncDisposable
                 subject('cheap', 'TEST_CHEAP')
                 subject('grey', 'TEST_GREY')
                 subject('worm', 'TEST_WORM')
+                subject('list', 'TEST_LIST')
                 """);
             var data = folder.CreateFolder("db");
             await ServerProcess.RunAsync(DebianProgram.Find("chown", "coreutils"), ["_rspamd", data], cancellation: cancellation);
@@ -53,9 +54,11 @@ public sealed class RspamdServer : IAsyncDisposable
                 }
                 logging { type = "console"; level = "info"; }
                 metric "default" {
-                  actions { reject = 15; "add header" = 6; greylist = 4; }
+                  actions { reject = 15; "rewrite subject" = 9; "add header" = 6; greylist = 4; }
+                  subject = "[changed] %s";
                   unknown_weight = 1;
                   symbol "TEST_CHEAP" { weight = 7; description = "cheap"; }
+                  symbol "TEST_LIST" { weight = 10; description = "list"; }
                   symbol "TEST_WORM" { weight = 20; description = "worm"; }
                   symbol "TEST_GREY" { weight = 4; description = "grey"; }
                 }

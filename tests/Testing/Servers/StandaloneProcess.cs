@@ -24,6 +24,9 @@ public sealed class StandaloneProcess : IAsyncDisposable
 
     public int PortOffset { get; }
 
+    /// <summary>Where its listeners are, should settings have moved them from loopback.</summary>
+    public IPAddress Address { get; init; } = IPAddress.Loopback;
+
     /// <summary>The MX listener.</summary>
     public IPEndPoint Smtp => At(2525);
 
@@ -31,7 +34,7 @@ public sealed class StandaloneProcess : IAsyncDisposable
 
     public IPEndPoint Pop3 => At(2110);
 
-    public Uri Web => new($"http://127.0.0.1:{8080 + PortOffset}/");
+    public Uri Web => new($"http://{Address}:{8080 + PortOffset}/");
 
     /// <summary>The running (or last) process.</summary>
     public ServerProcess Process => _process ?? throw new InvalidOperationException("Not started");
@@ -90,5 +93,5 @@ public sealed class StandaloneProcess : IAsyncDisposable
 
     private string DataFolderParent => Path.GetDirectoryName(Path.GetFullPath(DataFolder))!;
 
-    private IPEndPoint At(int port) => new(IPAddress.Loopback, port + PortOffset);
+    private IPEndPoint At(int port) => new(Address, port + PortOffset);
 }

@@ -1,10 +1,11 @@
 namespace MailPipeline.Ingress.Headers;
 
 /// <summary>
-/// Looks in a header that comes in pieces for "TLS-Required: No" (RFC 8689 §3): its sender would rather have the message arrive in clear text than not at all.
-/// Mutable: kept in a field that is not readonly.
+/// What is told of any header while it comes in pieces: how many Received fields it has (RFC 5321 §6.3), and whether it says "TLS-Required: No"
+/// (RFC 8689 §3), by which its sender would rather have the message arrive in clear text than not at all. Mutable: kept in a field that is not
+/// readonly.
 /// </summary>
-internal struct TlsRequiredField()
+internal struct HeaderFacts()
 {
     private const int RestOfLine = -1;
     private const int AfterCr = -2;
@@ -13,23 +14,33 @@ internal struct TlsRequiredField()
     /// <summary>Behind a line of the value: it may go on in the next.</summary>
     private const int AfterValue = -4;
 
-    // How much of the name has been seen at the start of the line, or one of the above.
+    // How much of a name has been seen at the start of the line, or one of the above; and which of the two it may be.
     private int _position;
-    private int _fields;
+    private bool _isTlsRequired;
+    private int _tlsRequiredFields;
     private int _letters;
     private bool _isNo = true;
-    private bool _isBody;
 
-    /// <summary>The field stands there once, and says so.</summary>
-    public readonly bool IsNo => _fields == 1 && _isNo && _letters == No.Length;
+    /// <summary>Received fields so far.</summary>
+    public int Hops { get; private set; }
 
-    private static ReadOnlySpan<byte> Name => "tls-required:"u8;
+    /// <summary>TLS-Required stands there once, and says No.</summary>
+    public readonly bool SaysTlsIsOptional => _tlsRequiredFields == 1 && _isNo && _letters == No.Length;
+
+    /// <summary>The header has ended; nothing more is read.</summary>
+    public bool IsBody { get; private set; }
+
+    private static ReadOnlySpan<byte> Received => "received:"u8;
+
+    private static ReadOnlySpan<byte> TlsRequired => "tls-required:"u8;
 
     private static ReadOnlySpan<byte> No => "no"u8;
 
+    private readonly ReadOnlySpan<byte> Name => _isTlsRequired ? TlsRequired : Received;
+
     public void Read(ReadOnlySpan<byte> content)
     {
-        while (!_isBody && !content.IsEmpty)
+        while (!IsBody && !content.IsEmpty)
         {
             if (_position == RestOfLine)
             {
@@ -54,7 +65,7 @@ internal struct TlsRequiredField()
         if (_position == AfterCr)
         {
             // An empty line.
-            _isBody = octet == '\n';
+            IsBody = octet == '\n';
             _position = RestOfLine;
         }
         else if (_position == Value)
@@ -66,7 +77,7 @@ internal struct TlsRequiredField()
             _position = AfterCr;
         }
         // RFC 5322 §4.5: older writers put a space before the colon.
-        else if (_position != Name.Length - 1 || octet is not ((byte)' ' or (byte)'\t'))
+        else if (_position == 0 || _position != Name.Length - 1 || octet is not ((byte)' ' or (byte)'\t'))
         {
             StepName(octet);
         }
@@ -74,14 +85,18 @@ internal struct TlsRequiredField()
 
     private void StepName(byte octet)
     {
-        if (ToLower(octet) != Name[_position])
+        octet = ToLower(octet);
+        if (_position == 0)
+            _isTlsRequired = octet == TlsRequired[0];
+        if (octet != Name[_position])
         {
             _position = octet == '\n' ? 0 : RestOfLine;
         }
         else if (++_position == Name.Length)
         {
-            _fields++;
-            _position = Value;
+            _tlsRequiredFields += _isTlsRequired ? 1 : 0;
+            Hops += _isTlsRequired ? 0 : 1;
+            _position = _isTlsRequired ? Value : RestOfLine;
         }
     }
 
