@@ -71,6 +71,7 @@ public static class QueueHosting
         services.AddSingleton<TlsReports>();
         services.AddSingleton<DmarcReportTargets>();
         services.AddSingleton<DmarcReports>();
+        services.AddSingleton<DmarcReportConcerns>();
         services.AddSingleton<DmarcInbox>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();

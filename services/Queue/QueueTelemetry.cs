@@ -88,7 +88,7 @@ internal sealed class QueueTelemetry : IDisposable
         _dmarcReports = meter.CreateCounter<long>(
             "mailpipeline.queue.dmarc_reports", "{report}", "Reports to domains how mail in their name was judged, by outcome: mailed, unwilling (the address is of who takes none), too_large");
         _dmarcReceived = meter.CreateCounter<long>(
-            "mailpipeline.queue.dmarc_received", "{message}", "Messages to addresses for reports by DMARC, by outcome: kept, known, noroom, unreadable, gone");
+            "mailpipeline.queue.dmarc_received", "{message}", "Messages to addresses for reports by DMARC, by outcome: kept, known, noroom, foreign (about a domain that nobody here is told of), unanswered (DNS does not say that), unreadable, gone");
         _reports = meter.CreateCounter<long>(
             "mailpipeline.queue.reports", "{report}", "Reports to senders, by what they tell and by outcome: made, or dropped because their reader had too many");
     }
@@ -121,7 +121,7 @@ internal sealed class QueueTelemetry : IDisposable
     /// <param name="outcome">mailed, unwilling or too_large.</param>
     public void DmarcReported(string outcome) => _dmarcReports.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
-    /// <param name="outcome">kept, known, noroom, unreadable or gone.</param>
+    /// <param name="outcome">kept, known, noroom, foreign, unanswered, unreadable or gone.</param>
     public void DmarcReceived(string outcome) => _dmarcReceived.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
     public static string Word(DmarcReportKept kept) => Names<DmarcReportKept>.Of(kept);

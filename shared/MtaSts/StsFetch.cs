@@ -13,7 +13,8 @@ namespace MailPipeline.MtaSts;
 /// <param name="Policy">Null: none came that counts.</param>
 /// <param name="Result">Of the failure, in the words of reports (RFC 8460 §4.3.2.2); empty for success.</param>
 /// <param name="Error">Why none came.</param>
-public readonly record struct StsFetched(StsPolicy? Policy, string Result = "", string Error = "");
+/// <param name="IsUnanswered">Nobody answered whether there is one: DNS failed, no connection came about, or the time was over.</param>
+public readonly record struct StsFetched(StsPolicy? Policy, string Result = "", string Error = "", bool IsUnanswered = false);
 
 /// <summary>
 /// Fetches the policy of a domain (RFC 8461 §3.3): by HTTPS from "mta-sts." and the domain, whose certificate has to be good; redirects are not followed,
@@ -54,7 +55,7 @@ public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan ti
         }
         catch (OperationCanceledException)
         {
-            return new(null, NotFetched, "too many policies are being fetched");
+            return new(null, NotFetched, "too many policies are being fetched", IsUnanswered: true);
         }
 
         try
@@ -69,7 +70,8 @@ public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan ti
             var isCertificate = failure is AuthenticationException || failure.InnerException is AuthenticationException;
             return new(
                 null, isCertificate ? BadCertificate : NotFetched,
-                failure is OperationCanceledException ? $"no answer within {timeout.TotalSeconds} s" : PlainText.Line(failure.GetBaseException().Message, 200));
+                failure is OperationCanceledException ? $"no answer within {timeout.TotalSeconds} s" : PlainText.Line(failure.GetBaseException().Message, 200),
+                failure is OperationCanceledException || failure.GetBaseException() is SocketException);
         }
         finally
         {

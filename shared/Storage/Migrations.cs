@@ -304,11 +304,12 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
             "CREATE INDEX dmarc_sent_time ON dmarc_sent (sent_at)",
 
-            // Messages to addresses for reports, until somebody has looked what they say. tries: how often that was begun.
-            "CREATE TABLE dmarc_unread (message_id {id}, tries BIGINT NOT NULL)",
+            // Messages to addresses for reports, until somebody has looked what they say. tries: how often that was begun. due_at: when somebody is to look.
+            "CREATE TABLE dmarc_unread (message_id {id}, tries BIGINT NOT NULL, due_at BIGINT NOT NULL DEFAULT 0)",
+            "CREATE INDEX dmarc_unread_due ON dmarc_unread (due_at, message_id)",
 
-            // What others report. id: the message's. report_key: a hash of domain, organisation and their name for it, of which each is kept once. policy: what was asked
-            // for. omitted: messages in rows that are not kept. is_proven: whoever sent it showed that he is who he says (DMARC).
+            // What others report. id: the message's. report_key: a hash of domain, organisation, their name for it and who sent it, of which each is kept once. policy: what was asked
+            // for. omitted: messages in rows that are not kept. is_proven: it is from whom it names to answer for it (DMARC).
             """
             CREATE TABLE dmarc_reports (
                 id {id}, report_key TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, organization TEXT NOT NULL, email TEXT NOT NULL, report_id TEXT NOT NULL,

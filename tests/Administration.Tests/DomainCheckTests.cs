@@ -1,4 +1,6 @@
+using System.Net;
 using System.Security.Cryptography;
+using System.Text;
 using MailPipeline.Dns;
 using MailPipeline.MtaSts;
 using MailPipeline.MtaSts.Tests;
@@ -138,11 +140,7 @@ public sealed class DomainCheckTests
     {
         var item = Assert.Single(
             await CheckAsync(
-                """
-                example.org. MX 10 mx.example.org.
-                _mta-sts.example.org. TXT "v=STSv1; id=1"
-                mta-sts.example.org. A 192.0.2.80
-                """, new DomainQuestion("example.org", [], []), policy.Contains(':', StringComparison.Ordinal) ? $"version: STSv1\n{policy}\n" : policy),
+                PolicyZone, new DomainQuestion("example.org", [], []), policy.Contains(':', StringComparison.Ordinal) ? $"version: STSv1\n{policy}\n" : policy),
             item => item.Kind == PublishedKind.MtaStsPolicy);
         Assert.Equal(state, $"{item.State}");
         if (state == "Ok")
@@ -159,6 +157,36 @@ public sealed class DomainCheckTests
     }
 
     [Fact]
+    public async Task A_policy_to_whose_host_no_connection_leads_is_unknown_and_not_wrong()
+    {
+        var item = Assert.Single(await CheckAsync(PolicyZone, new DomainQuestion("example.org", [], []), "no connection"), item => item.Kind == PublishedKind.MtaStsPolicy);
+        Assert.Equal(PublishedState.Unknown, item.State);
+        Assert.StartsWith("it could not be fetched from here: ", item.Remark, StringComparison.Ordinal);
+        Assert.Empty(item.Publish);
+    }
+
+    [Fact]
+    public async Task A_policy_of_whose_host_DNS_says_nothing_is_not_said_to_be_missing()
+    {
+        await using var dns = new HostileDnsServer(question => [HostileDnsServer.Failed(question)]);
+        await using var services = Services($"{dns.EndPoint}", "00:00:20");
+        var fetched = await services.GetRequiredService<StsFetch>().FetchAsync("example.org", "0");
+        Assert.True(fetched.IsUnanswered);
+        Assert.StartsWith("DNS gave no answer: ", fetched.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("version: STSv1\nmode: enforce\nmx: mx.example.net\nmax_age: 1209600\n", "Ok", "its mx are held against no host: DNS does not say which take mail")]
+    [InlineData("404", "Wrong", "nobody gets it: mta-sts.example.org answered 404")]
+    public async Task Where_DNS_does_not_say_which_hosts_take_mail_a_policy_is_held_against_none(string policy, string state, string remark)
+    {
+        var item = Assert.Single(
+            await CheckAsync(PolicyZone, new DomainQuestion("example.org", [], []), policy, "\u0007example\u0003org\0\0\u000f"), item => item.Kind == PublishedKind.MtaStsPolicy);
+        Assert.Equal((state, remark), ($"{item.State}", item.Remark));
+        Assert.Empty(item.Publish);
+    }
+
+    [Fact]
     public async Task Addresses_of_another_organisation_get_reports_where_that_says_so()
     {
         var items = await CheckAsync(
@@ -172,15 +200,25 @@ public sealed class DomainCheckTests
         Assert.Contains("example.org._report._dmarc.silent.example. TXT \"v=DMARC1\"", items.SelectMany(item => item.Publish));
     }
 
-    /// <param name="policy">What the host of the policy answers: a policy, "404", or with a certificate of a wrong name.</param>
-    private static async Task<IReadOnlyList<PublishedItem>> CheckAsync(string zone, DomainQuestion question, string policy = "")
+    private const string PolicyZone =
+        """
+        example.org. MX 10 mx.example.org.
+        _mta-sts.example.org. TXT "v=STSv1; id=1"
+        mta-sts.example.org. A 192.0.2.80
+        """;
+
+    /// <param name="policy">What the host of the policy answers: a policy, "404", with a certificate of a wrong name, or "no connection".</param>
+    /// <param name="failing">Octets of questions to which DNS gives no answer.</param>
+    private static async Task<IReadOnlyList<PublishedItem>> CheckAsync(string zone, DomainQuestion question, string policy = "", string failing = "-")
     {
-        await using var dns = await DnsServer.StartAsync(zone, Cancellation);
+        await using var asked = await DnsServer.StartAsync(zone, Cancellation);
+        await using var dns = new HostileDnsServer(
+            item => [item.AsSpan().IndexOf(Encoding.ASCII.GetBytes(failing)) >= 0 && failing.Length > 1 ? HostileDnsServer.Failed(item) : HostileDnsServer.Ask(asked.EndPoint, item)]);
         using var authority = new Authority();
         using var certificate = authority.Issue(policy == "wrong name" ? "example.org" : "mta-sts.example.org");
         await using var server = new PolicyServer(certificate) { Body = policy, Status = policy == "404" ? "404 Not Found" : "200 OK" };
         var hosts = new FakePolicyHosts();
-        hosts.Known.Add("mta-sts.example.org", server.EndPoint);
+        hosts.Known.Add("mta-sts.example.org", policy == "no connection" ? new IPEndPoint(IPAddress.Loopback, 1) : server.EndPoint);
         using var fetch = new StsFetch(hosts, new TrustedRoots(authority.File), TimeSpan.FromSeconds(20), TimeProvider.System);
         await using var services = Services($"{dns.EndPoint}", "00:00:20", fetch);
         return ((DomainChecked)await services.GetRequiredService<DomainCheck>().CheckAsync(question, Cancellation)).Items;

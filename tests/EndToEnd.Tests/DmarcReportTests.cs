@@ -21,7 +21,7 @@ public sealed class DmarcReportTests
             mx.example.net. TXT "v=spf1 ip4:192.0.2.1 -all"
             """, Cancellation);
         await using var reader = new Pipeline("dmarc-reader");
-        await reader.StartAsync(["dmarc"], [.. Pipeline.Impatient, $"--Queue:DmarcReports:Addresses:0=dmarc@{Pipeline.LocalDomain}"], Cancellation);
+        await reader.StartAsync(["dmarc"], [.. Pipeline.Impatient, $"--Dns:Servers={dns.EndPoint}", $"--Queue:DmarcReports:Addresses:0=dmarc@{Pipeline.LocalDomain}"], Cancellation);
 
         using var folder = new TempFolder("dmarc-reporter");
         await using var reporter = new StandaloneProcess(

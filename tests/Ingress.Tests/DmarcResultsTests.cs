@@ -121,23 +121,43 @@ public sealed class DmarcResultsTests : IAsyncLifetime
         await using var host = await StartAsync("Mark", s_on);
         using var counted = host.Metric<long>("mailpipeline.ingress.dmarc_results");
         var results = host.Services.GetRequiredService<DmarcResults>();
-        for (var source = 0; source < DmarcResults.MostRows + 500; source++)
-            results.Note(Judgement("example.net", $"192.0.{source >> 8}.{source & 255}"));
+        const int most = DmarcResults.MostRows;
+        for (var source = 0; source < (2 * most) + 500; source++)
+            results.Note(Judgement("example.net", $"192.{source >> 16}.{(source >> 8) & 255}.{source & 255}"));
         results.Note(Judgement("example.net", "192.0.0.7"));
+        // Of one source that there is no single room for, one coarse kind stands for all senders.
+        for (var sender = 0; sender < 3; sender++)
+            results.Note(Judgement("example.net", $"192.0.{most >> 8}.{most & 255}", $"s{sender}.example"));
         for (var domain = 1; domain < DmarcResults.MostDomains + 20; domain++)
             results.Note(Judgement($"d{domain}.example", "192.0.2.1"));
         await results.StopAsync(default);
         var store = host.Services.GetRequiredService<DmarcResultStore>();
-        var days = await store.ListBeforeAsync(long.MaxValue, 10_000, default);
+        var days = await store.ListBeforeAsync(long.MaxValue, null, 10_000, default);
         Assert.Equal(DmarcResults.MostDomains, days.Count);
         var day = await store.FindAsync(days[0].Day, "example.net", 10_000, default);
-        Assert.Equal((DmarcResults.MostRows, DmarcResults.MostRows + 501L), (day.Counts.Count, day.Messages));
-        Assert.Equal(2, day.Counts[0].Messages);
+        Assert.Equal((2 * most, (2 * most) + 504L), (day.Counts.Count, day.Messages));
+        Assert.Equal([4, 2, 1], day.Counts.Take(3).Select(count => count.Messages));
+        Assert.Equal($"192.0.{most >> 8}.{most & 255}", DmarcJudgement.Parse(day.Counts[0].Key.Judgement)!.Source.Address);
         Assert.Equal(20, counted.GetMeasurementSnapshot().Count(one => "no_room".Equals(one.Tags["outcome"])));
     }
 
-    private static DmarcJudgement Judgement(string domain, string address) =>
-        new(new(domain, "r", "r", "none", "none", 100, "0"), new(address, "none", false, false, domain, domain));
+    [Fact]
+    public async Task One_organisation_cannot_take_the_room_of_all_by_records_below_it()
+    {
+        await using var host = await StartAsync("Mark", s_on);
+        var results = host.Services.GetRequiredService<DmarcResults>();
+        for (var domain = 0; domain < DmarcResults.MostDomainsOfOne + 10; domain++)
+            results.Note(Judgement($"d{domain}.example.net", "192.0.2.1"));
+        results.Note(Judgement("d0.example.net", "192.0.2.2"));
+        results.Note(Judgement("example.com", "192.0.2.1"));
+        await results.StopAsync(default);
+        var days = await host.Services.GetRequiredService<DmarcResultStore>().ListBeforeAsync(long.MaxValue, null, 10_000, default);
+        Assert.Equal(DmarcResults.MostDomainsOfOne + 1, days.Count);
+        Assert.Contains(days, one => one.Domain == "example.com");
+    }
+
+    private static DmarcJudgement Judgement(string domain, string address, string sender = "") =>
+        new(new(domain, "r", "r", "none", "none", 100, "0"), new(address, "none", false, false, domain, sender));
 
     private Task<IngressHost> StartAsync(string policy, params (string, string)[] settings) => AuthenticationZone.StartAsync($"{_dns.EndPoint}", policy, settings);
 
@@ -147,7 +167,7 @@ public sealed class DmarcResultsTests : IAsyncLifetime
         await host.Services.GetServices<IHostedService>().OfType<DmarcResults>().Single().StopAsync(default);
         var store = host.Services.GetRequiredService<DmarcResultStore>();
         var lines = new List<string>();
-        foreach (var (day, domain) in await store.ListBeforeAsync(long.MaxValue, 100, default))
+        foreach (var (day, domain) in await store.ListBeforeAsync(long.MaxValue, null, 100, default))
         {
             foreach (var (key, messages) in (await store.FindAsync(day, domain, 100, default)).Counts)
             {

@@ -1,3 +1,5 @@
+using MailPipeline.Storage;
+
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>What is kept of DMARC, for reports to others.</summary>
@@ -11,7 +13,7 @@ public abstract partial class StoreTests
         await results.AddAsync(1, [new(one, 3), new(one with { Judgement = "other" }, 1), new(one with { Judgement = "" }, 2)]);
         await results.AddAsync(1, [new(one, 4)]);
         await results.AddAsync(2, [new(one, 5), new(one with { Judgement = "" }, 1), new(one with { Domain = "example.org" }, 1), new(one with { Day = 20_001 }, 9)]);
-        Assert.Equal([(20_000, "example.net"), (20_000, "example.org")], await results.ListBeforeAsync(20_001, 10, default));
+        Assert.Equal([(20_000, "example.net"), (20_000, "example.org")], await results.ListBeforeAsync(20_001, null, 10, default));
         var day = await results.FindAsync(20_000, "example.net", 10, default);
         Assert.Equal([("one", 12L), ("other", 1L)], day.Counts.Select(count => (count.Key.Judgement, count.Messages)));
         Assert.Equal(16, day.Messages);
@@ -34,6 +36,18 @@ public abstract partial class StoreTests
         await results.ForgetSentAsync(now.AddMilliseconds(1));
         Assert.Empty(await results.ListSentAsync(DateTimeOffset.UnixEpoch, "example.net", 10, default));
     }
+
+    [Fact]
+    public async Task Days_of_domains_are_listed_page_by_page()
+    {
+        var results = new DmarcResultStore(Store.Database);
+        await results.AddAsync(1, [
+            new(new(20_000, "b.example", "x"), 1), new(new(20_000, "a.example", "x"), 1), new(new(20_001, "a.example", "x"), 1)]);
+        Assert.Equal([(20_000, "a.example"), (20_000, "b.example")], await results.ListBeforeAsync(long.MaxValue, null, 2, default));
+        Assert.Equal([(20_001, "a.example")], await results.ListBeforeAsync(long.MaxValue, (20_000, "b.example"), 2, default));
+        Assert.Empty(await results.ListBeforeAsync(long.MaxValue, (20_001, "a.example"), 2, default));
+    }
+
     [Fact]
     public async Task A_report_is_kept_once_and_forgotten_in_time()
     {
@@ -43,12 +57,16 @@ public abstract partial class StoreTests
         var second = await AcceptTaggedAsync("dmarc-fail");
         var report = new ReceivedDmarcReport(
             first, "example.org", "Example Ltd", "reports@example.com", "1", now.AddDays(-2), now.AddDays(-1), "none",
-            [new("192.0.2.1", "example.org", 5, "none", HasDkim: true, HasSpf: true), new("192.0.2.2", "example.org", 2, "reject", HasDkim: false, HasSpf: false)], 3);
+            [new("192.0.2.1", "example.org", 5, "none", HasDkim: true, HasSpf: true), new("192.0.2.2", "example.org", 2, "reject", HasDkim: false, HasSpf: false)], 3,
+            "example.com", IsProven: true);
+        Assert.Equal((true, now), await reports.FindMessageAsync(first, default));
+        Assert.Equal((false, now), await reports.FindMessageAsync(second, default));
+        Assert.Null(await reports.FindMessageAsync(second + 1, default));
         Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(report));
         Assert.Equal(DmarcReportKept.Known, await reports.KeepAsync(report));
         Assert.Equal(DmarcReportKept.Known, await reports.KeepAsync(report with { MessageId = second }));
         Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(
-            report with { MessageId = second, Organization = "Other", Rows = [new("192.0.2.2", "a.example.org", 1, "quarantine", HasDkim: false, HasSpf: true)] }));
+            report with { MessageId = second, Organization = "Other", IsProven = false, Rows = [new("192.0.2.2", "a.example.org", 1, "quarantine", HasDkim: false, HasSpf: true)] }));
         Assert.Equal(
             [new DmarcSum("example.org", 2, 2, "Example Ltd", 8, 5, 6, 2, 1, 2, 1)], await reports.SumAsync(DmarcGrouping.Domain, now.AddDays(-1), "", 10, default));
         Assert.Equal(
@@ -67,16 +85,53 @@ public abstract partial class StoreTests
     }
 
     [Fact]
-    public async Task Strangers_reports_take_no_more_room_in_a_day()
+    public async Task A_forged_report_does_not_stand_for_the_real_one()
+    {
+        var reports = new DmarcReportStore(Store.Database);
+        var now = Store.Time.GetUtcNow();
+        var real = new ReceivedDmarcReport(
+            1, "example.org", "Example Ltd", "", "1", now, now, "none", [new("192.0.2.1", "", 1, "none", HasDkim: false, HasSpf: false)], 0, "example.com", IsProven: true);
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(real with { MessageId = 2, IsProven = false }));
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(real with { MessageId = 3, Author = "example.net" }));
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(real));
+        Assert.Equal(DmarcReportKept.Known, await reports.KeepAsync(real with { MessageId = 4 }));
+    }
+
+    [Fact]
+    public async Task Strangers_reports_take_no_more_room_in_a_day_and_leave_some_for_the_proven()
     {
         var reports = new DmarcReportStore(Store.Database);
         var now = Store.Time.GetUtcNow();
         var rows = Enumerable.Range(0, 5000).Select(i => new ReceivedDmarcRow($"192.0.2.{i}", "", 1, "none", HasDkim: false, HasSpf: false)).ToList();
-        for (var id = 1; id < DmarcReportStore.MostRowsADay / rows.Count; id++)
-            Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(new(id, "example.org", "", "", $"{id}", now, now, "none", rows, 0)));
-        Assert.Equal(DmarcReportKept.NoRoom, await reports.KeepAsync(new(1000, "example.org", "", "", "1000", now, now, "none", rows, 0)));
+        ReceivedDmarcReport Report(long id, bool isProven) => new(id, "example.org", "", "", $"{id}", now, now, "none", rows, 0, "", isProven);
+        var next = 1;
+        for (; next < DmarcReportStore.MostUnprovenRowsADay / rows.Count; next++)
+            Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(Report(next, isProven: false)));
+        Assert.Equal(DmarcReportKept.NoRoom, await reports.KeepAsync(Report(1000, isProven: false)));
+        for (; next < DmarcReportStore.MostRowsADay / rows.Count; next++)
+            Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(Report(next, isProven: true)));
+        Assert.Equal(DmarcReportKept.NoRoom, await reports.KeepAsync(Report(1000, isProven: true)));
         Store.Time.Advance(TimeSpan.FromDays(1));
-        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(new(1000, "example.org", "", "", "1000", now, now, "none", rows, 0)));
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(Report(1000, isProven: false)));
+    }
+
+    [Fact]
+    public async Task A_report_in_pieces_is_whole_and_what_a_process_left_of_one_is_not_counted_twice()
+    {
+        var reports = new DmarcReportStore(Store.Database);
+        var now = Store.Time.GetUtcNow();
+        var rows = Enumerable.Range(0, (2 * DmarcReportStore.RowsAtOnce) + 1).Select(i => new ReceivedDmarcRow("192.0.2.1", "", 1, "none", HasDkim: false, HasSpf: false)).ToList();
+        var left = new Statement("INSERT INTO dmarc_report_rows (report, number, source, header_from, messages, disposition, dkim, spf) VALUES ($1, $2, '192.0.2.1', '', 1, 0, 0, 0)");
+        await Store.Database.WriteAsync(async transaction => await transaction.ExecuteAsync(left, 7, 0) + await transaction.ExecuteAsync(left, 8, 0));
+        Assert.Empty(await reports.SumAsync(DmarcGrouping.Source, now, "", 10, default));
+        var report = new ReceivedDmarcReport(7, "example.org", "", "", "1", now, now, "none", rows, 0);
+        Assert.Equal(DmarcReportKept.Kept, await reports.KeepAsync(report));
+        Assert.Equal(rows.Count, Assert.Single(await reports.SumAsync(DmarcGrouping.Source, now, "", 10, default)).Messages);
+        Assert.Equal(DmarcReportKept.Known, await reports.KeepAsync(report));
+        Assert.Equal(rows.Count, Assert.Single(await reports.SumAsync(DmarcGrouping.Source, now, "", 10, default)).Messages);
+        await reports.DropAsync(8);
+        var count = new Statement("SELECT COUNT(*) FROM dmarc_report_rows WHERE report = $1");
+        Assert.Equal([0], await Store.Database.QueryAsync(count, r => r.GetInt64(0), default, 8));
     }
 
     private async Task<long> AcceptTaggedAsync(string tag)

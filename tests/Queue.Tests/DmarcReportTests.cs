@@ -1,11 +1,12 @@
+using System.Collections.Concurrent;
 using System.IO.Compression;
-using System.Net;
-using System.Net.Sockets;
 using System.Xml.Linq;
 using MailPipeline.Authentication.Dkim;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Reports;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using MimeKit;
 
@@ -47,18 +48,19 @@ public sealed class DmarcReportTests
         Assert.Equal([("all+dmarc@reports.example", ""), ("reports@example.net", "")], recipients.Select(recipient => (recipient.Address, recipient.Sender)));
         var message = await ReadAsync(queue, recipients[1].MessageId);
         taken.SetResult();
-        Assert.Matches("^Report Domain: example.net Submitter: example.org Report-ID: <[^<>@ ]+@mail.example.org>$", message.Subject);
+        Assert.Matches("^Report Domain: example.net Submitter: example.org Report-ID: <[A-Za-z0-9]+@mail.example.org>$", message.Subject);
         Assert.Equal(("dmarc@example.org", "auto-generated"), (((MailboxAddress)message.From[0]).Address, message.Headers["Auto-Submitted"]));
         var attached = Assert.IsType<MimePart>(Assert.IsType<Multipart>(message.Body)[1]);
         Assert.Equal("application/gzip", attached.ContentType.MimeType);
-        Assert.Matches($"^example\\.org!example\\.net!{(s_today - 2) * 86_400}!{((s_today - 1) * 86_400) - 1}![^!]+\\.xml\\.gz$", attached.FileName);
+        Assert.Matches($"^example\\.org!example\\.net!{(s_today - 2) * 86_400}!{((s_today - 1) * 86_400) - 1}![A-Za-z0-9]+\\.xml\\.gz$", attached.FileName);
         var report = Report(attached);
+        Assert.EndsWith($"Report-ID: <{report.Element("report_metadata")!.Element("report_id")!.Value}>", message.Subject, StringComparison.Ordinal);
         Assert.Equal("Example & Sons", report.Element("report_metadata")!.Element("org_name")!.Value);
         Assert.Equal("3 further messages of that day are in no row", report.Element("report_metadata")!.Element("error")!.Value);
         Assert.Equal([("192.0.2.1", "12"), ("192.0.2.2", "9")], report.Descendants("row").Select(row => (row.Element("source_ip")!.Value, row.Element("count")!.Value)));
 
         // Of what is left the day is not over.
-        Assert.Equal([(s_today, "example.net")], await queue.DmarcResults.ListBeforeAsync(long.MaxValue, 10, default));
+        Assert.Equal([(s_today, "example.net")], await queue.DmarcResults.ListBeforeAsync(long.MaxValue, null, 10, default));
         var sent = await queue.DmarcResults.ListSentAsync(DateTimeOffset.UnixEpoch, "", 10, default);
         Assert.Equal(["all+dmarc@reports.example", "reports@example.net"], sent.Select(one => one.Recipient).Order());
         Assert.All(sent, one => Assert.Equal((s_today - 2, 2, 21L), (one.Day, one.Rows, one.Messages)));
@@ -99,14 +101,69 @@ public sealed class DmarcReportTests
             _dmarc.example.net. TXT "v=DMARC1; p=none; rua=mailto:reports@example.net,mailto:x@away.example"
             """);
         // Of who takes reports about others its servers say nothing.
-        await using var dns = new HostileDnsServer(question => [question.AsSpan().IndexOf("_report"u8) >= 0 ? Failed(question) : Ask(zone.EndPoint, question)]);
+        await using var dns = new HostileDnsServer(question => [question.AsSpan().IndexOf("_report"u8) >= 0 ? HostileDnsServer.Failed(question) : HostileDnsServer.Ask(zone.EndPoint, question)]);
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Dns:Servers"] = $"{dns.EndPoint}", ["Dns:Retries"] = "0" });
         await queue.DmarcResults.AddAsync(1, [Count("example.net", s_today - 2, "192.0.2.1", 1), Count("example.net", s_today - 1, "192.0.2.1", 1)]);
         await queue.Duty("report_dmarc").RoundAsync();
-        Assert.Equal([(s_today - 1, "example.net")], await queue.DmarcResults.ListBeforeAsync(long.MaxValue, 10, default));
+        Assert.Equal([(s_today - 1, "example.net")], await queue.DmarcResults.ListBeforeAsync(long.MaxValue, null, 10, default));
         var sent = Assert.Single(await queue.DmarcResults.ListSentAsync(DateTimeOffset.UnixEpoch, "example.net", 10, default));
         Assert.Equal((s_today - 2, "reports@example.net"), (sent.Day, sent.Recipient));
         Assert.Empty(await queue.DmarcResults.ListSentAsync(DateTimeOffset.UnixEpoch, "other.example", 10, default));
+    }
+
+    [Fact]
+    public async Task Domains_whose_DNS_says_nothing_and_one_that_goes_wrong_silence_no_other()
+    {
+        await using var zone = await DnsServer.StartAsync("""
+            _dmarc.z.example. TXT "v=DMARC1; p=none; rua=mailto:reports@z.example"
+            """);
+        await using var dns = new HostileDnsServer(question => [question.AsSpan().IndexOf("\u0001z"u8) >= 0 ? HostileDnsServer.Ask(zone.EndPoint, question) : HostileDnsServer.Failed(question)]);
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Dns:Servers"] = $"{dns.EndPoint}", ["Dns:Retries"] = "0" });
+        await queue.DmarcResults.AddAsync(1, [.. Enumerable.Range(0, ReportCalendar.DomainsOfPage + 1).Select(i => Count($"d{i}.example", s_today - 2, "192.0.2.1", 1)),
+            Count("z.example", s_today - 2, "192.0.2.1", 1)]);
+        var calendar = new ReportCalendar(TimeProvider.System, NullLogger<ReportCalendar>.Instance);
+        var seen = new ConcurrentQueue<string>();
+        Assert.True(await calendar.ReportDueAsync(
+            queue.DmarcResults,
+            (_, domain) =>
+            {
+                seen.Enqueue(domain);
+                return domain == "d7.example" ? throw new InvalidOperationException("no luck") : Task.FromResult(domain == "z.example");
+            },
+            default));
+        Assert.Equal(ReportCalendar.DomainsOfPage + 2, seen.Distinct().Count());
+
+        await queue.Duty("report_dmarc").RoundAsync();
+        Assert.Equal("z.example", Assert.Single(await queue.DmarcResults.ListSentAsync(DateTimeOffset.UnixEpoch, "", 10, default)).Domain);
+        Assert.Equal(ReportCalendar.DomainsOfPage + 1, (await queue.DmarcResults.ListBeforeAsync(long.MaxValue, null, 10_000, default)).Count);
+    }
+
+    [Fact]
+    public void No_day_is_told_before_its_last_counts_are_there() => Assert.All(
+        Enumerable.Range(0, 2000), i => Assert.InRange(ReportCalendar.PauseOf($"d{i}.example"), 2 * ResultCounter<DmarcResultKey>.Interval, TimeSpan.FromHours(5)));
+
+    [Fact]
+    public async Task Messages_under_policies_beyond_the_most_are_spoken_of()
+    {
+        await using var dns = await DnsServer.StartAsync("""
+            _dmarc.example.net. TXT "v=DMARC1; p=none; rua=mailto:reports@example.net"
+            """);
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Dns:Servers"] = $"{dns.EndPoint}" });
+        var taken = new TaskCompletionSource();
+        queue.Worker.Until = _ => taken.Task;
+        await queue.DmarcResults.AddAsync(1, [.. Enumerable.Range(0, DmarcReports.MostPolicies + 2).Select(i => Count("example.net", s_today - 2, "192.0.2.1", 100 - i, $"p{i}"))]);
+        await queue.Duty("report_dmarc").RoundAsync();
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Sum(command => command.Recipients.Length) == DmarcReports.MostPolicies), "all reports are on their way");
+        var errors = new List<string>();
+        foreach (var recipient in queue.Worker.Commands.SelectMany(command => command.Recipients))
+        {
+            var attached = (MimePart)((Multipart)(await ReadAsync(queue, recipient.MessageId)).Body!)[1];
+            using var gzip = new GZipStream(attached.Content!.Open(), CompressionMode.Decompress);
+            errors.AddRange(XElement.Load(gzip).Descendants("error").Select(error => error.Value));
+        }
+
+        taken.SetResult();
+        Assert.Equal([$"{95 + 94} further messages of that day are in no row"], errors);
     }
 
     [Theory]
@@ -117,23 +174,6 @@ public sealed class DmarcReportTests
     public async Task A_setting_that_makes_no_sense_stops_the_start(string name, string value, string complaint) => Assert.Contains(
         complaint, (await Assert.ThrowsAsync<OptionsValidationException>(() => QueueUnderTest.StartAsync(new() { [$"Queue:DmarcReports:{name}"] = value }))).Message,
         StringComparison.Ordinal);
-
-    /// <summary>SERVFAIL.</summary>
-    private static byte[] Failed(byte[] question)
-    {
-        byte[] answer = [.. question];
-        (answer[2], answer[3]) = ((byte)(question[2] | 0x80), 0x82);
-        return answer;
-    }
-
-    private static byte[] Ask(IPEndPoint server, byte[] question)
-    {
-        using var client = new UdpClient();
-        client.Connect(server);
-        client.Send(question);
-        IPEndPoint? from = null;
-        return client.Receive(ref from);
-    }
 
     private static DmarcResultCount Count(string domain, long day, string address, long messages, string policy = "reject")
     {

@@ -14,18 +14,24 @@ namespace MailPipeline.Queue.Reports;
 internal sealed partial class DmarcReports(
     DmarcResultStore results, DmarcReportTargets targets, MessageStore messages, DomainReportMail mail, ReportCalendar calendar, AcceptedReports hints,
     IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<DmarcReports> log)
+    : IDisposable
 {
     /// <summary>Of one domain's day; how many messages are beyond is said.</summary>
     internal const int MostRows = 2000;
 
     /// <summary>Of one domain's day.</summary>
-    private const int MostPolicies = 5;
+    internal const int MostPolicies = 5;
+
+    // A report is made whole in memory, so that there is one at a time; DNS answers side by side.
+    private readonly SemaphoreSlim _turn = new(1);
 
     private readonly string[] _except = [.. options.Value.DmarcReports.ExceptDomains.Select(DomainName.Key)];
 
     /// <summary>False: nothing was reported.</summary>
     public Task<bool> ReportDueAsync(CancellationToken cancellationToken) =>
         calendar.ReportDueAsync(results, (day, domain) => ReportAsync(day, domain, cancellationToken), cancellationToken);
+
+    public void Dispose() => _turn.Dispose();
 
     private async Task<bool> ReportAsync(long day, string domain, CancellationToken cancellationToken)
     {
@@ -44,23 +50,35 @@ internal sealed partial class DmarcReports(
             LogUnwilling(log, domain, unwilling);
         }
 
-        var mails = await ComposeAsync(day, domain, found.Targets, cancellationToken);
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            await TellAsync(day, domain, found.Targets, cancellationToken);
+            return true;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private async Task TellAsync(long day, string domain, IReadOnlyList<DmarcReportTarget> to, CancellationToken cancellationToken)
+    {
+        var mails = await ComposeAsync(day, domain, to, cancellationToken);
         if (mails.Count == 0)
         {
             await results.ForgetAsync(day, domain);
-            return true;
+            return;
         }
 
         if (!await results.ReportAsync(day, domain, [.. mails.Select(one => one.Mail)], [.. mails.Select(one => one.Sent)]))
-            return true;
+            return;
         foreach (var (made, _) in mails)
         {
             hints.Offer(made.Message);
             telemetry.DmarcReported("mailed");
             LogReported(log, MessageIds.ToText(made.Message.MessageId), domain, made.Message.Recipients[0]);
         }
-
-        return true;
     }
 
     private async Task<List<(ComposedMessage Mail, SentDmarcReport Sent)>> ComposeAsync(
@@ -71,13 +89,14 @@ internal sealed partial class DmarcReports(
             return mails;
         var counted = await results.FindAsync(day, domain, MostRows, cancellationToken);
         var judged = counted.Counts.Select(count => (Judgement: DmarcJudgement.Parse(count.Key.Judgement), count.Messages)).Where(one => one.Judgement is not null).ToList();
-        var untold = counted.Messages - judged.Sum(one => one.Messages);
-        foreach (var rows in judged.GroupBy(one => one.Judgement!.Policy).Take(MostPolicies))
+        var policies = judged.GroupBy(one => one.Judgement!.Policy).Take(MostPolicies).ToList();
+        var untold = counted.Messages - policies.Sum(rows => rows.Sum(one => one.Messages));
+        foreach (var rows in policies)
         {
             var id = await messages.NextMessageIdAsync(cancellationToken);
             var head = HeadOf(day, domain, id);
             var report = new DmarcReport(
-                new(head.Organization, head.Contact, head.UniqueId, head.Start, head.End) { Errors = untold > 0 ? [$"{untold} further messages of that day are in no row"] : [] },
+                new(head.Organization, head.Contact, head.Id, head.Start, head.End) { Errors = untold > 0 ? [$"{untold} further messages of that day are in no row"] : [] },
                 rows.Key, [.. rows.Select(row => new DmarcReportRow(row.Judgement!.Source, row.Messages))]);
             untold = 0;
             var content = DmarcReportWriter.Compress(report);
@@ -94,7 +113,7 @@ internal sealed partial class DmarcReports(
                 var made = Compose(isFirst ? id : await messages.NextMessageIdAsync(cancellationToken), head, target.Mailbox, content);
                 isFirst = false;
                 mails.Add((made, new SentDmarcReport(
-                    made.Message.MessageId, day, domain, target.Mailbox, head.UniqueId, report.Rows.Count, report.Rows.Sum(row => row.Messages), time.GetUtcNow())));
+                    made.Message.MessageId, day, domain, target.Mailbox, head.Id, report.Rows.Count, report.Rows.Sum(row => row.Messages), time.GetUtcNow())));
             }
         }
 
@@ -108,7 +127,7 @@ internal sealed partial class DmarcReports(
         var contact = settings.Contact is { Length: > 0 } address ? address : $"postmaster@{host}";
         return new DomainReportHead(
             day, domain, settings.Organization is { Length: > 0 } organization ? organization : host, contact,
-            string.Create(CultureInfo.InvariantCulture, $"{MessageIds.ToText(id)}.{day}.dmarc@{host}"));
+            string.Create(CultureInfo.InvariantCulture, $"{MessageIds.ToText(id)}dmarc{day}@{host}"));
     }
 
     private ComposedMessage Compose(long messageId, DomainReportHead head, string mailbox, byte[] report)

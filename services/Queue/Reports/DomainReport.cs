@@ -7,7 +7,7 @@ namespace MailPipeline.Queue.Reports;
 /// <param name="Day">Since 1970, by UTC.</param>
 /// <param name="Organization">Ours, for people.</param>
 /// <param name="Contact">The mailbox of who answers for it, from which it comes.</param>
-/// <param name="Id">Of this report alone; its Message-ID too.</param>
+/// <param name="Id">Of this report alone, letters and digits before an "@"; its Message-ID too.</param>
 internal sealed record DomainReportHead(long Day, string Domain, string Organization, string Contact, string Id)
 {
     public const long SecondsOfDay = 86_400;
@@ -16,7 +16,7 @@ internal sealed record DomainReportHead(long Day, string Domain, string Organiza
 
     public DateTimeOffset End => Start.AddSeconds(SecondsOfDay - 1);
 
-    /// <summary>What stands before the "@" of the id.</summary>
+    /// <summary>What stands before the "@" of the id, which names the file: 1*(ALPHA / DIGIT) (RFC 7489 §7.2.1.1, RFC 8460 §5.1).</summary>
     public string UniqueId => Id.Split('@')[0];
 }
 

@@ -1,18 +1,22 @@
 using System.Security.Cryptography;
 using System.Text;
 using MailPipeline.Mail;
+using MailPipeline.Storage;
 
 namespace MailPipeline.Queue.Reports;
 
 /// <summary>
 /// When domains are told of a day: once it is over by UTC, at a time of the next one that is the domain's own, so that reports are not sent by all the world
-/// at midnight (RFC 8460 §5). What could not be told for two days more is forgotten.
+/// at midnight (RFC 8460 §5). What could not be told for two days more is forgotten. A domain that cannot be told holds up no other.
 /// </summary>
-internal sealed class ReportCalendar(TimeProvider time)
+internal sealed partial class ReportCalendar(TimeProvider time, ILogger<ReportCalendar> log)
 {
-    private const int MostDomains = 500;
+    internal const int DomainsOfPage = 500;
 
     private const int DomainsAtOnce = 16;
+
+    /// <summary>Counts of the last minutes of a day arrive by then from every process, and a day is told once with all of them.</summary>
+    internal static readonly TimeSpan LeastPause = 2 * ResultCounter<DmarcResultKey>.Interval;
 
     private static readonly TimeSpan s_spread = TimeSpan.FromHours(4);
 
@@ -26,18 +30,41 @@ internal sealed class ReportCalendar(TimeProvider time)
         var today = now.ToUnixTimeSeconds() / DomainReportHead.SecondsOfDay;
         await results.ForgetBeforeAsync(today - 1 - (long)s_patience.TotalDays);
         var isUseful = false;
-        var due = (await results.ListBeforeAsync(today, MostDomains, cancellationToken)).Where(one => now >= EndOf(one.Day) + PauseOf(one.Domain));
-        // Hosts that do not answer hold up few others.
-        foreach (var some in due.Chunk(DomainsAtOnce))
-            isUseful |= (await Task.WhenAll(some.Select(one => reportAsync(one.Day, one.Domain)))).Contains(true);
+        (long Day, string Domain)? last = null;
+        List<(long Day, string Domain)> page;
+        do
+        {
+            page = await results.ListBeforeAsync(today, last, DomainsOfPage, cancellationToken);
+            // Hosts that do not answer hold up few others.
+            foreach (var some in page.Where(one => now >= EndOf(one.Day) + PauseOf(one.Domain)).Chunk(DomainsAtOnce))
+                isUseful |= (await Task.WhenAll(some.Select(one => TryAsync(one.Day, one.Domain, reportAsync)))).Contains(true);
+            last = page.LastOrDefault();
+        }
+        while (page.Count == DomainsOfPage);
         return isUseful;
     }
 
     /// <summary>What DNS does not say of the domain now may be said in a later round; else who can be told is to be told without it.</summary>
     public bool MayWait(long day) => time.GetUtcNow() < EndOf(day) + (s_patience / 2);
 
+    /// <summary>From the end of a day until the domain is told: the same for a domain each day, and spread over all of them.</summary>
+    internal static TimeSpan PauseOf(string domain) => LeastPause + (s_spread * (SHA256.HashData(Encoding.UTF8.GetBytes(domain))[0] / 256.0));
+
+    private async Task<bool> TryAsync(long day, string domain, Func<long, string, Task<bool>> reportAsync)
+    {
+        try
+        {
+            return await reportAsync(day, domain);
+        }
+        catch (Exception failure) when (failure is not (OperationCanceledException or StorageUnavailableException { Fault: not StorageFault.Refused }))
+        {
+            LogNotReported(log, domain, failure);
+            return false;
+        }
+    }
+
     private static DateTimeOffset EndOf(long day) => DateTimeOffset.FromUnixTimeSeconds((day + 1) * DomainReportHead.SecondsOfDay);
 
-    /// <summary>The same for a domain each day, and spread over all of them.</summary>
-    private static TimeSpan PauseOf(string domain) => s_spread * (SHA256.HashData(Encoding.UTF8.GetBytes(domain))[0] / 256.0);
+    [LoggerMessage(2117, LogLevel.Error, "{Domain}: its report could not be made; the next round tries again")]
+    private static partial void LogNotReported(ILogger log, string domain, Exception exception);
 }

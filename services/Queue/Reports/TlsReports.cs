@@ -36,7 +36,7 @@ internal sealed partial class TlsReports(
         var host = options.Value.HostName;
         var head = new DomainReportHead(
             day, domain, host, options.Value.TlsReportContact is { Length: > 0 } contact ? contact : $"postmaster@{host}",
-            string.Create(CultureInfo.InvariantCulture, $"{MessageIds.ToText(id)}.{day}.tlsrpt@{host}"));
+            string.Create(CultureInfo.InvariantCulture, $"{MessageIds.ToText(id)}tlsrpt{day}@{host}"));
         var report = TlsReport.Compress(head, await results.FindAsync(day, domain, MostResults, cancellationToken));
         var isTaken = targets.Mailboxes.Count > 0;
         foreach (var page in targets.Pages)

@@ -59,7 +59,7 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         var transport = await texts.MtaStsAsync(domain, cancellation);
         items.Add(transport);
         if (transport.State == PublishedState.Ok)
-            items.Add(await new PublishedStsPolicy(policies).CheckAsync(domain, hosts).WaitAsync(cancellation));
+            items.Add(await new PublishedStsPolicy(policies).CheckAsync(domain, wanted.Count == 0 && published.Status == DnsStatus.Failed ? null : hosts).WaitAsync(cancellation));
         items.Add(await texts.TlsReportsAsync(domain, cancellation));
         foreach (var host in hosts)
             items.Add(await texts.TlsaAsync(host, cancellation));

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using MailPipeline.Dns;
 using MailPipeline.MtaSts;
 
@@ -12,9 +13,13 @@ public sealed class PublishedHosts(IDnsLookup dns) : IPolicyHosts
 
     private const int MostAddresses = 4;
 
+    /// <exception cref="SocketException">DNS gives no answer.</exception>
     public async Task<IReadOnlyList<IPEndPoint>> FindAsync(string name)
     {
-        IPAddress[] found = [.. (await dns.IPv4Async(name, CancellationToken.None)).Records, .. (await dns.IPv6Async(name, CancellationToken.None)).Records];
+        var (four, six) = (await dns.IPv4Async(name, CancellationToken.None), await dns.IPv6Async(name, CancellationToken.None));
+        IPAddress[] found = [.. four.Records, .. six.Records];
+        if (found.Length == 0 && (four.Status == DnsStatus.Failed || six.Status == DnsStatus.Failed))
+            throw new SocketException((int)SocketError.TryAgain, $"DNS gave no answer: {(four.Status == DnsStatus.Failed ? four.Error : six.Error)}");
         return [.. found.Take(MostAddresses).Select(address => new IPEndPoint(address, HttpsPort))];
     }
 }
@@ -30,17 +35,19 @@ internal sealed class PublishedStsPolicy(StsFetch fetch)
 
     private static readonly TimeSpan s_usualAge = TimeSpan.FromDays(14);
 
-    /// <param name="hosts">That take mail of the domain.</param>
-    public async Task<PublishedItem> CheckAsync(string domain, IReadOnlyList<string> hosts)
+    /// <param name="hosts">That take mail of the domain; null: nobody knows, and the policy is held against none.</param>
+    public async Task<PublishedItem> CheckAsync(string domain, IReadOnlyList<string>? hosts)
     {
         var page = StsFetch.PageOf(domain).ToString();
         // The id counts for who remembers a policy.
-        var (policy, _, error) = await fetch.FetchAsync(domain, "0");
+        var (policy, _, error, isUnanswered) = await fetch.FetchAsync(domain, "0");
+        if (isUnanswered)
+            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Unknown, [], $"it could not be fetched from here: {error}", []);
         if (policy is null)
-            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Wrong, [], $"nobody gets it: {error}", Wanted(page, hosts, StsMode.Testing, s_usualAge));
+            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Wrong, [], $"nobody gets it: {error}", hosts is null ? [] : Wanted(page, hosts, StsMode.Testing, s_usualAge));
         string[] found = policy.Text.Split('\n');
-        var unnamed = policy.Mode == StsMode.None ? [] : hosts.Where(host => !policy.Names(host)).ToList();
-        if (unnamed.Count > 0)
+        var unnamed = policy.Mode == StsMode.None || hosts is null ? [] : hosts.Where(host => !policy.Names(host)).ToList();
+        if (hosts is not null && unnamed.Count > 0)
         {
             return new(
                 PublishedKind.MtaStsPolicy, page, PublishedState.Wrong, found,
@@ -51,13 +58,15 @@ internal sealed class PublishedStsPolicy(StsFetch fetch)
         return new(PublishedKind.MtaStsPolicy, page, PublishedState.Ok, found, string.Join("; ", Remarks(policy, hosts)), []);
     }
 
-    private static IEnumerable<string> Remarks(StsPolicy policy, IReadOnlyList<string> hosts)
+    private static IEnumerable<string> Remarks(StsPolicy policy, IReadOnlyList<string>? hosts)
     {
         if (policy.Mode == StsMode.None)
             yield return "it asks for nothing (mode none)";
         else if (policy.Mode == StsMode.Testing)
             yield return "what fails is delivered all the same (mode testing)";
-        if (policy.Mode != StsMode.None && policy.Patterns.FirstOrDefault(pattern => !hosts.Any(host => (policy with { Patterns = [pattern] }).Names(host))) is { } idle)
+        if (hosts is null)
+            yield return "its mx are held against no host: DNS does not say which take mail";
+        else if (policy.Mode != StsMode.None && policy.Patterns.FirstOrDefault(pattern => !hosts.Any(host => (policy with { Patterns = [pattern] }).Names(host))) is { } idle)
             yield return $"{idle} is no MX of the domain";
         if (policy.Mode != StsMode.None && policy.MaxAge < s_leastAge)
             yield return string.Create(CultureInfo.InvariantCulture, $"it holds for {policy.MaxAge.TotalSeconds} s; weeks are usual (1209600)");

@@ -1,14 +1,15 @@
 namespace MailPipeline.Authentication.Dmarc;
 
 /// <summary>
-/// XML of a stranger on its way to a parser, which keeps names, attributes and texts as long as they come: so many octets in all, and so many without an end of a tag.
+/// XML of a stranger on its way to a parser, which keeps names, attributes and texts as long as they come: so many octets in all, and so
+/// many up to the next "&lt;", which no name, attribute or text has in it. So that this octet is that character, what takes two octets for one is refused.
 /// </summary>
 internal sealed class BoundedDocument(Stream inner) : Stream
 {
     /// <summary>Decompressed; the largest reports of the world have a few.</summary>
     internal const int MaxBytes = 16 * 1024 * 1024;
 
-    private const int MaxRun = 64 * 1024;
+    private const int MaxRun = 16 * 1024;
 
     private long _bytes;
     private int _run;
@@ -31,7 +32,9 @@ internal sealed class BoundedDocument(Stream inner) : Stream
         if (_bytes > MaxBytes)
             throw new InvalidDataException($"it has more than {MaxBytes} octets");
         var rest = buffer[..length];
-        for (var end = rest.IndexOf((byte)'>'); end >= 0; end = rest.IndexOf((byte)'>'))
+        if (rest.Contains((byte)0))
+            throw new InvalidDataException("it has an octet 0, as UTF-16 and UTF-32 have; a report is UTF-8");
+        for (var end = rest.IndexOf((byte)'<'); end >= 0; end = rest.IndexOf((byte)'<'))
         {
             Count(end);
             _run = 0;
@@ -58,6 +61,6 @@ internal sealed class BoundedDocument(Stream inner) : Stream
     {
         _run += octets;
         if (_run > MaxRun)
-            throw new InvalidDataException($"it has a name, an attribute or a text of more than {MaxRun} octets");
+            throw new InvalidDataException($"it has a name, attributes or a text of more than {MaxRun} octets");
     }
 }

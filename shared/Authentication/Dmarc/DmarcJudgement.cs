@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Authentication.Spf;
 using MailPipeline.Smtp;
 
@@ -16,7 +17,7 @@ public sealed record DmarcJudgement(DmarcReportPolicy Policy, DmarcReportSource 
     private const int MaxText = 255;
 
     /// <summary>Of one message; who signs more often is not told of the rest.</summary>
-    private const int MostSignatures = 10;
+    private const int MostSignatures = 4;
 
     /// <param name="results">With DMARC, and a record that was found.</param>
     /// <param name="done">What became of the message.</param>
@@ -33,7 +34,7 @@ public sealed record DmarcJudgement(DmarcReportPolicy Policy, DmarcReportSource 
             (client.IsIPv4MappedToIPv6 ? client.MapToIPv4() : client).ToString(), Word(done), dmarc.IsDkimAligned, dmarc.IsSpfAligned, Plain(dmarc.Author), Plain(results.Sender[(results.Sender.LastIndexOf('@') + 1)..]))
         {
             Reasons = [.. reasons.Select(reason => reason with { Comment = Plain(reason.Comment) })],
-            Dkim = [.. (results.Dkim ?? []).Take(MostSignatures)
+            Dkim = [.. (results.Dkim ?? []).OrderBy(signature => Rank(signature, dmarc.Author)).Take(MostSignatures)
                 .Select(signature => new DmarcReportSignature(Plain(signature.Domain), Plain(signature.Selector), AuthenticationWords.Of(signature.Status)))],
             Spf = spf is null ? [] : [new(Plain(spf.Domain), spf.Identity == SpfIdentity.Helo ? "helo" : "mfrom", AuthenticationWords.Of(spf.Status))],
         };
@@ -53,7 +54,25 @@ public sealed record DmarcJudgement(DmarcReportPolicy Policy, DmarcReportSource 
         }
     }
 
+    /// <summary>The same with what a stranger can vary least alone, for messages of a domain whose kinds there is no more room for.</summary>
+    public DmarcJudgement ToCoarse() => this with
+    {
+        Source = new DmarcReportSource(Source.Address, Source.Disposition, Source.IsDkimAligned, Source.IsSpfAligned, Source.HeaderFrom, "")
+        {
+            Reasons = [new("other", "single results are left out: there were too many kinds")],
+            // RFC 7489, appendix C: there is one at least.
+            Spf = [new(Source.HeaderFrom, "mfrom", AuthenticationWords.Of(Source.IsSpfAligned ? AuthenticationStatus.Pass : AuthenticationStatus.None))],
+        },
+    };
+
     public string ToText() => JsonSerializer.Serialize(this, DmarcJson.Default.DmarcJudgement);
+
+    /// <summary>Those that decide come first, and others in the order of the message.</summary>
+    private static int Rank(DkimResult signature, string author)
+    {
+        var isAligned = PublicSuffixList.BuiltIn.OrganizationOf(signature.Domain) == PublicSuffixList.BuiltIn.OrganizationOf(author);
+        return (signature.Status == AuthenticationStatus.Pass ? 0 : 2) + (isAligned ? 0 : 1);
+    }
 
     private static DmarcReportPolicy PolicyOf(string domain, DmarcRecord record, DmarcDiscoveryMode discovery)
     {

@@ -44,7 +44,7 @@ public static class DmarcReportFile
             fault = report is null ? "nothing in it is XML, gzip or zip" : "";
             return report is not null;
         }
-        catch (Exception error) when (error is XmlException or InvalidDataException or FormatException or IOException or NotSupportedException or ArgumentException)
+        catch (Exception error) when (IsUnreadable(error))
         {
             fault = PlainText.Line(error.Message, 300);
             return false;
@@ -57,6 +57,7 @@ public static class DmarcReportFile
             throw new InvalidDataException($"it has more than {MostBoundaries} parts or {MostLines} lines");
         using var stream = new MemoryStream(octets.ToArray(), writable: false);
         using var message = MimeMessage.Load(s_options, stream);
+        Exception? first = null;
         foreach (var part in message.BodyParts.OfType<MimePart>())
         {
             // What people are told of it.
@@ -66,12 +67,24 @@ public static class DmarcReportFile
             // Decoded it is never longer than it came.
             part.Content.DecodeTo(content);
             var attached = content.GetBuffer().AsMemory(0, (int)content.Length);
-            if (IsReport(attached.Span))
+            if (!IsReport(attached.Span))
+                continue;
+            try
+            {
                 return ReadAttached(attached);
+            }
+            catch (Exception error) when (IsUnreadable(error))
+            {
+                // A signature or a picture may be XML or an archive too.
+                first ??= error;
+            }
         }
 
-        return null;
+        return first is null ? null : throw first;
     }
+
+    private static bool IsUnreadable(Exception error) =>
+        error is XmlException or InvalidDataException or FormatException or IOException or NotSupportedException or ArgumentException;
 
     private static DmarcReport ReadAttached(ReadOnlyMemory<byte> octets)
     {

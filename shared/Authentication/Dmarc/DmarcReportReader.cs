@@ -27,9 +27,12 @@ internal sealed class DmarcReportReader
     /// <summary>Of each kind in one row.</summary>
     private const int MostResults = 20;
 
-    private const long MaxCount = 1_000_000_000_000;
+    private const long MaxCount = 1_000_000_000;
 
     private static readonly DateTimeOffset s_last = new(9999, 12, 30, 0, 0, 0, TimeSpan.Zero);
+
+    /// <summary>In which each octet of ASCII is that character (<see cref="BoundedDocument"/>); the last two begin names.</summary>
+    private static readonly string[] s_encodings = ["utf-8", "us-ascii", "ascii", "iso-8859-", "windows-125"];
 
     private static readonly XmlReaderSettings s_settings = new()
     {
@@ -64,6 +67,8 @@ internal sealed class DmarcReportReader
     {
         while (Next() && _xml.NodeType != XmlNodeType.Element)
         {
+            if (_xml.NodeType == XmlNodeType.XmlDeclaration && _xml.GetAttribute("encoding") is { } encoding && !IsPlain(encoding))
+                throw new InvalidDataException($"its encoding is '{Plain(encoding)}'; a report is in one of {string.Join(", ", s_encodings)}");
         }
 
         if (_xml.LocalName != "feedback")
@@ -94,6 +99,8 @@ internal sealed class DmarcReportReader
             throw new InvalidDataException($"it has no {(head is null ? "report_metadata" : "policy_published")}");
         if (policy.Domain.Length == 0)
             throw new InvalidDataException("it does not say of which domain it is");
+        if (_rows.Count == 0 && _omitted == 0)
+            throw new InvalidDataException("it has no record of any message");
         return new DmarcReport(head, policy, _rows) { OmittedMessages = _omitted };
     }
 
@@ -230,6 +237,9 @@ internal sealed class DmarcReportReader
         else if (method == "spf" && spf.Count < MostResults)
             spf.Add(new(domain, fields.GetValueOrDefault("scope", "mfrom"), result));
     }
+
+    private static bool IsPlain(string encoding) =>
+        Array.Exists(s_encodings, name => name[^1] is '-' or '5' ? encoding.StartsWith(name, StringComparison.OrdinalIgnoreCase) : encoding.Equals(name, StringComparison.OrdinalIgnoreCase));
 
     private static bool IsPass(string text) => text.Equals("pass", StringComparison.OrdinalIgnoreCase);
 

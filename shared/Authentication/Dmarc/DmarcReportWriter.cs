@@ -15,32 +15,26 @@ public static class DmarcReportWriter
 {
     private static readonly XmlWriterSettings s_settings = new() { Encoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), Indent = true };
 
-    /// <summary>The same under gzip.</summary>
+    /// <summary>In UTF-8, under gzip.</summary>
     public static byte[] Compress(DmarcReport report)
     {
+        ArgumentNullException.ThrowIfNull(report);
         using var compressed = new MemoryStream();
         using (var gzip = new GZipStream(compressed, CompressionLevel.Optimal, leaveOpen: true))
-            gzip.Write(Write(report));
+            Write(gzip, report);
         return compressed.ToArray();
     }
 
-    /// <summary>UTF-8.</summary>
-    public static byte[] Write(DmarcReport report)
+    private static void Write(Stream to, DmarcReport report)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        using var written = new MemoryStream();
-        using (var xml = XmlWriter.Create(written, s_settings))
-        {
-            xml.WriteStartElement("feedback");
-            xml.WriteElementString("version", "1.0");
-            Write(xml, report.Head);
-            Write(xml, report.Policy);
-            foreach (var row in report.Rows)
-                Write(xml, row);
-            xml.WriteEndElement();
-        }
-
-        return written.ToArray();
+        using var xml = XmlWriter.Create(to, s_settings);
+        xml.WriteStartElement("feedback");
+        xml.WriteElementString("version", "1.0");
+        Write(xml, report.Head);
+        Write(xml, report.Policy);
+        foreach (var row in report.Rows)
+            Write(xml, row);
+        xml.WriteEndElement();
     }
 
     private static void Write(XmlWriter xml, DmarcReportHead head)

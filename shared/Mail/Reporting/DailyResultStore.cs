@@ -17,7 +17,8 @@ public abstract class DailyResultStore(MailDatabase database, string table)
     /// <summary>128 bits: nobody finds two texts that share them.</summary>
     private const int HashBytes = 16;
 
-    private readonly Statement _domains = new($"SELECT day, domain FROM {table} WHERE day < $1 GROUP BY day, domain ORDER BY day, domain LIMIT $2");
+    private readonly Statement _domains = new(
+        $"SELECT day, domain FROM {table} WHERE day < $1 AND (day, domain) > ($2, $3) GROUP BY day, domain ORDER BY day, domain LIMIT $4");
 
     private readonly Statement _forget = new($"DELETE FROM {table} WHERE day = $1 AND domain = $2");
 
@@ -25,9 +26,11 @@ public abstract class DailyResultStore(MailDatabase database, string table)
 
     private protected MailDatabase Database => database;
 
-    /// <summary>Days before the given one with the domains that something was counted of.</summary>
-    public Task<List<(long Day, string Domain)>> ListBeforeAsync(long day, int most, CancellationToken cancellationToken) =>
-        database.QueryAsync(_domains, r => (r.GetInt64(0), r.GetString(1)), cancellationToken, day, most);
+    /// <summary>Days before the given one with the domains that something was counted of, in this order.</summary>
+    /// <param name="after">The last one that is known already; null: from the first.</param>
+    public Task<List<(long Day, string Domain)>> ListBeforeAsync(long day, (long Day, string Domain)? after, int most, CancellationToken cancellationToken) =>
+        database.QueryAsync(
+            _domains, r => (r.GetInt64(0), r.GetString(1)), cancellationToken, day, after?.Day ?? long.MinValue, after?.Domain ?? "", most);
 
     /// <summary>They are told, or nobody wants to know.</summary>
     public Task ForgetAsync(long day, string domain) => database.WriteAsync(transaction => transaction.ExecuteAsync(_forget, day, domain));

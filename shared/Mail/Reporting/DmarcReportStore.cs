@@ -6,9 +6,11 @@ namespace MailPipeline.Mail;
 /// <param name="MessageId">By which it came.</param>
 /// <param name="Policy">What the domain asks for: none, quarantine or reject.</param>
 /// <param name="OmittedMessages">Of rows that are not kept.</param>
+/// <param name="Author">The domain that the message says it is from; empty: none, or several.</param>
+/// <param name="IsProven">DMARC says that this is true, and it is of the organisation that the report names to answer for it.</param>
 public sealed record ReceivedDmarcReport(
     long MessageId, string Domain, string Organization, string Email, string ReportId, DateTimeOffset Begin, DateTimeOffset End, string Policy,
-    IReadOnlyList<ReceivedDmarcRow> Rows, long OmittedMessages);
+    IReadOnlyList<ReceivedDmarcRow> Rows, long OmittedMessages, string Author = "", bool IsProven = false);
 
 /// <param name="Source">The client's address.</param>
 /// <param name="Disposition">What was done: none, quarantine or reject.</param>
@@ -22,7 +24,7 @@ public enum DmarcReportKept
     /// <summary>It is there already.</summary>
     Known,
 
-    /// <summary>There are as many rows of the last day as are kept.</summary>
+    /// <summary>There are as many rows of the last day as are kept; nothing was changed, and another day there may be room.</summary>
     NoRoom,
 }
 
@@ -34,7 +36,7 @@ public enum DmarcReportKept
 /// <param name="Dkim">A signature of an aligned domain was valid.</param>
 /// <param name="Spf">SPF passed for an aligned domain.</param>
 /// <param name="Failed">Neither.</param>
-/// <param name="ProvenReports">Reports whose senders showed by DMARC that they are who they say.</param>
+/// <param name="ProvenReports">Reports from whom they name to answer for them, as DMARC showed.</param>
 public sealed record DmarcSum(
     string Name, long Reports, long Organizations, string FirstOrganization, long Messages, long Dkim, long Spf, long Failed, long Quarantined, long Rejected,
     long ProvenReports);
@@ -53,20 +55,33 @@ public sealed class DmarcReportStore(MailDatabase database)
     /// <summary>Kept of what comes within a day; anybody may send reports.</summary>
     internal const long MostRowsADay = 200_000;
 
+    /// <summary>Of those, for reports from nobody knows whom: they leave room for the others.</summary>
+    internal const long MostUnprovenRowsADay = MostRowsADay / 4;
+
+    /// <summary>Other writers wait for a transaction.</summary>
+    internal const int RowsAtOnce = 500;
+
     private const int MaxName = 255;
 
     private const string Proven = "dmarc-pass";
 
-    private static readonly Statement s_unread = new("SELECT message_id, tries FROM dmarc_unread ORDER BY message_id LIMIT $1");
+    private static readonly Statement s_unread = new("SELECT message_id, tries FROM dmarc_unread WHERE due_at <= $1 ORDER BY due_at, message_id LIMIT $2");
 
     private static readonly Statement s_try = new("UPDATE dmarc_unread SET tries = tries + 1 WHERE message_id = $1");
+
+    private static readonly Statement s_postpone = new("UPDATE dmarc_unread SET tries = 0, due_at = $2 WHERE message_id = $1");
 
     private static readonly Statement s_isRead = new("DELETE FROM dmarc_unread WHERE message_id = $1");
 
     private static readonly Statement s_rowsSince = new(
-        "SELECT CAST(COALESCE(SUM(row_count + 1), 0) AS BIGINT) FROM dmarc_reports WHERE received_at > $1");
+        """
+        SELECT CAST(COALESCE(SUM(row_count + 1), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN is_proven = 0 THEN row_count + 1 ELSE 0 END), 0) AS BIGINT)
+        FROM dmarc_reports WHERE received_at > $1
+        """);
 
-    private static readonly Statement s_tags = new("SELECT tags FROM messages WHERE id = $1");
+    private static readonly Statement s_known = new("SELECT id FROM dmarc_reports WHERE report_key = $1 OR id = $2");
+
+    private static readonly Statement s_message = new("SELECT tags, accepted_at FROM messages WHERE id = $1");
 
     private static readonly Statement s_insert = new(
         """
@@ -78,6 +93,7 @@ public sealed class DmarcReportStore(MailDatabase database)
     private static readonly Statement s_insertRow = new(
         """
         INSERT INTO dmarc_report_rows (report, number, source, header_from, messages, disposition, dkim, spf) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT DO NOTHING
         """);
 
     private static readonly Statement s_byDomain = Sums("r.domain");
@@ -92,43 +108,83 @@ public sealed class DmarcReportStore(MailDatabase database)
 
     private static readonly Statement s_forget = new("DELETE FROM dmarc_reports WHERE id = $1");
 
-    /// <summary>Messages that nobody has looked at yet, and how often that was begun.</summary>
+    /// <summary>Messages that somebody is to look at now, and how often that was begun.</summary>
     public Task<List<(long MessageId, int Tries)>> ListUnreadAsync(int most, CancellationToken cancellationToken) =>
-        database.QueryAsync(s_unread, r => (r.GetInt64(0), r.GetInt32(1)), cancellationToken, most);
+        database.QueryAsync(s_unread, r => (r.GetInt64(0), r.GetInt32(1)), cancellationToken, database.Time.GetUtcNow(), most);
 
     /// <summary>Somebody begins to look at it.</summary>
     public Task TryAsync(long messageId) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_try, messageId));
 
-    /// <summary>There is nothing in it to be kept.</summary>
-    public Task DropAsync(long messageId) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_isRead, messageId));
+    /// <summary>Somebody is to look at it later, as if for the first time.</summary>
+    public Task PostponeAsync(long messageId, DateTimeOffset until) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_postpone, messageId, until));
 
-    /// <summary>Keeps what was read of a message, and nobody looks at that again.</summary>
-    public Task<DmarcReportKept> KeepAsync(ReceivedDmarcReport report)
+    /// <summary>There is nothing in it to be kept.</summary>
+    public Task DropAsync(long messageId) => database.WriteAsync(async transaction =>
+    {
+        await transaction.ExecuteAsync(s_forgetRows, messageId);
+        return await transaction.ExecuteAsync(s_isRead, messageId);
+    });
+
+    /// <summary>Whether the door found that the message is from whom it says (DMARC), and when that was; null: nothing is known of it.</summary>
+    public async Task<(bool IsProven, DateTimeOffset AcceptedAt)?> FindMessageAsync(long messageId, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_message, r => (r.GetString(0).Split('\n').Contains(Proven), StoredTime.Read(r, 1)), cancellationToken, messageId)) is [var found] ? found : null;
+
+    /// <summary>Keeps what was read of a message, and nobody looks at that again unless there is no room.</summary>
+    public async Task<DmarcReportKept> KeepAsync(ReceivedDmarcReport report)
     {
         var now = database.Time.GetUtcNow();
-        return database.WriteAsync(async transaction =>
-        {
-            await transaction.ExecuteAsync(s_isRead, report.MessageId);
-            var rows = (await transaction.QueryAsync(s_rowsSince, r => r.GetInt64(0), now.AddDays(-1)))[0];
-            if (rows + report.Rows.Count >= MostRowsADay)
-                return DmarcReportKept.NoRoom;
-            var isProven = (await transaction.QueryAsync(s_tags, r => r.GetString(0), report.MessageId)) is [var tags] && tags.Split('\n').Contains(Proven);
-            var inserted = await transaction.ExecuteAsync(
-                s_insert, report.MessageId, DailyResultStore.HashOf($"{report.Domain}\n{report.Organization}\n{report.ReportId}"), StoredText.Note(report.Domain, MaxName),
-                StoredText.Note(report.Organization, MaxName), StoredText.Note(report.Email, MaxName), StoredText.Note(report.ReportId, MaxName), report.Begin, report.End, now,
-                StoredText.Note(report.Policy, MaxName), report.Rows.Count, report.Rows.Sum(row => row.Messages), report.OmittedMessages, isProven ? 1 : 0);
-            if (inserted == 0)
-                return DmarcReportKept.Known;
-            for (var number = 0; number < report.Rows.Count; number++)
-            {
-                var row = report.Rows[number];
-                transaction.ExecuteLast(
-                    s_insertRow, report.MessageId, number, StoredText.Note(row.Source, MaxName), StoredText.Note(row.HeaderFrom, MaxName), row.Messages,
-                    row.Disposition switch { "reject" => 2, "quarantine" => 1, _ => 0 }, row.HasDkim ? 1 : 0, row.HasSpf ? 1 : 0);
-            }
+        // Who forges a report takes nothing from the one that is proven.
+        var key = DailyResultStore.HashOf($"{report.Domain}\n{report.Organization}\n{report.ReportId}\n{report.Author}\n{report.IsProven}");
+        if (await database.QueryAsync(s_known, r => r.GetInt64(0), CancellationToken.None, key, report.MessageId) is [_, ..])
+            return await database.WriteAsync(transaction => IsKnownAsync(transaction, report.MessageId, key));
+        var (all, unproven) = (await database.QueryAsync(s_rowsSince, r => (r.GetInt64(0), r.GetInt64(1)), CancellationToken.None, now.AddDays(-1)))[0];
+        if (all + report.Rows.Count >= MostRowsADay || (!report.IsProven && unproven + report.Rows.Count >= MostUnprovenRowsADay))
+            return DmarcReportKept.NoRoom;
 
+        // Without the report's own row, which comes last, nobody sees the others; what a process leaves behind is written again or dropped.
+        var last = report.Rows.Count == 0 ? 0 : (report.Rows.Count - 1) / RowsAtOnce * RowsAtOnce;
+        for (var first = 0; first < last; first += RowsAtOnce)
+        {
+            var from = first;
+            await database.WriteAsync(transaction =>
+            {
+                Insert(transaction, report, from);
+                return ValueTask.FromResult(true);
+            });
+        }
+
+        return await database.WriteAsync(async transaction =>
+        {
+            var inserted = await transaction.ExecuteAsync(
+                s_insert, report.MessageId, key, StoredText.Note(report.Domain, MaxName), StoredText.Note(report.Organization, MaxName), StoredText.Note(report.Email, MaxName),
+                StoredText.Note(report.ReportId, MaxName), report.Begin, report.End, now, StoredText.Note(report.Policy, MaxName), report.Rows.Count,
+                report.Rows.Sum(row => row.Messages), report.OmittedMessages, report.IsProven ? 1 : 0);
+            if (inserted == 0)
+                return await IsKnownAsync(transaction, report.MessageId, key);
+            await transaction.ExecuteAsync(s_isRead, report.MessageId);
+            Insert(transaction, report, last);
             return DmarcReportKept.Kept;
         });
+    }
+
+    private static async ValueTask<DmarcReportKept> IsKnownAsync(IWriteTransaction transaction, long messageId, string key)
+    {
+        // By this message or by another.
+        if (!(await transaction.QueryAsync(s_known, r => r.GetInt64(0), key, messageId)).Contains(messageId))
+            await transaction.ExecuteAsync(s_forgetRows, messageId);
+        await transaction.ExecuteAsync(s_isRead, messageId);
+        return DmarcReportKept.Known;
+    }
+
+    private static void Insert(IWriteTransaction transaction, ReceivedDmarcReport report, int first)
+    {
+        for (var number = first; number < Math.Min(first + RowsAtOnce, report.Rows.Count); number++)
+        {
+            var row = report.Rows[number];
+            transaction.ExecuteLast(
+                s_insertRow, report.MessageId, number, StoredText.Note(row.Source, MaxName), StoredText.Note(row.HeaderFrom, MaxName), row.Messages,
+                row.Disposition switch { "reject" => 2, "quarantine" => 1, _ => 0 }, row.HasDkim ? 1 : 0, row.HasSpf ? 1 : 0);
+        }
     }
 
     /// <summary>What is reported of the time since then, those with most messages first.</summary>

@@ -24,7 +24,7 @@ public sealed class DmarcReportFileTests
         {Row}</feedback>
         """;
 
-    public static TheoryData<string> Forms => ["xml", "bom", "utf16", "space", "gzip", "zip", "mail", "mail wrong type", "mail zip", "mail alone", "namespace"];
+    public static TheoryData<string> Forms => ["xml", "bom", "latin", "bracket", "space", "gzip", "zip", "mail", "mail wrong type", "mail zip", "mail alone", "mail second", "namespace"];
 
     [Theory]
     [MemberData(nameof(Forms))]
@@ -69,6 +69,7 @@ public sealed class DmarcReportFileTests
     [InlineData("<feedback><report_metadata><date_range><begin>1</begin><end>99999999999999</end></date_range></report_metadata></feedback>", "it does not say of which time it is")]
     [InlineData("<feedback><report_metadata><date_range><begin>1</begin><end>2</end></date_range></report_metadata></feedback>", "it has no policy_published")]
     [InlineData("<feedback><report_metadata><date_range><begin>1</begin><end>2</end></date_range></report_metadata><policy_published/></feedback>", "it does not say of which domain it is")]
+    [InlineData("<feedback><report_metadata><date_range><begin>1</begin><end>2</end></date_range></report_metadata><policy_published><domain>a.example</domain></policy_published></feedback>", "it has no record of any message")]
     [InlineData("<feedback>", "Unexpected end of file")]
     [InlineData("<feedback></feedback><more/>", "There are multiple root elements")]
     [InlineData("<?xml version=\"1.0\" encoding=\"x-none\"?><feedback/>", "encoding")]
@@ -82,15 +83,41 @@ public sealed class DmarcReportFileTests
         Assert.Contains(fault, said, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("utf-16", "has an octet 0")]
+    [InlineData("utf-32", "has an octet 0")]
+    [InlineData("iso-2022-jp", "its encoding is 'iso-2022-jp'; a report is in one of utf-8,")]
+    public void An_encoding_in_which_octets_are_not_what_they_seem_is_refused(string encoding, string fault)
+    {
+        Encoding.RegisterProvider(CodePagesEncodingProvider.Instance);
+        var xml = Xml.Replace("UTF-8", encoding, StringComparison.Ordinal);
+        var octets = encoding switch
+        {
+            "utf-16" => [.. Encoding.Unicode.GetPreamble(), .. Encoding.Unicode.GetBytes(xml)],
+            "utf-32" => [.. Encoding.ASCII.GetBytes(xml[..40]), .. Encoding.UTF32.GetBytes(xml[40..])],
+            _ => Encoding.ASCII.GetBytes(xml),
+        };
+        Assert.False(DmarcReportFile.TryRead(octets, out _, out var said));
+        Assert.Contains(fault, said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Of_several_files_that_are_none_the_first_is_spoken_of()
+    {
+        Assert.False(DmarcReportFile.TryRead(Mail("image/svg+xml", "<svg/>"u8.ToArray(), ("application/gzip", Gzip("<html/>"u8.ToArray()))), out _, out var said));
+        Assert.Equal("it is 'svg', and a report is 'feedback'", said);
+    }
+
     public static TheoryData<string, string> Bombs => new()
     {
         { "gzip spaces", "octets" },
         { "gzip comment", "octets" },
         { "zip spaces", "octets" },
         { "zip many", "and a report is 1 of up to 16" },
-        { "text", "a name, an attribute or a text of more than" },
-        { "name", "a name, an attribute or a text of more than" },
-        { "attributes", "attributes" },
+        { "text", "a name, attributes or a text of more than" },
+        { "name", "a name, attributes or a text of more than" },
+        { "attributes", "more than 10000 attributes" },
+        { "one tag", "a name, attributes or a text of more than" },
         { "names", "elements of more than" },
         { "depth", "lie more than 16 deep" },
         { "parts", "parts or" },
@@ -118,7 +145,7 @@ public sealed class DmarcReportFileTests
     {
         var xml = Xml.Replace(Row, string.Concat(Enumerable.Range(0, 6000).Select(i => Row.Replace("192.0.2.1", $"10.0.{i >> 8}.{i & 255}", StringComparison.Ordinal)))
             + Row.Replace("192.0.2.1", "nowhere", StringComparison.Ordinal) + Row.Replace("<count>2<", "<count>-1<", StringComparison.Ordinal)
-            + Row.Replace("<count>2<", "<count>99999999999999999999999<", StringComparison.Ordinal), StringComparison.Ordinal);
+            + Row.Replace("<count>2<", "<count>1000000001<", StringComparison.Ordinal), StringComparison.Ordinal);
         Assert.True(DmarcReportFile.TryRead(Make("gzip", xml), out var report, out var fault), fault);
         Assert.Equal((5000, 2002L), (report.Rows.Count, report.OmittedMessages));
     }
@@ -156,7 +183,9 @@ public sealed class DmarcReportFileTests
         return form switch
         {
             "bom" => [.. "\uFEFF"u8, .. octets],
-            "utf16" => [.. Encoding.Unicode.GetPreamble(), .. Encoding.Unicode.GetBytes(xml.Replace("UTF-8", "UTF-16", StringComparison.Ordinal))],
+            "latin" => Encoding.UTF8.GetBytes(xml.Replace("UTF-8", "iso-8859-1", StringComparison.Ordinal)),
+            "bracket" => Encoding.UTF8.GetBytes(xml.Replace("<feedback>", "<feedback note='a>b'>", StringComparison.Ordinal)),
+            "mail second" => Mail("image/svg+xml", "<svg/>"u8.ToArray(), ("application/gzip", Gzip(octets))),
             "space" => Encoding.UTF8.GetBytes($"\r\n {xml[(xml.IndexOf('\n', StringComparison.Ordinal) + 1)..]}"),
             "namespace" => Encoding.UTF8.GetBytes(xml.Replace("<feedback>", "<feedback xmlns=\"urn:ietf:params:xml:ns:dmarc-2.0\"><version>2.0</version><extension><x:y xmlns:x=\"urn:x\"/></extension>", StringComparison.Ordinal)),
             "gzip" => Gzip(octets),
@@ -174,13 +203,14 @@ public sealed class DmarcReportFileTests
         const int many = 20_000_000;
         return kind switch
         {
-            "gzip spaces" => Gzip(Encoding.ASCII.GetBytes($"<feedback>{string.Concat(Enumerable.Repeat($"<a>{new string(' ', 60_000)}</a>", 2000))}")),
-            "gzip comment" => Gzip(Encoding.ASCII.GetBytes($"<feedback><!--{string.Concat(Enumerable.Repeat($"{new string('x', 60_000)}>", 2000))}")),
-            "zip spaces" => Zip(("a.xml", Encoding.ASCII.GetBytes($"<feedback>{string.Concat(Enumerable.Repeat($"<a>{new string(' ', 60_000)}</a>", 2000))}"))),
+            "gzip spaces" => Gzip(Encoding.ASCII.GetBytes($"<feedback>{string.Concat(Enumerable.Repeat($"<a>{new string(' ', 12_000)}</a>", 10_000))}")),
+            "gzip comment" => Gzip(Encoding.ASCII.GetBytes($"<feedback><!--{string.Concat(Enumerable.Repeat($"{new string('x', 12_000)}<", 10_000))}")),
+            "zip spaces" => Zip(("a.xml", Encoding.ASCII.GetBytes($"<feedback>{string.Concat(Enumerable.Repeat($"<a>{new string(' ', 12_000)}</a>", 10_000))}"))),
             "zip many" => Zip([.. Enumerable.Range(0, 200).Select(i => ($"{i}.xml", "<feedback/>"u8.ToArray()))]),
             "text" => Gzip(Encoding.ASCII.GetBytes($"<feedback><report_metadata><org_name>{new string('x', many)}")),
             "name" => Gzip(Encoding.ASCII.GetBytes($"<feedback><{new string('x', many)}")),
             "attributes" => Gzip(Encoding.ASCII.GetBytes($"<feedback>{string.Concat(Enumerable.Range(0, 2000).Select(i => $"<a {string.Concat(Enumerable.Range(0, 10).Select(j => $"a{i}b{j}='' "))}/>"))}</feedback>")),
+            "one tag" => Gzip(Encoding.ASCII.GetBytes($"<feedback {string.Concat(Enumerable.Range(0, 1_000_000).Select(i => $"a{i}='>' "))}/>")),
             "names" => Gzip(Encoding.ASCII.GetBytes($"<feedback>{string.Concat(Enumerable.Range(0, 300_000).Select(i => $"<a{i}/>"))}</feedback>")),
             "depth" => Gzip(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("<feedback>", 1_000_000)))),
             "parts" => Encoding.ASCII.GetBytes($"Content-Type: multipart/mixed; boundary=a\r\n\r\n{string.Concat(Enumerable.Repeat("--a\n\nx\n", 500_000))}"),
@@ -215,6 +245,11 @@ public sealed class DmarcReportFileTests
 
         return archived.ToArray();
     }
+
+    private static byte[] Mail(string type, byte[] attached, (string Type, byte[] Attached) second) => Encoding.ASCII.GetBytes(
+        Encoding.ASCII.GetString(Mail(type, attached)).Replace(
+            "\r\n--b--", $"\r\n--b\r\nContent-Type: {second.Type}\r\nContent-Transfer-Encoding: base64\r\n\r\n{Convert.ToBase64String(second.Attached, Base64FormattingOptions.InsertLineBreaks)}\r\n--b--",
+            StringComparison.Ordinal));
 
     private static byte[] Mail(string type, byte[] attached) => Encoding.ASCII.GetBytes(
         $"""

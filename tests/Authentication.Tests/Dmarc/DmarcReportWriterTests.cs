@@ -68,7 +68,7 @@ public sealed class DmarcReportWriterTests
     [Fact]
     public void The_schema_finds_what_is_wrong()
     {
-        var right = Encoding.UTF8.GetString(DmarcReportWriter.Write(Report([Row("192.0.2.1")], Policy())));
+        var right = Text((Report([Row("192.0.2.1")], Policy())));
         Assert.Empty(Faults(right));
         foreach (var (old, wrong) in ((string, string)[])
             [("<sp>none</sp>", ""), ("<count>1</count>", "<count>one</count>"), ("192.0.2.1", "192x0x2x1"), ("192.0.2.1", "2001:db8::1"), ("<version>1.0</version>", ""),
@@ -85,7 +85,7 @@ public sealed class DmarcReportWriterTests
     public void Where_the_tree_was_walked_the_policy_says_what_DMARCbis_adds()
     {
         var judgement = DmarcJudgement.Of(s_results, IPAddress.Parse("192.0.2.1"), DmarcDiscoveryMode.TreeWalk, DmarcPolicy.None, []);
-        var policy = XElement.Parse(Encoding.UTF8.GetString(DmarcReportWriter.Write(Report([new(judgement.Source, 1)], judgement.Policy)))).Element("policy_published")!;
+        var policy = XElement.Parse(Text((Report([new(judgement.Source, 1)], judgement.Policy)))).Element("policy_published")!;
         Assert.Equal(("treewalk", "reject", "y"), (policy.Element("discovery_method")!.Value, policy.Element("np")!.Value, policy.Element("testing")!.Value));
     }
 
@@ -110,6 +110,34 @@ public sealed class DmarcReportWriterTests
         Assert.InRange(DmarcJudgement.Of(many, IPAddress.Loopback, DmarcDiscoveryMode.PublicSuffixList, DmarcPolicy.None, []).ToText().Length, 1, 8000);
     }
 
+    [Fact]
+    public void Of_many_signatures_those_that_decide_are_told()
+    {
+        static DkimResult Signed(AuthenticationStatus status, string domain) => new(status, domain, "m", "", "", "", "");
+        var judgement = DmarcJudgement.Of(
+            s_results with
+            {
+                Dkim =
+                [
+                    .. Enumerable.Range(0, 5).Select(i => Signed(AuthenticationStatus.Fail, $"f{i}.example")), Signed(AuthenticationStatus.Pass, "list.example"),
+                    Signed(AuthenticationStatus.Fail, "example.net"), Signed(AuthenticationStatus.Pass, "mail.example.net"),
+                ],
+            },
+            IPAddress.Loopback, DmarcDiscoveryMode.PublicSuffixList, DmarcPolicy.None, []);
+        Assert.Equal(
+            ["mail.example.net pass", "list.example pass", "example.net fail", "f0.example fail"],
+            judgement.Source.Dkim.Select(signature => $"{signature.Domain} {signature.Result}"));
+    }
+
+    [Fact]
+    public void A_coarse_judgement_is_part_of_a_report_too()
+    {
+        var judgement = DmarcJudgement.Of(s_results, IPAddress.Parse("192.0.2.1"), DmarcDiscoveryMode.PublicSuffixList, DmarcPolicy.Reject, []).ToCoarse();
+        Assert.Equal(("192.0.2.1", "reject", "", 0), (judgement.Source.Address, judgement.Source.Disposition, judgement.Source.EnvelopeFrom, judgement.Source.Dkim.Count));
+        using var xml = new GZipStream(new MemoryStream(DmarcReportWriter.Compress(Report([new(judgement.Source, 1)], judgement.Policy))), CompressionMode.Decompress);
+        Assert.Empty(DmarcSchema.Check(xml));
+    }
+
     private static DmarcReportPolicy Policy() => new("example.net", "r", "r", "none", "none", 100, "0");
 
     private static DmarcReportRow Row(string address) =>
@@ -117,4 +145,10 @@ public sealed class DmarcReportWriterTests
 
     private static DmarcReport Report(IReadOnlyList<DmarcReportRow> rows, DmarcReportPolicy policy) =>
         new(new DmarcReportHead("Example", "reports@example.com", "1", s_begin, s_begin.AddSeconds(86_399)), policy, rows);
+
+    private static string Text(DmarcReport report)
+    {
+        using var reader = new StreamReader(new GZipStream(new MemoryStream(DmarcReportWriter.Compress(report)), CompressionMode.Decompress));
+        return reader.ReadToEnd();
+    }
 }
