@@ -29,6 +29,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public TlsPolicies Tls => _services.GetRequiredService<TlsPolicies>();
 
+    public DmarcOverview Dmarc => _services.GetRequiredService<DmarcOverview>();
+
     public DeliveryQueue Queue => _services.GetRequiredService<DeliveryQueue>();
 
     /// <param name="dataFolder">Its database is meant unless a setting names another.</param>

@@ -8,6 +8,7 @@ using MailPipeline.Delivery.Smtp;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
+using MailPipeline.MtaSts;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -33,9 +34,11 @@ public static class DeliveryHosting
         services.AddSingleton<AddressLookUp>();
         services.AddSingleton<IRelays, StoredRelays>();
         services.AddSingleton<MxResolver>();
-        services.AddSingleton<TrustedRoots>();
+        services.AddSingleton(provider => new TrustedRoots(provider.GetRequiredService<IOptions<DeliveryOptions>>().Value.TrustedRoots));
         services.AddSingleton<IPolicyHosts, PolicyHosts>();
-        services.AddSingleton<StsFetch>();
+        services.AddSingleton(provider => new StsFetch(
+            provider.GetRequiredService<IPolicyHosts>(), provider.GetRequiredService<TrustedRoots>(), provider.GetRequiredService<IOptions<DeliveryOptions>>().Value.StsTimeout,
+            provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IStsPolicyShelf, StoredStsPolicies>();
         services.AddSingleton<StsPolicies>();
         services.AddHostedService<StsRefresh>();

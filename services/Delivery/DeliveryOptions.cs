@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
+using MailPipeline.MtaSts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;

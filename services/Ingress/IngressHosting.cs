@@ -34,6 +34,8 @@ public static class IngressHosting
         services.AddSingleton<RefusalLog>();
         services.AddSingleton<QueueStart>();
         services.AddSingleton<MessageSigning>();
+        services.AddSingleton<DmarcResults>();
+        services.AddHostedService(provider => provider.GetRequiredService<DmarcResults>());
         services.AddSingleton<SmtpServer>();
         services.AddDkimKeys();
         services.AddLineServer();

@@ -42,6 +42,7 @@ internal sealed class IngressTelemetry : IDisposable
     private readonly Counter<long> _signatures;
     private readonly Counter<long> _arcChains;
     private readonly Counter<long> _forgedResults;
+    private readonly Counter<long> _dmarcResults;
 
     public IngressTelemetry(IMeterFactory meters)
     {
@@ -71,6 +72,7 @@ internal sealed class IngressTelemetry : IDisposable
         _signatures = meter.CreateCounter<long>("mailpipeline.ingress.signatures", "{signature}", "DKIM signatures of received messages, by what was found");
         _arcChains = meter.CreateCounter<long>("mailpipeline.ingress.arc_chains", "{message}", "Received messages with ARC sets, by what was found of them");
         _forgedResults = meter.CreateCounter<long>("mailpipeline.ingress.forged_results", "{field}", "Authentication-Results fields in our name that were left out");
+        _dmarcResults = meter.CreateCounter<long>("mailpipeline.ingress.dmarc_results", "{message}", "Messages judged by DMARC that domains are to be told of, by whether there was room to count them");
         _pressure = meter.CreateGauge<double>("mailpipeline.ingress.pressure", "1", "Share of a bound that is used up; from 1 on MAIL is put off");
     }
 
@@ -159,6 +161,8 @@ internal sealed class IngressTelemetry : IDisposable
     /// <param name="method">spf, dkim, arc or dmarc.</param>
     public void Authenticated(string method, AuthenticationStatus status) =>
         _authentication.Add(1, new("method", method), new("result", AuthenticationWords.Of(status)));
+
+    public void DmarcCounted(bool isCounted) => _dmarcResults.Add(1, new KeyValuePair<string, object?>("outcome", isCounted ? "counted" : "no_room"));
 
     public void AuthenticationBounded(SpfLimit limit) => _authenticationBounds.Add(1, new KeyValuePair<string, object?>("bound", limit switch
     {

@@ -11,7 +11,11 @@ internal sealed partial class SmtpConnection
     // Octets of refused chunks that were thrown away since the last accepted message.
     private long _skippedBytes;
 
-    public void MessageAccepted() => _skippedBytes = 0;
+    public void MessageAccepted()
+    {
+        _skippedBytes = 0;
+        ReportJudgement();
+    }
 
     /// <summary>Lets go what came in chunks. Another message may come then.</summary>
     public async ValueTask DisposeAsync()

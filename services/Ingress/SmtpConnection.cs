@@ -1,6 +1,7 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using MailPipeline.Authentication;
+using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.LineServer;
 using MailPipeline.Mail;
@@ -27,6 +28,9 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     // Whose claim the last verified one was; nobody is logged in by that alone.
     private Account? _verified;
+
+    // How the content was judged whose reply is on its way, for a report.
+    private DmarcJudgement? _judgement;
 
     // By which rule of a check the next reply refuses, for the log alone.
     private string? _refusedBy;
@@ -344,6 +348,10 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         try
         {
             var refusal = (await AskAsync(CheckStage.Content)).Reply;
+            // What is put off comes again.
+            _judgement = refusal is { IsTemporaryFailure: true } ? null : _context.Judgement;
+            if (refusal is not null)
+                ReportJudgement();
             return (refusal, refusal is null ? _context.Note : null, _context.Signatures);
         }
         catch (StorageUnavailableException)
@@ -354,6 +362,13 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         {
             _context.Receive(null);
         }
+    }
+
+    private void ReportJudgement()
+    {
+        if (_judgement is { } judgement)
+            _server.Results.Note(judgement);
+        _judgement = null;
     }
 
     /// <summary>

@@ -21,6 +21,7 @@ internal sealed partial class SmtpServer(
     LoginOptions logins,
     QueueStart queues,
     MessageSigning signing,
+    DmarcResults results,
     OwnAddresses own,
     AcceptedMessagePublisher publisher,
     Backpressure backpressure,
@@ -57,6 +58,8 @@ internal sealed partial class SmtpServer(
     public DoorLimits Limits => limits;
 
     public MessageSigning Signing => signing;
+
+    public DmarcResults Results => results;
 
     public OwnAddresses Own => own;
 

@@ -56,6 +56,7 @@ public static class QueueHosting
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());
         services.AddDkimKeys();
+        services.AddSingleton<OwnSignature>();
         services.AddSingleton<DeliveryStatusNotification>();
         services.AddSingleton<ReportMaker>();
         services.AddSingleton<UnmadeReports>();
@@ -63,9 +64,15 @@ public static class QueueHosting
         services.AddSingleton<SuccessReports>();
         services.AddSingleton<DelayReports>();
         services.AddDns();
+        services.AddSingleton<ReportCalendar>();
+        services.AddSingleton<DomainReportMail>();
         services.AddSingleton<TlsReportMessage>();
         services.AddSingleton<TlsReportPost>();
         services.AddSingleton<TlsReports>();
+        services.AddSingleton<DmarcReportTargets>();
+        services.AddSingleton<DmarcReports>();
+        services.AddSingleton<DmarcReportConcerns>();
+        services.AddSingleton<DmarcInbox>();
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();

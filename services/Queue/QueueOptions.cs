@@ -103,6 +103,9 @@ public sealed class QueueOptions
     /// </summary>
     public string TlsReportContact { get; set; } = "";
 
+    /// <summary>Reports by DMARC (RFC 7489 §7.2): who answers for ours, and where those of others come to.</summary>
+    public DmarcReportOptions DmarcReports { get; init; } = new();
+
     /// <summary>How long finished messages are remembered for operators. Default 24 h.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);
@@ -144,6 +147,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
             return ValidateOptionsResult.Fail($"Queue:Postmaster is '{options.Postmaster}'; it must be a mail address or left out");
         if (options.TlsReportContact.Length > 0 && !SmtpAddress.TryParse(options.TlsReportContact, out _))
             return ValidateOptionsResult.Fail($"Queue:TlsReportContact is '{options.TlsReportContact}'; it must be a mail address or left out");
+        if (options.DmarcReports.FaultOf($"Queue:{nameof(QueueOptions.DmarcReports)}") is { } fault)
+            return ValidateOptionsResult.Fail(fault);
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             return ValidateOptionsResult.Fail($"Queue:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
         for (var i = 0; i < options.RetrySteps.Count; i++)

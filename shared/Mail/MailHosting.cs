@@ -64,6 +64,8 @@ public static class MailHosting
         services.AddSingleton<LoginFailureStore>();
         services.AddSingleton<StsPolicyStore>();
         services.AddSingleton<TlsResultStore>();
+        services.AddSingleton<DmarcResultStore>();
+        services.AddSingleton<DmarcReportStore>();
         services.AddHostedService<StorageLifetime>();
         return services;
     }

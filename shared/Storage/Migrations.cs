@@ -287,5 +287,44 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // return_path: the sender that its hosts are given, where an alias leads a stranger's message to another system; empty: that of the message.
             "ALTER TABLE recipients ADD COLUMN return_path TEXT NOT NULL DEFAULT ''",
         ],
+        [
+            // Messages by how DMARC judged them, for reports (RFC 7489). day: since 1970. domain: whose record it was. judgement: the policy, the source and what was
+            // found, or empty, with an empty kind: those that there was no room for. kind: a hash of it. writer: the process that counted them, in rows of its own.
+            """
+            CREATE TABLE dmarc_results (
+                day BIGINT NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, writer BIGINT NOT NULL, judgement TEXT NOT NULL, messages BIGINT NOT NULL,
+                PRIMARY KEY (day, domain, kind, writer)) {without_rowid}
+            """,
+
+            // Reports that were made of them. message_id: the report's own.
+            """
+            CREATE TABLE dmarc_sent (
+                message_id {id}, day BIGINT NOT NULL, domain TEXT NOT NULL, recipient TEXT NOT NULL, report_id TEXT NOT NULL, row_count BIGINT NOT NULL,
+                messages BIGINT NOT NULL, sent_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX dmarc_sent_time ON dmarc_sent (sent_at)",
+
+            // Messages to addresses for reports, until somebody has looked what they say. tries: how often that was begun. due_at: when somebody is to look.
+            "CREATE TABLE dmarc_unread (message_id {id}, tries BIGINT NOT NULL, due_at BIGINT NOT NULL DEFAULT 0)",
+            "CREATE INDEX dmarc_unread_due ON dmarc_unread (due_at, message_id)",
+
+            // What others report. id: the message's. report_key: a hash of domain, organisation, their name for it and who sent it, of which each is kept once. policy: what was asked
+            // for. omitted: messages in rows that are not kept. is_proven: it is from whom it names to answer for it (DMARC).
+            """
+            CREATE TABLE dmarc_reports (
+                id {id}, report_key TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, organization TEXT NOT NULL, email TEXT NOT NULL, report_id TEXT NOT NULL,
+                begin_at BIGINT NOT NULL, end_at BIGINT NOT NULL, received_at BIGINT NOT NULL, policy TEXT NOT NULL, row_count BIGINT NOT NULL,
+                messages BIGINT NOT NULL, omitted BIGINT NOT NULL, is_proven BIGINT NOT NULL)
+            """,
+            "CREATE INDEX dmarc_reports_received ON dmarc_reports (received_at)",
+            "CREATE INDEX dmarc_reports_end ON dmarc_reports (end_at)",
+
+            // disposition: 0 none, 1 quarantine, 2 reject. dkim, spf: 1 where it passed for a domain that is aligned.
+            """
+            CREATE TABLE dmarc_report_rows (
+                report BIGINT NOT NULL, number BIGINT NOT NULL, source TEXT NOT NULL, header_from TEXT NOT NULL, messages BIGINT NOT NULL,
+                disposition BIGINT NOT NULL, dkim BIGINT NOT NULL, spf BIGINT NOT NULL, PRIMARY KEY (report, number)) {without_rowid}
+            """,
+        ],
     ];
 }

@@ -1,5 +1,9 @@
+using System.Net;
 using System.Security.Cryptography;
+using System.Text;
 using MailPipeline.Dns;
+using MailPipeline.MtaSts;
+using MailPipeline.MtaSts.Tests;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -34,13 +38,13 @@ public sealed class DomainCheckTests
             mta-sts.example.org. A 192.0.2.80
             _smtp._tls.example.org. TXT "v=TLSRPTv1; rua=mailto:tls@example.org"
             _25._tcp.mx.example.org. TLSA 3 1 1 {s_hash}
-            """, new DomainQuestion("Example.ORG.", ["mx.example.org"], ["s1", "ed"]));
+            """, new DomainQuestion("Example.ORG.", ["mx.example.org"], ["s1", "ed"]), "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 1209600\n");
         Assert.Equal(
             [
                 "Mx example.org Ok", "Address mx.example.org Ok", "ReverseName 25.2.0.192.in-addr.arpa Ok",
                 "ReverseName 5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa Ok", "Spf example.org Ok", "SpfOfHost mx.example.org Ok",
                 "Dmarc _dmarc.example.org Ok", "Dkim s1._domainkey.example.org Ok", "Dkim ed._domainkey.example.org Ok", "MtaSts _mta-sts.example.org Ok",
-                "TlsReports _smtp._tls.example.org Ok", "Tlsa _25._tcp.mx.example.org Wrong",
+                "MtaStsPolicy https://mta-sts.example.org/.well-known/mta-sts.txt Ok", "TlsReports _smtp._tls.example.org Ok", "Tlsa _25._tcp.mx.example.org Wrong",
             ], items.Select(item => $"{item.Kind} {item.Name} {item.State}"));
         Assert.All(items, item => Assert.Empty(item.Publish));
         Assert.StartsWith("the resolver does not vouch for it", items[^1].Remark, StringComparison.Ordinal);
@@ -123,14 +127,104 @@ public sealed class DomainCheckTests
         Assert.Equal(new CheckMistyped(CheckedThing.Domain, typed), await services.GetRequiredService<DomainCheck>().CheckAsync(new DomainQuestion(typed, [], []), Cancellation));
     }
 
-    private static async Task<IReadOnlyList<PublishedItem>> CheckAsync(string zone, DomainQuestion question)
+    [Theory]
+    [InlineData("mode: enforce\nmx: *.example.org\nmax_age: 1209600", "Ok", "")]
+    [InlineData("mode: testing\nmx: mx.example.org\nmx: old.example.org\nmax_age: 86400", "Ok", "what fails is delivered all the same (mode testing); old.example.org is no MX of the domain; it holds for 86400 s; weeks are usual (1209600)")]
+    [InlineData("mode: none\nmax_age: 60", "Ok", "it asks for nothing (mode none)")]
+    [InlineData("mode: enforce\nmx: mx.example.net\nmax_age: 60", "Wrong", "no mx of it names mx.example.org: who obeys it sends no mail there")]
+    [InlineData("mode: testing\nmx: mx.example.net\nmax_age: 60", "Wrong", "no mx of it names mx.example.org: with mode enforce nobody who obeys it would send mail there")]
+    [InlineData("mode: always\nmx: mx.example.org\nmax_age: 60", "Wrong", "nobody gets it: its mode is none of enforce, testing and none")]
+    [InlineData("404", "Wrong", "nobody gets it: mta-sts.example.org answered 404")]
+    [InlineData("wrong name", "Wrong", "nobody gets it: ")]
+    public async Task The_policy_for_TLS_is_fetched_and_held_against_the_hosts(string policy, string state, string remark)
     {
-        await using var dns = await DnsServer.StartAsync(zone, Cancellation);
+        var item = Assert.Single(
+            await CheckAsync(
+                PolicyZone, new DomainQuestion("example.org", [], []), policy.Contains(':', StringComparison.Ordinal) ? $"version: STSv1\n{policy}\n" : policy),
+            item => item.Kind == PublishedKind.MtaStsPolicy);
+        Assert.Equal(state, $"{item.State}");
+        if (state == "Ok")
+        {
+            Assert.Equal(remark, item.Remark);
+            Assert.Empty(item.Publish);
+            return;
+        }
+
+        Assert.StartsWith(remark, item.Remark, StringComparison.Ordinal);
+        Assert.Equal("https://mta-sts.example.org/.well-known/mta-sts.txt (text/plain; a change needs a new id in the TXT record):", item.Publish[0]);
+        var mode = policy.StartsWith("mode: enforce", StringComparison.Ordinal) ? "enforce" : "testing";
+        Assert.Equal(["  version: STSv1", $"  mode: {mode}", "  mx: mx.example.org", "  max_age: 1209600"], item.Publish.Skip(1));
+    }
+
+    [Fact]
+    public async Task A_policy_to_whose_host_no_connection_leads_is_unknown_and_not_wrong()
+    {
+        var item = Assert.Single(await CheckAsync(PolicyZone, new DomainQuestion("example.org", [], []), "no connection"), item => item.Kind == PublishedKind.MtaStsPolicy);
+        Assert.Equal(PublishedState.Unknown, item.State);
+        Assert.StartsWith("it could not be fetched from here: ", item.Remark, StringComparison.Ordinal);
+        Assert.Empty(item.Publish);
+    }
+
+    [Fact]
+    public async Task A_policy_of_whose_host_DNS_says_nothing_is_not_said_to_be_missing()
+    {
+        await using var dns = new HostileDnsServer(question => [HostileDnsServer.Failed(question)]);
         await using var services = Services($"{dns.EndPoint}", "00:00:20");
+        var fetched = await services.GetRequiredService<StsFetch>().FetchAsync("example.org", "0");
+        Assert.True(fetched.IsUnanswered);
+        Assert.StartsWith("DNS gave no answer: ", fetched.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("version: STSv1\nmode: enforce\nmx: mx.example.net\nmax_age: 1209600\n", "Ok", "its mx are held against no host: DNS does not say which take mail")]
+    [InlineData("404", "Wrong", "nobody gets it: mta-sts.example.org answered 404")]
+    public async Task Where_DNS_does_not_say_which_hosts_take_mail_a_policy_is_held_against_none(string policy, string state, string remark)
+    {
+        var item = Assert.Single(
+            await CheckAsync(PolicyZone, new DomainQuestion("example.org", [], []), policy, "\u0007example\u0003org\0\0\u000f"), item => item.Kind == PublishedKind.MtaStsPolicy);
+        Assert.Equal((state, remark), ($"{item.State}", item.Remark));
+        Assert.Empty(item.Publish);
+    }
+
+    [Fact]
+    public async Task Addresses_of_another_organisation_get_reports_where_that_says_so()
+    {
+        var items = await CheckAsync(
+            """
+            _dmarc.example.org. TXT "v=DMARC1; p=none; rua=mailto:a@mail.example.org,mailto:b@willing.example!10m,mailto:c@silent.example,https://example.com/"
+            example.org._report._dmarc.willing.example. TXT "v=DMARC1"
+            """, new DomainQuestion("example.org", [], []));
+        Assert.Equal(
+            ["example.org._report._dmarc.willing.example Ok", "example.org._report._dmarc.silent.example Missing"],
+            items.Where(item => item.Kind == PublishedKind.DmarcReports).Select(item => $"{item.Name} {item.State}"));
+        Assert.Contains("example.org._report._dmarc.silent.example. TXT \"v=DMARC1\"", items.SelectMany(item => item.Publish));
+    }
+
+    private const string PolicyZone =
+        """
+        example.org. MX 10 mx.example.org.
+        _mta-sts.example.org. TXT "v=STSv1; id=1"
+        mta-sts.example.org. A 192.0.2.80
+        """;
+
+    /// <param name="policy">What the host of the policy answers: a policy, "404", with a certificate of a wrong name, or "no connection".</param>
+    /// <param name="failing">Octets of questions to which DNS gives no answer.</param>
+    private static async Task<IReadOnlyList<PublishedItem>> CheckAsync(string zone, DomainQuestion question, string policy = "", string failing = "-")
+    {
+        await using var asked = await DnsServer.StartAsync(zone, Cancellation);
+        await using var dns = new HostileDnsServer(
+            item => [item.AsSpan().IndexOf(Encoding.ASCII.GetBytes(failing)) >= 0 && failing.Length > 1 ? HostileDnsServer.Failed(item) : HostileDnsServer.Ask(asked.EndPoint, item)]);
+        using var authority = new Authority();
+        using var certificate = authority.Issue(policy == "wrong name" ? "example.org" : "mta-sts.example.org");
+        await using var server = new PolicyServer(certificate) { Body = policy, Status = policy == "404" ? "404 Not Found" : "200 OK" };
+        var hosts = new FakePolicyHosts();
+        hosts.Known.Add("mta-sts.example.org", policy == "no connection" ? new IPEndPoint(IPAddress.Loopback, 1) : server.EndPoint);
+        using var fetch = new StsFetch(hosts, new TrustedRoots(authority.File), TimeSpan.FromSeconds(20), TimeProvider.System);
+        await using var services = Services($"{dns.EndPoint}", "00:00:20", fetch);
         return ((DomainChecked)await services.GetRequiredService<DomainCheck>().CheckAsync(question, Cancellation)).Items;
     }
 
-    private static ServiceProvider Services(string dns, string timeout)
+    private static ServiceProvider Services(string dns, string timeout, StsFetch? fetch = null)
     {
         var services = new ServiceCollection().AddLogging().AddMetrics()
             .AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(
@@ -139,7 +233,7 @@ public sealed class DomainCheckTests
         services.AddDns();
         // The day is known; DNS takes the time that it takes.
         services.AddSingleton<DomainCheck>(provider => new DomainCheck(
-            provider.GetRequiredService<IDnsLookup>(), new FakeTimeProvider(new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero))));
+            provider.GetRequiredService<IDnsLookup>(), fetch ?? provider.GetRequiredService<StsFetch>(), new FakeTimeProvider(new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero))));
         return services.BuildServiceProvider();
     }
 }

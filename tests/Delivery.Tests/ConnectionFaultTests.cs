@@ -7,6 +7,7 @@ using System.Text.RegularExpressions;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
 using MailPipeline.Delivery.Tls;
+using MailPipeline.MtaSts;
 
 namespace MailPipeline.Delivery.Tests;
 
@@ -235,7 +236,7 @@ public sealed class ConnectionFaultTests
     {
         var demand = new TlsDemand(TlsPolicy.Verified);
         return new CertificateCheck(
-            new TargetHost(host, 25) { Tls = demand }, Peer, TlsChoice.Of(demand, tlsa: null), new TrustedRoots(Microsoft.Extensions.Options.Options.Create(new DeliveryOptions())),
+            new TargetHost(host, 25) { Tls = demand }, Peer, TlsChoice.Of(demand, tlsa: null), new TrustedRoots(""),
             TimeProvider.System);
     }
 

@@ -100,7 +100,7 @@ public sealed class PublishedTlsTests : IDisposable
             Assert.Null(report.Results[0].Tls);
         else
             Assert.StartsWith(record, report.Results[0].Tls!.ToText());
-        await bench.Results.FlushAsync();
+        await bench.Results.StopAsync(default);
         Assert.Equal(
             counted.Length == 0 ? [] : [counted],
             bench.Counted.Select(count => $"{count.Key.Policy.Split('\n')[0]}:{count.Key.Result}"));
@@ -169,7 +169,7 @@ public sealed class PublishedTlsTests : IDisposable
         clock.Advance(bench.Options.BrokenTlsTime);
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));
         Assert.Equal(5, server.Connections);
-        await bench.Results.FlushAsync();
+        await bench.Results.StopAsync(default);
         Assert.Equal(["no-policy-found:validation-failure 2"], bench.Counted.Select(count => $"{count.Key.Policy}:{count.Key.Result} {count.Sessions}"));
     }
 

@@ -1,5 +1,6 @@
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
+using MailPipeline.MtaSts;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -222,7 +223,7 @@ public sealed class StsPoliciesTests : IAsyncLifetime
         // What lies in the buffers of the system.
         Assert.InRange(server.Sent, 0, 20_000_000);
         Assert.InRange(server.Requests, 0, 1);
-        await bench.Results.FlushAsync();
+        await bench.Results.StopAsync(default);
         Assert.Equal([("sts", result)], bench.Counted.Select(count => (count.Key.Policy, count.Key.Result)));
     }
 

@@ -24,7 +24,7 @@ public sealed class TlsResultsTests
         Note(results, "");
         Note(results, "");
         Note(results, "validation-failure");
-        _clock.Advance(TlsResults.Interval);
+        _clock.Advance(ResultCounter<TlsResultKey>.Interval);
         Assert.Equal([("", "", 2), ("validation-failure", "192.0.2.1", 1)], _written.Select(count => (count.Key.Result, count.Key.Address, count.Sessions)));
         // A day by UTC each.
         Note(results, "");
@@ -38,14 +38,14 @@ public sealed class TlsResultsTests
         using var results = Make();
         _isAway = true;
         Note(results, "");
-        await results.FlushAsync();
+        await results.StopAsync(default);
         Note(results, "");
-        await results.FlushAsync();
+        await results.StopAsync(default);
         Assert.Empty(_written);
         _isAway = false;
-        await results.FlushAsync();
+        await results.StopAsync(default);
         Assert.Equal(2, Assert.Single(_written).Sessions);
-        await results.FlushAsync();
+        await results.StopAsync(default);
         Assert.Single(_written);
     }
 
@@ -66,7 +66,7 @@ public sealed class TlsResultsTests
         using var results = Make();
         for (var host = 0; host < 60_000; host++)
             results.Note(s_demand, TlsChoice.Of(s_demand, null), tlsa: null, $"mx{host}.example.net", "192.0.2.1", "");
-        await results.FlushAsync();
+        await results.StopAsync(default);
         Assert.Equal(50_000, _written.Count);
     }
 

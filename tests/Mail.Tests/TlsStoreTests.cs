@@ -57,7 +57,7 @@ public abstract partial class StoreTests
         await results.AddAsync(1, [new(good, 3), new(bad, 1)]);
         await results.AddAsync(1, [new(good, 4)]);
         await results.AddAsync(2, [new(good, 5), new(good with { Policy = "sts\nanother" }, 1), new(good with { Domain = "example.org" }, 1), new(good with { Day = 20_001 }, 9)]);
-        Assert.Equal([(20_000, "example.net"), (20_000, "example.org")], await results.ListBeforeAsync(20_001, 10, default));
+        Assert.Equal([(20_000, "example.net"), (20_000, "example.org")], await results.ListBeforeAsync(20_001, null, 10, default));
         Assert.Equal(
             [(good, 12), (good with { Policy = "sts\nanother" }, 1), (bad, 1)],
             (await results.FindAsync(20_000, "example.net", 10, default)).Select(count => (count.Key, count.Sessions)).OrderBy(count => count.Key.Result).ThenByDescending(count => count.Sessions));
@@ -71,9 +71,9 @@ public abstract partial class StoreTests
         Assert.Empty(await results.FindAsync(20_000, "example.net", 10, default));
         Assert.Equal(BodyType.TlsOptional, Assert.Single(await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow().AddMinutes(1), 10, default)).Body);
         await results.ForgetAsync(20_000, "example.org");
-        Assert.Equal([(20_001, "example.net")], await results.ListBeforeAsync(long.MaxValue, 10, default));
+        Assert.Equal([(20_001, "example.net")], await results.ListBeforeAsync(long.MaxValue, null, 10, default));
         await results.ForgetBeforeAsync(20_002);
-        Assert.Empty(await results.ListBeforeAsync(long.MaxValue, 10, default));
+        Assert.Empty(await results.ListBeforeAsync(long.MaxValue, null, 10, default));
     }
 
     [Fact]

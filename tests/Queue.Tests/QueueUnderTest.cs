@@ -92,6 +92,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public IDuty Duty(string name) => _app.Services.GetServices<IDuty>().Single(duty => duty.Name == name);
 
+    public DmarcResultStore DmarcResults => _app.Services.GetRequiredService<DmarcResultStore>();
+
+    public DmarcReportStore DmarcReports => _app.Services.GetRequiredService<DmarcReportStore>();
+
     public TlsResultStore TlsResults => _app.Services.GetRequiredService<TlsResultStore>();
 
     public MessageStore Messages => _app.Services.GetRequiredService<MessageStore>();

@@ -213,7 +213,7 @@ public sealed class ReportFormTests
         string? hostname = null, string originalRecipient = "", BodyType body = BodyType.SevenBit, string? whole = null, string keyFolder = "")
     {
         var now = TimeProvider.System.GetUtcNow();
-        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), Keys(keyFolder), TimeProvider.System);
+        var notification = new DeliveryStatusNotification(Options.Create(new QueueOptions { HostName = hostname ?? s_longDomain }), new OwnSignature(Keys(keyFolder), TimeProvider.System), TimeProvider.System);
         var frame = new ReportFrame(
             2, new ReportedMessage(1, sender, now, "", 1, MailDsn.None, body),
             new ReturnedContent(Encoding.UTF8.GetBytes(header), whole is null ? null : Encoding.UTF8.GetBytes(whole)));

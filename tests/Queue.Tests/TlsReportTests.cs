@@ -52,7 +52,7 @@ public sealed class TlsReportTests
         }
         """;
 
-    private static readonly TlsReportHead s_head = new(
+    private static readonly DomainReportHead s_head = new(
         new DateTimeOffset(2016, 4, 1, 0, 0, 0, TimeSpan.Zero).ToUnixTimeSeconds() / 86_400, "company-y.example", "Company-X", "sts-reporting@company-x.example",
         "5065427c-23d3-47ca-b6e0-946ea0e8c4be");
 
@@ -136,14 +136,14 @@ public sealed class TlsReportTests
         Assert.Equal("tlsrpt", report.ReportType);
         var attached = Assert.IsType<MimePart>(report[1]);
         Assert.Equal("application/tlsrpt+gzip", attached.ContentType.MimeType);
-        Assert.Matches($"^mail\\.example\\.org!example\\.net!{(today - 2) * 86_400}!{((today - 1) * 86_400) - 1}![^!]+\\.json\\.gz$", attached.FileName);
+        Assert.Matches($"^mail\\.example\\.org!example\\.net!{(today - 2) * 86_400}!{((today - 1) * 86_400) - 1}![A-Za-z0-9]+\\.json\\.gz$", attached.FileName);
         await using var json = new GZipStream(attached.Content!.Open(), CompressionMode.Decompress);
         var read = (await JsonNode.ParseAsync(json, cancellationToken: TestContext.Current.CancellationToken))!;
         Assert.Equal(7, (int)read["policies"]![0]!["summary"]!["total-failure-session-count"]!);
 
         // Of what is left, the day is not over, or the page could not be had; nobody wants the rest, or it is too old.
         Assert.Equal(
-            [(today - 2, "page.example"), (today, "example.net")], await queue.TlsResults.ListBeforeAsync(long.MaxValue, 10, default));
+            [(today - 2, "page.example"), (today, "example.net")], await queue.TlsResults.ListBeforeAsync(long.MaxValue, null, 10, default));
     }
 
     private static TlsResultKey Key(string policy, string result, string host, string address) => new(s_head.Day, s_head.Domain, policy, result, host, address);

@@ -1,5 +1,5 @@
 using System.Net;
-using MailPipeline.Delivery.Tls;
+using MailPipeline.MtaSts;
 
 namespace MailPipeline.Delivery.Routing;
 

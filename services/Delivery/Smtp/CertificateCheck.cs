@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Tls;
+using MailPipeline.MtaSts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 

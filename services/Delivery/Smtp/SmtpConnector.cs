@@ -5,6 +5,7 @@ using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Mail;
+using MailPipeline.MtaSts;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;

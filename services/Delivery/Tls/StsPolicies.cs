@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
+using MailPipeline.MtaSts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Delivery.Tls;

@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.MtaSts;
 
 namespace MailPipeline.Delivery.Tls;
 

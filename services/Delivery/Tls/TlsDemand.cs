@@ -1,3 +1,5 @@
+using MailPipeline.MtaSts;
+
 namespace MailPipeline.Delivery.Tls;
 
 /// <summary>Who says what TLS mail of a domain needs.</summary>

@@ -38,6 +38,8 @@ public sealed class AuthenticationOptions
             failures.Add($"{setting}:MaxQuestions is {MaxQuestions}; it must be 1 to 10000");
         CheckOptions.RequireDefined($"{setting}:Spf:Fail", Spf.Fail, failures);
         Dmarc.Validate($"{setting}:Dmarc", failures);
+        if (Dmarc.Reports && Policy == AuthenticationPolicy.Off)
+            failures.Add($"{setting}:Dmarc:Reports is true, but nothing is judged while {setting}:Policy is Off; it must be Mark or Enforce");
     }
 }
 
@@ -103,6 +105,11 @@ public sealed class DmarcOptions
 
     /// <summary>Domains whose valid ARC seal, as the last one, saves a message (RFC 8617 §7.2.1). Default: none.</summary>
     public IList<string> TrustedSealers { get; init; } = [];
+
+    /// <summary>
+    /// Count how messages are judged, for reports to domains whose record asks for some (RFC 7489 §7.2); Queue makes them, once a day. Default false.
+    /// </summary>
+    public bool Reports { get; set; }
 
     internal void Validate(string setting, List<string> failures)
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Ingress.Filters;
 using MailPipeline.Ingress.Headers;
 using MailPipeline.LineServer;
@@ -131,6 +132,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>Who reads the signatures of the message under way; null where nobody does.</summary>
     public SignatureObserver? SignatureObserver { get; set; }
 
+    /// <summary>How <see cref="MessageAuthenticationCheck"/> has judged the content, for a report; null where nobody is told.</summary>
+    public DmarcJudgement? Judgement { get; set; }
+
     /// <summary>Domains of ours whose aliases lead the message under way to other systems, in the order of its recipients.</summary>
     public IReadOnlyList<string> ForwardingDomains => _forwardingDomains;
 
@@ -192,6 +196,7 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     {
         _content = content;
         Signatures = null;
+        Judgement = null;
     }
 
     private void NoteForwarding()

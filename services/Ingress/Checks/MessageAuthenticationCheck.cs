@@ -60,9 +60,10 @@ internal sealed class MessageAuthenticationCheck : ICheck
         var results = await FindAsync(context, inquiry, authors);
         Note(results, inquiry, _time.GetElapsedTime(started));
         results = results with { Override = OverrideOf(results, authors, context.Client!) };
-        if (Enforces && results.Override.Length == 0 && Refusal(results, authors, context.Client!) is { } refusal)
-            return refusal;
-        return Verdict.Noting(NoteOf(results));
+        var refusal = Enforces && results.Override.Length == 0 ? Refusal(results, authors, context.Client!) : null;
+        if (_options.Dmarc.Reports)
+            context.Judgement = ReportedJudgement.Of(results, refusal, context, _options);
+        return refusal ?? Verdict.Noting(NoteOf(results));
     }
 
     private async Task<MessageResults> FindAsync(CheckContext context, SpfInquiry inquiry, AuthorDomains authors)
@@ -117,7 +118,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
         switch (dmarc.Status)
         {
             case AuthenticationStatus.Fail when dmarc.Disposition == DmarcPolicy.Reject:
-                return Refused(new SmtpReply(550, "5.7.26", $"{dmarc.Author} asks to refuse mail that is not shown to be its own (DMARC): SPF and DKIM pass for no domain aligned with it"), "dmarc-reject");
+                return Refused(new SmtpReply(550, "5.7.26", $"{dmarc.Author} asks to refuse mail that is not shown to be its own (DMARC): SPF and DKIM pass for no domain aligned with it"), RejectTag);
             // RFC 7489 §6.6.2: what may be a pass is neither refused for good nor taken.
             case AuthenticationStatus.TemporaryError when dmarc.Record is null ? _options.Dmarc.WhenUnknown == UnknownPolicy.Defer : dmarc.Disposition == DmarcPolicy.Reject:
                 return s_undecided;

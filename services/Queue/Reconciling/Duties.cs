@@ -11,6 +11,8 @@ internal static class Duties
         .AddSingleton<IDuty, OwedReports>()
         .AddSingleton<IDuty, LateMail>()
         .AddSingleton<IDuty, TlsReporting>()
+        .AddSingleton<IDuty, DmarcReporting>()
+        .AddSingleton<IDuty, DmarcReading>()
         .AddSingleton<IDuty, Deadlines>()
         .AddSingleton<IDuty, QueueMeasuring>()
         .AddSingleton<IDuty, Housekeeping>();

@@ -7,8 +7,8 @@ namespace MailPipeline.Queue.Reconciling;
 /// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
 /// </summary>
 internal sealed class Housekeeping(
-    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, IOptions<QueueOptions> options,
-    TimeProvider time) : IDuty
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, DmarcResultStore sent, DmarcReportStore received,
+    IOptions<QueueOptions> options, TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
     private static readonly TimeSpan s_reportsCount = TimeSpan.FromHours(2);
@@ -18,6 +18,9 @@ internal sealed class Housekeeping(
     /// add to it as fast as they like. The next round goes on.
     /// </summary>
     private const int MostPieces = 2000;
+
+    /// <summary>Received reports that are forgotten in one round.</summary>
+    private const int MostReports = 100;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
@@ -31,6 +34,8 @@ internal sealed class Housekeeping(
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
         await failures.ForgetOldAsync();
         await bans.ForgetAsync(CancellationToken.None);
+        await sent.ForgetSentAsync(time.GetUtcNow() - options.Value.DmarcReports.Retention);
+        await received.ForgetAsync(time.GetUtcNow() - options.Value.DmarcReports.Retention, MostReports, CancellationToken.None);
         for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)
         {
         }

@@ -1,7 +1,5 @@
 using System.Text;
 using System.Text.Unicode;
-using MailPipeline.Authentication;
-using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -20,7 +18,7 @@ internal sealed record ReportFrame(long ReportId, ReportedMessage Message, Retur
 /// address is in UTF-8 it says addresses as they are, and needs SMTPUTF8 on its way (RFC 6533 §4); to any other it is a message for every
 /// host, and what is UTF-8 in it is encoded.
 /// </summary>
-internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options, SigningKeys keys, TimeProvider time)
+internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options, OwnSignature signature, TimeProvider time)
 {
     /// <summary>RFC 5321 §4.5.3.1.6, without CRLF: what fits is not encoded, and reads as it was written.</summary>
     private const int MaxLineLength = 998;
@@ -29,7 +27,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     public ComposedMessage Compose(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients)
     {
         var isGlobal = !Ascii.IsValid(frame.Message.Sender);
-        var content = Sign(Write(kind, frame, recipients, isGlobal));
+        var content = signature.Sign(Write(kind, frame, recipients, isGlobal), options.Value.HostName);
         // What it returns is returned as it was, with all the bits it had.
         var body = (Ascii.IsValid(content) ? BodyType.SevenBit : BodyType.EightBitMime) | (isGlobal ? BodyType.SmtpUtf8 : BodyType.SevenBit)
             // RFC 8689 §5: it shows as much of the message as needs the same care.
@@ -38,17 +36,6 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             new Envelope(
                 frame.ReportId, "", [frame.Message.Sender], content.Length, body, time.GetUtcNow(), frame.Message.TraceParent),
             content);
-    }
-
-    /// <summary>By the keys of the domain of this host, or of the nearest above it that has some (RFC 6376 §5).</summary>
-    private byte[] Sign(byte[] report)
-    {
-        if (keys.AtOrAbove(options.Value.HostName) is not { Count: > 0 } own)
-            return report;
-        using var content = new SignableContent();
-        content.Take(report);
-        content.End();
-        return content.IsHeaderTooLong ? report : [.. content.Sign(content.HeaderBelow(default), own, time.GetUtcNow()), .. report];
     }
 
     private byte[] Write(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients, bool isGlobal)

@@ -6,25 +6,12 @@ using MailPipeline.Smtp;
 
 namespace MailPipeline.Queue.Reports;
 
-/// <summary>What a report about TLS is of, and who makes it (RFC 8460 §4.4).</summary>
-/// <param name="Organization">Ours, for people.</param>
-/// <param name="Contact">The mailbox of who answers for it.</param>
-/// <param name="Id">Of this report alone.</param>
-internal sealed record TlsReportHead(long Day, string Domain, string Organization, string Contact, string Id)
-{
-    public DateTimeOffset Start => DateTimeOffset.FromUnixTimeSeconds(Day * TlsReport.SecondsOfDay);
-
-    public DateTimeOffset End => Start.AddSeconds(TlsReport.SecondsOfDay - 1);
-}
-
 /// <summary>One day's results with the hosts of one domain, as JSON under gzip (RFC 8460 §4).</summary>
 internal static class TlsReport
 {
-    public const long SecondsOfDay = 86_400;
-
     private const string MxField = "mx: ";
 
-    public static byte[] Compress(TlsReportHead head, IReadOnlyList<TlsResultCount> counts)
+    public static byte[] Compress(DomainReportHead head, IReadOnlyList<TlsResultCount> counts)
     {
         using var compressed = new MemoryStream();
         using (var gzip = new GZipStream(compressed, CompressionLevel.Optimal, leaveOpen: true))
@@ -32,7 +19,7 @@ internal static class TlsReport
         return compressed.ToArray();
     }
 
-    public static byte[] Write(TlsReportHead head, IReadOnlyList<TlsResultCount> counts)
+    public static byte[] Write(DomainReportHead head, IReadOnlyList<TlsResultCount> counts)
     {
         using var written = new MemoryStream();
         using (var json = new Utf8JsonWriter(written))

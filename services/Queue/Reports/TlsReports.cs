@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Options;
@@ -12,39 +10,15 @@ namespace MailPipeline.Queue.Reports;
 /// nobody could be told for two days, is forgotten.
 /// </summary>
 internal sealed partial class TlsReports(
-    TlsResultStore results, DnsCache dns, MessageStore messages, TlsReportMessage message, TlsReportPost post, AcceptedReports hints, IOptions<QueueOptions> options,
-    QueueTelemetry telemetry, TimeProvider time, ILogger<TlsReports> log)
+    TlsResultStore results, DnsCache dns, MessageStore messages, TlsReportMessage message, TlsReportPost post, ReportCalendar calendar, AcceptedReports hints,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<TlsReports> log)
 {
-    private const int MostDomains = 500;
-
-    private const int DomainsAtOnce = 16;
-
     /// <summary>Of one domain's day; what is beyond is left out.</summary>
     private const int MostResults = 1000;
 
-    /// <summary>RFC 8460 §5: reports are not sent by all the world at midnight.</summary>
-    private static readonly TimeSpan s_spread = TimeSpan.FromHours(4);
-
-    private static readonly TimeSpan s_patience = TimeSpan.FromDays(2);
-
     /// <summary>False: nothing was reported.</summary>
-    public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
-    {
-        var now = time.GetUtcNow();
-        var today = now.ToUnixTimeSeconds() / TlsReport.SecondsOfDay;
-        await results.ForgetBeforeAsync(today - 1 - (long)s_patience.TotalDays);
-        var isUseful = false;
-        var due = (await results.ListBeforeAsync(today, MostDomains, cancellationToken))
-            .Where(one => now >= DateTimeOffset.FromUnixTimeSeconds((one.Day + 1) * TlsReport.SecondsOfDay) + PauseOf(one.Domain));
-        // Pages that do not answer hold up few others.
-        foreach (var some in due.Chunk(DomainsAtOnce))
-            isUseful |= (await Task.WhenAll(some.Select(one => ReportAsync(one.Day, one.Domain, cancellationToken)))).Contains(true);
-        return isUseful;
-    }
-
-    /// <summary>The same for a domain each day, and spread over all of them.</summary>
-    private static TimeSpan PauseOf(string domain) =>
-        s_spread * (SHA256.HashData(Encoding.UTF8.GetBytes(domain))[0] / 256.0);
+    public Task<bool> ReportDueAsync(CancellationToken cancellationToken) =>
+        calendar.ReportDueAsync(results, (day, domain) => ReportAsync(day, domain, cancellationToken), cancellationToken);
 
     private async Task<bool> ReportAsync(long day, string domain, CancellationToken cancellationToken)
     {
@@ -60,9 +34,9 @@ internal sealed partial class TlsReports(
 
         var id = await messages.NextMessageIdAsync(cancellationToken);
         var host = options.Value.HostName;
-        var head = new TlsReportHead(
+        var head = new DomainReportHead(
             day, domain, host, options.Value.TlsReportContact is { Length: > 0 } contact ? contact : $"postmaster@{host}",
-            string.Create(CultureInfo.InvariantCulture, $"{MessageIds.ToText(id)}.{day}.tlsrpt@{host}"));
+            string.Create(CultureInfo.InvariantCulture, $"{MessageIds.ToText(id)}tlsrpt{day}@{host}"));
         var report = TlsReport.Compress(head, await results.FindAsync(day, domain, MostResults, cancellationToken));
         var isTaken = targets.Mailboxes.Count > 0;
         foreach (var page in targets.Pages)

@@ -20,7 +20,8 @@ internal sealed partial class Router(
         for (var i = 0; i < routed.Length; i++)
         {
             using var activity = telemetry.StartActivity("route", messages[i].TraceParent);
-            routed[i] = new RoutedMessage(messages[i], await ResolveAsync(messages[i], cancellationToken));
+            var recipients = await ResolveAsync(messages[i], cancellationToken);
+            routed[i] = new RoutedMessage(messages[i], recipients, MayBeReport(messages[i], recipients));
             activity?.SetTag("mailpipeline.recipients", routed[i].Recipients.Count);
         }
         var made = await store.RouteAsync(routed);
@@ -66,6 +67,14 @@ internal sealed partial class Router(
         }
         return recipients;
     }
+
+    private readonly HashSet<string> _reportAddresses = new(options.Value.DmarcReports.Addresses.Select(MailName.Key), StringComparer.Ordinal);
+
+    /// <summary>Whatever was written, or where an alias has led it; what waits for an operator is nobody's word yet.</summary>
+    private bool MayBeReport(Envelope message, IReadOnlyList<RoutedRecipient> recipients) => _reportAddresses.Count > 0 && message.HoldReason.Length == 0
+        && (message.Recipients.Any(IsForReports) || recipients.Any(recipient => recipient.Route == RecipientRoute.Local && IsForReports(recipient.Address)));
+
+    private bool IsForReports(string address) => _reportAddresses.Contains(MailName.Key(address));
 
     // A message that is held goes nowhere yet, and the null sender is told nothing (RFC 5321 §4.5.5).
     private static bool MayExpand(Envelope message) => message.HoldReason.Length == 0 && message.Sender.Length > 0;

@@ -1,4 +1,5 @@
 using MailPipeline.Authentication;
+using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 
 namespace MailPipeline.Administration;
@@ -38,6 +39,9 @@ public sealed record SuffixListRenewed(string File, int Rules, string From) : Ch
 /// <summary>No list came, or what came is none; the file is as it was.</summary>
 public sealed record SuffixListNotRenewed(string File, string From, string Reason) : CheckResult(ActStatus.NotDone);
 
+/// <summary>What a report by DMARC says.</summary>
+public sealed record DmarcReportShown(DmarcReport Report) : CheckResult(ActStatus.Done);
+
 /// <summary>The file is none that can be used.</summary>
 public sealed record FileUnusable(string File, string Reason) : CheckResult(ActStatus.NotDone);
 
@@ -70,7 +74,9 @@ public enum PublishedKind
     SpfOfHost,
     Dkim,
     Dmarc,
+    DmarcReports,
     MtaSts,
+    MtaStsPolicy,
     TlsReports,
     Tlsa,
 }

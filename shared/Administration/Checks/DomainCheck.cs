@@ -4,6 +4,7 @@ using MailPipeline.Authentication;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 using MailPipeline.Dns;
+using MailPipeline.MtaSts;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Administration;
@@ -18,7 +19,7 @@ public sealed record DomainQuestion(string Domain, IReadOnlyList<string> Hosts, 
 /// Holds what a domain publishes against what others need to send it mail and to believe what it sends, and says what to publish where that is
 /// wrong or missing. What DNS does not answer is unknown, and not missing.
 /// </summary>
-public sealed class DomainCheck(IDnsLookup dns, TimeProvider time)
+public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider time)
 {
     /// <summary>Hosts of one domain that are looked at.</summary>
     private const int MaxHosts = 20;
@@ -49,11 +50,16 @@ public sealed class DomainCheck(IDnsLookup dns, TimeProvider time)
         items.Add(await SenderPolicyAsync(domain, addresses, cancellation));
         foreach (var host in hosts)
             items.Add(await HostPolicyAsync(host, [.. addresses.Where(one => one.Host == host).Select(one => one.Address)], cancellation));
-        items.Add(await AuthorPolicyAsync(domain, cancellation));
+        var (author, record) = await AuthorPolicyAsync(domain, cancellation);
+        items.Add(author);
+        items.AddRange(await ReportConsentsAsync(author, record, cancellation));
         var texts = new PublishedTexts(dns, time);
         foreach (var selector in question.Selectors)
             items.Add(await texts.KeyAsync(domain, selector, cancellation));
-        items.Add(await texts.MtaStsAsync(domain, cancellation));
+        var transport = await texts.MtaStsAsync(domain, cancellation);
+        items.Add(transport);
+        if (transport.State == PublishedState.Ok)
+            items.Add(await new PublishedStsPolicy(policies).CheckAsync(domain, wanted.Count == 0 && published.Status == DnsStatus.Failed ? null : hosts).WaitAsync(cancellation));
         items.Add(await texts.TlsReportsAsync(domain, cancellation));
         foreach (var host in hosts)
             items.Add(await texts.TlsaAsync(host, cancellation));
@@ -175,7 +181,7 @@ public sealed class DomainCheck(IDnsLookup dns, TimeProvider time)
     private Task<SpfResult> AskAsync(string name, IPAddress client, CancellationToken cancellation) => new SpfCheck(dns).CheckAsync(
         new SpfQuestion(client, name, SpfIdentity.MailFrom, "postmaster", name) { Now = time.GetUtcNow() }, null, cancellation);
 
-    private async Task<PublishedItem> AuthorPolicyAsync(string domain, CancellationToken cancellation)
+    private async Task<(PublishedItem Item, DmarcRecord? Record)> AuthorPolicyAsync(string domain, CancellationToken cancellation)
     {
         var above = PublicSuffixList.BuiltIn.OrganizationOf(domain);
         foreach (var asked in new[] { domain, above }.Distinct())
@@ -183,15 +189,38 @@ public sealed class DomainCheck(IDnsLookup dns, TimeProvider time)
             var name = $"_dmarc.{asked}";
             var answer = await dns.TxtAsync(name, cancellation);
             if (answer.Status == DnsStatus.Failed)
-                return Unanswered(PublishedKind.Dmarc, name, answer.Error);
+                return (Unanswered(PublishedKind.Dmarc, name, answer.Error), null);
             string[] found = [.. answer.Records.Select(record => record.Text).Where(text => text.StartsWith("v=DMARC1", StringComparison.OrdinalIgnoreCase))];
             if (found.Length > 0)
-                return Judge(name, found, Wanted(domain), isOwn: asked == domain);
+                return (Judge(name, found, Wanted(domain), isOwn: asked == domain), DmarcRecord.IsOne(found[0]) ? DmarcRecord.Parse(found[0]) : null);
         }
 
-        return new(PublishedKind.Dmarc, $"_dmarc.{domain}", PublishedState.Missing, [], "", Wanted(domain));
+        return (new(PublishedKind.Dmarc, $"_dmarc.{domain}", PublishedState.Missing, [], "", Wanted(domain)), null);
 
         static string[] Wanted(string domain) => [$"_dmarc.{domain}. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@{domain}\""];
+    }
+
+    /// <summary>RFC 7489 §7.1: addresses of another organisation get reports only where that says so.</summary>
+    /// <param name="author">Where the record was found.</param>
+    private async Task<List<PublishedItem>> ReportConsentsAsync(PublishedItem author, DmarcRecord? record, CancellationToken cancellation)
+    {
+        const string mailto = "mailto:";
+        var domain = author.Name[(author.Name.IndexOf('.', StringComparison.Ordinal) + 1)..];
+        var items = new List<PublishedItem>();
+        foreach (var host in (record?.AggregateReports ?? []).Where(uri => uri.Address.StartsWith(mailto, StringComparison.OrdinalIgnoreCase))
+            .Select(uri => NameOf(uri.Address[(uri.Address.LastIndexOf('@') + 1)..].Split('?')[0])).OfType<string>().Distinct().Take(MaxHosts))
+        {
+            if (PublicSuffixList.BuiltIn.OrganizationOf(host) == PublicSuffixList.BuiltIn.OrganizationOf(domain))
+                continue;
+            var name = DmarcConsent.NameOf(domain, host);
+            var answer = await dns.TxtAsync(name, cancellation);
+            string[] found = [.. answer.Records.Select(text => text.Text).Where(DmarcRecord.IsOne)];
+            items.Add(answer.Status == DnsStatus.Failed ? Unanswered(PublishedKind.DmarcReports, name, answer.Error)
+                : found.Length > 0 ? new(PublishedKind.DmarcReports, name, PublishedState.Ok, found, "", [])
+                : new(PublishedKind.DmarcReports, name, PublishedState.Missing, [], $"without it no reports are sent to {host}, who publishes it", [$"{name}. TXT \"v=DMARC1\""]));
+        }
+
+        return items;
     }
 
     private static PublishedItem Judge(string name, string[] found, string[] publish, bool isOwn)

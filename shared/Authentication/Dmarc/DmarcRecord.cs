@@ -51,6 +51,9 @@ public sealed record DmarcRecord
     /// <summary>rua</summary>
     public IReadOnlyList<DmarcReportUri> AggregateReports { get; private init; } = [];
 
+    /// <summary>fo: of which failures single reports are wanted, as it is written.</summary>
+    public string FailureOptions { get; private init; } = "0";
+
     /// <summary>What is wrong in it, in words; empty: nothing.</summary>
     public IReadOnlyList<string> Faults { get; private init; } = [];
 
@@ -101,6 +104,7 @@ public sealed record DmarcRecord
             IsTesting = Choice(tags, "t", "n", ["n", "y"], faults) == "y",
             IsPublicSuffix = Choice(tags, "psd", "u", ["u", "y", "n"], faults) switch { "y" => true, "n" => false, _ => null },
             AggregateReports = reports,
+            FailureOptions = tags.GetValueOrDefault("fo", "0"),
             Faults = faults,
         };
     }
@@ -172,7 +176,8 @@ public sealed record DmarcRecord
         var factor = char.ToLowerInvariant(size[^1]) switch { 'k' => 1L << 10, 'm' => 1L << 20, 'g' => 1L << 30, 't' => 1L << 40, _ => 1 };
         if (!int.TryParse(factor == 1 ? size : size[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var number))
             return false;
-        bytes = number * factor;
+        // 2^31 t is more than a number of 64 bits holds.
+        bytes = number <= long.MaxValue / factor ? number * factor : long.MaxValue;
         return true;
     }
 }

@@ -5,7 +5,8 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
-public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients);
+/// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one.</param>
+public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false);
 
 /// <param name="Address">Where it goes, after aliases.</param>
 /// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
@@ -90,6 +91,8 @@ public sealed class QueueStore(MailDatabase database)
             id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason, notify, orcpt, return_path)
         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $8, $9, $10, $11, $12)
         """);
+
+    private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries) VALUES ($1, 0)");
 
     private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
@@ -260,7 +263,12 @@ public sealed class QueueStore(MailDatabase database)
             var made = new List<(string, Recipient)>(messages.Count);
             // Taken once, should one be named twice.
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
+            {
                 Insert(transaction, routed, now, made);
+                if (routed.MayBeReport)
+                    transaction.ExecuteLast(s_insertUnread, routed.Message.MessageId);
+            }
+
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
                 transaction.ExecuteLast(s_dueNoLater, domain, now);
             return made;

@@ -15,6 +15,7 @@ internal static partial class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Sasl/Sasl.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = ["shared/Sasl/Sasl.csproj"],
+        ["shared/MtaSts/MtaSts.csproj"] = ["shared/Smtp/Smtp.csproj"],
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] =
             [
@@ -26,8 +27,8 @@ internal static partial class ReferenceRules
             ["shared/Dns/Dns.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Administration/Administration.csproj"] =
             [
-                "shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/Sasl/Sasl.csproj",
-                "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj",
+                "shared/Authentication/Authentication.csproj", "shared/Dns/Dns.csproj", "shared/Mail/Mail.csproj", "shared/MtaSts/MtaSts.csproj",
+                "shared/Sasl/Sasl.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj",
             ],
         ["shared/Dns/Dns.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj"],
         ["shared/LineServer/LineServer.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],

@@ -12,6 +12,7 @@ using MailPipeline.Delivery.Smtp;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
+using MailPipeline.MtaSts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
@@ -43,7 +44,7 @@ internal sealed class Bench : IAsyncDisposable
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
         ClearText = new ClearTextLog(Time, ClearTextLines);
-        Roots = new TrustedRoots(options);
+        Roots = new TrustedRoots(Options.TrustedRoots);
         Results = new TlsResults(
             options, (_, counts) =>
             {
@@ -51,7 +52,7 @@ internal sealed class Bench : IAsyncDisposable
                 return Task.CompletedTask;
             },
             Time, new FakeLogger<TlsResults>());
-        _fetch = new StsFetch(PolicyHosts, Roots, options, Time);
+        _fetch = new StsFetch(PolicyHosts, Roots, Options.StsTimeout, Time);
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
         var failures = new HostFailures(Time);
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);

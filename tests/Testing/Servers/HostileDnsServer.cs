@@ -29,6 +29,24 @@ public sealed class HostileDnsServer : IAsyncDisposable
     /// <summary>Sends the datagrams from another port, before the own ones.</summary>
     public Func<byte[], byte[]>? Forger { get; init; }
 
+    /// <summary>An answer: SERVFAIL.</summary>
+    public static byte[] Failed(byte[] question)
+    {
+        byte[] answer = [.. question];
+        (answer[2], answer[3]) = ((byte)(question[2] | 0x80), 0x82);
+        return answer;
+    }
+
+    /// <summary>What another server answers over UDP.</summary>
+    public static byte[] Ask(IPEndPoint server, byte[] question)
+    {
+        using var client = new UdpClient();
+        client.Connect(server);
+        client.Send(question);
+        IPEndPoint? from = null;
+        return client.Receive(ref from);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync();

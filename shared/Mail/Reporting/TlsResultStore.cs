@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -15,19 +13,10 @@ public sealed record TlsResultKey(long Day, string Domain, string Policy, string
 /// <summary>How often that was so.</summary>
 public sealed record TlsResultCount(TlsResultKey Key, long Sessions);
 
-/// <summary>
-/// Counts of TLS results by day, for all processes. Each process has rows of its own, so that none waits for another to count; whoever reads
-/// adds them up.
-/// </summary>
-public sealed class TlsResultStore(MailDatabase database)
+/// <summary>Counts of TLS results by day.</summary>
+public sealed class TlsResultStore(MailDatabase database) : DailyResultStore(database, "tls_results")
 {
-    /// <summary>As long as a name of DNS.</summary>
-    private const int MaxName = 255;
-
     private const int MaxPolicy = 4000;
-
-    /// <summary>128 bits: nobody finds two policies that share them.</summary>
-    private const int HashBytes = 16;
 
     private static readonly Statement s_add = new(
         """
@@ -35,22 +24,15 @@ public sealed class TlsResultStore(MailDatabase database)
         ON CONFLICT (day, domain, kind, result, host, address, writer) DO UPDATE SET sessions = tls_results.sessions + excluded.sessions
         """);
 
-    private static readonly Statement s_domains = new(
-        "SELECT day, domain FROM tls_results WHERE day < $1 GROUP BY day, domain ORDER BY day, domain LIMIT $2");
-
     private static readonly Statement s_of = new(
         """
         SELECT MIN(policy), result, host, address, CAST(SUM(sessions) AS BIGINT) FROM tls_results WHERE day = $1 AND domain = $2
         GROUP BY kind, result, host, address ORDER BY kind, result, host, address LIMIT $3
         """);
 
-    private static readonly Statement s_forget = new("DELETE FROM tls_results WHERE day = $1 AND domain = $2");
-
-    private static readonly Statement s_forgetBefore = new("DELETE FROM tls_results WHERE day < $1");
-
     /// <summary>Adds to what this process has counted.</summary>
     /// <param name="writer">A number that no other process has.</param>
-    public Task AddAsync(long writer, IReadOnlyCollection<TlsResultCount> counts) => database.WriteAsync(transaction =>
+    public Task AddAsync(long writer, IReadOnlyCollection<TlsResultCount> counts) => Database.WriteAsync(transaction =>
     {
         foreach (var (key, sessions) in counts)
         {
@@ -62,34 +44,16 @@ public sealed class TlsResultStore(MailDatabase database)
         return ValueTask.FromResult(true);
     });
 
-    /// <summary>Days before the given one with the domains that something was counted of.</summary>
-    public Task<List<(long Day, string Domain)>> ListBeforeAsync(long day, int most, CancellationToken cancellationToken) =>
-        database.QueryAsync(s_domains, r => (r.GetInt64(0), r.GetString(1)), cancellationToken, day, most);
-
-    public Task<List<TlsResultCount>> FindAsync(long day, string domain, int most, CancellationToken cancellationToken) => database.QueryAsync(
+    public Task<List<TlsResultCount>> FindAsync(long day, string domain, int most, CancellationToken cancellationToken) => Database.QueryAsync(
         s_of, r => new TlsResultCount(new(day, domain, r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3)), r.GetInt64(4)), cancellationToken, day,
         domain, most);
 
-    /// <summary>They are told, or nobody wants to know.</summary>
-    public Task ForgetAsync(long day, string domain) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, day, domain));
-
-    /// <summary>Nobody could tell them in time.</summary>
-    public Task ForgetBeforeAsync(long day) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forgetBefore, day));
-
     /// <summary>Accepts the messages that tell them, and forgets them; false, and nothing is changed: they are told already.</summary>
-    public Task<bool> ReportAsync(long day, string domain, IReadOnlyList<ComposedMessage> reports) => database.WriteAsync(async transaction =>
-    {
-        if (await transaction.ExecuteAsync(s_forget, day, domain) == 0)
-            return false;
-        foreach (var report in reports)
-            await MessageStore.InsertAsync(transaction, report.Message, ReportAcceptance.ChunksOf(database, report));
-        return true;
-    });
+    public Task<bool> ReportAsync(long day, string domain, IReadOnlyList<ComposedMessage> reports) => TellAsync(day, domain, reports);
 
-    /// <summary>What a policy is known by in a key, which has no room for its text.</summary>
     private static string KindOf(string policy)
     {
         var end = policy.IndexOf('\n', StringComparison.Ordinal);
-        return end < 0 ? policy : $"{policy[..end]} {Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(policy)).AsSpan(0, HashBytes))}";
+        return end < 0 ? policy : $"{policy[..end]} {HashOf(policy)}";
     }
 }

@@ -1,9 +1,9 @@
 using System.Net;
 
-namespace MailPipeline.Delivery.Tls;
+namespace MailPipeline.MtaSts;
 
 /// <summary>Where the host of a domain's policy is.</summary>
-internal interface IPolicyHosts
+public interface IPolicyHosts
 {
     /// <summary>Its addresses with the port of HTTPS, the best first; none: it has none that a stranger's policy may lead to.</summary>
     Task<IReadOnlyList<IPEndPoint>> FindAsync(string name);

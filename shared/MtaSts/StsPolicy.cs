@@ -1,10 +1,10 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
-namespace MailPipeline.Delivery.Tls;
+namespace MailPipeline.MtaSts;
 
 /// <summary>What a policy wants of who sends (RFC 8461 §5).</summary>
-internal enum StsMode
+public enum StsMode
 {
     /// <summary>The domain has no policy any more.</summary>
     None = 0,
@@ -19,7 +19,7 @@ internal enum StsMode
 /// <summary>The MTA-STS policy of one domain (RFC 8461 §3.2). Nothing of another domain's policy counts for it, whoever its hosts are.</summary>
 /// <param name="Id">In the TXT record when it was fetched.</param>
 /// <param name="Text">As it was read, in the lines that count.</param>
-internal sealed record StsPolicy(string Id, StsMode Mode, TimeSpan MaxAge, string Text)
+public sealed record StsPolicy(string Id, StsMode Mode, TimeSpan MaxAge, string Text)
 {
     /// <summary>RFC 8461 §3.2: a year.</summary>
     private const long MostSeconds = 31_557_600;
@@ -30,7 +30,7 @@ internal sealed record StsPolicy(string Id, StsMode Mode, TimeSpan MaxAge, strin
     private const int MostPatterns = 1000;
 
     /// <summary>Host names, and names whose first label is "*".</summary>
-    public IReadOnlyList<string> Patterns { get; private init; } = [];
+    public IReadOnlyList<string> Patterns { get; init; } = [];
 
     /// <summary>A host of this name takes mail of the domain (RFC 8461 §4.1).</summary>
     public bool Names(string host)
@@ -129,7 +129,7 @@ internal sealed record StsPolicy(string Id, StsMode Mode, TimeSpan MaxAge, strin
 }
 
 /// <summary>The TXT record at "_mta-sts" that says that a domain has a policy, and by its id when it has changed (RFC 8461 §3.1).</summary>
-internal static class StsRecord
+public static class StsRecord
 {
     private const string Version = "v=STSv1";
 

@@ -6,21 +6,22 @@ using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using MailPipeline.Smtp;
-using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery.Tls;
+namespace MailPipeline.MtaSts;
 
 /// <summary>What came of asking for a policy.</summary>
 /// <param name="Policy">Null: none came that counts.</param>
 /// <param name="Result">Of the failure, in the words of reports (RFC 8460 §4.3.2.2); empty for success.</param>
 /// <param name="Error">Why none came.</param>
-internal readonly record struct StsFetched(StsPolicy? Policy, string Result = "", string Error = "");
+/// <param name="IsUnanswered">Nobody answered whether there is one: DNS failed, no connection came about, or the time was over.</param>
+public readonly record struct StsFetched(StsPolicy? Policy, string Result = "", string Error = "", bool IsUnanswered = false);
 
 /// <summary>
 /// Fetches the policy of a domain (RFC 8461 §3.3): by HTTPS from "mta-sts." and the domain, whose certificate has to be good; redirects are not followed,
 /// and more than 64 KiB, or what takes longer than a moment, is no policy.
 /// </summary>
-internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<DeliveryOptions> options, TimeProvider time) : IDisposable
+/// <param name="timeout">Of one fetch, the wait for its turn included.</param>
+public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan timeout, TimeProvider time) : IDisposable
 {
     /// <summary>RFC 8461 §3.3 names this bound.</summary>
     internal const int MostBytes = 64 * 1024;
@@ -32,6 +33,12 @@ internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<
 
     private const string Path = "/.well-known/mta-sts.txt";
 
+    /// <summary>Where the policy of a domain is (RFC 8461 §3.3).</summary>
+    public static Uri PageOf(string domain) => new UriBuilder(Uri.UriSchemeHttps, HostOf(domain)) { Path = Path }.Uri;
+
+    /// <summary>The host that has it.</summary>
+    public static string HostOf(string domain) => $"mta-sts.{domain}";
+
     /// <summary>What failed is said of the certificate where that is what failed.</summary>
     private const string BadCertificate = "sts-webpki-invalid";
 
@@ -41,19 +48,19 @@ internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<
 
     public async Task<StsFetched> FetchAsync(string domain, string id)
     {
-        using var late = new CancellationTokenSource(options.Value.StsTimeout, time);
+        using var late = new CancellationTokenSource(timeout, time);
         try
         {
             await _turns.WaitAsync(late.Token);
         }
         catch (OperationCanceledException)
         {
-            return new(null, NotFetched, "too many policies are being fetched");
+            return new(null, NotFetched, "too many policies are being fetched", IsUnanswered: true);
         }
 
         try
         {
-            var (text, error) = await ReadAsync($"mta-sts.{domain}", late.Token);
+            var (text, error) = await ReadAsync(HostOf(domain), PageOf(domain), late.Token);
             if (text is null)
                 return new(null, NotFetched, error);
             return StsPolicy.TryParse(text, id, out var policy, out error) ? new(policy) : new(null, "sts-policy-invalid", error);
@@ -63,7 +70,8 @@ internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<
             var isCertificate = failure is AuthenticationException || failure.InnerException is AuthenticationException;
             return new(
                 null, isCertificate ? BadCertificate : NotFetched,
-                failure is OperationCanceledException ? $"no answer within {options.Value.StsTimeout.TotalSeconds} s" : PlainText.Line(failure.GetBaseException().Message, 200));
+                failure is OperationCanceledException ? $"no answer within {timeout.TotalSeconds} s" : PlainText.Line(failure.GetBaseException().Message, 200),
+                failure is OperationCanceledException || failure.GetBaseException() is SocketException);
         }
         finally
         {
@@ -73,7 +81,7 @@ internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<
 
     public void Dispose() => _turns.Dispose();
 
-    private async Task<(string? Text, string Error)> ReadAsync(string host, CancellationToken cancellation)
+    private async Task<(string? Text, string Error)> ReadAsync(string host, Uri page, CancellationToken cancellation)
     {
         // Of each fetch alone: policies are fetched once a day, and a connection that is kept would be one to a stranger.
         using var handler = new SocketsHttpHandler
@@ -91,7 +99,7 @@ internal sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, IOptions<
             },
         };
         using var client = new HttpMessageInvoker(handler);
-        using var request = new HttpRequestMessage(HttpMethod.Get, new UriBuilder(Uri.UriSchemeHttps, host) { Path = Path }.Uri);
+        using var request = new HttpRequestMessage(HttpMethod.Get, page);
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/plain"));
         using var response = await client.SendAsync(request, cancellation);
         // RFC 8461 §3.3: any other answer, a redirect too, is none.

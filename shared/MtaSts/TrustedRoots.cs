@@ -1,20 +1,21 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Delivery.Tls;
+namespace MailPipeline.MtaSts;
 
 /// <summary>
 /// Who may issue certificates of hosts and of policies: the authorities that this machine trusts, and those of a file of the operator's, for hosts that
 /// have theirs from an authority of a company's own.
 /// </summary>
-internal sealed class TrustedRoots
+public sealed class TrustedRoots
 {
     private const X509ChainStatusFlags NoRoot = X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.PartialChain;
 
     private readonly X509Certificate2Collection _further;
 
-    public TrustedRoots(IOptions<DeliveryOptions> options) => _further = Read(options.Value.TrustedRoots);
+    /// <param name="path">Of the file; empty: there is none.</param>
+    /// <exception cref="InvalidDataException">There are no certificates in it.</exception>
+    public TrustedRoots(string path) => _further = Read(path);
 
     /// <summary>The certificates of a PEM file; none where none is named.</summary>
     /// <exception cref="InvalidDataException">There are none in it; its message goes on behind "...:TrustedRoots is '...'; ".</exception>

@@ -1,6 +1,4 @@
-using MailPipeline.Delivery.Tls;
-
-namespace MailPipeline.Delivery.Tests;
+namespace MailPipeline.MtaSts.Tests;
 
 /// <summary>The forms of MTA-STS: the record, the policy, and which hosts it names (RFC 8461 §3, §4.1).</summary>
 public sealed class StsPolicyTests

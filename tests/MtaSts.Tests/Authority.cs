@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using MailPipeline.Testing;
 
-namespace MailPipeline.Delivery.Tests;
+namespace MailPipeline.MtaSts.Tests;
 
 /// <summary>An authority of the tests, whose certificates are trusted by those who are given its file.</summary>
 internal sealed class Authority : IDisposable
