@@ -118,7 +118,7 @@ internal sealed class StsPolicies(
     /// <summary>Fetches a policy and keeps it for all processes. Where that fails, what is known stays.</summary>
     private async Task FetchAsync(string domain, Known known, string id, DateTimeOffset usedAt)
     {
-        var (policy, result, error) = await fetch.FetchAsync(domain, id);
+        var (policy, result, error, _) = await fetch.FetchAsync(domain, id);
         telemetry.PolicyFetched(policy is null ? result : "ok");
         if (policy is null)
         {
