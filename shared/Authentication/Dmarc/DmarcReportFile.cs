@@ -56,7 +56,7 @@ public static class DmarcReportFile
         if (Count(octets.Span, "\n--"u8, MostBoundaries) > MostBoundaries || Count(octets.Span, "\n"u8, MostLines) > MostLines)
             throw new InvalidDataException($"it has more than {MostBoundaries} parts or {MostLines} lines");
         using var stream = new MemoryStream(octets.ToArray(), writable: false);
-        using var message = MimeMessage.Load(s_options, stream);
+        using var message = Load(stream);
         Exception? first = null;
         foreach (var part in message.BodyParts.OfType<MimePart>())
         {
@@ -81,6 +81,18 @@ public static class DmarcReportFile
         }
 
         return first is null ? null : throw first;
+    }
+
+    private static MimeMessage Load(Stream stream)
+    {
+        try
+        {
+            return MimeMessage.Load(s_options, stream);
+        }
+        catch (FormatException)
+        {
+            throw new InvalidDataException("it is no message, and not XML, gzip or zip");
+        }
     }
 
     private static bool IsUnreadable(Exception error) =>

@@ -46,6 +46,13 @@ public sealed class DmarcReportFileTests
     }
 
     [Fact]
+    public void What_is_no_mail_and_no_report_is_called_so()
+    {
+        Assert.False(DmarcReportFile.TryRead("host\n"u8.ToArray(), out _, out var fault));
+        Assert.Equal("it is no message, and not XML, gzip or zip", fault);
+    }
+
+    [Fact]
     public void What_we_write_is_read_as_it_was()
     {
         var policy = new DmarcReportPolicy("example.net", "s", "r", "none", "reject", 100, "1") { NonexistentPolicy = "reject", Testing = "n", Discovery = "treewalk" };
