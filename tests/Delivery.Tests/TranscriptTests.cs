@@ -1,5 +1,4 @@
 using MailPipeline.Mail;
-using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Tests;
 
