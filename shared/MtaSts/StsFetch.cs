@@ -115,7 +115,7 @@ public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan ti
         return length > MostBytes ? (null, $"{host} sent more than {MostBytes} octets") : (Encoding.Latin1.GetString(buffer, 0, length), "");
     }
 
-    // By the resolvers of the settings, and to no address that a stranger has no business to lead us to.
+    // Which addresses may be asked is for the hosts' own look-up to say: a server goes to none that a stranger has no business to lead it to.
     private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
         var found = await hosts.FindAsync(context.DnsEndPoint.Host).WaitAsync(cancellation);
