@@ -37,7 +37,7 @@ public sealed class StoreFixture : IAsyncDisposable
         History = new MessageHistory(Database);
         Waiting = new WaitingStore(Database);
         Operator = new OperatorStore(Database);
-        Flushes = new FlushStore(Database, Operator);
+        Flushes = new FlushStore(Database, Operator, new SiteStore(Database));
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
+using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
@@ -119,6 +120,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
     public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();
+
+    public QueuePolicyFile Policy => _app.Services.GetRequiredService<QueuePolicyFile>();
+
+    public SiteStore Sites => _app.Services.GetRequiredService<SiteStore>();
 
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
 
