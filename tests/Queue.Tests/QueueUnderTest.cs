@@ -151,6 +151,21 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public async Task ForgetAsync(string domain) =>
         await Grains.GetGrain<IDomainQueueGrain>(domain).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
 
+    /// <summary>The same of a site.</summary>
+    public async Task ForgetSiteAsync(string site) =>
+        await Grains.GetGrain<ISiteGrain>(site).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    /// <summary>Domains that wait for a permit of the site, as storage has it.</summary>
+    public async Task<long> CountWaitingAtAsync(string site)
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT COALESCE(SUM(waiting), 0) FROM sites WHERE site = $site";
+        command.Parameters.AddWithValue("$site", site);
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
+
     /// <summary>True: the queue found something to hand out.</summary>
     public Task<bool> WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();
 

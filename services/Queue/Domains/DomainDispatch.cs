@@ -133,7 +133,7 @@ internal sealed class DomainDispatch(
     {
         site.StopWaiting();
         if (Queue.Follow(rest, time.GetUtcNow()))
-            await store.SetBackoffAsync(domain, Queue.Backoff);
+            await store.FollowSiteAsync(domain, Queue.Backoff, site.Key);
     }
 
     /// <summary>The batch could not be sent, or was lost: its recipients wait in storage.</summary>

@@ -216,6 +216,12 @@ public sealed class QueueStore(MailDatabase database)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
         """) { Locks = SharedRows.Domains };
 
+    private static readonly Statement s_follow = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason, site) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason, site = excluded.site
+        """) { Locks = SharedRows.Domains };
+
     private static readonly Statement s_setSite = new(
         "UPDATE domain_queues SET site = $2 WHERE domain = $1 AND site <> $2") { Locks = SharedRows.Domains };
 
@@ -372,6 +378,11 @@ public sealed class QueueStore(MailDatabase database)
     public Task SetBackoffAsync(string domain, DomainBackoff backoff) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
             s_setBackoff, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason)));
+
+    /// <summary>The domain backs off as long as its site rests.</summary>
+    public Task FollowSiteAsync(string domain, DomainBackoff backoff, string site) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(
+            s_follow, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason), StoredText.Note(site)));
 
     /// <summary>Where the domain's mail goes, as the last attempt found. Of a domain for which nobody waits nothing is remembered.</summary>
     public Task SetSiteAsync(string domain, string site) =>
