@@ -76,7 +76,7 @@ public sealed class DestinationPolicyTests
         await File.WriteAllTextAsync(path, """{ "Destinations": [ { "For": "a.example", "Connections": 3, "MessagesPerSecond": 0.5, "MessagesPerConnection": 7 } ] }""", TestContext.Current.CancellationToken);
         await Until.TrueAsync(() => Task.FromResult(queue.Policy.Current.OfDomain("a.example") == new DestinationLimits(3, 0.5, 7)), "the policy is in force");
         await File.WriteAllTextAsync(path, """{ "Destinations": [ { "For": "a.example", "Connections": -3 } ] }""", TestContext.Current.CancellationToken);
-        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2091).Count > 0), "the log says that it is not taken");
+        await Until.TrueAsync(() => Task.FromResult(queue.Lines(2121).Count > 0), "the log says that it is not taken");
         Assert.Equal(3, queue.Policy.Current.OfDomain("a.example").Connections);
     }
 

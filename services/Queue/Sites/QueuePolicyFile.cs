@@ -68,12 +68,12 @@ internal sealed partial class QueuePolicyFile : BackgroundService
         return options is null || failures.Count > 0 ? null : new DestinationPolicy(options);
     }
 
-    [LoggerMessage(2090, LogLevel.Error, "The policy {Path} cannot be read, and what was read before stays in force: {Reason}")]
+    [LoggerMessage(2120, LogLevel.Error, "The policy {Path} cannot be read, and what was read before stays in force: {Reason}")]
     private static partial void LogUnreadable(ILogger log, string path, string reason);
 
-    [LoggerMessage(2091, LogLevel.Error, "The policy {Path} is not taken, and what was read before stays in force: {Failures}")]
+    [LoggerMessage(2121, LogLevel.Error, "The policy {Path} is not taken, and what was read before stays in force: {Failures}")]
     private static partial void LogRefused(ILogger log, string path, string failures);
 
-    [LoggerMessage(2092, LogLevel.Information, "The policy {Path} has changed, and is in force")]
+    [LoggerMessage(2122, LogLevel.Information, "The policy {Path} has changed, and is in force")]
     private static partial void LogTaken(ILogger log, string path);
 }

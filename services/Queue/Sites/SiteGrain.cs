@@ -273,17 +273,17 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         }
         catch (StorageUnavailableException exception)
         {
-            if (_outages.MayWrite(2093, exception))
+            if (_outages.MayWrite(2123, exception))
                 LogStorageAway(_log, Site, exception);
         }
     }
 
-    [LoggerMessage(2093, LogLevel.Warning, "{Site}: the store is away; what its hosts are given goes on when it is back")]
+    [LoggerMessage(2123, LogLevel.Warning, "{Site}: the store is away; what its hosts are given goes on when it is back")]
     private static partial void LogStorageAway(ILogger log, string site, Exception exception);
 
-    [LoggerMessage(2094, LogLevel.Warning, "{Site} takes nothing, for whichever domain, and rests until {Until:u}: {Reason}")]
+    [LoggerMessage(2124, LogLevel.Warning, "{Site} takes nothing, for whichever domain, and rests until {Until:u}: {Reason}")]
     private static partial void LogRests(ILogger log, string site, DateTimeOffset until, string reason);
 
-    [LoggerMessage(2095, LogLevel.Warning, "{Site}: {Domain} could not be told that it is its turn")]
+    [LoggerMessage(2125, LogLevel.Warning, "{Site}: {Domain} could not be told that it is its turn")]
     private static partial void LogNotOffered(ILogger log, string site, string domain, Exception exception);
 }
