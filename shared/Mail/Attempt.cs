@@ -19,7 +19,11 @@ public sealed record AttemptResult(
     bool ReportsHandedOn = false,
     bool IsFinal = false,
     bool TellsOfRelay = false,
-    AttemptTls? Tls = null);
+    AttemptTls? Tls = null)
+{
+    /// <summary>What it was about, as the queue says of an attempt that did not deliver.</summary>
+    public ReplyClass Class { get; init; }
+}
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

@@ -1,4 +1,4 @@
-using MailPipeline.Queue.Sites;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
@@ -44,6 +45,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             ["Queue:HostName"] = "mail.example.org",
             ["Queue:SiloPort"] = $"{FreePorts.Next()}",
             ["Queue:RetrySteps:0"] = "00:00:00.100",
+            ["Queue:Uncertain:Steps:0"] = "00:00:00.100",
             ["Queue:ReconcileInterval"] = "00:00:00.100",
             ["Queue:UnroutedGrace"] = "00:00:00.300",
             ["Queue:BatchTimeout"] = "00:00:01",

@@ -57,7 +57,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostName}"));
         message.Headers.Add(isGlobal
             ? StatusField.Raw("To", $" {PlainText.Of(frame.Message.Sender)}\r\n") : new Header(HeaderId.To, frame.Message.Sender));
-        message.Subject = ReportText.Subject(kind);
+        message.Subject = ReportText.Subject(kind, recipients);
         message.Date = time.GetUtcNow();
         // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
         message.MessageId = $"{MessageIds.ToText(frame.ReportId)}.{time.GetUtcNow().ToUnixTimeMilliseconds():x}.dsn@{hostName}";
