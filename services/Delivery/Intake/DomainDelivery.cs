@@ -331,6 +331,7 @@ internal sealed class DomainDelivery(
         }
 
         kept.HasAnswered = false;
+        kept.WasKept = true;
         telemetry.ConnectionReused();
         return kept;
     }
