@@ -120,7 +120,7 @@ public sealed class MailCommandTests : IAsyncLifetime
         await QueueAsync("dora@example.net");
 
         foreach (var question in (string[])["--to carl@example.net", "--from <ann@example.org> --to CARL@example.net", "--message-id <1@example.org>", "--limit 1 --from ann@example.org"])
-            Assert.Matches($@"^id +accepted +from +size +recipients +Message-ID\n{id}  20\S+Z  <ann@example\.org> +1 byte +1 queued$", (await _run.RunAsync($"message find {question}")).Output);
+            Assert.Matches($@"^id +accepted +from +size +recipients +Message-ID\n{id} +20\S+Z  <ann@example\.org> +1 byte +1 queued$", (await _run.RunAsync($"message find {question}")).Output);
         Assert.Contains("... and more; '--before ", (await _run.RunAsync("message find --limit 1")).Output, StringComparison.Ordinal);
         Assert.Contains($"\"id\":\"{id}\"", (await _run.RunAsync("message find --to carl@example.net --json")).Output, StringComparison.Ordinal);
         Assert.StartsWith("Nothing was found", (await _run.RunAsync("message find --to dora@example.net")).Output, StringComparison.Ordinal);

@@ -225,7 +225,7 @@ public sealed class MessageHistory(MailDatabase database)
             .ToDictionary(message => message.Id);
         foreach (var (id, ofMessage) in messages.Where(message => forgotten.ContainsKey(message.Id)))
         {
-            SearchStore.Forget(transaction, id, SearchTerm.Of(
+            SearchTermStore.Forget(transaction, id, SearchTerm.Of(
                 forgotten[id].Sender, forgotten[id].HeaderId, ofMessage.SelectMany(recipient => new[] { recipient.Address, recipient.Original })));
         }
 

@@ -19,10 +19,6 @@ public sealed record MessageSummary(
 /// </summary>
 public sealed class SearchStore(MailDatabase database)
 {
-    private static readonly Statement s_insert = new("INSERT INTO search_terms (term, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING") { IsMerged = true };
-
-    private static readonly Statement s_forget = new("DELETE FROM search_terms WHERE term = $1 AND message_id = $2") { IsMerged = true };
-
     // The rarest of several is not known: the first is read backwards, and the others are looked up. What says nothing is given as the first.
     internal static readonly Statement s_find = new(
         """
@@ -70,20 +66,5 @@ public sealed class SearchStore(MailDatabase database)
             s_summaries,
             r => new MessageSummary(r.GetInt64(0), StoredTime.Read(r, 1), r.GetString(2), r.GetString(3), r.GetInt64(4), [.. states[r.GetInt64(0)]]),
             cancellationToken, ids);
-    }
-
-    /// <summary>From now on the message is found.</summary>
-    internal static void Insert(IWriteTransaction transaction, RoutedMessage routed)
-    {
-        var message = routed.Message;
-        foreach (var term in SearchTerm.Of(message.Sender, message.HeaderId, routed.Recipients.SelectMany(recipient => new[] { recipient.Address, recipient.Original })))
-            transaction.ExecuteLast(s_insert, term, message.MessageId);
-    }
-
-    /// <summary>It is not there any more.</summary>
-    internal static void Forget(IWriteTransaction transaction, long messageId, IEnumerable<long> terms)
-    {
-        foreach (var term in terms)
-            transaction.ExecuteLast(s_forget, term, messageId);
     }
 }

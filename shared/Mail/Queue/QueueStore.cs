@@ -6,7 +6,7 @@ namespace MailPipeline.Mail;
 
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
 /// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one.</param>
-/// <param name="IsSearchable">Operators find it by its addresses and its Message-ID (<see cref="SearchStore"/>).</param>
+/// <param name="IsSearchable">Operators find it by its addresses and its Message-ID.</param>
 public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false, bool IsSearchable = false);
 
 /// <param name="Address">Where it goes, after aliases.</param>
@@ -269,7 +269,7 @@ public sealed class QueueStore(MailDatabase database)
                 if (routed.MayBeReport)
                     transaction.ExecuteLast(s_insertUnread, routed.Message.MessageId);
                 if (routed.IsSearchable)
-                    SearchStore.Insert(transaction, routed);
+                    SearchTermStore.Insert(transaction, routed.Message.MessageId, TermsOf(routed));
             }
 
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
@@ -492,6 +492,9 @@ public sealed class QueueStore(MailDatabase database)
             s_insertNoted, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
             recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn?.OriginalRecipient ?? "", recipient.ReturnPath);
     }
+
+    private static HashSet<long> TermsOf(RoutedMessage routed) => SearchTerm.Of(
+        routed.Message.Sender, routed.Message.HeaderId, routed.Recipients.SelectMany(recipient => new[] { recipient.Address, recipient.Original }));
 
     private static DateTimeOffset SinceOf(Envelope message) =>
         message.Timing?.Release is { } release && release.At > message.AcceptedAt ? release.At : message.AcceptedAt;
