@@ -29,7 +29,7 @@ internal static class SlowDown
         // RFC 5321 §3.1, §4.2.1: nothing but the host itself can be meant.
         ( >= 400 and <= 499, null) => true,
         (Closing, _) when isFirst => true,
-        ( >= 400 and <= 499, TransactionStep.Mail) when reply.Status is { Class: 4, Subject: 7 } => true,
+        ( >= 400 and <= 499, TransactionStep.Mail) when reply.Status is { Class: 4, Subject: 7 } && (isFirst || reply.Code != Closing) => true,
         ( >= 400 and <= 499, _) => IsOfRate(reply) || HasWords(reply),
         _ => false,
     };

@@ -262,6 +262,7 @@ internal sealed class DomainDelivery(
 
             batch.HasHostAnswered = true;
             batch.Tls = connection.Security;
+            batch.Worker = connection.Worker;
             batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
             var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
             try
@@ -331,6 +332,7 @@ internal sealed class DomainDelivery(
         }
 
         kept.HasAnswered = false;
+        kept.WasKept = true;
         telemetry.ConnectionReused();
         return kept;
     }

@@ -397,7 +397,7 @@ internal sealed partial class TransactionPipeline(
         var reply = await ReadAsync(name, timeout);
         if (reply.Code != Closing)
             return reply;
-        batch.IsAskedToSlowDown |= SlowDown.IsAskedFor(reply, StepOf(name), isFirst: !HasProgressed);
+        batch.IsAskedToSlowDown |= SlowDown.IsAskedFor(reply, StepOf(name), isFirst: !HasProgressed && !connection.WasKept);
         throw ClosedBy(reply);
     }
 

@@ -22,6 +22,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     /// <summary>While somebody waits, limits that have changed are seen so soon.</summary>
     private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(1);
 
+    /// <summary>Several times as long as domains are silent.</summary>
+    private static readonly TimeSpan s_leastUnclaimed = TimeSpan.FromSeconds(15);
+
     private static readonly TimeSpan s_shortestLook = TimeSpan.FromMilliseconds(1);
 
     private readonly SiteStore _store;
@@ -53,7 +56,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     {
         (_store, _queue, _policy, _telemetry, _outages, _time, _log) = (store, queue, policy, telemetry, outages, time, log);
         var settings = options.Value;
-        _longestUnclaimed = 2 * settings.BatchTimeout;
+        _longestUnclaimed = 2 * settings.BatchTimeout > s_leastUnclaimed ? 2 * settings.BatchTimeout : s_leastUnclaimed;
         _budget = new SiteBudget(
             Math.Min(settings.InitialConcurrency, settings.SiteConcurrency), settings.SiteConcurrency,
             failures =>

@@ -136,8 +136,8 @@ internal static partial class OutcomeWriter
     // The same attempt recorded again changes nothing.
     private static readonly Statement s_insertAttempt = new(
         """
-        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host, tls, reply_class)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
+        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host, tls, worker, reply_class)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING
         """) { IsMerged = true };
 
     public static ValueTask<int> EndClaimAsync(IWriteTransaction transaction, long claimId, string domain) =>
@@ -363,7 +363,7 @@ internal static partial class OutcomeWriter
             transaction.ExecuteLast(
                 s_insertAttempt, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
                 StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost), StoredText.Note(result.Tls?.ToText() ?? ""),
-                (long)result.Class);
+                StoredText.Note(result.Worker), (long)result.Class);
     }
 
     /// <param name="Attempts">How many were made for the recipient, this one among them.</param>
