@@ -96,7 +96,7 @@ internal sealed partial class DeadWorkers(
     [LoggerMessage(2064, LogLevel.Information, "Taken back from workers that died: {Count} recipients more, not shown one by one")]
     private static partial void LogMoreRecipients(ILogger log, int count);
 
-    [LoggerMessage(2065, LogLevel.Warning,
+    [LoggerMessage(2068, LogLevel.Warning,
         "Taken back from workers that died: {Count} recipients that may have been delivered are not tried again, and their senders are told so (Queue:Uncertain)")]
     private static partial void LogGivenUp(ILogger log, int count);
 
