@@ -119,12 +119,7 @@ public sealed class DmarcOptions
         CheckOptions.RequireDefined($"{setting}:UnreadableFrom", UnreadableFrom, failures);
         RequireDomains($"{setting}:ExceptDomains", ExceptDomains, failures);
         RequireDomains($"{setting}:TrustedSealers", TrustedSealers, failures);
-        for (var i = 0; i < ExceptNetworks.Count; i++)
-        {
-            if (!ClientNetworks.TryParse(ExceptNetworks[i], out _))
-                failures.Add($"{setting}:ExceptNetworks:{i} is '{ExceptNetworks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
-        }
-
+        PolicyOptions.RequireNetworks($"{setting}:ExceptNetworks", ExceptNetworks, failures);
         if (PublicSuffixFile.Length > 0 && PublicSuffixes.FaultOf(PublicSuffixFile) is { } fault)
             failures.Add($"{setting}:PublicSuffixFile is '{PublicSuffixFile}', and {fault}; it must be a list as of https://publicsuffix.org, such as 'mail check psl --renew FILE' fetches");
     }

@@ -5,7 +5,7 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
-/// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one.</param>
+/// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one, of a held one once it is released.</param>
 public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false);
 
 /// <param name="Address">Where it goes, after aliases.</param>
@@ -92,7 +92,7 @@ public sealed class QueueStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $8, $9, $10, $11, $12)
         """);
 
-    private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries) VALUES ($1, 0)");
+    private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries, due_at) VALUES ($1, 0, $2)");
 
     private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
@@ -265,8 +265,12 @@ public sealed class QueueStore(MailDatabase database)
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
             {
                 Insert(transaction, routed, now, made);
+                // What waits for an operator is nobody's word yet.
                 if (routed.MayBeReport)
-                    transaction.ExecuteLast(s_insertUnread, routed.Message.MessageId);
+                {
+                    transaction.ExecuteLast(
+                        s_insertUnread, routed.Message.MessageId, routed.Message.HoldReason.Length == 0 ? DateTimeOffset.UnixEpoch : now + DmarcReportStore.HeldPause);
+                }
             }
 
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))

@@ -61,6 +61,9 @@ public sealed class DmarcReportStore(MailDatabase database)
     /// <summary>Other writers wait for a transaction.</summary>
     internal const int RowsAtOnce = 500;
 
+    /// <summary>How often it is looked whether a message that an operator has to release is still there; its release is known at once.</summary>
+    internal static readonly TimeSpan HeldPause = TimeSpan.FromDays(1);
+
     private const int MaxName = 255;
 
     private const string Proven = "dmarc-pass";
@@ -70,6 +73,10 @@ public sealed class DmarcReportStore(MailDatabase database)
     private static readonly Statement s_try = new("UPDATE dmarc_unread SET tries = tries + 1 WHERE message_id = $1");
 
     private static readonly Statement s_postpone = new("UPDATE dmarc_unread SET tries = 0, due_at = $2 WHERE message_id = $1");
+
+    private static readonly Statement s_released = new("UPDATE dmarc_unread SET due_at = $2 WHERE message_id = $1 AND due_at > $2");
+
+    private static readonly Statement s_isHeld = new("SELECT COUNT(*) FROM recipients WHERE id BETWEEN $1 AND $2 AND state = 5");
 
     private static readonly Statement s_isRead = new("DELETE FROM dmarc_unread WHERE message_id = $1");
 
@@ -117,6 +124,21 @@ public sealed class DmarcReportStore(MailDatabase database)
 
     /// <summary>Somebody is to look at it later, as if for the first time.</summary>
     public Task PostponeAsync(long messageId, DateTimeOffset until) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_postpone, messageId, until));
+
+    /// <summary>An operator still has to say whether anybody gets it: it is looked at another day, or once it is released.</summary>
+    public async Task<bool> PostponeHeldAsync(long messageId, CancellationToken cancellationToken)
+    {
+        var held = await database.QueryAsync(
+            s_isHeld, r => r.GetInt64(0), cancellationToken, RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+        if (held[0] == 0)
+            return false;
+        await PostponeAsync(messageId, database.Time.GetUtcNow() + HeldPause);
+        return true;
+    }
+
+    /// <summary>An operator has released the message: it is looked at now, if it is one of those.</summary>
+    internal static ValueTask<int> ReleasedAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now) =>
+        transaction.ExecuteAsync(s_released, messageId, now);
 
     /// <summary>There is nothing in it to be kept.</summary>
     public Task DropAsync(long messageId) => database.WriteAsync(async transaction =>
