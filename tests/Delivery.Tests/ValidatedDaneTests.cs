@@ -94,11 +94,13 @@ public sealed class ValidatedDaneTests
     {
         using var authority = new Authority();
         using var other = authority.Issue("mx.example.net");
-        using var issued = certificate is null ? null : authority.Issue(certificate);
+        // Sent along, as a root is not.
+        using var between = new Authority("Between CA", authority);
+        using var issued = certificate is null ? null : between.Issue(certificate);
         var isDelivered = outcome.StartsWith("Delivered", StringComparison.Ordinal);
         await using var server = issued is null
             ? new ScriptedServer(Hello + (isDelivered ? Transaction : "! close"))
-            : new ScriptedServer(Hello + (isDelivered ? Transaction : "! close")) { Certificate = issued, Chain = [authority.Certificate] };
+            : new ScriptedServer(Hello + (isDelivered ? Transaction : "! close")) { Certificate = issued, Chain = [between.Certificate] };
         var right = Tlsa(TlsaSetTests.Record(3, 1, 1, ScriptedServer.SelfSigned));
         var wrong = Tlsa(TlsaSetTests.Record(3, 1, 1, other));
         var label = $"_{server.Port}._tcp";
@@ -111,7 +113,7 @@ public sealed class ValidatedDaneTests
             {label}.has-wrong TLSA {wrong}
             has-none A 127.0.0.1
             real A 127.0.0.1
-            {label}.real TLSA {Tlsa(TlsaSetTests.Record(2, 0, 1, authority.Certificate))}
+            {label}.real TLSA {Tlsa(TlsaSetTests.Record(2, 0, 1, between.Certificate))}
             behind MX 10 mx.behind
             mx.behind CNAME between
             between CNAME has-right
