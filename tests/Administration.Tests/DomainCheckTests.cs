@@ -225,6 +225,16 @@ public sealed class DomainCheckTests
         Assert.DoesNotContain(items, item => item.Kind is PublishedKind.ForwardedMx or PublishedKind.ForwardedSpf);
     }
 
+    [Fact]
+    public async Task TLSA_records_may_stand_behind_the_alias_of_a_host()
+    {
+        var items = await CheckAsync(
+            $"example.org. MX 10 mx.example.org.\nmx.example.org. CNAME real.example.org.\nreal.example.org. A 192.0.2.25\n_25._tcp.real.example.org. TLSA 3 1 1 {s_hash}",
+            new DomainQuestion("example.org", [], []));
+        var item = Assert.Single(items, item => item.Kind == PublishedKind.Tlsa);
+        Assert.Equal(("_25._tcp.real.example.org", 1), (item.Name, item.Found.Count));
+    }
+
     private const string PolicyZone =
         """
         example.org. MX 10 mx.example.org.

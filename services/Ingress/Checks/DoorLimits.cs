@@ -194,18 +194,20 @@ internal sealed partial class DoorLimits : IDisposable
             return;
         if (_recentlyBanned.TryGetValue((network, by), out var at) && _time.GetElapsedTime(at) < s_recent)
             return;
+        // Of several mistakes that are counted at once one is enough.
+        if (_recentlyBanned.Count >= MaxRecent)
+            _recentlyBanned.Clear();
+        _recentlyBanned[(network, by)] = _time.GetTimestamp();
         try
         {
             if (!await _store.SetByRuleAsync(network, rule.Ban, by))
                 return;
-            if (_recentlyBanned.Count >= MaxRecent)
-                _recentlyBanned.Clear();
-            _recentlyBanned[(network, by)] = _time.GetTimestamp();
             _telemetry.Banned(rule.Name);
             LogBanned(_log, network.ToString(), rule.Ban, rule.Name);
         }
         catch (StorageUnavailableException away)
         {
+            _recentlyBanned.TryRemove((network, by), out _);
             LogNotBanned(_log, network.ToString(), rule.Name, away);
         }
     }
