@@ -26,7 +26,19 @@ public sealed class AuthenticationOptions
 
     public DmarcOptions Dmarc { get; init; } = new();
 
-    internal ListenerKinds AskedOn => Policy == AuthenticationPolicy.Off ? ListenerKinds.None : Listeners;
+    /// <summary>Kinds of listeners on one of which it is asked.</summary>
+    internal ListenerKinds AskedOn(IEnumerable<ListenerOptions> listeners) =>
+        listeners.Where(listener => PolicyOf(listener) != AuthenticationPolicy.Off).Aggregate(ListenerKinds.None, (all, listener) => all | KindsOf(listener));
+
+    internal AuthenticationPolicy PolicyOf(ListenerOptions listener) =>
+        listener.Authentication ?? (Listeners.HasFlag(KindsOf(listener)) ? Policy : AuthenticationPolicy.Off);
+
+    private static ListenerKinds KindsOf(ListenerOptions listener) => listener.Kind switch
+    {
+        ListenerKind.Submission => ListenerKinds.Submission,
+        ListenerKind.Lmtp => ListenerKinds.Lmtp,
+        _ => ListenerKinds.Mx,
+    };
 
     internal void Validate(string setting, List<string> failures)
     {
