@@ -81,7 +81,7 @@ public sealed class OperatorStore(MailDatabase database)
             foreach (var due in domains.Distinct().Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
                 await due;
             if (domains.Count > 0)
-                await DmarcReportStore.ReleasedAsync(transaction, messageId, now);
+                await QueueStore.ReportReleasedAsync(transaction, messageId, now);
             return domains.Count;
         });
 

@@ -61,9 +61,6 @@ public sealed class DmarcReportStore(MailDatabase database)
     /// <summary>Other writers wait for a transaction.</summary>
     internal const int RowsAtOnce = 500;
 
-    /// <summary>How often it is looked whether a message that an operator has to release is still there; its release is known at once.</summary>
-    internal static readonly TimeSpan HeldPause = TimeSpan.FromDays(1);
-
     private const int MaxName = 255;
 
     private const string Proven = "dmarc-pass";
@@ -73,8 +70,6 @@ public sealed class DmarcReportStore(MailDatabase database)
     private static readonly Statement s_try = new("UPDATE dmarc_unread SET tries = tries + 1 WHERE message_id = $1");
 
     private static readonly Statement s_postpone = new("UPDATE dmarc_unread SET tries = 0, due_at = $2 WHERE message_id = $1");
-
-    private static readonly Statement s_released = new("UPDATE dmarc_unread SET due_at = $2 WHERE message_id = $1 AND due_at > $2");
 
     private static readonly Statement s_isHeld = new("SELECT COUNT(*) FROM recipients WHERE id BETWEEN $1 AND $2 AND state = 5");
 
@@ -132,13 +127,9 @@ public sealed class DmarcReportStore(MailDatabase database)
             s_isHeld, r => r.GetInt64(0), cancellationToken, RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
         if (held[0] == 0)
             return false;
-        await PostponeAsync(messageId, database.Time.GetUtcNow() + HeldPause);
+        await PostponeAsync(messageId, database.Time.GetUtcNow() + QueueStore.HeldReportPause);
         return true;
     }
-
-    /// <summary>An operator has released the message: it is looked at now, if it is one of those.</summary>
-    internal static ValueTask<int> ReleasedAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now) =>
-        transaction.ExecuteAsync(s_released, messageId, now);
 
     /// <summary>There is nothing in it to be kept.</summary>
     public Task DropAsync(long messageId) => database.WriteAsync(async transaction =>
