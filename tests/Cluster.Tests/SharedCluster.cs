@@ -90,6 +90,8 @@ public sealed class ScalingCluster(SharedServers servers) : SharedCluster(
     servers, 1,
     ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:Uncertain:Steps:0=00:00:01", "--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:03"])
 {
+    public const string Name = "scaling";
+
     private readonly TempFolder _policies = new("policies");
     private DnsServer? _dns;
 
@@ -144,6 +146,10 @@ public sealed class TracedCluster : SharedCluster
         await Collector.DisposeAsync();
     }
 }
+
+/// <summary>All classes whose tests share the scaling cluster.</summary>
+[CollectionDefinition(ScalingCluster.Name)]
+public sealed class ScalingClusterTests : ICollectionFixture<ScalingCluster>;
 
 /// <summary>All classes whose tests share the traced cluster.</summary>
 [CollectionDefinition(TracedCluster.Name)]

@@ -4,8 +4,8 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Domains behind the same two hosts by DNS, four Delivery processes, two silos: what the hosts bear is true for all of them together.</summary>
-[Trait("Cluster", "other")]
-public sealed class SiteTests(ScalingCluster shared) : IClassFixture<ScalingCluster>
+[Trait("Cluster", "other"), Collection(ScalingCluster.Name)]
+public sealed class SiteTests(ScalingCluster shared)
 {
     private static CancellationToken Cancellation => ClusterRun.Cancellation;
 

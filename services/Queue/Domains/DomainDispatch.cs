@@ -124,8 +124,10 @@ internal sealed class DomainDispatch(
     {
         if (await AskAsync(domain, ask.BatchId) is not { } permit)
             return;
-        if (TakeBatch(ask.BatchId, permit) is { } batch)
+        if (CanSend && TakeBatch(ask.BatchId, permit) is { } batch)
             await SendAsync(domain, batch);
+        else
+            site.GiveBack(domain, ask.BatchId);
         await RunAsync(domain);
     }
 

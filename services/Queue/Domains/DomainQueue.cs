@@ -150,6 +150,8 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         var isRemote = next.Route == RecipientRoute.Remote;
         var most = probe && isRemote ? ProbeRecipients : options.BatchRecipients;
         var messages = isRemote ? Math.Min(MostMessages(now), permit?.Messages ?? int.MaxValue) : int.MaxValue;
+        if (messages <= 0)
+            return null;
         var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages), probe);
         if (isRemote)
         {
