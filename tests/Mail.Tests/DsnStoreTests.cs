@@ -123,7 +123,7 @@ public abstract partial class StoreTests
         await Store.Claims.RecordDeliveredAsync(7, [Delivered(recipients[2], handsOn: false)], default);
         await Store.Queue.SetBackoffAsync("example.com", new DomainBackoff(2, before.AddHours(1), "no route"));
 
-        Assert.Equal([recipients[0].MessageId], (await Reports.ListLateAsync(before, WaitingPlace.Start, default)).Messages.Select(late => late.MessageId));
+        Assert.Equal([recipients[0].MessageId], (await Reports.ListLateAsync(before, WaitingPlace.Start, default)).Messages.Select(late => late.MessageId).Distinct());
         var told = new List<TellableRecipient>();
         var ends = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => LateAsync(recipients[0].MessageId, before, told)));
         Assert.Equal([0, 2], ends.Select(end => end.Recipients).Order());
