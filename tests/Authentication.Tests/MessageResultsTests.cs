@@ -35,6 +35,26 @@ public sealed class MessageResultsTests
         StringComparison.Ordinal);
 
     [Fact]
+    public void A_hundred_signatures_have_room_for_those_that_pass_and_are_told_in_the_order_of_the_message()
+    {
+        var words = new string('x', 300);
+        var signatures = Enumerable.Repeat(new DkimResult(AuthenticationStatus.Fail, words, words, words, words, "abcdefgh", ""), 100).ToArray();
+        signatures[99] = s_good;
+        signatures[40] = s_good with { Domain = "list.example" };
+        var field = new MessageResults("ann@example.org", s_mailFrom, s_helo, signatures, null, Dmarc(AuthenticationStatus.Pass)).ToField("mx.example.com");
+        var written = field.ToString();
+        Assert.InRange(written.Length, MessageResults.MaxFieldBytes / 2, MessageResults.MaxFieldBytes);
+        var kept = field.Results.Where(result => result.Method == "dkim").ToList();
+        Assert.Equal(["list.example", "example.org"], kept.Where(result => result.Result == "pass").Select(result => result.Properties[0].Value));
+        Assert.Equal(("fail", "pass", $"{100 - kept.Count} more signatures are left out"), (kept[0].Result, kept[^1].Result, kept[^1].Comment));
+        Assert.Equal(kept.Count + 3, AuthenticationResults.Parse(written[(AuthenticationResults.FieldName.Length + 1)..].TrimEnd())!.Results.Count);
+    }
+
+    [Fact]
+    public void As_many_signatures_as_have_room_are_all_told() => Assert.Equal(
+        20, new MessageResults("", null, null, [.. Enumerable.Repeat(s_good, 20)], null, null).ToField("mx.example.com").Results.Count(result => result.Comment.Length == 0));
+
+    [Fact]
     public void A_local_part_beyond_ASCII_is_left_out() => Assert.Equal(
         ["mx.example.com", "spf=pass smtp.mailfrom=example.org"], Lines(new MessageResults("\u00FC@example.org", s_mailFrom, null, null, null, null)));
 
