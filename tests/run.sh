@@ -41,7 +41,6 @@ needs=(
   "/usr/lib/dovecot/lmtp dovecot-lmtpd"
   "unbound unbound"
   "strace strace"
-  "opendkim opendkim"
   "dkimverify python3-dkim"
   "/usr/lib/python3/dist-packages/nacl/__init__.py python3-nacl"
   "/usr/lib/python3/dist-packages/authres/__init__.py python3-authres"

@@ -334,6 +334,7 @@ public sealed class LimitTests
     [Theory]
     [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptNetworks": [ "x" ] }""", "Policy:Limits:0:ExceptNetworks:0 is 'x'; it must be an IP address or a network such as 192.0.2.0/24")]
     [InlineData("""{ "Name": "a b", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
+    [InlineData("""{ "Name": "a\n", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Name is 'a\n'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("""{ "Name": "a", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is not set; it must be one of Network, Account, SenderDomain, Listener")]
     [InlineData("""{ "Name": "a", "Of": "Network", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:What is not set; it must be one of Connections, Messages, Recipients, FailedCommands, FailedLogins")]
     [InlineData("""{ "Name": "a", "Of": "Account", "What": "Connections", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is Account, and Policy:Limits:0:What is Connections; of that it must be one of Network, Listener")]

@@ -67,7 +67,7 @@ public sealed partial class LimitOptions
         _ => [LimitOf.Network, LimitOf.Account, LimitOf.SenderDomain, LimitOf.Listener],
     };
 
-    [GeneratedRegex("^[A-Za-z0-9._-]{1,40}$")]
+    [GeneratedRegex(@"^[A-Za-z0-9._-]{1,40}\z")]
     private static partial Regex NameForm();
 }
 
