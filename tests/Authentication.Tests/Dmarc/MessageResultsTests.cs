@@ -3,7 +3,7 @@ using MailPipeline.Authentication.Dkim;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 
-namespace MailPipeline.Authentication.Tests;
+namespace MailPipeline.Authentication.Tests.Dmarc;
 
 /// <summary>All that was found of a message, in one field.</summary>
 public sealed class MessageResultsTests

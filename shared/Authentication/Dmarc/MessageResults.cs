@@ -2,10 +2,9 @@ using System.Globalization;
 using System.Text;
 using MailPipeline.Authentication.Arc;
 using MailPipeline.Authentication.Dkim;
-using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 
-namespace MailPipeline.Authentication;
+namespace MailPipeline.Authentication.Dmarc;
 
 /// <summary>All that was found of one message, and the field that says so.</summary>
 /// <param name="Sender">As the envelope has it; empty for the null path.</param>
