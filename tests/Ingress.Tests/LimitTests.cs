@@ -12,7 +12,10 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>How much of something one of them may do in a time.</summary>
+/// <summary>
+/// How much of something one of them may do in a time: <see cref="ConnectionLimitCheck"/>, <see cref="MessageLimitCheck"/>,
+/// <see cref="RecipientLimitCheck"/> and, of logins and failures, <see cref="DoorLimits"/>.
+/// </summary>
 public sealed class LimitTests
 {
     private static readonly Dictionary<string, string> s_settings = new()

@@ -1,11 +1,12 @@
 using System.Text;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>Milters that do what they may, and milters that do not.</summary>
+/// <summary>Milters that do what they may, and milters that do not, as <see cref="FilterCheck"/> asks and obeys them.</summary>
 public sealed class MilterTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;

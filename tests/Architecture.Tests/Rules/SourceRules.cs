@@ -61,6 +61,12 @@ internal static partial class SourceRules
         where MessageId().IsMatch(match.Groups[1].Value)
         select $"{file.Path}: no message= before the id in \"{match.Groups[1].Value}\"";
 
+    /// <summary>"$" also matches before a line end that ends the text: a name that is checked by it may have one.</summary>
+    public static IEnumerable<string> A_pattern_ends_where_the_text_does(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from Match pattern in EndOfLine().Matches(file.Text)
+        select $"{file.Path}: {pattern.Value} ends in '$'; '\\z' is the end of the text";
+
     /// <summary>Two whole pipelines run in one process, so nothing may be shared by being static.</summary>
     public static IEnumerable<string> Nothing_static_is_mutable(Tree tree) =>
         from file in tree.Sources("services", "shared")
@@ -116,6 +122,10 @@ internal static partial class SourceRules
     // Group 1: what the line says.
     [GeneratedRegex("""\[LoggerMessage\([^"]*"((?:[^"\\]|\\.)*)["]""")]
     private static partial Regex Template();
+
+    // With Multiline it is meant.
+    [GeneratedRegex("""\[(?:GeneratedRegex|RegularExpression)\(@?"[^"\r\n]*[$]"(?![^\r\n]*Multiline)""")]
+    private static partial Regex EndOfLine();
 
     // By the machine's clock; a clock of the test's own lets no time pass, and what never ends waits for something else.
     [GeneratedRegex(@"\bThread\.Sleep\(|\bTask\.Delay\((?!Timeout\.Infinite)[^;{]*?\bTimeProvider\.System\b")]
