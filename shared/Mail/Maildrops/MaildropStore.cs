@@ -262,7 +262,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         {
             var isNew = await inserted == 1;
             results.Add(recipient.RecipientId, Delivered(recipient, isNew, now));
-            // The recipient's hold passes to the maildrop row; it goes when the mailbox has the message by another address.
+            // The recipient's reference to the content passes to the maildrop row; it goes when the mailbox has the message by another address.
             if (!isNew)
                 known.Add(recipient.MessageId);
         }
