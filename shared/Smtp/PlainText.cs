@@ -6,7 +6,7 @@ namespace MailPipeline.Smtp;
 /// </summary>
 public static class PlainText
 {
-    /// <summary>The same text with '?' for each unit of such a character.</summary>
+    /// <summary>The text with '?' for each unit of such a character.</summary>
     public static string Of(string text) => UnseenText.Replace(text, code => code > char.MaxValue ? "??" : "?");
 
     /// <summary>A text in printable ASCII: '?' in the place of whatever else there is.</summary>

@@ -171,7 +171,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    /// <summary>The same of a message whose envelope says something about reports.</summary>
+    /// <summary>Accepts a message whose envelope says something about reports.</summary>
     public async Task<long> AcceptAsync(bool hint, string sender, EnvelopeDsn? dsn, string[] recipients, string content = Content)
     {
         var message = await StoreAsync(sender, recipients, dsn, content);
@@ -180,7 +180,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    /// <summary>The same of a message whose envelope says something about time.</summary>
+    /// <summary>Accepts a message whose envelope says something about time.</summary>
     public Task<long> AcceptTimedAsync(bool hint, MailTiming timing, params string[] recipients) => AcceptTimedAsync(hint, timing, null, recipients);
 
     public async Task<long> AcceptTimedAsync(bool hint, MailTiming timing, EnvelopeDsn? dsn, params string[] recipients)

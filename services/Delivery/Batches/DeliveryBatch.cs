@@ -127,7 +127,7 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>The next message that can be sent to this far end, opened; null when there is none or the batch has to end.</summary>
     public ValueTask<OutboundMessage?> NextAsync(FarEnd farEnd) => NextAsync(farEnd, isAhead: false);
 
-    /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
+    /// <summary>The next message that can be sent to this far end, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
     public ValueTask<OutboundMessage?> NextAheadAsync(FarEnd farEnd) => NextAsync(farEnd, isAhead: true);
 
     /// <summary>False: it was handed back since it was announced.</summary>
