@@ -62,7 +62,7 @@ internal static partial class NameRules
         (new(@"\bwaiting[ -]rooms?\b", RegexOptions.IgnoreCase), "queue"),
         (new(@"(?<![A-Za-z])hand-?outs?(?![a-z])", RegexOptions.IgnoreCase), "batch"),
         (new(@"\b_?aside\b|(?:Put|Set|TakeUp)Aside", RegexOptions.IgnoreCase), "parked, dead-letter, or what it waits for"),
-        (new(@"\bdomains?(?:'s?)?[_ ](?:that[_ ])?rests?\b|\bno_domain_rest\b", RegexOptions.IgnoreCase), "back-off"),
+        (new(@"(?<![a-z])domains?(?:'s?)?[_ ](?:that[_ ])?rests?(?![a-z])", RegexOptions.IgnoreCase), "back-off"),
         (new(@"\bholds?[_ ](?:the[_ ]|its[_ ])?(?:content|message's bytes)(?![_ ]back)\b|\bcontent_holds?\b", RegexOptions.IgnoreCase), "reference to the content"),
     ];
 
