@@ -29,6 +29,16 @@ internal static partial class SourceRules
         where ConsoleUse().IsMatch(line)
         select $"{file.Path}: {line.Trim()}";
 
+    /// <summary>What is found is said in words by whoever shows it: here it is a kind and its values. What is thrown is no result.</summary>
+    public static IEnumerable<string> Administration_has_no_sentences(Tree tree) =>
+        from file in tree.Sources("shared/Administration")
+        from line in file.Lines
+        where !line.Contains("Exception(", StringComparison.Ordinal)
+        from Match text in Literal().Matches(LineComment().Replace(line, ""))
+        // In <...> stands what belongs into a record and is not known.
+        where Sentence().IsMatch(Blank().Replace(text.Value, ""))
+        select $"{file.Path} says {text.Value}";
+
     public static IEnumerable<string> No_file_is_longer_than_600_lines(Tree tree) =>
         from file in tree.Sources("services", "shared", "AppHost")
         let lines = file.Text.Count(character => character == '\n')
@@ -122,6 +132,18 @@ internal static partial class SourceRules
     // Group 1: what the line says.
     [GeneratedRegex("""\[LoggerMessage\([^"]*"((?:[^"\\]|\\.)*)["]""")]
     private static partial Regex Template();
+
+    [GeneratedRegex("""["](?:[^"\\]|\\.)*["]""")]
+    private static partial Regex Literal();
+
+    [GeneratedRegex(@"(?<!:)//.*")]
+    private static partial Regex LineComment();
+
+    [GeneratedRegex("<[^>]*>")]
+    private static partial Regex Blank();
+
+    [GeneratedRegex(@"\b[a-z]+ [a-z]+ [a-z]+\b")]
+    private static partial Regex Sentence();
 
     // With Multiline it is meant.
     [GeneratedRegex("""\[(?:GeneratedRegex|RegularExpression)\(@?"[^"\r\n]*[$]"(?![^\r\n]*Multiline)""")]
