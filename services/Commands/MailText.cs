@@ -59,7 +59,7 @@ internal static class MailText
         _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no words"),
     };
 
-    /// <summary>Why one recipient waits, in a cell of a table.</summary>
+    /// <summary>The same in a cell of a table.</summary>
     public static string InCell(WaitReason wait) => wait switch
     {
         NotRouted => "not routed",

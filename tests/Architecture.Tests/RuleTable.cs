@@ -200,7 +200,7 @@ internal static class RuleTable
             [("services/Queue/Queue.csproj", "<Project><ItemGroup><Using Include=\"MailPipeline.Queue.Reports\" /></ItemGroup></Project>")],
             "opens Reports to all of Queue", [Queue]),
         new(RoomRules.Every_room_is_in_the_list,
-            [Queue, ("services/Queue/Sites/Site.cs", "")], "nothing is said of what Sites may use", [Queue, ("services/Queue/Routing/Router.cs", "")]),
+            [Queue, ("services/Queue/Quotas/Quota.cs", "")], "nothing is said of what Quotas may use", [Queue, ("services/Queue/Routing/Router.cs", "")]),
         new(RoomRules.Every_room_is_in_the_list,
             [Mailbox, ("services/Mailbox/Imap/ImapSession.cs", "")], "nothing is said of what Imap may use",
             [Mailbox, ("services/Mailbox/Pop3/Pop3Session.cs", "")]),
