@@ -24,6 +24,8 @@ needs=(
   "knotd knot"
   "rspamd rspamd"
   "opendkim opendkim"
+  "clamd clamav-daemon"
+  "clamav-milter clamav-milter"
   "postsrsd postsrsd"
   "postfix postfix"
   "smtp-sink postfix"

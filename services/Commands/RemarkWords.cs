@@ -13,6 +13,8 @@ internal static class RemarkWords
         { Kind: RemarkKind.NoAnswer, Values: [var fault] } => $"DNS gave no answer: {fault}",
         { Kind: RemarkKind.TakesNoMail } => "it says that the domain takes no mail",
         { Kind: RemarkKind.NotAmongThem, Values: var hosts } => $"{All(hosts)} is not among them",
+        { Kind: RemarkKind.ForwardedComesBack } => "what forwarded mail is refused for comes back there (Srs:Domain)",
+        { Kind: RemarkKind.ForwardedGoesElsewhere } => "none of the hosts is among them, and what comes back to senders of forwarded mail goes elsewhere",
         { Kind: RemarkKind.NotReachable, Values: var addresses } => $"nobody else reaches {All(addresses)}",
         { Kind: RemarkKind.OwnerPublishesIt, Values: [var address] } => $"of {address}; who has the network publishes it",
         { Kind: RemarkKind.LeadsNotBack, Values: [var address] } => $"no such name leads back to {address}",

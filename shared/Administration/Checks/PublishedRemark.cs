@@ -16,6 +16,12 @@ public enum RemarkKind
     /// <summary>Hosts that should be among the MX, and are not: the hosts.</summary>
     NotAmongThem,
 
+    /// <summary>What forwarded mail is refused for comes back to the MX that are missing (Srs:Domain).</summary>
+    ForwardedComesBack,
+
+    /// <summary>None of the hosts is among the MX to which it comes back.</summary>
+    ForwardedGoesElsewhere,
+
     /// <summary>Addresses of one network alone: the addresses.</summary>
     NotReachable,
 
