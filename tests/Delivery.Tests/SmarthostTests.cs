@@ -92,6 +92,20 @@ public sealed class SmarthostTests : IDisposable
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(shown));
     }
 
+    /// <summary>RFC 8314 §3.3: TLS before the first word, and a login that is bound to it.</summary>
+    [Fact]
+    public async Task Where_TLS_comes_first_nothing_is_said_before_it()
+    {
+        const string Hello = "! tls\nS: 220 mx.example.net\nC: EHLO client.example.com\nS: 250-mx.example.net\n";
+        var (report, _) = await RunAsync(
+            smarthost => smarthost.ImplicitTls = true, $"{Hello}S: 250 AUTH PLAIN\nC: AUTH PLAIN {Base64($"\0ann\0{Password}")}\nS: 235 Welcome\n" + Transaction);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+        var (bound, _) = await RunAsync(
+            smarthost => (smarthost.ImplicitTls, smarthost.Mechanism) = (true, SmarthostMechanism.ScramSha256Plus),
+            Hello + "S: 250 AUTH SCRAM-SHA-256-PLUS\n* AUTH SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs\nS: 454 4.7.0 Later\n" + End);
+        Assert.Equal(["Deferred 4.7.0"], Bench.Outcomes(bound));
+    }
+
     /// <summary>What falls back to clear for other mail does not take the password along.</summary>
     [Fact]
     public async Task TLS_that_fails_brings_no_password_into_the_open()
