@@ -204,7 +204,7 @@ internal sealed class MessageReception(
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
             FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing,
-            submitter?.Mailbox is null ? null : submitter);
+            submitter?.Mailbox is null ? null : submitter, _content.HeaderId);
     }
 
     private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>

@@ -326,5 +326,15 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 disposition BIGINT NOT NULL, dkim BIGINT NOT NULL, spf BIGINT NOT NULL, PRIMARY KEY (report, number)) {without_rowid}
             """,
         ],
+        [
+            // header_id: its field Message-ID, without brackets, or empty.
+            "ALTER TABLE messages ADD COLUMN header_id TEXT NOT NULL DEFAULT ''",
+
+            // By what a message is found again: a hash of its sender, of each address that it was sent to or led to, and of its Message-ID.
+            "CREATE TABLE search_terms (term BIGINT NOT NULL, message_id BIGINT NOT NULL, PRIMARY KEY (term, message_id)) {without_rowid}",
+
+            // worker: the process that made the attempt, and the address it spoke from, e.g. "delivery-7d4f[10.0.0.7]"; or empty.
+            "ALTER TABLE attempts ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }
