@@ -126,6 +126,8 @@ internal sealed class MessageReception(
         var now = server.Time.GetUtcNow();
         var missing = note is { ChangedFields.Count: > 0 } ? _content.Change(note.ChangedFields) : [];
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
+        // Each who puts fields in front has a share of what there is room for, and keeps to it: a kept header, filters, header rules, results. The
+        // rest is for the trace field and for tags.
         foreach (var field in missing)
             prefix.Add(Encoding.UTF8.GetBytes($"{field.Name}: {field.Value}\r\n"));
         foreach (var field in note?.Fields ?? [])
@@ -194,7 +196,7 @@ internal sealed class MessageReception(
         if (Transaction.Timing is { IsHandedOn: true })
             body |= BodyType.Timing;
         if (submitter is not null)
-            body |= BodyType.Submitter;
+            body |= submitter.Mailbox is null ? BodyType.UnknownSubmitter : BodyType.Submitter;
         // RFC 8689 §3: the parameter counts over the field.
         if (Transaction.RequireTls)
             body |= BodyType.RequireTls;
@@ -203,7 +205,8 @@ internal sealed class MessageReception(
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
-            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing, submitter, _content.HeaderId);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing,
+            submitter?.Mailbox is null ? null : submitter, _content.HeaderId);
     }
 
     private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>

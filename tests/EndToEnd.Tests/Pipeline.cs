@@ -35,6 +35,7 @@ internal sealed class Pipeline : IAsyncDisposable
     ];
 
     private readonly List<SinkServer> _sinks = [];
+    private readonly Lazy<int> _submissions = new(FreePorts.Next);
 
     public Pipeline(string name = "pipeline")
     {
@@ -58,6 +59,16 @@ internal sealed class Pipeline : IAsyncDisposable
     public StandaloneProcess Server { get; private set; } = null!;
 
     public IReadOnlyList<SinkServer> Sinks => _sinks;
+
+    /// <summary>Of submission where TLS comes first, which there is by <see cref="WithSubmissions"/>.</summary>
+    public int SubmissionsPort => _submissions.Value;
+
+    /// <summary>Settings for a listener of submissions besides.</summary>
+    public string[] WithSubmissions =>
+    [
+        "--Ingress:Listeners:2:Kind=Submission", "--Ingress:Listeners:2:Address=127.0.0.1", $"--Ingress:Listeners:2:Port={SubmissionsPort}",
+        "--Ingress:Listeners:2:Tls=Implicit",
+    ];
 
     /// <summary>Adds a far end for a domain; before <see cref="StartAsync"/>.</summary>
     public SinkServer AddSink(string domain, SinkScript? script = null)
@@ -163,7 +174,6 @@ internal sealed class Pipeline : IAsyncDisposable
             "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)")),
     ];
 
-    /// <summary>Attempts that ended in doubt between final dot and reply, as the history has them.</summary>
     /// <summary>The recipients of attempts that ended in doubt, one for each.</summary>
     public IReadOnlyList<string> ListUncertain() => Query(
         "SELECT r.address FROM attempts a JOIN recipients r ON r.id = a.recipient_id WHERE a.outcome = 4", row => row.GetString(0));

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Testing;
@@ -18,6 +19,9 @@ internal sealed class Client : IAsyncDisposable
 
     public Socket Socket { get; }
 
+    /// <summary>Null before TLS.</summary>
+    public SslStream? Tls => _wire.Stream as SslStream;
+
     /// <summary>Connects and reads the greeting.</summary>
     public static async Task<Client> ConnectAsync(IPEndPoint server, string greeting = "220")
     {
@@ -35,7 +39,7 @@ internal sealed class Client : IAsyncDisposable
         return new Client(socket);
     }
 
-    /// <summary>The same by a Unix socket.</summary>
+    /// <summary>Connects by a Unix socket.</summary>
     public static async Task<Client> ConnectAsync(string path)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -53,7 +57,7 @@ internal sealed class Client : IAsyncDisposable
         return client;
     }
 
-    /// <summary>The same under TLS and authenticated as ann.</summary>
+    /// <summary>Connects, goes under TLS, logs in as ann and is ready for MAIL.</summary>
     public static async Task<Client> AuthenticatedAsync(IPEndPoint server)
     {
         var client = await GreetedAsync(server);
