@@ -1,6 +1,6 @@
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Sites;
-using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Domains;
 
