@@ -4,9 +4,9 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue.Policies;
 
 /// <summary>
-/// What destinations bear, when mail is tried again and what replies mean, from a file that is looked at every second: what is written there counts from the next
-/// batch, and the next decision, on. A file that
-/// cannot be read, or says what is not allowed, changes nothing, and the log says so once; at the start it is an error as any other setting is.
+/// What destinations bear, when mail is tried again and what replies mean, from a file that is looked at every second: what is written there counts
+/// from the next batch, and the next decision, on. A file that cannot be read, or says what is not allowed, changes nothing, and the log says so once;
+/// at the start it is an error as any other setting is.
 /// </summary>
 internal sealed partial class QueuePolicyFile : BackgroundService
 {
