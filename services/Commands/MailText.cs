@@ -53,7 +53,7 @@ internal static class MailText
         NextAttempt next => Time(next.At),
         BacksOff backsOff =>
             $"{domain} cannot be reached and backs off until {Time(backsOff.BackoffUntil)} ({OneLine(backsOff.Cause)}); next attempt {Time(backsOff.At)}",
-        DomainLimit limit => $"it is due, and {(limit.Batches == 1 ? "1 batch" : $"{Number(limit.Batches)} batches")} for {domain} under way are as many as are allowed now",
+        DomainLimit limit => $"it is due, and as many batches for {domain} are under way as are allowed now ({Number(limit.Batches)})",
         SenderTurn => $"it is due, and so is more for {domain} than there is room for: others come first",
         NoWorker { BusRefuses: true } missing => $"it is due, and the bus takes no batches for '{missing.Endpoint}' since {Time(missing.Since)}",
         NoWorker missing => $"it is due, and no worker takes batches from '{missing.Endpoint}' since {Time(missing.Since)}",

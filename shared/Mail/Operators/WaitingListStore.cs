@@ -75,7 +75,8 @@ public sealed class WaitingListStore(MailDatabase database)
 
     internal static readonly Statement s_endOfWindow = new(
         """
-        SELECT next_attempt_at, id FROM recipients WHERE domain = $1 AND state = 0 AND next_attempt_at <= $2 ORDER BY next_attempt_at, id LIMIT 1 OFFSET $3
+        SELECT next_attempt_at, id FROM recipients
+        WHERE domain = $1 AND state = 0 AND claim = 0 AND next_attempt_at <= $2 ORDER BY next_attempt_at, id LIMIT 1 OFFSET $3
         """);
 
     private static readonly Statement s_heldBy = new(
