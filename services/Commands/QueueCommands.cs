@@ -19,12 +19,12 @@ internal static class QueueCommands
     {
         var by = new Option<string>("--by") { Description = "what waits, counted by domain, site, sender or reason", HelpName = "WHAT" };
         Require(by, typed => Enum.TryParse<WaitingBy>(typed, ignoreCase: true, out _) && !char.IsAsciiDigit(typed[0]), "domain, site, sender or reason");
-        var limit = Limit("so many groups with --by", MaxDomains, MaxGroups);
+        var limit = Limit("so many domains, sites or senders", MaxDomains, MaxGroups);
         var queue = tree.Create("queue", "domains for which mail waits, and why", async (store, line, cancellation) =>
         {
             if (line.GetValue(by) is { } what)
                 return QueueReply.Of(await store.Queue.GroupAsync(Enum.Parse<WaitingBy>(what, ignoreCase: true), line.GetValue(limit), cancellation));
-            return QueueReply.Of(await store.Queue.FindAsync(Math.Min(line.GetValue(limit), MaxDomains), MaxHeld, cancellation), store.Time.GetUtcNow());
+            return QueueReply.Of(await store.Queue.FindAsync(line.GetValue(limit), MaxHeld, cancellation), store.Time.GetUtcNow());
         });
         queue.Options.Add(by);
         queue.Options.Add(limit);
@@ -43,7 +43,7 @@ internal static class QueueCommands
     {
         var domain = Text("--domain", "DOMAIN", "of recipients there, or in all domains below one: *.example.org");
         Require(domain, typed => !typed.TrimStart('*').Contains('*', StringComparison.Ordinal) && (!typed.StartsWith('*') || typed is ['*', '.', not '.', ..]), "a domain, or *. and a domain");
-        var sender = Text("--sender", "SENDER", "from this address, account, or domain of senders; <> for reports");
+        var sender = Text("--sender", "SENDER", "from this address or account, or from a domain without having logged in; <> for reports");
         var recipient = Text("--recipient", "ADDRESS", "to this address, as it is or as it was before aliases");
         var reason = Text("--reason", "WORD", $"that wait for this reason: {string.Join(", ", WaitWords.All)}");
         Require(reason, typed => WaitWords.Find(typed) is not null, $"one of {string.Join(", ", WaitWords.All)}");

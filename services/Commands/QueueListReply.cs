@@ -23,7 +23,7 @@ internal static class QueueListReply
                 ])]);
         }
         if (listing.Next is { } next)
-            yield return new LinePart($"... {Number(listing.Looked)} were looked through, and there are more; '--after {next}' goes on");
+            yield return new LinePart($"... {Number(listing.Looked)} were looked through; '--after {next}' goes on");
         else if (listing.Entries.Count == 0)
             yield return new LinePart("Nothing of that waits");
     }
