@@ -1,7 +1,7 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Threading.Channels;
 using MailPipeline.Contracts;
+using MailPipeline.Testing;
 using MassTransit;
 using Microsoft.Extensions.Options;
 
@@ -55,7 +55,7 @@ public sealed class BusTests
     [Fact]
     public async Task A_broker_that_is_away_neither_stops_the_start_nor_makes_the_service_unready()
     {
-        var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", $"amqp://guest:guest@127.0.0.1:{ClosedPort()}/"));
+        var builder = DefaultsHost.CreateBuilder(("ConnectionStrings:rabbitmq", $"amqp://guest:guest@127.0.0.1:{FreePorts.Next()}/"));
         builder.Services.Configure<MassTransitHostOptions>(host => host.StopTimeout = TimeSpan.FromSeconds(1));
         builder.Services.AddSingleton(new BusKeySource(_ => Task.FromResult(new byte[32])));
         builder.AddMailBus(_ => { });
@@ -108,13 +108,6 @@ public sealed class BusTests
         var builder = DefaultsHost.CreateBuilder(settings);
         var failure = Assert.Throws<OptionsValidationException>(() => builder.Build());
         return StartupFailure.Explain(failure, builder.Configuration);
-    }
-
-    private static int ClosedPort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private sealed class Collector(Channel<MessageAccepted> received) : IConsumer<MessageAccepted>

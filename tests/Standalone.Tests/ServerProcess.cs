@@ -1,6 +1,5 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
+using MailPipeline.Testing;
 
 namespace MailPipeline.Standalone.Tests;
 
@@ -82,18 +81,12 @@ internal sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Settings that put every listener on a free port.</summary>
-    public static string[] FreePorts() =>
+    /// <summary>All of its ports, none of which another test or an outgoing connection has.</summary>
+    public static string[] PortSettings() =>
     [
-        $"--Ingress:Listeners:0:Port={FreePort()}", $"--Ingress:Listeners:1:Port={FreePort()}",
-        $"--Mailbox:Listeners:0:Port={FreePort()}", $"--Http:Port={FreePort()}", $"--Queue:SiloPort={FreePort()}",
+        $"--Ingress:Listeners:0:Port={FreePorts.Next()}", $"--Ingress:Listeners:1:Port={FreePorts.Next()}",
+        $"--Mailbox:Listeners:0:Port={FreePorts.Next()}", $"--Http:Port={FreePorts.Next()}", $"--Queue:SiloPort={FreePorts.Next()}",
     ];
-
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 
     public async ValueTask DisposeAsync()
     {

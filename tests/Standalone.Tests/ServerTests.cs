@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
 
 namespace MailPipeline.Standalone.Tests;
@@ -13,8 +14,8 @@ public sealed class ServerTests : IDisposable
     [Fact]
     public async Task It_says_what_listens_where_is_ready_takes_commands_beside_and_ends_at_SIGTERM()
     {
-        var http = ServerProcess.FreePort();
-        await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.FreePorts(), $"--Http:Port={http}"]);
+        var http = FreePorts.Next();
+        await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.PortSettings(), $"--Http:Port={http}"]);
 
         Assert.Equal($"MailPipeline runs; its data is in {_run.DataFolder}", await server.ReadUntilAsync("MailPipeline runs"));
         Assert.Equal($"  Settings would be read from {Path.Combine(_run.Folder, "appsettings.json")}", await server.ReadUntilAsync("Settings"));
@@ -44,7 +45,7 @@ public sealed class ServerTests : IDisposable
         farEnd.Start();
         await using var server = ServerProcess.Start(_run.Folder,
         [
-            .. ServerProcess.FreePorts(), "--Ingress:RelayClients:0=127.0.0.1", $"--Delivery:Routes=*={farEnd.LocalEndpoint}",
+            .. ServerProcess.PortSettings(), "--Ingress:RelayClients:0=127.0.0.1", $"--Delivery:Routes=*={farEnd.LocalEndpoint}",
         ]);
         // The log and what is written for people come in either order; the greeting ends with "Or see a whole tour".
         List<string> lines = [];
@@ -83,7 +84,7 @@ public sealed class ServerTests : IDisposable
         File.Delete(_run.DataFolder);
 
         await File.WriteAllTextAsync(Path.Combine(_run.Folder, "appsettings.json"), """{ "Queue": { "MaxAge": "soon" } }""");
-        await using var misset = ServerProcess.DotNetRun(_run.Folder, ServerProcess.FreePorts());
+        await using var misset = ServerProcess.DotNetRun(_run.Folder, ServerProcess.PortSettings());
         Assert.StartsWith("Queue:MaxAge is 'soon'; it must be a time", (await misset.EndAsync()).Error, StringComparison.Ordinal);
     }
 
@@ -118,7 +119,7 @@ public sealed class ServerTests : IDisposable
     {
         var settings = Path.Combine(_run.Folder, "appsettings.json");
         await File.WriteAllTextAsync(settings, """{ "Logging": { "LogLevel": { "MailPipeline": "Information" } } }""");
-        await using var server = ServerProcess.Start(_run.Folder, ServerProcess.FreePorts());
+        await using var server = ServerProcess.Start(_run.Folder, ServerProcess.PortSettings());
         await server.ReadUntilAsync("MailPipeline runs");
 
         await server.SignalAsync("HUP");
@@ -149,10 +150,10 @@ public sealed class ServerTests : IDisposable
     [Fact]
     public async Task A_second_process_on_the_same_folder_is_refused()
     {
-        await using var first = ServerProcess.Start(_run.Folder, ServerProcess.FreePorts());
+        await using var first = ServerProcess.Start(_run.Folder, ServerProcess.PortSettings());
         await first.ReadUntilAsync("MailPipeline runs");
 
-        await using var second = ServerProcess.Start(_run.Folder, ServerProcess.FreePorts());
+        await using var second = ServerProcess.Start(_run.Folder, ServerProcess.PortSettings());
         var result = await second.EndAsync();
 
         Assert.Equal(
@@ -270,7 +271,7 @@ public sealed class ServerTests : IDisposable
 
     private async Task ShouldNotStartAsync(string message, params string[] arguments)
     {
-        await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.FreePorts(), .. arguments]);
+        await using var server = ServerProcess.Start(_run.Folder, [.. ServerProcess.PortSettings(), .. arguments]);
         var result = await server.EndAsync();
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));

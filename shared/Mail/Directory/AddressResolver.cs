@@ -82,16 +82,17 @@ public sealed class AddressResolver
 
     /// <param name="room">Most ends; one more is <see cref="AddressFault.TooWide"/>.</param>
     /// <param name="at">When its mail was accepted, by which a rewritten sender is still valid; null: now.</param>
-    public async ValueTask<ResolvedAddress> ResolveAsync(
-        string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage, DateTimeOffset? at = null)
-    {
-        if (_rewriting?.Read(address, at ?? _time.GetUtcNow()) is not { } path)
-            return await ResolveNameAsync(address, room, cancellationToken);
-        // Ours, as an alias is, though nobody has written it into the directory. Each one that stands in another is shorter.
-        return path.Fault == ReturnPathFault.None
+    public ValueTask<ResolvedAddress> ResolveAsync(
+        string address, CancellationToken cancellationToken, int room = RecipientIds.MaxPerMessage, DateTimeOffset? at = null) =>
+        _rewriting?.Read(address, at ?? _time.GetUtcNow()) is { } path
+            ? ResolveReturnPathAsync(path, room, at, cancellationToken) : ResolveNameAsync(address, room, cancellationToken);
+
+    // Ours, as an alias is, though nobody has written it into the directory. Each one that stands in another is shorter.
+    private async ValueTask<ResolvedAddress> ResolveReturnPathAsync(
+        RewrittenSender path, int room, DateTimeOffset? at, CancellationToken cancellationToken) =>
+        path.Fault == ReturnPathFault.None
             ? await ResolveAsync(path.Sender, cancellationToken, room, at) with { IsLocal = true, IsReturnPath = true }
             : new ResolvedAddress(true, [], AddressFault.NotThere);
-    }
 
     private async ValueTask<ResolvedAddress> ResolveNameAsync(string address, int room, CancellationToken cancellationToken)
     {
