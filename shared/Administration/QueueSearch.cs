@@ -37,6 +37,9 @@ public sealed record QueueFilter
 
     /// <summary>The key of a flow: what has no "@" is one.</summary>
     internal string Flow => SenderKey is { Length: > 0 } key && !key.Contains('@', StringComparison.Ordinal) ? key : "";
+
+    /// <summary>The reverse-path; null: any.</summary>
+    internal string? ReversePath => Flow.Length > 0 ? null : SenderKey;
 }
 
 /// <summary>How far a search has come. What waits changes meanwhile: of what was there all the time nothing is passed over.</summary>
@@ -44,9 +47,15 @@ public sealed record QueuePlace
 {
     internal enum Section
     {
-        Queued,
-        Held,
-        Unrouted,
+        Queued = 0,
+        Held = 1,
+        Unrouted = 2,
+
+        /// <summary>Queued, of an account of that name.</summary>
+        OfAccount = 3,
+
+        /// <summary>Queued, of who did not log in, by the domain of the reverse-path.</summary>
+        OfSendersDomain = 4,
     }
 
     private QueuePlace(Section part, WaitingPlace place) => (Part, Place) = (part, place);
@@ -85,6 +94,10 @@ public sealed record QueuePlace
 /// </summary>
 internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader, MailDirectory directory, TimeProvider time)
 {
+    /// <summary>Most often the first few are what is looked for. Each page that has none of it is followed by a larger one.</summary>
+    private const int FirstPage = 250;
+    private const int PageGrowth = 4;
+
     private const int DomainsAtOnce = 1000;
     private const int UnroutedAtOnce = 1000;
 
@@ -100,6 +113,7 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
     private DomainFilter? _domainsOf;
     private WaitRules? _rules;
     private long _looked;
+    private int _page = FirstPage;
 
     public async Task<QueueListing> FindAsync(QueueFilter filter, QueuePlace? after, int most, CancellationToken cancellation)
     {
@@ -108,27 +122,34 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
         _rules = await reader.ReadAsync(cancellation);
         _domain = filter.DomainKey.Length > 0 ? filter.DomainKey : await DomainOfRecipientAsync(cancellation);
         var sections = Plan();
-        var place = after ?? QueuePlace.Of(QueuePlace.Section.Queued);
+        var place = after;
         while (true)
         {
-            if (!sections.Contains(place.Part))
+            if (place is null || !sections.Contains(place.Part))
             {
-                if (place.Part == QueuePlace.Section.Unrouted)
+                if (sections.Count == 0 || place is not null)
                     return Listing(null);
-                place = QueuePlace.Of(place.Part + 1);
-                continue;
+                place = QueuePlace.Of(sections[0]);
             }
             if (_found.Count >= most || (_looked > 0 && time.GetElapsedTime(started) >= s_patience))
                 return Listing(place);
+            var found = _found.Count;
             var next = place.Part switch
             {
-                QueuePlace.Section.Queued => await QueuedAsync(place.Place, most - _found.Count, cancellation),
                 QueuePlace.Section.Held => await HeldAsync(place.Place, most - _found.Count, cancellation),
-                _ => await UnroutedAsync(place.Place, most - _found.Count, cancellation),
+                QueuePlace.Section.Unrouted => await UnroutedAsync(place.Place, most - _found.Count, cancellation),
+                _ => await QueuedAsync(place, most - _found.Count, cancellation),
             };
-            if (next is null && place.Part == QueuePlace.Section.Unrouted)
+            if (_found.Count == found)
+                _page = Math.Min(_page * PageGrowth, WaitingListStore.Page);
+            if (next is not null)
+                place = QueuePlace.Of(place.Part, next);
+            else if (sections.SkipWhile(section => section != place.Part).Skip(1).ToList() is [var following, ..])
+                place = QueuePlace.Of(following);
+            else
                 return Listing(null);
-            place = next is null ? QueuePlace.Of(place.Part + 1) : QueuePlace.Of(place.Part, next);
+            if (next is null)
+                _domains.Clear();
         }
     }
 
@@ -144,16 +165,19 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
     }
 
     /// <summary>Where there may be some, and what may be asked of the index.</summary>
-    private HashSet<QueuePlace.Section> Plan()
+    private List<QueuePlace.Section> Plan()
     {
+        // An address is an account, or that of somebody who did not log in, but for accounts that send under another one.
+        List<QueuePlace.Section> queued = _filter.ReversePath is { Length: > 0 }
+            ? [QueuePlace.Section.OfAccount, QueuePlace.Section.OfSendersDomain, QueuePlace.Section.Queued] : [QueuePlace.Section.Queued];
         _rows = new WaitingFilter(
-            _filter.SenderKey, _filter.Flow, _filter.Recipient ?? "", _filter.Reply ?? "", _filter.Older is { } older ? _rules!.Now - older : null);
+            _filter.ReversePath, _filter.Flow, _filter.Recipient ?? "", _filter.Reply ?? "", _filter.Older is { } older ? _rules!.Now - older : null);
         _domainsOf = _filter.Below.Length > 0 || _filter.Flow.Length > 0 ? new DomainFilter(_filter.Below) : null;
         var isPaused = _rules!.AllPaused is not null;
         switch (_filter.Reason)
         {
             case null:
-                return [.. Enum.GetValues<QueuePlace.Section>()];
+                return [.. queued, QueuePlace.Section.Held, QueuePlace.Section.Unrouted];
             case WaitKind.NotRouted or WaitKind.HeldBySender:
                 return [QueuePlace.Section.Unrouted];
             case WaitKind.HeldByOperator or WaitKind.HeldBySystem:
@@ -161,49 +185,50 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
             case WaitKind.BeingTried:
                 _rows = _rows with { IsClaimed = true };
                 _domainsOf = new DomainFilter(_filter.Below, HasClaims: true);
-                return [QueuePlace.Section.Queued];
+                return queued;
             case WaitKind.Paused:
-                return isPaused ? [QueuePlace.Section.Queued] : [];
+                return isPaused ? queued : [];
             case var _ when isPaused:
                 return [];
             case WaitKind.NoWorker when _rules.Queue.Closed.Count == 0:
                 return [];
             case WaitKind.BacksOff:
                 _domainsOf = new DomainFilter(_filter.Below, BacksOff: true);
-                return [QueuePlace.Section.Queued];
+                return queued;
             case WaitKind.NextAttempt:
                 _rows = _rows with { IsDue = false };
                 _domainsOf = new DomainFilter(_filter.Below, BacksOff: false);
-                return [QueuePlace.Section.Queued];
+                return queued;
             default:
                 _rows = _rows with { IsDue = true };
                 _domainsOf = new DomainFilter(_filter.Below, BacksOff: false, HasClaims: _filter.Reason == WaitKind.DomainLimit, IsDue: true);
-                return [QueuePlace.Section.Queued];
+                return queued;
         }
     }
 
-    private async Task<WaitingPlace?> QueuedAsync(WaitingPlace place, int most, CancellationToken cancellation)
+    private async Task<WaitingPlace?> QueuedAsync(QueuePlace at, int most, CancellationToken cancellation)
     {
-        if (_domain.Length == 0 && _domainsOf is null)
+        var (rows, place) = (RowsOf(at.Part), at.Place);
+        if (_domain.Length == 0 && _domainsOf is null && rows.Flow.Length == 0)
         {
-            var all = await store.FindQueuedAsync(_rows, "", place, most, _rules!.Now, cancellation);
+            var all = await store.FindQueuedAsync(rows, "", place, most, _rules!.Now, cancellation, _page);
             await AddAsync(all, cancellation);
             return all.Next;
         }
         if (_domains.Count == 0)
-            await ListDomainsAsync(place.Domain, cancellation);
+            await ListDomainsAsync(rows.Flow, place.Domain, cancellation);
         if (!_domains.TryPeek(out var domain))
             return null;
         // A domain that the search comes to begins before all times.
         var from = place.Domain == domain ? place : new WaitingPlace(domain, long.MinValue, 0);
-        var page = await store.FindQueuedAsync(_rows, domain, from, most, _rules!.Now, cancellation);
+        var page = await store.FindQueuedAsync(rows, domain, from, most, _rules!.Now, cancellation, _page);
         await AddAsync(page, cancellation);
         if (page.Next is { } next)
             return next;
         _domains.Dequeue();
         if (_domains.Count == 0 && _domain.Length == 0)
         {
-            await ListDomainsAsync(domain, cancellation);
+            await ListDomainsAsync(rows.Flow, domain, cancellation);
             if (_domains.TryPeek(out var first) && first == domain)
                 _domains.Dequeue();
         }
@@ -212,11 +237,24 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
         return _domains.TryPeek(out var other) ? new WaitingPlace(other, long.MinValue, 0) : null;
     }
 
-    private async Task ListDomainsAsync(string from, CancellationToken cancellation)
+    /// <summary>An account's mail is its own under any reverse-path.</summary>
+    private WaitingFilter RowsOf(QueuePlace.Section section)
+    {
+        if (_filter.ReversePath is not { Length: > 0 } path)
+            return _rows;
+        return section switch
+        {
+            QueuePlace.Section.OfAccount => _rows with { Sender = null, Flow = path },
+            QueuePlace.Section.OfSendersDomain => _rows with { Flow = FlowKey.Of("", path) },
+            _ => _rows with { ExceptFlows = [path, FlowKey.Of("", path)] },
+        };
+    }
+
+    private async Task ListDomainsAsync(string flow, string from, CancellationToken cancellation)
     {
         var domains = _domain.Length > 0
             ? _domainsOf?.BacksOff is { } backsOff && await reader.BacksOffAsync(_domain, _rules!.Now, cancellation) != backsOff ? [] : [_domain]
-            : await store.ListDomainsAsync(_domainsOf!, _filter.Flow, from, DomainsAtOnce, _rules!.Now, cancellation);
+            : await store.ListDomainsAsync(_domainsOf ?? new(), flow, from, DomainsAtOnce, _rules!.Now, cancellation);
         foreach (var domain in domains)
             _domains.Enqueue(domain);
     }
@@ -224,7 +262,7 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
     private async Task<WaitingPlace?> HeldAsync(WaitingPlace place, int most, CancellationToken cancellation)
     {
         bool? bySystem = _filter.Reason is null ? null : _filter.Reason == WaitKind.HeldBySystem;
-        var page = await store.FindHeldAsync(_rows, _domain, _filter.Below, bySystem, place, most, cancellation);
+        var page = await store.FindHeldAsync(_rows, _domain, _filter.Below, bySystem, place, most, cancellation, _page);
         await AddAsync(page, cancellation);
         return page.Next;
     }

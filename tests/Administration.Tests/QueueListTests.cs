@@ -84,6 +84,44 @@ public sealed class QueueListTests : IAsyncLifetime
         Assert.Empty(await FoundAsync(new() { Domain = "nobody.example" }));
     }
 
+    /// <summary>Who logged in takes turns as an account, everybody else as a domain; an account may send under another address.</summary>
+    [Fact]
+    public async Task A_sender_is_found_by_address_account_and_domain()
+    {
+        await AcceptFromAsync("", "ann@example.org", "a@one.example");
+        await AcceptFromAsync("ann@example.org", "ann@example.org", "b@one.example");
+        await AcceptFromAsync("ann@example.org", "sales@example.org", "c@two.example");
+        await AcceptFromAsync("joe@example.org", "Ann@example.org", "d@two.example");
+        await AcceptFromAsync("", "bob@example.org", "e@two.example");
+        await AcceptFromAsync("", "", "f@two.example");
+
+        Assert.Equal(["a@one.example", "b@one.example", "c@two.example", "d@two.example"], await FoundAsync(new() { Sender = "ANN@example.org" }));
+        Assert.Equal(["c@two.example", "d@two.example"], await FoundAsync(new() { Sender = "ann@example.org", Domain = "two.example" }));
+        Assert.Equal(["a@one.example", "e@two.example"], await FoundAsync(new() { Sender = "example.org" }));
+        Assert.Equal(["f@two.example"], await FoundAsync(new() { Sender = "<>" }));
+        Assert.Equal(["c@two.example"], await FoundAsync(new() { Sender = "sales@example.org" }));
+        Assert.Empty(await FoundAsync(new() { Sender = "two.example" }));
+        // Through all sections, one at a time.
+        var found = new List<string>();
+        for (QueuePlace? place = null; found.Count == 0 || place is not null;)
+        {
+            var listing = await _operator.Queue.ListAsync(new() { Sender = "ann@example.org" }, place, 1, Cancellation);
+            found.AddRange(listing.Entries.Select(entry => entry.Recipients[0]));
+            place = listing.Next;
+        }
+        Assert.Equal(["b@one.example", "c@two.example", "a@one.example", "d@two.example"], found);
+
+        async Task AcceptFromAsync(string account, string sender, string recipient)
+        {
+            var id = await _operator.Get<MessageStore>().NextMessageIdAsync(Cancellation);
+            var message = new Envelope(id, sender, [recipient], 1, BodyType.SevenBit, Now, "", FlowKey.Of(account, sender));
+            await using var content = _operator.Get<MessageStore>().CreateContent(id);
+            await content.AppendAsync("x"u8.ToArray(), Cancellation);
+            await _operator.Get<MessageStore>().AcceptAsync(message, content, Cancellation);
+            await _operator.Get<QueueStore>().RouteAsync([new RoutedMessage(message, [new RoutedRecipient(recipient, "", recipient.Split('@')[1], RecipientRoute.Remote)])]);
+        }
+    }
+
     [Fact]
     public async Task A_list_goes_on_where_it_ended_through_all_sections()
     {

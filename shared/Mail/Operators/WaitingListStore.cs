@@ -5,7 +5,7 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>Which of those that wait are looked for. What is empty or null asks for nothing.</summary>
-/// <param name="Sender">The reverse-path, or the key of a flow; case does not count. Empty: the null reverse-path. Null: any.</param>
+/// <param name="Sender">The reverse-path; case does not count. Empty: the null one. Null: any.</param>
 /// <param name="Flow">Whose mail it is where senders take turns (<see cref="FlowKey"/>).</param>
 /// <param name="Recipient">Where it goes, or where it was addressed before aliases; case does not count.</param>
 /// <param name="Reply">Part of the last reply; case does not count.</param>
@@ -17,6 +17,9 @@ public sealed record WaitingFilter(string? Sender = null, string Flow = "", stri
 
     /// <summary>Its time has come, or not; null: either.</summary>
     public bool? IsDue { get; init; }
+
+    /// <summary>Those of these flows are looked for elsewhere.</summary>
+    public IReadOnlyList<string> ExceptFlows { get; init; } = [];
 }
 
 /// <summary>Which domains are looked through.</summary>
@@ -43,8 +46,8 @@ public sealed record WaitingRecipient(
 /// </summary>
 public sealed class WaitingListStore(MailDatabase database)
 {
-    /// <summary>Rows that one page looks through.</summary>
-    public const int Page = 10_000;
+    /// <summary>Most rows that one page looks through: of rows that are in no memory some hundredths of a second.</summary>
+    public const int Page = 4_000;
 
     private static readonly ConcurrentDictionary<string, Statement> s_pages = new(StringComparer.Ordinal);
 
@@ -86,15 +89,16 @@ public sealed class WaitingListStore(MailDatabase database)
     /// <param name="domain">Of this domain alone; empty: of all, one after the other.</param>
     /// <param name="after">The place behind which the page begins.</param>
     /// <param name="most">So many are found; then the next page begins behind the last of them.</param>
+    /// <param name="page">Rows that are looked through, where not each of them is what is looked for.</param>
     public Task<WaitingPage> FindQueuedAsync(
-        WaitingFilter filter, string domain, WaitingPlace after, int most, DateTimeOffset now, CancellationToken cancellationToken)
+        WaitingFilter filter, string domain, WaitingPlace after, int most, DateTimeOffset now, CancellationToken cancellationToken, int page = Page)
     {
         var query = new PageQuery(filter);
         var key = "domain, next_attempt_at, id";
-        string page;
+        string rows;
         if (domain.Length == 0)
         {
-            page = $"SELECT domain, next_attempt_at, id FROM recipients WHERE state = 0 AND ({key}) > ({query.Add(after.Domain)}, {query.Add(after.NextAttemptAt)}, {query.Add(after.RecipientId)})";
+            rows = $"SELECT domain, next_attempt_at, id FROM recipients WHERE state = 0 AND ({key}) > ({query.Add(after.Domain)}, {query.Add(after.NextAttemptAt)}, {query.Add(after.RecipientId)})";
         }
         else
         {
@@ -102,18 +106,18 @@ public sealed class WaitingListStore(MailDatabase database)
             var name = query.Add(domain);
             var flow = filter.Flow.Length > 0 ? $" AND flow = {query.Add(filter.Flow)}" : "";
             key = "next_attempt_at, id";
-            page = $"SELECT domain, next_attempt_at, id FROM recipients WHERE domain = {name} AND state = 0{flow} AND ({key}) > ({query.Add(after.NextAttemptAt)}, {query.Add(after.RecipientId)})";
+            rows = $"SELECT domain, next_attempt_at, id FROM recipients WHERE domain = {name} AND state = 0{flow} AND ({key}) > ({query.Add(after.NextAttemptAt)}, {query.Add(after.RecipientId)})";
         }
-        return FindAsync(query, page, key, most, now, cancellationToken);
+        return FindAsync(query, rows, key, most, page, now, cancellationToken);
     }
 
     /// <summary>The same of those that are held, in the order of their ids.</summary>
     /// <param name="domain">Of this one and those that <paramref name="below"/> says; both empty: of all.</param>
     public Task<WaitingPage> FindHeldAsync(
-        WaitingFilter filter, string domain, string below, bool? bySystem, WaitingPlace after, int most, CancellationToken cancellationToken)
+        WaitingFilter filter, string domain, string below, bool? bySystem, WaitingPlace after, int most, CancellationToken cancellationToken, int page = Page)
     {
         var query = new PageQuery(filter with { IsClaimed = null, IsDue = null });
-        var page = $"SELECT domain, next_attempt_at, id FROM recipients WHERE state = 5 AND id > {query.Add(after.RecipientId)}";
+        var rows = $"SELECT domain, next_attempt_at, id FROM recipients WHERE state = 5 AND id > {query.Add(after.RecipientId)}";
         if (domain.Length > 0)
             query.Where($"p.domain = {query.Add(domain)}");
         if (below.Length > 0)
@@ -122,7 +126,7 @@ public sealed class WaitingListStore(MailDatabase database)
             query.WhereRow($"r.flow = {query.Add(filter.Flow)}");
         if (bySystem is { } system)
             query.WhereRow(system ? "r.hold_reason <> ''" : "r.hold_reason = ''");
-        return FindAsync(query, page, "id", most, default, cancellationToken);
+        return FindAsync(query, rows, "id", most, page, default, cancellationToken);
     }
 
     /// <summary>Domains with mail that waits, by their names, from one on.</summary>
@@ -183,9 +187,10 @@ public sealed class WaitingListStore(MailDatabase database)
         return holders;
     }
 
-    private async Task<WaitingPage> FindAsync(PageQuery query, string page, string key, int most, DateTimeOffset now, CancellationToken cancellationToken)
+    private async Task<WaitingPage> FindAsync(
+        PageQuery query, string page, string key, int most, int looked, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var length = query.Finish(now) ? Page : most;
+        var length = query.Finish(now) ? looked : most;
         var order = string.Join(", ", key.Split(", ").Select(column => "p." + column));
         var descending = string.Join(", ", key.Split(", ").Select(column => column + " DESC"));
         var limit = query.Add(most);
@@ -203,9 +208,9 @@ public sealed class WaitingListStore(MailDatabase database)
         if (rows.Count == 0)
             return new([], 0, null);
         var found = rows.Skip(1).Select(row => row.Place).ToList();
-        var (end, looked) = rows[0];
-        var next = found.Count == most ? found[^1] : looked == length ? end : null;
-        return new([.. found.Select(place => place.RecipientId)], looked, next);
+        var (end, count) = rows[0];
+        var next = found.Count == most ? found[^1] : count == length ? end : null;
+        return new([.. found.Select(place => place.RecipientId)], count, next);
     }
 
     private static Statement StatementOf(string text) => s_pages.GetOrAdd(text, static sql => new Statement(sql));
@@ -258,14 +263,10 @@ public sealed class WaitingListStore(MailDatabase database)
                 var address = Add(filter.Recipient.ToLowerInvariant());
                 WhereRow($"(LOWER(r.address) = {address} OR LOWER(r.original) = {address})");
             }
-            if (filter.Sender is { Length: 0 })
-                Where("m.sender = ''");
-            // Of a flow the index says it all, but of those that are held.
-            else if (filter.Sender is { } typed && filter.Flow.Length == 0)
-            {
-                var sender = Add(typed.ToLowerInvariant());
-                Where($"(LOWER(m.sender) = {sender} OR m.flow = {sender})");
-            }
+            if (filter.Sender is { } sender)
+                Where($"LOWER(m.sender) = {Add(sender.ToLowerInvariant())}");
+            if (filter.ExceptFlows.Count > 0)
+                WhereRow($"r.flow NOT IN ({string.Join(", ", filter.ExceptFlows.Select(flow => Add(flow)))})");
             if (filter.AcceptedBefore is { } before)
                 Where($"{QueueStore.Since} < {Add(before)}");
             if (filter.Reply.Length > 0)
@@ -273,7 +274,7 @@ public sealed class WaitingListStore(MailDatabase database)
             var joins = new StringBuilder();
             if (_needsRow)
                 joins.Append("JOIN recipients r ON r.id = p.id ");
-            if ((filter.Sender is not null && filter.Flow.Length == 0) || filter.AcceptedBefore is not null)
+            if (filter.Sender is not null || filter.AcceptedBefore is not null)
                 joins.Append("JOIN messages m ON m.id = p.id >> 16 ");
             if (filter.Reply.Length > 0)
                 joins.Append("JOIN attempts a ON a.recipient_id = p.id AND a.number = (SELECT MAX(n.number) FROM attempts n WHERE n.recipient_id = p.id) ");
