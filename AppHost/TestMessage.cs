@@ -99,7 +99,7 @@ internal sealed partial class TestMessage(Func<string, CancellationToken, Task<s
     [GeneratedRegex(@"queued as (?<id>[0-9A-F]+)")]
     private static partial Regex QueuedAs();
 
-    /// <summary>Lines such as <c>...Z   attempt 1 at mx.example.net: deferred 4.4.1 no answer (0.100 s)</c>.</summary>
-    [GeneratedRegex(@"^\S+ +attempt \d+(?<host> at \S+)?: (?<outcome>delivered|deferred|failed|uncertain) (?<words>.*)$", RegexOptions.Multiline)]
+    /// <summary>Lines such as <c>...Z   attempt 1 at mx.example.net from delivery-7d4f[10.0.0.7]: deferred 4.4.1 no answer (0.100 s)</c>.</summary>
+    [GeneratedRegex(@"^\S+ +attempt \d+(?<host> at \S+)?(?: from \S+)?: (?<outcome>delivered|deferred|failed|uncertain) (?<words>.*)$", RegexOptions.Multiline)]
     private static partial Regex LastAttempt();
 }

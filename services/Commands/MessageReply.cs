@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using MailPipeline.Administration;
 using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 using static MailPipeline.Commands.MailText;
 
 namespace MailPipeline.Commands;
@@ -13,6 +14,7 @@ internal static class MessageReply
     public static Reply Of(MessageResult result, bool all = false) => result switch
     {
         MessageFound found => Reply.Show("message", [.. Timeline.Lines(found, all).Select(line => new LinePart(line))], json => Write(json, found)),
+        MessagesFound found => Reply.Show("messages", [.. Parts(found)], json => Write(json, found)),
         MessageChanged changed => Reply.Say(changed.Status, NameOf(changed.Action), Done(changed.MessageId, changed.Action, changed.Recipients), json =>
             WriteCounts(json, changed.MessageId, changed.Recipients, 0)),
         MessageChangedInPart part => Reply.Say(part.Status, NameOf(part.Action),
@@ -64,12 +66,52 @@ internal static class MessageReply
         json.WriteEndObject();
     }
 
+    private static IEnumerable<ReplyPart> Parts(MessagesFound found)
+    {
+        if (found.Messages.Count == 0)
+        {
+            yield return new LinePart("Nothing was found; finished messages are forgotten after a while, and new ones are found once they are routed");
+            yield break;
+        }
+        yield return new TablePart(
+            ["id", "accepted", "from", ">size", "recipients", "Message-ID"],
+            [.. found.Messages.Select(message => (string[])
+            [
+                MessageIds.ToText(message.MessageId), Second(message.AcceptedAt), $"<{message.Sender}>", Units.Size(message.SizeBytes), States(message),
+                OneLine(message.HeaderId),
+            ])]);
+        if (found.HasMore)
+            yield return new LinePart($"... and more; '--before {MessageIds.ToText(found.Messages[^1].MessageId)}' goes on");
+    }
+
+    // "2 delivered, 1 queued"
+    private static string States(MessageSummary message) => message.Recipients.Count == 0
+        ? "not routed yet" : string.Join(", ", message.Recipients.Select(state => $"{Number(state.Value)} {Word(state.Key)}"));
+
+    private static void Write(Utf8JsonWriter json, MessagesFound found)
+    {
+        json.WriteAll("messages", found.Messages, message =>
+        {
+            WriteId(json, message.MessageId);
+            json.WriteTime("acceptedAt", message.AcceptedAt);
+            json.WriteString("sender", message.Sender);
+            json.WriteString("headerId", message.HeaderId);
+            json.WriteNumber("sizeBytes", message.SizeBytes);
+            json.WriteStartObject("recipients");
+            foreach (var (state, count) in message.Recipients)
+                json.WriteNumber(Json.Name(state), count);
+            json.WriteEndObject();
+        });
+        json.WriteBoolean("more", found.HasMore);
+    }
+
     private static void Write(Utf8JsonWriter json, MessageFound found)
     {
         var message = found.Message;
         WriteId(json, message.MessageId);
         json.WriteTime("acceptedAt", message.AcceptedAt);
         json.WriteString("sender", message.Sender);
+        json.WriteString("headerId", message.HeaderId);
         json.WriteNumber("sizeBytes", message.SizeBytes);
         json.WriteStrings("envelope", message.Envelope);
         json.WriteStrings("tags", message.Tags);
@@ -112,6 +154,7 @@ internal static class MessageReply
             json.WriteString("status", attempt.Status);
             json.WriteString("reply", attempt.Reply);
             json.WriteString("host", attempt.RemoteHost);
+            json.WriteString("worker", attempt.Worker);
             json.WriteTime("startedAt", attempt.StartedAt);
             json.WriteTime("finishedAt", attempt.FinishedAt);
             if (attempt.Tls is not { } tls)

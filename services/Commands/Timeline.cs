@@ -20,6 +20,8 @@ internal static class Timeline
         var message = found.Message;
         var id = MessageIds.ToText(message.MessageId);
         yield return $"{Time(message.AcceptedAt)} accepted as {id} from <{message.Sender}>, {Units.Size(message.SizeBytes)}";
+        if (message.HeaderId.Length > 0)
+            yield return $"{s_indent} Message-ID {OneLine(message.HeaderId)}";
         if (message.Tags.Count > 0)
             yield return $"{s_indent} tagged {string.Join(", ", message.Tags)}";
         if (message.HoldReason.Length > 0)
@@ -64,7 +66,7 @@ internal static class Timeline
         foreach (var (number, attempt) in recipient.Attempts.Index())
         {
             var duration = attempt.FinishedAt - attempt.StartedAt;
-            var host = attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "";
+            var host = $"{(attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "")}{(attempt.Worker.Length > 0 ? $" from {OneLine(attempt.Worker)}" : "")}";
             yield return string.Create(CultureInfo.InvariantCulture,
                 $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)");
             if (attempt.Tls is { } tls)

@@ -57,6 +57,19 @@ internal sealed class IncomingContent(
     /// <summary>Its header says that it need not go under TLS (RFC 8689 §3).</summary>
     public bool SaysTlsIsOptional => _facts.SaysTlsIsOptional;
 
+    /// <summary>Its Message-ID, whoever wrote it; empty where it has none that could be told.</summary>
+    public string HeaderId
+    {
+        get
+        {
+            if (_missing.Length == 0 || _facts.MessageId is { Length: > 0 })
+                return _facts.MessageId;
+            var added = new HeaderFacts();
+            added.Read(_missing);
+            return added.MessageId;
+        }
+    }
+
     /// <summary>The client goes on long after its content can no longer be taken.</summary>
     public bool IsEndless => _reader.WireBytes > options.MaxMessageBytes + options.MaxDiscardedBytes;
 

@@ -203,7 +203,7 @@ internal sealed class MessageReception(
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
-            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing, submitter);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing, submitter, _content.HeaderId);
     }
 
     private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>

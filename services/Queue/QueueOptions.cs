@@ -106,9 +106,15 @@ public sealed class QueueOptions
     /// <summary>Reports by DMARC (RFC 7489 §7.2): who answers for ours, and where those of others come to.</summary>
     public DmarcReportOptions DmarcReports { get; init; } = new();
 
-    /// <summary>How long finished messages are remembered for operators. Default 24 h.</summary>
+    /// <summary>How long messages are remembered for operators after the last of their recipients had his end. Default 14 days.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
-    public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromHours(24);
+    public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromDays(14);
+
+    /// <summary>
+    /// Messages are found by sender, recipient and Message-ID, from when they are routed until they are forgotten. Those that are routed while it is
+    /// off are found by their id alone. Default true.
+    /// </summary>
+    public bool MessageSearch { get; set; } = true;
 
     /// <summary>
     /// Keeps everything queued and hands nothing out, in this process, whatever the operator's switch says. Default false.

@@ -19,6 +19,10 @@ public abstract record MessageResult
 public sealed record MessageFound(MessageTimeline Message, IReadOnlyList<TracedRecipient> Recipients, WaitReason? Wait)
     : MessageResult(ActStatus.Done);
 
+/// <param name="Messages">The latest first.</param>
+/// <param name="HasMore">There are others before them.</param>
+public sealed record MessagesFound(IReadOnlyList<MessageSummary> Messages, bool HasMore) : MessageResult(ActStatus.Done);
+
 /// <summary>All recipients that the change is for were changed.</summary>
 public sealed record MessageChanged(long MessageId, OperatorAction Action, int Recipients) : MessageResult(ActStatus.Done);
 

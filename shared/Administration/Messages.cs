@@ -6,7 +6,8 @@ namespace MailPipeline.Administration;
 /// One message by its id, as it stands in the 250 reply: what happened to it and why it waits, and what an operator can do to its
 /// recipients. A recipient that is being tried is left alone.
 /// </summary>
-public sealed class Messages(MessageHistory history, OperatorStore store, QueueStateStore states, QueueStore queue, WaitingListStore waiting, TimeProvider time)
+public sealed class Messages(
+    MessageHistory history, SearchStore search, OperatorStore store, QueueStateStore states, QueueStore queue, WaitingListStore waiting, TimeProvider time)
 {
     private readonly WaitRulesReader _rules = new(store, states, queue, waiting, time);
 
@@ -21,6 +22,18 @@ public sealed class Messages(MessageHistory history, OperatorStore store, QueueS
         return new MessageFound(
             message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Audit)))],
             message.Envelope.Count > 0 ? rules.OfUnrouted(message.ReleaseAt) : null);
+    }
+
+    /// <summary>Messages by whom they are from, whom they are to and their Message-ID, the latest first.</summary>
+    /// <param name="typedBefore">Only those before this id, as a page before said it; null: from the latest.</param>
+    /// <returns><see cref="MessagesFound"/>, or why not.</returns>
+    public async Task<MessageResult> SearchAsync(MessageSearch wanted, string? typedBefore, int limit, CancellationToken cancellation)
+    {
+        var before = long.MaxValue;
+        if (typedBefore is not null && !MessageIds.TryParse(typedBefore, out before))
+            return new NotAMessageId(typedBefore);
+        var found = await search.FindAsync(wanted, before, limit + 1, cancellation);
+        return new MessagesFound([.. found.Take(limit)], found.Count > limit);
     }
 
     /// <summary>Keeps the waiting recipients back until they are released.</summary>

@@ -24,6 +24,7 @@ public sealed record AttemptsCompleted(
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>
 /// <param name="Tls">As storage writes it; empty where nothing is known of it.</param>
+/// <param name="Worker">The process that made it, and the address it spoke from; empty where it is not known.</param>
 [GenerateSerializer, Immutable]
 public sealed record CompletedAttempt(
     [property: Id(0)] long RecipientId,
@@ -33,4 +34,5 @@ public sealed record CompletedAttempt(
     [property: Id(4)] string RemoteHost,
     [property: Id(5)] DateTimeOffset StartedAt,
     [property: Id(6)] DateTimeOffset FinishedAt,
-    [property: Id(7)] string Tls = "");
+    [property: Id(7)] string Tls = "",
+    [property: Id(8)] string Worker = "");

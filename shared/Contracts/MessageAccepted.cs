@@ -14,6 +14,7 @@ public sealed record MessageAccepted(long[] MessageIds, [property: JsonIgnore] A
 /// <param name="HoldReason">Why its recipients are held, or empty.</param>
 /// <param name="Dsn">What its envelope said about reports, as storage writes it, or empty.</param>
 /// <param name="Timing">What it said about time, as storage writes it, or empty.</param>
+/// <param name="HeaderId">Its field Message-ID, without brackets, or empty.</param>
 public sealed record AcceptedMessage(
     long MessageId,
     string Sender,
@@ -25,4 +26,5 @@ public sealed record AcceptedMessage(
     string Flow,
     string HoldReason = "",
     string Dsn = "",
-    string Timing = "");
+    string Timing = "",
+    string HeaderId = "");

@@ -8,6 +8,7 @@ namespace MailPipeline.Mail;
 /// <param name="IsFinal">That host delivers itself (LMTP): with its 250 the message is where it was to go, and its sender may want to know.</param>
 /// <param name="TellsOfRelay">The sender is to be told that this host took it, unless he wants no reports at all (RFC 2852 §4.1.4).</param>
 /// <param name="Tls">Under what TLS it was made, and why; null where no host was spoken to, or none is needed.</param>
+/// <param name="Worker">The process that made it, and the address it spoke from, e.g. "delivery-7d4f[10.0.0.7]"; empty where it is not known.</param>
 public sealed record AttemptResult(
     long RecipientId,
     AttemptOutcome Outcome,
@@ -19,7 +20,8 @@ public sealed record AttemptResult(
     bool ReportsHandedOn = false,
     bool IsFinal = false,
     bool TellsOfRelay = false,
-    AttemptTls? Tls = null);
+    AttemptTls? Tls = null,
+    string Worker = "");
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

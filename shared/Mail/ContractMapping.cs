@@ -14,12 +14,13 @@ public static class ContractMapping
 
     public static AcceptedMessage ToContract(this Envelope envelope) => new(
         envelope.MessageId, envelope.Sender, envelope.Recipients, envelope.SizeBytes, (int)envelope.Body, envelope.AcceptedAt,
-        envelope.TraceParent, envelope.Flow, envelope.HoldReason, envelope.Dsn?.ToText() ?? "", envelope.Timing?.ToText() ?? "");
+        envelope.TraceParent, envelope.Flow, envelope.HoldReason, envelope.Dsn?.ToText() ?? "", envelope.Timing?.ToText() ?? "",
+        envelope.HeaderId);
 
     public static Envelope ToEnvelope(this AcceptedMessage message) => new(
         message.MessageId, message.Sender, message.Recipients, message.SizeBytes, (BodyType)message.Body, message.AcceptedAt,
         message.TraceParent, message.Flow ?? "", message.HoldReason ?? "", EnvelopeDsn.Parse(message.Dsn ?? ""),
-        message.Timing is { Length: > 0 } timing ? MailTiming.Parse(timing) : null);
+        message.Timing is { Length: > 0 } timing ? MailTiming.Parse(timing) : null, HeaderId: message.HeaderId ?? "");
 
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,
@@ -63,10 +64,10 @@ public static class ContractMapping
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt,
-        result.Tls?.ToText() ?? "");
+        result.Tls?.ToText() ?? "", result.Worker);
 
     /// <summary>An outcome that is none of ours is in doubt: the recipient is tried again later.</summary>
     private static AttemptResult ToResult(CompletedAttempt result) => new(
         result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.Deferred,
-        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls));
+        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls), Worker: result.Worker ?? "");
 }

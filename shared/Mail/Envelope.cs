@@ -15,6 +15,7 @@ namespace MailPipeline.Mail;
 /// <param name="Dsn">What it said about reports; null: nothing, as most do.</param>
 /// <param name="Timing">What it said about time; null: nothing, as most do.</param>
 /// <param name="Submitter">Who has submitted it, as far as those are believed who said so; null: nothing was said, as by most.</param>
+/// <param name="HeaderId">Its field Message-ID, without brackets; empty where it has none that could be told.</param>
 public sealed record Envelope(
     long MessageId,
     string Sender,
@@ -27,7 +28,8 @@ public sealed record Envelope(
     string HoldReason = "",
     EnvelopeDsn? Dsn = null,
     MailTiming? Timing = null,
-    MailSubmitter? Submitter = null);
+    MailSubmitter? Submitter = null,
+    string HeaderId = "");
 
 /// <summary>What an envelope said about reports (RFC 3461). It goes with <see cref="BodyType.Dsn"/>.</summary>
 /// <param name="Recipients">In the order of the envelope's.</param>

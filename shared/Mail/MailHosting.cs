@@ -58,6 +58,7 @@ public static class MailHosting
             provider.GetService<TokenVerifier>(),
             provider.GetRequiredService<MailDatabase>().SingleProcess ? null : provider.GetRequiredService<LoginFailureStore>()));
         services.AddSingleton<MessageHistory>();
+        services.AddSingleton<SearchStore>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<FlushStore>();
         services.AddSingleton<GreylistStore>();

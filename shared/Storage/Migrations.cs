@@ -327,6 +327,16 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
         ],
         [
+            // header_id: its field Message-ID, without brackets, or empty.
+            "ALTER TABLE messages ADD COLUMN header_id TEXT NOT NULL DEFAULT ''",
+
+            // By what a message is found again: a hash of its sender, of each address that it was sent to or led to, and of its Message-ID.
+            "CREATE TABLE search_terms (term BIGINT NOT NULL, message_id BIGINT NOT NULL, PRIMARY KEY (term, message_id)) {without_rowid}",
+
+            // worker: the process that made the attempt, and the address it spoke from, e.g. "delivery-7d4f[10.0.0.7]"; or empty.
+            "ALTER TABLE attempts ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
+        ],
+        [
             // What processes of Queue go by, for commands to say why something waits: settings, and endpoints of batches that are closed ('closed:' and the
             // name; value 1: the bus refuses them, 0: nobody consumes them). since: when it last changed.
             "CREATE TABLE queue_state (name TEXT PRIMARY KEY, value BIGINT NOT NULL, since BIGINT NOT NULL)",

@@ -17,7 +17,7 @@ public sealed class TestMessageTests
     {
         var result = await SendAsync(
             "250 2.0.0 Ok: queued as 1E", Accepted, Routed,
-            Routed + "2026-11-29T00:00:01.000Z   attempt 1 at mailpit[127.0.0.1]:11025: delivered 2.0.0 250 2.0.0 Ok (0.010 s)\n"
+            Routed + "2026-11-29T00:00:01.000Z   attempt 1 at mailpit[127.0.0.1]:11025 from mail-1[127.0.0.1]: delivered 2.0.0 250 2.0.0 Ok (0.010 s)\n"
                 + "2026-11-29T00:00:01.000Z   delivered\n");
         Assert.True(result.Success);
         Assert.Equal("Message 1E is delivered at mailpit[127.0.0.1]:11025: 2.0.0 250 2.0.0 Ok (0.010 s)", result.Message);

@@ -71,6 +71,18 @@ public sealed class ContractTests
              "unreachable":true,"nothingWon":false,"goesOn":false,"hasEnded":false,"site":"","batchId":0}
             """
         },
+        // Since attempts say who made them.
+        {
+            new AttemptsCompleted(
+                "example.org", 77,
+                [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Deferred, "4.2.2", "full", "mx.example.org", s_at, s_at, "", "delivery-7d4f[10.0.0.7]")], false),
+            """
+            {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":2,"status":"4.2.2","reply":"full",
+             "remoteHost":"mx.example.org","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00",
+             "tls":"","worker":"delivery-7d4f[10.0.0.7]"}],
+             "unreachable":false,"nothingWon":false,"goesOn":false,"hasEnded":false,"site":"","batchId":0}
+            """
+        },
     };
 
     /// <summary>A worker that knows no REQUIRETLS claims by the number of attempts that it reads, and nobody has had that many.</summary>

@@ -51,18 +51,19 @@ public sealed class JsonTests : IDisposable
         var noon = new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
         var id = RecipientIds.Of(0x1E240, 0);
         var recipient = new RecipientTimeline(id, "bob@example.net", "", "example.net", RecipientRoute.Remote, RecipientState.Queued, noon, false, noon,
-            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon, Tls: new AttemptTls("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"))]) { ReturnPath = "SRS0=AAAAAAAA=AA=example.com=eve@example.org" };
+            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon, Tls: new AttemptTls("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"), Worker: "delivery-7d4f[10.0.0.7]")]) { ReturnPath = "SRS0=AAAAAAAA=AA=example.com=eve@example.org" };
         var message = new MessageTimeline(0x1E240, noon, "ann@example.org", 7, [], [recipient])
         {
             Audit = [new AuditEntry(OperatorAction.Released, "joe", noon, 1)],
             Reports = [new ReportMade(0x1E241, ReportKind.Delayed, 1, noon, IsDropped: false)],
             Tags = ["list"],
             HoldReason = "header rule paid",
+            HeaderId = "1@example.org",
         };
 
         Assert.Equal(
             """
-            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","returnPath":"SRS0=AAAAAAAA=AA=example.com=eve@example.org","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z","tls":{"policy":"sts","source":"published","certificate":"verified","protocol":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384"}}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
+            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","headerId":"1@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","returnPath":"SRS0=AAAAAAAA=AA=example.com=eve@example.org","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","worker":"delivery-7d4f[10.0.0.7]","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z","tls":{"policy":"sts","source":"published","certificate":"verified","protocol":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384"}}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
             """,
             Write(MessageReply.Of(new MessageFound(message, [new TracedRecipient(recipient, new BacksOff(noon.AddHours(1), "no route", noon.AddHours(2)))], null))));
     }

@@ -162,6 +162,31 @@ public sealed class MailCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Messages_are_found_by_sender_recipient_and_Message_ID()
+    {
+        var found = await AcceptAsync("carl@example.net");
+        await Get<QueueStore>().RouteAsync([new RoutedMessage(
+            found with { HeaderId = "1@example.org" }, [new RoutedRecipient("carl@example.net", "", "example.net", RecipientRoute.Remote)], IsSearchable: true)]);
+        var id = MessageIds.ToText(found.MessageId);
+        await QueueAsync("dora@example.net");
+
+        foreach (var question in (string[])["--to carl@example.net", "--from <ann@example.org> --to CARL@example.net", "--message-id <1@example.org>", "--limit 1 --from ann@example.org"])
+            Assert.Matches($@"^id +accepted +from +size +recipients +Message-ID\n{id} +20\S+Z  <ann@example\.org> +1 byte +1 queued$", (await _run.RunAsync($"message find {question}")).Output);
+        Assert.Contains("... and more; '--before ", (await _run.RunAsync("message find --limit 1")).Output, StringComparison.Ordinal);
+        Assert.Contains($"\"id\":\"{id}\"", (await _run.RunAsync("message find --to carl@example.net --json")).Output, StringComparison.Ordinal);
+        Assert.StartsWith("Nothing was found", (await _run.RunAsync("message find --to dora@example.net")).Output, StringComparison.Ordinal);
+        Assert.Equal((2, ""), await BadAsync("message find --limit 0", "--limit is '0'; it must be 1 to 1000"));
+        Assert.Equal((2, ""), await BadAsync("message find --before x", "--before: 'x' is not a message id"));
+
+        async Task<(int, string)> BadAsync(string line, string error)
+        {
+            var result = await _run.RunAsync(line);
+            Assert.Contains(error, result.Error, StringComparison.Ordinal);
+            return (result.ExitCode, result.Output);
+        }
+    }
+
+    [Fact]
     public async Task What_is_being_tried_is_left_alone_and_said_to_be()
     {
         var recipients = await QueueAsync("a@example.net", "b@example.net");

@@ -152,6 +152,15 @@ public sealed class StoreFixture : IAsyncDisposable
         return await StoreCounts.ReadAsync(connection);
     }
 
+    public async Task<long> CountRowsAsync(string table)
+    {
+        await using var connection = Connect();
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = $"SELECT COUNT(*) FROM {table}";
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
+
     /// <summary>Past the store.</summary>
     public DbConnection Connect() => Database.SingleProcess
         ? new SqliteConnection(Options.ConnectionString + ";Pooling=False") : new NpgsqlConnection(Options.ConnectionString);

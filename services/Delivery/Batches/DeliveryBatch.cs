@@ -65,6 +65,9 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>Where it goes, as the resolution of its domain names it; empty while that is not known.</summary>
     public string Site { get; set; } = "";
 
+    /// <summary>Who makes its attempts: this process, and the address that it speaks from once it does.</summary>
+    public string Worker { get; set; } = Environment.MachineName;
+
     /// <summary>Under what TLS its far end is spoken to, or could not be; null: it was not spoken to yet.</summary>
     public AttemptTls? Tls { get; set; }
 
@@ -341,7 +344,7 @@ internal sealed class DeliveryBatch : IDots
                     recipient.RecipientId, ended, RemoteReply.Status(own, ended), RemoteReply.Line(own), remoteHost, startedAt, finishedAt,
                     ReportsHandedOn: message.Dsn is not null,
                     // RFC 2033 §1: who speaks LMTP delivers. Nobody is told so who has asked for nothing.
-                    IsFinal: message.First.Body.HasFlag(BodyType.Dsn), Tls: Tls);
+                    IsFinal: message.First.Body.HasFlag(BodyType.Dsn), Tls: Tls, Worker: Worker);
                 _results[recipient.RecipientId] = result;
                 if (ended == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);
@@ -351,7 +354,7 @@ internal sealed class DeliveryBatch : IDots
             {
                 var result = new AttemptResult(
                     recipient.RecipientId, outcome, status, reply, remoteHost, startedAt, finishedAt, ReportsHandedOn: message.Dsn is not null,
-                    TellsOfRelay: message.TellsOfRelay, Tls: Tls);
+                    TellsOfRelay: message.TellsOfRelay, Tls: Tls, Worker: Worker);
                 _results[recipient.RecipientId] = result;
                 if (outcome == AttemptOutcome.Delivered)
                     (delivered ??= new(message.Recipients.Count)).Add(result);
@@ -366,7 +369,7 @@ internal sealed class DeliveryBatch : IDots
                 var refused = RemoteReply.Outcome(refusal, TransactionStep.Rcpt, fellBackToClear);
                 var line = RemoteReply.Line(refusal);
                 _results[recipient.RecipientId] = new AttemptResult(
-                    recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt, Tls: Tls);
+                    recipient.RecipientId, refused, RemoteReply.Status(refusal, refused), line, remoteHost, startedAt, finishedAt, Tls: Tls, Worker: Worker);
                 LogAttempt(message, [recipient], _results[recipient.RecipientId]);
             }
         }
@@ -399,7 +402,7 @@ internal sealed class DeliveryBatch : IDots
 
             await message.CloseAsync();
             foreach (var recipient in message.Recipients)
-                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, _begunAt, now, Tls: Tls);
+                _results[recipient.RecipientId] = new AttemptResult(recipient.RecipientId, outcome, status, reply, remoteHost, _begunAt, now, Tls: Tls, Worker: Worker);
         }
 
         foreach (var message in kept)

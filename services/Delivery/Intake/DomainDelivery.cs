@@ -242,6 +242,7 @@ internal sealed class DomainDelivery(
             }
 
             batch.Tls = connection.Security;
+            batch.Worker = connection.Worker;
             batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
             var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
             try

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -55,6 +56,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
         _deadline = new Deadline(time, Abort);
         RemoteHost = remoteHost;
         Peer = peer;
+        Worker = connected.LocalEndPoint is IPEndPoint local ? $"{Environment.MachineName}[{local.Address}]" : Environment.MachineName;
     }
 
     /// <summary>Name and address of the far end, e.g. "mx.example.net[192.0.2.1]:25".</summary>
@@ -62,6 +64,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     /// <summary>The same for sentences about failures; of a host that is known by its address alone, only that.</summary>
     public string Peer { get; }
+
+    /// <summary>This process, and the address that it speaks from, e.g. "delivery-7d4f[10.0.0.7]"; over a Unix socket the process alone.</summary>
+    public string Worker { get; }
 
     /// <summary>The far end speaks LMTP (RFC 2033): behind the final dot each recipient that it took has a reply of its own.</summary>
     public bool IsLmtp { get; init; }

@@ -104,7 +104,7 @@ internal sealed class LocalDelivery(ILocalStore store, TimeProvider time, ILogge
         }
         return new AttemptResult(
             recipient.RecipientId, claimed == ClaimUpdate.Applied ? AttemptOutcome.Deferred : AttemptOutcome.NotAttempted, "4.3.0", "storage refuses the message", RemoteHost: "",
-            startedAt, time.GetUtcNow());
+            startedAt, time.GetUtcNow(), Worker: Environment.MachineName);
     }
 }
 

@@ -27,18 +27,20 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
     public ComposedMessage Compose(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients)
     {
         var isGlobal = !Ascii.IsValid(frame.Message.Sender);
-        var content = signature.Sign(Write(kind, frame, recipients, isGlobal), options.Value.HostName);
+        // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
+        var headerId = $"{MessageIds.ToText(frame.ReportId)}.{time.GetUtcNow().ToUnixTimeMilliseconds():x}.dsn@{options.Value.HostName}";
+        var content = signature.Sign(Write(kind, frame, recipients, isGlobal, headerId), options.Value.HostName);
         // What it returns is returned as it was, with all the bits it had.
         var body = (Ascii.IsValid(content) ? BodyType.SevenBit : BodyType.EightBitMime) | (isGlobal ? BodyType.SmtpUtf8 : BodyType.SevenBit)
             // RFC 8689 §5: it shows as much of the message as needs the same care.
             | (frame.Message.Body & BodyType.RequireTls);
         return new ComposedMessage(
             new Envelope(
-                frame.ReportId, "", [frame.Message.Sender], content.Length, body, time.GetUtcNow(), frame.Message.TraceParent),
+                frame.ReportId, "", [frame.Message.Sender], content.Length, body, time.GetUtcNow(), frame.Message.TraceParent, HeaderId: headerId),
             content);
     }
 
-    private byte[] Write(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients, bool isGlobal)
+    private byte[] Write(ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients, bool isGlobal, string headerId)
     {
         var hostName = options.Value.HostName;
         MimeEntity[] parts =
@@ -59,8 +61,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
             ? StatusField.Raw("To", $" {PlainText.Of(frame.Message.Sender)}\r\n") : new Header(HeaderId.To, frame.Message.Sender));
         message.Subject = ReportText.Subject(kind);
         message.Date = time.GetUtcNow();
-        // RFC 5322 §3.6.4: ids of messages begin anew with a new store.
-        message.MessageId = $"{MessageIds.ToText(frame.ReportId)}.{time.GetUtcNow().ToUnixTimeMilliseconds():x}.dsn@{hostName}";
+        message.MessageId = headerId;
         // RFC 3834 §5: nobody should answer this automatically.
         message.Headers.Add("Auto-Submitted", "auto-replied");
         var format = FormatOptions.Default.Clone();

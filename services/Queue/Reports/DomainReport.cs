@@ -45,7 +45,7 @@ internal sealed class DomainReportMail(OwnSignature signature, TimeProvider time
     public ComposedMessage Compose(long messageId, DomainReport report, string mailbox)
     {
         var content = Write(report, mailbox);
-        return new ComposedMessage(new Envelope(messageId, "", [mailbox], content.Length, BodyType.SevenBit | report.Needs, time.GetUtcNow(), ""), content);
+        return new ComposedMessage(new Envelope(messageId, "", [mailbox], content.Length, BodyType.SevenBit | report.Needs, time.GetUtcNow(), "", HeaderId: report.Head.Id), content);
     }
 
     private byte[] Write(DomainReport report, string mailbox)

@@ -21,7 +21,7 @@ internal sealed partial class Router(
         {
             using var activity = telemetry.StartActivity("route", messages[i].TraceParent);
             var recipients = await ResolveAsync(messages[i], cancellationToken);
-            routed[i] = new RoutedMessage(messages[i], recipients, MayBeReport(messages[i], recipients));
+            routed[i] = new RoutedMessage(messages[i], recipients, MayBeReport(messages[i], recipients), options.Value.MessageSearch);
             activity?.SetTag("mailpipeline.recipients", routed[i].Recipients.Count);
         }
         var made = await store.RouteAsync(routed);

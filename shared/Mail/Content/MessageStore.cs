@@ -23,23 +23,24 @@ public sealed class MessageStore
 
     private static readonly Statement s_insertMessage = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, header_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """) { IsMerged = true };
 
     // With what checks said of it and what its sender wants to be told, of few messages.
     private static readonly Statement s_insertNoted = new(
         """
-        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        INSERT INTO messages (id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, header_id, hold_reason, tags, dsn)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """);
 
     // With what MAIL said about time, or about who submitted it, of fewer still.
     private static readonly Statement s_insertTimed = new(
         """
         INSERT INTO messages (
-            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, hold_reason, tags, dsn, timing, release_at, priority, submitter)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            id, accepted_at, sender, flow, size_bytes, body, trace_parent, content_refs, header_id, hold_reason, tags, dsn, timing, release_at, priority,
+            submitter)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         """);
 
     private static readonly Statement s_insertChunk = new(
@@ -246,16 +247,16 @@ public sealed class MessageStore
         if (message.Timing is not null || message.Submitter is not null)
             transaction.ExecuteLast(
                 s_insertTimed, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body, message.TraceParent,
-                message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", message.Timing?.ToText() ?? "",
+                message.Recipients.Length, message.HeaderId, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "", message.Timing?.ToText() ?? "",
                 releaseAt, message.Timing?.Priority ?? 0, message.Submitter?.ToText() ?? "");
         else if (message.HoldReason.Length > 0 || tags is { Count: > 0 } || message.Dsn is not null)
             transaction.ExecuteLast(
                 s_insertNoted, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
-                message.TraceParent, message.Recipients.Length, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "");
+                message.TraceParent, message.Recipients.Length, message.HeaderId, message.HoldReason, string.Join('\n', tags ?? []), message.Dsn?.Mail.ToString() ?? "");
         else
             transaction.ExecuteLast(
                 s_insertMessage, message.MessageId, message.AcceptedAt, message.Sender, message.Flow, size, (long)message.Body,
-                message.TraceParent, message.Recipients.Length);
+                message.TraceParent, message.Recipients.Length, message.HeaderId);
         var recipients = string.Join('\n', message.Recipients);
         // A router that knows no REQUIRETLS would hand such a message to anybody.
         if (message.Timing is not null || message.Body.HasFlag(BodyType.RequireTls))

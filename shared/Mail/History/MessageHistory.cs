@@ -11,6 +11,9 @@ public sealed record MessageTimeline(
     /// <summary>What operators did to it, in order.</summary>
     public IReadOnlyList<AuditEntry> Audit { get; init; } = [];
 
+    /// <summary>Its field Message-ID, without brackets; empty where it has none that could be told.</summary>
+    public string HeaderId { get; init; } = "";
+
     /// <summary>What checks at the door called it.</summary>
     public IReadOnlyList<string> Tags { get; init; } = [];
 
@@ -47,7 +50,8 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_message = new(
         """
-        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, t.recipients, ''), m.tags, m.hold_reason, m.release_at
+        SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, t.recipients, ''), m.tags, m.hold_reason, m.release_at,
+            m.header_id
         FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id LEFT JOIN unrouted_dsn d ON d.message_id = m.id
             LEFT JOIN unrouted_timed t ON t.message_id = m.id
         WHERE m.id = $1 AND m.size_bytes >= 0
@@ -62,7 +66,7 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_attempts = new(
         """
-        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at, tls
+        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at, tls, worker
         FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
         """);
 
@@ -85,17 +89,22 @@ public sealed class MessageHistory(MailDatabase database)
         FROM (SELECT id, accepted_at, {QueueStore.Since} AS since FROM messages m WHERE id > $1 ORDER BY id LIMIT $3) p
         """);
 
+    // A message has ended with the last of its recipients.
     internal static readonly Statement s_old = new(
-        $"SELECT id FROM messages m WHERE id > $1 AND id <= $3 AND content_refs = 0 AND {QueueStore.Since} < $2 ORDER BY id LIMIT 200");
+        $"""
+        SELECT id FROM messages m WHERE id > $1 AND id <= $3 AND content_refs = 0 AND {QueueStore.Since} < $2
+            AND NOT EXISTS (SELECT 1 FROM recipients r WHERE r.id BETWEEN (m.id << 16) AND (m.id << 16) + 65535 AND r.updated_at >= $2)
+        ORDER BY id LIMIT 200
+        """);
 
     private static readonly Statement s_recipientsOf = new(
         """
-        SELECT r.id FROM {set_1} CROSS JOIN recipients r
+        SELECT r.id, r.address, r.original FROM {set_1} CROSS JOIN recipients r
         WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 ORDER BY r.id
         """);
 
     private static readonly Statement s_forgetMessages = new(
-        "DELETE FROM messages WHERE id {in_1} AND content_refs + 0 = 0 RETURNING id") { Locks = SharedRows.Messages };
+        "DELETE FROM messages WHERE id {in_1} AND content_refs + 0 = 0 RETURNING id, sender, header_id") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
@@ -113,6 +122,7 @@ public sealed class MessageHistory(MailDatabase database)
                 Tags = r.GetString(5).Split('\n', StringSplitOptions.RemoveEmptyEntries),
                 HoldReason = r.GetString(6),
                 ReleaseAt = r.GetInt64(7) == 0 ? null : StoredTime.Read(r, 7),
+                HeaderId = r.GetString(8),
             },
             cancellationToken, messageId);
         if (rows is not [var message])
@@ -134,7 +144,7 @@ public sealed class MessageHistory(MailDatabase database)
             s_attempts,
             r => new AttemptResult(
                 r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
-                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7))),
+                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7)), Worker: r.GetString(8)),
             cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
         var audit = await database.QueryAsync(
             s_audit,
@@ -148,17 +158,17 @@ public sealed class MessageHistory(MailDatabase database)
     }
 
     /// <summary>
-    /// Removes all trace of finished messages accepted, or let go by their senders, before the given time, but for what operators did to them. Returns how many there were. A call looks at a bounded
+    /// Removes all trace of messages whose last recipient had his end before the given time, but for what operators did to them. Returns how many there were. A call looks at a bounded
     /// number of messages that stay, and the next one goes on behind them; it begins anew where all are too young, for ids are given in order.
     /// </summary>
-    public async Task<int> ForgetAsync(DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
+    public async Task<int> ForgetAsync(DateTimeOffset endedBefore, CancellationToken cancellationToken)
     {
         var total = 0;
         for (var inVain = 0L; inVain < MostInVain;)
         {
             var page = (await database.QueryAsync(
-                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2), Accepted: r.GetInt64(3)), cancellationToken, _after, acceptedBefore, Page))[0];
-            var forgotten = page.Old == 0 ? 0 : await ForgetAsync(_after, page.Last, acceptedBefore, cancellationToken);
+                s_page, r => (Count: r.GetInt64(0), Last: r.GetInt64(1), Old: r.GetInt64(2), Accepted: r.GetInt64(3)), cancellationToken, _after, endedBefore, Page))[0];
+            var forgotten = page.Old == 0 ? 0 : await ForgetAsync(_after, page.Last, endedBefore, cancellationToken);
             total += forgotten;
             inVain += page.Count - forgotten;
             // By when they were accepted, which is the order of ids: those that senders had held are young for longer.
@@ -172,12 +182,12 @@ public sealed class MessageHistory(MailDatabase database)
     /// <summary>Gives back disk space of content that is gone. Returns the bytes.</summary>
     public Task<long> ReclaimSpaceAsync(CancellationToken cancellationToken) => database.ReclaimAsync(cancellationToken);
 
-    private async Task<int> ForgetAsync(long after, long last, DateTimeOffset acceptedBefore, CancellationToken cancellationToken)
+    private async Task<int> ForgetAsync(long after, long last, DateTimeOffset endedBefore, CancellationToken cancellationToken)
     {
         var total = 0;
         while (true)
         {
-            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, acceptedBefore, last);
+            var ids = await database.QueryAsync(s_old, r => r.GetInt64(0), cancellationToken, after, endedBefore, last);
             if (ids.Count == 0)
                 return total;
             foreach (var piece in await CutAsync(ids, cancellationToken))
@@ -187,35 +197,44 @@ public sealed class MessageHistory(MailDatabase database)
     }
 
     /// <summary>Pieces of few recipients each, for others wait while one is forgotten. A message is not divided.</summary>
-    private async Task<List<List<(long Id, long[] Recipients)>>> CutAsync(List<long> ids, CancellationToken cancellationToken)
+    private async Task<List<List<OldMessage>>> CutAsync(List<long> ids, CancellationToken cancellationToken)
     {
-        var recipients = (await database.QueryAsync(s_recipientsOf, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(ids)))
-            .ToLookup(RecipientIds.MessageId);
-        var pieces = new List<List<(long, long[])>>();
+        var recipients = (await database.QueryAsync(
+            s_recipientsOf, r => new OldRecipient(r.GetInt64(0), r.GetString(1), r.GetString(2)), cancellationToken, SqlValue.FromIds(ids)))
+            .ToLookup(recipient => RecipientIds.MessageId(recipient.Id));
+        var pieces = new List<List<OldMessage>>();
         var size = MostForgotten;
         foreach (var id in ids)
         {
-            long[] ofMessage = [.. recipients[id]];
+            OldRecipient[] ofMessage = [.. recipients[id]];
             if (size + ofMessage.Length + 1 > MostForgotten)
             {
                 pieces.Add([]);
                 size = 0;
             }
-            pieces[^1].Add((id, ofMessage));
+            pieces[^1].Add(new(id, ofMessage));
             size += ofMessage.Length + 1;
         }
         return pieces;
     }
 
-    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<(long Id, long[] Recipients)> messages)
+    private static async ValueTask<int> ForgetAsync(IWriteTransaction transaction, List<OldMessage> messages)
     {
         var forgotten = (await transaction.QueryAsync(
-            s_forgetMessages, r => r.GetInt64(0), SqlValue.FromIds(messages.Select(message => message.Id)))).ToHashSet();
-        var recipients = SqlValue.FromIds(messages.Where(message => forgotten.Contains(message.Id)).SelectMany(message => message.Recipients));
+            s_forgetMessages, r => (Id: r.GetInt64(0), Sender: r.GetString(1), HeaderId: r.GetString(2)), SqlValue.FromIds(messages.Select(message => message.Id))))
+            .ToDictionary(message => message.Id);
+        foreach (var (id, ofMessage) in messages.Where(message => forgotten.ContainsKey(message.Id)))
+        {
+            SearchTermStore.Forget(transaction, id, SearchTerm.Of(
+                forgotten[id].Sender, forgotten[id].HeaderId, ofMessage.SelectMany(recipient => new[] { recipient.Address, recipient.Original })));
+        }
+
+        var recipients = SqlValue.FromIds(
+            messages.Where(message => forgotten.ContainsKey(message.Id)).SelectMany(message => message.Recipients.Select(recipient => recipient.Id)));
         ValueTask<int>[] deletions =
         [
             transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
-            transaction.ExecuteAsync(DeadlineStore.s_forget, SqlValue.FromIds(forgotten)),
+            transaction.ExecuteAsync(DeadlineStore.s_forget, SqlValue.FromIds(forgotten.Keys)),
         ];
         foreach (var deletion in deletions)
             await deletion;
@@ -224,4 +243,8 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static (long First, long Last) Range(long messageId) =>
         (RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+
+    private readonly record struct OldRecipient(long Id, string Address, string Original);
+
+    private readonly record struct OldMessage(long Id, OldRecipient[] Recipients);
 }

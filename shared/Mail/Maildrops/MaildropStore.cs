@@ -115,7 +115,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
                 stored.GetValueOrDefault(recipient.RecipientId)
                 ?? (before.GetValueOrDefault(recipient.RecipientId) == RecipientState.Delivered ? Delivered(recipient, isNew: true, now)
                 : won.Contains(recipient.RecipientId) || before.ContainsKey(recipient.RecipientId)
-                    ? new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now)
+                    ? new AttemptResult(recipient.RecipientId, AttemptOutcome.Failed, "5.1.1", "no such mailbox here", "", now, now, Worker: Environment.MachineName)
                     : new AttemptResult(recipient.RecipientId, AttemptOutcome.NotAttempted, "4.0.0", "not waiting for this attempt", "", now, now)))];
         });
     }
@@ -272,5 +272,6 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     }
 
     private static AttemptResult Delivered(Recipient recipient, bool isNew, DateTimeOffset now) => new(
-        recipient.RecipientId, AttemptOutcome.Delivered, "2.0.0", isNew ? "stored in the maildrop" : "already in the maildrop", "", now, now);
+        recipient.RecipientId, AttemptOutcome.Delivered, "2.0.0", isNew ? "stored in the maildrop" : "already in the maildrop", "", now, now,
+        Worker: Environment.MachineName);
 }

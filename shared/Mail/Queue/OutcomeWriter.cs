@@ -136,8 +136,8 @@ internal static partial class OutcomeWriter
     // The same attempt recorded again changes nothing.
     private static readonly Statement s_insertAttempt = new(
         """
-        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host, tls)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
+        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host, tls, worker)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
         """) { IsMerged = true };
 
     public static ValueTask<int> EndClaimAsync(IWriteTransaction transaction, long claimId, string domain) =>
@@ -350,7 +350,8 @@ internal static partial class OutcomeWriter
         foreach (var (result, number) in attempts)
             transaction.ExecuteLast(
                 s_insertAttempt, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
-                StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost), StoredText.Note(result.Tls?.ToText() ?? ""));
+                StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost), StoredText.Note(result.Tls?.ToText() ?? ""),
+                StoredText.Note(result.Worker));
     }
 
     /// <param name="Attempts">How many were made for the recipient, this one among them.</param>

@@ -6,7 +6,8 @@ namespace MailPipeline.Mail;
 
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
 /// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one.</param>
-public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false);
+/// <param name="IsSearchable">Operators find it by its addresses and its Message-ID.</param>
+public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false, bool IsSearchable = false);
 
 /// <param name="Address">Where it goes, after aliases.</param>
 /// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
@@ -104,7 +105,7 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_unrouted = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, m.header_id
         FROM unrouted u JOIN messages m ON m.id = u.message_id
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
@@ -112,26 +113,26 @@ public sealed class QueueStore(MailDatabase database)
     // Both tables are asked by key: PostgreSQL would read all of one through to join it.
     internal static readonly Statement s_unroutedOf = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, m.header_id
         FROM unrouted u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} AND m.id {in_1} ORDER BY u.message_id
         """);
 
     private static readonly Statement s_unroutedDsn = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, m.header_id, u.parameters
         FROM unrouted_dsn u JOIN messages m ON m.id = u.message_id
         WHERE u.message_id > $1 AND m.accepted_at <= $2 ORDER BY u.message_id LIMIT $3
         """);
 
     internal static readonly Statement s_unroutedDsnOf = new(
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, m.header_id, u.parameters
         FROM unrouted_dsn u JOIN messages m ON m.id = u.message_id WHERE u.message_id {in_1} AND m.id {in_1} ORDER BY u.message_id
         """);
 
     private const string Timed =
         """
-        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, u.parameters, m.timing
+        SELECT u.message_id, u.recipients, m.sender, m.size_bytes, m.body, m.accepted_at, m.trace_parent, m.flow, m.hold_reason, m.header_id, u.parameters, m.timing
         """;
 
     // Those that are held are not read, however many: "+ 0" keeps the engines from going by the id. Of those that are let go at one moment, which
@@ -267,6 +268,8 @@ public sealed class QueueStore(MailDatabase database)
                 Insert(transaction, routed, now, made);
                 if (routed.MayBeReport)
                     transaction.ExecuteLast(s_insertUnread, routed.Message.MessageId);
+                if (routed.IsSearchable)
+                    SearchTermStore.Insert(transaction, routed.Message.MessageId, TermsOf(routed));
             }
 
             foreach (var domain in made.Select(row => row.Item1).Distinct().Order(StringComparer.Ordinal))
@@ -402,11 +405,11 @@ public sealed class QueueStore(MailDatabase database)
 
     private static Envelope ReadUnrouted(DbDataReader r) => new(
         r.GetInt64(0), r.GetString(2), r.GetString(1).Split('\n'), r.GetInt64(3), (BodyType)r.GetInt32(4), StoredTime.Read(r, 5), r.GetString(6), r.GetString(7),
-        r.GetString(8));
+        r.GetString(8), HeaderId: r.GetString(9));
 
-    private static Envelope ReadUnroutedDsn(DbDataReader r) => ReadUnrouted(r) with { Dsn = EnvelopeDsn.Parse(r.GetString(9)) };
+    private static Envelope ReadUnroutedDsn(DbDataReader r) => ReadUnrouted(r) with { Dsn = EnvelopeDsn.Parse(r.GetString(10)) };
 
-    private static Envelope ReadUnroutedTimed(DbDataReader r) => ReadUnroutedDsn(r) with { Timing = MailTiming.Parse(r.GetString(10)) };
+    private static Envelope ReadUnroutedTimed(DbDataReader r) => ReadUnroutedDsn(r) with { Timing = MailTiming.Parse(r.GetString(11)) };
 
     /// <summary>Those that nobody has routed are taken here.</summary>
     private static async ValueTask<HashSet<long>> TakeAsync(
@@ -489,6 +492,9 @@ public sealed class QueueStore(MailDatabase database)
             s_insertNoted, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, (long)state, now,
             recipient.IsExpanded ? "" : message.HoldReason, notify, recipient.Dsn?.OriginalRecipient ?? "", recipient.ReturnPath);
     }
+
+    private static HashSet<long> TermsOf(RoutedMessage routed) => SearchTerm.Of(
+        routed.Message.Sender, routed.Message.HeaderId, routed.Recipients.SelectMany(recipient => new[] { recipient.Address, recipient.Original }));
 
     private static DateTimeOffset SinceOf(Envelope message) =>
         message.Timing?.Release is { } release && release.At > message.AcceptedAt ? release.At : message.AcceptedAt;
