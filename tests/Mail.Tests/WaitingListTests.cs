@@ -16,21 +16,21 @@ public abstract partial class StoreTests
         await Store.TakeAsync(2, "one.example", [late[0]], begun: true, default);
         var reported = await QueueFromAsync("", "d@two.example");
 
-        Assert.Equal(IdsOf(early[0], late[0], late[1], reported[0], early[1]).Order(), (await FindAsync(new())).Order());
-        Assert.Equal(IdsOf(early[0], early[1]), await FindAsync(new(Sender: "ANN@example.org")));
-        Assert.Equal(IdsOf(reported[0]), await FindAsync(new(Sender: "")));
-        Assert.Empty(await FindAsync(new(Sender: "ANN@example.org") { ExceptFlows = ["x", "example.org"] }));
-        Assert.Equal(IdsOf(early[0], early[1]), await FindAsync(new(Sender: "ANN@example.org") { ExceptFlows = ["x", "example.com"] }));
-        Assert.Equal(IdsOf(early[1]), await FindAsync(new(Recipient: "BOB@two.example")));
-        Assert.Equal(IdsOf(early[1]), await FindAsync(new(Reply: "is 100% full")));
-        Assert.Empty(await FindAsync(new(Reply: "is 1__% full")));
-        Assert.Equal(IdsOf(early[0], early[1]), await FindAsync(new(AcceptedBefore: now.AddMinutes(1))));
-        Assert.Equal(IdsOf(late[0]), await FindAsync(new() { IsClaimed = true }));
-        Assert.Equal(IdsOf(early[1]), await FindAsync(new() { IsClaimed = false, IsDue = false }));
+        Assert.Equal(IdsOf(early[0], late[0], late[1], reported[0], early[1]).Order(), (await FindWaitingAsync(new())).Order());
+        Assert.Equal(IdsOf(early[0], early[1]), await FindWaitingAsync(new(Sender: "ANN@example.org")));
+        Assert.Equal(IdsOf(reported[0]), await FindWaitingAsync(new(Sender: "")));
+        Assert.Empty(await FindWaitingAsync(new(Sender: "ANN@example.org") { ExceptFlows = ["x", "example.org"] }));
+        Assert.Equal(IdsOf(early[0], early[1]), await FindWaitingAsync(new(Sender: "ANN@example.org") { ExceptFlows = ["x", "example.com"] }));
+        Assert.Equal(IdsOf(early[1]), await FindWaitingAsync(new(Recipient: "BOB@two.example")));
+        Assert.Equal(IdsOf(early[1]), await FindWaitingAsync(new(Reply: "is 100% full")));
+        Assert.Empty(await FindWaitingAsync(new(Reply: "is 1__% full")));
+        Assert.Equal(IdsOf(early[0], early[1]), await FindWaitingAsync(new(AcceptedBefore: now.AddMinutes(1))));
+        Assert.Equal(IdsOf(late[0]), await FindWaitingAsync(new() { IsClaimed = true }));
+        Assert.Equal(IdsOf(early[1]), await FindWaitingAsync(new() { IsClaimed = false, IsDue = false }));
         // Within a domain, along the one index and the other.
-        Assert.Equal(IdsOf(early[0], late[0]), await FindAsync(new(), "one.example"));
-        Assert.Equal(IdsOf(late[0]), await FindAsync(new(Flow: "example.com"), "one.example"));
-        Assert.Empty(await FindAsync(new(Flow: "example.com"), "two.example"));
+        Assert.Equal(IdsOf(early[0], late[0]), await FindWaitingAsync(new(), "one.example"));
+        Assert.Equal(IdsOf(late[0]), await FindWaitingAsync(new(Flow: "example.com"), "one.example"));
+        Assert.Empty(await FindWaitingAsync(new(Flow: "example.com"), "two.example"));
     }
 
     [Fact]
@@ -108,7 +108,7 @@ public abstract partial class StoreTests
             (await Store.WaitingList.ListDomainsAsync(filter, flow, from, 10, now, default)).Order(StringComparer.Ordinal);
     }
 
-    private async Task<IReadOnlyList<long>> FindAsync(WaitingFilter filter, string domain = "")
+    private async Task<IReadOnlyList<long>> FindWaitingAsync(WaitingFilter filter, string domain = "")
     {
         var page = await Store.WaitingList.FindQueuedAsync(filter, domain, s_first with { Domain = domain }, 10, Store.Time.GetUtcNow(), default);
         Assert.Null(page.Next);
