@@ -38,7 +38,7 @@ internal sealed class SenderCounting(MeasureStore store, SampleStore samples) : 
 
     public string Name => "count_senders";
 
-    public DutyPace Pace => new(s_interval, Share: 0.05);
+    public DutyPace Pace => new(s_interval, Share: 0.02);
 
     public async Task<bool> RoundAsync()
     {
