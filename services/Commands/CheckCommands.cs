@@ -63,11 +63,14 @@ internal static class CheckCommands
         var name = new Argument<string>("DOMAIN") { Description = "a domain name" };
         var hosts = new Option<string[]>("--host") { Description = "a host that takes and sends its mail; may be given again (default: its MX)", HelpName = "NAME" };
         var selectors = new Option<string[]>("--selector") { Description = "a selector that its mail is signed with; may be given again", HelpName = "NAME" };
+        var forwarded = new Option<string>("--srs") { Description = "the domain of the senders under which forwarded mail leaves (default: Srs:Domain)", HelpName = "NAME" };
         var domain = tree.CreateWithDns("domain", "what it publishes against what is needed, and what to publish", dns, async (resolver, line, cancellation) =>
             CheckReply.Of(await resolver.Domains.CheckAsync(
-                new DomainQuestion(line.GetRequiredValue(name), line.GetValue(hosts) ?? [], line.GetValue(selectors) ?? []), cancellation)), name);
+                new DomainQuestion(line.GetRequiredValue(name), line.GetValue(hosts) ?? [], line.GetValue(selectors) ?? [], line.GetValue(forwarded) ?? resolver.ForwardedAs),
+                cancellation)), name);
         domain.Options.Add(hosts);
         domain.Options.Add(selectors);
+        domain.Options.Add(forwarded);
         return domain;
     }
 

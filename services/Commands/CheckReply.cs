@@ -94,6 +94,8 @@ internal static class CheckReply
         PublishedKind.MtaStsPolicy => "MTA-STS policy",
         PublishedKind.TlsReports => "TLS-RPT",
         PublishedKind.Tlsa => "TLSA",
+        PublishedKind.ForwardedMx => "MX for SRS",
+        PublishedKind.ForwardedSpf => "SPF for SRS",
         _ => throw new UnreachableException($"{kind} has no word"),
     };
 

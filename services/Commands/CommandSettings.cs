@@ -15,7 +15,10 @@ namespace MailPipeline.Commands;
 internal static class CommandSettings
 {
     private static readonly string[] s_sections =
-        [StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section, DkimOptions.Section];
+        [
+            StorageOptions.SectionName, MailStoreOptions.SectionName, LoginOptions.SectionName, "ConnectionStrings", DnsOptions.Section, DkimOptions.Section,
+            SenderRewritingOptions.Section,
+        ];
 
     /// <summary>Takes settings (<c>--Section:Key=value</c>, <c>--Section:Key value</c>) out of the command line.</summary>
     /// <exception cref="UsageException">One is of no section that commands read, or has no value.</exception>

@@ -1,5 +1,6 @@
 using MailPipeline.Administration;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -21,6 +22,9 @@ internal sealed class OpenResolver : IAsyncDisposable
     public MessageCheck Messages => _services.GetRequiredService<MessageCheck>();
 
     public DomainCheck Domains => _services.GetRequiredService<DomainCheck>();
+
+    /// <summary>The domain of senders of forwarded mail, as the settings have it; empty: none.</summary>
+    public string ForwardedAs => _services.GetRequiredService<IConfiguration>()[$"{SenderRewritingOptions.Section}:{nameof(SenderRewritingOptions.Domain)}"] ?? "";
 
     public SuffixList Suffixes => _services.GetRequiredService<SuffixList>();
 

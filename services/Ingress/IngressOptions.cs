@@ -304,6 +304,9 @@ public sealed class ListenerOptions
     /// </summary>
     public string? AuthMechanisms { get; set; }
 
+    /// <summary>What is done here with whether mail is from whom it says. Default: as Checks:Authentication says for all listeners.</summary>
+    public AuthenticationPolicy? Authentication { get; set; }
+
     internal bool AuthOrDefault => Auth ?? Kind == ListenerKind.Submission;
 
     internal bool OldAuthOrDefault => OldAuth ?? Kind == ListenerKind.Submission;
@@ -326,6 +329,8 @@ public sealed class ListenerOptions
     {
         if (!Enum.IsDefined(Kind))
             failures.Add($"{setting}:Kind is {Kind}; it must be one of {string.Join(", ", Enum.GetNames<ListenerKind>())}");
+        if (Authentication is { } policy)
+            CheckOptions.RequireDefined($"{setting}:Authentication", policy, failures);
         if (Kind == ListenerKind.Lmtp && Port == SmtpPort)
             failures.Add($"{setting}:Port is {SmtpPort}, on which SMTP is expected; LMTP must have another one, such as {LmtpPort} (RFC 2033 §5)");
         if (!IsSocket)

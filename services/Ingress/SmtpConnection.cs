@@ -47,6 +47,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             MayNameClients = server.Listed(connection.Client, connection.Client).HasFlag(ClientTraits.NamesClients),
             Patience = _patience,
             Filters = server.BeginFilters(listener),
+            Authentication = listener.Authentication,
         };
         Listener = listener;
     }
@@ -257,6 +258,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             IsNamedByProxy = true,
             Patience = _patience,
             Filters = _server.BeginFilters(Listener),
+            Authentication = Listener.Authentication,
         };
         _patience.IsLoggedIn = account is not null;
         _server.ClientNamed(this, _proxy, client);

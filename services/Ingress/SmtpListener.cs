@@ -29,6 +29,9 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
     /// <summary>A bare LF in content counts as CRLF.</summary>
     public bool RepairsLineEnds { get; } = listener.Kind == ListenerKind.Submission && options.RepairLineEnds;
 
+    /// <summary>What is done with whether mail is from whom it says.</summary>
+    public AuthenticationPolicy Authentication { get; } = options.Checks.Authentication.PolicyOf(listener);
+
     /// <summary>A mechanism is offered that binds a login to its connection.</summary>
     public bool BindsLogins { get; } = server.Logins.MechanismsOf(listener.AuthMechanisms).Any(mechanism => mechanism.BindsChannel);
 

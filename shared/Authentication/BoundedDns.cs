@@ -25,6 +25,8 @@ public sealed class BoundedDns(IDnsLookup dns, int maxQuestions) : IDnsLookup
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => AskAsync(dns.TlsaAsync, name, cancellationToken);
 
+    public Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken) => AskAsync(dns.AliasAsync, name, cancellationToken);
+
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => AskAsync(dns.PtrAsync, address, cancellationToken);
 
     private Task<DnsAnswer<T>> AskAsync<TName, T>(

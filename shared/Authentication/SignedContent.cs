@@ -9,13 +9,15 @@ namespace MailPipeline.Authentication;
 /// hashed once for each way in which a signature wants that, and not held. What is put in front of a message at the door is no part of it. Used by
 /// one caller at a time.
 /// </summary>
-public sealed class SignedContent(VerificationLimits limits) : IDisposable
+/// <param name="limits">Of what is read.</param>
+/// <param name="records">Keys that were read for other messages; null: none.</param>
+public sealed class SignedContent(VerificationLimits limits, KeyRecords? records = null) : IDisposable
 {
     private static readonly SignatureFault s_headerTooLong = new(AuthenticationStatus.Policy, "the header section is longer than is read");
 
     private readonly HeaderCollector _collector = new(limits.MaxHeaderBytes);
     private readonly BodyHashes _bodies = new();
-    private readonly PublishedKeys _keys = new();
+    private readonly PublishedKeys _keys = new(records ?? new());
     private DkimVerification? _dkim;
     private ArcVerification? _arc;
     private bool _isEnded;

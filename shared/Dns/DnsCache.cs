@@ -31,6 +31,8 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
 
     public Task<DnsAnswer<IPAddress>> IPv6Async(string name) => AskAsync("AAAA", name, dns.IPv6Async, _ => AddressBytes);
 
+    public Task<DnsAnswer<string>> AliasAsync(string name) => AskAsync("CNAME", name, dns.AliasAsync, target => target.Length * sizeof(char));
+
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address) =>
         AskAsync("PTR", ReversedName.Of(address), (_, cancellation) => dns.PtrAsync(address, cancellation), host => host.Length * sizeof(char));
 
@@ -44,6 +46,8 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
 
     Task<DnsAnswer<TlsaRecord>> IDnsLookup.TlsaAsync(string name, CancellationToken cancellationToken) => TlsaAsync(name).WaitAsync(cancellationToken);
 
+    Task<DnsAnswer<string>> IDnsLookup.AliasAsync(string name, CancellationToken cancellationToken) => AliasAsync(name).WaitAsync(cancellationToken);
+
     Task<DnsAnswer<string>> IDnsLookup.PtrAsync(IPAddress address, CancellationToken cancellationToken) => PtrAsync(address).WaitAsync(cancellationToken);
 
     private async Task<DnsAnswer<T>> AskAsync<T>(
@@ -52,7 +56,7 @@ public sealed class DnsCache(IDnsLookup dns, UnansweredQuestions unanswered, IOp
         {
             // Others may wait for it too: nobody's giving up ends it.
             var answer = await askAsync(name, CancellationToken.None);
-            return new Remembered<object>(answer, LifeOf(question, answer), answer.Records.Sum(record => RecordBytes + bytesOf(record)));
+            return new Remembered<object>(answer, LifeOf(question, answer), answer.Records.Sum(record => RecordBytes + bytesOf(record)) + (answer.Alias.Length * sizeof(char)));
         });
 
     private TimeSpan LifeOf<T>(string question, DnsAnswer<T> answer)

@@ -54,6 +54,9 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
         record => new TlsaRecord(record.Data.Span[0], record.Data.Span[1], record.Data.Span[2], record.Data[DnsReply.TlsaHeadBytes..]),
         cancellationToken);
 
+    public Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken) =>
+        AskAsync(name, DnsRecordType.CName, record => record.Target, cancellationToken);
+
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) =>
         AskAsync(ReversedName.Of(address), DnsRecordType.Ptr, record => record.Target, cancellationToken);
 
@@ -124,6 +127,6 @@ internal sealed class DnsLookup : IDnsLookup, IDisposable
             { Records.Count: 0 } => new DnsAnswer<T>(DnsStatus.NoData, [], TimeSpan.FromSeconds(reply.NegativeSeconds)),
             _ => new DnsAnswer<T>(DnsStatus.Found, [.. reply.Records.Select(select)], TimeSpan.FromSeconds(reply.Seconds)),
         };
-        return answer with { IsAuthenticated = reply.IsAuthenticated };
+        return answer with { IsAuthenticated = reply.IsAuthenticated, Alias = reply.Alias };
     }
 }

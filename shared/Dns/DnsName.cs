@@ -43,6 +43,13 @@ internal static class DnsName
         return length;
     }
 
+    /// <inheritdoc cref="Write"/>
+    public static string TextOf(ReadOnlySpan<byte> name)
+    {
+        Span<char> text = stackalloc char[MaxChars];
+        return text[..Write(name, text)].ToString();
+    }
+
     /// <summary>Nothing in it has to be escaped: it may name a host, and its text is no longer than it.</summary>
     public static bool IsPlain(ReadOnlySpan<byte> name)
     {

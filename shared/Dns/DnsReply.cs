@@ -17,7 +17,7 @@ internal enum DnsResponseCode : ushort
 
 /// <summary>What a record says.</summary>
 /// <param name="Number">Preference of an MX.</param>
-/// <param name="Target">Exchange of an MX; host of a PTR.</param>
+/// <param name="Target">Exchange of an MX; host of a PTR; where an alias leads.</param>
 /// <param name="Address">Of an A or AAAA record.</param>
 /// <param name="Data">The joined strings of a TXT record; all that a TLSA record holds.</param>
 internal readonly record struct DnsRecord(uint Number = 0, string Target = "", IPAddress? Address = null, ReadOnlyMemory<byte> Data = default);
@@ -54,6 +54,9 @@ internal sealed record DnsReply(
     /// <summary>The resolver says that DNSSEC vouches for all of it, absence included (RFC 4035 §3.2.3).</summary>
     public bool IsAuthenticated { get; init; }
 
+    /// <summary>Where the aliases of the name lead, without final dot; empty where it is none, or they lead to what is no name of a host.</summary>
+    public string Alias { get; init; } = "";
+
     /// <summary>Null when the message cannot be decoded, or its aliases have no end.</summary>
     /// <param name="message">One for which <see cref="DnsQuery.IsAnsweredBy"/> is true.</param>
     /// <param name="query">What was asked.</param>
@@ -89,7 +92,10 @@ internal sealed record DnsReply(
         var speaksOfUs = found.Count == 0 || Owned(reader, found.FindAll(entry => entry.Type != DnsRecordType.None), query.Name).Count > 0;
         Span<byte> owner = stackalloc byte[DnsName.MaxBytes];
         query.Name.CopyTo(owner);
-        if (!Follow(reader, found, owner, query.Name.Length, out var length, out var seconds))
+        var length = query.Name.Length;
+        uint seconds = int.MaxValue;
+        // Who asks for the alias itself is not sent on.
+        if (query.Type != DnsRecordType.CName && !Follow(reader, found, owner, query.Name.Length, out length, out seconds))
             return null;
         var wanted = Owned(reader, found.FindAll(entry => entry.Type == query.Type), owner[..length]);
         var soa = behind.Find(entry => entry.Type == DnsRecordType.Soa);
@@ -102,6 +108,7 @@ internal sealed record DnsReply(
             speaksOfUs && (isWhole || code == (uint)DnsResponseCode.NoSuchName))
         {
             IsAuthenticated = (flags & Authenticated) != 0,
+            Alias = DnsName.AreSame(owner[..length], query.Name) || !DnsName.IsPlain(owner[..length]) ? "" : DnsName.TextOf(owner[..length]),
         };
     }
 
@@ -148,7 +155,7 @@ internal sealed record DnsReply(
     private static List<DnsRecord>? RecordsOf(DnsReader reader, List<DnsEntry> wanted, DnsRecordType type) => type switch
     {
         DnsRecordType.Mx => Exchanges(reader, wanted),
-        DnsRecordType.Ptr => Hosts(reader, wanted),
+        DnsRecordType.Ptr or DnsRecordType.CName => Hosts(reader, wanted),
         DnsRecordType.Txt or DnsRecordType.Tlsa => Contents(reader, wanted, type),
         _ => Addresses(reader, wanted, type),
     };

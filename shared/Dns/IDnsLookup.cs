@@ -31,6 +31,9 @@ public sealed record DnsAnswer<T>(DnsStatus Status, IReadOnlyList<T> Records, Ti
     /// This is worth no more than the way to the resolver: who relies on it needs one on this machine (§4.9.3, RFC 7672 §2.1.1).
     /// </summary>
     public bool IsAuthenticated { get; init; }
+
+    /// <summary>The name at the end of the aliases (CNAME) by which the answer was found, without final dot; empty where the name is no alias.</summary>
+    public string Alias { get; init; } = "";
 }
 
 /// <summary>Answers whose type of record says itself.</summary>
@@ -70,6 +73,9 @@ public interface IDnsLookup
     /// <param name="name">Port and protocol stand before the host's name, as in "_25._tcp.mx.example.net" (RFC 6698 §3).</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>Where the name itself leads, if it is an alias, and no further (RFC 1035 §3.3.1).</summary>
+    Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken);
 
     /// <summary>The names of the hosts at an address, without final dot; whether they have that address is theirs to say (RFC 1035 §3.5, RFC 3596 §2.5).</summary>
     Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken);

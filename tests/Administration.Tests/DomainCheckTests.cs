@@ -200,6 +200,41 @@ public sealed class DomainCheckTests
         Assert.Contains("example.org._report._dmarc.silent.example. TXT \"v=DMARC1\"", items.SelectMany(item => item.Publish));
     }
 
+    [Theory]
+    [InlineData("", "Missing", "Missing", "srs.example.org. MX 10 mx.example.org.|srs.example.org. TXT \"v=spf1 mx -all\"")]
+    [InlineData("srs.example.org. MX 10 mx.example.org.\nsrs.example.org. TXT \"v=spf1 mx -all\"", "Ok", "Ok", "")]
+    // What comes back goes to somebody else; our hosts may not send for it; anybody may.
+    [InlineData("srs.example.org. MX 10 mx.example.net.\nsrs.example.org. TXT \"v=spf1 ip4:192.0.2.25 -all\"", "Wrong", "Ok", "srs.example.org. MX 10 mx.example.org.")]
+    [InlineData("srs.example.org. MX 10 mx.example.org.\nsrs.example.org. TXT \"v=spf1 ip4:198.51.100.1 -all\"", "Ok", "Wrong", "srs.example.org. TXT \"v=spf1 mx -all\"")]
+    [InlineData("srs.example.org. MX 10 mx.example.org.\nsrs.example.org. TXT \"v=spf1 +all\"", "Ok", "Wrong", "srs.example.org. TXT \"v=spf1 mx -all\"")]
+    public async Task The_domain_that_forwarded_mail_leaves_under_has_our_hosts_in_its_records(string zone, string exchanges, string policy, string publish)
+    {
+        var items = await CheckAsync(
+            $"example.org. MX 10 mx.example.org.\nmx.example.org. A 192.0.2.25\n{zone}", new DomainQuestion("example.org", [], [], ForwardedAs: "SRS.example.org"));
+        PublishedItem[] forwarded = [.. items.Where(item => item.Kind is PublishedKind.ForwardedMx or PublishedKind.ForwardedSpf)];
+        Assert.Equal([$"ForwardedMx srs.example.org {exchanges}", $"ForwardedSpf srs.example.org {policy}"], forwarded.Select(item => $"{item.Kind} {item.Name} {item.State}"));
+        Assert.Equal(publish, string.Join('|', forwarded.SelectMany(item => item.Publish)));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("example.org")]
+    public async Task Of_forwarded_mail_nothing_more_is_looked_at_where_it_leaves_under_no_other_domain(string forwardedAs)
+    {
+        var items = await CheckAsync("example.org. MX 10 mx.example.org.", new DomainQuestion("example.org", [], [], forwardedAs));
+        Assert.DoesNotContain(items, item => item.Kind is PublishedKind.ForwardedMx or PublishedKind.ForwardedSpf);
+    }
+
+    [Fact]
+    public async Task TLSA_records_may_stand_behind_the_alias_of_a_host()
+    {
+        var items = await CheckAsync(
+            $"example.org. MX 10 mx.example.org.\nmx.example.org. CNAME real.example.org.\nreal.example.org. A 192.0.2.25\n_25._tcp.real.example.org. TLSA 3 1 1 {s_hash}",
+            new DomainQuestion("example.org", [], []));
+        var item = Assert.Single(items, item => item.Kind == PublishedKind.Tlsa);
+        Assert.Equal(("_25._tcp.real.example.org", 1), (item.Name, item.Found.Count));
+    }
+
     private const string PolicyZone =
         """
         example.org. MX 10 mx.example.org.

@@ -50,6 +50,8 @@ internal sealed class ZoneDns : IDnsLookup
 
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => AskAsync("PTR", ReversedName.Of(address), data => data, cancellationToken);
 
     private async Task<DnsAnswer<T>> AskAsync<T>(string type, string name, Func<string, T> read, CancellationToken cancellationToken)

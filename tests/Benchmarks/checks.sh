@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# CPU of Standalone for a message of 2 KB at the door with one more kind of check on at a time, by a DNS server on this machine.
-# README.md says what is measured.
+# CPU of Standalone for a message of 2 KB at the door with one more kind of check, signature or filter on at a time, by a DNS server on
+# this machine. README.md says what is measured.
 #
-#   tests/Benchmarks/checks.sh [--rounds N] [--messages N] [--no-build]
+#   tests/Benchmarks/checks.sh [--rounds N] [--messages N] [--only KIND,KIND] [--no-build]
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,10 +11,12 @@ source "$here/servers.sh"
 source "$here/measure.sh"
 arguments=("$@")
 rounds=3 messages=10000 build=1
+kinds="nothing lists signatures authentication sealed listed sign-rsa sign-ed25519 sign-both milter rspamd"
 while (($#)); do
     case $1 in
         --rounds) rounds=$2; shift ;;
         --messages) messages=$2; shift ;;
+        --only) kinds=${2//,/ }; shift ;;
         --no-build) build=0 ;;
         *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
     esac
@@ -28,6 +30,9 @@ require() { # Debian package, program
 require postfix smtp-source
 require knot knotd
 require python3-dkim dkimsign
+require python3-authres arcsign
+require opendkim opendkim
+require rspamd rspamd
 require openssl openssl
 require iproute2 ip
 [[ $(id -u) == 0 ]] || { echo "checks.sh: a network of its own needs root" >&2; exit 77; }
@@ -46,8 +51,17 @@ ip route replace local $door dev lo table local src $client
 work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/mailpipeline-bench.XXXXXX")
 dns=$((5353 + source_port_offset))
 binaries=$root/services/Standalone/bin/Release/net10.0
-knot=""
-trap 'stop_server; [[ -z $knot ]] || { kill "$knot"; wait "$knot" 2>/dev/null || true; }; rm -rf "$work"' EXIT
+knot="" opendkim="" rspamd=""
+stop() { # process ids
+    local pid
+    for pid in "$@"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+}
+# shellcheck disable=SC2086 # those that run
+trap 'stop_server; stop $knot $opendkim $rspamd; rm -rf "$work"' EXIT
+chmod 755 "$work"
 
 # The sender's domain with its key, and two lists on which nobody is.
 openssl genrsa -out "$work/key" 2048 2>/dev/null
@@ -95,17 +109,68 @@ wait_for_port $dns
 # smtp-source ends lines itself.
 dkimsign --hcanon relaxed --bcanon relaxed s example.com "$work/key" <"$work/unsigned" | tr -d "\r" >"$work/message"
 
+# The same from a forwarder that has sealed it.
+{ printf 'Authentication-Results: lists.example.com; dkim=pass header.d=example.com\n'; cat "$work/message"; } | sed 's/$/\r/' |
+    arcsign s example.com "$work/key" lists.example.com | tr -d "\r" >"$work/message-sealed"
+
+# Keys to sign with, by our own command.
+for key in rsa ed25519 both; do
+    mkdir "$work/keys-$key"
+    dotnet "$binaries/mail.dll" dkim create example.com --kind "$key" "--Dkim:KeyFolder=$work/keys-$key" >/dev/null
+done
+
+start_opendkim() { # as a filter that sees all of each message and puts one field in front
+    printf '0.0.0.0/0\n::/0\n' >"$work/hosts"
+    cat >"$work/opendkim.conf" <<EOF
+Mode s
+Domain example.com
+Selector s
+KeyFile $work/key
+Socket inet:$((8891 + source_port_offset))@127.0.0.1
+Background no
+InternalHosts $work/hosts
+RequireSafeKeys no
+UserID root
+Syslog no
+EOF
+    PATH="$PATH:/usr/sbin" opendkim -f -x "$work/opendkim.conf" >"$work/opendkim.log" 2>&1 &
+    opendkim=$!
+    wait_for_port $((8891 + source_port_offset))
+}
+
+start_rspamd() { # with no rules: what it thinks is not measured
+    mkdir "$work/rspamd"
+    chown _rspamd "$work/rspamd"
+    printf 'com\nnet\norg\nexample\n' >"$work/rspamd.tlds"
+    cat >"$work/rspamd.conf" <<EOF
+options {
+  pidfile = "$work/rspamd/rspamd.pid"; filters = ""; local_addrs = []; url_tld = "$work/rspamd.tlds";
+  cache_file = "$work/rspamd/symbols.cache"; hs_cache_dir = "$work/rspamd/"; tempdir = "$work/rspamd";
+  dns { nameserver = ["127.0.0.1:9:1"]; timeout = 0.1s; retransmits = 1; }
+}
+logging { type = "console"; level = "error"; }
+metric "default" { actions { reject = 15; } unknown_weight = 1; }
+worker "normal" { bind_socket = "127.0.0.1:$((11333 + source_port_offset))"; count = 1; }
+EOF
+    rspamd -c "$work/rspamd.conf" -f -u _rspamd -g _rspamd >"$work/rspamd.log" 2>&1 &
+    rspamd=$!
+    wait_for_port $((11333 + source_port_offset))
+}
+
 cat >"$work/lists.json" <<'EOF'
 { "DnsLists": { "Listeners": "Mx", "Lists": [ { "Zone": "one.example" }, { "Zone": "two.example" } ] } }
 EOF
 
-kinds="nothing lists signatures authentication"
 settings_of() { # kind
     case $1 in
         nothing) ;;
         lists) echo "--Ingress:Checks:PolicyFile=$work/lists.json" ;;
         signatures) echo "--Ingress:Checks:Signatures:Listeners=Mx" ;;
-        authentication) echo "--Ingress:Checks:Authentication:Policy=Enforce" ;;
+        authentication | sealed) echo "--Ingress:Checks:Authentication:Policy=Enforce" ;;
+        listed) echo "--Ingress:RelayClients:0=$client" ;;
+        sign-*) echo "--Ingress:RelayClients:0=$client --Dkim:KeyFolder=$work/keys-${1#sign-}" ;;
+        milter) echo "--Ingress:Filters:0:Name=opendkim --Ingress:Filters:0:Address=127.0.0.1:$((8891 + source_port_offset))" ;;
+        rspamd) echo "--Ingress:Filters:0:Name=rspamd --Ingress:Filters:0:Protocol=Rspamd --Ingress:Filters:0:Address=http://127.0.0.1:$((11333 + source_port_offset))" ;;
     esac
 }
 
@@ -133,7 +198,7 @@ wait_for_server() {
 }
 
 send() { # sessions octets messages many
-    smtp-source -d -s "$1" -m "$3" -F "$work/message" -f sender@example.com -t user@example.net "$door:$server_port"
+    smtp-source -d -s "$1" -m "$3" -F "$message" -f sender@example.com -t user@example.net "$door:$server_port"
 }
 
 echo "$(nproc) processors, load $(cut -d' ' -f1 /proc/loadavg) before the start" >&2
@@ -141,10 +206,16 @@ results=$work/results
 : >"$work/sink"
 for ((round = 1; round <= rounds; round++)); do
     for kind in $kinds; do
+        message=$work/message
+        case $kind in
+            sealed) message=$work/message-sealed ;;
+            milter) [[ -n $opendkim ]] || start_opendkim ;;
+            rspamd) [[ -n $rspamd ]] || start_rspamd ;;
+        esac
         start_with "$kind"
         send 20 - 12000 many
         settle
-        measure standalone "$round" "$kind" 20 "$(stat -c %s "$work/message")" "$messages" many
+        measure standalone "$round" "$kind" 20 "$(stat -c %s "$message")" "$messages" many
         stop_server
     done
 done
@@ -152,8 +223,12 @@ done
 awk "$median_function"'
     { if (!($2 in cpu)) order[++count] = $2; cpu[$2] = cpu[$2] " " $7; rate[$2] = rate[$2] " " $6 }
     END {
-        print "| checks on | messages/s | CPU ms a message | more than with nothing |"
-        print "| --- | --: | --: | --: |"
-        none = median(cpu["nothing"])
-        for (i = 1; i <= count; i++) printf "| %s | %.0f | %.3f | %.3f |\n", order[i], median(rate[order[i]]), median(cpu[order[i]]), median(cpu[order[i]]) - none
+        print "| on | messages/s | CPU ms a message | more than | by |"
+        print "| --- | --: | --: | --- | --: |"
+        for (i = 1; i <= count; i++) {
+            # Who is listed is asked less than a stranger.
+            base = order[i] ~ /^sign-/ ? "listed" : "nothing"
+            printf "| %s | %.0f | %.3f | %s |\n", order[i], median(rate[order[i]]), median(cpu[order[i]]),
+                order[i] == base || order[i] == "listed" || !(base in cpu) ? "| " : sprintf("%s | %.3f", base, median(cpu[order[i]]) - median(cpu[base]))
+        }
     }' "$results"

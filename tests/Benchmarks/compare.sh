@@ -3,7 +3,7 @@
 # client (smtp-source), the same far end (smtp-sink) and the durability each has by default, and prints medians and ratios.
 # README.md says how to read them.
 #
-#   tests/Benchmarks/compare.sh [--cluster|--all] [--quick] [--large] [--rounds N] [--only NAME] [--work DIR] [--no-build]
+#   tests/Benchmarks/compare.sh [--cluster|--all] [--quick] [--large] [--checks] [--rounds N] [--only NAME] [--work DIR] [--no-build]
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,13 +12,14 @@ source "$here/servers.sh"
 source "$here/cluster.sh"
 source "$here/measure.sh"
 
-servers="postfix standalone" rounds=3 scale=1 large=0 only="" build=1 base=${BENCH_DIR:-/var/tmp}
+servers="postfix standalone" rounds=3 scale=1 large=0 checks=0 only="" build=1 base=${BENCH_DIR:-/var/tmp}
 while (($#)); do
     case $1 in
         --cluster) servers="postfix cluster" ;;
         --all) servers="postfix standalone cluster" ;;
         --quick) rounds=1 scale=5 ;;
         --large) large=1 ;;
+        --checks) checks=1 ;;
         --rounds) rounds=$2; shift ;;
         --only) only=$2; shift ;;
         --work) base=$2; shift ;;
@@ -107,4 +108,8 @@ if [[ $servers == *cluster* ]]; then
     print_table cluster Services <"$results"
     echo
     print_parts <"$work/parts"
+fi
+if ((checks)); then
+    echo
+    "$here/checks.sh" --no-build --rounds "$rounds" --messages $((10000 / scale))
 fi

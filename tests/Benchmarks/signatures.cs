@@ -19,6 +19,7 @@ var prefix = Encoding.ASCII.GetBytes("Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nM
 var message = Encoding.ASCII.GetBytes(
     "From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: A subject\r\n\r\n"
     + string.Concat(Enumerable.Repeat("A line of text that is as long as lines are.\r\n", 40)));
+var records = new KeyRecords();
 var now = new DateTimeOffset(2026, 11, 30, 12, 0, 0, TimeSpan.Zero);
 
 Console.WriteLine("ms of CPU a message  sign  verify");
@@ -44,7 +45,7 @@ byte[] Sign(DkimSigningKey key)
 
 async Task<AuthenticationStatus> VerifyAsync(byte[] signed, IDnsLookup dns)
 {
-    using var content = new SignedContent(new VerificationLimits());
+    using var content = new SignedContent(new VerificationLimits(), records);
     content.Take(signed);
     content.End();
     return (await content.VerifyAsync(dns, now, CancellationToken.None))[0].Status;
@@ -80,4 +81,6 @@ internal sealed class OneRecord(string text) : IDnsLookup
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
 }

@@ -75,5 +75,83 @@ public sealed class ValidatedDaneTests
             Assert.Equal(report.Results[0].Tls, Assert.Single((await host.Get<MessageHistory>().FindAsync(RecipientIds.MessageId(report.Results[0].RecipientId), default))!.Recipients[0].Attempts).Tls);
     }
 
+    [Theory]
+    // domain                      certificate             outcome            record
+    // At the name behind the alias first, then at its own.
+    [InlineData("behind.example.net", null, "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("both.example.net", null, "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("before.example.net", null, "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("wrong.example.net", null, "Deferred 4.7.5", "dane published mismatch")]
+    // Nobody vouches for where it leads: what the signed zone says of its own name counts, and not what stands there.
+    [InlineData("hosted.example.net", null, "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("badly-hosted.example.net", null, "Deferred 4.7.5", "dane published mismatch")]
+    [InlineData("lent.example.net", null, "Delivered 2.0.0", "opportunistic default untrusted TLS")]
+    // The certificate is for the name that has the records, or for the domain.
+    [InlineData("named.example.net", "real.example.net", "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("named.example.net", "named.example.net", "Delivered 2.0.0", "dane published tlsa TLS")]
+    [InlineData("named.example.net", "mx.named.example.net", "Deferred 4.7.5", "dane published wrong-name")]
+    public async Task A_host_that_is_an_alias_is_held_to_the_records_that_DNSSEC_leads_to(string domain, string? certificate, string outcome, string record)
+    {
+        using var authority = new Authority();
+        using var other = authority.Issue("mx.example.net");
+        // Sent along, as a root is not.
+        using var between = new Authority("Between CA", authority);
+        using var issued = certificate is null ? null : between.Issue(certificate);
+        var isDelivered = outcome.StartsWith("Delivered", StringComparison.Ordinal);
+        await using var server = issued is null
+            ? new ScriptedServer(Hello + (isDelivered ? Transaction : "! close"))
+            : new ScriptedServer(Hello + (isDelivered ? Transaction : "! close")) { Certificate = issued, Chain = [between.Certificate] };
+        var right = Tlsa(TlsaSetTests.Record(3, 1, 1, ScriptedServer.SelfSigned));
+        var wrong = Tlsa(TlsaSetTests.Record(3, 1, 1, other));
+        var label = $"_{server.Port}._tcp";
+        await using var dns = await ValidatingResolver.StartAsync(
+            "example.net",
+            $"""
+            has-right A 127.0.0.1
+            {label}.has-right TLSA {right}
+            has-wrong A 127.0.0.1
+            {label}.has-wrong TLSA {wrong}
+            has-none A 127.0.0.1
+            real A 127.0.0.1
+            {label}.real TLSA {Tlsa(TlsaSetTests.Record(2, 0, 1, between.Certificate))}
+            behind MX 10 mx.behind
+            mx.behind CNAME between
+            between CNAME has-right
+            both MX 10 mx.both
+            mx.both CNAME has-right
+            {label}.mx.both TLSA {wrong}
+            before MX 10 mx.before
+            mx.before CNAME has-none
+            {label}.mx.before TLSA {right}
+            wrong MX 10 mx.wrong
+            mx.wrong CNAME has-wrong
+            {label}.mx.wrong TLSA {right}
+            hosted MX 10 mx.hosted
+            mx.hosted CNAME mx.outside.example.
+            {label}.mx.hosted TLSA {right}
+            badly-hosted MX 10 mx.badly-hosted
+            mx.badly-hosted CNAME mx.outside.example.
+            {label}.mx.badly-hosted TLSA {wrong}
+            lent MX 10 mx.lent
+            mx.lent CNAME mx.outside.example.
+            named MX 10 mx.named
+            mx.named CNAME real
+            """,
+            $"""
+            mx.outside.example. A 127.0.0.1
+            {label}.mx.outside.example. TLSA {wrong}
+            """,
+            cancellation: TestContext.Current.CancellationToken);
+        await using var host = await DeliveryHost.StartAsync(new()
+        {
+            ["Dns:Servers"] = $"{dns.EndPoint}", ["Dns:Validating"] = "true", ["Delivery:Port"] = $"{server.Port}", ["Delivery:LocalAddresses"] = "Allow", ["Delivery:IdleTime"] = "0",
+        });
+
+        var report = await host.DeliverAsync(await host.QueueAsync("one\r\n"u8.ToArray(), $"ann@{domain}"));
+
+        Assert.Equal([outcome], Bench.Outcomes(report));
+        Assert.StartsWith(record, report.Results[0].Tls!.ToText());
+    }
+
     private static string Tlsa(Dns.TlsaRecord record) => $"{record.Usage} {record.Selector} {record.MatchingType} {Convert.ToHexString(record.Data.Span)}";
 }

@@ -144,6 +144,9 @@ public sealed class DnsCacheTests
         public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) =>
             AskedAsync($"TLSA {name}", new DnsAnswer<TlsaRecord>(DnsStatus.NoData, [], s_hour));
 
+        public Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken) =>
+            AskedAsync($"CNAME {name}", new DnsAnswer<string>(DnsStatus.Found, ["host.example"], s_hour));
+
         public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) =>
             AskedAsync($"PTR {address}", new DnsAnswer<string>(DnsStatus.Found, ["host.example"], s_hour));
 

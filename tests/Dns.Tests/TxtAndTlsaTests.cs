@@ -20,6 +20,7 @@ public sealed class TxtAndTlsaTests
             example.net. TXT "" "another; \255" ""
             large.example.net. TXT {string.Join(' ', Enumerable.Repeat($"\"{long255}\"", 20))}
             alias.example.net. CNAME example.net.
+            second.example.net. CNAME alias.example.net.
             _25._tcp.mx.example.net. TLSA 3 1 1 {s_hash}
             _25._tcp.mx.example.net. TLSA 2 0 2 {s_hash}{s_hash}
             mx.example.net. A 192.0.2.1
@@ -29,6 +30,10 @@ public sealed class TxtAndTlsaTests
         Assert.Equal(
             ["another; \u00FF", "v=spf1 include:_spf.example.org -all"], (await TextsAsync(lookup, "example.net")).Order(StringComparer.Ordinal));
         Assert.Equal(2, (await TextsAsync(lookup, "alias.example.net")).Length);
+        // Where aliases lead, all the way and one step.
+        Assert.Equal(("example.net", "example.net", ""), (await AliasOfAsync("alias"), await AliasOfAsync("second"), await AliasOfAsync("large")));
+        Assert.Equal(["alias.example.net"], (await lookup.AliasAsync("second.example.net", Cancellation)).Records);
+        Assert.Equal(DnsStatus.NoData, (await lookup.AliasAsync("large.example.net", Cancellation)).Status);
         // More than a datagram takes.
         Assert.Equal(string.Concat(Enumerable.Repeat(long255, 20)), Assert.Single(await TextsAsync(lookup, "large.example.net")));
 
@@ -43,6 +48,8 @@ public sealed class TxtAndTlsaTests
         Assert.Equal(DnsStatus.NoData, (await lookup.TlsaAsync("mx.example.net", Cancellation)).Status);
         Assert.Equal(DnsStatus.NoSuchName, (await lookup.TlsaAsync("_25._tcp.example.net", Cancellation)).Status);
         Assert.Equal(DnsStatus.NoData, (await lookup.TxtAsync("mx.example.net", Cancellation)).Status);
+
+        async Task<string> AliasOfAsync(string name) => (await lookup.TxtAsync($"{name}.example.net", Cancellation)).Alias;
     }
 
     [Theory]

@@ -45,6 +45,19 @@ public sealed class AuthenticationCheckTests(AuthenticationZone zone) : IClassFi
         Assert.Single(waited.GetMeasurementSnapshot());
     }
 
+    [Theory]
+    [InlineData("Off", "Enforce", "550 5.7.26", null)]
+    [InlineData("Enforce", "Mark", "250 2.0.0", true)]
+    [InlineData("Enforce", "Off", "250 2.0.0", false)]
+    public async Task A_listener_may_have_a_policy_of_its_own(string all, string own, string reply, bool? isMarked)
+    {
+        await using var host = await zone.StartAsync(all, ("Ingress:Listeners:0:Authentication", own));
+        await using var client = await AuthenticationZone.AsAsync(host, Bad);
+        Assert.StartsWith(reply, await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net"), StringComparison.Ordinal);
+        if (isMarked is { } marked)
+            Assert.Equal(marked, Encoding.ASCII.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId)).Contains("dmarc=fail", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Each_message_of_a_session_is_judged_by_itself()
     {

@@ -273,6 +273,71 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task Hosts_may_be_excepted_from_a_limit_by_a_name_that_has_their_address()
+    {
+        using var policy = Policy(
+            """{ "Name": "mails", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "Ban": "1h", "ExceptHosts": [ "hosts.example" ] }""",
+            """{ "Name": "mistakes", "Of": "Network", "What": "FailedCommands", "Count": 1, "Window": "1h", "ExceptHosts": [ "hosts.example" ] }""");
+        await using var dns = await DnsServer.StartAsync("""
+            9.113.0.203.in-addr.arpa. PTR mx.hosts.example.
+            mx.hosts.example. A 203.0.113.9
+            ; Who has an address may call it as he likes.
+            10.113.0.203.in-addr.arpa. PTR mx.hosts.example.
+            11.113.0.203.in-addr.arpa. PTR mx.other-hosts.example.
+            mx.other-hosts.example. A 203.0.113.11
+            """, Cancellation);
+        await using var host = await policy.StartAsync(dns.EndPoint, s_settings);
+        await using (var excepted = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9"))
+        {
+            await excepted.SayAsync("NONSENSE", "500");
+            await excepted.SayAsync("NONSENSE", "500");
+            for (var i = 0; i < 3; i++)
+                await MailAsync(excepted, "250");
+        }
+
+        await using var again = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
+        foreach (var address in (string[])["203.0.113.10", "203.0.113.11", "203.0.113.12"])
+        {
+            await using var other = await WrittenPolicy.GreetedAsync(host.Mx, address);
+            await MailAsync(other, "250");
+            await MailAsync(other, "451");
+        }
+    }
+
+    [Fact]
+    public async Task Names_are_waited_for_once_and_not_for_long()
+    {
+        await using var dns = new SilentDnsServer();
+        using var policy = Policy(
+            """{ "Name": "mails", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptHosts": [ "hosts.example" ] }""",
+            """{ "Name": "connections", "Of": "Network", "What": "Connections", "Count": 9, "Window": "1h", "ExceptHosts": [ "hosts.example" ] }""");
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await policy.StartAsync(dns.EndPoint, new Dictionary<string, string>(s_settings) { ["Dns:Timeout"] = "30s" }, time);
+        var opening = WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
+        await Eventually.TrueAsync(() => dns.Questions > 0, TimeSpan.FromSeconds(20));
+        Assert.False(opening.IsCompleted);
+        await using var client = await Eventually.EndsAsync(opening, () => time.Advance(TimeSpan.FromSeconds(1)), Cancellation);
+        // Time does not go on any more: nobody waits.
+        await MailAsync(client, "250");
+        await MailAsync(client, "451");
+    }
+
+    [Fact]
+    public async Task Nobody_asks_for_names_where_none_is_excepted()
+    {
+        await using var dns = new SilentDnsServer();
+        using var policy = Policy(
+            """{ "Name": "mails", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""",
+            // An account has no name of a host.
+            """{ "Name": "users", "Of": "Account", "What": "Messages", "Count": 1, "Window": "1h", "ExceptHosts": [ "hosts.example" ] }""");
+        await using var host = await policy.StartAsync(dns.EndPoint, s_settings);
+        await using var client = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
+        await MailAsync(client, "250");
+        await MailAsync(client, "451");
+        Assert.Equal(0, dns.Questions);
+    }
+
+    [Fact]
     public async Task A_proxy_is_not_judged_before_it_has_named_its_client_and_the_client_is()
     {
         using var policy = Policy("""{ "Name": "connections", "Of": "Network", "What": "Connections", "Count": 1, "Window": "1h" }""");
@@ -333,6 +398,7 @@ public sealed class LimitTests
 
     [Theory]
     [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptNetworks": [ "x" ] }""", "Policy:Limits:0:ExceptNetworks:0 is 'x'; it must be an IP address or a network such as 192.0.2.0/24")]
+    [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptHosts": [ "a b" ] }""", "Policy:Limits:0:ExceptHosts:0 is 'a b'; it must be a domain name such as example.org")]
     [InlineData("""{ "Name": "a b", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("""{ "Name": "a", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is not set; it must be one of Network, Account, SenderDomain, Listener")]
     [InlineData("""{ "Name": "a", "Of": "Network", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:What is not set; it must be one of Connections, Messages, Recipients, FailedCommands, FailedLogins")]

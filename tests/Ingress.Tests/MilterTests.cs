@@ -67,10 +67,13 @@ public sealed class MilterTests
         Assert.False(host.HasHint);
     }
 
-    [Fact]
-    public async Task What_a_milter_changes_stands_in_front_or_in_the_envelope_and_bytes_stay()
+    [Theory]
+    [InlineData("packets")]
+    [InlineData("octets")]
+    [InlineData("at once")]
+    public async Task What_a_milter_changes_stands_in_front_or_in_the_envelope_and_bytes_stay(string come)
     {
-        await using var milter = FakeMilter.Start((step, _) => step != 'E' ? [FakeMilter.Packet('c')] :
+        await using var milter = FakeMilter.Start((step, _) => In(come, step != 'E' ? [FakeMilter.Packet('c')] :
         [
             FakeMilter.Packet('p'),
             FakeMilter.Packet('h', "X-First\0one\0"),
@@ -84,7 +87,7 @@ public sealed class MilterTests
             FakeMilter.Packet('-', "<ann@example.com>\0"),
             FakeMilter.Packet('q', "looks odd\0"),
             FakeMilter.Packet('c'),
-        ]);
+        ]));
         await using var host = await StartAsync(milter);
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.MessageAsync("From: bob@example.net\r\nSubject: x\r\n\r\nhi");
@@ -95,6 +98,13 @@ public sealed class MilterTests
         Assert.StartsWith("X-Spam: Yes\r\nX-Top: top\r\nX-First: one\r\nX-Second: two\r\n\tfolded\r\nReceived: ", content, StringComparison.Ordinal);
         Assert.EndsWith("\r\nFrom: bob@example.net\r\nSubject: x\r\n\r\nhi\r\n", content, StringComparison.Ordinal);
     }
+
+    private static IEnumerable<byte[]> In(string form, byte[][] packets) => form switch
+    {
+        "octets" => packets.SelectMany(packet => packet.Select(octet => (byte[])[octet])),
+        "at once" => [[.. packets.SelectMany(packet => packet)]],
+        _ => packets,
+    };
 
     [Fact]
     public async Task Where_the_operator_lets_it_it_changes_and_removes_fields_and_nothing_else()

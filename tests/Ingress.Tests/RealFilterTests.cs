@@ -9,7 +9,7 @@ using Org.BouncyCastle.OpenSsl;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>Filters that others wrote: rspamd by both of its protocols, opendkim; and an HTTP server that is no rspamd.</summary>
+/// <summary>Filters that others wrote: rspamd by both of its protocols, opendkim, ClamAV's milter; and an HTTP server that is no rspamd.</summary>
 public sealed class RealFilterTests(RspamdFixture rspamd) : IClassFixture<RspamdFixture>
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -57,6 +57,24 @@ public sealed class RealFilterTests(RspamdFixture rspamd) : IClassFixture<Rspamd
         var read = await MimeMessage.LoadAsync(new MemoryStream(content), Cancellation);
         var signature = read.Headers[read.Headers.IndexOf(HeaderId.DkimSignature)];
         Assert.True(await new DkimVerifier(new OneKey(opendkim.PublicKey)).VerifyAsync(FormatOptions.Default, read, signature, Cancellation));
+    }
+
+    [Fact]
+    public async Task ClamAV_refuses_worms_marks_what_is_clean_and_defers_what_it_cannot_scan()
+    {
+        await using var clamav = await ClamAvServer.StartAsync(Cancellation);
+        await using var host = await StartAsync(clamav.Socket, byHttp: false);
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync(Message("clean"));
+        var (clean, received) = await NextAsync(host);
+        Assert.Matches("(?m)^X-Virus-Status: Clean\r\n", clean[..^received.Length]);
+        Assert.Matches("(?m)^X-Virus-Scanned: clamav-milter ", clean[..^received.Length]);
+        Assert.Equal(Message("clean") + "\r\n", received);
+        // In the same session, and behind more than one packet has room for.
+        await client.MessageAsync($"{Message("worm")}\r\n{string.Concat(Enumerable.Repeat("lines of text\r\n", 10_000))}{ClamAvServer.Worm}", "550 5.7.1 It has Test.Worm");
+        await client.MessageAsync(Message("clean"));
+        await clamav.StopScanningAsync();
+        await client.MessageAsync(Message("clean"), "451 4.7.1");
     }
 
     [Theory]

@@ -80,6 +80,35 @@ public sealed class DmarcInboxTests
     }
 
     [Fact]
+    public async Task A_report_that_was_held_is_read_once_it_is_released()
+    {
+        await using var queue = await StartAsync();
+        var (released, removed) = (await HoldAsync("1"), await HoldAsync("2"));
+        await Until.TrueAsync(async () => (await queue.CountAsync()).Unrouted == 0, "both are routed");
+        await queue.Duty("read_dmarc").RoundAsync();
+        // A day later nobody has decided yet.
+        await queue.ExecuteAsync("UPDATE dmarc_unread SET due_at = 0");
+        await Until.TrueAsync(async () => (await queue.DmarcReports.ListUnreadAsync(10, default)).Count == 0, "they are put off again");
+        Assert.Empty(await queue.DmarcReports.SumAsync(DmarcGrouping.Domain, s_begin, "", 10, default));
+
+        var by = new OperatorIdentity("operator");
+        await queue.Operator.RemoveAsync(removed, by);
+        await queue.Operator.ReleaseAsync(released, by);
+        await Until.TrueAsync(async () =>
+        {
+            await queue.Duty("read_dmarc").RoundAsync();
+            return (await queue.DmarcReports.SumAsync(DmarcGrouping.Domain, s_begin, "", 10, default)).Count == 1;
+        }, "the one that was released is read");
+        Assert.Equal(7, (await queue.DmarcReports.SumAsync(DmarcGrouping.Domain, s_begin, "", 10, default))[0].Messages);
+        // Of the other one nothing is left to look at, and nothing stays behind.
+        await queue.ExecuteAsync("UPDATE dmarc_unread SET due_at = 0");
+        await Until.TrueAsync(async () => !await queue.Duty("read_dmarc").RoundAsync(), "nothing is left to be read");
+        Assert.Equal(1, Assert.Single(await queue.DmarcReports.SumAsync(DmarcGrouping.Domain, s_begin, "", 10, default)).Reports);
+
+        Task<long> HoldAsync(string id) => queue.AcceptHeldAsync("dmarc@example.org", Report(id, ("192.0.2.1", 7, true)));
+    }
+
+    [Fact]
     public async Task Nothing_is_read_unless_an_address_is_named()
     {
         await using var queue = await StartAsync(address: null);

@@ -183,6 +183,14 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
+    /// <summary>The same of a message that waits for an operator from the start.</summary>
+    public async Task<long> AcceptHeldAsync(string recipient, string content)
+    {
+        var message = await StoreAsync("", [recipient], content: content, holdReason: "dmarc");
+        await Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
+        return message.MessageId;
+    }
+
     /// <summary>The same of a message whose envelope says something about time.</summary>
     public Task<long> AcceptTimedAsync(bool hint, MailTiming timing, params string[] recipients) => AcceptTimedAsync(hint, timing, null, recipients);
 
@@ -204,13 +212,13 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     private const string Content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n";
 
-    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content, MailTiming? timing = null)
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content, MailTiming? timing = null, string holdReason = "")
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var id = await messages.NextMessageIdAsync(default);
         var bytes = System.Text.Encoding.UTF8.GetBytes(content);
         var message = new Envelope(
-            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", Dsn: dsn, Timing: timing);
+            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", HoldReason: holdReason, Dsn: dsn, Timing: timing);
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(bytes, default);
         await messages.AcceptAsync(message, writer, default);

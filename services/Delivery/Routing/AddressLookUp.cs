@@ -24,7 +24,7 @@ internal sealed class AddressLookUp(
     public Task<HostAddresses> FindAsync(string name) => _remembered.GetAsync(name, async asked =>
     {
         var (found, timeToLive) = await AskAsync(asked);
-        return new Remembered<HostAddresses>(found, timeToLive, (AddressBytes * found.Addresses.Count) + ((found.Failure?.Text.Length ?? 0) * sizeof(char)));
+        return new Remembered<HostAddresses>(found, timeToLive, (AddressBytes * found.Addresses.Count) + ((found.Alias.Length + (found.Failure?.Text.Length ?? 0)) * sizeof(char)));
     });
 
     /// <returns>What was found, and how long it may be remembered.</returns>
@@ -41,7 +41,11 @@ internal sealed class AddressLookUp(
         {
             // RFC 7672 §2.2.2: what is not vouched for of either leads mail to whoever put it there.
             var isAuthenticated = (first.Records.Count == 0 || first.IsAuthenticated) && (second.Records.Count == 0 || second.IsAuthenticated);
-            return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null) { IsAuthenticated = isAuthenticated }, FoundTimeToLive(first, second));
+            return (new HostAddresses([.. Shuffled(first.Records), .. Shuffled(second.Records)], null)
+            {
+                IsAuthenticated = isAuthenticated,
+                Alias = first.Records.Count > 0 ? first.Alias : second.Alias,
+            }, FoundTimeToLive(first, second));
         }
 
         var failed = new[] { first, second }.Where(answer => answer.Status == DnsStatus.Failed).MinBy(answer => answer.TimeToLive);

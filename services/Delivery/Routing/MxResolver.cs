@@ -152,17 +152,23 @@ internal sealed class MxResolver
     private async Task<HostAddresses> SecuredAsync(TargetHost host, HostAddresses found)
     {
         var tls = host.Tls;
-        if (tls is { FollowsDane: true, IsMxAuthenticated: true } && found.IsAuthenticated)
+        if (tls is { FollowsDane: true, IsMxAuthenticated: true })
         {
-            var answer = await _dns.TlsaAsync(string.Create(CultureInfo.InvariantCulture, $"_{host.Port}._tcp.{host.Name}"));
+            var (names, failure) = await BaseNamesAsync(host, found);
+            for (var i = 0; i < names.Length && failure is null; i++)
+            {
+                var answer = await _dns.TlsaAsync(string.Create(CultureInfo.InvariantCulture, $"_{host.Port}._tcp.{names[i]}"));
+                if (answer.Status == DnsStatus.Found && _demands.Trusts(answer))
+                    return found with { Tlsa = TlsaSet.Of(answer.Records, names[i]) };
+                failure = answer.Status == DnsStatus.Failed ? answer.Error : null;
+            }
+
             // RFC 7672 §2.1.2: whoever wants mail in clear only has to keep the answer back.
-            if (answer.Status == DnsStatus.Failed)
-                return HostAddresses.None(isPermanent: false, "4.7.5", $"DNS gave no answer for the TLSA records of {host.Name} ({answer.Error}), and without them it is not used") with
+            if (failure is not null)
+                return HostAddresses.None(isPermanent: false, "4.7.5", $"DNS gave no answer for the TLSA records of {host.Name} ({failure}), and without them it is not used") with
                 {
                     TlsResult = TlsFailures.NoDnssec,
                 };
-            if (answer.Status == DnsStatus.Found && _demands.Trusts(answer))
-                return found with { Tlsa = TlsaSet.Of(answer.Records) };
         }
 
         if (tls.Policy == TlsPolicy.Dane)
@@ -173,6 +179,19 @@ internal sealed class MxResolver
         return tls.IsStsEnforced && !tls.Sts!.Names(host.Name)
             ? HostAddresses.None(isPermanent: false, "4.7.5", $"The MTA-STS policy of {tls.Domain} does not name {host.Name}") with { TlsResult = TlsFailures.Other }
             : found;
+    }
+
+    /// <summary>
+    /// Names in whose place TLSA records are looked for (RFC 7672 §2.2.3): where the host is an alias and DNSSEC vouches for all of its way, first the name at
+    /// its end; where it does for the alias alone, as of a host that others run, the alias. None where DNSSEC vouches for nothing there: servers of zones
+    /// that are not signed may not even answer such questions.
+    /// </summary>
+    private async Task<(string[] Names, string? Failure)> BaseNamesAsync(TargetHost host, HostAddresses found)
+    {
+        if (found.Alias.Length == 0 || found.IsAuthenticated)
+            return (!found.IsAuthenticated ? [] : found.Alias.Length > 0 ? [found.Alias, host.Name] : [host.Name], null);
+        var alias = await _dns.AliasAsync(host.Name);
+        return (_demands.Trusts(alias) ? [host.Name] : [], alias.Status == DnsStatus.Failed ? alias.Error : null);
     }
 
     /// <summary>Whoever asks, and whether he waits for it or not, how it ended is noted.</summary>

@@ -59,6 +59,9 @@ internal sealed record HostAddresses(IReadOnlyList<IPAddress> Addresses, Resolut
     /// <summary>The resolver says that DNSSEC vouches for them.</summary>
     public bool IsAuthenticated { get; init; }
 
+    /// <summary>The name that has them, where the host is an alias of it; else empty.</summary>
+    public string Alias { get; init; } = "";
+
     /// <summary>The type of failure, in the words of reports to the domain, where TLS keeps mail from the host (RFC 8460 §4.3); else empty.</summary>
     public string TlsResult { get; init; } = "";
 

@@ -25,6 +25,9 @@ internal sealed class CertificateCheck(TargetHost host, string peer, TlsChoice c
 
     private readonly bool _isAddress = HostAddress.TryParse(host.Name, out _);
 
+    /// <summary>What the certificate is held against; null: that is something else.</summary>
+    private TlsaSet? Tlsa => choice.Rule == CertificateRule.Tlsa ? host.Tlsa : null;
+
     /// <summary>What is wrong with the certificate, whether it was refused for that or not; null where all is well, or none was shown yet.</summary>
     public string? Fault { get; private set; }
 
@@ -33,7 +36,7 @@ internal sealed class CertificateCheck(TargetHost host, string peer, TlsChoice c
 
     public SslClientAuthenticationOptions Options => new()
     {
-        TargetHost = _isAddress ? "" : host.Name,
+        TargetHost = _isAddress ? "" : Tlsa?.Name ?? host.Name,
         CertificateChainPolicy = TrustedRoots.ChainPolicy(),
         // RFC 7435: without a published policy nobody could say which certificate is the right one.
         RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsGood(certificate, chain, errors) || !choice.IsMandatory || choice.Rule == CertificateRule.Any,
@@ -67,7 +70,7 @@ internal sealed class CertificateCheck(TargetHost host, string peer, TlsChoice c
     private CertificateFault CheckByTlsa(X509Certificate2 shown, X509Chain? chain)
     {
         // RFC 7672 §3.2.2: the host's name, or that of the domain.
-        var fault = host.Tlsa?.Check(shown, [.. chain?.ChainPolicy.ExtraStore ?? []], [host.Name, host.Tls.Domain], time.GetUtcNow()) ?? CertificateFault.Mismatch;
+        var fault = Tlsa?.Check(shown, [.. chain?.ChainPolicy.ExtraStore ?? []], [Tlsa.Name, host.Tls.Domain], time.GetUtcNow()) ?? CertificateFault.Mismatch;
         Fault = fault switch
         {
             CertificateFault.None => null,
@@ -143,7 +146,7 @@ internal sealed class CertificateCheck(TargetHost host, string peer, TlsChoice c
     {
         try
         {
-            return $"is for {Names(shown)} and not for {string.Join(", ", host.Tls.Names ?? [host.Name])}";
+            return $"is for {Names(shown)} and not for {string.Join(", ", host.Tls.Names ?? [Tlsa?.Name ?? host.Name])}";
         }
         catch (Exception error) when (IsUnreadable(error))
         {

@@ -22,11 +22,15 @@ internal sealed class TlsaSet
 
     private readonly List<TlsaRecord> _usable;
 
-    private TlsaSet(List<TlsaRecord> usable, IReadOnlyList<string> texts)
+    private TlsaSet(List<TlsaRecord> usable, IReadOnlyList<string> texts, string name)
     {
         _usable = usable;
         Texts = texts;
+        Name = name;
     }
+
+    /// <summary>Of the host in its records' place: where that is an alias, the name behind it (RFC 7672 §2.2.3). What a certificate is for, and is asked for by.</summary>
+    public string Name { get; }
 
     /// <summary>A record says what certificate is the right one. Otherwise the host has to be spoken to under TLS, with any (RFC 7672 §2.2).</summary>
     public bool IsUsable => _usable.Count > 0;
@@ -34,12 +38,13 @@ internal sealed class TlsaSet
     /// <summary>As they stand in a zone file, for reports (RFC 8460 §4.4).</summary>
     public IReadOnlyList<string> Texts { get; }
 
-    public static TlsaSet Of(IReadOnlyList<TlsaRecord> records)
+    public static TlsaSet Of(IReadOnlyList<TlsaRecord> records, string name = "")
     {
         var some = records.Take(MostRecords).ToList();
         return new TlsaSet(
             some.FindAll(record => record is { Usage: TrustAnchor or EndEntity, Selector: 0 or PublicKey } && IsWhole(record)),
-            [.. some.Select(record => $"{record.Usage} {record.Selector} {record.MatchingType} {Convert.ToHexStringLower(record.Data.Span)}")]);
+            [.. some.Select(record => $"{record.Usage} {record.Selector} {record.MatchingType} {Convert.ToHexStringLower(record.Data.Span)}")],
+            name);
     }
 
     /// <summary>

@@ -26,7 +26,19 @@ public sealed class AuthenticationOptions
 
     public DmarcOptions Dmarc { get; init; } = new();
 
-    internal ListenerKinds AskedOn => Policy == AuthenticationPolicy.Off ? ListenerKinds.None : Listeners;
+    /// <summary>Kinds of listeners on one of which it is asked.</summary>
+    internal ListenerKinds AskedOn(IEnumerable<ListenerOptions> listeners) =>
+        listeners.Where(listener => PolicyOf(listener) != AuthenticationPolicy.Off).Aggregate(ListenerKinds.None, (all, listener) => all | KindsOf(listener));
+
+    internal AuthenticationPolicy PolicyOf(ListenerOptions listener) =>
+        listener.Authentication ?? (Listeners.HasFlag(KindsOf(listener)) ? Policy : AuthenticationPolicy.Off);
+
+    private static ListenerKinds KindsOf(ListenerOptions listener) => listener.Kind switch
+    {
+        ListenerKind.Submission => ListenerKinds.Submission,
+        ListenerKind.Lmtp => ListenerKinds.Lmtp,
+        _ => ListenerKinds.Mx,
+    };
 
     internal void Validate(string setting, List<string> failures)
     {
@@ -119,12 +131,7 @@ public sealed class DmarcOptions
         CheckOptions.RequireDefined($"{setting}:UnreadableFrom", UnreadableFrom, failures);
         RequireDomains($"{setting}:ExceptDomains", ExceptDomains, failures);
         RequireDomains($"{setting}:TrustedSealers", TrustedSealers, failures);
-        for (var i = 0; i < ExceptNetworks.Count; i++)
-        {
-            if (!ClientNetworks.TryParse(ExceptNetworks[i], out _))
-                failures.Add($"{setting}:ExceptNetworks:{i} is '{ExceptNetworks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
-        }
-
+        PolicyOptions.RequireNetworks($"{setting}:ExceptNetworks", ExceptNetworks, failures);
         if (PublicSuffixFile.Length > 0 && PublicSuffixes.FaultOf(PublicSuffixFile) is { } fault)
             failures.Add($"{setting}:PublicSuffixFile is '{PublicSuffixFile}', and {fault}; it must be a list as of https://publicsuffix.org, such as 'mail check psl --renew FILE' fetches");
     }

@@ -84,6 +84,9 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>What DNS says of the client, as far as somebody has asked.</summary>
     public ClientInquiry Inquiry => field ??= new();
 
+    /// <summary>What is done on its listener with whether mail is from whom it says.</summary>
+    public AuthenticationPolicy Authentication { get; init; }
+
     /// <summary>The operator's filters; null: there are none.</summary>
     public SessionFilters? Filters { get; init; }
 

@@ -46,6 +46,7 @@ internal sealed class CheckTable
         IngressTelemetry telemetry)
     {
         var settings = options.Value.Checks;
+        var authenticated = settings.Authentication.AskedOn(options.Value.Listeners);
         var filtered = (ListenerKinds)options.Value.Filters.Aggregate(FilterListeners.None, (all, one) => all | one.Listeners);
         CheckRow[] rows =
         [
@@ -68,7 +69,7 @@ internal sealed class CheckTable
             new(CheckStage.Sender, "own_sender", settings.OwnSender.AskedOn, ownSender),
             // What is refused anyway does not count.
             new(CheckStage.Sender, "message_limit", settings.PolicyAskedOn, messageLimit),
-            new(CheckStage.Sender, "sender_authentication", settings.Authentication.AskedOn, senderAuthentication),
+            new(CheckStage.Sender, "sender_authentication", authenticated, senderAuthentication),
             new(CheckStage.Sender, "filter", filtered, filter),
 
             // Who is always taken, then whose mail is none of ours, then who is there: by what is known here, before another host is asked.
@@ -90,8 +91,8 @@ internal sealed class CheckTable
             new(CheckStage.Content, "header_rules", settings.HeaderRules.AskedOn, headerRules),
 
             // What needs another's answer comes last: the second one asks about what the first one found.
-            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn | settings.Authentication.AskedOn, signatures),
-            new(CheckStage.Content, "message_authentication", settings.Authentication.AskedOn, messageAuthentication),
+            new(CheckStage.Content, "signatures", settings.Signatures.AskedOn | authenticated, signatures),
+            new(CheckStage.Content, "message_authentication", authenticated, messageAuthentication),
             new(CheckStage.Content, "filter", filtered, filter),
         ];
         _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);

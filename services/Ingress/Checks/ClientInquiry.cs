@@ -11,6 +11,7 @@ internal sealed class ClientInquiry
     private (DnsListPolicy Policy, Task<bool>[] Asked)? _lists;
     private Task<ReverseName>? _reverse;
     private (string Name, Task<GreetedName> Asked)? _greeting;
+    private bool _hasWaitedForReverse;
 
     /// <summary>Asks what the lists say; those of a policy that has changed are asked anew.</summary>
     public void Begin(IPAddress client, DnsListPolicy policy, DnsLists lists)
@@ -27,6 +28,19 @@ internal sealed class ClientInquiry
 
     /// <summary>The name of the client's address.</summary>
     public Task<ReverseName> ReverseNameAsync(IPAddress client, ClientNames names) => _reverse ??= names.FindReverseAsync(client);
+
+    /// <summary>The same, as far as it is known: for a question that is put at each step of a session it is waited for once.</summary>
+    public async ValueTask<ReverseName> KnownReverseNameAsync(IPAddress client, ClientNames names, TimeSpan longest, TimeProvider time)
+    {
+        var asked = ReverseNameAsync(client, names);
+        if (asked.IsCompleted)
+            return await asked;
+        if (_hasWaitedForReverse)
+            return default;
+        _hasWaitedForReverse = true;
+        using var patience = new CancellationTokenSource(longest, time);
+        return await AnswerAsync(asked, patience.Token);
+    }
 
     /// <summary>What is behind the name that it greets with.</summary>
     public Task<GreetedName> GreetedNameAsync(string name, IPAddress client, ClientNames names)

@@ -27,6 +27,9 @@ internal sealed partial class DoorLimits : IDisposable
     // A ban that was set is on the list a second later.
     private static readonly TimeSpan s_recent = TimeSpan.FromSeconds(3);
 
+    /// <summary>Longest wait for the name of a client's address; then it is not excepted by that.</summary>
+    private static readonly TimeSpan s_nameWait = TimeSpan.FromSeconds(5);
+
     // Buckets of logins under way and of those that failed; the one without a kind has only the latter.
     private const string Tries = "/tries";
 
@@ -34,6 +37,7 @@ internal sealed partial class DoorLimits : IDisposable
     private readonly ITokenBuckets _buckets;
     private readonly BanStore _store;
     private readonly BanList _bans;
+    private readonly ClientNames _names;
     private readonly IOptions<IngressOptions> _options;
     private readonly IngressTelemetry _telemetry;
     private readonly TimeProvider _time;
@@ -42,10 +46,10 @@ internal sealed partial class DoorLimits : IDisposable
     private readonly ConcurrentDictionary<(IPNetwork Network, string Rule), long> _recentlyBanned = [];
 
     public DoorLimits(
-        PolicyFile policy, ITokenBuckets buckets, BanStore store, BanList bans, IOptions<IngressOptions> options, IngressTelemetry telemetry,
-        TimeProvider time, ILogger<DoorLimits> log)
+        PolicyFile policy, ITokenBuckets buckets, BanStore store, BanList bans, ClientNames names, IOptions<IngressOptions> options,
+        IngressTelemetry telemetry, TimeProvider time, ILogger<DoorLimits> log)
     {
-        (_policy, _buckets, _store, _bans, _options, _telemetry, _time, _log) = (policy, buckets, store, bans, options, telemetry, time, log);
+        (_policy, _buckets, _store, _bans, _names, _options, _telemetry, _time, _log) = (policy, buckets, store, bans, names, options, telemetry, time, log);
         _faults = new(time, 1, TimeSpan.FromMinutes(1), (_, count) => LogAwayMore(log, count));
         bans.Ended = FillAsync;
     }
@@ -60,12 +64,12 @@ internal sealed partial class DoorLimits : IDisposable
         if (context.IsYetToBeNamed)
             return null;
         var asked = new Question(context.Client);
-        Add(asked, context, what, "", need: 1, take: 1);
+        await AddAsync(asked, context, what, "", need: 1, take: 1);
         // Who has used up his mistakes is not served again until some of them are forgotten.
         if (what == LimitWhat.Connections)
         {
-            Add(asked, context, LimitWhat.FailedCommands, "", need: 1, take: 0);
-            Add(asked, context, LimitWhat.FailedLogins, "", need: 1, take: 0);
+            await AddAsync(asked, context, LimitWhat.FailedCommands, "", need: 1, take: 0);
+            await AddAsync(asked, context, LimitWhat.FailedLogins, "", need: 1, take: 0);
         }
 
         if (await DrawAsync(asked) is not { Refused: >= 0 and var refused })
@@ -80,7 +84,7 @@ internal sealed partial class DoorLimits : IDisposable
     public async Task CountFailedCommandAsync(CheckContext context)
     {
         var asked = new Question(context.Client);
-        Add(asked, context, LimitWhat.FailedCommands, "", need: 0, take: 1);
+        await AddAsync(asked, context, LimitWhat.FailedCommands, "", need: 0, take: 1);
         if (await DrawAsync(asked) is not { Emptied: >= 0 and var emptied })
             return;
         _telemetry.LimitReached(asked.Rules[emptied].Name);
@@ -97,7 +101,7 @@ internal sealed partial class DoorLimits : IDisposable
         if (_bans.Has(context))
             return false;
         var asked = new Question(context.Client);
-        Add(asked, context, LimitWhat.FailedLogins, userName, need: 1, take: 1, Tries);
+        await AddAsync(asked, context, LimitWhat.FailedLogins, userName, need: 1, take: 1, Tries);
         if (asked.Drafts.Count == 0)
             return true;
         var answer = await DrawAsync(asked);
@@ -110,7 +114,7 @@ internal sealed partial class DoorLimits : IDisposable
     public async ValueTask LoginNotFailedAsync(CheckContext context, string userName)
     {
         var asked = new Question(context.Client);
-        Add(asked, context, LimitWhat.FailedLogins, userName, need: 0, take: -1, Tries);
+        await AddAsync(asked, context, LimitWhat.FailedLogins, userName, need: 0, take: -1, Tries);
         await DrawAsync(asked);
     }
 
@@ -118,22 +122,29 @@ internal sealed partial class DoorLimits : IDisposable
     public async ValueTask LoginFailedAsync(CheckContext context, string userName)
     {
         var asked = new Question(context.Client);
-        Add(asked, context, LimitWhat.FailedLogins, userName, need: 0, take: 1);
+        await AddAsync(asked, context, LimitWhat.FailedLogins, userName, need: 0, take: 1);
         if (await DrawAsync(asked) is { Emptied: >= 0 and var emptied })
             await BanAsync(asked, asked.Rules[emptied]);
     }
 
     public void Dispose() => _faults.Dispose();
 
-    private void Add(Question asked, CheckContext context, LimitWhat what, string userName, int need, int take, string kind = "")
+    private async ValueTask AddAsync(Question asked, CheckContext context, LimitWhat what, string userName, int need, int take, string kind = "")
     {
         foreach (var rule in _policy.Current.LimitsOf(what))
         {
-            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, asked.Client, userName) is not { } subject)
+            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, asked.Client, userName) is not { } subject
+                || (rule.AsksHost && rule.IsExcepted(await HostAsync(context, asked.Client!))))
                 continue;
             asked.Rules.Add(rule);
             asked.Drafts.Add(new BucketDraft(KeyOf(rule, kind, subject), rule.Count, rule.Window, need, take));
         }
+    }
+
+    private async ValueTask<ReverseName> HostAsync(CheckContext context, IPAddress client)
+    {
+        using var elsewhere = context.Patience?.BeginElsewhereWait();
+        return await context.Inquiry.KnownReverseNameAsync(client, _names, s_nameWait, _time);
     }
 
     private static string KeyOf(LimitOptions rule, string kind, string subject) => $"{rule.Name}{kind}:{subject}";
@@ -183,18 +194,20 @@ internal sealed partial class DoorLimits : IDisposable
             return;
         if (_recentlyBanned.TryGetValue((network, by), out var at) && _time.GetElapsedTime(at) < s_recent)
             return;
+        // Of several mistakes that are counted at once one is enough.
+        if (_recentlyBanned.Count >= MaxRecent)
+            _recentlyBanned.Clear();
+        _recentlyBanned[(network, by)] = _time.GetTimestamp();
         try
         {
             if (!await _store.SetByRuleAsync(network, rule.Ban, by))
                 return;
-            if (_recentlyBanned.Count >= MaxRecent)
-                _recentlyBanned.Clear();
-            _recentlyBanned[(network, by)] = _time.GetTimestamp();
             _telemetry.Banned(rule.Name);
             LogBanned(_log, network.ToString(), rule.Ban, rule.Name);
         }
         catch (StorageUnavailableException away)
         {
+            _recentlyBanned.TryRemove((network, by), out _);
             LogNotBanned(_log, network.ToString(), rule.Name, away);
         }
     }

@@ -61,29 +61,15 @@ public sealed class GreylistOptions
         RequireNumber(nameof(MaxRows), MaxRows, 1, 10_000_000);
         RequireNumber(nameof(PrefixIPv4), PrefixIPv4, 8, 32);
         RequireNumber(nameof(PrefixIPv6), PrefixIPv6, 16, 128);
-        for (var i = 0; i < ExceptNetworks.Count; i++)
-        {
-            if (!ClientNetworks.TryParse(ExceptNetworks[i], out _))
-                failures.Add($"{setting}:ExceptNetworks:{i} is '{ExceptNetworks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
-        }
-
-        RequireDomains(nameof(ExceptHosts), ExceptHosts);
-        RequireDomains(nameof(ExceptSenders), ExceptSenders);
-        RequireDomains(nameof(ExceptRecipients), ExceptRecipients);
+        PolicyOptions.RequireNetworks($"{setting}:{nameof(ExceptNetworks)}", ExceptNetworks, failures);
+        PolicyOptions.RequireDomains($"{setting}:{nameof(ExceptHosts)}", ExceptHosts, failures);
+        PolicyOptions.RequireDomains($"{setting}:{nameof(ExceptSenders)}", ExceptSenders, failures);
+        PolicyOptions.RequireDomains($"{setting}:{nameof(ExceptRecipients)}", ExceptRecipients, failures);
 
         void RequireNumber(string name, int number, int least, int most)
         {
             if (number < least || number > most)
                 failures.Add($"{setting}:{name} is {number}; it must be {least} to {most}");
-        }
-
-        void RequireDomains(string name, IList<string> domains)
-        {
-            for (var i = 0; i < domains.Count; i++)
-            {
-                if (!SmtpAddress.TryParse($"x@{domains[i]}", out var parsed) || parsed!.HasAddressLiteral)
-                    failures.Add($"{setting}:{name}:{i} is '{domains[i]}'; it must be a domain name such as example.org");
-            }
         }
     }
 }

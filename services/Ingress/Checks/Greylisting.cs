@@ -45,9 +45,9 @@ internal sealed class Greylisting(GreylistOptions options)
     public bool IsAllowed(GreylistNetwork? network) => Options.AllowNetworkAfter > 0 && network?.Passes >= Options.AllowNetworkAfter;
 
     public bool IsExcepted(IPAddress client, SmtpAddress? sender, SmtpAddress recipient) =>
-        _networks.Contains(client) || IsBelow(sender?.Domain ?? "", Options.ExceptSenders) || IsBelow(recipient.Domain, Options.ExceptRecipients);
+        _networks.Contains(client) || PolicyOptions.IsBelow(sender?.Domain ?? "", Options.ExceptSenders) || PolicyOptions.IsBelow(recipient.Domain, Options.ExceptRecipients);
 
-    public bool IsExcepted(ReverseName host) => host.Standing == NameStanding.Confirmed && IsBelow(host.Name, Options.ExceptHosts);
+    public bool IsExcepted(ReverseName host) => host.Standing == NameStanding.Confirmed && PolicyOptions.IsBelow(host.Name, Options.ExceptHosts);
 
     /// <summary>The network that counts as one client, as it is kept.</summary>
     public string NetworkOf(IPAddress client)
@@ -58,16 +58,5 @@ internal sealed class Greylisting(GreylistOptions options)
         for (var bit = Options.PrefixIPv4; bit < 32; bit++)
             bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
         return new IPNetwork(new IPAddress(bytes), Options.PrefixIPv4).ToString();
-    }
-
-    private static bool IsBelow(string name, IList<string> domains)
-    {
-        foreach (var domain in domains)
-        {
-            if (name.EndsWith(domain, StringComparison.OrdinalIgnoreCase) && (name.Length == domain.Length || name[^(domain.Length + 1)] == '.'))
-                return true;
-        }
-
-        return false;
     }
 }

@@ -31,9 +31,19 @@ public sealed partial class LimitOptions
     /// <summary>Addresses and networks (CIDR) of clients that a limit of Network or SenderDomain is not about. Default: none.</summary>
     public IList<string> ExceptNetworks { get; init; } = [];
 
+    /// <summary>
+    /// The same of domains, with those below them, of clients by the name of their address where that has the address. Default: none, and nobody asks for names.
+    /// </summary>
+    public IList<string> ExceptHosts { get; init; } = [];
+
     private ClientNetworks Excepted => field ??= new(ExceptNetworks);
 
     internal bool IsExcepted(IPAddress client) => Excepted.Contains(client);
+
+    /// <summary>It has to be known what the client's address is called.</summary>
+    internal bool AsksHost => ExceptHosts.Count > 0 && (Of is LimitOf.Network or LimitOf.SenderDomain);
+
+    internal bool IsExcepted(ReverseName host) => host.Standing == NameStanding.Confirmed && PolicyOptions.IsBelow(host.Name, ExceptHosts);
 
     internal void Validate(string setting, List<string> failures)
     {
@@ -52,11 +62,8 @@ public sealed partial class LimitOptions
         PolicyOptions.RequireTime($"{setting}:Ban", Ban, TimeSpan.Zero, TimeSpan.FromDays(366), failures);
         if (Ban > TimeSpan.Zero && Of != LimitOf.Network)
             failures.Add($"{setting}:Ban is {Ban}, and {setting}:Of is {Of}; only a Network is banned");
-        for (var i = 0; i < ExceptNetworks.Count; i++)
-        {
-            if (!ClientNetworks.TryParse(ExceptNetworks[i], out _))
-                failures.Add($"{setting}:ExceptNetworks:{i} is '{ExceptNetworks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
-        }
+        PolicyOptions.RequireNetworks($"{setting}:{nameof(ExceptNetworks)}", ExceptNetworks, failures);
+        PolicyOptions.RequireDomains($"{setting}:{nameof(ExceptHosts)}", ExceptHosts, failures);
     }
 
     // Before MAIL nobody has said for whom he sends; a listener that is shut because many fail is shut for those who do not.

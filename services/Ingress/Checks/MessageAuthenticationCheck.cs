@@ -46,24 +46,23 @@ internal sealed class MessageAuthenticationCheck : ICheck
         _sealers = [.. _options.Dmarc.TrustedSealers.Select(DomainName.Key)];
     }
 
-    private bool Enforces => _options.Policy == AuthenticationPolicy.Enforce;
-
     public async ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
         if (context.Spf is not { } inquiry)
             return Verdict.GoOn;
+        var enforces = context.Authentication == AuthenticationPolicy.Enforce;
         // A From that nobody sees is nobody's.
-        if (Enforces && context.Signatures is { Header: null })
+        if (enforces && context.Signatures is { Header: null })
             return s_headerTooLong;
         var started = _time.GetTimestamp();
         var authors = AuthorDomains.Of(context.Signatures?.Header ?? MessageHeader.Parse());
         var results = await FindAsync(context, inquiry, authors);
         Note(results, inquiry, _time.GetElapsedTime(started));
         results = results with { Override = OverrideOf(results, authors, context.Client!) };
-        var refusal = Enforces && results.Override.Length == 0 ? Refusal(results, authors, context.Client!) : null;
+        var refusal = enforces && results.Override.Length == 0 ? Refusal(results, authors, context.Client!) : null;
         if (_options.Dmarc.Reports)
             context.Judgement = ReportedJudgement.Of(results, refusal, context, _options);
-        return refusal ?? Verdict.Noting(NoteOf(results));
+        return refusal ?? Verdict.Noting(NoteOf(results, enforces));
     }
 
     private async Task<MessageResults> FindAsync(CheckContext context, SpfInquiry inquiry, AuthorDomains authors)
@@ -138,7 +137,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
 
     private static Verdict Refused(SmtpReply reply, string rule) => new(reply) { Rule = rule };
 
-    private MessageNote NoteOf(MessageResults results)
+    private MessageNote NoteOf(MessageResults results, bool enforces)
     {
         var field = results.ToField(_authServId);
         var tags = results.ByMethod.Select(found => $"{found.Method}-{AuthenticationWords.Of(found.Status)}").ToList();
@@ -154,7 +153,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
         return new MessageNote
         {
             Tags = tags, Fields = fields,
-            HoldReason = Enforces && asked == DmarcPolicy.Quarantine && _options.Dmarc.Quarantine == QuarantinePolicy.Hold
+            HoldReason = enforces && asked == DmarcPolicy.Quarantine && _options.Dmarc.Quarantine == QuarantinePolicy.Hold
                 ? $"DMARC: {results.Dmarc!.Author} asks for quarantine" : "",
         };
     }

@@ -1,3 +1,6 @@
+using MailPipeline.LineServer;
+using MailPipeline.Smtp;
+
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>Who may talk to us: the settings of the file that <see cref="CheckOptions.PolicyFile"/> names. Without an entry a check is off.</summary>
@@ -39,5 +42,35 @@ public sealed class PolicyOptions
     {
         if (time < least || time > most)
             failures.Add($"{setting} is {time}; it must be {least} to {most}");
+    }
+
+    internal static void RequireDomains(string setting, IList<string> domains, List<string> failures)
+    {
+        for (var i = 0; i < domains.Count; i++)
+        {
+            if (!SmtpAddress.TryParse($"x@{domains[i]}", out var parsed) || parsed!.HasAddressLiteral)
+                failures.Add($"{setting}:{i} is '{domains[i]}'; it must be a domain name such as example.org");
+        }
+    }
+
+    internal static void RequireNetworks(string setting, IList<string> networks, List<string> failures)
+    {
+        for (var i = 0; i < networks.Count; i++)
+        {
+            if (!ClientNetworks.TryParse(networks[i], out _))
+                failures.Add($"{setting}:{i} is '{networks[i]}'; it must be an IP address or a network such as 192.0.2.0/24");
+        }
+    }
+
+    /// <summary>The name is one of the domains, or below one of them.</summary>
+    internal static bool IsBelow(string name, IList<string> domains)
+    {
+        foreach (var domain in domains)
+        {
+            if (name.EndsWith(domain, StringComparison.OrdinalIgnoreCase) && (name.Length == domain.Length || name[^(domain.Length + 1)] == '.'))
+                return true;
+        }
+
+        return false;
     }
 }

@@ -15,7 +15,7 @@ internal static class ReportedJudgement
     {
         if (results.Dmarc is not { Record.AggregateReports.Count: > 0 } dmarc || IsReport(dmarc, context.Signatures?.Header))
             return null;
-        var isEnforced = options.Policy == AuthenticationPolicy.Enforce;
+        var isEnforced = context.Authentication == AuthenticationPolicy.Enforce;
         var asked = dmarc.Status == AuthenticationStatus.Fail && results.Override.Length == 0 ? dmarc.Disposition : DmarcPolicy.None;
         var done = refusal?.Reply is not null ? DmarcPolicy.Reject : isEnforced ? asked : DmarcPolicy.None;
         return DmarcJudgement.Of(results, context.Client!, options.Dmarc.Discovery, done, Reasons(results, dmarc, done, isEnforced, options.Dmarc.Discovery));

@@ -16,7 +16,7 @@ internal sealed class SenderAuthenticationCheck(DnsCache dns, IOptions<IngressOp
     public ValueTask<Verdict> CheckAsync(CheckContext context, CancellationToken cancellation)
     {
         // Who logs in or is listed is known, and this machine is we ourselves.
-        if (context.MayRelay || context.IsLocalClient || context.Client is not { } client)
+        if (context.Authentication == AuthenticationPolicy.Off || context.MayRelay || context.IsLocalClient || context.Client is not { } client)
             return new(Verdict.GoOn);
         var (now, receiver) = (time.GetUtcNow(), options.Value.HostName);
         var inquiry = new SpfInquiry(new BoundedDns(dns, _options.MaxQuestions), _options.MaxTime, time);

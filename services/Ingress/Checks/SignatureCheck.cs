@@ -13,6 +13,7 @@ namespace MailPipeline.Ingress.Checks;
 internal sealed class SignatureCheck(DnsCache dns, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time) : ICheck
 {
     private readonly SignatureOptions _options = options.Value.Checks.Signatures;
+    private readonly KeyRecords _records = new();
     private readonly TimeSpan _maxTime = options.Value.Checks.Authentication.MaxTime;
 
     public bool ObservesContent => true;
@@ -22,8 +23,8 @@ internal sealed class SignatureCheck(DnsCache dns, IOptions<IngressOptions> opti
     {
         context.SignatureObserver = _options.Listeners == ListenerKinds.None && context.Spf is null ? null
             // All that is asked about a message is bounded together.
-            : context.Spf is { } spf ? new SignatureObserver(spf.Dns, _options.MaxSignatures, _options.MaxWait < _maxTime ? _options.MaxWait : _maxTime, time)
-            : new SignatureObserver(dns, _options.MaxSignatures, _options.MaxWait, time);
+            : context.Spf is { } spf ? new SignatureObserver(spf.Dns, _records, _options.MaxSignatures, _options.MaxWait < _maxTime ? _options.MaxWait : _maxTime, time)
+            : new SignatureObserver(dns, _records, _options.MaxSignatures, _options.MaxWait, time);
         return context.SignatureObserver;
     }
 
@@ -49,9 +50,9 @@ internal sealed class SignatureCheck(DnsCache dns, IOptions<IngressOptions> opti
 internal sealed record MessageSignatures(IReadOnlyList<DkimResult> Dkim, int UnjudgedSignatures, ArcResult Arc, MessageHeader? Header);
 
 /// <summary>One message on its way, as its signatures have it. Keys are asked for when the header section has ended, beside the body.</summary>
-internal sealed class SignatureObserver(IDnsLookup dns, int maxSignatures, TimeSpan maxWait, TimeProvider time) : IContentObserver
+internal sealed class SignatureObserver(IDnsLookup dns, KeyRecords records, int maxSignatures, TimeSpan maxWait, TimeProvider time) : IContentObserver
 {
-    private readonly SignedContent _content = new(new VerificationLimits { MaxSignatures = maxSignatures });
+    private readonly SignedContent _content = new(new VerificationLimits { MaxSignatures = maxSignatures }, records);
     private readonly CancellationTokenSource _bound = new(Timeout.InfiniteTimeSpan, time);
     private bool _hasAsked;
 

@@ -14,7 +14,11 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
 {
     private readonly MilterSession _session = new(options.Name, options.ChangesHeaders);
     private readonly ArrayBufferWriter<byte> _output = new();
-    private readonly byte[] _head = new byte[4];
+
+    // Most answers are a few octets: one call of the system brings all of one.
+    private readonly byte[] _input = new byte[512];
+    private int _start;
+    private int _end;
     private Socket? _socket;
     private NetworkStream? _stream;
     private FilteredContent? _content;
@@ -266,9 +270,20 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
     private async ValueTask<(byte Reply, byte[] Content)> ReadAsync(CancellationToken end)
     {
         var stream = _stream ?? throw new IOException("its connection has ended");
-        await stream.ReadExactlyAsync(_head, end);
-        var packet = new byte[MilterPackets.LengthOf(_head)];
-        await stream.ReadExactlyAsync(packet, end);
+        if (_end - _start < MilterPackets.LengthBytes)
+        {
+            _input.AsSpan(_start.._end).CopyTo(_input);
+            (_start, _end) = (0, _end - _start);
+            _end += await stream.ReadAtLeastAsync(_input.AsMemory(_end), MilterPackets.LengthBytes - _end, cancellationToken: end);
+        }
+
+        var packet = new byte[MilterPackets.LengthOf(_input.AsSpan(_start))];
+        _start += MilterPackets.LengthBytes;
+        var here = Math.Min(packet.Length, _end - _start);
+        _input.AsSpan(_start, here).CopyTo(packet);
+        _start += here;
+        if (here < packet.Length)
+            await stream.ReadExactlyAsync(packet.AsMemory(here), end);
         return (packet[0], packet[1..]);
     }
 
@@ -283,6 +298,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         _stream?.Dispose();
         _socket?.Dispose();
         _stream = null;
+        (_start, _end) = (0, 0);
         _output.ResetWrittenCount();
     }
 }

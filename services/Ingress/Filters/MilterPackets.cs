@@ -60,7 +60,10 @@ internal static class MilterPackets
         output.Write<byte>([0]);
     }
 
-    /// <summary>The length of what follows a head's four octets.</summary>
+    /// <summary>The head of each packet is its length.</summary>
+    public const int LengthBytes = sizeof(uint);
+
+    /// <summary>The length of what follows a head.</summary>
     /// <exception cref="MilterFaultException">It is none that a packet can have.</exception>
     public static int LengthOf(ReadOnlySpan<byte> head)
     {

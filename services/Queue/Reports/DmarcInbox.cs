@@ -7,7 +7,7 @@ namespace MailPipeline.Queue.Reports;
 
 /// <summary>
 /// Reads what others report to addresses of ours (RFC 7489 §7.2), beside the way of the mail, which goes where it is addressed whatever is in it. What is no report,
-/// or is read away by its reader first, costs a count. One over which processes die is left alone. Reports about domains of which nobody here is told are not kept.
+/// or is read away by its reader first, costs a count. What an operator has to release is read once that is done. One over which processes die is left alone. Reports about domains of which nobody here is told are not kept.
 /// </summary>
 internal sealed partial class DmarcInbox(
     DmarcReportStore store, MessageStore messages, DmarcReportConcerns concerns, QueueTelemetry telemetry, TimeProvider time, ILogger<DmarcInbox> log)
@@ -38,6 +38,8 @@ internal sealed partial class DmarcInbox(
 
     private async Task ReadAsync(long messageId, int tries, CancellationToken cancellationToken)
     {
+        if (await store.PostponeHeldAsync(messageId, cancellationToken))
+            return;
         await store.TryAsync(messageId);
         var (report, fault) = tries < MostTries ? await FindAsync(messageId, cancellationToken) : (null, $"its reading was begun {tries} times");
         if (report is null)

@@ -70,8 +70,8 @@ internal sealed partial class Router(
 
     private readonly HashSet<string> _reportAddresses = new(options.Value.DmarcReports.Addresses.Select(MailName.Key), StringComparer.Ordinal);
 
-    /// <summary>Whatever was written, or where an alias has led it; what waits for an operator is nobody's word yet.</summary>
-    private bool MayBeReport(Envelope message, IReadOnlyList<RoutedRecipient> recipients) => _reportAddresses.Count > 0 && message.HoldReason.Length == 0
+    /// <summary>Whatever was written, or where an alias has led it.</summary>
+    private bool MayBeReport(Envelope message, IReadOnlyList<RoutedRecipient> recipients) => _reportAddresses.Count > 0
         && (message.Recipients.Any(IsForReports) || recipients.Any(recipient => recipient.Route == RecipientRoute.Local && IsForReports(recipient.Address)));
 
     private bool IsForReports(string address) => _reportAddresses.Contains(MailName.Key(address));

@@ -79,6 +79,12 @@ public enum PublishedKind
     MtaStsPolicy,
     TlsReports,
     Tlsa,
+
+    /// <summary>MX of the domain under which forwarded mail leaves (SRS): what could not be delivered comes back there.</summary>
+    ForwardedMx,
+
+    /// <summary>SPF of that domain.</summary>
+    ForwardedSpf,
 }
 
 public enum PublishedState

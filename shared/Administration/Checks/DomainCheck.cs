@@ -13,7 +13,8 @@ namespace MailPipeline.Administration;
 /// <param name="Domain">As it was typed.</param>
 /// <param name="Hosts">The hosts that take and send its mail; none: those that its MX name.</param>
 /// <param name="Selectors">Of the keys that its mail is signed with.</param>
-public sealed record DomainQuestion(string Domain, IReadOnlyList<string> Hosts, IReadOnlyList<string> Selectors);
+/// <param name="ForwardedAs">The domain of the senders under which forwarded mail leaves (SRS); empty: none, or nobody knows.</param>
+public sealed record DomainQuestion(string Domain, IReadOnlyList<string> Hosts, IReadOnlyList<string> Selectors, string ForwardedAs = "");
 
 /// <summary>
 /// Holds what a domain publishes against what others need to send it mail and to believe what it sends, and says what to publish where that is
@@ -32,6 +33,8 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
             return new CheckMistyped(CheckedThing.Domain, question.Domain);
         if (question.Hosts.FirstOrDefault(host => NameOf(host) is null) is { } wrong)
             return new CheckMistyped(CheckedThing.Domain, wrong);
+        if (question.ForwardedAs.Length > 0 && NameOf(question.ForwardedAs) is null)
+            return new CheckMistyped(CheckedThing.Domain, question.ForwardedAs);
         List<string> wanted = [.. question.Hosts.Select(host => NameOf(host)!)];
         var items = new List<PublishedItem>();
         var published = await dns.MxAsync(domain, cancellation);
@@ -47,7 +50,13 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
 
         foreach (var (host, address) in addresses)
             items.Add(await ReverseAsync(host, address, cancellation));
-        items.Add(await SenderPolicyAsync(domain, addresses, cancellation));
+        items.Add(await SenderPolicyAsync(PublishedKind.Spf, domain, addresses, cancellation));
+        if (question.ForwardedAs.Length > 0 && NameOf(question.ForwardedAs) is { } forwarded && forwarded != domain)
+        {
+            items.Add(ForwardedExchanges(forwarded, await dns.MxAsync(forwarded, cancellation), hosts));
+            items.Add(await SenderPolicyAsync(PublishedKind.ForwardedSpf, forwarded, addresses, cancellation));
+        }
+
         foreach (var host in hosts)
             items.Add(await HostPolicyAsync(host, [.. addresses.Where(one => one.Host == host).Select(one => one.Address)], cancellation));
         var (author, record) = await AuthorPolicyAsync(domain, cancellation);
@@ -86,6 +95,20 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         return missing.Count > 0
             ? new(PublishedKind.Mx, domain, PublishedState.Wrong, found, $"{string.Join(", ", missing)} is not among them", [.. missing.Select(host => $"{domain}. MX 10 {host}.")])
             : new(PublishedKind.Mx, domain, PublishedState.Ok, found, "", []);
+    }
+
+    /// <summary>One of the hosts takes what comes back to the senders of forwarded mail.</summary>
+    private static PublishedItem ForwardedExchanges(string domain, DnsAnswer<MxRecord> answer, IReadOnlyList<string> hosts)
+    {
+        if (answer.Status == DnsStatus.Failed)
+            return Unanswered(PublishedKind.ForwardedMx, domain, answer.Error);
+        string[] found = [.. answer.Records.Select(record => $"{record.Preference} {(record.Host.Length > 0 ? record.Host : ".")}")];
+        var publish = hosts.Take(1).DefaultIfEmpty($"mx.{domain}").Select(host => $"{domain}. MX 10 {host}.").ToList();
+        if (found.Length == 0)
+            return new(PublishedKind.ForwardedMx, domain, PublishedState.Missing, [], "what forwarded mail is refused for comes back there (Srs:Domain)", publish);
+        return answer.Records.Any(record => hosts.Contains(record.Host, StringComparer.OrdinalIgnoreCase))
+            ? new(PublishedKind.ForwardedMx, domain, PublishedState.Ok, found, "", [])
+            : new(PublishedKind.ForwardedMx, domain, PublishedState.Wrong, found, "none of the hosts is among them, and what comes back to senders of forwarded mail goes elsewhere", publish);
     }
 
     private async Task<(PublishedItem Item, IReadOnlyList<IPAddress> Addresses)> AddressesAsync(string host, CancellationToken cancellation)
@@ -137,10 +160,10 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         return new(PublishedKind.ReverseName, name, PublishedState.Wrong, found, $"no such name leads back to {address}", publish);
     }
 
-    private async Task<PublishedItem> SenderPolicyAsync(string domain, List<(string Host, IPAddress Address)> addresses, CancellationToken cancellation)
+    private async Task<PublishedItem> SenderPolicyAsync(PublishedKind kind, string domain, List<(string Host, IPAddress Address)> addresses, CancellationToken cancellation)
     {
         string[] publish = [$"{domain}. TXT \"v=spf1 mx -all\""];
-        var item = await PolicyAsync(PublishedKind.Spf, domain, [.. addresses.Select(one => one.Address)], publish, cancellation);
+        var item = await PolicyAsync(kind, domain, [.. addresses.Select(one => one.Address)], publish, cancellation);
         // What a stranger's address would hear.
         if (item.State != PublishedState.Ok || await AskAsync(domain, IPAddress.Parse("203.0.113.253"), cancellation) is not { Status: AuthenticationStatus.Pass or AuthenticationStatus.Neutral } anybody)
             return item;

@@ -41,8 +41,17 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
             && uris.All(uri => uri.StartsWith("mailto:", StringComparison.OrdinalIgnoreCase) || uri.StartsWith("https:", StringComparison.OrdinalIgnoreCase))
                 ? ("", "") : ("its rua must be mailto: or https:", ""), cancellation);
 
-    // RFC 7672 §3.1
+    /// <summary>Of a host, or of what it is an alias of (RFC 7672 §2.2.3, §3.1).</summary>
     public async Task<PublishedItem> TlsaAsync(string host, CancellationToken cancellation)
+    {
+        var own = await NamedTlsaAsync(host, cancellation);
+        if (own.State is PublishedState.Ok or PublishedState.Unknown)
+            return own;
+        var (four, six) = (await dns.IPv4Async(host, cancellation), await dns.IPv6Async(host, cancellation));
+        return (four.Alias.Length > 0 ? four.Alias : six.Alias) is { Length: > 0 } alias && await NamedTlsaAsync(alias, cancellation) is { Found.Count: > 0 } behind ? behind : own;
+    }
+
+    private async Task<PublishedItem> NamedTlsaAsync(string host, CancellationToken cancellation)
     {
         var name = $"_25._tcp.{host}";
         string[] publish = [$"{name}. TLSA 3 1 1 <SHA-256 of the public key of its certificate>"];

@@ -50,13 +50,14 @@ internal sealed class ArcVerification
         if (fault is null)
         {
             var judged = SignatureVerification.Judge(
-                _newest, SignatureVerification.HashOf(_newest, _header), await keys.FindAsync(_newest.KeyName, cancellation));
+                _newest, SignatureVerification.HashOf(_newest, _header), await keys.FindAsync(_newest.KeyName, cancellation), keys.Records);
             fault = judged.Status == AuthenticationStatus.Pass ? null : About(Newest, judged);
         }
 
+        var (octets, ends) = fault is null ? Sealed() : default;
         for (var i = _seals.Count - 1; i >= 0 && fault is null; i--)
         {
-            var judged = SignatureVerification.Judge(_seals[i], HashOfSeal(i), await keys.FindAsync(_seals[i].KeyName, cancellation));
+            var judged = SignatureVerification.Judge(_seals[i], HashOfSeal(octets.Span[..ends[i]], _seals[i]), await keys.FindAsync(_seals[i].KeyName, cancellation), keys.Records);
             fault = judged.Status == AuthenticationStatus.Pass ? null : About($"seal {i + 1}", judged);
         }
 
@@ -80,20 +81,33 @@ internal sealed class ArcVerification
         return _newest?.Fault is { } unreadable ? About(Newest, unreadable) : null;
     }
 
-    /// <summary>RFC 8617 §5.1.1: all sets up to this one, the oldest first, each as results, signature and seal; its own seal without its signature.</summary>
-    private byte[] HashOfSeal(int index)
+    /// <summary>
+    /// RFC 8617 §5.1.1: all sets, the oldest first, each as results, signature and seal. A seal is about all up to its end here, and then about itself without
+    /// its signature.
+    /// </summary>
+    private (ReadOnlyMemory<byte> Octets, int[] Ends) Sealed()
     {
-        var sealedFields = new ArrayBufferWriter<byte>(4096);
-        for (var i = 0; i <= index; i++)
+        var fields = new ArrayBufferWriter<byte>(4096);
+        var ends = new int[_sets!.Count];
+        for (var i = 0; i < ends.Length; i++)
         {
-            CanonicalField.Write(sealedFields, Canonicalization.Relaxed, _sets![i].Results);
-            CanonicalField.Write(sealedFields, Canonicalization.Relaxed, _sets[i].MessageSignature);
-            if (i < index)
-                CanonicalField.Write(sealedFields, Canonicalization.Relaxed, _sets[i].Seal);
+            CanonicalField.Write(fields, Canonicalization.Relaxed, _sets[i].Results);
+            CanonicalField.Write(fields, Canonicalization.Relaxed, _sets[i].MessageSignature);
+            ends[i] = fields.WrittenCount;
+            CanonicalField.Write(fields, Canonicalization.Relaxed, _sets[i].Seal);
         }
 
-        CanonicalField.Write(sealedFields, Canonicalization.Relaxed, _seals[index].WithoutSignature(), hasLineEnd: false);
-        return SHA256.HashData(sealedFields.WrittenSpan);
+        return (fields.WrittenMemory, ends);
+    }
+
+    private static byte[] HashOfSeal(ReadOnlySpan<byte> above, SignatureField seal)
+    {
+        var own = new ArrayBufferWriter<byte>(1024);
+        CanonicalField.Write(own, Canonicalization.Relaxed, seal.WithoutSignature(), hasLineEnd: false);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(above);
+        hash.AppendData(own.WrittenSpan);
+        return hash.GetHashAndReset();
     }
 
     private static SignatureFault About(string what, SignatureFault fault) => fault with { Reason = $"{what}: {fault.Reason}" };

@@ -39,7 +39,7 @@ internal sealed class DkimVerification
         {
             var (signature, body) = _signatures[i];
             var fault = signature.Fault ?? SignatureVerification.FaultAt(signature, now) ?? SignatureVerification.FaultOf(signature, body!);
-            results[i] = Result(signature, fault ?? Judge(signature, body!, await keys.FindAsync(signature.KeyName, cancellation))) with
+            results[i] = Result(signature, fault ?? Judge(signature, body!, await keys.FindAsync(signature.KeyName, cancellation), keys.Records)) with
             {
                 LeavesBodyUncovered = body is { UncoveredBytes: > 0 },
             };
@@ -48,9 +48,9 @@ internal sealed class DkimVerification
         return results;
     }
 
-    private SignatureFault Judge(SignatureField signature, BodyHash body, DnsAnswer<TxtRecord> answer)
+    private SignatureFault Judge(SignatureField signature, BodyHash body, DnsAnswer<TxtRecord> answer, KeyRecords records)
     {
-        var judged = SignatureVerification.Judge(signature, SignatureVerification.HashOf(signature, _header), answer);
+        var judged = SignatureVerification.Judge(signature, SignatureVerification.HashOf(signature, _header), answer, records);
         if (judged.Status != AuthenticationStatus.Pass || body.UncoveredBytes == 0)
             return judged;
         var uncovered = string.Create(CultureInfo.InvariantCulture, $"l= leaves {body.UncoveredBytes} octets of the body uncovered");

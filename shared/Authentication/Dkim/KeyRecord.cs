@@ -5,7 +5,7 @@ using NSec.Cryptography;
 
 namespace MailPipeline.Authentication.Dkim;
 
-/// <summary>A public key as a domain publishes it (RFC 6376 §3.6.1, RFC 8463 §4).</summary>
+/// <summary>A public key as a domain publishes it (RFC 6376 §3.6.1, RFC 8463 §4). Used by many at a time.</summary>
 internal sealed class KeyRecord
 {
     /// <summary>RFC 8301 §3.2: no shorter RSA key vouches for anything, and longer ones than 4096 nobody has to verify.</summary>
@@ -21,6 +21,9 @@ internal sealed class KeyRecord
 
     private readonly RSAParameters? _rsa;
     private readonly NSec.Cryptography.PublicKey? _ed25519;
+
+    /// <summary>What the library has made of the key, while nobody verifies with it: one at a time may.</summary>
+    private RSA? _idle;
 
     private KeyRecord(SignatureFault fault) => Fault = fault;
 
@@ -81,15 +84,21 @@ internal sealed class KeyRecord
             return signature.Length == SignatureAlgorithm.Ed25519.SignatureSize && SignatureAlgorithm.Ed25519.Verify(key, hash, signature);
         if (_rsa is not { } parameters)
             return false;
+        RSA? rsa = null;
         try
         {
-            using var rsa = RSA.Create(parameters);
+            rsa = Interlocked.Exchange(ref _idle, null) ?? RSA.Create(parameters);
             return rsa.VerifyHash(hash, signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         }
         catch (CryptographicException)
         {
             // What a stranger publishes may be what no library takes for a key: it verifies nothing.
             return false;
+        }
+        finally
+        {
+            if (rsa is not null && Interlocked.CompareExchange(ref _idle, rsa, null) is not null)
+                rsa.Dispose();
         }
     }
 

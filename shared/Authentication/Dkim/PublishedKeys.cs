@@ -6,9 +6,12 @@ namespace MailPipeline.Authentication.Dkim;
 /// The records of keys that one message needs, each asked for once. Questions begin when the header has been read, and are answered while the body
 /// still comes. Used by one caller at a time.
 /// </summary>
-internal sealed class PublishedKeys
+/// <param name="records">Those that were read before.</param>
+internal sealed class PublishedKeys(KeyRecords records)
 {
     private readonly Dictionary<string, Task<DnsAnswer<TxtRecord>>> _answers = new(StringComparer.Ordinal);
+
+    public KeyRecords Records => records;
 
     /// <summary>Puts the questions that were not put yet.</summary>
     /// <param name="cancellation">Ends the wait for all of them, and is no error: what is not known then is not known.</param>

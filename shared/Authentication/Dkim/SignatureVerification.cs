@@ -60,14 +60,15 @@ internal static class SignatureVerification
 
     /// <summary>What the published keys say of the signature of this hash.</summary>
     /// <returns>Pass, with what is to be said of the key; or why it is none.</returns>
-    public static SignatureFault Judge(SignatureField signature, byte[] hash, DnsAnswer<TxtRecord> answer)
+    /// <param name="keys">Those that were read before.</param>
+    public static SignatureFault Judge(SignatureField signature, byte[] hash, DnsAnswer<TxtRecord> answer, KeyRecords keys)
     {
         if (answer.Status == DnsStatus.Failed)
             return new SignatureFault(AuthenticationStatus.TemporaryError, "the DNS did not answer about the key");
         SignatureFault? last = null;
         foreach (var record in answer.Records.Take(MaxRecords))
         {
-            var judged = Judge(signature, hash, KeyRecord.Read(record.Text, signature.Algorithm));
+            var judged = Judge(signature, hash, keys.Read(record.Text, signature.Algorithm));
             if (judged.Status == AuthenticationStatus.Pass)
                 return judged;
             // What a key was tried and found says more than a record that is none.

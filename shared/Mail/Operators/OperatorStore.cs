@@ -75,11 +75,13 @@ public sealed class OperatorStore(MailDatabase database)
     /// Held recipients of the message are due at once, with the attempts they had. What they were held for is counted anew.
     /// </summary>
     public Task<OperatorChange> ReleaseAsync(long messageId, OperatorIdentity by) =>
-        ChangeAsync(messageId, OperatorAction.Released, by, static async (transaction, ids, now) =>
+        ChangeAsync(messageId, OperatorAction.Released, by, async (transaction, ids, now) =>
         {
             var domains = await OutcomeWriter.ReleasedAsync(transaction, ids, now);
             foreach (var due in domains.Distinct().Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
                 await due;
+            if (domains.Count > 0)
+                await QueueStore.ReportReleasedAsync(transaction, messageId, now);
             return domains.Count;
         });
 

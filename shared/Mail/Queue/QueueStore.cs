@@ -5,7 +5,7 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
-/// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one.</param>
+/// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one, of a held one once it is released.</param>
 /// <param name="IsSearchable">Operators find it by its addresses and its Message-ID.</param>
 public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false, bool IsSearchable = false);
 
@@ -93,7 +93,12 @@ public sealed class QueueStore(MailDatabase database)
         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $8, $9, $10, $11, $12)
         """);
 
-    private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries) VALUES ($1, 0)");
+    /// <summary>How often it is looked whether a message that an operator has to release is still there; its release is known at once.</summary>
+    internal static readonly TimeSpan HeldReportPause = TimeSpan.FromDays(1);
+
+    private static readonly Statement s_unreadReleased = new("UPDATE dmarc_unread SET due_at = $2 WHERE message_id = $1 AND due_at > $2");
+
+    private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries, due_at) VALUES ($1, 0, $2)");
 
     private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
@@ -266,8 +271,13 @@ public sealed class QueueStore(MailDatabase database)
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
             {
                 Insert(transaction, routed, now, made);
+                // What waits for an operator is nobody's word yet.
                 if (routed.MayBeReport)
-                    transaction.ExecuteLast(s_insertUnread, routed.Message.MessageId);
+                {
+                    transaction.ExecuteLast(
+                        s_insertUnread, routed.Message.MessageId, routed.Message.HoldReason.Length == 0 ? DateTimeOffset.UnixEpoch : now + HeldReportPause);
+                }
+
                 if (routed.IsSearchable)
                     SearchTermStore.Insert(transaction, routed.Message.MessageId, TermsOf(routed));
             }
@@ -397,6 +407,10 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>Batches of the domain that somebody holds a claim for.</summary>
     public async Task<IReadOnlySet<long>> ListHeldAsync(string domain, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_batchesOf, r => r.GetInt64(0), cancellationToken, domain)).ToHashSet();
+
+    /// <summary>An operator has released the message: somebody looks now whether it is a report, if it may be one.</summary>
+    internal static ValueTask<int> ReportReleasedAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now) =>
+        transaction.ExecuteAsync(s_unreadReleased, messageId, now);
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);

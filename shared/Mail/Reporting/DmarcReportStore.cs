@@ -71,6 +71,8 @@ public sealed class DmarcReportStore(MailDatabase database)
 
     private static readonly Statement s_postpone = new("UPDATE dmarc_unread SET tries = 0, due_at = $2 WHERE message_id = $1");
 
+    private static readonly Statement s_isHeld = new("SELECT COUNT(*) FROM recipients WHERE id BETWEEN $1 AND $2 AND state = 5");
+
     private static readonly Statement s_isRead = new("DELETE FROM dmarc_unread WHERE message_id = $1");
 
     private static readonly Statement s_rowsSince = new(
@@ -117,6 +119,17 @@ public sealed class DmarcReportStore(MailDatabase database)
 
     /// <summary>Somebody is to look at it later, as if for the first time.</summary>
     public Task PostponeAsync(long messageId, DateTimeOffset until) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_postpone, messageId, until));
+
+    /// <summary>An operator still has to say whether anybody gets it: it is looked at another day, or once it is released.</summary>
+    public async Task<bool> PostponeHeldAsync(long messageId, CancellationToken cancellationToken)
+    {
+        var held = await database.QueryAsync(
+            s_isHeld, r => r.GetInt64(0), cancellationToken, RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1));
+        if (held[0] == 0)
+            return false;
+        await PostponeAsync(messageId, database.Time.GetUtcNow() + QueueStore.HeldReportPause);
+        return true;
+    }
 
     /// <summary>There is nothing in it to be kept.</summary>
     public Task DropAsync(long messageId) => database.WriteAsync(async transaction =>

@@ -306,6 +306,9 @@ internal sealed class FakeDns : IDnsLookup
     public Task<DnsAnswer<TlsaRecord>> TlsaAsync(string name, CancellationToken cancellationToken) => AskAsync(Tlsa, "TLSA", name);
 
     /// <inheritdoc cref="TxtAsync"/>
+    public Task<DnsAnswer<string>> AliasAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    /// <inheritdoc cref="TxtAsync"/>
     public Task<DnsAnswer<string>> PtrAsync(IPAddress address, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private DnsAnswer<IPAddress> Answer(IPAddress[] addresses) =>
