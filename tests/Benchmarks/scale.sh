@@ -79,6 +79,7 @@ time_mail() { # what words...
     answer=$("$mail" "$@")
     row "$what$(grep -o ', as of .* ago' <<<"$answer" | head -1; grep -o '[0-9]* were looked through' <<<"$answer" | sed 's/^/; /')" "$(seconds_since "$began")" s 1
 }
+time_mail "mail version, which asks nothing: the start of the program is in each of the following" version
 time_mail "mail queue" queue
 for by in domain site sender reason; do
     time_mail "mail queue --by $by" queue --by $by
