@@ -40,6 +40,7 @@ needs=(
   "mpop mpop"
   "fetchmail fetchmail"
   "msmtp msmtp"
+  "gsasl gsasl"
   "/usr/lib/dovecot/lmtp dovecot-lmtpd"
   "unbound unbound"
   "strace strace"

@@ -194,7 +194,7 @@ internal sealed class MessageReception(
         if (Transaction.Timing is { IsHandedOn: true })
             body |= BodyType.Timing;
         if (submitter is not null)
-            body |= BodyType.Submitter;
+            body |= submitter.Mailbox is null ? BodyType.UnknownSubmitter : BodyType.Submitter;
         // RFC 8689 §3: the parameter counts over the field.
         if (Transaction.RequireTls)
             body |= BodyType.RequireTls;
@@ -203,7 +203,8 @@ internal sealed class MessageReception(
         var sender = Transaction.Sender?.Text ?? "";
         return new Envelope(
             _content.MessageId, sender, recipients, prefixBytes + _content.Writer.SizeBytes, body, now, _activity?.Id ?? "",
-            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing, submitter, _content.HeaderId);
+            FlowKey.Of(session.UserName ?? "", sender), holdReason, dsn, Transaction.Timing,
+            submitter?.Mailbox is null ? null : submitter, _content.HeaderId);
     }
 
     private static EnvelopeDsn? DsnOf(SmtpTransaction transaction) =>

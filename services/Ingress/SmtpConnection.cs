@@ -441,7 +441,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
         return true;
     }
 
-    private void TlsStarted() => _session.TlsStarted(Listener.BindsLogins ? ChannelBinding.Of(_connection.ShownCertificate) : null);
+    private void TlsStarted() => _session.TlsStarted(Listener.BindsLogins ? ChannelBinding.Of(_connection.ShownCertificate, _connection.Export(_server.Exporter)) : null);
 
     // The closing reply refuses nothing; that the session ended is counted by its end.
     private async ValueTask WriteAsync(SmtpStep step)

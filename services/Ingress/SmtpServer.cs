@@ -29,6 +29,7 @@ internal sealed partial class SmtpServer(
     RefusalLog refusals,
     DoorLimits limits,
     FilterSet filters,
+    TlsExporter exporter,
     TimeProvider time,
     ILogger<SmtpServer> log) : IDisposable
 {
@@ -64,6 +65,8 @@ internal sealed partial class SmtpServer(
     public OwnAddresses Own => own;
 
     public IngressTelemetry Telemetry => telemetry;
+
+    public TlsExporter Exporter => exporter;
 
     public TimeProvider Time => time;
 

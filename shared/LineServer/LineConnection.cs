@@ -98,6 +98,9 @@ public sealed class LineConnection
     /// <summary>What the client was shown when TLS began; null before.</summary>
     public X509Certificate? ShownCertificate => _tls?.LocalCertificate;
 
+    /// <summary>What a login can be bound to by tls-exporter (RFC 9266): to be asked before anything is read under TLS. Null: nothing.</summary>
+    public byte[]? Export(TlsExporter exporter) => _tls is { } tls ? exporter.ChannelBinding(tls) : null;
+
     /// <summary>A deadline has passed; the read that waited came back without octets.</summary>
     public bool TimedOut => _timedOut;
 

@@ -14,7 +14,8 @@ namespace MailPipeline.Mail;
 /// <param name="HoldReason">Why all of its recipients wait for an operator from the start; empty: they do not.</param>
 /// <param name="Dsn">What it said about reports; null: nothing, as most do.</param>
 /// <param name="Timing">What it said about time; null: nothing, as most do.</param>
-/// <param name="Submitter">Who has submitted it, as far as those are believed who said so; null: nothing was said, as by most.</param>
+/// <param name="Submitter">Who has submitted it, as far as those are believed who said so; null: nothing was said, as by most, or that nobody knows
+/// (<see cref="BodyType.UnknownSubmitter"/>).</param>
 /// <param name="HeaderId">Its field Message-ID, without brackets; empty where it has none that could be told.</param>
 public sealed record Envelope(
     long MessageId,
@@ -73,6 +74,9 @@ public enum BodyType
 
     /// <summary>Its field TLS-Required says no (RFC 8689 §3): what domains publish of TLS does not keep it from them.</summary>
     TlsOptional = 128,
+
+    /// <summary>Nobody who is believed knows who submitted it (AUTH=&lt;&gt; of MAIL, RFC 4954 §5), as hosts that we trust are told. Storage has no more of it.</summary>
+    UnknownSubmitter = 256,
 
     /// <summary>
     /// The numbers from 65,536 on, of which there are none yet: each will ask for something without which the message may not be sent, as REQUIRETLS

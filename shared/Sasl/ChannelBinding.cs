@@ -4,13 +4,14 @@ using System.Security.Cryptography.X509Certificates;
 namespace MailPipeline.Sasl;
 
 /// <summary>
-/// What ties a login to the TLS connection that it comes by: the type tls-server-end-point (RFC 5929 §4), a digest of the certificate that
-/// the server has shown. Whoever sits between, and shows another, has another. It is the one type that works with every version of TLS and
-/// that a program on .NET can know: SslStream exports nothing for tls-exporter (RFC 9266).
+/// What ties a login to the TLS connection that it comes by. By tls-exporter (RFC 9266) those are octets that its two ends alone can compute; by
+/// tls-server-end-point (RFC 5929 §4) a digest of the certificate that the server has shown. Whoever sits between has others.
 /// </summary>
-public static class ChannelBinding
+/// <param name="Type">As it is registered.</param>
+public sealed record ChannelBinding(string Type, ReadOnlyMemory<byte> Octets)
 {
-    /// <summary>As it is registered.</summary>
+    public const string Exporter = "tls-exporter";
+
     public const string ServerEndPoint = "tls-server-end-point";
 
     // RFC 5929 §4.1: the digest of the certificate's own signature; in the place of MD5 and SHA-1 that is SHA-256.
@@ -27,10 +28,17 @@ public static class ChannelBinding
         ["1.2.840.10045.4.3.4"] = HashAlgorithmName.SHA512,
     };
 
-    /// <summary>Null where there is no certificate, or its signature has no digest of its own (Ed25519, RSASSA-PSS).</summary>
-    /// <param name="shown">By the server, in the handshake.</param>
-    public static byte[]? Of(X509Certificate? shown) =>
-        shown is X509Certificate2 certificate && s_digests.TryGetValue(certificate.SignatureAlgorithm.Value ?? "", out var digest)
-            ? CryptographicOperations.HashData(digest, certificate.RawDataMemory.Span)
-            : null;
+    /// <summary>All that a connection has; none where there is no TLS.</summary>
+    /// <param name="shown">The certificate that the server has shown in the handshake. Without one, or with one whose signature has no digest of its
+    /// own (Ed25519, RSASSA-PSS), there is no tls-server-end-point.</param>
+    /// <param name="exported">The octets of tls-exporter; null: there are none.</param>
+    public static IReadOnlyList<ChannelBinding> Of(X509Certificate? shown, byte[]? exported)
+    {
+        var bindings = new List<ChannelBinding>(2);
+        if (exported is not null)
+            bindings.Add(new(Exporter, exported));
+        if (shown is X509Certificate2 certificate && s_digests.TryGetValue(certificate.SignatureAlgorithm.Value ?? "", out var digest))
+            bindings.Add(new(ServerEndPoint, CryptographicOperations.HashData(digest, certificate.RawDataMemory.Span)));
+        return bindings;
+    }
 }

@@ -9,6 +9,9 @@ internal abstract class SaslDialogue
     /// <summary>With <see cref="SaslAction.Verify"/>: what the host looks at.</summary>
     public SaslClaim? Claim { get; protected set; }
 
+    /// <summary>The client was told that it cannot lead to a login; whatever it answers, the exchange has failed.</summary>
+    public virtual bool HasFailed => false;
+
     /// <summary>What is said where the client has not begun by itself (RFC 4422 §3.3); none where it is the client that begins.</summary>
     public virtual SaslStep Start() => SaslStep.Ask([]);
 

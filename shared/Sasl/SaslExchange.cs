@@ -20,6 +20,7 @@ public sealed class SaslExchange
     public const int MaxCommandBytes = MaxLineBytes + 32;
 
     private readonly SaslDialogue _dialogue;
+    private bool _isRejected;
 
     private SaslExchange(SaslDialogue dialogue) => _dialogue = dialogue;
 
@@ -29,21 +30,22 @@ public sealed class SaslExchange
     /// <summary>With <see cref="SaslAction.Verify"/>, and behind it: what the host looks at.</summary>
     public SaslClaim? Claim => _dialogue.Claim;
 
-    /// <summary>The claim was found not to be true: whatever the client says now, it is not logged in.</summary>
-    public bool IsRejected { get; private set; }
+    /// <summary>The claim was found not to be true, or the client to be one that cannot make any: whatever it says now, it is not logged in.</summary>
+    public bool IsRejected => _isRejected || _dialogue.HasFailed;
 
     /// <summary>Begins with the argument of AUTH: a mechanism and perhaps, behind a space, an initial response.</summary>
     /// <param name="offered">The mechanisms that may be had here.</param>
-    /// <param name="channel">What a login may be bound to (<see cref="ChannelBinding"/>); null: nothing, and no mechanism that needs it may be had.</param>
+    /// <param name="channel">What a login may be bound to; null or nothing: no mechanism that needs it may be had.</param>
     public static (SaslExchange? Exchange, SaslStep Step) Begin(
-        ReadOnlySpan<byte> argument, IReadOnlyList<SaslMechanism> offered, byte[]? channel = null)
+        ReadOnlySpan<byte> argument, IReadOnlyList<SaslMechanism> offered, IReadOnlyList<ChannelBinding>? channel = null)
     {
         ArgumentNullException.ThrowIfNull(offered);
-        offered = SaslMechanism.On(offered, channel is not null);
+        channel ??= [];
+        offered = SaslMechanism.On(offered, channel.Count > 0);
         var end = argument.IndexOf((byte)' ');
         if (SaslMechanism.Find(end < 0 ? argument : argument[..end], offered) is not { } mechanism)
             return (null, new SaslStep(SaslAction.UnknownMechanism));
-        var exchange = new SaslExchange(mechanism.Begin(offered.Any(other => other.BindsChannel) ? channel : null));
+        var exchange = new SaslExchange(mechanism.Begin(offered.Any(other => other.BindsChannel) ? channel : []));
         if (end < 0)
             return (exchange, exchange._dialogue.Start());
 
@@ -67,7 +69,7 @@ public sealed class SaslExchange
     /// <param name="issuer">Whose tokens would be taken.</param>
     public SaslStep Rejected(TokenIssuer? issuer)
     {
-        IsRejected = true;
+        _isRejected = true;
         return _dialogue.Rejected(issuer);
     }
 

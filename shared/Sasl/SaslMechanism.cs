@@ -5,9 +5,9 @@ namespace MailPipeline.Sasl;
 /// <summary>One way of logging in: a row of the table of all that there are. Listeners offer some of them.</summary>
 public sealed class SaslMechanism
 {
-    private readonly Func<byte[]?, SaslDialogue> _begin;
+    private readonly Func<IReadOnlyList<ChannelBinding>, SaslDialogue> _begin;
 
-    private SaslMechanism(string name, Func<byte[]?, SaslDialogue> begin, bool sendsPassword = false, bool sendsToken = false, bool bindsChannel = false)
+    private SaslMechanism(string name, Func<IReadOnlyList<ChannelBinding>, SaslDialogue> begin, bool sendsPassword = false, bool sendsToken = false, bool bindsChannel = false)
     {
         Name = name;
         SendsPassword = sendsPassword;
@@ -22,8 +22,8 @@ public sealed class SaslMechanism
         new("LOGIN", static _ => new LoginDialogue(), sendsPassword: true),
         // RFC 4616
         new("PLAIN", static _ => new PlainDialogue(), sendsPassword: true),
-        // RFC 5802, RFC 7677. Of the two a listener names the first where all of its clients bind by tls-server-end-point: one that has it takes
-        // it before all others, and one that insists on tls-exporter for TLS 1.3 then fails.
+        // RFC 5802, RFC 7677. A client that has the first takes it before all others, and fails where it binds by something else than this server
+        // does: by tls-unique with TLS 1.2, as some do.
         new("SCRAM-SHA-256-PLUS", static channel => new ScramDialogue(channel, isBound: true), bindsChannel: true),
         new("SCRAM-SHA-256", static channel => new ScramDialogue(channel, isBound: false)),
         // RFC 7628
@@ -50,8 +50,8 @@ public sealed class SaslMechanism
     /// <summary>The login counts for one TLS connection alone: of no use on a connection that has nothing to be bound to.</summary>
     public bool BindsChannel { get; }
 
-    /// <param name="channel">What the connection is bound by where a mechanism for that is offered on it; null: none is.</param>
-    internal SaslDialogue Begin(byte[]? channel) => _begin(channel);
+    /// <param name="channel">What the connection can be bound by where a mechanism for that is offered on it; nothing: none is.</param>
+    internal SaslDialogue Begin(IReadOnlyList<ChannelBinding> channel) => _begin(channel);
 
     /// <summary>Those of the mechanisms that can be had on a connection.</summary>
     /// <param name="isBound">There is something that a login can be bound to (<see cref="ChannelBinding"/>).</param>

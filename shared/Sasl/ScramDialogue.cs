@@ -9,13 +9,12 @@ namespace MailPipeline.Sasl;
 /// Where SCRAM-SHA-256-PLUS is spoken, it proves that for this connection alone.
 /// </summary>
 /// <param name="nonce">The server's part, never the same twice: printable ASCII without a comma.</param>
-/// <param name="channel">What the connection can be bound by (<see cref="ChannelBinding"/>); null: that is not offered.</param>
+/// <param name="channel">What the connection can be bound by; nothing: that is not offered.</param>
 /// <param name="isBound">The mechanism is SCRAM-SHA-256-PLUS.</param>
-internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound) : SaslDialogue
+internal sealed class ScramDialogue(string nonce, IReadOnlyList<ChannelBinding> channel, bool isBound) : SaslDialogue
 {
     private const int MaxNonceLength = 512;
     private const int NonceBytes = 18;
-    private const string BindingFlag = $"p={ChannelBinding.ServerEndPoint}";
 
     private static readonly SearchValues<char> s_bindingNames = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-");
 
@@ -25,10 +24,11 @@ internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound)
     private string _serverFirst = "";
     private string _nonce = "";
     private string _exchange = "";
+    private ChannelBinding? _binding;
     private ScramKeys? _keys;
 
     /// <summary>With a nonce of its own.</summary>
-    public ScramDialogue(byte[]? channel, bool isBound)
+    public ScramDialogue(IReadOnlyList<ChannelBinding> channel, bool isBound)
         : this(Convert.ToBase64String(RandomNumberGenerator.GetBytes(NonceBytes)), channel, isBound)
     {
     }
@@ -43,7 +43,12 @@ internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound)
 
         /// <summary>The client's word that it has heard the server's proof: no octets.</summary>
         Acknowledgement,
+
+        /// <summary>Whatever the client says to an error: nothing comes of it.</summary>
+        AnswerToError,
     }
+
+    public override bool HasFailed => _awaited == Awaited.AnswerToError;
 
     public override SaslStep Take(ReadOnlySpan<byte> response) => _awaited switch
     {
@@ -51,6 +56,7 @@ internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound)
         Awaited.ClientFinal => TakeFinal(Encoding.UTF8.GetString(response)),
         Awaited.Acknowledgement when response.IsEmpty => new SaslStep(SaslAction.Done),
         Awaited.Acknowledgement => SaslStep.Malformed,
+        Awaited.AnswerToError => new SaslStep(SaslAction.Refused),
         _ => throw new InvalidOperationException("The host owes an answer."),
     };
 
@@ -97,8 +103,10 @@ internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound)
 
         // RFC 5802 §6: a client that could bind, and has not been told that it may, was told so by somebody else; and one that binds by what
         // this server does not know fails.
-        if (parts[0] == "y" ? channel is not null : isBound && parts[0] != BindingFlag)
-            return new SaslStep(SaslAction.Refused);
+        if (parts[0] == "y" && channel.Count > 0)
+            return Fail("server-does-support-channel-binding");
+        if (isBound && (_binding = channel.FirstOrDefault(binding => binding.Type == parts[0][2..])) is null)
+            return Fail("unsupported-channel-binding-type");
 
         UserName = name;
         _gs2Header = $"{parts[0]},{parts[1]},";
@@ -119,14 +127,23 @@ internal sealed class ScramDialogue(string nonce, byte[]? channel, bool isBound)
             return SaslStep.Malformed;
         }
 
-        // RFC 5802 §5.1: the header as it was, and behind it what the channel is bound by, or nothing; and the nonce of this exchange, whole.
-        if (parts[0][2..] != Convert.ToBase64String([.. Encoding.UTF8.GetBytes(_gs2Header), .. isBound ? channel! : []]) || parts[1][2..] != _nonce)
+        // RFC 5802 §5.1: the nonce of this exchange, whole; the header as it was, and behind it what the channel is bound by, or nothing.
+        if (parts[1][2..] != _nonce)
             return new SaslStep(SaslAction.Refused);
+        if (parts[0][2..] != Convert.ToBase64String([.. Encoding.UTF8.GetBytes(_gs2Header), .. _binding is { } bound ? bound.Octets.Span : []]))
+            return Fail("channel-bindings-dont-match");
 
         _exchange = $"{_clientFirst},{_serverFirst},{message[..^(parts[^1].Length + 1)]}";
         _awaited = Awaited.Verification;
         Claim = new ScramClaim(UserName!, _keys!, _keys!.IsProof(proof, _exchange));
         return new SaslStep(SaslAction.Verify);
+    }
+
+    // RFC 5802 §7: said of the channel alone, where a client can do something about it, and its user should know; a wrong proof is just refused.
+    private SaslStep Fail(string error)
+    {
+        _awaited = Awaited.AnswerToError;
+        return SaslStep.Ask(Encoding.ASCII.GetBytes($"e={error}"));
     }
 
     // RFC 5802 §7: a channel is bound by the mechanism's name and by the flag, or by neither.

@@ -40,6 +40,7 @@ public static class ServiceDefaultsHosting
         builder.Logging.ClearProviders();
         services.AddSingleton<ILoggerProvider, LineLog>();
         services.AddSingleton<ServerCertificate>();
+        services.AddSingleton<TlsExporter>();
         services.AddHostedService<OwnHostNameWarning>();
 
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<HttpOptions>>((kestrel, http) =>

@@ -49,9 +49,9 @@ internal sealed class SmtpCommands
         new("LHLO",     static (session, argument) => session.Lhlo(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("QUIT",     static (session, argument) => session.Quit(argument),     [Yes,     Yes,    Yes,      Yes,      Yes]),
         new("NOOP",     static (session, _) => session.Noop(),                    [Yes,     Yes,    Yes,      Yes,      Yes]),
-        // RFC 4954 §4: not during a transaction. RFC 3207 §4: it would throw the transaction away.
+        // RFC 4954 §4: not during a transaction. RFC 3207 §4: it would throw the transaction away; nothing has to be said before it, and some say nothing.
         new("AUTH",     static (session, argument) => session.Auth(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
-        new("STARTTLS", static (session, argument) => session.StartTls(argument), [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
+        new("STARTTLS", static (session, argument) => session.StartTls(argument), [Yes,     Yes,    s_busy,   s_busy,   s_busy]),
         // RFC 1985 §5.2
         new("ETRN",     static (session, argument) => session.Etrn(argument),     [s_greet, Yes,    s_busy,   s_busy,   s_busy]),
         // XCLIENT_README: not during a transaction. It begins the session anew.

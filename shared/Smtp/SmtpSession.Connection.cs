@@ -7,8 +7,8 @@ namespace MailPipeline.Smtp;
 public sealed partial class SmtpSession
 {
     /// <summary>RFC 3207 §4.2: all that was learned before TLS is forgotten.</summary>
-    /// <param name="channel">What a login can be bound to (<see cref="ChannelBinding"/>); null: nothing.</param>
-    public void TlsStarted(byte[]? channel = null)
+    /// <param name="channel">What a login can be bound to; null: nothing.</param>
+    public void TlsStarted(IReadOnlyList<ChannelBinding>? channel = null)
     {
         if (_question is not (SmtpAction.StartTls or SmtpAction.Continue))
             throw new InvalidOperationException("TLS cannot begin here.");
@@ -16,7 +16,7 @@ public sealed partial class SmtpSession
         _question = SmtpAction.Continue;
         Reset();
         IsTls = true;
-        _channel = channel;
+        _channel = channel ?? [];
         _isGreeted = false;
         IsExtended = false;
         ClientName = "";
@@ -33,7 +33,7 @@ public sealed partial class SmtpSession
     }
 
     private ClientTraits Traits =>
-        _listed | (IsTls ? ClientTraits.Tls : ClientTraits.None) | (_channel is null ? ClientTraits.None : ClientTraits.Bound);
+        _listed | (IsTls ? ClientTraits.Tls : ClientTraits.None) | (_channel.Count == 0 ? ClientTraits.None : ClientTraits.Bound);
 
     internal SmtpStep Ehlo(ReadOnlySpan<byte> argument) => IsLmtp ? Respond(Replies.C500SayLhlo) : Greet(argument, isExtended: true);
 

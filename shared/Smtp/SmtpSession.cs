@@ -73,7 +73,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     private bool _isTurnedAway;
     private bool _isGreeted;
     private int _authFailures;
-    private byte[]? _channel;
+    private IReadOnlyList<ChannelBinding> _channel = [];
     private SaslExchange? _sasl;
 
     // State of the transaction: one reference, so that Reset clears all of it.

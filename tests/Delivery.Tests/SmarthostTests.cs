@@ -92,6 +92,20 @@ public sealed class SmarthostTests : IDisposable
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(shown));
     }
 
+    /// <summary>RFC 8314 §3.3: TLS before the first word, and a login that is bound to it.</summary>
+    [Fact]
+    public async Task Where_TLS_comes_first_nothing_is_said_before_it()
+    {
+        const string Hello = "! tls\nS: 220 mx.example.net\nC: EHLO client.example.com\nS: 250-mx.example.net\n";
+        var (report, _) = await RunAsync(
+            smarthost => smarthost.ImplicitTls = true, $"{Hello}S: 250 AUTH PLAIN\nC: AUTH PLAIN {Base64($"\0ann\0{Password}")}\nS: 235 Welcome\n" + Transaction);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
+        var (bound, _) = await RunAsync(
+            smarthost => (smarthost.ImplicitTls, smarthost.Mechanism) = (true, SmarthostMechanism.ScramSha256Plus),
+            Hello + "S: 250 AUTH SCRAM-SHA-256-PLUS\n* AUTH SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs\nS: 454 4.7.0 Later\n" + End);
+        Assert.Equal(["Deferred 4.7.0"], Bench.Outcomes(bound));
+    }
+
     /// <summary>What falls back to clear for other mail does not take the password along.</summary>
     [Fact]
     public async Task TLS_that_fails_brings_no_password_into_the_open()
@@ -199,12 +213,12 @@ public sealed class SmarthostTests : IDisposable
     }
 
     [Theory]
-    // By what the host binds it does not say: only the operator knows whether that is its certificate.
+    // Whether it speaks TLS itself the host does not say: only the operator knows.
     [InlineData("Any", "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN", "SCRAM-SHA-256", "n,,")]
     [InlineData("Any", "SCRAM-SHA-256-PLUS PLAIN", "PLAIN", "")]
     [InlineData("Any", "SCRAM-SHA-256 PLAIN", "SCRAM-SHA-256", "n,,")]
     [InlineData("ScramSha256", "SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256", "n,,")]
-    [InlineData("ScramSha256Plus", "SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,")]
+    [InlineData("ScramSha256Plus", "SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "p=tls-exporter,,")]
     public async Task A_login_is_bound_to_the_connection_where_the_operator_says_so(string mechanism, string offered, string said, string header)
     {
         // The header has a multiple of three octets, as far as it matters here, so that it is seen in base64.
@@ -221,7 +235,31 @@ public sealed class SmarthostTests : IDisposable
     {
         var (report, _) = await RunAsync(smarthost => smarthost.Mechanism = SmarthostMechanism.ScramSha256Plus, Secured(offered) + End);
         Assert.Equal(["Deferred 4.7.9"], Bench.Outcomes(report));
-        Assert.EndsWith("none of them is SCRAM-SHA-256-PLUS, over TLS and with a certificate that can be bound", report.Results[0].Reply, StringComparison.Ordinal);
+        Assert.EndsWith("none of them is SCRAM-SHA-256-PLUS, over TLS that a login can be bound to", report.Results[0].Reply, StringComparison.Ordinal);
+    }
+
+    /// <summary>Of two ways of binding EHLO does not tell which the host knows: one of before RFC 9266, or one that says so, is asked for the other.</summary>
+    [Theory]
+    [InlineData("S: 535 5.7.8 What is that?\n")]
+    [InlineData("S: 334 ZT11bnN1cHBvcnRlZC1jaGFubmVsLWJpbmRpbmctdHlwZQ==\nC: *\nS: 501 5.7.0 Ended\n")]
+    public async Task A_host_that_binds_by_its_certificate_alone_is_logged_in_to_by_that(string refusal)
+    {
+        var (report, _) = await RunAsync(
+            smarthost => smarthost.Mechanism = SmarthostMechanism.ScramSha256Plus,
+            Secured("SCRAM-SHA-256-PLUS") + "* AUTH SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs\n" + refusal
+            + "* AUTH SCRAM-SHA-256-PLUS cD10bHMtc2VydmVyLWVuZC1wb2lud\nS: 535 5.7.8 No\n" + End);
+        Assert.Equal(["Deferred 4.7.8"], Bench.Outcomes(report));
+        Assert.Contains("(SCRAM-SHA-256-PLUS by tls-server-end-point): 535 5.7.8 No", report.Results[0].Reply, StringComparison.Ordinal);
+    }
+
+    /// <summary>A host that is out of order is not asked again at once.</summary>
+    [Fact]
+    public async Task A_host_that_wants_to_be_asked_later_is_not_asked_for_another_binding()
+    {
+        var (report, _) = await RunAsync(
+            smarthost => smarthost.Mechanism = SmarthostMechanism.ScramSha256Plus,
+            Secured("SCRAM-SHA-256-PLUS") + "* AUTH SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs\nS: 454 4.7.0 Later\n" + End);
+        Assert.Contains("(SCRAM-SHA-256-PLUS by tls-exporter): 454 4.7.0 Later", report.Results[0].Reply, StringComparison.Ordinal);
     }
 
     /// <summary>Our client and our server, with one channel between them or two.</summary>
@@ -231,17 +269,21 @@ public sealed class SmarthostTests : IDisposable
     [InlineData(SmarthostMechanism.Any, false, true)]
     public void A_server_takes_a_bound_login_of_its_own_channel_alone(SmarthostMechanism mechanism, bool isSameChannel, bool isTaken)
     {
-        byte[] channel = [1, 2, 3];
-        var client = SaslClient.Choose(mechanism, ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"], new SmarthostCredentials("user", "pencil"), channel)!;
+        ChannelBinding[] channel = [new(ChannelBinding.Exporter, new byte[] { 1, 2, 3 }), new(ChannelBinding.ServerEndPoint, new byte[] { 1, 2, 3 })];
+        ChannelBinding[] other = [new(ChannelBinding.Exporter, new byte[] { 4, 5, 6 }), channel[1]];
+        var client = SaslClient.Choose(mechanism, ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"], new SmarthostCredentials("user", "pencil"), channel)[0];
+        Assert.False(client.HasShownProof);
         var (exchange, step) = SaslExchange.Begin(
-            Encoding.ASCII.GetBytes($"{client.Mechanism} {Convert.ToBase64String(client.Initial!)}"), SaslMechanism.All, isSameChannel ? channel : [4, 5, 6]);
+            Encoding.ASCII.GetBytes($"{client.Mechanism} {Convert.ToBase64String(client.Initial!)}"), SaslMechanism.All, isSameChannel ? channel : other);
         if (step.Action == SaslAction.FindKeys)
         {
             step = exchange!.KeysFound(ScramKeys.Create("pencil", ScramKeys.LeastIterations));
             step = exchange.Read(Encoding.ASCII.GetBytes(Convert.ToBase64String(client.Answer(Convert.FromBase64String(step.Challenge))!)));
         }
 
-        Assert.Equal(isTaken ? SaslAction.Verify : SaslAction.Refused, step.Action);
+        // Who is refused now is not asked again by another binding: he knows the proof.
+        Assert.True(client.HasShownProof);
+        Assert.Equal(isTaken ? SaslAction.Verify : SaslAction.Challenge, step.Action);
         Assert.Equal(isTaken, exchange!.Claim is ScramClaim { IsProven: true });
     }
 

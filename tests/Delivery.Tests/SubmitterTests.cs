@@ -67,6 +67,17 @@ public sealed class SubmitterTests : IDisposable
     }
 
     [Fact]
+    public async Task That_nobody_knows_is_said_without_asking_storage()
+    {
+        await using var server = new ScriptedServer(Hello("S: 250-AUTH PLAIN\n") + Mail(" AUTH=<>"));
+        await using var bench = new Bench(options => options.SubmitterHosts = ["127.0.0.1"]);
+        bench.RouteTo(server);
+        Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n", body: BodyType.UnknownSubmitter))));
+        Assert.Equal(0, bench.Content.SubmittersAsked);
+        await server.FinishAsync();
+    }
+
+    [Fact]
     public async Task Of_whom_nothing_was_said_nothing_is_said()
     {
         await using var server = new ScriptedServer(Hello("S: 250-AUTH PLAIN\n") + Mail(""));

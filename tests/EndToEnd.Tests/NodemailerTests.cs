@@ -13,8 +13,9 @@ public sealed class NodemailerTests(NodemailerTests.Fixture fixture) : IClassFix
         const nodemailer = require('nodemailer');
         const fs = require('fs');
         const [port, method, user, pass, to, file, envid] = process.argv.slice(2);
-        const transport = nodemailer.createTransport({
-          host: '127.0.0.1', port: Number(port), requireTLS: true, tls: { rejectUnauthorized: false }, authMethod: method, auth: { user, pass }, logger: false });
+        const tls = { clear: { ignoreTLS: true }, implicit: { secure: true } }[method] ?? { requireTLS: true, authMethod: method };
+        const auth = method === 'clear' ? undefined : { user, pass };
+        const transport = nodemailer.createTransport({ host: '127.0.0.1', port: Number(port), ...tls, tls: { rejectUnauthorized: false }, auth, logger: false });
         const message = { envelope: { from: user, to: [to] }, raw: fs.readFileSync(file) };
         if (envid)
           message.dsn = { id: envid, return: 'headers', notify: 'success', recipient: 'first@example.com' };
@@ -32,7 +33,7 @@ public sealed class NodemailerTests(NodemailerTests.Fixture fixture) : IClassFix
                 DebianProgram.Find("npm", "npm"), ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", Pipeline.Folder.FullPath, Package],
                 Pipeline.Folder.FullPath);
             Pipeline.Folder.Write("send.js", Script);
-            await Pipeline.StartAsync(["ann", "bob"], Pipeline.Impatient, default);
+            await Pipeline.StartAsync(["ann", "bob"], [.. Pipeline.Impatient, .. Pipeline.WithSubmissions], default);
         }
 
         public ValueTask DisposeAsync() => Pipeline.DisposeAsync();
@@ -56,6 +57,18 @@ public sealed class NodemailerTests(NodemailerTests.Fixture fixture) : IClassFix
         var message = Corpus.Create(name, Guid.NewGuid().ToString("N")[..12], Ann, Bob);
         Assert.Contains("250 2.0.0 Ok: queued as", await SendAsync(method, message), StringComparison.Ordinal);
         Received.AssertWhole(message, await FindAsync("bob", copy => copy.AsSpan().IndexOf(Encoding.ASCII.GetBytes(message.Token)) >= 0));
+    }
+
+    [Theory]
+    [InlineData("clear", " with ESMTP id ")]
+    [InlineData("implicit", " with ESMTPSA id ")]
+    public async Task It_speaks_in_clear_and_over_implicit_TLS(string method, string said)
+    {
+        var message = Corpus.Create("dots", Guid.NewGuid().ToString("N")[..12], Ann, Bob);
+        await SendAsync(method, message);
+        var copy = await FindAsync("bob", copy => copy.AsSpan().IndexOf(Encoding.ASCII.GetBytes(message.Token)) >= 0);
+        Received.AssertWhole(message, copy);
+        Assert.Contains(said, Encoding.Latin1.GetString(copy), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -82,7 +95,7 @@ public sealed class NodemailerTests(NodemailerTests.Fixture fixture) : IClassFix
         await File.WriteAllBytesAsync(file, message.ToArray(), Cancellation);
         return await ServerProcess.RunAsync(
             DebianProgram.Find("node", "nodejs"),
-            [Pipeline.Folder["send.js"], $"{Pipeline.Server.Submission.Port}", method, Ann, password, Bob, file, envelopeId],
+            [Pipeline.Folder["send.js"], $"{method switch { "clear" => Pipeline.Server.Smtp.Port, "implicit" => Pipeline.SubmissionsPort, _ => Pipeline.Server.Submission.Port }}", method, Ann, password, Bob, file, envelopeId],
             Pipeline.Folder.FullPath, cancellation: Cancellation);
     }
 

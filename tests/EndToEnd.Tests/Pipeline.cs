@@ -34,6 +34,7 @@ internal sealed class Pipeline : IAsyncDisposable
     ];
 
     private readonly List<SinkServer> _sinks = [];
+    private readonly Lazy<int> _submissions = new(FreePorts.Next);
 
     public Pipeline(string name = "pipeline")
     {
@@ -57,6 +58,16 @@ internal sealed class Pipeline : IAsyncDisposable
     public StandaloneProcess Server { get; private set; } = null!;
 
     public IReadOnlyList<SinkServer> Sinks => _sinks;
+
+    /// <summary>Of submission where TLS comes first, which there is by <see cref="WithSubmissions"/>.</summary>
+    public int SubmissionsPort => _submissions.Value;
+
+    /// <summary>Settings for a listener of submissions besides.</summary>
+    public string[] WithSubmissions =>
+    [
+        "--Ingress:Listeners:2:Kind=Submission", "--Ingress:Listeners:2:Address=127.0.0.1", $"--Ingress:Listeners:2:Port={SubmissionsPort}",
+        "--Ingress:Listeners:2:Tls=Implicit",
+    ];
 
     /// <summary>Adds a far end for a domain; before <see cref="StartAsync"/>.</summary>
     public SinkServer AddSink(string domain, SinkScript? script = null)

@@ -21,7 +21,6 @@ public sealed class RealReceiverTests(RealReceiverTests.Fixture fixture) : IClas
         {
             // One port for all hosts, as on the real net; hosts differ by address.
             var port = FreePorts.Next();
-            Postfix = await PostfixServer.StartAsync(new() { Domains = ["postfix.example", "second.example"], Address = IPAddress.Parse("127.0.0.2"), Port = port });
             Sink = await SmtpSink.StartAsync(address: IPAddress.Parse("127.0.0.3"), port: port);
             Dns = await DnsServer.StartAsync(
                 """
@@ -39,6 +38,19 @@ public sealed class RealReceiverTests(RealReceiverTests.Fixture fixture) : IClas
                 ["ann"],
                 [.. Pipeline.Impatient, $"--Dns:Servers:0={Dns.EndPoint}", $"--Delivery:Port={port}", "--Delivery:LocalAddresses=Allow"],
                 default);
+            // By STARTTLS, with a certificate that is there already; in the tests of reports it speaks in clear.
+            Postfix = await PostfixServer.StartAsync(new()
+            {
+                Domains = ["postfix.example", "second.example"],
+                Address = IPAddress.Parse("127.0.0.2"),
+                Port = port,
+                Settings = $"""
+                    smtpd_tls_security_level = may
+                    smtpd_tls_received_header = yes
+                    smtpd_tls_cert_file = {Pipeline.Folder["data/tls/certificate.pem"]}
+                    smtpd_tls_key_file = {Pipeline.Folder["data/tls/key.pem"]}
+                    """,
+            });
         }
 
         public async ValueTask DisposeAsync()
@@ -65,7 +77,9 @@ public sealed class RealReceiverTests(RealReceiverTests.Fixture fixture) : IClas
     {
         var message = Corpus.Create(name, Token(), Ann, "user@postfix.example");
         await SubmitAsync(message);
-        Received.AssertWhole(message, Received.WithCrLf(await ArrivalAsync(message, fixture.Postfix.ReadMaildir)));
+        var copy = await ArrivalAsync(message, fixture.Postfix.ReadMaildir);
+        Received.AssertWhole(message, Received.WithCrLf(copy));
+        Assert.Contains("(using TLSv1.3 with cipher ", Encoding.Latin1.GetString(copy), StringComparison.Ordinal);
     }
 
     [Theory, MemberData(nameof(AllNames))]

@@ -17,8 +17,9 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
 
         public async ValueTask InitializeAsync()
         {
-            await Pipeline.StartAsync(["ann", "bob"], ["--Ingress:Listeners:1:AuthMechanisms=LOGIN PLAIN SCRAM-SHA-256"], default);
-            Postfix = await PostfixServer.StartAsync(new() { RelayHost = Pipeline.Server.Smtp });
+            await Pipeline.StartAsync(["ann", "bob"], ["--Ingress:Listeners:1:AuthMechanisms=LOGIN PLAIN SCRAM-SHA-256", .. Pipeline.WithSubmissions], default);
+            // It says STARTTLS here, and speaks in clear in the tests of reports.
+            Postfix = await PostfixServer.StartAsync(new() { RelayHost = Pipeline.Server.Smtp, Settings = "smtp_tls_security_level = encrypt" });
         }
 
         public async ValueTask DisposeAsync()
@@ -99,16 +100,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     public async Task MailKit_with_STARTTLS_and_AUTH(string name)
     {
         var message = Corpus.Create(name, Token(), Ann, Bob);
-        using var stream = new MemoryStream(message.ToArray());
-        var parsed = await MimeMessage.LoadAsync(stream, Cancellation);
-        using var client = new SmtpClient();
-#pragma warning disable CA5359 // The server's certificate is its own.
-        client.ServerCertificateValidationCallback = (_, _, _, _) => true;
-#pragma warning restore CA5359
-        await client.ConnectAsync("127.0.0.1", Pipeline.Server.Submission.Port, SecureSocketOptions.StartTls, Cancellation);
-        await client.AuthenticateAsync(Ann, Pipeline.Password, Cancellation);
-        var reply = await client.SendAsync(parsed, MailboxAddress.Parse(Ann), [MailboxAddress.Parse(Bob)], Cancellation);
-        await client.DisconnectAsync(quit: true, Cancellation);
+        var reply = await SubmitByMailKitAsync(message, Pipeline.Server.Submission.Port, SecureSocketOptions.StartTls);
         Assert.Contains("queued as", reply, StringComparison.OrdinalIgnoreCase);
         await AssertArrivesAsync(message);
     }
@@ -144,7 +136,24 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
     {
         var message = Corpus.Create(name, Token(), "you@example.net", Bob);
         await fixture.Postfix.SendAsync(message.Sender, [Bob], await WriteAsync(message), Cancellation);
-        await AssertArrivesAsync(message, () => fixture.Postfix.Log);
+        await AssertArrivesAsync(message, () => fixture.Postfix.Log, "ESMTPS");
+    }
+
+    /// <summary>As which a client is understood is seen in what stands in front of the message (RFC 3848).</summary>
+    [Theory]
+    [InlineData("swaks")]
+    [InlineData("curl")]
+    [InlineData("smtplib")]
+    [InlineData("msmtp")]
+    [InlineData("MailKit")]
+    public async Task Each_client_speaks_in_clear_by_STARTTLS_and_over_implicit_TLS(string client)
+    {
+        foreach (var (mode, protocol) in new[] { ("clear", "ESMTP"), ("STARTTLS", "ESMTPSA"), ("implicit", "ESMTPSA") })
+        {
+            var message = Corpus.Create("dots", Token(), Ann, Bob);
+            await SendAsync(client, mode, message);
+            await AssertArrivesAsync(message, protocol: protocol);
+        }
     }
 
     [Fact]
@@ -160,23 +169,93 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
         await AssertArrivesAsync(message);
     }
 
+    /// <param name="mode">In clear it is the MX listener and nobody logs in, else submission.</param>
+    private async Task SendAsync(string client, string mode, LedgerMessage message)
+    {
+        var port = $"{mode switch { "clear" => Pipeline.Server.Smtp.Port, "STARTTLS" => Pipeline.Server.Submission.Port, _ => Pipeline.SubmissionsPort }}";
+        var (isClear, isImplicit) = (mode == "clear", mode == "implicit");
+        switch (client)
+        {
+            case "swaks":
+                var wire = Pipeline.Folder["swaks"];
+                await File.WriteAllBytesAsync(wire, [.. DotStuffing.Stuff(message.ToArray()).Span, .. ".\r\n"u8], Cancellation);
+                string[] login = isClear ? [] : [isImplicit ? "-tlsc" : "-tls", "--auth", "PLAIN", "--auth-user", Ann, "--auth-password", Pipeline.Password];
+                await ServerProcess.RunAsync(
+                    DebianProgram.Find("swaks", "swaks"),
+                    ["--server", "127.0.0.1", "--port", port, .. login, "--from", Ann, "--to", Bob, "--no-data-fixup", "--data", $"@{wire}", "--suppress-data", "--hide-all"],
+                    cancellation: Cancellation);
+                break;
+            case "curl":
+                string[] user = isClear ? [] : ["--ssl-reqd", "--insecure", "--user", $"{Ann}:{Pipeline.Password}"];
+                await ServerProcess.RunAsync(
+                    DebianProgram.Find("curl", "curl"),
+                    ["-sS", $"smtp{(isImplicit ? "s" : "")}://127.0.0.1:{port}/client.example", .. user, "--mail-from", Ann, "--mail-rcpt", Bob, "-T", await WriteAsync(message)],
+                    cancellation: Cancellation);
+                break;
+            case "smtplib":
+                await SubmitByPythonAsync(await WriteAsync(message), port, mode);
+                break;
+            case "msmtp":
+                var configuration = Pipeline.Folder.WriteSecret($"msmtprc-{mode}", $"""
+                    account default
+                    host 127.0.0.1
+                    port {port}
+                    from {Ann}
+                    user {Ann}
+                    passwordeval printf '%s\n' '{Pipeline.Password}'
+                    auth {(isClear ? "off" : "plain")}
+                    tls {(isClear ? "off" : "on")}
+                    tls_starttls {(isImplicit ? "off" : "on")}
+                    {(isClear ? "" : "tls_certcheck off")}
+
+                    """);
+                await ServerProcess.RunAsync(
+                    DebianProgram.Find("msmtp", "msmtp"), ["-C", configuration, Bob],
+                    input: Encoding.ASCII.GetString(message.ToArray()).ReplaceLineEndings("\n"), cancellation: Cancellation);
+                break;
+            default:
+                await SubmitByMailKitAsync(
+                    message, int.Parse(port, System.Globalization.CultureInfo.InvariantCulture),
+                    isClear ? SecureSocketOptions.None : isImplicit ? SecureSocketOptions.SslOnConnect : SecureSocketOptions.StartTls);
+                break;
+        }
+    }
+
+    private static async Task<string> SubmitByMailKitAsync(LedgerMessage message, int port, SecureSocketOptions tls)
+    {
+        using var stream = new MemoryStream(message.ToArray());
+        var parsed = await MimeMessage.LoadAsync(stream, Cancellation);
+        using var client = new SmtpClient();
+#pragma warning disable CA5359 // The server's certificate is its own.
+        client.ServerCertificateValidationCallback = (_, _, _, _) => true;
+#pragma warning restore CA5359
+        await client.ConnectAsync("127.0.0.1", port, tls, Cancellation);
+        if (tls != SecureSocketOptions.None)
+            await client.AuthenticateAsync(Ann, Pipeline.Password, Cancellation);
+        var reply = await client.SendAsync(parsed, MailboxAddress.Parse(Ann), [MailboxAddress.Parse(Bob)], Cancellation);
+        await client.DisconnectAsync(quit: true, Cancellation);
+        return reply;
+    }
+
     private static string Token() => Guid.NewGuid().ToString("N")[..12];
 
-    private async Task SubmitByPythonAsync(string file) =>
+    private async Task SubmitByPythonAsync(string file, string? port = null, string mode = "STARTTLS") =>
         await ServerProcess.RunAsync(
             DebianProgram.Find("python3", "python3"),
             [
                 "-c",
                 """
                 import smtplib, ssl, sys
-                port, sender, recipient, file, user, password = sys.argv[1:]
+                port, mode, sender, recipient, file, user, password = sys.argv[1:]
                 context = ssl._create_unverified_context()
-                with smtplib.SMTP("127.0.0.1", int(port)) as smtp:
-                    smtp.starttls(context=context)
-                    smtp.login(user, password)
+                with smtplib.SMTP_SSL("127.0.0.1", int(port), context=context) if mode == "implicit" else smtplib.SMTP("127.0.0.1", int(port)) as smtp:
+                    if mode == "STARTTLS":
+                        smtp.starttls(context=context)
+                    if mode != "clear":
+                        smtp.login(user, password)
                     smtp.sendmail(sender, [recipient], open(file, "rb").read(), mail_options=["BODY=8BITMIME"])
                 """,
-                $"{Pipeline.Server.Submission.Port}", Ann, Bob, file, Ann, Pipeline.Password,
+                port ?? $"{Pipeline.Server.Submission.Port}", mode, Ann, Bob, file, Ann, Pipeline.Password,
             ],
             cancellation: Cancellation);
 
@@ -187,7 +266,7 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
         return file;
     }
 
-    private async Task AssertArrivesAsync(LedgerMessage message, Func<string>? explain = null)
+    private async Task AssertArrivesAsync(LedgerMessage message, Func<string>? explain = null, string protocol = "")
     {
         await Eventually.TrueAsync(
             async () =>
@@ -207,6 +286,8 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
                         continue;
                     found = true;
                     Received.AssertWhole(message, copy.GetBuffer().AsSpan(0, (int)copy.Length));
+                    if (protocol.Length > 0)
+                        Assert.Contains($" with {protocol} id ", Encoding.Latin1.GetString(copy.ToArray()), StringComparison.Ordinal);
                     await client.DeleteAsync(number, Cancellation);
                 }
                 await client.CommandAsync("QUIT", Cancellation);

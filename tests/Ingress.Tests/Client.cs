@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using MailPipeline.Testing;
@@ -17,6 +18,9 @@ internal sealed class Client : IAsyncDisposable
     }
 
     public Socket Socket { get; }
+
+    /// <summary>Null before TLS.</summary>
+    public SslStream? Tls => _wire.Stream as SslStream;
 
     /// <summary>Connects and reads the greeting.</summary>
     public static async Task<Client> ConnectAsync(IPEndPoint server, string greeting = "220")

@@ -1,6 +1,11 @@
 using System.Net;
+using System.Text;
 using MailKit.Net.Smtp;
 using MailKit.Security;
+using MailPipeline.Sasl;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -93,7 +98,8 @@ public sealed class ScramTests
         await client.StartTlsAsync();
         await client.ExpectAsync("220");
         Assert.Contains("250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
-        await client.SayAsync("AUTH SCRAM-SHA-256 " + Convert.ToBase64String("y,,n=ann@example.com,r=x"u8), "535 5.7.8");
+        await client.SayAsync("AUTH SCRAM-SHA-256 " + Convert.ToBase64String("y,,n=ann@example.com,r=x"u8), "334 " + Convert.ToBase64String("e=server-does-support-channel-binding"u8));
+        await client.SayAsync("", "535 5.7.8");
         await client.SayAsync("AUTH SCRAM-SHA-256 " + Convert.ToBase64String("n,,n=ann@example.com,r=x"u8), "334");
     }
 
@@ -103,7 +109,112 @@ public sealed class ScramTests
         await using var host = await StartBindingAsync();
         await using var client = await Client.ConnectAsync(host.Submission);
         Assert.Contains("250-AUTH SCRAM-SHA-256 PLAIN", await client.SayAsync("EHLO x", "250"), StringComparison.Ordinal);
-        await client.SayAsync("AUTH SCRAM-SHA-256-PLUS " + Convert.ToBase64String("p=tls-server-end-point,,n=ann@example.com,r=x"u8), "504 5.5.4");
+        foreach (var type in new[] { "tls-server-end-point", "tls-exporter" })
+            await client.SayAsync("AUTH SCRAM-SHA-256-PLUS " + Convert.ToBase64String(Encoding.ASCII.GetBytes($"p={type},,n=ann@example.com,r=x")), "504 5.5.4");
+    }
+
+    /// <summary>GNU SASL over GnuTLS: neither of both is ours, or OpenSSL's.</summary>
+    [Fact]
+    public async Task GNU_SASL_binds_its_login_to_TLS_1_3_by_tls_exporter()
+    {
+        await using var host = await StartBindingAsync();
+        Assert.Equal((0, "tls-exporter"), await GnuSaslAsync(host, "secret", "NORMAL:-VERS-ALL:+VERS-TLS1.3"));
+        Assert.Equal((1, "tls-exporter"), await GnuSaslAsync(host, "wrong", "NORMAL:-VERS-ALL:+VERS-TLS1.3"));
+    }
+
+    /// <summary>A client that binds to TLS 1.2 by what is not known here is told that it is not.</summary>
+    [Fact]
+    public async Task GNU_SASL_is_told_that_tls_unique_is_not_known()
+    {
+        await using var host = await StartBindingAsync();
+        Assert.Equal((1, "tls-unique"), await GnuSaslAsync(host, "secret", "NORMAL:-VERS-ALL:+VERS-TLS1.2"));
+    }
+
+    [Fact]
+    public async Task A_login_is_bound_by_tls_exporter_to_its_own_connection_and_no_other()
+    {
+        await using var host = await StartBindingAsync();
+        await using var client = await SecuredAsync(host);
+        await using var other = await SecuredAsync(host);
+        var (mine, others) = (Exported(client), Exported(other));
+        byte[] spoilt = [.. mine[..31], (byte)(mine[31] ^ 1)];
+        var endPoint = ChannelBinding.Of(client.Tls!.RemoteCertificate, null)[0].Octets;
+        const string mismatch = "channel-bindings-dont-match";
+        Assert.Equal((mismatch, "535"), await LogInAsync(client, "tls-exporter", others));
+        Assert.Equal((mismatch, "535"), await LogInAsync(client, "tls-exporter", spoilt));
+        Assert.Equal((mismatch, "535"), await LogInAsync(client, "tls-exporter", Array.Empty<byte>()));
+        Assert.Equal((mismatch, "535"), await LogInAsync(client, "tls-exporter", endPoint));
+        Assert.Equal((mismatch, "535"), await LogInAsync(client, "tls-server-end-point", mine));
+        Assert.Equal(("unsupported-channel-binding-type", "535"), await LogInAsync(client, "tls-unique", mine));
+        Assert.Equal(("unsupported-channel-binding-type", "535"), await LogInAsync(client, "TLS-EXPORTER", mine));
+        await client.SayAsync("MAIL FROM:<ann@example.com>", "530");
+        Assert.Equal((null, "235"), await LogInAsync(client, "tls-exporter", mine));
+        Assert.Equal((null, "235"), await LogInAsync(other, "tls-server-end-point", endPoint));
+    }
+
+    /// <summary>RFC 9266 §4: of such a connection whoever sits between may know the same secret on both of his sides.</summary>
+    [Fact]
+    public async Task Without_an_extended_master_secret_TLS_1_2_is_bound_by_the_certificate_alone()
+    {
+        await using var host = await StartBindingAsync();
+        using var folder = new TempFolder("scram");
+        var configuration = folder.Write("openssl.cnf", "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nOptions = -ExtendedMasterSecret\n");
+        Assert.Equal(("334", "334"), await BeginAsync(null));
+        Assert.Equal(("334 ZT11bnN1cHBvcnRlZC1jaGFubmVsLWJpbmRpbmctdHlwZQ==", "334"), await BeginAsync(configuration));
+
+        // What is said to tls-exporter, and to tls-server-end-point; where that is a challenge of the server's, its code alone.
+        async Task<(string Exporter, string EndPoint)> BeginAsync(string? configuration)
+        {
+            var said = await ServerProcess.RunAsync(
+                DebianProgram.Find("openssl", "openssl"),
+                ["s_client", "-connect", host.Submissions.ToString(), "-tls1_2", "-quiet", "-ign_eof"],
+                environment: configuration is null ? null : new Dictionary<string, string?> { ["OPENSSL_CONF"] = configuration },
+                input: $"EHLO x\r\nAUTH SCRAM-SHA-256-PLUS {First("tls-exporter")}\r\n*\r\nAUTH SCRAM-SHA-256-PLUS {First("tls-server-end-point")}\r\n*\r\nQUIT\r\n",
+                cancellation: TestContext.Current.CancellationToken);
+            var challenges = said.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith("334 ", StringComparison.Ordinal)).ToArray();
+            Assert.True(challenges.Length == 2, said);
+            return (Code(challenges[0]), Code(challenges[1]));
+        }
+
+        static string First(string type) => Convert.ToBase64String(Encoding.ASCII.GetBytes($"p={type},,n=ann@example.com,r=x"));
+        static string Code(string line) => Encoding.ASCII.GetString(Convert.FromBase64String(line[4..])).StartsWith("r=x", StringComparison.Ordinal) ? line[..3] : line;
+    }
+
+    private static async Task<Client> SecuredAsync(IngressHost host)
+    {
+        var client = await Client.OpenAsync(host.Submissions);
+        await client.StartTlsAsync();
+        await client.ExpectAsync("220");
+        await client.SayAsync("EHLO x", "250");
+        return client;
+    }
+
+    private static byte[] Exported(Client client)
+    {
+        var octets = new TlsExporter(NullLogger<TlsExporter>.Instance).ChannelBinding(client.Tls!);
+        Assert.NotNull(octets);
+        return octets;
+    }
+
+    private static async Task<(string? Error, string Code)> LogInAsync(Client client, string type, ReadOnlyMemory<byte> octets)
+    {
+        var (error, reply) = await BoundLogin.TryAsync(client.AskAsync, "ann@example.com", "secret", type, octets);
+        return (error, reply[..3]);
+    }
+
+    /// <summary>How it ended, and by what it has bound its login.</summary>
+    private static async Task<(int ExitCode, string Type)> GnuSaslAsync(IngressHost host, string password, string priority)
+    {
+        await using var client = ServerProcess.Start(
+            DebianProgram.Find("gsasl", "gsasl"),
+            [
+                "--smtp", $"--connect={host.Submission}", "--starttls", "--x509-ca-file=", $"--priority={priority}", "--mechanism=SCRAM-SHA-256-PLUS",
+                "--authentication-id=ann@example.com", $"--password={password}", "--no-client-first", "--verbose",
+            ]);
+        await client.WaitForExitAsync(TestContext.Current.CancellationToken);
+        var said = client.Output.Split('\n').Select(line => line.Trim()).FirstOrDefault(line => line.StartsWith("cD1", StringComparison.Ordinal));
+        Assert.True(said is not null, client.Output);
+        return (client.ExitCode, Encoding.ASCII.GetString(Convert.FromBase64String(said))[2..].Split(',')[0]);
     }
 
     private static SmtpClient Client256Plus() => new()
@@ -117,6 +228,7 @@ public sealed class ScramTests
     {
         ["Ingress:AllowCleartextAuth"] = "true",
         ["Ingress:AuthFailureDelay"] = "00:00:00",
+        ["Ingress:MaxAuthFailures"] = "20",
         ["Ingress:Listeners:1:AuthMechanisms"] = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN",
         ["Ingress:Listeners:2:AuthMechanisms"] = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN",
     });

@@ -1,7 +1,14 @@
 using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Text;
 using MailKit.Net.Pop3;
 using MailKit.Security;
 using MailPipeline.Mailbox.Tests.Kit;
+using MailPipeline.ServiceDefaults;
+using MailPipeline.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
+using Pop3Client = MailKit.Net.Pop3.Pop3Client;
 
 namespace MailPipeline.Mailbox.Tests;
 
@@ -59,6 +66,45 @@ public sealed class Pop3ScramTests
         Assert.Equal(0, client.Count);
         await client.DisconnectAsync(true, TestContext.Current.CancellationToken);
     }
+
+    [Fact]
+    public async Task A_login_is_bound_by_tls_exporter_to_its_own_connection_and_no_other()
+    {
+        await using var host = await MailboxHost.StartAsync(new Dictionary<string, string?> { ["Mailbox:Listeners:1:AuthMechanisms"] = "SCRAM-SHA-256-PLUS PLAIN" });
+        await host.AddAccountAsync("ann@example.org");
+        var (wire, mine) = await ConnectAsync(host.EndPoints[1]);
+        var (other, others) = await ConnectAsync(host.EndPoints[1]);
+        await using (wire)
+        await using (other)
+        {
+            var (error, reply) = await LogInAsync(wire, "tls-exporter", others);
+            Assert.Equal(("channel-bindings-dont-match", "-ERR [AUTH]"), (error, reply[..11]));
+            (error, reply) = await LogInAsync(wire, "tls-unique", mine);
+            Assert.Equal(("unsupported-channel-binding-type", "-ERR [AUTH]"), (error, reply[..11]));
+            (error, reply) = await LogInAsync(wire, "tls-exporter", mine);
+            Assert.Equal((null, "+OK"), (error, reply[..3]));
+        }
+    }
+
+    private static async Task<(WireStream Wire, byte[] Exported)> ConnectAsync(IPEndPoint server)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(server, TestContext.Current.CancellationToken);
+        var tls = await TestTls.AsClientAsync(new NetworkStream(socket, ownsSocket: true), TestContext.Current.CancellationToken);
+        var exported = new TlsExporter(NullLogger<TlsExporter>.Instance).ChannelBinding((SslStream)tls);
+        Assert.NotNull(exported);
+        var wire = new WireStream(tls);
+        await wire.ReadLineAsync(TestContext.Current.CancellationToken);
+        return (wire, exported);
+    }
+
+    private static Task<(string? Error, string Reply)> LogInAsync(WireStream wire, string type, byte[] octets) => BoundLogin.TryAsync(
+        async line =>
+        {
+            await wire.WriteAsync(line + "\r\n", TestContext.Current.CancellationToken);
+            return Encoding.ASCII.GetString((await wire.ReadLineAsync(TestContext.Current.CancellationToken))!.Value.Span);
+        },
+        "ann@example.org", "secret", type, octets);
 
     [Fact]
     public async Task Where_it_is_not_offered_it_is_unknown_and_CAPA_names_what_is()

@@ -3,7 +3,7 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace MailPipeline.Sasl.Tests;
 
-/// <summary>tls-server-end-point (RFC 5929 §4): the digest of a certificate by the digest of its own signature.</summary>
+/// <summary>tls-server-end-point (RFC 5929 §4), the digest of a certificate by the digest of its own signature; and tls-exporter before it.</summary>
 public sealed class ChannelBindingTests
 {
     [Theory]
@@ -17,7 +17,7 @@ public sealed class ChannelBindingTests
         using var ecdsa = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         using var byEcdsa = Make(new CertificateRequest("CN=mx.example.org", ecdsa, new HashAlgorithmName(signature)));
         Assert.All([byRsa, byEcdsa], certificate =>
-            Assert.Equal(CryptographicOperations.HashData(new HashAlgorithmName(digest), certificate.RawData), ChannelBinding.Of(certificate)));
+            Assert.Equal(CryptographicOperations.HashData(new HashAlgorithmName(digest), certificate.RawData), EndPoint(certificate)));
     }
 
     /// <summary>RFC 5929 §4.1, of a certificate that OpenSSL has signed: too weak by itself.</summary>
@@ -39,7 +39,7 @@ public sealed class ChannelBindingTests
             -----END CERTIFICATE-----
             """);
         Assert.Equal("1.2.840.10045.4.1", certificate.SignatureAlgorithm.Value);
-        Assert.Equal("CC8D1618B6E3BF882513D90AEC696FD121570DFAD08212F453D634678E9E5415", Convert.ToHexString(ChannelBinding.Of(certificate)!));
+        Assert.Equal("CC8D1618B6E3BF882513D90AEC696FD121570DFAD08212F453D634678E9E5415", Convert.ToHexString(EndPoint(certificate)));
     }
 
     [Fact]
@@ -47,8 +47,27 @@ public sealed class ChannelBindingTests
     {
         using var rsa = RSA.Create(2048);
         using var pss = Make(new CertificateRequest("CN=mx.example.org", rsa, HashAlgorithmName.SHA256, RSASignaturePadding.Pss));
-        Assert.Null(ChannelBinding.Of(pss));
-        Assert.Null(ChannelBinding.Of(null));
+        Assert.Empty(ChannelBinding.Of(pss, null));
+        Assert.Empty(ChannelBinding.Of(null, null));
+        Assert.Equal(ChannelBinding.Exporter, Assert.Single(ChannelBinding.Of(pss, [1, 2, 3])).Type);
+    }
+
+    [Fact]
+    public void What_was_exported_comes_first()
+    {
+        using var ecdsa = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var certificate = Make(new CertificateRequest("CN=mx.example.org", ecdsa, HashAlgorithmName.SHA256));
+        var bindings = ChannelBinding.Of(certificate, [1, 2, 3]);
+        Assert.Equal(["tls-exporter", "tls-server-end-point"], bindings.Select(binding => binding.Type));
+        Assert.Equal([1, 2, 3], bindings[0].Octets.ToArray());
+        Assert.Equal(EndPoint(certificate), bindings[1].Octets.ToArray());
+    }
+
+    private static byte[] EndPoint(X509Certificate2 certificate)
+    {
+        var binding = Assert.Single(ChannelBinding.Of(certificate, null));
+        Assert.Equal("tls-server-end-point", binding.Type);
+        return binding.Octets.ToArray();
     }
 
     private static X509Certificate2 Make(CertificateRequest request) =>

@@ -16,10 +16,12 @@ public sealed class ScramTests
     // RFC 7677 §3
     private static readonly ScramKeys s_keys = ScramKeys.Create("pencil", Convert.FromBase64String("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096);
 
+    private static readonly ChannelBinding s_endPoint = new(ChannelBinding.ServerEndPoint, new byte[] { 1, 2, 3 });
+
     [Fact]
     public void The_example_of_the_RFC_is_spoken_octet_for_octet()
     {
-        var dialogue = new ScramDialogue(Nonce, null, isBound: false);
+        var dialogue = new ScramDialogue(Nonce, [], isBound: false);
         Assert.Equal(SaslAction.FindKeys, Take(dialogue, First).Action);
         Assert.Equal("user", dialogue.UserName);
         Assert.Equal($"r={ClientNonce}{Nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096", Text(dialogue.KeysFound(s_keys)));
@@ -57,11 +59,11 @@ public sealed class ScramTests
     [InlineData("x,,n=user,r=abc")]
     [InlineData(",,n=user,r=abc")]
     public void A_first_message_that_is_none_is_malformed(string message) =>
-        Assert.Equal(SaslAction.Malformed, Take(new ScramDialogue(Nonce, null, isBound: false), message).Action);
+        Assert.Equal(SaslAction.Malformed, Take(new ScramDialogue(Nonce, [], isBound: false), message).Action);
 
     [Fact]
     public void A_nonce_has_a_bound() =>
-        Assert.Equal(SaslAction.Malformed, Take(new ScramDialogue(Nonce, null, isBound: false), "n,,n=user,r=" + new string('a', 600)).Action);
+        Assert.Equal(SaslAction.Malformed, Take(new ScramDialogue(Nonce, [], isBound: false), "n,,n=user,r=" + new string('a', 600)).Action);
 
     [Theory]
     [InlineData("n,,n=user,r=abc", "user", "biws")]
@@ -72,7 +74,7 @@ public sealed class ScramTests
     [InlineData("n,,n=j\u00F6rg\u3000x,r=abc", "j\u00F6rg x", "biws")]
     public void Each_form_of_the_header_is_read_and_bound_to_the_proof(string first, string name, string binding)
     {
-        var dialogue = new ScramDialogue(Nonce, null, isBound: false);
+        var dialogue = new ScramDialogue(Nonce, [], isBound: false);
         Assert.Equal(SaslAction.FindKeys, Take(dialogue, first).Action);
         Assert.Equal(name, dialogue.UserName);
         var bare = first[(first.IndexOf(",n=", StringComparison.Ordinal) + 1)..];
@@ -84,7 +86,7 @@ public sealed class ScramTests
 
     [Fact]
     public void Nobody_acts_for_somebody_else() =>
-        Assert.Equal(SaslAction.Refused, Take(new ScramDialogue(Nonce, null, isBound: false), "n,a=other,n=user,r=abc").Action);
+        Assert.Equal(SaslAction.Refused, Take(new ScramDialogue(Nonce, [], isBound: false), "n,a=other,n=user,r=abc").Action);
 
     [Theory]
     [InlineData("", SaslAction.Malformed)]
@@ -96,14 +98,14 @@ public sealed class ScramTests
     [InlineData(FinalBare + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=,x=1", SaslAction.Malformed)]
     [InlineData(FinalBare + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVR=", SaslAction.Malformed)]
     [InlineData(FinalBare + ",m=1,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Malformed)]
-    // Another nonce, the client's alone, and another header than was sent.
+    // Another nonce, the client's alone; and another header than was sent, of which the client is told.
     [InlineData("c=biws,r=" + ClientNonce + "x" + Nonce + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Refused)]
     [InlineData("c=biws,r=" + ClientNonce + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Refused)]
-    [InlineData("c=eSws,r=" + ClientNonce + Nonce + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Refused)]
-    [InlineData("c=biwsAAAA,r=" + ClientNonce + Nonce + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Refused)]
+    [InlineData("c=eSws,r=" + ClientNonce + Nonce + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Challenge)]
+    [InlineData("c=biwsAAAA,r=" + ClientNonce + Nonce + ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SaslAction.Challenge)]
     public void A_last_message_that_proves_nothing_is_no_claim(string message, SaslAction action)
     {
-        var dialogue = new ScramDialogue(Nonce, null, isBound: false);
+        var dialogue = new ScramDialogue(Nonce, [], isBound: false);
         Take(dialogue, First);
         dialogue.KeysFound(s_keys);
         Assert.Equal(action, Take(dialogue, message).Action);
@@ -113,7 +115,7 @@ public sealed class ScramTests
     [Fact]
     public void A_proof_of_an_earlier_exchange_proves_nothing()
     {
-        var dialogue = new ScramDialogue(Nonce + "x", null, isBound: false);
+        var dialogue = new ScramDialogue(Nonce + "x", [], isBound: false);
         Take(dialogue, First);
         dialogue.KeysFound(s_keys);
         // With its own nonce it is refused unread (above); with the new one it does not fit.
@@ -129,7 +131,7 @@ public sealed class ScramTests
 
         static string Challenge()
         {
-            var dialogue = new ScramDialogue(null, isBound: false);
+            var dialogue = new ScramDialogue([], isBound: false);
             Take(dialogue, First);
             return Text(dialogue.KeysFound(s_keys));
         }
@@ -138,7 +140,7 @@ public sealed class ScramTests
     [Fact]
     public void The_last_word_of_the_client_is_no_word()
     {
-        var dialogue = new ScramDialogue(Nonce, null, isBound: false);
+        var dialogue = new ScramDialogue(Nonce, [], isBound: false);
         Take(dialogue, First);
         dialogue.KeysFound(s_keys);
         Take(dialogue, $"{FinalBare},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
@@ -213,9 +215,9 @@ public sealed class ScramTests
     /// <summary>RFC 5802 §6: by which name of the mechanism, with which flag, to a server that binds or does not.</summary>
     [Theory]
     [InlineData("SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,", true, SaslAction.FindKeys)]
-    [InlineData("SCRAM-SHA-256-PLUS", "p=tls-exporter,,", true, SaslAction.Refused)]
-    [InlineData("SCRAM-SHA-256-PLUS", "p=tls-unique,,", true, SaslAction.Refused)]
-    [InlineData("SCRAM-SHA-256-PLUS", "p=TLS-SERVER-END-POINT,,", true, SaslAction.Refused)]
+    [InlineData("SCRAM-SHA-256-PLUS", "p=tls-exporter,,", true, SaslAction.Challenge)]
+    [InlineData("SCRAM-SHA-256-PLUS", "p=tls-unique,,", true, SaslAction.Challenge)]
+    [InlineData("SCRAM-SHA-256-PLUS", "p=TLS-SERVER-END-POINT,,", true, SaslAction.Challenge)]
     [InlineData("SCRAM-SHA-256-PLUS", "p=,,", true, SaslAction.Malformed)]
     [InlineData("SCRAM-SHA-256-PLUS", "p=tls_unique,,", true, SaslAction.Malformed)]
     [InlineData("SCRAM-SHA-256-PLUS", "n,,", true, SaslAction.Malformed)]
@@ -224,14 +226,38 @@ public sealed class ScramTests
     [InlineData("SCRAM-SHA-256", "n,,", true, SaslAction.FindKeys)]
     [InlineData("SCRAM-SHA-256", "n,,", false, SaslAction.FindKeys)]
     // Somebody has left the offer out on its way.
-    [InlineData("SCRAM-SHA-256", "y,,", true, SaslAction.Refused)]
+    [InlineData("SCRAM-SHA-256", "y,,", true, SaslAction.Challenge)]
     [InlineData("SCRAM-SHA-256", "y,,", false, SaslAction.FindKeys)]
     [InlineData("SCRAM-SHA-256", "p=tls-server-end-point,,", true, SaslAction.Malformed)]
     public void A_channel_is_bound_by_the_name_and_the_flag_together(string mechanism, string header, bool isBound, SaslAction action)
     {
         var initial = Convert.ToBase64String(Encoding.UTF8.GetBytes(header + "n=user,r=abc"));
-        var (_, step) = SaslExchange.Begin(Encoding.ASCII.GetBytes($"{mechanism} {initial}"), SaslMechanism.All, isBound ? [1, 2, 3] : null);
+        var (exchange, step) = SaslExchange.Begin(Encoding.ASCII.GetBytes($"{mechanism} {initial}"), SaslMechanism.All, isBound ? [s_endPoint] : null);
         Assert.Equal(action, step.Action);
+        if (action != SaslAction.Challenge)
+            return;
+        Assert.Equal(mechanism == "SCRAM-SHA-256" ? "e=server-does-support-channel-binding" : "e=unsupported-channel-binding-type", Text(step));
+        // Whatever it says now, it is not logged in; and nothing can be made of it but a failure.
+        Assert.True(exchange!.IsRejected);
+        Assert.Equal(SaslAction.Refused, Say(exchange, "n=user,r=abc").Action);
+        Assert.Null(exchange.Claim);
+    }
+
+    [Theory]
+    [InlineData("tls-exporter", "tls-exporter", SaslAction.Verify)]
+    [InlineData("tls-server-end-point", "tls-server-end-point", SaslAction.Verify)]
+    // The octets of the one are none of the other.
+    [InlineData("tls-exporter", "tls-server-end-point", SaslAction.Challenge)]
+    [InlineData("tls-server-end-point", "tls-exporter", SaslAction.Challenge)]
+    public void Each_binding_of_the_connection_is_taken_for_what_it_is(string said, string meant, SaslAction action)
+    {
+        ChannelBinding[] channel = [new(ChannelBinding.Exporter, new byte[] { 9, 8, 7 }), s_endPoint];
+        var dialogue = new ScramDialogue(Nonce, channel, isBound: true);
+        Assert.Equal(SaslAction.FindKeys, Take(dialogue, $"p={said},,n=user,r=abc").Action);
+        var serverFirst = Text(dialogue.KeysFound(s_keys));
+        byte[] bound = [.. Encoding.ASCII.GetBytes($"p={said},,"), .. channel.Single(binding => binding.Type == meant).Octets.Span];
+        var final = $"c={Convert.ToBase64String(bound)},r=abc{Nonce}";
+        Assert.Equal(action, Take(dialogue, $"{final},p={Prove("pencil", $"n=user,r=abc,{serverFirst},{final}")}").Action);
     }
 
     /// <summary>A listener that does not offer to bind has nothing that could have been left out.</summary>
@@ -239,7 +265,7 @@ public sealed class ScramTests
     public void Who_would_bind_is_served_where_that_is_not_offered()
     {
         var offered = SaslMechanism.Named("SCRAM-SHA-256 PLAIN")!;
-        var (_, step) = SaslExchange.Begin(Encoding.ASCII.GetBytes("SCRAM-SHA-256 " + Convert.ToBase64String("y,,n=user,r=abc"u8)), offered, [1, 2, 3]);
+        var (_, step) = SaslExchange.Begin(Encoding.ASCII.GetBytes("SCRAM-SHA-256 " + Convert.ToBase64String("y,,n=user,r=abc"u8)), offered, [s_endPoint]);
         Assert.Equal(SaslAction.FindKeys, step.Action);
     }
 
@@ -249,24 +275,27 @@ public sealed class ScramTests
     public void A_proof_counts_for_the_channel_that_the_client_has_seen(bool isSame)
     {
         byte[] channel = [7, 0, 255, 44];
-        var dialogue = new ScramDialogue(Nonce, channel, isBound: true);
+        var dialogue = new ScramDialogue(Nonce, [new(ChannelBinding.ServerEndPoint, channel)], isBound: true);
         Assert.Equal(SaslAction.FindKeys, Take(dialogue, "p=tls-server-end-point,,n=user,r=abc").Action);
         var serverFirst = Text(dialogue.KeysFound(s_keys));
         byte[] bound = [.. "p=tls-server-end-point,,"u8, .. isSame ? channel : [7, 0, 255, 45]];
         var final = $"c={Convert.ToBase64String(bound)},r=abc{Nonce}";
         var step = Take(dialogue, $"{final},p={Prove("pencil", $"n=user,r=abc,{serverFirst},{final}")}");
-        Assert.Equal(isSame ? SaslAction.Verify : SaslAction.Refused, step.Action);
+        Assert.Equal(isSame ? SaslAction.Verify : SaslAction.Challenge, step.Action);
+        if (!isSame)
+            Assert.Equal("e=channel-bindings-dont-match", Text(step));
         Assert.Equal(isSame, dialogue.Claim is ScramClaim { IsProven: true });
     }
 
     [Fact]
     public void A_bound_login_without_the_channel_in_it_is_none()
     {
-        var dialogue = new ScramDialogue(Nonce, [1], isBound: true);
+        var dialogue = new ScramDialogue(Nonce, [s_endPoint], isBound: true);
         Take(dialogue, "p=tls-server-end-point,,n=user,r=abc");
         var serverFirst = Text(dialogue.KeysFound(s_keys));
         var final = $"c={Convert.ToBase64String("p=tls-server-end-point,,"u8)},r=abc{Nonce}";
-        Assert.Equal(SaslAction.Refused, Take(dialogue, $"{final},p={Prove("pencil", $"n=user,r=abc,{serverFirst},{final}")}").Action);
+        Assert.Equal("e=channel-bindings-dont-match", Text(Take(dialogue, $"{final},p={Prove("pencil", $"n=user,r=abc,{serverFirst},{final}")}")));
+        Assert.Null(dialogue.Claim);
     }
 
     private static SaslStep Take(ScramDialogue dialogue, string message) => dialogue.Take(Encoding.UTF8.GetBytes(message));

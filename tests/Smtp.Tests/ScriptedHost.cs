@@ -11,6 +11,7 @@ namespace MailPipeline.Smtp.Tests;
 internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = ClientTraits.None)
 {
     // Of the password "secret".
+    private static readonly byte[] s_exported = [.. "What both ends of the channel know"u8];
     private static readonly ScramKeys s_keys = ScramKeys.Create("secret", ScramKeys.LeastIterations);
 
     private readonly ArrayBufferWriter<byte> _output = new();
@@ -159,7 +160,7 @@ internal sealed class ScriptedHost(SmtpProfile profile, ClientTraits listed = Cl
                 IsClosed = true;
                 break;
             case SmtpAction.StartTls:
-                Session.TlsStarted();
+                Session.TlsStarted([new(ChannelBinding.Exporter, s_exported)]);
                 break;
             case SmtpAction.ReceiveContent:
                 _inContent = true;

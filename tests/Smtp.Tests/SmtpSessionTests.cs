@@ -330,6 +330,20 @@ public sealed class SmtpSessionTests
         Assert.Equal(3, host.Accepted.Count);
     }
 
+    /// <summary>RFC 3207 §4 asks for no EHLO before it; behind it nothing has been said in any case.</summary>
+    [Fact]
+    public void Tls_may_come_first() => Transcript.Run("""
+        S: 220 mx.example.com ESMTP
+        C: STARTTLS
+        S: 220 2.0.0 Ready to start TLS
+        C: MAIL FROM:<a@example.com>
+        S: 503 5.5.1 Send EHLO or HELO first
+        C: STARTTLS
+        S: 503 5.5.1 TLS is already active
+        C: QUIT
+        S: 221 2.0.0 Bye
+        """, Mx);
+
     [Fact]
     public void Submission_wants_tls_then_authentication_then_mail() => Transcript.Run("""
         S: 220 mx.example.com ESMTP

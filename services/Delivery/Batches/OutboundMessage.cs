@@ -85,6 +85,8 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
     {
         if (First.Body.HasFlag(BodyType.Submitter))
             Submitter ??= await content.FindSubmitterAsync(MessageId, CancellationToken.None);
+        else if (First.Body.HasFlag(BodyType.UnknownSubmitter))
+            Submitter = MailSubmitter.Unknown;
     }
 
     /// <summary>Opens the content up to its first piece, so that a message that cannot be read disturbs no dialogue.</summary>

@@ -12,34 +12,43 @@ internal abstract class SaslClient
     /// <summary>As EHLO names it.</summary>
     public abstract string Mechanism { get; }
 
+    /// <summary>The same in reports, with what the login is bound to.</summary>
+    public virtual string Name => Mechanism;
+
     /// <summary>Sent with AUTH itself; null: the server begins.</summary>
     public abstract byte[]? Initial { get; }
 
     /// <summary>The server has shown what it has to; always where it has to show nothing.</summary>
     public virtual bool IsServerProven => true;
 
+    /// <summary>The server has seen what only who knows the secret can say: its refusal is one of that.</summary>
+    public virtual bool HasShownProof => true;
+
     /// <summary>The answer to a challenge; null: none that makes sense, the exchange is cancelled.</summary>
     public abstract byte[]? Answer(byte[] challenge);
 
-    /// <summary>The exchange of the mechanism that is wanted, or the best one that is offered; null: there is none.</summary>
+    /// <summary>
+    /// The exchange of the mechanism that is wanted, or the best one that is offered; none: there is no such. A bound login has one for each thing that
+    /// it can be bound to, the best one first, as EHLO does not tell by what a host binds.
+    /// </summary>
     /// <param name="offered">In upper case.</param>
-    /// <param name="channel">What the login can be bound to (<see cref="ChannelBinding"/>); null: nothing.</param>
-    public static SaslClient? Choose(
-        SmarthostMechanism wanted, IReadOnlyList<string> offered, SmarthostCredentials credentials, byte[]? channel)
+    /// <param name="channel">What the login can be bound to.</param>
+    public static IReadOnlyList<SaslClient> Choose(
+        SmarthostMechanism wanted, IReadOnlyList<string> offered, SmarthostCredentials credentials, IReadOnlyList<ChannelBinding> channel)
     {
         SaslClient[] known = wanted switch
         {
-            SmarthostMechanism.ScramSha256Plus => channel is null ? [] : [new ScramSha256(credentials, Nonce(), channel)],
+            SmarthostMechanism.ScramSha256Plus => [.. channel.Select(binding => new ScramSha256(credentials, Nonce(), binding))],
             SmarthostMechanism.ScramSha256 => [new ScramSha256(credentials, Nonce())],
             SmarthostMechanism.Plain => [new Plain(credentials)],
             SmarthostMechanism.Login => [new Login(credentials)],
             SmarthostMechanism.XOAuth2 => [new XOAuth2(credentials)],
-            // Not bound, unless the operator says that it can be: EHLO does not tell by what a host binds, and one that does so by tls-exporter
-            // (RFC 9266) alone refuses a binding by its certificate as it refuses a wrong password. Nor is it said that we would have bound (RFC 5802
-            // §6, "y"), which a host that offers -PLUS must refuse.
+            // Not bound, unless the operator says that it can be: where another program speaks TLS for a host that offers -PLUS, or the host binds by
+            // neither of what we do, it refuses that as it refuses a wrong password. Nor is it said that we would have bound (RFC 5802 §6, "y"), which a
+            // host that offers -PLUS must refuse.
             _ => [new ScramSha256(credentials, Nonce()), new Plain(credentials), new Login(credentials)],
         };
-        return Array.Find(known, client => offered.Contains(client.Mechanism));
+        return Array.Find(known, client => offered.Contains(client.Mechanism)) is { } best ? [.. known.Where(client => client.Mechanism == best.Mechanism)] : [];
     }
 
     private static string Nonce() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(18));
@@ -83,7 +92,7 @@ internal abstract class SaslClient
 
     /// <summary>RFC 5802 with SHA-256 (RFC 7677).</summary>
     /// <param name="channel">What the login is bound to; null: to nothing.</param>
-    internal sealed class ScramSha256(SmarthostCredentials credentials, string nonce, byte[]? channel = null) : SaslClient
+    internal sealed class ScramSha256(SmarthostCredentials credentials, string nonce, ChannelBinding? channel = null) : SaslClient
     {
         /// <summary>RFC 7677 §4: from a proof of fewer, whoever asked for it guesses the password at no cost.</summary>
         private const int LeastIterations = 4096;
@@ -91,7 +100,7 @@ internal abstract class SaslClient
         /// <summary>A server that asks for more wants our time.</summary>
         private const int MaxIterations = 1_000_000;
 
-        private readonly string _header = channel is null ? "n,," : $"p={ChannelBinding.ServerEndPoint},,";
+        private readonly string _header = channel is null ? "n,," : $"p={channel.Type},,";
 
         private readonly string _first = $"n={Escape(credentials.UserName)},r={nonce}";
         private byte[]? _serverSignature;
@@ -99,9 +108,13 @@ internal abstract class SaslClient
 
         public override string Mechanism => channel is null ? "SCRAM-SHA-256" : "SCRAM-SHA-256-PLUS";
 
+        public override string Name => channel is null ? Mechanism : $"{Mechanism} by {channel.Type}";
+
         public override byte[]? Initial => Encoding.UTF8.GetBytes(_header + _first);
 
         public override bool IsServerProven => _isProven;
+
+        public override bool HasShownProof => _serverSignature is not null;
 
         public override byte[]? Answer(byte[] challenge)
         {
@@ -130,7 +143,7 @@ internal abstract class SaslClient
             var password = Encoding.UTF8.GetBytes(secret);
             var salted256 = Rfc2898DeriveBytes.Pbkdf2(password, salt, iterations, HashAlgorithmName.SHA256, SHA256.HashSizeInBytes);
             var clientKey = HMACSHA256.HashData(salted256, "Client Key"u8);
-            var final = $"c={Convert.ToBase64String([.. Encoding.ASCII.GetBytes(_header), .. channel ?? []])},r={joined}";
+            var final = $"c={Convert.ToBase64String([.. Encoding.ASCII.GetBytes(_header), .. channel is null ? [] : channel.Octets.Span])},r={joined}";
             var message = Encoding.UTF8.GetBytes($"{_first},{serverFirst},{final}");
             var proof = HMACSHA256.HashData(SHA256.HashData(clientKey), message);
             for (var i = 0; i < proof.Length; i++)

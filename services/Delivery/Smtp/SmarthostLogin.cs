@@ -1,6 +1,6 @@
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
-using MailPipeline.Sasl;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Smtp;
@@ -18,7 +18,7 @@ internal static class SmarthostLogin
     private const int MaxSteps = 5;
 
     /// <summary>Null: the smarthost knows us. Otherwise the status and the words for the operator.</summary>
-    public static async Task<(string Status, string Text)?> TryAsync(SmtpClientConnection connection, Smarthost smarthost, TimeSpan timeout)
+    public static async Task<(string Status, string Text)?> TryAsync(SmtpClientConnection connection, Smarthost smarthost, TlsExporter exporter, TimeSpan timeout)
     {
         var setting = $"{smarthost.Setting}:{nameof(SmarthostOptions.Credentials)}";
         // RFC 4954 §4: a password in clear is everybody's on the way.
@@ -35,24 +35,36 @@ internal static class SmarthostLogin
         }
 
         var offered = connection.Capabilities.AuthMechanisms;
-        if (SaslClient.Choose(smarthost.Mechanism, offered, credentials, ChannelBinding.Of(connection.ShownCertificate)) is not { } client)
+        var clients = SaslClient.Choose(smarthost.Mechanism, offered, credentials, connection.Bindings(exporter));
+        if (clients.Count == 0)
         {
             return ("4.7.9", offered.Count == 0
                 ? $"{connection.Peer} offers no AUTH, and there are credentials for it ({setting})"
                 : $"{connection.Peer} offers AUTH by {RemoteReply.Line(string.Join(", ", offered))}, and none of them is {Wanted(smarthost)}");
         }
 
-        var reply = await ExchangeAsync(connection, client, timeout);
+        var (client, reply) = await LogInAsync(connection, clients, timeout);
         if (reply.Code != Authenticated)
-            return (RemoteReply.TemporaryStatus(reply, "4.7.8"), $"{connection.Peer} does not take the credentials in {setting} ({client.Mechanism}): {RemoteReply.Line(reply)}");
+            return (RemoteReply.TemporaryStatus(reply, "4.7.8"), $"{connection.Peer} does not take the credentials in {setting} ({client.Name}): {RemoteReply.Line(reply)}");
         return client.IsServerProven
             ? null
-            : ("4.7.8", $"{connection.Peer} says that it knows us, but has not proven that it knows the password in {setting} ({client.Mechanism})");
+            : ("4.7.8", $"{connection.Peer} says that it knows us, but has not proven that it knows the password in {setting} ({client.Name})");
+    }
+
+    /// <summary>One after the other, as long as what the host refuses is not the secret but what it would be bound to. The last one, and its reply.</summary>
+    private static async Task<(SaslClient Client, SmtpReply Reply)> LogInAsync(SmtpClientConnection connection, IReadOnlyList<SaslClient> clients, TimeSpan timeout)
+    {
+        for (var i = 0; ; i++)
+        {
+            var reply = await ExchangeAsync(connection, clients[i], timeout);
+            if (i == clients.Count - 1 || !reply.IsPermanentFailure || clients[i].HasShownProof)
+                return (clients[i], reply);
+        }
     }
 
     private static string Wanted(Smarthost smarthost) => smarthost.Mechanism switch
     {
-        SmarthostMechanism.ScramSha256Plus => "SCRAM-SHA-256-PLUS, over TLS and with a certificate that can be bound",
+        SmarthostMechanism.ScramSha256Plus => "SCRAM-SHA-256-PLUS, over TLS that a login can be bound to",
         SmarthostMechanism.ScramSha256 => "SCRAM-SHA-256",
         SmarthostMechanism.Plain => "PLAIN",
         SmarthostMechanism.Login => "LOGIN",

@@ -4,11 +4,12 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Mail;
+using MailPipeline.Sasl;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Delivery.Smtp;
@@ -96,8 +97,10 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>TLS protocol in use, or "none".</summary>
     public string Tls => _stream is SslStream tls ? tls.SslProtocol.ToString() : "none";
 
-    /// <summary>What the far end has shown; null without TLS.</summary>
-    public X509Certificate? ShownCertificate => (_stream as SslStream)?.RemoteCertificate;
+    /// <summary>What a login can be bound to, the best one first; nothing without TLS. To be asked while nothing is awaited of the far end.</summary>
+    public IReadOnlyList<ChannelBinding> Bindings(TlsExporter exporter) => _stream is not SslStream tls ? []
+        // RFC 9266 §3: with TLS 1.3 it comes first. Before that a host rather knows the other.
+        : ChannelBinding.Of(tls.RemoteCertificate, tls.SslProtocol == SslProtocols.Tls13 ? exporter.ChannelBinding(tls) : null);
 
     /// <summary>STARTTLS was offered, but was refused or TLS failed, and the policy let the dialogue go on in clear.</summary>
     public bool FellBackToClear { get; set; }

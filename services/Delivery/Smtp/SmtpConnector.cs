@@ -23,7 +23,8 @@ internal sealed record ConnectResult(
 /// by name.
 /// </summary>
 internal sealed class SmtpConnector(
-    IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TrustedRoots roots, TlsResults results, BrokenTls broken, TimeProvider time)
+    IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TrustedRoots roots, TlsResults results, BrokenTls broken, TlsExporter exporter,
+    TimeProvider time)
 {
     private const int Ready = 220;
     private const int Okay = 250;
@@ -121,7 +122,7 @@ internal sealed class SmtpConnector(
                 return Refused(connection, step, reply);
 
             step = "auth";
-            if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, _options.Timeouts.Hello) is var (status, text))
+            if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, exporter, _options.Timeouts.Hello) is var (status, text))
                 return Refused(connection, step, status, text);
             connection.IsTrusted = attempt.Host.Smarthost is not null || _options.SubmitterHosts.Any(attempt.Is);
             connection.TakesChunks = _options.Chunking && connection.Capabilities.Chunking && !_chunkRefusals.Has(attempt.Remote);

@@ -302,7 +302,7 @@ internal sealed class Pop3Connection : ILineSession
         return true;
     }
 
-    private void TlsStarted() => _session.TlsStarted(_bindsLogins ? ChannelBinding.Of(_connection.ShownCertificate) : null);
+    private void TlsStarted() => _session.TlsStarted(_bindsLogins ? ChannelBinding.Of(_connection.ShownCertificate, _connection.Export(_server.Exporter)) : null);
 
     /// <summary>Another session may have the maildrop now: this one is broken off, wherever it is.</summary>
     private void OnLockLost()

@@ -1,5 +1,6 @@
 using System.Net;
 using MailPipeline.LineServer;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Mailbox.Pop3;
@@ -9,6 +10,7 @@ internal sealed class Pop3Server(
     IMaildrops maildrops,
     IOptions<MailboxOptions> options,
     MailboxTelemetry telemetry,
+    TlsExporter exporter,
     TimeProvider time,
     ILogger<Pop3Server> logger) : IDisposable
 {
@@ -17,6 +19,8 @@ internal sealed class Pop3Server(
     internal MailboxOptions Options => options.Value;
 
     internal MailboxTelemetry Telemetry => telemetry;
+
+    internal TlsExporter Exporter => exporter;
 
     internal TimeProvider Time => time;
 

@@ -28,7 +28,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
     // The login under way
     private string? _userName;
     private SaslExchange? _sasl;
-    private byte[]? _channel;
+    private IReadOnlyList<ChannelBinding> _channel = [];
 
     // The transaction
     private MaildropSnapshot? _maildrop;
@@ -103,11 +103,11 @@ internal sealed class Pop3Session(Pop3Terms terms)
     }
 
     /// <summary>TLS is on, and what was said before it is forgotten (RFC 2595 §4).</summary>
-    /// <param name="channel">What a login can be bound to (<see cref="ChannelBinding"/>); null: nothing.</param>
-    public void TlsStarted(byte[]? channel = null)
+    /// <param name="channel">What a login can be bound to; null: nothing.</param>
+    public void TlsStarted(IReadOnlyList<ChannelBinding>? channel = null)
     {
         _secure = true;
-        _channel = channel;
+        _channel = channel ?? [];
         (_userName, _sasl) = (null, null);
     }
 
@@ -243,7 +243,7 @@ internal sealed class Pop3Session(Pop3Terms terms)
         {
             capabilities.Add("USER");
             // RFC 5034 §3
-            if (SaslMechanism.On(terms.Mechanisms, _channel is not null) is { Count: > 0 } mechanisms)
+            if (SaslMechanism.On(terms.Mechanisms, _channel.Count > 0) is { Count: > 0 } mechanisms)
                 capabilities.Add("SASL " + SaslMechanism.NamesOf(mechanisms));
         }
 

@@ -13,9 +13,11 @@ using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.MtaSts;
+using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 
@@ -57,7 +59,7 @@ internal sealed class Bench : IAsyncDisposable
         var failures = new HostFailures(Time);
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
         Resolver = ResolverFor(Dns, failures, random);
-        Connector = new SmtpConnector(options, Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), Time);
+        Connector = new SmtpConnector(options, Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), new TlsExporter(NullLogger<TlsExporter>.Instance), Time);
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
         Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(

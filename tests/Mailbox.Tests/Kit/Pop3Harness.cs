@@ -32,7 +32,7 @@ internal sealed class Pop3Harness : IDisposable
         _telemetry = new MailboxTelemetry(Meters, Time);
         var tls = Microsoft.Extensions.Options.Options.Create(new TlsOptions { SelfSignedDirectory = _folder });
         var certificate = new ServerCertificate(tls, Time, new FakeLogger<ServerCertificate>());
-        Server = new Pop3Server(Maildrops, Microsoft.Extensions.Options.Options.Create(options), _telemetry, Time, new FakeLogger<Pop3Server>(Log));
+        Server = new Pop3Server(Maildrops, Microsoft.Extensions.Options.Options.Create(options), _telemetry, new TlsExporter(new FakeLogger<TlsExporter>()), Time, new FakeLogger<Pop3Server>(Log));
         _registry = new SessionRegistry(Time);
         _acceptor = new LineAcceptor(_registry, certificate, Time, new FakeLogger<LineAcceptor>());
         _listeners = Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new Pop3Listener(Server, new MailboxListener { Tls = tls }, options, new LoginOptions(), Time));
