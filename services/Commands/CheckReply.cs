@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using MailPipeline.Administration;
 using MailPipeline.Authentication;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Authentication.Spf;
 using static MailPipeline.Commands.MailText;
 
@@ -22,7 +23,7 @@ internal static class CheckReply
             $"{OneLine(renewed.File)} has the newest list, with {Number(renewed.Rules)} rules; servers with it as Ingress:Checks:Authentication:Dmarc:PublicSuffixFile read it within a minute",
             json => WriteList(json, renewed.File, renewed.Rules, ("from", renewed.From))),
         SuffixListNotRenewed kept => Reply.Say(kept.Status, "suffixListNotRenewed",
-            $"{OneLine(kept.File)} is as it was: from {OneLine(kept.From)} no list came, {OneLine(kept.Reason)}", json => WriteReason(json, kept.File, kept.Reason)),
+            $"{OneLine(kept.File)} is as it was: from {OneLine(kept.From)} no list came, {OneLine(Reason(kept))}", json => WriteReason(json, kept.File, Reason(kept))),
         DmarcReportShown { Report: var report } => DmarcReply.Of(report),
         FileUnusable unusable => Reply.Say(unusable.Status, "fileUnusable",
             $"'{OneLine(unusable.File)}' cannot be used: {OneLine(unusable.Reason)}", json => WriteReason(json, unusable.File, unusable.Reason)),
@@ -31,6 +32,13 @@ internal static class CheckReply
         CheckMistyped { Thing: CheckedThing.Source, Typed: var typed } => Reply.Say(result.Status, "notASource", $"'{typed}' is not an https address", static _ => { }),
         CheckMistyped { Typed: var typed } => Reply.Say(result.Status, "notADomain", $"'{typed}' is not a domain name", static _ => { }),
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
+    };
+
+    private static string Reason(SuffixListNotRenewed kept) => kept.Cause switch
+    {
+        NotRenewedCause.NoAnswer => $"no answer within {kept.Detail} s",
+        NotRenewedCause.Status => $"the server answered {kept.Detail}",
+        _ => kept.Detail,
     };
 
     private static IEnumerable<ReplyPart> Parts(SenderChecked found)
@@ -56,12 +64,41 @@ internal static class CheckReply
 
     private static IEnumerable<ReplyPart> Parts(MessageChecked found)
     {
-        foreach (var step in found.Steps)
-            yield return new LinePart($"{step.Method}: {OneLine(step.Text)}");
+        foreach (var (method, text) in Steps(found))
+            yield return new LinePart($"{method}: {OneLine(text)}");
         yield return new LinePart("");
         foreach (var line in found.Field.ToString().Split("\r\n", StringSplitOptions.RemoveEmptyEntries))
             yield return new LinePart(line.Replace("\t", "    ", StringComparison.Ordinal));
     }
+
+    /// <summary>All that was asked on the way, and what was found, by method.</summary>
+    private static IEnumerable<(string Method, string Text)> Steps(MessageChecked found)
+    {
+        foreach (var step in found.Sender.Steps.Concat(found.Sender.HeloSteps))
+            yield return ("spf", $"{new string(' ', 2 * step.Depth)}{step.Domain}: {step.Text}");
+        var signatures = found.Results.Dkim ?? [];
+        if (signatures.Count == 0)
+            yield return ("dkim", "no signature");
+        foreach (var signature in signatures)
+            yield return ("dkim", Sentence(signature));
+        if (found.UnjudgedSignatures > 0)
+            yield return ("dkim", $"{Number(found.UnjudgedSignatures)} more signatures are not judged");
+        if (found.Results.Arc is { } arc)
+            yield return ("arc", arc.Status == AuthenticationStatus.None ? "no sets" : $"{Number(arc.Sets)} sets, sealed by {arc.Sealer}: {AuthenticationWords.Of(arc.Status)}{Because(arc.Reason)}");
+        var authors = found.Authors;
+        yield return ("dmarc", $"From names {(authors.Domains.Count > 0 ? string.Join(", ", authors.Domains) : "no domain")}"
+            + (authors.IsWellFormed ? "" : $"; there are {Number(authors.Fields)} From fields, or one that is no list of addresses"));
+        foreach (var step in found.DmarcSteps)
+            yield return ("dmarc", step);
+        if (found.Results.Dmarc is { Reason.Length: > 0 } dmarc)
+            yield return ("dmarc", dmarc.Reason);
+    }
+
+    private static string Sentence(DkimResult signature) =>
+        (signature.Domain.Length > 0 ? signature.Domain : "a signature") + (signature.Selector.Length > 0 ? $" by {signature.Selector}._domainkey.{signature.Domain}" : "")
+        + $" ({signature.Algorithm}): {AuthenticationWords.Of(signature.Status)}{Because(signature.Reason)}";
+
+    private static string Because(string reason) => reason.Length > 0 ? $", {reason}" : "";
 
     private static IEnumerable<ReplyPart> Parts(DomainChecked found)
     {
@@ -69,7 +106,7 @@ internal static class CheckReply
             ["what", "state", "name", "found", "remark"],
             [.. found.Items.Select(item => (string[])
             [
-                Words(item.Kind), item.State == PublishedState.Unknown ? "unknown" : Word(item.State), Name(item.Name), OneLine(string.Join("; ", item.Found)), OneLine(item.Remark),
+                Words(item.Kind), item.State == PublishedState.Unknown ? "unknown" : Word(item.State), Name(item.Name), OneLine(string.Join("; ", item.Found)), OneLine(RemarkWords.Of(item.Remarks)),
             ])]);
         var publish = found.Items.SelectMany(item => item.Publish).Distinct().ToList();
         if (publish.Count == 0)
@@ -78,6 +115,8 @@ internal static class CheckReply
         yield return new LinePart("To be published:");
         foreach (var record in publish)
             yield return new LinePart($"  {record}");
+        if (found.Items.Any(item => item is { Kind: PublishedKind.MtaStsPolicy, Publish.Count: > 0 }))
+            yield return new LinePart("The policy is text/plain, and a change of it needs a new id in the TXT record.");
     }
 
     private static string Words(PublishedKind kind) => kind switch
@@ -140,7 +179,7 @@ internal static class CheckReply
             });
         });
         json.WriteString("policy", found.Results.Dmarc is { Record: not null } dmarc ? Word(dmarc.Disposition) : "none");
-        json.WriteAll("steps", found.Steps, step =>
+        json.WriteAll("steps", [.. Steps(found)], step =>
         {
             json.WriteString("method", step.Method);
             json.WriteString("text", step.Text);
@@ -156,7 +195,12 @@ internal static class CheckReply
             json.WriteString("state", Json.Name(item.State));
             json.WriteString("name", item.Name);
             json.WriteStrings("found", item.Found);
-            json.WriteString("remark", item.Remark);
+            json.WriteString("remark", RemarkWords.Of(item.Remarks));
+            json.WriteAll("remarks", item.Remarks, remark =>
+            {
+                json.WriteString("kind", Json.Name(remark.Kind));
+                json.WriteStrings("values", remark.Values);
+            });
             json.WriteStrings("publish", item.Publish);
         });
     }

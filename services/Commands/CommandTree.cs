@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MailPipeline.Administration;
 using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
@@ -87,9 +88,10 @@ internal sealed class CommandTree
         return command;
     }
 
-    /// <summary>A command about the keys that mail is signed with, in their folder; no store is opened.</summary>
-    public Command CreateWithFolder(
-        string name, string summary, Func<KeyFolder, ParseResult, CancellationToken, Task<Reply>> run, params Argument[] arguments)
+    /// <summary>A command about the keys that mail is signed with, in their folder.</summary>
+    /// <param name="changes">It changes some, which is noted in the store, where one is there.</param>
+    public Command CreateWithKeys(
+        string name, string summary, Func<DkimKeys, ParseResult, CancellationToken, Task<Reply>> run, bool changes, params Argument[] arguments)
     {
         var command = new Command(name, summary);
         foreach (var argument in arguments)
@@ -97,14 +99,19 @@ internal sealed class CommandTree
         command.SetAction(async (line, cancellation) =>
         {
             var folder = KeyFolderOf(line);
+            Reply reply;
+            // Opened first: what cannot be noted is not done.
+            await using var store = changes ? await OpenStore.OpenIfThereAsync(FolderOf(line), _settings, cancellation) : null;
             try
             {
-                return await ReplyWriter.WriteAsync(await run(new KeyFolder(folder), line, cancellation), _terminal, WantsJson(line));
+                reply = await run(new DkimKeys(new KeyFolder(folder), store?.AuditLog), line, cancellation);
             }
             catch (Exception denied) when (denied is IOException or UnauthorizedAccessException)
             {
                 throw new UsageException($"Dkim:KeyFolder is '{folder}', where keys cannot be read or written: {denied.Message}");
             }
+
+            return await ReplyWriter.WriteAsync(reply, _terminal, WantsJson(line));
         });
         return command;
     }

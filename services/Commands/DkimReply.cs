@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using MailPipeline.Administration;
 using MailPipeline.Authentication.Dkim;
@@ -10,28 +11,37 @@ internal static class DkimReply
     /// <summary>RFC 1035 §3.3: a string of a TXT record has no more octets.</summary>
     private const int MaxString = 255;
 
-    public static Reply Made(KeyFolder folder, string domain, IReadOnlyList<PublishedKey> keys) => new(ActStatus.Done, "dkimCreated", json => Write(json, keys))
+    public static Reply Of(DkimKeysMade made, IReadOnlyList<PublishedKey> keys) => new(made.Status, "dkimCreated", json => Write(json, keys))
     {
         Parts =
         [
-            new LinePart($"{Count(keys.Count)} made in {folder.Path} for {MailText.Name(domain)}; mail is signed within seconds. Publish first:"),
+            new LinePart($"{Count(keys.Count)} made in {made.Folder} for {MailText.Name(made.Domain)}; mail is signed within seconds. Publish first:"),
             .. keys.SelectMany(Parts),
         ],
-        Sentence = $"{Count(keys.Count)} made for {domain}",
+        Sentence = $"{Count(keys.Count)} made for {made.Domain}",
     };
 
-    public static Reply OfList(IReadOnlyList<PublishedKey> keys) => Reply.Show("dkimKeys", [.. keys.SelectMany(Parts)], json => Write(json, keys));
+    public static Reply Of(IReadOnlyList<PublishedKey> keys) => Reply.Show("dkimKeys", [.. keys.SelectMany(Parts)], json => Write(json, keys));
 
-    public static Reply NotMade(string domain) => Reply.Say(
-        ActStatus.NotDone, "dkimKeyThere", $"{domain} has keys with these selectors, or has retired some; --selector names others", json => json.WriteString("domain", domain));
-
-    public static Reply Retired(string domain, string selector) => Reply.Say(
-        ActStatus.Done, "dkimRetired",
-        $"{domain} signs with {selector} no more, within seconds. Leave {selector}._domainkey.{domain} published for a week: mail that it signed is still under way",
-        json => WriteName(json, domain, selector));
-
-    public static Reply NoSuchKey(string domain, string selector) => Reply.Say(
-        ActStatus.NotDone, "noSuchDkimKey", $"{domain} has no key {selector}; 'dkim list {domain}' shows those there are", json => WriteName(json, domain, selector));
+    public static Reply Of(DkimKeyResult result) => result switch
+    {
+        DkimKeysThere { Domain: var domain } => Reply.Say(
+            result.Status, "dkimKeyThere", $"{domain} has keys with these selectors, or has retired some; --selector names others", json => json.WriteString("domain", domain)),
+        DkimKeyRetired { Domain: var domain, Selector: var selector } => Reply.Say(
+            result.Status, "dkimRetired",
+            $"{domain} signs with {selector} no more, within seconds. Leave {selector}._domainkey.{domain} published for a week: mail that it signed is still under way",
+            json => WriteName(json, domain, selector)),
+        NoSuchDkimKey { Domain: var domain, Selector: var selector } => Reply.Say(
+            result.Status, "noSuchDkimKey", $"{domain} has no key {selector}; 'dkim list {domain}' shows those there are", json => WriteName(json, domain, selector)),
+        NotASigningDomain { Typed: var typed } => Reply.Say(
+            result.Status, "notASigningDomain", $"'{MailText.OneLine(typed)}' is not a domain; it looks like example.org", static _ => { }),
+        NotASelector { Typed: var typed } => Reply.Say(
+            result.Status, "notASelector", $"'{MailText.OneLine(typed)}' is no selector; it is letters, digits, '-', '_' and '.'", static _ => { }),
+        DkimKeyUnusable { Path: var path, IsRead: var isRead, Cause: var cause } => Reply.Say(
+            result.Status, "dkimKeyUnusable", $"{path} {(isRead ? "holds no key that can be used" : "cannot be read")}: {MailText.OneLine(cause)}",
+            json => json.WriteString("path", path)),
+        _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
+    };
 
     private static string Count(int keys) => keys == 1 ? "1 key" : $"{MailText.Number(keys)} keys";
 

@@ -23,6 +23,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public AuditTrail Audit => _services.GetRequiredService<AuditTrail>();
 
+    public AuditLog AuditLog => _services.GetRequiredService<AuditLog>();
+
     public Bans Bans => _services.GetRequiredService<Bans>();
 
     public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
@@ -63,6 +65,15 @@ internal sealed class OpenStore : IAsyncDisposable
                 throw;
             throw new StartupException(explained, failure);
         }
+    }
+
+    /// <summary>The store of the folder, or the one that a setting names; null where none is named and the folder has none, and none is made.</summary>
+    /// <exception cref="StartupException">It cannot be opened, or a setting is wrong.</exception>
+    public static async Task<OpenStore?> OpenIfThereAsync(string dataFolder, IReadOnlyDictionary<string, string?> settings, CancellationToken cancellation)
+    {
+        var folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(dataFolder));
+        var file = MailDatabase.FileOf(CommandSettings.Read(folder, settings).ReadStorageOptions());
+        return file is not null && Path.GetDirectoryName(file) == folder && !File.Exists(file) ? null : await OpenAsync(dataFolder, settings, makes: false, cancellation);
     }
 
     private static void CheckFile(string dataFolder, string folder, string file, bool makes)

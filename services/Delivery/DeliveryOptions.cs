@@ -62,7 +62,7 @@ public sealed class DeliveryOptions
     [Range(1, 100_000)]
     public int Consumers { get; set; } = 1000;
 
-    /// <summary>The same for failing domains. Default: 500.</summary>
+    /// <summary>Batches worked on at once for failing domains. Default: 500.</summary>
     [Range(1, 100_000)]
     public int RetryConsumers { get; set; } = 500;
 
@@ -70,7 +70,7 @@ public sealed class DeliveryOptions
     [Range(1, 60_000)]
     public int Connections { get; set; } = 200;
 
-    /// <summary>The same for failing domains. Default: 50.</summary>
+    /// <summary>SMTP connections open at once to failing domains. Default: 50.</summary>
     [Range(1, 60_000)]
     public int RetryConnections { get; set; } = 50;
 

@@ -126,6 +126,8 @@ internal sealed class MessageReception(
         var now = server.Time.GetUtcNow();
         var missing = note is { ChangedFields.Count: > 0 } ? _content.Change(note.ChangedFields) : [];
         var prefix = _content.MakePrefix(protocol, session.Client, session.UserName, now);
+        // Each who puts fields in front has a share of what there is room for, and keeps to it: a kept header, filters, header rules, results. The
+        // rest is for the trace field and for tags.
         foreach (var field in missing)
             prefix.Add(Encoding.UTF8.GetBytes($"{field.Name}: {field.Value}\r\n"));
         foreach (var field in note?.Fields ?? [])

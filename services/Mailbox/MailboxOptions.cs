@@ -32,7 +32,7 @@ public sealed class MailboxOptions
     public TimeSpan InactivityTimeout { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// The same before the login, which is no part of the session that RFC 1939 §3 gives ten minutes. Default 1 minute; the login as a whole
+    /// How long a client may be silent before the login, which is no part of the session that RFC 1939 §3 gives ten minutes. Default 1 minute; the login as a whole
     /// has five times as long, or just as long while nine tenths of its listener's connections are in use.
     /// </summary>
     public TimeSpan LoginTimeout { get; set; } = TimeSpan.FromMinutes(1);

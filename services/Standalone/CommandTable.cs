@@ -3,20 +3,9 @@ using MailPipeline.Standalone.Demo;
 
 namespace MailPipeline.Standalone;
 
-/// <summary>One thing the program can be told to do.</summary>
-/// <param name="Word">What is typed; empty for the server.</param>
-internal sealed record Command(string Word, string Summary, Func<Invocation, CancellationToken, Task<int>> Run);
-
-/// <summary>A command with what it works on.</summary>
-internal sealed record Invocation(Arguments Arguments, TextWriter Output, TextWriter Error);
-
 /// <summary>The server and the few words beside it, and how their failures end the process: 0 done, 1 not done, 2 bad use or bad start.</summary>
 internal static class CommandTable
 {
-    public const int Done = 0;
-    public const int NotDone = 1;
-    public const int BadStart = 2;
-
     private static readonly Command[] s_commands =
     [
         new("", "run the server until SIGTERM or Ctrl+C", Server.RunAsync),
@@ -24,7 +13,7 @@ internal static class CommandTable
         new("version", "the version of this program", async (call, _) =>
         {
             await call.Output.WriteLineAsync(ProgramVersion.Text);
-            return Done;
+            return ExitCodes.Done;
         }),
         new("help", "this text", (call, _) => Task.FromResult(Help(call.Output))),
     ];
@@ -39,12 +28,12 @@ internal static class CommandTable
         catch (CommandLineException misused)
         {
             await error.WriteLineAsync($"{misused.Message}. 'help' shows what there is.");
-            return BadStart;
+            return ExitCodes.BadStart;
         }
         catch (StartupException stopped)
         {
             await error.WriteLineAsync(stopped.Message);
-            return BadStart;
+            return ExitCodes.BadStart;
         }
     }
 
@@ -76,6 +65,6 @@ internal static class CommandTable
             Domains, accounts, aliases, messages and the queue: {MailProgram.Shown}, while the server runs on the same folder.
             Settings are described in the sources, in services/Standalone/README.md.
             """);
-        return Done;
+        return ExitCodes.Done;
     }
 }

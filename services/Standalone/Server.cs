@@ -20,14 +20,14 @@ internal static class Server
         catch (OperationCanceledException)
         {
             // SIGTERM while starting is an order like any other.
-            return CommandTable.Done;
+            return ExitCodes.Done;
         }
         await using (app)
         {
             Greeting.Write(call.Output, builder, folder.FullPath);
             await app.WaitForShutdownAsync(cancellation);
         }
-        return CommandTable.Done;
+        return ExitCodes.Done;
     }
 
     /// <summary>Builds and starts; every failure the operator can put right comes out as <see cref="StartupException"/>.</summary>

@@ -14,7 +14,7 @@ public sealed class DmarcOverview(DmarcReportStore received, DmarcResultStore se
         return new DmarcDomainsFound([.. domains.Take(most)], domains.Count > most);
     }
 
-    /// <summary>The same of one domain, by source and by who reports.</summary>
+    /// <summary>What is reported of one domain, by source and by who reports.</summary>
     /// <param name="typed">In any case of letters, in U-labels or in A-labels.</param>
     /// <param name="most">So many of each, those with most messages.</param>
     public async Task<DmarcDomainFound> FindAsync(string typed, DateTimeOffset since, int most, CancellationToken cancellation)

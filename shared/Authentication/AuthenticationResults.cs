@@ -55,6 +55,9 @@ public sealed record AuthenticationResults(string AuthServId, IReadOnlyList<Meth
     /// <param name="value">What stands behind the colon, folded or not.</param>
     public static string? FindAuthServId(string value) => new AuthenticationResultsReader(value).ReadAuthServId();
 
+    /// <summary>The characters, at most, that a result takes in a field.</summary>
+    public static int LengthOf(MethodResult result) => new AuthenticationResults("", [result]).ToValue().Length;
+
     /// <summary>The whole field with its line ends.</summary>
     public override string ToString() => $"{FieldName}: {ToValue(FieldName.Length + 2)}\r\n";
 

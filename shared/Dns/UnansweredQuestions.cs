@@ -22,19 +22,19 @@ public sealed class UnansweredQuestions(IOptions<DnsOptions> options, TimeProvid
     private readonly RecentEvents _events = new(Remembered, s_lately, time);
 
     /// <summary>It had no answer just now. Returns how long it is to be left alone.</summary>
-    public TimeSpan Note(string question) => Rest(_events.Note(question));
+    public TimeSpan Note(string question) => PauseAfter(_events.Note(question));
 
     /// <summary>It had an answer.</summary>
     public void Forget(string question) => _events.Forget(question);
 
     /// <summary>How much longer it is left alone, nothing or less when that is over; null when it had an answer last time.</summary>
-    public TimeSpan? Left(string question) => _events.Find(question) is var (age, times) ? Rest(times) - age : null;
+    public TimeSpan? Left(string question) => _events.Find(question) is var (age, times) ? PauseAfter(times) - age : null;
 
-    private TimeSpan Rest(int times)
+    private TimeSpan PauseAfter(int times)
     {
         var shortest = options.Value.FailureTime;
-        var rest = shortest * (1 << Math.Min(times - 1, MostDoublings));
-        rest = rest < s_longest ? rest : s_longest;
-        return rest > shortest ? rest : shortest;
+        var pause = shortest * (1 << Math.Min(times - 1, MostDoublings));
+        pause = pause < s_longest ? pause : s_longest;
+        return pause > shortest ? pause : shortest;
     }
 }

@@ -410,6 +410,6 @@ public readonly struct LineRead
     /// <summary>Without its end; of one too long the first octets. Valid until the next read.</summary>
     public ReadOnlySequence<byte> Line { get; }
 
-    /// <summary>The same in one piece.</summary>
+    /// <summary>The line in one piece.</summary>
     public ReadOnlySpan<byte> Span => Line.IsSingleSegment ? Line.FirstSpan : Line.ToArray();
 }

@@ -18,7 +18,7 @@ public static class BusHosting
     private const int QuorumReplicas = 3;
 
     /// <param name="consumers">
-    /// Adds consumers with their definitions. A definition names the endpoint (<see cref="BusEndpoints"/>) and decides prefetch
+    /// Adds consumers with their definitions. A definition names the endpoint and decides prefetch
     /// and concurrency; nothing is retried by the bus, because storage repeats what failed.
     /// </param>
     public static WebApplicationBuilder AddMailBus(

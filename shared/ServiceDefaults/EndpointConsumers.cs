@@ -21,7 +21,7 @@ public sealed class EndpointConsumers(Uri? broker) : IAsyncDisposable
     public bool AreKnown => broker is not null;
 
     /// <summary>By one caller at a time.</summary>
-    /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
+    /// <param name="endpoint">Its name, which is that of a queue.</param>
     /// <returns>0 where the endpoint is not there yet; null when the broker does not say.</returns>
     public async Task<int?> CountAsync(string endpoint, CancellationToken cancellation)
     {

@@ -15,7 +15,7 @@ public sealed class MailBus(IBus bus, TimeProvider time)
 
     private readonly ConcurrentDictionary<string, ISendEndpoint> _endpoints = new(StringComparer.Ordinal);
 
-    /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
+    /// <param name="endpoint">Its name, which is that of a queue.</param>
     /// <exception cref="BusUnavailableException">The transport did not take the message in time, or refused it.</exception>
     public Task SendAsync<T>(string endpoint, T message, CancellationToken cancellation)
         where T : class => SendAsync(endpoint, message, Timeout.InfiniteTimeSpan, cancellation);
@@ -25,7 +25,7 @@ public sealed class MailBus(IBus bus, TimeProvider time)
     public Task AnswerAsync<T>(string endpoint, T message, CancellationToken cancellation)
         where T : class => SendAsync($"{endpoint}?temporary=true", message, Timeout.InfiniteTimeSpan, cancellation);
 
-    /// <param name="endpoint">One of <see cref="BusEndpoints"/>.</param>
+    /// <param name="endpoint">Its name, which is that of a queue.</param>
     /// <param name="timeToLive">RabbitMQ drops the message when nobody has taken it by then; in memory it stays.</param>
     /// <exception cref="BusUnavailableException">The transport did not take the message in time, or refused it.</exception>
     public async Task SendAsync<T>(string endpoint, T message, TimeSpan timeToLive, CancellationToken cancellation)

@@ -43,7 +43,7 @@ public sealed partial class ServerCertificate
     public X509Certificate2 Current => CurrentContext.TargetCertificate;
 
     /// <summary>
-    /// The same with its intermediates, for <see cref="SslServerAuthenticationOptions.ServerCertificateContext"/>: cheaper
+    /// The certificate with its intermediates, for <see cref="SslServerAuthenticationOptions.ServerCertificateContext"/>: cheaper
     /// than <see cref="Current"/> there, since the chain is built once and not per session.
     /// </summary>
     /// <exception cref="ServerCertificateException">At first use only: the configured files cannot be used.</exception>

@@ -30,7 +30,7 @@ public static partial class SettingsHosting
         return services.AddSettings<TOptions>(section);
     }
 
-    /// <summary>The same for options that have nothing to check, or check themselves with <c>Validate</c>.</summary>
+    /// <summary>Binds options that have nothing to check, or check themselves with <c>Validate</c>.</summary>
     public static OptionsBuilder<TOptions> AddSettings<[DynamicallyAccessedMembers(Reflected)] TOptions>(
         this IServiceCollection services, string section)
         where TOptions : class =>

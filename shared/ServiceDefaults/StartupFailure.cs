@@ -76,7 +76,7 @@ public static partial class StartupFailure
         }
     }
 
-    [GeneratedRegex(@"^(?<member>[\w.\[\]]+): The field (?<field>\S+) (?<rule>.*)$", RegexOptions.Singleline)]
+    [GeneratedRegex(@"^(?<member>[\w.\[\]]+): The field (?<field>\S+) (?<rule>.*)\z", RegexOptions.Singleline)]
     private static partial Regex GeneratedFailure();
 
     [GeneratedRegex(@":(?<port>\d+)(?!.*:\d)")]

@@ -79,12 +79,12 @@ public static partial class Units
         return true;
     }
 
-    [GeneratedRegex(@"^\s*(\d+(\.\d+)?\s*(d|h|ms|m|s)\s*)+$", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"^\s*(\d+(\.\d+)?\s*(d|h|ms|m|s)\s*)+\z", RegexOptions.IgnoreCase)]
     private static partial Regex TimeText();
 
     [GeneratedRegex(@"(?<number>\d+(\.\d+)?)\s*(?<unit>d|h|ms|m|s)", RegexOptions.IgnoreCase)]
     private static partial Regex TimePart();
 
-    [GeneratedRegex(@"^\s*(?<number>\d+(\.\d+)?)\s*(?<unit>[KMGT]i?B|B)\s*$", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"^\s*(?<number>\d+(\.\d+)?)\s*(?<unit>[KMGT]i?B|B)\s*\z", RegexOptions.IgnoreCase)]
     private static partial Regex SizeText();
 }

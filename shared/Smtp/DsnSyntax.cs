@@ -130,7 +130,7 @@ internal static class DsnSyntax
         _ => null,
     };
 
-    /// <summary>The same address in ASCII; null where it is none.</summary>
+    /// <summary>An address of type utf-8 in ASCII; null where it is none.</summary>
     private static string? ReadUnicode(ReadOnlySpan<byte> text, out bool needsSmtpUtf8)
     {
         var written = new StringBuilder(text.Length);

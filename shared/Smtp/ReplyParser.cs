@@ -115,7 +115,7 @@ public sealed class ReplyParser
     }
 
     /// <summary>
-    /// The same of a reply that is <see cref="ReplyStatus.Endless"/>: without a last line the code counts that all lines have which were
+    /// A reply that is <see cref="ReplyStatus.Endless"/>, as far as it has come: without a last line the code counts that all lines have which were
     /// read, as RFC 5321 §4.2.1 has one code on all of them. Not for one that was only cut off: its last line may have been another.
     /// </summary>
     /// <param name="rest">What <see cref="TryRead"/> has left of the input.</param>

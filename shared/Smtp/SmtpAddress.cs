@@ -29,7 +29,7 @@ public sealed class SmtpAddress : IEquatable<SmtpAddress>
     /// <summary>The domain or address literal in lower case, for look-ups; empty for a bare postmaster.</summary>
     public string Domain => _domainKey ??= HasDomain ? Text[(_at + 1)..].ToLowerInvariant() : "";
 
-    /// <summary>The same mailbox written with no more quotes than it needs (RFC 5321 §4.1.2): "ann"@example.org is ann@example.org.</summary>
+    /// <summary>The mailbox written with no more quotes than it needs (RFC 5321 §4.1.2): "ann"@example.org is ann@example.org.</summary>
     public string Canonical => Text.StartsWith('"') ? string.Concat(AddressSyntax.Quote(LocalPart), Text.AsSpan(_at)) : Text;
 
     public bool HasDomain => _at < Text.Length;

@@ -1,5 +1,7 @@
 using System.Reflection;
+using MailPipeline.Authentication.Dkim;
 using MailPipeline.Mail;
+using MailPipeline.Testing;
 
 namespace MailPipeline.Administration.Tests;
 
@@ -22,6 +24,8 @@ public sealed class AuditTests : IAsyncLifetime
     public async Task Every_act_that_changes_something_has_one_entry_and_no_other_has_any()
     {
         var id = "";
+        using var folder = new TempFolder();
+        var keys = new DkimKeys(new KeyFolder(folder.FullPath), _operator.Get<AuditLog>());
         // The act, what is noted of it (null: nothing), and how many recipients it changed.
         (string Act, Func<Task> Run, OperatorAction? Noted, string Subject, int Recipients)[] acts =
         [
@@ -83,6 +87,11 @@ public sealed class AuditTests : IAsyncLifetime
                 Assert.Single((await _operator.Get<TlsPolicies>().ListAsync(10, Cancellation)).Policies);
                 await _operator.Get<TlsPolicies>().ForgetAsync("Example.NET", By);
             }, OperatorAction.TlsPolicyForgotten, "example.net", 0),
+            ("DkimKeys.CreateAsync", () => keys.CreateAsync("no..domain", DkimKeyChoice.Ed25519, "s", default, By), null, "", 0),
+            ("DkimKeys.CreateAsync", () => keys.CreateAsync("example.net", DkimKeyChoice.Ed25519, "S", default, By), OperatorAction.DkimKeyMade, "se._domainkey.example.net", 0),
+            ("DkimKeys.CreateAsync", () => keys.CreateAsync("example.net", DkimKeyChoice.Ed25519, "s", default, By), null, "", 0),
+            ("DkimKeys.RetireAsync", () => keys.RetireAsync("example.net", "sr", By), null, "", 0),
+            ("DkimKeys.RetireAsync", () => keys.RetireAsync("Example.NET", "SE", By), OperatorAction.DkimKeyRetired, "se._domainkey.example.net", 0),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), OperatorAction.Removed, "ID", 2),
             ("Messages.RemoveAsync", () => _operator.Messages.RemoveAsync(id, By, Cancellation), null, "", 0),
         ];

@@ -39,16 +39,16 @@ public sealed class SuffixListTests : IDisposable
     }
 
     [Theory]
-    [InlineData(200, "<html>maintenance</html>", "it has no lines")]
-    [InlineData(200, "// ===BEGIN ICANN DOMAINS===\ncom\n// ===END ICANN DOMAINS===\n", "it has 1 rules")]
-    [InlineData(503, "", "the server answered 503")]
-    [InlineData(302, "", "the server answered 302")]
+    [InlineData(200, "<html>maintenance</html>", "NoList it has no lines")]
+    [InlineData(200, "// ===BEGIN ICANN DOMAINS===\ncom\n// ===END ICANN DOMAINS===\n", "NoList it has 1 rules")]
+    [InlineData(503, "", "Status 503")]
+    [InlineData(302, "", "Status 302")]
     public async Task What_is_no_list_leaves_the_file_as_it_was(int code, string body, string reason)
     {
         File.WriteAllText(FilePath, Newer);
         using var server = new ListServer(code, body);
         var kept = Assert.IsType<SuffixListNotRenewed>(await new SuffixList(TimeProvider.System).RenewAsync(FilePath, server.Url, TestContext.Current.CancellationToken));
-        Assert.StartsWith(reason, kept.Reason, StringComparison.Ordinal);
+        Assert.StartsWith(reason, $"{kept.Cause} {kept.Detail}", StringComparison.Ordinal);
         Assert.Equal(Newer, File.ReadAllText(FilePath));
         Assert.Equal([FilePath], Directory.GetFiles(_folder));
     }

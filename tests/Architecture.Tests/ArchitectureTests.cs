@@ -48,6 +48,9 @@ public sealed class ArchitectureTests
     }
 
     [Fact]
+    public void What_rooms_may_use_makes_no_circle() => Assert.Empty(RoomRules.CirclesAllowed());
+
+    [Fact]
     public void The_repository_is_really_read()
     {
         var tree = Repository.Value;

@@ -66,7 +66,7 @@ static double Measure(Action act)
     return best;
 }
 
-/// <summary>The same record at every name.</summary>
+/// <summary>One record at every name.</summary>
 internal sealed class OneRecord(string text) : IDnsLookup
 {
     public Task<DnsAnswer<TxtRecord>> TxtAsync(string name, CancellationToken cancellationToken) =>

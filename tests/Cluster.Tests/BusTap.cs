@@ -30,7 +30,7 @@ internal sealed class BusTap : IAsyncDisposable
     public ValueTask PublishAsync(string endpoint, ReadOnlyMemory<byte> body, string contentType = "application/vnd.masstransit+json") =>
         PublishAsync(endpoint, body, new BasicProperties { ContentType = contentType, Persistent = true });
 
-    /// <summary>The same with this seal.</summary>
+    /// <summary>Puts bytes with this seal on the queue of an endpoint.</summary>
     public ValueTask PublishAsync(string endpoint, ReadOnlyMemory<byte> body, string seal, string contentType) =>
         PublishAsync(endpoint, body, new BasicProperties
         {
@@ -41,7 +41,7 @@ internal sealed class BusTap : IAsyncDisposable
     public static string Seal(string endpoint, byte[] body, byte[] key) =>
         Convert.ToBase64String(HMACSHA256.HashData(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(endpoint)), body));
 
-    /// <summary>The same with the seal that only a service can make; see docs/operations.md.</summary>
+    /// <summary>Puts bytes on the queue of an endpoint with the seal that only a service can make; see docs/operations.md.</summary>
     public ValueTask PublishSealedAsync(string endpoint, byte[] body, byte[] key, string contentType = "application/vnd.masstransit+json") =>
         PublishAsync(endpoint, body, Seal(endpoint, body, key), contentType);
 

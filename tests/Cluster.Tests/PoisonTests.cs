@@ -64,18 +64,18 @@ public sealed class PoisonTests(TracedCluster shared)
 
         // The broker's counts of a queue are some seconds old. What lies there is what an operator is told of.
         var least = unreadable / s_endpoints.Length;
-        var aside = new Dictionary<string, long>();
+        var parked = new Dictionary<string, long>();
         var counted = 0.0;
         await Eventually.TrueAsync(
             async () =>
             {
-                aside = (await QueuesAsync(run)).Where(queue => !s_endpoints.Contains(queue.Name) && queue.Ready > 0).ToDictionary(queue => queue.Name, queue => (long)queue.Ready);
+                parked = (await QueuesAsync(run)).Where(queue => !s_endpoints.Contains(queue.Name) && queue.Ready > 0).ToDictionary(queue => queue.Name, queue => (long)queue.Ready);
                 counted = await SumAsync(run, "mailpipeline_bus_dead_lettered_total") - countedBefore;
-                return s_endpoints.All(endpoint => Kept(endpoint) >= least) && aside.Values.Sum() == (long)counted;
+                return s_endpoints.All(endpoint => Kept(endpoint) >= least) && parked.Values.Sum() == (long)counted;
             },
-            TimeSpan.FromSeconds(60), () => $"{string.Join(", ", aside)}; {counted} were counted", Cancellation);
+            TimeSpan.FromSeconds(60), () => $"{string.Join(", ", parked)}; {counted} were counted", Cancellation);
         Assert.Equal(unsealed, await SumAsync(run, "mailpipeline_bus_refused_total") - refusedBefore);
-        Figures.Write($"{unreadable} unreadable and {s_endpoints.Length * Senseless(run).Count()} senseless messages; aside: {string.Join(", ", aside)}");
+        Figures.Write($"{unreadable} unreadable and {s_endpoints.Length * Senseless(run).Count()} senseless messages; parked: {string.Join(", ", parked)}");
         foreach (var endpoint in s_endpoints)
         {
             // Each once; a worker may report on nonsense as well.
@@ -85,7 +85,7 @@ public sealed class PoisonTests(TracedCluster shared)
         // The queues of what went wrong are the point here; anything else must be empty.
         await using (var tap = await BusTap.OpenAsync(run.Cluster.Connections.Rabbit))
         {
-            foreach (var queue in aside.Keys)
+            foreach (var queue in parked.Keys)
             {
                 Assert.True(queue.EndsWith("_error", StringComparison.Ordinal) || queue.EndsWith("_skipped", StringComparison.Ordinal), queue);
                 await tap.PurgeAsync(queue);
@@ -93,7 +93,7 @@ public sealed class PoisonTests(TracedCluster shared)
         }
         await run.AssertCleanAsync(await run.EvidenceAsync());
 
-        long Kept(string endpoint) => aside.GetValueOrDefault($"{endpoint}_error") + aside.GetValueOrDefault($"{endpoint}_skipped");
+        long Kept(string endpoint) => parked.GetValueOrDefault($"{endpoint}_error") + parked.GetValueOrDefault($"{endpoint}_skipped");
     }
 
     /// <summary>Whoever has the broker, and not the store, can send mail nowhere and end none.</summary>

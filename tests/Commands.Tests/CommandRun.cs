@@ -27,7 +27,7 @@ internal sealed class CommandRun : IDisposable
         return new CommandResult(exitCode, output.ToString().ReplaceLineEndings("\n").TrimEnd(), error.ToString().ReplaceLineEndings("\n").TrimEnd());
     }
 
-    /// <summary>The same with <c>--json</c>: nothing but one object is written.</summary>
+    /// <summary>Runs with <c>--json</c>: nothing but one object is written.</summary>
     public async Task<(int ExitCode, JsonElement Json)> RunJsonAsync(string line, string input = "")
     {
         var (exitCode, output, error) = await RunAsync(line + " --json", input);

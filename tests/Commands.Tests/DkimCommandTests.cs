@@ -46,6 +46,29 @@ public sealed class DkimCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task It_is_noted_in_the_store_where_one_is_there_and_none_is_made_for_it()
+    {
+        await _run.RunAsync("dkim create example.net --kind rsa --selector s1");
+        Assert.False(File.Exists(Path.Combine(_run.DataFolder, "mail.db")));
+        await _run.RunAsync("domain add example.org --as joe");
+        await _run.RunAsync("dkim create example.org --selector s1 --as joe");
+        await _run.RunAsync("dkim retire example.org s1r --as joe");
+        var (_, audit) = await _run.RunJsonAsync("audit");
+        Assert.Equal(
+            ["domainAdded example.org", "dkimKeyMade s1r._domainkey.example.org", "dkimKeyMade s1e._domainkey.example.org", "dkimKeyRetired s1r._domainkey.example.org"],
+            audit.GetProperty("entries").EnumerateArray().Select(entry => $"{entry.GetProperty("action").GetString()} {entry.GetProperty("subject").GetString()}"));
+    }
+
+    [Fact]
+    public async Task What_cannot_be_noted_is_not_done()
+    {
+        var refused = await _run.RunAsync("dkim create example.org", settings: "--ConnectionStrings:maildb=Data Source=/nowhere/mail.db");
+        Assert.Equal(2, refused.ExitCode);
+        Assert.StartsWith("ConnectionStrings:maildb names a file, but there is no database /nowhere/mail.db", refused.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Keys));
+    }
+
+    [Fact]
     public async Task Whether_records_are_published_is_asked_of_a_server()
     {
         await _run.RunAsync("dkim create example.org --selector s1");

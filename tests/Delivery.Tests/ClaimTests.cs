@@ -145,7 +145,7 @@ public sealed class ClaimTests
         await using var bench = new Bench(time: clock);
         bench.RouteTo(server);
         await bench.Renewal.StartAsync(CancellationToken.None);
-        // A service begins aside: without its timer, time passes unnoticed.
+        // A service begins on a thread of its own: without its timer, time passes unnoticed.
         await clock.Ticks.Task.WaitAsync(TimeSpan.FromSeconds(30));
         var running = bench.RunAsync(bench.Message("one\r\n"));
         await server.Signal.Task;

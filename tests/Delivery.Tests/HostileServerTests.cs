@@ -205,7 +205,7 @@ public sealed class HostileServerTests
     }
 
     [Fact]
-    public async Task Who_was_not_tried_because_every_host_broke_off_is_told_nothing_and_the_domain_rests()
+    public async Task Who_was_not_tried_because_every_host_broke_off_is_told_nothing_and_the_domain_backs_off()
     {
         await using var server = new ScriptedServer([.. Enumerable.Repeat(Hello + "C: MAIL FROM:<sender@example.com>\n! close", 10)]);
         await using var bench = new Bench();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;

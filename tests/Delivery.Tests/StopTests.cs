@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MassTransit;

@@ -173,7 +173,6 @@ internal sealed class Pipeline : IAsyncDisposable
             "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = (c.id >> 16) AND m.content_refs > 0)")),
     ];
 
-    /// <summary>Attempts that ended in doubt between final dot and reply, as the history has them.</summary>
     /// <summary>The recipients of attempts that ended in doubt, one for each.</summary>
     public IReadOnlyList<string> ListUncertain() => Query(
         "SELECT r.address FROM attempts a JOIN recipients r ON r.id = a.recipient_id WHERE a.outcome = 4", row => row.GetString(0));

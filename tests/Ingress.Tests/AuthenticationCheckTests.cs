@@ -1,9 +1,13 @@
 using System.Text;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>SPF and DMARC at the door: what is said of a message, and what becomes of it.</summary>
+/// <summary>
+/// SPF and DMARC at the door: what is said of a message, and what becomes of it (<see cref="SenderAuthenticationCheck"/>,
+/// <see cref="MessageAuthenticationCheck"/>).
+/// </summary>
 public sealed class AuthenticationCheckTests(AuthenticationZone zone) : IClassFixture<AuthenticationZone>
 {
     private const string Good = AuthenticationZone.Good;

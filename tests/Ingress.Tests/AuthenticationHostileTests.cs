@@ -63,6 +63,43 @@ public sealed class AuthenticationHostileTests(AuthenticationZone zone) : IClass
     }
 
     [Fact]
+    public async Task A_message_with_a_hundred_long_signatures_is_taken_where_all_others_put_in_front_what_they_may()
+    {
+        const int Piece = 900;
+        await using var milter = FakeMilter.Start((step, _) => step != 'E' ? [FakeMilter.Packet('c')] :
+        [
+            .. Enumerable.Range(0, 16 * 1024 / (Piece + 20)).Select(_ => FakeMilter.Packet('h', $"X-Filter\0{new string('f', Piece)}\0")),
+            FakeMilter.Packet('c'),
+        ]);
+        var settings = new List<(string, string)>
+        {
+            ("Ingress:Checks:Signatures:MaxSignatures", "100"), ("MaxQuestions", "1000"),
+            ("Ingress:Filters:0:Name", "full"), ("Ingress:Filters:0:Address", milter.Address), ("Ingress:Filters:0:ChangesHeaders", "true"),
+        };
+        for (var rule = 0; rule < 16 * 1024 / (Piece + 20); rule++)
+        {
+            var name = $"Ingress:Checks:HeaderRules:Rules:{rule}";
+            settings.AddRange(
+                [($"{name}:Name", $"rule{rule}"), ($"{name}:Field", "Subject"), ($"{name}:Verdict", "Tag"), ($"{name}:AddField", $"X-Rule-{rule}: {new string('r', Piece)}")]);
+        }
+
+        await using var host = await zone.StartAsync("Mark", [.. settings]);
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Good);
+        var label = new string('x', 60);
+        // A version that is not known: nobody is asked for its key, and what it says of itself is told all the same.
+        var signature = $"DKIM-Signature: v=2; d={label}.{label}.{label}.example.org; s={label}.{label}.{label};\r\n a={new string('a', 100)};\r\n b=AAAAAAAA\r\n";
+        Assert.StartsWith(
+            "250 2.0.0",
+            await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net", $"Subject: x\r\n{string.Concat(Enumerable.Repeat(signature, 100))}\r\ntext"),
+            StringComparison.Ordinal);
+        var field = await AuthenticationZone.FieldAsync(host);
+        Assert.StartsWith("mx.example.com; spf=pass smtp.mailfrom=ann@example.net; spf=pass smtp.helo=mx.example.net; dkim=permerror ", field, StringComparison.Ordinal);
+        Assert.Matches(@"dkim=permerror \([0-9]+ more signatures are left out\) ", field);
+        // What decides is never left out.
+        Assert.EndsWith("; dmarc=pass (p=reject) header.from=example.net policy.dmarc=none", field, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_client_that_begins_and_gives_up_leaves_nothing_behind()
     {
         await using var host = await zone.StartAsync("Enforce");

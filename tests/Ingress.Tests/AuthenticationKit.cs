@@ -46,7 +46,7 @@ public sealed class AuthenticationZone : IAsyncLifetime
     /// <summary>A host with this policy and these settings of "Ingress:Checks:Authentication".</summary>
     internal Task<IngressHost> StartAsync(string policy, params (string Name, string Value)[] settings) => StartAsync($"{_dns!.EndPoint}", policy, settings);
 
-    /// <summary>The same with another DNS server.</summary>
+    /// <summary>A host that asks another DNS server.</summary>
     internal static Task<IngressHost> StartAsync(string dns, string policy, params (string Name, string Value)[] settings)
     {
         var all = new Dictionary<string, string>

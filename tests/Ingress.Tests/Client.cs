@@ -39,7 +39,7 @@ internal sealed class Client : IAsyncDisposable
         return new Client(socket);
     }
 
-    /// <summary>The same by a Unix socket.</summary>
+    /// <summary>Connects by a Unix socket.</summary>
     public static async Task<Client> ConnectAsync(string path)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -57,7 +57,7 @@ internal sealed class Client : IAsyncDisposable
         return client;
     }
 
-    /// <summary>The same under TLS and authenticated as ann.</summary>
+    /// <summary>Connects, goes under TLS, logs in as ann and is ready for MAIL.</summary>
     public static async Task<Client> AuthenticatedAsync(IPEndPoint server)
     {
         var client = await GreetedAsync(server);

@@ -7,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>Lists of addresses in DNS, by a real server with zones of theirs.</summary>
+/// <summary>Lists of addresses in DNS, by a real server with zones of theirs; asked from the connection on (<see cref="ClientInquiryCheck"/>).</summary>
 public sealed class DnsListCheckTests
 {
     private const string Zones = """

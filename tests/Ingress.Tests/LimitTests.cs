@@ -12,7 +12,10 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>How much of something one of them may do in a time.</summary>
+/// <summary>
+/// How much of something one of them may do in a time: <see cref="ConnectionLimitCheck"/>, <see cref="MessageLimitCheck"/>,
+/// <see cref="RecipientLimitCheck"/> and, of logins and failures, <see cref="DoorLimits"/>.
+/// </summary>
 public sealed class LimitTests
 {
     private static readonly Dictionary<string, string> s_settings = new()
@@ -400,6 +403,7 @@ public sealed class LimitTests
     [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptNetworks": [ "x" ] }""", "Policy:Limits:0:ExceptNetworks:0 is 'x'; it must be an IP address or a network such as 192.0.2.0/24")]
     [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptHosts": [ "a b" ] }""", "Policy:Limits:0:ExceptHosts:0 is 'a b'; it must be a domain name such as example.org")]
     [InlineData("""{ "Name": "a b", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
+    [InlineData("""{ "Name": "a\n", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Name is 'a\n'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("""{ "Name": "a", "What": "Messages", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is not set; it must be one of Network, Account, SenderDomain, Listener")]
     [InlineData("""{ "Name": "a", "Of": "Network", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:What is not set; it must be one of Connections, Messages, Recipients, FailedCommands, FailedLogins")]
     [InlineData("""{ "Name": "a", "Of": "Account", "What": "Connections", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is Account, and Policy:Limits:0:What is Connections; of that it must be one of Network, Listener")]

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Testing;
@@ -8,7 +9,7 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>Other servers hand in to our maildrops by LMTP (RFC 2033), over TCP and by a Unix socket.</summary>
+/// <summary>Other servers hand in to our maildrops by LMTP (RFC 2033), over TCP and by a Unix socket: who may, by <see cref="LmtpClientCheck"/>.</summary>
 public sealed class LmtpTests
 {
     [Fact]

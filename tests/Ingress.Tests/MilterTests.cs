@@ -1,11 +1,12 @@
 using System.Text;
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>Milters that do what they may, and milters that do not.</summary>
+/// <summary>Milters that do what they may, and milters that do not, as <see cref="FilterCheck"/> asks and obeys them.</summary>
 public sealed class MilterTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -302,6 +303,7 @@ public sealed class MilterTests
 
     [Theory]
     [InlineData("Ingress:Filters:0:Name", "a b", "Ingress:Filters:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
+    [InlineData("Ingress:Filters:0:Name", "a\n", "Ingress:Filters:0:Name is 'a\n'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("Ingress:Filters:0:Address", "localhost:1", "Ingress:Filters:0:Address is 'localhost:1'; it must be an IP address and a port, such as 127.0.0.1:11332, or the full path of a Unix socket")]
     [InlineData("Ingress:Filters:0:Protocol", "Rspamd", "Ingress:Filters:0:Address is '127.0.0.1:1'; it must be like http://127.0.0.1:11333")]
     [InlineData("Ingress:Filters:0:Timeout", "1h", "Ingress:Filters:0:Timeout is 01:00:00; it must be 00:00:00.0500000 to 00:05:00")]

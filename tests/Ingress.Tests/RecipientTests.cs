@@ -1,10 +1,14 @@
+using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace MailPipeline.Ingress.Tests;
 
-/// <summary>Which recipients are taken, under which name, and how differently the others are refused.</summary>
+/// <summary>
+/// Which recipients are taken, under which name, and how differently the others are refused: <see cref="HostPostmasterCheck"/>, <see cref="RelayCheck"/>,
+/// <see cref="LocalRecipientCheck"/>, <see cref="MaildropSpaceCheck"/>.
+/// </summary>
 public sealed class RecipientTests
 {
     [Theory]

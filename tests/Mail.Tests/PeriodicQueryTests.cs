@@ -122,7 +122,7 @@ public abstract partial class StoreTests
     }
 
     [Fact]
-    public async Task Whose_worker_waits_itself_counts_as_waiting_since_the_end_of_its_domains_rest()
+    public async Task Whose_worker_waits_itself_counts_as_waiting_since_the_end_of_its_domains_back_off()
     {
         var start = Store.Time.GetUtcNow();
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");

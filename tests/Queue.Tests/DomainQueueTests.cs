@@ -1,4 +1,5 @@
 using CsCheck;
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.ServiceDefaults;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
@@ -174,7 +175,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    /// <summary>The same of a message whose envelope says something about reports.</summary>
+    /// <summary>Accepts a message whose envelope says something about reports.</summary>
     public async Task<long> AcceptAsync(bool hint, string sender, EnvelopeDsn? dsn, string[] recipients, string content = Content)
     {
         var message = await StoreAsync(sender, recipients, dsn, content);
@@ -183,7 +184,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    /// <summary>The same of a message that waits for an operator from the start.</summary>
+    /// <summary>Accepts a message that waits for an operator from the start.</summary>
     public async Task<long> AcceptHeldAsync(string recipient, string content)
     {
         var message = await StoreAsync("", [recipient], content: content, holdReason: "dmarc");
@@ -191,7 +192,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
-    /// <summary>The same of a message whose envelope says something about time.</summary>
+    /// <summary>Accepts a message whose envelope says something about time.</summary>
     public Task<long> AcceptTimedAsync(bool hint, MailTiming timing, params string[] recipients) => AcceptTimedAsync(hint, timing, null, recipients);
 
     public async Task<long> AcceptTimedAsync(bool hint, MailTiming timing, EnvelopeDsn? dsn, params string[] recipients)

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using MailPipeline.Contracts;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.ServiceDefaults;

@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -59,7 +60,7 @@ public sealed class RepairTests
     }
 
     [Fact]
-    public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_rests()
+    public async Task A_report_in_which_nothing_was_tried_does_not_wake_a_domain_that_backs_off()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "01:00:00" });
         queue.Worker.Reachable = _ => false;
@@ -82,7 +83,7 @@ public sealed class RepairTests
     }
 
     [Fact]
-    public async Task A_report_is_believed_of_what_its_claim_holds_and_an_old_one_makes_no_domain_rest()
+    public async Task A_report_is_believed_of_what_its_claim_holds_and_an_old_one_makes_no_domain_back_off()
     {
         await using var queue = await QueueUnderTest.StartAsync();
         var slow = new TaskCompletionSource();

@@ -146,7 +146,7 @@ public sealed class ReportTests
     }
 
     [Fact]
-    public async Task The_log_names_no_attempt_before_the_end_of_the_domains_rest()
+    public async Task The_log_names_no_attempt_before_the_end_of_the_domains_back_off()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:1"] = "02:00:00" });
         // The domain fails for the second time, and the recipient for the first.

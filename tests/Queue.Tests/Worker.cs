@@ -58,7 +58,7 @@ internal sealed class Worker
         /// <summary>The worker delivers, ends its claim with the record of it, and reports that.</summary>
         EndsClaim,
 
-        /// <summary>The same, and it dies before its report.</summary>
+        /// <summary>The worker delivers, ends its claim with the record of it, and dies before its report.</summary>
         DiesAfterRecord,
 
         /// <summary>The worker gives all back untried.</summary>

@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;

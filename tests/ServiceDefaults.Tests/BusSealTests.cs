@@ -44,9 +44,9 @@ public sealed class BusSealTests
         await PublishAsync(new BasicProperties { Headers = new Dictionary<string, object?> { ["Mail-Seal"] = "AAAA" } }, []);
         await stranger.Bus().SendAsync(BusEndpoints.MessageAccepted, s_message, Cancellation);
         // Sealed for another endpoint.
-        await channel.ExchangeDeclareAsync("aside", ExchangeType.Fanout, durable: true, cancellationToken: Cancellation);
-        await channel.ExchangeBindAsync(BusEndpoints.MessageAccepted, "aside", "", cancellationToken: Cancellation);
-        await app.Bus().SendAsync("aside", s_message, Cancellation);
+        await channel.ExchangeDeclareAsync("copies", ExchangeType.Fanout, durable: true, cancellationToken: Cancellation);
+        await channel.ExchangeBindAsync(BusEndpoints.MessageAccepted, "copies", "", cancellationToken: Cancellation);
+        await app.Bus().SendAsync("copies", s_message, Cancellation);
         // A repetition passes.
         await PublishAsync(sealedProperties, body);
 

@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.Testing;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;

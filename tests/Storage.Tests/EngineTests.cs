@@ -152,7 +152,7 @@ public abstract partial class EngineTests : IAsyncLifetime
         }, iter: 300, threads: 1);
     }
 
-    /// <summary>The same store, opened by another program.</summary>
+    /// <summary>The store, opened by another program.</summary>
     private Task<MailDatabase> OpenAsync() => OpenAsync(Options.ConnectionString);
 
     private protected async Task<MailDatabase> OpenAsync(string connectionString)

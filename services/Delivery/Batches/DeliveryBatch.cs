@@ -35,7 +35,7 @@ internal sealed class DeliveryBatch : IDots
     private readonly Stack<OutboundMessage> _messages = [];
 
     /// <summary>Messages that the far end under way may not have, and that another host of the domain may.</summary>
-    private readonly List<OutboundMessage> _aside = [];
+    private readonly List<OutboundMessage> _unsafe = [];
     private readonly HashSet<long> _handedBack = [];
     private readonly Dictionary<long, AttemptResult> _results;
     private readonly long _startedAt;
@@ -112,7 +112,7 @@ internal sealed class DeliveryBatch : IDots
         get
         {
             lock (_lock)
-                return _messages.Count == 0 && _aside.Count > 0;
+                return _messages.Count == 0 && _unsafe.Count > 0;
         }
     }
 
@@ -130,7 +130,7 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>The next message that can be sent to this far end, opened; null when there is none or the batch has to end.</summary>
     public ValueTask<OutboundMessage?> NextAsync(FarEnd farEnd) => NextAsync(farEnd, isAhead: false);
 
-    /// <summary>The same, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
+    /// <summary>The next message that can be sent to this far end, to be announced only: it is begun by <see cref="TryBegin"/>, when the one before it has its reply.</summary>
     public ValueTask<OutboundMessage?> NextAheadAsync(FarEnd farEnd) => NextAsync(farEnd, isAhead: true);
 
     /// <summary>False: it was handed back since it was announced.</summary>
@@ -158,9 +158,9 @@ internal sealed class DeliveryBatch : IDots
     {
         lock (_lock)
         {
-            List<OutboundMessage> unbegun = [.. _messages, .. _aside];
+            List<OutboundMessage> unbegun = [.. _messages, .. _unsafe];
             _messages.Clear();
-            _aside.Clear();
+            _unsafe.Clear();
             if (_ahead is { } ahead)
                 unbegun.Add(ahead);
             _ahead = null;
@@ -203,7 +203,7 @@ internal sealed class DeliveryBatch : IDots
             {
                 if (Unsendable.WhyByTls(message, IsSafe, Tls) is var (unsafeStatus, why))
                 {
-                    PutAside(message, new UnsafeHost(unsafeStatus, why, remoteHost, Tls));
+                    KeepForSaferHost(message, new UnsafeHost(unsafeStatus, why, remoteHost, Tls));
                     continue;
                 }
 
@@ -235,7 +235,7 @@ internal sealed class DeliveryBatch : IDots
         return null;
     }
 
-    private void PutAside(OutboundMessage message, UnsafeHost host)
+    private void KeepForSaferHost(OutboundMessage message, UnsafeHost host)
     {
         if (!TryBegin(message))
             return;
@@ -243,17 +243,17 @@ internal sealed class DeliveryBatch : IDots
         if (message.UnsafeHost is not { Status: ['4', ..] } || host.Status[0] == '4')
             message.UnsafeHost = host;
         lock (_lock)
-            _aside.Add(message);
+            _unsafe.Add(message);
     }
 
     /// <summary>The next host may be safe for what the last one was not (RFC 8689 §4.2.1).</summary>
-    public void TakeUpAside()
+    public void TakeUpUnsafe()
     {
         lock (_lock)
         {
-            for (var i = _aside.Count - 1; i >= 0; i--)
-                _messages.Push(_aside[i]);
-            _aside.Clear();
+            for (var i = _unsafe.Count - 1; i >= 0; i--)
+                _messages.Push(_unsafe[i]);
+            _unsafe.Clear();
         }
     }
 
@@ -261,7 +261,7 @@ internal sealed class DeliveryBatch : IDots
     /// <param name="mayBeLater">Some host could not be asked: it may be the one.</param>
     public async ValueTask SettleUnsafeAsync(bool mayBeLater)
     {
-        TakeUpAside();
+        TakeUpUnsafe();
         List<OutboundMessage> others = [];
         var tls = Tls;
         while (TryTake(out var message))

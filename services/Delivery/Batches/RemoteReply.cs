@@ -62,7 +62,7 @@ internal static class RemoteReply
         return $"{Cut(line, LongestLine - last.Length)} {last}";
     }
 
-    /// <summary>The same of a reply whose end has not come; shorter, as a sentence stands around it.</summary>
+    /// <summary>A reply whose end has not come, as text; shorter than a whole one, as a sentence stands around it.</summary>
     /// <param name="begun">As the far end sent it.</param>
     public static string Line(string begun) => PlainText.Line(begun, LongestLine / 2);
 

@@ -41,7 +41,7 @@ internal interface IClaims
     Task<IReadOnlySet<long>> RecordDeliveredAsync(long claimId, IReadOnlyList<AttemptResult> results, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The same for the last of the claim, which ends with it: with these all of <paramref name="allOfClaim"/>, who are all that were won,
+    /// Records the last deliveries of the claim, which ends with it: with these all of <paramref name="allOfClaim"/>, who are all that were won,
     /// are delivered. Says as well whether it ended.
     /// </summary>
     Task<(IReadOnlySet<long> Recorded, bool HasEnded)> RecordLastDeliveredAsync(

@@ -219,7 +219,7 @@ internal sealed class DomainDelivery(
         {
             if (connection is null)
             {
-                batch.TakeUpAside();
+                batch.TakeUpUnsafe();
                 // Nobody holds a slot while he asks DNS.
                 if (!walk.HasNext && turn.HasSpoken)
                     turn.End();

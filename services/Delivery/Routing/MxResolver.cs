@@ -84,7 +84,7 @@ internal sealed class MxResolver
     }
 
     /// <summary>
-    /// The same, and one of the hosts has an address: so nobody takes a connection slot for a domain whose hosts DNS says nothing about.
+    /// The hosts of the domain, of which one has an address: so nobody takes a connection slot for a domain whose hosts DNS says nothing about.
     /// Asks about <see cref="DeliveryOptions.MaxHosts"/> hosts at most, for <see cref="DeliveryOptions.DnsBatchTime"/> at most.
     /// </summary>
     public async Task<Resolution> ResolveToAddressAsync(string domain, bool isRelaxed = false)

@@ -31,7 +31,7 @@ internal sealed class CertificateCheck(TargetHost host, string peer, TlsChoice c
     /// <summary>What is wrong with the certificate, whether it was refused for that or not; null where all is well, or none was shown yet.</summary>
     public string? Fault { get; private set; }
 
-    /// <summary>The same in a word; null: none was shown yet.</summary>
+    /// <summary>What is wrong with the certificate, in a word; null: none was shown yet.</summary>
     public CertificateFault? Result { get; private set; }
 
     public SslClientAuthenticationOptions Options => new()

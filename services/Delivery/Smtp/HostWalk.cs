@@ -9,7 +9,7 @@ namespace MailPipeline.Delivery.Smtp;
 /// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1): those that could not be
 /// reached lately after the others, those of which that was a few minutes ago after those of all hosts, and of each host its share before any
 /// has more. Starts anew after a connection that got something
-/// done. One that broke before it did is made again: it may be a single message that it broke on, and that is put aside after its
+/// done. One that broke before it did is made again: it may be a single message that it broke on, and that is given up after its
 /// second try.
 /// </summary>
 internal sealed class HostWalk(

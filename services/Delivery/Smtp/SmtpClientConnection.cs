@@ -63,7 +63,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Name and address of the far end, e.g. "mx.example.net[192.0.2.1]:25".</summary>
     public string RemoteHost { get; }
 
-    /// <summary>The same for sentences about failures; of a host that is known by its address alone, only that.</summary>
+    /// <summary>The far end in sentences about failures: name and address; of a host that is known by its address alone, only that.</summary>
     public string Peer { get; }
 
     /// <summary>This process, and the address that it speaks from, e.g. "delivery-7d4f[10.0.0.7]"; over a Unix socket the process alone.</summary>

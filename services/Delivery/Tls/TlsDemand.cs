@@ -52,6 +52,6 @@ internal sealed record TlsDemand(TlsPolicy Policy, TlsSource Source = TlsSource.
     /// </summary>
     public bool IsKnownHost(string host) => IsMxAuthenticated || (Sts is { Mode: not StsMode.None } sts && sts.Names(host));
 
-    /// <summary>The same where only what the operator or nobody demands counts: the sender wants it so (RFC 8689 §3).</summary>
+    /// <summary>The demand without what the domain publishes, where only what the operator or nobody demands counts: the sender wants it so (RFC 8689 §3).</summary>
     public TlsDemand WithoutPublished() => Source == TlsSource.Table ? this : this with { Sts = null, FollowsDane = false, Source = TlsSource.Sender };
 }

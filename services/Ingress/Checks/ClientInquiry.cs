@@ -29,7 +29,7 @@ internal sealed class ClientInquiry
     /// <summary>The name of the client's address.</summary>
     public Task<ReverseName> ReverseNameAsync(IPAddress client, ClientNames names) => _reverse ??= names.FindReverseAsync(client);
 
-    /// <summary>The same, as far as it is known: for a question that is put at each step of a session it is waited for once.</summary>
+    /// <summary>The name of the client's address, as far as it is known: for a question that is put at each step of a session it is waited for once.</summary>
     public async ValueTask<ReverseName> KnownReverseNameAsync(IPAddress client, ClientNames names, TimeSpan longest, TimeProvider time)
     {
         var asked = ReverseNameAsync(client, names);

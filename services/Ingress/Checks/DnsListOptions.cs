@@ -16,7 +16,7 @@ public sealed class DnsListOptions
     /// <summary>Sum of the weights of the lists that have a client from which on it is refused (550 5.7.1 at RCPT); 0: nobody is. Default 1.</summary>
     public int RefuseFrom { get; set; } = 1;
 
-    /// <summary>The same from which on its messages have the tag "dns-list"; 0: none have. Default 0.</summary>
+    /// <summary>Sum of the weights from which on the messages of a client have the tag "dns-list"; 0: none have. Default 0.</summary>
     public int TagFrom { get; set; }
 
     /// <summary>

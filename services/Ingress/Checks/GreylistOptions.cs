@@ -32,7 +32,7 @@ public sealed class GreylistOptions
     /// <summary>Bits of an IPv4 address that name a client network. Default 24: large senders try again from a neighbour.</summary>
     public int PrefixIPv4 { get; set; } = 24;
 
-    /// <summary>The same of IPv6. Default 64.</summary>
+    /// <summary>Bits of an IPv6 address that name a client network. Default 64.</summary>
     public int PrefixIPv6 { get; set; } = 64;
 
     /// <summary>Addresses and networks (CIDR) of clients that are never put off. Default: none.</summary>

@@ -32,7 +32,7 @@ public sealed partial class LimitOptions
     public IList<string> ExceptNetworks { get; init; } = [];
 
     /// <summary>
-    /// The same of domains, with those below them, of clients by the name of their address where that has the address. Default: none, and nobody asks for names.
+    /// Domains, with those below them, of clients that a limit is not about either, by the name of their address where that has the address. Default: none, and nobody asks for names.
     /// </summary>
     public IList<string> ExceptHosts { get; init; } = [];
 
@@ -74,7 +74,7 @@ public sealed partial class LimitOptions
         _ => [LimitOf.Network, LimitOf.Account, LimitOf.SenderDomain, LimitOf.Listener],
     };
 
-    [GeneratedRegex("^[A-Za-z0-9._-]{1,40}$")]
+    [GeneratedRegex(@"^[A-Za-z0-9._-]{1,40}\z")]
     private static partial Regex NameForm();
 }
 

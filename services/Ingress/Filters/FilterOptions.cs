@@ -73,7 +73,7 @@ public sealed partial class FilterOptions
         }
     }
 
-    [GeneratedRegex("^[A-Za-z0-9._-]{1,40}$")]
+    [GeneratedRegex(@"^[A-Za-z0-9._-]{1,40}\z")]
     private static partial Regex NameForm();
 }
 

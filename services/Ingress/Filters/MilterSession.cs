@@ -147,7 +147,7 @@ internal sealed class MilterSession(string name, bool changesHeaders)
         _ => throw new MilterFaultException($"it answers '{Shown(reply)}' where that is no answer"),
     };
 
-    /// <summary>The same of the answer to the end of the message, before which come changes of it: null as well.</summary>
+    /// <summary>What the answer to the end of the message means; null where it is a change of the message, behind which more answers come.</summary>
     public FilterAnswer? ReadEnd(byte reply, ReadOnlySpan<byte> content, FilterChanges changes)
     {
         var reader = new MilterReader(content);

@@ -33,7 +33,7 @@ public sealed class RelayRecipientOptions
     /// <summary>Questions under way at once. Default 20; others wait for their turn.</summary>
     public int MaxQuestions { get; set; } = 20;
 
-    /// <summary>The same about one domain. Default 5: the next hop is not there for us alone.</summary>
+    /// <summary>Questions under way at once about one domain. Default 5: the next hop is not there for us alone.</summary>
     public int MaxQuestionsPerDomain { get; set; } = 5;
 
     /// <summary>Questions about one domain in a minute, beyond which nothing is known. Default 300: who tries names gets no further.</summary>

@@ -1,5 +1,6 @@
 using System.Text;
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Mailbox.Maildrops;
 
@@ -9,16 +10,13 @@ internal static class MaildropHeader
     /// <summary>
     /// Return-Path keeps the envelope sender, which is "&lt;&gt;" for the null sender (RFC 5321 §4.4); Delivered-To keeps the
     /// address it was delivered for (RFC 9228 §3). An address in UTF-8 is left out of a message that is ASCII but for it: Delivered-To says
-    /// nothing that must be there, and would keep the message from clients without UTF8 (RFC 6856 §2.1).
+    /// nothing that must be there, and would keep the message from clients without UTF8 (RFC 6856 §2.1). No address that was accepted holds a
+    /// line end; one that did would write headers of its own.
     /// </summary>
     public static string For(Recipient recipient)
     {
-        var returnPath = $"Return-Path: <{OneLine(recipient.Sender)}>\r\n";
+        var returnPath = $"Return-Path: <{PlainText.Of(recipient.Sender)}>\r\n";
         var isUtf8 = recipient.Body.HasFlag(BodyType.SmtpUtf8) || !Ascii.IsValid(recipient.Sender);
-        return isUtf8 || Ascii.IsValid(recipient.Address) ? $"{returnPath}Delivered-To: {OneLine(recipient.Address)}\r\n" : returnPath;
+        return isUtf8 || Ascii.IsValid(recipient.Address) ? $"{returnPath}Delivered-To: {PlainText.Of(recipient.Address)}\r\n" : returnPath;
     }
-
-    // No address that was accepted holds a line end. One that did would write headers of its own.
-    private static string OneLine(string address) =>
-        address.AsSpan().ContainsAny('\r', '\n', '\0') ? string.Concat(address.Where(c => !char.IsControl(c))) : address;
 }

@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Queue.Domains;

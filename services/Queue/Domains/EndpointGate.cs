@@ -1,3 +1,4 @@
+using MailPipeline.Contracts;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Domains;

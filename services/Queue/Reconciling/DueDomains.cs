@@ -29,9 +29,11 @@ internal sealed partial class DueDomains(
     private async Task<IReadOnlyList<DueDomain>> ListAsync(DueDomain after, int most)
     {
         var open = new OpenRoutes(
-            Local: gate.IsOpen(BusEndpoints.Store), Remote: gate.IsOpen(BusEndpoints.Deliver), Failing: gate.IsOpen(BusEndpoints.DeliverRetry));
+            Local: IsOpen(RecipientRoute.Local), Remote: IsOpen(RecipientRoute.Remote), Failing: IsOpen(RecipientRoute.Remote, probe: true));
         return open == OpenRoutes.None ? [] : await store.ListDueDomainsAsync(time.GetUtcNow(), after, most, CancellationToken.None, open);
     }
+
+    private bool IsOpen(RecipientRoute route, bool probe = false) => gate.IsOpen(Batch.EndpointOf(route, probe));
 
     private async Task<bool> WakeAsync(DueDomain due)
     {

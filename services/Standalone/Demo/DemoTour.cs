@@ -27,17 +27,17 @@ internal static class DemoTour
         {
             await TourAsync(folder, output, either.Token);
             await output.WriteLineAsync($"\nThat was all, in {clock.Elapsed.TotalSeconds:0.0} s.");
-            return CommandTable.Done;
+            return ExitCodes.Done;
         }
         catch (DemoException surprise)
         {
             await call.Error.WriteLineAsync($"The tour ends early: {surprise.Message}");
-            return CommandTable.NotDone;
+            return ExitCodes.NotDone;
         }
         catch (OperationCanceledException) when (patience.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
             await call.Error.WriteLineAsync($"The tour ends early: it took longer than {s_patience.TotalSeconds:0} s");
-            return CommandTable.NotDone;
+            return ExitCodes.NotDone;
         }
         finally
         {

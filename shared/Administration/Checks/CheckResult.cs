@@ -17,13 +17,15 @@ public abstract record CheckResult
 /// <param name="HeloSteps">How the second one came; none where it is the first.</param>
 public sealed record SenderChecked(SpfResult MailFrom, SpfResult Helo, IReadOnlyList<SpfStep> Steps, IReadOnlyList<SpfStep> HeloSteps) : CheckResult(ActStatus.Done);
 
-/// <summary>One thing that was asked on the way to a result, and what was found.</summary>
-/// <param name="Method">spf, dkim, arc or dmarc.</param>
-public readonly record struct MessageStep(string Method, string Text);
-
 /// <summary>Is the message from whom it says?</summary>
 /// <param name="Field">What a listener would put in front of it.</param>
-public sealed record MessageChecked(MessageResults Results, AuthenticationResults Field, IReadOnlyList<MessageStep> Steps) : CheckResult(ActStatus.Done);
+/// <param name="Sender">What was asked about the client.</param>
+/// <param name="UnjudgedSignatures">DKIM signatures beyond the bound.</param>
+/// <param name="Authors">Whom From names.</param>
+/// <param name="DmarcSteps">How the policy was found.</param>
+public sealed record MessageChecked(
+    MessageResults Results, AuthenticationResults Field, SenderChecked Sender, int UnjudgedSignatures, AuthorDomains Authors, IReadOnlyList<string> DmarcSteps)
+    : CheckResult(ActStatus.Done);
 
 /// <summary>What a domain publishes, against what is needed.</summary>
 public sealed record DomainChecked(string Domain, IReadOnlyList<PublishedItem> Items) : CheckResult(ActStatus.Done);
@@ -37,7 +39,24 @@ public sealed record SuffixListFound(string File, DateOnly Of, int Rules) : Chec
 public sealed record SuffixListRenewed(string File, int Rules, string From) : CheckResult(ActStatus.Done);
 
 /// <summary>No list came, or what came is none; the file is as it was.</summary>
-public sealed record SuffixListNotRenewed(string File, string From, string Reason) : CheckResult(ActStatus.NotDone);
+/// <param name="Detail">Seconds, the code of the status, or what is wrong, as the cause has it.</param>
+public sealed record SuffixListNotRenewed(string File, string From, NotRenewedCause Cause, string Detail) : CheckResult(ActStatus.NotDone);
+
+/// <summary>Why no list came.</summary>
+public enum NotRenewedCause
+{
+    /// <summary>The server gave no answer in so many seconds.</summary>
+    NoAnswer,
+
+    /// <summary>It answered with a status that is no success.</summary>
+    Status,
+
+    /// <summary>It could not be asked.</summary>
+    Unreachable,
+
+    /// <summary>What came is no list.</summary>
+    NoList,
+}
 
 /// <summary>What a report by DMARC says.</summary>
 public sealed record DmarcReportShown(DmarcReport Report) : CheckResult(ActStatus.Done);
@@ -60,10 +79,10 @@ public enum CheckedThing
 /// <summary>What is published under one name, or should be.</summary>
 /// <param name="Name">Where.</param>
 /// <param name="Found">As it is there.</param>
-/// <param name="Remark">What is to be said of it; empty: nothing.</param>
+/// <param name="Remarks">What is to be said of it.</param>
 /// <param name="Publish">The records that would be right, as in a zone file; none where nothing is to be done.</param>
 public sealed record PublishedItem(
-    PublishedKind Kind, string Name, PublishedState State, IReadOnlyList<string> Found, string Remark, IReadOnlyList<string> Publish);
+    PublishedKind Kind, string Name, PublishedState State, IReadOnlyList<string> Found, IReadOnlyList<PublishedRemark> Remarks, IReadOnlyList<string> Publish);
 
 public enum PublishedKind
 {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using MailPipeline.Authentication;
@@ -24,6 +25,9 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
 {
     /// <summary>Hosts of one domain that are looked at.</summary>
     private const int MaxHosts = 20;
+
+    /// <summary>More than these leave little for what a record names to grow.</summary>
+    private const int ManyLookUps = 7;
 
     /// <returns><see cref="DomainChecked"/>, or what was mistyped.</returns>
     public async Task<CheckResult> CheckAsync(DomainQuestion question, CancellationToken cancellation)
@@ -75,7 +79,9 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         return new DomainChecked(domain, items);
     }
 
-    internal static PublishedItem Unanswered(PublishedKind kind, string name, string error) => new(kind, name, PublishedState.Unknown, [], $"DNS gave no answer: {error}", []);
+    internal static PublishedItem Unanswered(PublishedKind kind, string name, string error) => new(kind, name, PublishedState.Unknown, [], [new(RemarkKind.NoAnswer, error)], []);
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
     private static string? NameOf(string typed) =>
         DomainName.ToAscii(typed.TrimEnd('.')) is { } name && SmtpAddress.TryParse($"x@{name}", out var address) && !address!.HasAddressLiteral ? name : null;
@@ -87,14 +93,14 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         string[] found = [.. answer.Records.Select(record => $"{record.Preference} {(record.Host.Length > 0 ? record.Host : ".")}")];
         var publish = (wanted.Count > 0 ? wanted : [$"mx.{domain}"]).Select(host => $"{domain}. MX 10 {host}.").ToList();
         if (found.Length == 0)
-            return new(PublishedKind.Mx, domain, PublishedState.Missing, [], "", publish);
+            return new(PublishedKind.Mx, domain, PublishedState.Missing, [], [], publish);
         // RFC 7505
         if (answer.Records.Any(record => record.Host.Length == 0))
-            return new(PublishedKind.Mx, domain, PublishedState.Wrong, found, "it says that the domain takes no mail", publish);
+            return new(PublishedKind.Mx, domain, PublishedState.Wrong, found, [new(RemarkKind.TakesNoMail)], publish);
         var missing = wanted.Where(host => !answer.Records.Any(record => record.Host.Equals(host, StringComparison.OrdinalIgnoreCase))).ToList();
         return missing.Count > 0
-            ? new(PublishedKind.Mx, domain, PublishedState.Wrong, found, $"{string.Join(", ", missing)} is not among them", [.. missing.Select(host => $"{domain}. MX 10 {host}.")])
-            : new(PublishedKind.Mx, domain, PublishedState.Ok, found, "", []);
+            ? new(PublishedKind.Mx, domain, PublishedState.Wrong, found, [new(RemarkKind.NotAmongThem, missing)], [.. missing.Select(host => $"{domain}. MX 10 {host}.")])
+            : new(PublishedKind.Mx, domain, PublishedState.Ok, found, [], []);
     }
 
     /// <summary>One of the hosts takes what comes back to the senders of forwarded mail.</summary>
@@ -105,10 +111,10 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         string[] found = [.. answer.Records.Select(record => $"{record.Preference} {(record.Host.Length > 0 ? record.Host : ".")}")];
         var publish = hosts.Take(1).DefaultIfEmpty($"mx.{domain}").Select(host => $"{domain}. MX 10 {host}.").ToList();
         if (found.Length == 0)
-            return new(PublishedKind.ForwardedMx, domain, PublishedState.Missing, [], "what forwarded mail is refused for comes back there (Srs:Domain)", publish);
+            return new(PublishedKind.ForwardedMx, domain, PublishedState.Missing, [], [new(RemarkKind.ForwardedComesBack)], publish);
         return answer.Records.Any(record => hosts.Contains(record.Host, StringComparer.OrdinalIgnoreCase))
-            ? new(PublishedKind.ForwardedMx, domain, PublishedState.Ok, found, "", [])
-            : new(PublishedKind.ForwardedMx, domain, PublishedState.Wrong, found, "none of the hosts is among them, and what comes back to senders of forwarded mail goes elsewhere", publish);
+            ? new(PublishedKind.ForwardedMx, domain, PublishedState.Ok, found, [], [])
+            : new(PublishedKind.ForwardedMx, domain, PublishedState.Wrong, found, [new(RemarkKind.ForwardedGoesElsewhere)], publish);
     }
 
     private async Task<(PublishedItem Item, IReadOnlyList<IPAddress> Addresses)> AddressesAsync(string host, CancellationToken cancellation)
@@ -121,13 +127,13 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         {
             return (four.Status == DnsStatus.Failed || six.Status == DnsStatus.Failed
                 ? Unanswered(PublishedKind.Address, host, four.Status == DnsStatus.Failed ? four.Error : six.Error)
-                : new(PublishedKind.Address, host, PublishedState.Missing, [], "", [$"{host}. A <its IPv4 address>", $"{host}. AAAA <its IPv6 address>"]), all);
+                : new(PublishedKind.Address, host, PublishedState.Missing, [], [], [$"{host}. A <its IPv4 address>", $"{host}. AAAA <its IPv6 address>"]), all);
         }
 
         var hidden = Array.FindAll(all, IsHidden);
         return (hidden.Length > 0
-            ? new(PublishedKind.Address, host, PublishedState.Wrong, found, $"nobody else reaches {string.Join<IPAddress>(", ", hidden)}", [])
-            : new(PublishedKind.Address, host, PublishedState.Ok, found, "", []), Array.FindAll(all, address => !IsHidden(address)));
+            ? new(PublishedKind.Address, host, PublishedState.Wrong, found, [new(RemarkKind.NotReachable, Array.ConvertAll(hidden, address => address.ToString()))], [])
+            : new(PublishedKind.Address, host, PublishedState.Ok, found, [], []), Array.FindAll(all, address => !IsHidden(address)));
     }
 
     /// <summary>RFC 1918, RFC 4193, RFC 3927, RFC 4291 §2.5.6: of one network alone.</summary>
@@ -149,15 +155,15 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
             return Unanswered(PublishedKind.ReverseName, name, answer.Error);
         string[] found = [.. answer.Records];
         if (found.Length == 0)
-            return new(PublishedKind.ReverseName, name, PublishedState.Missing, [], $"of {address}; who has the network publishes it", publish);
+            return new(PublishedKind.ReverseName, name, PublishedState.Missing, [], [new(RemarkKind.OwnerPublishesIt, address.ToString())], publish);
         foreach (var back in found.Take(MaxHosts))
         {
             var addresses = address.AddressFamily == AddressFamily.InterNetworkV6 ? await dns.IPv6Async(back, cancellation) : await dns.IPv4Async(back, cancellation);
             if (addresses.Records.Contains(address))
-                return new(PublishedKind.ReverseName, name, PublishedState.Ok, found, "", []);
+                return new(PublishedKind.ReverseName, name, PublishedState.Ok, found, [], []);
         }
 
-        return new(PublishedKind.ReverseName, name, PublishedState.Wrong, found, $"no such name leads back to {address}", publish);
+        return new(PublishedKind.ReverseName, name, PublishedState.Wrong, found, [new(RemarkKind.LeadsNotBack, address.ToString())], publish);
     }
 
     private async Task<PublishedItem> SenderPolicyAsync(PublishedKind kind, string domain, List<(string Host, IPAddress Address)> addresses, CancellationToken cancellation)
@@ -168,8 +174,8 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
         if (item.State != PublishedState.Ok || await AskAsync(domain, IPAddress.Parse("203.0.113.253"), cancellation) is not { Status: AuthenticationStatus.Pass or AuthenticationStatus.Neutral } anybody)
             return item;
         return anybody.Status == AuthenticationStatus.Pass
-            ? item with { State = PublishedState.Wrong, Remark = "anybody may send mail of the domain by it", Publish = publish }
-            : item with { Remark = "it says nothing of others; with -all or ~all at its end it would" };
+            ? item with { State = PublishedState.Wrong, Remarks = [new(RemarkKind.AnybodyMaySend)], Publish = publish }
+            : item with { Remarks = [new(RemarkKind.SaysNothingOfOthers)] };
     }
 
     // RFC 7208 §2.3: what a host greets with is judged too.
@@ -183,7 +189,7 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
             return Unanswered(kind, name, answer.Error);
         string[] found = [.. answer.Records.Select(record => record.Text).Where(text => text.StartsWith("v=spf1", StringComparison.OrdinalIgnoreCase))];
         if (found.Length == 0)
-            return new(kind, name, PublishedState.Missing, [], "", publish);
+            return new(kind, name, PublishedState.Missing, [], [], publish);
         var lookUps = 0;
         // Where nobody sends, the record itself is judged all the same.
         foreach (var address in addresses.DefaultIfEmpty(IPAddress.Parse("203.0.113.253")))
@@ -192,13 +198,13 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
             if (result.Status == AuthenticationStatus.TemporaryError)
                 return Unanswered(kind, name, result.Reason) with { Found = found };
             if (result.Status is AuthenticationStatus.PermanentError or AuthenticationStatus.None)
-                return new(kind, name, PublishedState.Wrong, found, result.Reason, publish);
+                return new(kind, name, PublishedState.Wrong, found, [new(RemarkKind.SpfFault, result.Reason)], publish);
             if (addresses.Count > 0 && result.Status != AuthenticationStatus.Pass)
-                return new(kind, name, PublishedState.Wrong, found, $"{address} is {AuthenticationWords.Of(result.Status)} by it, and sends mail", publish);
+                return new(kind, name, PublishedState.Wrong, found, [new(RemarkKind.SenderNotPermitted, address.ToString(), AuthenticationWords.Of(result.Status))], publish);
             lookUps = Math.Max(lookUps, result.LookUps);
         }
 
-        return new(kind, name, PublishedState.Ok, found, lookUps > 7 ? $"it asks DNS {lookUps} times, of 10 that it may" : "", []);
+        return new(kind, name, PublishedState.Ok, found, lookUps > ManyLookUps ? [new(RemarkKind.ManyLookUps, Text(lookUps), Text(new SpfLimits().LookUps))] : [], []);
     }
 
     private Task<SpfResult> AskAsync(string name, IPAddress client, CancellationToken cancellation) => new SpfCheck(dns).CheckAsync(
@@ -218,7 +224,7 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
                 return (Judge(name, found, Wanted(domain), isOwn: asked == domain), DmarcRecord.IsOne(found[0]) ? DmarcRecord.Parse(found[0]) : null);
         }
 
-        return (new(PublishedKind.Dmarc, $"_dmarc.{domain}", PublishedState.Missing, [], "", Wanted(domain)), null);
+        return (new(PublishedKind.Dmarc, $"_dmarc.{domain}", PublishedState.Missing, [], [], Wanted(domain)), null);
 
         static string[] Wanted(string domain) => [$"_dmarc.{domain}. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@{domain}\""];
     }
@@ -239,8 +245,8 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
             var answer = await dns.TxtAsync(name, cancellation);
             string[] found = [.. answer.Records.Select(text => text.Text).Where(DmarcRecord.IsOne)];
             items.Add(answer.Status == DnsStatus.Failed ? Unanswered(PublishedKind.DmarcReports, name, answer.Error)
-                : found.Length > 0 ? new(PublishedKind.DmarcReports, name, PublishedState.Ok, found, "", [])
-                : new(PublishedKind.DmarcReports, name, PublishedState.Missing, [], $"without it no reports are sent to {host}, who publishes it", [$"{name}. TXT \"v=DMARC1\""]));
+                : found.Length > 0 ? new(PublishedKind.DmarcReports, name, PublishedState.Ok, found, [], [])
+                : new(PublishedKind.DmarcReports, name, PublishedState.Missing, [], [new(RemarkKind.ReportsNeedConsent, host)], [$"{name}. TXT \"v=DMARC1\""]));
         }
 
         return items;
@@ -249,12 +255,12 @@ public sealed class DomainCheck(IDnsLookup dns, StsFetch policies, TimeProvider 
     private static PublishedItem Judge(string name, string[] found, string[] publish, bool isOwn)
     {
         if (found.Length > 1)
-            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, "there may be one record", publish);
+            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, [new(RemarkKind.SeveralRecords)], publish);
         if (!DmarcRecord.IsOne(found[0]) || DmarcRecord.Parse(found[0]) is not { } record)
-            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, "it names no policy (p=none, quarantine or reject)", publish);
+            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, [new(RemarkKind.NoPolicy)], publish);
         if (record.Faults.Count > 0)
-            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, string.Join("; ", record.Faults), publish);
+            return new(PublishedKind.Dmarc, name, PublishedState.Wrong, found, [new(RemarkKind.DmarcFaults, record.Faults)], publish);
         var policy = isOwn ? record.Policy : record.SubdomainPolicy ?? record.Policy;
-        return new(PublishedKind.Dmarc, name, PublishedState.Ok, found, policy == DmarcPolicy.None ? "nobody is asked to refuse what others forge (p=none)" : "", []);
+        return new(PublishedKind.Dmarc, name, PublishedState.Ok, found, policy == DmarcPolicy.None ? [new(RemarkKind.PolicyNone)] : [], []);
     }
 }

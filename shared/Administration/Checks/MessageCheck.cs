@@ -1,9 +1,6 @@
 using System.Buffers;
 using MailPipeline.Authentication;
-using MailPipeline.Authentication.Arc;
-using MailPipeline.Authentication.Dkim;
 using MailPipeline.Authentication.Dmarc;
-using MailPipeline.Authentication.Spf;
 using MailPipeline.Dns;
 using MailPipeline.ServiceDefaults;
 
@@ -51,27 +48,8 @@ public sealed class MessageCheck(IDnsLookup dns, SenderCheck senders, TimeProvid
             .CheckAsync(authors, spf.MailFrom, signatures, dmarcSteps, cancellation);
         cancellation.ThrowIfCancellationRequested();
         var results = new MessageResults(sender?.Text ?? "", spf.MailFrom, spf.Helo, signatures, arc, dmarc);
-        return new MessageChecked(results, results.ToField(settings.AuthServId),
-        [
-            .. spf.Steps.Concat(spf.HeloSteps).Select(Of),
-            .. signatures.Count == 0 ? (MessageStep[])[new("dkim", "no signature")] : [.. signatures.Select(Of)],
-            .. content.UnjudgedSignatures > 0 ? (MessageStep[])[new("dkim", $"{content.UnjudgedSignatures} more signatures are not judged")] : [],
-            Of(arc),
-            new("dmarc", $"From names {(authors.Domains.Count > 0 ? string.Join(", ", authors.Domains) : "no domain")}{(authors.IsWellFormed ? "" : $"; there are {authors.Fields} From fields, or one that is no list of addresses")}"),
-            .. dmarcSteps.Select(step => new MessageStep("dmarc", step)),
-            .. dmarc.Reason.Length > 0 ? (MessageStep[])[new("dmarc", dmarc.Reason)] : [],
-        ]);
+        return new MessageChecked(results, results.ToField(settings.AuthServId), spf, content.UnjudgedSignatures, authors, dmarcSteps);
     }
-
-    private static MessageStep Of(DkimResult signature) => new(
-        "dkim", $"{(signature.Domain.Length > 0 ? signature.Domain : "a signature")}{(signature.Selector.Length > 0 ? $" by {signature.Selector}._domainkey.{signature.Domain}" : "")}"
-            + $" ({signature.Algorithm}): {AuthenticationWords.Of(signature.Status)}{(signature.Reason.Length > 0 ? $", {signature.Reason}" : "")}");
-
-    private static MessageStep Of(ArcResult arc) => new("arc", arc.Status == AuthenticationStatus.None
-        ? "no sets"
-        : $"{arc.Sets} sets, sealed by {arc.Sealer}: {AuthenticationWords.Of(arc.Status)}{(arc.Reason.Length > 0 ? $", {arc.Reason}" : "")}");
-
-    private static MessageStep Of(SpfStep step) => new("spf", $"{new string(' ', 2 * step.Depth)}{step.Domain}: {step.Text}");
 
     /// <summary>A file may have bare line feeds: on the wire lines end in CRLF, and so they are signed.</summary>
     private static async Task ReadAsync(string file, SignedContent content, CancellationToken cancellation)

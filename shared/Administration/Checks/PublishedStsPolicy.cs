@@ -42,39 +42,41 @@ internal sealed class PublishedStsPolicy(StsFetch fetch)
         // The id counts for who remembers a policy.
         var (policy, _, error, isUnanswered) = await fetch.FetchAsync(domain, "0");
         if (isUnanswered)
-            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Unknown, [], $"it could not be fetched from here: {error}", []);
+            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Unknown, [], [new(RemarkKind.StsNotFetched, error)], []);
         if (policy is null)
-            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Wrong, [], $"nobody gets it: {error}", hosts is null ? [] : Wanted(page, hosts, StsMode.Testing, s_usualAge));
+            return new(PublishedKind.MtaStsPolicy, page, PublishedState.Wrong, [], [new(RemarkKind.StsNotToBeHad, error)], hosts is null ? [] : Wanted(page, hosts, StsMode.Testing, s_usualAge));
         string[] found = policy.Text.Split('\n');
         var unnamed = policy.Mode == StsMode.None || hosts is null ? [] : hosts.Where(host => !policy.Names(host)).ToList();
         if (hosts is not null && unnamed.Count > 0)
         {
             return new(
                 PublishedKind.MtaStsPolicy, page, PublishedState.Wrong, found,
-                $"no mx of it names {string.Join(", ", unnamed)}: {(policy.Mode == StsMode.Enforce ? "who obeys it sends no mail there" : "with mode enforce nobody who obeys it would send mail there")}",
+                [new(policy.Mode == StsMode.Enforce ? RemarkKind.StsHostsShutOut : RemarkKind.StsHostsUnnamed, unnamed)],
                 Wanted(page, hosts, policy.Mode, policy.MaxAge));
         }
 
-        return new(PublishedKind.MtaStsPolicy, page, PublishedState.Ok, found, string.Join("; ", Remarks(policy, hosts)), []);
+        return new(PublishedKind.MtaStsPolicy, page, PublishedState.Ok, found, [.. Remarks(policy, hosts)], []);
     }
 
-    private static IEnumerable<string> Remarks(StsPolicy policy, IReadOnlyList<string>? hosts)
+    private static IEnumerable<PublishedRemark> Remarks(StsPolicy policy, IReadOnlyList<string>? hosts)
     {
         if (policy.Mode == StsMode.None)
-            yield return "it asks for nothing (mode none)";
+            yield return new(RemarkKind.StsNone);
         else if (policy.Mode == StsMode.Testing)
-            yield return "what fails is delivered all the same (mode testing)";
+            yield return new(RemarkKind.StsTesting);
         if (hosts is null)
-            yield return "its mx are held against no host: DNS does not say which take mail";
+            yield return new(RemarkKind.StsHostsUnknown);
         else if (policy.Mode != StsMode.None && policy.Patterns.FirstOrDefault(pattern => !hosts.Any(host => (policy with { Patterns = [pattern] }).Names(host))) is { } idle)
-            yield return $"{idle} is no MX of the domain";
+            yield return new(RemarkKind.StsIdlePattern, idle);
         if (policy.Mode != StsMode.None && policy.MaxAge < s_leastAge)
-            yield return string.Create(CultureInfo.InvariantCulture, $"it holds for {policy.MaxAge.TotalSeconds} s; weeks are usual (1209600)");
+            yield return new(RemarkKind.StsShortAge, Seconds(policy.MaxAge), Seconds(s_usualAge));
     }
+
+    private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString(CultureInfo.InvariantCulture);
 
     private static string[] Wanted(string page, IReadOnlyList<string> hosts, StsMode mode, TimeSpan age) =>
     [
-        $"{page} (text/plain; a change needs a new id in the TXT record):", "  version: STSv1", $"  mode: {mode.ToString().ToLowerInvariant()}",
-        .. hosts.Select(host => $"  mx: {host}"), string.Create(CultureInfo.InvariantCulture, $"  max_age: {(age < s_leastAge ? s_usualAge : age).TotalSeconds}"),
+        $"{page}:", "  version: STSv1", $"  mode: {mode.ToString().ToLowerInvariant()}",
+        .. hosts.Select(host => $"  mx: {host}"), $"  max_age: {Seconds(age < s_leastAge ? s_usualAge : age)}",
     ];
 }

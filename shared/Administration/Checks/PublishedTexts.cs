@@ -11,6 +11,7 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
     private const int LeastKeyBits = 1024;
     private const int GoodKeyBits = 2048;
     private const int Ed25519KeyBytes = 32;
+    private const string Version = "DKIM1";
 
     public Task<PublishedItem> KeyAsync(string domain, string selector, CancellationToken cancellation) => TextAsync(
         PublishedKind.Dkim, $"{selector}._domainkey.{domain}", _ => true,
@@ -24,13 +25,13 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
             PublishedKind.MtaSts, $"_mta-sts.{domain}", text => text.StartsWith("v=STSv1", StringComparison.Ordinal),
             [$"_mta-sts.{domain}. TXT \"v=STSv1; id={id}\""],
             text => TagsOf(text).GetValueOrDefault("id", "") is { Length: > 0 and <= 32 } value && value.All(char.IsAsciiLetterOrDigit)
-                ? ("", "") : ("its id must be 1 to 32 letters and digits", ""), cancellation);
+                ? TextJudgement.Right : TextJudgement.Wrong(RemarkKind.StsId), cancellation);
         if (item.State != PublishedState.Ok)
             return item;
         var host = $"mta-sts.{domain}";
         return (await dns.IPv4Async(host, cancellation)).Records.Count + (await dns.IPv6Async(host, cancellation)).Records.Count > 0
             ? item
-            : item with { State = PublishedState.Wrong, Remark = $"{host}, from which the policy is fetched by HTTPS, has no address", Publish = [$"{host}. A <its IPv4 address>"] };
+            : item with { State = PublishedState.Wrong, Remarks = [new(RemarkKind.StsHostWithoutAddress, host)], Publish = [$"{host}. A <its IPv4 address>"] };
     }
 
     // RFC 8460 §3
@@ -39,7 +40,7 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
         [$"_smtp._tls.{domain}. TXT \"v=TLSRPTv1; rua=mailto:postmaster@{domain}\""],
         text => TagsOf(text).GetValueOrDefault("rua", "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } uris
             && uris.All(uri => uri.StartsWith("mailto:", StringComparison.OrdinalIgnoreCase) || uri.StartsWith("https:", StringComparison.OrdinalIgnoreCase))
-                ? ("", "") : ("its rua must be mailto: or https:", ""), cancellation);
+                ? TextJudgement.Right : TextJudgement.Wrong(RemarkKind.TlsReportTargets), cancellation);
 
     /// <summary>Of a host, or of what it is an alias of (RFC 7672 §2.2.3, §3.1).</summary>
     public async Task<PublishedItem> TlsaAsync(string host, CancellationToken cancellation)
@@ -60,12 +61,12 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
             return DomainCheck.Unanswered(PublishedKind.Tlsa, name, answer.Error);
         string[] found = [.. answer.Records.Select(record => $"{record.Usage} {record.Selector} {record.MatchingType} {Convert.ToHexString(record.Data.Span).ToLowerInvariant()}")];
         if (found.Length == 0)
-            return new(PublishedKind.Tlsa, name, PublishedState.Missing, [], "only where the zone is signed by DNSSEC", publish);
+            return new(PublishedKind.Tlsa, name, PublishedState.Missing, [], [new(RemarkKind.NeedsDnssec)], publish);
         if (!answer.Records.Any(IsUsable))
-            return new(PublishedKind.Tlsa, name, PublishedState.Wrong, found, "none of them can be used for SMTP: usage 2 or 3, selector 0 or 1, matching type 1 with 32 octets, 2 with 64, or 0", publish);
+            return new(PublishedKind.Tlsa, name, PublishedState.Wrong, found, [new(RemarkKind.NoUsableTlsa)], publish);
         return answer.IsAuthenticated
-            ? new(PublishedKind.Tlsa, name, PublishedState.Ok, found, "", [])
-            : new(PublishedKind.Tlsa, name, PublishedState.Wrong, found, "the resolver does not vouch for it by DNSSEC, and nobody uses it then", []);
+            ? new(PublishedKind.Tlsa, name, PublishedState.Ok, found, [], [])
+            : new(PublishedKind.Tlsa, name, PublishedState.Wrong, found, [new(RemarkKind.NotAuthenticated)], []);
     }
 
     private static bool IsUsable(TlsaRecord record) => record is { Usage: 2 or 3, Selector: 0 or 1 } && record switch
@@ -78,48 +79,48 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
 
     /// <param name="judge">What is wrong with a text, or what is to be said of one that is right.</param>
     private async Task<PublishedItem> TextAsync(
-        PublishedKind kind, string name, Func<string, bool> isOne, string[] publish, Func<string, (string Fault, string Remark)> judge, CancellationToken cancellation)
+        PublishedKind kind, string name, Func<string, bool> isOne, string[] publish, Func<string, TextJudgement> judge, CancellationToken cancellation)
     {
         var answer = await dns.TxtAsync(name, cancellation);
         if (answer.Status == DnsStatus.Failed)
             return DomainCheck.Unanswered(kind, name, answer.Error);
         string[] found = [.. answer.Records.Select(record => record.Text).Where(isOne)];
         if (found.Length == 0)
-            return new(kind, name, PublishedState.Missing, [], "", publish);
+            return new(kind, name, PublishedState.Missing, [], [], publish);
         if (found.Length > 1)
-            return new(kind, name, PublishedState.Wrong, found, "there may be one record", publish);
-        var (fault, remark) = judge(found[0]);
-        return fault.Length > 0 ? new(kind, name, PublishedState.Wrong, found, fault, publish) : new(kind, name, PublishedState.Ok, found, remark, []);
+            return new(kind, name, PublishedState.Wrong, found, [new(RemarkKind.SeveralRecords)], publish);
+        var judged = judge(found[0]);
+        return judged.IsRight ? new(kind, name, PublishedState.Ok, found, judged.Remarks, []) : new(kind, name, PublishedState.Wrong, found, judged.Remarks, publish);
     }
 
     // RFC 6376 §3.6.1, RFC 8463 §4
-    private static (string Fault, string Remark) FaultOfKey(string text)
+    private static TextJudgement FaultOfKey(string text)
     {
         var tags = TagsOf(text);
-        if (tags.TryGetValue("v", out var version) && version != "DKIM1")
-            return ($"v is '{version}', and must be DKIM1", "");
+        if (tags.TryGetValue("v", out var version) && version != Version)
+            return TextJudgement.Wrong(RemarkKind.KeyVersion, version, Version);
         if (!tags.TryGetValue("p", out var key))
-            return ("it has no key (p)", "");
+            return TextJudgement.Wrong(RemarkKind.NoKey);
         if (key.Length == 0)
-            return ("the key is revoked (p is empty)", "");
+            return TextJudgement.Wrong(RemarkKind.KeyRevoked);
         var octets = new byte[key.Length];
         if (!Convert.TryFromBase64String(string.Concat(key.Where(character => !char.IsWhiteSpace(character))), octets, out var length))
-            return ("its key (p) is not Base64", "");
-        var testing = tags.GetValueOrDefault("t", "").Split(':').Contains("y") ? "it is for tests (t=y): who fails is treated as who does not sign" : "";
+            return TextJudgement.Wrong(RemarkKind.KeyNotBase64);
+        var testing = tags.GetValueOrDefault("t", "").Split(':').Contains("y") ? TextJudgement.RightBut(RemarkKind.KeyForTests) : TextJudgement.Right;
         switch (tags.GetValueOrDefault("k", "rsa"))
         {
             case "ed25519":
-                return length == Ed25519KeyBytes ? ("", testing) : ($"its key has {length} octets, and Ed25519 has {Ed25519KeyBytes}", "");
+                return length == Ed25519KeyBytes ? testing : TextJudgement.Wrong(RemarkKind.KeyOctets, Text(length), Text(Ed25519KeyBytes));
             case "rsa":
                 return BitsOf(octets.AsSpan(0, length)) switch
                 {
-                    null => ("its key is no RSA key", ""),
-                    < LeastKeyBits and var bits => ($"its key has {bits} bits, and nobody takes less than {LeastKeyBits} (RFC 8301)", ""),
-                    < GoodKeyBits and var bits => ("", $"its key has {bits} bits; {GoodKeyBits} are usual"),
-                    _ => ("", testing),
+                    null => TextJudgement.Wrong(RemarkKind.NotAnRsaKey),
+                    < LeastKeyBits and var bits => TextJudgement.Wrong(RemarkKind.KeyTooShort, Text(bits), Text(LeastKeyBits)),
+                    < GoodKeyBits and var bits => TextJudgement.RightBut(RemarkKind.KeyShort, Text(bits), Text(GoodKeyBits)),
+                    _ => testing,
                 };
             default:
-                return ($"k is '{tags["k"]}', and must be rsa or ed25519", "");
+                return TextJudgement.Wrong(RemarkKind.KeyKind, tags["k"]);
         }
     }
 
@@ -146,6 +147,8 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
         }
     }
 
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
     private static Dictionary<string, string> TagsOf(string text)
     {
         var tags = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -158,4 +161,14 @@ internal sealed class PublishedTexts(IDnsLookup dns, TimeProvider time)
 
         return tags;
     }
+}
+
+/// <summary>Whether a text is as it must be, and what is to be said of it.</summary>
+internal readonly record struct TextJudgement(bool IsRight, IReadOnlyList<PublishedRemark> Remarks)
+{
+    public static TextJudgement Right { get; } = new(true, []);
+
+    public static TextJudgement RightBut(RemarkKind kind, params string[] values) => new(true, [new(kind, values)]);
+
+    public static TextJudgement Wrong(RemarkKind kind, params string[] values) => new(false, [new(kind, values)]);
 }

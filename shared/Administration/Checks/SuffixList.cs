@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Text;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.ServiceDefaults;
@@ -50,20 +51,25 @@ public sealed class SuffixList(TimeProvider time)
     {
         if (!Uri.TryCreate(source, UriKind.Absolute, out var uri) || !(uri.Scheme == Uri.UriSchemeHttps || (uri.Scheme == Uri.UriSchemeHttp && uri.IsLoopback)))
             return new CheckMistyped(CheckedThing.Source, source);
-        string text;
+        string? text;
+        HttpStatusCode status;
         try
         {
-            text = await FetchAsync(uri, cancellation);
+            (text, status) = await FetchAsync(uri, cancellation);
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException
-            || (failure is OperationCanceledException && !cancellation.IsCancellationRequested))
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            return new SuffixListNotRenewed(file, source, failure is OperationCanceledException
-                ? string.Create(CultureInfo.InvariantCulture, $"no answer within {s_patience.TotalSeconds} s") : failure.Message.TrimEnd('.'));
+            return new SuffixListNotRenewed(file, source, NotRenewedCause.NoAnswer, s_patience.TotalSeconds.ToString(CultureInfo.InvariantCulture));
+        }
+        catch (Exception failure) when (failure is HttpRequestException or IOException)
+        {
+            return new SuffixListNotRenewed(file, source, NotRenewedCause.Unreachable, failure.Message.TrimEnd('.'));
         }
 
+        if (text is null)
+            return new SuffixListNotRenewed(file, source, NotRenewedCause.Status, ((int)status).ToString(CultureInfo.InvariantCulture));
         if (PublicSuffixList.FaultOf(text) is { } fault)
-            return new SuffixListNotRenewed(file, source, fault);
+            return new SuffixListNotRenewed(file, source, NotRenewedCause.NoList, fault);
         try
         {
             Write(file, text);
@@ -76,7 +82,8 @@ public sealed class SuffixList(TimeProvider time)
         return new SuffixListRenewed(file, Read(text).Count, source);
     }
 
-    private async Task<string> FetchAsync(Uri uri, CancellationToken cancellation)
+    /// <returns>Null with a status that is no success.</returns>
+    private async Task<(string? Text, HttpStatusCode Status)> FetchAsync(Uri uri, CancellationToken cancellation)
     {
         // What is asked for by HTTPS does not come from elsewhere.
         using var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
@@ -85,9 +92,7 @@ public sealed class SuffixList(TimeProvider time)
         using var deadline = new CancellationTokenSource(s_patience, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         using var answer = await client.GetAsync(uri, either.Token);
-        if (!answer.IsSuccessStatusCode)
-            throw new HttpRequestException(string.Create(CultureInfo.InvariantCulture, $"the server answered {(int)answer.StatusCode}"));
-        return Encoding.UTF8.GetString(await answer.Content.ReadAsByteArrayAsync(either.Token));
+        return (answer.IsSuccessStatusCode ? Encoding.UTF8.GetString(await answer.Content.ReadAsByteArrayAsync(either.Token)) : null, answer.StatusCode);
     }
 
     private static void Write(string file, string text)

@@ -30,7 +30,7 @@ public sealed partial class SigningKeys(IOptions<DkimOptions> options, TimeProvi
     public IReadOnlyList<DkimSigningKey> Of(string domain) =>
         Current() is { Count: > 0 } keys && DomainName.ToAscii(domain) is { } ascii && keys.TryGetValue(ascii, out var found) ? found : [];
 
-    /// <summary>The same of the domain or, where it has none, of the nearest above it: a key may sign for names below its domain.</summary>
+    /// <summary>The keys of the domain or, where it has none, of the nearest above it: a key may sign for names below its domain.</summary>
     public IReadOnlyList<DkimSigningKey> AtOrAbove(string domain)
     {
         for (var name = domain; ; name = name[(name.IndexOf('.') + 1)..])

@@ -19,7 +19,7 @@ public sealed class DmarcCheck(IDnsLookup dns, DmarcDiscoveryMode mode, Func<Pub
         AuthorDomains authors, SpfResult? spf, IReadOnlyList<DkimResult> dkim, ICollection<string>? steps, CancellationToken deadline) =>
         Begin(authors, steps, deadline).EndAsync(spf, dkim);
 
-    /// <summary>The same in two steps: policies are asked for at once, and what other methods found may come later.</summary>
+    /// <summary>The check in two steps: policies are asked for at once, and what other methods found may come later.</summary>
     /// <inheritdoc cref="CheckAsync"/>
     public DmarcInquiry Begin(AuthorDomains authors, ICollection<string>? steps, CancellationToken deadline)
     {

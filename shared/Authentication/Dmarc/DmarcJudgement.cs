@@ -54,7 +54,7 @@ public sealed record DmarcJudgement(DmarcReportPolicy Policy, DmarcReportSource 
         }
     }
 
-    /// <summary>The same with what a stranger can vary least alone, for messages of a domain whose kinds there is no more room for.</summary>
+    /// <summary>The judgement with what a stranger can vary least alone, for messages of a domain whose kinds there is no more room for.</summary>
     public DmarcJudgement ToCoarse() => this with
     {
         Source = new DmarcReportSource(Source.Address, Source.Disposition, Source.IsDkimAligned, Source.IsSpfAligned, Source.HeaderFrom, "")

@@ -37,6 +37,11 @@ public enum OperatorAction
 
     /// <summary>What another domain wants of TLS was forgotten.</summary>
     TlsPolicyForgotten = 60,
+
+    /// <summary>Mail of a domain is signed with a key more.</summary>
+    DkimKeyMade = 70,
+
+    DkimKeyRetired = 71,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
@@ -60,6 +65,17 @@ public sealed class AuditLog(MailDatabase database)
         SELECT action, done_by, done_at, recipients, host, subject FROM operator_audit WHERE done_at >= $1
         ORDER BY done_at DESC, id DESC LIMIT $2
         """);
+
+    /// <summary>Notes an act whose change is outside of the store, and done.</summary>
+    public async Task NoteAsync(OperatorAction action, string subject, OperatorIdentity by)
+    {
+        var note = await AuditNote.BeginAsync(database, by);
+        await database.WriteAsync(async transaction =>
+        {
+            await note.WriteAsync(transaction, action, subject);
+            return true;
+        });
+    }
 
     /// <summary>The last acts since a time, the last one first.</summary>
     public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken) =>

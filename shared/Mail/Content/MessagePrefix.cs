@@ -33,7 +33,7 @@ public sealed class MessagePrefix
         SizeBytes += fields.Length;
     }
 
-    /// <summary>The same of one field, in one line.</summary>
+    /// <summary>Puts one field of one line in front of those that are there.</summary>
     /// <exception cref="ArgumentException">Name and value make no field of one line, or there is no room for it.</exception>
     public void Add(string name, string value)
     {

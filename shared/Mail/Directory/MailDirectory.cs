@@ -133,7 +133,7 @@ public sealed class MailDirectory(MailDatabase database, MailStoreOptions option
         return changed;
     }
 
-    /// <summary>The same password, stored as it would be now. False: another was set, or this one was renewed, since the account was read.</summary>
+    /// <summary>Stores a password anew, as it would be now. False: another was set, or this one was renewed, since the account was read.</summary>
     public async Task<bool> RenewPasswordAsync(Account account, StoredPassword renewed)
     {
         var isDone = await database.WriteAsync(async transaction =>
@@ -154,7 +154,7 @@ public sealed class MailDirectory(MailDatabase database, MailStoreOptions option
             return await change(new DirectoryChange(transaction, database.Time.GetUtcNow(), DetailSeparators));
         });
 
-    /// <summary>The same as an act of an operator, which the change notes where it does something (<see cref="DirectoryChange.NoteAsync"/>).</summary>
+    /// <summary>Changes the directory as an act of an operator, which the change notes where it does something (<see cref="DirectoryChange.NoteAsync"/>).</summary>
     public async Task<T> ChangeAsync<T>(OperatorIdentity by, Func<DirectoryChange, ValueTask<T>> change)
     {
         var note = await AuditNote.BeginAsync(database, by);

@@ -16,7 +16,7 @@ internal sealed class LoginHistory(TimeProvider time)
     private const int FreeFailures = 5;
 
     /// <summary>
-    /// The same from all prefixes of one customer's IPv6 site together (<see cref="LoginNetwork.Wide"/>), which are many: beyond it a name is
+    /// Mistakes in a row from all prefixes of one customer's IPv6 site together (<see cref="LoginNetwork.Wide"/>), which are many: beyond it a name is
     /// paused wherever there it has not logged in from. Of IPv4 the wide network is many customers.
     /// </summary>
     private const int FreeFailuresOfSite = 50;

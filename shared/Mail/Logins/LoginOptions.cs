@@ -36,7 +36,7 @@ public sealed class LoginOptions
     [Range(1, 100_000)]
     public int MaxWaiting { get; set; } = 100;
 
-    /// <summary>The same from one network (<see cref="PrefixIPv4"/>, <see cref="PrefixIPv6"/>). Default 10.</summary>
+    /// <summary>Logins from one network that may wait (<see cref="PrefixIPv4"/>, <see cref="PrefixIPv6"/>). Default 10.</summary>
     [Range(1, 100_000)]
     public int MaxWaitingPerNetwork { get; set; } = 10;
 
@@ -44,7 +44,7 @@ public sealed class LoginOptions
     [Range(8, 32)]
     public int PrefixIPv4 { get; set; } = 32;
 
-    /// <summary>The same of IPv6. Default 64, what one customer has at least (RFC 6177).</summary>
+    /// <summary>Bits of an IPv6 address that name a network whose logins take turns with others'. Default 64, what one customer has at least (RFC 6177).</summary>
     [Range(16, 128)]
     public int PrefixIPv6 { get; set; } = 64;
 

@@ -14,7 +14,7 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
     /// <summary>Of one network the others are told so often in a minute. Nobody who mistypes gets there; a network of many users may.</summary>
     internal const int MostToldOfNetwork = 60;
 
-    /// <summary>The same of all networks. With it no more rows come in than are swept (<see cref="LoginFailureStore.ForgetOldAsync"/>).</summary>
+    /// <summary>Of all networks together the others are told so often in a minute. With it no more rows come in than are swept (<see cref="LoginFailureStore.ForgetOldAsync"/>).</summary>
     private const int MostTold = 3000;
 
     /// <summary>A login waits so long for what others know, as it holds up those behind it; a row by its key takes a millisecond.</summary>

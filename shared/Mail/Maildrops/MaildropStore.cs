@@ -89,7 +89,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
     /// </summary>
     /// <param name="claimId">New (<see cref="ClaimStore.NextIdAsync"/>), or that of the call of which nobody knows whether it was committed.</param>
     /// <param name="afterDoubt">
-    /// The same was asked for before, and nobody knows whether it was committed: what became of a recipient then is the result now.
+    /// That these be stored was asked for before, and nobody knows whether it was committed: what became of a recipient then is the result now.
     /// </param>
     public Task<IReadOnlyList<AttemptResult>> StoreAsync(
         long claimId, BatchCommand command, Func<Recipient, string> header, CancellationToken cancellationToken, bool afterDoubt = false)
@@ -262,7 +262,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         {
             var isNew = await inserted == 1;
             results.Add(recipient.RecipientId, Delivered(recipient, isNew, now));
-            // The recipient's hold passes to the maildrop row; it goes when the mailbox has the message by another address.
+            // The recipient's reference to the content passes to the maildrop row; it goes when the mailbox has the message by another address.
             if (!isNew)
                 known.Add(recipient.MessageId);
         }

@@ -126,7 +126,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
     }
 
     /// <summary>
-    /// The same for the last of the claim: with these all that was won is delivered, and the claim ends in the same commit. It does not
+    /// Records the last deliveries of the claim: with these all that was won is delivered, and the claim ends in the same commit. It does not
     /// where it was won for others than these; then it ends with the report, or by its lease.
     /// </summary>
     /// <param name="allOfClaim">All that were won: these, and others only if this store has said that they are recorded.</param>

@@ -26,7 +26,7 @@ public sealed class OutcomeStore(MailDatabase database)
     /// more is to be gathered.
     /// </summary>
     /// <param name="afterDoubt">
-    /// The same was asked for before, and nobody knows whether it was committed: what was recorded then counts as recorded now.
+    /// That these be recorded was asked for before, and nobody knows whether it was committed: what was recorded then counts as recorded now.
     /// </param>
     /// <param name="endsClaim">
     /// False: more is to be recorded under it. Should nobody do so, its lease runs out, and what it still holds is taken back.

@@ -23,7 +23,7 @@ internal static partial class OutcomeWriter
 
     private static readonly Statement s_deliveredBefore = new("SELECT id FROM recipients WHERE id {in_1} AND claim = $2 AND state = 1");
 
-    // The far end reports from here on (RFC 3461 §5.2.1); what was owed held the content.
+    // The far end reports from here on (RFC 3461 §5.2.1); what was owed was a reference to the content.
     private static readonly Statement s_handedOn = new(
         "UPDATE recipients SET notify = notify - 16 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 16) <> 0 RETURNING id")
         { Locks = SharedRows.Recipients };
@@ -32,7 +32,7 @@ internal static partial class OutcomeWriter
         "UPDATE recipients SET notify = notify + 64 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 80) = 16")
         { Locks = SharedRows.Recipients };
 
-    // As if he had asked for it (RFC 2852 §4.1.4), unless he is to be told of nothing, or is nobody (RFC 5321 §4.5.5). What is owed holds the content.
+    // As if he had asked for it (RFC 2852 §4.1.4), unless he is to be told of nothing, or is nobody (RFC 5321 §4.5.5). What is owed is a reference to the content.
     private static readonly Statement s_tellOfRelay = new(
         """
         UPDATE recipients SET notify = notify + 16 WHERE id {in_1} AND claim = $2 AND state + 0 = 1 AND (notify & 17) = 0

@@ -8,7 +8,7 @@ namespace MailPipeline.Mail;
 /// </summary>
 internal static class RecipientNotify
 {
-    /// <summary>A report of success is owed: as long as the recipient waits and when it has been delivered. Holds the content, as a recipient does.</summary>
+    /// <summary>A report of success is owed: as long as the recipient waits and when it has been delivered. It is a reference to the content, as a recipient is.</summary>
     public const long OwesSuccess = 16;
 
     /// <summary>The host that took it delivers itself. Stands only beside <see cref="OwesSuccess"/>, for the report.</summary>

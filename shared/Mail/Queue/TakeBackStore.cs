@@ -53,7 +53,7 @@ public static class HoldRule
     public const int MostDeaths = 3;
 
     /// <summary>
-    /// The same while nothing points to the recipient: others were begun with it, and it had not come to a final dot. Most often the far end
+    /// Workers in a row that may die over a recipient to whom nothing points: others were begun with it, and it had not come to a final dot. Most often the far end
     /// was merely being dialled as the process ended. A message that kills its worker before its dot, among others, ends here.
     /// </summary>
     public const int MostDeathsAmongOthers = 10;

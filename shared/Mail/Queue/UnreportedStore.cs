@@ -35,7 +35,7 @@ public sealed record DueFailure(long DueAt, long RecipientId)
 /// <summary>
 /// Failures between their outcome and the report to the sender. They are noted in the transaction that records the outcome, and go in
 /// the one that accepts the report, which finds them as the report says them, so that each is reported once, whoever dies in between.
-/// Those of one message that are noted by then share a report. Until then they hold the message's bytes, whose header the report returns.
+/// Those of one message that are noted by then share a report. Until then they refer to the message's content, whose header the report returns.
 /// </summary>
 public sealed class UnreportedStore(MailDatabase database)
 {

@@ -31,20 +31,109 @@ internal static partial class DocumentationRules
         }
     }
 
-    /// <summary>A shared project says it in its README, a folder of a service in its own or in the row of the service's table.</summary>
+    /// <summary>
+    /// A shared project says it in its README; a room in its own, or in its row of the project's table.
+    /// </summary>
     public static IEnumerable<string> Every_room_says_who_may_call_it(Tree tree) =>
         from file in tree.Sources("services", "shared")
         let project = tree.ProjectOf(file.Path)
-        where project is not null && project.Folder != Composition
-        let room = project.Layer == "shared" ? "" : file.Path[(project.Folder.Length + 1)..].Split('/') is [var folder, _, ..] ? folder : null
-        where room is not null
+        where project is not null
+        let room = file.Path[(project.Folder.Length + 1)..].Split('/') is [var folder, _, ..] ? folder : ""
+        where room.Length > 0 || project.Layer == "shared" || project.Folder == Composition
         group room by (project.Folder, Room: room) into rooms
         let path = $"{rooms.Key.Folder}/{rooms.Key.Room}".TrimEnd('/')
         let own = tree.Files.GetValueOrDefault($"{path}/README.md", "")
-        let table = rooms.Key.Room.Length > 0 ? tree.Files.GetValueOrDefault($"{rooms.Key.Folder}/README.md", "") : ""
         where !own.Contains(Callers, StringComparison.OrdinalIgnoreCase)
-        where !table.Contains($"| {Callers} |", StringComparison.Ordinal) || !Regex.IsMatch(table, $@"^\| \[?`{rooms.Key.Room}`", RegexOptions.Multiline)
+        where rooms.Key.Room.Length == 0 || RoomTable(tree, rooms.Key.Folder).All(row => row.Room != rooms.Key.Room)
         select $"{path}: no README says who may call it";
+
+    /// <summary>What the tables of rooms say of callers and of what is used is what the walls say.</summary>
+    public static IEnumerable<string> Tables_of_rooms_say_what_holds(Tree tree)
+    {
+        foreach (var project in tree.Projects.Where(project => project.Layer is "services" or "shared"))
+        {
+            var rooms = RoomRules.Uses.Keys.Where(key => key.Project == project.Folder).Select(key => key.Room).ToArray();
+            foreach (var row in RoomTable(tree, project.Folder).Where(row => rooms.Contains(row.Room)))
+            {
+                var callers = rooms.Where(room => RoomRules.Uses[(project.Folder, room)].Contains(row.Room));
+                foreach (var wrong in Difference(NamedIn(row.Callers, rooms), callers))
+                    yield return $"{project.Folder}/README.md: {row.Room} and its caller {wrong} do not agree with the walls";
+                if (row.Uses is not { } uses || uses == "all")
+                    continue;
+                foreach (var wrong in Difference(NamedIn(uses, rooms), RoomRules.Uses[(project.Folder, row.Room)]))
+                    yield return $"{project.Folder}/README.md: {row.Room} and {wrong}, which it uses, do not agree with the walls";
+            }
+        }
+    }
+
+    /// <summary>Who may call a shared project is who references it: each is named there, up to where it says whom the project calls, and nobody else.</summary>
+    public static IEnumerable<string> Who_may_call_a_project_references_it(Tree tree)
+    {
+        var projects = tree.Projects.Where(project => project.Layer is "services" or "shared").ToList();
+        foreach (var project in projects.Where(project => project.Layer == "shared"))
+        {
+            var path = $"{project.Folder}/README.md";
+            var section = CallersSection().Match(tree.Files.GetValueOrDefault(path, ""));
+            if (!section.Success)
+                continue;
+            var named = projects.Where(other => other != project && Regex.IsMatch(section.Groups[1].Value, $@"\b{other.Name}\b")).Select(other => other.Name);
+            var callers = projects.Where(other => other.References.Contains(project.Path)).Select(other => other.Name);
+            foreach (var wrong in Difference(named, callers))
+                yield return callers.Contains(wrong) ? $"{path} does not name {wrong}, which references it" : $"{path} names {wrong}, which does not reference it";
+        }
+    }
+
+    /// <summary>A source file that a document names is there: beside the document, by its path in the repository, or by its name anywhere.</summary>
+    public static IEnumerable<string> Files_that_documents_name_exist(Tree tree) =>
+        from document in tree.Files
+        where document.Key.EndsWith(".md", StringComparison.Ordinal)
+        let folder = document.Key.Contains('/', StringComparison.Ordinal) ? document.Key[..document.Key.LastIndexOf('/')] : ""
+        from Match name in NamedFile().Matches(document.Value)
+        let file = name.Groups[1].Value
+        where !tree.Files.ContainsKey(Resolve(folder, file)) && !tree.Files.ContainsKey(file)
+            && (file.Contains('/', StringComparison.Ordinal) || !tree.Files.Keys.Any(path => path.EndsWith($"/{file}", StringComparison.Ordinal)))
+        select $"{document.Key} names {file}, which does not exist";
+
+    /// <summary>Each project of tests says in the table what it proves.</summary>
+    public static IEnumerable<string> Every_project_of_tests_has_a_row(Tree tree) =>
+        from project in tree.Projects
+        where project.Layer == "tests" && project.Name.EndsWith(".Tests", StringComparison.Ordinal)
+        where !Regex.IsMatch(tree.Files.GetValueOrDefault("tests/README.md", ""), $@"^\| `{Regex.Escape(project.Name)}` \|", RegexOptions.Multiline)
+        select $"{project.Name} has no row in tests/README.md";
+
+    /// <summary>The rows of a project's table of rooms: with a column that says who may call each, and perhaps one that says what it uses.</summary>
+    private static IEnumerable<(string Room, string? Uses, string Callers)> RoomTable(Tree tree, string project)
+    {
+        string[]? columns = null;
+        foreach (var line in tree.Files.GetValueOrDefault($"{project}/README.md", "").Split('\n'))
+        {
+            if (!line.StartsWith("| ", StringComparison.Ordinal))
+            {
+                columns = null;
+                continue;
+            }
+            var cells = Array.ConvertAll(line.Trim().Trim('|').Split(" | "), cell => cell.Trim());
+            columns ??= cells;
+            var (uses, callers) = (Array.IndexOf(columns, "uses"), Array.IndexOf(columns, Callers));
+            if (callers >= 0 && cells.Length == columns.Length && RoomName().Match(cells[0]) is { Success: true } room)
+                yield return (room.Groups[1].Value, uses < 0 ? null : cells[uses], cells[callers]);
+        }
+    }
+
+    private static IEnumerable<string> NamedIn(string cell, string[] rooms) => rooms.Where(room => cell.Contains($"`{room}`", StringComparison.Ordinal));
+
+    private static IEnumerable<string> Difference(IEnumerable<string> said, IEnumerable<string> so) => said.Except(so).Concat(so.Except(said));
+
+    [GeneratedRegex(@"^\[?`(\w+)`")]
+    private static partial Regex RoomName();
+
+    // Group 1: up to the sentence that begins with what it does itself, or to the next heading.
+    [GeneratedRegex(@"^## Who may call it\r?\n(.*?)(?=\bIt (?:calls|uses|asks)\b|^## |\z)", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex CallersSection();
+
+    // Not: "...Options.cs", for many.
+    [GeneratedRegex(@"`((?!\.\.\.)[\w./-]+\.(?:cs|csproj|sh))`")]
+    private static partial Regex NamedFile();
 
     /// <summary>Programs read what a command says it did: each name stands in the README of the commands.</summary>
     public static IEnumerable<string> Every_result_of_a_command_is_documented(Tree tree) =>

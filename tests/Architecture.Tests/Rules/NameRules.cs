@@ -53,6 +53,28 @@ internal static partial class NameRules
         }
     }
 
+    /// <summary>Words of our own where the field has one, and what it says. "To hand out", "the rest of" and the like are plain English.</summary>
+    private static readonly (Regex Ours, string Theirs)[] Words =
+    [
+        (new(@"\bwardens?\b", RegexOptions.IgnoreCase), "reconciler"),
+        (new(@"\bdeeds?\b", RegexOptions.IgnoreCase), "act, or entry of the audit"),
+        (new(@"\bfarewells?\b", RegexOptions.IgnoreCase), "closing reply"),
+        (new(@"\bwaiting[ -]rooms?\b", RegexOptions.IgnoreCase), "queue"),
+        (new(@"(?<![A-Za-z])hand-?outs?(?![a-z])", RegexOptions.IgnoreCase), "batch"),
+        (new(@"\b_?aside\b|(?:Put|Set|TakeUp)Aside", RegexOptions.IgnoreCase), "parked, dead-letter, or what it waits for"),
+        (new(@"(?<![a-z])domains?(?:'s?)?[_ ](?:that[_ ])?rests?(?![a-z])", RegexOptions.IgnoreCase), "back-off"),
+        (new(@"\bholds?[_ ](?:the[_ ]|its[_ ])?(?:content|message's bytes)(?![_ ]back)\b|\bcontent_holds?\b", RegexOptions.IgnoreCase), "reference to the content"),
+    ];
+
+    /// <summary>One word for one thing, the field's: whoever knows mail reads it once.</summary>
+    public static IEnumerable<string> Words_are_those_of_the_field(Tree tree) =>
+        from file in tree.Files
+        // Here they stand as examples.
+        where !file.Key.StartsWith("tests/Architecture.Tests/", StringComparison.Ordinal)
+        from word in Words
+        from Match ours in word.Ours.Matches(file.Value)
+        select $"{file.Key} says '{ours.Value}'; the field says {word.Theirs}";
+
     /// <summary>The types that a file declares for others.</summary>
     internal static IEnumerable<string> TypesOf(SourceFile file) => SharedType().Matches(file.Text).Select(match => match.Groups[1].Value);
 

@@ -22,7 +22,8 @@ internal static partial class ReferenceRules
                 "shared/Contracts/Contracts.csproj", "shared/Sasl/Sasl.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj",
                 "shared/Smtp/Smtp.csproj", "shared/Storage/Storage.csproj",
             ],
-        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = [],
+        // For the text that is safe to show.
+        ["shared/ServiceDefaults/ServiceDefaults.csproj"] = ["shared/Smtp/Smtp.csproj"],
         ["shared/Authentication/Authentication.csproj"] =
             ["shared/Dns/Dns.csproj", "shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Administration/Administration.csproj"] =

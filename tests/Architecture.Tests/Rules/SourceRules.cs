@@ -29,6 +29,16 @@ internal static partial class SourceRules
         where ConsoleUse().IsMatch(line)
         select $"{file.Path}: {line.Trim()}";
 
+    /// <summary>What is found is said in words by whoever shows it: here it is a kind and its values. What is thrown is no result.</summary>
+    public static IEnumerable<string> Administration_has_no_sentences(Tree tree) =>
+        from file in tree.Sources("shared/Administration")
+        from line in file.Lines
+        where !line.Contains("Exception(", StringComparison.Ordinal)
+        from Match text in Literal().Matches(LineComment().Replace(line, ""))
+        // In <...> stands what belongs into a record and is not known.
+        where Sentence().IsMatch(Blank().Replace(text.Value, ""))
+        select $"{file.Path} says {text.Value}";
+
     public static IEnumerable<string> No_file_is_longer_than_600_lines(Tree tree) =>
         from file in tree.Sources("services", "shared", "AppHost")
         let lines = file.Text.Count(character => character == '\n')
@@ -60,6 +70,12 @@ internal static partial class SourceRules
         from Match match in Template().Matches(file.Text)
         where MessageId().IsMatch(match.Groups[1].Value)
         select $"{file.Path}: no message= before the id in \"{match.Groups[1].Value}\"";
+
+    /// <summary>"$" also matches before a line end that ends the text: a name that is checked by it may have one.</summary>
+    public static IEnumerable<string> A_pattern_ends_where_the_text_does(Tree tree) =>
+        from file in tree.Sources("services", "shared")
+        from Match pattern in EndOfLine().Matches(file.Text)
+        select $"{file.Path}: {pattern.Value} ends in '$'; '\\z' is the end of the text";
 
     /// <summary>Two whole pipelines run in one process, so nothing may be shared by being static.</summary>
     public static IEnumerable<string> Nothing_static_is_mutable(Tree tree) =>
@@ -116,6 +132,22 @@ internal static partial class SourceRules
     // Group 1: what the line says.
     [GeneratedRegex("""\[LoggerMessage\([^"]*"((?:[^"\\]|\\.)*)["]""")]
     private static partial Regex Template();
+
+    [GeneratedRegex("""["](?:[^"\\]|\\.)*["]""")]
+    private static partial Regex Literal();
+
+    [GeneratedRegex(@"(?<!:)//.*")]
+    private static partial Regex LineComment();
+
+    [GeneratedRegex("<[^>]*>")]
+    private static partial Regex Blank();
+
+    [GeneratedRegex(@"\b[a-z]+ [a-z]+ [a-z]+\b")]
+    private static partial Regex Sentence();
+
+    // With Multiline it is meant.
+    [GeneratedRegex("""\[(?:GeneratedRegex|RegularExpression)\(@?"[^"\r\n]*[$]"(?![^\r\n]*Multiline)""")]
+    private static partial Regex EndOfLine();
 
     // By the machine's clock; a clock of the test's own lets no time pass, and what never ends waits for something else.
     [GeneratedRegex(@"\bThread\.Sleep\(|\bTask\.Delay\((?!Timeout\.Infinite)[^;{]*?\bTimeProvider\.System\b")]

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;

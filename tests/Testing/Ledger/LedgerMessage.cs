@@ -65,7 +65,7 @@ public sealed class LedgerMessage
     /// <summary>What senders say of reports, at random: nothing as a rule, and else each of what they can.</summary>
     public static string AnyNotify(Random random) => random.Next(3) > 0 ? "" : s_notify[random.Next(s_notify.Length)];
 
-    /// <summary>The same of RET.</summary>
+    /// <summary>What senders say of RET, at random: nothing as a rule.</summary>
     public static string AnyReturn(Random random) => random.Next(6) switch
     {
         0 => "FULL",

@@ -23,7 +23,7 @@ public sealed class DnsServer : IAsyncDisposable
     /// <summary>Starts it with these records in zone file form, e.g. <c>example.com. MX 10 mx.example.com.</c></summary>
     public static Task<DnsServer> StartAsync(string records, CancellationToken cancellation = default) => StartAsync(records, [], cancellation);
 
-    /// <summary>The same, for those who cannot reach loopback.</summary>
+    /// <summary>Starts it for those who cannot reach loopback.</summary>
     /// <param name="listen">Where it answers besides loopback.</param>
     public static async Task<DnsServer> StartAsync(string records, IReadOnlyCollection<IPAddress> listen, CancellationToken cancellation = default)
     {

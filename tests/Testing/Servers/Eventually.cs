@@ -13,7 +13,7 @@ public static class Eventually
         Func<Task<bool>> condition, TimeSpan limit, Func<string>? explain = null, CancellationToken cancellation = default) =>
         TrueAsync(s_pause, condition, limit, explain, cancellation);
 
-    /// <summary>The same for a look that costs what is looked at.</summary>
+    /// <summary>Waits with fewer looks, where a look costs what is looked at.</summary>
     /// <param name="every">Between two looks.</param>
     public static async Task<TimeSpan> TrueAsync(
         TimeSpan every, Func<Task<bool>> condition, TimeSpan limit, Func<string>? explain = null, CancellationToken cancellation = default)

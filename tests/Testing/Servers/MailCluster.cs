@@ -55,7 +55,7 @@ public sealed class MailCluster : IAsyncDisposable
     /// <summary>Adds a process and launches it; see <see cref="WaitUntilReadyAsync"/>.</summary>
     public ServiceProcess Add(ServiceKind kind, params string[] settings) => Add(kind, settings, EnvironmentOf(kind), null);
 
-    /// <summary>The same in a network of its own, with its servers at this process's end of the link.</summary>
+    /// <summary>Adds a process in a network of its own, with its servers at this process's end of the link.</summary>
     /// <param name="address">Its address for other processes of its kind.</param>
     public ServiceProcess AddIn(NetworkNamespace network, ServiceKind kind, IPAddress address)
     {

@@ -66,7 +66,7 @@ public sealed class PostgresServer : IAsyncDisposable
     /// <summary>Runs a statement by psql and returns its bare output.</summary>
     public Task<string> QueryAsync(string sql, CancellationToken cancellation = default) => QueryAsync(sql, "postgres", cancellation);
 
-    /// <summary>The same in another database.</summary>
+    /// <summary>What a query in another database says.</summary>
     public Task<string> QueryAsync(string sql, string database, CancellationToken cancellation = default) => ServerProcess.RunAsync(
         DebianProgram.FindPostgres("psql"),
         ["-h", "127.0.0.1", "-p", $"{Port}", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atqc", sql],

@@ -1,6 +1,6 @@
-namespace MailPipeline.ServiceDefaults;
+namespace MailPipeline.Contracts;
 
-/// <summary>Names of the bus endpoints: the queue names in RabbitMQ, and the EndpointName of each consumer's definition.</summary>
+/// <summary>Where each message goes: the names of the bus endpoints, which are those of its queues in RabbitMQ, and of the endpoint that a consumer is defined for.</summary>
 public static class BusEndpoints
 {
     /// <summary>MessageAccepted, consumed by Queue.</summary>

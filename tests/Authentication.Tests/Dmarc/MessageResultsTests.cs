@@ -3,7 +3,7 @@ using MailPipeline.Authentication.Dkim;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 
-namespace MailPipeline.Authentication.Tests;
+namespace MailPipeline.Authentication.Tests.Dmarc;
 
 /// <summary>All that was found of a message, in one field.</summary>
 public sealed class MessageResultsTests
@@ -33,6 +33,26 @@ public sealed class MessageResultsTests
         "dkim=pass (l= leaves 9 octets of the body uncovered, not counted for DMARC) header.d=example.org",
         Lines(new MessageResults("", null, null, [s_good with { Reason = "l= leaves 9 octets of the body uncovered", LeavesBodyUncovered = true }], null, null))[1],
         StringComparison.Ordinal);
+
+    [Fact]
+    public void A_hundred_signatures_have_room_for_those_that_pass_and_are_told_in_the_order_of_the_message()
+    {
+        var words = new string('x', 300);
+        var signatures = Enumerable.Repeat(new DkimResult(AuthenticationStatus.Fail, words, words, words, words, "abcdefgh", ""), 100).ToArray();
+        signatures[99] = s_good;
+        signatures[40] = s_good with { Domain = "list.example" };
+        var field = new MessageResults("ann@example.org", s_mailFrom, s_helo, signatures, null, Dmarc(AuthenticationStatus.Pass)).ToField("mx.example.com");
+        var written = field.ToString();
+        Assert.InRange(written.Length, MessageResults.MaxFieldBytes / 2, MessageResults.MaxFieldBytes);
+        var kept = field.Results.Where(result => result.Method == "dkim").ToList();
+        Assert.Equal(["list.example", "example.org"], kept.Where(result => result.Result == "pass").Select(result => result.Properties[0].Value));
+        Assert.Equal(("fail", "pass", $"{100 - kept.Count} more signatures are left out"), (kept[0].Result, kept[^1].Result, kept[^1].Comment));
+        Assert.Equal(kept.Count + 3, AuthenticationResults.Parse(written[(AuthenticationResults.FieldName.Length + 1)..].TrimEnd())!.Results.Count);
+    }
+
+    [Fact]
+    public void As_many_signatures_as_have_room_are_all_told() => Assert.Equal(
+        20, new MessageResults("", null, null, [.. Enumerable.Repeat(s_good, 20)], null, null).ToField("mx.example.com").Results.Count(result => result.Comment.Length == 0));
 
     [Fact]
     public void A_local_part_beyond_ASCII_is_left_out() => Assert.Equal(

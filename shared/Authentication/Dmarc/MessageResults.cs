@@ -2,10 +2,9 @@ using System.Globalization;
 using System.Text;
 using MailPipeline.Authentication.Arc;
 using MailPipeline.Authentication.Dkim;
-using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 
-namespace MailPipeline.Authentication;
+namespace MailPipeline.Authentication.Dmarc;
 
 /// <summary>All that was found of one message, and the field that says so.</summary>
 /// <param name="Sender">As the envelope has it; empty for the null path.</param>
@@ -17,6 +16,12 @@ namespace MailPipeline.Authentication;
 public sealed record MessageResults(
     string Sender, SpfResult? MailFrom, SpfResult? Helo, IReadOnlyList<DkimResult>? Dkim, ArcResult? Arc, DmarcResult? Dmarc)
 {
+    /// <summary>
+    /// Most octets of the field: it shares with others what may stand in front of a message. Signatures alone can be so long, or so many, that some of
+    /// them are left out.
+    /// </summary>
+    public const int MaxFieldBytes = 8 * 1024;
+
     /// <summary>What became of what DMARC asks for, where it is not done: in a word of the field's comment; empty otherwise.</summary>
     public string Override { get; init; } = "";
 
@@ -38,7 +43,8 @@ public sealed record MessageResults(
     }
 
     /// <summary>
-    /// RFC 8601 §2.7. Why something is an error is for the operator and not in the field: it may name hosts of ours.
+    /// RFC 8601 §2.7, in <see cref="MaxFieldBytes"/> at most. Why something is an error is for the operator and not in the field: it may name hosts of
+    /// ours.
     /// </summary>
     public AuthenticationResults ToField(string authServId)
     {
@@ -50,8 +56,7 @@ public sealed record MessageResults(
             results.Add(Of("spf", Helo.Status, new ResultProperty("smtp", "helo", Helo.Domain)));
         if (Dkim is { Count: 0 })
             results.Add(Of("dkim", AuthenticationStatus.None));
-        foreach (var signature in Dkim ?? [])
-            results.Add(Of(signature));
+        var beforeSignatures = results.Count;
         if (Arc is { Status: not AuthenticationStatus.None })
         {
             results.Add(Of("arc", Arc.Status) with
@@ -62,8 +67,32 @@ public sealed record MessageResults(
 
         if (Dmarc is not null)
             results.Add(Of(Dmarc));
+        if (Dkim is { Count: > 0 })
+            results.InsertRange(beforeSignatures, Of(Dkim, MaxFieldBytes - new AuthenticationResults(authServId, results).ToString().Length));
         return new AuthenticationResults(authServId, results);
     }
+
+    /// <summary>
+    /// The results of the signatures in the order of the message, as far as there is room for them: a pass comes before what is none, so that nobody
+    /// hides it behind others. One at least is there, and says how many are left out.
+    /// </summary>
+    private static List<MethodResult> Of(IReadOnlyList<DkimResult> signatures, int room)
+    {
+        var results = signatures.Select((signature, place) => (Result: Of(signature), Place: place, IsPass: signature is { Status: AuthenticationStatus.Pass, LeavesBodyUncovered: false }))
+            .OrderByDescending(one => one.IsPass).ToList();
+        var kept = 0;
+        // What says that others are left out has room as well.
+        room -= LeftOut(results.Count).Length + 4;
+        while (kept < results.Count && (room -= AuthenticationResults.LengthOf(results[kept].Result)) >= 0)
+            kept++;
+        kept = Math.Max(kept, 1);
+        var written = results.Take(kept).OrderBy(one => one.Place).Select(one => one.Result).ToList();
+        if (kept < results.Count)
+            written[^1] = written[^1] with { Comment = $"{(written[^1].Comment is { Length: > 0 } comment ? $"{comment}; " : "")}{LeftOut(results.Count - kept)}" };
+        return written;
+    }
+
+    private static string LeftOut(int signatures) => string.Create(CultureInfo.InvariantCulture, $"{signatures} more signature{(signatures == 1 ? " is" : "s are")} left out");
 
     private static AuthenticationStatus Best(IReadOnlyList<DkimResult> signatures)
     {
