@@ -1,5 +1,3 @@
-using MailPipeline.ServiceDefaults;
-
 namespace MailPipeline.Mail.Tests;
 
 /// <summary>What waits, counted by what it has in common.</summary>
@@ -23,7 +21,7 @@ public abstract partial class StoreTests
         await Store.AcceptAsync("x"u8.ToArray(), "a@unrouted.example");
         var held = await QueueFromAsync("ann@example.org", "a@held.example", "b@held.example");
         await Store.Operator.HoldAsync(held[0].MessageId, new("ann"));
-        var state = s_state with { Closed = [new(BusEndpoints.Store, false, now)] };
+        var state = s_state with { Closed = [new("store", false, now)] };
 
         Assert.Equal(
             [
@@ -103,15 +101,15 @@ public abstract partial class StoreTests
     {
         var start = Store.Time.GetUtcNow();
         Assert.Equivalent(QueueState.Unknown, await Store.States.ReadAsync(default), strict: true);
-        var closed = s_state with { Closed = [new(BusEndpoints.Deliver, BusRefuses: false, start), new(BusEndpoints.Store, BusRefuses: true, start)] };
+        var closed = s_state with { Closed = [new("deliver", BusRefuses: false, start), new("store", BusRefuses: true, start)] };
         Assert.True(await Store.States.UpdateAsync(closed, default));
         Store.Time.Advance(TimeSpan.FromMinutes(1));
         Assert.False(await Store.States.UpdateAsync(closed, default));
         Assert.Equivalent(closed, await Store.States.ReadAsync(default), strict: true);
 
-        Assert.True(await Store.States.UpdateAsync(s_state with { PausedSince = start, Closed = [new(BusEndpoints.Store, BusRefuses: false, start)] }, default));
+        Assert.True(await Store.States.UpdateAsync(s_state with { PausedSince = start, Closed = [new("store", BusRefuses: false, start)] }, default));
         var now = Store.Time.GetUtcNow();
-        Assert.Equivalent(s_state with { PausedSince = now, Closed = [new(BusEndpoints.Store, BusRefuses: false, now)] }, await Store.States.ReadAsync(default), strict: true);
+        Assert.Equivalent(s_state with { PausedSince = now, Closed = [new("store", BusRefuses: false, now)] }, await Store.States.ReadAsync(default), strict: true);
         Assert.True(await Store.States.UpdateAsync(s_state, default));
         Assert.Equivalent(s_state, await Store.States.ReadAsync(default), strict: true);
     }

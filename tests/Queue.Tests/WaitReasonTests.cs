@@ -1,5 +1,5 @@
+using MailPipeline.Contracts;
 using MailPipeline.Mail;
-using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Tests;
 

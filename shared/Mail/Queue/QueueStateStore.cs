@@ -1,4 +1,4 @@
-using MailPipeline.ServiceDefaults;
+using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
