@@ -64,6 +64,7 @@ internal sealed class QueueTelemetry : IDisposable
         meter.CreateObservableGauge("mailpipeline.queue.queued", () => Measure.Routes.Sum(route => route.Queued), "{recipient}", "Recipients without an outcome");
         meter.CreateObservableGauge("mailpipeline.queue.claimed", () => ByRoute(route => route.Claimed), "{recipient}", "Recipients that workers hold, by route");
         meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for: a worker, the resume of delivery, the end of their domain's back-off, its limit, or, held by a worker, a connection");
+        meter.CreateObservableGauge("mailpipeline.queue.waiting", Waiting, "{recipient}", "Recipients that wait, and messages that are not routed, by the reason that commands give for each");
         meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => Measure.Unrouted, "{message}", "Accepted messages the router has not seen");
         meter.CreateObservableGauge(
             "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
@@ -252,6 +253,14 @@ internal sealed class QueueTelemetry : IDisposable
             yield return new Measurement<long>(measure.Limited, Tag("route", route), WaitsFor("limit"));
             yield return new Measurement<long>(measure.Unbegun, Tag("route", route), WaitsFor("connection"));
         }
+    }
+
+    /// <summary>Every reason has a value at all times.</summary>
+    private IEnumerable<Measurement<long>> Waiting()
+    {
+        var groups = Measure.Groups.FirstOrDefault(groups => groups.By == WaitingBy.Reason)?.Groups ?? [];
+        foreach (var word in WaitWords.All)
+            yield return new Measurement<long>(groups.FirstOrDefault(group => group.Key == word)?.Waiting ?? 0, new KeyValuePair<string, object?>("reason", word));
     }
 
     private RouteMeasure Of(RecipientRoute route) =>

@@ -29,7 +29,10 @@ public static class MailHosting
         services.AddSingleton<SiteStore>();
         services.AddSingleton<FlowStore>();
         services.AddSingleton<MeasureStore>();
+        services.AddSingleton<SampleStore>();
+        services.AddSingleton<QueueStateStore>();
         services.AddSingleton<WaitingStore>();
+        services.AddSingleton<WaitingListStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OwnerlessStore>();

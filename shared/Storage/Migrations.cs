@@ -337,6 +337,28 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE attempts ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
         ],
         [
+            // What processes of Queue go by, for commands to say why something waits: settings, and endpoints of batches that are closed ('closed:' and the
+            // name; value 1: the bus refuses them, 0: nobody consumes them). since: when it last changed.
+            "CREATE TABLE queue_state (name TEXT PRIMARY KEY, value BIGINT NOT NULL, since BIGINT NOT NULL)",
+
+            // What waits, as counted last where there is too much to count for each question. kind: by what, see WaitingBy. group_count: how many there were;
+            // the largest of them are in queue_counts.
+            """
+            CREATE TABLE queue_counted (
+                kind {id}, counted_at BIGINT NOT NULL, waiting BIGINT NOT NULL, being_tried BIGINT NOT NULL, group_count BIGINT NOT NULL)
+            """,
+
+            // due: those that nobody tries and whose time has come. next_at: the first time of the others, or 0. reason: see WaitKind, or 0. oldest: a
+            // recipient's id. example: of one whose domain, or who himself, says what was last replied; 0: nobody.
+            """
+            CREATE TABLE queue_counts (
+                kind BIGINT NOT NULL, group_key TEXT NOT NULL, waiting BIGINT NOT NULL, being_tried BIGINT NOT NULL, due BIGINT NOT NULL,
+                next_at BIGINT NOT NULL, reason BIGINT NOT NULL, oldest BIGINT NOT NULL, example BIGINT NOT NULL,
+                PRIMARY KEY (kind, group_key)) {without_rowid}
+            """,
+            "CREATE INDEX queue_counts_largest ON queue_counts (kind, waiting)",
+        ],
+        [
             // site: whose hosts the worker goes to, as far as its command said; else empty.
             "ALTER TABLE claims ADD COLUMN site TEXT NOT NULL DEFAULT ''",
 

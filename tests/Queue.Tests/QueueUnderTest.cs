@@ -120,6 +120,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
+    public QueueStateStore States => _app.Services.GetRequiredService<QueueStateStore>();
+
+    public SampleStore Samples => _app.Services.GetRequiredService<SampleStore>();
+
     public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();
 
     public QueuePolicyFile Policy => _app.Services.GetRequiredService<QueuePolicyFile>();
@@ -264,7 +268,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public Task ReportAsync(AttemptReport report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), default);
 
     public async Task<int> FailuresAsync(string domain) =>
-        (await Waiting.SummarizeAsync(10, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
+        (await Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
 
     /// <summary>The sum of what an observable gauge of the queue shows now.</summary>
     public long Gauge(string name, (string Name, string Value)? tag = null)

@@ -63,7 +63,7 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators, S
 
     /// <summary>The domain itself and those below it for which something may wait, in order of their names.</summary>
     public async Task<IReadOnlyList<string>> ListDomainsAsync(string domain, int limit, CancellationToken cancellation) =>
-        await database.QueryAsync(s_domains, r => r.GetString(0), cancellation, domain, $"%.{Literally(domain)}", limit);
+        await database.QueryAsync(s_domains, r => r.GetString(0), cancellation, domain, $"%.{LikeText.Literally(domain)}", limit);
 
     /// <param name="domain">Name of the domain queue.</param>
     /// <param name="bounds">Null: an operator waits for nothing.</param>
@@ -114,8 +114,4 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators, S
             (long)OperatorAction.DomainFlushed, StoredText.Note(domain), StoredText.Note(by.Name));
         return recent[0].OfDomain > 0 || recent[0].ByCaller >= bounds.MostByCaller;
     }
-
-    // "_" stands in names of domains, too.
-    private static string Literally(string text) =>
-        text.Replace("!", "!!", StringComparison.Ordinal).Replace("%", "!%", StringComparison.Ordinal).Replace("_", "!_", StringComparison.Ordinal);
 }
