@@ -83,7 +83,7 @@ public sealed class SiteStore(MailDatabase database)
     public Task NoteAsync(string site, SiteNote note) => ChangeAsync(site, (transaction, key) =>
         transaction.ExecuteAsync(s_note, key, note.Connections, note.Held, note.Waiting, note.LimitedBy, database.Time.GetUtcNow()));
 
-    /// <summary>The site of this domain rests no longer than until then.</summary>
+    /// <summary>The rest of the site that this domain is of lasts no longer than until then.</summary>
     public Task EndRestAsync(string domain, DateTimeOffset until) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(s_endRest, domain, until));
 
