@@ -26,6 +26,7 @@ public static class MailHosting
         services.AddStorageEngine(options);
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
+        services.AddSingleton<SiteStore>();
         services.AddSingleton<FlowStore>();
         services.AddSingleton<MeasureStore>();
         services.AddSingleton<SampleStore>();

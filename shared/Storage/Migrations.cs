@@ -358,5 +358,18 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
             "CREATE INDEX queue_counts_largest ON queue_counts (kind, waiting)",
         ],
+        [
+            // site: whose hosts the worker goes to, as far as its command said; else empty.
+            "ALTER TABLE claims ADD COLUMN site TEXT NOT NULL DEFAULT ''",
+
+            // Sites that are more than hosts that answer. epoch: of whoever gives out permits of a limited site; a command with another wins no claim; 0: there is no limit.
+            // failures, rest_until, reason: as of a domain. The rest is for people, as of noted_at: connections: how many are allowed; held: how many there are; waiting: domains
+            // that wait for one; limited_by: 'connections' or 'rate', or empty.
+            """
+            CREATE TABLE sites (
+                site TEXT PRIMARY KEY, epoch BIGINT NOT NULL, failures BIGINT NOT NULL, rest_until BIGINT NOT NULL, reason TEXT NOT NULL,
+                connections BIGINT NOT NULL, held BIGINT NOT NULL, waiting BIGINT NOT NULL, limited_by TEXT NOT NULL, noted_at BIGINT NOT NULL)
+            """,
+        ],
     ];
 }

@@ -40,7 +40,7 @@ public sealed class StoreFixture : IAsyncDisposable
         WaitingList = new WaitingListStore(Database);
         Waiting = new WaitingStore(Database, Measures, Samples);
         Operator = new OperatorStore(Database);
-        Flushes = new FlushStore(Database, Operator);
+        Flushes = new FlushStore(Database, Operator, new SiteStore(Database));
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));

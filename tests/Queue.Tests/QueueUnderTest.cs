@@ -4,6 +4,7 @@ using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
+using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
@@ -125,6 +126,10 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();
 
+    public QueuePolicyFile Policy => _app.Services.GetRequiredService<QueuePolicyFile>();
+
+    public SiteStore Sites => _app.Services.GetRequiredService<SiteStore>();
+
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
 
     public MailBus Bus => _app.Services.GetRequiredService<MailBus>();
@@ -150,6 +155,21 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     /// <summary>The domain's queue leaves memory, as when its silo ends.</summary>
     public async Task ForgetAsync(string domain) =>
         await Grains.GetGrain<IDomainQueueGrain>(domain).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    /// <summary>The same of a site.</summary>
+    public async Task ForgetSiteAsync(string site) =>
+        await Grains.GetGrain<ISiteGrain>(site).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    /// <summary>Domains that wait for a permit of the site, as storage has it.</summary>
+    public async Task<long> CountWaitingAtAsync(string site)
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT COALESCE(SUM(waiting), 0) FROM sites WHERE site = $site";
+        command.Parameters.AddWithValue("$site", site);
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
 
     /// <summary>True: the queue found something to hand out.</summary>
     public Task<bool> WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();

@@ -29,7 +29,7 @@ public sealed record FlushBounds(TimeSpan Interval, int MostByCaller);
 /// Makes all that waits for a domain due now, its back-off included. Who is being tried is left alone, and who is held stays so. Beside each
 /// flush that finds something stands who asked for it, in the audit.
 /// </summary>
-public sealed class FlushStore(MailDatabase database, OperatorStore operators)
+public sealed class FlushStore(MailDatabase database, OperatorStore operators, SiteStore sites)
 {
     /// <summary>Recipients that are changed in one transaction: nobody else waits for it long.</summary>
     internal const int Piece = 1000;
@@ -99,6 +99,8 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators)
                 break;
         }
 
+        // The hosts behind it are asked too, by this domain first.
+        await sites.EndRestAsync(domain, note.At);
         return new(FlushEnd.Started, messages);
     }
 
