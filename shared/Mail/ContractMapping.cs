@@ -22,6 +22,10 @@ public static class ContractMapping
         message.TraceParent, message.Flow ?? "", message.HoldReason ?? "", EnvelopeDsn.Parse(message.Dsn ?? ""),
         message.Timing is { Length: > 0 } timing ? MailTiming.Parse(timing) : null, HeaderId: message.HeaderId ?? "");
 
+    /// <summary>The endpoint of batches to recipients of this route; a domain that could not be reached has one of its own.</summary>
+    public static string EndpointOf(RecipientRoute route, bool isFailing) =>
+        route == RecipientRoute.Local ? BusEndpoints.Store : isFailing ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
+
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,
         recipient.AcceptedAt, recipient.NextAttemptAt, (int)recipient.Route, recipient.TraceParent, recipient.Original, recipient.Flow,

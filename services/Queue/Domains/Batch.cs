@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Sites;
 
@@ -25,8 +24,8 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     /// <summary>A worker held the batch before this queue was in memory; storage alone knows its recipients.</summary>
     public bool IsAdopted => Recipients.Length == 0;
 
-    /// <summary>The endpoint that the batch is sent to. Domains that could not be reached have one of their own (<see cref="QueueState.EndpointOf"/>).</summary>
+    /// <summary>The endpoint that the batch is sent to. Domains that could not be reached have one of their own (<see cref="ContractMapping.EndpointOf"/>).</summary>
     public string Endpoint => EndpointOf(Route, Probe);
 
-    public static string EndpointOf(RecipientRoute route, bool probe) => QueueState.EndpointOf(route, isFailing: probe);
+    public static string EndpointOf(RecipientRoute route, bool probe) => ContractMapping.EndpointOf(route, isFailing: probe);
 }

@@ -1,4 +1,3 @@
-using MailPipeline.Contracts;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
@@ -17,14 +16,10 @@ public sealed record QueueState(int InitialConcurrency, int WindowRecipients, Da
     /// <summary>No process of Queue has said anything.</summary>
     public static readonly QueueState Unknown = new(int.MaxValue, int.MaxValue, null, []);
 
-    /// <summary>The endpoint of batches to these recipients; a domain that could not be reached has one of its own.</summary>
-    public static string EndpointOf(RecipientRoute route, bool isFailing) =>
-        route == RecipientRoute.Local ? BusEndpoints.Store : isFailing ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
-
     /// <summary>Null: it has workers.</summary>
     public ClosedEndpoint? ClosedFor(RecipientRoute route, int failures)
     {
-        var endpoint = EndpointOf(route, failures > 0);
+        var endpoint = ContractMapping.EndpointOf(route, isFailing: failures > 0);
         return Closed.FirstOrDefault(closed => closed.Endpoint == endpoint);
     }
 
