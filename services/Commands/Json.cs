@@ -73,6 +73,15 @@ internal static class Json
             case DomainLimit limit:
                 json.WriteNumber("batches", limit.Batches);
                 break;
+            case SiteLimit limit:
+                json.WriteString("site", limit.Site);
+                json.WriteNumber("connections", limit.Connections);
+                json.WriteNumber("domains", limit.Domains);
+                break;
+            case RateLimit limit:
+                json.WriteString("site", limit.Site);
+                json.WriteNumber("domains", limit.Domains);
+                break;
             case NoWorker missing:
                 json.WriteString("endpoint", missing.Endpoint);
                 json.WriteBoolean("busRefuses", missing.BusRefuses);

@@ -15,6 +15,8 @@ internal static class MailText
 
     public static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
 
+    public static string Domains(long number) => number == 1 ? "1 domain" : $"{Number(number)} domains";
+
     public static string Recipients(long number) => number == 1 ? "1 recipient" : $"{Number(number)} recipients";
 
     public static string Word<T>(T value)
@@ -54,6 +56,8 @@ internal static class MailText
         BacksOff backsOff =>
             $"{domain} cannot be reached and backs off until {Time(backsOff.BackoffUntil)} ({OneLine(backsOff.Cause)}); next attempt {Time(backsOff.At)}",
         DomainLimit limit => $"it is due, and as many batches for {domain} are under way as are allowed now ({Number(limit.Batches)})",
+        SiteLimit limit => $"it is due, and as many connections to {OneLine(limit.Site)} are open as are allowed ({Number(limit.Connections)}); {Domains(limit.Domains)} wait for one",
+        RateLimit limit => $"it is due, and as many messages have gone to {OneLine(limit.Site)} lately as are allowed; {Domains(limit.Domains)} wait for their turn",
         SenderTurn => $"it is due, and so is more for {domain} than there is room for: others come first",
         NoWorker { BusRefuses: true } missing => $"it is due, and the bus takes no batches for '{missing.Endpoint}' since {Time(missing.Since)}",
         NoWorker missing => $"it is due, and no worker takes batches from '{missing.Endpoint}' since {Time(missing.Since)}",

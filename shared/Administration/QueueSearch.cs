@@ -192,6 +192,8 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
                 return [];
             case WaitKind.NoWorker when _rules.Queue.Closed.Count == 0:
                 return [];
+            case WaitKind.SiteLimit or WaitKind.RateLimit when _rules.Queue.LimitedSites.Count == 0:
+                return [];
             case WaitKind.BacksOff:
                 _domainsOf = new DomainFilter(_filter.Below, BacksOff: true);
                 return queued;

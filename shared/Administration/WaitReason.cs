@@ -14,6 +14,9 @@ public enum WaitOwner
     /// <summary>The queue of the recipient's domain.</summary>
     DomainQueue,
 
+    /// <summary>What domains whose mail goes to the same hosts have in common.</summary>
+    Site,
+
     /// <summary>The retry schedule, which set the time of the next attempt.</summary>
     RetrySchedule,
 
@@ -66,6 +69,14 @@ public sealed record BacksOff(DateTimeOffset BackoffUntil, string Cause, DateTim
 /// <summary>It is due, and as many batches of its domain are under way as are allowed. The next one comes when one of them ends.</summary>
 /// <param name="Batches">Under way.</param>
 public sealed record DomainLimit(long Batches) : WaitReason(WaitKind.DomainLimit, WaitOwner.DomainQueue);
+
+/// <summary>It is due, and as many connections to its site are open as are allowed. The next one comes when one of them ends.</summary>
+/// <param name="Domains">That wait for one.</param>
+public sealed record SiteLimit(string Site, int Connections, int Domains) : WaitReason(WaitKind.SiteLimit, WaitOwner.Site);
+
+/// <summary>It is due, and as many messages have been sent to its site lately as are allowed.</summary>
+/// <param name="Domains">That wait for their turn.</param>
+public sealed record RateLimit(string Site, int Domains) : WaitReason(WaitKind.RateLimit, WaitOwner.Site);
 
 /// <summary>It is due, and so are more of its domain than its queue has room for: others come first.</summary>
 public sealed record SenderTurn() : WaitReason(WaitKind.SenderTurn, WaitOwner.DomainQueue);

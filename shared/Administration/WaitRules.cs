@@ -5,7 +5,8 @@ namespace MailPipeline.Administration;
 /// <summary>What the queue knows of a domain when it decides about its mail.</summary>
 /// <param name="Claims">Batches that workers hold.</param>
 /// <param name="EndOfWindow">The last of the due recipients for whom there is room in memory; null: there is room for all.</param>
-internal sealed record DomainStanding(DomainBackoff Backoff, long Claims = 0, WaitingPlace? EndOfWindow = null)
+/// <param name="Site">Where its mail goes; empty: not known.</param>
+internal sealed record DomainStanding(DomainBackoff Backoff, long Claims = 0, WaitingPlace? EndOfWindow = null, string Site = "")
 {
     public static readonly DomainStanding Calm = new(DomainBackoff.None);
 }
@@ -73,6 +74,8 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             if (domain.Kind == WaitKind.NoWorker && Queue.ClosedFor(route, domain.Failures) is { } closed)
                 return new NoWorker(closed.Endpoint, closed.BusRefuses, closed.Since);
         }
+        if (domain.Kind is WaitKind.SiteLimit or WaitKind.RateLimit && Queue.LimitOf(RecipientRoute.Remote, domain.Site) is { } limit)
+            return Of(domain.Site, limit);
         return domain.Kind == WaitKind.DomainLimit && Domains.GetValueOrDefault(domain.Domain) is { Claims: > 0 } standing && Queue.IsLimited(domain.Failures, standing.Claims)
             ? new DomainLimit(standing.Claims) : new Due();
     }
@@ -80,11 +83,12 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
     private WaitReason Of(QueuedWait recipient, DomainStanding domain)
     {
         var closed = Queue.ClosedFor(recipient.Route, domain.Backoff.Failures);
+        var limit = Queue.LimitOf(recipient.Route, domain.Site);
         var kind = new WaitConditions(
             IsPaused: AllPaused is not null, BacksOff: domain.Backoff.BackoffUntil > Now, IsDue: recipient.NextAttemptAt <= Now, HasWorkers: closed is null,
             IsBehindWindow: domain.EndOfWindow is { } end
                 && (recipient.NextAttemptAt.ToUnixTimeMilliseconds(), recipient.RecipientId).CompareTo((end.NextAttemptAt, end.RecipientId)) > 0,
-            IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims)).Kind;
+            IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims), Site: limit?.HoldUp ?? SiteHoldUp.None).Kind;
         return kind switch
         {
             WaitKind.Paused => AllPaused!,
@@ -93,9 +97,13 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             WaitKind.NoWorker => new NoWorker(closed!.Endpoint, closed.BusRefuses, closed.Since),
             WaitKind.SenderTurn => new SenderTurn(),
             WaitKind.DomainLimit => new DomainLimit(domain.Claims),
+            WaitKind.SiteLimit or WaitKind.RateLimit => Of(domain.Site, limit!),
             _ => new Due(),
         };
     }
+
+    private static WaitReason Of(string site, SiteNote limit) =>
+        limit.HoldUp == SiteHoldUp.Rate ? new RateLimit(site, limit.Waiting) : new SiteLimit(site, limit.Connections, limit.Waiting);
 
     internal static LastAttempt? Last(AttemptResult? attempt) => attempt is null ? null : new(attempt.Status, attempt.Reply, attempt.RemoteHost);
 
@@ -126,7 +134,8 @@ internal sealed class WaitRulesReader(OperatorStore operators, QueueStateStore s
         {
             var end = rules.Queue.WindowRecipients < int.MaxValue && domain.Min() <= rules.Now
                 ? await waiting.FindEndOfWindowAsync(domain.Key, rules.Queue.WindowRecipients, rules.Now, cancellation) : null;
-            domains.Add(domain.Key, new(await queue.FindBackoffAsync(domain.Key, cancellation), claims.GetValueOrDefault(domain.Key), end));
+            var (backoff, site) = await queue.FindDomainAsync(domain.Key, cancellation);
+            domains.Add(domain.Key, new(backoff, claims.GetValueOrDefault(domain.Key), end, site));
         }
         return rules with { Domains = domains };
     }

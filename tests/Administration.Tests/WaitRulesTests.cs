@@ -61,6 +61,17 @@ public sealed class WaitRulesTests
         Assert.Equal(new DomainLimit(5), With(new(DomainBackoff.None, Claims: 5, end)).Of(Recipient(), []));
         Assert.Equal(new NextAttempt(s_noon.AddMinutes(5)), With(new(DomainBackoff.None, Claims: 5, end)).Of(Recipient(5), []));
 
+        var site = new DomainStanding(DomainBackoff.None, Site: "mx.example.com");
+        var full = With(site) with { Queue = s_calm.Queue with { LimitedSites = new Dictionary<string, SiteNote> { [site.Site] = new(10, 10, 3, SiteHoldUp.Connections) } } };
+        ShouldBe(new SiteLimit(site.Site, 10, 3), WaitOwner.Site, null, full.Of(Recipient(), []));
+        Assert.Equal(new NextAttempt(s_noon.AddMinutes(5)), full.Of(Recipient(5), []));
+        Assert.Equal(new Due(), full.Of(Recipient() with { Route = RecipientRoute.Local }, []));
+        Assert.Equal(new Due(), (full with { Domains = s_calm.Domains }).Of(Recipient(), []));
+        var paced = full with { Queue = s_calm.Queue with { LimitedSites = new Dictionary<string, SiteNote> { [site.Site] = new(10, 1, 2, SiteHoldUp.Rate) } } };
+        ShouldBe(new RateLimit(site.Site, 2), WaitOwner.Site, null, paced.Of(Recipient(), []));
+        // The domain's own limit comes first.
+        Assert.Equal(new DomainLimit(5), (full with { Domains = With(site with { Claims = 5 }).Domains }).Of(Recipient(), []));
+
         var since = s_noon.AddHours(-1);
         var closed = s_calm with { Queue = s_calm.Queue with { Closed = [new("deliver", BusRefuses: false, since), new("store", BusRefuses: true, since)] } };
         ShouldBe(new NoWorker("deliver", BusRefuses: false, since), WaitOwner.Worker, null, closed.Of(Recipient(), []));

@@ -211,7 +211,7 @@ public sealed class SiteBudgetTests
         _site.Ask(new SiteAsk("a", 1, 10, Insists: false));
         Assert.Equal(new SitePermit(1, 4, 77, IsLimited: true, IsPaced: true), Assert.Single(_site.Serve(_now)).Permit);
         Assert.Empty(Ask("b"));
-        Assert.Equal("rate", _site.Describe(_now).LimitedBy);
+        Assert.Equal(SiteHoldUp.Rate, _site.Describe(_now).HoldUp);
         Assert.Equal(_now.AddMilliseconds(50), _site.NextAt(_now));
         _now += TimeSpan.FromMilliseconds(50);
         Assert.Equal(["b"], Serve());
@@ -221,10 +221,10 @@ public sealed class SiteBudgetTests
     public void What_keeps_those_waiting_who_wait_is_said()
     {
         Ask("a", "b", "c");
-        Assert.Equal(new SiteNote(2, 2, 1, "connections"), _site.Describe(_now));
+        Assert.Equal(new SiteNote(2, 2, 1, SiteHoldUp.Connections), _site.Describe(_now));
         End(_site, 1, SiteState.Unsaid);
         Serve();
-        Assert.Equal("", _site.Describe(_now).LimitedBy);
+        Assert.Equal(SiteHoldUp.None, _site.Describe(_now).HoldUp);
     }
 
     /// <summary>Whatever is asked, ended, asserted and taken over, in any order: those that may be at the hosts are never more than the limit.</summary>

@@ -1,5 +1,6 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Testing;
 
 namespace MailPipeline.Queue.Tests;
 
@@ -44,6 +45,30 @@ public sealed class WaitReasonTests
         await queue.Operator.ResumeDeliveryAsync(new("ann"));
         busy.SetResult();
         await queue.OutcomeOfAsync(many);
+    }
+
+    [Fact]
+    public async Task Who_waits_for_a_connection_to_hosts_that_others_use_waits_for_the_site()
+    {
+        using var policy = new TempFolder("policy");
+        await using var queue = await QueueUnderTest.StartAsync(
+            new() { ["Queue:PolicyFile"] = policy.Write("policy.json", """{ "Destinations": [ { "For": "mx:*", "Connections": 1 } ] }""") });
+        var busy = new TaskCompletionSource();
+        queue.Worker.SiteOf = _ => "mx.example.net";
+        queue.Worker.Until = command => command.Site == "mx.example.net" ? busy.Task : Task.CompletedTask;
+        var first = await queue.AcceptAsync(hint: true, "sender@example.org", "ann@a.example.com");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Commands.Any(command => command.Site == "mx.example.net")), "one has the connection");
+        var second = await queue.AcceptAsync(hint: true, "sender@example.org", "ben@b.example.com");
+        await Until.TrueAsync(
+            async () =>
+            {
+                await queue.Duty("measure").RoundAsync();
+                return Reasons(queue) == "beingTried 1, siteLimit 1";
+            },
+            "the other waits for the site");
+        busy.SetResult();
+        await queue.OutcomeOfAsync(first);
+        await queue.OutcomeOfAsync(second);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Sites;
+using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Domains;
@@ -35,6 +36,9 @@ internal sealed class DomainDispatch(
     private bool _runAgain;
 
     public DomainQueue Queue { get; } = new(options.Value, policy.Schedules);
+
+    /// <summary>The site that storage knows the domain to wait for.</summary>
+    private string _notedSite = "";
 
     public DomainSite Site => site;
 
@@ -276,7 +280,25 @@ internal sealed class DomainDispatch(
         var answer = await site.AskAsync(domain, batchId, Queue.MostMessages(time.GetUtcNow()));
         if (answer.Rest is { } rest)
             await FollowAsync(domain, rest);
+        else if (answer.Permit is null)
+            await NoteSiteAsync(domain);
         return answer.Permit;
+    }
+
+    /// <summary>Who asks why the domain's mail waits is told which site it waits for.</summary>
+    private async Task NoteSiteAsync(string domain)
+    {
+        if (_notedSite == site.Key)
+            return;
+        try
+        {
+            await store.SetSiteAsync(domain, site.Key);
+            _notedSite = site.Key;
+        }
+        catch (StorageUnavailableException)
+        {
+            // It is noted when the domain asks the next time.
+        }
     }
 
     private Batch? TakeBatch(long batchId, SitePermit? permit)

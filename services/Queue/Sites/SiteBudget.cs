@@ -168,7 +168,7 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
 
     /// <summary>What keeps those waiting who wait.</summary>
     public SiteNote Describe(DateTimeOffset now) => new(
-        Allowed, _held.Count, _waiting.Count, _waiting.Count == 0 ? "" : _held.Count < Allowed && _rate.Room(now) == 0 ? "rate" : "connections");
+        Allowed, _held.Count, _waiting.Count, _waiting.Count == 0 ? SiteHoldUp.None : _held.Count < Allowed && _rate.Room(now) == 0 ? SiteHoldUp.Rate : SiteHoldUp.Connections);
 
     private bool Answered(DateTimeOffset now)
     {

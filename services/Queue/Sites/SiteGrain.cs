@@ -43,7 +43,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private Task _takingOver = Task.CompletedTask;
     private IGrainTimer? _timer;
     private DateTimeOffset? _timerAt;
-    private SiteNote _noted = new(0, 0, 0, "");
+    private SiteNote _noted = new(0, 0, 0, SiteHoldUp.None);
 
     /// <summary>Storage may say something of the site.</summary>
     private bool _hasRow;

@@ -16,6 +16,13 @@ public sealed record QueueState(int InitialConcurrency, int WindowRecipients, Da
     /// <summary>No process of Queue has said anything.</summary>
     public static readonly QueueState Unknown = new(int.MaxValue, int.MaxValue, null, []);
 
+    /// <summary>Sites that hold up their domains now.</summary>
+    public IReadOnlyDictionary<string, SiteNote> LimitedSites { get; init; } = new Dictionary<string, SiteNote>();
+
+    /// <summary>What holds up mail that goes this way; null: nothing of a site does.</summary>
+    /// <param name="site">Of the domain; empty where none is known.</param>
+    public SiteNote? LimitOf(RecipientRoute route, string site) => route == RecipientRoute.Remote ? LimitedSites.GetValueOrDefault(site) : null;
+
     /// <summary>Null: it has workers.</summary>
     public ClosedEndpoint? ClosedFor(RecipientRoute route, int failures)
     {
@@ -48,7 +55,10 @@ public sealed class QueueStateStore(MailDatabase database)
 
     private static readonly Statement s_remove = new("DELETE FROM queue_state WHERE name = $1");
 
-    public async Task<QueueState> ReadAsync(CancellationToken cancellationToken) => Of(await ListAsync(cancellationToken));
+    public async Task<QueueState> ReadAsync(CancellationToken cancellationToken) => Of(await ListAsync(cancellationToken)) with
+    {
+        LimitedSites = await SiteStore.ListLimitedAsync(database, cancellationToken),
+    };
 
     /// <summary>Writes what is not as it is in storage, and since when; nothing where all is. True: something was written.</summary>
     /// <param name="state">Its times are not looked at.</param>

@@ -18,8 +18,20 @@ public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
 /// <param name="Connections">So many are allowed now.</param>
 /// <param name="Held">So many there are.</param>
 /// <param name="Waiting">Domains that wait for one.</param>
-/// <param name="LimitedBy">"connections" or "rate"; empty: nothing does.</param>
-public sealed record SiteNote(int Connections, int Held, int Waiting, string LimitedBy);
+/// <param name="HoldUp">What they wait for.</param>
+public sealed record SiteNote(int Connections, int Held, int Waiting, SiteHoldUp HoldUp);
+
+/// <summary>What holds up mail for a site. The words are stored; they never change meaning.</summary>
+public enum SiteHoldUp
+{
+    None,
+
+    /// <summary>As many connections are open as are allowed.</summary>
+    Connections,
+
+    /// <summary>As many messages have been sent lately as are allowed.</summary>
+    Rate,
+}
 
 /// <summary>Rows of sites: their rests, what limits them, and whose permits count where there is a limit.</summary>
 public sealed class SiteStore(MailDatabase database)
@@ -48,7 +60,21 @@ public sealed class SiteStore(MailDatabase database)
     private static readonly Statement s_forget = new(
         "DELETE FROM sites WHERE site = $1 AND epoch = 0 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
 
+    // As long as somebody has the site in memory, he says it again every few seconds.
+    private static readonly Statement s_limited = new(
+        "SELECT site, connections, held, waiting, limited_by FROM sites WHERE limited_by <> '' AND noted_at > $1 ORDER BY waiting DESC, site LIMIT $2");
+
+    private static readonly TimeSpan s_noteCounts = TimeSpan.FromSeconds(30);
+
+    private const int MostLimited = 10_000;
+
     private static readonly Statement s_held = new("SELECT batch, domain, recipients FROM claims WHERE site = $1 AND batch <> 0");
+
+    /// <summary>Sites that hold up somebody now, as far as is known.</summary>
+    internal static async Task<IReadOnlyDictionary<string, SiteNote>> ListLimitedAsync(MailDatabase database, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(
+            s_limited, r => (Site: r.GetString(0), Note: new SiteNote(r.GetInt32(1), r.GetInt32(2), r.GetInt32(3), HoldUpOf(r.GetString(4)))), cancellationToken,
+            database.Time.GetUtcNow() - s_noteCounts, MostLimited)).ToDictionary(row => row.Site, row => row.Note, StringComparer.Ordinal);
 
     public async Task<StoredSite> FindAsync(string site, CancellationToken cancellationToken) =>
         await database.QueryAsync(
@@ -81,7 +107,7 @@ public sealed class SiteStore(MailDatabase database)
         transaction.ExecuteAsync(s_setRest, key, rest.Failures, rest.RestUntil, StoredText.Note(rest.Reason)));
 
     public Task NoteAsync(string site, SiteNote note) => ChangeAsync(site, (transaction, key) =>
-        transaction.ExecuteAsync(s_note, key, note.Connections, note.Held, note.Waiting, note.LimitedBy, database.Time.GetUtcNow()));
+        transaction.ExecuteAsync(s_note, key, note.Connections, note.Held, note.Waiting, Word(note.HoldUp), database.Time.GetUtcNow()));
 
     /// <summary>The rest of the site that this domain is of lasts no longer than until then.</summary>
     public Task EndRestAsync(string domain, DateTimeOffset until) =>
@@ -89,6 +115,10 @@ public sealed class SiteStore(MailDatabase database)
 
     /// <summary>Unless it says something.</summary>
     public Task ForgetAsync(string site) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site)));
+
+    private static string Word(SiteHoldUp holdUp) => holdUp switch { SiteHoldUp.Connections => "connections", SiteHoldUp.Rate => "rate", _ => "" };
+
+    private static SiteHoldUp HoldUpOf(string word) => word switch { "connections" => SiteHoldUp.Connections, "rate" => SiteHoldUp.Rate, _ => SiteHoldUp.None };
 
     private Task<int> ChangeAsync(string site, Func<IWriteTransaction, string, ValueTask<int>> change)
     {

@@ -43,6 +43,12 @@ public enum WaitKind
 
     /// <summary>The pipeline, or a rule at the door, holds it for an operator.</summary>
     HeldBySystem = 12,
+
+    /// <summary>As many connections to its site are open as are allowed, for whichever domains.</summary>
+    SiteLimit = 13,
+
+    /// <summary>As many messages have been sent to its site lately as are allowed.</summary>
+    RateLimit = 14,
 }
 
 /// <summary>The words of the list, each for one reason: "backsOff".</summary>
@@ -70,9 +76,11 @@ public static class WaitWords
 
 /// <summary>
 /// What decides why a queued recipient waits that nobody tries: the answers to what the queue asks, in its order. Whoever counts and whoever
-/// asks for one recipient go by this. A limit or a rest of a site, or a rate, is asked for behind what the domain itself says.
+/// asks for one recipient go by this. A site is asked behind what the domain itself says; while it rests, its domains back off.
 /// </summary>
-public readonly record struct WaitConditions(bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited)
+/// <param name="Site">What holds up mail for its site; <see cref="SiteHoldUp.None"/> for a maildrop here, too.</param>
+public readonly record struct WaitConditions(
+    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None)
 {
     public WaitKind Kind => this switch
     {
@@ -82,6 +90,8 @@ public readonly record struct WaitConditions(bool IsPaused, bool BacksOff, bool 
         { HasWorkers: false } => WaitKind.NoWorker,
         { IsBehindWindow: true } => WaitKind.SenderTurn,
         { IsLimited: true } => WaitKind.DomainLimit,
+        { Site: SiteHoldUp.Connections } => WaitKind.SiteLimit,
+        { Site: SiteHoldUp.Rate } => WaitKind.RateLimit,
         _ => WaitKind.Due,
     };
 }

@@ -35,6 +35,7 @@ internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOf
             var ahead = Math.Min(due, state.WindowRecipients);
             var isLimited = state.IsLimited(part.Failures, claims);
             var hasWorkers = state.ClosedFor((RecipientRoute)part.Route, part.Failures) is null;
+            var holdUp = state.LimitOf((RecipientRoute)part.Route, part.Site)?.HoldUp ?? SiteHoldUp.None;
             foreach (var (count, isDue, isBehind, oldest, at) in new[]
             {
                 (ahead, true, false, part.OldestDue, backoffUntil), (due - ahead, true, true, part.OldestDue, backoffUntil),
@@ -43,7 +44,7 @@ internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOf
             {
                 if (count == 0)
                     continue;
-                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited).Kind;
+                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp).Kind;
                 Add(kind, count, 0, at, oldest, part.Oldest);
                 // What is due goes before what is not.
                 var size = isDue && !isBehind ? long.MaxValue : count;
@@ -63,7 +64,7 @@ internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOf
             return;
         if (!_reasons.TryGetValue(kind, out var reason))
             _reasons.Add(kind, reason = new WaitingTally());
-        var isDue = kind is WaitKind.Due or WaitKind.NoWorker or WaitKind.SenderTurn or WaitKind.DomainLimit;
+        var isDue = kind is WaitKind.Due or WaitKind.NoWorker or WaitKind.SenderTurn or WaitKind.DomainLimit or WaitKind.SiteLimit or WaitKind.RateLimit;
         reason.Add(count, beingTried, isDue ? count : 0, nextAt, oldest, example);
     }
 
