@@ -144,6 +144,11 @@ internal sealed class SmtpConnector(
                 attempt.Result ??= attempt.FaultType;
             return new ConnectResult(null, attempt.Remote, error.Status, error.Reply, attempt.Describe(null), IsUnreachable: !giveUp.IsCancellationRequested);
         }
+        catch when (connection is not null)
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
     }
 
     private async Task<Socket> OpenAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
