@@ -6,6 +6,7 @@ using MailPipeline.Queue.Domains;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Queue.Routing;
+using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -49,6 +50,10 @@ public static class QueueHosting
         services.AddSingleton<BatchSender>();
         // One for each activation of a domain's grain.
         services.AddTransient<DomainDispatch>();
+        services.AddTransient<DomainSite>();
+        services.AddSingleton(_ => new SiteMemory());
+        services.AddSingleton<QueuePolicyFile>();
+        services.AddHostedService(provider => provider.GetRequiredService<QueuePolicyFile>());
         services.AddSingleton(provider => new OverdueBatches(
             batchIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(batchIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();

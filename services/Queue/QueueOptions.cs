@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -48,6 +49,16 @@ public sealed class QueueOptions
     /// <summary>Batches under way at first; one more for each that reached the domain. Default 5, as Postfix.</summary>
     [Range(1, 1000)]
     public int InitialConcurrency { get; set; } = 5;
+
+    /// <summary>
+    /// Most batches under way to the same hosts, for all domains together whose mail goes there, where <see cref="PolicyFile"/> says nothing of
+    /// them. Default 100: what large providers take of one sender without a reputation.
+    /// </summary>
+    [Range(1, 10_000)]
+    public int SiteConcurrency { get; set; } = 100;
+
+    /// <summary>A file in JSON that says what single destinations bear; it is read again when it changes. Default: none.</summary>
+    public string PolicyFile { get; set; } = "";
 
     /// <summary>Most recipients of one batch; they share one connection. Default 100.</summary>
     [Range(1, 1000)]
@@ -161,6 +172,13 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
         {
             if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)
                 return ValidateOptionsResult.Fail($"Queue:RetrySteps:{i} is {options.RetrySteps[i]}; it must be 00:00:00.001 to {s_longestStep}");
+        }
+        if (options.PolicyFile.Length > 0)
+        {
+            var failures = new List<string>();
+            QueuePolicyFile.Validate($"Queue:{nameof(QueueOptions.PolicyFile)}", options.PolicyFile, failures);
+            if (failures.Count > 0)
+                return ValidateOptionsResult.Fail(failures);
         }
         if (options.InitialConcurrency > options.DomainConcurrency)
         {

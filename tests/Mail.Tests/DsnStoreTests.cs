@@ -23,7 +23,7 @@ public abstract partial class StoreTests
         var found = (await Store.Queue.FindUnroutedAsync([message.MessageId, plain.MessageId], default)).OrderBy(envelope => envelope.MessageId).ToList();
         Assert.Equal((dsn.ToText(), null), (found[0].Dsn?.ToText(), found[1].Dsn));
         Assert.Equal(["a@example.net", "b@example.net"], (await Store.History.FindAsync(message.MessageId, default))!.Envelope);
-        Assert.Equal(2, (await Store.Measures.MeasureAsync(1, default)).Unrouted);
+        Assert.Equal(2, (await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 1 }, isPaused: false, default)).Unrouted);
 
         var made = await RouteDsnAsync(found[0]);
         Assert.Empty(await RouteDsnAsync(found[0]));
@@ -52,7 +52,7 @@ public abstract partial class StoreTests
         Assert.False(await Reports.IsCompleteAsync(message.MessageId, default));
         await DeliverAsync(7, recipient, handsOn: false);
         Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(message.MessageId));
-        Assert.Equal(1, (await Store.Waiting.SummarizeAsync(10, default)).Unreported);
+        Assert.Equal(1, (await Store.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).Unreported);
 
         Assert.Equal(new OwedSuccess(recipient.RecipientId, RecipientState.Delivered, Store.Time.GetUtcNow()), Assert.Single(await Reports.ListOwedAsync(0, 10, default)));
         Assert.True(await Reports.IsCompleteAsync(message.MessageId, default));

@@ -35,9 +35,12 @@ public sealed class StoreFixture : IAsyncDisposable
         Secrets = new SecretStore(Database);
         Failures = new LoginFailureStore(Database, Secrets);
         History = new MessageHistory(Database);
-        Waiting = new WaitingStore(Database);
+        Samples = new SampleStore(Database);
+        States = new QueueStateStore(Database);
+        WaitingList = new WaitingListStore(Database);
+        Waiting = new WaitingStore(Database, Measures, Samples);
         Operator = new OperatorStore(Database);
-        Flushes = new FlushStore(Database, Operator);
+        Flushes = new FlushStore(Database, Operator, new SiteStore(Database));
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
@@ -79,6 +82,12 @@ public sealed class StoreFixture : IAsyncDisposable
     public MessageHistory History { get; }
 
     public WaitingStore Waiting { get; }
+
+    public SampleStore Samples { get; }
+
+    public QueueStateStore States { get; }
+
+    public WaitingListStore WaitingList { get; }
 
     public OperatorStore Operator { get; }
 

@@ -214,12 +214,18 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_batchesOf = new("SELECT batch FROM claims WHERE domain = $1 AND batch <> 0");
 
-    private static readonly Statement s_backoff = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
+    private static readonly Statement s_backoff = new("SELECT failures, backoff_until, reason, site FROM domain_queues WHERE domain = $1");
 
     private static readonly Statement s_setBackoff = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
+        """) { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_follow = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason, site) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason, site = excluded.site
         """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_setSite = new(
@@ -371,16 +377,25 @@ public sealed class QueueStore(MailDatabase database)
                 s_dueDomainsOfOpenRoutes, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit, open.Local ? 1 : 0,
                 open.Remote ? 1 : 0, open.Failing ? 1 : 0);
 
-    public async Task<DomainBackoff> FindBackoffAsync(string domain, CancellationToken cancellationToken)
+    public async Task<DomainBackoff> FindBackoffAsync(string domain, CancellationToken cancellationToken) =>
+        (await FindDomainAsync(domain, cancellationToken)).Backoff;
+
+    /// <summary>The domain's back-off, and where its mail goes, as far as that is remembered; else empty.</summary>
+    public async Task<(DomainBackoff Backoff, string Site)> FindDomainAsync(string domain, CancellationToken cancellationToken)
     {
         var rows = await database.QueryAsync(
-            s_backoff, r => new DomainBackoff(r.GetInt32(0), StoredTime.Read(r, 1), r.GetString(2)), cancellationToken, domain);
-        return rows is [var backoff] ? backoff : DomainBackoff.None;
+            s_backoff, r => (new DomainBackoff(r.GetInt32(0), StoredTime.Read(r, 1), r.GetString(2)), r.GetString(3)), cancellationToken, domain);
+        return rows is [var found] ? found : (DomainBackoff.None, "");
     }
 
     public Task SetBackoffAsync(string domain, DomainBackoff backoff) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
             s_setBackoff, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason)));
+
+    /// <summary>The domain backs off as long as its site rests.</summary>
+    public Task FollowSiteAsync(string domain, DomainBackoff backoff, string site) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(
+            s_follow, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason), StoredText.Note(site)));
 
     /// <summary>Where the domain's mail goes, as the last attempt found. Of a domain for which nobody waits nothing is remembered.</summary>
     public Task SetSiteAsync(string domain, string site) =>
