@@ -68,7 +68,7 @@ internal static class Timeline
             var duration = attempt.FinishedAt - attempt.StartedAt;
             var host = $"{(attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "")}{(attempt.Worker.Length > 0 ? $" from {OneLine(attempt.Worker)}" : "")}";
             yield return string.Create(CultureInfo.InvariantCulture,
-                $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)");
+                $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s{(attempt.Class == ReplyClass.None ? "" : $"; {Word(attempt.Class)}")})");
             if (attempt.Tls is { } tls)
                 yield return $"{s_indent}     {Of(tls)}";
         }

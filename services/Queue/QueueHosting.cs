@@ -3,6 +3,7 @@ using MailPipeline.Authentication.Dkim;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Queue.Routing;
@@ -28,11 +29,6 @@ public static class QueueHosting
     {
         var services = builder.Services;
         services.AddQueueSettings();
-        services.AddSingleton(provider =>
-        {
-            var options = provider.GetRequiredService<IOptions<QueueOptions>>().Value;
-            return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
-        });
         services.AddSingleton<QueueTelemetry>();
         services.AddSingleton(provider =>
         {

@@ -41,6 +41,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _dispatched;
     private readonly Counter<long> _lost;
     private readonly Counter<long> _attempts;
+    private readonly Counter<long> _undelivered;
     private readonly Counter<long> _decided;
     private readonly Counter<long> _uncertain;
     private readonly Counter<long> _takenBack;
@@ -83,6 +84,8 @@ internal sealed class QueueTelemetry : IDisposable
         _dispatched = meter.CreateCounter<long>("mailpipeline.queue.dispatched", "{recipient}", "Recipients sent to workers, by route");
         _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
         _attempts = meter.CreateCounter<long>("mailpipeline.queue.attempts", "{recipient}", "Attempts reported, by outcome");
+        _undelivered = meter.CreateCounter<long>(
+            "mailpipeline.queue.undelivered", "{recipient}", "Attempts that did not deliver and were recorded, by outcome and by class: what the reply was about");
         _decided = meter.CreateCounter<long>("mailpipeline.queue.decisions", "{recipient}", "What followed an attempt that did not deliver, by state");
         _uncertain = meter.CreateCounter<long>("mailpipeline.queue.uncertain", "{recipient}", "Attempts that may have delivered a copy nobody recorded: possible duplicates");
         _takenBack = meter.CreateCounter<long>(
@@ -123,6 +126,11 @@ internal sealed class QueueTelemetry : IDisposable
         }
         foreach (var outcome in Enum.GetValues<AttemptOutcome>())
             _attempts.Add(0, Tag("outcome", outcome));
+        foreach (var about in Enum.GetValues<ReplyClass>().Where(about => about != ReplyClass.None))
+        {
+            foreach (var outcome in (AttemptOutcome[])[AttemptOutcome.Deferred, AttemptOutcome.Failed])
+                _undelivered.Add(0, Tag("outcome", outcome), Tag("class", about));
+        }
         foreach (var state in Enum.GetValues<RecipientState>())
             _decided.Add(0, Tag("state", state));
         foreach (var kind in Enum.GetValues<ReportKind>())
@@ -193,6 +201,10 @@ internal sealed class QueueTelemetry : IDisposable
     public void BatchLost(RecipientRoute route) => _lost.Add(1, Tag("route", route));
 
     public void Completed(AttemptOutcome outcome) => _attempts.Add(1, Tag("outcome", outcome));
+
+    public void Undelivered(AttemptOutcome outcome, ReplyClass about) => _undelivered.Add(1, Tag("outcome", outcome), Tag("class", about));
+
+    public static string Word(ReplyClass about) => Names<ReplyClass>.Of(about);
 
     public void Decided(RecipientState state) => _decided.Add(1, Tag("state", state));
 

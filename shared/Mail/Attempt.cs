@@ -21,7 +21,11 @@ public sealed record AttemptResult(
     bool IsFinal = false,
     bool TellsOfRelay = false,
     AttemptTls? Tls = null,
-    string Worker = "");
+    string Worker = "")
+{
+    /// <summary>What it was about, as the queue says of an attempt that did not deliver.</summary>
+    public ReplyClass Class { get; init; }
+}
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome

@@ -371,5 +371,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 connections BIGINT NOT NULL, held BIGINT NOT NULL, waiting BIGINT NOT NULL, limited_by TEXT NOT NULL, noted_at BIGINT NOT NULL)
             """,
         ],
+        [
+            // reply_class: what it was about where it did not deliver; see ReplyClass. 0: nothing is said.
+            "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
+        ],
     ];
 }

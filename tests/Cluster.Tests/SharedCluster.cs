@@ -80,7 +80,7 @@ public sealed class ImpatientCluster(SharedServers servers) : SharedCluster(serv
 }
 
 /// <summary>With the product's own leases, probes and periods.</summary>
-public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, 2, ["--Queue:RetrySteps:0=00:00:01"]);
+public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, 2, ["--Queue:RetrySteps:0=00:00:01", "--Queue:Uncertain:Steps:0=00:00:01"]);
 
 /// <summary>
 /// With the product's own leases, and one process of each service; tests add some and take some away. Two batches at once go to a domain that
@@ -88,7 +88,7 @@ public sealed class PatientCluster(SharedServers servers) : SharedCluster(server
 /// </summary>
 public sealed class ScalingCluster(SharedServers servers) : SharedCluster(
     servers, 1,
-    ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:03"])
+    ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:Uncertain:Steps:0=00:00:01", "--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:03"])
 {
     public const string Name = "scaling";
 

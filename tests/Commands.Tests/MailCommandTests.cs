@@ -67,7 +67,8 @@ public sealed class MailCommandTests : IAsyncLifetime
         for (var attempts = 0; attempts < HoldRule.MostDeaths; attempts++)
         {
             await Get<ClaimStore>().TakeAsync(attempts + 1, "example.net", [recipients[0] with { Attempts = attempts }], begun: true, TestContext.Current.CancellationToken);
-            await Get<TakeBackStore>().TakeBackAsync(evenIfLeased: true, (_, acceptedAt) => acceptedAt, TestContext.Current.CancellationToken);
+            await Get<TakeBackStore>().TakeBackAsync(
+                evenIfLeased: true, left => new(RecipientState.Queued, left.AcceptedAt), TimeSpan.Zero, TestContext.Current.CancellationToken);
         }
 
         Assert.Contains($"   heldBySystem: {HoldRule.Deaths}; 'message release ID' lets it go", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);

@@ -17,7 +17,7 @@ public sealed class TimelineTests
                 s_noon, Claimed: false, s_noon.AddMinutes(10),
                 [
                     new AttemptResult(id, AttemptOutcome.Deferred, "4.4.1", "no answer\r\n\u001b[31m", "", s_noon, s_noon.AddSeconds(30)),
-                    new AttemptResult(id, AttemptOutcome.Deferred, "4.7.5", "expired", "mx", s_noon.AddMinutes(5), s_noon.AddMinutes(5), Tls: new("sts", "published", "expired")),
+                    new AttemptResult(id, AttemptOutcome.Deferred, "4.7.5", "expired", "mx", s_noon.AddMinutes(5), s_noon.AddMinutes(5), Tls: new("sts", "published", "expired")) { Class = ReplyClass.Tls },
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 queued as 7", "mx.example.net[192.0.2.1]:25", s_noon.AddMinutes(10), s_noon.AddMinutes(10).AddMilliseconds(12),
                         Tls: new("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"), Worker: "delivery-7d4f[10.0.0.7]"),
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 Ok", "mx", s_noon, s_noon, Tls: new("none", "table")),
@@ -29,7 +29,7 @@ public sealed class TimelineTests
             2030-01-02T12:00:00.000Z accepted as 1E240 from <ann@example.org>, 2 KiB
                                      routed to <bob@example.net> (was <team@example.org>), by SMTP, as from <SRS0=x@srs.example.org>
             2030-01-02T12:00:30.000Z   attempt 1: deferred 4.4.1 no answer   [31m (30.000 s)
-            2030-01-02T12:05:00.000Z   attempt 2 at mx: deferred 4.7.5 expired (0.000 s)
+            2030-01-02T12:05:00.000Z   attempt 2 at mx: deferred 4.7.5 expired (0.000 s; tls)
                                          no TLS, certificate expired; policy sts (published)
             2030-01-02T12:10:00.012Z   attempt 3 at mx.example.net[192.0.2.1]:25 from delivery-7d4f[10.0.0.7]: delivered 2.0.0 250 2.0.0 queued as 7 (0.012 s)
                                          TLSv1.3 TLS_AES_256_GCM_SHA384, certificate verified; policy sts (published)

@@ -72,9 +72,9 @@ public abstract partial class StoreTests
         await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]);
         Store.Time.Advance(TimeSpan.FromHours(1));
         // Since four hours ago: accepted before, and let go behind.
-        var late = (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-4), WaitingPlace.Start, default)).MessageIds;
+        var late = (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-4), WaitingPlace.Start, default)).Messages.Select(late => late.MessageId);
         Assert.DoesNotContain(message.MessageId, late);
-        Assert.Contains(message.MessageId, (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-1), WaitingPlace.Start, default)).MessageIds);
+        Assert.Contains(message.MessageId, (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-1), WaitingPlace.Start, default)).Messages.Select(late => late.MessageId));
         var told = (await Store.Unreported.FindMessageAsync(message.MessageId, default))!;
         Assert.Equal((message.AcceptedAt, message.Timing!.Release!.At, "for;36000"), (told.AcceptedAt, told.Since, told.Timing.Release!.Asked));
     }

@@ -1,4 +1,4 @@
-using MailPipeline.Queue.Sites;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;
 
@@ -52,7 +52,7 @@ public sealed class DestinationPolicyTests
     [InlineData("""{ "Destinations": [ { "For": "a b", "Connections": 1 } ] }""", "Policy:Destinations:0:For is 'a b'; it must be a domain, ")]
     [InlineData("""{ "Destinations": [ { "For": "x.*.example", "Connections": 1 } ] }""", "Policy:Destinations:0:For is 'x.*.example'; it must be a domain, ")]
     [InlineData("""{ "Destinations": [ { "For": "mx:", "Connections": 1 } ] }""", "Policy:Destinations:0:For is 'mx:'; it must be a domain, ")]
-    [InlineData("""{ "Destinations": [ { "For": "a.example" } ] }""", "Policy:Destinations:0 limits nothing; it must have Connections, ")]
+    [InlineData("""{ "Destinations": [ { "For": "a.example" } ] }""", "Policy:Destinations:0 says nothing; it must have Connections, ")]
     [InlineData("""{ "Destinations": [ { "For": "a.example", "Connections": -1 } ] }""", "Policy:Destinations:0:Connections is -1; it must be 1 to 10000")]
     [InlineData("""{ "Destinations": [ { "For": "a.example", "MessagesPerSecond": 1e9 } ] }""", "Policy:Destinations:0:MessagesPerSecond is 1000000000; it must be 0.001 to 100000")]
     [InlineData("""{ "Destinations": [ { "For": "a.example", "MessagesPerConnection": 1000000 } ] }""", "Policy:Destinations:0:MessagesPerConnection is 1000000; it must be 1 to 100000")]

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
@@ -45,6 +46,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             ["Queue:HostName"] = "mail.example.org",
             ["Queue:SiloPort"] = $"{FreePorts.Next()}",
             ["Queue:RetrySteps:0"] = "00:00:00.100",
+            ["Queue:Uncertain:Steps:0"] = "00:00:00.100",
             ["Queue:ReconcileInterval"] = "00:00:00.100",
             ["Queue:UnroutedGrace"] = "00:00:00.300",
             ["Queue:BatchTimeout"] = "00:00:01",

@@ -1,5 +1,6 @@
 using CsCheck;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Sites;
 
 namespace MailPipeline.Queue.Tests;

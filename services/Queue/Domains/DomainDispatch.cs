@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Sites;
 using Microsoft.Extensions.Options;
 
@@ -10,7 +11,7 @@ namespace MailPipeline.Queue.Domains;
 /// </summary>
 internal sealed class DomainDispatch(
     QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, DomainSite site, QueuePolicyFile policy,
-    IOptions<QueueOptions> options, RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time)
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
 {
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
@@ -33,7 +34,7 @@ internal sealed class DomainDispatch(
     private bool _isRunning;
     private bool _runAgain;
 
-    public DomainQueue Queue { get; } = new(options.Value, schedule);
+    public DomainQueue Queue { get; } = new(options.Value, policy.Schedules);
 
     public DomainSite Site => site;
 
@@ -169,6 +170,7 @@ internal sealed class DomainDispatch(
             return;
         _applied = current;
         Queue.SetLimits(current.OfDomain(domain), time.GetUtcNow());
+        Queue.SetSchedules(policy.Schedules);
     }
 
     /// <summary>This route has workers, for this domain as it stands.</summary>

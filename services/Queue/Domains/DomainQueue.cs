@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Sites;
 
 namespace MailPipeline.Queue.Domains;
@@ -7,7 +8,8 @@ namespace MailPipeline.Queue.Domains;
 /// What one destination domain has in memory: a bounded window of due recipients, the batches under way, how many of them are allowed at
 /// once, and whether the domain backs off. Pure: time comes in, decisions come out.
 /// </summary>
-internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
+/// <param name="schedules">Those of this moment.</param>
+internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
 {
     /// <summary>Recipients with which a domain that could not be reached is tried again.</summary>
     private const int ProbeRecipients = 2;
@@ -21,6 +23,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     private readonly MessageRate _rate = new();
     private int _allowed = options.InitialConcurrency;
     private DestinationLimits _limits = DestinationLimits.None;
+    private ScheduleTable _schedules = schedules;
 
     public DomainBackoff Backoff { get; private set; } = DomainBackoff.None;
 
@@ -60,6 +63,9 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         _limits = limits;
         _rate.Set(limits.MessagesPerSecond, now);
     }
+
+    /// <summary>What is said of times has changed.</summary>
+    public void SetSchedules(ScheduleTable current) => _schedules = current;
 
     /// <summary>
     /// Its site rests, and until then there is no use in trying: it waits as one that could not be reached does, and begins as carefully. True:
@@ -131,7 +137,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// time; only where the domain could not be reached just now would that tell nothing new.
     /// </summary>
     public IReadOnlyList<Recipient> TakeExpired(DateTimeOffset now) =>
-        Backoff.Failures == 0 ? [] : _window.Remove(recipient => schedule.IsOver(recipient.AcceptedAt, now));
+        Backoff.Failures == 0 ? [] : _window.Remove(recipient => _schedules.Of(recipient).Retry.IsOver(recipient.AcceptedAt, now));
 
     /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
     /// <param name="site">Where it may go (<see cref="Batch.Site"/>).</param>
@@ -253,7 +259,8 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>
-    public bool Conclude(bool unreachable, string reason, DateTimeOffset now, double random)
+    /// <param name="domain">Its name.</param>
+    public bool Conclude(string domain, bool unreachable, string reason, DateTimeOffset now, double random)
     {
         if (!unreachable)
         {
@@ -270,7 +277,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
             return false;
         _allowed = options.InitialConcurrency;
         var failures = Backoff.Failures + 1;
-        Backoff = new DomainBackoff(failures, now + schedule.Pause(failures, random), reason);
+        Backoff = new DomainBackoff(failures, now + _schedules.OfDomain(domain).Retry.Pause(failures, random), reason);
         // Recipients in the window wait in storage while the domain backs off.
         LeaveToStore();
         return true;

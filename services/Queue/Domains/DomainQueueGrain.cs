@@ -226,7 +226,7 @@ internal sealed partial class DomainQueueGrain(
     private async Task LearnAsync(AttemptReport report)
     {
         var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
-        if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
+        if (!_queue.Conclude(Domain, report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
             return;
         if (report.Unreachable)
             LogBacksOff(log, Domain, _queue.Backoff.BackoffUntil, reason);

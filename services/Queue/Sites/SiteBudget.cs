@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 
 namespace MailPipeline.Queue.Sites;
 

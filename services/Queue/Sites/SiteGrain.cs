@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;

@@ -180,6 +180,8 @@ public sealed class QueueStore(MailDatabase database)
     // Of the others the index alone is read.
     internal static readonly Statement s_dueOfRoute = new($"{Due} AND r.route = $6 {InOrderOfDue}");
 
+    private static readonly Statement s_uncertain = new("SELECT id, uncertain FROM recipients WHERE id {in_1}");
+
     private static readonly Statement s_queued = new($"SELECT {Columns} WHERE r.id = $1 AND r.state = 0");
 
     // The later of the two times, as the index has it: domains that back off, however many, are not read.
@@ -345,6 +347,11 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>The recipient as it waits, whoever holds it; null when it has its outcome.</summary>
     public async Task<Recipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
+
+    /// <summary>How many attempts of each of these may have delivered, and nobody knows.</summary>
+    public async Task<IReadOnlyDictionary<long, int>> CountUncertainAsync(IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_uncertain, r => (Id: r.GetInt64(0), Count: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(recipientIds)))
+            .ToDictionary(row => row.Id, row => row.Count);
 
     /// <summary>The claim is there, and on recipients of this domain.</summary>
     public async Task<bool> IsClaimHeldAsync(long claimId, string domain, CancellationToken cancellationToken) =>

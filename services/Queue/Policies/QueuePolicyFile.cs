@@ -1,27 +1,29 @@
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
-namespace MailPipeline.Queue.Sites;
+namespace MailPipeline.Queue.Policies;
 
 /// <summary>
-/// What destinations bear, from a file that is looked at every second: what is written there counts from the next batch on. A file that
-/// cannot be read, or says what is not allowed, changes nothing, and the log says so once; at the start it is an error as any other setting is.
+/// What destinations bear, when mail is tried again and what replies mean, from a file that is looked at every second: what is written there counts
+/// from the next batch, and the next decision, on. A file that cannot be read, or says what is not allowed, changes nothing, and the log says so once;
+/// at the start it is an error as any other setting is.
 /// </summary>
 internal sealed partial class QueuePolicyFile : BackgroundService
 {
     private readonly string _path;
-    private readonly PolicyReader<DestinationPolicy> _reader;
+    private readonly PolicyReader<QueuePolicy> _reader;
     private readonly QueueTelemetry _telemetry;
     private readonly TimeProvider _time;
     private readonly ILogger<QueuePolicyFile> _log;
 
     private bool _isMissing;
-    private volatile DestinationPolicy _current = DestinationPolicy.Empty;
+    private volatile QueuePolicy _current;
 
     public QueuePolicyFile(IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<QueuePolicyFile> log)
     {
         (_path, _telemetry, _time, _log) = (options.Value.PolicyFile, telemetry, time, log);
-        _reader = new(_path, Parse);
+        _reader = new(_path, (bytes, failures) => Parse(bytes, options.Value, failures));
+        _current = new(options.Value, new QueuePolicyOptions());
         if (_path.Length == 0)
             return;
         _current = _reader.Look() == PolicyLook.Taken
@@ -29,10 +31,17 @@ internal sealed partial class QueuePolicyFile : BackgroundService
     }
 
     /// <summary>What counts now; the same object until the file changes.</summary>
-    public DestinationPolicy Current => _current;
+    public DestinationPolicy Current => _current.Destinations;
+
+    /// <summary>The same of times.</summary>
+    public ScheduleTable Schedules => _current.Schedules;
+
+    /// <summary>The same of replies.</summary>
+    public ReplyTable Replies => _current.Replies;
 
     /// <summary>Says what is wrong with a file, as its setting's failures.</summary>
-    internal static void Validate(string setting, string path, List<string> failures) => PolicyFiles.Validate(setting, path, Parse, failures);
+    internal static void Validate(string setting, QueueOptions settings, List<string> failures) =>
+        PolicyFiles.Validate(setting, settings.PolicyFile, (bytes, wrong) => Parse(bytes, settings, wrong), failures);
 
     /// <summary>Looks at the file, and takes what it says if it has changed.</summary>
     internal void Look()
@@ -61,11 +70,11 @@ internal sealed partial class QueuePolicyFile : BackgroundService
             },
             bug => LogUnreadable(_log, _path, bug.Message), stoppingToken);
 
-    private static DestinationPolicy? Parse(byte[] bytes, List<string> failures)
+    private static QueuePolicy? Parse(byte[] bytes, QueueOptions settings, List<string> failures)
     {
         var options = PolicyFiles.ReadOptions<QueuePolicyOptions>(bytes, QueuePolicyOptions.SectionName, failures);
         options?.Validate(failures);
-        return options is null || failures.Count > 0 ? null : new DestinationPolicy(options);
+        return options is null || failures.Count > 0 ? null : new QueuePolicy(settings, options);
     }
 
     [LoggerMessage(2120, LogLevel.Error, "The policy {Path} cannot be read, and what was read before stays in force: {Reason}")]
@@ -76,4 +85,14 @@ internal sealed partial class QueuePolicyFile : BackgroundService
 
     [LoggerMessage(2122, LogLevel.Information, "The policy {Path} has changed, and is in force")]
     private static partial void LogTaken(ILogger log, string path);
+}
+
+/// <summary>One state of the file.</summary>
+internal sealed class QueuePolicy(QueueOptions settings, QueuePolicyOptions options)
+{
+    public DestinationPolicy Destinations { get; } = new(options);
+
+    public ScheduleTable Schedules { get; } = new(settings, options);
+
+    public ReplyTable Replies { get; } = new(options.Replies);
 }
