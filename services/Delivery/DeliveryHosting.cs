@@ -49,6 +49,7 @@ public static class DeliveryHosting
         services.AddHostedService(provider => provider.GetRequiredService<TlsResults>());
         services.AddSingleton<BrokenTls>();
         services.AddSingleton<ClearTextLog>();
+        services.AddSingleton<LoginLog>();
         services.AddSingleton<SmtpConnector>();
         services.AddSingleton<RecipientProbe>();
         services.AddSingleton<IClaims, StoredClaims>();

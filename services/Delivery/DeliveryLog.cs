@@ -80,6 +80,12 @@ internal static partial class DeliveryLog
         "relay={RemoteEndPoint} offers CHUNKING and does not know BDAT; for a day it gets DATA: {Reply}")]
     public static partial void ChunksRefused(this ILogger log, LogWords remoteEndPoint, LogWords reply);
 
+    [LoggerMessage(3026, LogLevel.Warning, "{Reply} [{Setting}]")]
+    public static partial void NoLogin(this ILogger log, LogWords reply, LogWords setting);
+
+    [LoggerMessage(3027, LogLevel.Warning, "{Reply} [{Setting}], {Count} times more, not shown one by one")]
+    public static partial void NoLoginAgain(this ILogger log, LogWords reply, LogWords setting, long count);
+
     [LoggerMessage(3031, LogLevel.Warning, "{Domain}: policies of MTA-STS cannot be read or kept now; what is remembered holds")]
     public static partial void PoliciesAway(this ILogger log, Exception error, LogWords domain);
 

@@ -128,6 +128,13 @@ public sealed class DeliveryOptions
     public bool Chunking { get; set; } = true;
 
     /// <summary>
+    /// What becomes of 8-bit content towards a host that does not offer 8BITMIME (RFC 6152 §3). Default: Send, as it is, as Exim does: hosts of
+    /// today that lack the word pass it on all the same, and a bounce is a sure loss. Return keeps to the RFC.
+    /// </summary>
+    [EnumDataType(typeof(EightBitContent))]
+    public EightBitContent EightBitMime { get; set; } = EightBitContent.Send;
+
+    /// <summary>
     /// Hosts, by name or address, that are told who submitted a message (AUTH= of MAIL, RFC 4954 §5), as are smarthosts that we log in to.
     /// Default: none.
     /// </summary>
@@ -252,6 +259,16 @@ public enum AddressRule
 {
     Refuse = 0,
     Allow,
+}
+
+/// <summary>What becomes of 8-bit content where 8BITMIME is not offered.</summary>
+public enum EightBitContent
+{
+    /// <summary>It goes as it is.</summary>
+    Send = 0,
+
+    /// <summary>It fails at once, and its sender is told.</summary>
+    Return,
 }
 
 /// <summary>Which addresses of a host are used, and in which order.</summary>

@@ -81,10 +81,10 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
 
     public async Task<SessionEnd> RunAsync()
     {
-        if (_connection.IsSecure)
-            TlsStarted();
         try
         {
+            if (_connection.IsSecure)
+                TlsStarted();
             if (await GreetAsync() is { } over)
                 return over;
             while (true)

@@ -25,6 +25,7 @@ public sealed partial class TlsExporter(ILogger<TlsExporter> logger)
     // Not before the first connection: only then is the library loaded that the runtime has chosen.
     private readonly Lazy<OpenSsl?> _openSsl = new(OpenSsl.Find);
     private int _isAbsent;
+    private int _isLogged;
 
     /// <summary>Null where the connection has none. To be asked while nothing else is done with the stream.</summary>
     /// <param name="tls">With TLS 1.2 it is one that allows no renegotiation: behind that there would be others (RFC 9266 §4).</param>
@@ -33,24 +34,46 @@ public sealed partial class TlsExporter(ILogger<TlsExporter> logger)
         // A stream that was closed meanwhile says nothing about the runtime.
         if (Volatile.Read(ref _isAbsent) != 0 || !tls.IsAuthenticated)
             return null;
-        var (octets, fault) = Export(tls);
-        if (fault is not null && Interlocked.Exchange(ref _isAbsent, 1) == 0)
+        byte[]? octets;
+        string? fault;
+        try
+        {
+            (octets, fault) = Export(tls);
+        }
+        catch (InvalidOperationException)
+        {
+            // Closed by another thread while it was asked (ObjectDisposedException is one of these).
+            return null;
+        }
+
+        if (fault is not null && Interlocked.Exchange(ref _isLogged, 1) == 0)
             LogAbsent(logger, Environment.Version, fault);
         return octets;
     }
 
+    /// <returns>No octets and no fault: of this connection there are none. A fault of the runtime's or the library's build is one of all connections.</returns>
     private (byte[]? Octets, string? Fault) Export(SslStream tls)
     {
+        // RFC 9266 §4 speaks of TLS 1.2 and 1.3; where the system allows something older, it has none.
+        if (tls.SslProtocol is not (SslProtocols.Tls12 or SslProtocols.Tls13))
+            return (null, null);
         if (s_context?.GetValue(tls) is not SafeHandle ssl || ssl.GetType().FullName != HandleType)
-            return (null, $"SslStream holds no {HandleType} in {ContextField}");
+            return OfAll($"SslStream holds no {HandleType} in {ContextField}");
         if (_openSsl.Value is not { } openSsl)
-            return (null, "no libssl was found, or more than one");
+            return OfAll("no libssl was found, or more than one");
         if (!openSsl.Serves(ssl, tls))
-            return (null, "what SslStream says of its connection is not what its handle says");
+            return OfAll("what SslStream says of its connection is not what its handle says");
         // RFC 9266 §4: before TLS 1.3 only where no two connections can have the same secret.
         if (tls.SslProtocol != SslProtocols.Tls13 && !openSsl.HasExtendedMasterSecret(ssl))
             return (null, null);
+        // That says nothing about the next connection.
         return openSsl.Export(ssl, s_label, Length) is { } octets ? (octets, null) : (null, "OpenSSL exports nothing");
+
+        (byte[]?, string?) OfAll(string fault)
+        {
+            Volatile.Write(ref _isAbsent, 1);
+            return (null, fault);
+        }
     }
 
     [LoggerMessage(6034, LogLevel.Warning, "Logins cannot be bound to TLS connections by tls-exporter with .NET {Version}: {Reason}")]
@@ -117,7 +140,7 @@ public sealed partial class TlsExporter(ILogger<TlsExporter> logger)
 
         /// <summary>The handle is that of the stream's connection: both say the same of it.</summary>
         public bool Serves(SafeHandle ssl, SslStream tls) =>
-            _version(ssl) == tls.SslProtocol switch { SslProtocols.Tls13 => Tls13, SslProtocols.Tls12 => Tls12, _ => 0 }
+            _version(ssl) == (tls.SslProtocol == SslProtocols.Tls13 ? Tls13 : Tls12)
             && _cipher(ssl) is not 0 and var cipher && _cipherId(cipher) == (ushort)tls.NegotiatedCipherSuite;
 
         /// <summary>Of TLS 1.2: its secret was derived from the whole handshake (RFC 7627).</summary>

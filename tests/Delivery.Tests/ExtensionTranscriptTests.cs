@@ -31,6 +31,32 @@ public sealed class ExtensionTranscriptTests
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
     }
 
+    /// <summary>RFC 6152 §3, where the operator wants it kept: only what has 8-bit octets is returned, whatever it was called when it was handed in.</summary>
+    [Fact]
+    public async Task A_host_without_8BITMIME_gets_what_is_7_bit()
+    {
+        var report = await TalkAsync(Cut.Whole, PlainHello +
+            """
+            C: MAIL FROM:<sender@example.com>
+            S: 250 Ok
+            C: RCPT TO:<user2@example.net>
+            S: 250 Ok
+            C: DATA
+            S: 354 Go on
+            C: two
+            C: .
+            S: 250 Taken
+            """ + Quit,
+            bench =>
+            {
+                bench.Options.EightBitMime = EightBitContent.Return;
+                bench.Content.ChunkBytes = 1;
+                return [bench.Message("é\r\n", body: BodyType.EightBitMime), bench.Message("two\r\n", body: BodyType.EightBitMime)];
+            });
+        Assert.Equal(["Failed 5.6.3", "Delivered 2.0.0"], Bench.Outcomes(report));
+        Assert.StartsWith("127.0.0.1", report.Results[0].RemoteHost, StringComparison.Ordinal);
+    }
+
     /// <summary>RFC 6531 §3.2: who needs it is refused at once and told which host it was; a message that was sent with it and needs it not goes on.</summary>
     [Fact]
     public async Task A_host_without_SMTPUTF8_gets_what_does_not_need_it()

@@ -88,6 +88,8 @@ public sealed class SettingsTests
     [InlineData("Delivery:BatchTime", "01:00:00", "BatchTime", "00:10:00")]
     [InlineData("Delivery:Timeouts:FinalDot", "00:00:00", "FinalDot", "00:30:00")]
     [InlineData("Delivery:Tls", "Sometimes", "Delivery:Tls", "Sometimes")]
+    [InlineData("Delivery:EightBitMime", "Convert", "Delivery:EightBitMime", "Convert")]
+    [InlineData("Delivery:EightBitMime", "7", "EightBitMime", "Send, Return")]
     [InlineData("Delivery:Rotues", "*=a", "Rotues", "Delivery")]
     public void A_bad_setting_is_named_with_what_is_allowed(string key, string value, string name, string allowed)
     {

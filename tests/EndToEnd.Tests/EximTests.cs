@@ -28,8 +28,10 @@ public sealed class EximTests(EximTests.Fixture fixture) : IClassFixture<EximTes
 
         public async ValueTask DisposeAsync()
         {
-            await Plain.DisposeAsync();
-            await Exim.DisposeAsync();
+            if (Plain is not null)
+                await Plain.DisposeAsync();
+            if (Exim is not null)
+                await Exim.DisposeAsync();
             await Pipeline.DisposeAsync();
         }
     }

@@ -56,9 +56,12 @@ public sealed class RealReceiverTests(RealReceiverTests.Fixture fixture) : IClas
         public async ValueTask DisposeAsync()
         {
             await Pipeline.DisposeAsync();
-            await Postfix.DisposeAsync();
-            await Sink.DisposeAsync();
-            await Dns.DisposeAsync();
+            if (Postfix is not null)
+                await Postfix.DisposeAsync();
+            if (Sink is not null)
+                await Sink.DisposeAsync();
+            if (Dns is not null)
+                await Dns.DisposeAsync();
         }
     }
 

@@ -24,7 +24,8 @@ public sealed class RealSenderTests(RealSenderTests.Fixture fixture) : IClassFix
 
         public async ValueTask DisposeAsync()
         {
-            await Postfix.DisposeAsync();
+            if (Postfix is not null)
+                await Postfix.DisposeAsync();
             await Pipeline.DisposeAsync();
         }
     }

@@ -35,8 +35,10 @@ public sealed class Utf8Tests(Utf8Tests.Fixture fixture) : IClassFixture<Utf8Tes
 
         public async ValueTask DisposeAsync()
         {
-            await Old.DisposeAsync();
-            await Postfix.DisposeAsync();
+            if (Old is not null)
+                await Old.DisposeAsync();
+            if (Postfix is not null)
+                await Postfix.DisposeAsync();
             await Pipeline.DisposeAsync();
         }
     }

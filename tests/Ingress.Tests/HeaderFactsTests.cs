@@ -37,7 +37,10 @@ public sealed partial class HeaderFactsTests
     [InlineData("a.b@example.org", "a.b@example.org")]
     [InlineData("<a\0b@example.org>", "")]
     [InlineData("<a\u007Fb@example.org>", "")]
-    [InlineData("<<a@b>>", "<a@b>")]
+    [InlineData("<<a@b>>", "<a@b")]
+    [InlineData("<a@b> (note)", "a@b")]
+    [InlineData("<a@b> (of <c@d>)", "a@b")]
+    [InlineData("<a@b", "<a@b")]
     [InlineData("<>", "")]
     [InlineData("<é@example.org>", "é@example.org")]
     public void A_Message_ID_is_told_as_it_is_written_where_it_is_text(string written, string expected) => Assert.Equal(expected, MessageIdOf(Encoding.UTF8.GetBytes(written)));
@@ -49,6 +52,7 @@ public sealed partial class HeaderFactsTests
         var longest = new string('a', HeaderFacts.MaxMessageIdBytes);
         Assert.Equal(longest, MessageIdOf(Encoding.UTF8.GetBytes(longest)));
         Assert.Equal("", MessageIdOf(Encoding.UTF8.GetBytes(longest + "a")));
+        Assert.Equal("a@b", MessageIdOf(Encoding.UTF8.GetBytes($"<a@b> ({longest})")));
     }
 
     private static string MessageIdOf(byte[] value)

@@ -99,6 +99,41 @@ public sealed class RelayRecipientCheckTests
         Assert.Equal(["ann"], hop.Asked);
     }
 
+    /// <summary>There are hosts that take their time with names that they do not know: that must not keep those from mail that they know.</summary>
+    [Fact]
+    public async Task A_hop_that_is_slow_with_some_names_is_asked_about_others()
+    {
+        var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        var hop = new NextHop { Until = address => address.StartsWith("slow", StringComparison.Ordinal) ? answer.Task : Task.CompletedTask, Answer = _ => RecipientAnswer.Taken };
+        await using var host = await StartAsync(hop, time, ("MaxWait", "00:00:00.100"), ("MaxQuestionsPerDomain", "10"));
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await IsLateAsync("slow1");
+        await IsLateAsync("slow2");
+        await client.SayAsync($"RCPT TO:<ann@{Domain}>", "250 2.1.5");
+        foreach (var name in (string[])["slow3", "slow4", "slow5"])
+            await IsLateAsync(name);
+        // By now it may be that it says nothing at all.
+        await client.SayAsync($"RCPT TO:<carol@{Domain}>", "450 4.1.1");
+        Assert.Equal(["ann", "slow1", "slow2", "slow3", "slow4", "slow5"], hop.Asked.Order());
+        answer.SetResult();
+
+        async Task IsLateAsync(string name)
+        {
+            var reply = client.AskAsync($"RCPT TO:<{name}@{Domain}>");
+            await Eventually.TrueAsync(() => hop.Asked.Contains(name), TimeSpan.FromSeconds(20));
+            await Eventually.TrueAsync(
+                () =>
+                {
+                    time.Advance(TimeSpan.FromMilliseconds(100));
+                    return reply.IsCompleted;
+                },
+                TimeSpan.FromSeconds(20));
+            Assert.StartsWith("450 4.1.1", await reply, StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     public async Task Who_asks_for_the_same_shares_the_question_and_there_are_so_many_at_once()
     {

@@ -39,5 +39,53 @@ public sealed class LoginHistoryTests
         Assert.False(history.IsPaused("ann", IPNetwork.Parse("192.0.2.100/32")));
     }
 
+    [Fact]
+    public void Many_names_that_fail_pause_their_network_and_one_name_does_not()
+    {
+        var history = new LoginHistory(_time, freeFailuresOfNetwork: 10);
+        var network = IPNetwork.Parse("192.0.2.1/32");
+        history.Succeeded("ann", network);
+        // A device with an old password.
+        for (var i = 0; i < 100; i++)
+            history.Failed("bob", network);
+        Assert.False(history.IsPaused("carol", network));
+        for (var i = 0; i < 6; i++)
+        {
+            Assert.False(history.IsPaused("carol", network));
+            history.Failed($"user{i}", network);
+        }
+
+        Assert.True(history.IsPaused("carol", network));
+        Assert.False(history.IsPaused("ann", network));
+        Assert.False(history.IsPaused("carol", IPNetwork.Parse("192.0.2.2/32")));
+        // Whoever guesses and has an account does not begin anew with a login of his own.
+        history.Succeeded("guesser", network);
+        Assert.True(history.IsPaused("carol", network));
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.False(history.IsPaused("carol", network));
+        // It grows.
+        history.Failed("user7", network);
+        _time.Advance(TimeSpan.FromSeconds(3));
+        Assert.True(history.IsPaused("carol", network));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(history.IsPaused("carol", network));
+    }
+
+    [Fact]
+    public void Networks_of_one_site_that_fail_together_are_paused_together_and_without_a_bound_none_is()
+    {
+        var (bounded, unbounded) = (new LoginHistory(_time, freeFailuresOfNetwork: 2), new LoginHistory(_time));
+        for (var i = 0; i < 21; i++)
+        {
+            Assert.False(bounded.IsPaused("carol", Site("ff")));
+            bounded.Failed($"user{i}", Site($"{i:x}"));
+            unbounded.Failed($"user{i}", Site("1"));
+        }
+
+        Assert.True(bounded.IsPaused("carol", Site("ff")));
+        Assert.False(bounded.IsPaused("carol", IPNetwork.Parse("2001:db8:2::/64")));
+        Assert.False(unbounded.IsPaused("carol", Site("1")));
+    }
+
     private static IPNetwork Site(string subnet) => IPNetwork.Parse($"2001:db8:1:{subnet}::/64");
 }

@@ -13,6 +13,8 @@ public abstract partial class StoreTests
 {
     private protected const string Right = "right and long";
 
+    private static readonly IPNetwork s_network = IPNetwork.Parse("192.0.2.1/32");
+
     private protected static LoginClient Home => s_home;
 
     [Theory]
@@ -45,6 +47,38 @@ public abstract partial class StoreTests
 
         async Task<Verification> LogInAsync(CredentialVerifier process, LoginClient client, string password) => byProof
             ? await ProveAsync(process, "ann@example.org", password, client) : await process.VerifyAsync("ann@example.org", password, client);
+    }
+
+    /// <summary>One password for each of many names pauses no name: it pauses where they come from, at all processes.</summary>
+    [Fact]
+    public async Task Who_sprays_names_from_one_network_is_paused_at_all_processes()
+    {
+        await AddAnnAsync();
+        CredentialVerifier[] processes = [Process(20), Process(20)];
+        // She is known there at one of them, and beside herself nobody is.
+        Assert.NotNull((await processes[0].VerifyAsync("ann@example.org", Right, s_home)).Account);
+        var guesses = 0;
+        while (!(await ProveAsync(processes[guesses % 2], $"user{guesses}@example.org", "wrong", s_home)).IsBusy)
+            guesses++;
+        // Each may keep to itself what is less than a tenth.
+        Assert.InRange(guesses, 21, 23);
+        foreach (var process in processes)
+        {
+            Assert.True((await ProveAsync(process, "another@example.org", "wrong", s_home)).IsBusy);
+            Assert.True((await process.VerifyAsync("another@example.org", "wrong", s_home)).IsBusy);
+            Assert.False((await process.VerifyAsync("another@example.org", "wrong", s_home with { Address = IPAddress.Parse("198.51.100.1") })).IsBusy);
+        }
+
+        // Remembered or not: she goes on where she was.
+        Assert.NotNull((await processes[0].VerifyAsync("ann@example.org", Right, s_home)).Account);
+        Assert.NotNull((await ProveAsync(processes[0], "ann@example.org", Right, s_home)).Account);
+        Store.Time.Advance(TimeSpan.FromMinutes(1));
+        Assert.False((await processes[1].VerifyAsync("another@example.org", "wrong", s_home)).IsBusy);
+        Assert.True((await processes[1].VerifyAsync("yet-another@example.org", "wrong", s_home)).IsBusy);
+        // Another hour has as many again.
+        Store.Time.Advance(TimeSpan.FromHours(1));
+        Assert.False((await processes[0].VerifyAsync("another@example.org", "wrong", s_home)).IsBusy);
+        Assert.False((await processes[0].VerifyAsync("yet-another@example.org", "wrong", s_home)).IsBusy);
     }
 
     /// <summary>A third process that knows nothing yet is told before it looks at the first guess.</summary>
@@ -100,23 +134,23 @@ public abstract partial class StoreTests
     [Fact]
     public async Task Neither_names_nor_networks_are_stored_and_old_failures_go()
     {
-        await Store.Failures.AddAsync("s3cret typed as a name", [(IPNetwork.Parse("192.0.2.1/32"), 3), (IPNetwork.Parse("2001:db8::/48"), 2)]);
-        var found = await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32"), IPNetwork.Parse("2001:db8::/48")]);
-        Assert.Equal([3, 2], found.OrderBy(row => row.Key.PrefixLength).Select(row => row.Value.Failures));
-        Assert.Empty(await Store.Failures.FindAsync("another", [IPNetwork.Parse("192.0.2.1/32")]));
+        await Store.Failures.AddAsync([new("s3cret typed as a name", s_network, 3), new("s3cret typed as a name", IPNetwork.Parse("2001:db8::/48"), 2)]);
+        var found = await Store.Failures.FindAsync([("s3cret typed as a name", s_network), ("s3cret typed as a name", IPNetwork.Parse("2001:db8::/48"))]);
+        Assert.Equal([3, 2], found.OrderBy(row => row.Key.Network.PrefixLength).Select(row => row.Value.Failures));
+        Assert.Empty(await Store.Failures.FindAsync([("another", s_network)]));
         Assert.Equal(0, await CountAsync("SELECT COUNT(*) FROM login_failures WHERE who LIKE '%s3cret%' OR who LIKE '%192%.%' OR LENGTH(who) <> 64"));
         Assert.Equal(0, await Store.Failures.ForgetOldAsync());
 
         Store.Time.Advance(TimeSpan.FromMinutes(59));
-        await Store.Failures.AddAsync("s3cret typed as a name", [(IPNetwork.Parse("192.0.2.1/32"), 1)]);
+        await Store.Failures.AddAsync([new("s3cret typed as a name", s_network, 1)]);
         Store.Time.Advance(TimeSpan.FromMinutes(2));
         Assert.Equal(1, await Store.Failures.ForgetOldAsync());
-        Assert.Equal(4, Assert.Single(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
+        Assert.Equal(4, Assert.Single(await Store.Failures.FindAsync([("s3cret typed as a name", s_network)])).Value.Failures);
         // Where nobody has swept yet, what is old counts for nothing all the same.
         Store.Time.Advance(TimeSpan.FromHours(2));
-        Assert.Empty(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")]));
-        await Store.Failures.AddAsync("s3cret typed as a name", [(IPNetwork.Parse("192.0.2.1/32"), 1)]);
-        Assert.Equal(1, Assert.Single(await Store.Failures.FindAsync("s3cret typed as a name", [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
+        Assert.Empty(await Store.Failures.FindAsync([("s3cret typed as a name", s_network)]));
+        await Store.Failures.AddAsync([new("s3cret typed as a name", s_network, 1)]);
+        Assert.Equal(1, Assert.Single(await Store.Failures.FindAsync([("s3cret typed as a name", s_network)])).Value.Failures);
     }
 
     /// <summary>Proofs cost nothing, and names are made up at will.</summary>
@@ -133,7 +167,7 @@ public abstract partial class StoreTests
         Store.Time.Advance(TimeSpan.FromMinutes(1));
         var last = $"user{SharedLoginHistory.MostToldOfNetwork + 19}@example.org";
         await ProveAsync(process, last, "wrong", s_home);
-        Assert.Equal(3, Assert.Single(await Store.Failures.FindAsync(last, [IPNetwork.Parse("192.0.2.1/32")])).Value.Failures);
+        Assert.Equal(3, Assert.Single(await Store.Failures.FindAsync([(last, s_network)])).Value.Failures);
 
         async Task FailTwiceAsync(string name, LoginClient client)
         {
@@ -184,8 +218,9 @@ public abstract partial class StoreTests
     }
 
     /// <summary>As a process has it: with a history of its own, on the store of all.</summary>
-    private CredentialVerifier Process() => new(
-        Store.Directory, Store.Secrets, new LoginOptions { ScramIterations = ScramKeys.LeastIterations }, Store.Time, null, Store.Failures);
+    private CredentialVerifier Process(int freeFailuresPerNetwork = 0) => new(
+        Store.Directory, Store.Secrets, new LoginOptions { ScramIterations = ScramKeys.LeastIterations, FreeFailuresPerNetwork = freeFailuresPerNetwork }, Store.Time, null,
+        Store.Failures);
 }
 
 public sealed partial class Postgres_store
@@ -252,7 +287,7 @@ public sealed partial class Postgres_store
     {
         var networks = Enumerable.Range(0, Rows).Select(number => IPNetwork.Parse($"2001:db8:{number:x}::/64")).ToArray();
         return Task.FromResult<(IReadOnlyList<Func<Task>>, IReadOnlyList<Func<Task>>)>((
-            One(networks, network => store.Failures.AddAsync("ann", [(network, 1), (networks[0], 1)])),
-            Two(networks, network => other.Failures.AddAsync("ann", [(network, 1), (networks[^1], 1)]))));
+            One(networks, network => store.Failures.AddAsync([new("ann", network, 1), new("ann", networks[0], 1)])),
+            Two(networks, network => other.Failures.AddAsync([new("ann", network, 1), new("ann", networks[^1], 1)]))));
     });
 }

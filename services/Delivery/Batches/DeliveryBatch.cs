@@ -221,6 +221,9 @@ internal sealed class DeliveryBatch : IDots
 
                 await message.ReadTimingAsync(_context.Content);
                 unsendable = Unsendable.Why(message, capabilities, isFinal, _context.Time.GetUtcNow());
+                // RFC 6152 §3
+                if (unsendable is null && _context.Options.EightBitMime == EightBitContent.Return && !capabilities.EightBitMime && await message.HasEightBitOctetsAsync(_context.Content))
+                    unsendable = Unsendable.EightBit;
                 if (unsendable is null)
                 {
                     if (farEnd.HearsSubmitter)

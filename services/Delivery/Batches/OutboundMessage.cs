@@ -80,6 +80,20 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
             Timing ??= await content.FindTimingAsync(MessageId, CancellationToken.None);
     }
 
+    /// <summary>Looks through its content. What was handed in as 8BITMIME is 7-bit more often than not.</summary>
+    public async ValueTask<bool> HasEightBitOctetsAsync(IMessageContent content)
+    {
+        if (!First.Body.HasFlag(BodyType.EightBitMime))
+            return false;
+        await foreach (var chunk in content.ReadAsync(MessageId, CancellationToken.None))
+        {
+            if (!System.Text.Ascii.IsValid(chunk.Span))
+                return true;
+        }
+
+        return false;
+    }
+
     /// <summary>Reads who submitted it: for a far end that is told.</summary>
     public async ValueTask ReadSubmitterAsync(IMessageContent content)
     {

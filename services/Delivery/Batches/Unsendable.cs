@@ -7,6 +7,9 @@ namespace MailPipeline.Delivery.Batches;
 /// <summary>What keeps a message from going to a far end at all, by what that one offers and by what a command can hold.</summary>
 internal static class Unsendable
 {
+    /// <summary>Of a message whose content nobody converts (RFC 6152 §3; RFC 3463 §3.7).</summary>
+    public static (string Status, string Text) EightBit => ("5.6.3", "The message has 8-bit content, and the far end does not offer 8BITMIME");
+
     /// <summary>Null: it can go.</summary>
     /// <param name="isFinal">The far end delivers itself, and relays nothing (LMTP).</param>
     public static (string Status, string Text)? Why(OutboundMessage message, EhloCapabilities capabilities, bool isFinal, DateTimeOffset now)

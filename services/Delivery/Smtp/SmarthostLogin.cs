@@ -17,13 +17,13 @@ internal static class SmarthostLogin
     /// <summary>Of a challenge: more than any mechanism has.</summary>
     private const int MaxSteps = 5;
 
-    /// <summary>Null: the smarthost knows us. Otherwise the status and the words for the operator.</summary>
-    public static async Task<(string Status, string Text)?> TryAsync(SmtpClientConnection connection, Smarthost smarthost, TlsExporter exporter, TimeSpan timeout)
+    /// <summary>Null: the smarthost knows us.</summary>
+    public static async Task<LoginFault?> TryAsync(SmtpClientConnection connection, Smarthost smarthost, TlsExporter exporter, TimeSpan timeout)
     {
-        var setting = $"{smarthost.Setting}:{nameof(SmarthostOptions.Credentials)}";
+        var (peer, setting) = (connection.Peer, $"{smarthost.Setting}:{nameof(SmarthostOptions.Credentials)}");
         // RFC 4954 §4: a password in clear is everybody's on the way.
         if (connection.Tls == "none" && !smarthost.AllowCleartextAuth)
-            return ("4.7.11", $"{connection.Peer} has no TLS, and {setting} may not travel without it");
+            return new LoginFault("4.7.11", $"{peer} has no TLS, and our login may not travel without it", setting);
         SmarthostCredentials credentials;
         try
         {
@@ -31,24 +31,50 @@ internal static class SmarthostLogin
         }
         catch (InvalidDataException unfit)
         {
-            return ("4.7.8", $"{setting} cannot be used: {unfit.Message}");
+            return new LoginFault("4.7.8", $"Our login for {peer} cannot be used", $"{setting}: {unfit.Message}");
         }
 
         var offered = connection.Capabilities.AuthMechanisms;
         var clients = SaslClient.Choose(smarthost.Mechanism, offered, credentials, connection.Bindings(exporter));
         if (clients.Count == 0)
         {
-            return ("4.7.9", offered.Count == 0
-                ? $"{connection.Peer} offers no AUTH, and there are credentials for it ({setting})"
-                : $"{connection.Peer} offers AUTH by {RemoteReply.Line(string.Join(", ", offered))}, and none of them is {Wanted(smarthost)}");
+            return new LoginFault(
+                "4.7.9", offered.Count == 0
+                    ? $"{peer} offers no AUTH, and we may not go without it"
+                    : $"{peer} offers AUTH by {RemoteReply.Line(string.Join(", ", offered))}, and none of them is {Wanted(smarthost)}",
+                setting);
         }
 
         var (client, reply) = await LogInAsync(connection, clients, timeout);
+        var cause = $"{setting}, by {client.Name}";
         if (reply.Code != Authenticated)
-            return (RemoteReply.TemporaryStatus(reply, "4.7.8"), $"{connection.Peer} does not take the credentials in {setting} ({client.Name}): {RemoteReply.Line(reply)}");
+            return new LoginFault(RemoteReply.TemporaryStatus(reply, "4.7.8"), $"{peer} does not take our login: {WithoutText(reply)}", cause);
         return client.IsServerProven
             ? null
-            : ("4.7.8", $"{connection.Peer} says that it knows us, but has not proven that it knows the password in {setting} ({client.Name})");
+            : new LoginFault("4.7.8", $"{peer} says that it knows us, but has not proven that it knows our password", cause);
+    }
+
+    /// <summary>
+    /// A reply to AUTH in our words. There are hosts that repeat in theirs what they were sent, and that was the password, whole, cut or written
+    /// otherwise.
+    /// </summary>
+    private static string WithoutText(SmtpReply reply)
+    {
+        var status = reply.Status is { } enhanced ? $" {enhanced}" : "";
+        var meaning = reply.Code switch
+        {
+            // RFC 4954 §4.7, §6
+            432 => "the password has to be changed",
+            454 => "not now",
+            500 or 502 => "it does not know AUTH",
+            501 => "it does not understand the answer",
+            504 => "it does not know the mechanism",
+            534 => "it wants a stronger mechanism or another kind of password",
+            535 => "the credentials are wrong",
+            538 => "it wants TLS",
+            _ => "its reply is no login",
+        };
+        return $"{reply.Code}{status} ({meaning})";
     }
 
     /// <summary>One after the other, as long as what the host refuses is not the secret but what it would be bound to. The last one, and its reply.</summary>
@@ -89,7 +115,7 @@ internal static class SmarthostLogin
         {
             await connection.WriteLineAsync(line, timeout);
             await connection.FlushAsync(timeout);
-            return await connection.ReadReplyAsync("AUTH", timeout);
+            return await connection.ReadReplyAsync(SmtpClientConnection.Auth, timeout);
         }
     }
 
@@ -100,3 +126,8 @@ internal static class SmarthostLogin
         return Convert.TryFromBase64String(text, bytes, out var length) ? bytes[..length] : null;
     }
 }
+
+/// <summary>Why there is no login.</summary>
+/// <param name="Text">As it may be read by those whose mail waits for it: nothing of our settings, and of the host's words nothing that could be our secret.</param>
+/// <param name="Cause">What the operator has to look at, for the log.</param>
+internal sealed record LoginFault(string Status, string Text, string Cause);

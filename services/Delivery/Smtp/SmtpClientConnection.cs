@@ -23,6 +23,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Names what is waited for first, in the place of a command.</summary>
     public const string Greeting = "the connection";
 
+    /// <summary>Waited for: the reply to AUTH, of which no word is repeated.</summary>
+    public const string Auth = "AUTH";
+
     // Holds a small message with the commands around it; larger content goes out piece by piece.
     private const int OutputBytes = 32 * 1024;
     private const int InputBytes = 4 * 1024;
@@ -359,7 +362,8 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private SmtpConnectionException NoReply(string waitingFor, Exception? cause)
     {
         var missing = waitingFor == Greeting ? "greeting" : $"answer to {waitingFor}";
-        var begun = _parser.Begun(Unread) is { } text ? RemoteReply.Line(text) : null;
+        // What is begun of an answer to AUTH may repeat our secret (SmarthostLogin).
+        var begun = waitingFor != Auth && _parser.Begun(Unread) is { } text ? RemoteReply.Line(text) : null;
         return Lost(
             cause, "4.4.2", begun is null ? $"no {missing}" : $"no end of its {missing}", () => ConnectionFault.Lost(Peer, missing, begun, cause), begun);
     }

@@ -25,7 +25,7 @@ internal sealed record ConnectResult(
 /// </summary>
 internal sealed class SmtpConnector(
     IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TrustedRoots roots, TlsResults results, BrokenTls broken, TlsExporter exporter,
-    TimeProvider time)
+    LoginLog logins, TimeProvider time)
 {
     private const int Ready = 220;
     private const int Okay = 250;
@@ -123,8 +123,12 @@ internal sealed class SmtpConnector(
                 return Refused(connection, step, reply);
 
             step = "auth";
-            if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, exporter, _options.Timeouts.Hello) is var (status, text))
-                return Refused(connection, step, status, text);
+            if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, exporter, _options.Timeouts.Hello) is { } fault)
+            {
+                logins.Write(fault);
+                return Refused(connection, step, fault.Status, fault.Text);
+            }
+
             connection.IsTrusted = attempt.Host.Smarthost is not null || _options.SubmitterHosts.Any(attempt.Is);
             connection.TakesChunks = _options.Chunking && connection.Capabilities.Chunking && !_chunkRefusals.Has(attempt.Remote);
             telemetry.Handshake("ready", connection.Tls);
@@ -140,6 +144,11 @@ internal sealed class SmtpConnector(
             if (attempt.TlsFailed)
                 attempt.Result ??= attempt.FaultType;
             return new ConnectResult(null, attempt.Remote, error.Status, error.Reply, attempt.Describe(null), IsUnreachable: !giveUp.IsCancellationRequested);
+        }
+        catch when (connection is not null)
+        {
+            await connection.DisposeAsync();
+            throw;
         }
     }
 

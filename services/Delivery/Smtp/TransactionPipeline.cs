@@ -368,8 +368,8 @@ internal sealed partial class TransactionPipeline(
     private string MailCommand(OutboundMessage message)
     {
         var capabilities = connection.Capabilities;
-        // RFC 1870 §3. RFC 6152 §3 wants 8-bit content converted or returned where 8BITMIME is missing. We do neither: a
-        // message arrives as it came, and servers without the keyword that damage it have died out; so it is sent as it is.
+        // RFC 1870 §3. RFC 6152 §3 wants 8-bit content converted or returned where 8BITMIME is missing. Nothing is converted: a message arrives as
+        // it came. Whether it is returned is a setting (DeliveryOptions.EightBitMime); what comes here is sent.
         var size = capabilities.Size ? string.Create(CultureInfo.InvariantCulture, $" SIZE={message.First.SizeBytes}") : "";
         var body = capabilities.EightBitMime && message.First.Body.HasFlag(BodyType.EightBitMime) ? " BODY=8BITMIME" : "";
         var utf8 = message.NeedsSmtpUtf8 ? " SMTPUTF8" : "";

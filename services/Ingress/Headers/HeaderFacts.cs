@@ -44,7 +44,7 @@ internal struct HeaderFacts()
     public readonly bool SaysTlsIsOptional => _tlsRequiredFields == 1 && _isNo && _letters == No.Length;
 
     /// <summary>
-    /// The first Message-ID (RFC 5322 §3.6.4), without brackets and white space; empty: there is none, or none that is text of up to
+    /// The first Message-ID (RFC 5322 §3.6.4), without brackets, white space and what stands behind the bracket; empty: there is none, or none that is text of up to
     /// <see cref="MaxMessageIdBytes"/> octets.
     /// </summary>
     public readonly string MessageId
@@ -52,9 +52,15 @@ internal struct HeaderFacts()
         get
         {
             var id = _messageId.AsSpan(0, Math.Min(_messageIdBytes, MaxMessageIdBytes));
-            if (id is [(byte)'<', .., (byte)'>'])
-                id = id[1..^1];
-            if (_messageIdBytes > MaxMessageIdBytes || id.ContainsAnyInRange((byte)0, (byte)' ') || id.Contains((byte)0x7F))
+            var isWhole = _messageIdBytes <= MaxMessageIdBytes;
+            // Behind the brackets there may be a comment.
+            if (id is [(byte)'<', ..] && id.IndexOf((byte)'>') is > 0 and var end)
+            {
+                id = id[1..end];
+                isWhole = true;
+            }
+
+            if (!isWhole || id.ContainsAnyInRange((byte)0, (byte)' ') || id.Contains((byte)0x7F))
                 return "";
             return Utf8.IsValid(id) ? Encoding.UTF8.GetString(id) : "";
         }

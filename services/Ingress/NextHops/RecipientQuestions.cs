@@ -29,7 +29,8 @@ internal enum NextHopAnswer
 /// <summary>
 /// Asks Delivery over the bus whether the next hop of a domain takes a recipient, and remembers what it said: in memory, since all that is lost
 /// with it is a question more. Who asks for the same address shares a question; there are bounds of questions at once, and of those about
-/// one domain in a minute. A hop that says nothing is left alone for some seconds, so that nobody waits for each recipient of a long list.
+/// one domain in a minute. A hop that says nothing is left alone for some seconds, so that nobody waits for each recipient of a long list; one that is late
+/// with a single name may only be slow with names that it does not know, and is left alone when it is late several times in a row.
 /// </summary>
 internal sealed partial class RecipientQuestions(
     MailBus bus, BusAnswers answers, IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time, ILogger<RecipientQuestions> log)
@@ -39,6 +40,9 @@ internal sealed partial class RecipientQuestions(
 
     /// <summary>So long nobody is asked about a domain whose next hop has said nothing.</summary>
     internal static readonly TimeSpan LeftAlone = TimeSpan.FromSeconds(15);
+
+    /// <summary>Answers that clients waited for in vain, with none between them, that make a hop one that says nothing.</summary>
+    internal const int LateInARow = 3;
 
     /// <summary>Questions about a domain in a minute that any network has.</summary>
     private const int LeastShare = 20;
@@ -83,8 +87,8 @@ internal sealed partial class RecipientQuestions(
         catch (OperationCanceledException)
         {
             // One that waits for its turn says nothing of the hop.
-            if (question.IsSent)
-                DomainOf(domain).LeaveAlone(time);
+            if (question.IsSent && question.IsFirstLate())
+                DomainOf(domain).WasLate(time);
             return new KnownRecipient(NextHopAnswer.Away);
         }
     }
@@ -157,13 +161,13 @@ internal sealed partial class RecipientQuestions(
             LogNotAsked(log, LogText.Address(address), bug);
         }
 
-        var known = question.IsSent ? Note(address, domain, answer, status) : new KnownRecipient(NextHopAnswer.Away);
+        var known = question.IsSent ? Note(address, domain, question, answer, status) : new KnownRecipient(NextHopAnswer.Away);
         _open.TryRemove(address, out _);
         question.Ended.TrySetResult(known);
     }
 
     /// <param name="status">Of a refusal, as it was said: text of another host's.</param>
-    private KnownRecipient Note(string address, AskedDomain domain, NextHopAnswer answer, string status)
+    private KnownRecipient Note(string address, AskedDomain domain, Question question, NextHopAnswer answer, string status)
     {
         telemetry.RecipientAsked(answer switch
         {
@@ -174,7 +178,9 @@ internal sealed partial class RecipientQuestions(
         });
         if (answer == NextHopAnswer.Away)
         {
-            domain.LeaveAlone(time);
+            // One that a client has waited for in vain is counted already.
+            if (!question.IsLate)
+                domain.LeaveAlone(time);
             return new KnownRecipient(NextHopAnswer.Away);
         }
 
@@ -224,10 +230,18 @@ internal sealed partial class RecipientQuestions(
 
     private sealed class Question
     {
+        private int _isLate;
+
         public TaskCompletionSource<(NextHopAnswer Answer, string Status)> Answered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         /// <summary>It has had its turn.</summary>
         public bool IsSent { get; set; }
+
+        /// <summary>A client has waited for its answer in vain.</summary>
+        public bool IsLate => Volatile.Read(ref _isLate) != 0;
+
+        /// <summary>True once, however many wait for it in vain.</summary>
+        public bool IsFirstLate() => Interlocked.Exchange(ref _isLate, 1) == 0;
 
         public TaskCompletionSource<KnownRecipient> Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
@@ -240,6 +254,7 @@ internal sealed partial class RecipientQuestions(
         private long? _minuteBegan;
         private int _questions;
         private long? _leftAloneSince;
+        private int _late;
 
         public SemaphoreSlim Places { get; } = new(places);
 
@@ -278,10 +293,21 @@ internal sealed partial class RecipientQuestions(
                 _leftAloneSince = time.GetTimestamp();
         }
 
+        /// <summary>A client has waited in vain for an answer, which may come yet.</summary>
+        public void WasLate(TimeProvider time)
+        {
+            lock (_lock)
+            {
+                // Once it says nothing, the next one that is late is enough.
+                if (++_late >= LateInARow)
+                    _leftAloneSince = time.GetTimestamp();
+            }
+        }
+
         public void HasAnswered()
         {
             lock (_lock)
-                _leftAloneSince = null;
+                (_leftAloneSince, _late) = (null, 0);
         }
     }
 

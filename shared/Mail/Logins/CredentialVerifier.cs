@@ -70,7 +70,7 @@ public sealed class CredentialVerifier
         _directory = directory;
         _secrets = secrets;
         _options = options;
-        _history = new LoginHistory(time);
+        _history = new LoginHistory(time, options.FreeFailuresPerNetwork);
         _others = new SharedLoginHistory(_history, failures, time);
         _passwords = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _proofs = new RememberedLogins(options.RememberedFor, MaxRemembered, time);

@@ -21,7 +21,7 @@ public sealed class LoginFailureStore(MailDatabase database, SecretStore secrets
     /// <summary>So often that many in one sweep: with one a minute, as many as eighty processes can add (<see cref="SharedLoginHistory"/>).</summary>
     private const int MostPieces = 50;
 
-    private static readonly Statement s_find = new("SELECT who, failures, failed_at FROM login_failures WHERE who IN ($1, $2)");
+    private static readonly Statement s_find = new("SELECT who, failures, failed_at FROM login_failures WHERE who IN ($1, $2, $3, $4)");
 
     private static readonly Statement s_add = new(
         """
@@ -38,27 +38,28 @@ public sealed class LoginFailureStore(MailDatabase database, SecretStore secrets
 
     private byte[]? _key;
 
-    /// <summary>What others know of the name, by network; nothing of those where it has not failed within the time that is remembered.</summary>
-    /// <param name="networks">One or two.</param>
-    internal async Task<IReadOnlyDictionary<IPNetwork, SharedFailures>> FindAsync(string name, IReadOnlyList<IPNetwork> networks)
+    /// <summary>What others know of names in networks; nothing of those that have not failed there within the time that is remembered.</summary>
+    /// <param name="counters">One to four.</param>
+    internal async Task<IReadOnlyDictionary<(string Name, IPNetwork Network), SharedFailures>> FindAsync(IReadOnlyList<(string Name, IPNetwork Network)> counters)
     {
-        var keys = await KeysAsync(name, networks);
+        var keys = await KeysAsync(counters);
         var after = database.Time.GetUtcNow() - LoginHistory.Remembered;
-        var found = new Dictionary<IPNetwork, SharedFailures>();
+        var found = new Dictionary<(string, IPNetwork), SharedFailures>();
+        string Key(int number) => keys[Math.Min(number, keys.Length - 1)];
         foreach (var (who, failures, at) in await database.QueryAsync(
-            s_find, r => (r.GetString(0), r.GetInt64(1), DateTimeOffset.FromUnixTimeMilliseconds(r.GetInt64(2))), CancellationToken.None, keys[0], keys[^1]))
+            s_find, r => (r.GetString(0), r.GetInt64(1), DateTimeOffset.FromUnixTimeMilliseconds(r.GetInt64(2))), CancellationToken.None, keys[0], Key(1), Key(2), Key(3)))
         {
             if (at > after)
-                found[networks[Array.IndexOf(keys, who)]] = new SharedFailures((int)Math.Min(failures, int.MaxValue), at);
+                found[counters[Array.IndexOf(keys, who)]] = new SharedFailures((int)Math.Min(failures, int.MaxValue), at);
         }
 
         return found;
     }
 
-    /// <summary>It has failed there so often since this was called last.</summary>
-    internal async Task AddAsync(string name, IReadOnlyList<(IPNetwork Network, int Failures)> failures)
+    /// <summary>Names have failed there so often since this was called last.</summary>
+    internal async Task AddAsync(IReadOnlyList<UntoldFailures> failures)
     {
-        var keys = await KeysAsync(name, [.. failures.Select(some => some.Network)]);
+        var keys = await KeysAsync([.. failures.Select(some => (some.Name, some.Network))]);
         var now = database.Time.GetUtcNow();
         await database.WriteAsync(async transaction =>
         {
@@ -74,7 +75,7 @@ public sealed class LoginFailureStore(MailDatabase database, SecretStore secrets
     /// <summary>It has logged in there.</summary>
     internal async Task ForgetAsync(string name, IPNetwork network)
     {
-        var key = (await KeysAsync(name, [network]))[0];
+        var key = (await KeysAsync([(name, network)]))[0];
         await database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, key));
     }
 
@@ -113,9 +114,9 @@ public sealed class LoginFailureStore(MailDatabase database, SecretStore secrets
         return forgotten;
     }
 
-    private async Task<string[]> KeysAsync(string name, IReadOnlyList<IPNetwork> networks)
+    private async Task<string[]> KeysAsync(IReadOnlyList<(string Name, IPNetwork Network)> counters)
     {
         var key = _key ??= await secrets.GetKeyAsync(KeyName, CancellationToken.None);
-        return [.. networks.Select(network => Convert.ToHexString(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"{name}\0{network}"))))];
+        return [.. counters.Select(counter => Convert.ToHexString(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"{counter.Name}\0{counter.Network}"))))];
     }
 }

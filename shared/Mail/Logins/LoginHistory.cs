@@ -5,9 +5,11 @@ namespace MailPipeline.Mail;
 
 /// <summary>
 /// Who logged in from where lately, and who failed to. A name that fails again and again from one network prefix is not looked at there for
-/// a while that grows, even where it has logged in lately; from elsewhere it is: so nobody locks its owner out. Bounded in number.
+/// a while that grows, even where it has logged in lately; from elsewhere it is: so nobody locks its owner out. A network from which many names
+/// fail within an hour is paused as a whole, but for names that have logged in there lately. Bounded in number.
 /// </summary>
-internal sealed class LoginHistory(TimeProvider time)
+/// <param name="freeFailuresOfNetwork">Of a network in an hour (<see cref="LoginOptions.FreeFailuresPerNetwork"/>); 0: without a bound.</param>
+internal sealed class LoginHistory(TimeProvider time, int freeFailuresOfNetwork = 0)
 {
     /// <summary>Of names that have logged in, and as many of others.</summary>
     private const int MaxEntries = 20_000;
@@ -20,6 +22,12 @@ internal sealed class LoginHistory(TimeProvider time)
     /// paused wherever there it has not logged in from. Of IPv4 the wide network is many customers.
     /// </summary>
     private const int FreeFailuresOfSite = 50;
+
+    /// <summary>A site of IPv6 as a whole has so many times what one of its networks has, as it is for one name.</summary>
+    private const int NetworksOfSite = FreeFailuresOfSite / FreeFailures;
+
+    /// <summary>Of the free failures of a network others are told in so many pieces, and of each beyond them.</summary>
+    private const int PiecesTold = 10;
 
     /// <summary>In one pause.</summary>
     private const int GlancesInPause = 5;
@@ -55,14 +63,19 @@ internal sealed class LoginHistory(TimeProvider time)
             return Find(null, prefix) is { Failures: > 0 };
     }
 
-    /// <summary>It failed too often there, a moment ago.</summary>
+    /// <summary>It failed too often there, a moment ago, or too many others did.</summary>
     public bool IsPaused(string name, IPNetwork prefix)
     {
         lock (_lock)
         {
             var entry = Find(name, prefix);
-            return IsPause(entry, FreeFailures)
-                || (entry is not { HasSucceeded: true } && SiteOf(prefix) is { } site && IsPause(Find(name, site), FreeFailuresOfSite));
+            if (IsPause(entry, FreeFailures))
+                return true;
+            // Who is known there goes on beside those who guess: at the same address there may be an office.
+            if (entry is { HasSucceeded: true })
+                return false;
+            return (SiteOf(prefix) is { } site && IsPause(Find(name, site), FreeFailuresOfSite))
+                || (CountsNetwork(prefix) && NetworksOf(prefix).Any(network => IsPause(Find(Anybody, network), FreeOf(network, prefix))));
         }
     }
 
@@ -113,18 +126,35 @@ internal sealed class LoginHistory(TimeProvider time)
     {
         lock (_lock)
         {
+            // What a name fails beyond that pauses the name: a device with an old password does not keep its whole office waiting.
+            var isFree = Find(name, prefix) is not { Failures: >= FreeFailures };
             Note(name, prefix, OneMore);
             Note(null, prefix, OneMore);
             if (SiteOf(prefix) is { } site)
                 Note(name, site, OneMore);
+            if (!isFree || !CountsNetwork(prefix))
+                return;
+            foreach (var network in NetworksOf(prefix))
+                Note(Anybody, network, OneMore);
         }
 
         static Entry OneMore(Entry entry) =>
             entry with { Failures = entry.Failures + 1, Untold = entry.Untold + 1, Glances = 0, HasSucceeded = entry.HasSucceeded && entry.Failures < FreeFailures };
     }
 
+    /// <summary>
+    /// Where the failures of a name there are counted: for itself, and for all names of this hour together, under a name that nobody has. No login ends that
+    /// count, as a guesser may have an account.
+    /// </summary>
+    public IReadOnlyList<(string Name, IPNetwork Network)> CountersOf(string name, IPNetwork prefix)
+    {
+        var networks = NetworksOf(prefix);
+        var own = networks.Select(network => (name, network));
+        return [.. CountsNetwork(prefix) ? own.Concat(networks.Select(network => (Anybody, network))) : own];
+    }
+
     /// <summary>The networks in which a name's failures are counted: its prefix, and of IPv6 the site around it.</summary>
-    public static IReadOnlyList<IPNetwork> NetworksOf(IPNetwork prefix) => SiteOf(prefix) is { } site ? [prefix, site] : [prefix];
+    private static IReadOnlyList<IPNetwork> NetworksOf(IPNetwork prefix) => SiteOf(prefix) is { } site ? [prefix, site] : [prefix];
 
     /// <summary>All processes together know of so many failures, the last of which is so old.</summary>
     public void Learn(string name, IPNetwork network, int failures, TimeSpan age)
@@ -155,16 +185,16 @@ internal sealed class LoginHistory(TimeProvider time)
     }
 
     /// <summary>The failures that others are to be told of. They are given back by <see cref="NotTold"/> where nobody could be.</summary>
-    public IReadOnlyList<(IPNetwork Network, int Failures)> TakeUntold(string name, IPNetwork prefix)
+    public IReadOnlyList<UntoldFailures> TakeUntold(string name, IPNetwork prefix)
     {
         lock (_lock)
         {
-            List<(IPNetwork, int)> untold = [];
-            foreach (var network in NetworksOf(prefix))
+            List<UntoldFailures> untold = [];
+            foreach (var (whose, network) in CountersOf(name, prefix))
             {
-                if (Find(name, network) is not { Untold: > 0 } entry || entry.Failures < FirstTold)
+                if (Find(whose, network) is not { Untold: > 0 } entry || !IsWorthTelling(entry, whose == name ? null : FreeOf(network, prefix)))
                     continue;
-                untold.Add((network, entry.Untold));
+                untold.Add(new UntoldFailures(whose, network, entry.Untold));
                 Replace(entry with { Untold = 0 });
             }
 
@@ -172,11 +202,11 @@ internal sealed class LoginHistory(TimeProvider time)
         }
     }
 
-    public void Told(string name, IReadOnlyList<(IPNetwork Network, int Failures)> failures)
+    public void Told(IReadOnlyList<UntoldFailures> failures)
     {
         lock (_lock)
         {
-            foreach (var (network, _) in failures)
+            foreach (var (name, network, _) in failures)
             {
                 if (Find(name, network) is { } entry)
                     Replace(entry with { IsTold = true });
@@ -184,17 +214,30 @@ internal sealed class LoginHistory(TimeProvider time)
         }
     }
 
-    public void NotTold(string name, IReadOnlyList<(IPNetwork Network, int Failures)> failures)
+    public void NotTold(IReadOnlyList<UntoldFailures> failures)
     {
         lock (_lock)
         {
-            foreach (var (network, count) in failures)
+            foreach (var (name, network, count) in failures)
             {
                 if (Find(name, network) is { } entry)
                     Replace(entry with { Untold = Math.Min(entry.Untold + count, entry.Failures) });
             }
         }
     }
+
+    /// <param name="freeOfNetwork">Of a count of all names; null: it is of one.</param>
+    private static bool IsWorthTelling(Entry entry, int? freeOfNetwork) => freeOfNetwork is { } free
+        ? entry.Failures > free || entry.Untold >= Math.Max(1, free / PiecesTold)
+        : entry.Failures >= FirstTold;
+
+    /// <summary>All names of this hour: no client can say this one. By the clock, so that all processes mean the same hour.</summary>
+    private string Anybody => $"\0{time.GetUtcNow().ToUnixTimeSeconds() / (long)Remembered.TotalSeconds}";
+
+    /// <summary>Those of whom nobody knows where they are have nothing in common.</summary>
+    private bool CountsNetwork(IPNetwork prefix) => freeFailuresOfNetwork > 0 && !prefix.BaseAddress.Equals(IPAddress.Any);
+
+    private int FreeOf(IPNetwork network, IPNetwork prefix) => network == prefix ? freeFailuresOfNetwork : freeFailuresOfNetwork * NetworksOfSite;
 
     private bool IsPause(Entry? entry, int free) => entry?.Failures > free && time.GetElapsedTime(entry.At) < PauseAfter(entry.Failures - free);
 
@@ -243,3 +286,6 @@ internal sealed class LoginHistory(TimeProvider time)
     private sealed record Entry(
         string? Name, IPNetwork Prefix, bool HasSucceeded, int Failures, int Glances, int Untold, bool IsTold, long At);
 }
+
+/// <summary>Failures of a name in a network that other processes are to be told of.</summary>
+internal readonly record struct UntoldFailures(string Name, IPNetwork Network, int Failures);

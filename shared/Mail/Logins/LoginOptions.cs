@@ -40,6 +40,14 @@ public sealed class LoginOptions
     [Range(1, 100_000)]
     public int MaxWaitingPerNetwork { get; set; } = 10;
 
+    /// <summary>
+    /// Wrong passwords and proofs from one network in an hour, by all names and all processes together, that pause nobody; beyond them a name that
+    /// has not logged in from there within the hour is not looked at for 2 s to a minute after each. Of one name five at most count. Default 100, which is
+    /// more mistakes than a large office makes in an hour; of IPv6 ten times as many for a /48. 0: no bound.
+    /// </summary>
+    [Range(0, 1_000_000)]
+    public int FreeFailuresPerNetwork { get; set; } = 100;
+
     /// <summary>Bits of an IPv4 address that name a network whose logins take turns with others'. Default 32: each address.</summary>
     [Range(8, 32)]
     public int PrefixIPv4 { get; set; } = 32;

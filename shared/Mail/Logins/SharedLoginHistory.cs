@@ -36,16 +36,16 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
     {
         if (failures is null || time.GetTimestamp() < Volatile.Read(ref _awayUntil))
             return;
-        var networks = LoginHistory.NetworksOf(prefix);
+        var counters = history.CountersOf(name, prefix);
         try
         {
-            var known = await failures.FindAsync(name, networks).WaitAsync(Patience, time);
-            foreach (var network in networks)
+            var known = await failures.FindAsync(counters).WaitAsync(Patience, time);
+            foreach (var counter in counters)
             {
-                if (known.TryGetValue(network, out var shared))
-                    history.Learn(name, network, shared.Failures, time.GetUtcNow() - shared.At);
+                if (known.TryGetValue(counter, out var shared))
+                    history.Learn(counter.Name, counter.Network, shared.Failures, time.GetUtcNow() - shared.At);
                 else
-                    history.LearnNothing(name, network);
+                    history.LearnNothing(counter.Name, counter.Network);
             }
         }
         catch (StorageUnavailableException)
@@ -58,7 +58,10 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
         }
     }
 
-    /// <summary>Tells the others of failures that they do not know of. Of a name's first one they are not told: most have no second.</summary>
+    /// <summary>
+    /// Tells the others of failures that they do not know of. Of a name's first one they are not told: most have no second. Of a network's as a
+    /// whole they are told some at a time.
+    /// </summary>
     public async ValueTask TellFailureAsync(string name, IPNetwork prefix)
     {
         if (failures is null || history.TakeUntold(name, prefix) is not { Count: > 0 } untold)
@@ -66,18 +69,18 @@ internal sealed class SharedLoginHistory(LoginHistory history, LoginFailureStore
         if (!MayTell(prefix))
         {
             // With the next one, if that comes in another minute.
-            history.NotTold(name, untold);
+            history.NotTold(untold);
             return;
         }
 
         try
         {
-            await failures.AddAsync(name, untold);
-            history.Told(name, untold);
+            await failures.AddAsync(untold);
+            history.Told(untold);
         }
         catch (StorageUnavailableException)
         {
-            history.NotTold(name, untold);
+            history.NotTold(untold);
         }
     }
 

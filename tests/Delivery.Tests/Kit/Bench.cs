@@ -31,6 +31,7 @@ internal sealed class Bench : IAsyncDisposable
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly FakeLifetime _lifetime = new();
     private readonly StsFetch _fetch;
+    private readonly LoginLog _logins;
     private long _nextMessage = 1;
 
     public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null, Random? random = null)
@@ -46,6 +47,7 @@ internal sealed class Bench : IAsyncDisposable
         var options = Microsoft.Extensions.Options.Options.Create(Options);
         Telemetry = new DeliveryTelemetry(_services.GetRequiredService<IMeterFactory>());
         ClearText = new ClearTextLog(Time, ClearTextLines);
+        _logins = new LoginLog(Time, LoginLines);
         Roots = new TrustedRoots(Options.TrustedRoots);
         Results = new TlsResults(
             options, (_, counts) =>
@@ -59,7 +61,7 @@ internal sealed class Bench : IAsyncDisposable
         var failures = new HostFailures(Time);
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
         Resolver = ResolverFor(Dns, failures, random);
-        Connector = new SmtpConnector(options, Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), new TlsExporter(NullLogger<TlsExporter>.Instance), Time);
+        Connector = new SmtpConnector(options, Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), new TlsExporter(NullLogger<TlsExporter>.Instance), _logins, Time);
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
         Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(
@@ -91,6 +93,9 @@ internal sealed class Bench : IAsyncDisposable
     public ClearTextLog ClearText { get; }
 
     public FakeLogger<ClearTextLog> ClearTextLines { get; } = new();
+
+    /// <summary>What the operator reads of smarthosts that do not take our login.</summary>
+    public FakeLogger<LoginLog> LoginLines { get; } = new();
 
     /// <summary>Each line of the log behind the trace id that it carries.</summary>
     public ConcurrentQueue<string> TracedLines { get; } = [];
@@ -181,6 +186,7 @@ internal sealed class Bench : IAsyncDisposable
     {
         await Slots.DisposeAsync();
         ClearText.Dispose();
+        _logins.Dispose();
         Results.Dispose();
         _fetch.Dispose();
         Telemetry.Dispose();
