@@ -50,14 +50,15 @@ internal sealed class ArcVerification
         if (fault is null)
         {
             var judged = SignatureVerification.Judge(
-                _newest, SignatureVerification.HashOf(_newest, _header), await keys.FindAsync(_newest.KeyName, cancellation), keys.Records);
+                _newest, _header, await keys.FindAsync(_newest.KeyName, cancellation), keys.Records);
             fault = judged.Status == AuthenticationStatus.Pass ? null : About(Newest, judged);
         }
 
         var (octets, ends) = fault is null ? Sealed() : default;
         for (var i = _seals.Count - 1; i >= 0 && fault is null; i--)
         {
-            var judged = SignatureVerification.Judge(_seals[i], HashOfSeal(octets.Span[..ends[i]], _seals[i]), await keys.FindAsync(_seals[i].KeyName, cancellation), keys.Records);
+            var (seal, above) = (_seals[i], octets[..ends[i]]);
+            var judged = SignatureVerification.Judge(seal, () => HashOfSeal(above.Span, seal), await keys.FindAsync(_seals[i].KeyName, cancellation), keys.Records);
             fault = judged.Status == AuthenticationStatus.Pass ? null : About($"seal {i + 1}", judged);
         }
 
