@@ -19,7 +19,10 @@ public sealed class AuthenticationOptions
     /// </summary>
     public TimeSpan MaxTime { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Questions to DNS about one message, answers that are remembered included. Default 100: SPF of an honest domain asks ten or twenty.</summary>
+    /// <summary>
+    /// Questions to DNS about one message, answers that are remembered included: so many for each of SPF of the sender, SPF of the greeting, the keys of
+    /// signatures, and DMARC. Default 100: SPF of an honest domain asks ten or twenty.
+    /// </summary>
     public int MaxQuestions { get; set; } = 100;
 
     public SpfOptions Spf { get; init; } = new();
