@@ -118,7 +118,9 @@ public sealed class DmarcOptions
     /// <summary>Addresses and networks (CIDR) of clients whose mail is neither refused nor held for it: forwarders that are known. Default: none.</summary>
     public IList<string> ExceptNetworks { get; init; } = [];
 
-    /// <summary>Domains whose valid ARC seal, as the last one, saves a message (RFC 8617 §7.2.1). Default: none.</summary>
+    /// <summary>
+    /// Domains whose valid ARC seal, as the last one, saves a message that they saw pass (RFC 8617 §7.2.1), by their ARC-Authentication-Results. Default: none.
+    /// </summary>
     public IList<string> TrustedSealers { get; init; } = [];
 
     /// <summary>

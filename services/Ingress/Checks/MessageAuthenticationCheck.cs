@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using MailPipeline.Authentication;
+using MailPipeline.Authentication.Arc;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 using MailPipeline.LineServer;
@@ -100,12 +101,28 @@ internal sealed class MessageAuthenticationCheck : ICheck
         var status = results.Dmarc!.Status;
         if (status == AuthenticationStatus.Pass || (status == AuthenticationStatus.None && results.MailFrom?.Status != AuthenticationStatus.Fail))
             return "";
-        if (results.Arc is { Status: AuthenticationStatus.Pass } arc && _sealers.Contains(arc.Sealer))
+        // Without a policy of the author's it is the sender of the envelope who fails.
+        IReadOnlyCollection<string> shown = status == AuthenticationStatus.None ? [results.MailFrom!.Domain.ToLowerInvariant()] : authors.Domains;
+        if (results.Arc is { Status: AuthenticationStatus.Pass, LeavesBodyUncovered: false } arc && HasSeen(arc, shown, results.Dmarc.Record))
             return "trusted-sealer";
         if (_exceptNetworks.Contains(client))
             return "network";
         // Of each of them: beside one that is excepted another one could stand.
         return authors.Domains.Count > 0 && authors.Domains.All(IsExcepted) ? "domain" : "";
+    }
+
+    /// <summary>
+    /// The newest sealer is trusted and says that it saw it pass; or that is said by one before it, of which all that sealed behind it are trusted as well.
+    /// </summary>
+    private bool HasSeen(ArcResult arc, IReadOnlyCollection<string> domains, DmarcRecord? record)
+    {
+        for (var i = 0; i < arc.Sealers.Count && _sealers.Contains(arc.Sealers[i]); i++)
+        {
+            if (SealedResults.Show(arc.Results[i], domains, record, _suffixes.Current()))
+                return true;
+        }
+
+        return false;
     }
 
     private bool IsExcepted(string author) =>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Security.Cryptography;
+using System.Text;
 using MailPipeline.Authentication.Dkim;
 
 namespace MailPipeline.Authentication.Arc;
@@ -65,7 +66,12 @@ internal sealed class ArcVerification
         // Whatever is wrong with a chain, it has failed; but what DNS did not say may be said to the next who asks.
         var status = fault is null ? AuthenticationStatus.Pass
             : fault.Status == AuthenticationStatus.TemporaryError ? AuthenticationStatus.TemporaryError : AuthenticationStatus.Fail;
-        return new ArcResult(status, _seals[^1].Domain, _sets.Count, fault?.Reason ?? "") { Sealers = [.. Enumerable.Reverse(_seals).Select(seal => seal.Domain)] };
+        return new ArcResult(status, _seals[^1].Domain, _sets.Count, fault?.Reason ?? "")
+        {
+            Sealers = [.. Enumerable.Reverse(_seals).Select(seal => seal.Domain)],
+            Results = status == AuthenticationStatus.Pass ? [.. Enumerable.Reverse(_sets).Select(set => Encoding.UTF8.GetString(set.Results.Value.Span))] : [],
+            LeavesBodyUncovered = _body is { UncoveredBytes: > 0 },
+        };
     }
 
     /// <summary>What is wrong with the chain as it is written (RFC 8617 §5.2, 2 and 3); null: nothing.</summary>
