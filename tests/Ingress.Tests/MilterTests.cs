@@ -257,6 +257,28 @@ public sealed class MilterTests
     }
 
     [Theory]
+    [InlineData("dies")]
+    [InlineData("garbage")]
+    public async Task One_that_is_gone_before_its_last_answer_has_changed_nothing(string fault)
+    {
+        await using var first = FakeMilter.Start((step, _) => step == 'E' ? [FakeMilter.Packet('h', "X-One\01\0"), FakeMilter.Packet('c')] : [FakeMilter.Packet('c')]);
+        await using var second = FakeMilter.Start((step, _) => step != 'E' ? [FakeMilter.Packet('c')] :
+        [
+            FakeMilter.Packet('-', "<ann@example.com>\0"), FakeMilter.Packet('h', "X-Two\02\0"), FakeMilter.Packet('q', "looks odd\0"),
+            fault == "dies" ? [] : FakeMilter.Packet('b', "other"),
+        ]);
+        await using var host = await StartAsync(first, new()
+        {
+            ["Ingress:Filters:1:Name"] = "second", ["Ingress:Filters:1:Address"] = second.Address, ["Ingress:Filters:1:WhenAway"] = "Accept",
+        });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n");
+        var message = await host.NextHintAsync();
+        Assert.Equal(("", "ann@example.com"), (message.HoldReason, Assert.Single(message.Recipients)));
+        Assert.StartsWith("X-One: 1\r\nReceived: ", Encoding.Latin1.GetString(await host.ContentAsync(message.MessageId)), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("nobody there")]
     [InlineData("never negotiates")]
     [InlineData("dies at once")]

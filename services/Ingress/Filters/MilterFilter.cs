@@ -99,7 +99,9 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
                 return decided;
             MilterSession.WriteEnd(_output, Macros);
             await FlushAsync(options.MessageTimeout);
-            var end = await ReadEndAsync(changes);
+            var draft = changes.Draft();
+            var end = await ReadEndAsync(draft);
+            changes.Take(draft);
             // Else it is to hear that the message is over.
             _isMessage = false;
             return end;

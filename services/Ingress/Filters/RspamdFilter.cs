@@ -103,7 +103,9 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
                 throw new HttpRequestException($"it answers {(int)response.StatusCode}");
             await response.Content.LoadIntoBufferAsync(RspamdReply.MaxBytes, patience.Token);
             var before = changes.PassedOver;
-            var answer = RspamdReply.Read(await response.Content.ReadAsByteArrayAsync(patience.Token), options.Name, options.ChangesHeaders, changes);
+            var draft = changes.Draft();
+            var answer = RspamdReply.Read(await response.Content.ReadAsByteArrayAsync(patience.Token), options.Name, options.ChangesHeaders, draft);
+            changes.Take(draft);
             if (changes.PassedOver > before)
                 LogPassedOver(log, options.Name, changes.PassedOver - before);
             telemetry.FilterAnswered(options.Name, answer.Name);
