@@ -34,11 +34,33 @@ public sealed class MilterTests
         Assert.Matches("^C \\[127.0.0.1\\]\\|4..127.0.0.1\\|$", told[1].Replace('\n', 'n'));
         Assert.Equal(
             [
-                "H client.example.net|", "D M{mail_addr}|bob@example.net|", "M <bob@example.net>|", "D R{rcpt_addr}|ann@example.com|", "R <ann@example.com>|",
+                "H client.example.net|", "D M{mail_addr}|bob@example.net|{mail_host}|example.net|{mail_mailer}|smtp|", "M <bob@example.net>|",
+                "D R{rcpt_addr}|ann@example.com|{rcpt_host}|example.com|", "R <ann@example.com>|",
                 $"D Ti|{id}|", "T", "L From|bob@example.net|", "L Subject|folded\n value|", "L Empty||", $"D Ni|{id}|", "N", "B .one\r\ntwo\r\n", $"D Ei|{id}|", "E",
-                "M <>|", "A", "D M{mail_addr}|carl@example.net|", "M <carl@example.net>|", "Q",
+                "M <>|", "A", "D M{mail_addr}|carl@example.net|{mail_host}|example.net|{mail_mailer}|smtp|", "M <carl@example.net>|", "Q",
             ],
             told[2..]);
+    }
+
+    [Fact]
+    public async Task It_is_told_who_has_logged_in_how_and_under_which_TLS()
+    {
+        await using var milter = FakeMilter.Start();
+        await using var host = await StartAsync(milter, new() { ["Ingress:Filters:0:Listeners"] = "All" });
+        await using (var client = await Client.AuthenticatedAsync(host.Submission))
+        {
+            await client.SayAsync("MAIL FROM:<ann@example.com>", "250");
+        }
+
+        await using (var proxied = await Client.ConnectAsync(host.Mx))
+        {
+            await proxied.SayAsync("EHLO proxy.example.com", "250");
+        }
+
+        var told = milter.Told.ToArray();
+        Assert.Contains(told, step => System.Text.RegularExpressions.Regex.IsMatch(step, @"^D H\{tls_version\}\|TLSv1\.[23]\|\{cipher\}\|TLS_[A-Z0-9_]+\|\{cipher_bits\}\|(128|256)\|$"));
+        Assert.Contains("D M{auth_type}|PLAIN|{auth_authen}|ann@example.com|{mail_addr}|ann@example.com|{mail_host}|example.com|{mail_mailer}|smtp|", told);
+        Assert.DoesNotContain(told, step => step.StartsWith("D H", StringComparison.Ordinal) && !step.Contains("tls_version", StringComparison.Ordinal));
     }
 
     [Theory]

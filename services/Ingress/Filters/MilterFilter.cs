@@ -1,6 +1,8 @@
 using System.Buffers;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
@@ -42,19 +44,30 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         return await AskAsync(_session.WriteConnect(_output, client.HostName, client.EndPoint,
         [
             ("j", client.Local), ("{daemon_name}", client.Listener), ("v", $"MailPipeline {ProgramVersion.Text}"), ("{client_addr}", client.EndPoint?.Address.ToString() ?? ""),
-            ("{client_port}", client.EndPoint?.Port.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? ""), ("{client_name}", client.HostName),
+            ("{client_port}", client.EndPoint?.Port.ToString(CultureInfo.InvariantCulture) ?? ""), ("{client_name}", client.HostName),
+            ("{client_ptr}", client.HostName.StartsWith('[') ? "" : client.HostName),
         ]));
     });
 
-    public ValueTask<FilterAnswer> HelloAsync(string greeting) => OfConnectionAsync(() => AskAsync(_session.WriteHello(_output, greeting, [])));
+    public ValueTask<FilterAnswer> HelloAsync(string greeting, TlsParameters? tls) => OfConnectionAsync(() => AskAsync(_session.WriteHello(_output, greeting,
+    [
+        ("{tls_version}", tls?.Version ?? ""), ("{cipher}", tls?.Cipher.ToString() ?? ""),
+        ("{cipher_bits}", tls is { KeyBits: > 0 and var bits } ? bits.ToString(CultureInfo.InvariantCulture) : ""),
+    ])));
 
-    public async ValueTask<FilterAnswer> SenderAsync(SmtpAddress? sender, string? user)
+    public async ValueTask<FilterAnswer> SenderAsync(FilteredSender sender)
     {
         if (_isMessage && _stream is not null)
             MilterPackets.Write(_output, MilterCommand.Abort, ReadOnlySpan<byte>.Empty);
         (_isMessage, _ofMessage, _content, _isBodySkipped) = (true, null, null, false);
         _told.Clear();
-        return await OfMessageAsync(() => AskAsync(_session.WriteSender(_output, sender?.Text ?? "", [("{auth_authen}", user ?? ""), ("{mail_addr}", sender?.Text ?? "")])));
+        var path = sender.Address?.Text ?? "";
+        return await OfMessageAsync(() => AskAsync(_session.WriteSender(_output, path,
+        [
+            // By the first of them most tell a user from a stranger.
+            ("{auth_type}", sender.Mechanism), ("{auth_authen}", sender.User ?? ""), ("{mail_addr}", path), ("{mail_host}", sender.Address?.Domain ?? ""),
+            ("{mail_mailer}", path.Length > 0 ? "smtp" : ""),
+        ])));
     }
 
     public async ValueTask<FilterAnswer> RecipientAsync(SmtpAddress recipient)
@@ -62,7 +75,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         if (Stays() is { } said)
             return said;
         _told.Add(recipient);
-        var answer = await TryAsync(() => AskAsync(_session.WriteRecipient(_output, recipient.Text, [("{rcpt_addr}", recipient.Text)])));
+        var answer = await TryAsync(() => AskAsync(_session.WriteRecipient(_output, recipient.Text, [("{rcpt_addr}", recipient.Text), ("{rcpt_host}", recipient.Domain ?? "")])));
         // What is refused here is the recipient alone.
         if (answer.Verdict is FilterVerdict.Accept or FilterVerdict.Discard)
             _ofMessage = answer;

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Net;
 using System.Text.Json;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Filters;
@@ -28,15 +29,15 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
         return new(FilterAnswer.GoOn);
     }
 
-    public ValueTask<FilterAnswer> HelloAsync(string greeting)
+    public ValueTask<FilterAnswer> HelloAsync(string greeting, TlsParameters? tls)
     {
         _greeting = greeting;
         return new(FilterAnswer.GoOn);
     }
 
-    public ValueTask<FilterAnswer> SenderAsync(SmtpAddress? sender, string? user)
+    public ValueTask<FilterAnswer> SenderAsync(FilteredSender sender)
     {
-        (_sender, _user, _away) = (sender?.Text ?? "", user, null);
+        (_sender, _user, _away) = (sender.Address?.Text ?? "", sender.User, null);
         Abandon();
         return new(FilterAnswer.GoOn);
     }
