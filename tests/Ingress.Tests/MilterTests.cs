@@ -225,6 +225,26 @@ public sealed class MilterTests
         Assert.Equal(1, first.Connections);
     }
 
+    /// <summary>Of such a recipient it hears when the content comes: he has been taken, and does not go missing.</summary>
+    [Fact]
+    public async Task A_recipient_under_another_address_whom_it_refuses_refuses_the_message()
+    {
+        await using var milter = FakeMilter.Start((step, content) =>
+            [FakeMilter.Packet(step == 'R' && content.StartsWith("<ann@", StringComparison.Ordinal) ? 'r' : 'c')]);
+        await using var host = await StartAsync(milter, new() { ["Ingress:Postmaster"] = "ann@example.com" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync("RCPT TO:<Postmaster>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n.", "550 5.7.1");
+        Assert.False(host.HasHint);
+        // And that message alone.
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync("RCPT TO:<sales@example.com>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n.", "250");
+    }
+
     [Fact]
     public async Task It_may_listen_on_a_Unix_socket()
     {

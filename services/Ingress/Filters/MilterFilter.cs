@@ -86,9 +86,10 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
     {
         _messageId = messageId;
         _content = new FilteredContent(this);
-        // Those that were taken under another address than they were given by.
+        // Those that were taken under another address than they were given by. They have been told that they are taken: what refuses one of them now refuses
+        // the message, of which the client hears, and no recipient goes missing.
         foreach (var recipient in recipients.Where(recipient => !_told.Contains(recipient)))
-            await RecipientAsync(recipient);
+            Note(await RecipientAsync(recipient));
         await OfMessageAsync(() => AskAsync(_session.WriteData(_output, Macros)));
     }
 
