@@ -3,6 +3,7 @@ using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -366,10 +367,33 @@ public sealed class MilterTests
     }
 
     [Theory]
+    [InlineData(20, "451 4.7.1")]
+    [InlineData(5, "250")]
+    public async Task One_that_takes_its_time_for_each_field_is_away_when_the_message_has_waited_long_enough(int fields, string reply)
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var milter = FakeMilter.Start((step, _) =>
+        {
+            // Less than what one answer may take.
+            if (step == 'L')
+                time.Advance(TimeSpan.FromSeconds(4));
+            return [FakeMilter.Packet('c')];
+        });
+        await using var host = await StartAsync(milter, new() { ["Ingress:Filters:0:MaxTime"] = "30s" }, time: time);
+        using var away = host.Metric<long>("mailpipeline.ingress.filters_away");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync($"{string.Concat(Enumerable.Repeat("x: y\r\n", fields))}\r\ntext", reply);
+        Assert.Equal(reply == "250" ? 0 : 1, away.GetMeasurementSnapshot().Count);
+        if (reply != "250")
+            Assert.Equal("timed_out", away.GetMeasurementSnapshot()[0].Tags["reason"]);
+    }
+
+    [Theory]
     [InlineData("Ingress:Filters:0:Name", "a b", "Ingress:Filters:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("Ingress:Filters:0:Name", "a\n", "Ingress:Filters:0:Name is 'a\n'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("Ingress:Filters:0:Address", "localhost:1", "Ingress:Filters:0:Address is 'localhost:1'; it must be an IP address and a port, such as 127.0.0.1:11332, or the full path of a Unix socket")]
     [InlineData("Ingress:Filters:0:Protocol", "Rspamd", "Ingress:Filters:0:Address is '127.0.0.1:1'; it must be like http://127.0.0.1:11333")]
+    [InlineData("Ingress:Filters:0:MaxTime", "11m", "Ingress:Filters:0:MaxTime is 00:11:00; it must be 00:00:00.0500000 to 00:10:00")]
     [InlineData("Ingress:Filters:0:Timeout", "1h", "Ingress:Filters:0:Timeout is 01:00:00; it must be 00:00:00.0500000 to 00:05:00")]
     public async Task What_is_wrong_in_its_settings_is_said(string setting, string value, string expected)
     {
@@ -396,10 +420,10 @@ public sealed class MilterTests
         await client.SayAsync("Subject: x\r\n\r\nhi\r\n.", reply);
     }
 
-    private static Task<IngressHost> StartAsync(FakeMilter milter, Dictionary<string, string>? settings = null, string? address = null) =>
+    private static Task<IngressHost> StartAsync(FakeMilter milter, Dictionary<string, string>? settings = null, string? address = null, FakeTimeProvider? time = null) =>
         IngressHost.StartAsync(new Dictionary<string, string>(settings ?? [])
         {
             ["Ingress:Filters:0:Name"] = "fake",
             ["Ingress:Filters:0:Address"] = address ?? milter.Address,
-        });
+        }, time);
 }

@@ -15,6 +15,7 @@ namespace MailPipeline.Ingress.Filters;
 internal sealed partial class MilterFilter(FilterOptions options, IngressTelemetry telemetry, TimeProvider time, ILogger log) : IFilter, IFilteredParts
 {
     private readonly MilterSession _session = new(options.Name, options.ChangesHeaders);
+    private readonly FilterPatience _patience = new(options.MaxTime, time);
     private readonly ArrayBufferWriter<byte> _output = new();
 
     // Most answers are a few octets: one call of the system brings all of one.
@@ -61,6 +62,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
             MilterPackets.Write(_output, MilterCommand.Abort, ReadOnlySpan<byte>.Empty);
         (_isMessage, _ofMessage, _content, _isBodySkipped) = (true, null, null, false);
         _told.Clear();
+        _patience.Begin();
         var path = sender.Address?.Text ?? "";
         return await OfMessageAsync(() => AskAsync(_session.WriteSender(_output, path,
         [
@@ -180,6 +182,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
     {
         if (_ofConnection is { } said)
             return IsAway ? FilterAnswer.GoOn : said;
+        _patience.Begin();
         var answer = await TryAsync(ask);
         if (IsAway)
             return FilterAnswer.GoOn;
@@ -234,7 +237,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         _stream = new NetworkStream(_socket, ownsSocket: true);
         MilterSession.WriteNegotiation(_output);
         await FlushAsync(options.Timeout);
-        using var wait = new CancellationTokenSource(options.Timeout, time);
+        using var wait = _patience.For(options.Timeout);
         var (reply, content) = await ReadAsync(wait.Token);
         _session.TakeNegotiation(reply, content);
     }
@@ -248,7 +251,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         await FlushAsync(options.Timeout);
         if (!isAnswered)
             return FilterAnswer.GoOn;
-        using var wait = new CancellationTokenSource(options.Timeout, time);
+        using var wait = _patience.For(options.Timeout);
         while (true)
         {
             var (reply, content) = await ReadAsync(wait.Token);
@@ -260,7 +263,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
 
     private async ValueTask<FilterAnswer> ReadEndAsync(FilterChanges changes)
     {
-        using var longest = new CancellationTokenSource(options.MessageTimeout * 5, time);
+        using var longest = _patience.For(options.MessageTimeout * 5);
         using var wait = CancellationTokenSource.CreateLinkedTokenSource(longest.Token);
         using var silence = time.CreateTimer(static source => ((CancellationTokenSource)source!).Cancel(), wait, options.MessageTimeout, Timeout.InfiniteTimeSpan);
         while (true)
@@ -273,11 +276,11 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         }
     }
 
-    private async ValueTask FlushAsync(TimeSpan patience)
+    private async ValueTask FlushAsync(TimeSpan longest)
     {
         if (_output.WrittenCount == 0)
             return;
-        using var wait = new CancellationTokenSource(patience, time);
+        using var wait = _patience.For(longest);
         var stream = _stream ?? throw new IOException("its connection has ended");
         await stream.WriteAsync(_output.WrittenMemory, wait.Token);
         _output.ResetWrittenCount();

@@ -12,6 +12,7 @@ namespace MailPipeline.Ingress.Filters;
 /// </summary>
 internal sealed partial class RspamdFilter(FilterOptions options, HttpClient http, IngressTelemetry telemetry, TimeProvider time, ILogger log) : IFilter
 {
+    private readonly FilterPatience _patience = new(options.MaxTime, time);
     private FilteredClient? _client;
     private string _greeting = "";
     private string _sender = "";
@@ -48,6 +49,7 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
     {
         Abandon();
         _away = null;
+        _patience.Begin();
         _content = new Pipe();
         _end = new CancellationTokenSource();
         var request = new HttpRequestMessage(HttpMethod.Post, new Uri(new Uri(options.Address), "checkv2"))
@@ -81,7 +83,7 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
             return;
         try
         {
-            using var patience = new CancellationTokenSource(options.Timeout, time);
+            using var patience = _patience.For(options.Timeout);
             // A reader that has gone says so.
             await _content.Writer.WriteAsync(content, patience.Token);
         }
@@ -98,7 +100,7 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
         try
         {
             await _content.Writer.CompleteAsync();
-            using var patience = new CancellationTokenSource(options.MessageTimeout, time);
+            using var patience = _patience.For(options.MessageTimeout);
             using var response = await _asked!.WaitAsync(patience.Token);
             if (response.StatusCode != HttpStatusCode.OK)
                 throw new HttpRequestException($"it answers {(int)response.StatusCode}");
