@@ -62,11 +62,22 @@ internal static class Json
             return;
         }
         json.WriteStartObject(name);
-        json.WriteString("reason", ReasonOf(wait));
+        json.WriteString("reason", WaitWords.Of(wait.Kind));
         json.WriteString("owner", Name(wait.Owner));
         json.WriteTime("until", wait.Until);
         switch (wait)
         {
+            case NextAttempt { After: { } last }:
+                json.WriteLast("after", last);
+                break;
+            case DomainLimit limit:
+                json.WriteNumber("batches", limit.Batches);
+                break;
+            case NoWorker missing:
+                json.WriteString("endpoint", missing.Endpoint);
+                json.WriteBoolean("busRefuses", missing.BusRefuses);
+                json.WriteTime("since", missing.Since);
+                break;
             case BacksOff backsOff:
                 json.WriteTime("backoffUntil", backsOff.BackoffUntil);
                 json.WriteString("cause", backsOff.Cause);
@@ -87,17 +98,18 @@ internal static class Json
         json.WriteEndObject();
     }
 
-    private static string ReasonOf(WaitReason wait) => wait switch
+    /// <summary>What the last attempt came to; null where there was none.</summary>
+    public static void WriteLast(this Utf8JsonWriter json, string name, LastAttempt? last)
     {
-        NotRouted => "notRouted",
-        HeldBySender => "heldBySender",
-        BeingTried => "beingTried",
-        Due => "due",
-        NextAttempt => "nextAttempt",
-        BacksOff => "backsOff",
-        Paused => "paused",
-        HeldByOperator => "heldByOperator",
-        HeldBySystem => "heldBySystem",
-        _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no name"),
-    };
+        if (last is null)
+        {
+            json.WriteNull(name);
+            return;
+        }
+        json.WriteStartObject(name);
+        json.WriteString("status", last.Status);
+        json.WriteString("reply", last.Reply);
+        json.WriteString("host", last.Host);
+        json.WriteEndObject();
+    }
 }

@@ -42,35 +42,54 @@ internal static class MailText
         return OneLine($"{channel}{certificate}; policy {tls.Policy} ({tls.Source})");
     }
 
-    /// <summary>Why one recipient waits, in a line of its own.</summary>
-    public static string Of(WaitReason wait, string domain) => wait switch
+    /// <summary>Why one recipient waits, in a line of its own: the word of the reason, and what belongs to it.</summary>
+    public static string Of(WaitReason wait, string domain) => $"{Word(wait)}: " + wait switch
     {
-        NotRouted => "is not routed yet",
-        HeldBySender held => $"held by its sender until {Time(held.At)}",
-        BeingTried => "is being tried now",
-        Due => "is due now",
-        NextAttempt next => $"next attempt {Time(next.At)}",
+        NotRouted => "the router has not seen it yet",
+        HeldBySender held => $"its sender wants it to leave no earlier than {Time(held.At)}",
+        BeingTried => "a worker tries it now",
+        Due => "it is handed out within moments",
+        NextAttempt { After: { } last } next => $"{Time(next.At)}, after {OneLine(Of(last))}",
+        NextAttempt next => Time(next.At),
         BacksOff backsOff =>
-            $"waits: {domain} cannot be reached and backs off until {Time(backsOff.BackoffUntil)} ({OneLine(backsOff.Cause)}); next attempt {Time(backsOff.At)}",
-        Paused paused => $"waits: delivery is paused since {Time(paused.Since)} by {OneLine(paused.Operator)}",
-        HeldByOperator { Operator.Length: > 0 } held => $"held by {OneLine(held.Operator)}; 'message release ID' lets it go",
-        HeldByOperator => "held; 'message release ID' lets it go",
-        HeldBySystem held => $"held: {held.Cause}; 'message release ID' lets it go",
+            $"{domain} cannot be reached and backs off until {Time(backsOff.BackoffUntil)} ({OneLine(backsOff.Cause)}); next attempt {Time(backsOff.At)}",
+        DomainLimit limit => $"it is due, and as many batches for {domain} are under way as are allowed now ({Number(limit.Batches)})",
+        SenderTurn => $"it is due, and so is more for {domain} than there is room for: others come first",
+        NoWorker { BusRefuses: true } missing => $"it is due, and the bus takes no batches for '{missing.Endpoint}' since {Time(missing.Since)}",
+        NoWorker missing => $"it is due, and no worker takes batches from '{missing.Endpoint}' since {Time(missing.Since)}",
+        Paused paused => $"delivery is paused since {Time(paused.Since)} by {OneLine(paused.Operator)}",
+        HeldByOperator { Operator.Length: > 0 } held => $"by {OneLine(held.Operator)}; 'message release ID' lets it go",
+        HeldByOperator => "'message release ID' lets it go",
+        HeldBySystem held => $"{held.Cause}; 'message release ID' lets it go",
         _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no words"),
     };
 
-    /// <summary>The same in a cell of a table.</summary>
+    /// <summary>The word of the reason.</summary>
+    public static string Word(WaitReason wait) => WaitWords.Of(wait.Kind);
+
+    /// <summary>The word in a cell of a table, and the time at which it ends by itself.</summary>
     public static string InCell(WaitReason wait) => wait switch
     {
-        NotRouted => "not routed",
-        HeldBySender held => $"held until {Second(held.At)}",
-        BeingTried => "being tried",
-        Due => "due now",
-        NextAttempt next => Second(next.At),
-        BacksOff backsOff when backsOff.At > backsOff.BackoffUntil => $"backs off until {Second(backsOff.BackoffUntil)}, next {Second(backsOff.At)}",
-        BacksOff backsOff => $"backs off until {Second(backsOff.BackoffUntil)}",
-        Paused => "paused",
-        HeldByOperator or HeldBySystem => "held",
-        _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no words"),
+        BacksOff backsOff when backsOff.At > backsOff.BackoffUntil => $"{Word(wait)} until {Second(backsOff.BackoffUntil)}, next {Second(backsOff.At)}",
+        BacksOff backsOff => $"{Word(wait)} until {Second(backsOff.BackoffUntil)}",
+        { Until: { } until } => $"{Word(wait)} {Second(until)}",
+        _ => Word(wait),
+    };
+
+    /// <summary>What an attempt came to, and who said so.</summary>
+    public static string Of(LastAttempt last)
+    {
+        var reply = last.Reply.Length > 0 ? last.Reply : last.Status;
+        return last.Host.Length > 0 ? $"{reply} at {last.Host}" : reply;
+    }
+
+    /// <summary>How long something lasts, in its two largest units: "3 s", "5 m", "2 h 5 m", "3 d 4 h".</summary>
+    public static string Age(TimeSpan age) => age switch
+    {
+        { Ticks: <= 0 } => "0 s",
+        { TotalMinutes: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Seconds} s"),
+        { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Minutes} m"),
+        { TotalDays: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Hours} h {age.Minutes} m"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{age.Days} d {age.Hours} h"),
     };
 }

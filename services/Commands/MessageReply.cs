@@ -153,6 +153,7 @@ internal static class MessageReply
             json.WriteString("outcome", Json.Name(attempt.Outcome));
             json.WriteString("status", attempt.Status);
             json.WriteString("reply", attempt.Reply);
+            json.WriteString("class", attempt.Class == ReplyClass.None ? "" : Json.Name(attempt.Class));
             json.WriteString("host", attempt.RemoteHost);
             json.WriteString("worker", attempt.Worker);
             json.WriteTime("startedAt", attempt.StartedAt);

@@ -30,14 +30,69 @@ internal static class QueueReply
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
     };
 
-    public static Reply Of(QueueOverview queue) => Reply.Show("queue", [.. Parts(queue)], json => Write(json, queue));
+    public static Reply Of(QueueOverview queue, DateTimeOffset now) => Reply.Show("queue", [.. Parts(queue, now)], json => Write(json, queue));
 
-    private static IEnumerable<ReplyPart> Parts(QueueOverview queue)
+    public static Reply Of(QueueGroups groups) => Reply.Show("queueGroups", [.. Parts(groups)], json => Write(json, groups));
+
+    private static IEnumerable<ReplyPart> Parts(QueueGroups groups)
+    {
+        yield return new LinePart($"{Number(groups.Waiting)} wait{AsOf(groups.SampledAt, groups.Now)}");
+        if (groups.Groups.Count == 0)
+            yield break;
+        yield return new LinePart("");
+        var hasReasons = groups.By == WaitingBy.Domain;
+        var hasReplies = groups.By != WaitingBy.Reason || groups.Groups.Any(group => group.LastReply.Length > 0);
+        yield return new TablePart(
+            [
+                Json.Name(groups.By), ">waiting", ">trying", ">due", ">oldest", .. hasReasons ? (string[])["reason"] : [], "next attempt",
+                .. hasReplies ? (string[])["last reply"] : [],
+            ],
+            [.. groups.Groups.Select(group => (string[])
+            [
+                KeyOf(group, groups.By), Number(group.Waiting), Number(group.BeingTried), Number(group.Due),
+                group.OldestAt is { } oldest ? Age(groups.Now - oldest) : "", .. hasReasons ? (string[])[group.Wait is { } wait ? Word(wait) : ""] : [],
+                group.Due > 0 && group.Wait is null or Due ? "due now" : group.NextAt is { } next ? Second(next) : "",
+                .. hasReplies ? (string[])[OneLine(group.LastReply)] : [],
+            ])]);
+        if (groups.HasMore)
+            yield return new LinePart($"... and more; the {Number(groups.Groups.Count)} largest are shown, --limit shows others");
+    }
+
+    private static string KeyOf(QueueGroup group, WaitingBy by) => (group.Key, by) switch
+    {
+        ("", WaitingBy.Site) => "(not known yet)",
+        ("", WaitingBy.Sender) => "<>",
+        (var key, WaitingBy.Domain or WaitingBy.Sender) => Name(key),
+        var (key, _) => OneLine(key),
+    };
+
+    private static string AsOf(DateTimeOffset? sampledAt, DateTimeOffset now) => sampledAt is { } at ? $", as of {Age(now - at)} ago" : "";
+
+    private static void Write(Utf8JsonWriter json, QueueGroups groups)
+    {
+        json.WriteString("by", Json.Name(groups.By));
+        json.WriteTime("countedAt", groups.SampledAt ?? groups.Now);
+        json.WriteNumber("waiting", groups.Waiting);
+        json.WriteAll("groups", groups.Groups, group =>
+        {
+            json.WriteString("key", group.Key);
+            json.WriteNumber("waiting", group.Waiting);
+            json.WriteNumber("beingTried", group.BeingTried);
+            json.WriteNumber("due", group.Due);
+            json.WriteTime("oldest", group.OldestAt);
+            json.WriteTime("nextAttempt", group.NextAt);
+            json.WriteWait("wait", group.Wait);
+            json.WriteString("lastReply", group.LastReply);
+        });
+        json.WriteBoolean("more", groups.HasMore);
+    }
+
+    private static IEnumerable<ReplyPart> Parts(QueueOverview queue, DateTimeOffset now)
     {
         if (queue.Pause is { } paused)
             yield return new LinePart($"Delivery is paused since {Second(paused.Since)} by {OneLine(paused.Operator)}; 'queue resume' lets it go on");
         yield return new LinePart(
-            $"{Number(queue.Waiting)} recipients wait, {Number(queue.Unrouted)} messages are not routed yet, {Number(queue.Batches)} batches are being tried");
+            $"{Number(queue.Waiting)} recipients wait, {Number(queue.Unrouted)} messages are not routed yet, {Number(queue.Batches)} batches are being tried{AsOf(queue.SampledAt, now)}");
         if (queue.HeldBySenders > 0)
             yield return new LinePart($"{Number(queue.HeldBySenders)} messages are held by their senders until a time of their own");
         if (queue.Unreported > 0)
@@ -53,7 +108,7 @@ internal static class QueueReply
         // Before any attempt nobody knows a site.
         var hasSites = queue.Domains.Any(domain => domain.Site.Length > 0);
         yield return new TablePart(
-            ["domain", ">waiting", ">trying", "next attempt", ">failures", .. hasSites ? (string[])["site"] : [], "last reply"],
+            ["domain", ">waiting", ">trying", "reason", ">failures", .. hasSites ? (string[])["site"] : [], "last reply"],
             [.. queue.Domains.Select(domain => (string[])
             [
                 Name(domain.Domain), Number(domain.Waiting), Number(domain.BeingTried), InCell(domain.Reason), Number(domain.Failures),
@@ -86,8 +141,10 @@ internal static class QueueReply
             json.WriteWait("wait", domain.Reason);
             json.WriteNumber("failures", domain.Failures);
             json.WriteString("site", domain.Site);
+            json.WriteTime("oldest", domain.OldestAt);
             json.WriteString("lastReply", domain.LastReply);
         });
         json.WriteBoolean("moreDomains", queue.HasMoreDomains);
+        json.WriteTime("sampledAt", queue.SampledAt);
     }
 }

@@ -29,7 +29,7 @@ internal static class Timeline
         if (message.ReleaseAt is { } release && found.Wait is not HeldBySender)
             yield return $"{s_indent} its sender wanted it to leave no earlier than {Time(release)}";
         if (found.Wait is { } wait)
-            yield return $"{s_indent} {(wait is HeldBySender ? MailText.Of(wait, "") : "not routed yet")}: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}";
+            yield return $"{s_indent} {MailText.Of(wait, "")}: {string.Join(", ", message.Envelope.Select(to => $"<{to}>"))}";
         var delivered = found.Recipients.Where(recipient => recipient.Timeline.State == RecipientState.Delivered).ToList();
         var isFolded = !all && delivered.Count > MaxDelivered;
         if (isFolded)
@@ -68,7 +68,7 @@ internal static class Timeline
             var duration = attempt.FinishedAt - attempt.StartedAt;
             var host = $"{(attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "")}{(attempt.Worker.Length > 0 ? $" from {OneLine(attempt.Worker)}" : "")}";
             yield return string.Create(CultureInfo.InvariantCulture,
-                $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s)");
+                $"{Time(attempt.FinishedAt)}   attempt {number + 1}{host}: {Word(attempt.Outcome)} {attempt.Status} {OneLine(attempt.Reply)} ({duration.TotalSeconds:0.000} s{(attempt.Class == ReplyClass.None ? "" : $"; {Word(attempt.Class)}")})");
             if (attempt.Tls is { } tls)
                 yield return $"{s_indent}     {Of(tls)}";
         }

@@ -3,9 +3,11 @@ using MailPipeline.Authentication.Dkim;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Queue.Routing;
+using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -27,11 +29,6 @@ public static class QueueHosting
     {
         var services = builder.Services;
         services.AddQueueSettings();
-        services.AddSingleton(provider =>
-        {
-            var options = provider.GetRequiredService<IOptions<QueueOptions>>().Value;
-            return new RetrySchedule(options.RetrySteps, options.RetryJitter, options.MaxAge);
-        });
         services.AddSingleton<QueueTelemetry>();
         services.AddSingleton(provider =>
         {
@@ -49,6 +46,10 @@ public static class QueueHosting
         services.AddSingleton<BatchSender>();
         // One for each activation of a domain's grain.
         services.AddTransient<DomainDispatch>();
+        services.AddTransient<DomainSite>();
+        services.AddSingleton(_ => new SiteMemory());
+        services.AddSingleton<QueuePolicyFile>();
+        services.AddHostedService(provider => provider.GetRequiredService<QueuePolicyFile>());
         services.AddSingleton(provider => new OverdueBatches(
             batchIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(batchIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -41,6 +42,9 @@ public sealed class QueueOptions
     [Range(typeof(TimeSpan), "00:00:01", "60.00:00:00")]
     public TimeSpan MaxAge { get; set; } = TimeSpan.FromDays(5);
 
+    /// <summary>What follows an attempt that may have delivered: contact was lost between the final dot and its reply.</summary>
+    public UncertainOptions Uncertain { get; init; } = new();
+
     /// <summary>Most batches under way for one domain, which is most connections to it. Default 20, as Postfix.</summary>
     [Range(1, 1000)]
     public int DomainConcurrency { get; set; } = 20;
@@ -48,6 +52,16 @@ public sealed class QueueOptions
     /// <summary>Batches under way at first; one more for each that reached the domain. Default 5, as Postfix.</summary>
     [Range(1, 1000)]
     public int InitialConcurrency { get; set; } = 5;
+
+    /// <summary>
+    /// Most batches under way to the same hosts, for all domains together whose mail goes there, where <see cref="PolicyFile"/> says nothing of
+    /// them. Default 100: what large providers take of one sender without a reputation.
+    /// </summary>
+    [Range(1, 10_000)]
+    public int SiteConcurrency { get; set; } = 100;
+
+    /// <summary>A file in JSON that says what single destinations bear, whose mail is tried again when, and what replies mean; it is read again when it changes. Default: none.</summary>
+    public string PolicyFile { get; set; } = "";
 
     /// <summary>Most recipients of one batch; they share one connection. Default 100.</summary>
     [Range(1, 1000)]
@@ -138,13 +152,12 @@ internal sealed partial class QueueOptionsValidator : IValidateOptions<QueueOpti
 /// <summary>Rules over more than one setting, and the default of a list (configuration binding appends to lists).</summary>
 internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, IValidateOptions<QueueOptions>
 {
-    private static readonly TimeSpan s_leastStep = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan s_longestStep = TimeSpan.FromDays(60);
-
     public void PostConfigure(string? name, QueueOptions options)
     {
         if (options.RetrySteps.Count == 0)
             options.RetrySteps = QueueOptions.DefaultRetrySteps;
+        if (options.Uncertain.Steps.Count == 0)
+            options.Uncertain.Steps = UncertainOptions.DefaultSteps;
     }
 
     public ValidateOptionsResult Validate(string? name, QueueOptions options)
@@ -157,11 +170,13 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
             return ValidateOptionsResult.Fail(fault);
         if (!SmtpAddress.TryParse($"x@{options.HostName}", out _))
             return ValidateOptionsResult.Fail($"Queue:HostName is '{options.HostName}'; it must be a domain name such as mx.example.org, or an address in brackets");
-        for (var i = 0; i < options.RetrySteps.Count; i++)
-        {
-            if (options.RetrySteps[i] < s_leastStep || options.RetrySteps[i] > s_longestStep)
-                return ValidateOptionsResult.Fail($"Queue:RetrySteps:{i} is {options.RetrySteps[i]}; it must be 00:00:00.001 to {s_longestStep}");
-        }
+        var failures = new List<string>();
+        RetryStepsRule.Validate($"Queue:{nameof(QueueOptions.RetrySteps)}", options.RetrySteps, failures);
+        options.Uncertain.Validate($"Queue:{nameof(QueueOptions.Uncertain)}", failures);
+        if (failures.Count == 0 && options.PolicyFile.Length > 0)
+            QueuePolicyFile.Validate($"Queue:{nameof(QueueOptions.PolicyFile)}", options, failures);
+        if (failures.Count > 0)
+            return ValidateOptionsResult.Fail(failures);
         if (options.InitialConcurrency > options.DomainConcurrency)
         {
             return ValidateOptionsResult.Fail(

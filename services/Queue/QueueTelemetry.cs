@@ -41,10 +41,17 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _dispatched;
     private readonly Counter<long> _lost;
     private readonly Counter<long> _attempts;
+    private readonly Counter<long> _undelivered;
     private readonly Counter<long> _decided;
     private readonly Counter<long> _uncertain;
     private readonly Counter<long> _takenBack;
     private readonly Counter<long> _held;
+    private readonly UpDownCounter<long> _sitePermits;
+    private readonly UpDownCounter<long> _siteWaiting;
+    private readonly Counter<long> _siteRests;
+    private readonly Counter<long> _siteSlowed;
+    private readonly Counter<long> _handedBackForSite;
+    private readonly Counter<long> _policyReads;
     private readonly Counter<long> _ownerless;
     private readonly Counter<long> _reports;
     private readonly Counter<long> _tlsReports;
@@ -58,6 +65,7 @@ internal sealed class QueueTelemetry : IDisposable
         meter.CreateObservableGauge("mailpipeline.queue.queued", () => Measure.Routes.Sum(route => route.Queued), "{recipient}", "Recipients without an outcome");
         meter.CreateObservableGauge("mailpipeline.queue.claimed", () => ByRoute(route => route.Claimed), "{recipient}", "Recipients that workers hold, by route");
         meter.CreateObservableGauge("mailpipeline.queue.due", Due, "{recipient}", "Due recipients nobody tries, by route and by what they wait for: a worker, the resume of delivery, the end of their domain's back-off, its limit, or, held by a worker, a connection");
+        meter.CreateObservableGauge("mailpipeline.queue.waiting", Waiting, "{recipient}", "Recipients that wait, and messages that are not routed, by the reason that commands give for each");
         meter.CreateObservableGauge("mailpipeline.queue.unrouted", () => Measure.Unrouted, "{message}", "Accepted messages the router has not seen");
         meter.CreateObservableGauge(
             "mailpipeline.queue.oldest_due", () => ByRoute(OldestDueSeconds), "s",
@@ -76,12 +84,21 @@ internal sealed class QueueTelemetry : IDisposable
         _dispatched = meter.CreateCounter<long>("mailpipeline.queue.dispatched", "{recipient}", "Recipients sent to workers, by route");
         _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
         _attempts = meter.CreateCounter<long>("mailpipeline.queue.attempts", "{recipient}", "Attempts reported, by outcome");
+        _undelivered = meter.CreateCounter<long>(
+            "mailpipeline.queue.undelivered", "{recipient}", "Attempts that did not deliver and were recorded, by outcome and by class: what the reply was about");
         _decided = meter.CreateCounter<long>("mailpipeline.queue.decisions", "{recipient}", "What followed an attempt that did not deliver, by state");
         _uncertain = meter.CreateCounter<long>("mailpipeline.queue.uncertain", "{recipient}", "Attempts that may have delivered a copy nobody recorded: possible duplicates");
         _takenBack = meter.CreateCounter<long>(
             "mailpipeline.queue.taken_back", "{recipient}", "Recipients taken back from workers that died, by how far these were: unbegun, interrupted, uncertain");
         _held = meter.CreateCounter<long>(
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
+        _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{batch}", "Batches under way by a permit of their site, over all sites that this process has in memory");
+        _siteWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_waiting", "{domain}", "Domains that wait for a permit of their site, for a connection or for its rate");
+        _siteRests = meter.CreateCounter<long>("mailpipeline.queue.site_rests", "{rest}", "Rests begun because the hosts of a site took nothing");
+        _siteSlowed = meter.CreateCounter<long>("mailpipeline.queue.site_slowdowns", "{batch}", "Batches whose far end asked for fewer connections or less mail");
+        _handedBackForSite = meter.CreateCounter<long>(
+            "mailpipeline.queue.handed_back_for_site", "{batch}", "Batches that a worker handed back untried, because their mail goes to another site than their permit says");
+        _policyReads = meter.CreateCounter<long>("mailpipeline.queue.policy_reads", "{read}", "Changes of the policy's file that were looked at, by result: taken or refused");
         _ownerless = meter.CreateCounter<long>("mailpipeline.queue.ownerless", "{recipient}", "Recipients found under a claim that is not there, and freed");
         _tlsReports = meter.CreateCounter<long>(
             "mailpipeline.queue.tls_reports", "{report}", "Reports to domains about TLS with their hosts, by outcome: mailed, posted to a page, failed to be posted");
@@ -98,6 +115,9 @@ internal sealed class QueueTelemetry : IDisposable
     {
         _forgotten.Add(0);
         _ownerless.Add(0);
+        _siteRests.Add(0);
+        _siteSlowed.Add(0);
+        _handedBackForSite.Add(0);
         TakenBack(Mail.TakenBack.Nothing);
         foreach (var route in Enum.GetValues<RecipientRoute>())
         {
@@ -106,6 +126,11 @@ internal sealed class QueueTelemetry : IDisposable
         }
         foreach (var outcome in Enum.GetValues<AttemptOutcome>())
             _attempts.Add(0, Tag("outcome", outcome));
+        foreach (var about in Enum.GetValues<ReplyClass>().Where(about => about != ReplyClass.None))
+        {
+            foreach (var outcome in (AttemptOutcome[])[AttemptOutcome.Deferred, AttemptOutcome.Failed])
+                _undelivered.Add(0, Tag("outcome", outcome), Tag("class", about));
+        }
         foreach (var state in Enum.GetValues<RecipientState>())
             _decided.Add(0, Tag("state", state));
         foreach (var kind in Enum.GetValues<ReportKind>())
@@ -177,11 +202,32 @@ internal sealed class QueueTelemetry : IDisposable
 
     public void Completed(AttemptOutcome outcome) => _attempts.Add(1, Tag("outcome", outcome));
 
+    public void Undelivered(AttemptOutcome outcome, ReplyClass about) => _undelivered.Add(1, Tag("outcome", outcome), Tag("class", about));
+
+    public static string Word(ReplyClass about) => Names<ReplyClass>.Of(about);
+
     public void Decided(RecipientState state) => _decided.Add(1, Tag("state", state));
 
     public void Uncertain(int recipients) => _uncertain.Add(recipients);
 
     public void Held(int recipients) => _held.Add(recipients);
+
+    /// <param name="permits">So many more, or fewer when negative.</param>
+    public void SiteChanged(int permits, int waiting)
+    {
+        if (permits != 0)
+            _sitePermits.Add(permits);
+        if (waiting != 0)
+            _siteWaiting.Add(waiting);
+    }
+
+    public void SiteRests() => _siteRests.Add(1);
+
+    public void SiteSlowed() => _siteSlowed.Add(1);
+
+    public void HandedBackForSite() => _handedBackForSite.Add(1);
+
+    public void PolicyRead(bool isTaken) => _policyReads.Add(1, new KeyValuePair<string, object?>("result", isTaken ? "taken" : "refused"));
 
     public void Ownerless(int recipients) => _ownerless.Add(recipients);
 
@@ -219,6 +265,14 @@ internal sealed class QueueTelemetry : IDisposable
             yield return new Measurement<long>(measure.Limited, Tag("route", route), WaitsFor("limit"));
             yield return new Measurement<long>(measure.Unbegun, Tag("route", route), WaitsFor("connection"));
         }
+    }
+
+    /// <summary>Every reason has a value at all times.</summary>
+    private IEnumerable<Measurement<long>> Waiting()
+    {
+        var groups = Measure.Groups.FirstOrDefault(groups => groups.By == WaitingBy.Reason)?.Groups ?? [];
+        foreach (var word in WaitWords.All)
+            yield return new Measurement<long>(groups.FirstOrDefault(group => group.Key == word)?.Waiting ?? 0, new KeyValuePair<string, object?>("reason", word));
     }
 
     private RouteMeasure Of(RecipientRoute route) =>

@@ -5,25 +5,65 @@ namespace MailPipeline.Administration;
 
 /// <summary>All mail that waits: how much, for whom and why; the switch that pauses its delivery in all servers of the store, and
 /// what lets a domain's go at once.</summary>
-public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, FlushStore flushes, TimeProvider time)
+public sealed class DeliveryQueue(
+    WaitingStore waiting, WaitingListStore list, OperatorStore store, QueueStateStore states, QueueStore queue, MailDirectory directory, FlushStore flushes,
+    TimeProvider time)
 {
+    private readonly WaitRulesReader _rules = new(store, states, queue, list, time);
+
     /// <param name="mostDomains">So many are named; all are counted.</param>
     /// <param name="mostHeld">So many held messages are named.</param>
     public async Task<QueueOverview> FindAsync(int mostDomains, int mostHeld, CancellationToken cancellation)
     {
-        var summary = await waiting.SummarizeAsync(mostDomains + 1, cancellation);
-        var rules = new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), new Dictionary<string, DomainBackoff>());
+        var rules = await ReadRulesAsync(cancellation);
+        var summary = await waiting.SummarizeAsync(mostDomains + 1, rules.Queue, rules.AllPaused is not null, cancellation);
         var waits = new List<DomainWait>();
         foreach (var domain in summary.Domains.Take(mostDomains))
-            waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, domain.LastReply) { Site = domain.Site });
+        {
+            waits.Add(new DomainWait(domain.Domain, domain.Queued, domain.Claimed, rules.Of(domain), domain.Failures, domain.LastReply)
+            {
+                Site = domain.Site,
+                OldestAt = domain.OldestAt,
+            });
+        }
         var held = summary.Held == 0 ? [] : await store.ListHeldAsync(mostHeld + 1, cancellation);
         return new QueueOverview(
             Of(rules.Pause), summary.Queued, summary.Unrouted, summary.Claims, summary.Unreported, summary.Held,
             [.. held.Take(mostHeld)], held.Count > mostHeld, waits, summary.Domains.Count > mostDomains)
         {
             HeldBySenders = summary.HeldBySenders,
+            SampledAt = summary.SampledAt,
         };
     }
+
+    /// <summary>What waits, in groups, the largest first.</summary>
+    /// <param name="most">So many groups are named, a thousand at most; all are counted.</param>
+    public async Task<QueueGroups> GroupAsync(WaitingBy by, int most, CancellationToken cancellation)
+    {
+        var rules = await ReadRulesAsync(cancellation);
+        if (by == WaitingBy.Domain)
+        {
+            var summary = await waiting.SummarizeAsync(most + 1, rules.Queue, rules.AllPaused is not null, cancellation);
+            return new QueueGroups(
+                by, summary.SampledAt, rules.Now, summary.Queued,
+                [.. summary.Domains.Take(most).Select(domain => new QueueGroup(
+                    domain.Domain, domain.Queued, domain.Claimed, domain.OldestAt, rules.Of(domain), domain.Due, rules.Of(domain).Until, domain.LastReply))],
+                summary.Domains.Count > most);
+        }
+        var (groups, sampledAt) = await waiting.CountAsync(by, most + 1, rules.Queue, rules.AllPaused is not null, cancellation);
+        var details = await waiting.FindDetailsAsync(groups, cancellation);
+        return new QueueGroups(
+            by, sampledAt, rules.Now, groups.Waiting,
+            [.. groups.Groups.Zip(details, (group, detail) => new QueueGroup(
+                group.Key, group.Waiting, group.BeingTried, detail.OldestAt, null, group.Due, group.NextAt > rules.Now ? group.NextAt : null, detail.LastReply)).Take(most)],
+            groups.Groups.Count > most);
+    }
+
+    /// <summary>Those that wait and that are looked for, in the order of their domains and times, then those that are held, then messages that are not routed.</summary>
+    /// <param name="after">Where the search before this one ended; null: from the beginning.</param>
+    /// <param name="most">So many are found.</param>
+    public Task<QueueListing> ListAsync(QueueFilter filter, QueuePlace? after, int most, CancellationToken cancellation) =>
+        new QueueSearch(list, _rules, directory, time).FindAsync(filter, after, most, cancellation);
 
     /// <param name="by">Who does it; noted with the pause.</param>
     public async Task<QueueResult> PauseAsync(OperatorIdentity by) =>
@@ -47,4 +87,10 @@ public sealed class DeliveryQueue(WaitingStore waiting, OperatorStore store, Flu
     }
 
     private static Paused? Of(DeliveryPaused? pause) => pause is null ? null : new Paused(pause.Since, pause.Operator);
+
+    private async Task<WaitRules> ReadRulesAsync(CancellationToken cancellation) => await _rules.ReadAsync(cancellation) with
+    {
+        Domains = (await list.CountClaimsAsync(cancellation)).ToDictionary(
+            domain => domain.Key, domain => new DomainStanding(DomainBackoff.None, domain.Value), StringComparer.Ordinal),
+    };
 }

@@ -6,8 +6,11 @@ namespace MailPipeline.Administration;
 /// One message by its id, as it stands in the 250 reply: what happened to it and why it waits, and what an operator can do to its
 /// recipients. A recipient that is being tried is left alone.
 /// </summary>
-public sealed class Messages(MessageHistory history, SearchStore search, OperatorStore store, QueueStore queue, TimeProvider time)
+public sealed class Messages(
+    MessageHistory history, SearchStore search, OperatorStore store, QueueStateStore states, QueueStore queue, WaitingListStore waiting, TimeProvider time)
 {
+    private readonly WaitRulesReader _rules = new(store, states, queue, waiting, time);
+
     /// <returns><see cref="MessageFound"/>, or why not.</returns>
     public async Task<MessageResult> FindAsync(string typedId, CancellationToken cancellation)
     {
@@ -18,7 +21,7 @@ public sealed class Messages(MessageHistory history, SearchStore search, Operato
         var rules = await ReadRulesAsync(message, cancellation);
         return new MessageFound(
             message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Audit)))],
-            message.Envelope.Count > 0 ? rules.OfUnrouted(message) : null);
+            message.Envelope.Count > 0 ? rules.OfUnrouted(message.ReleaseAt) : null);
     }
 
     /// <summary>Messages by whom they are from, whom they are to and their Message-ID, the latest first.</summary>
@@ -69,10 +72,8 @@ public sealed class Messages(MessageHistory history, SearchStore search, Operato
 
     private async Task<WaitRules> ReadRulesAsync(MessageTimeline message, CancellationToken cancellation)
     {
-        var backoffs = new Dictionary<string, DomainBackoff>(StringComparer.Ordinal);
-        var waiting = message.Recipients.Where(recipient => recipient.State == RecipientState.Queued && !recipient.Claimed);
-        foreach (var domain in waiting.Select(recipient => recipient.Domain).Distinct(StringComparer.Ordinal))
-            backoffs[domain] = await queue.FindBackoffAsync(domain, cancellation);
-        return new WaitRules(time.GetUtcNow(), await store.FindPauseAsync(cancellation), backoffs);
+        var queued = message.Recipients.Where(recipient => recipient.State == RecipientState.Queued && !recipient.Claimed);
+        return await _rules.ReadAsync(
+            await _rules.ReadAsync(cancellation), queued.Select(recipient => (recipient.Domain, recipient.NextAttemptAt)), cancellation);
     }
 }

@@ -10,6 +10,9 @@ public sealed record DomainWait(string Domain, long Waiting, long BeingTried, Wa
 {
     /// <summary>Where its mail goes, which other domains may have in common with it; empty before an attempt that left somebody waiting.</summary>
     public string Site { get; init; } = "";
+
+    /// <summary>When its oldest message was accepted, or let go by its sender; null: not known any more.</summary>
+    public DateTimeOffset? OldestAt { get; init; }
 }
 
 /// <summary>What waits, for whom and why.</summary>
@@ -28,7 +31,39 @@ public sealed record QueueOverview(
 {
     /// <summary>Messages that their senders want to leave later; they are counted nowhere else.</summary>
     public long HeldBySenders { get; init; }
+
+    /// <summary>As of when recipients and domains were counted; null: for this question.</summary>
+    public DateTimeOffset? SampledAt { get; init; }
 }
+
+/// <summary>What waits and has something in common.</summary>
+/// <param name="Key">The domain, the site (empty: not known before an attempt), the word of the reason, the sender (empty: reports).</param>
+/// <param name="OldestAt">When its oldest message was accepted, or let go by its sender; null: not known.</param>
+/// <param name="Wait">Why what is tried next of a domain waits; null for other groups.</param>
+/// <param name="Due">Those that nobody tries, though their time has come and their domain does not back off.</param>
+/// <param name="NextAt">The next attempt of the others; null: there are none, or no time is set.</param>
+/// <param name="LastReply">What was last said to mail of it that waits; empty when nothing of it was tried.</param>
+public sealed record QueueGroup(
+    string Key, long Waiting, long BeingTried, DateTimeOffset? OldestAt, WaitReason? Wait, long Due, DateTimeOffset? NextAt, string LastReply);
+
+/// <summary>All that waits, in groups.</summary>
+/// <param name="SampledAt">As of when it was counted; null: for this question.</param>
+/// <param name="Now">When it was asked for.</param>
+/// <param name="Waiting">In all groups. By reason also recipients that are held, and messages that are not routed.</param>
+public sealed record QueueGroups(
+    WaitingBy By, DateTimeOffset? SampledAt, DateTimeOffset Now, long Waiting, IReadOnlyList<QueueGroup> Groups, bool HasMore);
+
+/// <summary>A recipient that waits, or a message that is not routed with all of its recipients.</summary>
+/// <param name="Domain">Empty: it is not routed.</param>
+/// <param name="AcceptedAt">When it was accepted, or let go by its sender.</param>
+/// <param name="Last">The last attempt; null: it was never tried.</param>
+public sealed record QueueEntry(
+    long MessageId, string Sender, IReadOnlyList<string> Recipients, string Domain, DateTimeOffset AcceptedAt, WaitReason Wait, int Attempts, LastAttempt? Last);
+
+/// <summary>What a search has found.</summary>
+/// <param name="Looked">Recipients and messages that were looked through.</param>
+/// <param name="Next">Where to go on; null: all was looked through.</param>
+public sealed record QueueListing(IReadOnlyList<QueueEntry> Entries, long Looked, QueuePlace? Next);
 
 /// <summary>What became of pausing or resuming delivery: one of the records in this file, and of no others.</summary>
 public abstract record QueueResult

@@ -1,3 +1,5 @@
+using MailPipeline.Mail;
+
 namespace MailPipeline.Administration;
 
 /// <summary>Who ends a wait.</summary>
@@ -6,7 +8,7 @@ public enum WaitOwner
     /// <summary>The router of Queue, which makes recipients out of an envelope.</summary>
     Router,
 
-    /// <summary>The worker that holds the claim: Delivery, or Mailbox for a maildrop here.</summary>
+    /// <summary>The worker that holds the claim, or one that is not there yet: Delivery, or Mailbox for a maildrop here.</summary>
     Worker,
 
     /// <summary>The queue of the recipient's domain.</summary>
@@ -20,12 +22,14 @@ public enum WaitOwner
 }
 
 /// <summary>
-/// Why a message, a recipient or a domain's mail waits: one of the records in this file, and of no others. Each has the one who ends
-/// the wait, and its end where a time is set for it.
+/// Why a message, a recipient or a domain's mail waits: one of the records in this file, and of no others, each for one of
+/// <see cref="WaitKind"/>. Each has the one who ends the wait, and its end where a time is set for it.
 /// </summary>
 public abstract record WaitReason
 {
-    private protected WaitReason(WaitOwner owner, DateTimeOffset? until = null) => (Owner, Until) = (owner, until);
+    private protected WaitReason(WaitKind kind, WaitOwner owner, DateTimeOffset? until = null) => (Kind, Owner, Until) = (kind, owner, until);
+
+    public WaitKind Kind { get; }
 
     public WaitOwner Owner { get; }
 
@@ -34,32 +38,50 @@ public abstract record WaitReason
 }
 
 /// <summary>The message is accepted, and the router has not seen it yet.</summary>
-public sealed record NotRouted() : WaitReason(WaitOwner.Router);
+public sealed record NotRouted() : WaitReason(WaitKind.NotRouted, WaitOwner.Router);
 
 /// <summary>Its sender wants it to leave no earlier than at a time (RFC 4865); the router takes it then.</summary>
-public sealed record HeldBySender(DateTimeOffset At) : WaitReason(WaitOwner.Router, At);
+public sealed record HeldBySender(DateTimeOffset At) : WaitReason(WaitKind.HeldBySender, WaitOwner.Router, At);
 
 /// <summary>A worker holds a claim of it: what becomes of the attempt is recorded, or the claim's lease ends.</summary>
-public sealed record BeingTried() : WaitReason(WaitOwner.Worker);
+public sealed record BeingTried() : WaitReason(WaitKind.BeingTried, WaitOwner.Worker);
 
-/// <summary>Nothing keeps it from being tried; its domain's queue hands it out in turn.</summary>
-public sealed record Due() : WaitReason(WaitOwner.DomainQueue);
+/// <summary>Nothing keeps it from being tried; its domain's queue is about to hand it out.</summary>
+public sealed record Due() : WaitReason(WaitKind.Due, WaitOwner.DomainQueue);
+
+/// <summary>What the last attempt came to.</summary>
+/// <param name="Host">Empty: none was spoken to.</param>
+public sealed record LastAttempt(string Status, string Reply, string Host);
 
 /// <summary>An attempt was made, or a time was set, and the next one comes at a time of its own.</summary>
-public sealed record NextAttempt(DateTimeOffset At) : WaitReason(WaitOwner.RetrySchedule, At);
+/// <param name="After">Null: it was never tried, or what is told of are several recipients.</param>
+public sealed record NextAttempt(DateTimeOffset At, LastAttempt? After = null) : WaitReason(WaitKind.NextAttempt, WaitOwner.RetrySchedule, At);
 
 /// <summary>No host of its domain can be reached, and none is tried before a time.</summary>
 /// <param name="BackoffUntil">The end of the back-off, for all mail of the domain.</param>
 /// <param name="Cause">What was last said, or what went wrong.</param>
 /// <param name="At">The next attempt: not before the end of the back-off, nor before the recipient's own time.</param>
-public sealed record BacksOff(DateTimeOffset BackoffUntil, string Cause, DateTimeOffset At) : WaitReason(WaitOwner.DomainQueue, At);
+public sealed record BacksOff(DateTimeOffset BackoffUntil, string Cause, DateTimeOffset At) : WaitReason(WaitKind.BacksOff, WaitOwner.DomainQueue, At);
 
-/// <summary>An operator has paused delivery, of all mail.</summary>
-public sealed record Paused(DateTimeOffset Since, string Operator) : WaitReason(WaitOwner.Operator);
+/// <summary>It is due, and as many batches of its domain are under way as are allowed. The next one comes when one of them ends.</summary>
+/// <param name="Batches">Under way.</param>
+public sealed record DomainLimit(long Batches) : WaitReason(WaitKind.DomainLimit, WaitOwner.DomainQueue);
+
+/// <summary>It is due, and so are more of its domain than its queue has room for: others come first.</summary>
+public sealed record SenderTurn() : WaitReason(WaitKind.SenderTurn, WaitOwner.DomainQueue);
+
+/// <summary>It is due, and nobody takes batches of its kind.</summary>
+/// <param name="Endpoint">Of the bus.</param>
+/// <param name="BusRefuses">The bus takes nothing for it; else no worker consumes it.</param>
+public sealed record NoWorker(string Endpoint, bool BusRefuses, DateTimeOffset Since) : WaitReason(WaitKind.NoWorker, WaitOwner.Worker);
+
+/// <summary>Delivery of all mail is paused.</summary>
+/// <param name="Operator">Who paused it, or the setting that did.</param>
+public sealed record Paused(DateTimeOffset Since, string Operator) : WaitReason(WaitKind.Paused, WaitOwner.Operator);
 
 /// <summary>An operator holds it.</summary>
 /// <param name="Operator">Empty when it is not known who it was.</param>
-public sealed record HeldByOperator(DateTimeOffset Since, string Operator) : WaitReason(WaitOwner.Operator);
+public sealed record HeldByOperator(DateTimeOffset Since, string Operator) : WaitReason(WaitKind.HeldByOperator, WaitOwner.Operator);
 
-/// <summary>The pipeline holds it, and lets an operator decide.</summary>
-public sealed record HeldBySystem(DateTimeOffset Since, string Cause) : WaitReason(WaitOwner.Operator);
+/// <summary>The pipeline, or a rule at the door, holds it, and lets an operator decide.</summary>
+public sealed record HeldBySystem(DateTimeOffset Since, string Cause) : WaitReason(WaitKind.HeldBySystem, WaitOwner.Operator);

@@ -9,6 +9,8 @@ namespace MailPipeline.Contracts;
 /// <param name="ClaimId">Of the worker alone; 0 where he won none.</param>
 /// <param name="Site">What the domain has in common with others whose mail goes to the same hosts; empty where none were found, or none are needed.</param>
 /// <param name="BatchId">As the command names it; 0: the number in <paramref name="ClaimId"/> is its own.</param>
+/// <param name="IsElsewhere">Nothing was claimed or tried, because the batch has no permit of <paramref name="Site"/>, or one that counts no more.</param>
+/// <param name="SiteState">How the hosts of the site behaved, by number; 0: nothing is said of it.</param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
@@ -19,7 +21,9 @@ public sealed record AttemptsCompleted(
     [property: Id(5)] bool GoesOn = false,
     [property: Id(6)] bool HasEnded = false,
     [property: Id(7)] string Site = "",
-    [property: Id(8)] long BatchId = 0);
+    [property: Id(8)] long BatchId = 0,
+    [property: Id(9)] bool IsElsewhere = false,
+    [property: Id(10)] int SiteState = 0);
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>

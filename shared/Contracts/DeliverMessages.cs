@@ -7,7 +7,11 @@ namespace MailPipeline.Contracts;
 /// Command, Queue to Delivery: try these recipients of one domain once, over one SMTP connection where possible. The
 /// worker must win a claim of its own in storage before it speaks to anybody.
 /// </summary>
-public sealed record DeliverMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);
+/// <param name="Site">Whose permit the batch has: a worker whom DNS leads to another site hands it back untried. Empty: no site is known; null: it goes wherever DNS leads.</param>
+/// <param name="SiteEpoch">Without it, where it is not 0, no claim is won: the permit was given by somebody whose place another has taken.</param>
+/// <param name="EndsConnection">The connection is not kept for a batch that follows: it is counted, and ends with this one.</param>
+public sealed record DeliverMessages(
+    string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients, string? Site = null, long SiteEpoch = 0, bool EndsConnection = false);
 
 /// <summary>Command, Queue to Mailbox: put these messages into the maildrops of these local recipients.</summary>
 public sealed record StoreMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);

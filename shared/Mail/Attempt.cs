@@ -21,7 +21,11 @@ public sealed record AttemptResult(
     bool IsFinal = false,
     bool TellsOfRelay = false,
     AttemptTls? Tls = null,
-    string Worker = "");
+    string Worker = "")
+{
+    /// <summary>What it was about, as the queue says of an attempt that did not deliver.</summary>
+    public ReplyClass Class { get; init; }
+}
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>
 public enum AttemptOutcome
@@ -63,6 +67,10 @@ public enum AttemptOutcome
 /// </param>
 /// <param name="HasEnded">All were delivered, and the claim ended with the record of it: nothing is left to be written.</param>
 /// <param name="Site">The key of the hosts that were to be tried first, which other domains may have as well; empty where there are none.</param>
+/// <param name="IsElsewhere">
+/// The batch has no permit of <paramref name="Site"/>, or one that counts no more: nothing was claimed or tried, and all of it waits as before.
+/// </param>
+/// <param name="SiteState">How the hosts of the site behaved.</param>
 public sealed record AttemptReport(
     string Domain,
     long BatchId,
@@ -72,4 +80,22 @@ public sealed record AttemptReport(
     bool NothingWon = false,
     bool GoesOn = false,
     bool HasEnded = false,
-    string Site = "");
+    string Site = "",
+    bool IsElsewhere = false,
+    SiteState SiteState = SiteState.Unsaid);
+
+/// <summary>What a batch has learned of the hosts of its site, whatever became of the mail. The numbers travel; they never change meaning.</summary>
+public enum SiteState
+{
+    /// <summary>Nothing: no host was spoken to, DNS had no answer, or what failed is the domain's own affair, as the TLS that it asks for.</summary>
+    Unsaid = 0,
+
+    /// <summary>A host was ready for mail.</summary>
+    Answered = 1,
+
+    /// <summary>No host could be connected to, or none greeted.</summary>
+    Unreachable = 2,
+
+    /// <summary>A host has asked to be left alone for a while, or for fewer connections.</summary>
+    SlowDown = 3,
+}

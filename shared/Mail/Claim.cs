@@ -6,9 +6,14 @@ namespace MailPipeline.Mail;
 /// </summary>
 /// <param name="BatchId">Names it for ever; the domain queue knows it by this.</param>
 /// <param name="Domain">The destination domain, lower case; also the name of the domain queue that waits for the report.</param>
-public sealed record BatchCommand(long BatchId, string Domain, Recipient[] Recipients);
+/// <param name="Site">Whose permit it has; empty: no site is known; null: it goes wherever DNS leads.</param>
+/// <param name="SiteEpoch">Of the permit; 0: it needs none. Where the site has another by now no claim is won.</param>
+/// <param name="EndsConnection">Its connection is kept for nobody.</param>
+public sealed record BatchCommand(
+    long BatchId, string Domain, Recipient[] Recipients, string? Site = null, long SiteEpoch = 0, bool EndsConnection = false);
 
 /// <summary>The right to try recipients once, won by one who took a command.</summary>
 /// <param name="Id">Of this taking alone, for ever; the fence of every write that follows from it.</param>
 /// <param name="Won">Whom it is for, by recipient id; none: there is no claim.</param>
-public sealed record Claim(long Id, IReadOnlySet<long> Won);
+/// <param name="IsStale">There is none because the permit of the command counts no more.</param>
+public sealed record Claim(long Id, IReadOnlySet<long> Won, bool IsStale = false);

@@ -22,6 +22,10 @@ public static class ContractMapping
         message.TraceParent, message.Flow ?? "", message.HoldReason ?? "", EnvelopeDsn.Parse(message.Dsn ?? ""),
         message.Timing is { Length: > 0 } timing ? MailTiming.Parse(timing) : null, HeaderId: message.HeaderId ?? "");
 
+    /// <summary>The endpoint of batches to recipients of this route; a domain that could not be reached has one of its own.</summary>
+    public static string EndpointOf(RecipientRoute route, bool isFailing) =>
+        route == RecipientRoute.Local ? BusEndpoints.Store : isFailing ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
+
     public static QueuedRecipient ToContract(this Recipient recipient) => new(
         recipient.RecipientId, recipient.Address, recipient.Sender, recipient.SizeBytes, (int)recipient.Body, recipient.Attempts,
         recipient.AcceptedAt, recipient.NextAttemptAt, (int)recipient.Route, recipient.TraceParent, recipient.Original, recipient.Flow,
@@ -33,25 +37,28 @@ public static class ContractMapping
         recipient.Flow ?? "", recipient.Priority);
 
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
-        new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => ToRecipient(recipient.Attempts < 0 ? Turned(recipient) : recipient)));
+        new(
+            command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => ToRecipient(recipient.Attempts < 0 ? Turned(recipient) : recipient)),
+            command.Site, command.SiteEpoch, command.EndsConnection);
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
-        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker));
+        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker), command.Site, command.SiteEpoch, command.EndsConnection);
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site, report.BatchId);
+        report.HasEnded, report.Site, report.BatchId, report.IsElsewhere, (int)report.SiteState);
 
     /// <summary>Of no claim nothing can be recorded; a worker that knows no claims of their own took the batch's number for one.</summary>
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
         report.Domain, report.BatchId != 0 ? report.BatchId : report.ClaimId, report.ClaimId, Array.ConvertAll(report.Results, ToResult),
-        report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "");
+        report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "", report.IsElsewhere,
+        Enum.IsDefined((SiteState)report.SiteState) ? (SiteState)report.SiteState : SiteState.Unsaid);
 
     /// <summary>
     /// What a worker that knows no REQUIRETLS would send in clear text, it gets with a number of attempts that nobody has had: it wins no claim,

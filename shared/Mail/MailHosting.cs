@@ -26,9 +26,13 @@ public static class MailHosting
         services.AddStorageEngine(options);
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
+        services.AddSingleton<SiteStore>();
         services.AddSingleton<FlowStore>();
         services.AddSingleton<MeasureStore>();
+        services.AddSingleton<SampleStore>();
+        services.AddSingleton<QueueStateStore>();
         services.AddSingleton<WaitingStore>();
+        services.AddSingleton<WaitingListStore>();
         services.AddSingleton<ClaimStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OwnerlessStore>();

@@ -336,5 +336,44 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // worker: the process that made the attempt, and the address it spoke from, e.g. "delivery-7d4f[10.0.0.7]"; or empty.
             "ALTER TABLE attempts ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
         ],
+        [
+            // What processes of Queue go by, for commands to say why something waits: settings, and endpoints of batches that are closed ('closed:' and the
+            // name; value 1: the bus refuses them, 0: nobody consumes them). since: when it last changed.
+            "CREATE TABLE queue_state (name TEXT PRIMARY KEY, value BIGINT NOT NULL, since BIGINT NOT NULL)",
+
+            // What waits, as counted last where there is too much to count for each question. kind: by what, see WaitingBy. group_count: how many there were;
+            // the largest of them are in queue_counts.
+            """
+            CREATE TABLE queue_counted (
+                kind {id}, counted_at BIGINT NOT NULL, waiting BIGINT NOT NULL, being_tried BIGINT NOT NULL, group_count BIGINT NOT NULL)
+            """,
+
+            // due: those that nobody tries and whose time has come. next_at: the first time of the others, or 0. reason: see WaitKind, or 0. oldest: a
+            // recipient's id. example: of one whose domain, or who himself, says what was last replied; 0: nobody.
+            """
+            CREATE TABLE queue_counts (
+                kind BIGINT NOT NULL, group_key TEXT NOT NULL, waiting BIGINT NOT NULL, being_tried BIGINT NOT NULL, due BIGINT NOT NULL,
+                next_at BIGINT NOT NULL, reason BIGINT NOT NULL, oldest BIGINT NOT NULL, example BIGINT NOT NULL,
+                PRIMARY KEY (kind, group_key)) {without_rowid}
+            """,
+            "CREATE INDEX queue_counts_largest ON queue_counts (kind, waiting)",
+        ],
+        [
+            // site: whose hosts the worker goes to, as far as its command said; else empty.
+            "ALTER TABLE claims ADD COLUMN site TEXT NOT NULL DEFAULT ''",
+
+            // Sites that are more than hosts that answer. epoch: of whoever gives out permits of a limited site; a command with another wins no claim; 0: there is no limit.
+            // failures, rest_until, reason: as of a domain. The rest is for people, as of noted_at: connections: how many are allowed; held: how many there are; waiting: domains
+            // that wait for one; limited_by: 'connections' or 'rate', or empty.
+            """
+            CREATE TABLE sites (
+                site TEXT PRIMARY KEY, epoch BIGINT NOT NULL, failures BIGINT NOT NULL, rest_until BIGINT NOT NULL, reason TEXT NOT NULL,
+                connections BIGINT NOT NULL, held BIGINT NOT NULL, waiting BIGINT NOT NULL, limited_by TEXT NOT NULL, noted_at BIGINT NOT NULL)
+            """,
+        ],
+        [
+            // reply_class: what it was about where it did not deliver; see ReplyClass. 0: nothing is said.
+            "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
+        ],
     ];
 }

@@ -35,6 +35,7 @@ internal enum SharedRows
     UnroutedDsn,
     UnroutedTimed,
     MaildropLeases,
+    Sites,
     Claims,
     Recipients,
     Unreported,

@@ -87,8 +87,8 @@ public sealed class MailTests : IAsyncLifetime
         Assert.Equal([new HeldMessage(held[0].MessageId, 2)], queue.HeldMessages);
         Assert.Equal(
             [
-                new DomainWait("example.net", 3, 2, new NextAttempt(now.AddHours(1)), 0, "452 4.2.2 mailbox full"),
-                new DomainWait("example.com", 2, 0, new BacksOff(now.AddMinutes(5), "no route to host", now.AddMinutes(5)), 3, "no route to host"),
+                new DomainWait("example.net", 3, 2, new NextAttempt(now.AddHours(1)), 0, "452 4.2.2 mailbox full") { OldestAt = now },
+                new DomainWait("example.com", 2, 0, new BacksOff(now.AddMinutes(5), "no route to host", now.AddMinutes(5)), 3, "no route to host") { OldestAt = now },
             ],
             queue.Domains);
         Assert.True(queue.HasMoreDomains);

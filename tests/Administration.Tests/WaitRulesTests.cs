@@ -6,11 +6,11 @@ namespace MailPipeline.Administration.Tests;
 public sealed class WaitRulesTests
 {
     private static readonly DateTimeOffset s_noon = new(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
-    private static readonly WaitRules s_calm = new(s_noon, Pause: null, new Dictionary<string, DomainBackoff>());
+    private static readonly WaitRules s_calm = new(s_noon, Pause: null, new(InitialConcurrency: 5, WindowRecipients: 2, null, []), new Dictionary<string, DomainStanding>());
     private static readonly WaitRules s_paused = s_calm with { Pause = new DeliveryPaused(s_noon.AddHours(-1), "ann") };
     private static readonly WaitRules s_backingOff = s_calm with
     {
-        Backoffs = new Dictionary<string, DomainBackoff> { ["example.net"] = new(3, s_noon.AddMinutes(30), "no route to host") },
+        Domains = new Dictionary<string, DomainStanding> { ["example.net"] = new(new(3, s_noon.AddMinutes(30), "no route to host")) },
     };
 
     [Fact]
@@ -33,6 +33,65 @@ public sealed class WaitRulesTests
     }
 
     [Fact]
+    public void The_next_attempt_says_after_what_it_comes()
+    {
+        var recipient = Recipient(5) with
+        {
+            Attempts =
+            [
+                new(RecipientIds.Of(1, 0), AttemptOutcome.Deferred, "4.7.1", "450 greylisted", "mx1", s_noon, s_noon),
+                new(RecipientIds.Of(1, 0), AttemptOutcome.Deferred, "4.2.2", "452 full", "mx2", s_noon, s_noon),
+            ],
+        };
+        Assert.Equal(new NextAttempt(s_noon.AddMinutes(5), new("4.2.2", "452 full", "mx2")), s_calm.Of(recipient, []));
+        Assert.Equal(new Due(), s_calm.Of(recipient with { NextAttemptAt = s_noon }, []));
+    }
+
+    [Fact]
+    public void What_is_due_waits_for_a_worker_for_its_turn_or_for_its_domains_limit()
+    {
+        ShouldBe(new DomainLimit(5), WaitOwner.DomainQueue, null, With(new(DomainBackoff.None, Claims: 5)).Of(Recipient(), []));
+        ShouldBe(new Due(), WaitOwner.DomainQueue, null, With(new(DomainBackoff.None, Claims: 4)).Of(Recipient(), []));
+        // A domain that failed is tried by one alone.
+        Assert.Equal(new DomainLimit(1), With(new(new(2, s_noon, "refused"), Claims: 1)).Of(Recipient(), []));
+
+        // Behind the last one for whom there is room, and that one itself.
+        var end = new WaitingPlace("example.net", s_noon.ToUnixTimeMilliseconds(), RecipientIds.Of(1, 0));
+        ShouldBe(new SenderTurn(), WaitOwner.DomainQueue, null, With(new(DomainBackoff.None, Claims: 5, end)).Of(Recipient() with { RecipientId = RecipientIds.Of(2, 0) }, []));
+        Assert.Equal(new DomainLimit(5), With(new(DomainBackoff.None, Claims: 5, end)).Of(Recipient(), []));
+        Assert.Equal(new NextAttempt(s_noon.AddMinutes(5)), With(new(DomainBackoff.None, Claims: 5, end)).Of(Recipient(5), []));
+
+        var since = s_noon.AddHours(-1);
+        var closed = s_calm with { Queue = s_calm.Queue with { Closed = [new("deliver", BusRefuses: false, since), new("store", BusRefuses: true, since)] } };
+        ShouldBe(new NoWorker("deliver", BusRefuses: false, since), WaitOwner.Worker, null, closed.Of(Recipient(), []));
+        Assert.Equal(new NoWorker("store", BusRefuses: true, since), closed.Of(Recipient() with { Route = RecipientRoute.Local }, []));
+        Assert.Equal(new NextAttempt(s_noon.AddMinutes(5)), closed.Of(Recipient(5), []));
+        // Of a domain that failed other workers take the mail.
+        Assert.Equal(
+            new Due(), (closed with { Domains = new Dictionary<string, DomainStanding> { ["example.net"] = new(new(1, s_noon, "refused")) } }).Of(Recipient(), []));
+
+        static WaitRules With(DomainStanding standing) => s_calm with { Domains = new Dictionary<string, DomainStanding> { ["example.net"] = standing } };
+    }
+
+    [Fact]
+    public void A_setting_pauses_as_an_operator_does()
+    {
+        var rules = s_calm with { Queue = s_calm.Queue with { PausedSince = s_noon.AddHours(-2) } };
+        ShouldBe(new Paused(s_noon.AddHours(-2), "Queue:DeliveryPaused"), WaitOwner.Operator, null, rules.Of(Recipient(5), []));
+        Assert.Equal(new Paused(s_noon.AddHours(-1), "ann"), (rules with { Pause = s_paused.Pause }).Of(Recipient(), []));
+    }
+
+    /// <summary>A kind that somebody adds has a record, and each record a kind of its own.</summary>
+    [Fact]
+    public void Each_word_of_the_list_is_one_reason()
+    {
+        var kinds = typeof(WaitReason).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(WaitReason))).Select(type => type.Name).Order();
+        Assert.Equal(Enum.GetNames<WaitKind>().Order(), kinds);
+        Assert.All(Enum.GetValues<WaitKind>(), kind => Assert.Equal(kind, WaitWords.Find(WaitWords.Of(kind).ToUpperInvariant())));
+        Assert.Null(WaitWords.Find("late"));
+    }
+
+    [Fact]
     public void A_pause_comes_before_every_time_but_not_before_an_attempt_that_is_under_way()
     {
         ShouldBe(new Paused(s_noon.AddHours(-1), "ann"), WaitOwner.Operator, null, s_paused.Of(Recipient(5), []));
@@ -42,10 +101,9 @@ public sealed class WaitRulesTests
     [Fact]
     public void What_its_sender_has_held_waits_until_then_and_is_the_routers_afterwards()
     {
-        var message = new MessageTimeline(1, s_noon, "", 1, ["bob@example.net"], []) { ReleaseAt = s_noon.AddHours(1) };
-        ShouldBe(new HeldBySender(s_noon.AddHours(1)), WaitOwner.Router, s_noon.AddHours(1), s_paused.OfUnrouted(message));
-        ShouldBe(new NotRouted(), WaitOwner.Router, null, (s_calm with { Now = s_noon.AddHours(1) }).OfUnrouted(message));
-        ShouldBe(new NotRouted(), WaitOwner.Router, null, s_calm.OfUnrouted(message with { ReleaseAt = null }));
+        ShouldBe(new HeldBySender(s_noon.AddHours(1)), WaitOwner.Router, s_noon.AddHours(1), s_paused.OfUnrouted(s_noon.AddHours(1)));
+        ShouldBe(new NotRouted(), WaitOwner.Router, null, (s_calm with { Now = s_noon.AddHours(1) }).OfUnrouted(s_noon.AddHours(1)));
+        ShouldBe(new NotRouted(), WaitOwner.Router, null, s_calm.OfUnrouted(null));
     }
 
     [Fact]
@@ -68,10 +126,13 @@ public sealed class WaitRulesTests
     [Fact]
     public void A_domain_waits_for_what_is_tried_next_of_it()
     {
-        var domain = new DomainSummary("example.net", 7, 0, s_noon, 0, DateTimeOffset.UnixEpoch, "", "");
+        var domain = new DomainSummary("example.net", 7, 0, 7, null, WaitKind.Due, 0, DateTimeOffset.UnixEpoch, "", "");
         Assert.Equal(new Due(), s_calm.Of(domain));
         Assert.Equal(new Due(), s_calm.Of(domain with { Claimed = 6 }));
         Assert.Equal(new BeingTried(), s_paused.Of(domain with { Claimed = 7 }));
+        Assert.Equal(new NextAttempt(s_noon.AddMinutes(5)), s_calm.Of(domain with { Due = 0, NextAttemptAt = s_noon.AddMinutes(5), Kind = WaitKind.NextAttempt }));
+        // It was counted a while ago, and has come.
+        Assert.Equal(new Due(), s_calm.Of(domain with { Due = 0, NextAttemptAt = s_noon, Kind = WaitKind.NextAttempt }));
         Assert.Equal(new Paused(s_noon.AddHours(-1), "ann"), s_paused.Of(domain));
         Assert.Equal(
             new BacksOff(s_noon.AddMinutes(9), "refused", s_noon.AddMinutes(9)),

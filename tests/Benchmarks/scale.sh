@@ -70,9 +70,33 @@ python3 "$here/scale.py" $server_port "$sink_port" 200 20 >/dev/null
 read -r arrived median slow < <(python3 "$here/scale.py" $server_port "$sink_port" 1200 20)
 row "healthy mail beside it, from its 250 to its arrival, 99 of 100 ($arrived of 1200 arrived, median $median s)" "$slow" s 1
 
-began=$EPOCHREALTIME
-"$mail" queue >/dev/null
-row "mail queue" "$(seconds_since "$began")" s 2
+# The reconciler has counted at least once by now; a message of the middle is looked for.
+middle=$((recipients / 2))
+middle_domain=$("$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -qAtc "SELECT domain FROM recipients WHERE id = $middle::BIGINT << 16")
+time_mail() { # what words...
+    local what=$1 began=$EPOCHREALTIME answer
+    shift
+    answer=$("$mail" "$@")
+    row "$what$(grep -o ', as of .* ago' <<<"$answer" | head -1; grep -o '[0-9]* were looked through' <<<"$answer" | sed 's/^/; /')" "$(seconds_since "$began")" s 1
+}
+time_mail "mail version, which asks nothing: the start of the program is in each of the following" version
+time_mail "mail queue" queue
+for by in domain site sender reason; do
+    time_mail "mail queue --by $by" queue --by $by
+done
+time_mail "mail queue list" queue list
+time_mail "mail queue list --domain" queue list --domain "$middle_domain"
+time_mail "mail queue list --domain with *" queue list --domain '*.example.net' --limit 200
+time_mail "mail queue list --sender, of all" queue list --sender ann@example.org
+time_mail "mail queue list --sender, of none" queue list --sender nobody@example.org
+time_mail "mail queue list --sender, a domain of none" queue list --sender example.com
+time_mail "mail queue list --recipient" queue list --recipient "user$middle@$middle_domain"
+time_mail "mail queue list --older" queue list --older 1h
+for reason in nextAttempt backsOff due heldByOperator notRouted; do
+    time_mail "mail queue list --reason $reason" queue list --reason $reason
+done
+time_mail "mail queue list --reply, of one" queue list --reply "user$middle is full"
+time_mail "mail queue list --domain --reply, of one" queue list --domain "$middle_domain" --reply "user$middle is full"
 
 queue_pid=$(pid_of Queue)
 sleep 20

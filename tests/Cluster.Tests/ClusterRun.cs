@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using MailPipeline.Testing;
 
 namespace MailPipeline.Cluster.Tests;
@@ -20,6 +21,7 @@ internal sealed class ClusterRun : IAsyncDisposable
         "--Mailbox:LeaseRenewalInterval=00:00:02",
         "--Queue:RetrySteps:0=00:00:01",
         "--Queue:RetrySteps:1=00:00:02",
+        "--Queue:Uncertain:Steps:0=00:00:01",
         "--Queue:BatchTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
         "--Queue:ReportDelay=00:00:01",
@@ -98,6 +100,19 @@ internal sealed class ClusterRun : IAsyncDisposable
         _routes.AddRange(domains.Select(domain => $"{domain}=127.0.0.1:{sink.EndPoint.Port}"));
         return sink;
     }
+
+    /// <summary>Adds a far end that DNS leads to, at whatever address of this machine; domains below "sites" are its.</summary>
+    public SinkServer AddHosts(ScalingCluster shared, SinkScript script)
+    {
+        var sink = new SinkServer("hosts", script, Arrived, IPAddress.Any, shared.HostPort);
+        _sinks.Add(sink);
+        return sink;
+    }
+
+    /// <summary>A domain whose mail goes to the hosts of this run's room.</summary>
+    public string SiteDomain(int number) => $"d{number}.sites.{SharedCluster.Zone(_room)}";
+
+    public string Hosts => ScalingCluster.Hosts(_room);
 
     /// <summary>What a domain of <see cref="AddSink"/> is called in this run's room.</summary>
     public string Domain(string name) => _domains[name];

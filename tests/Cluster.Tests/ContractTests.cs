@@ -85,6 +85,29 @@ public sealed class ContractTests
         },
     };
 
+    /// <summary>Since domains behind the same hosts share their connections.</summary>
+    public static TheoryData<object, string> Version3 => new()
+    {
+        {
+            new DeliverMessages("example.org", 77, [s_recipient], "mx.example.org", 4711, EndsConnection: true),
+            $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"mx.example.org","siteEpoch":4711,"endsConnection":true}"""
+        },
+        {
+            new AttemptsCompleted("example.org", 0, [], false, true, Site: "mx.example.org", BatchId: 76, IsElsewhere: true, SiteState: (int)SiteState.SlowDown),
+            """
+            {"domain":"example.org","claimId":0,"results":[],"unreachable":false,"nothingWon":true,"goesOn":false,"hasEnded":false,"site":"mx.example.org",
+             "batchId":76,"isElsewhere":true,"siteState":3}
+            """
+        },
+    };
+
+    [Fact]
+    public void A_worker_of_a_later_version_may_say_what_nobody_knows_of_a_site()
+    {
+        var report = new AttemptsCompleted("example.org", 78, [], false, SiteState: 4711).ToReport();
+        Assert.Equal(SiteState.Unsaid, report.SiteState);
+    }
+
     /// <summary>A worker that knows no REQUIRETLS claims by the number of attempts that it reads, and nobody has had that many.</summary>
     [Fact]
     public void What_needs_REQUIRETLS_goes_to_workers_with_the_complement_of_its_attempts()
@@ -115,9 +138,11 @@ public sealed class ContractTests
             65_536_001, "ann@example.org", "you@example.net", 2048, BodyType.SmtpUtf8 | BodyType.RequireTls, 3, s_at, s_at.AddMinutes(5), RecipientRoute.Local, "trace",
             "list@example.org", "example.net", Priority: -3);
         var command = new BatchCommand(77, "example.org", [recipient]);
+        var permitted = new BatchCommand(77, "example.org", [recipient], "mx.example.org", 4711, EndsConnection: true);
         var report = new AttemptReport(
-            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org");
+            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org", true, SiteState.Answered);
 
+        Assert.Equivalent(permitted, permitted.ToDeliverMessages().ToBatchCommand(), strict: true);
         Assert.Equivalent(envelope, envelope.ToContract().ToEnvelope(), strict: true);
         Assert.Equivalent(command, command.ToDeliverMessages().ToBatchCommand(), strict: true);
         Assert.Equivalent(command, command.ToStoreMessages().ToBatchCommand(), strict: true);
@@ -138,21 +163,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();

@@ -3,8 +3,8 @@ using MailPipeline.Testing;
 namespace MailPipeline.Cluster.Tests;
 
 /// <summary>Processes come and go by start and SIGTERM, and nobody notices; limits hold for all of them together.</summary>
-[Trait("Cluster", "other")]
-public sealed class ScalingTests(ScalingCluster shared) : IClassFixture<ScalingCluster>
+[Trait("Cluster", "other"), Collection(ScalingCluster.Name)]
+public sealed class ScalingTests(ScalingCluster shared)
 {
     private const int Domains = 200;
 

@@ -45,6 +45,9 @@ public abstract class SharedCluster(
         await EndAsync();
     }
 
+    /// <summary>Settings that are known when the cluster starts.</summary>
+    protected virtual Task<IEnumerable<string>> MoreSettingsAsync() => Task.FromResult(Enumerable.Empty<string>());
+
     private async Task EndAsync()
     {
         if (_cluster is not null)
@@ -62,7 +65,7 @@ public abstract class SharedCluster(
             from farEnd in Enumerable.Range(0, FarEnds)
             select $"*.f{farEnd}.{Zone(room)}=127.0.0.1:{Port(room, farEnd)}";
         _cluster = ClusterRun.Make(
-            servers.Servers, await servers.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), _folder.FullPath, routes, settings, environment);
+            servers.Servers, await servers.Servers.CreateConnectionsAsync(ClusterRun.Cancellation), _folder.FullPath, routes, [.. settings, .. await MoreSettingsAsync()], environment);
         await _cluster.AddAccountsAsync(ClusterRun.LocalDomain, ClusterRun.Password, ["first"], ClusterRun.Cancellation);
         _cluster.AddEach(processes);
         await _cluster.WaitUntilHealthyAsync(TimeSpan.FromSeconds(90), ClusterRun.Cancellation);
@@ -77,15 +80,51 @@ public sealed class ImpatientCluster(SharedServers servers) : SharedCluster(serv
 }
 
 /// <summary>With the product's own leases, probes and periods.</summary>
-public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, 2, ["--Queue:RetrySteps:0=00:00:01"]);
+public sealed class PatientCluster(SharedServers servers) : SharedCluster(servers, 2, ["--Queue:RetrySteps:0=00:00:01", "--Queue:Uncertain:Steps:0=00:00:01"]);
 
 /// <summary>
 /// With the product's own leases, and one process of each service; tests add some and take some away. Two batches at once go to a domain that
-/// has not answered yet.
+/// has not answered yet. In each room all domains below "sites" have the same two hosts by DNS, and a policy says what these bear.
 /// </summary>
 public sealed class ScalingCluster(SharedServers servers) : SharedCluster(
     servers, 1,
-    ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:03"]);
+    ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:Uncertain:Steps:0=00:00:01", "--Queue:InitialConcurrency=2", "--Delivery:Timeouts:FinalDot=00:00:03"])
+{
+    public const string Name = "scaling";
+
+    private readonly TempFolder _policies = new("policies");
+    private DnsServer? _dns;
+
+    /// <summary>At which hosts of DNS listen.</summary>
+    internal int HostPort { get; } = FreePorts.Next();
+
+    /// <summary>The hosts of a room, as a pattern of the policy.</summary>
+    internal static string Hosts(int room) => $"mx:*.hosts.{Zone(room)}";
+
+    /// <summary>Says what destinations bear, to all silos.</summary>
+    internal void WritePolicy(string json) => _policies.Write("queue.json", json);
+
+    public override async ValueTask DisposeAsync()
+    {
+        await base.DisposeAsync();
+        if (_dns is not null)
+            await _dns.DisposeAsync();
+        _policies.Dispose();
+    }
+
+    protected override async Task<IEnumerable<string>> MoreSettingsAsync()
+    {
+        WritePolicy("{}");
+        _dns ??= await DnsServer.StartAsync(
+            string.Join('\n', Enumerable.Range(0, Rooms).Select(room => $"""
+                *.sites.{Zone(room)}. MX 10 mx1.hosts.{Zone(room)}.
+                *.sites.{Zone(room)}. MX 10 mx2.hosts.{Zone(room)}.
+                mx1.hosts.{Zone(room)}. A 127.0.0.2
+                mx2.hosts.{Zone(room)}. A 127.0.0.3
+                """)), ClusterRun.Cancellation);
+        return [$"--Dns:Servers={_dns.EndPoint}", $"--Delivery:Port={HostPort}", "--Delivery:LocalAddresses=Allow", $"--Queue:PolicyFile={_policies["queue.json"]}"];
+    }
+}
 
 /// <summary>With <see cref="ClusterRun.Impatient"/>, one process of each service, and a collector of their traces.</summary>
 public sealed class TracedCluster : SharedCluster
@@ -107,6 +146,10 @@ public sealed class TracedCluster : SharedCluster
         await Collector.DisposeAsync();
     }
 }
+
+/// <summary>All classes whose tests share the scaling cluster.</summary>
+[CollectionDefinition(ScalingCluster.Name)]
+public sealed class ScalingClusterTests : ICollectionFixture<ScalingCluster>;
 
 /// <summary>All classes whose tests share the traced cluster.</summary>
 [CollectionDefinition(TracedCluster.Name)]

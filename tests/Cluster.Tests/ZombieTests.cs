@@ -26,7 +26,7 @@ public sealed class ZombieTests(ImpatientCluster shared)
         await using var run = new ClusterRun(shared.Servers, $"zombie-{seed}");
         Load.AddFarEnds(run, Domains);
         // The product's own leases: 40 s is beyond all of them.
-        await run.StartAsync(Load.Accounts, ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Delivery:Timeouts:FinalDot=00:00:03"]);
+        await run.StartAsync(Load.Accounts, ["--Queue:RetrySteps:0=00:00:01", "--Queue:RetrySteps:1=00:00:02", "--Queue:Uncertain:Steps:0=00:00:01", "--Delivery:Timeouts:FinalDot=00:00:03"]);
         await RunAsync(run, seed, TimeSpan.FromSeconds(40), 3000);
     }
 

@@ -37,7 +37,9 @@ public sealed class JsonTests : IDisposable
         await ShouldBeAsync("queue resume", "",
             """{"status":"done","result":"deliveryResumed","message":*,"pause":{"reason":"paused","owner":"operator","until":null,"since":*,"operator":*}}""");
         await ShouldBeAsync("queue", "",
-            """{"status":"done","result":"queue","pause":null,"waiting":0,"unrouted":0,"batches":0,"unreported":0,"heldBySenders":0,"held":0,"heldMessages":[],"moreHeldMessages":false,"domains":[],"moreDomains":false}""");
+            """{"status":"done","result":"queue","pause":null,"waiting":0,"unrouted":0,"batches":0,"unreported":0,"heldBySenders":0,"held":0,"heldMessages":[],"moreHeldMessages":false,"domains":[],"moreDomains":false,"sampledAt":null}""");
+        await ShouldBeAsync("queue --by Reason", "", """{"status":"done","result":"queueGroups","by":"reason","countedAt":*,"waiting":0,"groups":[],"more":false}""");
+        await ShouldBeAsync("queue list", "", """{"status":"done","result":"queueList","entries":[],"looked":0,"after":null}""");
         await ShouldBeAsync("tls list", "", """{"status":"done","result":"tlsPolicies","policies":[],"morePolicies":false}""");
         await ShouldBeAsync("tls forget Example.NET", "", """{"status":"notDone","result":"noSuchTlsPolicy","message":"No policy of example.net is known","domain":"example.net"}""");
         await ShouldBeAsync("version", "", """{"status":"done","result":"version","version":*}""");
@@ -49,7 +51,7 @@ public sealed class JsonTests : IDisposable
         var noon = new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
         var id = RecipientIds.Of(0x1E240, 0);
         var recipient = new RecipientTimeline(id, "bob@example.net", "", "example.net", RecipientRoute.Remote, RecipientState.Queued, noon, false, noon,
-            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon, Tls: new AttemptTls("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"), Worker: "delivery-7d4f[10.0.0.7]")]) { ReturnPath = "SRS0=AAAAAAAA=AA=example.com=eve@example.org" };
+            [new AttemptResult(id, AttemptOutcome.Deferred, "4.2.2", "452 \u001b[31m", "mx.example.net[192.0.2.1]:25", noon, noon, Tls: new AttemptTls("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"), Worker: "delivery-7d4f[10.0.0.7]") { Class = ReplyClass.Quota }]) { ReturnPath = "SRS0=AAAAAAAA=AA=example.com=eve@example.org" };
         var message = new MessageTimeline(0x1E240, noon, "ann@example.org", 7, [], [recipient])
         {
             Audit = [new AuditEntry(OperatorAction.Released, "joe", noon, 1)],
@@ -61,9 +63,35 @@ public sealed class JsonTests : IDisposable
 
         Assert.Equal(
             """
-            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","headerId":"1@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","returnPath":"SRS0=AAAAAAAA=AA=example.com=eve@example.org","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","host":"mx.example.net[192.0.2.1]:25","worker":"delivery-7d4f[10.0.0.7]","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z","tls":{"policy":"sts","source":"published","certificate":"verified","protocol":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384"}}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
+            {"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","headerId":"1@example.org","sizeBytes":7,"envelope":[],"tags":["list"],"holdReason":"header rule paid","releaseAt":null,"wait":null,"recipients":[{"address":"bob@example.net","original":"","domain":"example.net","site":"","returnPath":"SRS0=AAAAAAAA=AA=example.com=eve@example.org","route":"remote","state":"queued","updatedAt":"2030-01-02T12:00:00.000Z","wait":{"reason":"backsOff","owner":"domainQueue","until":"2030-01-02T14:00:00.000Z","backoffUntil":"2030-01-02T13:00:00.000Z","cause":"no route"},"attempts":[{"outcome":"deferred","status":"4.2.2","reply":"452 \u001B[31m","class":"quota","host":"mx.example.net[192.0.2.1]:25","worker":"delivery-7d4f[10.0.0.7]","startedAt":"2030-01-02T12:00:00.000Z","finishedAt":"2030-01-02T12:00:00.000Z","tls":{"policy":"sts","source":"published","certificate":"verified","protocol":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384"}}]}],"reports":[{"kind":"delayed","id":"1E241","recipients":1,"at":"2030-01-02T12:00:00.000Z","isDropped":false}],"changes":[{"action":"released","operator":"joe","at":"2030-01-02T12:00:00.000Z","recipients":1}]}
             """,
             Write(MessageReply.Of(new MessageFound(message, [new TracedRecipient(recipient, new BacksOff(noon.AddHours(1), "no route", noon.AddHours(2)))], null))));
+    }
+
+    [Fact]
+    public void What_waits_has_the_same_words_in_lists_and_groups()
+    {
+        var noon = new DateTimeOffset(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
+        var last = new LastAttempt("4.2.2", "452 full", "mx1");
+        var listing = new QueueListing(
+            [
+                new QueueEntry(0x1E240, "ann@example.org", ["bob@example.net"], "example.net", noon, new NextAttempt(noon.AddHours(1), last), 2, last),
+                new QueueEntry(0x1E241, "", ["joe@example.net"], "example.net", noon, new NoWorker("deliver", BusRefuses: true, noon), 0, null),
+                new QueueEntry(0x1E242, "", ["joe@example.net"], "example.net", noon, new DomainLimit(5), 0, null),
+            ], 7, null);
+        Assert.Equal(
+            """
+            {"entries":[{"id":"1E240","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"ann@example.org","recipients":["bob@example.net"],"domain":"example.net","wait":{"reason":"nextAttempt","owner":"retrySchedule","until":"2030-01-02T13:00:00.000Z","after":{"status":"4.2.2","reply":"452 full","host":"mx1"}},"attempts":2,"last":{"status":"4.2.2","reply":"452 full","host":"mx1"}},{"id":"1E241","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"","recipients":["joe@example.net"],"domain":"example.net","wait":{"reason":"noWorker","owner":"worker","until":null,"endpoint":"deliver","busRefuses":true,"since":"2030-01-02T12:00:00.000Z"},"attempts":0,"last":null},{"id":"1E242","acceptedAt":"2030-01-02T12:00:00.000Z","sender":"","recipients":["joe@example.net"],"domain":"example.net","wait":{"reason":"domainLimit","owner":"domainQueue","until":null,"batches":5},"attempts":0,"last":null}],"looked":7,"after":null}
+            """, Write(QueueListReply.Of(listing, noon)));
+
+        var groups = new QueueGroups(
+            WaitingBy.Domain, noon, noon.AddSeconds(3), 9, [new("example.net", 9, 1, noon, new Due(), 8, null, "452 full")], HasMore: true);
+        var reply = QueueReply.Of(groups);
+        Assert.Equal(
+            """
+            {"by":"domain","countedAt":"2030-01-02T12:00:00.000Z","waiting":9,"groups":[{"key":"example.net","waiting":9,"beingTried":1,"due":8,"oldest":"2030-01-02T12:00:00.000Z","nextAttempt":null,"wait":{"reason":"due","owner":"domainQueue","until":null},"lastReply":"452 full"}],"more":true}
+            """, Write(reply));
+        Assert.Equal("9 wait, as of 3 s ago", Assert.IsType<LinePart>(reply.Parts[0]).Text);
     }
 
     [Fact]
@@ -111,6 +139,7 @@ public sealed class JsonTests : IDisposable
         static object ValueOf(Type type) =>
             type == typeof(string) ? "x"
             : type == typeof(Alias) ? new Alias("a@example.org", "b@example.org")
+            : type == typeof(LastAttempt) ? new LastAttempt("4.2.2", "x", "x")
             : type == typeof(Paused) ? new Paused(DateTimeOffset.UnixEpoch, "x")
             : type == typeof(OperatorAction) ? OperatorAction.Held
             : type.IsGenericType ? Array.CreateInstance(type.GetGenericArguments()[0], 0)

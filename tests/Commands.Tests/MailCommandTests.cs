@@ -67,47 +67,99 @@ public sealed class MailCommandTests : IAsyncLifetime
         for (var attempts = 0; attempts < HoldRule.MostDeaths; attempts++)
         {
             await Get<ClaimStore>().TakeAsync(attempts + 1, "example.net", [recipients[0] with { Attempts = attempts }], begun: true, TestContext.Current.CancellationToken);
-            await Get<TakeBackStore>().TakeBackAsync(evenIfLeased: true, (_, acceptedAt) => acceptedAt, TestContext.Current.CancellationToken);
+            await Get<TakeBackStore>().TakeBackAsync(
+                evenIfLeased: true, left => new(RecipientState.Queued, left.AcceptedAt), TimeSpan.Zero, TestContext.Current.CancellationToken);
         }
 
-        Assert.Contains($"   held: {HoldRule.Deaths}; 'message release ID' lets it go", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);
+        Assert.Contains($"   heldBySystem: {HoldRule.Deaths}; 'message release ID' lets it go", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);
         (await _run.RunAsync($"message release {id}")).ShouldBeDone($"1 recipient of {id} released");
-        Assert.DoesNotContain("held:", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("heldBySystem:", (await _run.RunAsync($"message {id}")).Output, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task The_queue_shows_the_last_reply_of_mail_that_is_deferred_and_no_time_that_has_passed()
     {
         var recipients = await QueueAsync("a@example.net", "b@example.net");
-        Assert.Matches(@"(?m)^example\.net +2 +0  due now +0$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  due +0$", (await _run.RunAsync("queue")).Output);
 
         var now = TimeProvider.System.GetUtcNow();
         var claim = await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
         await Get<OutcomeStore>().RecordAsync(
             claim.Id, "example.net", [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2 mailbox full", "", now, now), RecipientState.Queued, now.AddHours(1))], TimeSpan.Zero);
-        Assert.Matches(@"(?m)^example\.net +2 +0  due now +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  due +0  452 4\.2\.2 mailbox full$", (await _run.RunAsync("queue")).Output);
 
         await Get<QueueStore>().SetBackoffAsync("example.net", new DomainBackoff(3, now.AddMinutes(5), "no route to host"));
-        Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  backsOff until 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
         var id = MessageIds.ToText(recipients[0].MessageId);
-        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt \1$", (await _run.RunAsync($"message {id}")).Output);
+        Assert.Matches(@"(?m)^ +backsOff: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt \1$", (await _run.RunAsync($"message {id}")).Output);
         // Of the other recipient the own time comes after the back-off.
-        Assert.Matches(@"(?m)^ +waits: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt (?!\1)20\S+Z$", (await _run.RunAsync($"message {id}")).Output);
+        Assert.Matches(@"(?m)^ +backsOff: example\.net cannot be reached and backs off until (20\S+Z) \(no route to host\); next attempt (?!\1)20\S+Z$", (await _run.RunAsync($"message {id}")).Output);
         foreach (var recipient in recipients)
         {
             claim = await Get<ClaimStore>().TakeAsync(8, "example.net", [recipient], begun: true, TestContext.Current.CancellationToken);
             await Get<OutcomeStore>().RecordAsync(
                 claim.Id, "example.net", [new(new(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.1", "no route to host", "", now, now), RecipientState.Queued, now.AddHours(2))], TimeSpan.Zero);
         }
-        Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  backsOff until 20\S+Z, next 20\S+Z +3  no route to host$", (await _run.RunAsync("queue")).Output);
 
         await Get<QueueStore>().SetSiteAsync("example.net", "mx1.example.org,mx2.example.org");
-        Assert.Matches(@"(?m)^example\.net +2 +0  backs off until 20\S+Z, next 20\S+Z +3  mx1\.example\.org,mx2\.example\.org  no route to host$", (await _run.RunAsync("queue")).Output);
+        Assert.Matches(@"(?m)^example\.net +2 +0  backsOff until 20\S+Z, next 20\S+Z +3  mx1\.example\.org,mx2\.example\.org  no route to host$", (await _run.RunAsync("queue")).Output);
         Assert.Matches(@"(?m)^ +its mail goes to mx1\.example\.org,mx2\.example\.org$", (await _run.RunAsync($"message {id}")).Output);
 
         await _run.RunAsync("queue pause");
         Assert.Matches(@"(?m)^example\.net +2 +0  paused +3 ", (await _run.RunAsync("queue")).Output);
-        Assert.Matches($@"(?m)^ +waits: delivery is paused since 20\S+Z by {OperatorName.Of(null).Name}$", (await _run.RunAsync($"message {id}")).Output);
+        Assert.Matches($@"(?m)^ +paused: delivery is paused since 20\S+Z by {OperatorName.Of(null).Name}$", (await _run.RunAsync($"message {id}")).Output);
+    }
+
+    [Fact]
+    public async Task What_waits_is_listed_with_its_reason_and_counted_by_what_it_has_in_common()
+    {
+        var recipients = await QueueAsync("a@example.net", "b@example.net");
+        var id = MessageIds.ToText(recipients[0].MessageId);
+        var now = TimeProvider.System.GetUtcNow();
+        var claim = await Get<ClaimStore>().TakeAsync(7, "example.net", [recipients[0]], begun: true, TestContext.Current.CancellationToken);
+        await Get<OutcomeStore>().RecordAsync(
+            claim.Id, "example.net",
+            [new(new(recipients[0].RecipientId, AttemptOutcome.Deferred, "4.2.2", "452 4.2.2\r\nmailbox full", "mx.example.net[192.0.2.1]:25", now, now), RecipientState.Queued, now.AddHours(1))],
+            TimeSpan.Zero);
+
+        var listed = (await _run.RunAsync("queue list")).Output;
+        Assert.Matches($@"(?m)^{id} +\d+ s  <ann@example\.org>  b@example\.net  due +0 *$", listed);
+        Assert.Matches($@"(?m)^{id} +\d+ s  <ann@example\.org>  a@example\.net  nextAttempt +1  20\S+Z +452 4\.2\.2  mailbox full at mx\.example\.net\[192\.0\.2\.1\]:25$", listed);
+        Assert.Equal(3, listed.Split('\n').Length);
+        Assert.Matches(
+            @"(?m)^ +nextAttempt: 20\S+Z, after 452 4\.2\.2  mailbox full at mx\.example\.net\[192\.0\.2\.1\]:25$", (await _run.RunAsync($"message {id}")).Output);
+
+        Assert.Contains("a@example.net", (await _run.RunAsync("queue list --reason NEXTATTEMPT --reply full --domain *.net --older 0s")).Output, StringComparison.Ordinal);
+        (await _run.RunAsync("queue list --sender nobody@example.org")).ShouldBeDone("Nothing of that waits");
+        var first = (await _run.RunAsync("queue list --limit 1")).Output;
+        var after = System.Text.RegularExpressions.Regex.Match(first, @"(?m)^\.\.\. 1 were looked through; '--after (\S+)' goes on$").Groups[1].Value;
+        var second = await _run.RunAsync($"queue list --limit 10 --after {after}");
+        Assert.Equal(2, second.Output.Split('\n').Length);
+        Assert.NotEqual(first.Split('\n')[1], second.Output.Split('\n')[1]);
+
+        Assert.Matches(@"^2 wait\n\ndomain +waiting +trying +due +oldest  reason  next attempt  last reply\nexample\.net +2 +0 +1 +\d+ s  due +due now +452 4\.2\.2  mailbox full$",
+            (await _run.RunAsync("queue --by domain")).Output);
+        Assert.Matches(@"(?m)^nextAttempt +1 +0 +0 +\d+ s  20\S+Z", (await _run.RunAsync("queue --by reason")).Output);
+        Assert.Matches(@"(?m)^\(not known yet\) +2 ", (await _run.RunAsync("queue --by site")).Output);
+        Assert.Matches(@"(?m)^<> +2 ", (await _run.RunAsync("queue --by sender")).Output);
+    }
+
+    [Theory]
+    [InlineData("queue --by colour", "--by is 'colour'; it must be domain, site, sender or reason")]
+    [InlineData("queue --by 1", "--by is '1'; it must be domain, site, sender or reason")]
+    [InlineData("queue --limit 1001", "--limit is '1001'; it must be 1 to 1000")]
+    [InlineData("queue list --reason late", "--reason is 'late'; it must be one of notRouted, heldBySender, beingTried, due, nextAttempt, backsOff, domainLimit, senderTurn, noWorker, paused, heldByOperator, heldBySystem")]
+    [InlineData("queue list --older soon", "--older is 'soon'; it must be a time such as 5m, 1h30m, 2d or 00:05:00")]
+    [InlineData("queue list --domain a.*.example", "--domain is 'a.*.example'; it must be a domain, or *. and a domain")]
+    [InlineData("queue list --domain *example", "--domain is '*example'; it must be a domain, or *. and a domain")]
+    [InlineData("queue list --after x", "--after is 'x'; it must be what the list before said to go on with")]
+    [InlineData("queue list --limit 0", "--limit is '0'; it must be 1 to 10000")]
+    public async Task A_filter_that_makes_no_sense_says_what_would(string line, string complaint)
+    {
+        var result = await _run.RunAsync(line);
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.StartsWith(complaint, result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

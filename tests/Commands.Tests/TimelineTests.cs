@@ -17,7 +17,7 @@ public sealed class TimelineTests
                 s_noon, Claimed: false, s_noon.AddMinutes(10),
                 [
                     new AttemptResult(id, AttemptOutcome.Deferred, "4.4.1", "no answer\r\n\u001b[31m", "", s_noon, s_noon.AddSeconds(30)),
-                    new AttemptResult(id, AttemptOutcome.Deferred, "4.7.5", "expired", "mx", s_noon.AddMinutes(5), s_noon.AddMinutes(5), Tls: new("sts", "published", "expired")),
+                    new AttemptResult(id, AttemptOutcome.Deferred, "4.7.5", "expired", "mx", s_noon.AddMinutes(5), s_noon.AddMinutes(5), Tls: new("sts", "published", "expired")) { Class = ReplyClass.Tls },
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 queued as 7", "mx.example.net[192.0.2.1]:25", s_noon.AddMinutes(10), s_noon.AddMinutes(10).AddMilliseconds(12),
                         Tls: new("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"), Worker: "delivery-7d4f[10.0.0.7]"),
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 Ok", "mx", s_noon, s_noon, Tls: new("none", "table")),
@@ -29,7 +29,7 @@ public sealed class TimelineTests
             2030-01-02T12:00:00.000Z accepted as 1E240 from <ann@example.org>, 2 KiB
                                      routed to <bob@example.net> (was <team@example.org>), by SMTP, as from <SRS0=x@srs.example.org>
             2030-01-02T12:00:30.000Z   attempt 1: deferred 4.4.1 no answer   [31m (30.000 s)
-            2030-01-02T12:05:00.000Z   attempt 2 at mx: deferred 4.7.5 expired (0.000 s)
+            2030-01-02T12:05:00.000Z   attempt 2 at mx: deferred 4.7.5 expired (0.000 s; tls)
                                          no TLS, certificate expired; policy sts (published)
             2030-01-02T12:10:00.012Z   attempt 3 at mx.example.net[192.0.2.1]:25 from delivery-7d4f[10.0.0.7]: delivered 2.0.0 250 2.0.0 queued as 7 (0.012 s)
                                          TLSv1.3 TLS_AES_256_GCM_SHA384, certificate verified; policy sts (published)
@@ -47,24 +47,30 @@ public sealed class TimelineTests
         var recipient = new RecipientTimeline(RecipientIds.Of(1, 0), "bob@example.net", "", "example.net", RecipientRoute.Remote,
             RecipientState.Queued, s_noon, Claimed: false, s_noon, []);
 
-        Assert.Contains("not routed yet: <bob@example.net>", Write(new(1, s_noon, "", 1, ["bob@example.net"], []), new NotRouted()), StringComparison.Ordinal);
+        Assert.Contains("notRouted: the router has not seen it yet: <bob@example.net>", Write(new(1, s_noon, "", 1, ["bob@example.net"], []), new NotRouted()), StringComparison.Ordinal);
         Assert.Contains(
-            "held by its sender until 2030-01-02T13:00:00.000Z: <bob@example.net>",
+            "heldBySender: its sender wants it to leave no earlier than 2030-01-02T13:00:00.000Z: <bob@example.net>",
             Write(new(1, s_noon, "", 1, ["bob@example.net"], []) { ReleaseAt = s_noon.AddHours(1) }, new HeldBySender(s_noon.AddHours(1))), StringComparison.Ordinal);
         Assert.Contains(
             "its sender wanted it to leave no earlier than 2030-01-02T13:00:00.000Z",
             Write(new(1, s_noon, "", 1, [], [recipient]) { ReleaseAt = s_noon.AddHours(1) }, null, new Due()), StringComparison.Ordinal);
         foreach (var (wait, words) in new (WaitReason, string)[]
         {
-            (new BeingTried(), "\n                           is being tried now"),
-            (new Due(), "\n                           is due now"),
-            (new NextAttempt(s_noon.AddMinutes(5)), "\n                           next attempt 2030-01-02T12:05:00.000Z"),
+            (new BeingTried(), "\n                           beingTried: a worker tries it now"),
+            (new Due(), "\n                           due: it is handed out within moments"),
+            (new NextAttempt(s_noon.AddMinutes(5)), "\n                           nextAttempt: 2030-01-02T12:05:00.000Z\n"),
+            (new NextAttempt(s_noon.AddMinutes(5), new("4.2.2", "452\r\nfull", "mx1")), "   nextAttempt: 2030-01-02T12:05:00.000Z, after 452  full at mx1\n"),
+            (new NextAttempt(s_noon.AddMinutes(5), new("4.4.3", "", "")), "   nextAttempt: 2030-01-02T12:05:00.000Z, after 4.4.3\n"),
+            (new DomainLimit(5), "   domainLimit: it is due, and as many batches for example.net are under way as are allowed now (5)"),
+            (new SenderTurn(), "   senderTurn: it is due, and so is more for example.net than there is room for: others come first"),
+            (new NoWorker("store", BusRefuses: false, s_noon), "   noWorker: it is due, and no worker takes batches from 'store' since 2030-01-02T12:00:00.000Z"),
+            (new NoWorker("store", BusRefuses: true, s_noon), "   noWorker: it is due, and the bus takes no batches for 'store' since 2030-01-02T12:00:00.000Z"),
             (new BacksOff(s_noon.AddMinutes(30), "no route\r\nto host", s_noon.AddHours(1)),
-                "   waits: example.net cannot be reached and backs off until 2030-01-02T12:30:00.000Z (no route  to host); next attempt 2030-01-02T13:00:00.000Z"),
-            (new Paused(s_noon, "ann"), "   waits: delivery is paused since 2030-01-02T12:00:00.000Z by ann"),
-            (new HeldByOperator(s_noon, "ann"), "2030-01-02T12:00:00.000Z   held by ann; 'message release ID' lets it go"),
-            (new HeldByOperator(s_noon, ""), "2030-01-02T12:00:00.000Z   held; 'message release ID' lets it go"),
-            (new HeldBySystem(s_noon, "three deaths"), "2030-01-02T12:00:00.000Z   held: three deaths; 'message release ID' lets it go"),
+                "   backsOff: example.net cannot be reached and backs off until 2030-01-02T12:30:00.000Z (no route  to host); next attempt 2030-01-02T13:00:00.000Z"),
+            (new Paused(s_noon, "ann"), "   paused: delivery is paused since 2030-01-02T12:00:00.000Z by ann"),
+            (new HeldByOperator(s_noon, "ann"), "2030-01-02T12:00:00.000Z   heldByOperator: by ann; 'message release ID' lets it go"),
+            (new HeldByOperator(s_noon, ""), "2030-01-02T12:00:00.000Z   heldByOperator: 'message release ID' lets it go"),
+            (new HeldBySystem(s_noon, "three deaths"), "2030-01-02T12:00:00.000Z   heldBySystem: three deaths; 'message release ID' lets it go"),
         })
         {
             Assert.Contains(words, Write(new(1, s_noon, "", 1, [], [recipient]), null, wait), StringComparison.Ordinal);

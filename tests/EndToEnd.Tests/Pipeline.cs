@@ -21,6 +21,7 @@ internal sealed class Pipeline : IAsyncDisposable
     [
         "--Queue:RetrySteps:0=00:00:01",
         "--Queue:RetrySteps:1=00:00:02",
+        "--Queue:Uncertain:Steps:0=00:00:01",
         "--Queue:BatchTimeout=00:00:05",
         "--Queue:UnroutedGrace=00:00:01",
         "--Queue:ReportDelay=00:00:01",

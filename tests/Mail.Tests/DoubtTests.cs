@@ -9,7 +9,6 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync(
             "x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net", "d@example.net", "e@example.net");
-        await Store.RunAsync($"UPDATE recipients SET uncertain = 2 WHERE id = {recipients[2].RecipientId}");
         await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
         var now = Store.Time.GetUtcNow().AddTicks(1234);
         RecipientDecision Decide(int number, AttemptOutcome outcome, RecipientState state, bool wasTried = true) => new(
@@ -17,7 +16,7 @@ public abstract partial class StoreTests
         RecipientDecision[] decisions =
         [
             Decide(0, AttemptOutcome.Failed, RecipientState.Bounced), Decide(1, AttemptOutcome.Deferred, RecipientState.Queued),
-            Decide(2, AttemptOutcome.Uncertain, RecipientState.Queued), Decide(3, AttemptOutcome.Deferred, RecipientState.Expired, wasTried: false),
+            Decide(2, AttemptOutcome.Uncertain, RecipientState.Held) with { HoldReason = HoldRule.Uncertain(3) }, Decide(3, AttemptOutcome.Deferred, RecipientState.Expired, wasTried: false),
         ];
         long[] ids = [.. decisions.Select(decision => decision.Result.RecipientId)];
 

@@ -23,7 +23,7 @@ public abstract partial class StoreTests
         var found = (await Store.Queue.FindUnroutedAsync([message.MessageId, plain.MessageId], default)).OrderBy(envelope => envelope.MessageId).ToList();
         Assert.Equal((dsn.ToText(), null), (found[0].Dsn?.ToText(), found[1].Dsn));
         Assert.Equal(["a@example.net", "b@example.net"], (await Store.History.FindAsync(message.MessageId, default))!.Envelope);
-        Assert.Equal(2, (await Store.Measures.MeasureAsync(1, default)).Unrouted);
+        Assert.Equal(2, (await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 1 }, isPaused: false, default)).Unrouted);
 
         var made = await RouteDsnAsync(found[0]);
         Assert.Empty(await RouteDsnAsync(found[0]));
@@ -52,7 +52,7 @@ public abstract partial class StoreTests
         Assert.False(await Reports.IsCompleteAsync(message.MessageId, default));
         await DeliverAsync(7, recipient, handsOn: false);
         Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(message.MessageId));
-        Assert.Equal(1, (await Store.Waiting.SummarizeAsync(10, default)).Unreported);
+        Assert.Equal(1, (await Store.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).Unreported);
 
         Assert.Equal(new OwedSuccess(recipient.RecipientId, RecipientState.Delivered, Store.Time.GetUtcNow()), Assert.Single(await Reports.ListOwedAsync(0, 10, default)));
         Assert.True(await Reports.IsCompleteAsync(message.MessageId, default));
@@ -118,17 +118,17 @@ public abstract partial class StoreTests
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.com", "c@example.net");
         var before = Store.Time.GetUtcNow();
-        Assert.Empty((await Reports.ListLateAsync(before.AddSeconds(-1), WaitingPlace.Start, default)).MessageIds);
+        Assert.Empty((await Reports.ListLateAsync(before.AddSeconds(-1), WaitingPlace.Start, default)).Messages.Select(late => late.MessageId));
         await Store.TakeAsync(7, "example.net", [recipients[2]], begun: true, default);
         await Store.Claims.RecordDeliveredAsync(7, [Delivered(recipients[2], handsOn: false)], default);
         await Store.Queue.SetBackoffAsync("example.com", new DomainBackoff(2, before.AddHours(1), "no route"));
 
-        Assert.Equal([recipients[0].MessageId], (await Reports.ListLateAsync(before, WaitingPlace.Start, default)).MessageIds);
+        Assert.Equal([recipients[0].MessageId], (await Reports.ListLateAsync(before, WaitingPlace.Start, default)).Messages.Select(late => late.MessageId).Distinct());
         var told = new List<TellableRecipient>();
         var ends = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => LateAsync(recipients[0].MessageId, before, told)));
         Assert.Equal([0, 2], ends.Select(end => end.Recipients).Order());
         Assert.Equal(("b@example.com", "no route", before.AddHours(1)), (told[1].Address, told[1].DomainReason, told[1].NextAttemptAt));
-        Assert.Empty((await Reports.ListLateAsync(before, WaitingPlace.Start, default)).MessageIds);
+        Assert.Empty((await Reports.ListLateAsync(before, WaitingPlace.Start, default)).Messages.Select(late => late.MessageId));
         // They are what they were but for that.
         Assert.Equal(2, (await Store.CountAsync()).Queued);
         Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(recipients[0].MessageId));
@@ -211,7 +211,7 @@ public abstract partial class StoreTests
     {
         var id = await Store.Messages.NextMessageIdAsync(default);
         return await Reports.ReportLateAsync(
-            messageId, before, 10,
+            messageId, before, _ => true, 10,
             late =>
             {
                 lock (told)

@@ -16,8 +16,8 @@ public abstract partial class StoreTests
         Assert.Equal([plain.MessageId], (await Store.Queue.FindUnroutedAsync([message.MessageId, plain.MessageId], default)).Select(envelope => envelope.MessageId));
         // A hint that came too soon.
         Assert.Empty(await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]));
-        Assert.Equal(1, (await Store.Measures.MeasureAsync(1, default)).Unrouted);
-        var summary = await Store.Waiting.SummarizeAsync(10, default);
+        Assert.Equal(1, (await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 1 }, isPaused: false, default)).Unrouted);
+        var summary = await Store.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default);
         Assert.Equal((0, 1, 1), (summary.Queued, summary.Unrouted, summary.HeldBySenders));
         // It fills the queue, not the way to the router.
         var load = await Store.Messages.MeasureLoadAsync(100, 100, default);
@@ -27,7 +27,7 @@ public abstract partial class StoreTests
         Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(message.MessageId));
 
         Store.Time.Advance(TimeSpan.FromHours(1));
-        Assert.Equal(2, (await Store.Measures.MeasureAsync(1, default)).Unrouted);
+        Assert.Equal(2, (await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 1 }, isPaused: false, default)).Unrouted);
         var listed = await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default);
         Assert.Equal([message.MessageId, plain.MessageId], listed.Select(envelope => envelope.MessageId));
         Assert.Equal([message.MessageId], (await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 1, default)).Select(envelope => envelope.MessageId));
@@ -40,7 +40,7 @@ public abstract partial class StoreTests
         Store.Time.Advance(TimeSpan.FromMinutes(1));
         var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
         Assert.Equal(made.Select(row => row.Recipient), due);
-        Assert.Equal(0, (await Store.Waiting.SummarizeAsync(10, default)).HeldBySenders);
+        Assert.Equal(0, (await Store.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).HeldBySenders);
     }
 
     [Fact]
@@ -72,9 +72,9 @@ public abstract partial class StoreTests
         await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)]);
         Store.Time.Advance(TimeSpan.FromHours(1));
         // Since four hours ago: accepted before, and let go behind.
-        var late = (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-4), WaitingPlace.Start, default)).MessageIds;
+        var late = (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-4), WaitingPlace.Start, default)).Messages.Select(late => late.MessageId);
         Assert.DoesNotContain(message.MessageId, late);
-        Assert.Contains(message.MessageId, (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-1), WaitingPlace.Start, default)).MessageIds);
+        Assert.Contains(message.MessageId, (await Reports.ListLateAsync(Store.Time.GetUtcNow().AddHours(-1), WaitingPlace.Start, default)).Messages.Select(late => late.MessageId));
         var told = (await Store.Unreported.FindMessageAsync(message.MessageId, default))!;
         Assert.Equal((message.AcceptedAt, message.Timing!.Release!.At, "for;36000"), (told.AcceptedAt, told.Since, told.Timing.Release!.Asked));
     }
@@ -123,7 +123,7 @@ public abstract partial class StoreTests
         await using var writer = Store.Messages.CreateContent(id);
         await writer.AppendAsync("x"u8.ToArray(), default);
         await Store.Messages.AcceptAsync(message, writer, default);
-        Assert.Equal(0, (await Store.Waiting.SummarizeAsync(10, default)).HeldBySenders);
+        Assert.Equal(0, (await Store.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).HeldBySenders);
         var found = Assert.Single(await Store.Queue.ListUnroutedAsync(0, Store.Time.GetUtcNow(), 10, default));
         Assert.Equal((message.Timing, BodyType.Timing), (found.Timing, found.Body));
         var recipient = Assert.Single(await Store.Queue.RouteAsync([StoreFixture.Route(found, RecipientRoute.Remote)])).Recipient;

@@ -114,7 +114,7 @@ internal sealed class Interleaving(StoreFixture store, Random random)
     private async Task TakeBackAsync()
     {
         Note("all is taken back");
-        var taken = await store.DeadClaims.TakeBackAsync(evenIfLeased: true, (_, _) => store.Time.GetUtcNow(), default);
+        var taken = await store.DeadClaims.TakeBackAsync(evenIfLeased: true, _ => new(RecipientState.Queued, store.Time.GetUtcNow()), TimeSpan.Zero, default);
         Expect(taken.NotTaken.Count == 0, "a claim cannot be taken back");
         foreach (var worker in _workers)
             worker.IsLost = true;

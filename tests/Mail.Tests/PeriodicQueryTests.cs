@@ -34,6 +34,14 @@ public abstract partial class StoreTests
         await PlanAsync(QueueStore.s_batchesHeld, "claims_batch", Ids);
         await PlanAsync(MeasureStore.s_page, "recipients_due", 1, "''", 0, 0, MeasureStore.Page);
         await PlanAsync(MeasureStore.s_endOfPage, "recipients_due", "''", 0, 0, MeasureStore.Page);
+        await PlanAsync(MeasureStore.s_pageOfFlows, "recipients_flows", 1, "''", "''", 0, 0, MeasureStore.Page);
+        await PlanAsync(MeasureStore.s_endOfFlows, "recipients_flows", "''", "''", 0, 0, MeasureStore.Page);
+        await PlanAsync(SampleStore.s_few, Store.Database.SingleProcess ? "USING COVERING INDEX recipients_" : "Index Only Scan using recipients_", SampleStore.Few);
+        await PlanAsync(SampleStore.s_few, "recipients_held", SampleStore.Few);
+        await PlanAsync(SampleStore.s_groups, "queue_counts", 1, 200);
+        await PlanAsync(WaitingListStore.s_rows, Store.Database.SingleProcess ? "r USING INTEGER PRIMARY KEY" : "recipients_pkey", Ids);
+        await PlanAsync(WaitingListStore.s_endOfWindow, "recipients_due", "'example.net'", 1, 2000);
+        await PlanAsync(WaitingStore.s_domainsOf, Store.Database.SingleProcess ? "h USING INTEGER PRIMARY KEY" : "recipients_pkey", Ids);
         await PlanAsync(MeasureStore.s_recipients, Store.Database.SingleProcess ? "recipients USING INTEGER PRIMARY KEY" : "recipients_pkey", Ids);
         await PlanAsync(MeasureStore.s_domainsHeld, "recipients_due");
         await PlanAsync(QueueStore.s_unroutedTimed, "unrouted_timed_release", 0, 1, 500, 1);
@@ -69,6 +77,8 @@ public abstract partial class StoreTests
     {
         var plan = await ExplainAsync(MeasureStore.s_page, 1, "''", 0, 0, MeasureStore.Page);
         Assert.Contains(Store.Database.SingleProcess ? "recipients USING COVERING INDEX recipients_due" : "Index Only Scan using recipients_due", plan, StringComparison.Ordinal);
+        plan = await ExplainAsync(MeasureStore.s_pageOfFlows, 1, "''", "''", 0, 0, MeasureStore.Page);
+        Assert.Contains(Store.Database.SingleProcess ? "recipients USING COVERING INDEX recipients_flows" : "Index Only Scan using recipients_flows", plan, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -133,7 +143,7 @@ public abstract partial class StoreTests
         await Store.Queue.SetBackoffAsync("example.net", new DomainBackoff(0, start.AddHours(1), ""));
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 4, 2, 0, 2, 0, 0, start.AddHours(1)), await MeasureAsync());
 
-        async Task<RouteMeasure> MeasureAsync(int mostClaims = 5) => Assert.Single((await Store.Measures.MeasureAsync(mostClaims, default)).Routes);
+        async Task<RouteMeasure> MeasureAsync(int mostClaims = 5) => Assert.Single((await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = mostClaims }, isPaused: false, default)).Routes);
     }
 
     [Fact]
@@ -141,7 +151,7 @@ public abstract partial class StoreTests
     {
         const int Count = MeasureStore.Page + 10;
         await InsertRecipientsAsync(Count);
-        var measure = await Store.Measures.MeasureAsync(1, default);
+        var measure = await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 1 }, isPaused: false, default);
         Assert.Equal(
             [new RouteMeasure(RecipientRoute.Remote, Count, 0, 0, Count, 0, 0, DateTimeOffset.FromUnixTimeMilliseconds(1))], measure.Routes);
     }

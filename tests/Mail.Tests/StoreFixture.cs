@@ -35,9 +35,12 @@ public sealed class StoreFixture : IAsyncDisposable
         Secrets = new SecretStore(Database);
         Failures = new LoginFailureStore(Database, Secrets);
         History = new MessageHistory(Database);
-        Waiting = new WaitingStore(Database);
+        Samples = new SampleStore(Database);
+        States = new QueueStateStore(Database);
+        WaitingList = new WaitingListStore(Database);
+        Waiting = new WaitingStore(Database, Measures, Samples);
         Operator = new OperatorStore(Database);
-        Flushes = new FlushStore(Database, Operator);
+        Flushes = new FlushStore(Database, Operator, new SiteStore(Database));
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
@@ -79,6 +82,12 @@ public sealed class StoreFixture : IAsyncDisposable
     public MessageHistory History { get; }
 
     public WaitingStore Waiting { get; }
+
+    public SampleStore Samples { get; }
+
+    public QueueStateStore States { get; }
+
+    public WaitingListStore WaitingList { get; }
 
     public OperatorStore Operator { get; }
 
@@ -172,9 +181,16 @@ public sealed class StoreFixture : IAsyncDisposable
         long claimId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken) =>
         Claims.TakeAsync(claimId, claimId, domain, recipients, begun, cancellationToken);
 
-    /// <summary>Takes claims back; what counts as an attempt is due after five minutes for each one made.</summary>
+    /// <summary>Takes claims back; what counts as an attempt is due after five minutes for each one made, and held after three that may have delivered.</summary>
     public Task<TakenBack> TakeBackAsync(bool evenIfLeased, Func<bool>? mayTake = null) =>
-        DeadClaims.TakeBackAsync(evenIfLeased, (attempts, _) => Time.GetUtcNow().AddMinutes(5 * attempts), default, mayTake);
+        TakeBackAsync(
+            evenIfLeased,
+            left => left is { MayHaveArrived: true, Uncertain: >= 3 }
+                ? new(RecipientState.Held, Time.GetUtcNow(), HoldRule.Uncertain(left.Uncertain)) : new(RecipientState.Queued, Time.GetUtcNow().AddMinutes(5 * left.Attempts)),
+            mayTake);
+
+    public Task<TakenBack> TakeBackAsync(bool evenIfLeased, Func<LeftRecipient, TakeBackDecision> decide, Func<bool>? mayTake = null) =>
+        DeadClaims.TakeBackAsync(evenIfLeased, decide, TimeSpan.Zero, default, mayTake);
 
     /// <summary>Accepts and routes one message for remote or local recipients.</summary>
     public async Task<IReadOnlyList<Recipient>> QueueAsync(byte[] content, RecipientRoute route, params string[] recipients)

@@ -73,13 +73,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Store.AcceptAsync("x"u8.ToArray(), "z@example.com");
 
         Store.Time.Advance(TimeSpan.FromSeconds(10));
-        var measure = await Store.Measures.MeasureAsync(mostClaims: 1, default);
+        var measure = await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 1 }, isPaused: false, default);
         Assert.Equal(1, measure.Unrouted);
         var remote = Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Remote);
         Assert.Equal(new RouteMeasure(RecipientRoute.Remote, 7, 1, 0, 2, 3, 1, now), remote);
         Assert.Equal(new RouteMeasure(RecipientRoute.Local, 1, 0, 0, 1, 0, 0, now), Assert.Single(measure.Routes, route => route.Route == RecipientRoute.Local));
 
-        var roomier = await Store.Measures.MeasureAsync(mostClaims: 2, default);
+        var roomier = await Store.Measures.MeasureAsync(QueueState.Unknown with { InitialConcurrency = 2 }, isPaused: false, default);
         Assert.Equal(3, Assert.Single(roomier.Routes, route => route.Route == RecipientRoute.Remote).Ready);
     }
 

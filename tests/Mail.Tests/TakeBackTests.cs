@@ -105,10 +105,11 @@ public abstract partial class StoreTests
     }
 
     [Theory]
-    [InlineData(false, HoldRule.Deaths)]
-    [InlineData(true, HoldRule.Uncertain)]
-    public async Task The_third_worker_that_dies_over_a_recipient_is_the_last_until_an_operator_releases_it(bool dot, string reason)
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_third_worker_that_dies_over_a_recipient_is_the_last_until_an_operator_releases_it(bool dot)
     {
+        var reason = dot ? HoldRule.Uncertain(3) : HoldRule.Deaths;
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
         var messageId = recipients[0].MessageId;
         for (var round = 1; round <= 2; round++)
@@ -199,24 +200,69 @@ public abstract partial class StoreTests
     }
 
     [Fact]
-    public async Task A_far_end_that_leaves_without_an_answer_gets_three_copies_at_most()
+    public async Task Who_may_have_been_delivered_is_counted_and_held_with_the_reason_that_was_decided()
     {
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net");
-        for (var attempt = 1; attempt <= 3; attempt++)
+        for (var attempt = 1; attempt <= 2; attempt++)
         {
             var due = Assert.Single(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
             await Store.TakeAsync(attempt, "example.net", [due], begun: true, default);
+            Assert.Equal(attempt - 1, (await Store.Queue.CountUncertainAsync([due.RecipientId], default))[due.RecipientId]);
             var decision = new RecipientDecision(
-                Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5));
+                Store.Result(due, AttemptOutcome.Uncertain, "4.4.2", "closed"), attempt == 2 ? RecipientState.Held : RecipientState.Queued, Store.Time.GetUtcNow().AddMinutes(5))
+            {
+                HoldReason = attempt == 2 ? HoldRule.Uncertain(2) : "",
+            };
             var recorded = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], TimeSpan.Zero);
             Assert.Equal([due.RecipientId], recorded.Recorded);
-            Assert.Equal(attempt == 3 ? [due.RecipientId] : [], recorded.Held);
+            Assert.Equal(attempt == 2 ? [due.RecipientId] : [], recorded.Held);
+            // Asked again, as when nobody knows whether it was committed, it says the same.
+            var again = await Store.Outcomes.RecordAsync(attempt, "example.net", [decision], TimeSpan.Zero, afterDoubt: true);
+            Assert.Equal((recorded.Recorded.Count, recorded.Held.Count), (again.Recorded.Count, again.Held.Count));
             Store.Time.Advance(TimeSpan.FromMinutes(5));
         }
 
         Assert.Empty(await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default));
         var held = Assert.Single((await Store.History.FindAsync(recipients[0].MessageId, default))!.Recipients);
-        Assert.Equal((RecipientState.Held, HoldRule.Uncertain, 3), (held.State, held.HoldReason, held.Attempts.Count));
+        Assert.Equal((RecipientState.Held, HoldRule.Uncertain(2), 2), (held.State, held.HoldReason, held.Attempts.Count));
+        // He is released as if nothing had been.
+        Assert.Equal(new OperatorChange(1, 0), await Store.Operator.ReleaseAsync(recipients[0].MessageId, new("ann")));
+        Assert.Equal(0, (await Store.Queue.CountUncertainAsync([recipients[0].RecipientId], default))[recipients[0].RecipientId]);
+    }
+
+    [Fact]
+    public async Task A_worker_that_dies_with_one_message_past_its_dot_leaves_one_in_doubt_and_four_that_are_due_at_once()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, [.. Enumerable.Range(0, 5).Select(i => $"r{i}@example.net")]);
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+
+        Assert.Equal((4, 0, 1), Counts(await Store.TakeBackAsync(evenIfLeased: true)));
+
+        var due = await Store.Queue.ListDueAsync("example.net", Store.Time.GetUtcNow(), 10, default);
+        Assert.Equal(recipients.Skip(1), due);
+        Assert.Equal(1, (await Store.Queue.CountUncertainAsync([.. recipients.Select(recipient => recipient.RecipientId)], default)).Values.Sum());
+    }
+
+    [Fact]
+    public async Task Who_may_have_been_delivered_by_a_dead_worker_and_is_to_be_reported_ends_and_waits_for_the_report()
+    {
+        var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net");
+        await Store.TakeAsync(7, "example.net", recipients, begun: true, default);
+        await Store.Claims.NoteDotsAsync(7, [recipients[0].RecipientId], default);
+
+        var taken = await Store.TakeBackAsync(
+            evenIfLeased: true, left => new(left is { MayHaveArrived: true, Uncertain: 1, Attempts: 1 } ? RecipientState.Bounced : RecipientState.Queued, Store.Time.GetUtcNow()));
+
+        Assert.Equal((1, 0, 1), Counts(taken));
+        Assert.Equal((1, 0, 0), (taken.GivenUp, taken.Unnamed, taken.Named.Count));
+        var known = (await Store.History.FindAsync(recipients[0].MessageId, default))!.Recipients;
+        Assert.Equal([RecipientState.Bounced, RecipientState.Queued], known.Select(recipient => recipient.State));
+        Assert.Equal(AttemptOutcome.Uncertain, Assert.Single(known[0].Attempts).Outcome);
+        Assert.Equal(recipients[0].MessageId, Assert.Single(await Store.Unreported.ListDueAsync(DueFailure.Start, 10, default)).MessageId);
+        // The header of the message comes back with the report.
+        Assert.Equal("x"u8.ToArray(), await Store.ReadAsync(recipients[0].MessageId));
+        Assert.Equal(TakenBack.Nothing, await Store.TakeBackAsync(evenIfLeased: true));
     }
 
     [Fact]

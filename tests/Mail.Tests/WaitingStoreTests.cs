@@ -40,7 +40,7 @@ public abstract partial class StoreTests
     [Fact]
     public async Task All_that_waits_is_counted_and_the_domains_with_most_are_named()
     {
-        Assert.Equivalent(new WaitingSummary(0, 0, 0, 0, 0, []), await Store.Waiting.SummarizeAsync(2, default), strict: true);
+        Assert.Equivalent(new WaitingSummary(0, 0, 0, 0, 0, []), await Store.Waiting.SummarizeAsync(2, QueueState.Unknown, isPaused: false, default), strict: true);
         var recipients = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
         await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.com", "b@example.com");
         var held = await Store.QueueAsync("x"u8.ToArray(), RecipientRoute.Remote, "a@example.org", "b@example.org");
@@ -48,7 +48,7 @@ public abstract partial class StoreTests
         await Store.AcceptAsync("x"u8.ToArray(), "a@example.org");
         await Store.Operator.HoldAsync(held[0].MessageId, new("ann"));
 
-        var all = await Store.Waiting.SummarizeAsync(2, default);
+        var all = await Store.Waiting.SummarizeAsync(2, QueueState.Unknown, isPaused: false, default);
         Assert.Equal((6, 1, 0, 2, 0), (all.Queued, all.Unrouted, all.Claims, all.Held, all.Unreported));
         Assert.Equal([("example.net", 3), ("example.com", 2)], all.Domains.Select(domain => (domain.Domain, domain.Queued)));
     }
@@ -64,8 +64,8 @@ public abstract partial class StoreTests
 
         await Store.TakeAsync(8, "example.net", [recipients[0], recipients[1]], begun: true, default);
         var trying = await WaitingForAsync("example.net");
-        Assert.Equal((3, 2, now.AddHours(1)), (trying.Queued, trying.Claimed, trying.NextAttemptAt));
-        Assert.Equal(1, (await Store.Waiting.SummarizeAsync(1, default)).Claims);
+        Assert.Equal((3, 2, 0, now.AddHours(1)), (trying.Queued, trying.Claimed, trying.Due, trying.NextAttemptAt));
+        Assert.Equal(1, (await Store.Waiting.SummarizeAsync(1, QueueState.Unknown, isPaused: false, default)).Claims);
 
         // The end of a claim frees whom it held besides.
         await Store.Outcomes.RecordAsync(
@@ -78,5 +78,5 @@ public abstract partial class StoreTests
     }
 
     private async Task<DomainSummary> WaitingForAsync(string domain) =>
-        (await Store.Waiting.SummarizeAsync(10, default)).Domains.Single(waiting => waiting.Domain == domain);
+        (await Store.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).Domains.Single(waiting => waiting.Domain == domain);
 }

@@ -85,7 +85,8 @@ public sealed class LocalDeliveryTests
         Assert.Single(await host.Maildrops.ListAsync(ann.Id, default));
         Assert.Empty(await host.Maildrops.ListAsync(bob.Id, default));
         // All that the queue has to decide about is held by the one claim, in case the report is lost.
-        var taken = await host.Get<TakeBackStore>().TakeBackAsync(evenIfLeased: true, (_, at) => at, default);
+        var taken = await host.Get<TakeBackStore>().TakeBackAsync(
+            evenIfLeased: true, left => new(RecipientState.Queued, left.AcceptedAt), TimeSpan.Zero, default);
         Assert.Equal(3, taken.Unbegun);
     }
 

@@ -44,7 +44,7 @@ public sealed class AttemptTests
         queue.Worker.Answer = _ => (AttemptOutcome.Deferred, "4.2.1", "450 4.2.1 try later");
         await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(
-            async () => (await queue.Waiting.SummarizeAsync(1, default)).Domains is [{ Site: "mx.example.org" }], "the site is remembered");
+            async () => (await queue.Waiting.SummarizeAsync(1, QueueState.Unknown, isPaused: false, default)).Domains is [{ Site: "mx.example.org" }], "the site is remembered");
     }
 
     [Fact]
@@ -75,7 +75,7 @@ public sealed class AttemptTests
         for (var i = 0; i < 50; i++)
             await queue.AcceptAsync(hint: true, "sender@example.org", $"user{i}@dead.example.net");
         await Until.TrueAsync(
-            async () => (await queue.Waiting.SummarizeAsync(10, default)).Domains.Any(d => d is { Domain: "dead.example.net", Failures: > 0 }),
+            async () => (await queue.Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).Domains.Any(d => d is { Domain: "dead.example.net", Failures: > 0 }),
             "the dead domain backs off");
         var attempts = queue.Worker.AttemptsAt("dead.example.net");
         var healthy = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.com");

@@ -2,6 +2,7 @@ using CsCheck;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Queue.Tests;
@@ -20,7 +21,7 @@ public sealed class DomainQueueTests
 
     public DomainQueueTests()
     {
-        _queue = new DomainQueue(_options, new RetrySchedule(_options.RetrySteps, 0, TimeSpan.FromDays(5)));
+        _queue = new DomainQueue(_options, new ScheduleTable(_options, new QueuePolicyOptions()));
         _queue.Load([], 10);
     }
 
@@ -41,7 +42,7 @@ public sealed class DomainQueueTests
         {
             _queue.Offer([Recipient(100 + round)], s_now);
             _queue.Complete(NextBatch()!.Id);
-            _queue.Conclude(unreachable: false, "", s_now, 0);
+            _queue.Conclude("example.net", unreachable: false, "", s_now, 0);
         }
         _queue.Offer(Recipients(1, 10), s_now);
         _queue.NoteMoreInStore();
@@ -130,9 +131,9 @@ public sealed class DomainQueueTests
         _queue.Offer(Recipients(1, 9), s_now);
         var (first, second) = (NextBatch()!, NextBatch()!);
         _queue.Complete(first.Id);
-        Assert.True(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
+        Assert.True(_queue.Conclude("example.net", unreachable: true, "connection refused", s_now, 0));
         _queue.Complete(second.Id);
-        Assert.False(_queue.Conclude(unreachable: true, "connection refused", s_now, 0));
+        Assert.False(_queue.Conclude("example.net", unreachable: true, "connection refused", s_now, 0));
         Assert.Equal(new DomainBackoff(1, s_now.AddMinutes(5), "connection refused"), _queue.Backoff);
         Assert.Equal(0, _queue.Waiting);
 
@@ -146,7 +147,7 @@ public sealed class DomainQueueTests
         Assert.Equal(2, probe.Recipients.Length);
         Assert.Null(NextBatch(later));
         _queue.Complete(probe.Id);
-        _queue.Conclude(unreachable: true, "connection refused", later, 0);
+        _queue.Conclude("example.net", unreachable: true, "connection refused", later, 0);
         Assert.Equal(later.AddMinutes(10), _queue.Backoff.BackoffUntil);
     }
 
@@ -170,7 +171,7 @@ public sealed class DomainQueueTests
         _queue.Offer(Recipients(1, 3), s_now);
         var probe = NextBatch()!;
         _queue.Complete(probe.Id);
-        Assert.True(_queue.Conclude(unreachable: false, "", s_now, 0));
+        Assert.True(_queue.Conclude("example.net", unreachable: false, "", s_now, 0));
         Assert.Equal(DomainBackoff.None with { BackoffUntil = s_now }, _queue.Backoff);
         Assert.False(NextBatch()!.Probe);
     }
@@ -315,7 +316,7 @@ public sealed class DomainQueueTests
         Assert.Null(NextBatch());
 
         // A domain that could not be reached goes by the other endpoint.
-        Assert.True(_queue.Conclude(unreachable: true, "no route", s_now, 0));
+        Assert.True(_queue.Conclude("example.net", unreachable: true, "no route", s_now, 0));
         var later = _queue.Backoff.BackoffUntil;
         _queue.Load([Recipient(1)], 10);
         Assert.Equal(BusEndpoints.DeliverRetry, _queue.NextEndpoint);
@@ -376,7 +377,7 @@ public sealed class DomainQueueTests
         Gen.Int[0, 6].Array[0, 200].Sample(steps =>
         {
             var stored = new Dictionary<long, bool>();
-            var queue = new DomainQueue(_options, new RetrySchedule(_options.RetrySteps, 0, TimeSpan.FromDays(5)));
+            var queue = new DomainQueue(_options, new ScheduleTable(_options, new QueuePolicyOptions()));
             var under = new Dictionary<long, Batch>();
             var (next, claim, now) = (1L, 1L, s_now);
             void Step(int step)
@@ -403,7 +404,7 @@ public sealed class DomainQueueTests
                         queue.Complete(id);
                         foreach (var recipient in done.Recipients)
                             stored[recipient.RecipientId] = step == 3;
-                        queue.Conclude(unreachable: step == 4, "down", now, 0);
+                        queue.Conclude("example.net", unreachable: step == 4, "down", now, 0);
                         queue.NoteMoreInStore();
                         break;
                     case 5 when under.Count > 0:

@@ -45,6 +45,25 @@ public sealed class QueueTelemetryTests : IDisposable
         Assert.Equal(4, Assert.Single(Read<long>("unrouted")).Value);
     }
 
+    /// <summary>The label has the words of the commands, and each of them at all times.</summary>
+    [Fact]
+    public void What_waits_is_told_by_the_reason_that_commands_give()
+    {
+        Assert.Equal(WaitWords.All.Select(word => (word, 0L)), ByReason());
+        _telemetry.Measured(
+            new QueueMeasure(4, [])
+            {
+                Groups =
+                [
+                    new(WaitingBy.Domain, _time.GetUtcNow(), 7, 0, 1, [new("backsOff", 9, 0, 0, null, null, 0, 0)]),
+                    new(WaitingBy.Reason, _time.GetUtcNow(), 7, 0, 2, [new("backsOff", 5, 0, 0, null, null, 0, 0), new("notRouted", 2, 0, 0, null, null, 0, 0)]),
+                ],
+            }, s_next);
+        Assert.Equal(WaitWords.All.Select(word => (word, word == "backsOff" ? 5L : word == "notRouted" ? 2 : 0)), ByReason());
+
+        IEnumerable<(string, long)> ByReason() => Read<long>("waiting").Select(m => ((string)m.Tags["reason"]!, m.Value));
+    }
+
     [Fact]
     public void A_silo_that_the_reconciler_has_left_no_longer_tells_what_it_once_counted()
     {

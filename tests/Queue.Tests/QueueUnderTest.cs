@@ -3,7 +3,9 @@ using System.Diagnostics.Metrics;
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reconciling;
+using MailPipeline.Queue.Sites;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
@@ -44,6 +46,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
             ["Queue:HostName"] = "mail.example.org",
             ["Queue:SiloPort"] = $"{FreePorts.Next()}",
             ["Queue:RetrySteps:0"] = "00:00:00.100",
+            ["Queue:Uncertain:Steps:0"] = "00:00:00.100",
             ["Queue:ReconcileInterval"] = "00:00:00.100",
             ["Queue:UnroutedGrace"] = "00:00:00.300",
             ["Queue:BatchTimeout"] = "00:00:01",
@@ -119,7 +122,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public MailDirectory Directory => _app.Services.GetRequiredService<MailDirectory>();
 
+    public QueueStateStore States => _app.Services.GetRequiredService<QueueStateStore>();
+
+    public SampleStore Samples => _app.Services.GetRequiredService<SampleStore>();
+
     public EndpointGate Gate => _app.Services.GetRequiredService<EndpointGate>();
+
+    public QueuePolicyFile Policy => _app.Services.GetRequiredService<QueuePolicyFile>();
+
+    public SiteStore Sites => _app.Services.GetRequiredService<SiteStore>();
 
     public MaildropStore Maildrops => _app.Services.GetRequiredService<MaildropStore>();
 
@@ -146,6 +157,21 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     /// <summary>The domain's queue leaves memory, as when its silo ends.</summary>
     public async Task ForgetAsync(string domain) =>
         await Grains.GetGrain<IDomainQueueGrain>(domain).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    /// <summary>The same of a site.</summary>
+    public async Task ForgetSiteAsync(string site) =>
+        await Grains.GetGrain<ISiteGrain>(site).AsReference<IGrainManagementExtension>().DeactivateOnIdle();
+
+    /// <summary>Domains that wait for a permit of the site, as storage has it.</summary>
+    public async Task<long> CountWaitingAtAsync(string site)
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT COALESCE(SUM(waiting), 0) FROM sites WHERE site = $site";
+        command.Parameters.AddWithValue("$site", site);
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
 
     /// <summary>True: the queue found something to hand out.</summary>
     public Task<bool> WakeAsync(string domain) => Grains.GetGrain<IDomainQueueGrain>(domain).WakeAsync();
@@ -244,7 +270,7 @@ internal sealed class QueueUnderTest : IAsyncDisposable
     public Task ReportAsync(AttemptReport report) => Bus.SendAsync(BusEndpoints.AttemptsCompleted, report.ToContract(), default);
 
     public async Task<int> FailuresAsync(string domain) =>
-        (await Waiting.SummarizeAsync(10, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
+        (await Waiting.SummarizeAsync(10, QueueState.Unknown, isPaused: false, default)).Domains.FirstOrDefault(d => d.Domain == domain)?.Failures ?? 0;
 
     /// <summary>The sum of what an observable gauge of the queue shows now.</summary>
     public long Gauge(string name, (string Name, string Value)? tag = null)

@@ -233,7 +233,8 @@ public sealed class RepairTests
         await Until.TrueAsync(async () => (await queue.CountAsync()).Claims == 1, "the claim is won");
 
         // As the reconciler of another silo does.
-        var taken = await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow().AddHours(1), default);
+        var taken = await queue.TakeBacks.TakeBackAsync(
+            evenIfLeased: true, _ => new(RecipientState.Queued, TimeProvider.System.GetUtcNow().AddHours(1)), TimeSpan.Zero, default);
         Assert.Equal(1, taken.Interrupted);
         await Until.TrueAsync(() => Task.FromResult(underWay.GetMeasurementSnapshot().Sum(m => m.Value) == 0), "the batch is over");
         await queue.WakeAsync("example.net");
@@ -343,7 +344,8 @@ public sealed class RepairTests
         Assert.Equal(0, lost.GetMeasurementSnapshot().Sum(m => m.Value));
         Assert.Empty(queue.Lines(2002));
         Assert.Single(queue.Worker.Commands);
-        Assert.Equal(0, (await queue.TakeBacks.TakeBackAsync(evenIfLeased: true, (_, _) => TimeProvider.System.GetUtcNow(), default)).Unbegun);
+        Assert.Equal(0, (await queue.TakeBacks.TakeBackAsync(
+            evenIfLeased: true, _ => new(RecipientState.Queued, TimeProvider.System.GetUtcNow()), TimeSpan.Zero, default)).Unbegun);
     }
 
     [Fact]
@@ -371,8 +373,8 @@ public sealed class RepairTests
         var id = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net");
         await Until.TrueAsync(() => Task.FromResult(queue.Lines(2057).Count == 1), "it is held");
 
-        Assert.Equal($"message={MessageIds.ToText(id)} to=<a@example.net> status=held reply={HoldRule.Uncertain}", queue.Lines(2057)[0]);
-        Assert.Equal(HoldRule.MostUncertain - 1, queue.Lines(2022).Count);
+        Assert.Equal($"message={MessageIds.ToText(id)} to=<a@example.net> status=held reply={HoldRule.Uncertain(3)}", queue.Lines(2057)[0]);
+        Assert.Equal(2, queue.Lines(2022).Count);
     }
 
     [Fact]
@@ -381,7 +383,7 @@ public sealed class RepairTests
         MetricCollector<long>? uncertain = null, takenBack = null;
         var id = 0L;
         await using var queue = await QueueUnderTest.StartAsync(
-            new() { ["Queue:RetrySteps:0"] = "01:00:00" },
+            new() { ["Queue:RetrySteps:0"] = "01:00:00", ["Queue:Uncertain:Steps:0"] = "01:00:00" },
             before: async queue =>
             {
                 uncertain = new(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.uncertain");

@@ -116,9 +116,9 @@ public sealed class ReportTests
         await Until.TrueAsync(() => Task.FromResult(queue.Lines(2022).Count > 0 && queue.Lines(2021).Count > 0), "both outcomes are logged");
         isLater = true;
 
-        Assert.Matches($@"^message={id} to=<bad@example\.net> relay=\S* status=bounced dsn=5\.1\.1 reply=550 5\.1\.1 no such user$", Assert.Single(queue.Lines(2021)));
+        Assert.Matches($@"^message={id} to=<bad@example\.net> relay=\S* status=bounced dsn=5\.1\.1 class=mailbox reply=550 5\.1\.1 no such user$", Assert.Single(queue.Lines(2021)));
         Assert.Matches(
-            $@"^message={id} to=<late@example\.net> relay=\S* status=deferred dsn=4\.2\.2 next=\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ reply=452 4\.2\.2 full$",
+            $@"^message={id} to=<late@example\.net> relay=\S* status=deferred dsn=4\.2\.2 class=quota next=\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ reply=452 4\.2\.2 full$",
             queue.Lines(2022)[0]);
         await queue.ReportArrivesAsync();
         await queue.DrainedAsync();

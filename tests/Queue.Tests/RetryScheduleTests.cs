@@ -1,5 +1,5 @@
 using CsCheck;
-using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 
 namespace MailPipeline.Queue.Tests;
 

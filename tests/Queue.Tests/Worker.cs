@@ -32,6 +32,15 @@ internal sealed class Worker
     /// <summary>What its reports say of where mail goes.</summary>
     public string Site { get; set; } = "";
 
+    /// <summary>Where the mail of a domain goes: what has no permit for that is handed back. Null: nobody asks.</summary>
+    public Func<string, string>? SiteOf { get; set; }
+
+    /// <summary>What its hosts had to say.</summary>
+    public Func<string, SiteState> StateOf { get; set; } = _ => SiteState.Answered;
+
+    /// <summary>Batches handed back because they had no permit, or one that counts no more.</summary>
+    public ConcurrentQueue<BatchCommand> Elsewhere { get; } = new();
+
     /// <summary>What becomes of a command before it is worked on.</summary>
     public Func<BatchCommand, Fate> FateOf { get; set; } = _ => Fate.Done;
 
@@ -78,9 +87,20 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
         var fate = worker.FateOf(command);
         if (fate == Worker.Fate.Lost)
             return;
+        var site = worker.SiteOf?.Invoke(command.Domain) ?? worker.Site;
+        if (worker.SiteOf is not null && command.Site is { } meant && meant != site)
+        {
+            await HandBackAsync(site);
+            return;
+        }
         for (var times = fate == Worker.Fate.Twice ? 2 : 1; times > 0; times--)
         {
-            var claim = await claims.TakeAsync(command.BatchId, command.Domain, command.Recipients, begun: true, default);
+            var claim = await claims.TakeAsync(command, begun: true, default);
+            if (claim.IsStale)
+            {
+                await HandBackAsync(site);
+                return;
+            }
             worker.Claims.Enqueue(claim);
             if (fate == Worker.Fate.HandedBack)
             {
@@ -112,7 +132,19 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             await claims.RecordDeliveredAsync(claim.Id, [.. results.Where(r => r.Outcome == AttemptOutcome.Delivered)], default);
             await bus.SendAsync(
                 BusEndpoints.AttemptsCompleted,
-                new AttemptReport(command.Domain, command.BatchId, claim.Id, results, !worker.Reachable(command.Domain), Site: worker.Site).ToContract(), default);
+                new AttemptReport(command.Domain, command.BatchId, claim.Id, results, !worker.Reachable(command.Domain), Site: site,
+                    SiteState: site.Length == 0 ? SiteState.Unsaid : worker.Reachable(command.Domain) ? worker.StateOf(command.Domain) : SiteState.Unreachable).ToContract(), default);
+        }
+
+        Task HandBackAsync(string to)
+        {
+            worker.Elsewhere.Enqueue(command);
+            return bus.SendAsync(
+                BusEndpoints.AttemptsCompleted,
+                new AttemptReport(
+                    command.Domain, command.BatchId, 0, [.. command.Recipients.Select(recipient => Result(command, recipient, won: false))], false, NothingWon: true,
+                    Site: to, IsElsewhere: true).ToContract(),
+                default);
         }
     }
 

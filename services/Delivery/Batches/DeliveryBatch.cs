@@ -65,6 +65,18 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>Where it goes, as the resolution of its domain names it; empty while that is not known.</summary>
     public string Site { get; set; } = "";
 
+    /// <summary>A host of the site was ready for MAIL.</summary>
+    public bool HasHostAnswered { get; set; }
+
+    /// <summary>Hosts of the site were tried, and none could be connected to, or none greeted.</summary>
+    public bool IsSiteUnreachable { get; set; }
+
+    /// <summary>A host of the site has asked for fewer connections, or to be left alone.</summary>
+    public bool IsAskedToSlowDown { get; set; }
+
+    /// <summary>Its connection is counted, and kept for nobody.</summary>
+    public bool EndsConnection => _wanted.EndsConnection;
+
     /// <summary>Who makes its attempts: this process, and the address that it speaks from once it does.</summary>
     public string Worker { get; set; } = Environment.MachineName;
 
@@ -320,6 +332,8 @@ internal sealed class DeliveryBatch : IDots
     /// <summary>The far end's reply to the message decides for all recipients that it had not refused before.</summary>
     public ValueTask SettleAsync(OutboundMessage message, SmtpReply reply, TransactionStep step, string remoteHost, bool fellBackToClear)
     {
+        IsAskedToSlowDown |= SlowDown.IsAskedFor(reply, step, isFirst: false)
+            || Array.Exists(message.Refusals, refusal => refusal is not null && SlowDown.IsAskedFor(refusal, TransactionStep.Rcpt, isFirst: false));
         var outcome = RemoteReply.Outcome(reply, step, fellBackToClear);
         return SettleAsync(message, outcome, RemoteReply.Status(reply, outcome), RemoteReply.Line(reply), remoteHost, fellBackToClear);
     }
@@ -449,8 +463,15 @@ internal sealed class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptReport(Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site);
+        return new AttemptReport(Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState);
     }
+
+    private SiteState SiteState =>
+        Site.Length == 0 ? SiteState.Unsaid
+        : IsAskedToSlowDown ? SiteState.SlowDown
+        : HasHostAnswered ? SiteState.Answered
+        : IsSiteUnreachable ? SiteState.Unreachable
+        : SiteState.Unsaid;
 
     public static AttemptResult NotAttempted(long recipientId, DateTimeOffset now) =>
         new(recipientId, AttemptOutcome.NotAttempted, "4.0.0", "Not attempted", "", now, now);

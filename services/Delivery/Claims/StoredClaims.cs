@@ -8,7 +8,7 @@ internal sealed class StoredClaims(ClaimStore claims, QueueStore queue, MailStor
     public TimeSpan Lease => options.ClaimLease;
 
     public Task<Claim> TakeAsync(BatchCommand wanted, bool begun, CancellationToken cancellationToken) =>
-        claims.TakeAsync(wanted.BatchId, wanted.Domain, wanted.Recipients, begun, cancellationToken);
+        claims.TakeAsync(wanted, begun, cancellationToken);
 
     public Task<ClaimUpdate> BeginAsync(long claimId, CancellationToken cancellationToken) => claims.BeginAsync(claimId, cancellationToken);
 

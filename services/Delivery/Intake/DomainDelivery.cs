@@ -38,11 +38,20 @@ internal sealed class DomainDelivery(
         Func<AttemptReport, Task> reportAsync)
     {
         // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
+        if (wanted.Site is { } site && resolving.IsCompletedSuccessfully && await resolving is { Failure: null } found && found.Site != site)
+        {
+            // A batch without a permit has nothing to give back, whoever else may be at it.
+            return site.Length > 0 && await IsHeldAsync(wanted) ? null : Elsewhere(wanted, found.Site);
+        }
+
         using var turn = new ConnectionTurn(slots, claims, waits, wanted.Domain, time, options.Value.BatchTime, lifetime.ApplicationStopping);
         if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
             turn.TryBegin(first);
         var askedAt = time.GetTimestamp();
-        if (await TakeAsync(wanted, turn.HasBegun) is not { Won: { Count: > 0 } won } taken)
+        var taken = await TakeAsync(wanted, turn.HasBegun);
+        if (taken is { IsStale: true })
+            return await IsHeldAsync(wanted) ? null : Elsewhere(wanted, wanted.Site ?? "");
+        if (taken is not { Won: { Count: > 0 } won })
             return await IsHeldAsync(wanted) ? null : NothingWon(wanted);
 
         var claim = renewal.Begin(taken.Id, askedAt);
@@ -173,6 +182,9 @@ internal sealed class DomainDelivery(
     /// <summary>A later version has accepted it, and asks for something that only its own workers can keep to.</summary>
     private static bool IsForOthers(Recipient recipient) => (recipient.Body & BodyType.Unknown) != 0;
 
+    /// <summary>Nobody of it is claimed: it goes out again with a permit of that site, or, where it is the same, with one that counts.</summary>
+    private AttemptReport Elsewhere(BatchCommand wanted, string site) => NothingWon(wanted) with { IsElsewhere = true, Site = site };
+
     private AttemptReport NothingWon(BatchCommand wanted)
     {
         var now = time.GetUtcNow();
@@ -201,7 +213,14 @@ internal sealed class DomainDelivery(
         }
 
         if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
-            await turn.Slot!.KeepAsync(connection);
+        {
+            // Its host has let go of it before the report says so, and makes room for another.
+            if (batch.EndsConnection)
+                await connection.QuitSoonAsync();
+            else
+                await turn.Slot!.KeepAsync(connection);
+        }
+
         // The time of the batch is over, and not every host was asked.
         if (batch.IsHeld)
             await batch.SettleUnsafeAsync(mayBeLater: true);
@@ -241,6 +260,7 @@ internal sealed class DomainDelivery(
                     continue;
             }
 
+            batch.HasHostAnswered = true;
             batch.Tls = connection.Security;
             batch.Worker = connection.Worker;
             batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
@@ -294,6 +314,8 @@ internal sealed class DomainDelivery(
         else
         {
             batch.Tls = walk.FailedTls;
+            // What TLS the domain asks for is its own affair, and so is what DNS says of its hosts.
+            batch.IsSiteUnreachable = walk is { HasTried: true, Failure.IsPermanent: false } && !walk.Failure.Status.StartsWith(OfSecurity, StringComparison.Ordinal);
             await GiveUpAsync(batch, walk.Failure, walk.FailedHost, isLast);
         }
     }
@@ -310,6 +332,7 @@ internal sealed class DomainDelivery(
         }
 
         kept.HasAnswered = false;
+        kept.WasKept = true;
         telemetry.ConnectionReused();
         return kept;
     }

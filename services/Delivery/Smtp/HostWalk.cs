@@ -141,7 +141,7 @@ internal sealed class HostWalk(
         var result = await connector.ConnectAsync(host, address, giveUp, context.Stopping);
         if (result.Connection is { } connection)
         {
-            HasSpoken = HasAnswered = true;
+            HasSpoken = HasAnswered = batch.HasHostAnswered = true;
             failures.Forget(address);
             context.Log.Connected(batch.Domain, result.RemoteHost, connection.Tls);
             return connection;
@@ -152,6 +152,7 @@ internal sealed class HostWalk(
             failures.Note(address);
         else
             HasAnswered = true;
+        batch.IsAskedToSlowDown |= result.IsAskedToSlowDown;
         Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost, result.Tls);
         context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
         return null;

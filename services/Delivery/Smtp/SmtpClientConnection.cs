@@ -105,6 +105,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>STARTTLS was offered, but was refused or TLS failed, and the policy let the dialogue go on in clear.</summary>
     public bool FellBackToClear { get; set; }
 
+    /// <summary>A batch before has left it: a host that ends it says nothing of how many connections it wants.</summary>
+    public bool WasKept { get; set; }
+
     /// <summary>The far end has answered a command of this batch; a kept connection that never did was closed meanwhile.</summary>
     public bool HasAnswered { get; set; }
 

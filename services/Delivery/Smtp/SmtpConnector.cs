@@ -15,8 +15,9 @@ namespace MailPipeline.Delivery.Smtp;
 /// <summary>An open connection, or why this address cannot be used; then the next one may be tried.</summary>
 /// <param name="IsUnreachable">Nothing was heard of the host, or the connection broke off; otherwise it answered.</param>
 /// <param name="Tls">Under what TLS it is, or failed to be.</param>
+/// <param name="IsAskedToSlowDown">It answered that it wants fewer connections, or none now.</param>
 internal sealed record ConnectResult(
-    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, AttemptTls Tls, bool IsUnreachable = false);
+    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, AttemptTls Tls, bool IsUnreachable = false, bool IsAskedToSlowDown = false);
 
 /// <summary>
 /// From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO, and AUTH where the host knows us
@@ -194,7 +195,11 @@ internal sealed class SmtpConnector(
     private ConnectResult Refused(SmtpClientConnection connection, string step, SmtpReply reply)
     {
         // Whatever a host answers before MAIL is about the host, not about the mail: another may take it, or this one later.
-        return Refused(connection, step, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
+        return Refused(connection, step, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply)) with
+        {
+            // Of STARTTLS the reply says something of TLS; RFC 3207 §4.
+            IsAskedToSlowDown = step != "tls" && SlowDown.IsAskedFor(reply, step: null, isFirst: true),
+        };
     }
 
     private ConnectResult Refused(SmtpClientConnection connection, string step, string status, string text)

@@ -395,7 +395,10 @@ internal sealed partial class TransactionPipeline(
         }
 
         var reply = await ReadAsync(name, timeout);
-        return reply.Code == Closing ? throw ClosedBy(reply) : reply;
+        if (reply.Code != Closing)
+            return reply;
+        batch.IsAskedToSlowDown |= SlowDown.IsAskedFor(reply, StepOf(name), isFirst: !HasProgressed && !connection.WasKept);
+        throw ClosedBy(reply);
     }
 
     private async ValueTask<SmtpReply> ReadAsync(string name, TimeSpan timeout)
@@ -479,6 +482,13 @@ internal sealed partial class TransactionPipeline(
         if (!batch.OutlivesReply)
             throw new SmtpConnectionException("4.3.2", "This system stops before the message can be answered for");
     }
+
+    private static TransactionStep StepOf(string command) => command switch
+    {
+        "RCPT" => TransactionStep.Rcpt,
+        "DATA" => TransactionStep.Data,
+        _ => TransactionStep.Mail,
+    };
 
     private static SmtpConnectionException ClosedBy(SmtpReply reply) =>
         new(RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));

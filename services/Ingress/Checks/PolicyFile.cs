@@ -1,4 +1,3 @@
-using System.Text.Json;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -10,82 +9,45 @@ namespace MailPipeline.Ingress.Checks;
 /// </summary>
 internal sealed partial class PolicyFile : BackgroundService
 {
-    /// <summary>A table for people to read is far from it.</summary>
-    internal const int MaxBytes = 1024 * 1024;
-
-    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
-
     private readonly string _path;
+    private readonly PolicyReader<DoorPolicy> _reader;
     private readonly IngressTelemetry _telemetry;
     private readonly TimeProvider _time;
     private readonly ILogger<PolicyFile> _log;
 
-    // As it was read last, whether it was taken or not: each state of the file is judged once.
-    private byte[] _seen = [];
     private bool _isMissing;
     private volatile DoorPolicy _current = DoorPolicy.Off;
 
     public PolicyFile(IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time, ILogger<PolicyFile> log)
     {
         (_path, _telemetry, _time, _log) = (options.Value.Checks.PolicyFile, telemetry, time, log);
+        _reader = new(_path, Parse);
         if (_path.Length == 0)
             return;
-        _seen = Read(_path);
-        var failures = new List<string>();
-        _current = Parse(_seen, failures) is { } policy && failures.Count == 0
-            ? policy : throw new OptionsValidationException(PolicyOptions.SectionName, typeof(PolicyOptions), failures);
+        _current = _reader.Look() == PolicyLook.Taken
+            ? _reader.Policy! : throw new OptionsValidationException(PolicyOptions.SectionName, typeof(PolicyOptions), _reader.Failures);
     }
 
     /// <summary>What counts now; the same object until the file changes.</summary>
     public DoorPolicy Current => _current;
 
     /// <summary>Says what is wrong with a file, as its setting's failures.</summary>
-    internal static void Validate(string setting, string path, List<string> failures)
-    {
-        try
-        {
-            var wrong = new List<string>();
-            Parse(Read(path), wrong);
-            failures.AddRange(wrong.Select(failure => $"{setting} is '{path}': {failure}"));
-        }
-        catch (Exception unreadable) when (unreadable is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            failures.Add($"{setting} is '{path}', which cannot be read: {unreadable.Message}");
-        }
-    }
+    internal static void Validate(string setting, string path, List<string> failures) => PolicyFiles.Validate(setting, path, Parse, failures);
 
     /// <summary>Looks at the file, and takes what it says if it has changed.</summary>
     internal void Look()
     {
-        byte[] bytes;
-        try
-        {
-            bytes = Read(_path);
-        }
-        catch (Exception unreadable) when (unreadable is IOException or UnauthorizedAccessException)
-        {
-            if (!_isMissing)
-                LogUnreadable(_log, _path, unreadable.Message);
-            _telemetry.PolicyRead(isTaken: false);
-            _isMissing = true;
+        var found = _reader.Look();
+        if (found == PolicyLook.Unreadable && !_isMissing)
+            LogUnreadable(_log, _path, _reader.Failures[0]);
+        _isMissing = found == PolicyLook.Unreadable;
+        if (found == PolicyLook.Refused)
+            LogRefused(_log, _path, string.Join("; ", _reader.Failures));
+        if (found != PolicyLook.Unchanged)
+            _telemetry.PolicyRead(isTaken: found == PolicyLook.Taken);
+        if (found != PolicyLook.Taken)
             return;
-        }
-
-        _isMissing = false;
-        if (bytes.AsSpan().SequenceEqual(_seen))
-            return;
-        _seen = bytes;
-        var failures = new List<string>();
-        var policy = Parse(bytes, failures);
-        if (policy is null || failures.Count > 0)
-        {
-            LogRefused(_log, _path, string.Join("; ", failures));
-            _telemetry.PolicyRead(isTaken: false);
-            return;
-        }
-
-        _current = policy;
-        _telemetry.PolicyRead(isTaken: true);
+        _current = _reader.Policy!;
         LogTaken(_log, _path);
     }
 
@@ -95,7 +57,7 @@ internal sealed partial class PolicyFile : BackgroundService
             return;
         while (true)
         {
-            await Task.Delay(s_interval, _time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.Delay(PolicyFiles.Interval, _time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             if (stoppingToken.IsCancellationRequested)
                 return;
             LookSafely();
@@ -114,44 +76,11 @@ internal sealed partial class PolicyFile : BackgroundService
         }
     }
 
-    /// <summary>Whole, with its links followed: a ConfigMap's file is a link that is turned round.</summary>
-    private static byte[] Read(string path)
-    {
-        using var file = File.OpenRead(path);
-        // What is written to it meanwhile is there at the next look.
-        var bytes = new byte[Math.Min(file.Length, MaxBytes) + 1];
-        var length = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-        return bytes[..length];
-    }
-
     private static DoorPolicy? Parse(byte[] bytes, List<string> failures)
     {
-        if (bytes.Length > MaxBytes)
-        {
-            failures.Add($"the policy has more than {MaxBytes} octets");
-            return null;
-        }
-
-        try
-        {
-            var written = new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).Build();
-            var section = new ConfigurationBuilder()
-                .AddInMemoryCollection(written.AsEnumerable().Select(setting => KeyValuePair.Create($"{PolicyOptions.SectionName}:{setting.Key}", setting.Value)))
-                .Build();
-            var options = section.ReadSettings<PolicyOptions>(PolicyOptions.SectionName);
-            options.Validate(failures);
-            return failures.Count > 0 ? null : new DoorPolicy(options);
-        }
-        catch (OptionsValidationException wrong)
-        {
-            failures.AddRange(wrong.Failures);
-        }
-        catch (Exception unreadable) when (unreadable is JsonException or FormatException or InvalidDataException)
-        {
-            failures.Add($"it is no JSON of settings: {(unreadable.InnerException ?? unreadable).Message}");
-        }
-
-        return null;
+        var options = PolicyFiles.ReadOptions<PolicyOptions>(bytes, PolicyOptions.SectionName, failures);
+        options?.Validate(failures);
+        return options is null || failures.Count > 0 ? null : new DoorPolicy(options);
     }
 
     [LoggerMessage(1040, LogLevel.Error, "The policy {Path} cannot be read, and what was read before stays in force: {Reason}")]

@@ -1,17 +1,31 @@
-using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Sites;
 
 namespace MailPipeline.Queue.Domains;
 
 /// <summary>Recipients of one domain, given to a worker together.</summary>
 internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipients, bool Probe)
 {
+    /// <summary>The site whose permit it has; empty: none is known; null: it goes wherever DNS leads, as local mail and batches of former lives do.</summary>
+    public string? Site { get; init; }
+
+    /// <summary>Of the permit (<see cref="SitePermit.Epoch"/>).</summary>
+    public long SiteEpoch { get; init; }
+
+    /// <summary>Its connection is not kept beyond it.</summary>
+    public bool EndsConnection { get; init; }
+
+    /// <summary>Somebody counts its messages by the second.</summary>
+    public bool IsPaced { get; init; }
+
+    /// <summary>Different ones.</summary>
+    public int Messages => Recipients.DistinctBy(recipient => recipient.MessageId).Count();
+
     /// <summary>A worker held the batch before this queue was in memory; storage alone knows its recipients.</summary>
     public bool IsAdopted => Recipients.Length == 0;
 
-    /// <summary>The endpoint that the batch is sent to. Domains that could not be reached have one of their own (<see cref="BusEndpoints.DeliverRetry"/>).</summary>
+    /// <summary>The endpoint that the batch is sent to. Domains that could not be reached have one of their own (<see cref="ContractMapping.EndpointOf"/>).</summary>
     public string Endpoint => EndpointOf(Route, Probe);
 
-    public static string EndpointOf(RecipientRoute route, bool probe) =>
-        route == RecipientRoute.Local ? BusEndpoints.Store : probe ? BusEndpoints.DeliverRetry : BusEndpoints.Deliver;
+    public static string EndpointOf(RecipientRoute route, bool probe) => ContractMapping.EndpointOf(route, isFailing: probe);
 }

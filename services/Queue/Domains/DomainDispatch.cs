@@ -1,4 +1,6 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
+using MailPipeline.Queue.Sites;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Domains;
@@ -8,8 +10,8 @@ namespace MailPipeline.Queue.Domains;
 /// as the <see cref="DomainQueue"/> allows. One for each activation of its grain, and on its scheduler alone.
 /// </summary>
 internal sealed class DomainDispatch(
-    QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options,
-    RetrySchedule schedule, QueueTelemetry telemetry, TimeProvider time)
+    QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, DomainSite site, QueuePolicyFile policy,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
 {
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
@@ -28,10 +30,13 @@ internal sealed class DomainDispatch(
     /// <summary>What is due in storage waits for workers that are not there: there is no use in looking often.</summary>
     private bool _waitsForWorkers;
 
+    private DestinationPolicy? _applied;
     private bool _isRunning;
     private bool _runAgain;
 
-    public DomainQueue Queue { get; } = new(options.Value, schedule);
+    public DomainQueue Queue { get; } = new(options.Value, policy.Schedules);
+
+    public DomainSite Site => site;
 
     /// <summary>Nothing waits here, and storage may have something that workers would take now.</summary>
     public bool MayFindMore => Queue.IsIdle && !Queue.BacksOff(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers;
@@ -43,8 +48,10 @@ internal sealed class DomainDispatch(
         if (!HasWorkers)
         {
             Queue.LeaveToStore();
+            site.StopWaiting();
             return;
         }
+        ApplyLimits(domain);
         NoteOpenings();
         if (_isRunning)
         {
@@ -59,8 +66,9 @@ internal sealed class DomainDispatch(
                 _runAgain = false;
                 LeaveWhatHasNoWorkers();
                 await LoadAsync(domain);
-                while (CanSend)
-                    await SendBatchAsync(domain);
+                while (CanSend && await SendBatchAsync(domain))
+                {
+                }
             }
             while (_runAgain || (Queue.WantsMore(time.GetUtcNow()) && CanSend));
         }
@@ -96,9 +104,51 @@ internal sealed class DomainDispatch(
         _waitsForWorkers = _only is not null && Queue.IsIdle;
     }
 
-    /// <summary>The batch could not be sent, or was lost: its recipients wait in storage.</summary>
-    public void TakeBack(Batch batch)
+    /// <summary>The site calls: it is this domain's turn. Null: nobody waits here for it, or none may go; else a batch is on its way.</summary>
+    public Task? TryUse(string domain, string ofSite, SitePermit permit)
     {
+        if (!site.Take(ofSite, permit))
+            return null;
+        ApplyLimits(domain);
+        if (!CanSend || TakeBatch(permit.BatchId, permit) is not { } batch)
+        {
+            // The site has it back by the answer.
+            site.Leave(permit.BatchId);
+            return null;
+        }
+        return SendAsync(domain, batch);
+    }
+
+    /// <summary>Asks once more for what was asked for, of a site that may not know of it any more.</summary>
+    public async Task AskAgainAsync(string domain, SiteAsk ask)
+    {
+        if (await AskAsync(domain, ask.BatchId) is not { } permit)
+            return;
+        if (CanSend && TakeBatch(ask.BatchId, permit) is { } batch)
+            await SendAsync(domain, batch);
+        else
+            site.GiveBack(domain, ask.BatchId);
+        await RunAsync(domain);
+    }
+
+    /// <summary>The site rests, and the domain with it.</summary>
+    public async Task FollowAsync(string domain, SiteRest rest)
+    {
+        site.StopWaiting();
+        if (Queue.Follow(rest, time.GetUtcNow()))
+            await store.FollowSiteAsync(domain, Queue.Backoff, site.Key);
+    }
+
+    /// <summary>The batch could not be sent, or was lost: its recipients wait in storage.</summary>
+    /// <param name="isOver">Whoever had it has it no more, and nobody else will.</param>
+    public void TakeBack(string domain, Batch batch, bool isOver = false)
+    {
+        if (isOver || batch.SiteEpoch == 0)
+            site.GiveBack(domain, batch.Id);
+        else
+            site.Leave(batch.Id);
+        if (batch.IsPaced)
+            Queue.NoteSent(batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], time.GetUtcNow());
         CountUnderWay(batch.Route, -Queue.TakeBack(batch.Id));
         Queue.SetBack(batch.Endpoint, time.GetUtcNow());
     }
@@ -110,7 +160,18 @@ internal sealed class DomainDispatch(
             telemetry.UnderWay(route, change);
     }
 
-    private bool CanSend => !pause.IsPaused && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow());
+    private bool CanSend => !pause.IsPaused && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
+        && !(site.IsWaiting && Queue.NextRoute == RecipientRoute.Remote);
+
+    private void ApplyLimits(string domain)
+    {
+        var current = policy.Current;
+        if (ReferenceEquals(current, _applied))
+            return;
+        _applied = current;
+        Queue.SetLimits(current.OfDomain(domain), time.GetUtcNow());
+        Queue.SetSchedules(policy.Schedules);
+    }
 
     /// <summary>This route has workers, for this domain as it stands.</summary>
     private bool IsOpen(RecipientRoute route) => gate.IsOpen(Queue.EndpointOf(route));
@@ -189,15 +250,48 @@ internal sealed class DomainDispatch(
             CountUnderWay(route, -count);
     }
 
-    private async Task SendBatchAsync(string domain)
+    /// <summary>False: nothing more can be sent now.</summary>
+    private async Task<bool> SendBatchAsync(string domain)
     {
         var batchId = await store.NextBatchIdAsync(CancellationToken.None);
-        if (Queue.TryTakeBatch(batchId, time.GetUtcNow()) is not { } batch)
-            return;
+        if (!CanSend)
+            return false;
+        SitePermit? permit = null;
+        if (Queue.NextRoute == RecipientRoute.Remote && site.Key.Length > 0 && (permit = await AskAsync(domain, batchId)) is null)
+            return false;
+        if (TakeBatch(batchId, permit) is not { } batch)
+        {
+            site.GiveBack(domain, batchId);
+            return false;
+        }
+        if (batch.Route != RecipientRoute.Remote)
+            site.GiveBack(domain, batchId);
+        await SendAsync(domain, batch);
+        return true;
+    }
+
+    /// <summary>Null: the domain waits for its turn, or its site rests.</summary>
+    private async Task<SitePermit?> AskAsync(string domain, long batchId)
+    {
+        var answer = await site.AskAsync(domain, batchId, Queue.MostMessages(time.GetUtcNow()));
+        if (answer.Rest is { } rest)
+            await FollowAsync(domain, rest);
+        return answer.Permit;
+    }
+
+    private Batch? TakeBatch(long batchId, SitePermit? permit)
+    {
+        if (Queue.TryTakeBatch(batchId, time.GetUtcNow(), site.Bound, permit) is not { } batch)
+            return null;
         CountUnderWay(batch.Route, batch.Recipients.Length);
+        return batch;
+    }
+
+    private async Task SendAsync(string domain, Batch batch)
+    {
         if (await sender.TrySendAsync(domain, batch))
             telemetry.Dispatched(batch.Route, batch.Recipients.Length);
         else
-            TakeBack(batch);
+            TakeBack(domain, batch);
     }
 }

@@ -1,4 +1,6 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
+using MailPipeline.Queue.Sites;
 
 namespace MailPipeline.Queue.Domains;
 
@@ -6,7 +8,8 @@ namespace MailPipeline.Queue.Domains;
 /// What one destination domain has in memory: a bounded window of due recipients, the batches under way, how many of them are allowed at
 /// once, and whether the domain backs off. Pure: time comes in, decisions come out.
 /// </summary>
-internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
+/// <param name="schedules">Those of this moment.</param>
+internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
 {
     /// <summary>Recipients with which a domain that could not be reached is tried again.</summary>
     private const int ProbeRecipients = 2;
@@ -17,7 +20,10 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     private readonly DomainWindow _window = new(options.WindowRecipients);
     private readonly BatchesUnderWay _underWay = new(options.BatchTimeout);
     private readonly Dictionary<string, GrowingPause> _setbacks = [];
+    private readonly MessageRate _rate = new();
     private int _allowed = options.InitialConcurrency;
+    private DestinationLimits _limits = DestinationLimits.None;
+    private ScheduleTable _schedules = schedules;
 
     public DomainBackoff Backoff { get; private set; } = DomainBackoff.None;
 
@@ -50,6 +56,29 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     public void Adopt(IEnumerable<long> batchIds, DateTimeOffset now) => _underWay.Adopt(batchIds, now);
 
     public void Remember(DomainBackoff backoff) => Backoff = backoff;
+
+    /// <summary>What an operator says of the domain by name, beside the settings.</summary>
+    public void SetLimits(DestinationLimits limits, DateTimeOffset now)
+    {
+        _limits = limits;
+        _rate.Set(limits.MessagesPerSecond, now);
+    }
+
+    /// <summary>What is said of times has changed.</summary>
+    public void SetSchedules(ScheduleTable current) => _schedules = current;
+
+    /// <summary>
+    /// Its site rests, and until then there is no use in trying: it waits as one that could not be reached does, and begins as carefully. True:
+    /// that is to be stored.
+    /// </summary>
+    public bool Follow(SiteRest rest, DateTimeOffset now)
+    {
+        LeaveToStore();
+        if (rest.Until <= now || rest.Until <= Backoff.BackoffUntil)
+            return false;
+        Backoff = new DomainBackoff(Math.Max(Backoff.Failures, rest.Failures), rest.Until, rest.Reason);
+        return true;
+    }
 
     /// <summary>
     /// What storage has ends earlier than what is known here. Of another number of failures it is older, and the one that is known is being
@@ -108,22 +137,59 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     /// time; only where the domain could not be reached just now would that tell nothing new.
     /// </summary>
     public IReadOnlyList<Recipient> TakeExpired(DateTimeOffset now) =>
-        Backoff.Failures == 0 ? [] : _window.Remove(recipient => schedule.IsOver(recipient.AcceptedAt, now));
+        Backoff.Failures == 0 ? [] : _window.Remove(recipient => _schedules.Of(recipient).Retry.IsOver(recipient.AcceptedAt, now));
 
     /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
-    public Batch? TryTakeBatch(long batchId, DateTimeOffset now)
+    /// <param name="site">Where it may go (<see cref="Batch.Site"/>).</param>
+    /// <param name="permit">Of that site; null: none is needed.</param>
+    public Batch? TryTakeBatch(long batchId, DateTimeOffset now, string? site = null, SitePermit? permit = null)
     {
         if (!CanSend(now) || _window.Next is not { } next)
             return null;
         var probe = Backoff.Failures > 0;
-        var most = probe && next.Route == RecipientRoute.Remote ? ProbeRecipients : options.BatchRecipients;
-        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route), probe);
+        var isRemote = next.Route == RecipientRoute.Remote;
+        var most = probe && isRemote ? ProbeRecipients : options.BatchRecipients;
+        var messages = isRemote ? Math.Min(MostMessages(now), permit?.Messages ?? int.MaxValue) : int.MaxValue;
+        if (messages <= 0)
+            return null;
+        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages), probe);
+        if (isRemote)
+        {
+            batch = batch with
+            {
+                Site = site, SiteEpoch = permit?.Epoch ?? 0, EndsConnection = _limits != DestinationLimits.None || permit is { IsLimited: true },
+                IsPaced = _rate.IsSet || permit is { IsPaced: true },
+            };
+            if (_rate.IsSet)
+                _rate.Take(batch.Messages);
+        }
+
         _underWay.Add(batch, now);
         return batch;
     }
 
     public bool CanSend(DateTimeOffset now) =>
-        NextEndpoint is { } endpoint && !BacksOff(now) && !IsSetBack(endpoint, now) && _underWay.Count < (Backoff.Failures > 0 ? 1 : _allowed);
+        NextEndpoint is { } endpoint && !BacksOff(now) && !IsSetBack(endpoint, now) && _underWay.Count < (Backoff.Failures > 0 ? 1 : Math.Min(_allowed, Cap))
+        && (NextRoute != RecipientRoute.Remote || _rate.Room(now) > 0);
+
+    /// <summary>The route of the next batch; null when nobody waits.</summary>
+    public RecipientRoute? NextRoute => _window.Next?.Route;
+
+    /// <summary>So many messages at most are wanted in the next batch to other systems.</summary>
+    public int MostMessages(DateTimeOffset now) => Math.Min(
+        Math.Min(_rate.Room(now), _limits.MessagesPerConnection ?? int.MaxValue), Math.Min(_window.Count, Backoff.Failures > 0 ? ProbeRecipients : options.BatchRecipients));
+
+    /// <summary>When the rate of the domain lets somebody go who waits; null: it keeps nobody, or only a report lets him.</summary>
+    public DateTimeOffset? NextByRateAt(DateTimeOffset now) => _rate.IsSet && NextRoute == RecipientRoute.Remote && !BacksOff(now) ? _rate.NextAt(now) : null;
+
+    /// <summary>A batch that counted by the second has ended.</summary>
+    public void NoteSent(int messages, IReadOnlyList<TimeSpan> sent, DateTimeOffset now)
+    {
+        if (_rate.IsSet)
+            _rate.Report(messages, sent, now);
+    }
+
+    private int Cap => _limits.Connections ?? options.DomainConcurrency;
 
     /// <summary>The endpoint of the next batch; null when nobody waits.</summary>
     public string? NextEndpoint => _window.Next is { } next ? EndpointOf(next.Route) : null;
@@ -152,6 +218,15 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
     {
         NoteMoreInStore();
         return Complete(batchId)?.Recipients.Length ?? 0;
+    }
+
+    /// <summary>Nobody has claimed anything of the batch: it is its recipients' turn again. Null when it is not known (any more).</summary>
+    public Batch? PutBack(long batchId)
+    {
+        if (_underWay.End(batchId) is not { } batch)
+            return null;
+        _window.Return(batch.Recipients);
+        return batch;
     }
 
     /// <summary>
@@ -184,12 +259,13 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
         (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
 
     /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>
-    public bool Conclude(bool unreachable, string reason, DateTimeOffset now, double random)
+    /// <param name="domain">Its name.</param>
+    public bool Conclude(string domain, bool unreachable, string reason, DateTimeOffset now, double random)
     {
         if (!unreachable)
         {
             // Slow start: one more at a time while the domain answers.
-            _allowed = Math.Min(_allowed + 1, options.DomainConcurrency);
+            _allowed = Math.Min(_allowed + 1, Cap);
             if (Backoff.Failures == 0)
                 return false;
             // The end of the back-off stays known: recipients that waited for it are not late since before.
@@ -201,7 +277,7 @@ internal sealed class DomainQueue(QueueOptions options, RetrySchedule schedule)
             return false;
         _allowed = options.InitialConcurrency;
         var failures = Backoff.Failures + 1;
-        Backoff = new DomainBackoff(failures, now + schedule.Pause(failures, random), reason);
+        Backoff = new DomainBackoff(failures, now + _schedules.OfDomain(domain).Retry.Pause(failures, random), reason);
         // Recipients in the window wait in storage while the domain backs off.
         LeaveToStore();
         return true;

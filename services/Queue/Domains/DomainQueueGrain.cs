@@ -1,5 +1,6 @@
 using MailPipeline.Contracts;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Sites;
 using MailPipeline.Storage;
 using Orleans.Concurrency;
 
@@ -29,12 +30,15 @@ internal sealed partial class DomainQueueGrain(
     private string _site = "";
 
     private int _idleTicks;
+    private IGrainTimer? _rateTimer;
 
     private string Domain => this.GetPrimaryKeyString();
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _queue.Remember(await store.FindBackoffAsync(Domain, cancellationToken));
+        var (backoff, site) = await store.FindDomainAsync(Domain, cancellationToken);
+        _queue.Remember(backoff);
+        dispatch.Site.Begin(Domain, site, insists: backoff.Failures > 0);
         await AdoptAsync(cancellationToken);
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(s_tick, s_tick) { Interleave = true });
     }
@@ -60,8 +64,35 @@ internal sealed partial class DomainQueueGrain(
         _idleTicks = 0;
         // Storage says that it does not back off: somebody has ended that.
         if (_queue.BacksOff(time.GetUtcNow()))
+        {
             _queue.Shorten(await store.FindBackoffAsync(Domain, CancellationToken.None));
+            if (!_queue.BacksOff(time.GetUtcNow()))
+                dispatch.Site.Insist();
+        }
         return await dispatch.LookAsync(Domain);
+    }
+
+    public Task<bool> TakePermitAsync(string site, SitePermit permit)
+    {
+        _idleTicks = 0;
+        if (dispatch.TryUse(Domain, site, permit) is not { } sending)
+            return Task.FromResult(false);
+        _ = DispatchAsideAsync(sending);
+        return Task.FromResult(true);
+    }
+
+    public async Task FollowRestAsync(string site, SiteRest rest)
+    {
+        if (site != dispatch.Site.Key || !dispatch.Site.IsWaiting)
+            return;
+        try
+        {
+            await dispatch.FollowAsync(Domain, rest);
+        }
+        catch (StorageUnavailableException exception)
+        {
+            NoteStorageAway(exception);
+        }
     }
 
     public async Task CompleteAsync(AttemptsCompleted completed)
@@ -75,6 +106,11 @@ internal sealed partial class DomainQueueGrain(
             _queue.NoteMoreInStore();
             await outcomes.RecordAsync(report, [], _queue.Backoff.BackoffUntil);
             await dispatch.RunAsync(Domain);
+            return;
+        }
+        if (report.IsElsewhere)
+        {
+            await SendElsewhereAsync(report);
             return;
         }
         // Another worker has what this one was to try: he was given it before this queue was in memory.
@@ -91,11 +127,53 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
+    /// <summary>Nobody of the batch was claimed: it goes out again with a permit of the site that its mail goes to, or with one that counts.</summary>
+    private async Task SendElsewhereAsync(AttemptReport report)
+    {
+        dispatch.Site.GiveBack(Domain, report.BatchId);
+        if (_queue.PutBack(report.BatchId) is not { } batch)
+            return;
+        dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
+        if (batch.IsPaced)
+            _queue.NoteSent(batch.Messages, [], time.GetUtcNow());
+        // What has no permit that counts gets one from whoever gives them out now; that may take a moment.
+        if (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site)
+            _queue.SetBack(batch.Endpoint, time.GetUtcNow());
+        await dispatch.RunAsync(Domain);
+        SetRateTimer();
+    }
+
+    /// <summary>Before anything else is given out: what the batch had is others' now.</summary>
+    private void EndPermit(AttemptReport report, Batch? batch)
+    {
+        var sent = batch is { IsPaced: true } ? SentIn(report) : [];
+        var messages = batch is { IsPaced: true } ? batch.Messages : 0;
+        if (messages > 0)
+            _queue.NoteSent(messages, sent, time.GetUtcNow());
+        var hasTried = report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
+        // An old report may come when much has happened since.
+        var state = hasTried && batch is not null ? report.SiteState : SiteState.Unsaid;
+        var reply = state is SiteState.SlowDown or SiteState.Unreachable
+            ? report.Results.FirstOrDefault(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed)?.Reply ?? "" : "";
+        dispatch.Site.End(new SiteReport(Domain, report.BatchId, messages, sent, state, hasTried && !report.Unreachable, reply), report.Site);
+        if (hasTried)
+            dispatch.Site.Learn(Domain, report.Site);
+    }
+
+    /// <summary>How long before the end of its batch each message was sent, by the worker's own clock.</summary>
+    private static TimeSpan[] SentIn(AttemptReport report)
+    {
+        var sent = report.Results.Where(result => result.Outcome != AttemptOutcome.NotAttempted)
+            .GroupBy(result => RecipientIds.MessageId(result.RecipientId), result => result.FinishedAt, (_, at) => at.Max()).ToArray();
+        return sent.Length == 0 ? [] : Array.ConvertAll(sent, at => sent.Max() - at);
+    }
+
     private async Task ConcludeAsync(AttemptReport report)
     {
         var batch = _queue.Complete(report.BatchId);
         if (batch is not null)
             dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
+        EndPermit(report, batch);
         if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
             ForgetSetbacks(batch);
         else if (batch is not null)
@@ -105,10 +183,25 @@ internal sealed partial class DomainQueueGrain(
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
         await dispatch.RunAsync(Domain);
+        SetRateTimer();
         if (await recording)
             _queue.NoteMoreInStore();
         // Behind what the report decides: without it nothing is lost.
-        await RememberSiteAsync(report);
+        if (report.Results.Any(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Uncertain))
+            await RememberSiteAsync(report.Site);
+    }
+
+    /// <summary>For the moment when the rate of the domain lets the next one go.</summary>
+    private void SetRateTimer()
+    {
+        var now = time.GetUtcNow();
+        if (_queue.NextByRateAt(now) is not { } at)
+            return;
+        var due = at > now ? at - now : TimeSpan.FromMilliseconds(1);
+        if (_rateTimer is null)
+            _rateTimer = this.RegisterGrainTimer(_ => DispatchAsideAsync(), new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { Interleave = true });
+        else
+            _rateTimer.Change(due, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Somebody was tried; of a batch that is not known (any more), or was adopted, nobody knows by which endpoint.</summary>
@@ -125,13 +218,15 @@ internal sealed partial class DomainQueueGrain(
     {
         // What is ending, or ends while storage answers, is not adopted afterwards.
         var known = _queue.BatchIds.Concat(_concluding).ToHashSet();
-        _queue.Adopt((await store.ListHeldAsync(Domain, cancellationToken)).Except(known), time.GetUtcNow());
+        long[] held = [.. (await store.ListHeldAsync(Domain, cancellationToken)).Except(known)];
+        _queue.Adopt(held, time.GetUtcNow());
+        dispatch.Site.Adopt(held);
     }
 
     private async Task LearnAsync(AttemptReport report)
     {
         var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
-        if (!_queue.Conclude(report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
+        if (!_queue.Conclude(Domain, report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
             return;
         if (report.Unreachable)
             LogBacksOff(log, Domain, _queue.Backoff.BackoffUntil, reason);
@@ -139,14 +234,14 @@ internal sealed partial class DomainQueueGrain(
     }
 
     /// <summary>For operators. Where nobody is left to wait there is nothing to remember it beside.</summary>
-    private async Task RememberSiteAsync(AttemptReport report)
+    private async Task RememberSiteAsync(string site)
     {
-        if (report.Site.Length == 0 || report.Site == _site || !report.Results.Any(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Uncertain))
+        if (site.Length == 0 || site == _site)
             return;
         try
         {
-            await store.SetSiteAsync(Domain, report.Site);
-            _site = report.Site;
+            await store.SetSiteAsync(Domain, site);
+            _site = site;
         }
         catch (StorageUnavailableException exception)
         {
@@ -154,11 +249,14 @@ internal sealed partial class DomainQueueGrain(
         }
     }
 
-    private async Task DispatchAsideAsync()
+    /// <param name="before">What is under way already.</param>
+    private async Task DispatchAsideAsync(Task? before = null)
     {
         try
         {
+            await (before ?? Task.CompletedTask);
             await dispatch.RunAsync(Domain);
+            SetRateTimer();
         }
         catch (StorageUnavailableException exception)
         {
@@ -175,9 +273,14 @@ internal sealed partial class DomainQueueGrain(
         try
         {
             await CheckOverdueAsync(cancellationToken);
+            if (dispatch.Site.IsHeldUp)
+                await RememberSiteAsync(dispatch.Site.Key);
+            if (dispatch.Site.Tick(Domain) is { } ask)
+                await dispatch.AskAgainAsync(Domain, ask);
             if (!_queue.IsIdle)
             {
                 await dispatch.RunAsync(Domain);
+                SetRateTimer();
                 return;
             }
             _idleTicks++;
@@ -229,7 +332,7 @@ internal sealed partial class DomainQueueGrain(
                 await ConcludeDeliveredAsync(batch);
                 continue;
             }
-            dispatch.TakeBack(batch);
+            dispatch.TakeBack(Domain, batch, isOver: wasClaimed || end == BatchEnd.Tried);
             if (wasClaimed || end == BatchEnd.Tried)
                 continue;
             telemetry.BatchLost(batch.Route);
@@ -243,6 +346,10 @@ internal sealed partial class DomainQueueGrain(
         _queue.Complete(batch.Id);
         dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
         ForgetSetbacks(batch);
+        if (batch.IsPaced)
+            _queue.NoteSent(batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], time.GetUtcNow());
+        dispatch.Site.End(new SiteReport(
+            Domain, batch.Id, batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], SiteState.Answered, HasProgressed: true, ""));
         _queue.NoteMoreInStore();
         await LearnAsync(new AttemptReport(Domain, batch.Id, ClaimId: 0, [], Unreachable: false));
     }

@@ -109,7 +109,10 @@ internal sealed class DomainWindow(int capacity)
     }
 
     /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
-    public Recipient[] Take(int most, RecipientRoute route) => _turns.Take(most, route);
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue) => _turns.Take(most, route, mostMessages);
+
+    /// <summary>They were taken, nobody has tried them, and it is still their turn.</summary>
+    public void Return(IReadOnlyList<Recipient> recipients) => _turns.Return(recipients);
 
     /// <summary>Recipients that are under way no more: storage may say that they are due again.</summary>
     public void Forget(IEnumerable<Recipient> recipients)

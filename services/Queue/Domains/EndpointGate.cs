@@ -56,6 +56,16 @@ internal sealed class EndpointGate
             return IsOpenNow(endpoint);
     }
 
+    /// <summary>Endpoints that are closed, in order of their names, and whether it is for the bus that they are.</summary>
+    public IReadOnlyList<(string Endpoint, bool BusRefuses)> Closed
+    {
+        get
+        {
+            lock (_lock)
+                return [.. Endpoints.Order(StringComparer.Ordinal).Where(endpoint => !IsOpenNow(endpoint)).Select(endpoint => (endpoint, !_withoutConsumers.Contains(endpoint)))];
+        }
+    }
+
     /// <param name="count">Null: unknown. Then it is for the bus to take batches, and for the queue to miss those that nobody claims.</param>
     /// <returns>True: whether there are any has changed.</returns>
     public bool NoteConsumers(string endpoint, int? count)

@@ -38,10 +38,11 @@ internal sealed class FlowTurns
     /// Takes up to so many recipients of one route, turn by turn. A message whose recipients do not all fit ends the turn of its flow all
     /// the same. A flow whose next recipient goes another way keeps its place.
     /// </summary>
-    public Recipient[] Take(int most, RecipientRoute route)
+    /// <param name="mostMessages">So many turns at most.</param>
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue)
     {
         var taken = new List<Recipient>(Math.Min(most, Count));
-        for (var node = _turns.First; node is not null && taken.Count < most;)
+        for (var node = _turns.First; node is not null && taken.Count < most && mostMessages > 0;)
         {
             if (node.Value.Peek().Route != route)
             {
@@ -49,6 +50,7 @@ internal sealed class FlowTurns
                 continue;
             }
             TakeTurn(node.Value, most, route, taken);
+            mostMessages--;
             var next = node.Next;
             _turns.Remove(node);
             if (node.Value.IsEmpty)
@@ -60,6 +62,23 @@ internal sealed class FlowTurns
         }
         Count -= taken.Count;
         return [.. taken];
+    }
+
+    /// <summary>They were taken, and nothing was done with them: each is the next of his sender again, and their senders come first, as before.</summary>
+    public void Return(IReadOnlyList<Recipient> recipients)
+    {
+        for (var i = recipients.Count - 1; i >= 0; i--)
+        {
+            var flow = recipients[i].Flow;
+            if (!_flows.TryGetValue(flow, out var node))
+                _flows.Add(flow, node = new LinkedListNode<Flow>(new Flow(flow)));
+            node.List?.Remove(node);
+            _turns.AddFirst(node);
+        }
+
+        foreach (var flow in recipients.GroupBy(recipient => recipient.Flow))
+            _flows[flow.Key].Value.Return([.. flow]);
+        Count += recipients.Count;
     }
 
     /// <summary>Takes those out for whom it holds, whosever turn it is.</summary>
@@ -117,6 +136,21 @@ internal sealed class FlowTurns
             if (index == _lines.Count || _lines[index].Priority != recipient.Priority)
                 _lines.Insert(index, (recipient.Priority, new Queue<Recipient>()));
             _lines[index].Waiting.Enqueue(recipient);
+        }
+
+        public void Return(IReadOnlyList<Recipient> recipients)
+        {
+            foreach (var line in recipients.GroupBy(recipient => recipient.Priority))
+            {
+                var behind = _lines.FindIndex(waiting => waiting.Priority == line.Key);
+                foreach (var recipient in line.Concat(behind < 0 ? [] : _lines[behind].Waiting.ToArray()))
+                {
+                    if (behind >= 0)
+                        _lines.RemoveAt(behind);
+                    behind = -1;
+                    Add(recipient);
+                }
+            }
         }
 
         public void Remove(Predicate<Recipient> match, List<Recipient> removed)

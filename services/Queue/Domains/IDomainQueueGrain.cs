@@ -1,9 +1,10 @@
 using MailPipeline.Contracts;
+using MailPipeline.Queue.Sites;
 
 namespace MailPipeline.Queue.Domains;
 
 /// <summary>The delivery queue of one destination domain; the key is the domain in lower case.</summary>
-internal interface IDomainQueueGrain : IGrainWithStringKey
+internal interface IDomainQueueGrain : ISiteWaiter
 {
     /// <summary>These recipients have just become due.</summary>
     Task OfferAsync(QueuedRecipient[] recipients);

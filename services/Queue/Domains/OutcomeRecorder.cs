@@ -1,4 +1,6 @@
+using System.Collections.Frozen;
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reports;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
@@ -11,12 +13,14 @@ namespace MailPipeline.Queue.Domains;
 /// in one transaction.
 /// </summary>
 internal sealed partial class OutcomeRecorder(
-    QueueStore queue, IOutcomes outcomes, ClaimStore claims, FailureReports reports, RetrySchedule schedule, IOptions<QueueOptions> options,
+    QueueStore queue, IOutcomes outcomes, ClaimStore claims, FailureReports reports, QueuePolicyFile policy, IOptions<QueueOptions> options,
     QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
 {
     /// <summary>Storage may be away for a moment; beyond it the claim's lease decides.</summary>
     private static readonly TimeSpan[] s_storagePauses =
         [TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)];
+
+    private static readonly IReadOnlyDictionary<long, int> s_none = FrozenDictionary<long, int>.Empty;
 
     /// <param name="dispatched">The batch's recipients as far as the caller knows them.</param>
     /// <param name="backoffUntil">Until then the domain is not tried, as far as is known: the log names no earlier attempt.</param>
@@ -33,6 +37,7 @@ internal sealed partial class OutcomeRecorder(
         // Whoever delivered all that he won has written it, and ended the claim with it. The others are not under it.
         if (report.HasEnded)
             return report.Results.Any(result => result.Outcome == AttemptOutcome.NotAttempted);
+        var uncertain = await CountUncertainAsync(report);
         foreach (var result in report.Results)
         {
             if (result.Outcome == AttemptOutcome.Delivered)
@@ -43,7 +48,8 @@ internal sealed partial class OutcomeRecorder(
             if (recipient is null || DomainKey.Of(recipient.Address) != report.Domain)
                 continue;
             recipients[recipient.RecipientId] = recipient;
-            var decision = Decide(recipient, result, now);
+            var decision = AttemptDecision.Of(
+                recipient, result, uncertain.GetValueOrDefault(result.RecipientId), policy.Schedules, policy.Replies, now, Random.Shared.NextDouble());
             decisions.Add(decision);
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);
@@ -65,20 +71,11 @@ internal sealed partial class OutcomeRecorder(
         await RecordAsync(claim.Id, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
     }
 
-    private RecipientDecision Decide(Recipient recipient, AttemptResult result, DateTimeOffset now)
+    /// <summary>Of those whose attempt may have delivered, how many before did; as long as the claim is held nobody else changes that.</summary>
+    private async Task<IReadOnlyDictionary<long, int>> CountUncertainAsync(AttemptReport report)
     {
-        switch (result.Outcome)
-        {
-            case AttemptOutcome.Failed:
-                return new RecipientDecision(result, RecipientState.Bounced, now);
-            case AttemptOutcome.NotAttempted:
-                return new RecipientDecision(result, RecipientState.Queued, now);
-            default:
-                var next = schedule.Next(recipient.Attempts + 1, recipient.AcceptedAt, now, Random.Shared.NextDouble());
-                return next is { } at
-                    ? new RecipientDecision(result, RecipientState.Queued, at)
-                    : new RecipientDecision(result, RecipientState.Expired, now);
-        }
+        var uncertain = report.Results.Where(result => result.Outcome == AttemptOutcome.Uncertain).Select(result => result.RecipientId).ToList();
+        return uncertain.Count == 0 ? s_none : await queue.CountUncertainAsync(uncertain, CancellationToken.None);
     }
 
     /// <param name="endsClaim">False: more is to be recorded under the claim.</param>
@@ -95,7 +92,7 @@ internal sealed partial class OutcomeRecorder(
                 foreach (var decision in decisions.Where(decision => recorded.Recorded.Contains(decision.Result.RecipientId)))
                     Note(decision, recipients.GetValueOrDefault(decision.Result.RecipientId), backoffUntil, recorded.Held.Contains(decision.Result.RecipientId));
                 foreach (var held in recorded.Held)
-                    NoteHeld(held, HoldRule.Uncertain, recipients);
+                    NoteHeld(held, decisions.First(decision => decision.Result.RecipientId == held).HoldReason, recipients);
                 // The others' failures may get company until their time has come.
                 await reports.ReportAsync(recorded.Reportable, CancellationToken.None);
                 return;
@@ -138,6 +135,8 @@ internal sealed partial class OutcomeRecorder(
     {
         var result = decision.Result;
         telemetry.Decided(decision.State);
+        if (decision.WasTried && result.Outcome != AttemptOutcome.NotAttempted)
+            telemetry.Undelivered(result.Outcome, result.Class);
         if (result.Outcome == AttemptOutcome.Uncertain)
             telemetry.Uncertain(1);
         if (isHeld || !log.IsEnabled(LogLevel.Information) || (decision.State == RecipientState.Queued && result.Outcome == AttemptOutcome.NotAttempted))
@@ -147,10 +146,11 @@ internal sealed partial class OutcomeRecorder(
         using var trace = telemetry.TraceOf(known?.TraceParent ?? "");
         var next = backoffUntil > decision.NextAttemptAt ? backoffUntil : decision.NextAttemptAt;
         if (decision.State == RecipientState.Queued)
-            LogDeferred(log, message, recipient, original, LogText.OrNone(result.RemoteHost), result.Status, next, result.Reply);
+            LogDeferred(log, message, recipient, original, LogText.OrNone(result.RemoteHost), result.Status, QueueTelemetry.Word(result.Class), next, result.Reply);
         else
             LogGivenUp(
-                log, message, recipient, original, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status, result.Reply);
+                log, message, recipient, original, LogText.OrNone(result.RemoteHost), decision.State == RecipientState.Expired ? "expired" : "bounced", result.Status,
+                QueueTelemetry.Word(result.Class), result.Reply);
     }
 
     [LoggerMessage(2020, LogLevel.Warning, "Outcomes of claim {ClaimId} could not be recorded yet")]
@@ -159,12 +159,13 @@ internal sealed partial class OutcomeRecorder(
     [LoggerMessage(2023, LogLevel.Warning, "Storage refuses one of the {Count} outcomes of claim {ClaimId}")]
     private static partial void LogRefused(ILogger log, long claimId, int count, Exception exception);
 
-    [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status={State} dsn={Status} reply={Reply}")]
+    [LoggerMessage(2021, LogLevel.Information, "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status={State} dsn={Status} class={Class} reply={Reply}")]
     private static partial void LogGivenUp(
-        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string state, string status, string reply);
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string state, string status, string @class, string reply);
 
     [LoggerMessage(2022, LogLevel.Information,
-        "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status=deferred dsn={Status} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
+        "message={MessageId} to=<{Recipient}>{Original} relay={RemoteEndPoint} status=deferred dsn={Status} class={Class} next={NextAttemptAt:yyyy-MM-ddTHH:mm:ssZ} reply={Reply}")]
     private static partial void LogDeferred(
-        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string status, DateTimeOffset nextAttemptAt, string reply);
+        ILogger log, string messageId, string recipient, string original, string remoteEndPoint, string status, string @class, DateTimeOffset nextAttemptAt,
+        string reply);
 }

@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
@@ -12,7 +13,7 @@ namespace MailPipeline.Queue.Reconciling;
 /// many there were.
 /// </summary>
 internal sealed partial class DeadWorkers(
-    MailDatabase database, TakeBackStore store, RetrySchedule schedule, SteadyStorage steady, QueueTelemetry telemetry, TimeProvider time,
+    MailDatabase database, TakeBackStore store, QueuePolicyFile policy, SteadyStorage steady, QueueTelemetry telemetry, TimeProvider time,
     IOptions<QueueOptions> options, ILogger<DeadWorkers> log) : IDuty, IHostedLifecycleService
 {
     private TakenBack _atStart = TakenBack.Nothing;
@@ -23,7 +24,7 @@ internal sealed partial class DeadWorkers(
 
     public async Task<bool> RoundAsync()
     {
-        var taken = await store.TakeBackAsync(evenIfLeased: false, NextAttempt, CancellationToken.None, () => steady.IsSteady);
+        var taken = await store.TakeBackAsync(evenIfLeased: false, Decide, options.Value.ReportDelay, CancellationToken.None, () => steady.IsSteady);
         Note(taken, afterStart: false);
         return taken is not { Unbegun: 0, Interrupted: 0, Uncertain: 0 };
     }
@@ -32,7 +33,7 @@ internal sealed partial class DeadWorkers(
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
         if (database.SingleProcess)
-            _atStart = await store.TakeBackAsync(evenIfLeased: true, NextAttempt, cancellationToken);
+            _atStart = await store.TakeBackAsync(evenIfLeased: true, Decide, options.Value.ReportDelay, cancellationToken);
     }
 
     /// <summary>Now whoever collects metrics listens.</summary>
@@ -50,12 +51,8 @@ internal sealed partial class DeadWorkers(
 
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    /// <summary>Whose time is over is tried once more: only an answer, or its absence, gives a recipient up.</summary>
-    private DateTimeOffset NextAttempt(int attempts, DateTimeOffset acceptedAt)
-    {
-        var now = time.GetUtcNow();
-        return schedule.Next(attempts, acceptedAt, now, Random.Shared.NextDouble()) ?? now;
-    }
+    private TakeBackDecision Decide(LeftRecipient left) =>
+        AttemptDecision.Of(left, policy.Schedules, time.GetUtcNow(), Random.Shared.NextDouble());
 
     private void Note(TakenBack taken, bool afterStart)
     {
@@ -76,6 +73,8 @@ internal sealed partial class DeadWorkers(
                 log, MessageIds.ToText(RecipientIds.MessageId(result.RecipientId)), LogText.Address(address), LogText.Original(original),
                 LogText.OrNone(result.RemoteHost), MailLogText.Word(result.Outcome), result.Status, next, result.Reply);
         }
+        if (taken.GivenUp > 0)
+            LogGivenUp(log, taken.GivenUp);
         if (taken.Unnamed > 0)
             LogMoreRecipients(log, taken.Unnamed);
     }
@@ -96,6 +95,10 @@ internal sealed partial class DeadWorkers(
 
     [LoggerMessage(2064, LogLevel.Information, "Taken back from workers that died: {Count} recipients more, not shown one by one")]
     private static partial void LogMoreRecipients(ILogger log, int count);
+
+    [LoggerMessage(2068, LogLevel.Warning,
+        "Taken back from workers that died: {Count} recipients that may have been delivered are not tried again, and their senders are told so (Queue:Uncertain)")]
+    private static partial void LogGivenUp(ILogger log, int count);
 
     [LoggerMessage(2058, LogLevel.Error, "Claim {ClaimId} cannot be taken back and stays; the others are")]
     private static partial void LogNotTakenBack(ILogger log, long claimId, Exception exception);

@@ -78,7 +78,7 @@ internal sealed partial class Deadlines(
     {
         var isTold = false;
         return await unmade.TryAsync(
-                ReportKind.Delayed, messageId, async () => isTold = await maker.ReportLateAsync(messageId, now, CancellationToken.None))
+                ReportKind.Delayed, messageId, async () => isTold = await maker.ReportLateAsync(messageId, now, _ => true, CancellationToken.None))
             && isTold && await store.EndAsync(messageId, onlyIfOver: false) > 0;
     }
 

@@ -14,6 +14,9 @@ internal static class Duties
         .AddSingleton<IDuty, DmarcReporting>()
         .AddSingleton<IDuty, DmarcReading>()
         .AddSingleton<IDuty, Deadlines>()
+        .AddSingleton<QueueRules>()
+        .AddSingleton<IDuty, StateKeeping>()
         .AddSingleton<IDuty, QueueMeasuring>()
+        .AddSingleton<IDuty, SenderCounting>()
         .AddSingleton<IDuty, Housekeeping>();
 }

@@ -1,10 +1,11 @@
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reports;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>Reports to senders what waits for long. It looks at all that waits, so seldom, and for a small share of the time.</summary>
-internal sealed class LateMail(DelayReports reports, IOptions<QueueOptions> options) : IDuty
+internal sealed class LateMail(DelayReports reports, QueuePolicyFile policy, IOptions<QueueOptions> options) : IDuty
 {
     private static readonly TimeSpan s_longestInterval = TimeSpan.FromMinutes(1);
 
@@ -19,7 +20,7 @@ internal sealed class LateMail(DelayReports reports, IOptions<QueueOptions> opti
     {
         get
         {
-            var interval = options.Value.DelayReportAfter / 20;
+            var interval = (policy.Schedules.ShortestDelayReport ?? s_longestInterval) / 20;
             return interval < options.Value.ReconcileInterval ? options.Value.ReconcileInterval : interval > s_longestInterval ? s_longestInterval : interval;
         }
     }

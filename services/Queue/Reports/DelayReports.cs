@@ -1,27 +1,35 @@
 using MailPipeline.Mail;
-using Microsoft.Extensions.Options;
+using MailPipeline.Queue.Policies;
 
 namespace MailPipeline.Queue.Reports;
 
 /// <summary>
-/// Tells senders who asked for it, or asked for nothing, what still waits after <see cref="QueueOptions.DelayReportAfter"/>, whatever it
+/// Tells senders who asked for it, or asked for nothing, what still waits after the time that is theirs (<see cref="Schedule.DelayReportAfter"/>), whatever it
 /// waits for: once of each recipient.
 /// </summary>
-internal sealed class DelayReports(ReportStore store, ReportMaker maker, UnmadeReports unmade, IOptions<QueueOptions> options, TimeProvider time)
+internal sealed class DelayReports(ReportStore store, ReportMaker maker, UnmadeReports unmade, QueuePolicyFile policy, TimeProvider time)
 {
     /// <summary>Looks through all that waits; false where there was nobody to tell.</summary>
     public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
     {
-        if (options.Value.DelayReportAfter == TimeSpan.Zero)
+        var schedules = policy.Schedules;
+        if (schedules.ShortestDelayReport is not { } shortest)
             return false;
-        var acceptedBefore = time.GetUtcNow() - options.Value.DelayReportAfter;
+        var now = time.GetUtcNow();
         var useful = false;
         for (var place = WaitingPlace.Start; place is not null;)
         {
-            (var late, place) = await store.ListLateAsync(acceptedBefore, place, cancellationToken);
+            (var waiting, place) = await store.ListLateAsync(now - shortest, place, cancellationToken);
+            var late = waiting.Where(IsLate).GroupBy(one => one.MessageId, one => one.Domain)
+                .ToDictionary(ofMessage => ofMessage.Key, ofMessage => ofMessage.ToHashSet(StringComparer.Ordinal));
             useful |= await ReportsAtOnce.MakeAsync(
-                late, id => unmade.TryAsync(ReportKind.Delayed, id, () => maker.ReportLateAsync(id, acceptedBefore, cancellationToken)));
+                late.Keys,
+                id => unmade.TryAsync(
+                    ReportKind.Delayed, id, () => maker.ReportLateAsync(id, now - shortest, recipient => late[id].Contains(recipient.Domain), cancellationToken)));
         }
         return useful;
+
+        bool IsLate(LateMessage one) =>
+            schedules.Of(one.Flow, one.Sender, one.Domain).DelayReportAfter is var delay && delay > TimeSpan.Zero && one.Since + delay <= now;
     }
 }

@@ -59,7 +59,7 @@ internal sealed class DeliveryStatusNotification(IOptions<QueueOptions> options,
         message.From.Add(new MailboxAddress("Mail Delivery System", $"MAILER-DAEMON@{hostName}"));
         message.Headers.Add(isGlobal
             ? StatusField.Raw("To", $" {PlainText.Of(frame.Message.Sender)}\r\n") : new Header(HeaderId.To, frame.Message.Sender));
-        message.Subject = ReportText.Subject(kind);
+        message.Subject = ReportText.Subject(kind, recipients);
         message.Date = time.GetUtcNow();
         message.MessageId = headerId;
         // RFC 3834 §5: nobody should answer this automatically.

@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Reports;
@@ -10,7 +11,7 @@ namespace MailPipeline.Queue.Reports;
 /// </summary>
 internal sealed partial class ReportMaker(
     UnreportedStore unreported, ReportStore reports, MessageStore messages, DeliveryStatusNotification notification, AcceptedReports hints,
-    IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<ReportMaker> log)
+    IOptions<QueueOptions> options, QueuePolicyFile policy, QueueTelemetry telemetry, TimeProvider time, ILogger<ReportMaker> log)
 {
     /// <summary>More recipients of one message get another report: nobody reads one of many megabytes.</summary>
     private const int MaxRecipients = 1000;
@@ -21,17 +22,17 @@ internal sealed partial class ReportMaker(
             cancellationToken, options.Value.MaxReportsPerSender), cancellationToken);
 
     /// <param name="acceptedBefore">Since when its recipients wait too long.</param>
+    /// <param name="isLate">Whether that is so of a recipient of it.</param>
     /// <returns>False: they changed all the while, and some may be left that are to be told of.</returns>
-    public Task<bool> ReportLateAsync(long messageId, DateTimeOffset acceptedBefore, CancellationToken cancellationToken) =>
+    public Task<bool> ReportLateAsync(
+        long messageId, DateTimeOffset acceptedBefore, Func<TellableRecipient, bool> isLate, CancellationToken cancellationToken) =>
         ReportAsync(messageId, ReportKind.Delayed, frame => reports.ReportLateAsync(
-            messageId, acceptedBefore, MaxRecipients,
+            messageId, acceptedBefore, isLate, MaxRecipients,
             late =>
             {
-                var (now, end, by) = (time.GetUtcNow(), frame.Message.Since + options.Value.MaxAge, frame.Message.Timing.By);
-                // RFC 2852: what is returned in time is not tried for longer.
-                if (by is { IsReturned: true } && by.At < end)
-                    end = by.At;
-                return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(recipient => ReportedRecipient.OfLate(recipient, now, end, by))]);
+                var now = time.GetUtcNow();
+                return notification.Compose(ReportKind.Delayed, frame, [.. late.Select(
+                    recipient => ReportedRecipient.OfLate(recipient, now, EndOf(recipient, frame.Message), frame.Message.Timing.By))]);
             },
             options.Value.MaxReportsPerSender, cancellationToken), cancellationToken);
 
@@ -39,6 +40,13 @@ internal sealed partial class ReportMaker(
         ReportAsync(messageId, ReportKind.Succeeded, frame => reports.ReportSucceededAsync(
             messageId, MaxRecipients, ended => notification.Compose(ReportKind.Succeeded, frame, [.. ended.Select(ReportedRecipient.OfSucceeded)]),
             options.Value.MaxReportsPerSender, cancellationToken), cancellationToken);
+
+    private DateTimeOffset EndOf(TellableRecipient recipient, ReportedMessage message)
+    {
+        var end = policy.Schedules.Of(message.Flow, message.Sender, recipient.Domain).Retry.End(message.Since);
+        // RFC 2852: what is returned in time is not tried for longer.
+        return message.Timing.By is { IsReturned: true } by && by.At < end ? by.At : end;
+    }
 
     private async Task<bool> ReportAsync(long messageId, ReportKind kind, Func<ReportFrame, Task<ReportEnd>> reportAsync, CancellationToken cancellationToken)
     {

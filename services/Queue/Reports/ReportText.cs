@@ -11,8 +11,9 @@ internal static class ReportText
 {
     private const int MaxSubjectLength = 200;
 
-    public static string Subject(ReportKind kind) => kind switch
+    public static string Subject(ReportKind kind, IReadOnlyList<ReportedRecipient> recipients) => kind switch
     {
+        ReportKind.Failed when recipients.All(recipient => recipient.MayHaveArrived) => "Mail That May Not Have Been Delivered",
         ReportKind.Failed => "Undelivered Mail Returned to Sender",
         ReportKind.Delayed => "Mail Not Delivered Yet, Still Being Tried",
         _ => "Delivery Confirmed",
@@ -21,12 +22,15 @@ internal static class ReportText
     /// <param name="hostName">Whose system speaks.</param>
     public static string Write(string hostName, ReportKind kind, ReportFrame frame, IReadOnlyList<ReportedRecipient> recipients)
     {
+        var (mayHaveArrived, mayAllHaveArrived) = (recipients.Any(one => one.MayHaveArrived), recipients.All(one => one.MayHaveArrived));
         var text = new StringBuilder()
             .Append("This is the mail system at ").Append(hostName).Append(".\r\n\r\n")
             .Append("Your message of ").Append(Rfc5322Date(frame.Message.AcceptedAt))
             .Append(SubjectOf(frame.Returned.Header) is { Length: > 0 } subject ? $",\r\n\r\n  \"{subject}\",\r\n\r\n" : " ")
             .Append(kind switch
             {
+                ReportKind.Failed when mayAllHaveArrived => "may or may not have been delivered to:",
+                ReportKind.Failed when mayHaveArrived => "could not be delivered, or not for certain, to:",
                 ReportKind.Failed => "could not be delivered to:",
                 ReportKind.Delayed => "has not been delivered yet to:",
                 _ => "got where you wanted to be told of:",
@@ -44,6 +48,8 @@ internal static class ReportText
         }
         text.Append(kind switch
         {
+            ReportKind.Failed when mayHaveArrived =>
+                "It is not tried again. Ask those who may have it before you send it again: they would get it twice. Whoever is still to have it needs another message from you.\r\n\r\n",
             ReportKind.Failed => "It is not tried again. Whoever is still to have it needs another message from you, once the reason is gone.\r\n\r\n",
             ReportKind.Delayed => "You need not do anything, and need not send it again: it is tried again by itself. You are told if that comes to nothing.\r\n\r\n",
             _ => "You asked to be told. You need not do anything.\r\n\r\n",
@@ -78,7 +84,7 @@ internal static class ReportText
         if (recipient.Action == ReportAction.Delayed && recipient.Status == "4.4.7")
             yield return "It was to be delivered by a time that has passed.";
         if (recipient.MayHaveArrived)
-            yield return "A copy may have arrived: contact was lost while it was being handed over.";
+            yield return "A copy may have arrived: contact was lost while it was being handed over, in one attempt at least.";
         if (recipient.RetriedUntil is { } end)
             yield return $"Next try: {(recipient.NextAttemptAt is { } next ? Rfc5322Date(next) : "any moment")}. Given up, if it comes to that: {Rfc5322Date(end)}.";
     }

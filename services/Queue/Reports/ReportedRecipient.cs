@@ -41,15 +41,17 @@ internal sealed record ReportedRecipient(
     /// <summary>Its time was over, whatever the last attempt said.</summary>
     public bool IsExpired { get; init; }
 
-    /// <summary>Contact was lost between the final dot and its reply.</summary>
+    /// <summary>In some attempt contact was lost between the final dot and its reply: nobody may say that it did not arrive.</summary>
     public bool MayHaveArrived { get; init; }
 
     public static ReportedRecipient Of(UnreportedFailure failure)
     {
         var (isExpired, result) = (failure.State == RecipientState.Expired, failure.Result);
-        // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said.
+        // RFC 3463 §3.5: an expired message failed for good, whatever the last attempt said. So did one that an operator has given up with a reply that says to
+        // try again; nobody says so of what may have arrived.
+        var status = isExpired ? "5.4.7" : result is { Outcome: AttemptOutcome.Deferred, Status: ['4', .. var rest] } ? $"5{rest}" : result.Status;
         return new(
-            failure.Address, failure.Original, failure.OriginalRecipient, ReportAction.Failed, isExpired ? "5.4.7" : result.Status, result.Reply,
+            failure.Address, failure.Original, failure.OriginalRecipient, ReportAction.Failed, status, result.Reply,
             result.RemoteHost)
         {
             LastAttemptAt = failure.WasTried ? result.FinishedAt : null,

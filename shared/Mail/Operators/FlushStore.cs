@@ -29,7 +29,7 @@ public sealed record FlushBounds(TimeSpan Interval, int MostByCaller);
 /// Makes all that waits for a domain due now, its back-off included. Who is being tried is left alone, and who is held stays so. Beside each
 /// flush that finds something stands who asked for it, in the audit.
 /// </summary>
-public sealed class FlushStore(MailDatabase database, OperatorStore operators)
+public sealed class FlushStore(MailDatabase database, OperatorStore operators, SiteStore sites)
 {
     /// <summary>Recipients that are changed in one transaction: nobody else waits for it long.</summary>
     internal const int Piece = 1000;
@@ -63,7 +63,7 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators)
 
     /// <summary>The domain itself and those below it for which something may wait, in order of their names.</summary>
     public async Task<IReadOnlyList<string>> ListDomainsAsync(string domain, int limit, CancellationToken cancellation) =>
-        await database.QueryAsync(s_domains, r => r.GetString(0), cancellation, domain, $"%.{Literally(domain)}", limit);
+        await database.QueryAsync(s_domains, r => r.GetString(0), cancellation, domain, $"%.{LikeText.Literally(domain)}", limit);
 
     /// <param name="domain">Name of the domain queue.</param>
     /// <param name="bounds">Null: an operator waits for nothing.</param>
@@ -99,6 +99,8 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators)
                 break;
         }
 
+        // The hosts behind it are asked too, by this domain first.
+        await sites.EndRestAsync(domain, note.At);
         return new(FlushEnd.Started, messages);
     }
 
@@ -112,8 +114,4 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators)
             (long)OperatorAction.DomainFlushed, StoredText.Note(domain), StoredText.Note(by.Name));
         return recent[0].OfDomain > 0 || recent[0].ByCaller >= bounds.MostByCaller;
     }
-
-    // "_" stands in names of domains, too.
-    private static string Literally(string text) =>
-        text.Replace("!", "!!", StringComparison.Ordinal).Replace("%", "!%", StringComparison.Ordinal).Replace("_", "!_", StringComparison.Ordinal);
 }

@@ -23,9 +23,12 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
 
     private static readonly Statement s_insertClaim = new(
         """
-        INSERT INTO claims (id, domain, lease_until, recipients, began_at, batch)
-        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END, $6)
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at, batch, site)
+        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END, $6, $7)
         """) { IsMerged = true };
+
+    // Whoever takes the site over locks the row for himself, so that he comes wholly before or after, and then sees this claim.
+    private static readonly Statement s_isOfEpoch = new("SELECT 1 FROM sites WHERE site = $1 AND epoch = $2 {key_share}") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_lock = new("SELECT 1 FROM claims WHERE id = $1 {for_update}") { Locks = SharedRows.Claims };
 
@@ -63,15 +66,33 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
         return new Claim(claimId, await TakeAsync(claimId, batchId, domain, recipients, begun, cancellationToken));
     }
 
+    /// <summary>
+    /// The same of a batch that may have a permit of its site: none is won where somebody else gives out those permits by now, and so counts
+    /// nothing of this one.
+    /// </summary>
+    public async Task<Claim> TakeAsync(BatchCommand command, bool begun, CancellationToken cancellationToken)
+    {
+        var claimId = await NextIdAsync(cancellationToken);
+        var isStale = false;
+        var won = await TakeAsync(
+            claimId, command.BatchId, command.Domain, command.Recipients, begun, cancellationToken, command.Site ?? "",
+            command.SiteEpoch == 0 ? null : async transaction =>
+                isStale = (await transaction.QueryAsync(s_isOfEpoch, r => true, command.Site ?? "", command.SiteEpoch)).Count == 0);
+        return new Claim(claimId, won, isStale);
+    }
+
     /// <summary>An id for one taking. Whoever uses it for another breaks the fence.</summary>
     public ValueTask<long> NextIdAsync(CancellationToken cancellationToken) => database.ClaimIds.NextAsync(cancellationToken);
 
     internal Task<IReadOnlySet<long>> TakeAsync(
-        long claimId, long batchId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken)
+        long claimId, long batchId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken, string site = "",
+        Func<IWriteTransaction, Task<bool>>? isFenced = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
         {
+            if (isFenced is not null && await isFenced(transaction))
+                return new HashSet<long>();
             var taken = new List<(IGrouping<int, long> Group, SqlValue Ids, ValueTask<int> Count)>();
             foreach (var group in recipients.GroupBy(recipient => recipient.Attempts, recipient => recipient.RecipientId))
             {
@@ -87,7 +108,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
                     won.UnionWith(number == group.Count() ? group : await transaction.QueryAsync(s_taken, r => r.GetInt64(0), ids, claimId, group.Key));
             }
             if (won.Count > 0)
-                await InsertClaimAsync(transaction, claimId, batchId, domain, won, begun);
+                await InsertClaimAsync(transaction, claimId, batchId, domain, won, begun, site);
             return won;
         });
     }
@@ -181,10 +202,10 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
 
     private async ValueTask InsertClaimAsync(
-        IWriteTransaction transaction, long claimId, long batchId, string domain, IReadOnlyCollection<long> won, bool begun) =>
+        IWriteTransaction transaction, long claimId, long batchId, string domain, IReadOnlyCollection<long> won, bool begun, string site) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)options.ClaimLease.TotalMilliseconds,
-            Text([.. won.Order()]), begun ? 1 : 0, batchId);
+            Text([.. won.Order()]), begun ? 1 : 0, batchId, StoredText.Note(site));
 
     /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>

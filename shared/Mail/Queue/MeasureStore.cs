@@ -1,11 +1,16 @@
+using System.Runtime.CompilerServices;
 using MailPipeline.Storage;
 
 namespace MailPipeline.Mail;
 
-/// <summary>How much waits, for gauges.</summary>
+/// <summary>How much waits, for gauges and for those who ask.</summary>
 /// <param name="Unrouted">Accepted messages the router has not seen, without those that their senders have held until later.</param>
 /// <param name="Routes">One entry for each route that has queued recipients.</param>
-public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Routes);
+public sealed record QueueMeasure(long Unrouted, IReadOnlyList<RouteMeasure> Routes)
+{
+    /// <summary>The same by domain, by site and by reason.</summary>
+    public IReadOnlyList<WaitingGroups> Groups { get; init; } = [];
+}
 
 /// <summary>The queued recipients of one route. Due and not held is one of <c>Ready</c>, <c>BackingOff</c> and <c>Limited</c>.</summary>
 /// <param name="Claimed">Held by a worker.</param>
@@ -21,7 +26,7 @@ public sealed record RouteMeasure(
 
 /// <summary>
 /// Counts what waits, and for what, over all queued recipients: in pages along one index, so that no statement is long and no row is
-/// read, and apart for the domains that somebody holds claims of. What changes meanwhile is counted as it was or as it is.
+/// read. What workers hold is little, and looked up. What changes meanwhile is counted as it was or as it is.
 /// </summary>
 public sealed class MeasureStore(MailDatabase database)
 {
@@ -36,22 +41,17 @@ public sealed class MeasureStore(MailDatabase database)
         WHERE state = 0 AND (domain, next_attempt_at, id) > ($2, $3, $4) ORDER BY domain, next_attempt_at, id LIMIT $5
         """;
 
-    /// <summary>A domain of which nobody holds a claim is counted with the others like it, under an empty name.</summary>
     internal static readonly Statement s_page = new(
         $"""
-        SELECT route, held_domain, CAST(SUM(queued) AS BIGINT),
-               CAST(SUM(CASE WHEN backed_off_until > $1 THEN 0 ELSE due END) AS BIGINT),
-               CAST(SUM(CASE WHEN backed_off_until > $1 THEN due ELSE 0 END) AS BIGINT),
-               COALESCE(MIN(CASE WHEN backed_off_until > $1 OR due = 0 THEN NULL WHEN backed_off_until > oldest THEN backed_off_until ELSE oldest END), 0)
+        SELECT w.domain, w.route, w.queued, w.due, w.first_at, w.later_at, w.oldest_due, w.oldest_later,
+               COALESCE(q.failures, 0), COALESCE(q.backoff_until, 0), COALESCE(q.site, '')
         FROM (
-            SELECT w.route, w.queued, w.due, w.oldest, COALESCE(q.backoff_until, 0) AS backed_off_until,
-                   CASE WHEN EXISTS (SELECT 1 FROM claims c WHERE c.domain = w.domain) THEN w.domain ELSE '' END AS held_domain
-            FROM (
-                SELECT domain, route, COUNT(*) AS queued, SUM(CASE WHEN next_attempt_at <= $1 THEN 1 ELSE 0 END) AS due,
-                       MIN(next_attempt_at) AS oldest
-                FROM ({RowsOfPage}) p GROUP BY domain, route) w
-            LEFT JOIN domain_queues q ON q.domain = w.domain) d
-        GROUP BY route, held_domain
+            SELECT domain, route, COUNT(*) AS queued, SUM(CASE WHEN next_attempt_at <= $1 THEN 1 ELSE 0 END) AS due, MIN(next_attempt_at) AS first_at,
+                   COALESCE(MIN(CASE WHEN next_attempt_at > $1 THEN next_attempt_at END), 0) AS later_at,
+                   COALESCE(MIN(CASE WHEN next_attempt_at <= $1 THEN id END), 0) AS oldest_due,
+                   COALESCE(MIN(CASE WHEN next_attempt_at > $1 THEN id END), 0) AS oldest_later
+            FROM ({RowsOfPage}) p GROUP BY domain, route) w
+        LEFT JOIN domain_queues q ON q.domain = w.domain ORDER BY w.domain, w.route
         """);
 
     // As $2 to $5 above.
@@ -61,10 +61,37 @@ public sealed class MeasureStore(MailDatabase database)
         WHERE state = 0 AND (domain, next_attempt_at, id) > ($1, $2, $3) ORDER BY domain, next_attempt_at, id LIMIT 1 OFFSET $4
         """);
 
+    // $1 now; $2 to $5 the place behind which the page begins; $6 its length. What is due of a domain that backs off is not due.
+    internal static readonly Statement s_pageOfFlows = new(
+        """
+        SELECT flow, CAST(SUM(queued) AS BIGINT), CAST(SUM(CASE WHEN backed_off_until > $1 THEN 0 ELSE due END) AS BIGINT),
+               COALESCE(MIN(CASE WHEN backed_off_until <= $1 OR due = 0 AND later_at > backed_off_until THEN later_at ELSE backed_off_until END), 0),
+               MIN(oldest), COALESCE(MAX(deferred), 0)
+        FROM (
+            SELECT w.*, COALESCE(q.backoff_until, 0) AS backed_off_until
+            FROM (
+                SELECT domain, flow, COUNT(*) AS queued, SUM(CASE WHEN next_attempt_at <= $1 THEN 1 ELSE 0 END) AS due,
+                       MIN(CASE WHEN next_attempt_at > $1 THEN next_attempt_at END) AS later_at, MIN(id) AS oldest,
+                       MAX(CASE WHEN next_attempt_at > $1 THEN id END) AS deferred
+                FROM (
+                    SELECT domain, flow, next_attempt_at, id FROM recipients
+                    WHERE state = 0 AND (domain, flow, next_attempt_at, id) > ($2, $3, $4, $5)
+                    ORDER BY domain, flow, next_attempt_at, id LIMIT $6) p
+                GROUP BY domain, flow) w
+            LEFT JOIN domain_queues q ON q.domain = w.domain) d
+        GROUP BY flow
+        """);
+
+    internal static readonly Statement s_endOfFlows = new(
+        """
+        SELECT domain, flow, next_attempt_at, id FROM recipients
+        WHERE state = 0 AND (domain, flow, next_attempt_at, id) > ($1, $2, $3, $4) ORDER BY domain, flow, next_attempt_at, id LIMIT 1 OFFSET $5
+        """);
+
     internal static readonly Statement s_claims = new("SELECT id, recipients, began_at FROM claims");
 
     internal static readonly Statement s_recipients = new(
-        "SELECT domain, route, next_attempt_at, claim FROM recipients WHERE id {in_1} AND state + 0 = 0 AND claim <> 0");
+        "SELECT domain, route, next_attempt_at, claim, flow FROM recipients WHERE id {in_1} AND state + 0 = 0 AND claim <> 0");
 
     internal static readonly Statement s_domainsHeld = new(
         """
@@ -73,12 +100,25 @@ public sealed class MeasureStore(MailDatabase database)
         FROM (SELECT domain, COUNT(*) AS claims FROM claims GROUP BY domain) k LEFT JOIN domain_queues q ON q.domain = k.domain
         """);
 
-    internal static readonly Statement s_countUnrouted = new(
-        "SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn) + (SELECT COUNT(*) FROM unrouted_timed WHERE release_at <= $1)");
+    // Messages that nobody has routed, now and later, the first of each; recipients that operators hold, and that the pipeline does.
+    internal static readonly Statement s_others = new(
+        """
+        SELECT (SELECT COUNT(*) FROM unrouted) + (SELECT COUNT(*) FROM unrouted_dsn) + (SELECT COUNT(*) FROM unrouted_timed WHERE release_at <= $1),
+               COALESCE((SELECT MIN(m.id) FROM (
+                   SELECT MIN(message_id) AS id FROM unrouted UNION ALL SELECT MIN(message_id) FROM unrouted_dsn
+                   UNION ALL SELECT MIN(message_id) FROM unrouted_timed WHERE release_at <= $1) m), 0),
+               (SELECT COUNT(*) FROM unrouted_timed WHERE release_at > $1), COALESCE((SELECT MIN(release_at) FROM unrouted_timed WHERE release_at > $1), 0),
+               h.operators, h.oldest, h.systems, h.oldest_of_system
+        FROM (
+            SELECT COUNT(CASE WHEN hold_reason = '' THEN 1 END) AS operators, COALESCE(MIN(CASE WHEN hold_reason = '' THEN id END), 0) AS oldest,
+                   COUNT(CASE WHEN hold_reason <> '' THEN 1 END) AS systems, COALESCE(MIN(CASE WHEN hold_reason <> '' THEN id END), 0) AS oldest_of_system
+            FROM recipients WHERE state = 5) h
+        """);
 
     /// <summary>Takes longer the more is queued: for every now and then, not for every message.</summary>
-    /// <param name="mostClaims">With so many claims a domain that can be reached does not lack workers; one that failed is tried by one alone.</param>
-    public async Task<QueueMeasure> MeasureAsync(int mostClaims, CancellationToken cancellationToken)
+    /// <param name="state">What the queue goes by.</param>
+    /// <param name="isPaused">Delivery of all mail is paused.</param>
+    public async Task<QueueMeasure> MeasureAsync(QueueState state, bool isPaused, CancellationToken cancellationToken)
     {
         var now = database.Time.GetUtcNow();
         var domains = (await database.QueryAsync(
@@ -87,14 +127,65 @@ public sealed class MeasureStore(MailDatabase database)
             .ToDictionary(domain => domain.Name);
         var held = await FindHeldAsync(cancellationToken);
         var sums = new SortedDictionary<long, Sum>();
-        foreach (var part in await PagesAsync(now, cancellationToken))
+        var tallies = new WaitingTallies(state, isPaused, now);
+        await foreach (var parts in DomainsAsync(now, cancellationToken))
         {
-            if (!sums.TryGetValue(part.Route, out var sum))
-                sums.Add(part.Route, sum = new Sum());
-            sum.Add(part, held.GetValueOrDefault((part.Domain, part.Route)), domains.GetValueOrDefault(part.Domain), mostClaims);
+            foreach (var part in parts)
+            {
+                if (!sums.TryGetValue(part.Route, out var sum))
+                    sums.Add(part.Route, sum = new Sum());
+                sum.Add(part, held.GetValueOrDefault((part.Domain, part.Route)), domains.GetValueOrDefault(part.Domain), state.InitialConcurrency);
+            }
+            var name = parts[0].Domain;
+            tallies.AddDomain(parts, route => held.GetValueOrDefault((name, route))?.Count ?? 0, domains.GetValueOrDefault(name)?.Claims ?? 0);
         }
-        var unrouted = await database.QueryAsync(s_countUnrouted, r => r.GetInt64(0), cancellationToken, now);
-        return new QueueMeasure(unrouted[0], [.. sums.Select(sum => sum.Value.Measure((RecipientRoute)sum.Key))]);
+        var unrouted = await AddOthersAsync(tallies, now, cancellationToken);
+        return new QueueMeasure(unrouted, [.. sums.Select(sum => sum.Value.Measure((RecipientRoute)sum.Key))]) { Groups = tallies.ToGroups() };
+    }
+
+    /// <summary>Counts along another index, and takes about as long.</summary>
+    public async Task<WaitingGroups> CountSendersAsync(CancellationToken cancellationToken)
+    {
+        var now = database.Time.GetUtcNow();
+        var claims = await database.QueryAsync(s_claims, r => r.GetString(1), cancellationToken);
+        var claimed = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (var ids in claims.SelectMany(ClaimStore.Ids).Chunk(HeldAtOnce))
+        {
+            foreach (var flow in await database.QueryAsync(s_recipients, r => r.GetString(4), cancellationToken, SqlValue.FromIds(ids)))
+                claimed[flow] = claimed.GetValueOrDefault(flow) + 1;
+        }
+
+        var senders = new NamedTallies();
+        (string Domain, string Flow, long NextAttemptAt, long Id)? after = ("", "", long.MinValue, 0);
+        while (after is var (domain, flow, nextAttemptAt, id))
+        {
+            var page = await database.QueryAsync(
+                s_pageOfFlows,
+                r => (Flow: r.GetString(0), Queued: r.GetInt64(1), Due: r.GetInt64(2), NextAt: r.GetInt64(3), Oldest: r.GetInt64(4), Deferred: r.GetInt64(5)),
+                cancellationToken, now, domain, flow, nextAttemptAt, id, Page);
+            foreach (var part in page)
+            {
+                senders.Of(part.Flow).Add(part.Queued, 0, part.Due, part.NextAt, part.Oldest, part.Deferred == 0 ? part.Oldest : part.Deferred);
+            }
+            after = page.Sum(part => part.Queued) < Page ? null : (await database.QueryAsync(
+                s_endOfFlows, r => ((string, string, long, long)?)(r.GetString(0), r.GetString(1), r.GetInt64(2), r.GetInt64(3)), cancellationToken,
+                domain, flow, nextAttemptAt, id, Page - 1)).FirstOrDefault();
+        }
+        foreach (var (flow, count) in claimed)
+            senders.Of(flow).NoteClaimed(count);
+        return senders.ToGroups(WaitingBy.Sender, now);
+    }
+
+    internal static long Earlier(long one, long other) => one == 0 || (other != 0 && other < one) ? other : one;
+
+    private async Task<long> AddOthersAsync(WaitingTallies tallies, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var others = (await database.QueryAsync(s_others, r => Enumerable.Range(0, 8).Select(r.GetInt64).ToArray(), cancellationToken, now))[0];
+        tallies.Add(WaitKind.NotRouted, others[0], oldest: RecipientIds.Of(others[1], 0));
+        tallies.Add(WaitKind.HeldBySender, others[2], nextAt: others[3]);
+        tallies.Add(WaitKind.HeldByOperator, others[4], oldest: others[5]);
+        tallies.Add(WaitKind.HeldBySystem, others[6], oldest: others[7]);
+        return others[0];
     }
 
     /// <summary>What claims hold: little beside what waits, so it is looked up one by one.</summary>
@@ -119,32 +210,39 @@ public sealed class MeasureStore(MailDatabase database)
         return held;
     }
 
-    private async Task<IEnumerable<Part>> PagesAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>One domain after the other, each with a part for each of its routes.</summary>
+    private async IAsyncEnumerable<IReadOnlyList<QueuedPart>> DomainsAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var parts = new Dictionary<(long, string), Part>();
+        var current = new List<QueuedPart>();
         (string Domain, long NextAttemptAt, long Id)? after = ("", long.MinValue, 0);
         while (after is var (domain, nextAttemptAt, id))
         {
             var page = await database.QueryAsync(
-                s_page, r => new Part(r.GetInt64(0), r.GetString(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5)),
+                s_page,
+                r => new QueuedPart(
+                    r.GetString(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetInt64(5), r.GetInt64(6), r.GetInt64(7), r.GetInt32(8),
+                    r.GetInt64(9), r.GetString(10), IsBackingOff: r.GetInt64(9) > now.ToUnixTimeMilliseconds()),
                 cancellationToken, now, domain, nextAttemptAt, id, Page);
             foreach (var part in page)
-                parts[(part.Route, part.Domain)] = parts.TryGetValue((part.Route, part.Domain), out var before) ? before + part : part;
+            {
+                if (current.Count > 0 && current[0].Domain != part.Domain)
+                {
+                    yield return current;
+                    current = [];
+                }
+                // The last domain of a page goes on in the next one.
+                var known = current.FindIndex(other => other.Route == part.Route);
+                if (known < 0)
+                    current.Add(part);
+                else
+                    current[known] += part;
+            }
             after = page.Sum(part => part.Queued) < Page ? null : (await database.QueryAsync(
                 s_endOfPage, r => ((string, long, long)?)(r.GetString(0), r.GetInt64(1), r.GetInt64(2)), cancellationToken, domain, nextAttemptAt, id, Page - 1))
                 .FirstOrDefault();
         }
-        return parts.Values;
-    }
-
-    private static long Earlier(long one, long other) => one == 0 || (other != 0 && other < one) ? other : one;
-
-    /// <param name="Domain">Empty: all domains of which nobody holds a claim.</param>
-    /// <param name="OldestAt">Of those that are due in domains that do not back off; 0 when there are none.</param>
-    private sealed record Part(long Route, string Domain, long Queued, long Due, long BackingOff, long OldestAt)
-    {
-        public static Part operator +(Part one, Part other) => new(
-            one.Route, one.Domain, one.Queued + other.Queued, one.Due + other.Due, one.BackingOff + other.BackingOff, Earlier(one.OldestAt, other.OldestAt));
+        if (current.Count > 0)
+            yield return current;
     }
 
     /// <param name="OldestFreeAt">Earliest next attempt of those nobody holds.</param>
@@ -178,17 +276,20 @@ public sealed class MeasureStore(MailDatabase database)
         private long _limited;
         private long _oldestAt;
 
-        public void Add(Part part, Held? held, HeldDomain? domain, int mostClaims)
+        public void Add(QueuedPart part, Held? held, HeldDomain? domain, int mostClaims)
         {
             _queued += part.Queued;
             _claimed += held?.Count ?? 0;
             _unbegun += held?.Unbegun ?? 0;
-            // Who is held is due; of a domain that backs off, too.
-            var backingOff = Math.Max(0, part.BackingOff - (part.Due == 0 ? held?.Count ?? 0 : 0));
-            var due = Math.Max(0, part.Due - (held?.Count ?? 0));
-            _backingOff += backingOff;
             if (held is { OldestUnbegunAt: > 0 })
                 _oldestAt = Earlier(_oldestAt, Math.Max(held.OldestUnbegunAt, domain?.BackoffUntil ?? 0));
+            // Who is held is due; of a domain that backs off, too.
+            var due = Math.Max(0, part.Due - (held?.Count ?? 0));
+            if (part.IsBackingOff)
+            {
+                _backingOff += due;
+                return;
+            }
             if (domain is not null && domain.Claims >= (domain.Failures > 0 ? 1 : mostClaims))
             {
                 _limited += due;
@@ -196,7 +297,7 @@ public sealed class MeasureStore(MailDatabase database)
             }
             _ready += due;
             if (due > 0)
-                _oldestAt = Earlier(_oldestAt, domain is null ? part.OldestAt : Math.Max(domain.OldestFreeAt, domain.BackoffUntil));
+                _oldestAt = Earlier(_oldestAt, Math.Max(domain?.OldestFreeAt ?? part.FirstAt, domain?.BackoffUntil ?? part.BackoffUntil));
         }
 
         public RouteMeasure Measure(RecipientRoute route) => new(

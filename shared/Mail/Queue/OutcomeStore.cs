@@ -3,9 +3,13 @@ using MailPipeline.Storage;
 namespace MailPipeline.Mail;
 
 /// <summary>What the queue decided after an attempt that was not delivered.</summary>
-/// <param name="State">Queued (try again at <paramref name="NextAttemptAt"/>), Bounced or Expired.</param>
+/// <param name="State">Queued (try again at <paramref name="NextAttemptAt"/>), Held (until an operator releases it), Bounced or Expired.</param>
 /// <param name="WasTried">False: given up for what is known of the domain; no attempt of the recipient's own stands behind it.</param>
-public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt, bool WasTried = true);
+public sealed record RecipientDecision(AttemptResult Result, RecipientState State, DateTimeOffset NextAttemptAt, bool WasTried = true)
+{
+    /// <summary>Why it is held; else empty.</summary>
+    public string HoldReason { get; init; } = "";
+}
 
 /// <summary>A message of our own and its bytes.</summary>
 public sealed record ComposedMessage(Envelope Message, byte[] Content);
@@ -13,7 +17,7 @@ public sealed record ComposedMessage(Envelope Message, byte[] Content);
 /// <summary>What <see cref="OutcomeStore.RecordAsync"/> wrote.</summary>
 /// <param name="Recorded">Recipients whose claim was still held.</param>
 /// <param name="Reportable">Messages with failures to report of which no other recipient waits: there is nothing more to gather.</param>
-/// <param name="Held">Of those recorded, the ones that wait for an operator instead of their next attempt (<see cref="HoldRule.Uncertain"/>).</param>
+/// <param name="Held">Of those recorded, the ones that wait for an operator.</param>
 public sealed record RecordedOutcomes(
     IReadOnlySet<long> Recorded, IReadOnlyList<long> Reportable, IReadOnlyList<long> Held);
 

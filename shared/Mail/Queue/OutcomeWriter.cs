@@ -5,7 +5,7 @@ namespace MailPipeline.Mail;
 
 /// <summary>What becomes of a recipient that is taken back from a worker that died.</summary>
 /// <param name="Dot">Its final dot may have been sent.</param>
-/// <param name="Reason">Why it is held; empty where it is queued.</param>
+/// <param name="Reason">Why it is held; else empty.</param>
 internal readonly record struct ReturnedRecipient(long Id, bool Dot, RecipientState State, string Reason, DateTimeOffset Next);
 
 /// <summary>
@@ -75,11 +75,11 @@ internal static partial class OutcomeWriter
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };
 
-    // In doubt once more: held when that was once too often ($5, $6; see HoldRule).
+    // In doubt once more: held when that was once too often.
     private static readonly Statement s_uncertain = new(
         """
         UPDATE recipients SET claim = 0, attempts = attempts + 1, deaths = 0, uncertain = uncertain + 1, next_attempt_at = $3, updated_at = $4,
-            state = CASE WHEN uncertain + 1 >= $5 THEN 5 ELSE 0 END, hold_reason = CASE WHEN uncertain + 1 >= $5 THEN $6 ELSE '' END
+            state = $5, hold_reason = $6
         WHERE id {in_1} AND claim = $2 AND state + 0 = 0 RETURNING id, attempts, state
         """) { Locks = SharedRows.Recipients };
 
@@ -136,8 +136,8 @@ internal static partial class OutcomeWriter
     // The same attempt recorded again changes nothing.
     private static readonly Statement s_insertAttempt = new(
         """
-        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host, tls, worker)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
+        INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, status, reply, remote_host, tls, worker, reply_class)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING
         """) { IsMerged = true };
 
     public static ValueTask<int> EndClaimAsync(IWriteTransaction transaction, long claimId, string domain) =>
@@ -254,7 +254,7 @@ internal static partial class OutcomeWriter
             .Select(row => (row.Decision.Result, row.Attempts))]);
         if (afterDoubt)
             await AddRecordedBeforeAsync(transaction, claimId, decisions, recorded, held);
-        var ended = updated.Where(row => row.Decision.State != RecipientState.Queued).Select(row => row.Decision).ToList();
+        var ended = updated.Where(row => row.Decision.State is RecipientState.Bounced or RecipientState.Expired).Select(row => row.Decision).ToList();
         return new RecordedOutcomes(recorded, await UnreportedStore.NoteAsync(transaction, ended, reportDelay), held);
     }
 
@@ -262,18 +262,30 @@ internal static partial class OutcomeWriter
     public static async ValueTask<ClaimUpdate> RefusedAsync(IWriteTransaction transaction, long claimId, long recipientId, DateTimeOffset now) =>
         await transaction.ExecuteAsync(s_refused, recipientId, claimId, HoldRule.Refused, now) == 1 ? ClaimUpdate.Applied : ClaimUpdate.ClaimLost;
 
-    /// <summary>A worker died, or its report was lost. Returns the attempts, as they are noted.</summary>
+    /// <summary>
+    /// A worker died, or its report was lost. Returns the attempts, as they are noted. Who ends with that, and is to be reported, keeps the claim's name, as by any
+    /// other outcome.
+    /// </summary>
     public static async ValueTask<List<AttemptResult>> TakenBackAsync(
         IWriteTransaction transaction, long claimId, IReadOnlyList<ReturnedRecipient> returned, Func<long, AttemptResult> result, bool hasLived,
-        DateTimeOffset now)
+        TimeSpan reportDelay, DateTimeOffset now)
     {
-        var updates = returned.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => transaction.QueryAsync(
-            s_takenBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
-            alike.Key.Reason, alike.Key.Next, now, hasLived ? 1 : 0)).ToList();
+        var updates = returned.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => alike.Key.State is RecipientState.Bounced
+            ? transaction.QueryAsync(s_ended, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, now)
+            : transaction.QueryAsync(
+                s_takenBack, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, alike.Key.Dot ? 1 : 0,
+                alike.Key.Reason, alike.Key.Next, now, hasLived ? 1 : 0)).ToList();
         var attempts = new List<(AttemptResult Result, long Number)>(returned.Count);
         foreach (var rows in updates)
             attempts.AddRange((await rows).Select(row => (result(row.Id), row.Attempts)));
         InsertAttempts(transaction, attempts);
+        var ended = returned.Where(one => one.State is RecipientState.Bounced).Select(one => one.Id).ToHashSet();
+        if (ended.Count > 0)
+        {
+            await UnreportedStore.NoteAsync(
+                transaction, [.. attempts.Where(attempt => ended.Contains(attempt.Result.RecipientId)).Select(attempt => new RecipientDecision(attempt.Result, RecipientState.Bounced, now))],
+                reportDelay);
+        }
         return attempts.ConvertAll(attempt => attempt.Result);
     }
 
@@ -290,15 +302,15 @@ internal static partial class OutcomeWriter
         IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, DateTimeOffset now)
     {
         var byId = decisions.DistinctBy(decision => decision.Result.RecipientId).ToDictionary(decision => decision.Result.RecipientId);
-        var updates = byId.Values.GroupBy(decision => (StatementFor(decision), decision.State, decision.NextAttemptAt)).Select(alike =>
+        var updates = byId.Values.GroupBy(decision => (StatementFor(decision), decision.State, decision.NextAttemptAt, decision.HoldReason)).Select(alike =>
         {
-            var (statement, state, next) = alike.Key;
+            var (statement, state, next, reason) = alike.Key;
             var ids = SqlValue.FromIds(alike.Select(decision => decision.Result.RecipientId));
             Updated Read(DbDataReader row) => new(byId[row.GetInt64(0)], row.GetInt64(1), (RecipientState)row.GetInt32(2));
-            if (state != RecipientState.Queued)
-                return transaction.QueryAsync(statement, Read, ids, claimId, (long)state, now);
-            return statement == s_uncertain
-                ? transaction.QueryAsync(statement, Read, ids, claimId, next, now, HoldRule.MostUncertain, HoldRule.Uncertain)
+            if (statement == s_uncertain)
+                return transaction.QueryAsync(statement, Read, ids, claimId, next, now, (long)state, reason);
+            return statement == s_ended
+                ? transaction.QueryAsync(statement, Read, ids, claimId, (long)state, now)
                 : transaction.QueryAsync(statement, Read, ids, claimId, next, now);
         }).ToList();
         var updated = new List<Updated>(byId.Count);
@@ -309,7 +321,7 @@ internal static partial class OutcomeWriter
 
     private static Statement StatementFor(RecipientDecision decision) => decision switch
     {
-        { State: not RecipientState.Queued } => s_ended,
+        { State: not (RecipientState.Queued or RecipientState.Held) } => s_ended,
         { Result.Outcome: AttemptOutcome.Uncertain } => s_uncertain,
         { Result.Outcome: AttemptOutcome.NotAttempted } => s_handedBack,
         _ => s_deferred,
@@ -332,9 +344,9 @@ internal static partial class OutcomeWriter
         var before = (await noted).Where(attempt => attempt == Noted(missing[attempt.Id].Result)).Select(attempt => attempt.Id).ToHashSet();
         foreach (var (id, claim, state, reason) in await stored)
         {
-            if (state == missing[id].State && state != RecipientState.Queued && claim == claimId)
+            if (state == missing[id].State && state is not (RecipientState.Queued or RecipientState.Held) && claim == claimId)
                 before.Add(id);
-            else if (state == RecipientState.Held && reason == HoldRule.Uncertain && before.Contains(id))
+            else if (state == RecipientState.Held && reason == missing[id].HoldReason && before.Contains(id))
                 held.Add(id);
         }
         recorded.UnionWith(before);
@@ -351,7 +363,7 @@ internal static partial class OutcomeWriter
             transaction.ExecuteLast(
                 s_insertAttempt, result.RecipientId, number, (long)result.Outcome, result.StartedAt, result.FinishedAt,
                 StoredText.Note(result.Status), StoredText.Note(result.Reply), StoredText.Note(result.RemoteHost), StoredText.Note(result.Tls?.ToText() ?? ""),
-                StoredText.Note(result.Worker));
+                StoredText.Note(result.Worker), (long)result.Class);
     }
 
     /// <param name="Attempts">How many were made for the recipient, this one among them.</param>

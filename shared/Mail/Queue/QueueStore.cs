@@ -180,6 +180,8 @@ public sealed class QueueStore(MailDatabase database)
     // Of the others the index alone is read.
     internal static readonly Statement s_dueOfRoute = new($"{Due} AND r.route = $6 {InOrderOfDue}");
 
+    private static readonly Statement s_uncertain = new("SELECT id, uncertain FROM recipients WHERE id {in_1}");
+
     private static readonly Statement s_queued = new($"SELECT {Columns} WHERE r.id = $1 AND r.state = 0");
 
     // The later of the two times, as the index has it: domains that back off, however many, are not read.
@@ -214,12 +216,18 @@ public sealed class QueueStore(MailDatabase database)
 
     internal static readonly Statement s_batchesOf = new("SELECT batch FROM claims WHERE domain = $1 AND batch <> 0");
 
-    private static readonly Statement s_backoff = new("SELECT failures, backoff_until, reason FROM domain_queues WHERE domain = $1");
+    private static readonly Statement s_backoff = new("SELECT failures, backoff_until, reason, site FROM domain_queues WHERE domain = $1");
 
     private static readonly Statement s_setBackoff = new(
         """
         INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason
+        """) { Locks = SharedRows.Domains };
+
+    private static readonly Statement s_follow = new(
+        """
+        INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason, site) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (domain) DO UPDATE SET failures = excluded.failures, backoff_until = excluded.backoff_until, reason = excluded.reason, site = excluded.site
         """) { Locks = SharedRows.Domains };
 
     private static readonly Statement s_setSite = new(
@@ -340,6 +348,11 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<Recipient?> FindQueuedAsync(long recipientId, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_queued, ReadQueued, cancellationToken, recipientId)).FirstOrDefault();
 
+    /// <summary>How many attempts of each of these may have delivered, and nobody knows.</summary>
+    public async Task<IReadOnlyDictionary<long, int>> CountUncertainAsync(IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+        (await database.QueryAsync(s_uncertain, r => (Id: r.GetInt64(0), Count: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(recipientIds)))
+            .ToDictionary(row => row.Id, row => row.Count);
+
     /// <summary>The claim is there, and on recipients of this domain.</summary>
     public async Task<bool> IsClaimHeldAsync(long claimId, string domain, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId, domain)).Count > 0;
@@ -371,16 +384,25 @@ public sealed class QueueStore(MailDatabase database)
                 s_dueDomainsOfOpenRoutes, ReadDueDomain, cancellationToken, dueBefore, after.DueAt, after.Domain, limit, open.Local ? 1 : 0,
                 open.Remote ? 1 : 0, open.Failing ? 1 : 0);
 
-    public async Task<DomainBackoff> FindBackoffAsync(string domain, CancellationToken cancellationToken)
+    public async Task<DomainBackoff> FindBackoffAsync(string domain, CancellationToken cancellationToken) =>
+        (await FindDomainAsync(domain, cancellationToken)).Backoff;
+
+    /// <summary>The domain's back-off, and where its mail goes, as far as that is remembered; else empty.</summary>
+    public async Task<(DomainBackoff Backoff, string Site)> FindDomainAsync(string domain, CancellationToken cancellationToken)
     {
         var rows = await database.QueryAsync(
-            s_backoff, r => new DomainBackoff(r.GetInt32(0), StoredTime.Read(r, 1), r.GetString(2)), cancellationToken, domain);
-        return rows is [var backoff] ? backoff : DomainBackoff.None;
+            s_backoff, r => (new DomainBackoff(r.GetInt32(0), StoredTime.Read(r, 1), r.GetString(2)), r.GetString(3)), cancellationToken, domain);
+        return rows is [var found] ? found : (DomainBackoff.None, "");
     }
 
     public Task SetBackoffAsync(string domain, DomainBackoff backoff) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(
             s_setBackoff, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason)));
+
+    /// <summary>The domain backs off as long as its site rests.</summary>
+    public Task FollowSiteAsync(string domain, DomainBackoff backoff, string site) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(
+            s_follow, domain, backoff.BackoffUntil, backoff.Failures, backoff.BackoffUntil, StoredText.Note(backoff.Reason), StoredText.Note(site)));
 
     /// <summary>Where the domain's mail goes, as the last attempt found. Of a domain for which nobody waits nothing is remembered.</summary>
     public Task SetSiteAsync(string domain, string site) =>

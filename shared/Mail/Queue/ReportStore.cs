@@ -12,7 +12,15 @@ namespace MailPipeline.Mail;
 /// <param name="IsDeliveredThere">The host that took it delivers itself.</param>
 public sealed record TellableRecipient(
     long RecipientId, string Address, string Original, string OriginalRecipient, RecipientRoute Route, RecipientState State, AttemptResult? Last,
-    DateTimeOffset NextAttemptAt, string DomainReason, bool IsDeliveredThere = false);
+    DateTimeOffset NextAttemptAt, string DomainReason, bool IsDeliveredThere = false)
+{
+    /// <summary>The name of its domain's queue.</summary>
+    public required string Domain { get; init; }
+}
+
+/// <summary>A message of which recipients of a domain wait, and whose sender may be told so.</summary>
+/// <param name="Since">Since when its time runs.</param>
+public sealed record LateMessage(long MessageId, string Sender, string Flow, DateTimeOffset Since, string Domain);
 
 /// <summary>A place along the index of recipients that wait.</summary>
 public sealed record WaitingPlace(string Domain, long NextAttemptAt, long RecipientId)
@@ -41,8 +49,8 @@ public sealed class ReportStore(MailDatabase database)
     // $1 accepted before; $2, $3, $4 the place in the index behind which the page begins; $5 its length.
     internal static readonly Statement s_late = new(
         $"""
-        SELECT DISTINCT m.id FROM (
-            SELECT id FROM recipients WHERE state = 0 AND (domain, next_attempt_at, id) > ($2, $3, $4)
+        SELECT DISTINCT m.id, m.sender, m.flow, {QueueStore.Since}, p.domain FROM (
+            SELECT id, domain FROM recipients WHERE state = 0 AND (domain, next_attempt_at, id) > ($2, $3, $4)
             ORDER BY domain, next_attempt_at, id LIMIT $5) p
         JOIN recipients r ON r.id = p.id JOIN messages m ON m.id = (p.id >> 16) WHERE {MayBeLate}
         """);
@@ -51,7 +59,7 @@ public sealed class ReportStore(MailDatabase database)
         """
         r.id, r.address, r.original, r.orcpt, r.route, r.state, r.next_attempt_at, COALESCE(q.backoff_until, 0), COALESCE(q.failures, 0),
         COALESCE(q.reason, ''), COALESCE(a.outcome, 0), COALESCE(a.status, ''), COALESCE(a.reply, ''), COALESCE(a.remote_host, ''),
-        COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0), r.notify
+        COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0), r.notify, r.domain
         FROM recipients r LEFT JOIN attempts a ON a.recipient_id = r.id AND a.number = r.attempts
         LEFT JOIN domain_queues q ON q.domain = r.domain
         """;
@@ -88,14 +96,14 @@ public sealed class ReportStore(MailDatabase database)
     private const int MostForgotten = 1000;
 
     /// <summary>
-    /// Messages accepted before, with recipients that wait and whose sender is to be told so and was not: of a page of those that wait, and
-    /// where the next page begins; null: there is none.
+    /// Messages accepted before, with recipients that wait and whose sender is to be told so and was not, once for each domain of these: of a page of
+    /// those that wait, and where the next page begins; null: there is none.
     /// </summary>
-    public async Task<(IReadOnlyList<long> MessageIds, WaitingPlace? Next)> ListLateAsync(
+    public async Task<(IReadOnlyList<LateMessage> Messages, WaitingPlace? Next)> ListLateAsync(
         DateTimeOffset acceptedBefore, WaitingPlace after, CancellationToken cancellationToken)
     {
         var late = await database.QueryAsync(
-            s_late, r => r.GetInt64(0), cancellationToken, acceptedBefore, after.Domain, after.NextAttemptAt, after.RecipientId, Page);
+            s_late, r => new LateMessage(r.GetInt64(0), r.GetString(1), r.GetString(2), StoredTime.Read(r, 3), r.GetString(4)), cancellationToken, acceptedBefore, after.Domain, after.NextAttemptAt, after.RecipientId, Page);
         var end = await database.QueryAsync(
             MeasureStore.s_endOfPage, r => new WaitingPlace(r.GetString(0), r.GetInt64(1), r.GetInt64(2)), cancellationToken, after.Domain,
             after.NextAttemptAt, after.RecipientId, Page - 1);
@@ -103,14 +111,28 @@ public sealed class ReportStore(MailDatabase database)
     }
 
     /// <summary>Accepts the report that <paramref name="compose"/> makes of those of the message's recipients that are late, at most so many.</summary>
+    /// <param name="isLate">Asked of those that are told of when the message was accepted before.</param>
     public Task<ReportEnd> ReportLateAsync(
-        long messageId, DateTimeOffset acceptedBefore, int limit, Func<IReadOnlyList<TellableRecipient>, ComposedMessage> compose, int mostAnHour,
-        CancellationToken cancellationToken)
+        long messageId, DateTimeOffset acceptedBefore, Func<TellableRecipient, bool> isLate, int limit,
+        Func<IReadOnlyList<TellableRecipient>, ComposedMessage> compose, int mostAnHour, CancellationToken cancellationToken)
     {
         var (first, last) = Range(messageId);
         return ReportAsync(
-            messageId, ReportKind.Delayed, () => database.QueryAsync(s_lateOf, Read, cancellationToken, acceptedBefore, first, last, limit), compose,
+            messageId, ReportKind.Delayed, ListAsync, compose,
             mostAnHour, OutcomeWriter.DelayToldAsync, cancellationToken);
+
+        async Task<List<TellableRecipient>> ListAsync()
+        {
+            var late = new List<TellableRecipient>();
+            for (var from = first; ;)
+            {
+                var page = await database.QueryAsync(s_lateOf, Read, cancellationToken, acceptedBefore, from, last, limit);
+                late.AddRange(page.Where(isLate).Take(limit - late.Count));
+                if (page.Count < limit || late.Count == limit)
+                    return late;
+                from = page[^1].RecipientId + 1;
+            }
+        }
     }
 
     /// <summary>Recipients that have ended while a report of success was owed, after the given one.</summary>
@@ -172,7 +194,10 @@ public sealed class ReportStore(MailDatabase database)
             id, (AttemptOutcome)r.GetInt32(10), r.GetString(11), r.GetString(12), r.GetString(13), StoredTime.Read(r, 14), StoredTime.Read(r, 15));
         return new TellableRecipient(
             id, r.GetString(1), r.GetString(2), r.GetString(3), (RecipientRoute)r.GetInt32(4), (RecipientState)r.GetInt32(5), last,
-            backoffUntil > next ? backoffUntil : next, r.GetInt64(8) > 0 ? r.GetString(9) : "", (r.GetInt64(16) & RecipientNotify.DeliveredThere) != 0);
+            backoffUntil > next ? backoffUntil : next, r.GetInt64(8) > 0 ? r.GetString(9) : "", (r.GetInt64(16) & RecipientNotify.DeliveredThere) != 0)
+        {
+            Domain = r.GetString(17),
+        };
     }
 
     private static (long First, long Last) Range(long messageId) =>

@@ -22,6 +22,9 @@ public sealed record ReportedMessage(
 
     /// <summary>Since when its time runs: it was accepted or, where its sender had it held, let go.</summary>
     public DateTimeOffset Since { get; init; } = AcceptedAt;
+
+    /// <summary>See <see cref="FlowKey"/>.</summary>
+    public string Flow { get; init; } = "";
 }
 
 /// <summary>A place in the order in which failures are to be reported.</summary>
@@ -39,12 +42,12 @@ public sealed record DueFailure(long DueAt, long RecipientId)
 /// </summary>
 public sealed class UnreportedStore(MailDatabase database)
 {
-    // A message with the null sender has nobody to tell (RFC 5321 §4.5.5, §6.1); who asked for other reports alone is not told either.
+    // Whatever the last attempt met, an earlier one may have delivered: that is what the sender is told. A message with the null sender has nobody to tell (RFC 5321 §4.5.5, §6.1); who asked for other reports alone is not told either.
     private static readonly Statement s_note = new(
         """
         INSERT INTO unreported (
             recipient_id, address, original, orcpt, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, due_at)
-        SELECT r.id, r.address, r.original, r.orcpt, r.state, $2, $3, $4, $5, $6, $7, $8, {now} + $9
+        SELECT r.id, r.address, r.original, r.orcpt, r.state, $2, CASE WHEN r.uncertain > 0 THEN 4 ELSE $3 END, $4, $5, $6, $7, $8, {now} + $9
         FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         WHERE r.id = $1 AND m.sender <> '' AND ((r.notify & 15) = 0 OR (r.notify & 4) <> 0)
         """);
@@ -64,7 +67,7 @@ public sealed class UnreportedStore(MailDatabase database)
         """);
 
     private static readonly Statement s_message = new(
-        $"SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn, body, timing, {QueueStore.Since} FROM messages m WHERE id = $1");
+        $"SELECT id, sender, accepted_at, trace_parent, size_bytes, dsn, body, timing, {QueueStore.Since}, flow FROM messages m WHERE id = $1");
 
     private const string Failure = "recipient_id, address, original, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, orcpt";
 
@@ -102,6 +105,7 @@ public sealed class UnreportedStore(MailDatabase database)
             {
                 Timing = MailTiming.Parse(r.GetString(7)),
                 Since = StoredTime.Read(r, 8),
+                Flow = r.GetString(9),
             },
             cancellationToken, messageId))
         .FirstOrDefault();

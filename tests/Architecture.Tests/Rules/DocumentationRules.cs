@@ -144,6 +144,24 @@ internal static partial class DocumentationRules
         where !tree.Files.GetValueOrDefault("services/Commands/README.md", "").Contains($"`{name}`", StringComparison.Ordinal)
         select $"{file.Path}: `{name}` is not in services/Commands/README.md";
 
+    /// <summary>Why something waits has the same words for operators as for the code: each document that lists them lists all, in their order, and no others.</summary>
+    public static IEnumerable<string> Documents_have_the_words_of_reasons(Tree tree)
+    {
+        if (!tree.Files.TryGetValue("shared/Mail/Queue/WaitKind.cs", out var source))
+            yield break;
+        var words = ReasonValue().Matches(source).Select(match => char.ToLowerInvariant(match.Groups[1].Value[0]) + match.Groups[1].Value[1..]).ToList();
+        foreach (var path in new[] { "services/Queue/README.md", "docs/operations.md" })
+        {
+            var table = tree.Files.GetValueOrDefault(path, "").Split('\n').SkipWhile(line => !line.StartsWith("| reason |", StringComparison.Ordinal)).Skip(2)
+                .TakeWhile(line => line.StartsWith('|')).Select(line => line.Split('`').ElementAtOrDefault(1) ?? "");
+            if (!table.SequenceEqual(words))
+                yield return $"{path}: its table of reasons is not the list {string.Join(", ", words)}";
+        }
+    }
+
+    [GeneratedRegex(@"^    ([A-Z]\w+) = \d+,", RegexOptions.Multiline)]
+    private static partial Regex ReasonValue();
+
     [GeneratedRegex("""=> "([a-z][A-Za-z]+)",""")]
     private static partial Regex ResultName();
 

@@ -123,6 +123,9 @@ internal sealed class Bench : IAsyncDisposable
 
     public DetachedBatches Detached { get; }
 
+    /// <summary>What the queue says besides of a batch.</summary>
+    public Func<BatchCommand, BatchCommand> Commanded { get; set; } = command => command;
+
     /// <summary>Finds hosts by the settings of this bench, and asks elsewhere than it does.</summary>
     public MxResolver ResolverFor(IDnsLookup dns, HostFailures? failures = null, Random? random = null)
     {
@@ -167,7 +170,7 @@ internal sealed class Bench : IAsyncDisposable
         var resolving = Resolver.ResolveToAddressAsync(Domain);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)]), resolving, Slots, new BatchWaits(Telemetry, Time),
+            Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)])), resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 

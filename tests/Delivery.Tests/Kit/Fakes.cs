@@ -21,6 +21,9 @@ internal sealed class FakeClaims : IClaims
 
     public HashSet<long> LostClaims { get; } = [];
 
+    /// <summary>The permit of what is taken counts no more.</summary>
+    public bool IsStale { get; set; }
+
     public HashSet<long> Unrecordable { get; } = [];
 
     /// <summary>Writes that fail before one succeeds.</summary>
@@ -52,6 +55,8 @@ internal sealed class FakeClaims : IClaims
     {
         ThrowIfAway();
         Begun.Add(begun);
+        if (IsStale)
+            return Task.FromResult(new Claim(IdFor(wanted.BatchId), new HashSet<long>(), IsStale: true));
         return Task.FromResult(new Claim(
             IdFor(wanted.BatchId), wanted.Recipients.Select(recipient => recipient.RecipientId).Where(id => !Refused.Contains(id)).ToHashSet()));
     }

@@ -132,7 +132,9 @@ public sealed class ServiceProcess : IAsyncDisposable
     private IPAddress HttpAddress => _network?.Inside ?? IPAddress.Loopback;
 
     private bool Concerns(string setting) =>
-        Enum.GetNames<ServiceKind>().All(service => service == Kind.ToString() || !setting.StartsWith($"--{service}:", StringComparison.Ordinal));
+        // Mailbox asks no DNS.
+        !(Kind == ServiceKind.Mailbox && setting.StartsWith("--Dns:", StringComparison.Ordinal))
+        && Enum.GetNames<ServiceKind>().All(service => service == Kind.ToString() || !setting.StartsWith($"--{service}:", StringComparison.Ordinal));
 
     private IEnumerable<string> Own()
     {

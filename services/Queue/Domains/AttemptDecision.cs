@@ -1,0 +1,62 @@
+using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// What follows an attempt that did not deliver: tried again, and when; held; bounced; expired. Pure: the policy of the moment, the recipient and what
+/// the attempt met come in, a decision comes out.
+/// </summary>
+internal static class AttemptDecision
+{
+    /// <param name="uncertainBefore">Attempts before this one that may have delivered.</param>
+    /// <param name="random">From 0 to 1.</param>
+    public static RecipientDecision Of(
+        Recipient recipient, AttemptResult result, int uncertainBefore, ScheduleTable schedules, ReplyTable replies, DateTimeOffset now, double random)
+    {
+        if (result.Outcome == AttemptOutcome.NotAttempted)
+            return new(result, RecipientState.Queued, now);
+        var verdict = replies.Of(result);
+        result = result with { Class = verdict.Class };
+        var schedule = schedules.Of(recipient);
+        if (result.Outcome == AttemptOutcome.Uncertain)
+            return OfUncertain(result, uncertainBefore + 1, recipient.AcceptedAt, schedule, now, random);
+        if (verdict.Then == ReplyThen.Bounce || (result.Outcome == AttemptOutcome.Failed && verdict.Then != ReplyThen.Retry))
+            return new(result, RecipientState.Bounced, now);
+        var attempts = recipient.Attempts + 1;
+        return Later(
+            result, verdict.RetrySteps.Count > 0
+                ? schedule.Retry.Next(verdict.RetrySteps, attempts, recipient.AcceptedAt, now, random)
+                : schedule.Retry.Next(attempts, recipient.AcceptedAt, now, random), now);
+    }
+
+    /// <summary>The same of a recipient whose worker died over it: nobody has answered.</summary>
+    public static TakeBackDecision Of(LeftRecipient left, ScheduleTable schedules, DateTimeOffset now, double random)
+    {
+        var schedule = schedules.Of(left.Flow, left.Sender, left.Domain);
+        if (left.MayHaveArrived && schedule.Uncertain.IsOver(left.Uncertain))
+        {
+            return schedule.Uncertain.Then == UncertainEnd.Report
+                ? new(RecipientState.Bounced, now) : new(RecipientState.Held, now, HoldRule.Uncertain(left.Uncertain));
+        }
+        // Whose time is over is tried once more: only an answer, or its absence, gives a recipient up.
+        var next = left.MayHaveArrived
+            ? schedule.Retry.Next(schedule.Uncertain.Steps, left.Uncertain, left.AcceptedAt, now, random)
+            : schedule.Retry.Next(left.Attempts, left.AcceptedAt, now, random);
+        return new(RecipientState.Queued, next ?? now);
+    }
+
+    /// <param name="uncertain">Attempts that may have delivered, with this one: as many copies there may be.</param>
+    private static RecipientDecision OfUncertain(
+        AttemptResult result, int uncertain, DateTimeOffset acceptedAt, Schedule schedule, DateTimeOffset now, double random)
+    {
+        if (!schedule.Uncertain.IsOver(uncertain))
+            return Later(result, schedule.Retry.Next(schedule.Uncertain.Steps, uncertain, acceptedAt, now, random), now);
+        return schedule.Uncertain.Then == UncertainEnd.Report
+            ? new(result, RecipientState.Bounced, now)
+            : new(result, RecipientState.Held, now) { HoldReason = HoldRule.Uncertain(uncertain) };
+    }
+
+    private static RecipientDecision Later(AttemptResult result, DateTimeOffset? next, DateTimeOffset now) =>
+        next is { } at ? new(result, RecipientState.Queued, at) : new(result, RecipientState.Expired, now);
+}

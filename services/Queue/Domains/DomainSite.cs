@@ -1,0 +1,173 @@
+using MailPipeline.Mail;
+using MailPipeline.Queue.Sites;
+
+namespace MailPipeline.Queue.Domains;
+
+/// <summary>
+/// Where the mail of one domain goes, as far as attempts have told, and the permits of that site that its batches have. One for each activation
+/// of the domain's grain, and on its scheduler alone.
+/// </summary>
+internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueTelemetry telemetry)
+{
+    /// <summary>Handed back so often in a row without an attempt: DNS answers now this and now that, and mail goes wherever it leads.</summary>
+    private const int MostFlips = 3;
+
+    /// <summary>Ticks between two words about permits that are held, or waited for.</summary>
+    private const int TicksBetweenWords = 5;
+
+    /// <summary>By batch, the site that gave it.</summary>
+    private readonly Dictionary<long, string> _permits = [];
+
+    private SiteAsk? _asked;
+    private bool _isAsking;
+    private bool _isUnheard;
+    private bool _insists;
+    private bool _isUnsteady;
+    private int _flips;
+    private int _ticks;
+
+    /// <summary>Of the site; empty: it is not known, or there is none.</summary>
+    public string Key { get; private set; } = "";
+
+    /// <summary>What a command says of where it may go: null says nothing.</summary>
+    public string? Bound => _isUnsteady ? null : Key;
+
+    /// <summary>A permit was asked for, and has not come.</summary>
+    public bool IsWaiting => _asked is not null;
+
+    /// <summary>What it asked for last was not to be had at once.</summary>
+    public bool IsHeldUp { get; private set; }
+
+    /// <param name="stored">As storage remembers it.</param>
+    /// <param name="insists">Storage says that the domain, which could not be reached, may be tried now.</param>
+    public void Begin(string domain, string stored, bool insists)
+    {
+        Key = memory.Find(domain) is { Length: > 0 } known ? known : stored;
+        _insists = insists;
+    }
+
+    /// <summary>Somebody wants the domain tried now, whatever was said before.</summary>
+    public void Insist() => _insists = true;
+
+    /// <summary>Batches that workers held before this queue was in memory.</summary>
+    public void Adopt(IEnumerable<long> batchIds)
+    {
+        if (Key.Length == 0)
+            return;
+        foreach (var batchId in batchIds)
+            _permits.TryAdd(batchId, Key);
+    }
+
+    /// <summary>Asks for a permit. Null where none is to be had now: then the domain waits for the site's call, or for the end of the rest.</summary>
+    /// <param name="messages">Wanted at most.</param>
+    public async Task<SiteAnswer> AskAsync(string domain, long batchId, int messages)
+    {
+        var site = Key;
+        var ask = new SiteAsk(domain, batchId, messages, _insists);
+        _asked = ask;
+        _isAsking = true;
+        try
+        {
+            var answer = await grains.GetGrain<ISiteGrain>(site).AskAsync(ask);
+            _isUnheard = false;
+            IsHeldUp = answer.Permit is null;
+            if (answer.Permit is { } permit)
+            {
+                if (Take(site, permit))
+                    return answer;
+                grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
+                return SiteAnswer.Wait;
+            }
+
+            if (answer.Rest is not null)
+                _asked = null;
+            return answer;
+        }
+        catch (Exception exception) when (exception is OrleansException or TimeoutException or Storage.StorageUnavailableException)
+        {
+            // Its silo has died, or storage is away: it is asked again, for the same batch.
+            _isUnheard = true;
+            return SiteAnswer.Wait;
+        }
+        finally
+        {
+            _isAsking = false;
+            if (_asked is null)
+                _insists = false;
+        }
+    }
+
+    /// <summary>It is this domain's turn. False: it does not wait for that any more.</summary>
+    public bool Take(string site, SitePermit permit)
+    {
+        if (_asked?.BatchId != permit.BatchId || site != Key)
+            return false;
+
+        _asked = null;
+        _insists = IsHeldUp = false;
+        _permits[permit.BatchId] = site;
+        return true;
+    }
+
+    /// <summary>Waits for nothing any more; a permit that comes all the same is not taken.</summary>
+    public void StopWaiting() => _asked = null;
+
+    /// <summary>What is to be asked again: nobody knows whether the site, which may be in another silo by now, still knows of it.</summary>
+    public SiteAsk? Tick(string domain)
+    {
+        var isTime = ++_ticks % TicksBetweenWords == 0;
+        if (isTime)
+        {
+            foreach (var site in _permits.GroupBy(permit => permit.Value, permit => permit.Key))
+                grains.GetGrain<ISiteGrain>(site.Key).AssertAsync(domain, [.. site]).Ignore();
+        }
+
+        return !_isAsking && (isTime || _isUnheard) ? _asked : null;
+    }
+
+    /// <summary>A batch has ended, whatever became of it. Of one without a permit there is nothing to say.</summary>
+    /// <param name="reportedSite">Where it was, should its permit be from before this queue was in memory.</param>
+    public void End(SiteReport report, string reportedSite = "")
+    {
+        if (!_permits.Remove(report.BatchId, out var site))
+            site = reportedSite;
+        if (site.Length > 0)
+            grains.GetGrain<ISiteGrain>(site).EndAsync(report).Ignore();
+    }
+
+    /// <summary>A permit that nothing was begun with.</summary>
+    public void GiveBack(string domain, long batchId) => End(SiteReport.Untouched(domain, batchId));
+
+    /// <summary>Perhaps a worker takes the batch all the same: the site finds out.</summary>
+    public void Leave(long batchId) => _permits.Remove(batchId);
+
+    /// <summary>Somebody was tried there.</summary>
+    public void Learn(string domain, string site)
+    {
+        if (site.Length == 0)
+            return;
+        _flips = 0;
+        Move(domain, site);
+    }
+
+    /// <summary>A batch was handed back because its mail goes there. False: that was known, and its permit counts no more.</summary>
+    public bool Correct(string domain, string site)
+    {
+        telemetry.HandedBackForSite();
+        if (site == Key)
+            return false;
+        _isUnsteady |= Key.Length > 0 && ++_flips >= MostFlips;
+        Move(domain, site);
+        return true;
+    }
+
+    private void Move(string domain, string site)
+    {
+        if (site == Key)
+            return;
+        Key = site;
+        // What it waits for at the other one is not what it needs.
+        _asked = null;
+        memory.Note(domain, site);
+    }
+}

@@ -1,0 +1,215 @@
+using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
+
+namespace MailPipeline.Queue.Sites;
+
+/// <summary>
+/// What one site bears: the permits that are out, who waits for one, how many there may be now, how many messages a second, and whether it
+/// rests. Pure: time comes in, decisions come out.
+/// </summary>
+/// <param name="initial">Connections at first; one more for each that answered.</param>
+/// <param name="cap">Most connections where no limit says otherwise.</param>
+/// <param name="pause">How long the rest is after so many failures in a row.</param>
+internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause)
+{
+    private readonly Dictionary<long, Held> _held = [];
+    private readonly LinkedList<SiteAsk> _waiting = [];
+    private readonly Dictionary<string, LinkedListNode<SiteAsk>> _places = new(StringComparer.Ordinal);
+    private readonly MessageRate _rate = new();
+
+    private DestinationLimits _limits = DestinationLimits.None;
+    private int _allowed = initial;
+
+    /// <summary>Up to so many one more for each answer, beyond only one more for as many answers as there are connections.</summary>
+    private int _steep = int.MaxValue;
+    private int _answers;
+    private DateTimeOffset _answeredAt = DateTimeOffset.MinValue;
+    private DateTimeOffset _slowedAt = DateTimeOffset.MinValue;
+    private long _epoch;
+
+    /// <summary>Rests in a row, and until when; none since the site has answered.</summary>
+    public SiteRest Rest { get; private set; } = new(0, DateTimeOffset.UnixEpoch, "");
+
+    public int Permits => _held.Count;
+
+    public int Waiting => _waiting.Count;
+
+    public bool IsIdle => _held.Count + _waiting.Count == 0;
+
+    /// <summary>Most connections at once now.</summary>
+    public int Allowed => Math.Min(_allowed, Cap);
+
+    /// <summary>An operator's limit of connections or of messages: permits count only by an epoch, so that none of a former life does.</summary>
+    public bool NeedsEpoch => (_limits.Connections is not null || _rate.IsSet) && _epoch == 0;
+
+    private int Cap => _limits.Connections ?? cap;
+
+    public bool Rests(DateTimeOffset now) => now < Rest.Until;
+
+    public void Remember(SiteRest rest)
+    {
+        Rest = rest;
+        if (rest.Failures > 0)
+            _allowed = 1;
+    }
+
+    /// <summary>What storage has ends earlier: somebody wants the site tried. Of another number of failures it is older than what is known.</summary>
+    public void Shorten(SiteRest stored)
+    {
+        if (stored.Failures == Rest.Failures && stored.Until < Rest.Until)
+            Rest = stored;
+    }
+
+    public void SetLimits(DestinationLimits limits, DateTimeOffset now)
+    {
+        _limits = limits;
+        _rate.Set(limits.MessagesPerSecond, now);
+        if (limits.Connections is null && !_rate.IsSet)
+            _epoch = 0;
+    }
+
+    /// <summary>From now on permits are given by this epoch; whoever else has given some and is counted nowhere wins no claim by them.</summary>
+    /// <param name="claimed">All batches that workers hold a claim for.</param>
+    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, DateTimeOffset now)
+    {
+        _epoch = epoch;
+        foreach (var batch in claimed)
+        {
+            if (_held.TryAdd(batch.BatchId, new Held(batch.Domain, batch.Recipients, now, now)))
+                _rate.Take(batch.Recipients);
+        }
+    }
+
+    /// <summary>Wants a permit; whether it is had now is for <see cref="Serve"/> to say.</summary>
+    public void Ask(SiteAsk ask)
+    {
+        if (_places.TryGetValue(ask.Domain, out var place))
+            place.Value = ask;
+        else
+            _places.Add(ask.Domain, _waiting.AddLast(ask));
+    }
+
+    /// <summary>Gives out what there is, in the order in which it was asked for.</summary>
+    public IReadOnlyList<(string Domain, SitePermit Permit)> Serve(DateTimeOffset now)
+    {
+        List<(string, SitePermit)>? served = null;
+        while (_waiting.First is { } first && !Rests(now) && _held.Count < Allowed && !NeedsEpoch && _rate.Room(now) is > 0 and var room)
+        {
+            var ask = first.Value;
+            Leave(first);
+            // Asked again after the answer was lost.
+            if (!_held.TryGetValue(ask.BatchId, out var held))
+            {
+                var messages = Math.Min(Math.Min(ask.Messages, room), _limits.MessagesPerConnection ?? int.MaxValue);
+                _held.Add(ask.BatchId, held = new Held(ask.Domain, messages, now, now));
+                _rate.Take(messages);
+            }
+
+            (served ??= []).Add((ask.Domain, new SitePermit(ask.BatchId, held.Messages, _epoch, _limits != DestinationLimits.None, _rate.IsSet)));
+        }
+
+        return served ?? [];
+    }
+
+    /// <summary>Everybody who waits while the site rests is told so, and waits elsewhere.</summary>
+    public IReadOnlyList<string> DismissWaiting()
+    {
+        string[] domains = [.. _waiting.Select(ask => ask.Domain)];
+        _waiting.Clear();
+        _places.Clear();
+        return domains;
+    }
+
+    /// <summary>A batch has ended. True: whether the site rests, or did lately, has changed.</summary>
+    public bool End(SiteReport report, DateTimeOffset now)
+    {
+        var grantedAt = DateTimeOffset.MinValue;
+        if (_held.Remove(report.BatchId, out var held))
+        {
+            grantedAt = held.GrantedAt;
+            _rate.Report(held.Messages, report.Sent, now);
+        }
+
+        return report.State switch
+        {
+            SiteState.Answered => Answered(now),
+            SiteState.SlowDown or SiteState.Unreachable => Refused(report, grantedAt, held is not null, now),
+            _ => false,
+        };
+    }
+
+    /// <summary>These are under way. Whoever has them was given them in a former life of the site.</summary>
+    public void Assert(string domain, IEnumerable<long> batchIds, DateTimeOffset now)
+    {
+        foreach (var batchId in batchIds)
+        {
+            // Where permits count by an epoch, all that do are known.
+            if (_held.TryGetValue(batchId, out var held))
+                _held[batchId] = held with { AssertedAt = now };
+            else if (_epoch == 0)
+                _held.Add(batchId, new Held(domain, 0, now, now));
+        }
+    }
+
+    /// <summary>Permits of which nothing has been heard for so long.</summary>
+    public IReadOnlyList<long> Silent(TimeSpan time, DateTimeOffset now) =>
+        [.. _held.Where(held => (now - held.Value.AssertedAt).Duration() > time).Select(held => held.Key)];
+
+    /// <summary>Nobody holds a claim for this batch, and nobody can win one any more. What it sent before is not known.</summary>
+    public void Drop(long batchId, DateTimeOffset now)
+    {
+        if (_held.Remove(batchId, out var held))
+            _rate.Report(held.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, held.Messages)], now);
+    }
+
+    /// <summary>When somebody who waits may have a permit without a report; null: nobody waits, or a report decides.</summary>
+    public DateTimeOffset? NextAt(DateTimeOffset now) =>
+        _waiting.Count == 0 ? null : Rests(now) ? Rest.Until : _held.Count < Allowed ? _rate.NextAt(now) : null;
+
+    /// <summary>What keeps those waiting who wait.</summary>
+    public SiteNote Describe(DateTimeOffset now) => new(
+        Allowed, _held.Count, _waiting.Count, _waiting.Count == 0 ? "" : _held.Count < Allowed && _rate.Room(now) == 0 ? "rate" : "connections");
+
+    private bool Answered(DateTimeOffset now)
+    {
+        _answeredAt = now;
+        if (_allowed < _steep || ++_answers >= _allowed)
+        {
+            _answers = 0;
+            _allowed = Math.Min(_allowed + 1, Math.Max(Cap, 1));
+        }
+
+        if (Rest.Failures == 0)
+            return false;
+        Rest = new(0, DateTimeOffset.UnixEpoch, "");
+        return true;
+    }
+
+    /// <summary>
+    /// Half as many connections; where no batch has been answered since this one was given its permit, none at all for a while. Batches that
+    /// were under way together were refused together: that is once, not many times.
+    /// </summary>
+    private bool Refused(SiteReport report, DateTimeOffset grantedAt, bool isKnown, DateTimeOffset now)
+    {
+        if (Rests(now) || (isKnown && grantedAt < _slowedAt))
+            return false;
+        var open = Math.Min(Allowed, _held.Count + 1);
+        _allowed = _steep = Math.Max(1, open / 2);
+        (_slowedAt, _answers) = (now, 0);
+        if (!isKnown || report.HasProgressed || _answeredAt > grantedAt)
+            return false;
+        var failures = Rest.Failures + 1;
+        Rest = new(failures, now + pause(failures), report.Reason);
+        _allowed = 1;
+        return true;
+    }
+
+    private void Leave(LinkedListNode<SiteAsk> place)
+    {
+        _waiting.Remove(place);
+        _places.Remove(place.Value.Domain);
+    }
+
+    /// <param name="AssertedAt">When its domain spoke of it last.</param>
+    private sealed record Held(string Domain, int Messages, DateTimeOffset GrantedAt, DateTimeOffset AssertedAt);
+}

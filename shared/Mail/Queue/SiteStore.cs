@@ -1,0 +1,102 @@
+using MailPipeline.Storage;
+
+namespace MailPipeline.Mail;
+
+/// <summary>What storage remembers of a site while nobody has it in memory.</summary>
+/// <param name="Failures">Rests in a row that began because its hosts could not be reached, or asked to be left alone.</param>
+/// <param name="RestUntil">No attempt before this time, for whichever domain.</param>
+/// <param name="Reason">Why, in one line.</param>
+public sealed record StoredSite(int Failures, DateTimeOffset RestUntil, string Reason)
+{
+    public static readonly StoredSite None = new(0, DateTimeOffset.UnixEpoch, "");
+}
+
+/// <summary>A batch that a worker holds a claim for.</summary>
+public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
+
+/// <summary>What holds domains of a site up, for people.</summary>
+/// <param name="Connections">So many are allowed now.</param>
+/// <param name="Held">So many there are.</param>
+/// <param name="Waiting">Domains that wait for one.</param>
+/// <param name="LimitedBy">"connections" or "rate"; empty: nothing does.</param>
+public sealed record SiteNote(int Connections, int Held, int Waiting, string LimitedBy);
+
+/// <summary>Rows of sites: their rests, what limits them, and whose permits count where there is a limit.</summary>
+public sealed class SiteStore(MailDatabase database)
+{
+    private static readonly Statement s_find = new("SELECT failures, rest_until, reason FROM sites WHERE site = $1");
+
+    private const string Empty = "VALUES ($1, 0, 0, 0, '', 0, 0, 0, '', 0)";
+
+    private const string Columns = "site, epoch, failures, rest_until, reason, connections, held, waiting, limited_by, noted_at";
+
+    // Whoever wins a claim by an epoch shares the row until he has committed.
+    private static readonly Statement s_lock = new("SELECT 1 FROM sites WHERE site = $1 {for_update}") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_make = new($"INSERT INTO sites ({Columns}) {Empty} ON CONFLICT (site) DO NOTHING") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_setEpoch = new("UPDATE sites SET epoch = $2 WHERE site = $1") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_setRest = new("UPDATE sites SET failures = $2, rest_until = $3, reason = $4 WHERE site = $1") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_note = new(
+        "UPDATE sites SET connections = $2, held = $3, waiting = $4, limited_by = $5, noted_at = $6 WHERE site = $1") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_endRest = new(
+        "UPDATE sites SET rest_until = $2 WHERE site = (SELECT site FROM domain_queues WHERE domain = $1) AND rest_until > $2");
+
+    private static readonly Statement s_forget = new(
+        "DELETE FROM sites WHERE site = $1 AND epoch = 0 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_held = new("SELECT batch, domain, recipients FROM claims WHERE site = $1 AND batch <> 0");
+
+    public async Task<StoredSite> FindAsync(string site, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_find, r => new StoredSite(r.GetInt32(0), StoredTime.Read(r, 1), r.GetString(2)), cancellationToken, StoredText.Note(site)) is [var found]
+            ? found : StoredSite.None;
+
+    /// <summary>
+    /// From now on permits of this site count that the caller gives out, and no others: a worker that holds one of somebody else wins no claim
+    /// by it. Returns the number by which they count.
+    /// </summary>
+    public async Task<long> TakeOverAsync(string site)
+    {
+        var epoch = await database.ClaimIds.NextAsync(CancellationToken.None);
+        var key = StoredText.Note(site);
+        await database.WriteAsync(async transaction =>
+        {
+            await transaction.ExecuteAsync(s_make, key);
+            await transaction.QueryAsync(s_lock, r => 1, key);
+            return await transaction.ExecuteAsync(s_setEpoch, key, epoch);
+        });
+        return epoch;
+    }
+
+    /// <summary>All batches for the site that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
+    public async Task<IReadOnlyList<HeldBatch>> ListHeldAsync(string site, CancellationToken cancellationToken) =>
+        await database.QueryAsync(
+            s_held, r => new HeldBatch(r.GetInt64(0), r.GetString(1), r.GetString(2).Count(','.Equals) + 1), cancellationToken, StoredText.Note(site));
+
+    public Task SetRestAsync(string site, StoredSite rest) => ChangeAsync(site, (transaction, key) =>
+        transaction.ExecuteAsync(s_setRest, key, rest.Failures, rest.RestUntil, StoredText.Note(rest.Reason)));
+
+    public Task NoteAsync(string site, SiteNote note) => ChangeAsync(site, (transaction, key) =>
+        transaction.ExecuteAsync(s_note, key, note.Connections, note.Held, note.Waiting, note.LimitedBy, database.Time.GetUtcNow()));
+
+    /// <summary>The rest of the site that this domain is of lasts no longer than until then.</summary>
+    public Task EndRestAsync(string domain, DateTimeOffset until) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(s_endRest, domain, until));
+
+    /// <summary>Unless it says something.</summary>
+    public Task ForgetAsync(string site) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site)));
+
+    private Task<int> ChangeAsync(string site, Func<IWriteTransaction, string, ValueTask<int>> change)
+    {
+        var key = StoredText.Note(site);
+        return database.WriteAsync(async transaction =>
+        {
+            await transaction.ExecuteAsync(s_make, key);
+            return await change(transaction, key);
+        });
+    }
+}

@@ -1,0 +1,311 @@
+using CsCheck;
+using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
+using MailPipeline.Queue.Sites;
+
+namespace MailPipeline.Queue.Tests;
+
+public sealed class SiteBudgetTests
+{
+    private const int Cap = 8;
+
+    private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private readonly SiteBudget _site = Make();
+    private DateTimeOffset _now = s_start;
+    private long _batch;
+
+    [Fact]
+    public void It_begins_with_few_and_allows_one_more_for_each_that_answered_up_to_the_cap()
+    {
+        Assert.Equal(2, Ask("a", "b", "c", "d").Count);
+        for (var i = 1; i <= 20; i++)
+            End(_site, i, SiteState.Answered);
+        Assert.Equal(Cap, _site.Allowed);
+    }
+
+    [Fact]
+    public void Who_waits_has_his_turn_in_the_order_of_asking_when_another_has_ended()
+    {
+        Assert.Equal(["a", "b"], Ask("a", "b", "c", "d", "e"));
+        // Asking again keeps the place.
+        Assert.Empty(Ask("c"));
+        Assert.Equal(3, _site.Waiting);
+        End(_site, 1, SiteState.Unsaid);
+        Assert.Equal(["c"], Serve());
+        End(_site, 2, SiteState.Unsaid);
+        Assert.Equal(["d"], Serve());
+        Assert.Empty(Serve());
+    }
+
+    [Fact]
+    public void Who_asks_again_for_a_batch_that_has_its_permit_has_it()
+    {
+        Assert.Equal(["a"], Ask("a"));
+        _site.Ask(new SiteAsk("a", _batch, 10, Insists: false));
+        Assert.Equal((_batch, 1), (Assert.Single(_site.Serve(_now)).Permit.BatchId, _site.Permits));
+    }
+
+    [Fact]
+    public void A_limit_of_an_operator_needs_an_epoch_before_anything_is_given()
+    {
+        _site.SetLimits(new DestinationLimits(3, null, 5), _now);
+        Assert.True(_site.NeedsEpoch);
+        Assert.Empty(Ask("a"));
+        _site.Begin(77, [], _now);
+        Assert.False(_site.NeedsEpoch);
+        Assert.Equal(new SitePermit(_batch, 5, 77, IsLimited: true, IsPaced: false), Assert.Single(_site.Serve(_now)).Permit);
+        // Where the limit is gone, there is none to keep.
+        _site.SetLimits(DestinationLimits.None, _now);
+        Ask("b");
+        Assert.False(_site.NeedsEpoch);
+        _site.SetLimits(new DestinationLimits(3, null, null), _now);
+        Assert.True(_site.NeedsEpoch);
+    }
+
+    [Fact]
+    public void What_workers_hold_counts_from_the_first_moment()
+    {
+        _site.SetLimits(new DestinationLimits(3, null, null), _now);
+        _site.Begin(77, [new HeldBatch(101, "x", 4), new HeldBatch(102, "y", 1)], _now);
+        Assert.Equal(2, _site.Permits);
+        Assert.Empty(Ask("a"));
+        End(_site, 101, SiteState.Unsaid);
+        Assert.Equal(["a"], Serve());
+        // Under an epoch all are known: a batch that somebody speaks of and that is not among them wins no claim.
+        _site.Assert("z", [103], _now);
+        Assert.Equal(2, _site.Permits);
+    }
+
+    [Fact]
+    public void Without_an_epoch_what_domains_speak_of_counts()
+    {
+        _site.Assert("x", [101, 102], _now);
+        Assert.Equal(2, _site.Permits);
+        Assert.Empty(Ask("a"));
+    }
+
+    [Fact]
+    public void A_raised_limit_counts_for_who_waits_and_a_lowered_one_drains()
+    {
+        _site.SetLimits(new DestinationLimits(2, null, null), _now);
+        _site.Begin(77, [], _now);
+        for (var i = 0; i < 20; i++)
+            End(_site, 1000 + i, SiteState.Answered);
+        Assert.Equal(2, Ask("a", "b", "c", "d", "e", "f").Count);
+        _site.SetLimits(new DestinationLimits(4, null, null), _now);
+        End(_site, 1, SiteState.Answered);
+        End(_site, 2, SiteState.Answered);
+        Assert.Equal(4, Serve().Count);
+        _site.SetLimits(new DestinationLimits(1, null, null), _now);
+        Ask("g");
+        for (var i = 3; i < 6; i++)
+        {
+            End(_site, i, SiteState.Answered);
+            Assert.Empty(Serve());
+        }
+        End(_site, 6, SiteState.Answered);
+        Assert.Equal(["g"], Serve());
+    }
+
+    [Fact]
+    public void A_host_that_wants_less_gets_half_as_many_and_once_for_all_that_were_under_way()
+    {
+        Open(Cap);
+        foreach (var batch in new[] { 1, 2, 3 })
+            End(_site, batch, SiteState.SlowDown, hasProgressed: true);
+        Assert.Equal(Cap / 2, _site.Allowed);
+        Assert.False(_site.Rests(_now));
+        // From there on it grows by one for as many answers as there are connections.
+        for (var i = 0; i < 3; i++)
+            End(_site, 4 + i, SiteState.Answered);
+        Assert.Equal(4, _site.Allowed);
+        End(_site, 7, SiteState.Answered);
+        Assert.Equal(5, _site.Allowed);
+    }
+
+    [Fact]
+    public void Half_is_half_of_those_that_there_are()
+    {
+        Open(Cap);
+        for (var batch = 1; batch <= Cap; batch++)
+            End(_site, batch, SiteState.Answered);
+        _now += TimeSpan.FromSeconds(1);
+        Ask("a", "b");
+        End(_site, _batch, SiteState.SlowDown, hasProgressed: true);
+        Assert.Equal(1, _site.Allowed);
+    }
+
+    [Theory]
+    [InlineData(SiteState.SlowDown)]
+    [InlineData(SiteState.Unreachable)]
+    public void Where_nothing_could_be_done_the_site_rests_longer_each_time_and_is_tried_by_one(SiteState state)
+    {
+        Ask("a", "b", "c");
+        Assert.True(End(_site, 1, state));
+        Assert.True(_site.Rests(_now));
+        Assert.Equal(new SiteRest(1, _now.AddMinutes(1), "refused"), _site.Rest);
+        // It was the same failure.
+        Assert.False(End(_site, 2, state));
+        Assert.Equal(["c"], _site.DismissWaiting());
+
+        _now = _site.Rest.Until;
+        Assert.Equal(["a"], Ask("a", "b", "c"));
+        Assert.True(End(_site, _batch - 2, state));
+        Assert.Equal(new SiteRest(2, _now.AddMinutes(2), "refused"), _site.Rest);
+        Assert.Empty(Serve());
+
+        _now = _site.Rest.Until;
+        Assert.Equal(["b"], Serve());
+        Assert.True(End(_site, _batch - 1, SiteState.Answered));
+        Assert.Equal(0, _site.Rest.Failures);
+        Assert.Equal(2, _site.Allowed);
+    }
+
+    [Fact]
+    public void A_batch_that_failed_beside_one_that_was_answered_is_no_reason_to_rest()
+    {
+        Ask("a", "b");
+        _now += TimeSpan.FromSeconds(1);
+        End(_site, 1, SiteState.Answered);
+        Assert.False(End(_site, 2, SiteState.Unreachable));
+        Assert.False(_site.Rests(_now));
+    }
+
+    [Fact]
+    public void An_old_report_is_no_reason_to_rest()
+    {
+        Assert.False(End(_site, 4711, SiteState.Unreachable));
+        Assert.False(_site.Rests(_now));
+    }
+
+    [Fact]
+    public void A_remembered_rest_lasts_and_storage_may_shorten_it()
+    {
+        _site.Remember(new SiteRest(3, _now.AddHours(1), "down"));
+        Assert.Empty(Ask("a", "b"));
+        Assert.Equal(_now.AddHours(1), _site.NextAt(_now));
+        _site.Shorten(new SiteRest(2, _now, "down"));
+        Assert.True(_site.Rests(_now));
+        _site.Shorten(new SiteRest(3, _now, "down"));
+        Assert.Equal(["a"], Serve());
+    }
+
+    [Fact]
+    public void What_is_not_spoken_of_for_long_is_looked_for_and_dropped()
+    {
+        Ask("a", "b");
+        _now += TimeSpan.FromSeconds(31);
+        _site.Assert("a", [1], _now);
+        Assert.Equal([2L], _site.Silent(TimeSpan.FromSeconds(30), _now));
+        _site.Drop(2, _now);
+        Assert.Equal(1, _site.Permits);
+    }
+
+    [Fact]
+    public void The_rate_bounds_batches_and_says_when_the_next_one_may_go()
+    {
+        _site.SetLimits(new DestinationLimits(null, 20, null), _now);
+        _site.Begin(77, [], _now);
+        _now += TimeSpan.FromSeconds(2);
+        _site.Ask(new SiteAsk("a", 1, 10, Insists: false));
+        Assert.Equal(new SitePermit(1, 4, 77, IsLimited: true, IsPaced: true), Assert.Single(_site.Serve(_now)).Permit);
+        Assert.Empty(Ask("b"));
+        Assert.Equal("rate", _site.Describe(_now).LimitedBy);
+        Assert.Equal(_now.AddMilliseconds(50), _site.NextAt(_now));
+        _now += TimeSpan.FromMilliseconds(50);
+        Assert.Equal(["b"], Serve());
+    }
+
+    [Fact]
+    public void What_keeps_those_waiting_who_wait_is_said()
+    {
+        Ask("a", "b", "c");
+        Assert.Equal(new SiteNote(2, 2, 1, "connections"), _site.Describe(_now));
+        End(_site, 1, SiteState.Unsaid);
+        Serve();
+        Assert.Equal("", _site.Describe(_now).LimitedBy);
+    }
+
+    /// <summary>Whatever is asked, ended, asserted and taken over, in any order: those that may be at the hosts are never more than the limit.</summary>
+    [Fact]
+    public void No_order_of_events_gives_more_permits_than_the_limit()
+    {
+        const int limit = 3;
+        Gen.Int[0, 9].Array[1, 300].Sample(events =>
+        {
+            var now = s_start;
+            var batch = 0L;
+            var epoch = 0L;
+            // What workers have, by the epoch of its permit: what was not claimed before the next one wins no claim.
+            var claimed = new List<long>();
+            var unclaimed = new List<(long Batch, long Epoch)>();
+            var site = Start();
+            foreach (var happens in events)
+            {
+                now += TimeSpan.FromMilliseconds(100);
+                switch (happens)
+                {
+                    case 0 or 1 or 2 or 3:
+                        site.Ask(new SiteAsk($"d{happens}", ++batch, 1, Insists: false));
+                        break;
+                    case 4 or 5 when unclaimed.Count > 0:
+                        var (taken, by) = unclaimed[0];
+                        unclaimed.RemoveAt(0);
+                        if (by == epoch)
+                            claimed.Add(taken);
+                        else
+                            site.End(SiteReport.Untouched("d", taken), now);
+                        break;
+                    case 6 or 7 when claimed.Count > 0:
+                        var ended = claimed[^1];
+                        claimed.RemoveAt(claimed.Count - 1);
+                        site.End(new SiteReport("d", ended, 1, [], SiteState.Answered, HasProgressed: true, ""), now);
+                        break;
+                    case 8:
+                        site.Assert("d", [.. claimed, .. unclaimed.Select(one => one.Batch)], now);
+                        break;
+                    case 9:
+                        // Its silo dies.
+                        site = Start();
+                        break;
+                }
+                unclaimed.AddRange(site.Serve(now).Select(served => (served.Permit.BatchId, served.Permit.Epoch)));
+                Assert.True(claimed.Count + unclaimed.Count(one => one.Epoch == epoch) <= limit);
+            }
+
+            SiteBudget Start()
+            {
+                var started = Make();
+                started.SetLimits(new DestinationLimits(limit, null, null), now);
+                started.Begin(++epoch, [.. claimed.Select(held => new HeldBatch(held, "d", 1))], now);
+                return started;
+            }
+        });
+    }
+
+    private static SiteBudget Make() => new(initial: 2, Cap, failures => TimeSpan.FromMinutes(failures));
+
+    /// <summary>So many are under way.</summary>
+    private void Open(int count)
+    {
+        for (var i = 0; i < count; i++)
+            End(_site, -1 - i, SiteState.Answered);
+        _now += TimeSpan.FromSeconds(1);
+        Assert.Equal(count, Ask([.. Enumerable.Range(0, count).Select(i => $"d{i}")]).Count);
+        _now += TimeSpan.FromSeconds(1);
+    }
+
+    /// <summary>Asks for one batch of each; returns those that have their turn now.</summary>
+    private List<string> Ask(params string[] domains)
+    {
+        foreach (var domain in domains)
+            _site.Ask(new SiteAsk(domain, ++_batch, 10, Insists: false));
+        return Serve();
+    }
+
+    private List<string> Serve() => [.. _site.Serve(_now).Select(served => served.Domain)];
+
+    private bool End(SiteBudget site, long batch, SiteState state, bool hasProgressed = false) =>
+        site.End(new SiteReport("d", batch, 1, [], state, hasProgressed, "refused"), _now);
+}
