@@ -4,8 +4,8 @@ using MailPipeline.Dns;
 namespace MailPipeline.Authentication;
 
 /// <summary>
-/// DNS for one message: so many questions of all its checks together, and no more. What is asked beyond that has no answer, which is a
-/// temporary error to whoever asks.
+/// DNS for one method that checks one message: so many questions, and no more. What is asked beyond that has no answer, which is a temporary error to
+/// whoever asks.
 /// </summary>
 /// <param name="maxQuestions">All of them, remembered answers included.</param>
 public sealed class BoundedDns(IDnsLookup dns, int maxQuestions) : IDnsLookup
@@ -33,5 +33,5 @@ public sealed class BoundedDns(IDnsLookup dns, int maxQuestions) : IDnsLookup
         Func<TName, CancellationToken, Task<DnsAnswer<T>>> askAsync, TName name, CancellationToken cancellationToken) =>
         Interlocked.Increment(ref _questions) <= maxQuestions
             ? askAsync(name, cancellationToken)
-            : Task.FromResult(DnsAnswer.Failure<T>($"a message may ask {maxQuestions} questions"));
+            : Task.FromResult(DnsAnswer.Failure<T>($"a check of a message may ask {maxQuestions} questions"));
 }

@@ -95,6 +95,9 @@ public sealed class LineConnection
 
     public bool IsSecure => _tls is not null;
 
+    /// <summary>What was agreed on when TLS began; null before.</summary>
+    public TlsParameters? Tls => _tls is { } tls ? new(tls.SslProtocol, tls.NegotiatedCipherSuite) : null;
+
     /// <summary>What the client was shown when TLS began; null before.</summary>
     public X509Certificate? ShownCertificate => _tls?.LocalCertificate;
 

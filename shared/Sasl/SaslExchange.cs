@@ -24,6 +24,9 @@ public sealed class SaslExchange
 
     private SaslExchange(SaslDialogue dialogue) => _dialogue = dialogue;
 
+    /// <summary>The name of the mechanism, such as "PLAIN".</summary>
+    public string Mechanism { get; private init; } = "";
+
     /// <summary>With <see cref="SaslAction.FindKeys"/>: whose.</summary>
     public string? UserName => _dialogue.UserName;
 
@@ -45,7 +48,7 @@ public sealed class SaslExchange
         var end = argument.IndexOf((byte)' ');
         if (SaslMechanism.Find(end < 0 ? argument : argument[..end], offered) is not { } mechanism)
             return (null, new SaslStep(SaslAction.UnknownMechanism));
-        var exchange = new SaslExchange(mechanism.Begin(offered.Any(other => other.BindsChannel) ? channel : []));
+        var exchange = new SaslExchange(mechanism.Begin(offered.Any(other => other.BindsChannel) ? channel : [])) { Mechanism = mechanism.Name };
         if (end < 0)
             return (exchange, exchange._dialogue.Start());
 

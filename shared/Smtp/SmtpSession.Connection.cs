@@ -109,7 +109,7 @@ public sealed partial class SmtpSession
         Reset();
         ClientHostName = client.HostName ?? ClientHostName;
         if (client.Login is { } login)
-            UserName = login.Length > 0 ? login : null;
+            (UserName, _loginMechanism) = (login.Length > 0 ? login : null, "XCLIENT");
         ClientName = client.Greeting ?? "";
         HasWellFormedClientName = AddressSyntax.IsDomainOrLiteral(Encoding.ASCII.GetBytes(ClientName), allowUtf8: false);
         // Where names are judged, the client's comes by its own command.
@@ -151,7 +151,7 @@ public sealed partial class SmtpSession
 
     private SmtpStep AuthSucceeded()
     {
-        UserName = _sasl!.Claim!.UserName;
+        (UserName, _loginMechanism) = (_sasl!.Claim!.UserName, _sasl.Mechanism);
         _sasl = null;
         return new SmtpStep(SmtpAction.LoggedIn, Replies.C235Authenticated);
     }

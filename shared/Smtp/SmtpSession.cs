@@ -75,6 +75,7 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     private int _authFailures;
     private IReadOnlyList<ChannelBinding> _channel = [];
     private SaslExchange? _sasl;
+    private string _loginMechanism = "";
 
     // State of the transaction: one reference, so that Reset clears all of it.
     private SmtpTransaction? _transaction;
@@ -116,6 +117,9 @@ public sealed partial class SmtpSession(SmtpProfile profile, ClientTraits listed
     /// The user name of the verified credentials, empty where their token alone said it; null when the client is a stranger.
     /// </summary>
     public string? UserName { get; private set; }
+
+    /// <summary>By which mechanism of AUTH, or "XCLIENT" where a proxy has said who it is; empty where nobody has logged in.</summary>
+    public string LoginMechanism => UserName is null ? "" : _loginMechanism;
 
     /// <summary>The transaction under way; null outside of one.</summary>
     public SmtpTransaction? Transaction => _transaction;

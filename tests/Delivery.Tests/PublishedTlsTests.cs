@@ -67,6 +67,14 @@ public sealed class PublishedTlsTests : IDisposable
     [InlineData("dane-bogus, no trust", "swapped", "Delivered 2.0.0", "opportunistic default untrusted TLS", "no-policy-found:")]
     // RFC 8461 §2: DANE counts where there are both.
     [InlineData("dane-ee sts-enforce, other host", "right", "Delivered 2.0.0", "dane published tlsa TLS", "tlsa:")]
+    // Records that name no certificate take nothing from what MTA-STS demands.
+    [InlineData("dane-unusable sts-enforce", "right", "Delivered 2.0.0", "sts published verified TLS", "sts:")]
+    [InlineData("dane-unusable sts-enforce", "swapped", "Deferred 4.7.5", "sts published untrusted -", "sts:certificate-not-trusted")]
+    [InlineData("dane-unusable sts-enforce", "no TLS", "Deferred 4.7.4", "sts published - - -", "sts:starttls-not-supported")]
+    [InlineData("dane-unusable sts-enforce, other host", "right", "Deferred 4.7.5", null, "sts:validation-failure")]
+    [InlineData("dane-unusable sts-testing", "swapped", "Delivered 2.0.0", "dane published untrusted TLS", "tlsa:")]
+    [InlineData("dane-unusable sts-testing", "no TLS", "Deferred 4.7.4", "dane published - - -", "tlsa:starttls-not-supported")]
+    [InlineData("dane-silent sts-enforce", "right", "Deferred 4.7.5", null, "tlsa:dnssec-invalid")]
     [InlineData("dane-bogus sts-enforce", "right", "Deferred 4.7.5", "dane published mismatch -", "tlsa:tlsa-invalid")]
     [InlineData("dane-bogus, unsigned TLSA sts-enforce", "right", "Delivered 2.0.0", "sts published verified TLS", "sts:")]
     [InlineData("dane-bogus, unsigned TLSA sts-enforce", "swapped", "Deferred 4.7.5", "sts published untrusted -", "sts:certificate-not-trusted")]

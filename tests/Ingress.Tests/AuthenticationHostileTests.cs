@@ -49,6 +49,39 @@ public sealed class AuthenticationHostileTests(AuthenticationZone zone) : IClass
         Assert.Equal("questions", Assert.Single(bounds.GetMeasurementSnapshot()).Tags["bound"]);
     }
 
+    /// <summary>A stranger's records may cost what RFC 7208 allows: what the author's domain asks for is found out and done all the same.</summary>
+    [Theory]
+    [InlineData("eve@all.example.org", "all.example.org", "", 30)]
+    [InlineData("eve@nothing.example.org", "all.example.org", "", 30)]
+    [InlineData("eve@nothing.example.org", "mx.example.net", "signed", 4)]
+    public async Task What_one_method_asks_takes_nothing_from_another(string sender, string helo, string kind, int questions)
+    {
+        await using var counting = new SilentDnsServer(_ => zone.EndPoint);
+        await using var host = await AuthenticationZone.StartAsync($"{counting.EndPoint}", "Enforce", ("MaxQuestions", $"{questions}"));
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Bad, helo);
+        var signatures = kind.Length == 0 ? "" : string.Concat(Enumerable.Range(0, 8).Select(i =>
+            $"DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s{i}; h=from; bh=AAAA; b=AAAA\r\n"));
+        await client.BeginAsync(sender);
+        // A client has all the time that it wants before its content.
+        await Eventually.TrueAsync(() => counting.Questions >= questions || kind.Length > 0, TimeSpan.FromSeconds(20));
+        await client.SendAsync($"From: ann@example.net\r\n{signatures}Subject: x\r\n\r\ntext\r\n.\r\n");
+        Assert.StartsWith("550 5.7.26", await client.ReplyAsync(), StringComparison.Ordinal);
+    }
+
+    /// <summary>Not what DNS kept back, but what the message itself has used up.</summary>
+    [Theory]
+    [InlineData("ann@a.b.c.quarantine.example.org", "", 1)]
+    [InlineData("ann@quarantine.example.org", "signed", 4)]
+    public async Task What_a_message_has_spent_itself_is_never_taken(string from, string kind, int questions)
+    {
+        await using var host = await zone.StartAsync("Enforce", ("MaxQuestions", $"{questions}"));
+        await using var client = await AuthenticationZone.AsAsync(host, AuthenticationZone.Bad);
+        var signatures = kind.Length == 0 ? "" : string.Concat(Enumerable.Range(0, 8).Select(i =>
+            $"DKIM-Signature: v=1; a=rsa-sha256; d=quarantine.example.org; s=s{i}; h=from; bh={Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData("text\r\n"u8))}; b=AAAA\r\n"));
+        Assert.StartsWith(
+            "451 4.7.0", await AuthenticationZone.SendAsync(client, "eve@nothing.example.org", from, $"{signatures}Subject: x\r\n\r\ntext"), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task What_may_be_a_pass_is_put_off_where_it_would_be_refused_else()
     {

@@ -18,6 +18,8 @@ public sealed class AuthenticationZone : IAsyncLifetime
 
     private DnsServer? _dns;
 
+    public System.Net.IPEndPoint EndPoint => _dns!.EndPoint;
+
     public async ValueTask InitializeAsync() => _dns = await DnsServer.StartAsync($$"""
         mx.example.net. TXT "v=spf1 ip4:{{Good}} -all"
         example.net. TXT "v=spf1 ip4:{{Good}} -all exp=why.example.net"
@@ -33,6 +35,7 @@ public sealed class AuthenticationZone : IAsyncLifetime
         large.example.org. TXT {{string.Join(' ', Enumerable.Repeat($"\"{new string('x', 250)}\"", 80).Prepend("\"v=spf1 \""))}}
         many.example.org. TXT "v=spf1 {{string.Concat(Enumerable.Range(0, 9).Select(i => $"mx:h{i}.example.org "))}}-all"
         {{string.Join('\n', Enumerable.Range(0, 90).Select(i => $"h{i / 10}.example.org. MX 10 m{i}.example.org.\nm{i}.example.org. A 198.51.100.{i}"))}}
+        all.example.org. TXT "v=spf1 {{string.Concat(Enumerable.Range(0, 10).Select(i => $"mx:h{i % 9}.example.org "))}}-all"
         xn--bcher-kva.example. TXT "v=spf1 ip4:{{Good}} -all"
         _dmarc.xn--bcher-kva.example. TXT "v=DMARC1; p=reject"
         """, TestContext.Current.CancellationToken);

@@ -72,6 +72,66 @@ public sealed class ForgedResultsTests
         }, iter: 20_000);
     }
 
+    /// <summary>Where what is held reaches its bound, the field is over for us, and not for readers: all of it goes, and nothing of it becomes a field.</summary>
+    [Fact]
+    public void A_name_with_its_colon_at_the_bound_is_left_out_whole()
+    {
+        const string Forged = "Authentication-Results: mx.example.com; dmarc=pass\r\n";
+        for (var pad = ForgedResults.MaxHeldBytes - 60; pad <= ForgedResults.MaxHeldBytes + 10; pad++)
+        {
+            var field = $"Authentication-Results{new string(' ', pad)}:{Forged}";
+            // It names its author up to its second colon.
+            var isKept = field.LastIndexOf(':') < ForgedResults.MaxHeldBytes;
+            foreach (var piece in new[] { 1, 1000, 100_000 })
+                Assert.Equal(($"{(isKept ? field : "")}To: b\r\n\r\n", isKept ? 0 : 1), Read($"{field}To: b\r\n\r\n", piece));
+        }
+    }
+
+    [Fact]
+    public void Whole_fields_go_or_stay_and_none_in_our_name_is_left()
+    {
+        var pad = Gen.Int[ForgedResults.MaxHeldBytes - 60, ForgedResults.MaxHeldBytes + 20];
+        var part = Gen.OneOf(
+            Gen.OneOfConst("Authentication-Results", "Authentication-Results: mx.example.com; none\r\n", ":", "(", "\"", "\\", ";", "mx.example.com", "other", "\r\n", "\r\n ", "To: b\r\n", "\r"),
+            pad.Select(length => new string(' ', length)), pad.Select(length => new string('(', length)), pad.Select(length => string.Concat(Enumerable.Repeat("\r\n ", length / 3))));
+        Gen.Select(part.Array[0, 8], Gen.Int[1, 9000]).Sample((parts, piece) =>
+        {
+            var text = string.Concat(parts);
+            var (kept, count) = Read(text, piece);
+            var left = new Queue<string>(Fields(kept));
+            var gone = 0;
+            foreach (var field in Fields(text))
+            {
+                if (left.TryPeek(out var next) && next == field)
+                    left.Dequeue();
+                else if (!field.StartsWith("Authentication-Results", StringComparison.OrdinalIgnoreCase))
+                    return false;
+                else
+                    gone++;
+            }
+
+            return left.Count == 0 && gone == count && Read(kept, 100_000) == (kept, 0);
+        }, iter: 5_000);
+    }
+
+    /// <summary>The fields of a header, each with its folds, and what is behind them.</summary>
+    private static List<string> Fields(string text)
+    {
+        var fields = new List<string>();
+        while (text.Length > 0 && !text.StartsWith("\r\n", StringComparison.Ordinal))
+        {
+            var end = 0;
+            do
+                end = text.IndexOf('\n', end) is >= 0 and var at ? at + 1 : text.Length;
+            while (end < text.Length && text[end] is ' ' or '\t');
+            fields.Add(text[..end]);
+            text = text[end..];
+        }
+
+        fields.Add(text);
+        return fields;
+    }
+
     [Fact]
     public void What_hides_its_name_behind_a_long_comment_is_left_out_and_not_held()
     {

@@ -46,6 +46,57 @@ public sealed class ForwardedMailTests
         }
     }
 
+    /// <summary>A seal says what its domain saw, and that may be a forgery.</summary>
+    [Theory]
+    [InlineData("dmarc=pass header.from=example.net", "250")]
+    [InlineData("dmarc=pass (p=reject dis=none) header.from=EXAMPLE.net", "250")]
+    [InlineData("dmarc=fail header.from=example.net", "550 5.7.26")]
+    [InlineData("dmarc=pass header.from=other.example", "550 5.7.26")]
+    [InlineData("dmarc=fail header.from=example.net; spf=pass smtp.mailfrom=eve@other.example; dkim=pass header.d=other.example", "550 5.7.26")]
+    [InlineData("spf=pass smtp.mailfrom=ann@lists.example.net", "250")]
+    [InlineData("spf=pass (ok) smtp.mailfrom=example.net", "250")]
+    [InlineData("dkim=fail header.d=example.net; dkim=pass header.i=@mail.example.net", "250")]
+    [InlineData("dkim=fail header.d=example.net", "550 5.7.26")]
+    [InlineData("x-of=nobody's grammar: @; dkim=pass header.d=example.net", "250")]
+    [InlineData("(dkim=pass header.d=example.net)", "550 5.7.26")]
+    [InlineData("x=\"; dkim=pass header.d=example.net\"", "550 5.7.26")]
+    [InlineData("none", "550 5.7.26")]
+    public async Task A_trusted_seal_saves_what_its_domain_has_seen_pass(string seen, string reply)
+    {
+        using var key = RSA.Create(2048);
+        await using var dns = await StartDnsAsync(("arc._domainkey.forwarder.example", key));
+        await using var host = await AuthenticationZone.StartAsync($"{dns.EndPoint}", "Enforce", ("Dmarc:TrustedSealers:0", "forwarder.example"));
+        await using var client = await AuthenticationZone.AsAsync(host, Forwarder, "mx.forwarder.example");
+        Assert.StartsWith(reply, await SendAsync(client, SealedBy(key, Text, seen)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", "250")]
+    [InlineData("Buy now!\r\n", "550 5.7.26")]
+    public async Task A_seal_that_leaves_some_of_the_body_uncovered_does_not_save_it(string added, string reply)
+    {
+        using var key = RSA.Create(2048);
+        await using var dns = await StartDnsAsync(("arc._domainkey.forwarder.example", key));
+        await using var host = await AuthenticationZone.StartAsync($"{dns.EndPoint}", "Enforce", ("Dmarc:TrustedSealers:0", "forwarder.example"));
+        await using var client = await AuthenticationZone.AsAsync(host, Forwarder, "mx.forwarder.example");
+        Assert.StartsWith(reply, await SendAsync(client, SealedBy(key, Text, "dmarc=pass", isBounded: true) + added), StringComparison.Ordinal);
+    }
+
+    /// <summary>A set as a forwarder writes it, with whatever results.</summary>
+    private static string SealedBy(RSA key, string message, string seen, bool isBounded = false)
+    {
+        var body = message[(message.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..];
+        var results = $"i=1; forwarder.example; {seen}";
+        var hash = Convert.ToBase64String(SHA256.HashData(Encoding.ASCII.GetBytes(body)));
+        var signature = $"i=1; a=rsa-sha256; c=relaxed/simple; d=forwarder.example; s=arc; h=from;{(isBounded ? $" l={body.Length};" : "")} bh={hash}; b=";
+        signature += Sign($"from:Ann <ann@example.net>\r\narc-message-signature:{signature}");
+        const string Seal = "i=1; a=rsa-sha256; cv=none; d=forwarder.example; s=arc; b=";
+        var seal = Seal + Sign($"arc-authentication-results:{results}\r\narc-message-signature:{signature}\r\narc-seal:{Seal}");
+        return $"ARC-Seal: {seal}\r\nARC-Message-Signature: {signature}\r\nARC-Authentication-Results: {results}\r\n{message}";
+
+        string Sign(string signed) => Convert.ToBase64String(key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1));
+    }
+
     /// <summary>Who has such a message can send its author's readers any text behind it, under his name.</summary>
     [Theory]
     [InlineData("", "250")]

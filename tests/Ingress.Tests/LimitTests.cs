@@ -288,6 +288,13 @@ public sealed class LimitTests
             10.113.0.203.in-addr.arpa. PTR mx.hosts.example.
             11.113.0.203.in-addr.arpa. PTR mx.other-hosts.example.
             mx.other-hosts.example. A 203.0.113.11
+            ; It may have several names.
+            13.113.0.203.in-addr.arpa. PTR a.other.example.
+            13.113.0.203.in-addr.arpa. PTR mx2.hosts.example.
+            13.113.0.203.in-addr.arpa. PTR z.other.example.
+            a.other.example. A 203.0.113.13
+            mx2.hosts.example. A 203.0.113.13
+            z.other.example. A 203.0.113.13
             """, Cancellation);
         await using var host = await policy.StartAsync(dns.EndPoint, s_settings);
         await using (var excepted = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9"))
@@ -296,6 +303,12 @@ public sealed class LimitTests
             await excepted.SayAsync("NONSENSE", "500");
             for (var i = 0; i < 3; i++)
                 await MailAsync(excepted, "250");
+        }
+
+        await using (var several = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.13"))
+        {
+            await MailAsync(several, "250");
+            await MailAsync(several, "250");
         }
 
         await using var again = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
@@ -312,7 +325,7 @@ public sealed class LimitTests
     {
         await using var dns = new SilentDnsServer();
         using var policy = Policy(
-            """{ "Name": "mails", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "ExceptHosts": [ "hosts.example" ] }""",
+            """{ "Name": "mails", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "Ban": "1h", "ExceptHosts": [ "hosts.example" ] }""",
             """{ "Name": "connections", "Of": "Network", "What": "Connections", "Count": 9, "Window": "1h", "ExceptHosts": [ "hosts.example" ] }""");
         var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         await using var host = await policy.StartAsync(dns.EndPoint, new Dictionary<string, string>(s_settings) { ["Dns:Timeout"] = "30s" }, time);
@@ -320,9 +333,12 @@ public sealed class LimitTests
         await Eventually.TrueAsync(() => dns.Questions > 0, TimeSpan.FromSeconds(20));
         Assert.False(opening.IsCompleted);
         await using var client = await Eventually.EndsAsync(opening, () => time.Advance(TimeSpan.FromSeconds(1)), Cancellation);
+        using var bans = host.Metric<long>("mailpipeline.ingress.bans");
         // Time does not go on any more: nobody waits.
         await MailAsync(client, "250");
         await MailAsync(client, "451");
+        // It may be one of those that are excepted.
+        Assert.Empty(bans.GetMeasurementSnapshot());
     }
 
     [Fact]

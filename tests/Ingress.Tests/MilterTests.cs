@@ -3,6 +3,7 @@ using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Ingress.Tests;
 
@@ -34,11 +35,33 @@ public sealed class MilterTests
         Assert.Matches("^C \\[127.0.0.1\\]\\|4..127.0.0.1\\|$", told[1].Replace('\n', 'n'));
         Assert.Equal(
             [
-                "H client.example.net|", "D M{mail_addr}|bob@example.net|", "M <bob@example.net>|", "D R{rcpt_addr}|ann@example.com|", "R <ann@example.com>|",
+                "H client.example.net|", "D M{mail_addr}|bob@example.net|{mail_host}|example.net|{mail_mailer}|smtp|", "M <bob@example.net>|",
+                "D R{rcpt_addr}|ann@example.com|{rcpt_host}|example.com|", "R <ann@example.com>|",
                 $"D Ti|{id}|", "T", "L From|bob@example.net|", "L Subject|folded\n value|", "L Empty||", $"D Ni|{id}|", "N", "B .one\r\ntwo\r\n", $"D Ei|{id}|", "E",
-                "M <>|", "A", "D M{mail_addr}|carl@example.net|", "M <carl@example.net>|", "Q",
+                "M <>|", "A", "D M{mail_addr}|carl@example.net|{mail_host}|example.net|{mail_mailer}|smtp|", "M <carl@example.net>|", "Q",
             ],
             told[2..]);
+    }
+
+    [Fact]
+    public async Task It_is_told_who_has_logged_in_how_and_under_which_TLS()
+    {
+        await using var milter = FakeMilter.Start();
+        await using var host = await StartAsync(milter, new() { ["Ingress:Filters:0:Listeners"] = "All" });
+        await using (var client = await Client.AuthenticatedAsync(host.Submission))
+        {
+            await client.SayAsync("MAIL FROM:<ann@example.com>", "250");
+        }
+
+        await using (var proxied = await Client.ConnectAsync(host.Mx))
+        {
+            await proxied.SayAsync("EHLO proxy.example.com", "250");
+        }
+
+        var told = milter.Told.ToArray();
+        Assert.Contains(told, step => System.Text.RegularExpressions.Regex.IsMatch(step, @"^D H\{tls_version\}\|TLSv1\.[23]\|\{cipher\}\|TLS_[A-Z0-9_]+\|\{cipher_bits\}\|(128|256)\|$"));
+        Assert.Contains("D M{auth_type}|PLAIN|{auth_authen}|ann@example.com|{mail_addr}|ann@example.com|{mail_host}|example.com|{mail_mailer}|smtp|", told);
+        Assert.DoesNotContain(told, step => step.StartsWith("D H", StringComparison.Ordinal) && !step.Contains("tls_version", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -203,6 +226,26 @@ public sealed class MilterTests
         Assert.Equal(1, first.Connections);
     }
 
+    /// <summary>Of such a recipient it hears when the content comes: he has been taken, and does not go missing.</summary>
+    [Fact]
+    public async Task A_recipient_under_another_address_whom_it_refuses_refuses_the_message()
+    {
+        await using var milter = FakeMilter.Start((step, content) =>
+            [FakeMilter.Packet(step == 'R' && content.StartsWith("<ann@", StringComparison.Ordinal) ? 'r' : 'c')]);
+        await using var host = await StartAsync(milter, new() { ["Ingress:Postmaster"] = "ann@example.com" });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync("RCPT TO:<Postmaster>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n.", "550 5.7.1");
+        Assert.False(host.HasHint);
+        // And that message alone.
+        await client.SayAsync("MAIL FROM:<bob@example.net>", "250");
+        await client.SayAsync("RCPT TO:<sales@example.com>", "250");
+        await client.SayAsync("DATA", "354");
+        await client.SayAsync("x: y\r\n.", "250");
+    }
+
     [Fact]
     public async Task It_may_listen_on_a_Unix_socket()
     {
@@ -257,6 +300,28 @@ public sealed class MilterTests
     }
 
     [Theory]
+    [InlineData("dies")]
+    [InlineData("garbage")]
+    public async Task One_that_is_gone_before_its_last_answer_has_changed_nothing(string fault)
+    {
+        await using var first = FakeMilter.Start((step, _) => step == 'E' ? [FakeMilter.Packet('h', "X-One\01\0"), FakeMilter.Packet('c')] : [FakeMilter.Packet('c')]);
+        await using var second = FakeMilter.Start((step, _) => step != 'E' ? [FakeMilter.Packet('c')] :
+        [
+            FakeMilter.Packet('-', "<ann@example.com>\0"), FakeMilter.Packet('h', "X-Two\02\0"), FakeMilter.Packet('q', "looks odd\0"),
+            fault == "dies" ? [] : FakeMilter.Packet('b', "other"),
+        ]);
+        await using var host = await StartAsync(first, new()
+        {
+            ["Ingress:Filters:1:Name"] = "second", ["Ingress:Filters:1:Address"] = second.Address, ["Ingress:Filters:1:WhenAway"] = "Accept",
+        });
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync("x: y\r\n");
+        var message = await host.NextHintAsync();
+        Assert.Equal(("", "ann@example.com"), (message.HoldReason, Assert.Single(message.Recipients)));
+        Assert.StartsWith("X-One: 1\r\nReceived: ", Encoding.Latin1.GetString(await host.ContentAsync(message.MessageId)), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("nobody there")]
     [InlineData("never negotiates")]
     [InlineData("dies at once")]
@@ -302,10 +367,33 @@ public sealed class MilterTests
     }
 
     [Theory]
+    [InlineData(20, "451 4.7.1")]
+    [InlineData(5, "250")]
+    public async Task One_that_takes_its_time_for_each_field_is_away_when_the_message_has_waited_long_enough(int fields, string reply)
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var milter = FakeMilter.Start((step, _) =>
+        {
+            // Less than what one answer may take.
+            if (step == 'L')
+                time.Advance(TimeSpan.FromSeconds(4));
+            return [FakeMilter.Packet('c')];
+        });
+        await using var host = await StartAsync(milter, new() { ["Ingress:Filters:0:MaxTime"] = "30s" }, time: time);
+        using var away = host.Metric<long>("mailpipeline.ingress.filters_away");
+        await using var client = await Client.GreetedAsync(host.Mx);
+        await client.MessageAsync($"{string.Concat(Enumerable.Repeat("x: y\r\n", fields))}\r\ntext", reply);
+        Assert.Equal(reply == "250" ? 0 : 1, away.GetMeasurementSnapshot().Count);
+        if (reply != "250")
+            Assert.Equal("timed_out", away.GetMeasurementSnapshot()[0].Tags["reason"]);
+    }
+
+    [Theory]
     [InlineData("Ingress:Filters:0:Name", "a b", "Ingress:Filters:0:Name is 'a b'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("Ingress:Filters:0:Name", "a\n", "Ingress:Filters:0:Name is 'a\n'; it must be 1 to 40 letters, digits, '-', '.' and '_'")]
     [InlineData("Ingress:Filters:0:Address", "localhost:1", "Ingress:Filters:0:Address is 'localhost:1'; it must be an IP address and a port, such as 127.0.0.1:11332, or the full path of a Unix socket")]
     [InlineData("Ingress:Filters:0:Protocol", "Rspamd", "Ingress:Filters:0:Address is '127.0.0.1:1'; it must be like http://127.0.0.1:11333")]
+    [InlineData("Ingress:Filters:0:MaxTime", "11m", "Ingress:Filters:0:MaxTime is 00:11:00; it must be 00:00:00.0500000 to 00:10:00")]
     [InlineData("Ingress:Filters:0:Timeout", "1h", "Ingress:Filters:0:Timeout is 01:00:00; it must be 00:00:00.0500000 to 00:05:00")]
     public async Task What_is_wrong_in_its_settings_is_said(string setting, string value, string expected)
     {
@@ -332,10 +420,10 @@ public sealed class MilterTests
         await client.SayAsync("Subject: x\r\n\r\nhi\r\n.", reply);
     }
 
-    private static Task<IngressHost> StartAsync(FakeMilter milter, Dictionary<string, string>? settings = null, string? address = null) =>
+    private static Task<IngressHost> StartAsync(FakeMilter milter, Dictionary<string, string>? settings = null, string? address = null, FakeTimeProvider? time = null) =>
         IngressHost.StartAsync(new Dictionary<string, string>(settings ?? [])
         {
             ["Ingress:Filters:0:Name"] = "fake",
             ["Ingress:Filters:0:Address"] = address ?? milter.Address,
-        });
+        }, time);
 }

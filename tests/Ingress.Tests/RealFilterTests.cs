@@ -46,7 +46,7 @@ public sealed class RealFilterTests(RspamdFixture rspamd) : IClassFixture<Rspamd
     [Fact]
     public async Task OpenDKIM_signs_what_is_kept()
     {
-        await using var opendkim = await OpenDkimServer.StartAsync("example.net", Cancellation);
+        await using var opendkim = await OpenDkimServer.StartAsync("example.net", cancellation: Cancellation);
         await using var host = await StartAsync(opendkim.EndPoint.ToString(), byHttp: false);
         await using var client = await Client.GreetedAsync(host.Mx);
         await client.MessageAsync($"From: bob@example.net\r\nTo: ann@example.com\r\nSubject: signed\r\n\tand folded\r\nDate: Sun, 1 Mar 2026 12:00:00 +0000\r\nMessage-ID: <1@example.net>\r\n\r\n{string.Concat(Enumerable.Repeat("..dots and text\r\n", 10_000))}end");
@@ -57,6 +57,22 @@ public sealed class RealFilterTests(RspamdFixture rspamd) : IClassFixture<Rspamd
         var read = await MimeMessage.LoadAsync(new MemoryStream(content), Cancellation);
         var signature = read.Headers[read.Headers.IndexOf(HeaderId.DkimSignature)];
         Assert.True(await new DkimVerifier(new OneKey(opendkim.PublicKey)).VerifyAsync(FormatOptions.Default, read, signature, Cancellation));
+    }
+
+    /// <summary>By what it is told of the login alone: the client is in no network of its own.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task OpenDKIM_signs_for_who_has_logged_in(bool hasLoggedIn)
+    {
+        await using var opendkim = await OpenDkimServer.StartAsync("example.com", signsForAll: false, Cancellation);
+        await using var host = await StartAsync(opendkim.EndPoint.ToString(), byHttp: false);
+        await using var client = hasLoggedIn ? await Client.AuthenticatedAsync(host.Submission) : await Client.GreetedAsync(host.Mx);
+        await client.BeginAsync(hasLoggedIn ? "ann@example.com" : "bob@example.net");
+        await client.SendAsync("From: ann@example.com\r\nDate: Sun, 1 Mar 2026 12:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n\r\ntext\r\n.\r\n");
+        await client.ExpectAsync("250");
+        var text = Encoding.Latin1.GetString(await host.ContentAsync((await host.NextHintAsync()).MessageId));
+        Assert.Equal(hasLoggedIn, text.Contains("DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=example.com; s=test;", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -133,6 +149,7 @@ public sealed class RealFilterTests(RspamdFixture rspamd) : IClassFixture<Rspamd
         ["Ingress:Filters:0:WhenAway"] = whenAway,
         ["Ingress:Filters:0:Timeout"] = whenAway == "Defer" && address.Contains("127.0.0.1:9", StringComparison.Ordinal) ? "1s" : "5s",
         ["Ingress:Filters:0:MessageTimeout"] = "5s",
+        ["Ingress:Filters:0:Listeners"] = "All",
     });
 
     private static async Task ServeAsync(TcpListener server, string answer)

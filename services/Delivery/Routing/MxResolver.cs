@@ -159,7 +159,11 @@ internal sealed class MxResolver
             {
                 var answer = await _dns.TlsaAsync(string.Create(CultureInfo.InvariantCulture, $"_{host.Port}._tcp.{names[i]}"));
                 if (answer.Status == DnsStatus.Found && _demands.Trusts(answer))
-                    return found with { Tlsa = TlsaSet.Of(answer.Records, names[i]) };
+                {
+                    var set = TlsaSet.Of(answer.Records, names[i]);
+                    return set.IsUsable ? found with { Tlsa = set } : NamedBySts(host, found with { Tlsa = set });
+                }
+
                 failure = answer.Status == DnsStatus.Failed ? answer.Error : null;
             }
 
@@ -176,10 +180,14 @@ internal sealed class MxResolver
             {
                 TlsResult = TlsFailures.NoDane,
             };
-        return tls.IsStsEnforced && !tls.Sts!.Names(host.Name)
-            ? HostAddresses.None(isPermanent: false, "4.7.5", $"The MTA-STS policy of {tls.Domain} does not name {host.Name}") with { TlsResult = TlsFailures.Other }
-            : found;
+        return NamedBySts(host, found);
     }
+
+    /// <summary>Without addresses where the domain's MTA-STS policy keeps its mail from this host (RFC 8461 §4.1).</summary>
+    private static HostAddresses NamedBySts(TargetHost host, HostAddresses found) =>
+        host.Tls.IsStsEnforced && !host.Tls.Sts!.Names(host.Name)
+            ? HostAddresses.None(isPermanent: false, "4.7.5", $"The MTA-STS policy of {host.Tls.Domain} does not name {host.Name}") with { TlsResult = TlsFailures.Other }
+            : found;
 
     /// <summary>
     /// Names in whose place TLSA records are looked for (RFC 7672 §2.2.3): where the host is an alias and DNSSEC vouches for all of its way, first the name at

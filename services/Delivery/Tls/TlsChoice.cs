@@ -38,9 +38,14 @@ internal sealed record TlsChoice(string Word, TlsSource Source, CertificateRule 
         _ => "no-policy-found",
     };
 
+    /// <summary>Where TLSA records are there, or are kept back.</summary>
+    public static TlsChoice OfDane(TlsDemand demand) => new("dane", Published(demand), CertificateRule.Tlsa, IsMandatory: true);
+
     public static TlsChoice Of(TlsDemand demand, TlsaSet? tlsa) => demand switch
     {
-        _ when tlsa is not null => new("dane", Published(demand), tlsa.IsUsable ? CertificateRule.Tlsa : CertificateRule.Any, IsMandatory: true),
+        _ when tlsa is { IsUsable: true } => OfDane(demand),
+        // Records none of which names a certificate ask for TLS and no more (RFC 7672 §2.2), which MTA-STS does as well.
+        _ when tlsa is not null && !demand.IsStsEnforced => new("dane", Published(demand), CertificateRule.Any, IsMandatory: true),
         { IsStsEnforced: true } => new("sts", Published(demand), CertificateRule.Authorities, IsMandatory: true),
         { Policy: TlsPolicy.None } => new(None, demand.Source, CertificateRule.Any, IsMandatory: false),
         { Policy: TlsPolicy.Required } => new("required", demand.Source, CertificateRule.Any, IsMandatory: true),

@@ -35,7 +35,7 @@ internal sealed class TlsDemands(
     /// <summary>Mail was kept from a host by what the domain asks for, before anybody spoke to it.</summary>
     public void NoteKept(TlsDemand demand, string host, string result)
     {
-        var choice = TlsChoice.Of(demand, result == TlsFailures.NoDnssec ? TlsaSet.Of([]) : null);
+        var choice = result == TlsFailures.NoDnssec ? TlsChoice.OfDane(demand) : TlsChoice.Of(demand, tlsa: null);
         telemetry.TlsSession(choice.Word, result);
         results.Note(demand, choice, tlsa: null, host, "", result);
     }

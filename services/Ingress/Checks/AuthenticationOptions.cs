@@ -19,7 +19,10 @@ public sealed class AuthenticationOptions
     /// </summary>
     public TimeSpan MaxTime { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Questions to DNS about one message, answers that are remembered included. Default 100: SPF of an honest domain asks ten or twenty.</summary>
+    /// <summary>
+    /// Questions to DNS about one message, answers that are remembered included: so many for each of SPF of the sender, SPF of the greeting, the keys of
+    /// signatures, and DMARC. Default 100: SPF of an honest domain asks ten or twenty.
+    /// </summary>
     public int MaxQuestions { get; set; } = 100;
 
     public SpfOptions Spf { get; init; } = new();
@@ -115,7 +118,9 @@ public sealed class DmarcOptions
     /// <summary>Addresses and networks (CIDR) of clients whose mail is neither refused nor held for it: forwarders that are known. Default: none.</summary>
     public IList<string> ExceptNetworks { get; init; } = [];
 
-    /// <summary>Domains whose valid ARC seal, as the last one, saves a message (RFC 8617 §7.2.1). Default: none.</summary>
+    /// <summary>
+    /// Domains whose valid ARC seal, as the last one, saves a message that they saw pass (RFC 8617 §7.2.1), by their ARC-Authentication-Results. Default: none.
+    /// </summary>
     public IList<string> TrustedSealers { get; init; } = [];
 
     /// <summary>

@@ -96,6 +96,12 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>Its name, where a proxy has said it; else empty.</summary>
     public string HostName => session.ClientHostName;
 
+    /// <summary>What TLS it speaks; null: it speaks in clear.</summary>
+    public TlsParameters? Tls => connection.Tls;
+
+    /// <summary>How it has logged in, as SASL calls it; empty of a stranger.</summary>
+    public string LoginMechanism => session.LoginMechanism;
+
     /// <summary>Our name.</summary>
     public string LocalName => session.Profile.HostName;
 

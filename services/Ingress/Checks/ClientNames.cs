@@ -22,8 +22,16 @@ internal enum NameStanding
     Confirmed,
 }
 
-/// <param name="Name">Of a confirmed one; else empty.</param>
-internal readonly record struct ReverseName(NameStanding Standing, string Name = "");
+/// <param name="Names">Those that are confirmed; null: none.</param>
+/// <param name="MayHaveMore">Of another name DNS has not said whether it has the address.</param>
+internal readonly record struct ReverseName(NameStanding Standing, IReadOnlyList<string>? Names = null, bool MayHaveMore = false)
+{
+    /// <summary>It may have other names than these: DNS has not answered.</summary>
+    public bool IsUnsure => Standing == NameStanding.Unknown || MayHaveMore;
+
+    /// <summary>One of its names is one of these domains or below it.</summary>
+    public bool IsBelow(IList<string> domains) => Names is { } names && names.Any(name => PolicyOptions.IsBelow(name, domains));
+}
 
 internal readonly record struct GreetedName(NameStanding Standing);
 
@@ -38,16 +46,13 @@ internal sealed class ClientNames(DnsCache dns)
         var names = await dns.PtrAsync(client);
         if (names.Status == DnsStatus.Failed)
             return new ReverseName(NameStanding.Unknown);
-        var isUnknown = false;
-        foreach (var name in names.Records.Take(MaxNames))
-        {
-            var addresses = await AddressesAsync(name, client);
-            if (addresses.Records.Contains(client))
-                return new ReverseName(NameStanding.Confirmed, name);
-            isUnknown |= addresses.Status == DnsStatus.Failed;
-        }
-
-        return new ReverseName(isUnknown ? NameStanding.Unknown : names.Records.Count == 0 ? NameStanding.None : NameStanding.Elsewhere);
+        var some = names.Records.Take(MaxNames).ToList();
+        var answers = await Task.WhenAll(some.Select(name => AddressesAsync(name, client)));
+        var confirmed = some.Where((_, i) => answers[i].Records.Contains(client)).ToList();
+        var isUnsure = Array.Exists(answers, answer => answer.Status == DnsStatus.Failed);
+        if (confirmed.Count > 0)
+            return new ReverseName(NameStanding.Confirmed, confirmed, isUnsure);
+        return new ReverseName(isUnsure ? NameStanding.Unknown : some.Count == 0 ? NameStanding.None : NameStanding.Elsewhere);
     }
 
     /// <param name="name">The argument of EHLO or HELO.</param>

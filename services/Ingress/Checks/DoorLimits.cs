@@ -27,7 +27,7 @@ internal sealed partial class DoorLimits : IDisposable
     // A ban that was set is on the list a second later.
     private static readonly TimeSpan s_recent = TimeSpan.FromSeconds(3);
 
-    /// <summary>Longest wait for the name of a client's address; then it is not excepted by that.</summary>
+    /// <summary>Longest wait for the names of a client's address; then it is not excepted by them, and not banned either.</summary>
     private static readonly TimeSpan s_nameWait = TimeSpan.FromSeconds(5);
 
     // Buckets of logins under way and of those that failed; the one without a kind has only the latter.
@@ -133,9 +133,17 @@ internal sealed partial class DoorLimits : IDisposable
     {
         foreach (var rule in _policy.Current.LimitsOf(what))
         {
-            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, asked.Client, userName) is not { } subject
-                || (rule.AsksHost && rule.IsExcepted(await HostAsync(context, asked.Client!))))
+            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, asked.Client, userName) is not { } subject)
                 continue;
+            if (rule.AsksHost)
+            {
+                var host = await HostAsync(context, asked.Client!);
+                if (rule.IsExcepted(host))
+                    continue;
+                if (host.IsUnsure)
+                    asked.Unsure.Add(rule);
+            }
+
             asked.Rules.Add(rule);
             asked.Drafts.Add(new BucketDraft(KeyOf(rule, kind, subject), rule.Count, rule.Window, need, take));
         }
@@ -186,7 +194,8 @@ internal sealed partial class DoorLimits : IDisposable
     /// <summary>Beside mail, and never instead of it: what cannot be written now is written when the rule is broken again.</summary>
     private async ValueTask BanAsync(Question asked, LimitOptions rule)
     {
-        if (rule.Ban <= TimeSpan.Zero || asked.Client is not { } client || _bans.Count >= BanStore.MaxBans)
+        // Where DNS has not said whether the client is excepted it is put off, which is over as soon as DNS answers; a ban would not be.
+        if (rule.Ban <= TimeSpan.Zero || asked.Client is not { } client || asked.Unsure.Contains(rule) || _bans.Count >= BanStore.MaxBans)
             return;
         var (network, by) = (NetworkOf(client), NameOf(rule));
         // Sessions under way may go on to fail: that neither lengthens it nor is told each time.
@@ -253,6 +262,9 @@ internal sealed partial class DoorLimits : IDisposable
         public List<LimitOptions> Rules { get; } = [];
 
         public List<BucketDraft> Drafts { get; } = [];
+
+        /// <summary>Rules from which the client may be excepted, for all that is known.</summary>
+        public HashSet<LimitOptions> Unsure { get; } = [];
     }
 
     [LoggerMessage(1046, LogLevel.Warning, "Nothing could be counted for limits; mail goes on, and logins that have a limit wait: {Reason}")]

@@ -17,8 +17,8 @@ internal sealed class FilterCheck : ICheck
         var said = context.Stage switch
         {
             CheckStage.Connection => await filters.ConnectAsync(context.EndPoint, context.HostName, context.LocalName),
-            CheckStage.Hello => await filters.HelloAsync(context.ClientName),
-            CheckStage.Sender => await filters.SenderAsync(context.Sender, context.Account?.Address),
+            CheckStage.Hello => await filters.HelloAsync(context.ClientName, context.Tls),
+            CheckStage.Sender => await filters.SenderAsync(new(context.Sender, context.Account?.Address, context.LoginMechanism)),
             _ => await filters.RecipientAsync(context.Recipient),
         };
         return VerdictOf(said, context.Stage);

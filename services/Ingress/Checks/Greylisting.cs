@@ -47,7 +47,7 @@ internal sealed class Greylisting(GreylistOptions options)
     public bool IsExcepted(IPAddress client, SmtpAddress? sender, SmtpAddress recipient) =>
         _networks.Contains(client) || PolicyOptions.IsBelow(sender?.Domain ?? "", Options.ExceptSenders) || PolicyOptions.IsBelow(recipient.Domain, Options.ExceptRecipients);
 
-    public bool IsExcepted(ReverseName host) => host.Standing == NameStanding.Confirmed && PolicyOptions.IsBelow(host.Name, Options.ExceptHosts);
+    public bool IsExcepted(ReverseName host) => host.IsBelow(Options.ExceptHosts);
 
     /// <summary>The network that counts as one client, as it is kept.</summary>
     public string NetworkOf(IPAddress client)

@@ -43,7 +43,7 @@ public sealed partial class LimitOptions
     /// <summary>It has to be known what the client's address is called.</summary>
     internal bool AsksHost => ExceptHosts.Count > 0 && (Of is LimitOf.Network or LimitOf.SenderDomain);
 
-    internal bool IsExcepted(ReverseName host) => host.Standing == NameStanding.Confirmed && PolicyOptions.IsBelow(host.Name, ExceptHosts);
+    internal bool IsExcepted(ReverseName host) => host.IsBelow(ExceptHosts);
 
     internal void Validate(string setting, List<string> failures)
     {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using MailPipeline.Authentication;
+using MailPipeline.Authentication.Arc;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
 using MailPipeline.LineServer;
@@ -59,7 +60,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
         var results = await FindAsync(context, inquiry, authors);
         Note(results, inquiry, _time.GetElapsedTime(started));
         results = results with { Override = OverrideOf(results, authors, context.Client!) };
-        var refusal = enforces && results.Override.Length == 0 ? Refusal(results, authors, context.Client!) : null;
+        var refusal = enforces && results.Override.Length == 0 ? Refusal(results, authors, context.Client!, inquiry.Dns.IsExhausted) : null;
         if (_options.Dmarc.Reports)
             context.Judgement = ReportedJudgement.Of(results, refusal, context, _options);
         return refusal ?? Verdict.Noting(NoteOf(results, enforces));
@@ -70,7 +71,7 @@ internal sealed class MessageAuthenticationCheck : ICheck
         var deadline = inquiry.Wait();
         var signatures = context.Signatures;
         // What the author's domain asks for is known, perhaps, while SPF is waited for.
-        var dmarc = new DmarcCheck(inquiry.Dns, _options.Dmarc.Discovery, _suffixes.Current, _random)
+        var dmarc = new DmarcCheck(inquiry.Dns.Dmarc, _options.Dmarc.Discovery, _suffixes.Current, _random)
             .Begin(authors, null, deadline);
         var mailFrom = await inquiry.MailFromAsync();
         var helo = await inquiry.HeloAsync();
@@ -100,7 +101,9 @@ internal sealed class MessageAuthenticationCheck : ICheck
         var status = results.Dmarc!.Status;
         if (status == AuthenticationStatus.Pass || (status == AuthenticationStatus.None && results.MailFrom?.Status != AuthenticationStatus.Fail))
             return "";
-        if (results.Arc is { Status: AuthenticationStatus.Pass } arc && _sealers.Contains(arc.Sealer))
+        // Without a policy of the author's it is the sender of the envelope who fails.
+        IReadOnlyCollection<string> shown = status == AuthenticationStatus.None ? [results.MailFrom!.Domain.ToLowerInvariant()] : authors.Domains;
+        if (results.Arc is { Status: AuthenticationStatus.Pass, LeavesBodyUncovered: false } arc && HasSeen(arc, shown, results.Dmarc.Record))
             return "trusted-sealer";
         if (_exceptNetworks.Contains(client))
             return "network";
@@ -108,10 +111,25 @@ internal sealed class MessageAuthenticationCheck : ICheck
         return authors.Domains.Count > 0 && authors.Domains.All(IsExcepted) ? "domain" : "";
     }
 
+    /// <summary>
+    /// The newest sealer is trusted and says that it saw it pass; or that is said by one before it, of which all that sealed behind it are trusted as well.
+    /// </summary>
+    private bool HasSeen(ArcResult arc, IReadOnlyCollection<string> domains, DmarcRecord? record)
+    {
+        for (var i = 0; i < arc.Sealers.Count && _sealers.Contains(arc.Sealers[i]); i++)
+        {
+            if (SealedResults.Show(arc.Results[i], domains, record, _suffixes.Current()))
+                return true;
+        }
+
+        return false;
+    }
+
     private bool IsExcepted(string author) =>
         Array.Exists(_exceptDomains, domain => author == domain || author.EndsWith($".{domain}", StringComparison.Ordinal));
 
-    private Verdict? Refusal(MessageResults results, AuthorDomains authors, IPAddress client)
+    /// <param name="isSpent">The message has asked all that it may: nobody gets past a policy by making it too dear to find out.</param>
+    private Verdict? Refusal(MessageResults results, AuthorDomains authors, IPAddress client, bool isSpent)
     {
         var dmarc = results.Dmarc!;
         switch (dmarc.Status)
@@ -119,7 +137,9 @@ internal sealed class MessageAuthenticationCheck : ICheck
             case AuthenticationStatus.Fail when dmarc.Disposition == DmarcPolicy.Reject:
                 return Refused(new SmtpReply(550, "5.7.26", $"{dmarc.Author} asks to refuse mail that is not shown to be its own (DMARC): SPF and DKIM pass for no domain aligned with it"), RejectTag);
             // RFC 7489 §6.6.2: what may be a pass is neither refused for good nor taken.
-            case AuthenticationStatus.TemporaryError when dmarc.Record is null ? _options.Dmarc.WhenUnknown == UnknownPolicy.Defer : dmarc.Disposition == DmarcPolicy.Reject:
+            case AuthenticationStatus.TemporaryError when dmarc.Record is null
+                ? isSpent || _options.Dmarc.WhenUnknown == UnknownPolicy.Defer
+                : dmarc.Disposition == DmarcPolicy.Reject || (isSpent && dmarc.Disposition == DmarcPolicy.Quarantine):
                 return s_undecided;
             // Behind so many names one could hide whose policy nobody asked for.
             case AuthenticationStatus.PermanentError when authors.Domains.Count > DmarcInquiry.MaxAuthors || _options.Dmarc.UnreadableFrom == UnreadableFromPolicy.Refuse:

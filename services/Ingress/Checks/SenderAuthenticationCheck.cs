@@ -19,7 +19,7 @@ internal sealed class SenderAuthenticationCheck(DnsCache dns, IOptions<IngressOp
         if (context.Authentication == AuthenticationPolicy.Off || context.MayRelay || context.IsLocalClient || context.Client is not { } client)
             return new(Verdict.GoOn);
         var (now, receiver) = (time.GetUtcNow(), options.Value.HostName);
-        var inquiry = new SpfInquiry(new BoundedDns(dns, _options.MaxQuestions), _options.MaxTime, time);
+        var inquiry = new SpfInquiry(new QuestionBudgets(dns, _options.MaxQuestions), _options.MaxTime, time);
         context.AskSpf(inquiry);
         inquiry.Begin(
             SpfQuestion.OfSender(client, context.Greeting, context.Sender) with { Now = now, Receiver = receiver },

@@ -22,8 +22,8 @@ internal sealed class SignatureCheck(DnsCache dns, IOptions<IngressOptions> opti
     public IContentObserver? ObserveContent(CheckContext context)
     {
         context.SignatureObserver = _options.Listeners == ListenerKinds.None && context.Spf is null ? null
-            // All that is asked about a message is bounded together.
-            : context.Spf is { } spf ? new SignatureObserver(spf.Dns, _records, _options.MaxSignatures, _options.MaxWait < _maxTime ? _options.MaxWait : _maxTime, time)
+            // Keys that do not come leave time to ask what the author's domain wants.
+            : context.Spf is { } spf ? new SignatureObserver(spf.Dns.Keys, _records, _options.MaxSignatures, _options.MaxWait < _maxTime ? _options.MaxWait : _maxTime / 2, time)
             : new SignatureObserver(dns, _records, _options.MaxSignatures, _options.MaxWait, time);
         return context.SignatureObserver;
     }

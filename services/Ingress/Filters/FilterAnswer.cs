@@ -52,12 +52,32 @@ internal sealed class FilterChanges
 
     private const int MaxRecipients = 1000;
 
-    private readonly List<(string Name, string Value)> _onTop = [];
-    private readonly List<(string Name, string Value)> _added = [];
-    private readonly List<FieldChange> _changed = [];
-    private readonly List<SmtpAddress> _addedRecipients = [];
-    private readonly HashSet<string> _removedRecipients = new(StringComparer.OrdinalIgnoreCase);
+    private List<(string Name, string Value)> _onTop = [];
+    private List<(string Name, string Value)> _added = [];
+    private List<FieldChange> _changed = [];
+    private List<SmtpAddress> _addedRecipients = [];
+    private HashSet<string> _removedRecipients = new(StringComparer.OrdinalIgnoreCase);
     private int _fieldBytes;
+
+    /// <summary>A copy for one filter, whose changes count once its last answer is there (<see cref="Take"/>): half of them could lose a recipient.</summary>
+    public FilterChanges Draft() => new()
+    {
+        _onTop = [.. _onTop],
+        _added = [.. _added],
+        _changed = [.. _changed],
+        _addedRecipients = [.. _addedRecipients],
+        _removedRecipients = new(_removedRecipients, StringComparer.OrdinalIgnoreCase),
+        _fieldBytes = _fieldBytes,
+        HoldReason = HoldReason,
+        PassedOver = PassedOver,
+    };
+
+    /// <summary>They are what the draft has become.</summary>
+    public void Take(FilterChanges draft)
+    {
+        (_onTop, _added, _changed, _addedRecipients, _removedRecipients) = (draft._onTop, draft._added, draft._changed, draft._addedRecipients, draft._removedRecipients);
+        (_fieldBytes, HoldReason, PassedOver) = (draft._fieldBytes, draft.HoldReason, draft.PassedOver);
+    }
 
     public string HoldReason { get; private set; } = "";
 

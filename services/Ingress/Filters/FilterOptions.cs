@@ -42,6 +42,12 @@ public sealed partial class FilterOptions
     /// </summary>
     public TimeSpan MessageTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>
+    /// Longest that a message waits for it in all, from MAIL to the answer to its end; then it is away. Default 5 min: a client waits three for each piece of
+    /// the content and ten for the reply to its end (RFC 5321 §4.5.3.2), and one that takes its time for each field and each piece would have no end.
+    /// </summary>
+    public TimeSpan MaxTime { get; set; } = TimeSpan.FromMinutes(5);
+
     internal void Validate(string setting, List<string> failures)
     {
         if (!NameForm().IsMatch(Name))
@@ -65,6 +71,7 @@ public sealed partial class FilterOptions
         RequireTime(nameof(ConnectTimeout), ConnectTimeout, TimeSpan.FromMinutes(1));
         RequireTime(nameof(Timeout), Timeout, TimeSpan.FromMinutes(5));
         RequireTime(nameof(MessageTimeout), MessageTimeout, TimeSpan.FromMinutes(5));
+        RequireTime(nameof(MaxTime), MaxTime, TimeSpan.FromMinutes(10));
 
         void RequireTime(string name, TimeSpan time, TimeSpan most)
         {

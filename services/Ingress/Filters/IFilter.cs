@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Filters;
@@ -8,6 +9,12 @@ namespace MailPipeline.Ingress.Filters;
 /// <param name="Local">Our name.</param>
 /// <param name="Listener">The name of the listener it came to.</param>
 internal sealed record FilteredClient(IPEndPoint? EndPoint, string HostName, string Local, string Listener);
+
+/// <summary>What a filter is told of the sender of a message.</summary>
+/// <param name="Address">Null for the null path.</param>
+/// <param name="User">Who has logged in; null is a stranger.</param>
+/// <param name="Mechanism">By which one, as SASL calls it; empty of a stranger.</param>
+internal sealed record FilteredSender(SmtpAddress? Address, string? User, string Mechanism);
 
 /// <summary>
 /// What one filter thinks of one session, step by step. Each step may end with an answer other than to go on; a filter that is away throws
@@ -19,12 +26,11 @@ internal interface IFilter : IAsyncDisposable
 
     ValueTask<FilterAnswer> ConnectAsync(FilteredClient client);
 
-    ValueTask<FilterAnswer> HelloAsync(string greeting);
+    /// <param name="tls">Null: it speaks in clear.</param>
+    ValueTask<FilterAnswer> HelloAsync(string greeting, TlsParameters? tls);
 
     /// <summary>A message begins; one that was under way is over.</summary>
-    /// <param name="sender">Null for the null path.</param>
-    /// <param name="user">Who has logged in; null is a stranger.</param>
-    ValueTask<FilterAnswer> SenderAsync(SmtpAddress? sender, string? user);
+    ValueTask<FilterAnswer> SenderAsync(FilteredSender sender);
 
     ValueTask<FilterAnswer> RecipientAsync(SmtpAddress recipient);
 

@@ -1,6 +1,8 @@
 using System.Buffers;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using MailPipeline.LineServer;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
@@ -13,6 +15,7 @@ namespace MailPipeline.Ingress.Filters;
 internal sealed partial class MilterFilter(FilterOptions options, IngressTelemetry telemetry, TimeProvider time, ILogger log) : IFilter, IFilteredParts
 {
     private readonly MilterSession _session = new(options.Name, options.ChangesHeaders);
+    private readonly FilterPatience _patience = new(options.MaxTime, time);
     private readonly ArrayBufferWriter<byte> _output = new();
 
     // Most answers are a few octets: one call of the system brings all of one.
@@ -42,19 +45,31 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         return await AskAsync(_session.WriteConnect(_output, client.HostName, client.EndPoint,
         [
             ("j", client.Local), ("{daemon_name}", client.Listener), ("v", $"MailPipeline {ProgramVersion.Text}"), ("{client_addr}", client.EndPoint?.Address.ToString() ?? ""),
-            ("{client_port}", client.EndPoint?.Port.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? ""), ("{client_name}", client.HostName),
+            ("{client_port}", client.EndPoint?.Port.ToString(CultureInfo.InvariantCulture) ?? ""), ("{client_name}", client.HostName),
+            ("{client_ptr}", client.HostName.StartsWith('[') ? "" : client.HostName),
         ]));
     });
 
-    public ValueTask<FilterAnswer> HelloAsync(string greeting) => OfConnectionAsync(() => AskAsync(_session.WriteHello(_output, greeting, [])));
+    public ValueTask<FilterAnswer> HelloAsync(string greeting, TlsParameters? tls) => OfConnectionAsync(() => AskAsync(_session.WriteHello(_output, greeting,
+    [
+        ("{tls_version}", tls?.Version ?? ""), ("{cipher}", tls?.Cipher.ToString() ?? ""),
+        ("{cipher_bits}", tls is { KeyBits: > 0 and var bits } ? bits.ToString(CultureInfo.InvariantCulture) : ""),
+    ])));
 
-    public async ValueTask<FilterAnswer> SenderAsync(SmtpAddress? sender, string? user)
+    public async ValueTask<FilterAnswer> SenderAsync(FilteredSender sender)
     {
         if (_isMessage && _stream is not null)
             MilterPackets.Write(_output, MilterCommand.Abort, ReadOnlySpan<byte>.Empty);
         (_isMessage, _ofMessage, _content, _isBodySkipped) = (true, null, null, false);
         _told.Clear();
-        return await OfMessageAsync(() => AskAsync(_session.WriteSender(_output, sender?.Text ?? "", [("{auth_authen}", user ?? ""), ("{mail_addr}", sender?.Text ?? "")])));
+        _patience.Begin();
+        var path = sender.Address?.Text ?? "";
+        return await OfMessageAsync(() => AskAsync(_session.WriteSender(_output, path,
+        [
+            // By the first of them most tell a user from a stranger.
+            ("{auth_type}", sender.Mechanism), ("{auth_authen}", sender.User ?? ""), ("{mail_addr}", path), ("{mail_host}", sender.Address?.Domain ?? ""),
+            ("{mail_mailer}", path.Length > 0 ? "smtp" : ""),
+        ])));
     }
 
     public async ValueTask<FilterAnswer> RecipientAsync(SmtpAddress recipient)
@@ -62,7 +77,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         if (Stays() is { } said)
             return said;
         _told.Add(recipient);
-        var answer = await TryAsync(() => AskAsync(_session.WriteRecipient(_output, recipient.Text, [("{rcpt_addr}", recipient.Text)])));
+        var answer = await TryAsync(() => AskAsync(_session.WriteRecipient(_output, recipient.Text, [("{rcpt_addr}", recipient.Text), ("{rcpt_host}", recipient.Domain ?? "")])));
         // What is refused here is the recipient alone.
         if (answer.Verdict is FilterVerdict.Accept or FilterVerdict.Discard)
             _ofMessage = answer;
@@ -73,9 +88,10 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
     {
         _messageId = messageId;
         _content = new FilteredContent(this);
-        // Those that were taken under another address than they were given by.
+        // Those that were taken under another address than they were given by. They have been told that they are taken: what refuses one of them now refuses
+        // the message, of which the client hears, and no recipient goes missing.
         foreach (var recipient in recipients.Where(recipient => !_told.Contains(recipient)))
-            await RecipientAsync(recipient);
+            Note(await RecipientAsync(recipient));
         await OfMessageAsync(() => AskAsync(_session.WriteData(_output, Macros)));
     }
 
@@ -99,7 +115,9 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
                 return decided;
             MilterSession.WriteEnd(_output, Macros);
             await FlushAsync(options.MessageTimeout);
-            var end = await ReadEndAsync(changes);
+            var draft = changes.Draft();
+            var end = await ReadEndAsync(draft);
+            changes.Take(draft);
             // Else it is to hear that the message is over.
             _isMessage = false;
             return end;
@@ -164,6 +182,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
     {
         if (_ofConnection is { } said)
             return IsAway ? FilterAnswer.GoOn : said;
+        _patience.Begin();
         var answer = await TryAsync(ask);
         if (IsAway)
             return FilterAnswer.GoOn;
@@ -218,7 +237,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         _stream = new NetworkStream(_socket, ownsSocket: true);
         MilterSession.WriteNegotiation(_output);
         await FlushAsync(options.Timeout);
-        using var wait = new CancellationTokenSource(options.Timeout, time);
+        using var wait = _patience.For(options.Timeout);
         var (reply, content) = await ReadAsync(wait.Token);
         _session.TakeNegotiation(reply, content);
     }
@@ -232,7 +251,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         await FlushAsync(options.Timeout);
         if (!isAnswered)
             return FilterAnswer.GoOn;
-        using var wait = new CancellationTokenSource(options.Timeout, time);
+        using var wait = _patience.For(options.Timeout);
         while (true)
         {
             var (reply, content) = await ReadAsync(wait.Token);
@@ -244,7 +263,7 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
 
     private async ValueTask<FilterAnswer> ReadEndAsync(FilterChanges changes)
     {
-        using var longest = new CancellationTokenSource(options.MessageTimeout * 5, time);
+        using var longest = _patience.For(options.MessageTimeout * 5);
         using var wait = CancellationTokenSource.CreateLinkedTokenSource(longest.Token);
         using var silence = time.CreateTimer(static source => ((CancellationTokenSource)source!).Cancel(), wait, options.MessageTimeout, Timeout.InfiniteTimeSpan);
         while (true)
@@ -257,11 +276,11 @@ internal sealed partial class MilterFilter(FilterOptions options, IngressTelemet
         }
     }
 
-    private async ValueTask FlushAsync(TimeSpan patience)
+    private async ValueTask FlushAsync(TimeSpan longest)
     {
         if (_output.WrittenCount == 0)
             return;
-        using var wait = new CancellationTokenSource(patience, time);
+        using var wait = _patience.For(longest);
         var stream = _stream ?? throw new IOException("its connection has ended");
         await stream.WriteAsync(_output.WrittenMemory, wait.Token);
         _output.ResetWrittenCount();

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Net;
 using System.Text.Json;
+using MailPipeline.LineServer;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Ingress.Filters;
@@ -11,6 +12,7 @@ namespace MailPipeline.Ingress.Filters;
 /// </summary>
 internal sealed partial class RspamdFilter(FilterOptions options, HttpClient http, IngressTelemetry telemetry, TimeProvider time, ILogger log) : IFilter
 {
+    private readonly FilterPatience _patience = new(options.MaxTime, time);
     private FilteredClient? _client;
     private string _greeting = "";
     private string _sender = "";
@@ -28,15 +30,15 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
         return new(FilterAnswer.GoOn);
     }
 
-    public ValueTask<FilterAnswer> HelloAsync(string greeting)
+    public ValueTask<FilterAnswer> HelloAsync(string greeting, TlsParameters? tls)
     {
         _greeting = greeting;
         return new(FilterAnswer.GoOn);
     }
 
-    public ValueTask<FilterAnswer> SenderAsync(SmtpAddress? sender, string? user)
+    public ValueTask<FilterAnswer> SenderAsync(FilteredSender sender)
     {
-        (_sender, _user, _away) = (sender?.Text ?? "", user, null);
+        (_sender, _user, _away) = (sender.Address?.Text ?? "", sender.User, null);
         Abandon();
         return new(FilterAnswer.GoOn);
     }
@@ -47,6 +49,7 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
     {
         Abandon();
         _away = null;
+        _patience.Begin();
         _content = new Pipe();
         _end = new CancellationTokenSource();
         var request = new HttpRequestMessage(HttpMethod.Post, new Uri(new Uri(options.Address), "checkv2"))
@@ -80,7 +83,7 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
             return;
         try
         {
-            using var patience = new CancellationTokenSource(options.Timeout, time);
+            using var patience = _patience.For(options.Timeout);
             // A reader that has gone says so.
             await _content.Writer.WriteAsync(content, patience.Token);
         }
@@ -97,13 +100,15 @@ internal sealed partial class RspamdFilter(FilterOptions options, HttpClient htt
         try
         {
             await _content.Writer.CompleteAsync();
-            using var patience = new CancellationTokenSource(options.MessageTimeout, time);
+            using var patience = _patience.For(options.MessageTimeout);
             using var response = await _asked!.WaitAsync(patience.Token);
             if (response.StatusCode != HttpStatusCode.OK)
                 throw new HttpRequestException($"it answers {(int)response.StatusCode}");
             await response.Content.LoadIntoBufferAsync(RspamdReply.MaxBytes, patience.Token);
             var before = changes.PassedOver;
-            var answer = RspamdReply.Read(await response.Content.ReadAsByteArrayAsync(patience.Token), options.Name, options.ChangesHeaders, changes);
+            var draft = changes.Draft();
+            var answer = RspamdReply.Read(await response.Content.ReadAsByteArrayAsync(patience.Token), options.Name, options.ChangesHeaders, draft);
+            changes.Take(draft);
             if (changes.PassedOver > before)
                 LogPassedOver(log, options.Name, changes.PassedOver - before);
             telemetry.FilterAnswered(options.Name, answer.Name);

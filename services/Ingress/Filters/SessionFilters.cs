@@ -1,4 +1,5 @@
 using System.Net;
+using MailPipeline.LineServer;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 
@@ -31,9 +32,9 @@ internal sealed class SessionFilters(IReadOnlyList<IFilter> filters, string list
         return AskAsync(filter => filter.ConnectAsync(told));
     }
 
-    public ValueTask<FiltersAnswer> HelloAsync(string greeting) => AskAsync(filter => filter.HelloAsync(greeting));
+    public ValueTask<FiltersAnswer> HelloAsync(string greeting, TlsParameters? tls) => AskAsync(filter => filter.HelloAsync(greeting, tls));
 
-    public ValueTask<FiltersAnswer> SenderAsync(SmtpAddress? sender, string? user) => AskAsync(filter => filter.SenderAsync(sender, user));
+    public ValueTask<FiltersAnswer> SenderAsync(FilteredSender sender) => AskAsync(filter => filter.SenderAsync(sender));
 
     public ValueTask<FiltersAnswer> RecipientAsync(SmtpAddress recipient) => AskAsync(filter => filter.RecipientAsync(recipient));
 

@@ -179,7 +179,9 @@ internal sealed class ForgedResults(string own)
     private int BeginAuthor(byte colon)
     {
         Hold(colon, Place.RestOfLine);
-        (_field, _author) = (Field.Undecided, new AuthservIdReader());
+        // Unless the colon was one octet too many: the field is left out already, and what is behind it is no other one.
+        if (_field != Field.LeftOut)
+            (_field, _author) = (Field.Undecided, new AuthservIdReader());
         return 1;
     }
 

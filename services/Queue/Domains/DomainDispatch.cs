@@ -31,14 +31,14 @@ internal sealed class DomainDispatch(
     /// <summary>What is due in storage waits for workers that are not there: there is no use in looking often.</summary>
     private bool _waitsForWorkers;
 
+    /// <summary>The site that storage knows the domain to wait for.</summary>
+    private string _notedSite = "";
+
     private DestinationPolicy? _applied;
     private bool _isRunning;
     private bool _runAgain;
 
     public DomainQueue Queue { get; } = new(options.Value, policy.Schedules);
-
-    /// <summary>The site that storage knows the domain to wait for.</summary>
-    private string _notedSite = "";
 
     public DomainSite Site => site;
 

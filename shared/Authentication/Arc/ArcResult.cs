@@ -14,4 +14,10 @@ public sealed record ArcResult(AuthenticationStatus Status, string Sealer, int S
 
     /// <summary>The domains of all seals, the newest first: those that an operator may trust to say what they saw.</summary>
     public IReadOnlyList<string> Sealers { get; init; } = [];
+
+    /// <summary>Of a chain that passes: what each of the sealers says that it saw, the values of their ARC-Authentication-Results, the newest first.</summary>
+    public IReadOnlyList<string> Results { get; init; } = [];
+
+    /// <summary>l= of the newest signature leaves some of the body out: a chain that passes says nothing of the text there.</summary>
+    public bool LeavesBodyUncovered { get; init; }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Security.Cryptography;
+using System.Text;
 using MailPipeline.Authentication.Dkim;
 
 namespace MailPipeline.Authentication.Arc;
@@ -50,21 +51,27 @@ internal sealed class ArcVerification
         if (fault is null)
         {
             var judged = SignatureVerification.Judge(
-                _newest, SignatureVerification.HashOf(_newest, _header), await keys.FindAsync(_newest.KeyName, cancellation), keys.Records);
+                _newest, _header, await keys.FindAsync(_newest.KeyName, cancellation), keys.Records);
             fault = judged.Status == AuthenticationStatus.Pass ? null : About(Newest, judged);
         }
 
         var (octets, ends) = fault is null ? Sealed() : default;
         for (var i = _seals.Count - 1; i >= 0 && fault is null; i--)
         {
-            var judged = SignatureVerification.Judge(_seals[i], HashOfSeal(octets.Span[..ends[i]], _seals[i]), await keys.FindAsync(_seals[i].KeyName, cancellation), keys.Records);
+            var (seal, above) = (_seals[i], octets[..ends[i]]);
+            var judged = SignatureVerification.Judge(seal, () => HashOfSeal(above.Span, seal), await keys.FindAsync(_seals[i].KeyName, cancellation), keys.Records);
             fault = judged.Status == AuthenticationStatus.Pass ? null : About($"seal {i + 1}", judged);
         }
 
         // Whatever is wrong with a chain, it has failed; but what DNS did not say may be said to the next who asks.
         var status = fault is null ? AuthenticationStatus.Pass
             : fault.Status == AuthenticationStatus.TemporaryError ? AuthenticationStatus.TemporaryError : AuthenticationStatus.Fail;
-        return new ArcResult(status, _seals[^1].Domain, _sets.Count, fault?.Reason ?? "") { Sealers = [.. Enumerable.Reverse(_seals).Select(seal => seal.Domain)] };
+        return new ArcResult(status, _seals[^1].Domain, _sets.Count, fault?.Reason ?? "")
+        {
+            Sealers = [.. Enumerable.Reverse(_seals).Select(seal => seal.Domain)],
+            Results = status == AuthenticationStatus.Pass ? [.. Enumerable.Reverse(_sets).Select(set => Encoding.UTF8.GetString(set.Results.Value.Span))] : [],
+            LeavesBodyUncovered = _body is { UncoveredBytes: > 0 },
+        };
     }
 
     /// <summary>What is wrong with the chain as it is written (RFC 8617 §5.2, 2 and 3); null: nothing.</summary>

@@ -50,7 +50,7 @@ internal sealed class DkimVerification
 
     private SignatureFault Judge(SignatureField signature, BodyHash body, DnsAnswer<TxtRecord> answer, KeyRecords records)
     {
-        var judged = SignatureVerification.Judge(signature, SignatureVerification.HashOf(signature, _header), answer, records);
+        var judged = SignatureVerification.Judge(signature, _header, answer, records);
         if (judged.Status != AuthenticationStatus.Pass || body.UncoveredBytes == 0)
             return judged;
         var uncovered = string.Create(CultureInfo.InvariantCulture, $"l= leaves {body.UncoveredBytes} octets of the body uncovered");

@@ -32,6 +32,9 @@ internal sealed class SignatureField
     /// <summary>RFC 6008 §4: so many tell signatures of one domain apart.</summary>
     private const int StartLength = 8;
 
+    /// <summary>In h=: a message with more fields is not read (<see cref="VerificationLimits.MaxFields"/>), and nobody signs half of so many.</summary>
+    private const int MaxSignedNames = 1000;
+
     private readonly TagList _tags;
 
     private SignatureField(MessageField field, SignatureKind kind)
@@ -161,6 +164,8 @@ internal sealed class SignatureField
         if (!TryReadNumber("l", out var bodyBytes))
             return SignatureFault.Unreadable("l= is no number of octets");
         MaxBodyBytes = bodyBytes;
+        if (SignedNames.Count > MaxSignedNames)
+            return SignatureFault.Unreadable($"h= names more than {MaxSignedNames} fields");
         if (!SignedNames.Contains("from"))
             return SignatureFault.Unreadable("From is not signed");
         // RFC 8617 §4.1.2

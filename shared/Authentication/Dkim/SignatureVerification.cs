@@ -36,16 +36,20 @@ internal static class SignatureVerification
     public static void WriteSigned(
         IBufferWriter<byte> output, Canonicalization form, IReadOnlyList<string> names, MessageHeader header, MessageField? own = null)
     {
-        var taken = new Dictionary<string, int>(StringComparer.Ordinal);
+        var left = new Dictionary<string, (IReadOnlyList<MessageField> Fields, int Count)>(StringComparer.Ordinal);
         foreach (var name in names)
         {
-            var fields = header.Named(name);
-            if (own is { } field && field.IsNamed(name))
-                fields = [.. fields.Where(other => !other.Octets.Equals(field.Octets))];
-            var below = taken.GetValueOrDefault(name);
-            taken[name] = below + 1;
-            if (below < fields.Count)
-                CanonicalField.Write(output, form, fields[fields.Count - 1 - below]);
+            if (!left.TryGetValue(name, out var those))
+            {
+                var fields = header.Named(name);
+                if (own is { } field && field.IsNamed(name))
+                    fields = [.. fields.Where(other => !other.Octets.Equals(field.Octets))];
+                those = (fields, fields.Count);
+            }
+
+            if (those.Count > 0)
+                CanonicalField.Write(output, form, those.Fields[those.Count - 1]);
+            left[name] = (those.Fields, Math.Max(0, those.Count - 1));
         }
     }
 
@@ -58,17 +62,24 @@ internal static class SignatureVerification
         return SHA256.HashData(signed.WrittenSpan);
     }
 
-    /// <summary>What the published keys say of the signature of this hash.</summary>
+    /// <summary>What the published keys say of the signature.</summary>
     /// <returns>Pass, with what is to be said of the key; or why it is none.</returns>
+    /// <param name="header">Hashed where there is a key to hold it against.</param>
     /// <param name="keys">Those that were read before.</param>
-    public static SignatureFault Judge(SignatureField signature, byte[] hash, DnsAnswer<TxtRecord> answer, KeyRecords keys)
+    public static SignatureFault Judge(SignatureField signature, MessageHeader header, DnsAnswer<TxtRecord> answer, KeyRecords keys) =>
+        Judge(signature, () => HashOf(signature, header), answer, keys);
+
+    /// <param name="hash">Asked for where there is a key to hold it against.</param>
+    /// <inheritdoc cref="Judge(SignatureField, MessageHeader, DnsAnswer{TxtRecord}, KeyRecords)"/>
+    public static SignatureFault Judge(SignatureField signature, Func<byte[]> hash, DnsAnswer<TxtRecord> answer, KeyRecords keys)
     {
         if (answer.Status == DnsStatus.Failed)
             return new SignatureFault(AuthenticationStatus.TemporaryError, "the DNS did not answer about the key");
         SignatureFault? last = null;
+        byte[]? made = null;
         foreach (var record in answer.Records.Take(MaxRecords))
         {
-            var judged = Judge(signature, hash, keys.Read(record.Text, signature.Algorithm));
+            var judged = Judge(signature, () => made ??= hash(), keys.Read(record.Text, signature.Algorithm));
             if (judged.Status == AuthenticationStatus.Pass)
                 return judged;
             // What a key was tried and found says more than a record that is none.
@@ -79,13 +90,13 @@ internal static class SignatureVerification
         return last ?? SignatureFault.Unreadable("no key is published");
     }
 
-    private static SignatureFault Judge(SignatureField signature, byte[] hash, KeyRecord key)
+    private static SignatureFault Judge(SignatureField signature, Func<byte[]> hash, KeyRecord key)
     {
         if (key.Fault is { } fault)
             return fault;
         if (key.IsStrict && signature.Kind == SignatureKind.Dkim && !signature.Identity.EndsWith($"@{signature.Domain}", StringComparison.Ordinal))
             return SignatureFault.Unreadable("i= is of a domain below that of the key, which does not allow that");
-        if (!key.Verifies(hash, signature.Signature.Span))
+        if (!key.Verifies(hash(), signature.Signature.Span))
             return new SignatureFault(AuthenticationStatus.Fail, key.IsTesting ? "the signature does not match; the domain is testing" : "the signature does not match");
         return new SignatureFault(AuthenticationStatus.Pass, key.IsTesting ? "the domain is testing" : "");
     }

@@ -31,6 +31,28 @@ public sealed class VerificationTests : IDisposable
         Assert.Equal((AuthenticationStatus.Pass, "example.org", "sel", "@example.org", ""), (result.Status, result.Domain, result.Selector, result.Identity, result.Reason));
     }
 
+    /// <summary>What a header of many signatures names many times costs no more than its length.</summary>
+    [Fact]
+    public async Task A_name_that_h_repeats_costs_no_more_for_each_field_of_that_name()
+    {
+        var others = string.Concat(Enumerable.Repeat("DKIM-Signature: x\r\n", 1900));
+        var signed = _signer.Sign(others + Message, $"{Tags}{string.Concat(Enumerable.Repeat(":dkim-signature", 990))}");
+        using var content = Verifying.Read(signed);
+        var keys = Keys;
+        await content.VerifyAsync(keys, Verifying.Now, default);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var result = (await content.VerifyAsync(keys, Verifying.Now, default))[0];
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 2_000_000);
+        Assert.Equal((AuthenticationStatus.Pass, ""), (result.Status, result.Reason));
+    }
+
+    [Fact]
+    public async Task A_signature_that_names_more_fields_than_any_message_has_is_none()
+    {
+        var result = await Verifying.OneAsync(_signer.Sign(Message, $"{Tags}{string.Concat(Enumerable.Repeat(":x", 1000))}"), Keys);
+        Assert.Equal((AuthenticationStatus.PermanentError, "h= names more than 1000 fields"), (result.Status, result.Reason));
+    }
+
     /// <summary>Whatever visible octet of what is signed becomes another, no signature passes.</summary>
     [Fact]
     public void A_message_with_one_octet_changed_fails()

@@ -17,7 +17,8 @@ public sealed class OpenDkimServer : IAsyncDisposable
     public string PublicKey { get; }
 
     /// <param name="domain">Whose messages it signs, with the selector "test".</param>
-    public static async Task<OpenDkimServer> StartAsync(string domain, CancellationToken cancellation = default)
+    /// <param name="signsForAll">Who sends them need not have logged in.</param>
+    public static async Task<OpenDkimServer> StartAsync(string domain, bool signsForAll = true, CancellationToken cancellation = default)
     {
         var program = DebianProgram.Find("opendkim", "opendkim");
         var folder = new TempFolder("opendkim");
@@ -33,7 +34,7 @@ public sealed class OpenDkimServer : IAsyncDisposable
                 Socket inet:{endPoint.Port}@127.0.0.1
                 Background no
                 Canonicalization simple/simple
-                InternalHosts {folder.Write("hosts", "0.0.0.0/0\n::/0\n")}
+                InternalHosts {folder.Write("hosts", signsForAll ? "0.0.0.0/0\n::/0\n" : "192.0.2.1\n")}
                 RequireSafeKeys no
                 UserID root
                 Syslog no
