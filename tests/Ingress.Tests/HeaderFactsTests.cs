@@ -28,7 +28,7 @@ public sealed partial class HeaderFactsTests
                 Assert.Equal(values is [var only] && only.Equals("no", StringComparison.OrdinalIgnoreCase), facts.SaysTlsIsOptional);
                 Assert.Equal(end >= 0, facts.IsBody);
                 var ids = MessageId().Matches(fields).Select(match => match.Groups[1].Value.Replace(" ", "", StringComparison.Ordinal).Trim())
-                    .Select(id => id is ['<', .., '>'] ? id[1..^1] : id);
+                    .Select(id => id.StartsWith('<') && id.IndexOf('>', StringComparison.Ordinal) is > 0 and var end ? id[1..end] : id);
                 Assert.Equal(ids.FirstOrDefault() ?? "", facts.MessageId);
             });
 

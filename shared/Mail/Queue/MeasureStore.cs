@@ -127,7 +127,7 @@ public sealed class MeasureStore(MailDatabase database)
             .ToDictionary(domain => domain.Name);
         var held = await FindHeldAsync(cancellationToken);
         var sums = new SortedDictionary<long, Sum>();
-        var tallies = new WaitingTallies(state, isPaused, now);
+        var tallies = new WaitingTallies(state with { LimitedSites = await SiteStore.ListLimitedAsync(database, cancellationToken) }, isPaused, now);
         await foreach (var parts in DomainsAsync(now, cancellationToken))
         {
             foreach (var part in parts)
