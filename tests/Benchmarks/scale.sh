@@ -28,7 +28,9 @@ server_kind=cluster
 mkdir "$work/cluster" && chmod 755 "$work/cluster"
 mail=$root/services/Commands/bin/Release/net10.0/mail
 
+missed=0
 row() { # what figure unit bound
+    awk -v a="$2" -v b="$4" 'BEGIN { exit !(a < b) }' || missed=1
     printf '| %s | %s %s | < %s %s | %s |\n' "$1" "$2" "$3" "$4" "$3" "$(awk -v a="$2" -v b="$4" 'BEGIN { print (a < b) ? "yes" : "no" }')"
 }
 
@@ -106,3 +108,4 @@ queue_ticks=$(($(ticks_of Queue) - queue_before)) postgres_ticks=$(($(ticks_of P
 cores() { awk -v t="$1" -v h="$ticks_per_second" 'BEGIN { printf "%.2f", t / h / 60 }'; }
 row "memory of Queue (PSS)" "$(awk '/^Pss:/ { printf "%.0f", $2 / 1024 }' "/proc/$queue_pid/smaps_rollup")" MB 350
 row "CPU of Queue and PostgreSQL at rest, in a minute ($(cores $queue_ticks) of Queue)" "$(cores $((queue_ticks + postgres_ticks)))" cores 0.3
+exit $missed

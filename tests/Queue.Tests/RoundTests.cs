@@ -9,6 +9,16 @@ public sealed class RoundTests
 {
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
 
+    [Theory]
+    [InlineData(0.01, null, 1)]
+    [InlineData(1, null, 49)]
+    [InlineData(30, null, 60)]
+    [InlineData(10, 1200, 490)]
+    [InlineData(30, 1200, 1200)]
+    public void What_was_in_vain_keeps_to_its_share_up_to_the_longest_pause(double seconds, int? longest, double pause) => Assert.Equal(
+        TimeSpan.FromSeconds(pause),
+        new DutyPace(TimeSpan.FromSeconds(1), Share: 0.02, longest is { } most ? TimeSpan.FromSeconds(most) : null).PauseAfter(TimeSpan.FromSeconds(seconds)));
+
     [Fact]
     public async Task Rounds_in_vain_take_their_share_of_the_time_and_useful_ones_all_they_need()
     {

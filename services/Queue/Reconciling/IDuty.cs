@@ -18,7 +18,8 @@ internal interface IDuty
 /// <summary>How often a duty has its round.</summary>
 /// <param name="Interval">From the beginning of a round to the next.</param>
 /// <param name="Share">From 0 to 1: of the time, for rounds that were in vain. 1: they pause for nothing but the interval.</param>
-internal readonly record struct DutyPace(TimeSpan Interval, double Share = 1)
+/// <param name="Longest">The pause that a round in vain never makes longer, whatever the share; null: a minute.</param>
+internal readonly record struct DutyPace(TimeSpan Interval, double Share = 1, TimeSpan? Longest = null)
 {
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
 
@@ -26,6 +27,7 @@ internal readonly record struct DutyPace(TimeSpan Interval, double Share = 1)
     public TimeSpan PauseAfter(TimeSpan took)
     {
         var pause = took * ((1 / Share) - 1);
-        return pause < Interval ? Interval : pause > s_longestPause ? s_longestPause : pause;
+        var longest = Longest ?? s_longestPause;
+        return pause < Interval ? Interval : pause > longest ? longest : pause;
     }
 }

@@ -9,9 +9,12 @@ internal sealed class LateMail(DelayReports reports, QueuePolicyFile policy, IOp
 {
     private static readonly TimeSpan s_longestInterval = TimeSpan.FromMinutes(1);
 
+    // To look through millions takes half a minute, and who is told of hours loses nothing by minutes.
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(20);
+
     public string Name => "report_delay";
 
-    public DutyPace Pace => new(Interval, Share: 0.02);
+    public DutyPace Pace => new(Interval, Share: 0.02, s_longestPause);
 
     public Task<bool> RoundAsync() => reports.ReportDueAsync(CancellationToken.None);
 
