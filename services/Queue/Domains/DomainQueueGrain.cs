@@ -55,7 +55,7 @@ internal sealed partial class DomainQueueGrain(
         _idleTicks = 0;
         _queue.Offer(Array.ConvertAll(recipients, ContractMapping.ToRecipient), time.GetUtcNow());
         // The router has more to do than to wait for the bus.
-        _ = DispatchAsideAsync();
+        _ = DispatchUnawaitedAsync();
         return Task.CompletedTask;
     }
 
@@ -77,7 +77,7 @@ internal sealed partial class DomainQueueGrain(
         _idleTicks = 0;
         if (dispatch.TryUse(Domain, site, permit) is not { } sending)
             return Task.FromResult(false);
-        _ = DispatchAsideAsync(sending);
+        _ = DispatchUnawaitedAsync(sending);
         return Task.FromResult(true);
     }
 
@@ -199,7 +199,7 @@ internal sealed partial class DomainQueueGrain(
             return;
         var due = at > now ? at - now : TimeSpan.FromMilliseconds(1);
         if (_rateTimer is null)
-            _rateTimer = this.RegisterGrainTimer(_ => DispatchAsideAsync(), new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { Interleave = true });
+            _rateTimer = this.RegisterGrainTimer(_ => DispatchUnawaitedAsync(), new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { Interleave = true });
         else
             _rateTimer.Change(due, Timeout.InfiniteTimeSpan);
     }
@@ -250,7 +250,7 @@ internal sealed partial class DomainQueueGrain(
     }
 
     /// <param name="before">What is under way already.</param>
-    private async Task DispatchAsideAsync(Task? before = null)
+    private async Task DispatchUnawaitedAsync(Task? before = null)
     {
         try
         {
