@@ -110,7 +110,7 @@ internal sealed class ConsoleRun : IAsyncDisposable
             await store.AcceptAsync(message, content, Cancellation);
         }
         await Get<QueueStore>().RouteAsync(
-            [new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], RecipientRoute.Remote))])]);
+            [new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], RecipientRoute.Remote))]) { IsSearchable = true }]);
         return MessageIds.ToText(id);
     }
 
