@@ -26,7 +26,7 @@ internal static class TokenCommands
         var create = tree.Create("create", "make a token, which is shown this once", async (store, line, cancellation) =>
         {
             // The validators have seen both.
-            TryParse(line.GetRequiredValue(scopes), out var wanted);
+            var wanted = TryParse(line.GetRequiredValue(scopes), out var parsedScopes) ? parsedScopes : ApiScopes.None;
             TimeSpan? lasts = line.GetValue(time) is { } typed && Units.TryParseTime(typed, out var parsed) ? parsed : null;
             return TokenReply.Of(await store.Tokens.MakeAsync(line.GetRequiredValue(name), wanted, line.GetValue(of) ?? "", lasts, tree.OperatorOf(line), cancellation));
         }, makes: false, name);

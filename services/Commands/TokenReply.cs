@@ -50,7 +50,7 @@ internal static class TokenReply
             ["name", "scopes", "of", "made", "by", "until", "last used"],
             [.. tokens.Select(token => (string[])
             [
-                token.Name, string.Join(",", Words(token.Scopes)), token.Account.Length > 0 ? token.Account : token.Domain, Second(token.MadeAt), OneLine(token.MadeBy),
+                token.Name, string.Join(",", Words(token.Scopes)), token.AccountAddress.Length > 0 ? token.AccountAddress : token.Domain, Second(token.MadeAt), OneLine(token.MadeBy),
                 token.UntilAt is { } until ? Second(until) : "", token.UsedAt is { } used ? Second(used) : "never",
             ])]);
     }
@@ -63,7 +63,7 @@ internal static class TokenReply
         json.WriteString("name", token.Name);
         json.WriteStrings("scopes", Words(token.Scopes));
         json.WriteString("domain", token.Domain);
-        json.WriteString("account", token.Account);
+        json.WriteString("account", token.AccountAddress);
         json.WriteTime("madeAt", token.MadeAt);
         json.WriteString("madeBy", token.MadeBy);
         json.WriteTime("until", token.UntilAt);

@@ -68,7 +68,7 @@ internal static class Greeting
                         $"  {protocol}  {listener["Address"]}:{listener["Port"],-6} {listener["Name"]}, {tls}");
             }
         }
-        yield return $"  HTTP  {settings["Http:Address"]}:{settings["Http:Port"],-6} /health/live /health/ready /metrics";
+        yield return $"  HTTP  {settings["Http:Address"]}:{settings["Http:Port"],-6} /health/live /health/ready /metrics{(settings.GetValue("Console:Enabled", true) ? " /api/v1" : "")}";
     }
 
     private static string PortOf(IConfiguration settings, string service, string? kind) =>

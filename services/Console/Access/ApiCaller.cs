@@ -22,9 +22,9 @@ internal sealed class ApiCaller : ClaimsIdentity
         new($"token {Of(context).Token.Name}", context.Connection.RemoteIpAddress?.ToString() ?? "");
 
     /// <summary>Whether a domain of ours is his business.</summary>
-    public bool MaySeeDomain(string domain) => Token.Account.Length == 0 && (Token.Domain.Length == 0 || Token.Domain == domain);
+    public bool MaySeeDomain(string domain) => Token.AccountAddress.Length == 0 && (Token.Domain.Length == 0 || Token.Domain == domain);
 
     /// <summary>Whether an address is his business: his account, or one of his domain.</summary>
     public bool MaySeeAddress(string address) =>
-        Token.Account.Length > 0 ? Token.Account == address : MaySeeDomain(address[(address.LastIndexOf('@') + 1)..]);
+        Token.AccountAddress.Length > 0 ? Token.AccountAddress == address : MaySeeDomain(address[(address.LastIndexOf('@') + 1)..]);
 }

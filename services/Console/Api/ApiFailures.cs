@@ -32,6 +32,6 @@ internal sealed partial class ApiFailures(IProblemDetailsService problems, ILogg
         return await problems.TryWriteAsync(new ProblemDetailsContext { HttpContext = context, ProblemDetails = problem });
     }
 
-    [LoggerMessage(9001, LogLevel.Error, "{Method} {Endpoint} failed")]
+    [LoggerMessage(11001, LogLevel.Error, "{Method} {Endpoint} failed")]
     private partial void LogFailed(string method, string endpoint, Exception failure);
 }

@@ -29,7 +29,7 @@ internal sealed record TokenView(
 {
     public static TokenView Of(ApiToken token) => new(
         token.Name, [.. Enum.GetValues<ApiScopes>().Where(scope => scope != ApiScopes.None && token.Scopes.HasFlag(scope)).Select(Words.Of)],
-        token.Domain, token.Account, token.MadeAt, token.MadeBy, token.UntilAt, token.UsedAt);
+        token.Domain, token.AccountAddress, token.MadeAt, token.MadeBy, token.UntilAt, token.UsedAt);
 }
 
 /// <param name="Scopes">read, operate, administer, send.</param>

@@ -5,14 +5,14 @@ namespace MailPipeline.Mail;
 
 /// <summary>A token, without its secret, which nobody but its bearer has.</summary>
 /// <param name="Domain">It lets its bearer see and change what belongs to this domain of ours alone; empty: everything.</param>
-/// <param name="Account">It lets its bearer see and send the mail of this account alone; empty: of all that its domain has.</param>
+/// <param name="AccountAddress">It lets its bearer see and send the mail of this account alone; empty: of all that its domain has.</param>
 /// <param name="UntilAt">When it ends; null: it does not.</param>
 /// <param name="UsedAt">When it was last used, to within a minute; null: never.</param>
 public sealed record ApiToken(
-    string Name, ApiScopes Scopes, string Domain, string Account, DateTimeOffset MadeAt, string MadeBy, DateTimeOffset? UntilAt, DateTimeOffset? UsedAt)
+    string Name, ApiScopes Scopes, string Domain, string AccountAddress, DateTimeOffset MadeAt, string MadeBy, DateTimeOffset? UntilAt, DateTimeOffset? UsedAt)
 {
     /// <summary>It is for everything that the store has.</summary>
-    public bool IsForAll => Domain.Length == 0 && Account.Length == 0;
+    public bool IsForAll => Domain.Length == 0 && AccountAddress.Length == 0;
 }
 
 /// <summary>Tokens by which programs come to the operator's acts over the network. A digest of each is kept, and never the token.</summary>
@@ -76,7 +76,7 @@ public sealed class ApiTokenStore(MailDatabase database)
             if ((await transaction.QueryAsync(s_count, r => r.GetInt64(0)))[0] >= MaxTokens)
                 return false;
             if (await transaction.ExecuteAsync(
-                s_add, made.Name, TokenText.DigestOf(token), (long)made.Scopes, made.Domain, made.Account, made.MadeAt, StoredText.Note(made.MadeBy),
+                s_add, made.Name, TokenText.DigestOf(token), (long)made.Scopes, made.Domain, made.AccountAddress, made.MadeAt, StoredText.Note(made.MadeBy),
                 made.UntilAt?.ToUnixTimeMilliseconds() ?? 0) == 0)
                 return false;
             await note.WriteAsync(transaction, OperatorAction.TokenMade, SubjectOf(made));
@@ -105,7 +105,7 @@ public sealed class ApiTokenStore(MailDatabase database)
     internal static ValueTask<int> RemoveOfDomainAsync(IWriteTransaction transaction, string domain) => transaction.ExecuteAsync(s_removeOfDomain, domain);
 
     private static string SubjectOf(ApiToken token) =>
-        $"{token.Name}: {token.Scopes}{(token.Account.Length > 0 ? $" of {token.Account}" : token.Domain.Length > 0 ? $" of {token.Domain}" : "")}".ToLowerInvariant();
+        $"{token.Name}: {token.Scopes}{(token.AccountAddress.Length > 0 ? $" of {token.AccountAddress}" : token.Domain.Length > 0 ? $" of {token.Domain}" : "")}".ToLowerInvariant();
 
     private static ApiToken Read(DbDataReader r) => new(
         r.GetString(0), (ApiScopes)r.GetInt32(1), r.GetString(2), r.GetString(3), StoredTime.Read(r, 4), r.GetString(5), TimeOrNull(r, 6), TimeOrNull(r, 7));
