@@ -165,7 +165,7 @@ public sealed partial class FarEndFuzzTests : IDisposable
                 while (true)
                     _talks.Add(TalkAsync(await _listener.AcceptTcpClientAsync()));
             }
-            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            catch (Exception error) when (error is SocketException or ObjectDisposedException or InvalidOperationException)
             {
                 // It listens no more.
             }
