@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=1
 [[ ${1:-} == --no-build ]] && build=0 && shift
-kind=waiting recipients=1000000 domains=20000 fill=(-v due=1800000 -v spread=3600000 -v failing=1)
+kind=waiting recipients=1000000 domains=20000 fill=(-v due=1800000 -v spread=3600000 -v failing=1 -v site=)
 [[ ${1:-} == noworkers ]] && kind=noworkers recipients=300000 domains=10000 fill=(-v due=-3600000 -v spread=3600000 -v failing=0) && shift
 [[ $# -le 2 && "${1:-1}${2:-1}" =~ ^[0-9]+$ ]] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 recipients=${1:-$recipients} domains=${2:-$domains}
@@ -64,6 +64,8 @@ start_rabbitmq
 start_redis
 # The schema is the program's own.
 (cd "$work" && "$mail" domain add example.org >/dev/null)
+# As its workers have found it when they were there.
+[[ $kind == noworkers ]] && fill+=(-v "site=127.0.0.1:$sink_port")
 echo "filling: $recipients recipients of $domains domains" >&2
 programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
 "$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -v ON_ERROR_STOP=1 -qAt -v n="$recipients" -v d="$domains" "${fill[@]}" -f "$here/scale.sql"

@@ -1,6 +1,6 @@
 -- :n recipients of :d domains, as they are after three attempts. Each message has one recipient and 2 KB of content. Domains differ in
 -- size: the largest has about a thousand times as many recipients as the smallest. A little is held. All are due from :due milliseconds after
--- now on, within :spread; :failing fifths of the domains cannot be reached.
+-- now on, within :spread; :failing fifths of the domains cannot be reached. Their hosts are :site, or where that is empty each has its own.
 SET synchronous_commit = off;
 SELECT CAST(extract(epoch FROM now()) * 1000 AS BIGINT) AS now \gset
 CREATE TEMP TABLE filled AS SELECT i, 'd' || CAST(floor(:d * power(random(), 3)) AS BIGINT) || '.example.net' AS domain FROM generate_series(CAST(1 AS BIGINT), :n) i;
@@ -16,7 +16,7 @@ INSERT INTO attempts (recipient_id, number, outcome, started_at, finished_at, st
 INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason, site)
   SELECT domain, MIN(next_attempt_at), CASE WHEN abs(hashtext(domain)::BIGINT) % 5 < :failing THEN 4 ELSE 0 END,
          CASE WHEN abs(hashtext(domain)::BIGINT) % 5 < :failing THEN :now + 3600000 ELSE 0 END,
-         CASE WHEN abs(hashtext(domain)::BIGINT) % 5 < :failing THEN '4.4.1 no host of it answers' ELSE '' END, 'mx.' || domain
+         CASE WHEN abs(hashtext(domain)::BIGINT) % 5 < :failing THEN '4.4.1 no host of it answers' ELSE '' END, COALESCE(NULLIF(:'site', ''), 'mx.' || domain)
   FROM recipients WHERE state = 0 GROUP BY domain;
 UPDATE id_blocks SET next = :n + 1000000;
 VACUUM ANALYZE;
