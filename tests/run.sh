@@ -209,8 +209,8 @@ run() {
   flock "$results" cat "$results/$job.said"
 }
 
-# Two at a time, and while clusters run, which wait more than they work, three: whoever is beside them gives way, and those come first
-# that need a processor and no time. The longest come first. Who measures time or memory comes last, alone.
+# Two at a time, and while there are clusters or mail flows end to end, which wait more than they work, three: whoever is beside clusters gives
+# way, and those come first that need a processor and no time. The longest come first. Who measures time or memory comes last, alone.
 clusters=() light=() long=() others=() alone=()
 for project in tests/*.Tests/*.Tests.csproj; do
   name="$(basename "$project" .csproj)"
@@ -232,8 +232,10 @@ done
 light+=(${others[@]+"${others[@]}"})
 # Where few processes are started it would cost more than it saves.
 ((${#clusters[@]} + ${#alone[@]} == 0)) || compile_ahead
-# How many may run at once: clusters count until both have ended.
-places() { ((${#clusters[@]} > $(compgen -G "$results/Cluster.Tests-*.counted" | wc -l))) && echo 3 || echo 2; }
+# Clusters that have not ended.
+clusters_left() { echo $((${#clusters[@]} - $(compgen -G "$results/Cluster.Tests-*.counted" | wc -l))); }
+# How many jobs may run at once.
+places() { (($(clusters_left) > 0)) || { [[ ${long[0]:-} == *flows ]] && [[ ! -e $results/EndToEnd.Tests-flows.counted ]]; } && echo 3 || echo 2; }
 for job in ${clusters[@]+"${clusters[@]}"}; do
   # shellcheck disable=SC2086 # name and kind
   run $job &
@@ -245,7 +247,7 @@ done
 for job in ${long[@]+"${long[@]}"}; do
   while (($(jobs -rp | wc -l) >= $(places))); do wait -n; done
   # shellcheck disable=SC2086
-  { (($(places) == 2)) || renice -n 5 -p "$BASHPID" >/dev/null; run $job; } &
+  { (($(clusters_left) == 0)) || renice -n 5 -p "$BASHPID" >/dev/null; run $job; } &
 done
 wait
 for job in ${alone[@]+"${alone[@]}"}; do
