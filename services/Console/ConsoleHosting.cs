@@ -24,6 +24,7 @@ public static class ConsoleHosting
         services.AddApi();
         if (builder.Configuration.ReadSettings<ConsoleOptions>(ConsoleOptions.Section) is not { Enabled: true, TlsPort: > 0 })
             return builder;
+        services.RequireServerCertificate();
         builder.WebHost.UseKestrelHttpsConfiguration();
         services.AddOptions<KestrelServerOptions>().Configure<IOptions<ConsoleOptions>, ServerCertificate>((kestrel, console, certificate) =>
             kestrel.Listen(console.Value.TlsEndPoint, listener => listener.UseHttps(new TlsHandshakeCallbackOptions

@@ -1,5 +1,6 @@
 using System.Security.Claims;
 using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Console.Access;
 
@@ -19,7 +20,7 @@ internal sealed class ApiCaller : ClaimsIdentity
 
     /// <summary>As whom his acts are noted.</summary>
     public static OperatorIdentity OperatorOf(HttpContext context) =>
-        new($"token {Of(context).Token.Name}", context.Connection.RemoteIpAddress?.ToString() ?? "");
+        new($"token {Of(context).Token.Name}", context.Connection.RemoteIpAddress is { } address ? HostAddress.Plain(address).ToString() : "");
 
     /// <summary>Whether a domain of ours is his business.</summary>
     public bool MaySeeDomain(string domain) => Token.AccountAddress.Length == 0 && (Token.Domain.Length == 0 || Token.Domain == domain);

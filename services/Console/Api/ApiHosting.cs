@@ -27,7 +27,8 @@ internal static class ApiHosting
 
     public static void MapApi(this WebApplication app)
     {
-        app.UseWhen(context => context.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal), api =>
+        app.Use(LeaveOutTheRest);
+        app.UseWhen(IsOfApi, api =>
         {
             api.UseExceptionHandler();
             api.UseStatusCodePages(WriteEmptyAsync);
@@ -40,6 +41,17 @@ internal static class ApiHosting
         QueueRoutes.Map(routes);
         OperatorRoutes.Map(routes);
         app.MapOpenApi($"/api/{{documentName}}/openapi.json");
+    }
+
+    private static bool IsOfApi(HttpContext context) => context.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal);
+
+    /// <summary>The listener with TLS, which strangers may reach, has the API alone: health and metrics are told without a token, to who reaches the other one.</summary>
+    private static Task LeaveOutTheRest(HttpContext context, RequestDelegate next)
+    {
+        if (!context.Request.IsHttps || IsOfApi(context))
+            return next(context);
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
     }
 
     private static void SetUp(JsonSerializerOptions json)
