@@ -71,10 +71,13 @@ public static class ContractMapping
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt,
-        result.Tls?.ToText() ?? "", result.Worker);
+        result.Tls?.ToText() ?? "", result.Worker, result.NotBefore);
 
     /// <summary>An outcome that is none of ours is in doubt: the recipient is tried again later.</summary>
     private static AttemptResult ToResult(CompletedAttempt result) => new(
         result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.Deferred,
-        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls), Worker: result.Worker ?? "");
+        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls), Worker: result.Worker ?? "")
+        {
+            NotBefore = result.NotBefore,
+        };
 }

@@ -34,6 +34,7 @@ public static class MailHosting
         services.AddSingleton<WaitingStore>();
         services.AddSingleton<WaitingListStore>();
         services.AddSingleton<ClaimStore>();
+        services.AddSingleton<SourceDayStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OwnerlessStore>();
         services.AddSingleton<OutcomeStore>();

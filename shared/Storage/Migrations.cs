@@ -375,5 +375,12 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // reply_class: what it was about where it did not deliver; see ReplyClass. 0: nothing is said.
             "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
         ],
+        [
+            // What source addresses with a plan may send on a day. day: since 1970. messages: given out to processes so far, sent or not.
+            """
+            CREATE TABLE source_days (
+                source TEXT NOT NULL, day BIGINT NOT NULL, messages BIGINT NOT NULL, PRIMARY KEY (source, day)) {without_rowid}
+            """,
+        ],
     ];
 }

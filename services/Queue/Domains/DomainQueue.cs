@@ -256,7 +256,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     /// answers is believed of a batch under way only, because an old report may come when much has happened since.
     /// </summary>
     public static bool SaysSomething(AttemptReport report, bool isUnderWay) =>
-        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
+        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.IsOfHosts);
 
     /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>
     /// <param name="domain">Its name.</param>
