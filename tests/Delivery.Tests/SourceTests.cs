@@ -1,9 +1,11 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
 using MailPipeline.Delivery.Sources;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -166,8 +168,37 @@ public sealed class SourceTests : IDisposable
         using (var lease = await LeaseAsync(bench, messages: 5))
             lease.Allowance.Use();
         Assert.Equal(1, bench.SourceDays.Writes);
+        // Two have been sent. Should it be killed now, another has what it had not taken, and never what it may have sent.
+        var other = new SourcePlans(bench.SourceDays, bench.Time, new FakeLogger<SourcePlans>());
+        var source = Assert.Single(bench.Sources.Table.Sources);
+        Assert.Equal(4, (await other.TakeAsync(source, 100)).Left);
+        Assert.True((await other.TakeAsync(source, 100)).IsSpent);
+        Assert.True(other.IsExhausted(source));
         await bench.Plans.StopAsync(Cancellation);
-        Assert.Equal(2, bench.SourceDays.Of("127.0.0.2"));
+        Assert.Equal(2 + 4, bench.SourceDays.Of("127.0.0.2"));
+        // Others look again after a while.
+        bench.Clock.Advance(TimeSpan.FromMinutes(10));
+        Assert.Equal(4, (await other.TakeAsync(source, 100)).Left);
+    }
+
+    /// <summary>As a host composes it: the plan is in storage, and what is put off is told over the bus.</summary>
+    [Fact]
+    public async Task A_host_keeps_the_plan_in_storage()
+    {
+        await using var sink = new PeerSink();
+        var today = DateOnly.FromDateTime(TimeProvider.System.GetUtcNow().UtcDateTime);
+        await using var host = await DeliveryHost.StartAsync(new Dictionary<string, string?>
+        {
+            ["Delivery:Routes:*"] = $"127.0.0.1:{sink.Port}",
+            ["Delivery:SourcesFile"] = Write("host.json", JsonSerializer.Serialize(Pool(
+                new { Address = "127.0.0.2", WarmUp = new { From = today.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), Days = "1, 1" } }))),
+        });
+        var first = await host.DeliverAsync(await host.QueueAsync("one\r\n"u8.ToArray(), "ann@example.net"));
+        var second = await host.DeliverAsync(await host.QueueAsync("two\r\n"u8.ToArray(), "bob@example.net"));
+        Assert.Equal(["Delivered 2.0.0", "Deferred 4.4.5"], [.. Bench.Outcomes(first), .. Bench.Outcomes(second)]);
+        Assert.Equal("127.0.0.2", Assert.Single(sink.Messages).Peer);
+        Assert.True(second.Results[0].NotBefore > TimeProvider.System.GetUtcNow(), "it is due at once");
+        Assert.Equal(0, await host.Get<SourceDayStore>().TakeAsync("127.0.0.2", today.DayNumber - DateOnly.FromDateTime(DateTime.UnixEpoch).DayNumber, wanted: 1, plan: 1));
     }
 
     [Fact]

@@ -125,11 +125,11 @@ public sealed class RepairTests
         queue.Worker.PutsOff = recipient => recipient.Address.StartsWith("bulk", StringComparison.Ordinal) ? later : null;
         queue.Worker.Answer = recipient => recipient.Address.StartsWith("bulk", StringComparison.Ordinal) ? (outcome, "4.4.5", "tomorrow") : (AttemptOutcome.Delivered, "2.0.0", "250 Ok");
         var bulk = await queue.AcceptAsync(hint: true, "news@example.org", "bulk@example.net");
-        async Task<RecipientTimeline> LookAsync() => Assert.Single((await queue.History.FindAsync(bulk, default))!.Recipients);
+        async Task<RecipientTimeline?> LookAsync() => (await queue.History.FindAsync(bulk, default))!.Recipients.SingleOrDefault();
         await Until.TrueAsync(async () => (await LookAsync()) is { Claimed: false, NextAttemptAt: var next } && next > later.AddSeconds(-1), "it is put off");
         // Nobody has tried the domain.
         Assert.Equal(2, await queue.FailuresAsync("example.net"));
-        Assert.Equal(attempts, (await LookAsync()).Attempts.Count);
+        Assert.Equal(attempts, (await LookAsync())!.Attempts.Count);
 
         var other = await queue.AcceptAsync(hint: true, "ann@example.org", "ann@example.net");
         Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(other)).Recipients).State);

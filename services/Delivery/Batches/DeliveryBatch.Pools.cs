@@ -3,10 +3,10 @@ using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Batches;
 
-/// <summary>A batch whose messages leave from several pools of source addresses: those of one pool are its work at a time, the others are set aside.</summary>
+/// <summary>A batch whose messages leave from several pools of source addresses: those of one pool are its work at a time, the others wait for their turn.</summary>
 internal sealed partial class DeliveryBatch
 {
-    private readonly List<(string Pool, OutboundMessage Message)> _aside = [];
+    private readonly List<(string Pool, OutboundMessage Message)> _later = [];
 
     /// <summary>How many messages may go over the connection that there is; null: as many as there are.</summary>
     public MessageAllowance? Allowance { get; set; }
@@ -31,14 +31,14 @@ internal sealed partial class DeliveryBatch
         }
     }
 
-    /// <summary>Sets all messages aside, by where they leave. Returns the pools there are, that of the first message first.</summary>
+    /// <summary>Leaves all messages for later, by where they leave. Returns the pools there are, that of the first message first.</summary>
     public IReadOnlyList<string> Divide(Func<Recipient, string> poolOf)
     {
         lock (_lock)
         {
             while (_messages.TryPop(out var message))
-                _aside.Add((poolOf(message.First), message));
-            return [.. _aside.Select(one => one.Pool).Distinct(StringComparer.Ordinal)];
+                _later.Add((poolOf(message.First), message));
+            return [.. _later.Select(one => one.Pool).Distinct(StringComparer.Ordinal)];
         }
     }
 
@@ -50,12 +50,12 @@ internal sealed partial class DeliveryBatch
             // Time was over before they were come to.
             _messages.Clear();
             _unsafe.Clear();
-            for (var i = _aside.Count - 1; i >= 0; i--)
+            for (var i = _later.Count - 1; i >= 0; i--)
             {
-                if (_aside[i].Pool != pool)
+                if (_later[i].Pool != pool)
                     continue;
-                _messages.Push(_aside[i].Message);
-                _aside.RemoveAt(i);
+                _messages.Push(_later[i].Message);
+                _later.RemoveAt(i);
             }
         }
 

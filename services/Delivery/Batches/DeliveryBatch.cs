@@ -170,10 +170,10 @@ internal sealed partial class DeliveryBatch : IDots
     {
         lock (_lock)
         {
-            List<OutboundMessage> unbegun = [.. _messages, .. _unsafe, .. _aside.Select(one => one.Message)];
+            List<OutboundMessage> unbegun = [.. _messages, .. _unsafe, .. _later.Select(one => one.Message)];
             _messages.Clear();
             _unsafe.Clear();
-            _aside.Clear();
+            _later.Clear();
             if (_ahead is { } ahead)
                 unbegun.Add(ahead);
             _ahead = null;

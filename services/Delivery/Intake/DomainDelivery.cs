@@ -284,8 +284,8 @@ internal sealed class DomainDelivery(
                     if (!walk.HasAnswered)
                         turn.Failed();
                     turn.End();
-                    if (outlet is not null && walk.IsOutOfReach)
-                        await putOffs.PutOffAsync(batch, outlet, new SourceLack(SourceLackKind.Family, walk.Failure.Text));
+                    if (outlet is not null && walk.OutOfReach is { } why)
+                        await putOffs.PutOffAsync(batch, outlet, new SourceLack(SourceLackKind.Family, why));
                     else
                         await EndAsync(batch, walk, isLast);
                     return null;

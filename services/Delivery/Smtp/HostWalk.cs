@@ -37,6 +37,7 @@ internal sealed class HostWalk(
 
     /// <summary>Was given, and not used.</summary>
     private (TargetHost Host, IPAddress Address)? _returned;
+    private string? _outOfReach;
     private int _breaks;
     private int _tries;
 
@@ -81,10 +82,8 @@ internal sealed class HostWalk(
     /// <summary>What TLS there was, or was to be, at that host; null where it was not spoken to.</summary>
     public AttemptTls? FailedTls { get; private set; }
 
-    /// <summary>No address of any host is of a kind (IPv4 or IPv6) that the pool of source addresses has; nothing was tried.</summary>
-    public bool IsOutOfReach => _unreached is not null && !HasTried;
-
-    private string? _unreached;
+    /// <summary>Nothing was tried, and why: no address of a host is of a kind (IPv4 or IPv6) that the pool of source addresses has.</summary>
+    public string? OutOfReach => HasTried ? null : _outOfReach;
 
     private bool IsRepeated => _breaks is > 0 and < MaxBreaks && _current is not null;
 
@@ -251,8 +250,8 @@ internal sealed class HostWalk(
             reached = [.. reached.Where(address => outlet.Reaches(address.AddressFamily))];
             if (reached.Count == 0)
             {
-                _unreached = $"Pool {outlet.Pool} has no {(found.Addresses[0].AddressFamily == AddressFamily.InterNetwork ? "IPv4" : "IPv6")} address, and {host.Name} no other";
-                Note(new ResolutionFailure(IsPermanent: false, "4.4.1", _unreached), "");
+                _outOfReach = $"Pool {outlet.Pool} has no {(found.Addresses[0].AddressFamily == AddressFamily.InterNetwork ? "IPv4" : "IPv6")} address, and {host.Name} no other";
+                Note(new ResolutionFailure(IsPermanent: false, "4.4.1", _outOfReach), "");
             }
         }
 

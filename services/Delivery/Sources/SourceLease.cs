@@ -1,3 +1,5 @@
+using MailPipeline.Storage;
+
 namespace MailPipeline.Delivery.Sources;
 
 /// <summary>The right to one connection from a source address, as long as that lasts.</summary>
@@ -25,12 +27,20 @@ internal sealed class SourceLease : IDisposable
         Allowance = new MessageAllowance(0);
     }
 
-    /// <summary>Another batch has come. False: nothing is left of the plan for today.</summary>
+    /// <summary>Another batch has come. False: nothing is left of the plan for today, or nobody knows whether something is.</summary>
     /// <param name="messages">There is mail for so many.</param>
     public async ValueTask<bool> WakeAsync(int messages)
     {
         Rest();
-        Allowance = await _slots.Plans.TakeAsync(Source, messages);
+        try
+        {
+            Allowance = await _slots.Plans.TakeAsync(Source, messages);
+        }
+        catch (StorageUnavailableException)
+        {
+            return false;
+        }
+
         return !Allowance.IsSpent;
     }
 

@@ -23,7 +23,7 @@ public sealed class SourceDayStore(MailDatabase database)
         "SELECT messages FROM source_days WHERE source = $1 AND day = $2 {for_update}") { Locks = SharedRows.SourceDays };
 
     private static readonly Statement s_take = new(
-        "UPDATE source_days SET messages = messages + $3 WHERE source = $1 AND day = $2") { Locks = SharedRows.SourceDays };
+        "UPDATE source_days SET messages = messages + $3 WHERE source = $1 AND day = $2 AND messages + $3 <= $4") { Locks = SharedRows.SourceDays };
 
     private static readonly Statement s_giveBack = new(
         "UPDATE source_days SET messages = messages - $3 WHERE source = $1 AND day = $2 AND messages >= $3") { Locks = SharedRows.SourceDays };
@@ -41,11 +41,14 @@ public sealed class SourceDayStore(MailDatabase database)
     {
         if (await transaction.ExecuteAsync(s_make, source, day) > 0)
             await transaction.ExecuteAsync(s_forget, source, day - KeptDays);
-        var left = plan - (await transaction.QueryAsync(s_lock, r => r.GetInt64(0), source, day))[0];
-        var taken = (int)Math.Clamp(Math.Max(wanted, Math.Min(left / Parts, MostAhead)), 0, Math.Max(left, 0));
-        if (taken > 0)
-            await transaction.ExecuteAsync(s_take, source, day, taken);
-        return taken;
+        while (true)
+        {
+            var left = plan - (await transaction.QueryAsync(s_lock, r => r.GetInt64(0), source, day))[0];
+            var taken = (int)Math.Clamp(Math.Max(wanted, Math.Min(left / Parts, MostAhead)), 0, Math.Max(left, 0));
+            // Another caller of this transaction may have taken some since, whom the lock does not keep off.
+            if (taken == 0 || await transaction.ExecuteAsync(s_take, source, day, taken, plan) > 0)
+                return taken;
+        }
     });
 
     /// <summary>What a process has taken and will not send is others'.</summary>

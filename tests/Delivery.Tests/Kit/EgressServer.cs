@@ -5,7 +5,7 @@ using System.Net.Sockets;
 namespace MailPipeline.Delivery.Tests;
 
 /// <summary>
-/// An egress: what comes in is told where to go by <paramref name="leadAsync"/>, and goes there from <see cref="Source"/>. What was read before that is what the
+/// An egress: what comes in is told where to go, as SOCKS5 or the PROXY protocol have it, and goes there from <see cref="Source"/>. What was read before that is what the
 /// client has said to it.
 /// </summary>
 internal sealed class EgressServer : IAsyncDisposable
