@@ -121,7 +121,9 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         return handedBack;
     }
 
-    /// <summary>The same of some of each flow, whatever is before them in storage.</summary>
+    /// <summary>Takes some due and unclaimed recipients of each flow, whatever is before them in storage.</summary>
+    /// <param name="nextFlow">From which on flows are read the next time.</param>
+    /// <returns>As of <see cref="Load"/>.</returns>
     public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)
     {
         var handedBack = TakeOut(recipients);
