@@ -140,6 +140,8 @@ public sealed class LimitTests
         await FailAsync(host, 3);
         var ban = await BanAsync(store);
         Assert.Equal(("203.0.113.9/32", "limit harvest", TimeSpan.FromHours(2)), (ban.Network.ToString(), ban.SetBy, ban.Until - ban.Since));
+        // It is counted when it is stored.
+        await bans.WaitForMeasurementsAsync(1, Cancellation);
         Assert.Equal("harvest", Assert.Single(bans.GetMeasurementSnapshot()).Tags["rule"]);
         await list.ReadAsync(Cancellation);
         await using (var banned = await WrittenPolicy.OpenAsync(host.Mx, "203.0.113.9"))
