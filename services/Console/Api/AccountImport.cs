@@ -53,7 +53,7 @@ internal static class AccountImport
         }
         try
         {
-            await ImportAsync(isCsv, accounts, context, json, cancellation);
+            await MakeAsync(isCsv, accounts, context, json, cancellation);
         }
         finally
         {
@@ -61,7 +61,7 @@ internal static class AccountImport
         }
     }
 
-    private static async Task ImportAsync(bool isCsv, Accounts accounts, HttpContext context, IOptions<JsonOptions> json, CancellationToken cancellation)
+    private static async Task MakeAsync(bool isCsv, Accounts accounts, HttpContext context, IOptions<JsonOptions> json, CancellationToken cancellation)
     {
         context.Response.ContentType = Lines;
         var options = json.Value.SerializerOptions;
