@@ -10,7 +10,8 @@ namespace MailPipeline.Commands;
 internal static class SuppressionCommands
 {
     private const string Never = "never";
-    private const string StandardTime = "180d";
+
+    private static readonly TimeSpan s_standard = TimeSpan.FromDays(180);
 
     private static readonly TimeSpan s_longest = TimeSpan.FromDays(3650);
 
@@ -32,12 +33,10 @@ internal static class SuppressionCommands
 
     private static Command On(CommandTree tree, Argument<string> sender)
     {
-        var keep = KeepOption($"how long who comes to it by himself stays there; default {StandardTime}");
+        var keep = KeepOption($"how long who comes to it by himself stays there; default {s_standard.TotalDays:0}d");
         var on = tree.Create("on", "a sender has a list: who is refused for good, or complains, is not tried again", async (store, line, cancellation) =>
-        {
-            TryParse(line.GetValue(keep) ?? StandardTime, out var time);
-            return SuppressionReply.Of(await store.Suppressions.BeginAsync(line.GetRequiredValue(sender), time, tree.OperatorOf(line), cancellation));
-        }, makes: false, sender);
+            SuppressionReply.Of(await store.Suppressions.BeginAsync(
+                line.GetRequiredValue(sender), KeepOf(line.GetValue(keep)) is { } said ? said.Time : s_standard, tree.OperatorOf(line), cancellation)), makes: false, sender);
         on.Options.Add(keep);
         return on;
     }

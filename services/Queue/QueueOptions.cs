@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;

@@ -145,7 +145,7 @@ public sealed class Suppressions(SuppressionStore store, MailDirectory directory
         await FindListAsync(typed, cancellation) is { List: { Sender: var sender } } ? ReadAsync(sender, cancellation) : null;
 
     /// <summary>Null, and the sender as he is kept; or why what was typed is none.</summary>
-    private static SuppressionResult? Sender(string typed, out string sender)
+    private static NotASender? Sender(string typed, out string sender)
     {
         var refused = typed.Contains('@', StringComparison.Ordinal) ? MailNames.Account(typed, out sender) : MailNames.Domain(typed, out sender);
         return refused is null ? null : new NotASender(typed);

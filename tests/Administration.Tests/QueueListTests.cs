@@ -142,7 +142,7 @@ public sealed class QueueListTests : IAsyncLifetime
             Assert.Equal([first[0].MessageId, held[0].MessageId], all.Entries.Take(2).Select(entry => entry.MessageId));
             Assert.True(all.Looked >= 300);
         }
-        Assert.Equal(1, (await ListAsync(new() { Recipient = "bob@example.net", Reason = WaitKind.HeldByOperator })).Entries.Count);
+        Assert.Single((await ListAsync(new() { Recipient = "bob@example.net", Reason = WaitKind.HeldByOperator })).Entries);
 
         // As it is counted where very much waits: all of it came since.
         await _operator.Get<SampleStore>().SaveAsync(

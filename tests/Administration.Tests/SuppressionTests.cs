@@ -132,7 +132,7 @@ public sealed class SuppressionTests : IAsyncLifetime
         // One of a hundred is bad, and the last one has three million characters.
         Assert.Equal((99_000, 1_001L, SuppressionFile.MostBadLines), (imported.Added, imported.Bad, imported.BadLines.Count));
         Assert.InRange(lines.MostKept, 0, 32 * 1024 * 1024);
-        Assert.Equal(99_000, (await new AuditLog(_operator.Get<MailDatabase>()).ListAsync(default, 1, Cancellation))[0].Recipients);
+        Assert.Equal(99_000, (await _operator.Get<AuditLog>().ListAsync(default, 1, Cancellation))[0].Recipients);
     }
 
     private static (int Added, long Bad) Added(SuppressionResult result) => result is SuppressionsImported imported ? (imported.Added, imported.Bad) : default;

@@ -59,7 +59,7 @@ public sealed class SuppressionCommandTests : IDisposable
     [InlineData("suppression on example.com --for soon", "--for is 'soon'; it must be a time such as 12h or 30d, up to 3650d, or never")]
     [InlineData("suppression on example.com --for 4000d", "--for is '4000d'; it must be a time such as 12h or 30d, up to 3650d, or never")]
     [InlineData("suppression import example.com /nowhere/list.csv", "FILE is '/nowhere/list.csv', which cannot be read:")]
-    [InlineData("suppression export example.com --json", "export writes lines; '--format ndjson' in the place of --json writes one object in each")]
+    [InlineData("suppression export example.com --json", "export writes lines;")]
     [InlineData("suppression list example.com --recipient ann@example.net", "--recipient goes without SENDER: it looks through all lists")]
     public async Task What_makes_no_sense_is_said(string line, string complaint)
     {

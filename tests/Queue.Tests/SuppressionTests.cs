@@ -1,5 +1,5 @@
 using MailPipeline.Mail;
-using MailPipeline.Testing;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using MimeKit;
 
 namespace MailPipeline.Queue.Tests;
@@ -110,6 +110,7 @@ public sealed class SuppressionTests
         var queue = await QueueUnderTest.StartAsync(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value));
         await queue.Directory.AddDomainAsync("example.org");
         await queue.Directory.AddAccountAsync(Lists, "hash");
+        await queue.Directory.AddAccountAsync("bob@example.org", "hash");
         return queue;
     }
 

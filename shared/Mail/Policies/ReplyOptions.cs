@@ -1,11 +1,9 @@
-using MailPipeline.Mail;
-
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>What one reply means, and what follows it.</summary>
 public sealed class ReplyOptions
 {
-    internal static readonly ReplyClass[] Classes = [.. Enum.GetValues<ReplyClass>().Where(known => known != ReplyClass.None)];
+    public static readonly ReplyClass[] Classes = [.. Enum.GetValues<ReplyClass>().Where(known => known != ReplyClass.None)];
 
     /// <summary>Who says it: a host by its name, "*.example.org" (all below it) or "*". Default: anybody.</summary>
     public string Host { get; set; } = "";
@@ -22,7 +20,7 @@ public sealed class ReplyOptions
     /// <summary>Pauses after it, before those of senders, destinations and settings. Default: these.</summary>
     public IReadOnlyList<TimeSpan> RetrySteps { get; set; } = [];
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         if (Host.Length == 0 && Text.Length == 0)
             failures.Add($"{setting} fits every reply; it must have {nameof(Host)} or {nameof(Text)}");
