@@ -155,8 +155,9 @@ public sealed class WaitingListStore(MailDatabase database)
         // The ids are its first value.
         query.Add(SqlValue.FromIds(messages));
         var rows = $$"""
-            SELECT r.domain, r.next_attempt_at, r.id FROM {set_1} CROSS JOIN recipients r
-            WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 AND r.state + 0 IN (0, 5) AND r.id > {{query.Add(after.RecipientId)}}
+            SELECT domain, next_attempt_at, id FROM (
+                SELECT r.domain, r.next_attempt_at, r.id FROM {set_1} CROSS JOIN recipients r
+                WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 AND r.state + 0 IN (0, 5) AND r.id > {{query.Add(after.RecipientId)}}) w
             """;
         Narrow(query, filter, domain, below);
         if (account.Length > 0)
