@@ -71,16 +71,30 @@ internal static class SuppressionReply
             json.WriteAll("badLines", imported.BadLines, line =>
             {
                 json.WriteNumber("line", line.Number);
-                json.WriteString("why", line.Why);
+                json.WriteString("fault", Json.Name(line.Fault));
+                json.WriteString("typed", line.Typed);
             });
         });
         if (imported.Bad == 0)
             return reply;
-        List<LinePart> lines = [.. imported.BadLines.Select(line => new LinePart($"line {Number(line.Number)}: {line.Why}"))];
+        List<LinePart> lines = [.. imported.BadLines.Select(line => new LinePart($"line {Number(line.Number)}: {Why(line)}"))];
         if (imported.Bad > lines.Count)
             lines.Add(new LinePart($"... and {Lines(imported.Bad - lines.Count)} more"));
         return reply with { Parts = lines };
     }
+
+    private static string Why(BadLine line) => line.Fault switch
+    {
+        LineFault.TooLong => $"it is longer than {SuppressionFile.MostCharacters} characters",
+        LineFault.NotUtf8 => "it is not UTF-8",
+        LineFault.NotJson => "it is no object of JSON with texts and numbers",
+        LineFault.NotCsv => "a quotation mark has no end, or something stands behind it",
+        LineFault.NotAnAddress => $"'{line.Typed}' is no mail address",
+        LineFault.NotACause => $"cause is '{line.Typed}'; it must be reply, complaint or operator",
+        LineFault.NotATimeThatHasPassed => $"since is '{line.Typed}'; it must be a time that has passed, such as 2030-01-31 or 2030-01-31T12:00:00Z",
+        LineFault.NotATime => $"until is '{line.Typed}'; it must be a time such as 2030-01-31 or 2030-01-31T12:00:00Z, or never",
+        _ => throw new UnreachableException($"{line.Fault} has no words"),
+    };
 
     private static string Lines(long number) => number == 1 ? "1 line" : $"{Number(number)} lines";
 

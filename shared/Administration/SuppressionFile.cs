@@ -9,7 +9,32 @@ namespace MailPipeline.Administration;
 
 /// <summary>A line that nobody was read from.</summary>
 /// <param name="Number">From 1 on.</param>
-public sealed record BadLine(long Number, string Why);
+/// <param name="Typed">What is wrong in it, where that is one of its values; else empty.</param>
+public sealed record BadLine(long Number, LineFault Fault, string Typed);
+
+/// <summary>What is wrong with a line.</summary>
+public enum LineFault
+{
+    None = 0,
+
+    /// <summary>Longer than <see cref="SuppressionFile.MostCharacters"/>.</summary>
+    TooLong,
+
+    NotUtf8,
+    NotJson,
+
+    /// <summary>A quotation mark has no end, or something stands behind it.</summary>
+    NotCsv,
+
+    NotAnAddress,
+    NotACause,
+
+    /// <summary>Of its beginning: none that has passed.</summary>
+    NotATimeThatHasPassed,
+
+    /// <summary>Of its end.</summary>
+    NotATime,
+}
 
 /// <summary>How the lines of an export are written.</summary>
 public enum SuppressionFormat
@@ -29,6 +54,9 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
 {
     /// <summary>Lines that are told one by one; the others are counted.</summary>
     public const int MostBadLines = 1000;
+
+    /// <summary>Of one line.</summary>
+    public const int MostCharacters = BoundedLines.MostCharacters;
 
     private const int MostShown = 80;
 
@@ -88,9 +116,9 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
             }
             isFirst = false;
             if (line.IsTooLong)
-                Complain(number, $"it is longer than {BoundedLines.MostCharacters} characters");
-            else if (TryParse(text, out var read) is { } why)
-                Complain(number, why);
+                Complain(number, LineFault.TooLong);
+            else if (Parse(text, out var read) is { Fault: not LineFault.None } bad)
+                Complain(number, bad.Fault, bad.Typed);
             else if (read.Until is { } until && until <= now)
                 Over++;
             else
@@ -98,11 +126,11 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
         }
     }
 
-    private void Complain(long number, string why)
+    private void Complain(long number, LineFault fault, string typed = "")
     {
         Bad++;
         if (_badLines.Count < MostBadLines)
-            _badLines.Add(new(number, why));
+            _badLines.Add(new(number, fault, PlainText.Line(typed, MostShown)));
     }
 
     private bool ReadHeader(string line)
@@ -113,24 +141,24 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
         return true;
     }
 
-    /// <summary>Null, and what the line says; else what is wrong with it.</summary>
-    private string? TryParse(string line, out Suppression read)
+    /// <summary>What the line says; or what is wrong with it.</summary>
+    private (LineFault Fault, string Typed) Parse(string line, out Suppression read)
     {
         read = new(sender.Sender, "", SuppressionCause.Operator, "", now, now + sender.KeepFor);
         if (line.Contains('\uFFFD', StringComparison.Ordinal))
-            return "it is not UTF-8";
+            return (LineFault.NotUtf8, "");
         var values = line.StartsWith('{') ? ReadJson(line) : ReadCsv(line);
         if (values is null)
-            return line.StartsWith('{') ? "it is no object of JSON with texts and numbers" : "a quotation mark has no end, or something stands behind it";
+            return (line.StartsWith('{') ? LineFault.NotJson : LineFault.NotCsv, "");
         var typed = values.GetValueOrDefault("address", "").Trim();
         if (MailNames.Address(typed, out var address) is not null)
-            return $"'{Shown(typed)}' is no mail address";
+            return (LineFault.NotAnAddress, typed);
         var cause = SuppressionCause.Operator;
         if (values.GetValueOrDefault("cause", "") is { Length: > 0 } word && !(char.IsAsciiLetter(word[0]) && Enum.TryParse(word, ignoreCase: true, out cause) && Enum.IsDefined(cause)))
-            return $"cause is '{Shown(word)}'; it must be reply, complaint or operator";
+            return (LineFault.NotACause, word);
         var since = now;
         if (values.GetValueOrDefault("since", "") is { Length: > 0 } from && (!TryParseTime(from, out since) || since > now))
-            return $"since is '{Shown(from)}'; it must be a time that has passed, such as 2030-01-31 or 2030-01-31T12:00:00Z";
+            return (LineFault.NotATimeThatHasPassed, from);
         var until = read.Until;
         if (values.GetValueOrDefault("until", "") is { Length: > 0 } end)
         {
@@ -139,10 +167,10 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
             else if (TryParseTime(end, out var time))
                 until = time;
             else
-                return $"until is '{Shown(end)}'; it must be a time such as 2030-01-31 or 2030-01-31T12:00:00Z, or never";
+                return (LineFault.NotATime, end);
         }
         read = read with { Address = address, Cause = cause, Reason = SuppressionStore.ReasonOf(values.GetValueOrDefault("reason", "")), Since = since, Until = until };
-        return null;
+        return default;
     }
 
     private Dictionary<string, string>? ReadCsv(string line)
@@ -227,8 +255,6 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
         time = seconds < 32_503_680_000 ? DateTimeOffset.FromUnixTimeSeconds(seconds) : default;
         return time != default;
     }
-
-    private static string Shown(string text) => PlainText.Line(text, MostShown);
 }
 
 /// <summary>Lines of a text that may be endless, and have endless lines: no more than one of a bounded length is in memory.</summary>

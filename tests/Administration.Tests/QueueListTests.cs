@@ -129,7 +129,7 @@ public sealed class QueueListTests : IAsyncLifetime
     public async Task Those_under_the_term_come_first_and_the_others_are_looked_through_only_where_it_is_needed()
     {
         await _operator.QueueAsync([.. Enumerable.Range(0, 300).Select(i => $"user{i}@example.net"), "bob@example.net"]);
-        await _operator.Get<QueueStateStore>().UpdateAsync(new(10, 10, null, []) { SearchableSince = Now }, Cancellation);
+        await _operator.Get<QueueStateStore>().UpdateAsync(new(1000, 1000, null, []) { SearchableSince = Now }, Cancellation);
         _operator.Time.Advance(TimeSpan.FromHours(2));
         var first = await _operator.QueueSearchableAsync("Bob@example.net", "carl@example.net");
         var held = await _operator.QueueSearchableAsync("bob@example.net");

@@ -61,7 +61,8 @@ public sealed class SuppressionTests : IAsyncLifetime
         await AddAsync("example.com", "bob@example.net", null, "");
         Assert.Equal([Lists, "example.com"], (await Suppressions.FindRecipientAsync("BOB@example.net", Cancellation)).Suppressions.Select(one => one.Sender).Order(StringComparer.Ordinal).Reverse());
         var page = (await Suppressions.ListAsync(Lists, "", 1, Cancellation))!;
-        Assert.Equal((["bob@example.net"], true), (page.Suppressions.Select(one => one.Address).ToArray(), page.HasMore));
+        Assert.Equal("bob@example.net", Assert.Single(page.Suppressions).Address);
+        Assert.True(page.HasMore);
         Assert.Equal("carl@example.net", Assert.Single((await Suppressions.ListAsync(Lists, "bob@example.net", 1, Cancellation))!.Suppressions).Address);
         Assert.Equal(new RecipientUnsuppressed(added.Suppression), await Suppressions.RemoveAsync(Lists, "bob@EXAMPLE.net", AdministrationFixture.By));
         Assert.Equal(new NotSuppressed(Lists, "bob@example.net"), await Suppressions.RemoveAsync(Lists, "bob@example.net", AdministrationFixture.By));
@@ -117,9 +118,14 @@ public sealed class SuppressionTests : IAsyncLifetime
         var imported = Assert.IsType<SuppressionsImported>(await ImportAsync(string.Join('\n', lines)));
         Assert.Equal((2, 21L, ActStatus.NotDone), (imported.Added, imported.Bad, imported.Status));
         Assert.Equal(Enumerable.Range(3, 21).Select(number => (long)number), imported.BadLines.Select(line => line.Number));
-        Assert.Equal("'no address' is no mail address", imported.BadLines[0].Why);
-        Assert.Equal("since is '2031-01-01'; it must be a time that has passed, such as 2030-01-31 or 2030-01-31T12:00:00Z", imported.BadLines[5].Why);
-        Assert.Equal($"it is longer than {BoundedLines.MostCharacters} characters", imported.BadLines[16].Why);
+        Assert.Equal(new BadLine(3, LineFault.NotAnAddress, "no address"), imported.BadLines[0]);
+        Assert.Equal(
+            [
+                .. Enumerable.Repeat(LineFault.NotAnAddress, 3), LineFault.NotACause, LineFault.NotACause, LineFault.NotATimeThatHasPassed, LineFault.NotATimeThatHasPassed,
+                LineFault.NotATime, LineFault.NotCsv, LineFault.NotCsv, LineFault.NotJson, LineFault.NotJson, LineFault.NotJson, LineFault.NotAnAddress, LineFault.NotAnAddress,
+                LineFault.NotUtf8, LineFault.TooLong, LineFault.NotJson, LineFault.NotAnAddress, LineFault.NotAnAddress, LineFault.NotAnAddress,
+            ],
+            imported.BadLines.Select(line => line.Fault));
         Assert.Equal(["good@example.net", "last@example.net"], (await Suppressions.ListAsync(Lists, "", 10, Cancellation))!.Suppressions.Select(one => one.Address));
     }
 

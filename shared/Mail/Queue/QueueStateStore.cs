@@ -46,7 +46,7 @@ public sealed class QueueStateStore(MailDatabase database)
     private const string InitialConcurrency = "initial_concurrency";
     private const string WindowRecipients = "window_recipients";
     private const string PausedBySetting = "paused_by_setting";
-    private const string MessageSearch = "message_search";
+    private const string Searchable = "message_search";
     private const string ClosedPrefix = "closed:";
 
     internal static readonly Statement s_read = new("SELECT name, value, since FROM queue_state ORDER BY name");
@@ -92,7 +92,7 @@ public sealed class QueueStateStore(MailDatabase database)
         if (state.PausedSince is not null)
             yield return (PausedBySetting, 1);
         if (state.SearchableSince is not null)
-            yield return (MessageSearch, 1);
+            yield return (Searchable, 1);
         foreach (var closed in state.Closed)
             yield return (ClosedPrefix + closed.Endpoint, closed.BusRefuses ? 1 : 0);
     }
@@ -108,7 +108,7 @@ public sealed class QueueStateStore(MailDatabase database)
                 InitialConcurrency => state with { InitialConcurrency = (int)value },
                 WindowRecipients => state with { WindowRecipients = (int)value },
                 PausedBySetting => state with { PausedSince = since },
-                MessageSearch => state with { SearchableSince = since },
+                Searchable => state with { SearchableSince = since },
                 _ => state,
             };
             if (name.StartsWith(ClosedPrefix, StringComparison.Ordinal))
