@@ -218,9 +218,12 @@ internal sealed class QueueSearch(WaitingListStore store, WaitingStore counts, W
         }
     }
 
-    /// <summary>What the messages stand under that are looked for; null: there is nothing of that.</summary>
+    /// <summary>
+    /// What the messages stand under that are looked for; null: there is nothing of that. Of a sender there may be as many as there are in all: where a domain or a
+    /// reason is named as well, the indexes of these have fewer.
+    /// </summary>
     private long? Term => _filter.Recipient is { Length: > 0 } recipient ? WaitingListStore.TermOfRecipient(recipient)
-        : _filter.ReversePath is { } path ? WaitingListStore.TermOfSender(path) : null;
+        : _filter is { ReversePath: { } path, Domain: null, Reason: null } ? WaitingListStore.TermOfSender(path) : null;
 
     /// <summary>The few first that stand under the term. All others need be looked through only where some that wait may not stand under theirs.</summary>
     private async Task<List<QueuePlace.Section>> PlanByTermAsync(List<QueuePlace.Section> sections, long term, CancellationToken cancellation)

@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
+using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Domains;
@@ -17,13 +18,24 @@ internal sealed class SuppressedFailures(SuppressionStore store, MailDirectory d
         {
             return decision;
         }
-        var senders = await store.SendersAsync(CancellationToken.None);
-        if (senders.Count == 0 || !senders.TryGetValue(SuppressionStore.SenderKey(recipient.Flow), out var sender) || replies.Of(result).IsGuess
-            || await directory.FindDomainAsync(DomainKey.Of(recipient.Address), CancellationToken.None) is not null)
-        {
+        if (await FindListAsync(recipient) is not { } sender || replies.Of(result).IsGuess)
             return decision;
-        }
         var reason = $"{QueueTelemetry.Word(result.Class)}: {(result.Reply.Length > 0 ? result.Reply : result.Status)}";
         return decision with { Suppression = SuppressionStore.Create(sender, recipient.Address, SuppressionCause.Reply, reason, time.GetUtcNow()) };
+    }
+    /// <summary>Null: there is none, or nobody is on it for who the recipient is.</summary>
+    private async ValueTask<SuppressingSender?> FindListAsync(Recipient recipient)
+    {
+        try
+        {
+            var senders = await store.SendersAsync(CancellationToken.None);
+            return senders.Count > 0 && senders.TryGetValue(SuppressionStore.SenderKey(recipient.Flow), out var sender)
+                && await directory.FindDomainAsync(DomainKey.Of(recipient.Address), CancellationToken.None) is null ? sender : null;
+        }
+        catch (StorageUnavailableException)
+        {
+            // The outcome is written as soon as storage is back, and must not be lost over this; who is refused again comes to the list then.
+            return null;
+        }
     }
 }

@@ -55,6 +55,9 @@ public sealed class WaitingListStore(MailDatabase database)
     /// <summary>Most rows that one page looks through: of rows that are in no memory some hundredths of a second.</summary>
     public const int Page = 4_000;
 
+    /// <summary>Most messages of a term that one page looks through, with all their recipients.</summary>
+    private const int MostMessages = 1_000;
+
     private static readonly ConcurrentDictionary<string, Statement> s_pages = new(StringComparer.Ordinal);
 
     internal static readonly Statement s_rows = new(
@@ -148,16 +151,18 @@ public sealed class WaitingListStore(MailDatabase database)
         WaitingFilter filter, long term, string domain, string below, string account, WaitingPlace after, int most, DateTimeOffset now, CancellationToken cancellationToken,
         int page = Page)
     {
+        page = Math.Min(page, MostMessages);
         var messages = await database.QueryAsync(s_ofTerm, r => r.GetInt64(0), cancellationToken, term, RecipientIds.MessageId(after.RecipientId), page);
         if (messages.Count == 0)
             return new([], 0, null);
         var query = new PageQuery(filter);
-        // The ids are its first value.
+        // The ids are its first value. The few rows are read before they are ordered: to have them in order PostgreSQL would read through all of the table.
         query.Add(SqlValue.FromIds(messages));
         var rows = $$"""
-            SELECT domain, next_attempt_at, id FROM (
+            WITH w AS MATERIALIZED (
                 SELECT r.domain, r.next_attempt_at, r.id FROM {set_1} CROSS JOIN recipients r
-                WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 AND r.state + 0 IN (0, 5) AND r.id > {{query.Add(after.RecipientId)}}) w
+                WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 AND r.state + 0 IN (0, 5) AND r.id > {{query.Add(after.RecipientId)}})
+            SELECT domain, next_attempt_at, id FROM w
             """;
         Narrow(query, filter, domain, below);
         if (account.Length > 0)
