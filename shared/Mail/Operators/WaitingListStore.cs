@@ -86,6 +86,12 @@ public sealed class WaitingListStore(MailDatabase database)
     internal static readonly Statement s_ofTerm = new(
         "SELECT message_id FROM search_terms WHERE term = $1 AND message_id >= $2 ORDER BY message_id LIMIT $3");
 
+    private static readonly Statement s_lastOf = new(
+        """
+        SELECT set_1.value, COALESCE((SELECT MAX(r.id) FROM recipients r WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535), 0)
+        FROM {set_1}
+        """);
+
     private static readonly Statement s_claims = new("SELECT domain, COUNT(*) FROM claims GROUP BY domain");
 
     internal static readonly Statement s_endOfWindow = new(
@@ -155,25 +161,30 @@ public sealed class WaitingListStore(MailDatabase database)
         var messages = await database.QueryAsync(s_ofTerm, r => r.GetInt64(0), cancellationToken, term, RecipientIds.MessageId(after.RecipientId), page);
         if (messages.Count == 0)
             return new([], 0, null);
+        var lasts = await database.QueryAsync(s_lastOf, r => (Message: r.GetInt64(0), Last: r.GetInt64(1)), cancellationToken, SqlValue.FromIds(messages));
+        // The recipients of a message are numbered from 0 on, without a gap.
+        var ids = lasts.OrderBy(one => one.Message).SelectMany(one => Between(RecipientIds.Of(one.Message, 0), one.Last)).Where(id => id > after.RecipientId).Take(Page + 1).ToList();
+        var behind = ids.Count > Page ? after with { RecipientId = ids[Page - 1] }
+            : messages.Count < page ? null : after with { RecipientId = RecipientIds.Of(messages[^1], RecipientIds.MaxPerMessage - 1) };
+        if (ids.Count > Page)
+            ids.RemoveAt(Page);
+        if (ids.Count == 0)
+            return new([], messages.Count, behind);
         var query = new PageQuery(filter);
-        // The ids are its first value. The few rows are read before they are ordered: to have them in order PostgreSQL would read through all of the table.
-        query.Add(SqlValue.FromIds(messages));
-        var rows = $$"""
-            WITH w AS MATERIALIZED (
-                SELECT r.domain, r.next_attempt_at, r.id FROM {set_1} CROSS JOIN recipients r
-                WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 AND r.state + 0 IN (0, 5) AND r.id > {{query.Add(after.RecipientId)}})
-            SELECT domain, next_attempt_at, id FROM w
-            """;
+        // They are its first value, and looked up one by one: PostgreSQL would read through all of the table for ranges of so many messages.
+        query.Add(SqlValue.FromIds(ids));
+        const string rows = "SELECT domain, next_attempt_at, id FROM recipients WHERE id {in_1} AND state + 0 IN (0, 5)";
         Narrow(query, filter, domain, below);
         if (account.Length > 0)
             query.WhereRow($"(r.state = 5 OR r.flow <> {query.Add(account)})");
-        var found = await FindAsync(query, rows, "id", most, page, now, cancellationToken);
-        return found with
+        var found = await FindAsync(query, rows, "id", most, ids.Count + 1, now, cancellationToken);
+        return found with { Looked = Math.Max(found.Looked, messages.Count), Next = found.Next ?? behind };
+
+        static IEnumerable<long> Between(long first, long last)
         {
-            Looked = Math.Max(found.Looked, messages.Count),
-            // Those that it had room for were all that wait of these messages.
-            Next = found.Next ?? (messages.Count < page ? null : after with { RecipientId = RecipientIds.Of(messages[^1], RecipientIds.MaxPerMessage - 1) }),
-        };
+            for (var id = first; id <= last; id++)
+                yield return id;
+        }
     }
 
     /// <summary>Domains with mail that waits, by their names, from one on.</summary>
