@@ -85,14 +85,14 @@ internal static class SuppressionReply
 
     private static string Why(BadLine line) => line.Fault switch
     {
-        LineFault.TooLong => $"it is longer than {SuppressionFile.MostCharacters} characters",
-        LineFault.NotUtf8 => "it is not UTF-8",
-        LineFault.NotJson => "it is no object of JSON with texts and numbers",
-        LineFault.NotCsv => "a quotation mark has no end, or something stands behind it",
-        LineFault.NotAnAddress => $"'{line.Typed}' is no mail address",
-        LineFault.NotACause => $"cause is '{line.Typed}'; it must be reply, complaint or operator",
-        LineFault.NotATimeThatHasPassed => $"since is '{line.Typed}'; it must be a time that has passed, such as 2030-01-31 or 2030-01-31T12:00:00Z",
-        LineFault.NotATime => $"until is '{line.Typed}'; it must be a time such as 2030-01-31 or 2030-01-31T12:00:00Z, or never",
+        BadLineFault.TooLong => $"it is longer than {SuppressionFile.MostCharacters} characters",
+        BadLineFault.NotUtf8 => "it is not UTF-8",
+        BadLineFault.NotJson => "it is no object of JSON with texts and numbers",
+        BadLineFault.NotCsv => "a quotation mark has no end, or something stands behind it",
+        BadLineFault.NotAnAddress => $"'{line.Typed}' is no mail address",
+        BadLineFault.NotACause => $"cause is '{line.Typed}'; it must be reply, complaint or operator",
+        BadLineFault.NotATimeThatHasPassed => $"since is '{line.Typed}'; it must be a time that has passed, such as 2030-01-31 or 2030-01-31T12:00:00Z",
+        BadLineFault.NotATime => $"until is '{line.Typed}'; it must be a time such as 2030-01-31 or 2030-01-31T12:00:00Z, or never",
         _ => throw new UnreachableException($"{line.Fault} has no words"),
     };
 

@@ -10,10 +10,10 @@ namespace MailPipeline.Administration;
 /// <summary>A line that nobody was read from.</summary>
 /// <param name="Number">From 1 on.</param>
 /// <param name="Typed">What is wrong in it, where that is one of its values; else empty.</param>
-public sealed record BadLine(long Number, LineFault Fault, string Typed);
+public sealed record BadLine(long Number, BadLineFault Fault, string Typed);
 
 /// <summary>What is wrong with a line.</summary>
-public enum LineFault
+public enum BadLineFault
 {
     None = 0,
 
@@ -116,8 +116,8 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
             }
             isFirst = false;
             if (line.IsTooLong)
-                Complain(number, LineFault.TooLong);
-            else if (Parse(text, out var read) is { Fault: not LineFault.None } bad)
+                Complain(number, BadLineFault.TooLong);
+            else if (Parse(text, out var read) is { Fault: not BadLineFault.None } bad)
                 Complain(number, bad.Fault, bad.Typed);
             else if (read.Until is { } until && until <= now)
                 Over++;
@@ -126,7 +126,7 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
         }
     }
 
-    private void Complain(long number, LineFault fault, string typed = "")
+    private void Complain(long number, BadLineFault fault, string typed = "")
     {
         Bad++;
         if (_badLines.Count < MostBadLines)
@@ -142,23 +142,23 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
     }
 
     /// <summary>What the line says; or what is wrong with it.</summary>
-    private (LineFault Fault, string Typed) Parse(string line, out Suppression read)
+    private (BadLineFault Fault, string Typed) Parse(string line, out Suppression read)
     {
         read = new(sender.Sender, "", SuppressionCause.Operator, "", now, now + sender.KeepFor);
         if (line.Contains('\uFFFD', StringComparison.Ordinal))
-            return (LineFault.NotUtf8, "");
+            return (BadLineFault.NotUtf8, "");
         var values = line.StartsWith('{') ? ReadJson(line) : ReadCsv(line);
         if (values is null)
-            return (line.StartsWith('{') ? LineFault.NotJson : LineFault.NotCsv, "");
+            return (line.StartsWith('{') ? BadLineFault.NotJson : BadLineFault.NotCsv, "");
         var typed = values.GetValueOrDefault("address", "").Trim();
         if (MailNames.Address(typed, out var address) is not null)
-            return (LineFault.NotAnAddress, typed);
+            return (BadLineFault.NotAnAddress, typed);
         var cause = SuppressionCause.Operator;
         if (values.GetValueOrDefault("cause", "") is { Length: > 0 } word && !(char.IsAsciiLetter(word[0]) && Enum.TryParse(word, ignoreCase: true, out cause) && Enum.IsDefined(cause)))
-            return (LineFault.NotACause, word);
+            return (BadLineFault.NotACause, word);
         var since = now;
         if (values.GetValueOrDefault("since", "") is { Length: > 0 } from && (!TryParseTime(from, out since) || since > now))
-            return (LineFault.NotATimeThatHasPassed, from);
+            return (BadLineFault.NotATimeThatHasPassed, from);
         var until = read.Until;
         if (values.GetValueOrDefault("until", "") is { Length: > 0 } end)
         {
@@ -167,7 +167,7 @@ public sealed class SuppressionFile(SuppressingSender sender, DateTimeOffset now
             else if (TryParseTime(end, out var time))
                 until = time;
             else
-                return (LineFault.NotATime, end);
+                return (BadLineFault.NotATime, end);
         }
         read = read with { Address = address, Cause = cause, Reason = SuppressionStore.ReasonOf(values.GetValueOrDefault("reason", "")), Since = since, Until = until };
         return default;

@@ -118,12 +118,12 @@ public sealed class SuppressionTests : IAsyncLifetime
         var imported = Assert.IsType<SuppressionsImported>(await ImportAsync(string.Join('\n', lines)));
         Assert.Equal((2, 21L, ActStatus.NotDone), (imported.Added, imported.Bad, imported.Status));
         Assert.Equal(Enumerable.Range(3, 21).Select(number => (long)number), imported.BadLines.Select(line => line.Number));
-        Assert.Equal(new BadLine(3, LineFault.NotAnAddress, "no address"), imported.BadLines[0]);
+        Assert.Equal(new BadLine(3, BadLineFault.NotAnAddress, "no address"), imported.BadLines[0]);
         Assert.Equal(
             [
-                .. Enumerable.Repeat(LineFault.NotAnAddress, 3), LineFault.NotACause, LineFault.NotACause, LineFault.NotATimeThatHasPassed, LineFault.NotATimeThatHasPassed,
-                LineFault.NotATime, LineFault.NotCsv, LineFault.NotCsv, LineFault.NotJson, LineFault.NotJson, LineFault.NotJson, LineFault.NotAnAddress, LineFault.NotAnAddress,
-                LineFault.NotUtf8, LineFault.TooLong, LineFault.NotJson, LineFault.NotAnAddress, LineFault.NotAnAddress, LineFault.NotAnAddress,
+                .. Enumerable.Repeat(BadLineFault.NotAnAddress, 3), BadLineFault.NotACause, BadLineFault.NotACause, BadLineFault.NotATimeThatHasPassed, BadLineFault.NotATimeThatHasPassed,
+                BadLineFault.NotATime, BadLineFault.NotCsv, BadLineFault.NotCsv, BadLineFault.NotJson, BadLineFault.NotJson, BadLineFault.NotJson, BadLineFault.NotAnAddress, BadLineFault.NotAnAddress,
+                BadLineFault.NotUtf8, BadLineFault.TooLong, BadLineFault.NotJson, BadLineFault.NotAnAddress, BadLineFault.NotAnAddress, BadLineFault.NotAnAddress,
             ],
             imported.BadLines.Select(line => line.Fault));
         Assert.Equal(["good@example.net", "last@example.net"], (await Suppressions.ListAsync(Lists, "", 10, Cancellation))!.Suppressions.Select(one => one.Address));
