@@ -66,6 +66,8 @@ public static class MailHosting
         services.AddSingleton<BanStore>();
         services.AddSingleton<SuppressionStore>();
         services.AddSingleton<AuditLog>();
+        services.AddSingleton<ApiTokenStore>();
+        services.AddSingleton<ApiAnswerStore>();
         services.AddSingleton<SecretStore>();
         services.AddSingleton<LoginFailureStore>();
         services.AddSingleton<StsPolicyStore>();

@@ -43,6 +43,11 @@ public enum OperatorAction
 
     DkimKeyRetired = 71,
 
+    /// <summary>A token lets programs in.</summary>
+    TokenMade = 80,
+
+    TokenRemoved = 81,
+
     /// <summary>A sender has a suppression list from now on, or keeps who comes to it for another time.</summary>
     SuppressionBegun = 120,
 
