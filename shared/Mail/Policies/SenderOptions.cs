@@ -1,6 +1,4 @@
-using MailPipeline.Mail;
-
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>When mail of some senders is tried again and given up.</summary>
 public sealed class SenderOptions : ScheduleOptions
@@ -11,7 +9,7 @@ public sealed class SenderOptions : ScheduleOptions
     /// </summary>
     public string From { get; set; } = "";
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         if (!SenderPattern.IsOne(From))
         {
