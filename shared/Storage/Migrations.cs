@@ -375,5 +375,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // reply_class: what it was about where it did not deliver; see ReplyClass. 0: nothing is said.
             "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
         ],
+        [
+            // sender: under which name the rate of its sender is kept in sites, where it has a permit of that; else empty.
+            "ALTER TABLE claims ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

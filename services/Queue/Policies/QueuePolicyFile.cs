@@ -4,7 +4,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue.Policies;
 
 /// <summary>
-/// What destinations bear, when mail is tried again and what replies mean, from a file that is looked at every second: what is written there counts
+/// What destinations bear, when mail is tried again, what senders have and what replies mean, from a file that is looked at every second: what is written there counts
 /// from the next batch, and the next decision, on. A file that cannot be read, or says what is not allowed, changes nothing, and the log says so once;
 /// at the start it is an error as any other setting is.
 /// </summary>
@@ -35,6 +35,9 @@ internal sealed partial class QueuePolicyFile : BackgroundService
 
     /// <summary>The same of times.</summary>
     public ScheduleTable Schedules => _current.Schedules;
+
+    /// <summary>The same of senders' weights and rates.</summary>
+    public SenderPolicy Senders => _current.Senders;
 
     /// <summary>The same of replies.</summary>
     public ReplyTable Replies => _current.Replies;
@@ -93,6 +96,8 @@ internal sealed class QueuePolicy(QueueOptions settings, QueuePolicyOptions opti
     public DestinationPolicy Destinations { get; } = new(options);
 
     public ScheduleTable Schedules { get; } = new(settings, options);
+
+    public SenderPolicy Senders { get; } = new(options.Senders);
 
     public ReplyTable Replies { get; } = new(options.Replies);
 }
