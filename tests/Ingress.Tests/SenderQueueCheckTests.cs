@@ -1,5 +1,6 @@
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
+using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -21,8 +22,8 @@ public sealed class SenderQueueCheckTests
         {
             // What is named and not sent does not count.
             await user.SayAsync("MAIL FROM:<ann@example.com>", "250");
-            foreach (var reply in (string[])["250", "250", "250", Full])
-                await user.SayAsync("RCPT TO:<a@example.net>", reply);
+            foreach (var (recipient, reply) in new[] { ("a", "250"), ("b", "250"), ("c", "250"), ("d", Full) })
+                await user.SayAsync($"RCPT TO:<{recipient}@example.net>", reply);
             await user.SayAsync("RSET", "250");
             await SendAsync(user, "ann@example.com", "a@example.net", "b@example.net");
             await user.SayAsync("MAIL FROM:<ann@example.com>", "250");

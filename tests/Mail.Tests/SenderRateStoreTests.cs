@@ -48,7 +48,7 @@ public abstract partial class StoreTests
         var command = new BatchCommand(batch, "one.example", [waiting[0], waiting[1]], "", Sender: key, SenderEpoch: epoch);
         Assert.Equal(2, (await Store.Claims.TakeAsync(command, begun: true, default)).Won.Count);
         Assert.Equal([new HeldBatch(batch, "one.example", 2)], await Sites.ListHeldAsync(key, default));
-        Assert.Empty(await Sites.ListHeldAsync("", default));
+        Assert.Empty(await Sites.ListHeldAsync(SenderRate.Key("example.com"), default));
 
         Assert.False((await Sites.TakeOverAsync(key)).IsNew);
         var late = await Store.Claims.TakeAsync(command with { BatchId = batch + 1, Recipients = [waiting[2]] }, begun: true, default);

@@ -76,6 +76,29 @@ public sealed class SenderRateTests
     }
 
     [Fact]
+    public async Task A_site_that_is_at_its_limit_does_not_use_up_the_rate_of_who_waits_for_it()
+    {
+        using var policy = new TempFolder("policy");
+        await using var queue = await QueueUnderTest.StartAsync(new()
+        {
+            ["Queue:PolicyFile"] = policy.Write(
+                "policy.json", """{ "Destinations": [ { "For": "mx:*", "Connections": 1 } ], "Senders": [ { "From": "slow.example", "MessagesPerMinute": 30 } ] }"""),
+            ["Queue:BatchTimeout"] = "00:00:15",
+        });
+        var busy = new TaskCompletionSource();
+        queue.Worker.SiteOf = domain => $"mx.{domain}";
+        queue.Worker.Until = command => command is { Domain: "busy.example", Site: "mx.busy.example", Sender: null } ? busy.Task : Task.CompletedTask;
+        var first = await queue.AcceptAsync(hint: true, "ann@quick.example", "r@busy.example");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Claims.Count == 1), "the site has as many connections as it may");
+        var waits = await queue.AcceptAsync(hint: true, Slow, "r@busy.example");
+        await Until.TrueAsync(async () => await queue.CountWaitingAtAsync("mx.busy.example") == 1, "it waits for the site, with the one permit that there is");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, Slow, "r@free.example"));
+        busy.SetResult();
+        await queue.OutcomeOfAsync(first);
+        await queue.OutcomeOfAsync(waits);
+    }
+
+    [Fact]
     public async Task A_permit_of_a_former_life_of_the_rate_wins_no_claim_and_costs_no_attempt()
     {
         using var policy = new TempFolder("policy");
