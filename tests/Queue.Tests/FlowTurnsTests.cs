@@ -239,6 +239,16 @@ public sealed class FlowTurnsTests
     }
 
     [Fact]
+    public void A_sender_who_fills_the_window_and_gets_a_rate_makes_room_for_others()
+    {
+        var window = new DomainWindow(80, 10, SenderPolicy.None);
+        window.Load([.. Enumerable.Range(1, 80).Select(i => Recipient("x@slow.example", i, 0, RecipientRoute.Remote))], askedFor: 80);
+        Assert.Equal(0, window.Room);
+        window.SetSenders(new SenderPolicy([new SenderOptions { From = "slow.example", MessagesPerHour = 10 }]));
+        Assert.Equal((80, true), (window.Room, window.MoreInStore));
+    }
+
+    [Fact]
     public void Nobody_is_lost_and_each_sender_keeps_the_order_of_his_mail() =>
         Gen.Int[0, 5].Array[0, 200].Sample(steps =>
         {

@@ -77,7 +77,9 @@ internal sealed class DomainSenders(IGrainFactory grains)
                 return null;
             if (Take(flow, permit) is { } taken)
                 return taken;
-            Return(flow, SiteReport.Untouched(ask.Domain, ask.BatchId));
+            // Given by a call while this was on its way it is the same one.
+            if (!_inHand.ContainsKey(ask.BatchId) && !_used.ContainsKey(ask.BatchId))
+                Return(flow, SiteReport.Untouched(ask.Domain, ask.BatchId));
         }
         catch (Exception exception) when (exception is OrleansException or TimeoutException or Storage.StorageUnavailableException)
         {

@@ -78,7 +78,9 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
             {
                 if (Take(site, permit))
                     return answer;
-                grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
+                // Given by a call while this was on its way it is the same one.
+                if (!_permits.ContainsKey(batchId))
+                    grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
                 return SiteAnswer.Wait;
             }
 

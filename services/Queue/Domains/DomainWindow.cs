@@ -87,6 +87,11 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     {
         _turns.SetSenders(current);
         ReadsFlowsOnly = _tails.Keys.Any(_turns.IsPaced);
+        if (_turns.PacedCount <= PacedQuota)
+            return;
+        // Who has a rate from now on may fill the window.
+        LeaveToStore(recipient => _turns.IsPaced(recipient.Flow));
+        NoteMoreInStore();
     }
 
     /// <summary>The flow that is read next by itself, behind which place, and how many of it; null: none has to be.</summary>
@@ -161,8 +166,11 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
         var isAll = nextFlow.Length == 0;
         if (recipients.Count >= ofEach)
         {
-            foreach (var flow in recipients.GroupBy(recipient => recipient.Flow).Where(flow => flow.Count() >= ofEach))
-                isAll &= NoteTail(flow.Key, PlaceOf(flow.Last()));
+            var more = recipients.GroupBy(recipient => recipient.Flow).Where(flow => flow.Count() >= ofEach).ToList();
+            // Of very many none is read on before the others.
+            var areFew = more.Count <= MostTails;
+            foreach (var flow in more)
+                isAll &= (areFew || _turns.IsPaced(flow.Key)) && NoteTail(flow.Key, PlaceOf(flow.Last()));
         }
         Add(recipients);
         if (ReadsFlowsOnly)
@@ -172,9 +180,10 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     /// <summary>Takes what storage has of one flow behind the place that was asked for; fewer means that there is no more.</summary>
     public void LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor)
     {
+        // All of them may have been left to storage meanwhile.
         if (recipients.Count < askedFor)
             _tails.Remove(flow);
-        else
+        else if (_tails.ContainsKey(flow))
             _tails[flow] = PlaceOf(recipients[^1]);
         Add(recipients);
         ReadsFlowsOnly = ReadsFlowsOnly && _tails.Keys.Any(_turns.IsPaced);
