@@ -46,6 +46,7 @@ internal static partial class RoomRules
         [("shared/Mail", "Directory")] = ["Audit", "Forwarding"],
         [("shared/Mail", "Forwarding")] = [],
         [("shared/Mail", "Queue")] = ["Content", "Search"],
+        [("shared/Mail", "Policies")] = [],
         [("shared/Mail", "Content")] = [],
         [("shared/Mail", "Audit")] = [],
         [("shared/Mail", "Search")] = [],
