@@ -99,6 +99,25 @@ public sealed class SenderRateTests
     }
 
     [Fact]
+    public async Task Hosts_that_cannot_be_reached_or_ask_for_less_do_not_slow_their_senders_down()
+    {
+        using var policy = new TempFolder("policy");
+        await using var queue = await QueueUnderTest.StartAsync(new()
+        {
+            ["Queue:PolicyFile"] = policy.Write("policy.json", Rate(100)), ["Queue:RetrySteps:0"] = "01:00:00", ["Queue:BatchTimeout"] = "00:00:15",
+        });
+        queue.Worker.SiteOf = domain => $"mx.{domain}";
+        queue.Worker.Reachable = domain => domain != "dead.example";
+        queue.Worker.StateOf = domain => domain == "full.example" ? SiteState.SlowDown : SiteState.Answered;
+        await queue.AcceptAsync(hint: true, Slow, "r@dead.example");
+        await Until.TrueAsync(async () => await queue.FailuresAsync("dead.example") == 1, "the domain backs off");
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, Slow, "r@full.example"));
+        await queue.OutcomeOfAsync(await queue.AcceptAsync(hint: true, Slow, "r@free.example"));
+        await Until.TrueAsync(async () => (await queue.Sites.FindAsync("mx.dead.example", default)).Failures == 1, "the site rests");
+        Assert.Equal(0, (await queue.Sites.FindAsync(Key, default)).Failures);
+    }
+
+    [Fact]
     public async Task A_permit_of_a_former_life_of_the_rate_wins_no_claim_and_costs_no_attempt()
     {
         using var policy = new TempFolder("policy");
