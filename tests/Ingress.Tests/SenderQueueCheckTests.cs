@@ -101,7 +101,7 @@ public sealed class SenderQueueCheckTests
     {
         using var policy = new WrittenPolicy(json);
         var failures = new List<string>();
-        PolicyFile.Validate("Ingress:Checks:PolicyFile", policy.Path, failures);
+        PolicyFile.Validate("Ingress:Checks:PolicyFile", policy.Path, [], failures);
         Assert.Contains(failures, said => said.Contains(expected, StringComparison.Ordinal));
     }
 
