@@ -64,6 +64,7 @@ public static class MailHosting
         services.AddSingleton<FlushStore>();
         services.AddSingleton<GreylistStore>();
         services.AddSingleton<BanStore>();
+        services.AddSingleton<SuppressionStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<ApiTokenStore>();
         services.AddSingleton<ApiAnswerStore>();

@@ -1,7 +1,6 @@
 using System.Globalization;
-using MailPipeline.Mail;
 
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>When mail of some senders is tried again and given up, what share they have where others send too, and how much they send.</summary>
 public sealed class SenderOptions : ScheduleOptions
@@ -29,9 +28,9 @@ public sealed class SenderOptions : ScheduleOptions
     public double? MessagesPerHour { get; set; }
 
     /// <summary>In a second. Null: nothing is said of it. 0: no bound.</summary>
-    internal double? Rate => MessagesPerSecond ?? MessagesPerMinute / 60 ?? MessagesPerHour / 3600;
+    public double? Rate => MessagesPerSecond ?? MessagesPerMinute / 60 ?? MessagesPerHour / 3600;
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         if (!SenderPattern.IsOne(From))
         {
