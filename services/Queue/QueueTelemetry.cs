@@ -49,6 +49,8 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _held;
     private readonly UpDownCounter<long> _sitePermits;
     private readonly UpDownCounter<long> _siteWaiting;
+    private readonly UpDownCounter<long> _senderPermits;
+    private readonly UpDownCounter<long> _senderWaiting;
     private readonly Counter<long> _siteRests;
     private readonly Counter<long> _siteSlowed;
     private readonly Counter<long> _handedBackForSite;
@@ -97,6 +99,8 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
         _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{batch}", "Batches under way by a permit of their site, over all sites that this process has in memory");
         _siteWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_waiting", "{domain}", "Domains that wait for a permit of their site, for a connection or for its rate");
+        _senderPermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_permits", "{batch}", "Batches under way by a permit of their sender's rate, over all such senders that this process has in memory");
+        _senderWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_waiting", "{domain}", "Domains that wait for a permit of a sender's rate; one that waits for several senders counts for each");
         _siteRests = meter.CreateCounter<long>("mailpipeline.queue.site_rests", "{rest}", "Rests begun because the hosts of a site took nothing");
         _siteSlowed = meter.CreateCounter<long>("mailpipeline.queue.site_slowdowns", "{batch}", "Batches whose far end asked for fewer connections or less mail");
         _handedBackForSite = meter.CreateCounter<long>(
@@ -220,12 +224,13 @@ internal sealed class QueueTelemetry : IDisposable
     public void Held(int recipients) => _held.Add(recipients);
 
     /// <param name="permits">So many more, or fewer when negative.</param>
-    public void SiteChanged(int permits, int waiting)
+    /// <param name="isOfSender">It is the rate of a sender, and no site.</param>
+    public void SiteChanged(int permits, int waiting, bool isOfSender)
     {
         if (permits != 0)
-            _sitePermits.Add(permits);
+            (isOfSender ? _senderPermits : _sitePermits).Add(permits);
         if (waiting != 0)
-            _siteWaiting.Add(waiting);
+            (isOfSender ? _senderWaiting : _siteWaiting).Add(waiting);
     }
 
     public void SiteRests() => _siteRests.Add(1);

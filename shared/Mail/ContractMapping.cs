@@ -39,13 +39,13 @@ public static class ContractMapping
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
         new(
             command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => ToRecipient(recipient.Attempts < 0 ? Turned(recipient) : recipient)),
-            command.Site, command.SiteEpoch, command.EndsConnection);
+            command.Site, command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch);
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
-        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker), command.Site, command.SiteEpoch, command.EndsConnection);
+        new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker), command.Site, command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch);
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));

@@ -412,5 +412,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 source TEXT NOT NULL, day BIGINT NOT NULL, messages BIGINT NOT NULL, PRIMARY KEY (source, day)) {without_rowid}
             """,
         ],
+        [
+            // sender: under which name the rate of its sender is kept in sites, where it has a permit of that; else empty.
+            "ALTER TABLE claims ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

@@ -93,6 +93,10 @@ public sealed class ContractTests
             $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"mx.example.org","siteEpoch":4711,"endsConnection":true}"""
         },
         {
+            new DeliverMessages("example.org", 77, [s_recipient], "", Sender: "sender example.net", SenderEpoch: 4712),
+            $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"","sender":"sender example.net","senderEpoch":4712}"""
+        },
+        {
             new AttemptsCompleted("example.org", 0, [], false, true, Site: "mx.example.org", BatchId: 76, IsElsewhere: true, SiteState: (int)SiteState.SlowDown),
             """
             {"domain":"example.org","claimId":0,"results":[],"unreachable":false,"nothingWon":true,"goesOn":false,"hasEnded":false,"site":"mx.example.org",

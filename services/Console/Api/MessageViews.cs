@@ -99,6 +99,9 @@ internal sealed record WaitView(string Reason, string Owner, DateTimeOffset? Unt
     /// <summary>The site whose limit it is.</summary>
     public string? Site { get; init; }
 
+    /// <summary>The sender whose rate it is: an account, a domain, empty for reports.</summary>
+    public string? Sender { get; init; }
+
     /// <summary>How many connections or batches are under way.</summary>
     public long? UnderWay { get; init; }
 
@@ -127,7 +130,7 @@ internal sealed record WaitView(string Reason, string Owner, DateTimeOffset? Unt
             NextAttempt next => view with { After = next.After },
             DomainLimit limit => view with { UnderWay = limit.Batches },
             SiteLimit limit => view with { Site = limit.Site, UnderWay = limit.Connections },
-            RateLimit limit => view with { Site = limit.Site },
+            RateLimit limit => view with { Site = limit.Site.Length > 0 ? limit.Site : null, Sender = limit.Sender },
             NoWorker missing => view with { Endpoint = missing.Endpoint, Since = missing.Since },
             BacksOff backsOff => view with { Cause = backsOff.Cause },
             Paused paused => view with { Since = paused.Since, By = paused.Operator },

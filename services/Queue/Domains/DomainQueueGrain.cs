@@ -75,6 +75,13 @@ internal sealed partial class DomainQueueGrain(
     public Task<bool> TakePermitAsync(string site, SitePermit permit)
     {
         _idleTicks = 0;
+        if (SenderRate.FlowOf(site) is { } flow)
+        {
+            var isUsed = dispatch.TryUseOfSender(flow, permit);
+            if (isUsed)
+                _ = DispatchUnawaitedAsync();
+            return Task.FromResult(isUsed);
+        }
         if (dispatch.TryUse(Domain, site, permit) is not { } sending)
             return Task.FromResult(false);
         _ = DispatchUnawaitedAsync(sending);
@@ -276,6 +283,7 @@ internal sealed partial class DomainQueueGrain(
             await CheckOverdueAsync(cancellationToken);
             if (dispatch.Site.IsHeldUp)
                 await RememberSiteAsync(dispatch.Site.Key);
+            dispatch.TickSenders(Domain);
             if (dispatch.Site.Tick(Domain) is { } ask)
                 await dispatch.AskAgainAsync(Domain, ask);
             if (!_queue.IsIdle)

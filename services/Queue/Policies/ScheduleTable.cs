@@ -29,7 +29,10 @@ internal sealed class ScheduleTable
     {
         _settings = settings;
         foreach (var (i, sender) in policy.Senders.Index())
-            _ofSenders.Add(SenderPattern.Key(sender.From), i, sender);
+        {
+            if (sender.HasSchedule)
+                _ofSenders.Add(SenderPattern.Key(sender.From), i, sender);
+        }
         foreach (var (i, destination) in policy.Destinations.Index())
         {
             if (destination.HasSchedule)

@@ -40,6 +40,9 @@ public sealed record RecipientTimeline(
 
     /// <summary>While it waits, where its domain's mail goes as the last attempt found; else empty.</summary>
     public string Site { get; init; } = "";
+
+    /// <summary>Whose mail it is where senders take turns (<see cref="FlowKey"/>).</summary>
+    public string Flow { get; init; } = "";
 }
 
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
@@ -60,7 +63,7 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_recipients = new(
         """
         SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason,
-               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path
+               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path, r.flow
         FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id
         """);
 
@@ -138,6 +141,7 @@ public sealed class MessageHistory(MailDatabase database)
                 HoldReason = r.GetString(9),
                 Site = r.GetString(10),
                 ReturnPath = r.GetString(11),
+                Flow = r.GetString(12),
             },
             cancellationToken, first, last);
         var attempts = (await database.QueryAsync(

@@ -45,6 +45,30 @@ public static class SenderPattern
         return names;
     }
 
+    /// <summary>The names by which an entry may mean those whose mail takes turns together: an account and its domain, or a domain.</summary>
+    /// <param name="flow">See <see cref="FlowKey"/>.</param>
+    public static IReadOnlyList<string> KeysOf(string flow)
+    {
+        if (flow.Length == 0)
+            return [NullSender];
+        var key = Key(flow);
+        return key.LastIndexOf('@') is >= 0 and var at ? [key, key[(at + 1)..]] : [key];
+    }
+
+    /// <summary>The first entry that means them; null where none does.</summary>
+    /// <param name="flow">See <see cref="FlowKey"/>.</param>
+    public static T? Find<T>(NameTable<T> entries, string flow)
+        where T : struct
+    {
+        (int Index, T Value)? first = null;
+        foreach (var name in entries.IsEmpty ? [] : KeysOf(flow))
+        {
+            if (entries.Find(name) is { } found && (first is null || found.Index < first.Value.Index))
+                first = found;
+        }
+        return first?.Value;
+    }
+
     private static bool IsAddress(string pattern) => pattern.Contains('@', StringComparison.Ordinal) && !pattern.Contains('*', StringComparison.Ordinal)
         && SmtpAddress.TryParse(pattern, out _, allowUtf8: true);
 
