@@ -65,7 +65,7 @@ internal static class AccountImport
     {
         context.Response.ContentType = Lines;
         var options = json.Value.SerializerOptions;
-        using var reader = new BoundedLines(context.Request.BodyReader.AsStream(leaveOpen: true), MaxLine);
+        using var reader = new BodyLines(context.Request.BodyReader.AsStream(leaveOpen: true), MaxLine);
         var number = 0;
         while (await reader.ReadAsync(cancellation) is { } line)
         {
@@ -82,14 +82,14 @@ internal static class AccountImport
                 await WriteAsync(new ImportedLine(number, "", "badLine", $"The first line is to be {Heading}; nothing is made"));
                 return;
             }
-            if (line is not { Text.Length: 0, Fault: LineFault.None })
+            if (line is not { Text.Length: 0, Fault: BodyLineFault.None })
                 await WriteAsync(await TakeAsync(number, line));
         }
 
-        async Task<ImportedLine> TakeAsync(int at, BoundedLine line)
+        async Task<ImportedLine> TakeAsync(int at, BodyLine line)
         {
-            if (line.Fault != LineFault.None)
-                return new ImportedLine(at, "", "badLine", line.Fault == LineFault.TooLong ? $"It has more than {MaxLine} octets" : "It is no UTF-8");
+            if (line.Fault != BodyLineFault.None)
+                return new ImportedLine(at, "", "badLine", line.Fault == BodyLineFault.TooLong ? $"It has more than {MaxLine} octets" : "It is no UTF-8");
             var wanted = isCsv ? OfCsv(line.Text) : OfJson(line.Text, options);
             if (wanted is not { Address: not null, Password: not null })
                 return new ImportedLine(at, "", "badLine", isCsv ? "It is to be address,password" : "It is to be {\"address\":\"...\",\"password\":\"...\"}");

@@ -3,7 +3,7 @@ using System.Text;
 namespace MailPipeline.Console.Api;
 
 /// <summary>Why a line has no text.</summary>
-internal enum LineFault
+internal enum BodyLineFault
 {
     None,
     TooLong,
@@ -11,10 +11,10 @@ internal enum LineFault
 }
 
 /// <param name="Text">Without its end; empty where it has a fault.</param>
-internal readonly record struct BoundedLine(string Text, LineFault Fault);
+internal readonly record struct BodyLine(string Text, BodyLineFault Fault);
 
 /// <summary>Lines of UTF-8, each up to a length; what is longer takes no memory.</summary>
-internal sealed class BoundedLines(Stream body, int longest) : IDisposable
+internal sealed class BodyLines(Stream body, int longest) : IDisposable
 {
     private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
@@ -26,7 +26,7 @@ internal sealed class BoundedLines(Stream body, int longest) : IDisposable
     private bool _isFirst = true;
 
     /// <returns>Without its end; null: there are no more.</returns>
-    public async ValueTask<BoundedLine?> ReadAsync(CancellationToken cancellation)
+    public async ValueTask<BodyLine?> ReadAsync(CancellationToken cancellation)
     {
         _line.SetLength(0);
         var isTooLong = false;
@@ -55,7 +55,7 @@ internal sealed class BoundedLines(Stream body, int longest) : IDisposable
 
     public void Dispose() => _line.Dispose();
 
-    private BoundedLine Take(bool isTooLong)
+    private BodyLine Take(bool isTooLong)
     {
         var octets = _line.GetBuffer().AsSpan(0, (int)_line.Length);
         // The mark that some programs put before UTF-8.
@@ -63,14 +63,14 @@ internal sealed class BoundedLines(Stream body, int longest) : IDisposable
             octets = octets[Encoding.UTF8.Preamble.Length..];
         _isFirst = false;
         if (isTooLong)
-            return new BoundedLine("", LineFault.TooLong);
+            return new BodyLine("", BodyLineFault.TooLong);
         try
         {
-            return new BoundedLine(s_strict.GetString(octets).TrimEnd('\r'), LineFault.None);
+            return new BodyLine(s_strict.GetString(octets).TrimEnd('\r'), BodyLineFault.None);
         }
         catch (DecoderFallbackException)
         {
-            return new BoundedLine("", LineFault.NoUtf8);
+            return new BodyLine("", BodyLineFault.NoUtf8);
         }
     }
 }
