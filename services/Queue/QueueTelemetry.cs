@@ -37,6 +37,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
     private readonly Counter<long> _rewritten;
+    private readonly Counter<long> _suppressed;
     private readonly Counter<long> _forgotten;
     private readonly Counter<long> _dispatched;
     private readonly Counter<long> _lost;
@@ -48,6 +49,8 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _held;
     private readonly UpDownCounter<long> _sitePermits;
     private readonly UpDownCounter<long> _siteWaiting;
+    private readonly UpDownCounter<long> _senderPermits;
+    private readonly UpDownCounter<long> _senderWaiting;
     private readonly Counter<long> _siteRests;
     private readonly Counter<long> _siteSlowed;
     private readonly Counter<long> _handedBackForSite;
@@ -80,6 +83,8 @@ internal sealed class QueueTelemetry : IDisposable
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
         _rewritten = meter.CreateCounter<long>(
             "mailpipeline.queue.senders_rewritten", "{recipient}", "Recipients elsewhere that an alias led a stranger's message to, by what became of its sender: rewritten, too_long, unfit");
+        _suppressed = meter.CreateCounter<long>(
+            "mailpipeline.queue.suppressed", "{recipient}", "Recipients that were not tried because they are on the suppression list of their sender, by cause: reply, complaint, operator");
         _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the reconciler");
         _dispatched = meter.CreateCounter<long>("mailpipeline.queue.dispatched", "{recipient}", "Recipients sent to workers, by route");
         _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
@@ -94,6 +99,8 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
         _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{batch}", "Batches under way by a permit of their site, over all sites that this process has in memory");
         _siteWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_waiting", "{domain}", "Domains that wait for a permit of their site, for a connection or for its rate");
+        _senderPermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_permits", "{batch}", "Batches under way by a permit of their sender's rate, over all such senders that this process has in memory");
+        _senderWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_waiting", "{domain}", "Domains that wait for a permit of a sender's rate; one that waits for several senders counts for each");
         _siteRests = meter.CreateCounter<long>("mailpipeline.queue.site_rests", "{rest}", "Rests begun because the hosts of a site took nothing");
         _siteSlowed = meter.CreateCounter<long>("mailpipeline.queue.site_slowdowns", "{batch}", "Batches whose far end asked for fewer connections or less mail");
         _handedBackForSite = meter.CreateCounter<long>(
@@ -131,6 +138,8 @@ internal sealed class QueueTelemetry : IDisposable
             foreach (var outcome in (AttemptOutcome[])[AttemptOutcome.Deferred, AttemptOutcome.Failed])
                 _undelivered.Add(0, Tag("outcome", outcome), Tag("class", about));
         }
+        foreach (var cause in Enum.GetValues<SuppressionCause>())
+            _suppressed.Add(0, Tag("cause", cause));
         foreach (var state in Enum.GetValues<RecipientState>())
             _decided.Add(0, Tag("state", state));
         foreach (var kind in Enum.GetValues<ReportKind>())
@@ -191,6 +200,8 @@ internal sealed class QueueTelemetry : IDisposable
         _ => "unfit",
     }));
 
+    public void Suppressed(SuppressionCause cause) => _suppressed.Add(1, Tag("cause", cause));
+
     public void Forgotten(int messages) => _forgotten.Add(messages);
 
     public void Dispatched(RecipientRoute route, int recipients) => _dispatched.Add(recipients, Tag("route", route));
@@ -213,12 +224,13 @@ internal sealed class QueueTelemetry : IDisposable
     public void Held(int recipients) => _held.Add(recipients);
 
     /// <param name="permits">So many more, or fewer when negative.</param>
-    public void SiteChanged(int permits, int waiting)
+    /// <param name="isOfSender">It is the rate of a sender, and no site.</param>
+    public void SiteChanged(int permits, int waiting, bool isOfSender)
     {
         if (permits != 0)
-            _sitePermits.Add(permits);
+            (isOfSender ? _senderPermits : _sitePermits).Add(permits);
         if (waiting != 0)
-            _siteWaiting.Add(waiting);
+            (isOfSender ? _senderWaiting : _siteWaiting).Add(waiting);
     }
 
     public void SiteRests() => _siteRests.Add(1);

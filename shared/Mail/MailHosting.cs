@@ -34,6 +34,7 @@ public static class MailHosting
         services.AddSingleton<WaitingStore>();
         services.AddSingleton<WaitingListStore>();
         services.AddSingleton<ClaimStore>();
+        services.AddSingleton<SourceDayStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OwnerlessStore>();
         services.AddSingleton<OutcomeStore>();
@@ -64,6 +65,7 @@ public static class MailHosting
         services.AddSingleton<FlushStore>();
         services.AddSingleton<GreylistStore>();
         services.AddSingleton<BanStore>();
+        services.AddSingleton<SuppressionStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<ApiTokenStore>();
         services.AddSingleton<ApiAnswerStore>();

@@ -392,5 +392,29 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             """,
             "CREATE INDEX api_answers_began ON api_answers (began_at)",
         ],
+        [
+            // Senders that have a suppression list: an account, or a domain of reverse-paths. keep_for: how long who comes to it stays, in milliseconds; 0: for good.
+            "CREATE TABLE suppression_senders (sender TEXT PRIMARY KEY, since BIGINT NOT NULL, keep_for BIGINT NOT NULL, set_by TEXT NOT NULL)",
+
+            // Who is not sent mail of a sender. id: a hash of both. cause: see SuppressionCause. until_at: the largest number: for good.
+            """
+            CREATE TABLE suppressions (
+                id {id}, sender TEXT NOT NULL, address TEXT NOT NULL, cause BIGINT NOT NULL, reason TEXT NOT NULL, since BIGINT NOT NULL,
+                until_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX suppressions_sender ON suppressions (sender, address)",
+            "CREATE INDEX suppressions_until ON suppressions (until_at)",
+        ],
+        [
+            // What source addresses with a plan may send on a day. day: since 1970. messages: given out to processes so far, sent or not.
+            """
+            CREATE TABLE source_days (
+                source TEXT NOT NULL, day BIGINT NOT NULL, messages BIGINT NOT NULL, PRIMARY KEY (source, day)) {without_rowid}
+            """,
+        ],
+        [
+            // sender: under which name the rate of its sender is kept in sites, where it has a permit of that; else empty.
+            "ALTER TABLE claims ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        ],
     ];
 }

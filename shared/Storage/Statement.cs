@@ -46,6 +46,8 @@ internal enum SharedRows
     GreylistNetworks,
     Bans,
     StsPolicies,
+    Suppressions,
+    SourceDays,
     IdBlocks,
 }
 

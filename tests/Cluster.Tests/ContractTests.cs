@@ -93,10 +93,30 @@ public sealed class ContractTests
             $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"mx.example.org","siteEpoch":4711,"endsConnection":true}"""
         },
         {
+            new DeliverMessages("example.org", 77, [s_recipient], "", Sender: "sender example.net", SenderEpoch: 4712),
+            $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"","sender":"sender example.net","senderEpoch":4712}"""
+        },
+        {
             new AttemptsCompleted("example.org", 0, [], false, true, Site: "mx.example.org", BatchId: 76, IsElsewhere: true, SiteState: (int)SiteState.SlowDown),
             """
             {"domain":"example.org","claimId":0,"results":[],"unreachable":false,"nothingWon":true,"goesOn":false,"hasEnded":false,"site":"mx.example.org",
              "batchId":76,"isElsewhere":true,"siteState":3}
+            """
+        },
+    };
+
+    /// <summary>Since workers put off what they have no source address for.</summary>
+    public static TheoryData<object, string> Version4 => new()
+    {
+        {
+            new AttemptsCompleted(
+                "example.org", 77,
+                [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Deferred, "4.4.5", "tomorrow", "", s_at, s_at, "", "delivery-7d4f", s_at.AddHours(1))], false),
+            """
+            {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":2,"status":"4.4.5","reply":"tomorrow",
+             "remoteHost":"","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00",
+             "tls":"","worker":"delivery-7d4f","notBefore":"2026-01-02T04:04:05.678+00:00"}],
+             "unreachable":false,"nothingWon":false,"goesOn":false,"hasEnded":false,"site":"","batchId":0}
             """
         },
     };
@@ -163,21 +183,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();

@@ -84,12 +84,15 @@ public abstract class KeptTests
     {
         await using var run = await StartAsync();
         var store = run.Get<ApiAnswerStore>();
-        Assert.IsType<AnswerWanted>(await store.BeginAsync("k", "r", Cancellation));
+        var dead = Assert.IsType<AnswerWanted>(await store.BeginAsync("k", "r", Cancellation));
         Assert.IsType<AnswerUnderWay>(await store.BeginAsync("k", "r", Cancellation));
         run.Time.Advance(TimeSpan.FromMinutes(2));
         Assert.IsType<AnswerOfAnother>(await store.BeginAsync("k", "other", Cancellation));
-        Assert.IsType<AnswerWanted>(await store.BeginAsync("k", "r", Cancellation));
-        await store.EndAsync("k", new AnswerKept(201, "", "application/json", "{}"));
+        var second = Assert.IsType<AnswerWanted>(await store.BeginAsync("k", "r", Cancellation));
+        await store.EndAsync("k", second, new AnswerKept(201, "", "application/json", "{}"));
+        // Who was slow, and not dead, changes nothing of it.
+        await store.EndAsync("k", dead, new AnswerKept(409, "", "application/json", "{}"));
+        await store.GiveUpAsync("k", second);
         Assert.Equal(new AnswerKept(201, "", "application/json", "{}"), await store.BeginAsync("k", "r", Cancellation));
     }
 }

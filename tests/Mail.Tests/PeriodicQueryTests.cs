@@ -26,6 +26,9 @@ public abstract partial class StoreTests
         await PlanAsync(FlowStore.s_following, "recipients_flows", Ids, "'example.net'", 1, 5);
         Assert.DoesNotContain("recipients_due", await ExplainAsync(FlowStore.s_heads, "'example.net'", 1, 0, 0, "''", 500), StringComparison.Ordinal);
         Assert.DoesNotContain("recipients_due", await ExplainAsync(FlowStore.s_following, Ids, "'example.net'", 1, 5), StringComparison.Ordinal);
+        await PlanAsync(FlowStore.s_ofFlow, "recipients_flows", "'example.net'", "'example.org'", 0, 0, 1, 100);
+        await PlanAsync(MeasureStore.s_dueOfSender, "recipients_flows", "'example.org'", 1);
+        await PlanAsync(MeasureStore.s_countOfSender, "recipients_flows", "'example.org'");
         await PlanAsync(OwnerlessStore.s_domains, "recipients_due", "''", 1, 100);
         await PlanAsync(OwnerlessStore.s_ownerless, "recipients_due", "'example.net'", 1);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);

@@ -47,6 +47,20 @@ public enum OperatorAction
     TokenMade = 80,
 
     TokenRemoved = 81,
+
+    /// <summary>A sender has a suppression list from now on, or keeps who comes to it for another time.</summary>
+    SuppressionBegun = 120,
+
+    /// <summary>The sender's list has no effect any more, and nobody comes to it.</summary>
+    SuppressionEnded = 121,
+
+    /// <summary>A recipient was put on a sender's list.</summary>
+    RecipientSuppressed = 122,
+
+    RecipientUnsuppressed = 123,
+
+    /// <summary>Recipients were put on a sender's list out of a file.</summary>
+    SuppressionsImported = 124,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
@@ -67,7 +81,7 @@ public sealed class AuditLog(MailDatabase database)
 {
     private static readonly Statement s_last = new(
         """
-        SELECT action, done_by, done_at, recipients, host, subject FROM operator_audit WHERE done_at >= $1
+        SELECT action, done_by, done_at, recipients, host, subject FROM operator_audit WHERE done_at >= $1 AND done_at <= $3
         ORDER BY done_at DESC, id DESC LIMIT $2
         """);
 
@@ -83,7 +97,8 @@ public sealed class AuditLog(MailDatabase database)
     }
 
     /// <summary>The last acts since a time, the last one first.</summary>
-    public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken) =>
+    /// <param name="until">Up to then; null: up to now.</param>
+    public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken, DateTimeOffset? until = null) =>
         await database.QueryAsync(
             s_last,
             r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), StoredTime.Read(r, 2), r.GetInt32(3))
@@ -91,7 +106,7 @@ public sealed class AuditLog(MailDatabase database)
                 Host = r.GetString(4),
                 Subject = r.GetString(5),
             },
-            cancellationToken, since, limit);
+            cancellationToken, since, limit, until?.ToUnixTimeMilliseconds() ?? long.MaxValue);
 }
 
 /// <summary>The note of one act, to be written in the transaction that does it.</summary>
@@ -102,6 +117,8 @@ internal sealed class AuditNote
         INSERT INTO operator_audit (id, done_at, done_by, host, action, subject, message_id, recipients)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """);
+
+    private static readonly Statement s_recount = new("UPDATE operator_audit SET recipients = $2 WHERE id = $1");
 
     private readonly long _id;
     private readonly OperatorIdentity _by;
@@ -118,4 +135,7 @@ internal sealed class AuditNote
         IWriteTransaction transaction, OperatorAction action, string subject, long messageId = 0, int recipients = 0) =>
         await transaction.ExecuteAsync(
             s_note, _id, At, StoredText.Note(_by.Name), StoredText.Note(_by.Host), (long)action, StoredText.Note(subject), messageId, recipients);
+
+    /// <summary>Of an act of several transactions, the first of which wrote the note: it has come so far.</summary>
+    public async ValueTask RecountAsync(IWriteTransaction transaction, int recipients) => await transaction.ExecuteAsync(s_recount, _id, recipients);
 }

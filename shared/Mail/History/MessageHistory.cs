@@ -40,6 +40,9 @@ public sealed record RecipientTimeline(
 
     /// <summary>While it waits, where its domain's mail goes as the last attempt found; else empty.</summary>
     public string Site { get; init; } = "";
+
+    /// <summary>Whose mail it is where senders take turns (<see cref="FlowKey"/>).</summary>
+    public string Flow { get; init; } = "";
 }
 
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
@@ -60,13 +63,13 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_recipients = new(
         """
         SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason,
-               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path
+               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path, r.flow
         FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id
         """);
 
     private static readonly Statement s_attempts = new(
         """
-        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at, tls, worker, reply_class
+        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at, tls, worker, reply_class, number
         FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
         """);
 
@@ -138,13 +141,18 @@ public sealed class MessageHistory(MailDatabase database)
                 HoldReason = r.GetString(9),
                 Site = r.GetString(10),
                 ReturnPath = r.GetString(11),
+                Flow = r.GetString(12),
             },
             cancellationToken, first, last);
         var attempts = (await database.QueryAsync(
             s_attempts,
             r => new AttemptResult(
                 r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
-                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7)), Worker: r.GetString(8)) { Class = (ReplyClass)r.GetInt32(9) },
+                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7)), Worker: r.GetString(8))
+            {
+                Class = (ReplyClass)r.GetInt32(9),
+                IsUntried = r.GetInt64(10) == OutcomeWriter.Untried,
+            },
             cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
         var audit = await database.QueryAsync(
             s_audit,
