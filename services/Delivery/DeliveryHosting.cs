@@ -52,6 +52,7 @@ public static class DeliveryHosting
         services.AddSingleton<LoginLog>();
         services.AddSingleton<SmtpConnector>();
         services.AddSingleton<RecipientProbe>();
+        services.AddOutcomeEvents();
         services.AddSingleton<IClaims, StoredClaims>();
         services.AddSingleton<IMessageContent, StoredContent>();
         services.AddSingleton<ClaimRenewal>();

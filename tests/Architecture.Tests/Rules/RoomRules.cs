@@ -13,7 +13,7 @@ internal static partial class RoomRules
 
     /// <summary>Where messages of the bus arrive and leave: what they say is mapped there to words of the service's own.</summary>
     private static readonly string[] BusRooms =
-        ["services/Ingress", "services/Ingress/NextHops", "services/Queue/Domains", "services/Queue/Routing", "services/Delivery/Intake", "services/Mailbox/Maildrops"];
+        ["services/Ingress", "services/Ingress/NextHops", "services/Queue/Domains", "services/Queue/Routing", "services/Queue/Events", "services/Delivery/Intake", "services/Mailbox/Maildrops"];
 
     /// <summary>The rooms of each project that has some, and what each of them may use of the others.</summary>
     internal static readonly Dictionary<(string Project, string Room), string[]> Uses = new()
@@ -23,12 +23,13 @@ internal static partial class RoomRules
         [("services/Ingress", "NextHops")] = [],
         [("services/Ingress", "Limits")] = [],
         [("services/Ingress", "Filters")] = ["Headers"],
-        [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports", "Policies"],
+        [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports", "Policies", "Events"],
         [("services/Queue", "Routing")] = ["Domains"],
         [("services/Queue", "Domains")] = ["Reports", "Sites", "Policies"],
         [("services/Queue", "Sites")] = ["Policies"],
         [("services/Queue", "Reports")] = ["Policies"],
         [("services/Queue", "Policies")] = [],
+        [("services/Queue", "Events")] = [],
         [("services/Delivery", "Intake")] = ["Connections", "Smtp", "Routing", "Tls", "Batches", "Claims"],
         [("services/Delivery", "Connections")] = ["Smtp", "Batches", "Claims"],
         [("services/Delivery", "Smtp")] = ["Routing", "Tls", "Batches"],
@@ -36,8 +37,8 @@ internal static partial class RoomRules
         [("services/Delivery", "Tls")] = [],
         [("services/Delivery", "Batches")] = ["Claims"],
         [("services/Delivery", "Claims")] = [],
-        [("shared/Mail", "History")] = ["Queue", "Audit", "Search"],
-        [("shared/Mail", "Maildrops")] = ["Queue", "Directory", "Content", "Audit"],
+        [("shared/Mail", "History")] = ["Queue", "Audit", "Search", "Events"],
+        [("shared/Mail", "Maildrops")] = ["Queue", "Directory", "Content", "Audit", "Events"],
         [("shared/Mail", "Logins")] = ["Directory"],
         [("shared/Mail", "Operators")] = ["Queue", "Audit"],
         [("shared/Mail", "Reporting")] = ["Queue", "Content"],
@@ -45,10 +46,11 @@ internal static partial class RoomRules
         [("shared/Mail", "Door")] = ["Audit"],
         [("shared/Mail", "Directory")] = ["Audit", "Forwarding"],
         [("shared/Mail", "Forwarding")] = [],
-        [("shared/Mail", "Queue")] = ["Content", "Search"],
+        [("shared/Mail", "Queue")] = ["Content", "Search", "Events"],
         [("shared/Mail", "Content")] = [],
         [("shared/Mail", "Audit")] = [],
         [("shared/Mail", "Search")] = [],
+        [("shared/Mail", "Events")] = ["Search"],
         [("services/Mailbox", "Maildrops")] = [],
         [("services/Mailbox", "Pop3")] = [],
         [("services/Standalone", "Demo")] = [],
