@@ -180,14 +180,15 @@ public abstract partial class StoreTests
         await Store.RunAsync($"UPDATE messages SET header_id = 'news.1@example.org' WHERE id = {message}; UPDATE recipients SET flow = 'ann@example.org' WHERE id = {sent[0].RecipientId}");
         await Store.RunAsync($"INSERT INTO search_terms (term, message_id) VALUES ({SearchTerm.OfHeaderId("news.1@example.org")}, {message}), ({SearchTerm.OfHeaderId("other@example.org")}, {message})");
 
-        Assert.Equal([message], await Store.Complaints.FindMessagesAsync("news.1@example.org", null, default));
-        Assert.Equal([message], await Store.Complaints.FindMessagesAsync("", message, default));
-        Assert.Equal([message], await Store.Complaints.FindMessagesAsync("news.1@example.org", message, default));
-        // Both have to be true; and a term alone, which is a hash, proves nothing.
-        Assert.Empty(await Store.Complaints.FindMessagesAsync("news.2@example.org", message, default));
-        Assert.Empty(await Store.Complaints.FindMessagesAsync("other@example.org", null, default));
-        Assert.Empty(await Store.Complaints.FindMessagesAsync("\0", null, default));
-        Assert.Empty(await Store.Complaints.FindMessagesAsync("", null, default));
+        Assert.Equal([message], await Store.Complaints.FindMessagesAsync("news.1@example.org", null, idSuffices: false, default));
+        Assert.Equal([message], await Store.Complaints.FindMessagesAsync("news.1@example.org", message, idSuffices: false, default));
+        Assert.Equal([message], await Store.Complaints.FindMessagesAsync("", message, idSuffices: true, default));
+        // An id can be guessed. Both have to be true where both are named; and a term alone, which is a hash, proves nothing.
+        Assert.Empty(await Store.Complaints.FindMessagesAsync("", message, idSuffices: false, default));
+        Assert.Empty(await Store.Complaints.FindMessagesAsync("news.2@example.org", message, idSuffices: true, default));
+        Assert.Empty(await Store.Complaints.FindMessagesAsync("other@example.org", null, idSuffices: true, default));
+        Assert.Empty(await Store.Complaints.FindMessagesAsync("\0", null, idSuffices: true, default));
+        Assert.Empty(await Store.Complaints.FindMessagesAsync("", null, idSuffices: true, default));
 
         var recipients = await Store.Complaints.ListSentAsync(message, default);
         Assert.Equal(["a@example.net", "b@example.net"], recipients.Select(one => one.Address));

@@ -120,25 +120,28 @@ public sealed class FeedbackTests
 
     private static readonly Case[] s_cases =
     [
-        // Of the recipient's own organisation, by the Received field and by Message-ID, of the recipient named or of the only one.
+        // Of the recipient's own organisation, about the only one there, whether it names him or not.
         new("fbl@mail.example.net", Proven, "", "<a@example.net>", "recorded a@example.net"),
         new("fbl@example.net", Proven, "no Received", "<a@example.net>", "recorded a@example.net"),
-        new("fbl@example.net", Proven, "no Message-ID", "<a@example.net>", "recorded a@example.net"),
         new("fbl@example.com", Proven, "", "", "recorded c@example.com"),
-        // Of two of whom it may be nobody is meant.
-        new("fbl@example.net", Proven, "", "", "ambiguous"),
-        // Who is not proven, and who speaks of others' recipients, is not believed; unless an operator says so.
-        new("fbl@example.net", "dmarc-fail", "", "<a@example.net>", "unproven"),
-        new("fbl@example.net", "", "", "<a@example.net>", "unproven"),
-        new("fbl@evil.example", Proven, "", "<a@example.net>", "unmatched"),
-        new("fbl@feedback.trusted.example", Proven, "", "<a@example.net>", "recorded a@example.net"),
+        // Another user there may have the message too, and name whom he likes; whom an operator trusts does not.
+        new("fbl@example.net", Proven, "two", "<a@example.net>", "ambiguous"),
+        new("fbl@feedback.trusted.example", Proven, "two", "<a@example.net>", "recorded a@example.net"),
+        new("fbl@trusted.example", Proven, "two", "", "ambiguous"),
         new("fbl@nottrusted.example", Proven, "", "<a@example.net>", "unmatched"),
+        // Our id alone can be guessed.
+        new("fbl@example.net", Proven, "no Message-ID", "<a@example.net>", "unmatched"),
+        new("fbl@trusted.example", Proven, "no Message-ID", "<a@example.net>", "recorded a@example.net"),
+        // Who is not proven, and who speaks of others' recipients, is not believed.
+        new("fbl@example.net", "dmarc-fail", "", "<a@example.net>", "unproven"),
+        new("fbl@trusted.example", "", "", "<a@example.net>", "unproven"),
+        new("fbl@evil.example", Proven, "", "<a@example.net>", "unmatched"),
         // Forged: an id of ours under another's Message-ID, a message that we never sent, a recipient who was not delivered to, or is none.
-        new("fbl@example.net", Proven, "other Message-ID", "<a@example.net>", "unmatched"),
+        new("fbl@trusted.example", Proven, "other Message-ID", "<a@example.net>", "unmatched"),
         new("fbl@example.net", Proven, "no Received, other Message-ID", "<a@example.net>", "unmatched"),
-        new("fbl@example.net", Proven, "no Received, no Message-ID", "<a@example.net>", "unmatched"),
+        new("fbl@trusted.example", Proven, "no Received, no Message-ID", "<a@example.net>", "unmatched"),
         new("fbl@example.net", Proven, "", "<refused@example.net>", "unmatched"),
-        new("fbl@example.net", Proven, "", "<nobody@example.net>", "unmatched"),
+        new("fbl@trusted.example", Proven, "", "<nobody@example.net>", "unmatched"),
         // What is no complaint.
         new("fbl@example.net", Proven, "not-spam", "<a@example.net>", "not_spam"),
         new("fbl@example.net", Proven, "auth-failure", "<a@example.net>", "auth_failure"),
@@ -151,7 +154,7 @@ public sealed class FeedbackTests
         foreach (var (number, one) in s_cases.Index())
         {
             var headerId = $"news.{number}@example.org";
-            var sent = await SendAsync(queue, headerId);
+            var sent = await SendAsync(queue, headerId, one.How == "two");
             var header = Header.Replace("id 3E8", $"id {sent:X}", StringComparison.Ordinal).Replace("news.1@example.org", headerId, StringComparison.Ordinal);
             if (one.How.Contains("no Received", StringComparison.Ordinal))
                 header = header[header.IndexOf("From:", StringComparison.Ordinal)..];
@@ -230,13 +233,14 @@ public sealed class FeedbackTests
         return queue;
     }
 
-    /// <summary>A message of ours to two recipients of one domain and one of another, who have it, and to one who was refused.</summary>
-    private static async Task<long> SendAsync(QueueUnderTest queue, string headerId)
+    /// <summary>A message of ours to recipients of two domains, who have it, and to one who was refused.</summary>
+    /// <param name="hasTwo">Of one domain there are two.</param>
+    private static async Task<long> SendAsync(QueueUnderTest queue, string headerId, bool hasTwo = false)
     {
         queue.Worker.Answer = recipient => recipient.Address.StartsWith("refused@", StringComparison.Ordinal)
             ? (AttemptOutcome.Failed, "5.1.1", "550 who?") : (AttemptOutcome.Delivered, "2.0.0", "250 ok");
         var id = await queue.AcceptAsync(
-            hint: true, "", null, ["a@example.net", "b@example.net", "c@example.com", "refused@example.net"], $"Subject: news\r\nMessage-ID: <{headerId}>\r\n\r\nx\r\n");
+            hint: true, "", null, ["a@example.net", hasTwo ? "b@example.net" : "b@example.edu", "c@example.com", "refused@example.net"], $"Subject: news\r\nMessage-ID: <{headerId}>\r\n\r\nx\r\n");
         await queue.OutcomeOfAsync(id);
         await queue.ExecuteAsync($"UPDATE messages SET header_id = '{headerId}' WHERE id = {id}; INSERT INTO search_terms (term, message_id) VALUES ({Term(headerId)}, {id})");
         return id;

@@ -6,9 +6,9 @@ namespace MailPipeline.Queue.Events;
 
 /// <summary>
 /// Reads complaints that providers send to addresses of ours (RFC 5965), beside the way of the mail, which goes where it is addressed whatever is in it. A complaint counts
-/// where all of these hold: the report is proven (DMARC) to be from the domain in its From; the message in it has an id of ours, in the Received field of ours or as its Message-ID; we
-/// have handed that message to a host of the recipient's domain; and that domain is of the reporter's organisation, or an operator trusts the reporter. Of whom it is about the report
-/// says, or there is only one of whom it can be.
+/// where all of these hold: the report is proven (DMARC) to be from the domain in its From; the message in it has the Message-ID of one of ours, which only who has the message knows; we
+/// have handed that message to a host of the recipient's domain; and that domain is of the reporter's organisation, where no other of its recipients is. So a user of a provider complains of nobody's mail but
+/// his own. Whom an operator trusts may speak for recipients of any domain, for one of several, and by the id in our Received field alone.
 /// </summary>
 internal sealed partial class FeedbackInbox(
     ComplaintStore store, DmarcReportStore arrived, MessageStore messages, IOptions<EventOptions> events, IOptions<QueueOptions> queue, QueueTelemetry telemetry, TimeProvider time,
@@ -77,23 +77,19 @@ internal sealed partial class FeedbackInbox(
             return ([], "not_spam");
         if (author.Length == 0 || await arrived.FindMessageAsync(reportId, cancellationToken) is not { IsProven: true })
             return ([], "unproven");
+        var isTrusted = Array.Exists(_trusted, trusted => author == trusted || author.EndsWith($".{trusted}", StringComparison.Ordinal));
         var named = report.Recipients.Select(MailName.Key).ToHashSet(StringComparer.Ordinal);
-        foreach (var messageId in await store.FindMessagesAsync(report.HeaderId, report.MessageId, cancellationToken))
+        foreach (var messageId in await store.FindMessagesAsync(report.HeaderId, report.MessageId, idSuffices: isTrusted, cancellationToken))
         {
-            var his = (await store.ListSentAsync(messageId, cancellationToken)).FindAll(recipient => IsHis(author, recipient.Domain));
-            if (named.Count > 0)
-                his.RemoveAll(recipient => !named.Contains(MailName.Key(recipient.Address)) && !named.Contains(MailName.Key(recipient.Original)));
-            if (his.Count > 1 && named.Count == 0)
-                return ([], "ambiguous");
-            if (his.Count > 0)
-                return (his, "recorded");
+            var his = (await store.ListSentAsync(messageId, cancellationToken)).FindAll(recipient => isTrusted || ReportAuthor.AreOneOrganization(author, recipient.Domain));
+            var meant = named.Count == 0
+                ? his : his.FindAll(recipient => named.Contains(MailName.Key(recipient.Address)) || named.Contains(MailName.Key(recipient.Original)));
+            if (meant.Count > 0)
+                return his.Count > 1 && (named.Count == 0 || !isTrusted) ? ([], "ambiguous") : (meant, "recorded");
         }
 
         return ([], "unmatched");
     }
-
-    private bool IsHis(string author, string domain) =>
-        Array.Exists(_trusted, trusted => author == trusted || author.EndsWith($".{trusted}", StringComparison.Ordinal)) || ReportAuthor.AreOneOrganization(author, domain);
 
     private async Task<ReadOnlyMemory<byte>> ReadBeginningAsync(long messageId, CancellationToken cancellationToken)
     {

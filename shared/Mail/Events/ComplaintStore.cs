@@ -27,7 +27,7 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
     private const int MostMessages = 20;
 
     /// <summary>Recipients of one message that are looked at.</summary>
-    private const int MostRecipients = 2000;
+    private const int MostRecipients = 10_000;
 
     // Its release is known at once.
     private static readonly TimeSpan s_heldPause = TimeSpan.FromDays(1);
@@ -84,11 +84,12 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
     public Task DropAsync(long messageId) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_isRead, messageId));
 
     /// <summary>
-    /// Our messages that a report is about: those of the Message-ID and of the id that the report names, where it names both those for which both are true.
+    /// Our messages that a report is about: of the id and of the Message-ID that it names. Ids are given in order, and can be guessed; a Message-ID is known to who has the message.
     /// </summary>
     /// <param name="headerId">Without brackets; empty: it names none.</param>
     /// <param name="messageId">Null: it names none.</param>
-    public async Task<IReadOnlyList<long>> FindMessagesAsync(string headerId, long? messageId, CancellationToken cancellationToken)
+    /// <param name="idSuffices">Where it names no Message-ID: whoever says so is believed.</param>
+    public async Task<IReadOnlyList<long>> FindMessagesAsync(string headerId, long? messageId, bool idSuffices, CancellationToken cancellationToken)
     {
         if (!StoredText.IsStorable(headerId))
             return [];
@@ -98,7 +99,7 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
             return [];
         var found = await database.QueryAsync(s_headerIds, r => (Id: r.GetInt64(0), HeaderId: r.GetString(1)), cancellationToken, SqlValue.FromIds(ids));
         // A hash led there; and whoever sends a message may write any field Received into it.
-        return [.. found.Where(one => one.HeaderId == headerId || (messageId is not null && (headerId.Length == 0 || one.HeaderId.Length == 0))).Select(one => one.Id)];
+        return [.. found.Where(one => one.HeaderId == headerId ? headerId.Length > 0 || idSuffices : headerId.Length == 0 && idSuffices).Select(one => one.Id)];
     }
 
     /// <summary>Recipients elsewhere whose hosts have taken it.</summary>
