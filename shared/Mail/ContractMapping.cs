@@ -77,13 +77,4 @@ public static class ContractMapping
     private static AttemptResult ToResult(CompletedAttempt result) => new(
         result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.Deferred,
         result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls), Worker: result.Worker ?? "");
-
-    /// <summary>As the bus and pages are told of it.</summary>
-    public static MailEventRecorded ToContract(this WaitingEvent happened) => new(
-        happened.Id, happened.Kind.ToString().ToLowerInvariant(), happened.At, MessageIds.ToText(RecipientIds.MessageId(happened.RecipientId)), happened.HeaderId,
-        happened.Sender, happened.Account, happened.Recipient, happened.Original, happened.Domain, happened.Host, happened.Status, happened.Reply,
-        happened.Class == ReplyClass.None ? "" : happened.Class.ToString().ToLowerInvariant(), happened.Kind == EventKind.Complained ? 0 : (int)happened.Number, happened.NextAttemptAt,
-        happened.Details.HasFlag(EventDetails.Held), happened.Details.HasFlag(EventDetails.Expired), happened.Details.HasFlag(EventDetails.Uncertain), happened.EnvelopeId,
-        happened.Complaint is { } complaint
-            ? new MailFeedback(complaint.Feedback, complaint.Reporter, complaint.Host, complaint.Source, complaint.Original, MessageIds.ToText(complaint.ReportId)) : null);
 }

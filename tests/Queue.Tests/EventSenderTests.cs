@@ -289,7 +289,7 @@ public sealed class EventSenderTests : IAsyncDisposable
         Page.Answer = async (_, _, context) =>
         {
             asked.SetResult();
-            await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
         };
         var sending = sender.SendAsync(default);
         await asked.Task;

@@ -72,7 +72,7 @@ public sealed class FeedbackTests
 
     public static TheoryData<string, string> Hostile => new()
     {
-        { "", "it is no multipart/report" },
+        { "", "End of stream" },
         { "Subject: x\n\nplain", "it is no multipart/report" },
         { "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nx\n--b--", "it is no multipart/report" },
         { "Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\n\nx\n--b--", "it has no part message/feedback-report" },

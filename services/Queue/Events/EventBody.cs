@@ -10,7 +10,7 @@ namespace MailPipeline.Queue.Events;
 
 /// <summary>What is posted: JSON of type, time and events, which are what the bus carries. The same events make the same octets each time.</summary>
 /// <param name="Timestamp">Of the latest event in it.</param>
-internal sealed record EventBody(string Type, DateTimeOffset Timestamp, EventBodyData Data)
+internal sealed record EventBody(string Type, DateTimeOffset Timestamp, PostedEvents Data)
 {
     private const string TypeName = "mail.events";
 
@@ -22,10 +22,10 @@ internal sealed record EventBody(string Type, DateTimeOffset Timestamp, EventBod
         ? one.Id : $"batch-{Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Join(' ', events.Select(sent => sent.Id)))).AsSpan(0, 16))}";
 
     public static byte[] Of(IReadOnlyList<WaitingEvent> events) => JsonSerializer.SerializeToUtf8Bytes(
-        new EventBody(TypeName, events.Max(sent => sent.At), new EventBodyData([.. events.Select(sent => sent.ToContract())])), s_json.EventBody);
+        new EventBody(TypeName, events.Max(sent => sent.At), new PostedEvents([.. events.Select(sent => sent.ToContract())])), s_json.EventBody);
 }
 
-internal sealed record EventBodyData(IReadOnlyList<MailEventRecorded> Events);
+internal sealed record PostedEvents(IReadOnlyList<MailEventRecorded> Events);
 
 [JsonSerializable(typeof(EventBody))]
 internal sealed partial class EventBodyJson : JsonSerializerContext;

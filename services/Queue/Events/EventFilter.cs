@@ -14,6 +14,6 @@ internal sealed class EventFilter(IEnumerable<string> accounts, IEnumerable<stri
 
     public bool Wants(WaitingEvent happened) =>
         (_accounts.Count == 0 && _domains.Count == 0)
-        || (happened.Account.Length > 0 && _accounts.Contains(MailName.Key(happened.Account)))
+        || (happened.AccountAddress.Length > 0 && _accounts.Contains(MailName.Key(happened.AccountAddress)))
         || (happened.SenderDomain.Length > 0 && _domains.Contains(DomainName.Key(happened.SenderDomain)));
 }

@@ -4,6 +4,9 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Events;
 
+/// <summary>What follows a complaint that is believed, of a sender (<see cref="SentRecipient.Flow"/>) and a recipient. It is done before the complaint is recorded, and so may be done again.</summary>
+internal delegate Task ComplaintBelieved(SentRecipient about, Complaint complaint, CancellationToken cancellationToken);
+
 /// <summary>
 /// Reads complaints that providers send to addresses of ours (RFC 5965), beside the way of the mail, which goes where it is addressed whatever is in it. A complaint counts
 /// where all of these hold: the report is proven (DMARC) to be from the domain in its From; the message in it has the Message-ID of one of ours, which only who has the message knows; we
@@ -11,7 +14,7 @@ namespace MailPipeline.Queue.Events;
 /// his own. Whom an operator trusts may speak for recipients of any domain, for one of several, and by the id in our Received field alone.
 /// </summary>
 internal sealed partial class FeedbackInbox(
-    ComplaintStore store, DmarcReportStore arrived, MessageStore messages, IOptions<EventOptions> events, IOptions<QueueOptions> queue, QueueTelemetry telemetry, TimeProvider time,
+    ComplaintStore store, IEnumerable<ComplaintBelieved> believed, DmarcReportStore arrived, MessageStore messages, IOptions<EventOptions> events, IOptions<QueueOptions> queue, QueueTelemetry telemetry, TimeProvider time,
     ILogger<FeedbackInbox> log)
 {
     private const int MostAtOnce = 50;
@@ -57,6 +60,8 @@ internal sealed partial class FeedbackInbox(
         foreach (var recipient in found)
         {
             var complaint = new Complaint(recipient.RecipientId, reportId, now, report.Type, report.Source, author, report.Recipients.Count > 0 ? report.Recipients[0] : "", report.Host);
+            foreach (var act in believed)
+                await act(recipient, complaint, cancellationToken);
             if (await store.RecordAsync(recipient, complaint) == ComplaintKept.Known)
                 outcome = "known";
             else

@@ -7,10 +7,6 @@ namespace MailPipeline.Mail;
 /// <param name="Flow">See <see cref="FlowKey"/>.</param>
 public sealed record SentRecipient(long RecipientId, string Address, string Original, string Domain, string Flow);
 
-/// <summary>Somebody does something about a complaint in the transaction that records it.</summary>
-/// <remarks>Called once of each recipient. <paramref name="account"/>: of the account that submitted the message, empty where nobody was logged in.</remarks>
-internal delegate ValueTask ComplaintRecorded(IWriteTransaction transaction, string account, string recipient, Complaint complaint);
-
 /// <summary>What became of a complaint.</summary>
 public enum ComplaintKept
 {
@@ -55,9 +51,6 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
         INSERT INTO complaints (recipient_id, report_id, at, feedback, source, reporter, original, host) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT DO NOTHING
         """);
-
-    /// <summary>Called of each complaint that is recorded; none by default.</summary>
-    internal ComplaintRecorded? Recorded { get; set; }
 
     /// <summary>Messages that somebody is to look at now, and how often that was begun.</summary>
     public Task<List<(long MessageId, int Tries)>> ListUnreadAsync(int most, CancellationToken cancellationToken) =>
@@ -118,8 +111,6 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
             return ComplaintKept.Known;
         EventOutbox.Write(transaction, subscriptions, new OutcomeEvent(
             new AttemptResult(about.RecipientId, AttemptOutcome.Delivered, "", "", "", complaint.At, complaint.At), OutcomeEvent.ComplaintNumber, EventKind.Complained));
-        if (Recorded is { } recorded)
-            await recorded(transaction, about.Flow.Contains('@', StringComparison.Ordinal) ? about.Flow : "", about.Address, complaint);
         return ComplaintKept.Recorded;
     });
 

@@ -61,7 +61,7 @@ public sealed record WaitingEvent(
         $"{MessageIds.ToText(RecipientIds.MessageId(RecipientId))}-{RecipientIds.Number(RecipientId)}-{(Number == OutcomeEvent.ComplaintNumber ? "c" : Number)}");
 
     /// <summary>Address of the account that submitted the message; empty where nobody was logged in.</summary>
-    public string Account => Flow.Contains('@', StringComparison.Ordinal) ? Flow : "";
+    public string AccountAddress => Flow.Contains('@', StringComparison.Ordinal) ? Flow : "";
 
     /// <summary>In lower case; empty for the null sender.</summary>
     public string SenderDomain => Sender[(Sender.LastIndexOf('@') + 1)..].ToLowerInvariant();
