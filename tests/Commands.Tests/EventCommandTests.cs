@@ -25,10 +25,9 @@ public sealed class EventCommandTests : IDisposable
             await events.NoteAsync("crm", "crm.example answered 503\u001b");
         }
 
-        var shown = (await _run.RunAsync("event status")).Output;
-        Assert.Contains("bounced, complained", shown, StringComparison.Ordinal);
-        Assert.Matches("crm .* 0 +- +0 +not since 20.*: crm.example answered 503 ", shown);
-        Assert.Matches("bus .* yes", shown);
+        var lines = (await _run.RunAsync("event status")).Output.Split('\n').Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries))).ToList();
+        Assert.Equal(["receiver kinds waiting oldest dropped takes them", "bus delivered, deferred, bounced, complained 0 - 0 yes"], lines.Take(2));
+        Assert.Matches("^crm bounced, complained 0 - 0 not since 20[^ ]+: crm.example answered 503$", lines[2]);
         var json = (await _run.RunAsync("event status --json")).Output;
         Assert.StartsWith("""{"status":"done","result":"eventReceivers","receivers":[{"name":"bus","kinds":["delivered","deferred","bounced","complained"],"since":""", json, StringComparison.Ordinal);
         Assert.Contains(""""waiting":0,"more":false,"oldestSeconds":0,"awaySince":null,"reason":"","dropped":0}"""", json, StringComparison.Ordinal);

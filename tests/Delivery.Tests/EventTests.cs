@@ -10,7 +10,7 @@ public sealed class EventTests
     public async Task Who_is_told_of_deliveries_is_told_of_those_to_other_systems()
     {
         using var folder = new TempFolder("sink");
-        using var ledger = new LedgerFile(folder["ledger"]);
+        await using var ledger = new LedgerFile(folder["ledger"]);
         await using var sink = new SinkServer("sink", SinkScript.AcceptAll, ledger);
         await using var host = await DeliveryHost.StartAsync(new() { ["Delivery:Routes:example.net"] = $"{sink.EndPoint}" });
         var events = host.Get<EventStore>();

@@ -8,7 +8,6 @@ using MailPipeline.Mailbox.Maildrops;
 using MailPipeline.Mailbox.Tests.Kit;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Storage;
-using MailPipeline.Testing;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Testing;
 
@@ -26,7 +25,7 @@ public sealed class LocalDeliveryTests
         await host.AddAccountAsync("ann@example.org");
         var events = host.Get<EventStore>();
         await events.RegisterAsync("hook", [EventKind.Delivered]);
-        await Eventually.TrueAsync(
+        await MailPipeline.Testing.Eventually.TrueAsync(
             TimeSpan.FromMilliseconds(500),
             async () =>
             {
