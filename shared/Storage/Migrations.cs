@@ -376,6 +376,23 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
         ],
         [
+            // Tokens by which programs come to the operator's acts: a digest of each. scopes: see ApiScopes. domain, account: what it is for; both empty: everything.
+            // until_at, used_at: 0: never.
+            """
+            CREATE TABLE api_tokens (
+                name TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, scopes BIGINT NOT NULL, domain TEXT NOT NULL, account TEXT NOT NULL, made_at BIGINT NOT NULL,
+                made_by TEXT NOT NULL, until_at BIGINT NOT NULL, used_at BIGINT NOT NULL)
+            """,
+
+            // Answers to requests that came with a key. name, request: digests. status 0: it is being done.
+            """
+            CREATE TABLE api_answers (
+                name TEXT PRIMARY KEY, request TEXT NOT NULL, began_at BIGINT NOT NULL, status BIGINT NOT NULL, location TEXT NOT NULL, type TEXT NOT NULL,
+                body TEXT NOT NULL)
+            """,
+            "CREATE INDEX api_answers_began ON api_answers (began_at)",
+        ],
+        [
             // Who is told of outcomes, as Queue's settings say. kinds: of which, see EventKinds. seen_at: a process with these settings ran then; who is named by none for long is
             // forgotten. away_since: 0: he takes what he is sent; reason: else why not. dropped: events that were too old to be kept for him.
             """

@@ -42,6 +42,11 @@ public enum OperatorAction
     DkimKeyMade = 70,
 
     DkimKeyRetired = 71,
+
+    /// <summary>A token lets programs in.</summary>
+    TokenMade = 80,
+
+    TokenRemoved = 81,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
