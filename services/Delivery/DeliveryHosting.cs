@@ -62,6 +62,7 @@ public static class DeliveryHosting
         services.AddSingleton<Dialer>();
         services.AddSingleton<SmtpConnector>();
         services.AddSingleton<RecipientProbe>();
+        services.AddOutcomeEvents();
         services.AddSingleton<IClaims, StoredClaims>();
         services.AddSingleton<IMessageContent, StoredContent>();
         services.AddSingleton<ClaimRenewal>();

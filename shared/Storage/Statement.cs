@@ -45,6 +45,7 @@ internal enum SharedRows
     Greylist,
     GreylistNetworks,
     Bans,
+    EventReceivers,
     StsPolicies,
     Suppressions,
     SourceDays,

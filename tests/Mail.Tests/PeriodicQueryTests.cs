@@ -16,6 +16,7 @@ public abstract partial class StoreTests
         await Store.RunAsync("INSERT INTO deadlines (message_id, due_at, kind, look_at) SELECT id, 9000000000000, 1, 9000000000000 FROM recipients");
         await Store.RunAsync("INSERT INTO greylist (triplet, first_at, passes, expires_at) SELECT CAST(id AS TEXT), 0, 0, 9000000000000 FROM recipients");
         await Store.RunAsync("INSERT INTO bans (network, since, until_at, set_by, reason) SELECT CAST(id AS TEXT), 0, 9000000000000, '', '' FROM recipients");
+        await Store.RunAsync("INSERT INTO event_outbox (recipient_id, number, receiver, kind, details, written_at, at, next_at, status, reply, host, reply_class) SELECT id, 1, CASE WHEN id % 2 = 0 THEN 'a' ELSE 'b' END, 1, 0, id, 0, 0, '', '', '', 0 FROM recipients");
         await Store.RunAsync("INSERT INTO greylist_networks (network, passes, expires_at) SELECT CAST(id AS TEXT), 0, 9000000000000 FROM recipients");
         if (!Store.Database.SingleProcess)
             await Store.RunAsync("ANALYZE");
@@ -49,6 +50,9 @@ public abstract partial class StoreTests
         await PlanAsync(MeasureStore.s_domainsHeld, "recipients_due");
         await PlanAsync(QueueStore.s_unroutedTimed, "unrouted_timed_release", 0, 1, 500, 1);
         await PlanAsync(DeadlineStore.s_due, "deadlines_look", 1, 0, 0, 200);
+        await PlanAsync(EventStore.s_next, "event_outbox_order", "'a'", 100);
+        await PlanAsync(EventStore.s_dropOld, "event_outbox_order", "'a'", 1, 500);
+        await PlanAsync(EventStore.s_dropFirst, "event_outbox_order", "'a'", 500);
         await PlanAsync(BanStore.s_expired, "bans_until", 1, 500);
         await PlanAsync(GreylistStore.s_expired, "greylist_expires", 1, 500);
         await PlanAsync(GreylistStore.s_expiredNetworks, "greylist_networks_expires", 1, 500);

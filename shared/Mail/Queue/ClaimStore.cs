@@ -9,7 +9,8 @@ namespace MailPipeline.Mail;
 /// clock; every later write of its holder names the claim and does nothing when the claim is no longer his. Each taking has an id of
 /// its own, which no other has before or after it: whatever comes again of a batch, a command or a report, touches no claim but its own.
 /// </summary>
-public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
+/// <param name="events">Who is told of deliveries; null: nobody.</param>
+public sealed class ClaimStore(MailDatabase database, MailStoreOptions options, EventSubscriptions? events = null)
 {
     private static readonly Statement s_take = new(
         """
@@ -143,7 +144,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
         cancellationToken.ThrowIfCancellationRequested();
         if (results.Count == 0)
             return Task.FromResult<IReadOnlySet<long>>(new HashSet<long>());
-        return database.WriteAsync<IReadOnlySet<long>>(async transaction => await OutcomeWriter.DeliveredAsync(transaction, claimId, results));
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction => await OutcomeWriter.DeliveredAsync(transaction, claimId, results, events));
     }
 
     /// <summary>
@@ -160,7 +161,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
         {
             // Before the recipients: claims come first, for all who need both.
             var hasEnded = await OutcomeWriter.EndWholeClaimAsync(transaction, claimId, allOfClaim);
-            return (await OutcomeWriter.DeliveredAsync(transaction, claimId, results), hasEnded);
+            return (await OutcomeWriter.DeliveredAsync(transaction, claimId, results, events), hasEnded);
         });
     }
 
