@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Sites;
@@ -12,10 +13,15 @@ namespace MailPipeline.Queue.Domains;
 /// </summary>
 internal sealed class DomainDispatch(
     QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, DomainSite site, QueuePolicyFile policy,
-    IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
+    RuleBook rules, HeldDomainStore heldDomains, IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
 {
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
+
+    /// <summary>Pages that are read at once past what operators hold; the next ones are read a second later.</summary>
+    private const int MostPages = 8;
+
+    private static readonly IReadOnlySet<long> s_none = FrozenSet<long>.Empty;
 
     /// <summary>Between looks into storage, for the reconciler's sake, that find nothing while batches are under way.</summary>
     private readonly GrowingPause _looks = new(s_firstLook, s_longestLook);
@@ -35,6 +41,11 @@ internal sealed class DomainDispatch(
     private string _notedSite = "";
 
     private DestinationPolicy? _applied;
+    private RuleSet? _ruleSet;
+    private string _rulesSite = "";
+
+    /// <summary>What operators say of the domain, with its mail going where it goes.</summary>
+    private DomainRules _rules = DomainRules.None;
     private bool _isRunning;
     private bool _runAgain;
 
@@ -45,9 +56,39 @@ internal sealed class DomainDispatch(
     /// <summary>Nothing waits here, and storage may have something that workers would take now.</summary>
     public bool MayFindMore => Queue.IsIdle && !Queue.BacksOff(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers;
 
+    /// <summary>Nothing waits here but what operators hold; null where that is not so, or not known yet. The place up to which it is so.</summary>
+    private DuePlace? HeldTo => !Queue.IsIdle || !rules.IsRead ? null : _rules.Whole is not null ? new DuePlace() : Queue.PassedHeldTo;
+
+    /// <summary>There is more to read, past what operators hold.</summary>
+    public bool IsPassingHeld => Queue.IsPassingHeld && HasWorkers && !Queue.BacksOff(time.GetUtcNow());
+
+    /// <summary>Where only what operators hold is left, nobody need wake the domain for it. False: that is not so.</summary>
+    public async Task<bool> TryDeferHeldAsync(string domain)
+    {
+        ApplyRules(domain);
+        if (HeldTo is not { } passed)
+            return false;
+        var until = time.GetUtcNow() + HeldDomainStore.Pause;
+        var version = _ruleSet!.Version;
+        if (_rules.Whole is not null)
+            await heldDomains.DeferAsync([domain], version, until);
+        else
+            await heldDomains.DeferBehindAsync(domain, passed, version, until);
+        return true;
+    }
+
+    /// <summary>Takes recipients that have just become due, but for those that operators hold: they lie in storage.</summary>
+    public void Offer(string domain, Recipient[] recipients)
+    {
+        ApplyRules(domain);
+        var now = time.GetUtcNow();
+        Queue.Offer(_rules.IsOfParts ? Array.FindAll(recipients, recipient => Find(domain, recipient, "", now) is null) : recipients, now);
+    }
+
     /// <summary>Hands out all that can be, unless that is being done already: then it is done once more.</summary>
     public async Task RunAsync(string domain)
     {
+        ApplyRules(domain);
         // However long the pause, memory does not fill with what waits; the reconciler wakes what is due afterwards.
         if (!HasWorkers)
         {
@@ -114,6 +155,7 @@ internal sealed class DomainDispatch(
         if (!site.Take(ofSite, permit))
             return null;
         ApplyLimits(domain);
+        ApplyRules(domain);
         if (!CanSend || TakeBatch(permit.BatchId, permit) is not { } batch)
         {
             // The site has it back by the answer.
@@ -128,6 +170,7 @@ internal sealed class DomainDispatch(
     {
         if (await AskAsync(domain, ask.BatchId) is not { } permit)
             return;
+        ApplyRules(domain);
         if (CanSend && TakeBatch(ask.BatchId, permit) is { } batch)
             await SendAsync(domain, batch);
         else
@@ -164,8 +207,48 @@ internal sealed class DomainDispatch(
             telemetry.UnderWay(route, change);
     }
 
-    private bool CanSend => !pause.IsPaused && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
+    private bool CanSend => !pause.IsPaused && !IsHeld && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
         && !(site.IsWaiting && Queue.NextRoute == RecipientRoute.Remote);
+
+    /// <summary>What was given out by other rules, and comes back untried, is read again by those of now.</summary>
+    public void NotePutBack(string domain)
+    {
+        ApplyRules(domain);
+        if (!ReferenceEquals(_rules, DomainRules.None))
+            Queue.LeaveToStore();
+    }
+
+    /// <summary>Operators keep back all of it, or what they say is not known yet.</summary>
+    private bool IsHeld => !rules.IsRead || _rules.Whole is not null;
+
+    /// <summary>Where what operators say of the domain has changed, what is in memory is read again by that.</summary>
+    private void ApplyRules(string domain)
+    {
+        var current = rules.Current;
+        if (ReferenceEquals(current, _ruleSet) && site.Key == _rulesSite)
+            return;
+        (_ruleSet, _rulesSite) = (current, site.Key);
+        var found = current.OfDomain(domain, site.Key);
+        if (ReferenceEquals(found, _rules))
+            return;
+        _rules = found;
+        Queue.LeaveToStore();
+        _looks.Forget();
+    }
+
+    private QueueRule? Find(string domain, Recipient recipient, string lastReply, DateTimeOffset now) =>
+        _rules.FindHold(RuleSubject.Of(recipient, domain, site.Key, lastReply), now);
+
+    /// <summary>Of these, those that operators hold.</summary>
+    private async ValueTask<IReadOnlySet<long>> FindHeldAsync(string domain, IReadOnlyList<Recipient> recipients, DateTimeOffset now)
+    {
+        if (!_rules.IsOfParts || recipients.Count == 0)
+            return s_none;
+        var replies = !_rules.NeedsReply ? new Dictionary<long, string>() : await store.FindLastRepliesAsync(
+            [.. recipients.Where(recipient => recipient.Attempts > 0).Select(recipient => recipient.RecipientId)], CancellationToken.None);
+        return recipients.Where(recipient => Find(domain, recipient, replies.GetValueOrDefault(recipient.RecipientId, ""), now) is not null)
+            .Select(recipient => recipient.RecipientId).ToHashSet();
+    }
 
     private void ApplyLimits(string domain)
     {
@@ -181,7 +264,7 @@ internal sealed class DomainDispatch(
     private bool IsOpen(RecipientRoute route) => gate.IsOpen(Queue.EndpointOf(route));
 
     /// <summary>Anything at all may be handed out now.</summary>
-    private bool HasWorkers => !pause.IsPaused && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
+    private bool HasWorkers => !pause.IsPaused && !IsHeld && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
 
     /// <summary>Workers that have come back are given what waited for them, without a pause.</summary>
     private void NoteOpenings()
@@ -222,12 +305,20 @@ internal sealed class DomainDispatch(
         if (pause.IsPaused || !(wantsMore || Queue.WantsFlows(now)))
             return;
         var waiting = Queue.Waiting;
-        if (wantsMore)
+        for (var pages = 0; wantsMore && pages < MostPages; pages++)
         {
-            var room = Queue.RoomInOrder;
+            var (room, asOf) = (Queue.RoomInOrder, _rules);
             var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
-            foreach (var (route, count) in Queue.Load(due, room))
+            var held = await FindHeldAsync(domain, due, now);
+            // What was read by rules that count no more is read again.
+            if (!ReferenceEquals(asOf, _rules))
+            {
+                _runAgain = true;
+                return;
+            }
+            foreach (var (route, count) in Queue.Load(due, room, held, now))
                 CountUnderWay(route, -count);
+            wantsMore = held.Count > 0 && Queue.WantsMore(now);
         }
         if (Queue.MoreInStore)
             await LoadFlowsAsync(domain, now);
@@ -249,7 +340,15 @@ internal sealed class DomainDispatch(
         if (room == 0 || _only is not null)
             return;
         var (from, after, alone) = Queue.NextFlows;
+        var asOf = _rules;
         var (recipients, next) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
+        if (await FindHeldAsync(domain, recipients, now) is { Count: > 0 } held)
+            recipients = [.. recipients.Where(recipient => !held.Contains(recipient.RecipientId))];
+        if (!ReferenceEquals(asOf, _rules))
+        {
+            _runAgain = true;
+            return;
+        }
         foreach (var (route, count) in Queue.LoadFlows(recipients, next, now))
             CountUnderWay(route, -count);
     }
@@ -257,6 +356,9 @@ internal sealed class DomainDispatch(
     /// <summary>False: nothing more can be sent now.</summary>
     private async Task<bool> SendBatchAsync(string domain)
     {
+        ApplyRules(domain);
+        if (!CanSend)
+            return false;
         var batchId = await store.NextBatchIdAsync(CancellationToken.None);
         if (!CanSend)
             return false;

@@ -113,13 +113,21 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
+    /// <param name="held">Of these, those that operators hold.</param>
     /// <returns>Who belongs to a batch that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<Recipient> recipients, int askedFor)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(
+        IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null, DateTimeOffset now = default)
     {
         var handedBack = TakeOut(recipients);
-        _window.Load(recipients, askedFor);
+        _window.Load(recipients, askedFor, held, now);
         return handedBack;
     }
+
+    /// <summary>Storage is not read through yet, past some that operators hold.</summary>
+    public bool IsPassingHeld => _window is { HasPassedHeld: true, MoreInStore: true };
+
+    /// <summary>All that is due was read, and operators hold what was left; null where that is not so. The place up to which it is so.</summary>
+    public DuePlace? PassedHeldTo => _window is { HasPassedHeld: true, MoreInStore: false, Count: 0 } ? _window.ReadTo : null;
 
     /// <summary>The same of some of each flow, whatever is before them in storage.</summary>
     public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)

@@ -53,7 +53,7 @@ internal sealed partial class DomainQueueGrain(
     public Task OfferAsync(QueuedRecipient[] recipients)
     {
         _idleTicks = 0;
-        _queue.Offer(Array.ConvertAll(recipients, ContractMapping.ToRecipient), time.GetUtcNow());
+        dispatch.Offer(Domain, Array.ConvertAll(recipients, ContractMapping.ToRecipient));
         // The router has more to do than to wait for the bus.
         _ = DispatchUnawaitedAsync();
         return Task.CompletedTask;
@@ -139,6 +139,7 @@ internal sealed partial class DomainQueueGrain(
         // What has no permit that counts gets one from whoever gives them out now; that may take a moment.
         if (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site)
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
+        dispatch.NotePutBack(Domain);
         await dispatch.RunAsync(Domain);
         SetRateTimer();
     }
@@ -277,14 +278,14 @@ internal sealed partial class DomainQueueGrain(
                 await RememberSiteAsync(dispatch.Site.Key);
             if (dispatch.Site.Tick(Domain) is { } ask)
                 await dispatch.AskAgainAsync(Domain, ask);
-            if (!_queue.IsIdle)
+            if (!_queue.IsIdle || dispatch.IsPassingHeld)
             {
                 await dispatch.RunAsync(Domain);
                 SetRateTimer();
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && dispatch.MayFindMore)
+            if (_idleTicks == 1 && !await dispatch.TryDeferHeldAsync(Domain) && dispatch.MayFindMore)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();

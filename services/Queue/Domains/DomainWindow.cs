@@ -19,13 +19,27 @@ internal sealed class DomainWindow(int capacity)
     /// <summary>Who is in the window or under way.</summary>
     private readonly HashSet<long> _known = [];
 
+    /// <summary>After a pass over what operators hold, the next one: of what was freed meanwhile nobody else tells.</summary>
+    private static readonly TimeSpan s_passAgain = TimeSpan.FromMinutes(1);
+
+    /// <summary>A pass that does not end, because more comes all the while, is followed by the next one after this.</summary>
+    private static readonly TimeSpan s_longestPass = TimeSpan.FromMinutes(5);
+
     private DuePlace _readTo;
     private DateTimeOffset _readSince;
+
+    /// <summary>When storage was read through last, past some that operators hold.</summary>
+    private DateTimeOffset? _passedAt;
     private DateTimeOffset _flowsReadAt;
     private bool _hasNewFlow;
 
     /// <summary>Storage may hold due recipients that are not in the window.</summary>
     public bool MoreInStore { get; private set; } = true;
+
+    /// <summary>
+    /// Of what lies before the place up to which storage was read, operators hold some: it is not read again and again. Behind it is what comes.
+    /// </summary>
+    public bool HasPassedHeld { get; private set; }
 
     public int Count => _turns.Count;
 
@@ -58,7 +72,7 @@ internal sealed class DomainWindow(int capacity)
     public void NoteMoreInStore()
     {
         MoreInStore = true;
-        _readTo = default;
+        ReadAnew();
     }
 
     /// <summary>Recipients who were deferred become due: they lie behind all who were due before.</summary>
@@ -70,8 +84,15 @@ internal sealed class DomainWindow(int capacity)
     /// </summary>
     public DuePlace NextPage(DateTimeOffset now)
     {
-        if ((now - _readSince).Duration() > s_readOn)
-            _readTo = default;
+        // However much operators hold, it is passed over once before it is again.
+        var (since, most) = (HasPassedHeld, _passedAt) switch
+        {
+            (false, _) => (_readSince, s_readOn),
+            (true, { } passedAt) => (passedAt, s_passAgain),
+            _ => (_readSince, s_longestPass),
+        };
+        if ((now - since).Duration() > most)
+            ReadAnew();
         if (_readTo == default)
             _readSince = now;
         return _readTo;
@@ -94,11 +115,18 @@ internal sealed class DomainWindow(int capacity)
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
-    public void Load(IReadOnlyList<Recipient> recipients, int askedFor)
+    /// <param name="held">Of these, those that operators hold: they are passed over.</param>
+    public void Load(IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null, DateTimeOffset now = default)
     {
         MoreInStore = recipients.Count >= askedFor;
-        _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
-        Add(recipients);
+        HasPassedHeld |= held is { Count: > 0 };
+        if (recipients is [.., var last])
+            _readTo = new DuePlace(last.NextAttemptAt, last.RecipientId);
+        if (!MoreInStore && HasPassedHeld)
+            _passedAt ??= now;
+        else if (!MoreInStore)
+            _readTo = default;
+        Add(held is null or { Count: 0 } ? recipients : [.. recipients.Where(recipient => !held.Contains(recipient.RecipientId))]);
     }
 
     /// <summary>Takes some of each flow, whatever is before them in storage. What was read in order says whether there is more.</summary>
@@ -127,6 +155,13 @@ internal sealed class DomainWindow(int capacity)
         var removed = _turns.Remove(match);
         Forget(removed);
         return removed;
+    }
+
+    private void ReadAnew()
+    {
+        _readTo = default;
+        HasPassedHeld = false;
+        _passedAt = null;
     }
 
     private void Add(IReadOnlyList<Recipient> recipients)

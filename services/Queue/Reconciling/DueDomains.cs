@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -7,15 +8,18 @@ namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Wakes the queues of domains that have something due. A queue that is awake goes on by itself, so waking one is waited for only a second;
-/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken.
+/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken, and no domain of which operators keep back all.
 /// </summary>
 internal sealed partial class DueDomains(
-    QueueStore store, IGrainFactory grains, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
+    QueueStore store, HeldDomainStore heldDomains, IGrainFactory grains, DeliveryPause pause, RuleBook rules, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
     ILogger<DueDomains> log) : IDuty
 {
     public const string DutyName = "wake";
 
     private static readonly TimeSpan s_longestWait = TimeSpan.FromSeconds(1);
+
+    /// <summary>Found in this round, with all of their mail kept back.</summary>
+    private readonly List<string> _held = [];
 
     private Waking? _waking;
 
@@ -23,8 +27,18 @@ internal sealed partial class DueDomains(
 
     public DutyPace Pace => new(options.Value.ReconcileInterval, Share: 0.2);
 
-    public async Task<bool> RoundAsync() =>
-        !pause.IsPaused && await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+    public async Task<bool> RoundAsync()
+    {
+        if (pause.IsPaused || !rules.IsRead)
+            return false;
+        _held.Clear();
+        var version = rules.Current.Version;
+        var useful = await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+        // Judged by other rules in part: then nothing is written, and the next round finds them again.
+        if (_held.Count > 0 && rules.Current.Version == version)
+            await heldDomains.DeferAsync(_held, version, time.GetUtcNow() + HeldDomainStore.Pause);
+        return useful;
+    }
 
     private async Task<IReadOnlyList<DueDomain>> ListAsync(DueDomain after, int most)
     {
@@ -37,6 +51,11 @@ internal sealed partial class DueDomains(
 
     private async Task<bool> WakeAsync(DueDomain due)
     {
+        if (rules.Current.OfDomain(due.Domain, site: "").Whole is not null)
+        {
+            _held.Add(due.Domain);
+            return false;
+        }
         try
         {
             return await grains.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync().WaitAsync(s_longestWait, time);

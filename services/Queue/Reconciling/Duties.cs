@@ -14,6 +14,7 @@ internal static class Duties
         .AddSingleton<IDuty, DmarcReporting>()
         .AddSingleton<IDuty, DmarcReading>()
         .AddSingleton<IDuty, Deadlines>()
+        .AddSingleton<IDuty, RuleActs>()
         .AddSingleton<QueueRules>()
         .AddSingleton<IDuty, StateKeeping>()
         .AddSingleton<IDuty, QueueMeasuring>()

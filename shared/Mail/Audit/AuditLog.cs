@@ -42,6 +42,14 @@ public enum OperatorAction
     DkimKeyMade = 70,
 
     DkimKeyRetired = 71,
+
+    /// <summary>What waits, and what comes, is held, led elsewhere, returned or the like, by a rule with a name.</summary>
+    RuleAdded = 80,
+
+    RuleChanged = 81,
+
+    /// <summary>What it kept back goes on as it was.</summary>
+    RuleRemoved = 82,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>

@@ -159,13 +159,20 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>Of a row m of messages, since when its time runs.</summary>
     internal const string Since = "(CASE WHEN m.release_at > m.accepted_at THEN m.release_at ELSE m.accepted_at END)";
 
-    /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
-    internal const string Columns =
+    /// <summary>The sender that the hosts of a row r of recipients are given.</summary>
+    internal const string ReversePath = "CASE WHEN r.return_path = '' THEN m.sender ELSE r.return_path END";
+
+    /// <summary>What <see cref="ReadQueued"/> reads.</summary>
+    internal const string Fields =
         $"""
-        r.id, r.address, CASE WHEN r.return_path = '' THEN m.sender ELSE r.return_path END, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
+        r.id, r.address, {ReversePath}, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
         m.priority
-        FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         """;
+
+    internal const int FieldCount = 13;
+
+    /// <summary>The same, and where it is.</summary>
+    internal const string Columns = $"{Fields} FROM recipients r JOIN messages m ON m.id = (r.id >> 16)";
 
     private const string Due =
         $"""
@@ -181,6 +188,12 @@ public sealed class QueueStore(MailDatabase database)
     internal static readonly Statement s_dueOfRoute = new($"{Due} AND r.route = $6 {InOrderOfDue}");
 
     private static readonly Statement s_uncertain = new("SELECT id, uncertain FROM recipients WHERE id {in_1}");
+
+    internal static readonly Statement s_lastReplies = new(
+        """
+        SELECT a.recipient_id, a.reply FROM attempts a
+        WHERE a.recipient_id {in_1} AND a.number = (SELECT MAX(n.number) FROM attempts n WHERE n.recipient_id = a.recipient_id)
+        """);
 
     private static readonly Statement s_queued = new($"SELECT {Columns} WHERE r.id = $1 AND r.state = 0");
 
@@ -353,6 +366,12 @@ public sealed class QueueStore(MailDatabase database)
         (await database.QueryAsync(s_uncertain, r => (Id: r.GetInt64(0), Count: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(recipientIds)))
             .ToDictionary(row => row.Id, row => row.Count);
 
+    /// <summary>What was last replied to each of these that was tried.</summary>
+    public async Task<IReadOnlyDictionary<long, string>> FindLastRepliesAsync(IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
+        recipientIds.Count == 0 ? new Dictionary<long, string>()
+            : (await database.QueryAsync(s_lastReplies, r => (Id: r.GetInt64(0), Reply: r.GetString(1)), cancellationToken, SqlValue.FromIds(recipientIds)))
+                .ToDictionary(row => row.Id, row => row.Reply);
+
     /// <summary>The claim is there, and on recipients of this domain.</summary>
     public async Task<bool> IsClaimHeldAsync(long claimId, string domain, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_claim, r => true, cancellationToken, claimId, domain)).Count > 0;
@@ -418,7 +437,7 @@ public sealed class QueueStore(MailDatabase database)
             // The row is there and locked first: a router of another process that inserts for this domain comes wholly before or
             // after. One of this process may share the transaction: what is read is written by the same statement, and only a
             // row that nobody has made due since is forgotten.
-            await transaction.ExecuteAsync(s_lockQueue, domain);
+            await LockQueueAsync(transaction, domain);
             var due = (await transaction.QueryAsync(s_settle, r => r.GetInt64(0), domain))[0];
             if (due != long.MaxValue)
                 return DateTimeOffset.FromUnixTimeMilliseconds(due);
@@ -433,6 +452,9 @@ public sealed class QueueStore(MailDatabase database)
     /// <summary>An operator has released the message: somebody looks now whether it is a report, if it may be one.</summary>
     internal static ValueTask<int> ReportReleasedAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now) =>
         transaction.ExecuteAsync(s_unreadReleased, messageId, now);
+
+    /// <summary>Makes the domain's row where there is none.</summary>
+    internal static async ValueTask LockQueueAsync(IWriteTransaction transaction, string domain) => await transaction.ExecuteAsync(s_lockQueue, domain);
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);

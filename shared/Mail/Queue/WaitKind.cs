@@ -38,7 +38,7 @@ public enum WaitKind
     /// <summary>Delivery of all mail is paused.</summary>
     Paused = 10,
 
-    /// <summary>An operator holds it.</summary>
+    /// <summary>An operator holds it, by its message or by a rule.</summary>
     HeldByOperator = 11,
 
     /// <summary>The pipeline, or a rule at the door, holds it for an operator.</summary>
@@ -49,6 +49,9 @@ public enum WaitKind
 
     /// <summary>As many messages have been sent to its site lately as are allowed.</summary>
     RateLimit = 14,
+
+    /// <summary>By a rule of an operator nothing is tried for its destination.</summary>
+    Suspended = 15,
 }
 
 /// <summary>The words of the list, each for one reason: "backsOff".</summary>
@@ -79,12 +82,15 @@ public static class WaitWords
 /// asks for one recipient go by this. A site is asked behind what the domain itself says; while it rests, its domains back off.
 /// </summary>
 /// <param name="Site">What holds up mail for its site; <see cref="SiteHoldUp.None"/> for a maildrop here, too.</param>
+/// <param name="Rule">Keeps it back; null: none does.</param>
 public readonly record struct WaitConditions(
-    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None)
+    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None, QueueRule? Rule = null)
 {
     public WaitKind Kind => this switch
     {
         { IsPaused: true } => WaitKind.Paused,
+        { Rule.Act: RuleAct.Suspend } => WaitKind.Suspended,
+        { Rule: not null } => WaitKind.HeldByOperator,
         { BacksOff: true } => WaitKind.BacksOff,
         { IsDue: false } => WaitKind.NextAttempt,
         { HasWorkers: false } => WaitKind.NoWorker,

@@ -1,0 +1,88 @@
+using MailPipeline.Mail;
+
+namespace MailPipeline.Administration;
+
+/// <summary>A rule as an operator types it; what is null is not said.</summary>
+public sealed record RuleDraft
+{
+    public string? Domain { get; init; }
+
+    public string? Site { get; init; }
+
+    public string? Sender { get; init; }
+
+    public string? SenderDomain { get; init; }
+
+    public string? Account { get; init; }
+
+    public string? Recipient { get; init; }
+
+    public string? Message { get; init; }
+
+    public TimeSpan? Older { get; init; }
+
+    public string? Reply { get; init; }
+
+    /// <summary>What senders are told.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>Another next hop.</summary>
+    public string? To { get; init; }
+
+    public double? PerSecond { get; init; }
+
+    public DateTimeOffset? Until { get; init; }
+
+    public string? Why { get; init; }
+
+    /// <summary>It asks which mail is meant.</summary>
+    public bool HasConditions => Domain is not null || Site is not null || Sender is not null || SenderDomain is not null || Account is not null || Recipient is not null
+        || Message is not null || Older is not null || Reply is not null;
+}
+
+/// <summary>A rule, and what it fits now.</summary>
+/// <param name="Count">Null: nobody has counted.</param>
+public sealed record CountedRule(QueueRule Rule, RuleCount? Count);
+
+/// <summary>All rules, in order of their names.</summary>
+public sealed record RulesFound(IReadOnlyList<CountedRule> Rules, DateTimeOffset Now);
+
+/// <summary>What became of a rule: one of the records in this file, and of no others.</summary>
+public abstract record RuleResult
+{
+    private protected RuleResult(ActStatus status) => Status = status;
+
+    public ActStatus Status { get; }
+}
+
+public sealed record RuleFound(CountedRule Rule, DateTimeOffset Now) : RuleResult(ActStatus.Done);
+
+public sealed record RuleAdded(CountedRule Rule) : RuleResult(ActStatus.Done);
+
+/// <summary>Nothing was written: what it would have been done to, had it been added.</summary>
+public sealed record RuleTried(CountedRule Rule) : RuleResult(ActStatus.Done);
+
+/// <param name="Before">As it was.</param>
+public sealed record RuleChanged(CountedRule Rule, QueueRule Before) : RuleResult(ActStatus.Done);
+
+public sealed record RuleRemoved(QueueRule Rule) : RuleResult(ActStatus.Done);
+
+/// <summary>Nothing that it would be done to waits, and it is not added: it is done once.</summary>
+public sealed record RuleFitsNothing(CountedRule Rule) : RuleResult(ActStatus.NotDone);
+
+public sealed record NoSuchRule(string Name) : RuleResult(ActStatus.NotDone);
+
+public sealed record RuleAlreadyThere(string Name) : RuleResult(ActStatus.NotDone);
+
+public sealed record TooManyRules(int Most) : RuleResult(ActStatus.NotDone);
+
+/// <summary>It was changed, or has ended, while it was being changed.</summary>
+public sealed record RuleChangedMeanwhile(string Name) : RuleResult(ActStatus.NotDone);
+
+/// <summary>What is done once is not changed: it is removed, and another one is added.</summary>
+public sealed record RuleIsDoneOnce(QueueRule Rule) : RuleResult(ActStatus.NotDone);
+
+/// <param name="Option">What was said.</param>
+/// <param name="Typed">What was typed there; empty: nothing was.</param>
+/// <param name="Allowed">What it must be.</param>
+public sealed record NotARule(string Option, string Typed, string Allowed) : RuleResult(ActStatus.Refused);
