@@ -78,7 +78,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             return paused;
         // As it was counted: of a part of it the rule that is asked first is named.
         if (domain.Kind is WaitKind.HeldByOperator or WaitKind.Suspended && Standing.OfDomain(domain.Domain, domain.Site) is var rules
-            && (rules.Whole ?? rules.Parts.FirstOrDefault()) is { } rule)
+            && (rules.Whole ?? (rules.Parts is [var first, ..] ? first : null)) is { } rule)
         {
             return Of(rule);
         }

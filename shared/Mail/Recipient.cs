@@ -25,6 +25,9 @@ public sealed record Recipient(
     int Priority = 0)
 {
     public long MessageId => RecipientIds.MessageId(RecipientId);
+
+    /// <summary>Where a rule leads it in the place of its domain's hosts (<see cref="Mail.NextHop"/>); empty: no rule does.</summary>
+    public string NextHop { get; init; } = "";
 }
 
 /// <summary>Which service makes the attempt. The numbers are stored; they never change meaning.</summary>

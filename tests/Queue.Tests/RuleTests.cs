@@ -201,6 +201,63 @@ public sealed class RuleTests
         await queue.OutcomeOfAsync(id);
     }
 
+    [Fact]
+    public async Task What_a_rule_leads_elsewhere_goes_there_in_batches_of_its_own_and_says_nothing_of_the_domain()
+    {
+        await using var queue = await StartPausedAsync(new() { ["Queue:RetrySteps:0"] = "00:30:00" });
+        queue.Worker.SiteOf = _ => "mx.hosts.example";
+        queue.Worker.Reachable = _ => false;
+        await AddAsync(queue, "aside", RuleAct.Redirect, new() { Recipient = new("aside@example.net") }, "backup.example:2525");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "aside@example.net");
+        await queue.Operator.ResumeDeliveryAsync(s_ann);
+        await Until.TrueAsync(
+            async () => (await queue.History.FindAsync(id, default))!.Recipients is [{ Attempts.Count: 1, Claimed: false }], "the other host does not answer");
+        Assert.Equal(0, await queue.FailuresAsync("example.net"));
+        queue.Worker.Reachable = _ => true;
+        var other = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "aside@example.net");
+        await queue.OutcomeOfAsync(other);
+        Assert.All(
+            queue.Worker.Commands.Where(command => command.NextHop is not null),
+            command => Assert.True(
+                command is { NextHop: "backup.example:2525", EndsConnection: true, Site: null } && command.Recipients.All(recipient => recipient.Address == "aside@example.net")));
+        Assert.Equal(2, queue.Worker.Commands.Count(command => command.NextHop is not null));
+        Assert.Contains(queue.Worker.Commands, command => command is { NextHop: null, Site: "mx.hosts.example" });
+    }
+
+    [Fact]
+    public async Task A_rate_by_a_rule_counts_for_a_domain_and_for_a_site()
+    {
+        const int perSecond = 10, messages = 25;
+        await using var queue = await QueueUnderTest.StartAsync();
+        var arrivals = new System.Collections.Concurrent.ConcurrentQueue<(bool IsNamed, DateTimeOffset At)>();
+        queue.Worker.SiteOf = domain => domain == "named.example.com" ? "elsewhere.example" : "mx.example.net";
+        queue.Worker.Until = command =>
+        {
+            foreach (var _ in command.Recipients)
+                arrivals.Enqueue((command.Domain == "named.example.com", TimeProvider.System.GetUtcNow()));
+            return Task.CompletedTask;
+        };
+        Assert.Equal(RuleAddition.Added, (await queue.Rules.AddAsync(
+            new QueueRule("domain", RuleAct.Rate, new() { Domain = new("named.example.com") }, "a test") { Rate = perSecond }, s_ann)).End);
+        Assert.Equal(RuleAddition.Added, (await queue.Rules.AddAsync(
+            new QueueRule("site", RuleAct.Rate, new() { Site = new("*.example.net") }, "a test") { Rate = perSecond }, s_ann)).End);
+        await queue.Book.ReadAsync(default);
+        var sent = new List<long>();
+        for (var i = 0; i < messages; i++)
+        {
+            sent.Add(await queue.AcceptAsync(hint: true, "sender@example.org", "ann@named.example.com"));
+            sent.Add(await queue.AcceptAsync(hint: true, "sender@example.org", $"ann@d{i % 5}.example.com"));
+        }
+        foreach (var message in sent)
+            await queue.OutcomeOfAsync(message);
+        foreach (var isNamed in new[] { true, false })
+        {
+            var at = arrivals.Where(arrival => arrival.IsNamed == isNamed).Select(arrival => arrival.At).Order().ToList();
+            Assert.Equal(messages, at.Count);
+            Assert.All(at, first => Assert.InRange(at.Count(other => other >= first && other < first.AddSeconds(1)), 1, perSecond * 11 / 10));
+        }
+    }
+
     private static Task<QueueUnderTest> StartPausedAsync(Dictionary<string, string?>? settings = null) =>
         QueueUnderTest.StartAsync(settings, before: store => store.Operator.PauseDeliveryAsync(s_ann));
 

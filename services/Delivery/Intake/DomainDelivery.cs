@@ -197,9 +197,10 @@ internal sealed class DomainDelivery(
 
     private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
     {
-        await DeliverAsync(batch, resolution, turn, isLast: false);
+        // Where an operator leads it, what the domain publishes stands in nobody's way.
+        await DeliverAsync(batch, resolution, turn, isLast: batch.IsRedirected);
         // RFC 8689 §3: what the domain publishes of TLS stood in the way of messages whose senders do not care.
-        if (batch is { HasTlsOptional: true, MayGoOn: true })
+        if (batch is { HasTlsOptional: true, MayGoOn: true, IsRedirected: false })
             await DeliverAsync(batch, await resolver.ResolveToAddressAsync(batch.Domain, isRelaxed: true), turn, isLast: true);
     }
 
@@ -229,7 +230,8 @@ internal sealed class DomainDelivery(
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
     private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, bool isLast)
     {
-        batch.Site = resolution.Site;
+        // Where an operator leads it says nothing of the hosts of the domain.
+        batch.Site = batch.IsRedirected ? "" : resolution.Site;
         var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
         var connection = await ReuseAsync(turn.TakeKept(), resolution);
         // It leads to whatever host was spoken to last.

@@ -12,6 +12,9 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     /// <summary>Of the permit (<see cref="SitePermit.Epoch"/>).</summary>
     public long SiteEpoch { get; init; }
 
+    /// <summary>Where a rule leads it in the place of the domain's hosts; null: to these.</summary>
+    public string? NextHop { get; init; }
+
     /// <summary>Its connection is not kept beyond it.</summary>
     public bool EndsConnection { get; init; }
 

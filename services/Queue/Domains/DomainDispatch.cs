@@ -41,6 +41,7 @@ internal sealed class DomainDispatch(
     private string _notedSite = "";
 
     private DestinationPolicy? _applied;
+    private double? _appliedRate;
     private RuleSet? _ruleSet;
     private string _rulesSite = "";
 
@@ -82,7 +83,14 @@ internal sealed class DomainDispatch(
     {
         ApplyRules(domain);
         var now = time.GetUtcNow();
-        Queue.Offer(_rules.IsOfParts ? Array.FindAll(recipients, recipient => Find(domain, recipient, "", now) is null) : recipients, now);
+        if (!_rules.IsOfParts)
+        {
+            Queue.Offer(recipients, now);
+            return;
+        }
+        // Nobody has tried them.
+        var (all, held) = Obey(domain, recipients, new Dictionary<long, string>(), now);
+        Queue.Offer([.. all.Where(recipient => !held.Contains(recipient.RecipientId))], now);
     }
 
     /// <summary>Hands out all that can be, unless that is being done already: then it is done once more.</summary>
@@ -154,8 +162,8 @@ internal sealed class DomainDispatch(
     {
         if (!site.Take(ofSite, permit))
             return null;
-        ApplyLimits(domain);
         ApplyRules(domain);
+        ApplyLimits(domain);
         if (!CanSend || TakeBatch(permit.BatchId, permit) is not { } batch)
         {
             // The site has it back by the answer.
@@ -208,7 +216,7 @@ internal sealed class DomainDispatch(
     }
 
     private bool CanSend => !pause.IsPaused && !IsHeld && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
-        && !(site.IsWaiting && Queue.NextRoute == RecipientRoute.Remote);
+        && !(site.IsWaiting && Queue.IsNextOfSite);
 
     /// <summary>What was given out by other rules, and comes back untried, is read again by those of now.</summary>
     public void NotePutBack(string domain)
@@ -236,27 +244,41 @@ internal sealed class DomainDispatch(
         _looks.Forget();
     }
 
-    private QueueRule? Find(string domain, Recipient recipient, string lastReply, DateTimeOffset now) =>
-        _rules.FindHold(RuleSubject.Of(recipient, domain, site.Key, lastReply), now);
+    /// <summary>A batch that says nothing of the domain: a rule leads a part of its mail elsewhere.</summary>
+    public bool IsAside(Batch? batch) => batch?.NextHop is not null && !_rules.Redirects.Any(rule => rule.Conditions.IsOfDestinations);
 
-    /// <summary>Of these, those that operators hold.</summary>
-    private async ValueTask<IReadOnlySet<long>> FindHeldAsync(string domain, IReadOnlyList<Recipient> recipients, DateTimeOffset now)
+    /// <summary>Recipients as rules want them: those that are held, and all of them, with where they go.</summary>
+    private async ValueTask<(IReadOnlyList<Recipient> All, IReadOnlySet<long> Held)> ObeyAsync(
+        string domain, IReadOnlyList<Recipient> recipients, DateTimeOffset now)
     {
         if (!_rules.IsOfParts || recipients.Count == 0)
-            return s_none;
+            return (recipients, s_none);
         var replies = !_rules.NeedsReply ? new Dictionary<long, string>() : await store.FindLastRepliesAsync(
             [.. recipients.Where(recipient => recipient.Attempts > 0).Select(recipient => recipient.RecipientId)], CancellationToken.None);
-        return recipients.Where(recipient => Find(domain, recipient, replies.GetValueOrDefault(recipient.RecipientId, ""), now) is not null)
-            .Select(recipient => recipient.RecipientId).ToHashSet();
+        return Obey(domain, recipients, replies, now);
+    }
+
+    private (IReadOnlyList<Recipient> All, IReadOnlySet<long> Held) Obey(
+        string domain, IReadOnlyList<Recipient> recipients, IReadOnlyDictionary<long, string> replies, DateTimeOffset now)
+    {
+        var (all, held) = (new List<Recipient>(recipients.Count), new HashSet<long>());
+        foreach (var recipient in recipients)
+        {
+            var subject = RuleSubject.Of(recipient, domain, site.Key, replies.GetValueOrDefault(recipient.RecipientId, ""));
+            if (_rules.FindHold(subject, now) is not null)
+                held.Add(recipient.RecipientId);
+            all.Add(recipient.Route == RecipientRoute.Remote && _rules.FindRedirect(subject, now) is { Text: var hop } ? recipient with { NextHop = hop } : recipient);
+        }
+        return (all, held);
     }
 
     private void ApplyLimits(string domain)
     {
         var current = policy.Current;
-        if (ReferenceEquals(current, _applied))
+        if (ReferenceEquals(current, _applied) && _rules.Rate == _appliedRate)
             return;
-        _applied = current;
-        Queue.SetLimits(current.OfDomain(domain), time.GetUtcNow());
+        (_applied, _appliedRate) = (current, _rules.Rate);
+        Queue.SetLimits(current.OfDomain(domain).At(_rules.Rate), time.GetUtcNow());
         Queue.SetSchedules(policy.Schedules);
     }
 
@@ -308,8 +330,8 @@ internal sealed class DomainDispatch(
         for (var pages = 0; wantsMore && pages < MostPages; pages++)
         {
             var (room, asOf) = (Queue.RoomInOrder, _rules);
-            var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
-            var held = await FindHeldAsync(domain, due, now);
+            var (due, held) = await ObeyAsync(
+                domain, await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only), now);
             // What was read by rules that count no more is read again.
             if (!ReferenceEquals(asOf, _rules))
             {
@@ -341,8 +363,9 @@ internal sealed class DomainDispatch(
             return;
         var (from, after, alone) = Queue.NextFlows;
         var asOf = _rules;
-        var (recipients, next) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
-        if (await FindHeldAsync(domain, recipients, now) is { Count: > 0 } held)
+        var (ofFlows, next) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
+        var (recipients, held) = await ObeyAsync(domain, ofFlows, now);
+        if (held.Count > 0)
             recipients = [.. recipients.Where(recipient => !held.Contains(recipient.RecipientId))];
         if (!ReferenceEquals(asOf, _rules))
         {
@@ -363,14 +386,14 @@ internal sealed class DomainDispatch(
         if (!CanSend)
             return false;
         SitePermit? permit = null;
-        if (Queue.NextRoute == RecipientRoute.Remote && site.Key.Length > 0 && (permit = await AskAsync(domain, batchId)) is null)
+        if (Queue.IsNextOfSite && site.Key.Length > 0 && (permit = await AskAsync(domain, batchId)) is null)
             return false;
         if (TakeBatch(batchId, permit) is not { } batch)
         {
             site.GiveBack(domain, batchId);
             return false;
         }
-        if (batch.Route != RecipientRoute.Remote)
+        if (permit is not null && (batch.Route != RecipientRoute.Remote || batch.NextHop is not null))
             site.GiveBack(domain, batchId);
         await SendAsync(domain, batch);
         return true;

@@ -160,8 +160,14 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         var messages = isRemote ? Math.Min(MostMessages(now), permit?.Messages ?? int.MaxValue) : int.MaxValue;
         if (messages <= 0)
             return null;
-        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages), probe);
-        if (isRemote)
+        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages, next.NextHop), probe);
+        if (isRemote && next.NextHop.Length > 0)
+        {
+            batch = batch with { NextHop = next.NextHop, EndsConnection = true, IsPaced = _rate.IsSet };
+            if (_rate.IsSet)
+                _rate.Take(batch.Messages);
+        }
+        else if (isRemote)
         {
             batch = batch with
             {
@@ -182,6 +188,9 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
 
     /// <summary>The route of the next batch; null when nobody waits.</summary>
     public RecipientRoute? NextRoute => _window.Next?.Route;
+
+    /// <summary>The next batch goes to the hosts of the domain, or of its site.</summary>
+    public bool IsNextOfSite => _window.Next is { Route: RecipientRoute.Remote, NextHop.Length: 0 };
 
     /// <summary>So many messages at most are wanted in the next batch to other systems.</summary>
     public int MostMessages(DateTimeOffset now) => Math.Min(

@@ -39,17 +39,18 @@ internal sealed class FlowTurns
     /// the same. A flow whose next recipient goes another way keeps its place.
     /// </summary>
     /// <param name="mostMessages">So many turns at most.</param>
-    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue)
+    /// <param name="nextHop">Where a rule leads them; empty: no rule does.</param>
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string nextHop = "")
     {
         var taken = new List<Recipient>(Math.Min(most, Count));
         for (var node = _turns.First; node is not null && taken.Count < most && mostMessages > 0;)
         {
-            if (node.Value.Peek().Route != route)
+            if (!GoesThere(node.Value.Peek(), route, nextHop))
             {
                 node = node.Next;
                 continue;
             }
-            TakeTurn(node.Value, most, route, taken);
+            TakeTurn(node.Value, most, route, nextHop, taken);
             mostMessages--;
             var next = node.Next;
             _turns.Remove(node);
@@ -101,12 +102,14 @@ internal sealed class FlowTurns
     }
 
     /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
-    private static void TakeTurn(Flow flow, int most, RecipientRoute route, List<Recipient> taken)
+    private static void TakeTurn(Flow flow, int most, RecipientRoute route, string nextHop, List<Recipient> taken)
     {
         var messageId = flow.Peek().MessageId;
-        while (taken.Count < most && !flow.IsEmpty && flow.Peek() is var next && next.MessageId == messageId && next.Route == route)
+        while (taken.Count < most && !flow.IsEmpty && flow.Peek() is var next && next.MessageId == messageId && GoesThere(next, route, nextHop))
             taken.Add(flow.Take());
     }
+
+    private static bool GoesThere(Recipient recipient, RecipientRoute route, string nextHop) => recipient.Route == route && recipient.NextHop == nextHop;
 
     private sealed class Flow(string key)
     {

@@ -30,6 +30,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private readonly SiteStore _store;
     private readonly QueueStore _queue;
     private readonly QueuePolicyFile _policy;
+    private readonly RuleBook _rules;
     private readonly QueueTelemetry _telemetry;
     private readonly OutageLog _outages;
     private readonly TimeProvider _time;
@@ -40,6 +41,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private readonly TimeSpan _longestUnclaimed;
 
     private DestinationPolicy? _applied;
+    private RuleSet? _appliedRules;
     private Task _takingOver = Task.CompletedTask;
     private IGrainTimer? _timer;
     private DateTimeOffset? _timerAt;
@@ -51,10 +53,10 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private (int Permits, int Waiting) _counted;
 
     public SiteGrain(
-        SiteStore store, QueueStore queue, QueuePolicyFile policy, IOptions<QueueOptions> options, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
+        SiteStore store, QueueStore queue, QueuePolicyFile policy, RuleBook rules, IOptions<QueueOptions> options, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
         ILogger<SiteGrain> log)
     {
-        (_store, _queue, _policy, _telemetry, _outages, _time, _log) = (store, queue, policy, telemetry, outages, time, log);
+        (_store, _queue, _policy, _rules, _telemetry, _outages, _time, _log) = (store, queue, policy, rules, telemetry, outages, time, log);
         var settings = options.Value;
         _longestUnclaimed = 2 * settings.BatchTimeout > s_leastUnclaimed ? 2 * settings.BatchTimeout : s_leastUnclaimed;
         _budget = new SiteBudget(
@@ -168,11 +170,11 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
 
     private void ApplyLimits()
     {
-        var policy = _policy.Current;
-        if (ReferenceEquals(policy, _applied))
+        var (policy, rules) = (_policy.Current, _rules.Current);
+        if (ReferenceEquals(policy, _applied) && ReferenceEquals(rules, _appliedRules))
             return;
-        _applied = policy;
-        _budget.SetLimits(policy.OfSite(Site), _time.GetUtcNow());
+        (_applied, _appliedRules) = (policy, rules);
+        _budget.SetLimits(policy.OfSite(Site).At(rules.RateOfSite(Site)), _time.GetUtcNow());
     }
 
     /// <summary>Once for all who ask meanwhile.</summary>

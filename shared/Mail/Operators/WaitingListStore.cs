@@ -305,11 +305,3 @@ public sealed class WaitingListStore(MailDatabase database)
 /// <param name="Looked">Rows that were looked through.</param>
 /// <param name="Next">The place behind which the next page begins; null: there is none.</param>
 public sealed record WaitingPage(IReadOnlyList<long> Ids, long Looked, WaitingPlace? Next);
-
-/// <summary>Text in a pattern of LIKE ... ESCAPE '!'.</summary>
-internal static class LikeText
-{
-    /// <summary>Each of its characters is itself: "_" stands in names of domains, too.</summary>
-    public static string Literally(string text) =>
-        text.Replace("!", "!!", StringComparison.Ordinal).Replace("%", "!%", StringComparison.Ordinal).Replace("_", "!_", StringComparison.Ordinal);
-}

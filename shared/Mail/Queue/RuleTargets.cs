@@ -55,7 +55,15 @@ public sealed class RuleTargets(MailDatabase database)
 
     internal static readonly Statement s_held = new($"{Select}SELECT id FROM recipients WHERE state = 5 AND id > $1 ORDER BY id LIMIT $2) p {Of} ORDER BY p.id");
 
-    private readonly WaitingListStore _domains = new(database);
+    // $2: below it; $3: with mail of this flow; empty: any.
+    private static readonly Statement s_domains = new(
+        """
+        SELECT q.domain FROM domain_queues q
+        WHERE q.domain >= $1 AND ($2 = '' OR q.domain LIKE $2 ESCAPE '!')
+            AND ($3 = '' OR EXISTS (SELECT 1 FROM recipients r WHERE r.domain = q.domain AND r.flow = $3 AND r.state = 0))
+        ORDER BY q.domain LIMIT 2
+        """);
+
     private readonly QueueStore _queue = new(database);
 
     /// <param name="held">Those that are held message by message are looked through, and not those that wait.</param>
@@ -83,7 +91,8 @@ public sealed class RuleTargets(MailDatabase database)
     private async Task<RulePage> OfDomainsAsync(RuleConditions conditions, string below, WaitingPlace after, int page, CancellationToken cancellationToken)
     {
         // The one that the place is in, or the first, and the one behind it.
-        var names = await _domains.ListDomainsAsync(new DomainFilter(below), FlowOf(conditions), after.Domain, 2, database.Time.GetUtcNow(), cancellationToken);
+        var names = await database.QueryAsync(
+            s_domains, r => r.GetString(0), cancellationToken, after.Domain, below.Length > 0 ? "%." + LikeText.Literally(below) : "", FlowOf(conditions));
         if (names is not [var name, ..])
             return new([], 0, null);
         var found = await OfDomainAsync(conditions, name == after.Domain ? after : WaitingPlace.Start with { Domain = name }, page, cancellationToken);
