@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using MailPipeline.Administration;
 using MailPipeline.Mail;
@@ -36,18 +37,52 @@ internal static class RuleReply
             result.Status, "ruleChangedMeanwhile", $"Somebody else has changed '{name}' just now, or it has ended; look at it and repeat the command", json => json.WriteString("name", name)),
         RuleIsDoneOnce { Rule: var rule } => Reply.Say(
             result.Status, "ruleIsDoneOnce", $"{rule.Name} is done once ({OneLine(rule.Summary)}) and cannot be changed; 'rule remove' ends it", json => json.WriteString("name", rule.Name)),
-        NotARule wrong => Reply.Say(
-            result.Status, "notARule", wrong.Typed.Length == 0 ? $"{wrong.Option} must be {wrong.Allowed}" : $"{wrong.Option} is '{OneLine(wrong.Typed)}'; it must be {wrong.Allowed}", json =>
-            {
-                json.WriteString("option", wrong.Option);
-                json.WriteString("typed", wrong.Typed);
-                json.WriteString("allowed", wrong.Allowed);
-            }),
+        NotARule wrong => Reply.Say(result.Status, "notARule", Wrong(wrong), json =>
+        {
+            json.WriteString("fault", Json.Name(wrong.Fault));
+            json.WriteString("typed", wrong.Typed);
+        }),
         _ => throw new UnreachableException($"{result.GetType().Name} has no words"),
     };
 
     public static Reply Of(RulesFound found) => Reply.Show(
         "rules", [.. Parts(found)], json => json.WriteAll("rules", found.Rules, rule => Write(json, rule, found.Now)));
+
+    /// <summary>The option, what was typed there, and what it must be.</summary>
+    private static string Wrong(NotARule wrong)
+    {
+        var word = Json.Name(wrong.Act);
+        var text = $"one line of 1 to {Number(Rules.MostText)} characters";
+        var hop = "a host, host:port, an address, [address]:port, or one of these behind 'lmtp:'";
+        var (option, allowed) = wrong.Fault switch
+        {
+            RuleFault.Name => ("NAME", $"1 to {Number(Rules.MostName)} letters, digits, '.', '_' or '-'"),
+            RuleFault.Domain => ("--domain", NamePattern.DomainForm),
+            RuleFault.Site => ("--site", "a host, '*.' and a domain, or '*'"),
+            RuleFault.Sender => ("--sender", NamePattern.SenderForm),
+            RuleFault.SenderDomain => ("--sender-domain", NamePattern.DomainForm),
+            RuleFault.Account => ("--account", NamePattern.AddressForm),
+            RuleFault.Recipient => ("--recipient", NamePattern.AddressForm),
+            RuleFault.Message => ("--message", "the id of a message, as its 250 reply has it"),
+            RuleFault.Older => ("--older", "longer than nothing"),
+            RuleFault.Reply => ("--reply", text),
+            RuleFault.Why => ("--why", $"{text}, for who finds the rule later"),
+            RuleFault.Text => ("--text", $"{text} of ASCII"),
+            RuleFault.NextHop => ("--to", hop),
+            RuleFault.Rate => ("--per-second", string.Create(CultureInfo.InvariantCulture, $"{Rules.LeastRate} to {Rules.MostRate} messages")),
+            RuleFault.NoConditions => (
+                "which mail is meant", "said by --domain, --site, --sender, --sender-domain, --account, --recipient, --message, --older or --reply; '--domain *' is all of it"),
+            RuleFault.NotOfDestinations => ($"what '{word}' asks for", "of destinations, by --domain or --site alone"),
+            RuleFault.DomainAndSite => ($"what '{word}' asks for", "of --domain, for each by itself, or of --site, for all domains there together"),
+            RuleFault.EndOfDoneOnce => ("--until or --for", $"with an act that stands (hold, suspend, redirect, rate); '{word}' is done once"),
+            RuleFault.EndPassed => ("--until", "a time to come"),
+            RuleFault.TextOfOther => ("--text", $"with 'bounce' or 'expire' only; this is '{word}'"),
+            RuleFault.NextHopOfOther => ("--to", $"with 'redirect' only; this is '{word}'"),
+            RuleFault.RateOfOther => ("--per-second", $"with 'rate' only; this is '{word}'"),
+            _ => throw new UnreachableException($"{wrong.Fault} has no words"),
+        };
+        return wrong.Typed.Length == 0 ? $"{option} must be {allowed}" : $"{option} is '{OneLine(wrong.Typed)}'; it must be {allowed}";
+    }
 
     private static IEnumerable<ReplyPart> Parts(RulesFound found)
     {
@@ -61,7 +96,7 @@ internal static class RuleReply
             ["name", "what", ">fits now", "state", "set by", "since", "why"],
             [.. found.Rules.Select(rule => (string[])
             [
-                rule.Rule.Name, OneLine(rule.Rule.Summary), rule.Count is { } count ? Number(count) : "", State(rule.Rule, found.Now), OneLine(rule.Rule.SetBy),
+                rule.Rule.Name, OneLine(rule.Rule.Summary), rule.Count is { } count ? HowMany(count) : "", State(rule.Rule, found.Now), OneLine(rule.Rule.SetBy),
                 Second(rule.Rule.SetAt), OneLine(rule.Rule.Why),
             ])]);
     }
@@ -101,7 +136,7 @@ internal static class RuleReply
 
     private static long? Count(CountedRule counted) => counted.Count is { IsExact: true } count ? count.Recipients : null;
 
-    private static string Number(RuleCount count) => count.IsExact ? MailText.Number(count.Recipients) : $"{MailText.Number(count.Recipients)} or more";
+    private static string HowMany(RuleCount count) => count.IsExact ? Number(count.Recipients) : $"{Number(count.Recipients)} or more";
 
     private static string End(QueueRule rule) => rule.Until is { } until ? $" until {Second(until)}" : "";
 

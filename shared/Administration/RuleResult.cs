@@ -34,10 +34,6 @@ public sealed record RuleDraft
     public DateTimeOffset? Until { get; init; }
 
     public string? Why { get; init; }
-
-    /// <summary>It asks which mail is meant.</summary>
-    public bool HasConditions => Domain is not null || Site is not null || Sender is not null || SenderDomain is not null || Account is not null || Recipient is not null
-        || Message is not null || Older is not null || Reply is not null;
 }
 
 /// <summary>A rule, and what it fits now.</summary>
@@ -82,7 +78,44 @@ public sealed record RuleChangedMeanwhile(string Name) : RuleResult(ActStatus.No
 /// <summary>What is done once is not changed: it is removed, and another one is added.</summary>
 public sealed record RuleIsDoneOnce(QueueRule Rule) : RuleResult(ActStatus.NotDone);
 
-/// <param name="Option">What was said.</param>
-/// <param name="Typed">What was typed there; empty: nothing was.</param>
-/// <param name="Allowed">What it must be.</param>
-public sealed record NotARule(string Option, string Typed, string Allowed) : RuleResult(ActStatus.Refused);
+/// <summary>What is wrong with what was typed.</summary>
+public enum RuleFault
+{
+    Name,
+    Domain,
+    Site,
+    Sender,
+    SenderDomain,
+    Account,
+    Recipient,
+    Message,
+    Older,
+    Reply,
+    Why,
+    Text,
+    NextHop,
+    Rate,
+
+    /// <summary>Nothing says which mail is meant.</summary>
+    NoConditions,
+
+    /// <summary>The act takes whole destinations alone.</summary>
+    NotOfDestinations,
+
+    /// <summary>A rate is of domains or of a site.</summary>
+    DomainAndSite,
+
+    /// <summary>What is done once has no end.</summary>
+    EndOfDoneOnce,
+
+    /// <summary>The end has passed.</summary>
+    EndPassed,
+
+    /// <summary>It belongs to another act.</summary>
+    TextOfOther,
+    NextHopOfOther,
+    RateOfOther,
+}
+
+/// <param name="Typed">What was typed; empty: nothing was.</param>
+public sealed record NotARule(RuleFault Fault, RuleAct Act, string Typed) : RuleResult(ActStatus.Refused);

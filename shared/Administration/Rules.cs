@@ -10,9 +10,9 @@ public sealed class Rules(RuleStore store, RuleCounter counter, TimeProvider tim
 {
     public const int MostText = 200;
     public const int MostWhy = 200;
-    private const int MostName = 64;
-    private const double LeastRate = 0.001;
-    private const double MostRate = 100_000;
+    public const int MostName = 64;
+    public const double LeastRate = 0.001;
+    public const double MostRate = 100_000;
 
     /// <summary>Whoever adds a rule waits so long to hear what it fits.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
@@ -44,7 +44,7 @@ public sealed class Rules(RuleStore store, RuleCounter counter, TimeProvider tim
     public async Task<RuleResult> AddAsync(string name, RuleAct act, RuleDraft draft, bool isDryRun, OperatorIdentity by, CancellationToken cancellation)
     {
         if (!IsName(name))
-            return new NotARule("NAME", name, $"1 to {MostName} letters, digits, '.', '_' or '-'");
+            return new NotARule(RuleFault.Name, act, name);
         if (Compose(new QueueRule(name, act, new RuleConditions(), ""), draft, out var rule) is { } refused)
             return refused;
         var count = await CountAsync(rule, s_patience, cancellation);
@@ -91,90 +91,99 @@ public sealed class Rules(RuleStore store, RuleCounter counter, TimeProvider tim
     private NotARule? Compose(QueueRule before, RuleDraft draft, out QueueRule rule)
     {
         rule = before;
-        var asked = before.Conditions;
-        if (Pattern("--domain", draft.Domain, NamePattern.TryParseDomain, NamePattern.DomainForm, ref asked, (conditions, name) => conditions with { Domain = name }) is { } domain)
-            return domain;
-        if (Pattern("--site", draft.Site, NamePattern.TryParseDomain, "a host, '*.' and a domain, or '*'", ref asked, (conditions, name) => conditions with { Site = name }) is { } site)
-            return site;
-        if (Pattern("--sender", draft.Sender, TryParseSender, NamePattern.SenderForm, ref asked, (conditions, name) => conditions with { Sender = name }) is { } sender)
-            return sender;
-        if (Pattern("--sender-domain", draft.SenderDomain, NamePattern.TryParseDomain, NamePattern.DomainForm, ref asked, (conditions, name) => conditions with { SenderDomain = name }) is { } from)
-            return from;
-        if (Pattern("--account", draft.Account, TryParseAddress, NamePattern.AddressForm, ref asked, (conditions, name) => conditions with { Account = name }) is { } account)
-            return account;
-        if (Pattern("--recipient", draft.Recipient, TryParseAddress, NamePattern.AddressForm, ref asked, (conditions, name) => conditions with { Recipient = name }) is { } recipient)
-            return recipient;
-        if (draft.Message is { } typed)
+        if (Conditions(before, draft, out var asked) is { } wrong)
+            return wrong;
+        rule = before with { Conditions = asked, Why = draft.Why ?? before.Why, Until = draft.Until ?? before.Until };
+        if (asked.IsEmpty)
+            return new(RuleFault.NoConditions, rule.Act, "");
+        if (rule.Why.Length is 0 or > MostWhy || rule.Why.Any(char.IsControl))
+            return new(RuleFault.Why, rule.Act, rule.Why);
+        return OfAct(draft, ref rule);
+    }
+
+    private static NotARule? Conditions(QueueRule before, RuleDraft draft, out RuleConditions asked)
+    {
+        asked = before.Conditions;
+        foreach (var (fault, typed, parse, with) in ((RuleFault, string?, Parse, Func<RuleConditions, NamePattern, RuleConditions>)[])
+        [
+            (RuleFault.Domain, draft.Domain, NamePattern.TryParseDomain, (conditions, name) => conditions with { Domain = name }),
+            (RuleFault.Site, draft.Site, NamePattern.TryParseDomain, (conditions, name) => conditions with { Site = name }),
+            (RuleFault.Sender, draft.Sender, TryParseSender, (conditions, name) => conditions with { Sender = name }),
+            (RuleFault.SenderDomain, draft.SenderDomain, NamePattern.TryParseDomain, (conditions, name) => conditions with { SenderDomain = name }),
+            (RuleFault.Account, draft.Account, TryParseAddress, (conditions, name) => conditions with { Account = name }),
+            (RuleFault.Recipient, draft.Recipient, TryParseAddress, (conditions, name) => conditions with { Recipient = name }),
+        ])
         {
-            if (!MessageIds.TryParse(typed, out var id))
-                return new("--message", typed, "the id of a message, as its 250 reply has it");
+            if (typed is null)
+                continue;
+            if (!parse(typed, out var pattern))
+                return new(fault, before.Act, typed);
+            asked = with(asked, pattern!);
+        }
+        if (draft.Message is { } message)
+        {
+            if (!MessageIds.TryParse(message, out var id))
+                return new(RuleFault.Message, before.Act, message);
             asked = asked with { MessageId = id };
         }
         asked = asked with { Older = draft.Older ?? asked.Older, Reply = draft.Reply ?? asked.Reply };
-        if (asked.Older is { } older && older <= TimeSpan.Zero)
-            return new("--older", older.ToString(), "longer than nothing");
-        if (asked.Reply.Length > MostText || asked.Reply.Any(char.IsControl))
-            return new("--reply", draft.Reply!, $"one line of up to {MostText} characters");
-        if (asked.IsEmpty)
-            return new("which mail is meant", "", "said by --domain, --site, --sender, --sender-domain, --account, --recipient, --message, --older or --reply; '--domain *' is all of it");
-        rule = before with { Conditions = asked, Why = draft.Why ?? before.Why, Until = draft.Until ?? before.Until };
-        if (rule.Why.Length is 0 or > MostWhy || rule.Why.Any(char.IsControl))
-            return new("--why", rule.Why, $"one line of 1 to {MostWhy} characters, for who finds the rule later");
-        return Act(draft, ref rule);
+        if (asked.Older <= TimeSpan.Zero)
+            return new(RuleFault.Older, before.Act, asked.Older.Value.ToString());
+        return asked.Reply.Length > MostText || asked.Reply.Any(char.IsControl) ? new(RuleFault.Reply, before.Act, asked.Reply) : null;
     }
 
     /// <summary>What belongs to the act alone.</summary>
-    private NotARule? Act(RuleDraft draft, ref QueueRule rule)
+    private NotARule? OfAct(RuleDraft draft, ref QueueRule rule)
     {
-        var word = rule.Act.ToString().ToLowerInvariant();
+        var act = rule.Act;
         if (!rule.IsStanding && draft.Until is not null)
-            return new("--until or --for", word, "of an act that stands (hold, suspend, redirect, rate): the others are done once");
+            return new(RuleFault.EndOfDoneOnce, act, "");
         if (rule.Until is { } until && until <= time.GetUtcNow())
-            return new("--until", until.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture), "a time to come");
-        if (rule.Act is RuleAct.Suspend or RuleAct.Rate && !rule.Conditions.IsOfDestinations)
-            return new($"'{word}' asks for", rule.Conditions.ToString(), "of destinations, by --domain or --site alone; 'hold' takes the others");
-        if (rule.Act == RuleAct.Rate && rule.Conditions is { Domain: not null, Site: not null })
-            return new("'rate' asks for", rule.Conditions.ToString(), "of --domain, for each by itself, or of --site, for all domains there together");
-        if (draft.Text is { } text)
-        {
-            if (rule.Act is not (RuleAct.Bounce or RuleAct.Expire))
-                return new("--text", text, $"with 'bounce' or 'expire' only; this is '{word}'");
-            if (text.Length > MostText || !text.All(c => c is >= ' ' and <= '~'))
-                return new("--text", text, $"one line of up to {MostText} characters of ASCII");
-            rule = rule with { Text = text };
-        }
+            return new(RuleFault.EndPassed, act, until.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture));
+        if (act is RuleAct.Suspend or RuleAct.Rate && !rule.Conditions.IsOfDestinations)
+            return new(RuleFault.NotOfDestinations, act, rule.Conditions.ToString());
+        if (act == RuleAct.Rate && rule.Conditions is { Domain: not null, Site: not null })
+            return new(RuleFault.DomainAndSite, act, rule.Conditions.ToString());
+        return OfText(draft, ref rule) ?? OfNextHop(draft, ref rule) ?? OfRate(draft, ref rule);
+    }
+
+    private static NotARule? OfText(RuleDraft draft, ref QueueRule rule)
+    {
+        if (draft.Text is not { } text)
+            return null;
+        if (rule.Act is not (RuleAct.Bounce or RuleAct.Expire))
+            return new(RuleFault.TextOfOther, rule.Act, text);
+        rule = rule with { Text = text };
+        return text.Length > MostText || !text.All(c => c is >= ' ' and <= '~') ? new(RuleFault.Text, rule.Act, text) : null;
+    }
+
+    private static NotARule? OfNextHop(RuleDraft draft, ref QueueRule rule)
+    {
         if (draft.To is { } to)
         {
             if (rule.Act != RuleAct.Redirect)
-                return new("--to", to, $"with 'redirect' only; this is '{word}'");
+                return new(RuleFault.NextHopOfOther, rule.Act, to);
+            // A socket is on one machine, and workers are on several.
             if (!NextHop.TryParse(to, out var hop) || hop.IsSocket)
-                return new("--to", to, "a host, host:port, an address, [address]:port, or one of these behind 'lmtp:'");
+                return new(RuleFault.NextHop, rule.Act, to);
             rule = rule with { Text = hop.ToString() };
         }
-        if (rule.Act == RuleAct.Redirect && rule.Text.Length == 0)
-            return new("--to", "", "said with 'redirect': a host, host:port, an address, or [address]:port");
-        if (draft.PerSecond is { } rate)
+        return rule is { Act: RuleAct.Redirect, Text.Length: 0 } ? new(RuleFault.NextHop, rule.Act, "") : null;
+    }
+
+    private static NotARule? OfRate(RuleDraft draft, ref QueueRule rule)
+    {
+        var typed = draft.PerSecond is { } rate ? rate.ToString(CultureInfo.InvariantCulture) : "";
+        if (draft.PerSecond is { } perSecond)
         {
             if (rule.Act != RuleAct.Rate)
-                return new("--per-second", Number(rate), $"with 'rate' only; this is '{word}'");
-            rule = rule with { Rate = rate };
+                return new(RuleFault.RateOfOther, rule.Act, typed);
+            rule = rule with { Rate = perSecond };
         }
-        return rule.Act == RuleAct.Rate && rule.Rate is not (>= LeastRate and <= MostRate)
-            ? new("--per-second", draft.PerSecond is { } typed ? Number(typed) : "", string.Create(CultureInfo.InvariantCulture, $"{LeastRate} to {MostRate} messages")) : null;
+        return rule is { Act: RuleAct.Rate, Rate: not (>= LeastRate and <= MostRate) } ? new(RuleFault.Rate, rule.Act, typed) : null;
     }
 
     private delegate bool Parse(string typed, out NamePattern? pattern);
-
-    private static NotARule? Pattern(
-        string option, string? typed, Parse parse, string allowed, ref RuleConditions conditions, Func<RuleConditions, NamePattern, RuleConditions> with)
-    {
-        if (typed is null)
-            return null;
-        if (!parse(typed, out var pattern))
-            return new(option, typed, allowed);
-        conditions = with(conditions, pattern!);
-        return null;
-    }
 
     private static bool TryParseSender(string typed, out NamePattern? pattern) => NamePattern.TryParseAddress(typed, out pattern, allowsNull: true);
 
@@ -182,6 +191,4 @@ public sealed class Rules(RuleStore store, RuleCounter counter, TimeProvider tim
 
     private static bool IsName(string name) =>
         name.Length is > 0 and <= MostName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-') && !name.StartsWith('-');
-
-    private static string Number(double value) => value.ToString(CultureInfo.InvariantCulture);
 }

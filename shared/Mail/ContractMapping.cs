@@ -40,16 +40,16 @@ public static class ContractMapping
 
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
         new(
-            command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => OfWorker(recipient, command.NextHop is not null)), command.Site,
-            command.SiteEpoch, command.EndsConnection, command.NextHop);
+            command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => OfWorker(recipient, command.RedirectTo is not null)), command.Site,
+            command.SiteEpoch, command.EndsConnection, command.RedirectTo);
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
         new(
-            command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, recipient => ToWorker(recipient, command.NextHop is not null)), command.Site,
-            command.SiteEpoch, command.EndsConnection, command.NextHop);
+            command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, recipient => ToWorker(recipient, command.RedirectTo is not null)), command.Site,
+            command.SiteEpoch, command.EndsConnection, command.RedirectTo);
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));

@@ -26,8 +26,8 @@ public sealed record Recipient(
 {
     public long MessageId => RecipientIds.MessageId(RecipientId);
 
-    /// <summary>Where a rule leads it in the place of its domain's hosts (<see cref="Mail.NextHop"/>); empty: no rule does.</summary>
-    public string NextHop { get; init; } = "";
+    /// <summary>The next hop that a rule leads it to, in the place of its domain's hosts; empty: no rule does.</summary>
+    public string RedirectTo { get; init; } = "";
 }
 
 /// <summary>Which service makes the attempt. The numbers are stored; they never change meaning.</summary>

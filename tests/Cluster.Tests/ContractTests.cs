@@ -105,10 +105,10 @@ public sealed class ContractTests
     public static TheoryData<object, string> Version4 => new()
     {
         {
-            new DeliverMessages("example.org", 77, [s_recipient with { Attempts = 1_000_003 }], EndsConnection: true, NextHop: "mx.example.net:25"),
+            new DeliverMessages("example.org", 77, [s_recipient with { Attempts = 1_000_003 }], EndsConnection: true, RedirectTo: "mx.example.net:25"),
             $$"""
             {"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1.Replace("\"attempts\":3", "\"attempts\":1000003", StringComparison.Ordinal)}}],
-             "endsConnection":true,"nextHop":"mx.example.net:25"}
+             "endsConnection":true,"redirectTo":"mx.example.net:25"}
             """
         },
     };
@@ -118,7 +118,7 @@ public sealed class ContractTests
     public void What_is_led_elsewhere_goes_to_workers_with_a_number_of_attempts_that_nobody_has_had()
     {
         var secured = s_recipient with { Body = (int)BodyType.RequireTls };
-        var command = new BatchCommand(77, "example.org", [s_recipient.ToRecipient(), secured.ToRecipient()], NextHop: "mx.example.net:25");
+        var command = new BatchCommand(77, "example.org", [s_recipient.ToRecipient(), secured.ToRecipient()], RedirectTo: "mx.example.net:25");
         var written = command.ToDeliverMessages();
         Assert.Equal([1_000_003, ~1_000_003], written.Recipients.Select(one => one.Attempts));
         Assert.Equivalent(command, written.ToBatchCommand(), strict: true);

@@ -55,16 +55,16 @@ public sealed class RuleCommandTests : IDisposable
     [InlineData("rule add x hold --domain a.*.net --why test", "--domain is 'a.*.net'; it must be a domain, '*.' and a domain (all below it), or '*'")]
     [InlineData("rule add x hold --recipient <> --why test", "--recipient is '<>'; it must be an address, a domain, '*@' or '*.' and a domain, or '*'")]
     [InlineData("rule add x hold --message y --why test", "--message is 'y'; it must be the id of a message")]
-    [InlineData("rule add x suspend --sender a@example.org --why test", "'suspend' asks for is 'sender a@example.org'; it must be of destinations")]
-    [InlineData("rule add x bounce --domain example.net --why test --for 1h", "--until or --for is 'bounce'; it must be of an act that stands")]
+    [InlineData("rule add x suspend --sender a@example.org --why test", "what 'suspend' asks for is 'sender a@example.org'; it must be of destinations")]
+    [InlineData("rule add x bounce --domain example.net --why test --for 1h", "--until or --for must be with an act that stands (hold, suspend, redirect, rate); 'bounce' is done once")]
     [InlineData("rule add x hold --domain example.net --why test --until 2001-01-01", "--until is '2001-01-01T00:00:00Z'; it must be a time to come")]
     [InlineData("rule add x hold --domain example.net --why test --for 1h --until 2040-01-01", "--for and --until both say when it ends")]
     [InlineData("rule add x hold --domain example.net --why test --text hello", "--text is 'hello'; it must be with 'bounce' or 'expire' only; this is 'hold'")]
-    [InlineData("rule add x redirect --domain example.net --why test", "--to must be said with 'redirect'")]
+    [InlineData("rule add x redirect --domain example.net --why test", "--to must be a host, host:port")]
     [InlineData("rule add x redirect --domain example.net --why test --to host:x", "--to is 'host:x'; it must be a host,")]
     [InlineData("rule add x rate --domain example.net --why test", "--per-second must be 0.001 to 100000 messages")]
     [InlineData("rule add x rate --domain example.net --why test --per-second fast", "--per-second is 'fast'; it must be a number")]
-    [InlineData("rule add x rate --sender a@example.org --per-second 1 --why test", "'rate' asks for is 'sender a@example.org'; it must be of destinations")]
+    [InlineData("rule add x rate --sender a@example.org --per-second 1 --why test", "what 'rate' asks for is 'sender a@example.org'; it must be of destinations")]
     public async Task What_makes_no_sense_is_said(string line, string complaint)
     {
         await _run.RunAsync("domain add example.org");

@@ -41,7 +41,7 @@ public sealed class RedirectTests
             S: 221 Bye
             """);
         await using var bench = new Bench();
-        bench.Commanded = command => command with { NextHop = $"127.0.0.1:{server.Port}", EndsConnection = true };
+        bench.Commanded = command => command with { RedirectTo = $"127.0.0.1:{server.Port}", EndsConnection = true };
         var report = await bench.RunAsync(bench.Message("one\r\n"));
         await server.FinishAsync();
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));

@@ -58,6 +58,8 @@ public sealed class NamePatternTests
     [Theory]
     [InlineData("")]
     [InlineData("*.")]
+    [InlineData("example..org")]
+    [InlineData("example.org..")]
     [InlineData("*example.org")]
     [InlineData("a.*.example.org")]
     [InlineData("ann@")]

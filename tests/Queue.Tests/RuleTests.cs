@@ -207,21 +207,21 @@ public sealed class RuleTests
         await using var queue = await StartPausedAsync(new() { ["Queue:RetrySteps:0"] = "00:30:00" });
         queue.Worker.SiteOf = _ => "mx.hosts.example";
         queue.Worker.Reachable = _ => false;
-        await AddAsync(queue, "aside", RuleAct.Redirect, new() { Recipient = new("aside@example.net") }, "backup.example:2525");
-        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "aside@example.net");
+        await AddAsync(queue, "elsewhere", RuleAct.Redirect, new() { Recipient = new("led@example.net") }, "backup.example:2525");
+        var id = await queue.AcceptAsync(hint: true, "sender@example.org", "led@example.net");
         await queue.Operator.ResumeDeliveryAsync(s_ann);
         await Until.TrueAsync(
             async () => (await queue.History.FindAsync(id, default))!.Recipients is [{ Attempts.Count: 1, Claimed: false }], "the other host does not answer");
         Assert.Equal(0, await queue.FailuresAsync("example.net"));
         queue.Worker.Reachable = _ => true;
-        var other = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "aside@example.net");
+        var other = await queue.AcceptAsync(hint: true, "sender@example.org", "a@example.net", "led@example.net");
         await queue.OutcomeOfAsync(other);
         Assert.All(
-            queue.Worker.Commands.Where(command => command.NextHop is not null),
+            queue.Worker.Commands.Where(command => command.RedirectTo is not null),
             command => Assert.True(
-                command is { NextHop: "backup.example:2525", EndsConnection: true, Site: null } && command.Recipients.All(recipient => recipient.Address == "aside@example.net")));
-        Assert.Equal(2, queue.Worker.Commands.Count(command => command.NextHop is not null));
-        Assert.Contains(queue.Worker.Commands, command => command is { NextHop: null, Site: "mx.hosts.example" });
+                command is { RedirectTo: "backup.example:2525", EndsConnection: true, Site: null } && command.Recipients.All(recipient => recipient.Address == "led@example.net")));
+        Assert.Equal(2, queue.Worker.Commands.Count(command => command.RedirectTo is not null));
+        Assert.Contains(queue.Worker.Commands, command => command is { RedirectTo: null, Site: "mx.hosts.example" });
     }
 
     [Fact]

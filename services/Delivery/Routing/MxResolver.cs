@@ -86,7 +86,7 @@ internal sealed class MxResolver
 
     /// <summary>Where a batch goes: to the hosts of its domain, or where an operator leads it.</summary>
     public Task<Resolution> ResolveToAddressAsync(BatchCommand wanted) =>
-        wanted.NextHop is { } hop ? ResolveToAddressAsync(wanted.Domain, hop) : ResolveToAddressAsync(wanted.Domain);
+        wanted.RedirectTo is { } hop ? ResolveToAddressAsync(wanted.Domain, hop) : ResolveToAddressAsync(wanted.Domain);
 
     /// <summary>
     /// Where an operator leads mail of the domain, with what he asks of TLS for it: never the hosts of the domain, also where this program cannot read where that is.

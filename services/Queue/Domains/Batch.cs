@@ -13,7 +13,7 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     public long SiteEpoch { get; init; }
 
     /// <summary>Where a rule leads it in the place of the domain's hosts; null: to these.</summary>
-    public string? NextHop { get; init; }
+    public string? RedirectTo { get; init; }
 
     /// <summary>Its connection is not kept beyond it.</summary>
     public bool EndsConnection { get; init; }

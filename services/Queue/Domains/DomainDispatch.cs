@@ -245,7 +245,7 @@ internal sealed class DomainDispatch(
     }
 
     /// <summary>A batch that says nothing of the domain: a rule leads a part of its mail elsewhere.</summary>
-    public bool IsAside(Batch? batch) => batch?.NextHop is not null && !_rules.Redirects.Any(rule => rule.Conditions.IsOfDestinations);
+    public bool IsRedirectedInPart(Batch? batch) => batch?.RedirectTo is not null && !_rules.Redirects.Any(rule => rule.Conditions.IsOfDestinations);
 
     /// <summary>Recipients as rules want them: those that are held, and all of them, with where they go.</summary>
     private async ValueTask<(IReadOnlyList<Recipient> All, IReadOnlySet<long> Held)> ObeyAsync(
@@ -267,7 +267,7 @@ internal sealed class DomainDispatch(
             var subject = RuleSubject.Of(recipient, domain, site.Key, replies.GetValueOrDefault(recipient.RecipientId, ""));
             if (_rules.FindHold(subject, now) is not null)
                 held.Add(recipient.RecipientId);
-            all.Add(recipient.Route == RecipientRoute.Remote && _rules.FindRedirect(subject, now) is { Text: var hop } ? recipient with { NextHop = hop } : recipient);
+            all.Add(recipient.Route == RecipientRoute.Remote && _rules.FindRedirect(subject, now) is { Text: var hop } ? recipient with { RedirectTo = hop } : recipient);
         }
         return (all, held);
     }
@@ -393,7 +393,7 @@ internal sealed class DomainDispatch(
             site.GiveBack(domain, batchId);
             return false;
         }
-        if (permit is not null && (batch.Route != RecipientRoute.Remote || batch.NextHop is not null))
+        if (permit is not null && (batch.Route != RecipientRoute.Remote || batch.RedirectTo is not null))
             site.GiveBack(domain, batchId);
         await SendAsync(domain, batch);
         return true;

@@ -160,10 +160,10 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         var messages = isRemote ? Math.Min(MostMessages(now), permit?.Messages ?? int.MaxValue) : int.MaxValue;
         if (messages <= 0)
             return null;
-        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages, next.NextHop), probe);
-        if (isRemote && next.NextHop.Length > 0)
+        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages, next.RedirectTo), probe);
+        if (isRemote && next.RedirectTo.Length > 0)
         {
-            batch = batch with { NextHop = next.NextHop, EndsConnection = true, IsPaced = _rate.IsSet };
+            batch = batch with { RedirectTo = next.RedirectTo, EndsConnection = true, IsPaced = _rate.IsSet };
             if (_rate.IsSet)
                 _rate.Take(batch.Messages);
         }
@@ -190,7 +190,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     public RecipientRoute? NextRoute => _window.Next?.Route;
 
     /// <summary>The next batch goes to the hosts of the domain, or of its site.</summary>
-    public bool IsNextOfSite => _window.Next is { Route: RecipientRoute.Remote, NextHop.Length: 0 };
+    public bool IsNextOfSite => _window.Next is { Route: RecipientRoute.Remote, RedirectTo.Length: 0 };
 
     /// <summary>So many messages at most are wanted in the next batch to other systems.</summary>
     public int MostMessages(DateTimeOffset now) => Math.Min(

@@ -179,7 +179,7 @@ internal sealed partial class DomainQueueGrain(
             ForgetSetbacks(batch);
         else if (batch is not null)
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
-        if (!dispatch.IsAside(batch) && DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
+        if (!dispatch.IsRedirectedInPart(batch) && DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
@@ -352,7 +352,7 @@ internal sealed partial class DomainQueueGrain(
         dispatch.Site.End(new SiteReport(
             Domain, batch.Id, batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], SiteState.Answered, HasProgressed: true, ""));
         _queue.NoteMoreInStore();
-        if (!dispatch.IsAside(batch))
+        if (!dispatch.IsRedirectedInPart(batch))
             await LearnAsync(new AttemptReport(Domain, batch.Id, ClaimId: 0, [], Unreachable: false));
     }
 

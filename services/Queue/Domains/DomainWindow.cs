@@ -137,8 +137,8 @@ internal sealed class DomainWindow(int capacity)
     }
 
     /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
-    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string nextHop = "") =>
-        _turns.Take(most, route, mostMessages, nextHop);
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string redirectTo = "") =>
+        _turns.Take(most, route, mostMessages, redirectTo);
 
     /// <summary>They were taken, nobody has tried them, and it is still their turn.</summary>
     public void Return(IReadOnlyList<Recipient> recipients) => _turns.Return(recipients);

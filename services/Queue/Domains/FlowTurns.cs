@@ -39,18 +39,18 @@ internal sealed class FlowTurns
     /// the same. A flow whose next recipient goes another way keeps its place.
     /// </summary>
     /// <param name="mostMessages">So many turns at most.</param>
-    /// <param name="nextHop">Where a rule leads them; empty: no rule does.</param>
-    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string nextHop = "")
+    /// <param name="redirectTo">Where a rule leads them; empty: no rule does.</param>
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string redirectTo = "")
     {
         var taken = new List<Recipient>(Math.Min(most, Count));
         for (var node = _turns.First; node is not null && taken.Count < most && mostMessages > 0;)
         {
-            if (!GoesThere(node.Value.Peek(), route, nextHop))
+            if (!GoesThere(node.Value.Peek(), route, redirectTo))
             {
                 node = node.Next;
                 continue;
             }
-            TakeTurn(node.Value, most, route, nextHop, taken);
+            TakeTurn(node.Value, most, route, redirectTo, taken);
             mostMessages--;
             var next = node.Next;
             _turns.Remove(node);
@@ -102,14 +102,14 @@ internal sealed class FlowTurns
     }
 
     /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
-    private static void TakeTurn(Flow flow, int most, RecipientRoute route, string nextHop, List<Recipient> taken)
+    private static void TakeTurn(Flow flow, int most, RecipientRoute route, string redirectTo, List<Recipient> taken)
     {
         var messageId = flow.Peek().MessageId;
-        while (taken.Count < most && !flow.IsEmpty && flow.Peek() is var next && next.MessageId == messageId && GoesThere(next, route, nextHop))
+        while (taken.Count < most && !flow.IsEmpty && flow.Peek() is var next && next.MessageId == messageId && GoesThere(next, route, redirectTo))
             taken.Add(flow.Take());
     }
 
-    private static bool GoesThere(Recipient recipient, RecipientRoute route, string nextHop) => recipient.Route == route && recipient.NextHop == nextHop;
+    private static bool GoesThere(Recipient recipient, RecipientRoute route, string redirectTo) => recipient.Route == route && recipient.RedirectTo == redirectTo;
 
     private sealed class Flow(string key)
     {

@@ -14,7 +14,7 @@ internal sealed class OperatorHolds(RuleBook rules, QueueStore queue, TimeProvid
         {
             foreach (var domain in domains.Distinct(StringComparer.Ordinal))
             {
-                var (_, site) = await queue.FindDomainAsync(domain, cancellationToken);
+                var site = current.NeedsSite ? (await queue.FindDomainAsync(domain, cancellationToken)).Site : "";
                 if (current.OfDomain(domain, site) is var said && !ReferenceEquals(said, DomainRules.None))
                     found.Add(domain, (said, site));
             }

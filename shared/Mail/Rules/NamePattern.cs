@@ -35,11 +35,14 @@ public sealed record NamePattern(string Text)
     public static bool TryParseDomain(string typed, [NotNullWhen(true)] out NamePattern? pattern)
     {
         pattern = null;
-        var name = typed.TrimEnd('.');
+        var name = typed;
         if (name != "*")
         {
+            // The full stop of the root.
+            if (name is [.., not '.', '.'])
+                name = name[..^1];
             var (prefix, rest) = name.StartsWith(Below, StringComparison.Ordinal) ? (Below, name[Below.Length..]) : ("", name);
-            if (rest.Length is 0 or > MaxLength || rest.StartsWith('.') || rest.Any(c => char.IsWhiteSpace(c) || char.IsControl(c) || c is '*' or '@' or ',' or '<' or '>'))
+            if (rest.Length is 0 or > MaxLength || rest.StartsWith('.') || rest.EndsWith('.') || rest.Contains("..", StringComparison.Ordinal) || rest.Any(c => char.IsWhiteSpace(c) || char.IsControl(c) || c is '*' or '@' or ',' or '<' or '>'))
                 return false;
             name = prefix + DomainName.Key(rest);
         }

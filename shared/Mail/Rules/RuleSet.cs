@@ -59,6 +59,9 @@ public sealed class RuleSet
     /// <summary>Some of them keep mail back.</summary>
     public bool KeepsBack => Array.Exists(_rules, rule => rule.KeepsBack);
 
+    /// <summary>Where a domain's mail goes has to be known.</summary>
+    public bool NeedsSite => Array.Exists(_rules, rule => rule.Conditions.Site is not null);
+
     /// <summary>Those that keep back what fits, and not all of a domain.</summary>
     public IEnumerable<QueueRule> Parts => _rules.Where(rule => rule.KeepsBack && !rule.Conditions.IsOfDestinations);
 
