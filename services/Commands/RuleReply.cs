@@ -15,8 +15,7 @@ internal static class RuleReply
         RuleFound { Rule: var rule } => Reply.Show("rule", [.. Lines(rule, now).Select(line => new LinePart(line))], json => Write(json, rule, now)),
         RuleAdded { Rule: var rule } => Reply.Say(result.Status, "ruleAdded", Added(rule), json => Write(json, rule, now)),
         RuleTried { Rule: var rule } => Reply.Say(
-            result.Status, "ruleTried", $"Nothing was changed. {Fits(rule)}, and so would be done to {(Count(rule) == 1 ? "it" : "them")}: {OneLine(rule.Rule.Summary)}",
-            json => Write(json, rule, now)),
+            result.Status, "ruleTried", $"{OneLine(rule.Rule.Summary)}. {Fits(rule)}. Nothing was changed", json => Write(json, rule, now)),
         RuleChanged { Rule: var rule, Before: var before } => Reply.Say(
             result.Status, "ruleChanged", $"{rule.Rule.Name} is now '{OneLine(rule.Rule.Summary)}'{End(rule.Rule)}, and was '{OneLine(before.Summary)}'{End(before)}. {Fits(rule)}",
             json => Write(json, rule, now)),
@@ -157,7 +156,7 @@ internal static class RuleReply
         json.WriteString("act", Json.Name(rule.Act));
         json.WriteStartObject("conditions");
         foreach (var (name, pattern) in ((string, NamePattern?)[])[
-            ("domain", asked.Domain), ("site", asked.Site), ("sender", asked.Sender), ("senderDomain", asked.SenderDomain), ("account", asked.Account),
+            ("domain", asked.Domain), ("site", asked.Site), ("sender", asked.Sender), ("senderDomain", asked.SenderDomain), ("account", asked.Login),
             ("recipient", asked.Recipient)])
         {
             if (pattern is not null)

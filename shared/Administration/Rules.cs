@@ -110,7 +110,7 @@ public sealed class Rules(RuleStore store, RuleCounter counter, TimeProvider tim
             (RuleFault.Site, draft.Site, NamePattern.TryParseDomain, (conditions, name) => conditions with { Site = name }),
             (RuleFault.Sender, draft.Sender, TryParseSender, (conditions, name) => conditions with { Sender = name }),
             (RuleFault.SenderDomain, draft.SenderDomain, NamePattern.TryParseDomain, (conditions, name) => conditions with { SenderDomain = name }),
-            (RuleFault.Account, draft.Account, TryParseAddress, (conditions, name) => conditions with { Account = name }),
+            (RuleFault.Account, draft.Account, TryParseAddress, (conditions, name) => conditions with { Login = name }),
             (RuleFault.Recipient, draft.Recipient, TryParseAddress, (conditions, name) => conditions with { Recipient = name }),
         ])
         {

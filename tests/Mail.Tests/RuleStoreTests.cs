@@ -16,7 +16,7 @@ public abstract partial class StoreTests
     {
         var conditions = new RuleConditions
         {
-            Domain = new("*.example.net"), Site = new("mx.example.net"), Sender = new("<>"), SenderDomain = new("example.org"), Account = new("ann@example.org"),
+            Domain = new("*.example.net"), Site = new("mx.example.net"), Sender = new("<>"), SenderDomain = new("example.org"), Login = new("ann@example.org"),
             Recipient = new("bob@example.net"), MessageId = 4711, Older = TimeSpan.FromMinutes(90), Reply = "full ''",
         };
         var rule = new QueueRule("all", RuleAct.Redirect, conditions, "why") { Text = "mx.example.com:25", Rate = 0.5, Until = Store.Time.GetUtcNow().AddHours(1) };
@@ -75,7 +75,7 @@ public abstract partial class StoreTests
             "site" => new RuleConditions { Site = pattern },
             "sender" => new RuleConditions { Sender = pattern },
             "sender-domain" => new RuleConditions { SenderDomain = pattern },
-            "account" => new RuleConditions { Account = pattern },
+            "account" => new RuleConditions { Login = pattern },
             "recipient" => new RuleConditions { Recipient = pattern },
             "message" => new RuleConditions { MessageId = first },
             "older" => new RuleConditions { Older = TimeSpan.FromHours(1) },

@@ -138,6 +138,23 @@ public sealed class RuleTests
     }
 
     [Fact]
+    public async Task What_was_to_be_done_before_a_death_is_done_by_who_comes_also_to_what_is_held()
+    {
+        await using var queue = await QueueUnderTest.StartAsync(before: async store =>
+        {
+            await store.RouteAsync(RecipientRoute.Remote, "a@example.net", "b@example.net", "c@example.net");
+            await AddAsync(store, "hold", RuleAct.Hold, new() { Domain = new("*") });
+            await AddAsync(store, "stop", RuleAct.Bounce, new() { Domain = new("example.net") });
+            // The first piece was done and noted, by somebody who died.
+            Assert.True(await store.Rules.AdvanceAsync((await store.Rules.FindAsync("stop", default))!, 0, "1 0 0 example.net", null));
+        });
+        await Until.TrueAsync(async () => (await queue.Rules.FindAsync("stop", default))!.EndedAt is not null, "the rule is done");
+        Assert.Equal(3, (await queue.Rules.FindAsync("stop", default))!.Done);
+        Assert.All(await queue.ReadRecipientsAsync(), recipient => Assert.Equal((long)RecipientState.Bounced, recipient.State));
+        Assert.Empty(queue.Worker.Commands);
+    }
+
+    [Fact]
     public async Task Who_is_being_tried_when_a_rule_comes_is_bounced_when_he_waits_again()
     {
         await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:RetrySteps:0"] = "00:30:00" });

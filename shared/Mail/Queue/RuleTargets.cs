@@ -109,7 +109,7 @@ public sealed class RuleTargets(MailDatabase database)
     }
 
     /// <summary>The flow that all of it has; empty: it may be any.</summary>
-    private static string FlowOf(RuleConditions conditions) => conditions.Account is { IsAddress: true } account ? account.Text : "";
+    private static string FlowOf(RuleConditions conditions) => conditions.Login is { IsAddress: true } account ? account.Text : "";
 
     private async Task<RulePage> FilterAsync(RuleConditions conditions, List<RuleTarget> rows, int page, CancellationToken cancellationToken)
     {

@@ -33,7 +33,7 @@ public sealed record RuleConditions
     public NamePattern? SenderDomain { get; init; }
 
     /// <summary>Who was logged in.</summary>
-    public NamePattern? Account { get; init; }
+    public NamePattern? Login { get; init; }
 
     /// <summary>Where it goes, or where it was addressed before aliases.</summary>
     public NamePattern? Recipient { get; init; }
@@ -62,7 +62,7 @@ public sealed record RuleConditions
         FitsDestination(subject.Domain, subject.Site)
         && (MessageId is not { } id || id == subject.MessageId)
         && (Older is not { } older || now - subject.AcceptedAt >= older)
-        && Account?.FitsAccount(subject.Flow) != false
+        && Login?.FitsAccount(subject.Flow) != false
         && Sender?.FitsAddress(subject.Sender) != false
         && (SenderDomain is not { } domain || FitsSenderDomain(domain, subject))
         && (Recipient is not { } recipient || recipient.FitsAddress(subject.Address) || (subject.Original.Length > 0 && recipient.FitsAddress(subject.Original)));
@@ -79,7 +79,7 @@ public sealed record RuleConditions
         Add("site", Site?.Text);
         Add("sender", Sender?.Text);
         Add("sender-domain", SenderDomain?.Text);
-        Add("account", Account?.Text);
+        Add("account", Login?.Text);
         Add("recipient", Recipient?.Text);
         Add("message", MessageId is { } id ? MessageIds.ToText(id) : null);
         Add("older", Older is { } older ? AgeText(older) : null);

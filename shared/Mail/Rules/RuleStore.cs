@@ -155,7 +155,7 @@ public sealed class RuleStore(MailDatabase database)
         var asked = rule.Conditions;
         return
         [
-            rule.Name, (long)rule.Act, Text(asked.Domain), Text(asked.Site), Text(asked.Sender), Text(asked.SenderDomain), Text(asked.Account), Text(asked.Recipient),
+            rule.Name, (long)rule.Act, Text(asked.Domain), Text(asked.Site), Text(asked.Sender), Text(asked.SenderDomain), Text(asked.Login), Text(asked.Recipient),
             asked.MessageId ?? 0, (long)(asked.Older?.TotalMilliseconds ?? 0), asked.Reply, rule.Text, (long)Math.Round(rule.Rate * RateScale), Stored(rule.Until), rule.Why,
             StoredText.Note(rule.SetBy), StoredText.Note(rule.Host), rule.SetAt, Stored(rule.EndedAt), rule.Done, rule.Place,
         ];
@@ -170,7 +170,7 @@ public sealed class RuleStore(MailDatabase database)
         new RuleConditions
         {
             Domain = Pattern(r.GetString(2)), Site = Pattern(r.GetString(3)), Sender = Pattern(r.GetString(4)), SenderDomain = Pattern(r.GetString(5)),
-            Account = Pattern(r.GetString(6)), Recipient = Pattern(r.GetString(7)), MessageId = r.GetInt64(8) is var id and not 0 ? id : null,
+            Login = Pattern(r.GetString(6)), Recipient = Pattern(r.GetString(7)), MessageId = r.GetInt64(8) is var id and not 0 ? id : null,
             Older = r.GetInt64(9) is var age and not 0 ? TimeSpan.FromMilliseconds(age) : null, Reply = r.GetString(10),
         },
         r.GetString(14))
