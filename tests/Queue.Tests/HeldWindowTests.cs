@@ -13,6 +13,7 @@ public sealed class HeldWindowTests
     [Fact]
     public void What_is_held_is_passed_page_by_page_and_what_comes_is_read_behind_it()
     {
+        _window.NextPage(s_noon);
         Load(1, 6, s_noon, held: [1, 2, 3, 4, 5, 6]);
         Assert.Equal((0, true, true), (_window.Count, _window.MoreInStore, _window.HasPassedHeld));
         // However long it takes, it goes on behind.
