@@ -29,6 +29,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public Bans Bans => _services.GetRequiredService<Bans>();
 
+    public ApiTokens Tokens => _services.GetRequiredService<ApiTokens>();
+
     public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
 
     public TlsPolicies Tls => _services.GetRequiredService<TlsPolicies>();

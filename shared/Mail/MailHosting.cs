@@ -69,6 +69,8 @@ public static class MailHosting
         services.AddSingleton<GreylistStore>();
         services.AddSingleton<BanStore>();
         services.AddSingleton<AuditLog>();
+        services.AddSingleton<ApiTokenStore>();
+        services.AddSingleton<ApiAnswerStore>();
         services.AddSingleton<SecretStore>();
         services.AddSingleton<LoginFailureStore>();
         services.AddSingleton<StsPolicyStore>();

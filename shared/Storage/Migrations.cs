@@ -376,6 +376,23 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
         ],
         [
+            // Tokens by which programs come to the operator's acts: a digest of each. scopes: see ApiScopes. domain, account: what it is for; both empty: everything.
+            // until_at, used_at: 0: never.
+            """
+            CREATE TABLE api_tokens (
+                name TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, scopes BIGINT NOT NULL, domain TEXT NOT NULL, account TEXT NOT NULL, made_at BIGINT NOT NULL,
+                made_by TEXT NOT NULL, until_at BIGINT NOT NULL, used_at BIGINT NOT NULL)
+            """,
+
+            // Answers to requests that came with a key. name, request: digests. status 0: it is being done.
+            """
+            CREATE TABLE api_answers (
+                name TEXT PRIMARY KEY, request TEXT NOT NULL, began_at BIGINT NOT NULL, status BIGINT NOT NULL, location TEXT NOT NULL, type TEXT NOT NULL,
+                body TEXT NOT NULL)
+            """,
+            "CREATE INDEX api_answers_began ON api_answers (began_at)",
+        ],
+        [
             // What operators said of mail that waits. act: see RuleAct. domain to reply: what is asked for, see RuleConditions; empty or 0: nothing. text: what senders are told, or the
             // next hop. until_at, ended_at: 0: never, not yet. done, place: of what is done once, to how many, and how far it has come.
             """

@@ -21,7 +21,7 @@ internal sealed partial class PolicyFile : BackgroundService
     public PolicyFile(IOptions<IngressOptions> options, IngressTelemetry telemetry, TimeProvider time, ILogger<PolicyFile> log)
     {
         (_path, _telemetry, _time, _log) = (options.Value.Checks.PolicyFile, telemetry, time, log);
-        _reader = new(_path, Parse);
+        _reader = new(_path, (bytes, failures) => Parse(bytes, options.Value.Listeners, failures));
         if (_path.Length == 0)
             return;
         _current = _reader.Look() == PolicyLook.Taken
@@ -32,7 +32,8 @@ internal sealed partial class PolicyFile : BackgroundService
     public DoorPolicy Current => _current;
 
     /// <summary>Says what is wrong with a file, as its setting's failures.</summary>
-    internal static void Validate(string setting, string path, List<string> failures) => PolicyFiles.Validate(setting, path, Parse, failures);
+    internal static void Validate(string setting, string path, IEnumerable<ListenerOptions> listeners, List<string> failures) =>
+        PolicyFiles.Validate(setting, path, (bytes, wrong) => Parse(bytes, listeners, wrong), failures);
 
     /// <summary>Looks at the file, and takes what it says if it has changed.</summary>
     internal void Look()
@@ -76,10 +77,10 @@ internal sealed partial class PolicyFile : BackgroundService
         }
     }
 
-    private static DoorPolicy? Parse(byte[] bytes, List<string> failures)
+    private static DoorPolicy? Parse(byte[] bytes, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
         var options = PolicyFiles.ReadOptions<PolicyOptions>(bytes, PolicyOptions.SectionName, failures);
-        options?.Validate(failures);
+        options?.Validate(listeners, failures);
         return options is null || failures.Count > 0 ? null : new DoorPolicy(options);
     }
 

@@ -8,7 +8,8 @@ namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Wakes the queues of domains that have something due. A queue that is awake goes on by itself, so waking one is waited for only a second;
-/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken, and no domain of which operators keep back all.
+/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken; where workers of some endpoint are missing,
+/// what waits for them is passed over, and as that may be very much, it is done seldom until they are back. No domain is woken of which operators keep back all.
 /// </summary>
 internal sealed partial class DueDomains(
     QueueStore store, HeldDomainStore heldDomains, IGrainFactory grains, DeliveryPause pause, RuleBook rules, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
@@ -21,7 +22,13 @@ internal sealed partial class DueDomains(
     /// <summary>Found in this round, with all of their mail kept back.</summary>
     private readonly List<string> _held = [];
 
+    // Whoever lacks nothing and is due is woken so much later at most.
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
+
     private Waking? _waking;
+    private TimeSpan _pause;
+    private long _ended;
+    private int _openings;
 
     public string Name => DutyName;
 
@@ -29,15 +36,19 @@ internal sealed partial class DueDomains(
 
     public async Task<bool> RoundAsync()
     {
-        if (pause.IsPaused || !rules.IsRead)
+        var openings = gate.Openings;
+        if (pause.IsPaused || !rules.IsRead || (openings == _openings && time.GetElapsedTime(_ended) < _pause))
             return false;
+        var began = time.GetTimestamp();
         _held.Clear();
         var version = rules.Current.Version;
-        var useful = await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+        var isUseful = await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+        (_openings, _ended) = (openings, time.GetTimestamp());
+        _pause = gate.Closed.Count > 0 ? new DutyPace(TimeSpan.Zero, Share: 0.02, s_longestPause).PauseAfter(time.GetElapsedTime(began)) : TimeSpan.Zero;
         // Judged by other rules in part: then nothing is written, and the next round finds them again.
         if (_held.Count > 0 && rules.Current.Version == version)
             await heldDomains.DeferAsync(_held, version, time.GetUtcNow() + HeldDomainStore.Pause);
-        return useful;
+        return isUseful;
     }
 
     private async Task<IReadOnlyList<DueDomain>> ListAsync(DueDomain after, int most)

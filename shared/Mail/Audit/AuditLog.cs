@@ -43,13 +43,18 @@ public enum OperatorAction
 
     DkimKeyRetired = 71,
 
-    /// <summary>What waits, and what comes, is held, led elsewhere, returned or the like, by a rule with a name.</summary>
-    RuleAdded = 80,
+    /// <summary>A token lets programs in.</summary>
+    TokenMade = 80,
 
-    RuleChanged = 81,
+    TokenRemoved = 81,
+
+    /// <summary>What waits, and what comes, is held, led elsewhere, returned or the like, by a rule with a name.</summary>
+    RuleAdded = 90,
+
+    RuleChanged = 91,
 
     /// <summary>What it kept back goes on as it was.</summary>
-    RuleRemoved = 82,
+    RuleRemoved = 92,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
