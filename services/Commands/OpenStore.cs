@@ -31,6 +31,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public ApiTokens Tokens => _services.GetRequiredService<ApiTokens>();
 
+    public Suppressions Suppressions => _services.GetRequiredService<Suppressions>();
+
     public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
 
     public TlsPolicies Tls => _services.GetRequiredService<TlsPolicies>();

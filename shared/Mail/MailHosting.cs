@@ -68,6 +68,7 @@ public static class MailHosting
         services.AddSingleton<HeldDomainStore>();
         services.AddSingleton<GreylistStore>();
         services.AddSingleton<BanStore>();
+        services.AddSingleton<SuppressionStore>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<ApiTokenStore>();
         services.AddSingleton<ApiAnswerStore>();

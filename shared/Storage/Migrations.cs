@@ -393,6 +393,19 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "CREATE INDEX api_answers_began ON api_answers (began_at)",
         ],
         [
+            // Senders that have a suppression list: an account, or a domain of reverse-paths. keep_for: how long who comes to it stays, in milliseconds; 0: for good.
+            "CREATE TABLE suppression_senders (sender TEXT PRIMARY KEY, since BIGINT NOT NULL, keep_for BIGINT NOT NULL, set_by TEXT NOT NULL)",
+
+            // Who is not sent mail of a sender. id: a hash of both. cause: see SuppressionCause. until_at: the largest number: for good.
+            """
+            CREATE TABLE suppressions (
+                id {id}, sender TEXT NOT NULL, address TEXT NOT NULL, cause BIGINT NOT NULL, reason TEXT NOT NULL, since BIGINT NOT NULL,
+                until_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX suppressions_sender ON suppressions (sender, address)",
+            "CREATE INDEX suppressions_until ON suppressions (until_at)",
+        ],
+        [
             // What operators said of mail that waits. act: see RuleAct. domain to reply: what is asked for, see RuleConditions; empty or 0: nothing. text: what senders are told, or the
             // next hop. until_at, ended_at: 0: never, not yet. done, place: of what is done once, to how many, and how far it has come.
             """

@@ -18,5 +18,11 @@ INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason, site
          CASE WHEN abs(hashtext(domain)::BIGINT) % 5 < :failing THEN :now + 3600000 ELSE 0 END,
          CASE WHEN abs(hashtext(domain)::BIGINT) % 5 < :failing THEN '4.4.1 no host of it answers' ELSE '' END, COALESCE(NULLIF(:'site', ''), 'mx.' || domain)
   FROM recipients WHERE state = 0 GROUP BY domain;
+-- What they are found by: 64 bits of a hash, as SearchTerm makes it.
+CREATE FUNCTION pg_temp.term(kind text, name text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+  $$ SELECT CAST(CAST('x' || encode(substr(sha256(convert_to(kind || name, 'UTF8')), 1, 8), 'hex') AS bit(64)) AS bigint) $$;
+INSERT INTO search_terms (term, message_id) SELECT pg_temp.term('f', 'ann@example.org'), i FROM filled;
+INSERT INTO search_terms (term, message_id) SELECT pg_temp.term('t', 'user' || i || '@' || domain), i FROM filled;
+INSERT INTO queue_state (name, value, since) VALUES ('message_search', 1, :now - 86400000);
 UPDATE id_blocks SET next = :n + 1000000;
 VACUUM ANALYZE;

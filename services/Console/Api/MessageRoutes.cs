@@ -36,7 +36,7 @@ internal static class MessageRoutes
         return found switch
         {
             MessagesFound page => TypedResults.Ok(new Page<MessageSummaryView>(
-                [.. page.Messages.Select(MessageSummaryView.Of)], page.HasMore && page.Messages.Count > 0 ? MessageIds.ToText(page.Messages[^1].MessageId) : null)),
+                [.. page.Messages.Select(MessageSummaryView.Of)], page.Next is { } next ? MessageIds.ToText(next) : null)),
             _ => Page.BadCursor(),
         };
     }
