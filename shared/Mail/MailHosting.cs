@@ -64,6 +64,7 @@ public static class MailHosting
         services.AddSingleton<FlushStore>();
         services.AddSingleton<RuleStore>();
         services.AddSingleton<RuleTargets>();
+        services.AddSingleton<ReplyStore>();
         services.AddSingleton<RuleCounter>();
         services.AddSingleton<HeldDomainStore>();
         services.AddSingleton<GreylistStore>();

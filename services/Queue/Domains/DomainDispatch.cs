@@ -13,7 +13,7 @@ namespace MailPipeline.Queue.Domains;
 /// </summary>
 internal sealed class DomainDispatch(
     QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, DomainSite site, QueuePolicyFile policy,
-    RuleBook rules, HeldDomainStore heldDomains, IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
+    RuleBook rules, HeldDomainStore heldDomains, ReplyStore replyStore, IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
 {
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
@@ -253,7 +253,7 @@ internal sealed class DomainDispatch(
     {
         if (!_rules.IsOfParts || recipients.Count == 0)
             return (recipients, s_none);
-        var replies = !_rules.NeedsReply ? new Dictionary<long, string>() : await store.FindLastRepliesAsync(
+        var replies = !_rules.NeedsReply ? new Dictionary<long, string>() : await replyStore.FindLastAsync(
             [.. recipients.Where(recipient => recipient.Attempts > 0).Select(recipient => recipient.RecipientId)], CancellationToken.None);
         return Obey(domain, recipients, replies, now);
     }

@@ -3,7 +3,7 @@ using MailPipeline.Mail;
 namespace MailPipeline.Queue.Policies;
 
 /// <summary>What rules hold, for whoever would give up or tell of what waits: it is left to the operator. What is suspended grows older as any other.</summary>
-internal sealed class OperatorHolds(RuleBook rules, QueueStore queue, TimeProvider time)
+internal sealed class OperatorHolds(RuleBook rules, QueueStore queue, ReplyStore replyStore, TimeProvider time)
 {
     /// <summary>As it is now. Nothing is read where no rule holds anything.</summary>
     public async Task<HeldMail> OfAsync(IEnumerable<string> domains, CancellationToken cancellationToken)
@@ -28,7 +28,7 @@ internal sealed class OperatorHolds(RuleBook rules, QueueStore queue, TimeProvid
     {
         var held = await OfAsync(recipients.Select(domainOf), cancellationToken);
         var replies = !held.NeedsReply ? new Dictionary<long, string>()
-            : await queue.FindLastRepliesAsync([.. recipients.Select(recipient => recipient.RecipientId)], cancellationToken);
+            : await replyStore.FindLastAsync([.. recipients.Select(recipient => recipient.RecipientId)], cancellationToken);
         return recipients.Where(recipient => held.Holds(domainOf(recipient), recipient, replies.GetValueOrDefault(recipient.RecipientId, "")))
             .Select(recipient => recipient.RecipientId).ToHashSet();
     }

@@ -200,12 +200,6 @@ public sealed class QueueStore(MailDatabase database)
 
     private static readonly Statement s_uncertain = new("SELECT id, uncertain FROM recipients WHERE id {in_1}");
 
-    internal static readonly Statement s_lastReplies = new(
-        """
-        SELECT a.recipient_id, a.reply FROM attempts a
-        WHERE a.recipient_id {in_1} AND a.number = (SELECT MAX(n.number) FROM attempts n WHERE n.recipient_id = a.recipient_id)
-        """);
-
     private static readonly Statement s_queued = new($"SELECT {Columns} WHERE r.id = $1 AND r.state = 0");
 
     // The later of the two times, as the index has it: domains that back off, however many, are not read.
@@ -380,12 +374,6 @@ public sealed class QueueStore(MailDatabase database)
     public async Task<IReadOnlyDictionary<long, int>> CountUncertainAsync(IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
         (await database.QueryAsync(s_uncertain, r => (Id: r.GetInt64(0), Count: r.GetInt32(1)), cancellationToken, SqlValue.FromIds(recipientIds)))
             .ToDictionary(row => row.Id, row => row.Count);
-
-    /// <summary>What was last replied to each of these that was tried.</summary>
-    public async Task<IReadOnlyDictionary<long, string>> FindLastRepliesAsync(IReadOnlyCollection<long> recipientIds, CancellationToken cancellationToken) =>
-        recipientIds.Count == 0 ? new Dictionary<long, string>()
-            : (await database.QueryAsync(s_lastReplies, r => (Id: r.GetInt64(0), Reply: r.GetString(1)), cancellationToken, SqlValue.FromIds(recipientIds)))
-                .ToDictionary(row => row.Id, row => row.Reply);
 
     /// <summary>The claim is there, and on recipients of this domain.</summary>
     public async Task<bool> IsClaimHeldAsync(long claimId, string domain, CancellationToken cancellationToken) =>

@@ -64,7 +64,7 @@ public sealed class RuleTargets(MailDatabase database)
         ORDER BY q.domain LIMIT 2
         """);
 
-    private readonly QueueStore _queue = new(database);
+    private readonly ReplyStore _replies = new(database);
 
     /// <param name="held">Those that are held message by message are looked through, and not those that wait.</param>
     public async Task<RulePage> PageAsync(RuleConditions conditions, WaitingPlace after, bool held, CancellationToken cancellationToken, int page = Page)
@@ -117,7 +117,7 @@ public sealed class RuleTargets(MailDatabase database)
         var fitting = rows.FindAll(row => conditions.FitsBeforeReply(Subject(row, ""), now));
         if (conditions.Reply.Length > 0 && fitting.Count > 0)
         {
-            var replies = await _queue.FindLastRepliesAsync(
+            var replies = await _replies.FindLastAsync(
                 [.. fitting.Where(row => row.Recipient.Attempts > 0).Select(row => row.Recipient.RecipientId)], cancellationToken);
             fitting.RemoveAll(row => !conditions.Fits(Subject(row, replies.GetValueOrDefault(row.Recipient.RecipientId, "")), now));
         }
