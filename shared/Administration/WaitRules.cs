@@ -94,6 +94,9 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
         }
         if (domain.Kind is WaitKind.SiteLimit or WaitKind.RateLimit && Queue.LimitOf(RecipientRoute.Remote, domain.Site) is { } limit)
             return Of(domain.Site, limit);
+        // Of a domain nobody has counted whose they are: where there is one alone it is his.
+        if (domain.Kind == WaitKind.RateLimit && Queue.PacedSenders.Take(2).ToList() is [var paced, ..] some)
+            return some is [_] ? OfSender(paced) : new RateLimit("", 0);
         return domain.Kind == WaitKind.DomainLimit && Domains.GetValueOrDefault(domain.Domain) is { Claims: > 0 } standing && Queue.IsLimited(domain.Failures, standing.Claims)
             ? new DomainLimit(standing.Claims) : new Due();
     }
@@ -103,11 +106,13 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
         var closed = Queue.ClosedFor(recipient.Route, domain.Backoff.Failures);
         var limit = Queue.LimitOf(recipient.Route, domain.Site);
         var rule = Standing.OfDomain(recipient.Subject.Domain, recipient.Subject.Site).FindHold(recipient.Subject, Now);
+        var isPaced = Queue.RateOf(recipient.Route, recipient.Subject.Flow) is not null;
         var kind = new WaitConditions(
             IsPaused: AllPaused is not null, BacksOff: domain.Backoff.BackoffUntil > Now, IsDue: recipient.NextAttemptAt <= Now, HasWorkers: closed is null,
             IsBehindWindow: domain.EndOfWindow is { } end
                 && (recipient.NextAttemptAt.ToUnixTimeMilliseconds(), recipient.RecipientId).CompareTo((end.NextAttemptAt, end.RecipientId)) > 0,
-            IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims), Site: limit?.HoldUp ?? SiteHoldUp.None, Rule: rule).Kind;
+            IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims), Site: limit?.HoldUp ?? SiteHoldUp.None,
+            IsPaced: isPaced, Rule: rule).Kind;
         return kind switch
         {
             WaitKind.Paused => AllPaused!,
@@ -117,6 +122,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             WaitKind.NoWorker => new NoWorker(closed!.Endpoint, closed.BusRefuses, closed.Since),
             WaitKind.SenderTurn => new SenderTurn(),
             WaitKind.DomainLimit => new DomainLimit(domain.Claims),
+            WaitKind.RateLimit when isPaced => OfSender(recipient.Subject.Flow),
             WaitKind.SiteLimit or WaitKind.RateLimit => Of(domain.Site, limit!),
             _ => new Due(),
         };
@@ -127,6 +133,8 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
 
     private static WaitReason Of(string site, SiteNote limit) =>
         limit.HoldUp == SiteHoldUp.Rate ? new RateLimit(site, limit.Waiting) : new SiteLimit(site, limit.Connections, limit.Waiting);
+
+    private RateLimit OfSender(string flow) => new("", Queue.RateOf(RecipientRoute.Remote, flow)?.Waiting ?? 0, flow);
 
     internal static LastAttempt? Last(AttemptResult? attempt) => attempt is null ? null : new(attempt.Status, attempt.Reply, attempt.RemoteHost);
 

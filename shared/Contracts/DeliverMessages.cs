@@ -10,10 +10,12 @@ namespace MailPipeline.Contracts;
 /// <param name="Site">Whose permit the batch has: a worker whom DNS leads to another site hands it back untried. Empty: no site is known; null: it goes wherever DNS leads.</param>
 /// <param name="SiteEpoch">Without it, where it is not 0, no claim is won: the permit was given by somebody whose place another has taken.</param>
 /// <param name="EndsConnection">The connection is not kept for a batch that follows: it is counted, and ends with this one.</param>
+/// <param name="Sender">Whose rate the batch has a permit of; null: of nobody's.</param>
+/// <param name="SenderEpoch">As of the site's permit: where another has taken the place of who gave it, no claim is won.</param>
 /// <param name="RedirectTo">Where it goes in the place of the domain's hosts, as an operator says: host:port, or with lmtp: before it. Null: to these.</param>
 public sealed record DeliverMessages(
     string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients, string? Site = null, long SiteEpoch = 0, bool EndsConnection = false,
-    string? RedirectTo = null);
+    string? Sender = null, long SenderEpoch = 0, string? RedirectTo = null);
 
 /// <summary>Command, Queue to Mailbox: put these messages into the maildrops of these local recipients.</summary>
 public sealed record StoreMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);

@@ -1,3 +1,4 @@
+using MailPipeline.Queue.Policies;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
 
@@ -8,7 +9,7 @@ public sealed class HeldWindowTests
 {
     private static readonly DateTimeOffset s_noon = new(2030, 1, 2, 12, 0, 0, TimeSpan.Zero);
 
-    private readonly DomainWindow _window = new(8);
+    private readonly DomainWindow _window = new(8, 3, SenderPolicy.None);
 
     [Fact]
     public void What_is_held_is_passed_page_by_page_and_what_comes_is_read_behind_it()

@@ -62,6 +62,19 @@ internal sealed class ConnectionTurn(
         return HasBegun || (HasBegun = await claims.BeginAsync(claim.Id, stopping) == ClaimUpdate.Applied);
     }
 
+    /// <summary>
+    /// Waits for something else that a connection needs, as for a slot: none is held meanwhile, the batch is seen to wait, and the wait ends with the batch's
+    /// time. Throws when that is over, or the process stops.
+    /// </summary>
+    public async Task<T> WaitAsync<T>(Func<CancellationToken, Task<T>> wait, BatchWaitReason reason)
+    {
+        End();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
+        var waiting = wait(either.Token);
+        await waits.ForAsync(waiting, reason);
+        return await waiting;
+    }
+
     /// <summary>The connection that came with the slot, once.</summary>
     public SmtpClientConnection? TakeKept()
     {

@@ -15,6 +15,12 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     /// <summary>Where a rule leads it in the place of the domain's hosts; null: to these.</summary>
     public string? RedirectTo { get; init; }
 
+    /// <summary>Under which name its sender's rate is kept (<see cref="SenderRate"/>), by whose permit it goes; null: it needs none.</summary>
+    public string? Sender { get; init; }
+
+    /// <summary>Of that permit.</summary>
+    public long SenderEpoch { get; init; }
+
     /// <summary>Its connection is not kept beyond it.</summary>
     public bool EndsConnection { get; init; }
 

@@ -50,7 +50,10 @@ internal sealed class DomainDispatch(
     private bool _isRunning;
     private bool _runAgain;
 
-    public DomainQueue Queue { get; } = new(options.Value, policy.Schedules);
+    /// <summary>Flows that are read by themselves in one go.</summary>
+    private const int MostTails = 8;
+
+    public DomainQueue Queue { get; } = new(options.Value, policy.Schedules, policy.Senders);
 
     public DomainSite Site => site;
 
@@ -119,11 +122,12 @@ internal sealed class DomainDispatch(
                 _runAgain = false;
                 LeaveWhatHasNoWorkers();
                 await LoadAsync(domain);
-                while (CanSend && await SendBatchAsync(domain))
+                while (CanSend && !WantsTails && await SendBatchAsync(domain))
                 {
                 }
             }
-            while (_runAgain || (Queue.WantsMore(time.GetUtcNow()) && CanSend));
+            while (_runAgain || (CanSend && (WantsTails || Queue.WantsMore(time.GetUtcNow()))));
+            AskSenders(domain);
         }
         finally
         {
@@ -186,6 +190,25 @@ internal sealed class DomainDispatch(
         await RunAsync(domain);
     }
 
+    /// <summary>The rate of a sender lets him go on. False: nobody waits here for it.</summary>
+    public bool TryUseOfSender(string flow, SitePermit permit)
+    {
+        if (site.Senders.Take(flow, permit) is null)
+            return false;
+        Queue.Permit(flow, isPermitted: true);
+        return true;
+    }
+
+    /// <summary>Permits of senders that are of no use here are others'; what got lost is asked for again.</summary>
+    public void TickSenders(string domain)
+    {
+        var (gone, again) = site.Senders.Tick(domain, Queue.HasPaced);
+        foreach (var flow in gone)
+            Queue.Permit(flow, isPermitted: false);
+        foreach (var (flow, ask) in again)
+            _ = AskSenderAsync(domain, flow, ask);
+    }
+
     /// <summary>The site rests, and the domain with it.</summary>
     public async Task FollowAsync(string domain, SiteRest rest)
     {
@@ -198,7 +221,7 @@ internal sealed class DomainDispatch(
     /// <param name="isOver">Whoever had it has it no more, and nobody else will.</param>
     public void TakeBack(string domain, Batch batch, bool isOver = false)
     {
-        if (isOver || batch.SiteEpoch == 0)
+        if (isOver || batch is { SiteEpoch: 0, SenderEpoch: 0 })
             site.GiveBack(domain, batch.Id);
         else
             site.Leave(batch.Id);
@@ -272,6 +295,42 @@ internal sealed class DomainDispatch(
         return (all, held);
     }
 
+    /// <summary>Somebody who has more in storage has next to nobody here.</summary>
+    private bool WantsTails => _only is null && Queue.NextTail(time.GetUtcNow()) is not null;
+
+    /// <summary>Of each sender with a rate who has somebody here, and could have him sent now.</summary>
+    private void AskSenders(string domain)
+    {
+        if (pause.IsPaused || site.IsWaiting || !IsOpen(RecipientRoute.Remote) || !Queue.MayAskSenders(time.GetUtcNow()))
+            return;
+        foreach (var (flow, count) in Queue.Unpermitted)
+        {
+            if (!site.Senders.MayAsk(flow))
+                continue;
+            site.Senders.Begin(flow);
+            _ = AskSenderAsync(domain, flow, new SiteAsk(domain, BatchId: 0, Math.Min(count, options.Value.BatchRecipients), Insists: false));
+        }
+    }
+
+    /// <summary>Others go on meanwhile.</summary>
+    private async Task AskSenderAsync(string domain, string flow, SiteAsk ask)
+    {
+        try
+        {
+            if (ask.BatchId == 0)
+                ask = ask with { BatchId = await store.NextBatchIdAsync(CancellationToken.None) };
+            if (await site.Senders.AskAsync(flow, ask) is null)
+                return;
+            Queue.Permit(flow, isPermitted: true);
+            await RunAsync(domain);
+        }
+        catch (StorageUnavailableException)
+        {
+            // The next tick goes on, and says so if it is away still.
+            site.Senders.StopAsking(flow);
+        }
+    }
+
     private void ApplyLimits(string domain)
     {
         var current = policy.Current;
@@ -280,6 +339,7 @@ internal sealed class DomainDispatch(
         (_applied, _appliedRate) = (current, _rules.Rate);
         Queue.SetLimits(current.OfDomain(domain).At(_rules.Rate), time.GetUtcNow());
         Queue.SetSchedules(policy.Schedules);
+        Queue.SetSenders(policy.Senders);
     }
 
     /// <summary>This route has workers, for this domain as it stands.</summary>
@@ -324,10 +384,11 @@ internal sealed class DomainDispatch(
     {
         var now = time.GetUtcNow();
         var wantsMore = Queue.WantsMore(now);
-        if (pause.IsPaused || !(wantsMore || Queue.WantsFlows(now)))
+        if (pause.IsPaused || !(wantsMore || WantsTails || Queue.WantsFlows(now)))
             return;
         var waiting = Queue.Waiting;
-        for (var pages = 0; wantsMore && pages < MostPages; pages++)
+        var wanted = wantsMore;
+        for (var pages = 0; wantsMore && pages < MostPages && !(Queue.ReadsFlowsOnly && _only is null); pages++)
         {
             var (room, asOf) = (Queue.RoomInOrder, _rules);
             var (due, held) = await ObeyAsync(
@@ -342,8 +403,9 @@ internal sealed class DomainDispatch(
                 CountUnderWay(route, -count);
             wantsMore = held.Count > 0 && Queue.WantsMore(now);
         }
-        if (Queue.MoreInStore)
+        if (Queue.MoreInStore && (wanted || Queue.WantsFlows(now)))
             await LoadFlowsAsync(domain, now);
+        await LoadTailsAsync(domain, now);
         var found = Queue.Waiting - waiting;
         _found += found;
         _waitsForWorkers &= found == 0;
@@ -363,17 +425,32 @@ internal sealed class DomainDispatch(
             return;
         var (from, after, alone) = Queue.NextFlows;
         var asOf = _rules;
-        var (ofFlows, next) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
+        var (ofFlows, next, ofEach) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
         var (recipients, held) = await ObeyAsync(domain, ofFlows, now);
-        if (held.Count > 0)
-            recipients = [.. recipients.Where(recipient => !held.Contains(recipient.RecipientId))];
         if (!ReferenceEquals(asOf, _rules))
         {
             _runAgain = true;
             return;
         }
-        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now))
+        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now, ofEach, held))
             CountUnderWay(route, -count);
+    }
+
+    /// <summary>Whoever has more in storage does not lose his turns because others fill the window.</summary>
+    private async Task LoadTailsAsync(string domain, DateTimeOffset now)
+    {
+        for (var read = 0; read < MostTails && _only is null && Queue.NextTail(now) is var (flow, after, most); read++)
+        {
+            var asOf = _rules;
+            var (recipients, held) = await ObeyAsync(domain, await flows.ListDueOfAsync(domain, flow, now, after, most, CancellationToken.None), now);
+            if (!ReferenceEquals(asOf, _rules))
+            {
+                _runAgain = true;
+                return;
+            }
+            foreach (var (route, count) in Queue.LoadTail(flow, recipients, most, held))
+                CountUnderWay(route, -count);
+        }
     }
 
     /// <summary>False: nothing more can be sent now.</summary>
@@ -382,7 +459,8 @@ internal sealed class DomainDispatch(
         ApplyRules(domain);
         if (!CanSend)
             return false;
-        var batchId = await store.NextBatchIdAsync(CancellationToken.None);
+        if (Queue.NextPermitted is not { } flow || site.Senders.FindOf(flow) is not { BatchId: var batchId })
+            batchId = await store.NextBatchIdAsync(CancellationToken.None);
         if (!CanSend)
             return false;
         SitePermit? permit = null;
@@ -428,8 +506,11 @@ internal sealed class DomainDispatch(
 
     private Batch? TakeBatch(long batchId, SitePermit? permit)
     {
-        if (Queue.TryTakeBatch(batchId, time.GetUtcNow(), site.Bound, permit) is not { } batch)
+        var sender = site.Senders.Find(batchId);
+        if (Queue.TryTakeBatch(batchId, time.GetUtcNow(), site.Bound, permit, sender) is not { } batch)
             return null;
+        if (sender is not null)
+            site.Senders.Use(sender);
         CountUnderWay(batch.Route, batch.Recipients.Length);
         return batch;
     }

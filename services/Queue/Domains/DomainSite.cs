@@ -26,6 +26,9 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     private int _flips;
     private int _ticks;
 
+    /// <summary>The same of the rates of senders: what has a permit of the site ends there as well.</summary>
+    public DomainSenders Senders { get; } = new(grains);
+
     /// <summary>Of the site; empty: it is not known, or there is none.</summary>
     public string Key { get; private set; } = "";
 
@@ -75,7 +78,9 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
             {
                 if (Take(site, permit))
                     return answer;
-                grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
+                // Given by a call while this was on its way it is the same one.
+                if (!_permits.ContainsKey(batchId))
+                    grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
                 return SiteAnswer.Wait;
             }
 
@@ -129,6 +134,7 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     /// <param name="reportedSite">Where it was, should its permit be from before this queue was in memory.</param>
     public void End(SiteReport report, string reportedSite = "")
     {
+        Senders.End(report);
         if (!_permits.Remove(report.BatchId, out var site))
             site = reportedSite;
         if (site.Length > 0)
@@ -139,7 +145,11 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     public void GiveBack(string domain, long batchId) => End(SiteReport.Untouched(domain, batchId));
 
     /// <summary>Perhaps a worker takes the batch all the same: the site finds out.</summary>
-    public void Leave(long batchId) => _permits.Remove(batchId);
+    public void Leave(long batchId)
+    {
+        Senders.Leave(batchId);
+        _permits.Remove(batchId);
+    }
 
     /// <summary>Somebody was tried there.</summary>
     public void Learn(string domain, string site)

@@ -71,11 +71,25 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
             _epoch = 0;
     }
 
+    /// <summary>All of the rate is there.</summary>
+    public bool IsRested(DateTimeOffset now) => _rate.IsRested(now);
+
+    /// <summary>Who asks after this is given a permit by another epoch. Returns that by which they were given until now; 0: by none.</summary>
+    public long ForgetEpoch()
+    {
+        var epoch = _epoch;
+        _epoch = 0;
+        return epoch;
+    }
+
     /// <summary>From now on permits are given by this epoch; whoever else has given some and is counted nowhere wins no claim by them.</summary>
     /// <param name="claimed">All batches that workers hold a claim for.</param>
-    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, DateTimeOffset now)
+    /// <param name="isRested">Nobody has used the rate lately.</param>
+    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, DateTimeOffset now, bool isRested = false)
     {
         _epoch = epoch;
+        if (isRested)
+            _rate.Rest(now);
         foreach (var batch in claimed)
         {
             if (_held.TryAdd(batch.BatchId, new Held(batch.Domain, batch.Recipients, now, now, HeldSince.ClaimedBefore)))

@@ -21,6 +21,21 @@ public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
 /// <param name="HoldUp">What they wait for.</param>
 public sealed record SiteNote(int Connections, int Held, int Waiting, SiteHoldUp HoldUp);
 
+/// <summary>
+/// The names under which rates of senders are kept beside sites: the rows are the same, and so is who gives out permits. No host has a space in
+/// its name.
+/// </summary>
+public static class SenderRate
+{
+    private const string Prefix = "sender ";
+
+    /// <param name="flow">See <see cref="FlowKey"/>.</param>
+    public static string Key(string flow) => Prefix + flow;
+
+    /// <summary>Null: the name is that of a site.</summary>
+    public static string? FlowOf(string key) => key.StartsWith(Prefix, StringComparison.Ordinal) ? key[Prefix.Length..] : null;
+}
+
 /// <summary>What holds up mail for a site. The words are stored; they never change meaning.</summary>
 public enum SiteHoldUp
 {
@@ -58,7 +73,7 @@ public sealed class SiteStore(MailDatabase database)
         "UPDATE sites SET rest_until = $2 WHERE site = (SELECT site FROM domain_queues WHERE domain = $1) AND rest_until > $2");
 
     private static readonly Statement s_forget = new(
-        "DELETE FROM sites WHERE site = $1 AND epoch = 0 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
+        "DELETE FROM sites WHERE site = $1 AND epoch = $2 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
 
     // As long as somebody has the site in memory, he says it again every few seconds.
     private static readonly Statement s_limited = new(
@@ -69,6 +84,8 @@ public sealed class SiteStore(MailDatabase database)
     private const int MostLimited = 10_000;
 
     private static readonly Statement s_held = new("SELECT batch, domain, recipients FROM claims WHERE site = $1 AND batch <> 0");
+
+    private static readonly Statement s_heldOfSender = new("SELECT batch, domain, recipients FROM claims WHERE sender = $1 AND batch <> 0");
 
     /// <summary>Sites that hold up somebody now, as far as is known.</summary>
     internal static async Task<IReadOnlyDictionary<string, SiteNote>> ListLimitedAsync(MailDatabase database, CancellationToken cancellationToken) =>
@@ -83,25 +100,26 @@ public sealed class SiteStore(MailDatabase database)
 
     /// <summary>
     /// From now on permits of this site count that the caller gives out, and no others: a worker that holds one of somebody else wins no claim
-    /// by it. Returns the number by which they count.
+    /// by it. Returns the number by which they count, and whether nobody has left anything there before.
     /// </summary>
-    public async Task<long> TakeOverAsync(string site)
+    public async Task<(long Epoch, bool IsNew)> TakeOverAsync(string site)
     {
         var epoch = await database.ClaimIds.NextAsync(CancellationToken.None);
         var key = StoredText.Note(site);
-        await database.WriteAsync(async transaction =>
+        var isNew = await database.WriteAsync(async transaction =>
         {
-            await transaction.ExecuteAsync(s_make, key);
+            var made = await transaction.ExecuteAsync(s_make, key);
             await transaction.QueryAsync(s_lock, r => 1, key);
-            return await transaction.ExecuteAsync(s_setEpoch, key, epoch);
+            await transaction.ExecuteAsync(s_setEpoch, key, epoch);
+            return made == 1;
         });
-        return epoch;
+        return (epoch, isNew);
     }
 
-    /// <summary>All batches for the site that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
+    /// <summary>All batches for the site, or by permits of the sender's rate, that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
     public async Task<IReadOnlyList<HeldBatch>> ListHeldAsync(string site, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_held, r => new HeldBatch(r.GetInt64(0), r.GetString(1), r.GetString(2).Count(','.Equals) + 1), cancellationToken, StoredText.Note(site));
+            SenderRate.FlowOf(site) is null ? s_held : s_heldOfSender, r => new HeldBatch(r.GetInt64(0), r.GetString(1), r.GetString(2).Count(','.Equals) + 1), cancellationToken, StoredText.Note(site));
 
     public Task SetRestAsync(string site, StoredSite rest) => ChangeAsync(site, (transaction, key) =>
         transaction.ExecuteAsync(s_setRest, key, rest.Failures, rest.RestUntil, StoredText.Note(rest.Reason)));
@@ -114,7 +132,8 @@ public sealed class SiteStore(MailDatabase database)
         database.WriteAsync(transaction => transaction.ExecuteAsync(s_endRest, domain, until));
 
     /// <summary>Unless it says something.</summary>
-    public Task ForgetAsync(string site) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site)));
+    /// <param name="epoch">Whose permits count: where that is another by now nothing is forgotten.</param>
+    public Task ForgetAsync(string site, long epoch = 0) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site), epoch));
 
     private static string Word(SiteHoldUp holdUp) => holdUp switch { SiteHoldUp.Connections => "connections", SiteHoldUp.Rate => "rate", _ => "" };
 

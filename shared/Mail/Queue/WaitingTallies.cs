@@ -3,10 +3,11 @@ namespace MailPipeline.Mail;
 /// <summary>Puts together what waits by domain, by site and by reason, one domain after the other.</summary>
 /// <param name="state">What the queue goes by.</param>
 /// <param name="isPaused">Delivery of all mail is paused.</param>
+/// <param name="paced">By domain, so many to other systems are due and wait for the rates of their senders.</param>
 /// <param name="rules">What operators keep back.</param>
 /// <param name="heldParts">Of domains of which rules keep back a part, how much.</param>
 internal sealed class WaitingTallies(
-    QueueState state, bool isPaused, DateTimeOffset now, RuleSet rules, IReadOnlyDictionary<(string Domain, long Route), HeldPart> heldParts)
+    QueueState state, bool isPaused, DateTimeOffset now, IReadOnlyDictionary<string, long> paced, RuleSet rules, IReadOnlyDictionary<(string Domain, long Route), HeldPart> heldParts)
 {
     private readonly LargestGroups _domains = new();
     private readonly NamedTallies _sites = new();
@@ -40,22 +41,25 @@ internal sealed class WaitingTallies(
 
             due -= heldDue;
             later -= heldLater;
-            var ahead = Math.Min(due, state.WindowRecipients);
+            // Who waits for his sender's rate takes nobody's room.
+            var pacedDue = part.Route == (long)RecipientRoute.Remote && paced.Count > 0 ? Math.Min(due, paced.GetValueOrDefault(part.Domain)) : 0;
+            var ahead = Math.Min(due - pacedDue, state.WindowRecipients);
             var isLimited = state.IsLimited(part.Failures, claims);
             var hasWorkers = state.ClosedFor((RecipientRoute)part.Route, part.Failures) is null;
             var holdUp = state.LimitOf((RecipientRoute)part.Route, part.Site)?.HoldUp ?? SiteHoldUp.None;
-            foreach (var (count, isDue, isBehind, oldest, at, rule) in new (long, bool, bool, long, long, QueueRule?)[]
+            foreach (var (count, isDue, isBehind, isPaced, oldest, at, rule) in new (long, bool, bool, bool, long, long, QueueRule?)[]
             {
-                (ahead, true, false, part.OldestDue, backoffUntil, null), (due - ahead, true, true, part.OldestDue, backoffUntil, null),
-                (later, false, false, part.OldestLater, nextAt, null), (heldDue + heldLater, false, false, part.Oldest, 0, held?.Rule),
+                (ahead, true, false, false, part.OldestDue, backoffUntil, null), (due - pacedDue - ahead, true, true, false, part.OldestDue, backoffUntil, null),
+                (pacedDue, true, false, true, part.OldestDue, backoffUntil, null), (later, false, false, false, part.OldestLater, nextAt, null),
+                (heldDue + heldLater, false, false, false, part.Oldest, 0, held?.Rule),
             })
             {
                 if (count == 0)
                     continue;
-                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp, rule).Kind;
+                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp, isPaced, rule).Kind;
                 Add(kind, count, 0, at, oldest, part.Oldest);
                 // What is due goes before what is not.
-                var size = isDue && !isBehind ? long.MaxValue : count;
+                var size = isDue && !isBehind && !isPaced ? long.MaxValue : count;
                 if (size > next.Size)
                     next = (size, kind);
             }
