@@ -11,9 +11,10 @@ namespace MailPipeline.Mail;
 /// <param name="EndsConnection">Its connection is kept for nobody.</param>
 /// <param name="Sender">Whose rate it has a permit of (<see cref="SenderRate"/>); null: of nobody's.</param>
 /// <param name="SenderEpoch">Of that permit, as of the site's.</param>
+/// <param name="RedirectTo">The next hop that a rule leads it to, in the place of the domain's hosts; null: to these.</param>
 public sealed record BatchCommand(
     long BatchId, string Domain, Recipient[] Recipients, string? Site = null, long SiteEpoch = 0, bool EndsConnection = false, string? Sender = null,
-    long SenderEpoch = 0);
+    long SenderEpoch = 0, string? RedirectTo = null);
 
 /// <summary>The right to try recipients once, won by one who took a command.</summary>
 /// <param name="Id">Of this taking alone, for ever; the fence of every write that follows from it.</param>

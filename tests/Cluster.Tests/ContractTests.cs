@@ -148,6 +148,29 @@ public sealed class ContractTests
         },
     };
 
+    /// <summary>Since an operator leads mail elsewhere than to the hosts of its domain.</summary>
+    public static TheoryData<object, string> Version6 => new()
+    {
+        {
+            new DeliverMessages("example.org", 77, [s_recipient with { Attempts = 1_000_003 }], EndsConnection: true, RedirectTo: "mx.example.net:25"),
+            $$"""
+            {"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1.Replace("\"attempts\":3", "\"attempts\":1000003", StringComparison.Ordinal)}}],
+             "endsConnection":true,"redirectTo":"mx.example.net:25"}
+            """
+        },
+    };
+
+    /// <summary>A worker that knows no other next hop would send it to the hosts of the domain; it claims by the number of attempts, and nobody has had that many.</summary>
+    [Fact]
+    public void What_is_led_elsewhere_goes_to_workers_with_a_number_of_attempts_that_nobody_has_had()
+    {
+        var secured = s_recipient with { Body = (int)BodyType.RequireTls };
+        var command = new BatchCommand(77, "example.org", [s_recipient.ToRecipient(), secured.ToRecipient()], RedirectTo: "mx.example.net:25");
+        var written = command.ToDeliverMessages();
+        Assert.Equal([1_000_003, ~1_000_003], written.Recipients.Select(one => one.Attempts));
+        Assert.Equivalent(command, written.ToBatchCommand(), strict: true);
+    }
+
     [Fact]
     public void A_worker_of_a_later_version_may_say_what_nobody_knows_of_a_site()
     {
@@ -210,21 +233,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();

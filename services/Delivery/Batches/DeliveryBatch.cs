@@ -77,6 +77,9 @@ internal sealed partial class DeliveryBatch : IDots
     /// <summary>Its connection is counted, and kept for nobody.</summary>
     public bool EndsConnection => _wanted.EndsConnection;
 
+    /// <summary>An operator leads it elsewhere than to the hosts of the domain.</summary>
+    public bool IsRedirected => _wanted.RedirectTo is not null;
+
     /// <summary>Who makes its attempts: this process, and the address that it speaks from once it does.</summary>
     public string Worker { get; set; } = Environment.MachineName;
 

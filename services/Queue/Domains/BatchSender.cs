@@ -15,7 +15,7 @@ internal sealed partial class BatchSender(
     /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
     public async Task<bool> TrySendAsync(string domain, Batch batch)
     {
-        var command = new BatchCommand(batch.Id, domain, batch.Recipients, batch.Site, batch.SiteEpoch, batch.EndsConnection, batch.Sender, batch.SenderEpoch);
+        var command = new BatchCommand(batch.Id, domain, batch.Recipients, batch.Site, batch.SiteEpoch, batch.EndsConnection, batch.Sender, batch.SenderEpoch, batch.RedirectTo);
         try
         {
             if (batch.Route == RecipientRoute.Local)

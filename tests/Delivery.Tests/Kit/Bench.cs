@@ -190,10 +190,11 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>Null: nothing is reported.</summary>
     public async Task<AttemptReport?> TryRunAsync(params Recipient[][] messages)
     {
-        var resolving = Resolver.ResolveToAddressAsync(Domain);
+        var wanted = Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)]));
+        var resolving = Resolver.ResolveToAddressAsync(wanted);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)])), resolving, Slots, new BatchWaits(Telemetry, Time),
+            wanted, resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 
