@@ -32,6 +32,10 @@ internal static class BusyPipeline
             "--Ingress:RelayClients:0=127.0.0.0/8",
             "--Ingress:MaxSessionsPerAddress=3",
             "--Ingress:MaxRecipients=100",
+            // Nobody is there who would take events.
+            "--Events:Webhooks:0:Name=away",
+            "--Events:Webhooks:0:Url=https://127.0.0.1:9/",
+            "--Events:Webhooks:0:Secret=c2VjcmV0IG9mIHRoaXJ0eS10d28gb2N0ZXRzIGhlcmU=",
             "--Logging:LogLevel:MailPipeline=Warning");
         await server.RunAsync(["domain", "add", "mail.example"], cancellation: cancellation);
         await server.AddAccountAsync("ann@mail.example", Password, cancellation);
@@ -53,6 +57,7 @@ internal static class BusyPipeline
                 return exposition.Values("mailpipeline_queue_decisions_total", "state")?.IsSupersetOf(["bounced", "expired"]) == true
                     && exposition.Values("mailpipeline_delivery_attempts_total", "outcome")?.IsSupersetOf(["delivered", "deferred"]) == true
                     && exposition.Has("mailpipeline_delivery_connections_reused_total")
+                    && exposition.Has("mailpipeline_queue_events_total") && exposition.Has("mailpipeline_queue_events_oldest_seconds")
                     && exposition.Has("mailpipeline_delivery_resolution_duration_seconds_bucket");
             },
             TimeSpan.FromSeconds(60), () => "All outcomes are counted.", cancellation);
