@@ -24,16 +24,30 @@ public abstract partial class StoreTests
         Assert.Empty(await Deadlines.ListWaitingAsync(message.MessageId, default));
         Assert.Equal(0, await Deadlines.EndAsync(message.MessageId, onlyIfOver: true));
         // Who is being tried may wait again at any time.
-        await Deadlines.LookLaterAsync(message.MessageId, at.AddMinutes(1));
+        await Deadlines.LookLaterAsync(message.MessageId, [], at.AddMinutes(1));
         Assert.Single(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
         await Store.Claims.RecordLastDeliveredAsync(7, [Delivered(first, handsOn: false)], [first.RecipientId], default);
         Assert.Empty(await Deadlines.EndOverAsync([message.MessageId]));
-        await Deadlines.LookLaterAsync(message.MessageId, at.AddMinutes(1));
+        await Deadlines.LookLaterAsync(message.MessageId, [], at.AddMinutes(1));
         Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
         Assert.Equal(at, Assert.Single(await Deadlines.ListDueAsync(at.AddMinutes(1), DeliveryDeadline.Start, 10, default)).At);
         await Store.Operator.RemoveAsync(message.MessageId, new("ann"));
         Assert.Equal([message.MessageId], await Deadlines.EndOverAsync([message.MessageId]));
         Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
+    }
+
+    [Fact]
+    public async Task What_is_left_of_a_message_is_looked_at_later_only_where_rules_hold_all_of_it()
+    {
+        var at = Store.Time.GetUtcNow().AddMinutes(5);
+        var message = await AcceptByAsync(new DeliverBy(at, IsReturned: true, IsTraced: false), "a@example.net", "b@example.net", "c@example.net");
+        long[] ids = [.. (await Store.Queue.RouteAsync([StoreFixture.Route(message, RecipientRoute.Remote)])).Select(made => made.Recipient.RecipientId)];
+        Assert.Equal(ids[1..], (await Deadlines.ListWaitingAsync(message.MessageId, default, ids[0])).Select(recipient => recipient.RecipientId));
+        await Deadlines.LookLaterAsync(message.MessageId, ids[..2], at.AddMinutes(1));
+        Assert.Single(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
+        await Deadlines.LookLaterAsync(message.MessageId, ids, at.AddMinutes(1));
+        Assert.Empty(await Deadlines.ListDueAsync(at, DeliveryDeadline.Start, 10, default));
+        Assert.Single(await Deadlines.ListDueAsync(at.AddMinutes(1), DeliveryDeadline.Start, 10, default));
     }
 
     /// <summary>It is routed late: nobody tries it, and it is returned.</summary>

@@ -37,6 +37,46 @@ public abstract partial class StoreTests
         Assert.Equal([("due", 3), ("senderTurn", 4)], (await CountAsync(WaitingBy.Reason, s_state)).OrderBy(reason => reason.Item1, StringComparer.Ordinal));
     }
 
+    /// <summary>However many rules fit it, it is counted once; what of it is of a sender with a rate does not wait for that.</summary>
+    [Theory]
+    // All that waits is read once.
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_rules_hold_of_a_sender_with_a_rate_does_not_wait_for_it(bool readsAll)
+    {
+        var first = await QueueFromAsync("ann@example.org", "a@one.example", "b@one.example", "c@one.example");
+        await QueueFromAsync("bob@example.com", "d@one.example", "e@one.example");
+        await Sites.NoteAsync(SenderRate.Key("example.org"), new SiteNote(0, 0, 1, SiteHoldUp.Rate));
+        await Rules.AddAsync(new QueueRule("a", RuleAct.Hold, new RuleConditions { Domain = readsAll ? null : new("one.example"), Recipient = new("a@one.example") }, ""), s_ruler);
+        await Rules.AddAsync(new QueueRule("b", RuleAct.Suspend, new RuleConditions { MessageId = first[0].MessageId, Recipient = new("b@one.example") }, ""), s_ruler);
+        await Rules.AddAsync(new QueueRule("c", RuleAct.Hold, new RuleConditions { MessageId = first[0].MessageId, Recipient = new("a@one.example") }, ""), s_ruler);
+        var reasons = await CountAsync(WaitingBy.Reason, s_state);
+        Assert.Equal(1, reasons.Single(reason => reason.Item1 == "rateLimit").Item2);
+        Assert.Equal(2, reasons.Single(reason => reason.Item1 == "due").Item2);
+        Assert.Equal(5, reasons.Sum(reason => reason.Item2));
+    }
+
+    [Fact]
+    public async Task A_rate_that_nobody_uses_is_forgotten_and_one_that_a_claim_names_is_not()
+    {
+        var (old, used, claimed) = (SenderRate.Key("old.example"), SenderRate.Key("used.example"), SenderRate.Key("example.org"));
+        await Sites.TakeOverAsync(old);
+        await Sites.TakeOverAsync("mx.example.net");
+        var waiting = await QueueFromAsync("ann@example.org", "a@one.example");
+        var (epoch, _) = await Sites.TakeOverAsync(claimed);
+        var command = new BatchCommand(await Store.Queue.NextBatchIdAsync(default), "one.example", [waiting[0]], "", Sender: claimed, SenderEpoch: epoch);
+        Assert.Single((await Store.Claims.TakeAsync(command, begun: true, default)).Won);
+        await Sites.TakeOverAsync(used);
+        Assert.Equal(0, await Sites.ForgetSendersAsync());
+        Store.Time.Advance(SiteStore.SenderKept * 0.9);
+        await Sites.NoteAsync(used, new SiteNote(0, 0, 0, SiteHoldUp.None));
+        Store.Time.Advance(SiteStore.SenderKept * 0.2);
+        Assert.Equal(1, await Sites.ForgetSendersAsync());
+        Assert.True((await Sites.TakeOverAsync(old)).IsNew);
+        foreach (var kept in new[] { used, claimed, "mx.example.net" })
+            Assert.False((await Sites.TakeOverAsync(kept)).IsNew);
+    }
+
     [Fact]
     public async Task A_claim_by_a_permit_of_a_rate_is_won_as_long_as_its_permits_count()
     {

@@ -1,6 +1,8 @@
 using MailPipeline.Queue.Policies;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Reconciling;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace MailPipeline.Queue.Tests;
 
@@ -52,6 +54,81 @@ public sealed class HeldWindowTests
         }
         Assert.Equal(default, _window.NextPage(s_noon.AddMinutes(5.1)));
     }
+
+    [Fact]
+    public void A_sender_all_of_whose_mail_is_held_is_not_read_on_by_himself()
+    {
+        Load(1, 6, s_noon, held: [1, 2, 3, 4, 5, 6]);
+        Recipient[] both = [.. Enumerable.Range(7, 3).Select(Recipient), .. Enumerable.Range(100, 2).Select(Other)];
+        _window.LoadFlows(both, "", s_noon, ofEach: 2, Held(7, 8, 9));
+        Assert.Equal(2, _window.Count);
+        Assert.Equal("other", _window.NextTail?.Flow);
+        // He who is read on comes to what is held: the order of time goes on, and nobody waits for it.
+        _window.LoadTail("other", [.. Enumerable.Range(102, 6).Select(Other)], askedFor: 6, Held(102, 103, 104, 105, 106));
+        Assert.Null(_window.NextTail);
+        Assert.Equal((3, true), (_window.Count, _window.MoreInStore));
+        Assert.Equal(Place(6), _window.NextPage(s_noon));
+    }
+
+    [Fact]
+    public void A_rate_keeps_nobody_behind_what_is_held()
+    {
+        var window = new DomainWindow(80, 10, new SenderPolicy([new SenderOptions { From = "slow@example.org", MessagesPerSecond = 1 }]));
+        Recipient[] slow = [.. Enumerable.Range(1, 60).Select(Slow)];
+        window.NextPage(s_noon);
+        window.Load(slow, askedFor: 60, now: s_noon);
+        Assert.True(window.ReadsFlowsOnly);
+        window.LoadFlows([.. slow[..10], Recipient(100), Other(101)], "", s_noon, ofEach: 1, Held(100, 101));
+        Assert.Equal((10, false, true, true), (window.Count, window.ReadsFlowsOnly, window.MoreInStore, window.HasPassedHeld));
+        // In order it goes on behind what was read before.
+        Assert.Equal(Place(60), window.NextPage(s_noon.AddSeconds(30)));
+        window.Load([Recipient(100), Other(101), Recipient(102)], askedFor: 60, Held(100, 101), s_noon.AddSeconds(30));
+        Assert.Equal((11, false), (window.Count, window.MoreInStore));
+        Assert.Equal([102], window.Take(9, RecipientRoute.Remote).Select(recipient => recipient.RecipientId));
+
+        // What is held of the sender with the rate: whoever is behind that is found in order.
+        window.Permit("slow@example.org", isPermitted: true);
+        window.Forget(window.TakeOf("slow@example.org", 10, 10));
+        Assert.Equal(new DuePlace(s_noon.AddSeconds(11), 10), window.NextTail?.After);
+        window.LoadTail("slow@example.org", slow[10..20], askedFor: 10, slow[10..20].Select(recipient => recipient.RecipientId).ToHashSet());
+        Assert.Null(window.NextTail);
+        Assert.True(window.MoreInStore);
+        Assert.Equal(Place(20), window.NextPage(s_noon.AddSeconds(31)));
+        window.Load(slow[20..], askedFor: 60, Held(), s_noon.AddSeconds(31));
+        Assert.Equal((10, 21), (window.Count, window.TakeOf("slow@example.org", 1, 1)[0].RecipientId));
+    }
+
+    [Fact]
+    public void What_operators_say_of_a_domain_is_the_same_until_its_rules_change()
+    {
+        var own = new QueueRule("own", RuleAct.Hold, new RuleConditions { Sender = new("news@example.org") }, "why") { SetAt = s_noon };
+        var other = new QueueRule("other", RuleAct.Hold, new RuleConditions { Domain = new("example.com") }, "why");
+        var said = new RuleSet(1, [own], s_noon).OfDomain("example.net", "");
+        // As it is read from storage again.
+        var again = own with { Conditions = new RuleConditions { Sender = new("news@example.org") } };
+        Assert.True(new RuleSet(2, [again, other], s_noon).OfDomain("example.net", "").SaysSameAs(said));
+        Assert.False(new RuleSet(3, [own, other], s_noon).OfDomain("example.com", "").SaysSameAs(said));
+        Assert.False(new RuleSet(4, [own with { SetAt = s_noon.AddSeconds(1) }], s_noon).OfDomain("example.net", "").SaysSameAs(said));
+        var rate = new QueueRule("slow", RuleAct.Rate, new RuleConditions { Domain = new("example.net") }, "why") { Rate = 2 };
+        Assert.False(new RuleSet(5, [own, rate], s_noon).OfDomain("example.net", "").SaysSameAs(said));
+        Assert.False(DomainRules.None.SaysSameAs(said));
+    }
+
+    /// <summary>Nothing is asked of storage, for it could not be obeyed.</summary>
+    [Fact]
+    public async Task Before_rules_are_known_nothing_is_returned_or_told_of()
+    {
+        var rules = new RuleBook(null!, null!, TimeProvider.System, NullLogger<RuleBook>.Instance);
+        var holds = new OperatorHolds(rules, null!, null!, TimeProvider.System);
+        Assert.False(await new Deadlines(null!, null!, null!, null!, holds, null!, TimeProvider.System, NullLogger<Deadlines>.Instance).RoundAsync());
+        Assert.False(holds.IsKnown);
+    }
+
+    private static HashSet<long> Held(params long[] ids) => [.. ids];
+
+    private static Recipient Other(int id) => Recipient(id) with { Flow = "other" };
+
+    private static Recipient Slow(int id) => Recipient(id) with { Flow = "slow@example.org" };
 
     private void Load(int first, int count, DateTimeOffset now, long[] held) =>
         _window.Load([.. Enumerable.Range(first, count).Select(Recipient)], askedFor: 6, held.ToHashSet(), now);

@@ -260,7 +260,8 @@ internal sealed class DomainDispatch(
             return;
         (_ruleSet, _rulesSite) = (current, site.Key);
         var found = current.OfDomain(domain, site.Key);
-        if (ReferenceEquals(found, _rules))
+        // Somebody else's rule has changed.
+        if (found.SaysSameAs(_rules))
             return;
         _rules = found;
         Queue.LeaveToStore();
@@ -401,7 +402,7 @@ internal sealed class DomainDispatch(
             }
             foreach (var (route, count) in Queue.Load(due, room, held, now))
                 CountUnderWay(route, -count);
-            wantsMore = held.Count > 0 && Queue.WantsMore(now);
+            wantsMore = Queue.IsPassingHeld && Queue.WantsMore(now);
         }
         if (Queue.MoreInStore && (wanted || Queue.WantsFlows(now)))
             await LoadFlowsAsync(domain, now);

@@ -152,7 +152,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
     public bool IsPassingHeld => _window is { HasPassedHeld: true, MoreInStore: true };
 
     /// <summary>All that is due was read, and operators hold what was left; null where that is not so. The place up to which it is so.</summary>
-    public DuePlace? PassedHeldTo => _window is { HasPassedHeld: true, MoreInStore: false, Count: 0 } ? _window.ReadTo : null;
+    public DuePlace? PassedHeldTo => _window is { HasPassedHeld: true, MoreInStore: false, Count: 0, NextTail: null } ? _window.ReadTo : null;
 
     /// <summary>Takes some due and unclaimed recipients of each flow, whatever is before them in storage.</summary>
     /// <param name="nextFlow">From which on flows are read the next time.</param>

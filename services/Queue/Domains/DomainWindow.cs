@@ -47,6 +47,9 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     private DateTimeOffset _flowsReadAt;
     private bool _hasNewFlow;
 
+    /// <summary>More is due of a sender with a rate than is let in here.</summary>
+    private bool _hasPacedBehind;
+
     /// <summary>Storage may hold due recipients that are not in the window.</summary>
     public bool MoreInStore { get; private set; } = true;
 
@@ -85,9 +88,10 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
 
     /// <summary>
     /// More is due of a sender with a rate than is let in here: in the order of time storage would be read through behind it again and again, so that
-    /// only flows are read.
+    /// only flows are read. Where operators hold some that order goes on all the same, past what they hold: a flow is looked at from its beginning, and those may be all
+    /// that there is to see of it.
     /// </summary>
-    public bool ReadsFlowsOnly { get; private set; }
+    public bool ReadsFlowsOnly => _hasPacedBehind && !HasPassedHeld;
 
     /// <summary>Flows that wait for a permit of their sender's rate, and with how many recipients.</summary>
     public IEnumerable<(string Flow, int Count)> Unpermitted => _turns.Unpermitted;
@@ -100,7 +104,7 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     public void SetSenders(SenderPolicy current)
     {
         _turns.SetSenders(current);
-        ReadsFlowsOnly = _tails.Keys.Any(_turns.IsPaced);
+        _hasPacedBehind = _tails.Keys.Any(_turns.IsPaced);
         if (_turns.PacedCount <= PacedQuota)
             return;
         // Who has a rate from now on may fill the window.
@@ -191,31 +195,60 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     public void LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach, IReadOnlySet<long>? held = null)
     {
         (FlowsFrom, _flowsReadAt, _hasNewFlow) = (nextFlow, now, false);
-        var isAll = nextFlow.Length == 0;
+        var (isAll, readsFlowsOnly) = (nextFlow.Length == 0, ReadsFlowsOnly);
+        var free = Without(held, recipients);
         if (recipients.Count >= ofEach)
         {
             var more = recipients.GroupBy(recipient => recipient.Flow).Where(flow => flow.Count() >= ofEach).ToList();
             // Of very many none is read on before the others.
             var areFew = more.Count <= MostTails;
             foreach (var flow in more)
-                isAll &= (areFew || _turns.IsPaced(flow.Key)) && NoteTail(flow.Key, PlaceOf(flow.Last()));
+            {
+                isAll &= (areFew || _turns.IsPaced(flow.Key)) && !IsMostlyHeld(flow.Count(), Without(held, [.. flow]).Count)
+                    && NoteTail(flow.Key, PlaceOf(flow.Last()));
+            }
         }
-        Add(Without(held, recipients));
-        if (ReadsFlowsOnly)
-            MoreInStore = !isAll;
+        Add(free);
+        if (!readsFlowsOnly)
+            return;
+        HasPassedHeld |= free.Count < recipients.Count;
+        MoreInStore = !isAll || HasPassedHeld;
     }
 
     /// <summary>Takes what storage has of one flow behind the place that was asked for; fewer means that there is no more.</summary>
     public void LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null)
     {
+        var free = Without(held, recipients);
         // All of them may have been left to storage meanwhile.
         if (recipients.Count < askedFor)
             _tails.Remove(flow);
+        else if (IsMostlyHeld(recipients.Count, free.Count))
+            LeaveTailToOrder(flow, PlaceOf(recipients[^1]));
         else if (_tails.ContainsKey(flow))
             _tails[flow] = PlaceOf(recipients[^1]);
-        Add(Without(held, recipients));
-        ReadsFlowsOnly = ReadsFlowsOnly && _tails.Keys.Any(_turns.IsPaced);
+        Add(free);
+        _hasPacedBehind = _hasPacedBehind && _tails.Keys.Any(_turns.IsPaced);
     }
+
+    /// <summary>
+    /// To read it by itself would mean to read through what operators hold, while all others wait for it: the pass in order of time comes by, a bounded number of pages a
+    /// second.
+    /// </summary>
+    private void LeaveTailToOrder(string flow, DuePlace place)
+    {
+        if (!_tails.Remove(flow))
+            return;
+        MoreInStore = true;
+        HasPassedHeld |= _hasPacedBehind;
+        // That pass may have left it behind, and gone on.
+        if (_turns.IsPaced(flow) && IsBefore(place, _readTo))
+            _readTo = place;
+    }
+
+    private static bool IsMostlyHeld(int read, int free) => free < read - free;
+
+    private static bool IsBefore(DuePlace one, DuePlace other) =>
+        (one.NextAttemptAt, one.RecipientId).CompareTo((other.NextAttemptAt, other.RecipientId)) < 0;
 
     /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
     public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string redirectTo = "") =>
@@ -255,11 +288,11 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     /// <summary>The same, and whoever is read by himself is not any more: he is found as others are.</summary>
     public void LeaveToStore(Predicate<Recipient> match)
     {
-        if (Remove(match).Count == 0 && !ReadsFlowsOnly)
+        if (Remove(match).Count == 0 && !_hasPacedBehind)
             return;
         MoreInStore |= _tails.Count > 0;
         _tails.Clear();
-        ReadsFlowsOnly = false;
+        _hasPacedBehind = false;
     }
 
     private void Add(IReadOnlyList<Recipient> recipients)
@@ -297,9 +330,9 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
             if (!NoteTail(recipient.Flow, before))
                 MoreInStore = true;
         }
-        else if ((before.NextAttemptAt, before.RecipientId).CompareTo((known.NextAttemptAt, known.RecipientId)) < 0)
+        else if (IsBefore(before, known))
             _tails[recipient.Flow] = before;
-        ReadsFlowsOnly = true;
+        _hasPacedBehind = true;
     }
 
     /// <summary>False: too many flows have some.</summary>

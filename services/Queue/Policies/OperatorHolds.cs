@@ -5,6 +5,9 @@ namespace MailPipeline.Queue.Policies;
 /// <summary>What rules hold, for whoever would give up or tell of what waits: it is left to the operator. What is suspended grows older as any other.</summary>
 internal sealed class OperatorHolds(RuleBook rules, QueueStore queue, ReplyStore replyStore, TimeProvider time)
 {
+    /// <summary>False: what operators say has not been read yet, and whoever would give up or tell of mail waits until it is.</summary>
+    public bool IsKnown => rules.IsRead;
+
     /// <summary>As it is now. Nothing is read where no rule holds anything.</summary>
     public async Task<HeldMail> OfAsync(IEnumerable<string> domains, CancellationToken cancellationToken)
     {

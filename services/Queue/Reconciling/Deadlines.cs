@@ -31,6 +31,8 @@ internal sealed partial class Deadlines(
 
     public async Task<bool> RoundAsync()
     {
+        if (!holds.IsKnown)
+            return false;
         var now = time.GetUtcNow();
         var started = time.GetTimestamp();
         var useful = false;
@@ -59,14 +61,24 @@ internal sealed partial class Deadlines(
     {
         try
         {
-            var waiting = await store.ListWaitingAsync(deadline.MessageId, CancellationToken.None);
-            var held = await holds.FindAsync(waiting, recipient => DomainKey.Of(recipient.Address), CancellationToken.None);
-            waiting = [.. waiting.Where(recipient => !held.Contains(recipient.RecipientId))];
-            foreach (var ofDomain in waiting.GroupBy(recipient => DomainKey.Of(recipient.Address)))
-                await outcomes.ExpireAsync(ofDomain.Key, [.. ofDomain], $"not delivered by {ReportText.Rfc5322Date(deadline.At)}, as its sender wanted");
-            if (await store.EndAsync(deadline.MessageId, onlyIfOver: true) > 0 || waiting.Count > 0)
+            var (held, anyReturned) = (new HashSet<long>(), false);
+            for (var (after, more) = (0L, true); more;)
+            {
+                var waiting = await store.ListWaitingAsync(deadline.MessageId, CancellationToken.None, after);
+                var ofRules = await holds.FindAsync(waiting, recipient => DomainKey.Of(recipient.Address), CancellationToken.None);
+                foreach (var ofDomain in waiting.Where(recipient => !ofRules.Contains(recipient.RecipientId)).GroupBy(recipient => DomainKey.Of(recipient.Address)))
+                {
+                    await outcomes.ExpireAsync(ofDomain.Key, [.. ofDomain], $"not delivered by {ReportText.Rfc5322Date(deadline.At)}, as its sender wanted");
+                    anyReturned = true;
+                }
+                held.UnionWith(ofRules);
+                // After some were returned the next round goes on.
+                more = waiting.Count == DeadlineStore.MostRecipients && !anyReturned;
+                after = more ? waiting[^1].RecipientId : 0;
+            }
+            if (await store.EndAsync(deadline.MessageId, onlyIfOver: true) > 0 || anyReturned)
                 return true;
-            await store.LookLaterAsync(deadline.MessageId, now + s_heldPause);
+            await store.LookLaterAsync(deadline.MessageId, held, now + s_heldPause);
             return false;
         }
         // It stays, and holds up none of the others.

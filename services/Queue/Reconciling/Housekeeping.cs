@@ -4,10 +4,10 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
-/// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
+/// Forgets finished messages that are older than operators want to see, failed logins, rates of senders that nobody uses, and what the door no longer knows, and gives their space back.
 /// </summary>
 internal sealed class Housekeeping(
-    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, SuppressionStore suppressions, DmarcResultStore sent, DmarcReportStore received,
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, SuppressionStore suppressions, DmarcResultStore sent, DmarcReportStore received, SiteStore sites,
     IOptions<QueueOptions> options, TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
@@ -22,6 +22,11 @@ internal sealed class Housekeeping(
     /// <summary>Received reports that are forgotten in one round.</summary>
     private const int MostReports = 100;
 
+    /// <summary>A process of an older version does not note that it uses a sender's rate; after so long an upgrade has none left.</summary>
+    private static readonly TimeSpan s_upgrade = TimeSpan.FromHours(1);
+
+    private readonly DateTimeOffset _startedAt = time.GetUtcNow();
+
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
     public string Name => "clean_up";
@@ -35,6 +40,10 @@ internal sealed class Housekeeping(
         await failures.ForgetOldAsync();
         await bans.ForgetAsync(CancellationToken.None);
         for (var piece = 0; piece < MostPieces && await suppressions.ForgetAsync(CancellationToken.None) == SuppressionStore.MostAtOnce; piece++)
+        {
+        }
+
+        for (var piece = 0; piece < MostPieces && time.GetUtcNow() - _startedAt >= s_upgrade && await sites.ForgetSendersAsync() == SiteStore.MostForgotten; piece++)
         {
         }
 

@@ -14,7 +14,7 @@ internal sealed class DelayReports(
     public async Task<bool> ReportDueAsync(CancellationToken cancellationToken)
     {
         var schedules = policy.Schedules;
-        if (schedules.ShortestDelayReport is not { } shortest)
+        if (!holds.IsKnown || schedules.ShortestDelayReport is not { } shortest)
             return false;
         var now = time.GetUtcNow();
         var useful = false;

@@ -26,6 +26,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     /// <summary>Several times as long as domains are silent.</summary>
     private static readonly TimeSpan s_leastUnclaimed = TimeSpan.FromSeconds(15);
 
+    /// <summary>A rate that is in memory is known to be in use: the row of one that is not is forgotten.</summary>
+    private static readonly TimeSpan s_noteAgain = SiteStore.SenderKept / 24;
+
     private static readonly TimeSpan s_shortestLook = TimeSpan.FromMilliseconds(1);
 
     private readonly SiteStore _store;
@@ -50,6 +53,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private IGrainTimer? _timer;
     private DateTimeOffset? _timerAt;
     private SiteNote _noted = new(0, 0, 0, SiteHoldUp.None);
+
+    /// <summary>When storage was last told of a sender's rate; null: it has no row by this activation.</summary>
+    private DateTimeOffset? _senderNotedAt;
 
     /// <summary>Storage may say something of the site.</summary>
     private bool _hasRow;
@@ -143,6 +149,11 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private SitePermit? Serve(string? asking = null)
     {
         SitePermit? own = null;
+        if (!KnowsLimits)
+        {
+            SetTimer();
+            return own;
+        }
         foreach (var (domain, permit) in _budget.Serve(_time.GetUtcNow()))
         {
             if (domain == asking)
@@ -173,6 +184,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         }
     }
 
+    /// <summary>Before rules have been read for the first time one of them may say how fast the site is given mail: whoever asks waits.</summary>
+    private bool KnowsLimits => _sender is not null || _rules.IsRead;
+
     private void ApplyLimits()
     {
         var (policy, rules) = (_policy.Current, _rules.Current);
@@ -195,6 +209,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private async Task BeginEpochAsync()
     {
         var (epoch, isNew) = await _store.TakeOverAsync(Site);
+        _senderNotedAt = _sender is null ? null : _time.GetUtcNow();
         // A sender whose rate was not used lately leaves nothing behind, and has all of it.
         _budget.Begin(epoch, await _store.ListHeldAsync(Site, CancellationToken.None), _time.GetUtcNow(), isRested: isNew && _sender is not null);
     }
@@ -211,7 +226,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         if (_budget.Waiting == 0)
             return;
         var now = _time.GetUtcNow();
-        var next = _budget.NextAt(now) is { } at && at - now < s_longestLook ? at : now + s_longestLook;
+        var next = KnowsLimits && _budget.NextAt(now) is { } at && at - now < s_longestLook ? at : now + s_longestLook;
         if (_timerAt is { } set && set > now && set <= next)
             return;
         _timerAt = next;
@@ -236,12 +251,15 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         await WriteSafelyAsync(async () =>
         {
             await DropLostAsync(cancellationToken);
-            var note = _budget.Describe(_time.GetUtcNow());
-            if (note.Waiting == 0 && _noted.Waiting == 0)
+            var now = _time.GetUtcNow();
+            var note = _budget.Describe(now);
+            if (note.Waiting == 0 && _noted.Waiting == 0 && !(now - _senderNotedAt >= s_noteAgain))
                 return;
             _hasRow = true;
             await _store.NoteAsync(Site, note);
             _noted = note;
+            if (_senderNotedAt is not null)
+                _senderNotedAt = now;
         });
         Serve();
         if (!_budget.IsIdle || (_sender is not null && !_budget.IsRested(_time.GetUtcNow())))

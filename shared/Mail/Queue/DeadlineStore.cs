@@ -18,7 +18,7 @@ public sealed class DeadlineStore(MailDatabase database)
     private const long Told = 2;
 
     /// <summary>Recipients of one message that are read at once.</summary>
-    private const int MostRecipients = 1000;
+    public const int MostRecipients = 1000;
 
     private static readonly Statement s_insert = new("INSERT INTO deadlines (message_id, due_at, kind, look_at) VALUES ($1, $2, $3, $2) ON CONFLICT DO NOTHING");
 
@@ -42,11 +42,11 @@ public sealed class DeadlineStore(MailDatabase database)
         RETURNING message_id
         """);
 
-    // Who is being tried may wait again in a moment.
+    // Who is being tried may wait again in a moment; whom a rule holds waits as others do.
     private static readonly Statement s_lookLater = new(
         """
-        UPDATE deadlines SET look_at = $4 WHERE message_id = $1
-            AND NOT EXISTS (SELECT 1 FROM recipients WHERE id BETWEEN $2 AND $3 AND state = 0)
+        UPDATE deadlines SET look_at = $5 WHERE message_id = $2
+            AND NOT EXISTS (SELECT 1 FROM recipients WHERE id BETWEEN $3 AND $4 AND state = 0 AND NOT (id {in_1}))
         """);
 
     private static readonly Statement s_end = new("DELETE FROM deadlines WHERE message_id = $1");
@@ -59,11 +59,11 @@ public sealed class DeadlineStore(MailDatabase database)
             s_due, r => new DeliveryDeadline(r.GetInt64(0), StoredTime.Read(r, 1), r.GetInt64(2) == Returned, StoredTime.Read(r, 3)), cancellationToken, now, after.LookAt,
             after.MessageId, limit);
 
-    /// <summary>Recipients of the message that wait and that nobody tries, a bounded number of them.</summary>
-    public async Task<IReadOnlyList<Recipient>> ListWaitingAsync(long messageId, CancellationToken cancellationToken)
+    /// <summary>Recipients of the message that wait and that nobody tries, behind this one, at most <see cref="MostRecipients"/>.</summary>
+    public async Task<IReadOnlyList<Recipient>> ListWaitingAsync(long messageId, CancellationToken cancellationToken, long after = 0)
     {
         var (first, last) = Range(messageId);
-        return await database.QueryAsync(s_waiting, QueueStore.ReadQueued, cancellationToken, first, last, MostRecipients);
+        return await database.QueryAsync(s_waiting, QueueStore.ReadQueued, cancellationToken, Math.Max(first, after + 1), last, MostRecipients);
     }
 
     /// <summary>Those of which nobody may wait any more need not be looked at. Returns them.</summary>
@@ -81,11 +81,12 @@ public sealed class DeadlineStore(MailDatabase database)
             ? transaction.ExecuteAsync(s_endIfOver, messageId, first, last) : transaction.ExecuteAsync(s_end, messageId));
     }
 
-    /// <summary>Looks at it no sooner than then: an operator holds what is left of it, and nobody else waits.</summary>
-    public Task LookLaterAsync(long messageId, DateTimeOffset at)
+    /// <summary>Looks at it no sooner than then, where operators hold what is left of it and nobody else waits.</summary>
+    /// <param name="held">Recipients of it that rules hold; those that are held one by one are known here.</param>
+    public Task LookLaterAsync(long messageId, IReadOnlyCollection<long> held, DateTimeOffset at)
     {
         var (first, last) = Range(messageId);
-        return database.WriteAsync(transaction => transaction.ExecuteAsync(s_lookLater, messageId, first, last, at));
+        return database.WriteAsync(transaction => transaction.ExecuteAsync(s_lookLater, SqlValue.FromIds(held.Count == 0 ? [0] : held), messageId, first, last, at));
     }
 
     internal static void Insert(IWriteTransaction transaction, long messageId, DeliverBy by) =>

@@ -171,7 +171,7 @@ public sealed class MeasureStore(MailDatabase database)
         var sums = new SortedDictionary<long, Sum>();
         state = state with { LimitedSites = await SiteStore.ListLimitedAsync(database, cancellationToken) };
         var rules = await RuleStore.ReadStandingAsync(database, cancellationToken);
-        var kept = await CountKeptPartsAsync(rules, now, cancellationToken);
+        var kept = await CountKeptPartsAsync(rules, state, now, cancellationToken);
         var tallies = new WaitingTallies(state, isPaused, now, await CountPacedAsync(state, now, cancellationToken), rules, kept);
         await foreach (var parts in DomainsAsync(now, "", cancellationToken))
         {
@@ -262,24 +262,34 @@ public sealed class MeasureStore(MailDatabase database)
     }
 
     /// <summary>
-    /// What rules keep back that are not of whole destinations, by domain and route: recipients have to be read for it, and are only where there is such a rule.
+    /// What rules keep back that are not of whole destinations, by domain and route: recipients have to be read for it, and are only where there is such a rule. All that waits is read
+    /// once, for however many rules; where each of them says which domains, message or account it is about, only those are.
     /// </summary>
     private async Task<IReadOnlyDictionary<(string Domain, long Route), HeldPart>> CountKeptPartsAsync(
-        RuleSet rules, DateTimeOffset now, CancellationToken cancellationToken)
+        RuleSet rules, QueueState state, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var kept = new Dictionary<(string, long), HeldPart>();
-        var known = new HashSet<long>();
+        var parts = rules.Parts.ToList();
+        var paced = state.PacedSenders.Take(MostPaced).ToHashSet(StringComparer.Ordinal);
         var targets = new RuleTargets(database);
-        foreach (var rule in rules.Parts)
+        var readsAll = parts.Exists(rule => RuleTargets.ReadsAll(rule.Conditions));
+        // Who was read for one rule is counted for the first one that fits: nobody has to be remembered.
+        for (var i = 0; i < (readsAll ? 1 : parts.Count); i++)
         {
+            var conditions = readsAll ? new RuleConditions() : parts[i].Conditions;
+            var judges = readsAll ? parts : parts[..(i + 1)];
             for (var place = WaitingPlace.Start; place is not null;)
             {
-                (var fitting, _, place) = await targets.PageAsync(rule.Conditions, place, held: false, cancellationToken, RuleTargets.LongPage);
-                foreach (var target in fitting.Where(target => !target.IsClaimed && known.Add(target.Recipient.RecipientId)))
+                (var read, _, place) = await targets.PageAsync(conditions, place, held: false, cancellationToken, RuleTargets.LongPage);
+                foreach (var (target, rule) in await targets.FindFirstAsync(judges, [.. read.Where(target => !target.IsClaimed)], cancellationToken))
                 {
+                    if (!readsAll && !ReferenceEquals(rule, parts[i]))
+                        continue;
                     var key = (target.Domain, (long)target.Recipient.Route);
-                    var part = kept.GetValueOrDefault(key) ?? new HeldPart(0, 0, rule);
-                    kept[key] = target.Recipient.NextAttemptAt <= now ? part with { Due = part.Due + 1 } : part with { Later = part.Later + 1 };
+                    var part = kept.GetValueOrDefault(key) ?? new HeldPart(0, 0, 0, rule);
+                    var isDue = target.Recipient.NextAttemptAt <= now;
+                    kept[key] = !isDue ? part with { Later = part.Later + 1 }
+                        : part with { Due = part.Due + 1, DuePaced = part.DuePaced + (paced.Contains(target.Recipient.Flow) ? 1 : 0) };
                 }
             }
         }

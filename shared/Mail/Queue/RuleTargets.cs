@@ -80,12 +80,35 @@ public sealed class RuleTargets(MailDatabase database)
         if (conditions.Domain is { IsExact: true } domain)
             return await OfDomainAsync(conditions, after with { Domain = domain.Text }, page, cancellationToken);
         var below = conditions.Domain?.Parent ?? "";
-        if (below.Length == 0 && FlowOf(conditions).Length == 0)
+        if (ReadsAll(conditions))
         {
             return await FilterAsync(
                 conditions, await ReadAsync(s_all, cancellationToken, after.Domain, after.NextAttemptAt, after.RecipientId, page), page, cancellationToken);
         }
         return await OfDomainsAsync(conditions, below, after, page, cancellationToken);
+    }
+
+    /// <summary>All that waits has to be read for it.</summary>
+    internal static bool ReadsAll(RuleConditions conditions) => conditions.MessageId is null && conditions.Domain is not { IsExact: true }
+        && (conditions.Domain?.Parent ?? "").Length == 0 && FlowOf(conditions).Length == 0;
+
+    /// <summary>Of these, those that some of the rules fit, each with the first one that does.</summary>
+    internal async Task<IReadOnlyList<(RuleTarget Target, QueueRule Rule)>> FindFirstAsync(
+        IReadOnlyList<QueueRule> rules, IReadOnlyList<RuleTarget> targets, CancellationToken cancellationToken)
+    {
+        var now = database.Time.GetUtcNow();
+        var ofReplies = rules.Where(rule => rule.Conditions.Reply.Length > 0).ToList();
+        var asked = targets.Where(target => target.Recipient.Attempts > 0 && ofReplies.Exists(rule => rule.Conditions.FitsBeforeReply(Subject(target, ""), now)))
+            .Select(target => target.Recipient.RecipientId).ToList();
+        var replies = asked.Count == 0 ? new Dictionary<long, string>() : await _replies.FindLastAsync(asked, cancellationToken);
+        var found = new List<(RuleTarget, QueueRule)>();
+        foreach (var target in targets)
+        {
+            var subject = Subject(target, replies.GetValueOrDefault(target.Recipient.RecipientId, ""));
+            if (rules.FirstOrDefault(rule => rule.Conditions.Fits(subject, now)) is { } rule)
+                found.Add((target, rule));
+        }
+        return found;
     }
 
     private async Task<RulePage> OfDomainsAsync(RuleConditions conditions, string below, WaitingPlace after, int page, CancellationToken cancellationToken)

@@ -62,7 +62,9 @@ public sealed class SiteStore(MailDatabase database)
 
     private static readonly Statement s_make = new($"INSERT INTO sites ({Columns}) {Empty} ON CONFLICT (site) DO NOTHING") { Locks = SharedRows.Sites };
 
-    private static readonly Statement s_setEpoch = new("UPDATE sites SET epoch = $2 WHERE site = $1") { Locks = SharedRows.Sites };
+    // What another one noted of those who wait is over: they ask again.
+    private static readonly Statement s_setEpoch = new(
+        "UPDATE sites SET epoch = $2, waiting = 0, limited_by = '', noted_at = $3 WHERE site = $1") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_setRest = new("UPDATE sites SET failures = $2, rest_until = $3, reason = $4 WHERE site = $1") { Locks = SharedRows.Sites };
 
@@ -75,6 +77,15 @@ public sealed class SiteStore(MailDatabase database)
     private static readonly Statement s_forget = new(
         "DELETE FROM sites WHERE site = $1 AND epoch = $2 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
 
+    // Whoever has the rate of a sender in memory notes it far more often. What has been noted since is compared again by the outer condition.
+    internal static readonly Statement s_forgetSenders = new(
+        """
+        DELETE FROM sites WHERE noted_at < $1 AND site IN (
+            SELECT s.site FROM sites s
+            WHERE s.site LIKE 'sender %' AND s.noted_at < $1 AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.sender = s.site)
+            ORDER BY s.site LIMIT $2)
+        """);
+
     // As long as somebody has the site in memory, he says it again every few seconds.
     private static readonly Statement s_limited = new(
         "SELECT site, connections, held, waiting, limited_by FROM sites WHERE limited_by <> '' AND noted_at > $1 ORDER BY waiting DESC, site LIMIT $2");
@@ -82,6 +93,12 @@ public sealed class SiteStore(MailDatabase database)
     private static readonly TimeSpan s_noteCounts = TimeSpan.FromSeconds(30);
 
     private const int MostLimited = 10_000;
+
+    /// <summary>Rates of senders that nobody has used for so long are forgotten; who has one in memory notes it several times as often.</summary>
+    public static readonly TimeSpan SenderKept = TimeSpan.FromDays(1);
+
+    /// <summary>Most that are forgotten at once.</summary>
+    public const int MostForgotten = 500;
 
     private static readonly Statement s_held = new("SELECT batch, domain, recipients FROM claims WHERE site = $1 AND batch <> 0");
 
@@ -110,7 +127,7 @@ public sealed class SiteStore(MailDatabase database)
         {
             var made = await transaction.ExecuteAsync(s_make, key);
             await transaction.QueryAsync(s_lock, r => 1, key);
-            await transaction.ExecuteAsync(s_setEpoch, key, epoch);
+            await transaction.ExecuteAsync(s_setEpoch, key, epoch, database.Time.GetUtcNow());
             return made == 1;
         });
         return (epoch, isNew);
@@ -134,6 +151,10 @@ public sealed class SiteStore(MailDatabase database)
     /// <summary>Unless it says something.</summary>
     /// <param name="epoch">Whose permits count: where that is another by now nothing is forgotten.</param>
     public Task ForgetAsync(string site, long epoch = 0) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site), epoch));
+
+    /// <summary>Rates of senders whose keeper has died, and that nobody has used since: they begin anew. Returns how many, at most <see cref="MostForgotten"/>.</summary>
+    public Task<int> ForgetSendersAsync() =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(s_forgetSenders, database.Time.GetUtcNow() - SenderKept, MostForgotten));
 
     private static string Word(SiteHoldUp holdUp) => holdUp switch { SiteHoldUp.Connections => "connections", SiteHoldUp.Rate => "rate", _ => "" };
 

@@ -32,7 +32,7 @@ internal sealed class WaitingTallies(
             var backoffUntil = part.IsBackingOff ? part.BackoffUntil : 0;
             // Nothing is tried before the end of the back-off.
             var nextAt = part.IsBackingOff ? due > 0 ? backoffUntil : Math.Max(backoffUntil, part.LaterAt) : later > 0 ? part.LaterAt : 0;
-            var held = whole is null ? heldParts.GetValueOrDefault((part.Domain, part.Route)) : new HeldPart(due, later, whole);
+            var held = whole is null ? heldParts.GetValueOrDefault((part.Domain, part.Route)) : new HeldPart(due, 0, later, whole);
             var (heldDue, heldLater) = (Math.Min(held?.Due ?? 0, due), Math.Min(held?.Later ?? 0, later));
             var dueNow = part.IsBackingOff ? 0 : due - heldDue;
             domain.Add(part.Queued, claimed, dueNow, nextAt, part.Oldest, part.Oldest);
@@ -41,8 +41,9 @@ internal sealed class WaitingTallies(
 
             due -= heldDue;
             later -= heldLater;
-            // Who waits for his sender's rate takes nobody's room.
-            var pacedDue = part.Route == (long)RecipientRoute.Remote && paced.Count > 0 ? Math.Min(due, paced.GetValueOrDefault(part.Domain)) : 0;
+            // Who waits for his sender's rate takes nobody's room, and who is kept back does not wait for it.
+            var pacedDue = part.Route == (long)RecipientRoute.Remote && paced.Count > 0
+                ? Math.Clamp(paced.GetValueOrDefault(part.Domain) - (held?.DuePaced ?? 0), 0, due) : 0;
             var ahead = Math.Min(due - pacedDue, state.WindowRecipients);
             var isLimited = state.IsLimited(part.Failures, claims);
             var hasWorkers = state.ClosedFor((RecipientRoute)part.Route, part.Failures) is null;
@@ -115,5 +116,6 @@ internal sealed record QueuedPart(
 }
 
 /// <summary>Of the queued recipients of a domain and a route, those that rules keep back and nobody tries.</summary>
+/// <param name="DuePaced">Of those that are due, the ones of senders whose rates hold up mail.</param>
 /// <param name="Rule">That keeps back most of them, or the first.</param>
-internal sealed record HeldPart(long Due, long Later, QueueRule Rule);
+internal sealed record HeldPart(long Due, long DuePaced, long Later, QueueRule Rule);

@@ -22,6 +22,10 @@ public sealed record DomainRules(QueueRule? Whole, IReadOnlyList<QueueRule> Part
     /// <summary>The rule that leads it elsewhere; null: none does.</summary>
     public QueueRule? FindRedirect(in RuleSubject subject, DateTimeOffset now) => First(Redirects, subject, now);
 
+    /// <summary>The same rules, unchanged: who goes by the one goes by the other.</summary>
+    public bool SaysSameAs(DomainRules other) => ReferenceEquals(this, other)
+        || (Whole == other.Whole && Rate == other.Rate && Parts.SequenceEqual(other.Parts) && Redirects.SequenceEqual(other.Redirects));
+
     private static QueueRule? First(IReadOnlyList<QueueRule> rules, in RuleSubject subject, DateTimeOffset now)
     {
         foreach (var rule in rules)
