@@ -58,6 +58,7 @@ public sealed class HeldWindowTests
     [Fact]
     public void A_sender_all_of_whose_mail_is_held_is_not_read_on_by_himself()
     {
+        _window.NextPage(s_noon);
         Load(1, 6, s_noon, held: [1, 2, 3, 4, 5, 6]);
         Recipient[] both = [.. Enumerable.Range(7, 3).Select(Recipient), .. Enumerable.Range(100, 2).Select(Other)];
         _window.LoadFlows(both, "", s_noon, ofEach: 2, Held(7, 8, 9));
