@@ -1,4 +1,5 @@
 using System.Globalization;
+using MailPipeline.Contracts;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Claims;
 using MailPipeline.Delivery.Connections;
@@ -57,6 +58,10 @@ public static class DeliveryHosting
         services.AddSingleton<ClaimRenewal>();
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
         services.AddSingleton<ConnectionPools>();
+        services.AddSingleton(provider => new OwnEndpoint(
+            () => provider.GetRequiredService<BusAnswers>().ListenAsync<DeliverMessages>(command => _ = provider.GetRequiredService<BatchIntake>()
+                .DeliverOwnAsync(command.ToBatchCommand(), provider.GetRequiredService<ConnectionPools>().Healthy)),
+            provider.GetRequiredService<ILogger<OwnEndpoint>>()));
         services.AddSingleton<DomainDelivery>();
         services.AddSingleton<DetachedBatches>();
         services.AddSingleton<BatchIntake>();

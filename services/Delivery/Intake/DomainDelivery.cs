@@ -13,7 +13,7 @@ namespace MailPipeline.Delivery.Intake;
 /// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
 /// </summary>
 internal sealed class DomainDelivery(
-    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector,
+    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector, OwnEndpoint own,
     IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
     IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
@@ -37,14 +37,27 @@ internal sealed class DomainDelivery(
         BatchCommand wanted, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
         Func<AttemptReport, Task> reportAsync)
     {
-        // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
+        using var turn = new ConnectionTurn(
+            slots, claims, waits, wanted.Domain, wanted.KeptAfter, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        try
+        {
+            return await RunAsync(wanted, resolving, turn, reportAsync);
+        }
+        finally
+        {
+            await turn.EndKeptAsync();
+        }
+    }
+
+    private async Task<AttemptReport?> RunAsync(BatchCommand wanted, Task<Resolution> resolving, ConnectionTurn turn, Func<AttemptReport, Task> reportAsync)
+    {
         if (wanted.Site is { } site && resolving.IsCompletedSuccessfully && await resolving is { Failure: null } found && found.Site != site)
         {
             // A batch without a permit has nothing to give back, whoever else may be at it.
             return site.Length > 0 && await IsHeldAsync(wanted) ? null : Elsewhere(wanted, found.Site);
         }
 
-        using var turn = new ConnectionTurn(slots, claims, waits, wanted.Domain, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
         if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
             turn.TryBegin(first);
         var askedAt = time.GetTimestamp();
@@ -214,11 +227,14 @@ internal sealed class DomainDelivery(
 
         if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
         {
-            // Its host has let go of it before the report says so, and makes room for another.
-            if (batch.EndsConnection)
-                await connection.QuitSoonAsync();
-            else
+            if (!batch.EndsConnection)
                 await turn.Slot!.KeepAsync(connection);
+            else if (MayKeep(batch, connection) && own.Find() is { Length: > 0 } name
+                && await turn.Slot!.KeepCountedAsync(connection, batch.Id, KeptConnection.Time - time.GetElapsedTime(batch.SettledAt)))
+                batch.KeptBy = name;
+            else
+                // Its host has let go of it before the report says so, and makes room for another.
+                await connection.QuitSoonAsync();
         }
 
         // The time of the batch is over, and not every host was asked.
@@ -226,12 +242,24 @@ internal sealed class DomainDelivery(
             await batch.SettleUnsafeAsync(mayBeLater: true);
     }
 
+    /// <summary>
+    /// It is worth keeping for the next batch of its site. Not from the signal to stop on; and not where the claim is lost, whose permit may be
+    /// another's by now.
+    /// </summary>
+    private bool MayKeep(DeliveryBatch batch, SmtpClientConnection connection) =>
+        batch is { MayKeep: true, IsHeld: true, IsAskedToSlowDown: false, HasWork: false } && !connection.IsFull(MostMessages(batch, connection));
+
+    private int MostMessages(DeliveryBatch batch, SmtpClientConnection connection) => Math.Min(
+        connection.Capabilities.Limits.Messages, Math.Min(Bound(options.Value.MessagesPerConnection), Bound(batch.MessagesPerConnection)));
+
+    private static int Bound(int most) => most == 0 ? int.MaxValue : most;
+
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
     private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, bool isLast)
     {
         batch.Site = resolution.Site;
         var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
-        var connection = await ReuseAsync(turn.TakeKept(), resolution);
+        var connection = await ReuseAsync(turn.TakeKept(), batch, resolution);
         // It leads to whatever host was spoken to last.
         var mayReuse = true;
         while (true)
@@ -253,18 +281,20 @@ internal sealed class DomainDelivery(
 
                 if (!await turn.BeginAsync(address, batch.Claim))
                     return null;
-                connection = await ReuseAsync(turn.TakeKept(), resolution, mayReuse);
+                connection = await ReuseAsync(turn.TakeKept(), batch, resolution, mayReuse);
                 if (connection is not null)
                     walk.Return();
                 else if ((connection = await walk.ConnectAsync(turn.GiveUp)) is null)
                     continue;
             }
 
+            connection.TryServe(batch.Domain);
             batch.HasHostAnswered = true;
             batch.Tls = connection.Security;
             batch.Worker = connection.Worker;
             batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
-            var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
+            var most = MostMessages(batch, connection);
+            var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered, most);
             try
             {
                 using var late = turn.Slot.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
@@ -282,8 +312,22 @@ internal sealed class DomainDelivery(
                 log.ChunksRefused(connection.RemoteHost, RemoteReply.Line(refusal));
             }
 
-            if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
+            if (pipeline.IsPipeliningBroken)
             {
+                connector.DistrustPipelining(connection.RemoteHost);
+                log.PipeliningBroken(connection.RemoteHost, pipeline.Failure!.Reply);
+            }
+
+            if (pipeline.Failure is null && connection is { HasUnreadInput: false, IsSpent: false })
+            {
+                if (connection.IsFull(most) && batch.HasWork && batch.MayGoOn)
+                {
+                    await connection.QuitSoonAsync();
+                    walk.Stay();
+                    connection = null;
+                    continue;
+                }
+
                 if (!batch.WantsSaferHost || !batch.MayGoOn)
                     return connection;
                 await connection.QuitSoonAsync();
@@ -321,11 +365,11 @@ internal sealed class DomainDelivery(
     }
 
     /// <summary>One that a batch before has left, where it satisfies what the domain asks for now, and its host is one of those there are now.</summary>
-    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept, Resolution resolution, bool mayReuse = true)
+    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept, DeliveryBatch batch, Resolution resolution, bool mayReuse = true)
     {
         if (kept is null)
             return null;
-        if (!mayReuse || !kept.IsQuiet || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
+        if (!mayReuse || !kept.IsQuiet || kept.IsFull(MostMessages(batch, kept)) || !kept.TryServe(batch.Domain) || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
         {
             await kept.DisposeAsync();
             return null;

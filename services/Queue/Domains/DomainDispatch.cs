@@ -148,7 +148,7 @@ internal sealed class DomainDispatch(
     public void TakeBack(string domain, Batch batch, bool isOver = false)
     {
         if (isOver || batch.SiteEpoch == 0)
-            site.GiveBack(domain, batch.Id);
+            site.GiveBack(domain, batch.Id, ConnectionEnd.Unknown);
         else
             site.Leave(batch.Id);
         if (batch.IsPaced)

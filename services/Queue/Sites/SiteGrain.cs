@@ -86,6 +86,8 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     public async ValueTask<SiteAnswer> AskAsync(SiteAsk ask)
     {
         _idleTicks = 0;
+        foreach (var report in ask.Ends ?? [])
+            await EndAsync(report);
         ApplyLimits();
         if (_budget.NeedsEpoch)
             await TakeOverAsync();
@@ -144,6 +146,8 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
                 _ = OfferAsync(domain, permit);
         }
 
+        foreach (var domain in _budget.TakeLate())
+            GrainFactory.GetGrain<ISiteWaiter>(domain).TellEndsAsync(Site).Ignore();
         Count();
         SetTimer();
         return own;
@@ -185,8 +189,10 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
 
     private async Task BeginEpochAsync()
     {
+        _hasRow = true;
         var epoch = await _store.TakeOverAsync(Site);
-        _budget.Begin(epoch, await _store.ListHeldAsync(Site, CancellationToken.None), _time.GetUtcNow());
+        var held = await _store.ListHeldAsync(Site, CancellationToken.None);
+        _budget.Begin(epoch.Number, held, epoch.IsAfterOthers, _time.GetUtcNow());
     }
 
     private async Task ShortenAsync()
@@ -243,8 +249,14 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         if (++_idleTicks < IdleTicksBeforeLeaving)
             return;
         if (_hasRow)
-            await WriteSafelyAsync(() => _store.ForgetAsync(Site));
-        DeactivateOnIdle();
+        {
+            var epoch = _budget.EndEpoch();
+            await WriteSafelyAsync(() => _store.ForgetAsync(Site, epoch));
+        }
+
+        // Somebody may have asked meanwhile.
+        if (_idleTicks > 0)
+            DeactivateOnIdle();
     }
 
     /// <summary>A permit of which its domain does not speak any more ends when nobody holds a claim for the batch, and nobody can win one.</summary>

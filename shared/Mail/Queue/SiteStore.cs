@@ -11,6 +11,10 @@ public sealed record StoredSite(int Failures, DateTimeOffset RestUntil, string R
     public static readonly StoredSite None = new(0, DateTimeOffset.UnixEpoch, "");
 }
 
+/// <summary>By what the permits of a site count.</summary>
+/// <param name="IsAfterOthers">Somebody gave some out before, and has not said that he has ended.</param>
+public readonly record struct SiteEpoch(long Number, bool IsAfterOthers);
+
 /// <summary>A batch that a worker holds a claim for.</summary>
 public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
 
@@ -43,11 +47,13 @@ public sealed class SiteStore(MailDatabase database)
     private const string Columns = "site, epoch, failures, rest_until, reason, connections, held, waiting, limited_by, noted_at";
 
     // Whoever wins a claim by an epoch shares the row until he has committed.
-    private static readonly Statement s_lock = new("SELECT 1 FROM sites WHERE site = $1 {for_update}") { Locks = SharedRows.Sites };
+    private static readonly Statement s_lock = new("SELECT epoch FROM sites WHERE site = $1 {for_update}") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_make = new($"INSERT INTO sites ({Columns}) {Empty} ON CONFLICT (site) DO NOTHING") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_setEpoch = new("UPDATE sites SET epoch = $2 WHERE site = $1") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_endEpoch = new("UPDATE sites SET epoch = 0 WHERE site = $1 AND epoch = $2") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_setRest = new("UPDATE sites SET failures = $2, rest_until = $3, reason = $4 WHERE site = $1") { Locks = SharedRows.Sites };
 
@@ -83,19 +89,20 @@ public sealed class SiteStore(MailDatabase database)
 
     /// <summary>
     /// From now on permits of this site count that the caller gives out, and no others: a worker that holds one of somebody else wins no claim
-    /// by it. Returns the number by which they count.
+    /// by it.
     /// </summary>
-    public async Task<long> TakeOverAsync(string site)
+    public async Task<SiteEpoch> TakeOverAsync(string site)
     {
         var epoch = await database.ClaimIds.NextAsync(CancellationToken.None);
         var key = StoredText.Note(site);
+        var former = 0L;
         await database.WriteAsync(async transaction =>
         {
             await transaction.ExecuteAsync(s_make, key);
-            await transaction.QueryAsync(s_lock, r => 1, key);
+            former = (await transaction.QueryAsync(s_lock, r => r.GetInt64(0), key))[0];
             return await transaction.ExecuteAsync(s_setEpoch, key, epoch);
         });
-        return epoch;
+        return new SiteEpoch(epoch, IsAfterOthers: former != 0);
     }
 
     /// <summary>All batches for the site that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
@@ -113,8 +120,18 @@ public sealed class SiteStore(MailDatabase database)
     public Task EndRestAsync(string domain, DateTimeOffset until) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(s_endRest, domain, until));
 
-    /// <summary>Unless it says something.</summary>
-    public Task ForgetAsync(string site) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site)));
+    /// <summary>The row goes, unless it says something, or permits count by another epoch meanwhile.</summary>
+    /// <param name="epoch">By which permits have counted, none of which is out any more; 0: by none.</param>
+    public Task ForgetAsync(string site, long epoch)
+    {
+        var key = StoredText.Note(site);
+        return database.WriteAsync(async transaction =>
+        {
+            if (epoch != 0)
+                await transaction.ExecuteAsync(s_endEpoch, key, epoch);
+            return await transaction.ExecuteAsync(s_forget, key);
+        });
+    }
 
     private static string Word(SiteHoldUp holdUp) => holdUp switch { SiteHoldUp.Connections => "connections", SiteHoldUp.Rate => "rate", _ => "" };
 

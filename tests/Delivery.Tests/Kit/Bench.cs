@@ -65,7 +65,7 @@ internal sealed class Bench : IAsyncDisposable
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
         Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, failures, Connector, options,
+            Claims, Content, Renewal, Resolver, failures, Connector, new OwnEndpoint(() => Task.FromResult(OwnName), new FakeLogger<OwnEndpoint>()), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
             _lifetime, Log);
     }
@@ -75,6 +75,9 @@ internal sealed class Bench : IAsyncDisposable
     public FakeTimeProvider Clock => (FakeTimeProvider)Time;
 
     public DeliveryOptions Options { get; }
+
+    /// <summary>The endpoint of this worker.</summary>
+    public string OwnName { get; set; } = "pod_delivery_bus_1";
 
     public DnsOptions DnsOptions { get; } = new();
 
