@@ -258,18 +258,11 @@ internal sealed class ConnectionSlots : IAsyncDisposable
         _ = connection.QuitAsync();
     }
 
-    /// <summary>True: it is kept for who comes with the permit of this batch next. False: it is closed.</summary>
-    internal async Task<bool> KeepCountedAsync(ConnectionSlot slot, SmtpClientConnection connection, long after, TimeSpan left)
+    /// <summary>True: it is kept for who comes with the permit of this batch next.</summary>
+    internal bool TryKeepCounted(ConnectionSlot slot, SmtpClientConnection connection, long after, TimeSpan left)
     {
         lock (_lock)
-        {
-            if (left > TimeSpan.Zero && TryKeep(slot, after, connection, left))
-                return true;
-        }
-
-        await connection.QuitSoonAsync();
-        Release(slot);
-        return false;
+            return left > TimeSpan.Zero && TryKeep(slot, after, connection, left);
     }
 
     private bool TryKeep(ConnectionSlot slot, long after, SmtpClientConnection connection, TimeSpan left)

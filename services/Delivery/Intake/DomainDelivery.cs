@@ -227,10 +227,10 @@ internal sealed class DomainDelivery(
 
         if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
         {
+            var name = MayKeep(batch, connection) ? own.Find() : "";
             if (!batch.EndsConnection)
                 await turn.Slot!.KeepAsync(connection);
-            else if (MayKeep(batch, connection) && own.Find() is { Length: > 0 } name
-                && await turn.Slot!.KeepCountedAsync(connection, batch.Id, KeptConnection.Time - time.GetElapsedTime(batch.SettledAt)))
+            else if (name.Length > 0 && turn.Slot!.TryKeepCounted(connection, batch.Id, KeptConnection.Time - time.GetElapsedTime(batch.SettledAt)))
                 batch.KeptBy = name;
             else
                 // Its host has let go of it before the report says so, and makes room for another.
