@@ -1,5 +1,4 @@
 using System.Globalization;
-using MailPipeline.Contracts;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Claims;
 using MailPipeline.Delivery.Connections;
@@ -58,10 +57,7 @@ public static class DeliveryHosting
         services.AddSingleton<ClaimRenewal>();
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
         services.AddSingleton<ConnectionPools>();
-        services.AddSingleton(provider => new OwnEndpoint(
-            () => provider.GetRequiredService<BusAnswers>().ListenAsync<DeliverMessages>(command => _ = provider.GetRequiredService<BatchIntake>()
-                .DeliverOwnAsync(command.ToBatchCommand(), provider.GetRequiredService<ConnectionPools>().Healthy)),
-            provider.GetRequiredService<ILogger<OwnEndpoint>>()));
+        services.AddSingleton(OwnEndpoint.Of);
         services.AddSingleton<DomainDelivery>();
         services.AddSingleton<DetachedBatches>();
         services.AddSingleton<BatchIntake>();

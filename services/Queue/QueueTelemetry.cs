@@ -92,7 +92,7 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.taken_back", "{recipient}", "Recipients taken back from workers that died, by how far these were: unbegun, interrupted, uncertain");
         _held = meter.CreateCounter<long>(
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
-        _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{batch}", "Batches under way by a permit of their site, over all sites that this process has in memory");
+        _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{connection}", "Connections that count for their sites: of batches under way, and kept for the next one; over all sites that this process has in memory");
         _siteWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_waiting", "{domain}", "Domains that wait for a permit of their site, for a connection or for its rate");
         _siteRests = meter.CreateCounter<long>("mailpipeline.queue.site_rests", "{rest}", "Rests begun because the hosts of a site took nothing");
         _siteSlowed = meter.CreateCounter<long>("mailpipeline.queue.site_slowdowns", "{batch}", "Batches whose far end asked for fewer connections or less mail");

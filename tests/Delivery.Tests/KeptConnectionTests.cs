@@ -1,4 +1,7 @@
+using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Tls;
 using MailPipeline.Mail;
+using MailPipeline.MtaSts;
 using Microsoft.Extensions.Time.Testing;
 
 namespace MailPipeline.Delivery.Tests;
@@ -52,6 +55,41 @@ public sealed class KeptConnectionTests
         bench.Clock.Advance(TimeSpan.FromMilliseconds(1));
         await server.FinishAsync();
         Assert.Equal(0, bench.Slots.Taken);
+    }
+
+    [Fact]
+    public async Task Domains_that_DNS_leads_to_the_same_hosts_share_it()
+    {
+        await using var server = new ScriptedServer(Hello + One + s_two + Quit);
+        await using var bench = new Bench(options => options.Port = server.Port, new FakeTimeProvider());
+        bench.Dns.WithMx(Bench.Domain, (10, "mx.example.net")).WithMx("other.example", (20, "mx.example.net")).WithAddress("mx.example.net", "127.0.0.1");
+        foreach (var (batch, after, domain) in new[] { (77, 0, Bench.Domain), (78, 77, "other.example") })
+        {
+            bench.Commanded = command => command with
+            {
+                BatchId = batch, Domain = domain, Site = $"mx.example.net:{server.Port}", EndsConnection = true, MayKeep = true, KeptAfter = after,
+            };
+            Assert.True(await bench.RunAsync(bench.Message("one\r\n")) is { KeptBy.Length: > 0, Results: [{ Outcome: AttemptOutcome.Delivered }] });
+        }
+
+        bench.Clock.Advance(KeptConnection.Time);
+        await server.FinishAsync();
+    }
+
+    [Fact]
+    public void What_a_domain_says_of_its_hosts_is_that_domains_alone()
+    {
+        var made = new TargetHost("mx.example.net", 25, 10) { Tls = TlsDemand.Opportunistic with { Domain = "a.example" } };
+        var wanted = new TargetHost("mx.example.net", 25, 20) { Tls = TlsDemand.Opportunistic with { Domain = "b.example" } };
+        Assert.True(made.Serves(wanted));
+        Assert.False((made with { Port = 26 }).Serves(wanted));
+        Assert.False((made with { Tls = made.Tls with { Policy = TlsPolicy.Verified } }).Serves(wanted));
+        Assert.False(made.Serves(wanted with { Tls = wanted.Tls with { IsMxAuthenticated = true } }));
+        var policy = new StsPolicy("1", StsMode.Enforce, TimeSpan.FromDays(1), "mx: mx.example.net");
+        Assert.False(made.Serves(wanted with { Tls = wanted.Tls with { Sts = policy } }));
+        Assert.False((made with { Tls = made.Tls with { Sts = policy } }).Serves(wanted with { Tls = wanted.Tls with { Sts = policy } }));
+        var own = made with { Tls = made.Tls with { Sts = policy } };
+        Assert.True(own.Serves(own));
     }
 
     [Fact]

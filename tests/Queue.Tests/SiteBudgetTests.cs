@@ -249,6 +249,19 @@ public sealed class SiteBudgetTests
     }
 
     [Fact]
+    public void A_silo_that_knows_nothing_of_kept_connections_waits_for_their_end()
+    {
+        Limit(1);
+        Ask("a");
+        Keep(1, "pod1");
+        _site.Ask(new SiteAsk("b", ++_batch, 10, Insists: false));
+        Assert.Empty(Serve());
+        _now += KeptConnection.Gone;
+        Assert.Equal(["b"], Serve());
+        Assert.Null(_lastServed!.Kept);
+    }
+
+    [Fact]
     public void A_domain_has_its_own_one_first_so_that_no_more_carry_its_mail_than_it_has_batches()
     {
         Limit(3);
@@ -368,7 +381,7 @@ public sealed class SiteBudgetTests
                 switch (happens)
                 {
                     case 0 or 1 or 2 or 3:
-                        site.Ask(new SiteAsk($"d{happens}", ++batch, 1, Insists: false));
+                        site.Ask(new SiteAsk($"d{happens}", ++batch, 1, Insists: false) { TakesKept = happens > 0 });
                         break;
                     case 4 or 5 when unclaimed.Count > 0:
                         var (taken, by, permit) = unclaimed[0];
@@ -477,7 +490,7 @@ public sealed class SiteBudgetTests
     private List<string> Ask(params string[] domains)
     {
         foreach (var domain in domains)
-            _site.Ask(new SiteAsk(domain, ++_batch, 10, Insists: false));
+            _site.Ask(new SiteAsk(domain, ++_batch, 10, Insists: false) { TakesKept = true });
         return Serve();
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace MailPipeline.Queue.Tests;
 
@@ -140,6 +141,22 @@ public sealed class SiteTests
     }
 
     [Fact]
+    public async Task What_has_ended_is_told_sooner_or_later_and_at_once_where_somebody_waits()
+    {
+        const int domains = 8;
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:SiteConcurrency"] = "4", ["Queue:InitialConcurrency"] = "4", ["Queue:BatchTimeout"] = "00:00:15" });
+        using var permits = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.site_permits");
+        queue.Worker.SiteOf = _ => Site;
+        var sent = new List<long>();
+        for (var i = 0; i < 5 * domains; i++)
+            sent.Add(await queue.AcceptAsync(hint: true, "sender@example.org", $"ann@d{i % domains}.example.com"));
+        foreach (var message in sent)
+            await queue.OutcomeOfAsync(message);
+        Assert.Contains(permits.GetMeasurementSnapshot(), measured => measured.Value > 0);
+        await Until.TrueAsync(() => Task.FromResult(permits.GetMeasurementSnapshot().Sum(measured => measured.Value) == 0), "no permit is left");
+    }
+
+    [Fact]
     public async Task A_site_that_ended_in_order_is_taken_over_without_a_wait()
     {
         const string limited = "mx1.example.net";
@@ -150,10 +167,10 @@ public sealed class SiteTests
         var second = await queue.Sites.TakeOverAsync(limited);
         Assert.True(second.IsAfterOthers);
         // Whose place another has taken ends nothing.
-        await queue.Sites.ForgetAsync(limited, first.Number);
+        await queue.Sites.ForgetAsync(limited, first.Epoch);
         var third = await queue.Sites.TakeOverAsync(limited);
         Assert.True(third.IsAfterOthers);
-        await queue.Sites.ForgetAsync(limited, third.Number);
+        await queue.Sites.ForgetAsync(limited, third.Epoch);
         Assert.False((await queue.Sites.TakeOverAsync(limited)).IsAfterOthers);
     }
 

@@ -369,8 +369,11 @@ internal sealed class DomainDelivery(
     {
         if (kept is null)
             return null;
-        if (!mayReuse || !kept.IsQuiet || kept.IsFull(MostMessages(batch, kept)) || !kept.TryServe(batch.Domain) || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
+        if (!mayReuse || !kept.IsQuiet || kept.IsFull(MostMessages(batch, kept)) || !resolution.Hosts.Any(kept.Host.Serves) || !kept.TryServe(batch.Domain))
         {
+            // The far end is to have let go of one that is counted before another takes its place.
+            if (batch.EndsConnection)
+                await kept.QuitSoonAsync();
             await kept.DisposeAsync();
             return null;
         }

@@ -1,3 +1,8 @@
+using MailPipeline.Contracts;
+using MailPipeline.Delivery.Connections;
+using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
+
 namespace MailPipeline.Delivery.Intake;
 
 /// <summary>
@@ -10,6 +15,12 @@ internal sealed class OwnEndpoint(Func<Task<string>> listenAsync, ILogger<OwnEnd
     private readonly Lock _lock = new();
     private bool _isAsked;
     private string _name = "";
+
+    /// <summary>What comes there goes over connections among those of domains that can be reached: no other pool keeps any.</summary>
+    public static OwnEndpoint Of(IServiceProvider host) => new(
+        () => host.GetRequiredService<BusAnswers>().ListenAsync<DeliverMessages>(command => _ = host.GetRequiredService<BatchIntake>()
+            .DeliverOwnAsync(command.ToBatchCommand(), host.GetRequiredService<ConnectionPools>().Healthy)),
+        host.GetRequiredService<ILogger<OwnEndpoint>>());
 
     /// <summary>Its name; empty as long as the broker has not given us one. Nobody waits for that: he would hold a connection.</summary>
     public string Find()

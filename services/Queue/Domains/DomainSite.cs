@@ -66,7 +66,7 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     public async Task<SiteAnswer> AskAsync(string domain, long batchId, int messages)
     {
         var site = Key;
-        var ask = new SiteAsk(domain, batchId, messages, _insists);
+        var ask = new SiteAsk(domain, batchId, messages, _insists) { TakesKept = true };
         var ends = TakeLate(site);
         _asked = ask;
         _isAsking = true;

@@ -53,6 +53,10 @@ internal sealed record SiteAsk(
     /// <summary>What has ended before (<see cref="ISiteGrain.EndAsync"/>), and could wait until now; null: nothing.</summary>
     [Id(4)]
     public SiteReport[]? Ends { get; init; }
+
+    /// <summary>Whoever asks knows what to do with a connection that is kept. Silos of before do not.</summary>
+    [Id(5)]
+    public bool TakesKept { get; init; }
 }
 
 /// <summary>Either, or neither: whoever asked waits.</summary>

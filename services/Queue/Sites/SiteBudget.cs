@@ -123,7 +123,7 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
                 var messages = Math.Min(Math.Min(ask.Messages, room), _limits.MessagesPerConnection ?? int.MaxValue);
                 held = new Held(ask.Domain, messages, now, now)
                 {
-                    From = _kept.TakeFor(ask.Domain), MayEndLate = _limits == DestinationLimits.None && _held.Count < Allowed / 2,
+                    From = ask.TakesKept ? _kept.TakeFor(ask.Domain) : null, MayEndLate = _limits == DestinationLimits.None && _held.Count < Allowed / 2,
                 };
                 _late += held.MayEndLate ? 1 : 0;
                 _held.Add(ask.BatchId, held);
@@ -228,7 +228,8 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
         Allowed, Permits, _waiting.Count, _waiting.Count == 0 ? SiteHoldUp.None : MayServe(now) && _rate.Room(now) == 0 ? SiteHoldUp.Rate : SiteHoldUp.Connections);
 
     /// <summary>There is room for a new connection, or one that is kept to be handed on. More than there may be now become fewer first.</summary>
-    private bool MayServe(DateTimeOffset now) => now >= _from && (Permits < Allowed || (Permits == Allowed && _kept.HasKnown));
+    private bool MayServe(DateTimeOffset now) =>
+        now >= _from && (Permits < Allowed || (Permits == Allowed && _kept.HasKnown && _waiting.First is { Value.TakesKept: true }));
 
     private Held? Remove(long batchId)
     {

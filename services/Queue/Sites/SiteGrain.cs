@@ -190,9 +190,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private async Task BeginEpochAsync()
     {
         _hasRow = true;
-        var epoch = await _store.TakeOverAsync(Site);
+        var taken = await _store.TakeOverAsync(Site);
         var held = await _store.ListHeldAsync(Site, CancellationToken.None);
-        _budget.Begin(epoch.Number, held, epoch.IsAfterOthers, _time.GetUtcNow());
+        _budget.Begin(taken.Epoch, held, taken.IsAfterOthers, _time.GetUtcNow());
     }
 
     private async Task ShortenAsync()

@@ -13,7 +13,7 @@ public sealed record StoredSite(int Failures, DateTimeOffset RestUntil, string R
 
 /// <summary>By what the permits of a site count.</summary>
 /// <param name="IsAfterOthers">Somebody gave some out before, and has not said that he has ended.</param>
-public readonly record struct SiteEpoch(long Number, bool IsAfterOthers);
+public readonly record struct SiteTakeover(long Epoch, bool IsAfterOthers);
 
 /// <summary>A batch that a worker holds a claim for.</summary>
 public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
@@ -91,7 +91,7 @@ public sealed class SiteStore(MailDatabase database)
     /// From now on permits of this site count that the caller gives out, and no others: a worker that holds one of somebody else wins no claim
     /// by it.
     /// </summary>
-    public async Task<SiteEpoch> TakeOverAsync(string site)
+    public async Task<SiteTakeover> TakeOverAsync(string site)
     {
         var epoch = await database.ClaimIds.NextAsync(CancellationToken.None);
         var key = StoredText.Note(site);
@@ -102,7 +102,7 @@ public sealed class SiteStore(MailDatabase database)
             former = (await transaction.QueryAsync(s_lock, r => r.GetInt64(0), key))[0];
             return await transaction.ExecuteAsync(s_setEpoch, key, epoch);
         });
-        return new SiteEpoch(epoch, IsAfterOthers: former != 0);
+        return new SiteTakeover(epoch, IsAfterOthers: former != 0);
     }
 
     /// <summary>All batches for the site that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>

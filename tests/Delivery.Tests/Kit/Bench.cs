@@ -175,10 +175,11 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>Null: nothing is reported.</summary>
     public async Task<AttemptReport?> TryRunAsync(params Recipient[][] messages)
     {
-        var resolving = Resolver.ResolveToAddressAsync(Domain);
+        var command = Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)]));
+        var resolving = Resolver.ResolveToAddressAsync(command.Domain);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)])), resolving, Slots, new BatchWaits(Telemetry, Time),
+            command, resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 

@@ -6,12 +6,12 @@ namespace MailPipeline.Smtp;
 /// <param name="Messages">MAILMAX: transactions.</param>
 /// <param name="Recipients">RCPTMAX: recipients of one transaction.</param>
 /// <param name="RecipientDomains">RCPTDOMAINMAX: different domains of recipients, in all transactions together.</param>
-public sealed record SessionLimits(int Messages, int Recipients, int RecipientDomains)
+public sealed record AnnouncedLimits(int Messages, int Recipients, int RecipientDomains)
 {
-    public static readonly SessionLimits None = new(int.MaxValue, int.MaxValue, int.MaxValue);
+    public static readonly AnnouncedLimits None = new(int.MaxValue, int.MaxValue, int.MaxValue);
 
     /// <summary>Reads "NAME=VALUE NAME=VALUE". What is unknown, or no number above 0 (§4), is passed over.</summary>
-    public static SessionLimits Parse(string parameters)
+    public static AnnouncedLimits Parse(string parameters)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         var limits = None;

@@ -1,7 +1,7 @@
 namespace MailPipeline.Smtp.Tests;
 
 /// <summary>What a server says that it takes in one session (RFC 9422).</summary>
-public sealed class SessionLimitsTests
+public sealed class AnnouncedLimitsTests
 {
     private const int None = int.MaxValue;
 
@@ -16,6 +16,6 @@ public sealed class SessionLimitsTests
     {
         var bytes = new System.Buffers.ReadOnlySequence<byte>(System.Text.Encoding.ASCII.GetBytes($"250-mx.example.net\r\n250 {line}\r\n"));
         Assert.Equal(ReplyStatus.Reply, new ReplyParser().TryRead(ref bytes, out var reply));
-        Assert.Equal(new SessionLimits(messages, recipients, domains), EhloCapabilities.Parse(reply!).Limits);
+        Assert.Equal(new AnnouncedLimits(messages, recipients, domains), EhloCapabilities.Parse(reply!).Limits);
     }
 }
